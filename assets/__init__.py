@@ -1,0 +1,1 @@
+"""Tables and topics as Dagster assets, with their checks."""

@@ -1,0 +1,1 @@
+"""Ops, job and schedule of one concern a file."""

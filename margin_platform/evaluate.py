@@ -1,0 +1,215 @@
+"""`evaluate`: the one margin function. Stream, batch assets, backtests, what-if, liquidation and tests call it; nothing else
+computes margin.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from margin_platform.book import NO_GROUP, REG_T, Book, Codes, Floats, Market
+from margin_platform.margin_rules import Schedule, schedule_of
+from margin_platform.policy import Policy
+from margin_platform.sweep import ACTIVE, FIGURES, MARGIN_CALL, STALE, WARNING, sweep
+
+STATUS_NAMES = {ACTIVE: "ACTIVE", WARNING: "WARNING", MARGIN_CALL: "MARGIN_CALL", STALE: "STALE"}
+_THREADS = os.cpu_count() or 1
+_SMALL = 4096   # accounts below which a second thread costs more than it saves
+
+
+@dataclass(frozen=True)
+class Margin:
+    """Margin figures as columns, one row per evaluated account, in dollars, not rounded (round at the edge with `money.cents`).
+
+    An account with a missing price has NaN figures and status STALE; one with a stale price has figures and status STALE.
+    `stress_pnl` and `stress_excess_recomputed` have shape (accounts, scenarios). `position_requirement` and
+    `group_requirement` are (positions of the book,) when detail was asked for, else empty.
+    """
+
+    accounts: NDArray[np.int64]
+    equity: Floats
+    long_mv: Floats
+    short_mv: Floats
+    base_requirement: Floats
+    concentration_addon: Floats
+    volatility_addon: Floats
+    htb_addon: Floats
+    cap_adjustment: Floats
+    reg_t_requirement: Floats
+    portfolio_margin_req: Floats
+    requirement: Floats
+    beta_weighted_exposure: Floats
+    worst_stress: Floats
+    idiosyncratic_pnl: Floats
+    status: NDArray[np.int8]
+    largest_position: NDArray[np.int64]
+    stress_pnl: Floats
+    stress_excess_recomputed: Floats
+    position_requirement: Floats
+    group_requirement: Floats
+    policy: Policy
+
+    @property
+    def gross_mv(self) -> Floats:
+        return self.long_mv + self.short_mv
+
+    @property
+    def total_mv(self) -> Floats:
+        """Net market value."""
+        return self.long_mv - self.short_mv
+
+    @property
+    def maintenance_req(self) -> Floats:
+        """Requirement by the fixed-percentage rules with add-ons: the sum of its components, cap line included."""
+        return self.base_requirement + self.concentration_addon + self.volatility_addon + self.htb_addon + self.cap_adjustment
+
+    @property
+    def excess(self) -> Floats:
+        """Equity less the requirement the account is held to; a deficiency where negative."""
+        return self.equity - self.requirement
+
+    @property
+    def excess_pct(self) -> Floats:
+        """Excess as a fraction of gross market value (the warning band is set on it); NaN without positions."""
+        gross = self.gross_mv
+        return np.divide(self.excess, gross, out=np.full_like(gross, np.nan), where=gross > 0)
+
+    @property
+    def margin_savings(self) -> Floats:
+        """What portfolio margin saves against the fixed-percentage requirement; negative where it costs more."""
+        return self.maintenance_req - self.portfolio_margin_req
+
+    @property
+    def portfolio_method(self) -> NDArray[np.bool_]:
+        """True where portfolio margin is the lower requirement (margin_method PORTFOLIO)."""
+        return self.portfolio_margin_req < self.maintenance_req
+
+    @property
+    def reg_t_excess(self) -> Floats:
+        return self.equity - self.reg_t_requirement
+
+    @property
+    def buying_power(self) -> Floats:
+        """Reg T buying power: max(0, Reg T excess / 50%)."""
+        return np.maximum(0.0, self.reg_t_excess / self.policy.maintenance.reg_t)
+
+    @property
+    def stress_excess_held(self) -> Floats:
+        """Stressed excess with today's requirement held, (accounts, scenarios)."""
+        return self.excess[:, None] + self.stress_pnl
+
+    @property
+    def stress_equity(self) -> Floats:
+        return self.equity[:, None] + self.stress_pnl
+
+
+@dataclass(frozen=True)
+class PricedMarket:
+    """A market with its dollars-a-share schedule under one policy: built once, then swept for any accounts."""
+
+    market: Market
+    policy: Policy
+    schedule: Schedule
+    reg_t_rate: Floats
+    issuer_shared: NDArray[np.bool_]
+    product_group: Codes
+    portfolio_group: Codes
+    product_offset: Floats
+    portfolio_offset: Floats
+
+    @staticmethod
+    def of(market: Market, policy: Policy) -> PricedMarket:
+        rules = policy.portfolio_margin
+        product, product_offset = _listed(market.product_group, market.product_groups, rules.product_offsets)
+        portfolio, portfolio_offset = _listed(market.portfolio_group, market.portfolio_groups, rules.portfolio_offsets)
+        reg_t = policy.maintenance.reg_t
+        return PricedMarket(
+            market=market,
+            policy=policy,
+            schedule=schedule_of(market, policy),
+            reg_t_rate=np.where(market.marginable, reg_t, 1.0),
+            issuer_shared=np.bincount(market.issuer, minlength=1) > 1,
+            product_group=product,
+            portfolio_group=portfolio,
+            product_offset=product_offset,
+            portfolio_offset=portfolio_offset,
+        )
+
+
+def _listed(codes: Codes, names: tuple[str, ...], offsets: dict[str, float]) -> tuple[Codes, Floats]:
+    """Group codes with unlisted groups dropped: where no offset is given, positions stand alone (no credit)."""
+    listed = np.array([name in offsets for name in names] + [False])
+    rates = np.array([offsets.get(name, 0.0) for name in names] + [0.0])
+    return np.where(listed[codes], codes, NO_GROUP).astype(np.int32), rates
+
+
+def evaluate(book: Book, market: Market, policy: Policy, *, detail: bool = False) -> Margin:
+    """Margin of every account of a book.
+
+    Args:
+        book: accounts and positions as columns (dollars, signed shares).
+        market: instrument columns (dollars a share); a NaN price is missing, never zero.
+        policy: every rate and threshold; the result names its version.
+        detail: also fill `position_requirement` and `group_requirement`.
+
+    Returns:
+        Columns of shape (accounts,), stress matrices of shape (accounts, scenarios).
+    """
+    return evaluate_accounts(book, PricedMarket.of(market, policy), np.arange(len(book), dtype=np.int64), detail=detail)
+
+
+def evaluate_accounts(book: Book, priced: PricedMarket, accounts: NDArray[np.int64], *, detail: bool = False, stress: bool = True) -> Margin:
+    """Margin of some accounts (by number) against an already priced market: what the stream calls on each micro-batch.
+
+    `stress=False` skips the recomputed scenarios (their columns are empty), for searches that need the requirement only.
+    """
+    n = len(accounts)
+    scenarios = len(priced.policy.stress.scenarios)
+    figures = np.empty((len(FIGURES), n))
+    status = np.empty(n, dtype=np.int8)
+    largest = np.empty(n, dtype=np.int64)
+    pnl = np.empty((n if stress else 0, scenarios))
+    recomputed = np.empty((n if stress else 0, scenarios))
+    positions = len(book.symbol) if detail else 0
+    position_req, group_req = np.zeros(positions), np.zeros(positions)
+    arguments = (*_inputs(book, priced, accounts), figures, status, largest, pnl, recomputed, position_req, group_req)
+    _run(n, arguments)
+    columns: dict[str, Any] = dict(zip(FIGURES, figures, strict=True))
+    return Margin(
+        accounts=accounts, status=status, largest_position=largest, stress_pnl=pnl, stress_excess_recomputed=recomputed,
+        position_requirement=position_req, group_requirement=group_req, policy=priced.policy, **columns,
+    )
+
+
+def _inputs(book: Book, priced: PricedMarket, accounts: NDArray[np.int64]) -> tuple[Any, ...]:
+    market, policy, s = priced.market, priced.policy, priced.schedule
+    conc = policy.concentration
+    ramp = 0.0 if conc.conc_ramp_to is None else conc.conc_ramp_to - conc.conc_threshold
+    return (
+        accounts, book.cash, book.margin_type, book.offsets, book.symbol, book.quantity,
+        s.price, s.long_base, s.short_base, s.volatility, s.htb, s.beta, priced.reg_t_rate, market.stale, market.issuer,
+        priced.issuer_shared, s.scan_up, s.scan_down, market.minimum_charge, market.class_group, priced.product_group,
+        priced.portfolio_group, priced.product_offset, priced.portfolio_offset,
+        np.array(policy.stress.scenarios), conc.use_conc, conc.conc_threshold, conc.conc_addon, ramp,
+        policy.maintenance.cap_long_at_mv, policy.maintenance.box_rate, policy.ladder.warn_frac,
+        policy.portfolio_margin.pm_minimum_equity, policy.stress.idiosyncratic_shock,
+    )
+
+
+def _run(n: int, arguments: tuple[Any, ...]) -> None:
+    if n < _SMALL or _THREADS == 1:
+        sweep(0, n, *arguments)
+        return
+    cuts = np.linspace(0, n, _THREADS + 1).astype(int)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(lambda span: sweep(span[0], span[1], *arguments), zip(cuts[:-1], cuts[1:], strict=True)))
+
+
+def held_as(margin_type: int) -> str:
+    """The margin type's name as on accounts.v1."""
+    return "REG_T" if margin_type == REG_T else "PORTFOLIO"

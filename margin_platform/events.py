@@ -1,0 +1,185 @@
+"""Events: the topics, their keys and fields, and the strict reading of a message. The wire contract is docs/contracts.md.
+
+JSON, UTF-8. `timestamp` is event time in epoch milliseconds UTC. Money is dollars with cents, quantities are signed
+shares. Extra fields are ignored; a message that fails its schema raises `BadEvent`, which names the field and the
+value, and goes to dead_letter.v1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+FILLS = "fills.v1"
+CASH = "cash.v1"
+ACCOUNTS = "accounts.v1"
+PRICES = "prices.v1"
+BETAS = "betas.v1"
+CORPORATE_ACTIONS = "corporate_actions.v1"
+VOLATILITY = "volatility.v1"
+MARGIN_CALC = "margin.calc.v1"
+MARGIN_STATUS = "margin.status.v1"
+STRESS = "stress.beta_spy.v1"
+FIRM_RISK = "firm.risk.v1"
+MARGIN_CALLS = "margin.calls.v1"
+RESTRICTIONS = "restrictions.v1"
+LIQUIDATION_ORDERS = "liquidation.orders.v1"
+AUDIT = "audit.v1"
+NOTIFICATIONS = "notifications.v1"
+DEAD_LETTER = "dead_letter.v1"
+
+Event = dict[str, Any]
+
+
+class BadEvent(ValueError):
+    """A message that breaks its contract: which field, its value, and why."""
+
+    def __init__(self, field: str, value: Any, reason: str) -> None:
+        super().__init__(f"{field}: {reason}, value {value!r}")
+        self.field, self.value, self.reason = field, value, reason
+
+
+Check = Callable[[Any], str | None]   # the reason a value is refused, or None
+
+
+def _text(value: Any) -> str | None:
+    return None if isinstance(value, str) and value.strip() else "not a non-empty text"
+
+
+def _number(value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "not a number"
+    return None if math.isfinite(value) else "not a finite number"
+
+
+def _positive(value: Any) -> str | None:
+    return _number(value) or (None if value > 0 else "not above zero")
+
+
+def _nonzero(value: Any) -> str | None:
+    return _number(value) or (None if value != 0 else "zero")
+
+
+def _not_negative(value: Any) -> str | None:
+    return _number(value) or (None if value >= 0 else "negative")
+
+
+def _epoch_ms(value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return "not whole epoch milliseconds"
+    return None if value > 0 else "not above zero"
+
+
+def _date(value: Any) -> str | None:
+    import datetime as dt
+
+    try:
+        dt.date.fromisoformat(value)
+    except (TypeError, ValueError):
+        return "not a date YYYY-MM-DD"
+    return None
+
+
+def _one_of(*names: str) -> Check:
+    return lambda value: None if value in names else f"not one of {', '.join(names)}"
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic: its key field, required and optional fields with their checks, and how long Kafka keeps it.
+
+    `compacted` topics are state (the latest record per key is kept for ever); the others are logs kept
+    `retention_days`, None meaning for ever (the book is rebuilt from them).
+    """
+
+    name: str
+    key: str
+    required: Mapping[str, Check] = field(default_factory=dict)
+    optional: Mapping[str, Check] = field(default_factory=dict)
+    partitions: int = 4
+    compacted: bool = False
+    retention_days: int | None = 7
+
+
+_FILL = {"fill_id": _text, "account_id": _text, "symbol": _text, "qty": _nonzero, "price": _positive, "timestamp": _epoch_ms}
+_TRANSFER = {"transfer_id": _text, "account_id": _text, "amount": _nonzero, "timestamp": _epoch_ms}
+_ACCOUNT = {"account_id": _text, "margin_type": _one_of("REG_T", "PORTFOLIO"), "timestamp": _epoch_ms}
+_ACTION = {"action_id": _text, "symbol": _text, "kind": _one_of("SPLIT", "DIVIDEND"), "ex_date": _date, "timestamp": _epoch_ms}
+_VOLATILITY = {"symbol": _text, "volatility_annual": _not_negative, "timestamp": _epoch_ms}
+_STATUS = {"account_id": _text, "calc_id": _text, "timestamp": _epoch_ms}
+
+TOPICS: dict[str, Topic] = {
+    t.name: t
+    for t in (
+        Topic(FILLS, "account_id", _FILL, {"fee": _not_negative, "order_id": _text}, retention_days=None),
+        Topic(CASH, "account_id", _TRANSFER, retention_days=None),
+        Topic(ACCOUNTS, "account_id", _ACCOUNT, compacted=True),
+        Topic(PRICES, "symbol", {"symbol": _text, "price": _positive, "timestamp": _epoch_ms}, retention_days=30),
+        Topic(BETAS, "symbol", {"symbol": _text, "beta": _number, "timestamp": _epoch_ms}, partitions=1, compacted=True),
+        Topic(CORPORATE_ACTIONS, "symbol", _ACTION, {"ratio": _positive, "amount": _positive}, partitions=1, retention_days=None),
+        Topic(VOLATILITY, "symbol", _VOLATILITY, partitions=1, compacted=True),
+        Topic(MARGIN_CALC, "account_id", {"account_id": _text}, retention_days=2),
+        Topic(MARGIN_STATUS, "account_id", _STATUS, partitions=1, retention_days=90),
+        Topic(STRESS, "account_id", {"account_id": _text}, retention_days=2),
+        Topic(FIRM_RISK, "scenario", {"scenario": _text}, partitions=1, retention_days=30),
+        Topic(MARGIN_CALLS, "account_id", {"account_id": _text, "call_id": _text, "action": _text}, partitions=1, retention_days=None),
+        Topic(RESTRICTIONS, "account_id", {"account_id": _text, "action": _text}, partitions=1, retention_days=None),
+        Topic(LIQUIDATION_ORDERS, "account_id", {"account_id": _text, "order_id": _text}, partitions=1, retention_days=None),
+        Topic(AUDIT, "account_id", {"account_id": _text}, partitions=1, retention_days=None),
+        Topic(NOTIFICATIONS, "account_id", {"account_id": _text}, partitions=1, retention_days=90),
+        Topic(DEAD_LETTER, "topic", {"topic": _text, "reason": _text}, partitions=1, retention_days=90),
+    )
+}
+
+
+def encode(event: Event) -> bytes:
+    """The event as it goes on the wire. NaN cannot: round and replace unknowns first (`money.cents_or_none`)."""
+    return orjson.dumps(event, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+
+
+def decode(topic: str, raw: bytes | None) -> Event:
+    """A message of a topic, checked field by field. BadEvent names the first field that breaks the contract."""
+    if raw is None:
+        raise BadEvent("value", None, "empty message")
+    try:
+        event = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadEvent("value", raw[:200].decode(errors="replace"), f"not JSON ({error.msg})") from error
+    if not isinstance(event, dict):
+        raise BadEvent("value", event, "not a JSON object")
+    check_fields(TOPICS[topic], event)
+    return event
+
+
+def check_fields(topic: Topic, event: Event) -> None:
+    """Raises BadEvent for the first missing or ill-typed field of an event."""
+    for name, check in topic.required.items():
+        if name not in event:
+            raise BadEvent(name, None, "missing")
+        if reason := check(event[name]):
+            raise BadEvent(name, event[name], reason)
+    for name, check in topic.optional.items():
+        if event.get(name) is not None and (reason := check(event[name])):
+            raise BadEvent(name, event[name], reason)
+    if topic.name == CORPORATE_ACTIONS:
+        needed = "ratio" if event["kind"] == "SPLIT" else "amount"
+        if event.get(needed) is None:
+            raise BadEvent(needed, None, f"missing for a {event['kind']}")
+
+
+def dead_letter(topic: str, partition: int, offset: int, raw: bytes | None, error: BadEvent, timestamp: int) -> Event:
+    """The dead_letter.v1 event of a refused message: where it stood, what was wrong, and the message itself."""
+    return {
+        "topic": topic, "partition": partition, "offset": offset, "reason": error.reason, "field": error.field,
+        "value": None if error.value is None else str(error.value), "raw": (raw or b"").decode(errors="replace"), "timestamp": timestamp,
+    }
+
+
+def deterministic_id(*parts: object) -> str:
+    """The same id for the same parts, in every process and on every replay: what makes at-least-once delivery harmless."""
+    return hashlib.sha256("\x1f".join(str(p) for p in parts).encode()).hexdigest()[:24]

@@ -1,0 +1,92 @@
+"""Rule-based margin per share: FINRA 4210(c) maintenance, leveraged ETFs, volatility and hard-to-borrow add-ons.
+
+Everything here depends on the instrument and the price alone, not on who holds it, so it is worked out once per
+instrument and price lane (today's price and each stress price) and the account sweep only multiplies by shares.
+What depends on the account (concentration, box, cap, TIMS netting) is in `sweep`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from margin_platform.book import Floats, Market
+from margin_platform.policy import Policy
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Dollars per share by instrument and price lane, shape (instruments, lanes); lane 0 is today's price.
+
+    price: the lane's price; long_base, short_base: maintenance before add-ons; long_volatility, short_volatility:
+    the volatility add-on (short_volatility includes hard-to-borrow); beta, htb, up, down: (instruments,).
+    """
+
+    price: Floats
+    long_base: Floats
+    short_base: Floats
+    volatility: Floats
+    htb: Floats
+    beta: Floats
+    scan_up: Floats
+    scan_down: Floats
+
+
+def shocked_prices(price: Floats, beta: Floats, moves: Floats) -> Floats:
+    """Prices under SPY moves: price x (1 + beta x move), a fall floored at -100% (MARGIN_RULES 5.1). Shape (n, 1 + moves)."""
+    lanes = np.concatenate([[0.0], moves])
+    return price[:, None] * np.maximum(0.0, 1.0 + beta[:, None] * lanes[None, :])
+
+
+def effective_beta(market: Market, policy: Policy) -> Floats:
+    """Each instrument's beta, the policy's default where it is unknown."""
+    return np.where(np.isnan(market.beta), policy.stress.default_beta, market.beta)
+
+
+def long_base_per_share(price: Floats, market: Market, policy: Policy) -> Floats:
+    """Long maintenance a share: 25% x |leverage|, 100% when non-marginable or (house) below $5. 4210(c)(1), RN 09-53."""
+    rules = policy.maintenance
+    own = np.where(np.isnan(market.long_rate), rules.long_rate, market.long_rate)
+    rate = np.minimum(1.0, own * np.abs(market.etf_leverage))
+    rate = np.where(market.marginable, rate, np.maximum(rate, rules.non_marginable_rate))[:, None]
+    if rules.use_low_price_long:
+        rate = np.where(price < rules.low_price, np.maximum(rate, rules.low_price_long_rate), rate)
+    return rate * price
+
+
+def short_base_per_share(price: Floats, market: Market, policy: Policy) -> Floats:
+    """Short maintenance a share: from $5, max($5, 30% x |leverage|); below, max($2.50, 100%). 4210(c)(2), (3), RN 09-53."""
+    rules = policy.maintenance
+    own = np.where(np.isnan(market.short_rate), rules.short_rate, market.short_rate)
+    leverage = np.abs(market.etf_leverage)
+    rate = np.where(leverage > 1.0, np.minimum(1.0, own * leverage), own * leverage)[:, None]
+    upper = np.maximum(rules.short_min_per_share, rate * price)
+    lower = np.maximum(rules.short_low_min, rules.short_low_rate * price)
+    return np.where(price < rules.low_price, lower, upper)
+
+
+def volatility_rate(sigma: Floats, policy: Policy) -> Floats:
+    """The add-on rate of each volatility: strictly over 60% the upper tier, strictly over 40% the lower (MARGIN_RULES 3.2)."""
+    rules = policy.volatility
+    if not rules.use_vol:
+        return np.zeros_like(sigma)
+    known = np.where(np.isnan(sigma), rules.default_sigma, sigma)
+    return np.where(known > rules.vol_tier2, rules.vol_addon2, np.where(known > rules.vol_tier1, rules.vol_addon1, 0.0))
+
+
+def schedule_of(market: Market, policy: Policy) -> Schedule:
+    """The dollars-a-share schedule of a market under a policy: the whole of the instrument-level rules."""
+    beta = effective_beta(market, policy)
+    price = shocked_prices(market.price, beta, np.array(policy.stress.scenarios))
+    portfolio = policy.portfolio_margin
+    return Schedule(
+        price=np.ascontiguousarray(price),
+        long_base=np.ascontiguousarray(long_base_per_share(price, market, policy)),
+        short_base=np.ascontiguousarray(short_base_per_share(price, market, policy)),
+        volatility=np.ascontiguousarray(volatility_rate(market.sigma, policy)[:, None] * price),
+        htb=market.htb_addon,
+        beta=beta,
+        scan_up=np.where(np.isnan(market.up), portfolio.pm_up, market.up) * market.etf_leverage,
+        scan_down=np.where(np.isnan(market.down), portfolio.pm_down, market.down) * market.etf_leverage,
+    )

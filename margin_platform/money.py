@@ -1,0 +1,62 @@
+"""Money: US dollars as float64 inside the kernel, rounded half-up to whole cents once, at the edge.
+
+Quantities are shares, signed (long +, short -), kept to 1e-6 of a share. The kernel's columns are not rounded;
+whatever leaves the process (a topic, the store, a screen) is, and every decision is taken on the rounded figure,
+so that anyone can redo it from the published event (MARGIN_RULES section 10).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import overload
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+CENTS_PER_DOLLAR = 100.0
+SHARE_STEPS = 1_000_000.0
+# A decimal half such as 2800.105 has no exact float64; without this nudge it would round down or up by chance.
+_HALF_NUDGE = 1e-6
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def round_cents(amount: float) -> float:
+    """Half-up (away from zero) to a cent; NaN stays NaN. The compiled twin every edge and decision shares."""
+    scaled = abs(amount) * CENTS_PER_DOLLAR
+    whole = math.floor(scaled + 0.5 + _HALF_NUDGE) / CENTS_PER_DOLLAR
+    return whole if amount >= 0.0 else -whole + 0.0
+
+
+@numba.vectorize(["float64(float64)"], cache=True)
+def _round_column(amount: float) -> float:
+    if math.isnan(amount):
+        return amount
+    return round_cents(amount)
+
+
+@overload
+def cents(amount: float) -> float: ...
+@overload
+def cents(amount: NDArray[np.float64]) -> NDArray[np.float64]: ...
+def cents(amount: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
+    """Dollars rounded half-up to whole cents; NaN (unknown) stays NaN. Scalar in, scalar out; column in, column out."""
+    rounded = _round_column(amount)
+    return rounded if isinstance(rounded, np.ndarray) else float(rounded)
+
+
+def cents_or_none(amount: float) -> float | None:
+    """The figure as it goes on the wire: rounded, or None where it is unknown (JSON has no NaN)."""
+    return None if math.isnan(amount) else cents(amount)
+
+
+def shares(quantity: float) -> float:
+    """A share quantity to 1e-6, half away from zero: the finest the platform keeps."""
+    return math.copysign(math.floor(abs(quantity) * SHARE_STEPS + 0.5) / SHARE_STEPS, quantity) + 0.0
+
+
+def format_dollars(amount: float | None) -> str:
+    """For people: -$1,234.56; a dash where the figure is unknown."""
+    if amount is None or math.isnan(amount):
+        return "–"
+    return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}"

@@ -1,0 +1,1 @@
+"""One topic or condition a file: a pure decision and its glue."""

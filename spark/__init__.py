@@ -1,0 +1,1 @@
+"""Streaming and batch queries: Spark, free of Dagster."""
