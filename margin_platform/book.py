@@ -7,7 +7,7 @@ Positions are sorted by account, and within an account by instrument code. Codes
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -112,8 +112,8 @@ class Market:
         return replace(self, **columns)
 
 
-_FLOAT_COLUMNS = tuple(
-    f.name for f in fields(Instrument) if f.name in {"price", "beta", "sigma", "up", "down", "etf_leverage", "long_rate", "short_rate", "htb_addon", "minimum_charge"}
+_FLOAT_COLUMNS = (
+    "price", "beta", "sigma", "up", "down", "etf_leverage", "long_rate", "short_rate", "htb_addon", "minimum_charge",
 )
 
 

@@ -163,7 +163,9 @@ def evaluate(book: Book, market: Market, policy: Policy, *, detail: bool = False
     return evaluate_accounts(book, PricedMarket.of(market, policy), np.arange(len(book), dtype=np.int64), detail=detail)
 
 
-def evaluate_accounts(book: Book, priced: PricedMarket, accounts: NDArray[np.int64], *, detail: bool = False, stress: bool = True) -> Margin:
+def evaluate_accounts(
+    book: Book, priced: PricedMarket, accounts: NDArray[np.int64], *, detail: bool = False, stress: bool = True
+) -> Margin:
     """Margin of some accounts (by number) against an already priced market: what the stream calls on each micro-batch.
 
     `stress=False` skips the recomputed scenarios (their columns are empty), for searches that need the requirement only.
