@@ -1,0 +1,66 @@
+"""The `margin` program: one command a file, loaded only when called. Exit 0 done, 1 failed, 2 bad input."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+# command -> (module, one line of help); the module exposes `register(app)`, and is imported only when its command runs.
+COMMANDS = {
+    "evaluate": ("evaluate", "Margin of a book: every figure of margin.calc.v1, or a table."),
+    "liquidate": ("liquidate", "The smallest orders that restore compliance, with their certificate."),
+    "whatif": ("whatif", "An account's margin after a trade that has not happened."),
+    "backtest": ("backtest", "Replay history through the same kernel and ladder."),
+    "replay": ("replay", "Replay a price history to Kafka as live events."),
+    "explain": ("explain", "Why an account stands where it does, or why a call was issued."),
+    "audit": ("audit", "Verify the hash chain of decisions."),
+    "up": ("stack", "Start the local stack: Kafka, Spark, Dagster, AWS endpoint, dashboard."),
+    "down": ("stack", "Stop the local stack."),
+    "status": ("stack", "What of the local stack is running, and where."),
+    "demo": ("demo", "Replay a crisis through the whole local stack."),
+    "observe": ("observe", "Print events of topics as they arrive."),
+    "dashboard": ("dashboard", "Serve the live dashboard."),
+    "bench": ("bench", "Run a benchmark of bench/."),
+}
+
+
+class _LazyGroup(TyperGroup):
+    """Keeps `margin --help` and `margin evaluate` fast: a command's module is imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        app = typer.Typer(add_completion=False)
+        importlib.import_module(f"margin_platform.cli.{COMMANDS[cmd_name][0]}").register(app)
+        built: Any = typer.main.get_group(app) if len(app.registered_commands) > 1 else typer.main.get_command(app)
+        command = built.get_command(ctx, cmd_name) if hasattr(built, "get_command") else built
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__)
+
+
+@app.callback()
+def _program() -> None:
+    """Real-time margin and risk surveillance. Every command takes --help and --json."""
+
+
+def main() -> None:
+    """Entry point of `margin`; an unusable input ends with 2 and one line on stderr, Ctrl-C with 130."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
