@@ -1,0 +1,42 @@
+# Margin Platform: `make` prints this help. Every target prepares what it needs (scripts/setup.sh).
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint dev up down bench lock
+BIN := .venv/bin
+
+help: ## print the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+setup: ## make .venv from requirements.lock
+	@scripts/setup.sh
+
+demo: ## replay the crash of 2020 through the whole local stack, with the dashboard (Ctrl-C ends it cleanly)
+	@scripts/setup.sh java mvn
+	@$(BIN)/margin demo
+
+test: ## everything CI runs: lint, types, architecture, tests against real parts
+	@scripts/setup.sh java mvn chromium postgres
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest $(PYTEST)
+
+lint: ## ruff, mypy, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+dev: ## Dagster's own UI on the workspace, for work on assets, jobs and sensors
+	@scripts/setup.sh java mvn
+	@mkdir -p .margin/dagster && DAGSTER_HOME=$(CURDIR)/.margin/dagster $(BIN)/dagster dev -w workspace.yaml
+
+up: ## start the local stack and leave it running
+	@scripts/setup.sh java mvn
+	@$(BIN)/margin up
+
+down: ## stop the local stack
+	@$(BIN)/margin down
+
+bench: ## every benchmark, each a ratio against a bound of the same run
+	@scripts/setup.sh java mvn
+	@$(BIN)/margin bench
+
+lock: ## write requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --extra dev --python-version 3.11 pyproject.toml -o requirements.lock

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Prepares this checkout: a virtual environment from requirements.lock, and the system programs the target needs.
+# Usage: setup.sh [program ...]   with programs among: java mvn chromium postgres
+# What is missing is installed with apt-get where that is possible, else named in one line.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() { echo "setup: $*" >&2; exit 1; }
+
+find_python() {
+  for candidate in "${PYTHON:-}" python3.11 python3.12 python3; do
+    [ -n "$candidate" ] && command -v "$candidate" >/dev/null || continue
+    "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && { echo "$candidate"; return; }
+  done
+  fail "needs Python 3.11 or 3.12: install python3.11 and python3.11-venv, or name one with PYTHON=..."
+}
+
+have() {
+  case "$1" in
+    java) java -version >/dev/null 2>&1 ;;
+    postgres) compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null ;;
+    chromium) command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ;;
+    *) command -v "$1" >/dev/null ;;
+  esac
+}
+
+debian_package() {
+  case "$1" in java) echo openjdk-17-jre-headless ;; mvn) echo maven ;; postgres) echo postgresql ;; chromium) echo chromium ;; esac
+}
+
+install_program() {
+  local package; package=$(debian_package "$1")
+  if command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then
+    local as_root=(); [ "$(id -u)" = 0 ] || as_root=(sudo -n)
+    echo "setup: installing $package"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c "apt-get update -qq && apt-get install -y -qq --no-install-recommends $package" >/dev/null || true
+  fi
+  have "$1" || fail "needs $1: install the package $package"
+}
+
+for program in "$@"; do have "$program" || install_program "$program"; done
+
+stamp=.venv/.installed
+if [ ! -f "$stamp" ] || [ requirements.lock -nt "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
+  python=$(find_python)
+  [ -x .venv/bin/python ] || "$python" -m venv .venv || fail "cannot make .venv: install the venv module of $python (Debian: python3-venv)"
+  echo "setup: installing the locked Python packages into .venv"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.7"
+  .venv/bin/uv pip install --quiet --python .venv/bin/python -r requirements.lock
+  .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps -e .
+  touch "$stamp"
+fi
