@@ -1,0 +1,112 @@
+"""What the demo has seen so far: counts by topic, accounts by status, calls, orders, exposure, and how far behind the streams are."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from margin_platform.bus import Bus
+from margin_platform.events import (
+    DEAD_LETTER,
+    FILLS,
+    FIRM_RISK,
+    LIQUIDATION_ORDERS,
+    MARGIN_CALC,
+    MARGIN_CALLS,
+    MARGIN_STATUS,
+    NOTIFICATIONS,
+    PRICES,
+    RESTRICTIONS,
+    TOPICS,
+    BadEvent,
+    Event,
+    decode,
+)
+
+# Every stage must produce something for a demo to count as a success.
+STAGES = (PRICES, FILLS, MARGIN_CALC, MARGIN_STATUS, MARGIN_CALLS, RESTRICTIONS, LIQUIDATION_ORDERS, NOTIFICATIONS, FIRM_RISK)
+_READ = (MARGIN_CALC, MARGIN_CALLS, RESTRICTIONS, LIQUIDATION_ORDERS, NOTIFICATIONS, FIRM_RISK, FILLS)
+_BATCH = 20_000
+
+
+@dataclass
+class Monitor:
+    """Reads the output topics from where they stood at the start; `snapshot` is what the screen and the JSON show."""
+
+    bus: Bus
+    started: float = field(default_factory=time.monotonic)
+    status: dict[str, str] = field(default_factory=dict)
+    calls: Counter[str] = field(default_factory=Counter)
+    restrictions: Counter[str] = field(default_factory=Counter)
+    delivery: Counter[str] = field(default_factory=Counter)
+    simulated_fills: int = 0
+    orders: int = 0
+    exposure: float | None = None
+    firm_loss: float | None = None
+    event_clock: int = 0
+    calc_clock: int = 0
+    replay_started: float | None = None
+    first_call_seconds: float | None = None
+    begins: dict[str, dict[int, int]] = field(default_factory=dict)
+    positions: dict[str, dict[int, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.begins = {topic: dict(self.bus.end_offsets(topic)) for topic in TOPICS}
+        self.positions = {topic: dict(self.begins[topic]) for topic in _READ}
+
+    def read(self) -> None:
+        """Takes in whatever has arrived; returns at once when nothing has."""
+        for topic in _READ:
+            records = self.bus.poll(topic, self.positions[topic], 0.0, _BATCH)
+            for record in records:
+                self.positions[topic][record.partition] = record.offset + 1
+                try:
+                    self._take(topic, decode(topic, record.value))
+                except BadEvent:
+                    continue   # the streams have dead-lettered it; the count below shows it
+
+    def _take(self, topic: str, event: Event) -> None:
+        if topic == MARGIN_CALC:
+            self.status[event["account_id"]] = event["status"]
+            self.calc_clock = max(self.calc_clock, int(event.get("timestamp") or 0))
+        elif topic == MARGIN_CALLS:
+            self.calls[event["action"]] += 1
+            if event["action"] == "MARGIN_CALL" and self.first_call_seconds is None and self.replay_started is not None:
+                self.first_call_seconds = round(time.monotonic() - self.replay_started, 2)
+        elif topic == RESTRICTIONS:
+            self.restrictions[event["action"]] += 1
+        elif topic == LIQUIDATION_ORDERS:
+            self.orders += event.get("action", "NEW") != "CANCEL"
+        elif topic == NOTIFICATIONS:
+            self.delivery[str(event.get("status", "UNKNOWN"))] += 1
+        elif topic == FILLS:
+            self.simulated_fills += event.get("venue") == "SIMULATED"
+        elif topic == FIRM_RISK:
+            self.exposure = event.get("firm_beta_weighted_exposure", self.exposure)
+            self.firm_loss = event.get("firm_loss", self.firm_loss) if event.get("worst") else self.firm_loss
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything the screen shows, JSON-able; `missing` lists the stages that have produced nothing yet."""
+        counts = {
+            topic: sum(end - self.begins[topic].get(partition, 0) for partition, end in self.bus.end_offsets(topic).items())
+            for topic in TOPICS
+        }
+        return {
+            "seconds": round(time.monotonic() - self.started, 1),
+            "events": counts,
+            "accounts_by_status": dict(Counter(self.status.values())),
+            "calls": dict(self.calls),
+            "restrictions": dict(self.restrictions),
+            "liquidation_orders": self.orders,
+            "simulated_fills": self.simulated_fills,
+            "notifications": dict(self.delivery),
+            "dead_letters": counts[DEAD_LETTER],
+            "firm_beta_weighted_exposure": self.exposure,
+            "firm_loss_worst": self.firm_loss,
+            "event_clock": self.event_clock,
+            "lag_event_seconds": max(0.0, (self.event_clock - self.calc_clock) / 1000) if self.calc_clock else None,
+            "seconds_to_first_margin_call": self.first_call_seconds,
+            "missing": [topic for topic in STAGES if counts[topic] <= 0] + ([] if self.simulated_fills else ["simulated fills"]),
+        }

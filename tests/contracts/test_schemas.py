@@ -1,0 +1,99 @@
+"""The published JSON Schemas and the code's own checks are one contract: they accept and refuse the same messages."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from margin_platform import events
+
+SCHEMAS = Path(events.__file__).parent / "schemas"
+T = 1_582_232_400_000
+GOOD = {
+    events.FILLS: {"fill_id": "f", "account_id": "a", "symbol": "S", "qty": -1.5, "price": 10.01, "timestamp": T, "fee": 0.0},
+    events.CASH: {"transfer_id": "t", "account_id": "a", "amount": -5, "timestamp": T},
+    events.ACCOUNTS: {"account_id": "a", "margin_type": "REG_T", "timestamp": T},
+    events.PRICES: {"symbol": "S", "price": 1, "timestamp": T},
+    events.BETAS: {"symbol": "S", "beta": -0.5, "timestamp": T},
+    events.CORPORATE_ACTIONS: {"action_id": "x", "symbol": "S", "kind": "SPLIT", "ratio": 2, "ex_date": "2020-08-31", "timestamp": T},
+    events.VOLATILITY: {"symbol": "S", "volatility_annual": 0.3, "timestamp": T},
+}
+WRONG = (None, "", " ", "text", 0, -1, 1.5, True, float("nan"), float("inf"), [], {}, 10**15, "2020-02-30", "SPLIT")
+
+
+def _schema(topic: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(json.loads((SCHEMAS / f"{topic}.json").read_text()))
+
+
+def _refused_field(topic: str, message: events.Event) -> str | None:
+    try:
+        events.check_fields(events.TOPICS[topic], message)
+    except events.BadEvent as refused:
+        return refused.field
+    return None
+
+
+def test_every_topic_has_a_schema_and_every_schema_a_topic() -> None:
+    assert {p.stem for p in SCHEMAS.glob("*.json")} == set(events.TOPICS)
+
+
+@pytest.mark.parametrize("topic", events.TOPICS)
+def test_the_code_requires_only_what_the_schema_requires(topic: str) -> None:
+    schema = _schema(topic).schema
+    assert set(events.TOPICS[topic].required) <= set(schema["required"])
+    assert events.TOPICS[topic].key in schema["required"]
+
+
+@pytest.mark.parametrize("topic", GOOD)
+def test_a_good_message_passes_both(topic: str) -> None:
+    _schema(topic).validate(GOOD[topic])
+    assert events.decode(topic, events.encode(GOOD[topic])) == GOOD[topic]
+
+
+@pytest.mark.parametrize("topic", GOOD)
+def test_a_missing_field_is_refused_by_both_and_named(topic: str) -> None:
+    for name in events.TOPICS[topic].required:
+        message = {k: v for k, v in GOOD[topic].items() if k != name}
+        assert not _schema(topic).is_valid(message)
+        with pytest.raises(events.BadEvent) as refused:
+            events.decode(topic, events.encode(message))
+        assert (refused.value.field, refused.value.value) == (name, None)
+
+
+@pytest.mark.parametrize("topic", GOOD)
+def test_a_wrong_value_is_refused_by_both_or_by_neither(topic: str) -> None:
+    """NaN, infinities and impossible dates cannot be said in JSON Schema; there the code is the stricter of the two."""
+    for name in GOOD[topic]:
+        if topic == events.CORPORATE_ACTIONS and name in ("kind", "ratio"):
+            continue   # which of ratio and amount is needed depends on kind: tested below
+        for value in WRONG:
+            message = GOOD[topic] | {name: value}
+            accepted = _refused_field(topic, message) is None
+            assert _refused_field(topic, message) in (None, name)
+            by_schema = _schema(topic).is_valid(message)
+            beyond_schema = value == "2020-02-30" or (isinstance(value, float) and value != 1.5)
+            assert accepted == by_schema or (beyond_schema and not accepted), (name, value)
+
+
+@pytest.mark.parametrize(("kind", "needed"), [("SPLIT", "ratio"), ("DIVIDEND", "amount")])
+def test_a_corporate_action_without_its_figure_is_refused(kind: str, needed: str) -> None:
+    message = {k: v for k, v in GOOD[events.CORPORATE_ACTIONS].items() if k != "ratio"} | {"kind": kind}
+    with pytest.raises(events.BadEvent, match=needed):
+        events.decode(events.CORPORATE_ACTIONS, events.encode(message))
+
+
+@pytest.mark.parametrize("raw", [None, b"", b"{", b"[1]", b'{"price": NaN}', b"\xff"])
+def test_what_is_not_a_json_object_is_refused(raw: bytes | None) -> None:
+    with pytest.raises(events.BadEvent):
+        events.decode(events.PRICES, raw)
+
+
+def test_a_dead_letter_says_where_and_what() -> None:
+    with pytest.raises(events.BadEvent) as refused:
+        events.decode(events.PRICES, b'{"symbol": "S", "price": -3, "timestamp": 1}')
+    letter = events.dead_letter(events.PRICES, 2, 17, b"raw", refused.value, T)
+    _schema(events.DEAD_LETTER).validate(letter)
+    assert (letter["field"], letter["value"], letter["reason"], letter["offset"]) == ("price", "-3", "not above zero", 17)

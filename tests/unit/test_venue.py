@@ -1,0 +1,78 @@
+"""The simulated venue answers every leg of every order once, at the market, whatever is repeated or restarted."""
+
+from __future__ import annotations
+
+from margin_platform.venue import Venue
+
+ORDER = {
+    "order_id": "o1",
+    "account_id": "a",
+    "positions": [{"symbol": "AAPL", "side": "SELL", "qty": 10}, {"symbol": "KO", "side": "BUY_TO_COVER", "qty": 5}],
+}
+
+
+def _price(symbol: str, price: float, timestamp: int) -> dict:
+    return {"symbol": symbol, "price": price, "timestamp": timestamp}
+
+
+def _venue() -> Venue:
+    venue = Venue()
+    venue.on_price(_price("AAPL", 60.0, 1000))
+    venue.on_price(_price("KO", 50.0, 2000))
+    return venue
+
+
+def test_an_order_is_filled_leg_by_leg_with_signed_quantities() -> None:
+    venue = _venue()
+    venue.on_order(ORDER)
+    first, second = venue.step(), venue.step()
+    assert [(f["symbol"], f["qty"], f["price"], f["timestamp"]) for f in first + second] == [
+        ("AAPL", -10.0, 60.0, 2000),
+        ("KO", 5.0, 50.0, 2000),
+    ]
+    assert venue.step() == []
+
+
+def test_a_repeated_order_is_filled_once() -> None:
+    venue = _venue()
+    for _ in range(3):
+        venue.on_order(ORDER)
+    fills = venue.step() + venue.step() + venue.step()
+    venue.on_order(ORDER)
+    assert len(fills) == 2
+    assert venue.step() == []
+
+
+def test_a_cancelled_order_fills_no_further_leg() -> None:
+    venue = _venue()
+    venue.on_order(ORDER)
+    assert len(venue.step()) == 1
+    venue.on_order({"order_id": "o1", "account_id": "a", "action": "CANCEL"})
+    assert venue.step() == []
+
+
+def test_after_a_restart_only_the_legs_without_a_fill_are_filled_and_ids_are_the_same() -> None:
+    before = _venue()
+    before.on_order(ORDER)
+    (done,) = before.step()
+    (expected,) = before.step()
+    after = _venue()
+    after.on_fill(done)
+    after.on_order(ORDER)
+    assert [f["fill_id"] for f in after.step() + after.step()] == [expected["fill_id"]]
+
+
+def test_an_order_waits_for_its_time_and_for_a_price() -> None:
+    venue = Venue()
+    venue.on_order(ORDER | {"not_before": 5000})
+    venue.on_price(_price("AAPL", 60.0, 4999))
+    assert venue.step() == []
+    venue.on_price(_price("MSFT", 60.0, 5000))
+    assert len(venue.step()) == 1
+    assert venue.step() == []   # KO has no price: never filled at a guess
+
+
+def test_an_older_price_does_not_replace_a_newer_one() -> None:
+    venue = _venue()
+    venue.on_price(_price("AAPL", 1.0, 500))
+    assert venue.prices["AAPL"] == (1000, 60.0)
