@@ -97,3 +97,12 @@ def test_a_dead_letter_says_where_and_what() -> None:
     letter = events.dead_letter(events.PRICES, 2, 17, b"raw", refused.value, T)
     _schema(events.DEAD_LETTER).validate(letter)
     assert (letter["field"], letter["value"], letter["reason"], letter["offset"]) == ("price", "-3", "not above zero", 17)
+
+
+@pytest.mark.parametrize("topic", events.TOPICS)
+def test_the_page_of_contracts_lists_every_topic_field_and_key(topic: str) -> None:
+    page = (Path(events.__file__).parents[1] / "docs" / "contracts.md").read_text(encoding="utf-8")
+    section = page.split(f"\n## {topic}\n", 1)[1].split("\n## ", 1)[0]
+    assert f"Key `{events.TOPICS[topic].key}`" in section
+    for name in _schema(topic).schema["properties"]:
+        assert f"| `{name}` |" in section
