@@ -1,0 +1,209 @@
+"""The bus: the one place that speaks Kafka from Python (kafka-python). Offsets are the caller's, never a consumer group's.
+
+Every reader names the offsets it wants, so that a sensor's cursor, a stream's checkpoint or a re-executed run is the
+only truth about what was read. Waits are bounded, and an unreachable broker is one clear error with its address.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from margin_platform.events import TOPICS, Event, encode
+
+for _noisy in ("kafka", "kafka.net", "kafka.client"):
+    logging.getLogger(_noisy).setLevel(logging.CRITICAL)   # it logs every refused connection; BrokerUnreachable says it once
+
+_CONNECT_SECONDS = 5.0
+_DELIVERY_MS = 30_000
+
+
+class BrokerUnreachable(ConnectionError):
+    """No broker answers; the message names the address."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"no Kafka broker answers at {address}")
+        self.address = address
+
+
+@dataclass(frozen=True)
+class Record:
+    """One message as it stands in its partition."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str | None
+    value: bytes | None
+    timestamp_ms: int
+
+
+class Bus:
+    """Produces and reads events of one cluster. A bus may produce from many threads; each reading call is serialised."""
+
+    def __init__(self, bootstrap: str, *, connect_seconds: float = _CONNECT_SECONDS) -> None:
+        """Nothing is opened yet: the first call connects, and raises BrokerUnreachable where it cannot."""
+        self.bootstrap = bootstrap
+        self._timeout_ms = int(connect_seconds * 1000)
+        self._lock = threading.RLock()
+        self._producer: KafkaProducer | None = None
+        self._consumer: KafkaConsumer | None = None
+        self._failures: list[BaseException] = []
+
+    # -- writing
+
+    def produce(self, topic: str, event: Event, key: str | None = None) -> None:
+        """Hands an event to the producer, keyed by the topic's key field; `flush` makes sure of delivery."""
+        self.produce_raw(topic, encode(event), str(event[TOPICS[topic].key]) if key is None else key)
+
+    def produce_raw(self, topic: str, value: bytes, key: str | None) -> None:
+        """Bytes as they are: for already encoded events, and for tests of bad input."""
+        future = self._open_producer().send(topic, value=value, key=None if key is None else key.encode())
+        future.add_errback(self._failures.append)
+
+    def flush(self, timeout_s: float = 30.0) -> None:
+        """Returns when every event handed over is acknowledged by the broker; raises the first delivery error otherwise."""
+        if self._producer is not None:
+            self._producer.flush(timeout=timeout_s)
+        if self._failures:
+            failure = self._failures[0]
+            self._failures.clear()
+            raise failure
+
+    def _open_producer(self) -> KafkaProducer:
+        if self._producer is None:
+            with self._lock:
+                if self._producer is None:
+                    try:
+                        self._producer = KafkaProducer(
+                            bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True, linger_ms=2, batch_size=262_144,
+                            max_request_size=8_388_608, delivery_timeout_ms=_DELIVERY_MS, bootstrap_timeout_ms=self._timeout_ms,
+                        )
+                    except KafkaError as error:
+                        raise BrokerUnreachable(self.bootstrap) from error
+        return self._producer
+
+    # -- reading
+
+    def _open_consumer(self) -> KafkaConsumer:
+        if self._consumer is None:
+            try:
+                self._consumer = KafkaConsumer(
+                    bootstrap_servers=self.bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="none",
+                    max_poll_records=20_000, fetch_max_wait_ms=50, max_partition_fetch_bytes=8_388_608,
+                    bootstrap_timeout_ms=self._timeout_ms,
+                )
+            except KafkaError as error:
+                raise BrokerUnreachable(self.bootstrap) from error
+        return self._consumer
+
+    def _partitions(self, topic: str) -> list[TopicPartition]:
+        numbers = self._open_consumer().partitions_for_topic(topic)
+        if not numbers:
+            raise LookupError(f"topic {topic} does not exist at {self.bootstrap}")
+        return [TopicPartition(topic, n) for n in sorted(numbers)]
+
+    def end_offsets(self, topic: str) -> dict[int, int]:
+        """Next offset to be written, by partition."""
+        with self._lock:
+            return {tp.partition: offset for tp, offset in self._guard(lambda c: c.end_offsets(self._partitions(topic))).items()}
+
+    def beginning_offsets(self, topic: str) -> dict[int, int]:
+        """Oldest offset still kept, by partition."""
+        with self._lock:
+            return {tp.partition: offset for tp, offset in self._guard(lambda c: c.beginning_offsets(self._partitions(topic))).items()}
+
+    def _guard(self, call: Any) -> Any:
+        try:
+            return call(self._open_consumer())
+        except KafkaError as error:
+            raise BrokerUnreachable(self.bootstrap) from error
+
+    def poll(self, topic: str, positions: dict[int, int], timeout_s: float, max_records: int = 10_000) -> list[Record]:
+        """Records of a topic from these next offsets on; returns with the first that arrive, or empty after the timeout.
+
+        `positions` is not changed: the caller moves its cursor when it has acted. Offsets already deleted by retention
+        are skipped to the oldest kept.
+        """
+        with self._lock:
+            consumer = self._seek(topic, positions)
+            deadline = time.monotonic() + timeout_s
+            records: list[Record] = []
+            while not records:
+                wait = max(0.0, min(0.5, deadline - time.monotonic()))
+                records = _records(self._guard(lambda c, w=wait: c.poll(timeout_ms=max(60, int(w * 1000)), max_records=max_records)))
+                if time.monotonic() >= deadline:
+                    break
+            consumer.assign([])
+            return records
+
+    def _seek(self, topic: str, positions: dict[int, int]) -> KafkaConsumer:
+        consumer = self._open_consumer()
+        oldest = self.beginning_offsets(topic)
+        wanted = {TopicPartition(topic, p): max(offset, oldest.get(p, 0)) for p, offset in positions.items()}
+        consumer.assign(list(wanted))
+        for partition, offset in wanted.items():
+            consumer.seek(partition, offset)
+        return consumer
+
+    def read_range(self, topic: str, partition: int, start: int, end: int, timeout_s: float = 30.0) -> list[Record]:
+        """Every record of a partition with start <= offset < end: what a run with an offset range in its config reads.
+
+        TimeoutError where the broker does not deliver them in time. Gaps (compaction) are passed over.
+        """
+        with self._lock:
+            consumer = self._seek(topic, {partition: start})
+            where = TopicPartition(topic, partition)
+            deadline = time.monotonic() + timeout_s
+            found: list[Record] = []
+            while consumer.position(where) < end:
+                found += _records(self._guard(lambda c: c.poll(timeout_ms=500, max_records=20_000)))
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{topic}[{partition}] {start}-{end}: not read within {timeout_s:g} s")
+            consumer.assign([])
+            return [r for r in found if r.offset < end]
+
+    def read_all(self, topic: str) -> Iterator[Record]:
+        """Every record kept of a topic, as of now, partition by partition."""
+        ends, starts = self.end_offsets(topic), self.beginning_offsets(topic)
+        for partition, end in ends.items():
+            if end > starts[partition]:
+                yield from self.read_range(topic, partition, starts[partition], end)
+
+    def latest_by_key(self, topic: str) -> dict[str, Record]:
+        """The newest record of each key: the state a compacted topic holds."""
+        newest: dict[str, Record] = {}
+        for record in self.read_all(topic):
+            if record.key is not None:
+                newest[record.key] = record
+        return newest
+
+    def close(self) -> None:
+        """Delivers what is left and lets go of every connection."""
+        with self._lock:
+            if self._producer is not None:
+                self._producer.close(timeout=5)
+            if self._consumer is not None:
+                self._consumer.close()
+            self._producer = self._consumer = None
+
+    def __enter__(self) -> Bus:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _records(polled: dict[TopicPartition, list[Any]]) -> list[Record]:
+    return [
+        Record(tp.topic, tp.partition, r.offset, None if r.key is None else r.key.decode(errors="replace"), r.value, r.timestamp)
+        for tp, rows in polled.items()
+        for r in rows
+    ]
