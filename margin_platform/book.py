@@ -82,7 +82,7 @@ class Market:
     @staticmethod
     def of(instruments: Iterable[Instrument]) -> Market:
         """A market of these instruments, put in code order. ValueError where a product group spans portfolio groups."""
-        rows = sorted(instruments, key=_group_order)
+        rows = Market.order_of(instruments)
         _check_nesting(rows)
         issuer_codes, _ = _encode([r.issuer or r.symbol for r in rows])
         class_codes, classes = _encode([r.class_group or r.symbol for r in rows])
@@ -102,6 +102,11 @@ class Market:
             portfolio_groups=portfolios,
             **floats,
         )
+
+    @staticmethod
+    def order_of(instruments: Iterable[Instrument]) -> list[Instrument]:
+        """The instruments in code order: position n has code n."""
+        return sorted(instruments, key=_group_order)
 
     def code_of(self) -> dict[str, int]:
         """Symbol to code; the last row wins where one symbol has several rows (`margin evaluate` with own figures)."""

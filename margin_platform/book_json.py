@@ -1,0 +1,195 @@
+"""Books as JSON: the input of `margin evaluate`, `liquidate` and `whatif`, read strictly into the kernel's columns.
+
+A position's own figures win over the market's, so each distinct set of figures of a symbol becomes an instrument row of
+its own. Every refusal names the field by its path and the value.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from margin_platform.book import MARGIN_TYPES, Book, Instrument, Market
+from margin_platform.policy import Policy, PolicyError, current_policy
+
+
+class InputError(ValueError):
+    """Input that cannot be used: the path of the field, its value, and why."""
+
+    def __init__(self, field: str, value: Any, reason: str) -> None:
+        super().__init__(f"{field}: {reason}, value {value!r}")
+        self.field, self.value, self.reason = field, value, reason
+
+
+@dataclass(frozen=True)
+class BookInput:
+    """A parsed book: the kernel's inputs. A symbol with several sets of figures has several instrument rows."""
+
+    book: Book
+    market: Market
+    policy: Policy
+
+
+# field of a position or market row -> (lowest allowed, highest allowed, whether the lowest itself is refused)
+_NUMBERS: dict[str, tuple[float, float, bool]] = {
+    "price": (0.0, 1e12, True),
+    "beta": (-100.0, 100.0, False),
+    "sigma": (0.0, 100.0, False),
+    "up": (0.0, 10.0, False),
+    "down": (0.0, 10.0, False),
+    "etf_leverage": (-10.0, 10.0, False),
+    "long_rate": (0.0, 10.0, False),
+    "short_rate": (0.0, 10.0, False),
+    "htb_addon": (0.0, 10.0, False),
+}
+_GROUPS = ("class_group", "product_group", "portfolio_group", "issuer")
+
+
+def loads(text: str | bytes) -> Any:
+    """JSON without NaN or infinities. InputError where it is none."""
+
+    def refuse(name: str) -> float:
+        raise InputError("input", name, "not a number JSON knows")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        raise InputError("input", error.doc[max(0, error.pos - 20) : error.pos + 20], f"not JSON ({error.msg})") from error
+    except UnicodeDecodeError as error:
+        raise InputError("input", error.object[:40], "not UTF-8") from error
+
+
+def parse(data: Any, base: Policy | None = None) -> BookInput:
+    """The kernel's inputs from a book document (DESIGN: command-line contracts). InputError names the first field refused."""
+    document = _mapping("input", data)
+    policy = _policy(document, base or current_policy())
+    market = {s: _figures(f"market.{s}", row, {}) for s, row in _mapping("market", document.get("market", {})).items()}
+    rows = _list("accounts", document.get("accounts"))
+    instruments: dict[Instrument, None] = {}
+    accounts: list[tuple[str, float, int, list[tuple[Instrument, float]]]] = []
+    seen: set[str] = set()
+    for number, row in enumerate(rows):
+        account = _account(f"accounts[{number}]", row, market, seen, policy)
+        accounts.append(account)
+        instruments.update(dict.fromkeys(i for i, _ in account[3]))
+    return _columns(list(instruments), accounts, policy)
+
+
+def _columns(
+    instruments: list[Instrument], accounts: list[tuple[str, float, int, list[tuple[Instrument, float]]]], policy: Policy
+) -> BookInput:
+    try:
+        market, order = Market.of(instruments), Market.order_of(instruments)
+    except ValueError as error:
+        raise InputError("positions", str(error), "groups do not nest") from error
+    code = {instrument: n for n, instrument in enumerate(order)}
+    book = Book.of([(i, cash, kind, [(code[ins], qty) for ins, qty in held]) for i, cash, kind, held in accounts])
+    return BookInput(book, market, policy)
+
+
+def _policy(document: dict[str, Any], base: Policy) -> Policy:
+    changes = dict(_mapping("policy", document.get("policy", {})))
+    if document.get("scenarios") is not None:
+        moves = _list("scenarios", document["scenarios"])
+        changes["scenarios"] = [_number(f"scenarios[{n}]", move, -1.0, 10.0) for n, move in enumerate(moves)]
+    try:
+        return base.override(changes)
+    except PolicyError as error:
+        field, _, rest = str(error).partition(": ")
+        reason, _, value = rest.rpartition(", value ")
+        raise InputError(field, _literal(value), reason) from error
+
+
+def _literal(text: str) -> Any:
+    import ast
+
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _account(
+    path: str, row: Any, market: dict[str, dict[str, Any]], seen: set[str], policy: Policy
+) -> tuple[str, float, int, list[tuple[Instrument, float]]]:
+    account = _mapping(path, row)
+    account_id = _text(f"{path}.account_id", account.get("account_id"))
+    if account_id in seen:
+        raise InputError(f"{path}.account_id", account_id, "account given twice")
+    seen.add(account_id)
+    kind = account.get("margin_type", "REG_T")
+    if not isinstance(kind, str) or kind not in MARGIN_TYPES:
+        raise InputError(f"{path}.margin_type", kind, f"not one of {', '.join(MARGIN_TYPES)}")
+    cash = _number(f"{path}.cash", account.get("cash"), -1e15, 1e15)
+    held = []
+    for number, position in enumerate(_list(f"{path}.positions", account.get("positions", []))):
+        held.append(_position(f"{path}.positions[{number}]", position, market, policy))
+    return account_id, cash, MARGIN_TYPES[kind], held
+
+
+def _position(path: str, row: Any, market: dict[str, dict[str, Any]], policy: Policy) -> tuple[Instrument, float]:
+    position = _mapping(path, row)
+    symbol = _text(f"{path}.symbol", position.get("symbol"))
+    qty = _number(f"{path}.qty", position.get("qty"), -1e12, 1e12)
+    figures = _figures(path, position, market.get(symbol, {}))
+    contracts = _number(f"{path}.contracts", position.get("contracts") or 0, -1e9, 1e9)
+    multiplier = _number(f"{path}.multiplier", position.get("multiplier", 100) or 0, 0.0, 1e6)
+    charge = policy.portfolio_margin.contract_minimum * abs(contracts) * multiplier
+    if charge and qty:
+        figures["minimum_charge"] = charge / abs(qty)
+    return Instrument(symbol=symbol, **figures), qty
+
+
+def _figures(path: str, row: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Instrument fields of a row over those already given by the market."""
+    figures = dict(given)
+    source = _mapping(path, row)
+    for name, (low, high, above) in _NUMBERS.items():
+        value = source.get(name)
+        if value is not None:
+            figures[name] = _number(f"{path}.{name}", value, low, high, above=above)
+    if figures.get("etf_leverage") == 0.0:
+        raise InputError(f"{path}.etf_leverage", 0, "zero")
+    for name in _GROUPS:
+        if source.get(name) is not None:
+            figures[name] = _text(f"{path}.{name}", source[name])
+    if source.get("marginable") is not None:
+        if not isinstance(source["marginable"], bool):
+            raise InputError(f"{path}.marginable", source["marginable"], "not true or false")
+        figures["marginable"] = source["marginable"]
+    return figures
+
+
+def _mapping(path: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(path, value, "missing" if value is None else "not an object")
+    return value
+
+
+def _list(path: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise InputError(path, value, "missing" if value is None else "not a list")
+    return value
+
+
+def _text(path: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(path, value, "missing" if value is None else "not a non-empty text")
+    return value
+
+
+def _number(path: str, value: Any, low: float, high: float, *, above: bool = False) -> float:
+    if value is None:
+        raise InputError(path, value, "missing")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(path, value, "not a number")
+    number = float(value)
+    if not np.isfinite(number):
+        raise InputError(path, value, "not a finite number")
+    if number < low or (above and number == low) or number > high:
+        raise InputError(path, value, f"not {'above' if above else 'at least'} {low:g}" if number <= low else f"above {high:g}")
+    return number
+

@@ -1,0 +1,80 @@
+"""`margin evaluate BOOK.json`: every margin figure of a book, as JSON or as a table."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from margin_platform.book_json import BookInput, InputError, loads, parse
+from margin_platform.money import format_dollars
+
+
+def read_book(source: str) -> BookInput:
+    """The book of a file, or of standard input for `-`. Ends the program with 2 where it cannot be used."""
+    try:
+        text = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        return parse(loads(text))
+    except OSError as error:
+        raise bad_input(f"{source}: {error.strerror}") from error
+    except InputError as error:
+        raise bad_input(str(error)) from error
+
+
+def bad_input(message: str) -> typer.Exit:
+    """One line on stderr naming the field and the value; exit code 2."""
+    typer.echo(f"margin: {message}", err=True)
+    return typer.Exit(2)
+
+
+def print_json(data: Any) -> None:
+    """The machine's form of a result, on stdout."""
+    typer.echo(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS).decode())
+
+
+def register(app: typer.Typer) -> None:
+    @app.command()
+    def evaluate(
+        book: Annotated[str, typer.Argument(help="a book as JSON; - reads standard input")],
+        as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+    ) -> None:
+        """Margin of every account of a book: maintenance with add-ons, portfolio margin beside it, stress, firm totals."""
+        from margin_platform.evaluation import evaluation
+
+        result = evaluation(read_book(book))
+        if as_json:
+            print_json(result)
+        else:
+            _print_tables(result)
+
+
+_COLUMNS = (
+    ("equity", "equity"), ("maintenance_req", "maintenance"), ("portfolio_margin_req", "TIMS"), ("requirement", "held to"),
+    ("excess", "excess"), ("worst_stress", "worst stress"),
+)
+
+
+def _print_tables(result: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    table = Table(title=f"Margin under policy {result['policy_version']}", caption="worst stress: lowest excess over the SPY moves")
+    for heading in ("account", *(h for _, h in _COLUMNS), "status"):
+        text = heading in ("account", "status")
+        table.add_column(heading, justify="left" if text else "right", no_wrap=not text, overflow="fold")
+    for account in result["accounts"]:
+        status = account["status"] + (f" ({', '.join(account['stale_symbols'])})" if account["stale_symbols"] else "")
+        cells = [format_dollars(account[name]) for name, _ in _COLUMNS]
+        table.add_row(Text(account["account_id"]), *cells, Text(status))
+    console.print(table)
+    firm = Table(title=f"Firm: beta-weighted exposure {format_dollars(result['firm']['beta_weighted_exposure'])}")
+    for heading in ("SPY", "clients' P&L", "firm loss (unsecured)"):
+        firm.add_column(heading, justify="right")
+    for row in result["firm"]["stress"]:
+        firm.add_row(f"{row['scenario']:+.0%}", format_dollars(row["delta_pnl"]), format_dollars(row["firm_loss"]))
+    console.print(firm)

@@ -1,0 +1,118 @@
+"""The result of `margin evaluate`: the kernel's columns as rows for people and programs, money rounded to cents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from margin_platform.book import Book, Market
+from margin_platform.book_json import BookInput
+from margin_platform.evaluate import STATUS_NAMES, Margin, evaluate
+from margin_platform.exposure import firm_risk
+from margin_platform.money import cents, cents_or_none
+
+_MONEY = (
+    "equity", "long_mv", "short_mv", "gross_mv", "base_requirement", "concentration_addon", "volatility_addon", "htb_addon",
+    "cap_adjustment", "maintenance_req", "requirement", "excess", "reg_t_requirement", "reg_t_excess", "buying_power",
+    "portfolio_margin_req", "margin_savings", "beta_weighted_exposure", "worst_stress",
+)
+
+
+def evaluation(given: BookInput) -> dict[str, Any]:
+    """Every figure of a book (DESIGN: `margin evaluate`). Unknown figures of an account with a missing price are None."""
+    margin = evaluate(given.book, given.market, given.policy, detail=True)
+    return {
+        "policy_version": given.policy.version,
+        "accounts": [account_figures(n, given.book, given.market, margin) for n in range(len(given.book))],
+        "firm": firm_risk(margin),
+    }
+
+
+def account_figures(n: int, book: Book, market: Market, margin: Margin) -> dict[str, Any]:
+    """One account's row; `margin` must have been evaluated over the whole book with detail."""
+    figures: dict[str, Any] = {name: cents_or_none(float(getattr(margin, name)[n])) for name in _MONEY}
+    known = figures["equity"] is not None
+    span = range(int(book.offsets[n]), int(book.offsets[n + 1]))
+    minimum = margin.policy.maintenance.minimum_equity
+    return {
+        "account_id": book.account_ids[n],
+        **figures,
+        "portfolio_margin_detail": group_requirements(span, book, market, margin) if known else {},
+        "margin_method": ("PORTFOLIO" if margin.portfolio_method[n] else "REG_T") if known else None,
+        "status": STATUS_NAMES[int(margin.status[n])],
+        "stale_symbols": stale_symbols(span, book, market),
+        "meets_minimum_equity": known and (not len(span) or figures["equity"] >= minimum),
+        "by_symbol": symbol_requirements(span, book, market, margin),
+        "stress": stress_rows(n, margin) if known else [],
+        "idiosyncratic": _idiosyncratic(n, book, market, margin) if known and len(span) else None,
+    }
+
+
+def stale_symbols(span: range, book: Book, market: Market) -> list[str]:
+    """Symbols of some positions whose price is missing or too old to act upon."""
+    codes = book.symbol[span.start : span.stop]
+    bad = np.isnan(market.price[codes]) | market.stale[codes]
+    return sorted({market.symbols[c] for c in codes[bad]})
+
+
+def symbol_requirements(span: range, book: Book, market: Market, margin: Margin) -> dict[str, float | None]:
+    """Fixed-percentage requirement of each symbol, add-ons and cap included."""
+    totals: dict[str, float] = {}
+    for k in span:
+        symbol = market.symbols[book.symbol[k]]
+        totals[symbol] = totals.get(symbol, 0.0) + float(margin.position_requirement[k])
+    return {symbol: cents_or_none(total) for symbol, total in totals.items()}
+
+
+def group_requirements(span: range, book: Book, market: Market, margin: Margin) -> dict[str, float | None]:
+    """Portfolio margin of each outermost group, by its name: portfolio group, else product group, else class group."""
+    rules = margin.policy.portfolio_margin
+    found: dict[str, float] = {}
+    for k in span:
+        code = book.symbol[k]
+        portfolio, product = int(market.portfolio_group[code]), int(market.product_group[code])
+        if portfolio >= 0 and market.portfolio_groups[portfolio] in rules.portfolio_offsets:
+            name = market.portfolio_groups[portfolio]
+        elif product >= 0 and market.product_groups[product] in rules.product_offsets:
+            name = market.product_groups[product]
+        else:
+            name = market.class_groups[market.class_group[code]]
+        found[name] = found.get(name, 0.0) + float(margin.group_requirement[k])
+    return {name: cents_or_none(amount) for name, amount in found.items()}
+
+
+def stress_rows(n: int, margin: Margin) -> list[dict[str, Any]]:
+    """One row a SPY move, for an account that can be valued: held, recomputed and unsecured (MARGIN_RULES 5.2), each decided on the rounded figure."""
+    rows = []
+    for s, move in enumerate(margin.policy.stress.scenarios):
+        equity, held, recomputed = (
+            cents(float(column[n, s])) for column in (margin.stress_equity, margin.stress_excess_held, margin.stress_excess_recomputed)
+        )
+        rows.append(
+            {
+                "scenario": move,
+                "delta_pnl": cents(float(margin.stress_pnl[n, s])),
+                "equity_stressed": equity,
+                "excess_stressed": held,
+                "underwater": held < 0,
+                "excess_recomputed": recomputed,
+                "underwater_recomputed": recomputed < 0,
+                "unsecured": max(0.0, -equity),
+            }
+        )
+    return rows
+
+
+def _idiosyncratic(n: int, book: Book, market: Market, margin: Margin) -> dict[str, Any]:
+    """The largest position moving against the account by the policy's shock (MARGIN_RULES 5.2)."""
+    position = int(margin.largest_position[n])
+    pnl = float(margin.idiosyncratic_pnl[n])
+    shock = margin.policy.stress.idiosyncratic_shock
+    return {
+        "symbol": market.symbols[book.symbol[position]],
+        "move": -shock if book.quantity[position] > 0 else shock,
+        "delta_pnl": cents_or_none(pnl),
+        "equity_stressed": cents_or_none(float(margin.equity[n]) + pnl),
+        "excess_stressed": cents_or_none(float(margin.excess[n]) + pnl),
+    }
