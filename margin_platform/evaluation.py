@@ -83,7 +83,7 @@ def group_requirements(span: range, book: Book, market: Market, margin: Margin) 
 
 
 def stress_rows(n: int, margin: Margin) -> list[dict[str, Any]]:
-    """One row a SPY move, for an account that can be valued: held, recomputed and unsecured (MARGIN_RULES 5.2), each decided on the rounded figure."""
+    """One row a SPY move of an account that can be valued: held, recomputed, unsecured, each decided on the rounded figure."""
     rows = []
     for s, move in enumerate(margin.policy.stress.scenarios):
         equity, held, recomputed = (

@@ -51,6 +51,7 @@ def register(app: typer.Typer) -> None:
             _print_tables(result)
 
 
+_TABLE_WIDTH = 112   # below this the figures would be cut; a narrower terminal wraps the lines instead
 _COLUMNS = (
     ("equity", "equity"), ("maintenance_req", "maintenance"), ("portfolio_margin_req", "TIMS"), ("requirement", "held to"),
     ("excess", "excess"), ("worst_stress", "worst stress"),
@@ -63,10 +64,11 @@ def _print_tables(result: dict[str, Any]) -> None:
     from rich.text import Text
 
     console = Console()
+    console = Console(width=max(console.width, _TABLE_WIDTH))
     table = Table(title=f"Margin under policy {result['policy_version']}", caption="worst stress: lowest excess over the SPY moves")
     for heading in ("account", *(h for _, h in _COLUMNS), "status"):
         text = heading in ("account", "status")
-        table.add_column(heading, justify="left" if text else "right", no_wrap=not text, overflow="fold")
+        table.add_column(heading, justify="left" if text else "right", no_wrap=not text, overflow="fold", min_width=7)
     for account in result["accounts"]:
         status = account["status"] + (f" ({', '.join(account['stale_symbols'])})" if account["stale_symbols"] else "")
         cells = [format_dollars(account[name]) for name, _ in _COLUMNS]
