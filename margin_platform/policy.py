@@ -124,6 +124,7 @@ class LadderPolicy(_Section):
 
     warn_frac: Share
     warn_hysteresis: Share
+    amend_step: Annotated[float, BeforeValidator(_number), Field(gt=0, le=10)]
     close_only_after_minutes: Minutes
     severe_deficiency: Rate
     equity_floor: Number
