@@ -53,7 +53,8 @@ def severe_underwater(margin: Margin) -> NDArray[np.bool_]:
     if not severe.any() or not len(margin.stress_excess_recomputed):
         return np.zeros(len(margin.equity), dtype=np.bool_)
     with np.errstate(invalid="ignore"):
-        return (cents(margin.stress_excess_recomputed[:, severe]) < 0).any(axis=1)
+        short: NDArray[np.bool_] = cents(margin.stress_excess_recomputed[:, severe]) < 0
+    return np.asarray(short.any(axis=1))
 
 
 def level(code: int) -> int:

@@ -1,0 +1,81 @@
+"""Business days and market hours on the New York Stock Exchange calendar (XNYS): due dates of calls, sessions, closes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import exchange_calendars
+import pandas as pd
+
+NEW_YORK = ZoneInfo("America/New_York")
+_FIRST = "1989-01-01"   # the library's own default covers twenty years only
+
+
+@functools.cache
+def _calendar() -> Any:
+    return exchange_calendars.get_calendar("XNYS", start=_FIRST)
+
+
+def is_session(day: dt.date) -> bool:
+    """Whether the exchange opens on a date."""
+    return bool(_calendar().is_session(pd.Timestamp(day)))
+
+
+def business_day_after(start: dt.date, days: int) -> dt.date:
+    """The n-th session after a date (the date itself is day 0, whether or not it is a session). ValueError if days < 0."""
+    if days < 0:
+        raise ValueError(f"days: negative, value {days!r}")
+    if days == 0:
+        return start
+    following = _calendar().date_to_session(pd.Timestamp(start) + pd.Timedelta(days=1), direction="next")
+    return _calendar().session_offset(following, days - 1).date()
+
+
+def session_close(day: dt.date) -> dt.datetime:
+    """Closing time of a session, early closes included, zone-aware New York. ValueError where the date is no session."""
+    if not is_session(day):
+        raise ValueError(f"day: not a session of XNYS, value {day.isoformat()}")
+    return _calendar().session_close(pd.Timestamp(day)).to_pydatetime().astimezone(NEW_YORK)
+
+
+def is_open(at: dt.datetime) -> bool:
+    """Whether the market trades at an aware time."""
+    return bool(_calendar().is_trading_minute(pd.Timestamp(at).tz_convert("UTC").floor("min")))
+
+
+def next_open(at: dt.datetime) -> dt.datetime:
+    """The first minute from an aware time on at which the market trades; the time itself where it is open."""
+    if is_open(at):
+        return at
+    return _calendar().next_open(pd.Timestamp(at).tz_convert("UTC").floor("min")).to_pydatetime().astimezone(NEW_YORK)
+
+
+def due_time(opened: dt.datetime, days: int, hour: int) -> dt.datetime:
+    """When a call opened at an aware time falls due: `hour` o'clock New York, or an earlier close, on the n-th session after it."""
+    day = business_day_after(opened.astimezone(NEW_YORK).date(), days)
+    at_hour = dt.datetime.combine(day, dt.time(hour), NEW_YORK)
+    return min(at_hour, session_close(day)) if is_session(day) else at_hour
+
+
+@functools.lru_cache(maxsize=4096)
+def _session_bounds(session: pd.Timestamp) -> tuple[float, float]:
+    calendar = _calendar()
+    return calendar.session_open(session).timestamp(), calendar.session_close(session).timestamp()
+
+
+def trading_seconds_between(first_ms: int, last_ms: int) -> float:
+    """Seconds of trading time between two event times (epoch milliseconds): nights, weekends and holidays do not age a price."""
+    first, last = first_ms / 1000, last_ms / 1000
+    if last <= first:
+        return 0.0
+    days = _calendar().sessions_in_range(
+        pd.Timestamp(dt.datetime.fromtimestamp(first, NEW_YORK).date()), pd.Timestamp(dt.datetime.fromtimestamp(last, NEW_YORK).date())
+    )
+    total = 0.0
+    for session in days:
+        opened, closed = _session_bounds(session)
+        total += max(0.0, min(last, closed) - max(first, opened))
+    return total

@@ -1,0 +1,39 @@
+"""Portfolio margin beside the rules: the ten valuation points of TIMS, and the house's uniform grid (which is not TIMS).
+
+The requirement itself is computed by the kernel (`sweep.tims_requirement`): for stock, P&L is linear along the range, so
+the outermost points decide. This module spells out the ten points for people and charts. FINRA 4210(g).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from margin_platform.book import Book, Floats, Market
+from margin_platform.margin_rules import schedule_of
+from margin_platform.policy import Policy
+
+POINTS_EACH_WAY = 5
+POINTS = tuple(step / POINTS_EACH_WAY for step in range(-POINTS_EACH_WAY, POINTS_EACH_WAY + 1) if step)
+
+
+def valuation_points(book: Book, market: Market, policy: Policy, account: int) -> dict[str, Floats]:
+    """P&L in dollars of each class group of an account at the ten equidistant points, from the full fall to the full rise."""
+    schedule = schedule_of(market, policy)
+    found: dict[str, Floats] = {}
+    steps = np.array(POINTS)
+    for k in range(int(book.offsets[account]), int(book.offsets[account + 1])):
+        code = int(book.symbol[k])
+        value = book.quantity[k] * market.price[code]
+        moves = np.where(steps > 0, steps * schedule.scan_up[code], steps * schedule.scan_down[code])
+        name = market.class_groups[market.class_group[code]]
+        found[name] = found.get(name, np.zeros(len(steps))) + value * moves
+    return found
+
+
+def house_grid_loss(net_mv: Floats, policy: Policy) -> Floats:
+    """House scenario "uniform grid": every position moved alike, all names netting in full; the worst loss, dollars, (accounts,).
+
+    It credits a short in one stock against a long in another, which 4210(g) does not: a teaching figure, never a requirement.
+    """
+    moves = np.array(policy.portfolio_margin.house_grid)
+    return np.maximum(0.0, -(net_mv[:, None] * moves[None, :]).min(axis=1))
