@@ -193,7 +193,7 @@ def sweep(lo, hi, rows, cash, margin_type, offsets, symbol, quantity,
                 c = 0.0
                 if use_conc and gross[lane] > 0.0:
                     held = value
-                    if issuer_shared[issuer[s]]:
+                    if boxed > 0.0 or issuer_shared[issuer[s]]:
                         held = _issuer_value(k, first, last, symbol, quantity, issuer, price, lane)
                     if held > threshold * gross[lane]:
                         c = value * concentration_rate(held / gross[lane], threshold, addon, ramp)
