@@ -1,0 +1,1 @@
+"""Backtests: history through the same kernel and ladder as live."""
