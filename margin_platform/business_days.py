@@ -66,6 +66,19 @@ def _session_bounds(session: pd.Timestamp) -> tuple[float, float]:
     return calendar.session_open(session).timestamp(), calendar.session_close(session).timestamp()
 
 
+def trading_time_before(at_ms: int, seconds: float) -> int:
+    """The event time that lies this many seconds of trading before another: older prices are stale (epoch milliseconds)."""
+    at, left = at_ms / 1000, seconds
+    session = _calendar().date_to_session(pd.Timestamp(dt.datetime.fromtimestamp(at, NEW_YORK).date()), direction="previous")
+    while True:
+        opened, closed = _session_bounds(session)
+        traded = min(at, closed) - opened
+        if traded >= left:
+            return int((min(at, closed) - left) * 1000)
+        left -= max(0.0, traded)
+        session = _calendar().previous_session(session)
+
+
 def trading_seconds_between(first_ms: int, last_ms: int) -> float:
     """Seconds of trading time between two event times (epoch milliseconds): nights, weekends and holidays do not age a price."""
     first, last = first_ms / 1000, last_ms / 1000

@@ -51,7 +51,8 @@ def account_events(rows: Sequence[AccountRow], day: dt.date) -> Iterator[Seed]:
     """
     prices, at = closes_on(day), sample_market.close_time(day)
     for number, row in enumerate(rows):
-        contact = {"name": row.account_id.title(), "email": f"{row.account_id.lower()}@customers.example", "phone": f"+1202555{number % 10000:04d}"}
+        email = f"{row.account_id.lower()}@customers.example"
+        contact = {"name": row.account_id.title(), "email": email, "phone": f"+1202555{number % 10000:04d}"}
         yield ACCOUNTS, {"account_id": row.account_id, "margin_type": row.margin_type, "contact": contact, "timestamp": at}
         cost = float(np.sum([qty * prices[symbol] for symbol, qty in row.positions.items()]))
         transfer = {"transfer_id": deterministic_id("demo", row.account_id), "account_id": row.account_id, "amount": cents(row.cash + cost)}

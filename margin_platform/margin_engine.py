@@ -1,0 +1,215 @@
+"""The margin engine: events in, margin events out. What the Spark stream runs on each micro-batch, without Spark.
+
+It holds the book (ledger), the market (newest price, beta and volatility of each instrument) and each account's last band,
+and evaluates with the kernel only the accounts a batch touched. Applying the same records again changes nothing: records
+below the next expected offset are skipped, and ledger events are known by their ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from margin_platform.bands import CLEAR, band_codes, needs_attention
+from margin_platform.book import Instrument, Market
+from margin_platform.bus import Record
+from margin_platform.business_days import trading_time_before
+from margin_platform.evaluate import Margin, PricedMarket, evaluate_accounts
+from margin_platform.evaluation import stress_rows
+from margin_platform.events import (
+    ACCOUNTS,
+    BETAS,
+    CASH,
+    CORPORATE_ACTIONS,
+    FILLS,
+    PRICES,
+    VOLATILITY,
+    BadEvent,
+    Event,
+    dead_letter,
+    decode,
+)
+from margin_platform.ledger import Ledger
+from margin_platform.policy import Policy
+from margin_platform.snapshots import Inputs, calc_events, status_event, stress_events
+
+# Within a batch, terms before cash before fills before the market: the order in which they make sense.
+TOPICS_IN_ORDER = (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS, BETAS, VOLATILITY, PRICES)
+_STRESS_STEP = 0.01   # stress rows are published anew when the worst stressed excess moved by this share of gross value
+
+
+@dataclass
+class Outcome:
+    """What one batch leads to, decisions first. `accounts` is how many were evaluated."""
+
+    status: list[Event] = field(default_factory=list)
+    calc: list[Event] = field(default_factory=list)
+    stress: list[Event] = field(default_factory=list)
+    dead: list[Event] = field(default_factory=list)
+    records: int = 0
+    accounts: int = 0
+
+
+class MarginEngine:
+    """The state of the margin stream; `process` takes a batch of records, `to_state` and `restore` make it durable."""
+
+    def __init__(self, instruments: Sequence[Instrument], policy: Policy) -> None:
+        self.policy = policy
+        self.market = Market.of(instruments)
+        self.code_of = self.market.code_of()
+        self.ledger = Ledger(self.code_of, require_account=True)
+        n = len(self.market.symbols)
+        self.price_time = np.zeros(n, dtype=np.int64)
+        self.previous_price = np.full(n, np.nan)
+        self.input_time = {BETAS: np.zeros(n, dtype=np.int64), VOLATILITY: np.zeros(n, dtype=np.int64)}
+        self.bands: dict[str, int] = {}
+        self.published_stress: dict[str, float] = {}
+        self.next_offset: dict[str, dict[int, int]] = {topic: {} for topic in TOPICS_IN_ORDER}
+        self.event_time = 0
+
+    # -- a batch
+
+    def process(self, records: Iterable[Record], batch_id: int) -> Outcome:
+        """Applies records in order and evaluates what they touched. A bad record becomes a dead letter and stops nothing."""
+        fresh = self._fresh(records)
+        outcome = Outcome(records=len(fresh))
+        offsets: dict[str, dict[str, list[int]]] = {}
+        touched: set[str] = set()
+        changed: set[int] = set()
+        for record in fresh:
+            span = offsets.setdefault(record.topic, {}).setdefault(str(record.partition), [record.offset, record.offset + 1])
+            span[1] = record.offset + 1
+            self.next_offset[record.topic][record.partition] = record.offset + 1
+            try:
+                self._apply(record, touched, changed)
+            except BadEvent as error:
+                outcome.dead.append(dead_letter(record.topic, record.partition, record.offset, record.value, error, record.timestamp_ms))
+        changed |= self._mark_stale()
+        inputs = Inputs(self.event_time, batch_id, offsets, self.price_time, self.previous_price)
+        self._evaluate(touched, changed, inputs, outcome)
+        return outcome
+
+    def _fresh(self, records: Iterable[Record]) -> list[Record]:
+        """Records not applied before, in the order they must be: by topic, then partition and offset."""
+        rank = {topic: n for n, topic in enumerate(TOPICS_IN_ORDER)}
+        new = [r for r in records if r.offset >= self.next_offset[r.topic].get(r.partition, 0)]
+        return sorted(new, key=lambda r: (rank[r.topic], r.partition, r.offset))
+
+    def _apply(self, record: Record, touched: set[str], changed: set[int]) -> None:
+        event = decode(record.topic, record.value)
+        self._check_time(event, record)
+        if record.topic in (PRICES, BETAS, VOLATILITY):
+            code = self.code_of.get(event["symbol"])
+            if code is None:
+                raise BadEvent("symbol", event["symbol"], "unknown symbol")
+            if self._market_event(record.topic, code, event):
+                changed.add(code)
+        else:
+            accounts = self.ledger.apply(record.topic, event)
+            if not accounts and record.topic in (FILLS, CASH):
+                name = "fill_id" if record.topic == FILLS else "transfer_id"
+                raise BadEvent(name, event[name], "duplicate id")
+            touched.update(accounts)
+        self.event_time = max(self.event_time, event["timestamp"])
+
+    def _check_time(self, event: Event, record: Record) -> None:
+        ahead = event["timestamp"] - record.timestamp_ms
+        if ahead > self.policy.prices.max_future_seconds * 1000:
+            raise BadEvent("timestamp", event["timestamp"], f"{ahead / 1000:g} s after it was produced: an event from the future")
+
+    def _market_event(self, topic: str, code: int, event: Event) -> bool:
+        """Newest event time wins, arrival order breaking ties; an older event changes nothing (MARGIN_RULES 10)."""
+        if topic == PRICES:
+            if event["timestamp"] < self.price_time[code]:
+                return False
+            self.previous_price[code] = self.market.price[code]
+            self.price_time[code] = event["timestamp"]
+            self.market.price[code] = event["price"]
+            return True
+        seen = self.input_time[topic]
+        if event["timestamp"] < seen[code]:
+            return False
+        seen[code] = event["timestamp"]
+        column, value = (self.market.beta, event["beta"]) if topic == BETAS else (self.market.sigma, event["volatility_annual"])
+        different = bool(column[code] != value)
+        column[code] = value
+        return different
+
+    def _mark_stale(self) -> set[int]:
+        """Prices older than the policy allows, in trading time on the event clock; returns instruments whose mark changed."""
+        if not self.event_time:
+            return set()
+        oldest = trading_time_before(self.event_time, self.policy.prices.max_price_age_seconds)
+        stale = (self.price_time > 0) & (self.price_time < oldest)
+        different = np.flatnonzero(stale != self.market.stale)
+        self.market.stale[:] = stale
+        return set(different.tolist())
+
+    def _evaluate(self, touched: set[str], changed: set[int], inputs: Inputs, outcome: Outcome) -> None:
+        book = self.ledger.book(self.code_of)
+        own = np.array(sorted(self.ledger.number_of(a) for a in touched), dtype=np.int64)
+        by_price = book.accounts_holding(np.array(sorted(changed), dtype=np.int64))
+        accounts = np.union1d(own, by_price)
+        if not len(accounts):
+            return
+        margin = evaluate_accounts(book, PricedMarket.of(self.market, self.policy), accounts)
+        outcome.accounts = len(accounts)
+        outcome.calc = calc_events(book, self.market, margin, inputs)
+        codes = band_codes(margin)
+        for row, calc in enumerate(outcome.calc):
+            account, code = calc["account_id"], int(codes[row])
+            before = self.bands.get(account, CLEAR)
+            if code != before or (account in touched and (needs_attention(code) or needs_attention(before))):
+                self.bands[account] = code
+                outcome.status.append(status_event(calc, row, code, book, self.market, margin, inputs))
+            self._publish_stress(calc, row, margin, outcome)
+
+    def _publish_stress(self, calc: Event, row: int, margin: Margin, outcome: Outcome) -> None:
+        worst, gross = calc["worst_stress"], calc["gross_mv"]
+        if worst is None:
+            return
+        last = self.published_stress.get(calc["account_id"])
+        if last is None or (last < 0) != (worst < 0) or abs(worst - last) > _STRESS_STEP * gross:
+            self.published_stress[calc["account_id"]] = worst
+            outcome.stress += stress_events(calc, stress_rows(row, margin))
+
+    # -- durable state
+
+    def to_state(self) -> dict[str, Any]:
+        """Everything the engine knows, JSON-able, with the offsets it has applied."""
+        return {
+            "symbols": list(self.market.symbols), "price": _nullable(self.market.price), "previous_price": _nullable(self.previous_price),
+            "beta": _nullable(self.market.beta), "sigma": _nullable(self.market.sigma), "stale": self.market.stale.tolist(),
+            "price_time": self.price_time.tolist(), "input_time": {t: times.tolist() for t, times in self.input_time.items()},
+            "ledger": self.ledger.to_state(), "bands": self.bands, "stress": self.published_stress, "event_time": self.event_time,
+            "next_offset": {t: {str(p): o for p, o in parts.items()} for t, parts in self.next_offset.items()},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continues from a saved state; instruments are matched by symbol, so reference data may have grown since."""
+        here = np.array([self.code_of[s] for s in state["symbols"] if s in self.code_of], dtype=np.int64)
+        there = np.array([n for n, s in enumerate(state["symbols"]) if s in self.code_of], dtype=np.int64)
+        columns = {name: _column(state[name]) for name in ("price", "beta", "sigma", "previous_price")}
+        market = {name: getattr(self.market, name).copy() for name in ("price", "beta", "sigma")}
+        for name, column in market.items():
+            column[here] = columns[name][there]
+        self.market = replace(self.market, **market, stale=self.market.stale.copy())
+        self.market.stale[here] = np.array(state["stale"], dtype=bool)[there]
+        self.previous_price[here] = columns["previous_price"][there]
+        self.price_time[here] = np.array(state["price_time"], dtype=np.int64)[there]
+        for topic, times in state["input_time"].items():
+            self.input_time[topic][here] = np.array(times, dtype=np.int64)[there]
+        self.ledger = Ledger.from_state(state["ledger"], self.code_of, require_account=True)
+        self.bands, self.published_stress, self.event_time = dict(state["bands"]), dict(state["stress"]), state["event_time"]
+        self.next_offset = {t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()}
+
+
+def _nullable(column: np.ndarray) -> list[float | None]:
+    return [None if x != x else float(x) for x in column]
+
+
+def _column(values: list[float | None]) -> np.ndarray:
+    return np.array([np.nan if v is None else v for v in values], dtype=np.float64)

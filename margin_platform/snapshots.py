@@ -1,0 +1,137 @@
+"""Snapshots: the events a micro-batch publishes, built from the kernel's columns. Money is rounded here, once.
+
+The stream, the backtest, what-if and explain all build them here, so that a figure on a topic, in a replay and on a
+screen is the same figure. A snapshot names its inputs, so that anybody can rebuild it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from margin_platform.bands import band_name, severe_underwater
+from margin_platform.book import REG_T, Book, Market
+from margin_platform.evaluate import STATUS_NAMES, Margin
+from margin_platform.evaluation import stale_symbols, stress_rows
+from margin_platform.events import Event, deterministic_id
+from margin_platform.exposure import unsecured
+from margin_platform.money import cents, cents_or_none
+
+CODE_VERSION = version("margin-platform")
+# name on the wire -> column of Margin
+_MONEY = {
+    "long_mv": "long_mv", "short_mv": "short_mv", "gross_mv": "gross_mv", "total_mv": "total_mv", "equity": "equity",
+    "base_requirement": "base_requirement", "concentration_addon": "concentration_addon", "volatility_addon": "volatility_addon",
+    "htb_addon": "htb_addon", "cap_adjustment": "cap_adjustment", "maintenance_req": "maintenance_req", "reg_t_margin": "maintenance_req",
+    "portfolio_margin_req": "portfolio_margin_req", "margin_savings": "margin_savings", "requirement": "requirement", "excess": "excess",
+    "reg_t_excess": "reg_t_excess", "buying_power": "buying_power", "beta_weighted_exposure": "beta_weighted_exposure",
+    "worst_stress": "worst_stress", "idiosyncratic_pnl": "idiosyncratic_pnl",
+}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a batch of figures was computed from.
+
+    event_time: event clock, epoch milliseconds; offsets: topic -> partition -> [first, next) offset consumed by the batch;
+    oldest_price: event time of the oldest price in use, by instrument code (0: none).
+    """
+
+    event_time: int
+    batch_id: int
+    offsets: dict[str, dict[str, list[int]]]
+    price_time: np.ndarray
+    previous_price: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    def batch_key(self) -> str:
+        """The same for the same consumed offsets, on every replay."""
+        return deterministic_id(sorted((t, p, *span) for t, parts in self.offsets.items() for p, span in parts.items()), self.batch_id)
+
+    def described(self, codes: Iterable[int], stale: list[str]) -> dict[str, Any]:
+        times = [int(self.price_time[c]) for c in codes if self.price_time[c] > 0]
+        return {
+            "batch_id": self.batch_id, "offsets": self.offsets, "oldest_price": min(times, default=None), "stale_symbols": stale,
+            "code_version": CODE_VERSION,
+        }
+
+
+def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> list[Event]:
+    """margin.calc.v1 of every evaluated account. Rows of `margin` name their accounts; unknown figures are None."""
+    columns = {wire: cents(getattr(margin, name)) for wire, name in _MONEY.items()}
+    cash = cents(book.cash[margin.accounts])
+    percent, lost = margin.excess_pct, cents(unsecured(margin))
+    pnl, recomputed = cents(margin.stress_pnl), cents(margin.stress_excess_recomputed)
+    key = inputs.batch_key()
+    events = []
+    for row, number in enumerate(margin.accounts):
+        span = range(int(book.offsets[number]), int(book.offsets[number + 1]))
+        stale = stale_symbols(span, book, market)
+        known = not math.isnan(columns["equity"][row])
+        event: Event = {"account_id": book.account_ids[number], "cash": float(cash[row])}
+        for wire, column in columns.items():
+            event[wire] = float(column[row]) if column[row] == column[row] else None
+        event |= {
+            "excess_pct": round(float(percent[row]), 6) if percent[row] == percent[row] else None,
+            "margin_type": "REG_T" if book.margin_type[number] == REG_T else "PORTFOLIO",
+            "margin_method": ("PORTFOLIO" if margin.portfolio_method[row] else "REG_T") if known else None,
+            "stress_pnl": pnl[row].tolist() if known else None,
+            "stress_unsecured": lost[row].tolist() if known else None,
+            "stress_calls": (recomputed[row] < 0).tolist() if known else None,
+            "status": STATUS_NAMES[int(margin.status[row])], "stale": bool(stale), "policy_version": margin.policy.version,
+            "inputs": inputs.described(book.symbol[span.start : span.stop], stale),
+            "calc_id": deterministic_id(book.account_ids[number], key),
+            "calc_timestamp": inputs.event_time, "timestamp": inputs.event_time,
+        }
+        events.append(event)
+    return events
+
+
+def status_event(calc: Event, row: int, band: int, book: Book, market: Market, margin: Margin, inputs: Inputs) -> Event:
+    """margin.status.v1: the calc event with its band, and the positions, prices and stress rows that explain it."""
+    number = int(margin.accounts[row])
+    span = range(int(book.offsets[number]), int(book.offsets[number + 1]))
+    known = calc["equity"] is not None
+    return calc | {
+        "band": band_name(band),
+        "positions": [position_row(k, book, market, inputs) for k in span],
+        "stress": stress_rows(row, margin) if known else [],
+        "severe_underwater": bool(severe_underwater(margin)[row]),
+        "stale_symbols": calc["inputs"]["stale_symbols"],
+    }
+
+
+def position_row(k: int, book: Book, market: Market, inputs: Inputs) -> dict[str, Any]:
+    """A position with every figure `book_json.parse` needs to rebuild its margin; unknown figures are left out."""
+    code = int(book.symbol[k])
+    previous = float(inputs.previous_price[code]) if len(inputs.previous_price) else math.nan
+    row: dict[str, Any] = {
+        "symbol": market.symbols[code], "qty": float(book.quantity[k]), "price": _known(market.price[code]),
+        "price_timestamp": int(inputs.price_time[code]) or None, "prev_price": _known(previous), "beta": _known(market.beta[code]),
+        "sigma": _known(market.sigma[code]), "up": _known(market.up[code]), "down": _known(market.down[code]),
+        "etf_leverage": float(market.etf_leverage[code]), "long_rate": _known(market.long_rate[code]),
+        "short_rate": _known(market.short_rate[code]), "htb_addon": float(market.htb_addon[code]),
+        "marginable": bool(market.marginable[code]), "class_group": market.class_groups[market.class_group[code]],
+        "product_group": _group(market.product_group[code], market.product_groups),
+        "portfolio_group": _group(market.portfolio_group[code], market.portfolio_groups),
+        "market_value": cents_or_none(float(book.quantity[k] * market.price[code])),
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _group(code: int, names: tuple[str, ...]) -> str | None:
+    return names[code] if code >= 0 else None
+
+
+def stress_events(status_or_calc: Event, rows: list[dict[str, Any]]) -> list[Event]:
+    """stress.beta_spy.v1: one event a scenario of an account."""
+    shared = {"account_id": status_or_calc["account_id"], "calc_id": status_or_calc["calc_id"], "timestamp": status_or_calc["timestamp"]}
+    return [shared | row for row in rows]
