@@ -1,0 +1,194 @@
+"""The dashboard as an ASGI application: the page, its live connection, and read-only questions about single accounts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import importlib.util
+import math
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
+
+from margin_platform.book_json import InputError, parse
+from margin_platform.dashboard import live
+from margin_platform.dashboard.access import Guard
+from margin_platform.dashboard.cheapest_cures import cheapest_cures
+from margin_platform.dashboard.concentration import by_symbol
+from margin_platform.dashboard.desk import Desk
+from margin_platform.dashboard.health import Feed
+from margin_platform.dashboard.intake import Intake
+from margin_platform.dashboard.positions import NoPositions, document, explain, policy_of, whatif
+from margin_platform.policy import Policy, current_policy
+
+STATIC = Path(__file__).parent / "static"
+
+
+def wall_clock_ms() -> int:
+    """Now, epoch milliseconds UTC: used for freshness and lag only, never in a figure."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a dashboard is served. interval_s: seconds between frames; quiet_s: without a margin event for this long it is grey."""
+
+    bootstrap: str
+    host: str = "127.0.0.1"
+    token: str | None = None
+    origins: tuple[str, ...] = ()
+    dagster_url: str | None = None
+    interval_s: float = 0.15
+    quiet_s: float = 60.0
+    history: int = 200_000
+
+
+def build(options: Options, now_ms: Callable[[], int] = wall_clock_ms) -> ASGIApp:
+    """The application; its intake starts and ends with it. ValueError where it would be open to others without a token."""
+    policy = current_policy()
+    desk = Desk(policy.prices.max_price_age_seconds * 1000)
+    feed = Feed(quiet_ms=int(options.quiet_s * 1000), started_at=now_ms())
+    intake = Intake(options.bootstrap, desk, feed, now_ms, history=options.history)
+    pulse = live.Pulse(desk, feed, now_ms, options.interval_s, _facts(options, policy))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        intake.start()
+        beat = asyncio.create_task(pulse.run())
+        try:
+            yield
+        finally:
+            beat.cancel()
+            await asyncio.to_thread(intake.stop)
+
+    async def socket(connection: WebSocket) -> None:
+        await live.serve(connection, pulse)
+
+    routes: list[BaseRoute] = [
+        Route("/", _index),
+        WebSocketRoute("/live", socket),
+        Mount("/static", StaticFiles(directory=STATIC)),
+        *_questions(desk, feed, now_ms),
+        *_gate(options),
+    ]
+    return Guard(Starlette(routes=routes, lifespan=lifespan), options.host, options.token, options.origins)
+
+
+def _facts(options: Options, policy: Policy) -> dict[str, Any]:
+    """What the page needs to know about the server: limits for the header, links, and its rhythm."""
+    return {
+        "facts": {
+            "policy_version": policy.version, "max_price_age_ms": policy.prices.max_price_age_seconds * 1000,
+            "firm_exposure_limit": policy.firm.firm_exposure_limit, "firm_loss_limit": policy.firm.firm_loss_limit,
+            "firm_warning_share": policy.firm.firm_warning_share, "warn_frac": policy.ladder.warn_frac, "dagster_url": options.dagster_url,
+            "interval_ms": options.interval_s * 1000,
+        }
+    }
+
+
+def _gate(options: Options) -> list[BaseRoute]:
+    """The pre-trade order gate, where the package has one: the only thing here that answers a POST."""
+    if importlib.util.find_spec("margin_platform.order_gate") is None:
+        return []
+    module = importlib.import_module("margin_platform.order_gate")
+    return [Mount("/gate", module.endpoint())] if hasattr(module, "endpoint") else []
+
+
+async def _index(_: Request) -> Response:
+    return FileResponse(STATIC / "index.html")
+
+
+def _json(data: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS), status, media_type="application/json")
+
+
+def _refused(error: InputError) -> Response:
+    return _json({"error": str(error), "field": error.field, "reason": error.reason}, 400)
+
+
+def _questions(desk: Desk, feed: Feed, now_ms: Callable[[], int]) -> list[BaseRoute]:
+    async def account(request: Request) -> Response:
+        return await asyncio.to_thread(_account, desk, request.query_params.get("id", ""))
+
+    async def what_if(request: Request) -> Response:
+        asked = request.query_params
+        return await asyncio.to_thread(_what_if, desk, asked.get("id", ""), asked.getlist("trade"), asked.get("cash", "0"))
+
+    async def holders(request: Request) -> Response:
+        return _json({"epoch": desk.epoch, "numbers": desk.holders(request.query_params.get("symbol", ""))})
+
+    async def symbols(_: Request) -> Response:
+        return _json({"symbols": desk.symbols()})
+
+    async def concentration(_: Request) -> Response:
+        return _json(await asyncio.to_thread(by_symbol, desk.statuses(), desk.summary()["accounts"]))
+
+    async def health(_: Request) -> Response:
+        verdict = feed.verdict(now_ms())
+        return _json({**verdict, "summary": desk.summary()}, 200 if verdict["live"] else 503)
+
+    return [
+        Route("/api/account", account), Route("/api/whatif", what_if), Route("/api/holders", holders), Route("/api/symbols", symbols),
+        Route("/api/concentration", concentration), Route("/api/health", health),
+    ]
+
+
+def _account(desk: Desk, account_id: str) -> Response:
+    known = desk.account(account_id)
+    if known is None:
+        return _json({"error": "this account has not been heard of", "account_id": account_id}, 404)
+    status = known["status"]
+    detail: dict[str, Any] = {"explained": None, "cures": []}
+    try:
+        if status is not None:
+            detail["explained"] = explain(status)
+            excess = detail["explained"]["figures"]["excess"]
+            detail["cures"] = cheapest_cures(parse(document(status), policy_of(status)), -excess) if excess is not None else []
+    except (InputError, NoPositions) as error:
+        detail["unexplained"] = str(error)
+    if known["calc"] is None:
+        known["calc"] = status
+    return _json({"account_id": account_id, "epoch": desk.epoch, **known, **detail})
+
+
+def _what_if(desk: Desk, account_id: str, asked: list[str], cash: str) -> Response:
+    known = desk.account(account_id)
+    if known is None or known["status"] is None:
+        return _json({"error": "no positions of this account have been published yet", "account_id": account_id}, 404)
+    try:
+        trades = [_trade(text) for text in asked]
+        return _json(whatif(known["status"], trades, _finite("cash", cash), desk.quote))
+    except InputError as error:
+        return _refused(error)
+    except NoPositions:
+        return _json({"error": "no positions of this account have been published yet", "account_id": account_id}, 404)
+
+
+def _trade(text: str) -> tuple[str, float]:
+    """SYM:QTY, signed: +100 buys, -100 sells."""
+    symbol, colon, qty = text.rpartition(":")
+    if not colon or not symbol:
+        raise InputError("trade", text, "not SYMBOL:QUANTITY")
+    return symbol, _finite("trade", qty)
+
+
+def _finite(field: str, text: str) -> float:
+    try:
+        number = float(text or "0")
+    except ValueError as error:
+        raise InputError(field, text, "not a number") from error
+    if not math.isfinite(number) or abs(number) > 1e12:
+        raise InputError(field, text, "not a usable number")
+    return number

@@ -1,0 +1,231 @@
+"""The desk: the newest row of every account, each change numbered, so that any page can ask "what changed since N".
+
+There is no log of changes to overflow. Every row carries the number of its last change; a page that comes back after a
+cut, or reads slowly, gets each changed row once, in its newest form. Memory grows with accounts, never with time.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from margin_platform.dashboard.ladder_log import KINDS, LadderLog
+from margin_platform.dashboard.rows import (
+    COLOURS,
+    FLAGS,
+    GREY,
+    OLDEST_PRICE,
+    STRESSED,
+    TIMESTAMP,
+    colour_of,
+    event_time,
+    row_of,
+)
+from margin_platform.events import FIRM_RISK, MARGIN_CALC, MARGIN_STATUS, STRESS, Event
+
+_UNKNOWN_TIME = -1
+
+
+class Desk:
+    """State of all accounts. One thread applies events, any number read; every public method takes the lock.
+
+    `epoch` names this server's life: account numbers and sequence numbers mean nothing in another one.
+    `max_price_age_ms`: a row older than this on the event clock counts as grey, whatever its status said.
+    """
+
+    def __init__(self, max_price_age_ms: float) -> None:
+        self.epoch = uuid.uuid4().hex[:12]
+        self.max_price_age_ms = max_price_age_ms
+        self.log = LadderLog()
+        self.sequence = 0
+        self.event_clock: int | None = None
+        self.bad_events = 0
+        self._lock = threading.Lock()
+        self._number: dict[str, int] = {}
+        self._rows: list[list[Any]] = []
+        self._columns(1024)
+        self._calc: dict[str, Event] = {}
+        self._status: dict[str, Event] = {}
+        self._stress: dict[str, dict[Any, Event]] = {}
+        self._holders: dict[str, set[int]] = {}
+        self._quotes: dict[str, dict[str, Any]] = {}
+        self._firm: dict[str, Event] = {}
+        self._firm_changed = 0
+        self._clocks: dict[tuple[str, int], int] = {}
+
+    def _columns(self, size: int) -> None:
+        self._changed = np.zeros(size, dtype=np.int64)
+        self._time = np.full(size, _UNKNOWN_TIME, dtype=np.int64)
+        self._oldest = np.full(size, _UNKNOWN_TIME, dtype=np.int64)
+        self._colour = np.full(size, GREY, dtype=np.int8)
+
+    # -- writing
+
+    def apply(self, batch: list[tuple[str, int, Event]]) -> None:
+        """Takes in (topic, partition, checked event) in topic order as one numbered change."""
+        if not batch:
+            return
+        with self._lock:
+            self.sequence += 1
+            for topic, partition, event in batch:
+                if topic == MARGIN_CALC:
+                    self._take_calc(partition, event)
+                elif topic == MARGIN_STATUS:
+                    self._take_status(event)
+                elif topic == STRESS:
+                    self._stress.setdefault(event["account_id"], {})[event.get("scenario")] = event
+                elif topic == FIRM_RISK:
+                    self._firm[str(event["scenario"])] = event
+                    self._firm_changed = self.sequence
+                elif topic in KINDS:
+                    self._reflag(self.log.apply(topic, event, self.sequence))
+            self.event_clock = max(self._clocks.values(), default=None)
+
+    def _take_calc(self, partition: int, event: Event) -> None:
+        """Within a partition the log's order is the truth, also when a replay starts over at an earlier day."""
+        if (stamp := event_time(event)) is not None:
+            self._clocks[(MARGIN_CALC, partition)] = stamp
+        self._calc[event["account_id"]] = event
+        self._show(event)
+
+    def _take_status(self, event: Event) -> None:
+        account = event["account_id"]
+        self._hold(account, event)
+        self._status[account] = event
+        known = self._calc.get(account)
+        if known is None or (event_time(event) or 0) >= (event_time(known) or 0):
+            self._show(event)
+        else:
+            self._reflag(account)
+        if not self._clocks and (stamp := event_time(event)) is not None:
+            self._clocks[(MARGIN_STATUS, 0)] = stamp
+
+    def _show(self, event: Event) -> None:
+        account = event["account_id"]
+        number = self._number.get(account)
+        if number is None:
+            number = self._enrol(account)
+        row = row_of(number, event, self._flags(account))
+        status = self._status.get(account)
+        if status is not None:
+            row[3] = row[3] or status.get("band")
+        self._put(number, row)
+
+    def _enrol(self, account: str) -> int:
+        number = self._number[account] = len(self._rows)
+        self._rows.append([])
+        if number == len(self._changed):
+            for name in ("_changed", "_time", "_oldest", "_colour"):
+                old = getattr(self, name)
+                setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
+        return number
+
+    def _put(self, number: int, row: list[Any]) -> None:
+        self._rows[number] = row
+        self._changed[number] = self.sequence
+        self._time[number] = _UNKNOWN_TIME if row[TIMESTAMP] is None else row[TIMESTAMP]
+        self._oldest[number] = _UNKNOWN_TIME if row[OLDEST_PRICE] is None else row[OLDEST_PRICE]
+        self._colour[number] = colour_of(row)
+
+    def _flags(self, account: str) -> int:
+        status = self._status.get(account)
+        return self.log.flags(account) | (STRESSED if status is not None and status.get("severe_underwater") else 0)
+
+    def _reflag(self, account: str) -> None:
+        number = self._number.get(account)
+        if number is None:
+            return
+        row = list(self._rows[number])
+        row[FLAGS] = self._flags(account)
+        self._put(number, row)
+
+    def _hold(self, account: str, event: Event) -> None:
+        """Which accounts hold a symbol, and each symbol's newest published inputs, from the positions of an event."""
+        number = self._number.get(account)
+        if number is None:
+            number = self._enrol(account)
+        before = {p.get("symbol") for p in (self._status.get(account) or {}).get("positions") or []}
+        now = set()
+        for position in event.get("positions") or []:
+            symbol = position.get("symbol")
+            if isinstance(symbol, str):
+                now.add(symbol)
+                self._quotes[symbol] = {k: v for k, v in position.items() if k not in {"qty", "requirement"}}
+        for symbol in before - now:
+            self._holders.get(symbol, set()).discard(number)
+        for symbol in now - before:
+            self._holders.setdefault(symbol, set()).add(number)
+
+    # -- reading
+
+    def changed(self, after: int) -> tuple[int, NDArray[np.int64]]:
+        """(sequence now, numbers of the accounts changed after a sequence number): what a page lacks."""
+        with self._lock:
+            return self.sequence, np.flatnonzero(self._changed[: len(self._rows)] > after)
+
+    def rows(self, numbers: NDArray[np.int64]) -> list[list[Any]]:
+        """The newest rows of these accounts; one enrolled but not yet computed is left out."""
+        with self._lock:
+            return [self._rows[n] for n in numbers.tolist() if self._rows[n]]
+
+    def feed(self, after: int) -> list[dict[str, Any]]:
+        """Feed items new or changed after a sequence number."""
+        with self._lock:
+            return self.log.changed_since(after)
+
+    def firm(self, after: int = -1) -> list[Event] | None:
+        """The newest firm.risk.v1 event of each scenario; None where nothing changed after a sequence number."""
+        with self._lock:
+            return list(self._firm.values()) if self._firm_changed > after else None
+
+    def summary(self) -> dict[str, Any]:
+        """Accounts by colour (old rows are grey), open calls, next due time, oldest price: the header's figures."""
+        with self._lock:
+            count = len(self._rows)
+            colour, time, oldest = self._colour[:count], self._time[:count], self._oldest[:count]
+            grey = colour == GREY
+            if self.event_clock is not None:
+                grey = grey | (self.event_clock - time > self.max_price_age_ms)
+            by_colour = np.bincount(np.where(grey, GREY, colour), minlength=len(COLOURS))
+            known = oldest[oldest != _UNKNOWN_TIME]
+            return {
+                "accounts": count, "colours": dict(zip(COLOURS, by_colour.tolist(), strict=True)), "event_clock": self.event_clock,
+                "calls_open": len(self.log.open_calls), "next_due": self.log.next_due(), "restricted": len(self.log.restricted),
+                "oldest_price": int(known.min()) if len(known) else None, "bad_events": self.bad_events,
+            }
+
+    def holders(self, symbol: str) -> list[int]:
+        """Numbers of the accounts whose last published positions hold a symbol."""
+        with self._lock:
+            return sorted(self._holders.get(symbol, ()))
+
+    def symbols(self) -> list[str]:
+        """Every symbol seen in published positions."""
+        with self._lock:
+            return sorted(self._quotes)
+
+    def quote(self, symbol: str) -> dict[str, Any] | None:
+        """A symbol's newest published inputs (price, beta, sigma, groups), whoever's position carried them."""
+        with self._lock:
+            return self._quotes.get(symbol)
+
+    def account(self, account_id: str) -> dict[str, Any] | None:
+        """Everything published about one account; None for an account never heard of."""
+        with self._lock:
+            if account_id not in self._number and account_id not in self.log.timelines:
+                return None
+            return {
+                "calc": self._calc.get(account_id), "status": self._status.get(account_id),
+                "stress": list(self._stress.get(account_id, {}).values()), "flags": self._flags(account_id),
+                "call": self.log.open_calls.get(account_id),
+                "timeline": [item.wire() for item in self.log.timelines.get(account_id, ())],
+            }
+
+    def statuses(self) -> list[Event]:
+        """The newest margin.status.v1 of every account that has one."""
+        with self._lock:
+            return list(self._status.values())

@@ -1,0 +1,154 @@
+"""What enforcement did, as the page tells it: open calls and their due times, restrictions, orders, and each one's delivery.
+
+Everything is taken from margin.calls.v1, restrictions.v1, liquidation.orders.v1 and notifications.v1 in topic order, keyed by
+the events' own ids, so that an event delivered twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from margin_platform.dashboard.rows import CALL_OPEN, CLOSE_ONLY, LIQUIDATING
+from margin_platform.events import LIQUIDATION_ORDERS, MARGIN_CALLS, NOTIFICATIONS, RESTRICTIONS, Event
+
+FEED_KEPT = 1_000        # newest items every page shows
+TIMELINE_KEPT = 200      # newest items of one account
+KINDS = {MARGIN_CALLS: "call", RESTRICTIONS: "restriction", LIQUIDATION_ORDERS: "order", NOTIFICATIONS: "notification"}
+_OPENS = {"MARGIN_CALL", "AMENDED"}
+_CLOSES = {"MET", "RESCINDED", "CALL_CURED"}
+_IDS = ("call_id", "order_id", "restriction_id", "event_id", "decision_id")
+
+
+@dataclass(eq=False)
+class Item:
+    """One line of the feed and of an account's timeline. `changed` is the desk's sequence number of its last change."""
+
+    number: int
+    changed: int
+    kind: str
+    event: Event
+    delivery: dict[str, Event] = field(default_factory=dict)
+
+    def wire(self) -> dict[str, Any]:
+        """As the page gets it: texts are the events' own, shown as text only."""
+        get = self.event.get
+        return {
+            "n": self.number, "kind": self.kind, "account_id": get("account_id"),
+            "action": get("action") or get("status") or self.kind.upper(),
+            "text": get("explanation") or get("reason") or get("message") or "", "deficiency": get("deficiency"),
+            "excess_after": get("excess_after"), "due_at": get("due_at"), "timestamp": get("timestamp"), "run_id": get("run_id"),
+            "call_id": get("call_id"), "order_id": get("order_id"), "positions": get("positions") or [],
+            "channel": get("channel"), "delivery": [_delivered(e) for e in self.delivery.values()],
+        }
+
+
+def _delivered(event: Event) -> dict[str, Any]:
+    return {name: event.get(name) for name in ("channel", "status", "attempt", "attempts", "timestamp", "error")}
+
+
+class LadderLog:
+    """Calls, restrictions, orders and notifications so far. `apply` returns the accounts whose flags may have changed."""
+
+    def __init__(self) -> None:
+        self.feed: deque[Item] = deque(maxlen=FEED_KEPT)
+        self.timelines: dict[str, deque[Item]] = {}
+        self.open_calls: dict[str, Event] = {}
+        self.restricted: set[str] = set()
+        self.liquidating: set[str] = set()
+        self._by_id: OrderedDict[str, Item] = OrderedDict()
+        self._numbers = 0
+
+    def apply(self, topic: str, event: Event, sequence: int) -> str:
+        """Takes in one event; the account it concerns."""
+        account = event["account_id"]
+        kind = KINDS[topic]
+        if kind == "notification" and (parent := self._parent(event)) is not None:
+            channel = str(event.get("channel") or event.get("notification_id") or "notification")
+            parent.delivery[channel] = event
+            parent.changed = sequence
+        identity = _identity(kind, event)
+        if identity in self._by_id:
+            known = self._by_id[identity]
+            known.event, known.changed = event, sequence
+        else:
+            self._append(identity, kind, account, event, sequence)
+        self._follow(kind, account, event)
+        return account
+
+    def _append(self, identity: str, kind: str, account: str, event: Event, sequence: int) -> None:
+        self._numbers += 1
+        item = Item(self._numbers, sequence, kind, event)
+        self.feed.append(item)
+        self.timelines.setdefault(account, deque(maxlen=TIMELINE_KEPT)).append(item)
+        self._by_id[identity] = item
+        for name in ("correlation_id", *_IDS) if kind != "notification" else ():
+            if event.get(name):
+                self._by_id[f"subject:{event[name]}"] = item
+        while len(self._by_id) > 20 * FEED_KEPT:
+            self._by_id.popitem(last=False)
+
+    def _parent(self, event: Event) -> Item | None:
+        """What a notification told about, by the most exact id that both carry."""
+        for name in ("subject_id", "causation_id", *_IDS, "correlation_id"):
+            if event.get(name) and (found := self._by_id.get(f"subject:{event[name]}")) is not None:
+                return found
+        return None
+
+    def _follow(self, kind: str, account: str, event: Event) -> None:
+        action = event.get("action")
+        if kind == "call":
+            if action in _OPENS:
+                self.open_calls[account] = event
+            elif action == "EXPIRED" and account in self.open_calls:
+                self.open_calls[account] = {**self.open_calls[account], "expired": True}
+            elif action in _CLOSES:
+                self.open_calls.pop(account, None)
+                self.liquidating.discard(account)
+            if action == "LIQUIDATE":
+                self.liquidating.add(account)
+            elif action == "RECOVERED":
+                self.liquidating.discard(account)
+        elif kind == "restriction":
+            (self.restricted.add if action == "CLOSE_ONLY" else self.restricted.discard)(account)
+
+    def flags(self, account: str) -> int:
+        """CALL_OPEN, CLOSE_ONLY and LIQUIDATING bits of an account."""
+        return (
+            (CALL_OPEN if account in self.open_calls else 0)
+            | (CLOSE_ONLY if account in self.restricted else 0)
+            | (LIQUIDATING if account in self.liquidating else 0)
+        )
+
+    def next_due(self) -> dict[str, Any] | None:
+        """The open call that falls due first: {account_id, due_at}; None where no open call has a due time."""
+        due = [(moment, account, e["due_at"]) for account, e in self.open_calls.items() if (moment := instant(e.get("due_at"))) is not None]
+        if not due:
+            return None
+        _, account, text = min(due)
+        return {"account_id": account, "due_at": text}
+
+    def changed_since(self, sequence: int) -> list[dict[str, Any]]:
+        """Feed items new or changed after a sequence number, oldest first."""
+        return [item.wire() for item in self.feed if item.changed > sequence]
+
+
+def _identity(kind: str, event: Event) -> str:
+    """The same for the same event delivered twice; a step of a call's life is told apart by its causation."""
+    steps = [event.get(name) for name in ("notification_id", *_IDS, "action", "channel", "causation_id", "correlation_id", "timestamp")]
+    return f"{kind}:" + "\x1f".join("" if s is None else str(s) for s in steps) + f"\x1f{event['account_id']}"
+
+
+def instant(due_at: Any) -> float | None:
+    """Epoch milliseconds of a due time, given as ISO text with a zone or as epoch milliseconds; None where it is neither."""
+    if isinstance(due_at, bool) or due_at is None:
+        return None
+    if isinstance(due_at, int | float):
+        return float(due_at)
+    try:
+        moment = dt.datetime.fromisoformat(due_at)
+    except (TypeError, ValueError):
+        return None
+    return moment.timestamp() * 1000 if moment.tzinfo is not None else None

@@ -1,0 +1,52 @@
+// Calls, restrictions, orders and notifications as they happen, each with its delivery state and its Dagster run.
+import { $, accountLink, h, num, visible } from "./dom.js";
+import { dollars, time } from "./format.js";
+
+const SHOWN = 300;
+const DONE = new Set(["DELIVERED", "SENT", "ACCEPTED"]), BAD = new Set(["FAILED", "BOUNCED", "REJECTED", "UNDELIVERED"]);
+
+// A run's address, only where the id is one and the base was configured.
+export function runLink(runId, base) {
+  if (!runId) return "";
+  if (!base || !/^https?:\/\//.test(base) || !/^[\w-]{1,64}$/.test(runId)) return visible(runId);
+  return h("a", { href: `${base.replace(/\/$/, "")}/runs/${runId}`, rel: "noreferrer", target: "_blank" }, `run ${runId.slice(0, 8)}`);
+}
+
+function line(item, dagster, withAccount) {
+  const orders = item.positions.map((p) => `${visible(p.side)} ${visible(p.qty)} ${visible(p.symbol)}`).join(", ");
+  const text = [visible(item.text), orders].filter(Boolean).join(" · ");
+  return h("li", { class: `item ${item.kind}`, "data-n": item.n },
+    h("time", null, time(item.timestamp)), h("span", { class: `kind ${item.kind}` }, visible(item.action).replaceAll("_", " ").toLowerCase()),
+    withAccount && h("a", { class: "id", href: accountLink(item.account_id) }, visible(item.account_id)),
+    h("span", { class: "amount" }, item.deficiency === null ? "" : dollars(item.deficiency)),
+    h("span", { class: "text" }, text, item.due_at ? h("em", null, ` due ${time(item.due_at)}`) : null, item.channel ? ` ${visible(item.channel)}` : null),
+    h("span", { class: "delivery" }, item.kind === "notification" ? null : item.delivery.length ? item.delivery.map((d) => h("span", { class: `state ${DONE.has(d.status) ? "done" : BAD.has(d.status) ? "bad" : ""}`, title: visible(d.error ?? "") }, `${visible(d.channel ?? "notice")}: ${visible(d.status ?? "?").toLowerCase()}`)) : item.kind === "call" ? h("span", { class: "state" }, "no notice yet") : null),
+    h("span", { class: "run" }, runLink(item.run_id, dagster)));
+}
+
+export const timeline = (items, dagster) => (items.length ? h("ol", { class: "feed narrow" }, items.map((i) => line(i, dagster, false))) : h("p", { class: "note" }, "no step has been taken on this account"));
+
+export class FeedView {
+  constructor(box, desk) {
+    Object.assign(this, { box, desk, shown: false, unseen: 0, kinds: new Set(["call", "restriction", "order", "notification"]) });
+    this.list = h("ol", { class: "feed", id: "feed" });
+    const chips = [...this.kinds].map((kind) => h("label", { class: "chip" }, h("input", { type: "checkbox", checked: true, onchange: (e) => { this.kinds[e.target.checked ? "add" : "delete"](kind); this.#draw(); } }), ` ${kind}s`));
+    box.replaceChildren(h("div", { class: "filters" }, chips), this.list);
+  }
+
+  show() { this.shown = true; this.unseen = 0; $("feed-count").hidden = true; this.#draw(); }
+
+  hide() { this.shown = false; }
+
+  frame({ feed }) {
+    if (!feed?.length) return;
+    if (this.shown) this.#draw();
+    else if (this.started) { this.unseen += feed.length; $("feed-count").hidden = false; $("feed-count").textContent = this.unseen > 999 ? "999+" : String(this.unseen); }
+    this.started = true;
+  }
+
+  #draw() {
+    const items = [...this.desk.feed.values()].filter((i) => this.kinds.has(i.kind)).sort((a, b) => b.n - a.n).slice(0, SHOWN);
+    this.list.replaceChildren(...(items.length ? items.map((i) => line(i, this.desk.facts.dagster_url, true)) : [h("li", { class: "note" }, "nothing has happened yet")]));
+  }
+}

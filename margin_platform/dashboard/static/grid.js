@@ -1,0 +1,96 @@
+// The grid of accounts: AG Grid shows the rows in sight, the store holds and orders all of them.
+import { $, badge, h, visible, accountLink } from "./dom.js";
+import { csv, download } from "./csv.js";
+import { age, count, money, percent, time } from "./format.js";
+import { COLOURS, FLAG } from "./store.js";
+import { marks, why } from "./why.js";
+
+const dollarsColumn = (field, headerName, extra = {}) => ({ field, headerName, type: "rightAligned", width: 124, valueFormatter: (p) => money(p.value),
+  cellClass: "num", cellClassRules: { negative: (p) => p.value < 0 }, ...extra });
+
+function definitions(warnFrac) {
+  return [
+    { field: "colour", headerName: "", headerTooltip: "colour: G clear, Y warning, R call, ? not current", width: 52, minWidth: 44, pinned: "left", cellRenderer: (p) => (p.data ? badge(p.value) : "") },
+    { field: "account_id", headerName: "Account", width: 150, pinned: "left", valueFormatter: (p) => visible(p.value), cellClass: "id" },
+    { field: "flags", headerName: "Under way", width: 96, cellRenderer: (p) => h("span", { class: "marks" }, marks(p.value ?? 0).map(([, letter, title]) => h("b", { title }, letter))) },
+    dollarsColumn("excess", "Excess", { cellClass: "num strong" }),
+    { field: "excess_pct", headerName: "Excess %", type: "rightAligned", width: 96, valueFormatter: (p) => percent(p.value), cellClass: "num", cellClassRules: { negative: (p) => p.value < 0 } },
+    dollarsColumn("equity", "Equity"), dollarsColumn("requirement", "Requirement"),
+    { field: "margin_type", headerName: "Held as", width: 92, valueFormatter: (p) => ({ REG_T: "Reg T", PORTFOLIO: "Portfolio" })[p.value] ?? visible(p.value) },
+    { field: "method", headerName: "Lower by", headerTooltip: "the method with the lower requirement", width: 96, valueFormatter: (p) => ({ REG_T: "Reg T", PORTFOLIO: "TIMS" })[p.value] ?? "" },
+    dollarsColumn("reg_t", "Reg T"), dollarsColumn("tims", "TIMS"), dollarsColumn("saving", "Saving"), dollarsColumn("worst_stress", "Worst stress"),
+    dollarsColumn("beta_exposure", "β exposure"), dollarsColumn("gross_mv", "Gross value"),
+    { field: "age", headerName: "Age", headerTooltip: "on the event clock", type: "rightAligned", width: 84, valueFormatter: (p) => age(p.value), cellClass: "num", cellClassRules: { aged: (p) => p.data?.old } },
+    { colId: "why", headerName: "Why", flex: 1, minWidth: 280, sortable: false, valueGetter: (p) => (p.data ? why(p.data, warnFrac, p.data.old) : ""), cellClass: "why" },
+  ];
+}
+
+// Age sorts by the calculation's time, the other way round.
+const SORTED_AS = { age: ["timestamp", -1] };
+
+export class AccountsGrid {
+  constructor(store, facts) {
+    this.store = store;
+    this.sort = { column: "excess", direction: 1 };
+    this.filter = null;
+    store.setView(this.sort, null);
+    this.api = globalThis.agGrid.createGrid($("grid"), {
+      theme: "legacy", rowModelType: "infinite", cacheBlockSize: 100, maxBlocksInCache: 6, rowHeight: 28, headerHeight: 32, getRowId: (p) => String(p.data.i),
+      columnDefs: definitions(facts.warn_frac), defaultColDef: { sortable: true, resizable: true, suppressHeaderMenuButton: true, sortingOrder: ["asc", "desc"] },
+      initialState: { sort: { sortModel: [{ colId: "excess", sort: "asc" }] } }, suppressMultiSort: true, animateRows: false, tooltipShowDelay: 400,
+      datasource: { getRows: (p) => this.#rows(p) }, onRowClicked: (p) => this.#open(p.data), onCellKeyDown: (p) => { if (p.event.key === "Enter") this.#open(p.data); },
+      overlayNoRowsTemplate: "no account matches", suppressDragLeaveHidesColumns: true, rowBuffer: 6,
+    });
+    this.pending = false;
+  }
+
+  #rows({ startRow, endRow, sortModel, successCallback }) {
+    const [asked] = sortModel;
+    const [column, turn] = SORTED_AS[asked?.colId] ?? [asked?.colId ?? "excess", 1];
+    const direction = (asked?.sort === "desc" ? -1 : 1) * turn;
+    if (column !== this.sort.column || direction !== this.sort.direction) {
+      this.sort = { column, direction };
+      this.store.setView(this.sort, this.filter);
+    }
+    successCallback(this.store.slice(startRow, endRow), this.store.view.length);
+  }
+
+  #open(row) { if (row) location.hash = accountLink(row.account_id); }
+
+  // Called with each frame: shows what changed at the next paint, once.
+  refresh() {
+    if (this.pending) return;
+    this.pending = true;
+    requestAnimationFrame(() => {
+      this.pending = false;
+      if ($("view-accounts").hidden) return;
+      this.api.refreshInfiniteCache();
+      $("shown").textContent = `${count(this.store.view.length)} of ${count(this.store.size)}`;
+    });
+  }
+
+  // filter: { q, colours: Set, method, holders: Set | null, flagged }
+  setFilter({ q, colours, method, holders, flagged }) {
+    const { texts, numbers, colour } = this.store, wanted = q.trim().toLowerCase();
+    const anyColour = colours.size === 0 || colours.size === COLOURS.length;
+    this.filter = !wanted && anyColour && !method && !holders && !flagged ? null : (i) =>
+      (anyColour || colours.has(COLOURS[colour[i]])) && (!method || texts.method[i] === method) && (!holders || holders.has(i)) &&
+      (!flagged || (numbers.flags[i] & (FLAG.CALL_OPEN | FLAG.CLOSE_ONLY | FLAG.LIQUIDATING)) !== 0) &&
+      (!wanted || String(texts.account_id[i]).toLowerCase().includes(wanted));
+    this.store.setView(this.sort, this.filter);
+    this.api.purgeInfiniteCache();
+    this.refresh();
+  }
+
+  useStore(store) {
+    this.store = store;
+    store.setView(this.sort, this.filter);
+  }
+
+  exportShown() {
+    const names = ["account_id", "colour", "status", "band", "margin_type", "method", "excess", "excess_pct", "equity", "requirement", "reg_t", "tims", "saving",
+      "worst_stress", "beta_exposure", "gross_mv", "timestamp", "flags"];
+    const rows = this.store.slice(0, this.store.view.length).map((r) => names.map((n) => (n === "timestamp" ? time(r[n]) : n === "flags" ? marks(r.flags ?? 0).map((m) => m[1]).join("") : r[n])));
+    download(`margin-accounts-${new Date().toISOString().replaceAll(":", "")}.csv`, csv(names, rows));
+  }
+}
