@@ -11,7 +11,7 @@ import datetime as dt
 import functools
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -152,7 +152,27 @@ class PricePolicy(_Section):
     max_future_seconds: Seconds
 
 
-_SECTIONS = ("maintenance", "concentration", "volatility", "portfolio_margin", "stress", "firm", "ladder", "liquidation", "prices")
+class BacktestPolicy(_Section):
+    """What a backtest does with a flawed price history, and how its liquidation orders are assumed to fill.
+
+    `stale`: the flawed price is set aside and the last good one goes on, marked stale, so enforcement of its holders is held.
+    """
+
+    on_missing_date: Literal["refuse", "skip"]
+    on_hole: Literal["refuse", "stale"]
+    on_bad_price: Literal["refuse", "stale"]
+    on_duplicate: Literal["refuse", "last"]
+    on_no_history: Literal["refuse", "stale"]
+    on_split_shape: Literal["refuse", "keep", "adjust"]
+    fill_at: Literal["close", "next"]
+    fill_slippage: Share
+    beta_sessions: Annotated[int, Field(ge=2)]
+    beta_min_observations: Annotated[int, Field(ge=2)]
+
+
+_SECTIONS = (
+    "maintenance", "concentration", "volatility", "portfolio_margin", "stress", "firm", "ladder", "liquidation", "prices", "backtest",
+)
 
 
 class Policy(_Section):
@@ -169,6 +189,7 @@ class Policy(_Section):
     ladder: LadderPolicy
     liquidation: LiquidationPolicy
     prices: PricePolicy
+    backtest: BacktestPolicy
 
     def override(self, changes: dict[str, Any]) -> Policy:
         """A policy with flat rulebook names replaced, e.g. {'long_rate': '0.30'}. PolicyError names an unknown key or bad value.
