@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.book import NO_GROUP, REG_T, Book, Codes, Floats, Market
-from margin_platform.margin_rules import Schedule, schedule_of
+from margin_platform.book import REG_T, Book, Floats, Market
+from margin_platform.money import cents
 from margin_platform.policy import Policy
+from margin_platform.priced_market import FLOORED, PricedMarket
 from margin_platform.sweep import ACTIVE, FIGURES, MARGIN_CALL, STALE, WARNING, sweep
 
 STATUS_NAMES = {ACTIVE: "ACTIVE", WARNING: "WARNING", MARGIN_CALL: "MARGIN_CALL", STALE: "STALE"}
@@ -27,7 +28,7 @@ class Margin:
     """Margin figures as columns, one row per evaluated account, in dollars, not rounded (round at the edge with `money.cents`).
 
     An account with a missing price has NaN figures and status STALE; one with a stale price has figures and status STALE.
-    `stress_pnl` and `stress_excess_recomputed` have shape (accounts, scenarios). `position_requirement` and
+    `stress_excess_recomputed` and the stress properties have shape (accounts, scenarios). `position_requirement` and
     `group_requirement` are (positions of the book,) when detail was asked for, else empty.
     """
 
@@ -47,8 +48,8 @@ class Margin:
     worst_stress: Floats
     idiosyncratic_pnl: Floats
     status: NDArray[np.int8]
-    largest_position: NDArray[np.int64]
-    stress_pnl: Floats
+    largest_position: NDArray[np.int32]
+    floored_pnl: Floats | None
     stress_excess_recomputed: Floats
     position_requirement: Floats
     group_requirement: Floats
@@ -87,7 +88,7 @@ class Margin:
     @property
     def portfolio_method(self) -> NDArray[np.bool_]:
         """True where portfolio margin is the lower requirement (margin_method PORTFOLIO)."""
-        return self.portfolio_margin_req < self.maintenance_req
+        return cents(self.portfolio_margin_req) < cents(self.maintenance_req)
 
     @property
     def reg_t_excess(self) -> Floats:
@@ -99,6 +100,13 @@ class Margin:
         return np.maximum(0.0, self.reg_t_excess / self.policy.maintenance.reg_t)
 
     @property
+    def stress_pnl(self) -> Floats:
+        """Client P&L by SPY move, (accounts, scenarios): exposure x move, except where a name's fall is floored at -100%."""
+        if self.floored_pnl is not None:
+            return self.floored_pnl
+        return self.beta_weighted_exposure[:, None] * np.array(self.policy.stress.scenarios)[None, :]
+
+    @property
     def stress_excess_held(self) -> Floats:
         """Stressed excess with today's requirement held, (accounts, scenarios)."""
         return self.excess[:, None] + self.stress_pnl
@@ -106,46 +114,6 @@ class Margin:
     @property
     def stress_equity(self) -> Floats:
         return self.equity[:, None] + self.stress_pnl
-
-
-@dataclass(frozen=True)
-class PricedMarket:
-    """A market with its dollars-a-share schedule under one policy: built once, then swept for any accounts."""
-
-    market: Market
-    policy: Policy
-    schedule: Schedule
-    reg_t_rate: Floats
-    issuer_shared: NDArray[np.bool_]
-    product_group: Codes
-    portfolio_group: Codes
-    product_offset: Floats
-    portfolio_offset: Floats
-
-    @staticmethod
-    def of(market: Market, policy: Policy) -> PricedMarket:
-        rules = policy.portfolio_margin
-        product, product_offset = _listed(market.product_group, market.product_groups, rules.product_offsets)
-        portfolio, portfolio_offset = _listed(market.portfolio_group, market.portfolio_groups, rules.portfolio_offsets)
-        reg_t = policy.maintenance.reg_t
-        return PricedMarket(
-            market=market,
-            policy=policy,
-            schedule=schedule_of(market, policy),
-            reg_t_rate=np.where(market.marginable, reg_t, 1.0),
-            issuer_shared=np.bincount(market.issuer, minlength=1) > 1,
-            product_group=product,
-            portfolio_group=portfolio,
-            product_offset=product_offset,
-            portfolio_offset=portfolio_offset,
-        )
-
-
-def _listed(codes: Codes, names: tuple[str, ...], offsets: dict[str, float]) -> tuple[Codes, Floats]:
-    """Group codes with unlisted groups dropped: where no offset is given, positions stand alone (no credit)."""
-    listed = np.array([name in offsets for name in names] + [False])
-    rates = np.array([offsets.get(name, 0.0) for name in names] + [0.0])
-    return np.where(listed[codes], codes, NO_GROUP).astype(np.int32), rates
 
 
 def evaluate(book: Book, market: Market, policy: Policy, *, detail: bool = False) -> Margin:
@@ -172,10 +140,11 @@ def evaluate_accounts(
     """
     n = len(accounts)
     scenarios = len(priced.policy.stress.scenarios)
+    floored = bool((priced.flags & FLOORED).any())
     figures = np.empty((len(FIGURES), n))
     status = np.empty(n, dtype=np.int8)
-    largest = np.empty(n, dtype=np.int64)
-    pnl = np.empty((n if stress else 0, scenarios))
+    largest = np.empty(n, dtype=np.int32)
+    pnl = np.empty((n if floored else 0, scenarios))
     recomputed = np.empty((n if stress else 0, scenarios))
     positions = len(book.symbol) if detail else 0
     position_req, group_req = np.zeros(positions), np.zeros(positions)
@@ -183,8 +152,9 @@ def evaluate_accounts(
     _run(n, arguments)
     columns: dict[str, Any] = dict(zip(FIGURES, figures, strict=True))
     return Margin(
-        accounts=accounts, status=status, largest_position=largest, stress_pnl=pnl, stress_excess_recomputed=recomputed,
-        position_requirement=position_req, group_requirement=group_req, policy=priced.policy, **columns,
+        accounts=accounts, status=status, largest_position=largest, floored_pnl=pnl if floored else None,
+        stress_excess_recomputed=recomputed, position_requirement=position_req, group_requirement=group_req, policy=priced.policy,
+        **columns,
     )
 
 
@@ -193,11 +163,10 @@ def _inputs(book: Book, priced: PricedMarket, accounts: NDArray[np.int64]) -> tu
     conc = policy.concentration
     ramp = 0.0 if conc.conc_ramp_to is None else conc.conc_ramp_to - conc.conc_threshold
     return (
-        accounts, book.cash, book.margin_type, book.offsets, book.symbol, book.quantity,
-        s.price, s.long_base, s.short_base, s.volatility, s.htb, s.beta, priced.reg_t_rate, market.stale, market.issuer,
-        priced.issuer_shared, s.scan_up, s.scan_down, market.minimum_charge, market.class_group, priced.product_group,
-        priced.portfolio_group, priced.product_offset, priced.portfolio_offset,
-        np.array(policy.stress.scenarios), conc.use_conc, conc.conc_threshold, conc.conc_addon, ramp,
+        accounts, book.cash, book.margin_type, book.offsets, book.symbol, book.quantity, priced.rows, priced.flags, priced.need_long,
+        priced.need_short, s.price, s.long_base, s.short_base, s.volatility, s.htb, priced.security, market.issuer, s.scan_up, s.scan_down,
+        market.minimum_charge, market.class_group, priced.product_group, priced.portfolio_group, priced.product_offset,
+        priced.portfolio_offset, np.array([0.0, *policy.stress.scenarios]), conc.use_conc, conc.conc_threshold, conc.conc_addon, ramp,
         policy.maintenance.cap_long_at_mv, policy.maintenance.box_rate, policy.ladder.warn_frac,
         policy.portfolio_margin.pm_minimum_equity, policy.stress.idiosyncratic_shock,
     )

@@ -14,13 +14,15 @@ import numpy as np
 from margin_platform.book import Floats, Market
 from margin_platform.policy import Policy
 
+_TIE = 1e-9   # dollars within which a shocked price counts as the low-price boundary itself
+
 
 @dataclass(frozen=True)
 class Schedule:
     """Dollars per share by instrument and price lane, shape (instruments, lanes); lane 0 is today's price.
 
-    price: the lane's price; long_base, short_base: maintenance before add-ons; long_volatility, short_volatility:
-    the volatility add-on (short_volatility includes hard-to-borrow); beta, htb, up, down: (instruments,).
+    price: the lane's price; long_base, short_base: maintenance before add-ons; volatility:
+    the volatility add-on; beta, htb, scan_up, scan_down (times the fund's leverage): (instruments,).
     """
 
     price: Floats
@@ -48,10 +50,10 @@ def long_base_per_share(price: Floats, market: Market, policy: Policy) -> Floats
     """Long maintenance a share: 25% x |leverage|, 100% when non-marginable or (house) below $5. 4210(c)(1), RN 09-53."""
     rules = policy.maintenance
     own = np.where(np.isnan(market.long_rate), rules.long_rate, market.long_rate)
-    rate = np.minimum(1.0, own * np.abs(market.etf_leverage))
+    rate = np.minimum(1.0, own * _leverage(market))
     rate = np.where(market.marginable, rate, np.maximum(rate, rules.non_marginable_rate))[:, None]
     if rules.use_low_price_long:
-        rate = np.where(price < rules.low_price, np.maximum(rate, rules.low_price_long_rate), rate)
+        rate = np.where(price < rules.low_price - _TIE, np.maximum(rate, rules.low_price_long_rate), rate)
     return rate * price
 
 
@@ -59,11 +61,16 @@ def short_base_per_share(price: Floats, market: Market, policy: Policy) -> Float
     """Short maintenance a share: from $5, max($5, 30% x |leverage|); below, max($2.50, 100%). 4210(c)(2), (3), RN 09-53."""
     rules = policy.maintenance
     own = np.where(np.isnan(market.short_rate), rules.short_rate, market.short_rate)
-    leverage = np.abs(market.etf_leverage)
-    rate = np.where(leverage > 1.0, np.minimum(1.0, own * leverage), own * leverage)[:, None]
+    leverage = _leverage(market)
+    rate = np.where(leverage > 1.0, np.minimum(1.0, own * leverage), own)[:, None]
     upper = np.maximum(rules.short_min_per_share, rate * price)
     lower = np.maximum(rules.short_low_min, rules.short_low_rate * price)
-    return np.where(price < rules.low_price, lower, upper)
+    return np.where(price < rules.low_price - _TIE, lower, upper)
+
+
+def _leverage(market: Market) -> Floats:
+    """Leverage of a fund without its sign, at least 1: RN 09-53 raises rates, it never takes them below 4210(c)."""
+    return np.maximum(1.0, np.abs(market.etf_leverage))
 
 
 def volatility_rate(sigma: Floats, policy: Policy) -> Floats:

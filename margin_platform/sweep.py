@@ -1,9 +1,9 @@
 """The account sweep: one fused, compiled pass from positions to every margin figure of an account.
 
-Compiled twice from nothing: there is one function, run over ranges of accounts, on as many threads as the caller
-likes (it releases the GIL). Lane 0 is today's price; lane 1 + s is stress scenario s. Stock P&L is linear along the
-TIMS range, so of the ten valuation points the outermost up and down decide, and only those two are carried; the ten
-are spelled out in `portfolio_margin.valuation_points`.
+There is one function, run over ranges of accounts, on as many threads as the caller likes (it releases the GIL). Value,
+requirement and beta exposure are straight lines along the SPY moves, so one row of eight numbers a position (see
+`priced_market`) carries today's figures and every scenario's; cliffs are added where an account meets one, and accounts with
+boxes, shared issuers or prices floored at zero are worked out in full (`account_rules`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,28 @@ import math
 import numba
 import numpy as np
 
+from margin_platform.account_rules import concentration_rate, requirement_in_full
 from margin_platform.book import PORTFOLIO
 from margin_platform.money import round_cents
+from margin_platform.priced_market import (
+    BASE_SHARE,
+    BETA_PRICE,
+    CHARGED,
+    CURVED,
+    EXTRAS,
+    FLOORED,
+    GROUPED,
+    IS_STALE,
+    NEED,
+    NEED_SLOPE,
+    PRICE,
+    REG_T_SHARE,
+    SHARED_ISSUER,
+    TIMS_SHARE,
+    TWIN,
+    VOLATILITY_SHARE,
+)
+from margin_platform.tims import tims_requirement
 
 # Columns of the account figures, in the order the sweep writes them.
 FIGURES = (
@@ -26,222 +46,199 @@ FIGURES = (
  BETA_EXPOSURE, WORST_STRESS, IDIOSYNCRATIC) = range(len(FIGURES))
 
 ACTIVE, WARNING, MARGIN_CALL, STALE = 0, 1, 2, 3
+_TIE = 1e-9   # dollars within which the warning threshold counts as met
 
 
-@numba.njit(nogil=True, cache=True)
-def concentration_rate(weight, threshold, addon, ramp):
-    """The add-on rate at a weight of gross value: nothing up to the threshold, then all of it, or sloped over `ramp`."""
-    if not weight > threshold:
-        return 0.0
-    if ramp <= 0.0:
-        return addon
-    return addon * min(1.0, (weight - threshold) / ramp)
-
-
-@numba.njit(nogil=True, cache=True)
-def _issuer_value(k, first, last, symbol, quantity, issuer, price, lane):
-    """Gross value of all positions of one account in the issuer of position k, at a lane's prices."""
-    total = 0.0
-    for j in range(first, last):
-        if issuer[symbol[j]] == issuer[symbol[k]]:
-            total += abs(quantity[j]) * price[symbol[j], lane]
-    return total
-
-
-@numba.njit(nogil=True, cache=True)
-def _boxed_shares(k, first, last, symbol, quantity):
-    """Shares of position k offset by the opposite side of the same instrument (a box); its rows are neighbours."""
-    for j in (k - 1, k + 1):
-        if first <= j < last and symbol[j] == symbol[k]:
-            return min(abs(quantity[j]), abs(quantity[k]))
-    return 0.0
-
-
-@numba.njit(nogil=True, cache=True)
-def _group_pnl(total, gains, members, offset):
-    """P&L of a group at one point: losses in full, gains at the offset; a lone member passes through uncut (H03)."""
-    if members <= 1:
-        return total
-    return (total - gains) + offset * gains
-
-
-@numba.njit(nogil=True, cache=True)
-def tims_requirement(first, last, lane, symbol, quantity, price, up, down, minimum, klass, product, portfolio,
-                     product_offset, portfolio_offset, group_out):
-    """TIMS requirement of one account at a lane's prices: FINRA 4210(g), classes within products within portfolio groups.
-
-    Walks the positions in group order. A product or portfolio group code of -1 stands alone. Where `group_out` has
-    room, each outermost group's requirement is written at its last position.
-    """
-    requirement = 0.0
-    p_up = p_down = p_gain_up = p_gain_down = 0.0     # product group: totals and gains at the outermost points
-    g_up = g_down = g_gain_up = g_gain_down = charge = 0.0   # portfolio group, and its per-contract minimum
-    c_up = c_down = 0.0
-    p_members = g_members = 0
-    for k in range(first, last):
-        s = symbol[k]
-        value = quantity[k] * price[s, lane]
-        c_up += value * up[s]
-        c_down -= value * down[s]
-        if minimum[s] > 0.0:
-            due = minimum[s] * abs(quantity[k])
-            charge += min(due, value) if quantity[k] > 0.0 else due
-        n = symbol[k + 1] if k + 1 < last else -1
-        if n >= 0 and klass[n] == klass[s]:
-            continue
-        p_up += c_up
-        p_down += c_down
-        p_gain_up += max(0.0, c_up)
-        p_gain_down += max(0.0, c_down)
-        p_members += 1
-        c_up = c_down = 0.0
-        if n >= 0 and product[s] >= 0 and product[n] == product[s]:
-            continue
-        off = product_offset[product[s]] if product[s] >= 0 else 0.0
-        u = _group_pnl(p_up, p_gain_up, p_members, off)
-        d = _group_pnl(p_down, p_gain_down, p_members, off)
-        p_up = p_down = p_gain_up = p_gain_down = 0.0
-        p_members = 0
-        g_up += u
-        g_down += d
-        g_gain_up += max(0.0, u)
-        g_gain_down += max(0.0, d)
-        g_members += 1
-        if n >= 0 and portfolio[s] >= 0 and portfolio[n] == portfolio[s]:
-            continue
-        off = portfolio_offset[portfolio[s]] if portfolio[s] >= 0 else 0.0
-        u = _group_pnl(g_up, g_gain_up, g_members, off)
-        d = _group_pnl(g_down, g_gain_down, g_members, off)
-        due = max(max(-u, -d), max(0.0, charge))
-        if len(group_out) > 0:
-            group_out[k] = due
-        requirement += due
-        g_up = g_down = g_gain_up = g_gain_down = charge = 0.0
-        g_members = 0
-    return requirement
-
-
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, inline="always")
 def _status(excess, gross, warn_frac):
-    if round_cents(excess) < 0.0:
+    published = round_cents(excess)
+    if published < 0.0:
         return MARGIN_CALL
-    if round_cents(excess) < round_cents(warn_frac * gross):
+    if published < warn_frac * round_cents(gross) - _TIE:
         return WARNING
     return ACTIVE
 
 
 @numba.njit(nogil=True, cache=True)
-def sweep(lo, hi, rows, cash, margin_type, offsets, symbol, quantity,
-          price, long_base, short_base, volatility, htb, beta, reg_t_rate, stale, issuer, issuer_shared,
-          scan_up, scan_down, minimum, klass, product, portfolio, product_offset, portfolio_offset,
-          moves, use_conc, threshold, addon, ramp, cap_long, box_rate, warn_frac, pm_minimum, idio_shock,
-          figures, status, idio_position, pnl, recomputed, position_req, group_req):
-    """Margin of accounts rows[lo:hi]; row r of the outputs is account rows[r].
+def _bend(first, last, symbol, quantity, rows, flags, need_long, need_short, moves, need):
+    """Adds to each lane's requirement what its cliffs depart from the straight line."""
+    for k in range(first, last):
+        s = symbol[k]
+        at = 2 * s + (0 if quantity[k] > 0.0 else 1)
+        if flags[at] & CURVED:
+            size = abs(quantity[k])
+            table = need_long if quantity[k] > 0.0 else need_short
+            for lane in range(1, len(need)):
+                need[lane] += size * (table[s, lane] - rows[at, NEED] - moves[lane] * rows[at, NEED_SLOPE])
 
-    figures: (FIGURES, rows); status: (rows,) int8; idio_position: (rows,) the largest position; pnl, recomputed:
-    (rows, scenarios) or empty; position_req, group_req: (positions,) or empty.
+
+@numba.njit(nogil=True, cache=True)
+def _concentrate(first, last, symbol, quantity, rows, flags, need_long, need_short, moves, floor, gross, gross_slope, threshold, addon,
+                 ramp, cap_long, need, position_out):
+    """Adds the concentration add-on to each lane's requirement. Returns today's add-on and what the cap takes off it."""
+    lowest, highest = moves.min(), moves.max()
+    today = cut = 0.0
+    for k in range(first, last):
+        s = symbol[k]
+        is_long = quantity[k] > 0.0
+        at = 2 * s + (0 if is_long else 1)
+        size = abs(quantity[k])
+        value, slope = size * rows[at, PRICE], size * rows[at, BETA_PRICE]
+        if max(value + slope * lowest, value + slope * highest) <= floor:
+            continue
+        for lane in range(len(need)):
+            held = value + slope * moves[lane]
+            charge = held * concentration_rate(held, gross + gross_slope * moves[lane], threshold, addon, ramp)
+            if charge <= 0.0:
+                continue
+            taken = charge
+            if cap_long and is_long:
+                share = need_long[s, lane] if flags[at] & CURVED else rows[at, NEED] + moves[lane] * rows[at, NEED_SLOPE]
+                taken = min(charge, max(0.0, held - size * share))
+            need[lane] += taken
+            if lane == 0:
+                today += charge
+                cut += taken - charge
+                if len(position_out) > 0:
+                    position_out[k] += taken
+    return today, cut
+
+
+@numba.njit(nogil=True, cache=True)
+def sweep(lo, hi, accounts, cash, margin_type, offsets, symbol, quantity, rows, flags, need_long, need_short,
+          price, long_base, short_base, volatility, htb, security, issuer, scan_up, scan_down, minimum, klass, product, portfolio,
+          product_offset, portfolio_offset, moves, use_conc, threshold, addon, ramp, cap_long, box_rate, warn_frac, pm_minimum, idio_shock,
+          figures, status, largest_position, pnl, recomputed, position_req, group_req):
+    """Margin of accounts[lo:hi]; row r of the outputs is account accounts[r]. Dollars, not rounded.
+
+    moves: SPY moves by lane, lane 0 is today (0.0). figures: (FIGURES, rows); status: (rows,) int8; largest_position: (rows,);
+    pnl: (rows, moves - 1), or empty where no price is floored; recomputed: (rows, moves - 1) or empty; position_req,
+    group_req: (positions,) or empty.
     """
-    lanes = price.shape[1]
-    scenarios = lanes - 1
-    net = np.zeros(lanes)
-    gross = np.zeros(lanes)
-    need = np.zeros(lanes)
-    no_groups = np.zeros(0)
+    lanes = len(moves)
+    wanted = lanes if len(recomputed) > 0 else 1
+    lowest, highest = moves[:wanted].min(), moves[:wanted].max()
+    need = np.zeros(wanted)
+    parts, unused = np.zeros(5), np.zeros(5)
+    nothing = np.zeros(0)
     for r in range(lo, hi):
-        account = rows[r]
-        first = offsets[account]
-        last = offsets[account + 1]
-        long_mv = short_mv = base = conc = vol = borrow = cap = exposure = reg_t = largest = 0.0
+        account = accounts[r]
+        first, last = offsets[account], offsets[account + 1]
+        long_mv = short_mv = exposure = gross_slope = required = required_slope = base = vol = reg_t = tims = 0.0
+        borrow = cap = conc = largest = most = 0.0
         largest_at = -1
-        is_stale = False
-        for lane in range(lanes):
-            net[lane] = 0.0
-            gross[lane] = 0.0
-            need[lane] = 0.0
+        seen = grouped = shared = twins = previous = 0
+        boxed = False
+        previous = -1
         for k in range(first, last):
             s = symbol[k]
             q = quantity[k]
             size = abs(q)
-            value = size * price[s, 0]
-            is_stale |= stale[s]
-            exposure += q * price[s, 0] * beta[s]
-            reg_t += value * reg_t_rate[s]
-            if q > 0.0:
-                long_mv += value
-            else:
-                short_mv += value
+            at = 2 * s + (0 if q > 0.0 else 1)
+            value = size * rows[at, PRICE]
+            slope = size * rows[at, BETA_PRICE]
+            long_value = value if q > 0.0 else 0.0
+            long_mv += long_value
+            short_mv += value - long_value
+            exposure += q * rows[at, BETA_PRICE]
+            gross_slope += slope
+            required += size * rows[at, NEED]
+            required_slope += size * rows[at, NEED_SLOPE]
+            base += size * rows[at, BASE_SHARE]
+            vol += size * rows[at, VOLATILITY_SHARE]
+            reg_t += size * rows[at, REG_T_SHARE]
+            tims += size * rows[at, TIMS_SHARE]
+            most = max(most, max(value + slope * lowest, value + slope * highest))
             if value > largest:
                 largest = value
                 largest_at = k
-            for lane in range(lanes):
-                net[lane] += q * price[s, lane]
-                gross[lane] += size * price[s, lane]
-        for k in range(first, last):
-            s = symbol[k]
-            is_long = quantity[k] > 0.0
-            boxed = _boxed_shares(k, first, last, symbol, quantity)
-            free = abs(quantity[k]) - boxed
-            for lane in range(lanes):
-                p = price[s, lane]
-                value = free * p
-                share_base = long_base[s, lane] if is_long else short_base[s, lane]
-                b = free * share_base
-                if boxed > 0.0 and is_long:
-                    b += box_rate * boxed * p
-                v = free * volatility[s, lane]
-                h = 0.0 if is_long else htb[s] * value
-                c = 0.0
-                if use_conc and gross[lane] > 0.0:
-                    held = value
-                    if boxed > 0.0 or issuer_shared[issuer[s]]:
-                        held = _issuer_value(k, first, last, symbol, quantity, issuer, price, lane)
-                    if held > threshold * gross[lane]:
-                        c = value * concentration_rate(held / gross[lane], threshold, addon, ramp)
-                total = b + v + h + c
-                limit = abs(quantity[k]) * p
-                over = total - limit if cap_long and is_long and total > limit else 0.0
-                need[lane] += total - over
-                if lane == 0:
-                    base += b
-                    vol += v
-                    borrow += h
-                    conc += c
-                    cap -= over
-                    if len(position_req) > 0:
-                        position_req[k] = total - over
-        equity = cash[account] + net[0]
-        tims = tims_requirement(first, last, 0, symbol, quantity, price, scan_up, scan_down, minimum, klass, product,
-                                portfolio, product_offset, portfolio_offset, group_req)
+            boxed |= s == previous
+            previous = s
+            f = flags[at]
+            if f:
+                seen |= f
+                grouped += 1 if f & GROUPED else 0
+                shared += 1 if f & SHARED_ISSUER else 0
+                twins += 1 if f & TWIN else 0
+                if f & EXTRAS:
+                    more = size * (rows[at, NEED] - rows[at, BASE_SHARE] - rows[at, VOLATILITY_SHARE])
+                    cap += more if q > 0.0 else 0.0
+                    borrow += 0.0 if q > 0.0 else more
+        if len(position_req) > 0:
+            for k in range(first, last):
+                position_req[k] = abs(quantity[k]) * rows[2 * symbol[k] + (0 if quantity[k] > 0.0 else 1), NEED]
+        equity = cash[account] + (long_mv - short_mv)
+        gross = long_mv + short_mv
+        known = not math.isnan(equity)
+        floored = (seen & FLOORED) != 0
+        in_full = boxed or shared > 1 or twins > 1
+        if in_full:
+            required = requirement_in_full(first, last, 0, symbol, quantity, security, issuer, price, long_base, short_base, volatility,
+                                           htb, use_conc, threshold, addon, ramp, cap_long, box_rate, parts, position_req)
+            base, conc, vol, borrow, cap = parts[0], parts[1], parts[2], parts[3], parts[4]
+        need[0] = required
+        if in_full or floored:
+            for lane in range(1, wanted):
+                need[lane] = requirement_in_full(first, last, lane, symbol, quantity, security, issuer, price, long_base, short_base,
+                                                 volatility, htb, use_conc, threshold, addon, ramp, cap_long, box_rate, unused, nothing)
+        else:
+            for lane in range(1, wanted):
+                need[lane] = required + moves[lane] * required_slope
+            if seen & CURVED and wanted > 1:
+                _bend(first, last, symbol, quantity, rows, flags, need_long, need_short, moves, need)
+        if use_conc and not in_full:
+            floor = threshold * min(gross + gross_slope * lowest, gross + gross_slope * highest)
+            if most > floor:
+                lanes_left = 1 if floored else wanted   # a floored account has its scenarios in full already
+                conc, cut = _concentrate(first, last, symbol, quantity, rows, flags, need_long, need_short, moves[:lanes_left], floor,
+                                         gross, gross_slope, threshold, addon, ramp, cap_long, need[:lanes_left], position_req)
+                cap += cut
+        netted = grouped > 1 or boxed or (seen & CHARGED) != 0
+        if netted or len(group_req) > 0:
+            tims = tims_requirement(first, last, 0, symbol, quantity, price, scan_up, scan_down, minimum, klass, product, portfolio,
+                                    product_offset, portfolio_offset, group_req)
         by_tims = margin_type[account] == PORTFOLIO and round_cents(equity) >= pm_minimum
         requirement = tims if by_tims else need[0]
+        if by_tims and wanted > 1:
+            tims_slope = 0.0
+            if not netted:
+                for k in range(first, last):
+                    at = 2 * symbol[k] + (0 if quantity[k] > 0.0 else 1)
+                    tims_slope += abs(quantity[k]) * rows[at, TIMS_SHARE] * rows[at, BETA_PRICE] / rows[at, PRICE]
+            for lane in range(1, wanted):
+                if netted or floored:
+                    need[lane] = tims_requirement(first, last, lane, symbol, quantity, price, scan_up, scan_down, minimum, klass, product,
+                                                  portfolio, product_offset, portfolio_offset, nothing)
+                else:
+                    need[lane] = tims + moves[lane] * tims_slope
         worst = math.inf
         for lane in range(1, lanes):
-            delta = net[lane] - net[0]
+            delta = exposure * moves[lane]
+            if floored:
+                delta = 0.0
+                for k in range(first, last):
+                    delta += quantity[k] * (price[symbol[k], lane] - price[symbol[k], 0])
             worst = min(worst, equity + delta - requirement)
             if len(pnl) > 0:
                 pnl[r, lane - 1] = delta
-                held_to = need[lane]
-                if by_tims:
-                    held_to = tims_requirement(first, last, lane, symbol, quantity, price, scan_up, scan_down, minimum, klass,
-                                               product, portfolio, product_offset, portfolio_offset, no_groups)
-                recomputed[r, lane - 1] = equity + delta - held_to
-        known = not math.isnan(equity)
+            if lane < wanted:
+                recomputed[r, lane - 1] = equity + delta - need[lane]
         figures[EQUITY, r] = equity
         figures[LONG_MV, r] = long_mv if known else math.nan
         figures[SHORT_MV, r] = short_mv if known else math.nan
-        figures[BASE, r] = base
+        figures[BASE, r] = base if known else math.nan
         figures[CONCENTRATION, r] = conc if known else math.nan
-        figures[VOLATILITY, r] = vol
+        figures[VOLATILITY, r] = vol if known else math.nan
         figures[HTB, r] = borrow if known else math.nan
         figures[CAP, r] = cap if known else math.nan
         figures[REG_T_REQUIREMENT, r] = reg_t
         figures[PORTFOLIO_REQ, r] = tims if known else math.nan
         figures[REQUIREMENT, r] = requirement if known else math.nan
-        figures[BETA_EXPOSURE, r] = exposure
-        figures[WORST_STRESS, r] = worst if known and scenarios > 0 else math.nan
+        figures[BETA_EXPOSURE, r] = exposure if known else math.nan
+        figures[WORST_STRESS, r] = worst if known and lanes > 1 else math.nan
         figures[IDIOSYNCRATIC, r] = -idio_shock * largest if known else math.nan
-        idio_position[r] = largest_at
-        if not known or is_stale:
+        largest_position[r] = largest_at
+        if not known or seen & IS_STALE:
             status[r] = STALE
         else:
-            status[r] = _status(equity - requirement, long_mv + short_mv, warn_frac)
+            status[r] = _status(equity - requirement, gross, warn_frac)
