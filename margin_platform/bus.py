@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaConnectionError, KafkaTimeoutError
 
 from margin_platform.events import TOPICS, Event, encode
 
@@ -23,6 +23,7 @@ for _noisy in ("kafka", "kafka.net", "kafka.client"):
 
 _CONNECT_SECONDS = 5.0
 _DELIVERY_MS = 30_000
+_UNREACHABLE = (KafkaTimeoutError, KafkaConnectionError)   # any other Kafka error is raised as it is
 
 
 class BrokerUnreachable(ConnectionError):
@@ -71,10 +72,15 @@ class Bus:
     def flush(self, timeout_s: float = 30.0) -> None:
         """Returns when every event handed over is acknowledged by the broker; raises the first delivery error otherwise."""
         if self._producer is not None:
-            self._producer.flush(timeout=timeout_s)
+            try:
+                self._producer.flush(timeout=timeout_s)
+            except KafkaTimeoutError as error:
+                raise BrokerUnreachable(self.bootstrap) from error
         if self._failures:
             failure = self._failures[0]
             self._failures.clear()
+            if isinstance(failure, _UNREACHABLE):
+                raise BrokerUnreachable(self.bootstrap) from failure
             raise failure
 
     def _open_producer(self) -> KafkaProducer:
@@ -84,9 +90,10 @@ class Bus:
                     try:
                         self._producer = KafkaProducer(
                             bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True, linger_ms=2, batch_size=262_144,
-                            max_request_size=8_388_608, delivery_timeout_ms=_DELIVERY_MS, bootstrap_timeout_ms=self._timeout_ms,
+                            max_request_size=8_388_608, bootstrap_timeout_ms=self._timeout_ms,
+                            delivery_timeout_ms=_DELIVERY_MS, request_timeout_ms=_DELIVERY_MS // 2,
                         )
-                    except KafkaError as error:
+                    except _UNREACHABLE as error:
                         raise BrokerUnreachable(self.bootstrap) from error
         return self._producer
 
@@ -100,7 +107,7 @@ class Bus:
                     max_poll_records=20_000, fetch_max_wait_ms=50, max_partition_fetch_bytes=8_388_608,
                     bootstrap_timeout_ms=self._timeout_ms,
                 )
-            except KafkaError as error:
+            except _UNREACHABLE as error:
                 raise BrokerUnreachable(self.bootstrap) from error
         return self._consumer
 
@@ -123,7 +130,7 @@ class Bus:
     def _guard(self, call: Any) -> Any:
         try:
             return call(self._open_consumer())
-        except KafkaError as error:
+        except _UNREACHABLE as error:
             raise BrokerUnreachable(self.bootstrap) from error
 
     def poll(self, topic: str, positions: dict[int, int], timeout_s: float, max_records: int = 10_000) -> list[Record]:

@@ -1,0 +1,43 @@
+"""Ports of the local stack: the usual one where it is free, any free one where it is taken."""
+
+from __future__ import annotations
+
+import socket
+
+HOST = "127.0.0.1"
+
+
+def choose(default: int, taken: set[int] | None = None) -> int:
+    """`default` where nothing listens there and it is not in `taken`, else a port the system says is free."""
+    if default not in (taken or set()) and is_free(default):
+        return default
+    while (port := any_free()) in (taken or set()):
+        continue
+    return port
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on the port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)   # a port in TIME_WAIT can be used again
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def accepts(port: int) -> bool:
+    """Whether something answers a connection on the port."""
+    try:
+        with socket.create_connection((HOST, port), timeout=1.0):
+            return True
+    except OSError:
+        return False
+
+
+def any_free() -> int:
+    """A port nothing listens on, chosen by the system."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,114 @@
+"""Processes of the local stack: started in sessions of their own, known by pid and start time, ended as whole trees."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_STARTED_TOLERANCE_S = 1.0   # psutil derives the start time from the boot time, which the clock may nudge
+OWNER = "MARGIN_DATA"        # every process of a stack carries its data folder in this variable
+
+
+class StartFailed(RuntimeError):
+    """A process ended or did not become ready in time; the message ends with the last lines of its log."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A process that cannot be mistaken for a later one with the same pid. started: epoch seconds."""
+
+    pid: int
+    started: float
+
+    def process(self) -> psutil.Process | None:
+        """The process while it lives, else None (gone, a zombie, or another process that got the pid)."""
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.started) < _STARTED_TOLERANCE_S
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.NoSuchProcess:
+            return None
+
+
+def identity(pid: int) -> Identity:
+    """The identity of a living process."""
+    return Identity(pid, psutil.Process(pid).create_time())
+
+
+def start(command: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path | None = None) -> subprocess.Popen[bytes]:
+    """Starts a process in its own session, with `environment` over the inherited one, writing to `log` (appended)."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command, env={**os.environ, **environment}, cwd=cwd, stdin=subprocess.DEVNULL,
+            stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+        )
+
+
+def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, what: str, timeout_s: float) -> None:
+    """Returns when `ready()` holds. StartFailed when the process ends first, or after the timeout (it is left running)."""
+    deadline = time.monotonic() + timeout_s
+    while not ready():
+        if process.poll() is not None:
+            raise StartFailed(f"{what} ended with exit code {process.returncode}: {tail(log)}")
+        if time.monotonic() > deadline:
+            raise StartFailed(f"{what} was not ready within {timeout_s:g} s: {tail(log)}")
+        time.sleep(0.05)
+
+
+def tail(log: Path, lines: int = 5) -> str:
+    """The last lines of a log, on one line."""
+    try:
+        return " | ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]) or "its log is empty"
+    except OSError:
+        return f"no log at {log}"
+
+
+def tree(roots: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """The processes and everything they started, children's children included."""
+    found: dict[int, psutil.Process] = {}
+    for root in roots:
+        try:
+            for process in [root, *root.children(recursive=True)]:
+                found[process.pid] = process
+        except psutil.NoSuchProcess:
+            continue
+    return list(found.values())
+
+
+def owned_by(data: Path) -> list[psutil.Process]:
+    """Every process whose environment says that it works on this data folder: orphans too, whose parent is gone."""
+    mine = os.getpid()
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != mine and process.environ().get(OWNER) == str(data):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def end(processes: Iterable[psutil.Process], grace_s: float = 15.0) -> list[int]:
+    """Ends processes: TERM, then KILL for what is left after the grace. Returns the pids that had to be killed."""
+    listed = list(processes)
+    for process in listed:
+        _signal(process.terminate)
+    _, alive = psutil.wait_procs(listed, timeout=grace_s)
+    for process in alive:
+        _signal(process.kill)
+    psutil.wait_procs(alive, timeout=5)
+    return [process.pid for process in alive]
+
+
+def _signal(send: Callable[[], None]) -> None:
+    try:
+        send()
+    except psutil.NoSuchProcess:
+        return

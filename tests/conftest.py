@@ -1,0 +1,37 @@
+"""What tests of every kind share: one real Kafka broker per run, started by the first test that asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from margin_platform.bus import Bus
+from margin_platform.stack import broker as kafka_broker
+from margin_platform.stack import ports, topics
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """host:port of the run's broker, all topics of the contract created. Mark the test `kafka`."""
+    folder = tmp_path_factory.mktemp("kafka")
+    running = kafka_broker.start(folder, port=ports.any_free(), environment={"MARGIN_DATA": str(folder)})
+    try:
+        topics.create(running.bootstrap)
+        yield running.bootstrap
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def fresh_topics(broker: str) -> str:
+    """The broker with every topic empty, offsets from 0 again: tests share the broker and nothing else."""
+    topics.recreate(broker)
+    return broker
+
+
+@pytest.fixture
+def bus(fresh_topics: str) -> Iterator[Bus]:
+    """A bus on empty topics, closed after the test."""
+    with Bus(fresh_topics) as opened:
+        yield opened

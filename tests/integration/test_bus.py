@@ -1,0 +1,102 @@
+"""The bus against a real broker: what it promises to sensors, streams and re-executed runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from margin_platform.bus import BrokerUnreachable, Bus
+from margin_platform.events import BETAS, FILLS, PRICES, TOPICS
+from margin_platform.stack import ports, topics
+
+pytestmark = pytest.mark.kafka
+
+
+def _price(symbol: str, price: float) -> dict[str, object]:
+    return {"symbol": symbol, "price": price, "timestamp": 1_582_000_000_000}
+
+
+def test_an_event_is_read_back_with_its_key_and_offset(bus: Bus) -> None:
+    start = bus.end_offsets(PRICES)
+    bus.produce(PRICES, _price("AAPL", 80.0))
+    records = bus.poll(PRICES, start, timeout_s=10)
+    assert [(r.key, r.offset) for r in records] == [("AAPL", 0)]
+    assert b'"price":80.0' in (records[0].value or b"")
+
+
+def test_all_events_of_a_key_stand_in_one_partition_in_order(bus: Bus) -> None:
+    for n in range(100):
+        bus.produce(PRICES, _price("AAPL" if n % 2 else "MSFT", 1.0 + n))
+    bus.flush()
+    apple = [r for r in bus.read_all(PRICES) if r.key == "AAPL"]
+    assert len({r.partition for r in apple}) == 1
+    assert [r.value for r in apple] == sorted((r.value for r in apple), key=lambda v: float(str(v).split('"price":')[1].split(",")[0]))
+    assert len(apple) == 50
+
+
+def test_a_range_is_the_same_records_however_often_it_is_read(bus: Bus) -> None:
+    for n in range(20):
+        bus.produce(BETAS, {"symbol": "AAPL", "beta": 1.0 + n, "timestamp": 1})
+    bus.flush()
+    first = bus.read_range(BETAS, 0, 5, 12)
+    assert [r.offset for r in first] == list(range(5, 12))
+    assert bus.read_range(BETAS, 0, 5, 12) == first
+
+
+def test_the_latest_of_each_key_is_the_state_of_a_compacted_topic(bus: Bus) -> None:
+    for beta in (1.1, 1.2, 1.3):
+        bus.produce(BETAS, {"symbol": "AAPL", "beta": beta, "timestamp": 1})
+    bus.produce(BETAS, {"symbol": "KO", "beta": 0.6, "timestamp": 1})
+    bus.flush()
+    latest = bus.latest_by_key(BETAS)
+    assert set(latest) == {"AAPL", "KO"}
+    assert latest["AAPL"].offset == 2
+
+
+def test_an_empty_poll_returns_within_its_timeout(bus: Bus) -> None:
+    began = time.monotonic()
+    assert bus.poll(PRICES, bus.end_offsets(PRICES), timeout_s=0.3) == []
+    assert time.monotonic() - began < 2.0
+
+
+def test_a_poll_leaves_the_callers_positions_alone(bus: Bus) -> None:
+    bus.produce(FILLS, {"account_id": "A"}, key="A")
+    bus.flush()
+    positions = dict.fromkeys(bus.end_offsets(FILLS), 0)
+    assert len(bus.poll(FILLS, positions, timeout_s=10)) == 1
+    assert set(positions.values()) == {0}
+
+
+def test_an_unknown_topic_is_named(bus: Bus) -> None:
+    with pytest.raises(LookupError, match="no.such.topic"):
+        bus.end_offsets("no.such.topic")
+
+
+@pytest.mark.parametrize("call", [
+    lambda bus: bus.end_offsets(PRICES),
+    lambda bus: bus.poll(PRICES, {0: 0}, timeout_s=0.1),
+    lambda bus: bus.produce(PRICES, _price("AAPL", 1.0)),
+], ids=["end_offsets", "poll", "produce"])
+def test_an_unreachable_broker_is_one_error_with_its_address(call: Callable[[Bus], object]) -> None:
+    nowhere = Bus(f"127.0.0.1:{ports.any_free()}", connect_seconds=0.5)
+    with pytest.raises(BrokerUnreachable, match=nowhere.bootstrap):
+        call(nowhere)
+
+
+def test_every_topic_of_the_contract_has_its_partitions(bus: Bus) -> None:
+    assert {name: len(bus.end_offsets(name)) for name in TOPICS} == {name: topic.partitions for name, topic in TOPICS.items()}
+
+
+def test_creating_topics_again_keeps_their_data(bus: Bus) -> None:
+    bus.produce(BETAS, {"symbol": "AAPL", "beta": 1.0, "timestamp": 1})
+    bus.flush()
+    assert topics.create(bus.bootstrap) == []
+    assert bus.end_offsets(BETAS) == {0: 1}
+
+
+def test_state_is_compacted_and_the_book_is_kept_for_ever() -> None:
+    assert topics.configuration(TOPICS[BETAS])["cleanup.policy"] == "compact"
+    assert topics.configuration(TOPICS[FILLS])["retention.ms"] == "-1"
+    assert topics.configuration(TOPICS[PRICES])["retention.ms"] == str(30 * 86_400_000)
