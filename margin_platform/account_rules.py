@@ -12,7 +12,7 @@ import numba
 TIE = 1.0 + 1e-12
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@numba.njit(nogil=True, inline="always")
 def concentration_rate(held, gross, threshold, addon, ramp):
     """The add-on rate of a name: nothing up to the threshold of gross value, then all of it, or sloped over `ramp`."""
     if not held > threshold * TIE * gross:
@@ -22,7 +22,7 @@ def concentration_rate(held, gross, threshold, addon, ramp):
     return addon * min(1.0, (held / gross - threshold) / ramp)
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True)
 def boxed_shares(k, first, last, symbol, quantity, security):
     """Shares of position k offset by the opposite side of the same security (a box), shared out over the rows of its side."""
     same = other = 0.0
@@ -35,12 +35,13 @@ def boxed_shares(k, first, last, symbol, quantity, security):
     return abs(quantity[k]) * min(1.0, other / same)
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True)
 def requirement_in_full(first, last, lane, symbol, quantity, security, issuer, price, long_base, short_base, volatility, htb,
                         use_conc, threshold, addon, ramp, cap_long, box_rate, parts, position_out):
     """Fixed-percentage requirement of the positions first:last at a lane's prices, dollars; its parts go to `parts`.
 
-    parts: base, concentration, volatility, hard-to-borrow, cap (negative). A boxed pair needs 5% of the long and takes no add-on.
+    parts: base, concentration, volatility, hard-to-borrow, cap (negative). A boxed pair needs 5% of the long and takes no add-on,
+    but counts towards its issuer's weight, whose measure is gross value.
     """
     gross = 0.0
     for k in range(first, last):
@@ -63,7 +64,7 @@ def requirement_in_full(first, last, lane, symbol, quantity, security, issuer, p
             held = 0.0
             for j in range(first, last):
                 if issuer[symbol[j]] == issuer[s]:
-                    held += (abs(quantity[j]) - boxed_shares(j, first, last, symbol, quantity, security)) * price[symbol[j], lane]
+                    held += abs(quantity[j]) * price[symbol[j], lane]
             conc = free * p * concentration_rate(held, gross, threshold, addon, ramp)
         total = base + vol + borrow + conc
         over = max(0.0, total - abs(quantity[k]) * p) if cap_long and is_long else 0.0

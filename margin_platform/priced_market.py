@@ -93,7 +93,7 @@ def needs(schedule: Schedule, policy: Policy) -> tuple[Floats, Floats]:
     return long_need, schedule.short_base + schedule.volatility + schedule.htb[:, None] * schedule.price
 
 
-def _sides(long: Floats, short: Floats) -> NDArray[Any]:
+def _sides(long: NDArray[Any], short: NDArray[Any]) -> NDArray[Any]:
     return np.stack([long, short], axis=1).reshape(2 * len(long), *long.shape[1:])
 
 

@@ -8,7 +8,10 @@ boxes, shared issuers or prices floored at zero are worked out in full (`account
 
 from __future__ import annotations
 
+import hashlib
 import math
+import sys
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -49,7 +52,7 @@ ACTIVE, WARNING, MARGIN_CALL, STALE = 0, 1, 2, 3
 _TIE = 1e-9   # dollars within which the warning threshold counts as met
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@numba.njit(nogil=True, inline="always")
 def _status(excess, gross, warn_frac):
     published = round_cents(excess)
     if published < 0.0:
@@ -59,7 +62,7 @@ def _status(excess, gross, warn_frac):
     return ACTIVE
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True)
 def _bend(first, last, symbol, quantity, rows, flags, need_long, need_short, moves, need):
     """Adds to each lane's requirement what its cliffs depart from the straight line."""
     for k in range(first, last):
@@ -72,7 +75,7 @@ def _bend(first, last, symbol, quantity, rows, flags, need_long, need_short, mov
                 need[lane] += size * (table[s, lane] - rows[at, NEED] - moves[lane] * rows[at, NEED_SLOPE])
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True)
 def _concentrate(first, last, symbol, quantity, rows, flags, need_long, need_short, moves, floor, gross, gross_slope, threshold, addon,
                  ramp, cap_long, need, position_out):
     """Adds the concentration add-on to each lane's requirement. Returns today's add-on and what the cap takes off it."""
@@ -104,8 +107,8 @@ def _concentrate(first, last, symbol, quantity, rows, flags, need_long, need_sho
     return today, cut
 
 
-@numba.njit(nogil=True, cache=True)
-def sweep(lo, hi, accounts, cash, margin_type, offsets, symbol, quantity, rows, flags, need_long, need_short,
+@numba.njit(nogil=True)
+def _sweep(lo, hi, accounts, cash, margin_type, offsets, symbol, quantity, rows, flags, need_long, need_short,
           price, long_base, short_base, volatility, htb, security, issuer, scan_up, scan_down, minimum, klass, product, portfolio,
           product_offset, portfolio_offset, moves, use_conc, threshold, addon, ramp, cap_long, box_rate, warn_frac, pm_minimum, idio_shock,
           figures, status, largest_position, pnl, recomputed, position_req, group_req):
@@ -242,3 +245,24 @@ def sweep(lo, hi, accounts, cash, margin_type, offsets, symbol, quantity, rows, 
             status[r] = STALE
         else:
             status[r] = _status(equity - requirement, gross, warn_frac)
+
+
+def _source_digest() -> str:
+    """A digest of every file the compiled code comes from."""
+    modules = (__name__, "margin_platform.account_rules", "margin_platform.tims", "margin_platform.money", "margin_platform.priced_market")
+    sources = (Path(str(sys.modules[m].__file__)).read_bytes() for m in modules)
+    return hashlib.sha256(b"".join(sources)).hexdigest()
+
+
+def _cached(digest: str):
+    """The sweep with its machine code kept on disk. Numba's cache looks at one file's date only; the digest makes it look at all."""
+
+    @numba.njit(nogil=True, cache=True)
+    def run(*arguments):
+        if len(digest) > 0:
+            _sweep(*arguments)
+
+    return run
+
+
+sweep = _cached(_source_digest())

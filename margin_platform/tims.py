@@ -9,7 +9,7 @@ from __future__ import annotations
 import numba
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True)
 def _group_pnl(total, gains, members, offset):
     """P&L of a group at one point: losses in full, gains at the offset; a lone member passes through uncut (H03)."""
     if members <= 1:
@@ -17,7 +17,7 @@ def _group_pnl(total, gains, members, offset):
     return (total - gains) + offset * gains
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True)
 def tims_requirement(first, last, lane, symbol, quantity, price, up, down, minimum, klass, product, portfolio,
                      product_offset, portfolio_offset, group_out):
     """TIMS requirement in dollars of the positions first:last at a lane's prices.

@@ -65,7 +65,8 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         "account_id": "A", "cash": draw(st.integers(-20_000_000, 20_000_000)) / 100, "positions": rows,
         "margin_type": draw(st.sampled_from(["REG_T", "PORTFOLIO"])),
     }
-    return {"accounts": [account], "policy": draw(st.sampled_from([{}, {"use_conc": False}, {"cap_long_at_mv": False, "use_low_price_long": False}]))}
+    policies = [{}, {"use_conc": False}, {"cap_long_at_mv": False, "use_low_price_long": False}]
+    return {"accounts": [account], "policy": draw(st.sampled_from(policies))}
 
 
 def cents(amount: Decimal) -> float:

@@ -14,7 +14,8 @@ RULES: dict[str, Any] = {
     "long_rate": "0.25", "short_rate": "0.30", "short_min_per_share": "5", "short_low_min": "2.5", "short_low_rate": "1", "low_price": "5",
     "low_price_long_rate": "1", "conc_threshold": "0.30", "conc_addon": "0.10", "vol_tier1": "0.40", "vol_addon1": "0.05",
     "vol_tier2": "0.60", "vol_addon2": "0.10", "default_sigma": "0.20", "cap_long_at_mv": True, "reg_t": "0.50", "warn_frac": "0.05",
-    "use_conc": True, "use_vol": True, "use_low_price_long": True, "product_offsets": {"HICAP": "0.90"}, "portfolio_offsets": {"INDEX": "0.50"},
+    "use_conc": True, "use_vol": True, "use_low_price_long": True,
+    "product_offsets": {"HICAP": "0.90"}, "portfolio_offsets": {"INDEX": "0.50"},
     "scenarios": ["-0.08", "-0.06", "-0.04", "-0.02", "0", "0.02", "0.04", "0.06"], "pm_minimum_equity": "100000", "box_rate": "0.05",
 }
 
@@ -94,8 +95,8 @@ def _rule_based(rows: list[dict[str, Any]], prices: list[Decimal], rules: dict[s
     gross = sum((abs(r["qty"]) * p for r, p in zip(rows, prices, strict=True)), ZERO)
     free = [r["qty"] * (ONE - boxed[r["symbol"]] / sides[r["symbol"], r["qty"] > 0]) for r in rows]
     by_issuer: dict[str, Decimal] = defaultdict(Decimal)
-    for row, shares, price in zip(rows, free, prices, strict=True):
-        by_issuer[row.get("issuer", row["symbol"])] += abs(shares) * price
+    for row, price in zip(rows, prices, strict=True):
+        by_issuer[row.get("issuer", row["symbol"])] += abs(row["qty"]) * price
     totals = dict.fromkeys(("base_requirement", "concentration_addon", "volatility_addon", "htb_addon", "maintenance_req"), ZERO)
     by_symbol: dict[str, Decimal] = defaultdict(Decimal)
     for row, shares, price in zip(rows, free, prices, strict=True):
@@ -136,10 +137,14 @@ def _tims(rows: list[dict[str, Any]], prices: list[Decimal], rules: dict[str, An
         charges[portfolio] += min(abs(due), abs(worth)) if row["qty"] > 0 else abs(due)
     total = ZERO
     for name, products in portfolios.items():
-        by_product = {p: [_credited(pnls, rules["product_offsets"].get(p, 0)) for pnls in zip(*c.values(), strict=True)] for p, c in products.items()}
-        outcome = [_credited(pnls, rules["portfolio_offsets"].get(name, 0)) for pnls in zip(*by_product.values(), strict=True)]
+        by_product = [_netted(list(classes.values()), rules["product_offsets"].get(p, 0)) for p, classes in products.items()]
+        outcome = _netted(by_product, rules["portfolio_offsets"].get(name, 0))
         total += max(ZERO, -min(outcome), charges[name])
     return total
+
+
+def _netted(members: list[list[Decimal]], offset: Any) -> list[Decimal]:
+    return [_credited(pnls, offset) for pnls in zip(*members, strict=True)]
 
 
 def _credited(pnls: tuple[Decimal, ...], offset: Any) -> Decimal:
