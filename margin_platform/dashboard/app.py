@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import importlib.util
 import math
@@ -23,6 +24,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from margin_platform.book_json import InputError, parse
+from margin_platform.business_days import trading_time_before
 from margin_platform.dashboard import live
 from margin_platform.dashboard.access import Guard
 from margin_platform.dashboard.cheapest_cures import cheapest_cures
@@ -39,6 +41,14 @@ STATIC = Path(__file__).parent / "static"
 def wall_clock_ms() -> int:
     """Now, epoch milliseconds UTC: used for freshness and lag only, never in a figure."""
     return time.time_ns() // 1_000_000
+
+
+def old_before(seconds: float, clock_ms: int) -> int:
+    """The event time before which figures are old: nights and weekends do not age a price. Outside the calendar they do."""
+    try:
+        return trading_time_before(clock_ms, seconds)
+    except (ValueError, OverflowError, OSError):
+        return int(clock_ms - seconds * 1000)
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ class Options:
 def build(options: Options, now_ms: Callable[[], int] = wall_clock_ms) -> ASGIApp:
     """The application; its intake starts and ends with it. ValueError where it would be open to others without a token."""
     policy = current_policy()
-    desk = Desk(policy.prices.max_price_age_seconds * 1000)
+    desk = Desk(functools.partial(old_before, policy.prices.max_price_age_seconds))
     feed = Feed(quiet_ms=int(options.quiet_s * 1000), started_at=now_ms())
     intake = Intake(options.bootstrap, desk, feed, now_ms, history=options.history)
     pulse = live.Pulse(desk, feed, now_ms, options.interval_s, _facts(options, policy))
@@ -90,7 +100,7 @@ def _facts(options: Options, policy: Policy) -> dict[str, Any]:
     """What the page needs to know about the server: limits for the header, links, and its rhythm."""
     return {
         "facts": {
-            "policy_version": policy.version, "max_price_age_ms": policy.prices.max_price_age_seconds * 1000,
+            "policy_version": policy.version,
             "firm_exposure_limit": policy.firm.firm_exposure_limit, "firm_loss_limit": policy.firm.firm_loss_limit,
             "firm_warning_share": policy.firm.firm_warning_share, "warn_frac": policy.ladder.warn_frac, "dagster_url": options.dagster_url,
             "interval_ms": options.interval_s * 1000,
@@ -133,7 +143,7 @@ def _questions(desk: Desk, feed: Feed, now_ms: Callable[[], int]) -> list[BaseRo
         return _json({"symbols": desk.symbols()})
 
     async def concentration(_: Request) -> Response:
-        return _json(await asyncio.to_thread(by_symbol, desk.statuses(), desk.summary()["accounts"]))
+        return _json(await asyncio.to_thread(by_symbol, desk.holdings(), desk.summary()["accounts"]))
 
     async def health(_: Request) -> Response:
         verdict = feed.verdict(now_ms())
@@ -158,8 +168,6 @@ def _account(desk: Desk, account_id: str) -> Response:
             detail["cures"] = cheapest_cures(parse(document(status), policy_of(status)), -excess) if excess is not None else []
     except (InputError, NoPositions) as error:
         detail["unexplained"] = str(error)
-    if known["calc"] is None:
-        known["calc"] = status
     return _json({"account_id": account_id, "epoch": desk.epoch, **known, **detail})
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,12 +35,14 @@ class Desk:
     """State of all accounts. One thread applies events, any number read; every public method takes the lock.
 
     `epoch` names this server's life: account numbers and sequence numbers mean nothing in another one.
-    `max_price_age_ms`: a row older than this on the event clock counts as grey, whatever its status said.
+    `cutoff_of`: the event time before which a calculation is old at an event time; such a row counts as grey, whatever its
+    status said.
     """
 
-    def __init__(self, max_price_age_ms: float) -> None:
+    def __init__(self, cutoff_of: Callable[[int], int]) -> None:
         self.epoch = uuid.uuid4().hex[:12]
-        self.max_price_age_ms = max_price_age_ms
+        self._cutoff_of = cutoff_of
+        self.cutoff: int | None = None
         self.log = LadderLog()
         self.sequence = 0
         self.event_clock: int | None = None
@@ -50,6 +53,7 @@ class Desk:
         self._columns(1024)
         self._calc: dict[str, Event] = {}
         self._status: dict[str, Event] = {}
+        self._holding: dict[str, Event] = {}   # the newest event that carried positions, whichever topic it was on
         self._stress: dict[str, dict[Any, Event]] = {}
         self._holders: dict[str, set[int]] = {}
         self._quotes: dict[str, dict[str, Any]] = {}
@@ -83,19 +87,27 @@ class Desk:
                     self._firm_changed = self.sequence
                 elif topic in KINDS:
                     self._reflag(self.log.apply(topic, event, self.sequence))
-            self.event_clock = max(self._clocks.values(), default=None)
+            self._move_clock(max(self._clocks.values(), default=None))
+
+    def _move_clock(self, clock: int | None) -> None:
+        if clock is not None and clock != self.event_clock:
+            self.event_clock, self.cutoff = clock, self._cutoff_of(clock)
 
     def _take_calc(self, partition: int, event: Event) -> None:
         """Within a partition the log's order is the truth, also when a replay starts over at an earlier day."""
         if (stamp := event_time(event)) is not None:
             self._clocks[(MARGIN_CALC, partition)] = stamp
-        self._calc[event["account_id"]] = event
+        account = event["account_id"]
+        if isinstance(event.get("positions"), list):
+            self._hold(account, event)
+            self._holding[account] = event
+        self._calc[account] = event
         self._show(event)
 
     def _take_status(self, event: Event) -> None:
         account = event["account_id"]
         self._hold(account, event)
-        self._status[account] = event
+        self._status[account] = self._holding[account] = event
         known = self._calc.get(account)
         if known is None or (event_time(event) or 0) >= (event_time(known) or 0):
             self._show(event)
@@ -148,7 +160,7 @@ class Desk:
         number = self._number.get(account)
         if number is None:
             number = self._enrol(account)
-        before = {p.get("symbol") for p in (self._status.get(account) or {}).get("positions") or []}
+        before = {p.get("symbol") for p in (self._holding.get(account) or {}).get("positions") or []}
         now = set()
         for position in event.get("positions") or []:
             symbol = position.get("symbol")
@@ -188,12 +200,13 @@ class Desk:
             count = len(self._rows)
             colour, time, oldest = self._colour[:count], self._time[:count], self._oldest[:count]
             grey = colour == GREY
-            if self.event_clock is not None:
-                grey = grey | (self.event_clock - time > self.max_price_age_ms)
+            if self.cutoff is not None:
+                grey = grey | (time < self.cutoff)
             by_colour = np.bincount(np.where(grey, GREY, colour), minlength=len(COLOURS))
             known = oldest[oldest != _UNKNOWN_TIME]
             return {
                 "accounts": count, "colours": dict(zip(COLOURS, by_colour.tolist(), strict=True)), "event_clock": self.event_clock,
+                "cutoff": self.cutoff,
                 "calls_open": len(self.log.open_calls), "next_due": self.log.next_due(), "restricted": len(self.log.restricted),
                 "oldest_price": int(known.min()) if len(known) else None, "bad_events": self.bad_events,
             }
@@ -219,13 +232,13 @@ class Desk:
             if account_id not in self._number and account_id not in self.log.timelines:
                 return None
             return {
-                "calc": self._calc.get(account_id), "status": self._status.get(account_id),
+                "calc": self._calc.get(account_id) or self._status.get(account_id), "status": self._holding.get(account_id),
                 "stress": list(self._stress.get(account_id, {}).values()), "flags": self._flags(account_id),
                 "call": self.log.open_calls.get(account_id),
                 "timeline": [item.wire() for item in self.log.timelines.get(account_id, ())],
             }
 
-    def statuses(self) -> list[Event]:
-        """The newest margin.status.v1 of every account that has one."""
+    def holdings(self) -> list[Event]:
+        """The newest event with positions of every account that has one."""
         with self._lock:
-            return list(self._status.values())
+            return list(self._holding.values())

@@ -87,7 +87,7 @@ async def serve(socket: WebSocket, pulse: Pulse) -> None:
         pass   # the page left, or is none of ours
     finally:
         pulse.clients -= 1
-        with contextlib.suppress(RuntimeError):
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
             await socket.close()
 
 

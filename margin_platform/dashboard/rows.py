@@ -47,7 +47,7 @@ def event_time(event: Event) -> int | None:
 def oldest_price(event: Event) -> int | None:
     """Event time of the oldest price a calculation used, where it says so."""
     inputs = event.get("inputs")
-    stamp = inputs.get("oldest_price_timestamp") if isinstance(inputs, dict) else None
+    stamp = inputs.get("oldest_price") if isinstance(inputs, dict) else None
     return stamp if isinstance(stamp, int) and not isinstance(stamp, bool) else None
 
 

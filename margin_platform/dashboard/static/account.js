@@ -98,7 +98,7 @@ export class AccountView {
       h("p", { class: "why" }, why(row, this.desk.facts.warn_frac, row.old)),
       h("div", { class: "figures" }, figure("Equity", dollars(row.equity)), figure("Requirement", dollars(row.requirement)), figure("Excess", dollars(row.excess)),
         figure("Excess %", percent(row.excess_pct)), figure("Reg T", dollars(row.reg_t)), figure("TIMS", dollars(row.tims)), figure("Saving", dollars(row.saving)),
-        figure("Worst stress", dollars(row.worst_stress)), figure("β exposure", dollars(row.beta_exposure)), figure("Held as", { REG_T: "Reg T", PORTFOLIO: "Portfolio" }[row.margin_type] ?? "–")),
+        figure("Worst stressed excess", dollars(row.worst_stress)), figure("β exposure", dollars(row.beta_exposure)), figure("Held as", { REG_T: "Reg T", PORTFOLIO: "Portfolio" }[row.margin_type] ?? "–")),
       h("p", { class: "note" }, `calculated ${time(row.timestamp)} (${age(row.age)} ago on the event clock) · oldest price ${time(row.oldest_price)} · band ${visible(row.band ?? "–")}`));
   }
 }

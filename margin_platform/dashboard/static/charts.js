@@ -13,7 +13,7 @@ export function chart(box, { title, labels, series, height = 210 }) {
     scales: { x: { time: false, range: () => [-0.6, labels.length - 0.4] }, y: { range: (_, low, high) => padded(Math.min(0, low), Math.max(0, high)) } },
     axes: [
       { stroke: colour("--dim"), grid: { show: false }, ticks: { show: false }, font: "11px system-ui", splits: () => labels.map((_, i) => i), values: () => labels },
-      { stroke: colour("--dim"), grid: { stroke: colour("--rule"), width: 1 }, ticks: { show: false }, size: 66, font: "11px system-ui", values: (_, ticks) => ticks.map((v) => compact(v).replace(".0", "")) },
+      { stroke: colour("--dim"), grid: { stroke: colour("--rule"), width: 1 }, ticks: { show: false }, size: 66, font: "11px system-ui", values: (_, ticks) => ticks.map((v) => compact(v).replace(/\.0+(?=[KMBT]?$)/, "")) },
     ],
     series: [{ value: (_, v) => (v === null ? "–" : labels[v]) }, ...series.map((s) => {
       const shift = s.kind === "bars" ? bars > 1 ? (nth++ ? 1 : -1) : 0 : 0;

@@ -11,7 +11,7 @@ export class FirmView {
     Object.assign(this, { box, desk, shown: false, drawn: 0, plot: null });
     const panel = (title, span) => { const body = h("div"); return [body, h("section", { class: `panel${span ? " span2" : ""}` }, h("h3", null, title), body)]; };
     const parts = {};
-    const nodes = [["scenarios", "SPY scenarios", true], ["loss", "Largest losses in stress"], ["exposure", "Largest beta exposures"], ["savings", "Savings of hedged portfolios"], ["concentration", "Concentration by symbol"]]
+    const nodes = [["scenarios", "SPY scenarios", true], ["loss", "Weakest in stress"], ["exposure", "Largest beta exposures"], ["savings", "Savings of hedged portfolios"], ["concentration", "Concentration by symbol"]]
       .map(([name, title, span]) => { const [body, node] = panel(title, span); parts[name] = body; return node; });
     this.parts = parts;
     box.replaceChildren(h("div", { class: "panels" }, nodes));
@@ -56,7 +56,7 @@ export class FirmView {
     const all = [...store.byId.values()];
     const top = (column, key) => all.filter((i) => !Number.isNaN(numbers[column][i])).sort((a, b) => key(numbers[column][a]) - key(numbers[column][b])).slice(0, TOP);
     const rows = (found, columns) => found.map((i) => [h("span", null, badge(store.row(i).colour), " ", h("a", { class: "id", href: accountLink(texts.account_id[i]) }, visible(texts.account_id[i]))), ...columns.map((c) => signed(numbers[c][i], c === "excess_pct" ? percent(numbers[c][i]) : money(numbers[c][i])))]);
-    this.parts.loss.replaceChildren(table(["Account", num("Worst stress"), num("Equity"), num("Excess")], rows(top("worst_stress", (x) => x), ["worst_stress", "equity", "excess"]), { caption: "Accounts by worst scenario P&L, dollars" }));
+    this.parts.loss.replaceChildren(table(["Account", num("Worst stressed excess"), num("Equity"), num("Excess")], rows(top("worst_stress", (x) => x), ["worst_stress", "equity", "excess"]), { caption: "Accounts by their lowest excess in any SPY scenario, dollars" }));
     this.parts.exposure.replaceChildren(table(["Account", num("β exposure"), num("Gross"), num("Excess")], rows(top("beta_exposure", (x) => -Math.abs(x)), ["beta_exposure", "gross_mv", "excess"]), { caption: "Accounts by beta-weighted exposure, dollars" }));
     let saved = 0, better = 0, regT = 0, tims = 0;
     for (const i of all) if (numbers.saving[i] > 0) { saved += numbers.saving[i]; better++; regT += numbers.reg_t[i]; tims += numbers.tims[i]; }

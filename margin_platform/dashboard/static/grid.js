@@ -5,7 +5,7 @@ import { age, count, money, percent, time } from "./format.js";
 import { COLOURS, FLAG } from "./store.js";
 import { marks, why } from "./why.js";
 
-const dollarsColumn = (field, headerName, extra = {}) => ({ field, headerName, type: "rightAligned", width: 124, valueFormatter: (p) => money(p.value),
+const dollarsColumn = (field, headerName, extra = {}) => ({ field, headerName, type: "rightAligned", width: 116, valueFormatter: (p) => money(p.value),
   cellClass: "num", cellClassRules: { negative: (p) => p.value < 0 }, ...extra });
 
 function definitions(warnFrac) {
@@ -15,13 +15,13 @@ function definitions(warnFrac) {
     { field: "flags", headerName: "Under way", width: 96, cellRenderer: (p) => h("span", { class: "marks" }, marks(p.value ?? 0).map(([, letter, title]) => h("b", { title }, letter))) },
     dollarsColumn("excess", "Excess", { cellClass: "num strong" }),
     { field: "excess_pct", headerName: "Excess %", type: "rightAligned", width: 96, valueFormatter: (p) => percent(p.value), cellClass: "num", cellClassRules: { negative: (p) => p.value < 0 } },
+    { colId: "why", headerName: "Why", width: 330, sortable: false, valueGetter: (p) => (p.data ? why(p.data, warnFrac, p.data.old) : ""), cellClass: "why" },
     dollarsColumn("equity", "Equity"), dollarsColumn("requirement", "Requirement"),
     { field: "margin_type", headerName: "Held as", width: 92, valueFormatter: (p) => ({ REG_T: "Reg T", PORTFOLIO: "Portfolio" })[p.value] ?? visible(p.value) },
     { field: "method", headerName: "Lower by", headerTooltip: "the method with the lower requirement", width: 96, valueFormatter: (p) => ({ REG_T: "Reg T", PORTFOLIO: "TIMS" })[p.value] ?? "" },
-    dollarsColumn("reg_t", "Reg T"), dollarsColumn("tims", "TIMS"), dollarsColumn("saving", "Saving"), dollarsColumn("worst_stress", "Worst stress"),
+    dollarsColumn("reg_t", "Reg T"), dollarsColumn("tims", "TIMS"), dollarsColumn("saving", "Saving"), dollarsColumn("worst_stress", "Worst stressed excess", { width: 160 }),
     dollarsColumn("beta_exposure", "β exposure"), dollarsColumn("gross_mv", "Gross value"),
     { field: "age", headerName: "Age", headerTooltip: "on the event clock", type: "rightAligned", width: 84, valueFormatter: (p) => age(p.value), cellClass: "num", cellClassRules: { aged: (p) => p.data?.old } },
-    { colId: "why", headerName: "Why", flex: 1, minWidth: 280, sortable: false, valueGetter: (p) => (p.data ? why(p.data, warnFrac, p.data.old) : ""), cellClass: "why" },
   ];
 }
 

@@ -59,7 +59,7 @@ export class Header {
     const key = JSON.stringify(colours);
     if (this.painted !== key) {
       this.painted = key;
-      $("colours").replaceChildren(...COLOURS.map((c) => h("span", { "data-colour": c, title: MEANING[c] }, badge(c), " ", count(colours[c]))));
+      $("colours").replaceChildren(...COLOURS.map((c) => h("span", { "data-colour": c, title: MEANING[c] }, badge(c), count(colours[c]))));
       $("colour-bar").replaceChildren(...COLOURS.map((c) => Object.assign(document.createElement("i"), { className: c })));
       [...$("colour-bar").children].forEach((node, k) => { node.style.flexGrow = String(colours[COLOURS[k]]); });
     }

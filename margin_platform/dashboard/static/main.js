@@ -20,7 +20,7 @@ const filter = { q: "", colours: new Set(), method: "", holders: null, flagged: 
 stream.addEventListener("hello", ({ detail }) => {
   if (detail.resumed) return;
   desk.facts = detail.facts;
-  desk.store = new Store(detail.columns, detail.facts.max_price_age_ms);
+  desk.store = new Store(detail.columns);
   desk.firm = [];
   desk.feed = new Map();
   if (grid) { grid.useStore(desk.store); if (filter.symbol) holders(); }
@@ -28,7 +28,7 @@ stream.addEventListener("hello", ({ detail }) => {
 
 stream.addEventListener("frame", ({ detail }) => {
   const { store } = desk;
-  store.setClock(detail.summary.event_clock);
+  store.setClock(detail.summary.event_clock, detail.summary.cutoff);
   if (detail.rows.length) store.apply(detail.rows);
   for (const item of detail.feed ?? []) desk.feed.set(item.n, item);
   if (desk.feed.size > 1200) for (const n of [...desk.feed.keys()].slice(0, desk.feed.size - 1000)) desk.feed.delete(n);

@@ -18,9 +18,9 @@ export function colourOf(status, flags) {
 }
 
 export class Store {
-  constructor(columns, maxPriceAgeMs) {
+  constructor(columns) {
     this.columns = columns;
-    this.maxAge = maxPriceAgeMs;
+    this.cutoff = null;        // calculations before this event time are old
     this.clock = null;         // event clock, epoch milliseconds
     this.size = 0;
     this.capacity = 0;
@@ -66,12 +66,13 @@ export class Store {
     return colourOf(this.texts.status[i], this.numbers.flags[i]);
   }
 
-  isOld(i) { return this.clock !== null && this.clock - this.numbers.timestamp[i] > this.maxAge; }
+  isOld(i) { return this.cutoff !== null && !(this.numbers.timestamp[i] >= this.cutoff); }
 
   // Moves the event clock; rows that grew too old, or young again, change colour.
-  setClock(clock) {
-    if (clock === this.clock) return;
+  setClock(clock, cutoff) {
     this.clock = clock;
+    if (cutoff === this.cutoff) return;
+    this.cutoff = cutoff;
     const turned = [];
     for (const i of this.byId.values()) {
       const colour = this.#colour(i);

@@ -2,7 +2,7 @@
 import { h, num, table, visible } from "./dom.js";
 import { dollars, money } from "./format.js";
 
-const LINES = [["Equity", "equity"], ["Requirement", "requirement"], ["Excess", "excess"], ["Reg T rules", "maintenance_req"], ["Portfolio margin", "portfolio_margin_req"], ["Worst stress", "worst_stress"], ["β exposure", "beta_weighted_exposure"]];
+const LINES = [["Equity", "equity"], ["Requirement", "requirement"], ["Excess", "excess"], ["Reg T rules", "maintenance_req"], ["Portfolio margin", "portfolio_margin_req"], ["Worst stressed excess", "worst_stress"], ["β exposure", "beta_weighted_exposure"]];
 
 export class WhatIf {
   // The form survives the page's refreshes, with what the reader typed in it.

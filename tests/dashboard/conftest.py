@@ -1,0 +1,200 @@
+"""The dashboard's tests: a real broker, the real server as a child process, and Debian's Chromium.
+
+Events are those the streams publish: a small firm's records go through the margin engine and its outcome to the topics.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from margin_platform import instruments
+from margin_platform.bus import Bus, Record
+from margin_platform.events import TOPICS, Event, encode
+from margin_platform.firm_engine import FirmEngine
+from margin_platform.margin_engine import MarginEngine, Outcome
+from margin_platform.policy import current_policy
+
+OPENING = 1_584_019_800_000          # 2020-03-12 09:30 New York, epoch milliseconds
+PRICES = {"AAPL": 62.0, "JPM": 88.0, "XOM": 37.0, "SPY": 248.0, "SIMINV": 50.0, "AMD": 43.0}
+BETAS = {"AAPL": 1.2, "JPM": 1.1, "XOM": 0.9, "SPY": 1.0, "SIMINV": -1.0, "AMD": 1.8}
+SIGMAS = {"AAPL": 0.45, "AMD": 0.65, "SPY": 0.3}
+HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+READ = ("margin.calc.v1", "margin.status.v1", "stress.beta_spy.v1", "firm.risk.v1", "margin.calls.v1", "restrictions.v1",
+        "liquidation.orders.v1", "notifications.v1")
+
+
+@dataclass
+class Firm:
+    """Six accounts of the sample names, marked by the margin engine; `tick` moves prices and returns what the stream would publish."""
+
+    clock: int = OPENING
+    batch: int = 0
+    offsets: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.policy = current_policy()
+        self.engine = MarginEngine(instruments.load(), self.policy)
+        self.firm = FirmEngine(self.policy)
+
+    def record(self, topic: str, event: Event) -> Record:
+        offset = self.offsets[topic] = self.offsets.get(topic, -1) + 1
+        return Record(topic, 0, offset, None, encode(event | {"timestamp": self.clock}), self.clock)
+
+    def open(self) -> Outcome:
+        """Books and opening prices: green by a wide margin, near the line, hedged, leveraged, one named by a villain."""
+        records = [self.record("prices.v1", {"symbol": s, "price": p}) for s, p in PRICES.items()]
+        records += [self.record("betas.v1", {"symbol": s, "beta": b}) for s, b in BETAS.items()]
+        records += [self.record("volatility.v1", {"symbol": s, "volatility_annual": v}) for s, v in SIGMAS.items()]
+        books = {
+            "GREEN-1": ("REG_T", 50_000.0, {"AAPL": 200, "JPM": 100, "XOM": 300}),
+            "EDGE-2": ("REG_T", -62_000.0, {"AAPL": 1_000, "JPM": 300, "XOM": 500}),
+            "HEDGED-3": ("PORTFOLIO", -60_000.0, {"SPY": 1_500, "SIMINV": 4_000}),
+            "LEVERED-4": ("PORTFOLIO", -3_100_000.0, {"SPY": 8_000, "AAPL": 25_000}),
+            "SHORT-5": ("REG_T", 150_000.0, {"AMD": -1_000, "JPM": -300}),
+            HOSTILE: ("REG_T", 20_000.0, {"XOM": 500}),
+        }
+        for account, (kind, cash, held) in books.items():
+            records.append(self.record("accounts.v1", {"account_id": account, "margin_type": kind}))
+            spent = sum(q * PRICES[s] for s, q in held.items())
+            records.append(self.record("cash.v1", {"account_id": account, "transfer_id": f"T-{account}", "amount": cash + spent}))
+            for symbol, qty in held.items():
+                fill = {"account_id": account, "fill_id": f"F-{account}-{symbol}", "symbol": symbol, "qty": qty, "price": PRICES[symbol]}
+                records.append(self.record("fills.v1", fill))
+        return self._process(records)
+
+    def tick(self, **prices: float) -> Outcome:
+        """A minute later, at these prices."""
+        self.clock += 60_000
+        return self._process([self.record("prices.v1", {"symbol": s, "price": p}) for s, p in prices.items()])
+
+    def _process(self, records: list[Record]) -> Outcome:
+        self.batch += 1
+        outcome = self.engine.process(records, self.batch)
+        assert not outcome.dead
+        self.firm.update(outcome.calc)
+        return outcome
+
+    def publish(self, bus: Bus, outcome: Outcome) -> Outcome:
+        """As the stream does: decisions first, then figures, then the firm."""
+        published = {
+            "margin.status.v1": outcome.status, "margin.calc.v1": outcome.calc, "stress.beta_spy.v1": outcome.stress,
+            "firm.risk.v1": self.firm.events(),
+        }
+        for topic, events in published.items():
+            for event in events:
+                bus.produce(topic, event)
+        bus.flush()
+        return outcome
+
+
+@dataclass
+class Server:
+    """A running `margin dashboard` process."""
+
+    process: subprocess.Popen[str]
+    url: str
+    port: int
+
+    def get(self, path: str, **params: Any) -> Any:
+        return httpx.get(self.url + path, params=params, timeout=10).json()
+
+    def stop(self) -> int:
+        self.process.terminate()
+        code = self.process.wait(timeout=15)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+
+Start = Callable[..., Server]
+
+
+def launch(*arguments: str) -> Server:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "margin_platform.dashboard", "--json", *arguments], stdout=subprocess.PIPE, text=True,
+        env={k: v for k, v in os.environ.items() if not k.startswith("MARGIN_")},
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line, "the dashboard ended before it listened"
+    said = orjson.loads(line)
+    return Server(process, said["url"].rstrip("/"), said["port"])
+
+
+@pytest.fixture
+def start(broker: str) -> Iterator[Start]:
+    """Starts dashboards on the test's broker; all of them end with the test."""
+    started: list[Server] = []
+
+    def begin(*arguments: str, port: int = 0) -> Server:
+        server = launch("--bootstrap", broker, "--port", str(port), *arguments)
+        started.append(server)
+        return server
+
+    yield begin
+    for server in started:
+        if server.process.poll() is None:
+            server.stop()
+
+
+@pytest.fixture
+def bus(broker: str) -> Iterator[Bus]:
+    """A bus on emptied topics."""
+    from margin_platform.stack.topics import recreate
+
+    recreate(broker, [t for t in READ if t in TOPICS])
+    with Bus(broker) as opened:
+        yield opened
+
+
+@pytest.fixture
+def firm() -> Firm:
+    return Firm()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.fail("chromium: not found; `make test` installs Debian's, or apt-get install chromium")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Page]:
+    """A fresh tab that fails the test on any script error or violation of the content security policy."""
+    context = browser.new_context(viewport={"width": 1600, "height": 950}, color_scheme="dark", accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" and "ERR_CONNECTION" not in m.text
+            and "WebSocket connection" not in m.text and "404" not in m.text and "400" not in m.text else None)
+    yield page
+    context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Where screenshots go: docs/images only when MARGIN_SCREENSHOTS asks for it, so that a test run leaves the tree clean."""
+    if os.environ.get("MARGIN_SCREENSHOTS"):
+        folder = Path(__file__).parents[2] / "docs" / "images"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    return tmp_path
