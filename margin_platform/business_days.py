@@ -92,3 +92,10 @@ def trading_seconds_between(first_ms: int, last_ms: int) -> float:
         opened, closed = _session_bounds(session)
         total += max(0.0, min(last, closed) - max(first, opened))
     return total
+
+
+def sessions_between(first: dt.date, last: dt.date) -> list[dt.date]:
+    """Sessions between two dates, both included, as far as the calendar reaches (1989 to about a year from today)."""
+    calendar = _calendar()
+    low, high = max(pd.Timestamp(first), calendar.first_session), min(pd.Timestamp(last), calendar.last_session)
+    return [] if low > high else [day.date() for day in calendar.sessions_in_range(low, high)]

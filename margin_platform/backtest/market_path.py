@@ -1,0 +1,125 @@
+"""The market through time: every bar's prices with the volatility and betas that were known when it printed.
+
+Volatility is the live estimator on session closes up to the session before (it is published after a close); betas are
+re-estimated on each month's first session from the sessions before it, where the history brings an index. A figure the
+book itself gives wins over both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from margin_platform.backtest.history import PriceHistory
+from margin_platform.beta import beta
+from margin_platform.book import UNKNOWN, Floats, Market
+from margin_platform.policy import Policy
+from margin_platform.sample_market import INDEX
+from margin_platform.volatility import historical_volatility, rolling_volatility
+
+# Rates hold on adjusted levels, dollar floors do not: they would apply today's dollars to a price of another scale.
+WITHOUT_FLOORS = {"use_low_price_long": False, "low_price": 0.0, "short_min_per_share": 0.0, "short_low_min": 0.0}
+
+
+@dataclass(frozen=True)
+class MarketPath:
+    """Columns by bar and instrument row of `market`, (bars, instruments); `times` in epoch milliseconds, (bars,)."""
+
+    market: Market
+    times: NDArray[np.int64]
+    price: Floats
+    sigma: Floats
+    beta: Floats
+    stale: NDArray[np.bool_]
+    index: Floats
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def at(self, bar: int) -> Market:
+        """The market as it was known at a bar."""
+        return self.market.with_columns(price=self.price[bar], sigma=self.sigma[bar], beta=self.beta[bar], stale=self.stale[bar])
+
+
+def market_path(market: Market, history: PriceHistory, policy: Policy, part: slice) -> MarketPath:
+    """The path of a market over some bars of a settled history; earlier bars warm up volatility and betas."""
+    sessions, of_bar = _sessions(history)
+    closes, missing = history.prices[sessions], history.stale[sessions]
+    sigma = _lagged(_volatilities(np.where(missing, np.nan, closes), policy), policy.volatility.default_sigma)
+    betas = _betas(history, sessions, policy)
+    column = {symbol: n for n, symbol in enumerate(history.symbols)}
+    codes = np.array([column.get(s, -1) for s in market.symbols], dtype=np.int64)
+    bars = of_bar[part]
+    index = history.prices[part, column[INDEX]] if INDEX in column else np.full(len(bars), np.nan)
+    return MarketPath(
+        market=market,
+        times=history.times[part],
+        price=_rows(history.prices[part], codes),
+        sigma=_given(market.sigma, _rows(sigma[bars], codes)),
+        beta=_given(market.beta, _rows(betas[bars], codes)),
+        stale=_rows(history.stale[part].astype(np.float64), codes, 1.0) > 0,
+        index=index,
+    )
+
+
+def _rows(columns: Floats, codes: NDArray[np.int64], unknown: float = UNKNOWN) -> Floats:
+    """Columns of the history put in instrument order; `unknown` where the history has no such symbol."""
+    picked = columns[:, np.maximum(codes, 0)] if columns.shape[1] else np.full((len(columns), len(codes)), unknown)
+    return np.ascontiguousarray(np.where(codes >= 0, picked, unknown))
+
+
+def _given(own: Floats, known: Floats) -> Floats:
+    return np.where(np.isnan(own), known, own)
+
+
+def _sessions(history: PriceHistory) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The last bar of each session, and the session number of each bar."""
+    days = history.dates()
+    new = np.array([True] + [a != b for a, b in pairwise(days)])
+    of_bar = np.cumsum(new) - 1
+    last = np.append(np.flatnonzero(new)[1:] - 1, len(days) - 1)
+    return last.astype(np.int64), of_bar
+
+
+def _volatilities(closes: Floats, policy: Policy) -> Floats:
+    """The estimator on every session and symbol; the columnar form where no close is missing, the plain one elsewhere."""
+    whole = ~np.isnan(closes).any(axis=0)
+    sigma = np.full(closes.shape, policy.volatility.default_sigma)
+    if whole.any():
+        sigma[:, whole] = rolling_volatility(np.ascontiguousarray(closes[:, whole]), policy)
+    window = policy.volatility.vol_window + 1
+    for column in np.flatnonzero(~whole):
+        for day in range(len(closes)):
+            sigma[day, column] = historical_volatility(closes[max(0, day + 1 - window) : day + 1, column], policy).sigma
+    return sigma
+
+
+def _lagged(sigma: Floats, default: float) -> Floats:
+    return np.vstack([np.full((1, sigma.shape[1]), default), sigma[:-1]])
+
+
+def _betas(history: PriceHistory, sessions: NDArray[np.int64], policy: Policy) -> Floats:
+    """Each symbol's beta by session; NaN (the policy's default counts) before there are observations enough."""
+    out = np.full((len(sessions), len(history.symbols)), np.nan)
+    if INDEX not in history.symbols:
+        return out
+    closes = np.where(history.stale[sessions], np.nan, history.prices[sessions])
+    returns = closes[1:] / closes[:-1] - 1.0
+    at = history.symbols.index(INDEX)
+    days = [history.dates()[s] for s in sessions]
+    firsts = [0] + [n for n in range(1, len(days)) if days[n].month != days[n - 1].month]
+    for first, following in zip(firsts, [*firsts[1:], len(days)], strict=True):
+        out[first:following] = _beta_row(returns[max(0, first - 1 - policy.backtest.beta_sessions) : max(0, first - 1)], at, policy)
+    return out
+
+
+def _beta_row(returns: Floats, index: int, policy: Policy) -> Floats:
+    row = np.full(returns.shape[1], np.nan)
+    for column in range(returns.shape[1]):
+        both = ~np.isnan(returns[:, column]) & ~np.isnan(returns[:, index])
+        if both.sum() >= policy.backtest.beta_min_observations:
+            row[column] = beta(np.ascontiguousarray(returns[both, index]), np.ascontiguousarray(returns[both, column]))
+    return row

@@ -1,0 +1,70 @@
+"""What a run writes down as it goes: one row a decision, one row a bar, one row a liquidation fill. Everything a report says comes from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from margin_platform.book import Floats
+from margin_platform.evaluate import Margin
+from margin_platform.money import cents
+
+
+class DecisionRow(NamedTuple):
+    """One decision of the ladder. Money in dollars as it stood at the bar; `worst_scenario` is the SPY move that hurts most."""
+
+    bar: int
+    time: int
+    account_id: str
+    action: str
+    deficiency: float
+    equity: float
+    requirement: float
+    excess: float
+    worst_scenario: float | None
+    suspicious: bool
+    reason: str
+
+
+class FillRow(NamedTuple):
+    """One assumed fill of a liquidation order: signed shares, dollars a share after slippage."""
+
+    bar: int
+    time: int
+    account_id: str
+    symbol: str
+    qty: float
+    price: float
+
+
+BAR_COLUMNS = (
+    "equity", "requirement", "gross", "base", "concentration", "volatility", "unsecured", "called", "warned", "stressed", "stale",
+)
+
+
+@dataclass
+class Record:
+    """The growing record of one run. `bars` has one row of BAR_COLUMNS a bar, dollars or accounts."""
+
+    decisions: list[DecisionRow] = field(default_factory=list)
+    fills: list[FillRow] = field(default_factory=list)
+    bars: list[tuple[float, ...]] = field(default_factory=list)
+
+    def bar(self, margin: Margin, codes: np.ndarray, writable: float) -> None:
+        """Totals of one bar over the accounts still open; `writable` is what closed accounts owe beyond their collateral."""
+        level = codes & 3
+        self.bars.append((
+            _total(margin.equity), _total(margin.requirement), _total(margin.gross_mv), _total(margin.base_requirement),
+            _total(margin.concentration_addon), _total(margin.volatility_addon),
+            _total(np.maximum(0.0, -margin.equity)) + writable,
+            int((level == 3).sum()), int((level == 2).sum()), int(((codes & 8) > 0).sum()), int(((codes & 16) > 0).sum()),
+        ))
+
+    def state(self) -> dict[str, Any]:
+        return {"decisions": list(self.decisions), "fills": list(self.fills), "bars": list(self.bars)}
+
+
+def _total(column: Floats) -> float:
+    return cents(float(np.nansum(column)))

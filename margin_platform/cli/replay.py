@@ -1,0 +1,155 @@
+"""`margin replay`: a price history produced to Kafka as live events, event times kept; space or p (or SIGUSR1) pauses."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from margin_platform.cli.evaluate import bad_input, print_json
+
+
+def read_history(prices: str) -> Any:
+    """The history of a file, or the bundled sample for `sample`. Ends the program with 2 and every flaw where it cannot be read."""
+    from margin_platform import sample_market
+    from margin_platform.backtest import history
+    from margin_platform.backtest.flaws import HistoryError
+
+    if prices == "sample":
+        return history.of_table(sample_market.closes(), adjusted=True, source=history.SAMPLE), []
+    try:
+        return history.read(Path(prices))
+    except HistoryError as error:
+        raise bad_input(f"{prices}: {error}") from error
+
+
+def date_option(name: str, text: str | None) -> dt.date | None:
+    """A date YYYY-MM-DD. Ends the program with 2 where it is none."""
+    if text is None:
+        return None
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise bad_input(f"{name}: not a date YYYY-MM-DD, value {text!r}") from error
+
+
+def register(app: typer.Typer) -> None:
+    @app.command()
+    def replay(
+        prices: Annotated[str, typer.Option("--prices", help="CSV or Parquet, long or wide; 'sample' is the bundled history")],
+        speed: Annotated[float, typer.Option("--speed", help="event seconds a second; 0 is as fast as possible")] = 1.0,
+        first: Annotated[str | None, typer.Option("--from", help="first date, YYYY-MM-DD")] = None,
+        last: Annotated[str | None, typer.Option("--to", help="last date, YYYY-MM-DD")] = None,
+        longest_gap: Annotated[float | None, typer.Option("--longest-gap", help="event seconds a gap counts at most (nights)")] = None,
+        bootstrap: Annotated[str | None, typer.Option("--bootstrap", help="Kafka address; default MARGIN_KAFKA")] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON, no progress bar")] = False,
+    ) -> None:
+        """Replay a price history to Kafka as live prices. Space or p pauses and resumes; so does SIGUSR1. Ctrl-C ends it."""
+        from margin_platform.backtest.replay import Control, ticks_of
+
+        if speed < 0:
+            raise bad_input(f"speed: negative, value {speed!r}")
+        history, flaws = read_history(prices)
+        for flaw in flaws:
+            typer.echo(f"margin: left out: {flaw}", err=True)
+        part = history.between(date_option("from", first), date_option("to", last))
+        total = int((history.prices[part] > 0).sum())
+        if not total:
+            raise bad_input(f"prices: no price between {first or 'the start'} and {last or 'the end'}, value {prices!r}")
+        control = Control()
+        with _keys(control), _progress(total, quiet=as_json) as on_tick:
+            summary = _produce(bootstrap, ticks_of(history, part), speed, control, longest_gap, on_tick)
+        _say(summary, as_json=as_json)
+        if summary.stopped:
+            raise typer.Exit(130)
+
+
+def _produce(bootstrap: str | None, ticks: Any, speed: float, control: Any, longest_gap: float | None, on_tick: Any) -> Any:
+    from margin_platform.backtest.replay import WallClock, replay
+    from margin_platform.bus import BrokerUnreachable, Bus
+    from margin_platform.settings import settings
+
+    try:
+        with Bus(bootstrap or settings().bootstrap_servers) as bus:
+            return replay(bus, ticks, speed, WallClock(), control=control, longest_gap_s=longest_gap, on_tick=on_tick)
+    except BrokerUnreachable as error:
+        typer.echo(f"margin: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _say(summary: Any, *, as_json: bool) -> None:
+    if as_json:
+        print_json(summary.as_dict())
+        return
+    ended = "stopped" if summary.stopped else "done"
+    typer.echo(f"{ended}: {summary.events:,} prices in {summary.wall_seconds:.1f} s (paused {summary.paused_seconds:.1f} s)")
+
+
+@contextlib.contextmanager
+def _progress(total: int, *, quiet: bool) -> Iterator[Any]:
+    """A bar on stderr where a person looks at it."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task("prices", total=total)
+
+        def on_tick(count: int, time_ms: int) -> None:
+            if count % 200 == 0 or count == total:
+                at = dt.datetime.fromtimestamp(time_ms / 1000, dt.UTC)
+                bar.update(task, completed=count, description=at.strftime("%Y-%m-%d %H:%M"))
+
+        yield on_tick
+
+
+@contextlib.contextmanager
+def _keys(control: Any) -> Iterator[None]:
+    """Ctrl-C and SIGTERM stop, SIGUSR1 toggles pause; on a terminal so do space and p. Everything is put back afterwards."""
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    signal.signal(signal.SIGUSR1, lambda *_: control.toggle())
+    for stopping in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stopping, lambda *_: control.stop())
+    ended = threading.Event()
+    try:
+        with _unbuffered_keys() as readable:
+            if readable:
+                threading.Thread(target=_listen, args=(control, ended), daemon=True).start()
+            yield
+    finally:
+        ended.set()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _unbuffered_keys() -> Iterator[bool]:
+    if not sys.stdin.isatty():
+        yield False
+        return
+    import termios
+    import tty
+
+    kept = termios.tcgetattr(sys.stdin)
+    tty.setcbreak(sys.stdin)
+    try:
+        yield True
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, kept)
+
+
+def _listen(control: Any, ended: threading.Event) -> None:
+    import select
+
+    while not ended.is_set():
+        if select.select([sys.stdin], [], [], 0.2)[0] and sys.stdin.read(1) in (" ", "p"):
+            control.toggle()
