@@ -1,0 +1,51 @@
+"""The table of margin snapshots, one row per account and micro-batch that touched it, and what must hold in it."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from assets.table_checks import asset_spec, freshness_check, rule_check
+from assets.topics import MARGIN_SNAPSHOTS as KEY
+from assets.topics import topic_key
+from margin_platform import events as e
+from spark.table_sink import MARGIN_SNAPSHOTS
+
+TABLE = "margin_snapshots"
+_SOURCES = (e.PRICES, e.FILLS, e.CASH, e.ACCOUNTS, e.BETAS, e.CORPORATE_ACTIONS, e.VOLATILITY)
+_PARTS = ("base_requirement", "concentration_addon", "volatility_addon", "htb_addon", "cap_adjustment")
+_CENTS = 0.05 + 1e-9     # five parts and their sum, each rounded to a cent on its own
+SPEC = asset_spec(
+    KEY, MARGIN_SNAPSHOTS, deps=[topic_key(t) for t in _SOURCES], group="margin",
+    description="Each account's equity, requirement by component, excess and status after the micro-batch that changed it; dollars.",
+    warn_minutes=10, fail_minutes=60,
+)
+
+
+def valued(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose account could be valued: a stale account has unknown figures, which is not a defect of the table."""
+    return rows[~rows["stale"].fillna(True).astype(bool)]
+
+
+def with_unknown_figures(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows said to be valued, with a figure missing."""
+    return rows[~rows["stale"].fillna(True).astype(bool) & rows[["equity", "requirement", "excess"]].isna().any(axis=1)]
+
+
+def with_negative_requirement(rows: pd.DataFrame) -> pd.DataFrame:
+    known = valued(rows)
+    return known[(known["requirement"] < 0) | (known["maintenance_req"] < 0)]
+
+
+def whose_parts_do_not_add_up(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose maintenance requirement is not the sum of its components, to the cents lost in rounding."""
+    known = valued(rows)
+    gap = known[list(_PARTS)].sum(axis=1, min_count=len(_PARTS)) - known["maintenance_req"]
+    return known[~(gap.abs() <= _CENTS)]
+
+
+CHECKS = [
+    rule_check(KEY, "valued_accounts_have_every_figure", ["account_id", "stale", "equity", "requirement", "excess"], with_unknown_figures),
+    rule_check(KEY, "requirements_are_not_negative", ["account_id", "stale", "requirement", "maintenance_req"], with_negative_requirement),
+    rule_check(KEY, "components_sum_to_the_requirement", ["account_id", "stale", "maintenance_req", *_PARTS], whose_parts_do_not_add_up),
+    freshness_check(KEY, "calc_timestamp", max_age_seconds=3600),
+]

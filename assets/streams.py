@@ -1,0 +1,121 @@
+"""The three streams as assets of one never-ending run: it starts the Spark driver and reports its micro-batches.
+
+Each table is reported at most once per `report_seconds`, with totals since its last report, so that a stream of a batch a
+second does not bloat the event log. The driver is started again inside the run when it dies, five times in ten minutes;
+never by a retry policy, with which stopping the run in the UI would become a restart. After `roll_over_hours` the run ends
+by itself and the keep-alive sensor follows it with a new one; the checkpoint carries the state across.
+"""
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from assets import firm_exposure, margin_snapshots, volatility_tables
+from margin_platform.worker_identity import WORKER_TAG, this_worker
+from resources.stream_driver import DriverEnded, StreamDriver
+
+RESTARTS = 5
+RESTARTS_SECONDS = 600.0
+_BACKOFF_SECONDS = 1.0
+
+
+class StreamsConfig(dg.Config):
+    """only: the streams to run, all when empty."""
+
+    only: list[str] = []
+    report_seconds: float = 60.0
+    roll_over_hours: float = 168.0
+
+
+@dataclass
+class Totals:
+    """What one table did since it was last reported."""
+
+    batches: int = 0
+    rows: int = 0
+    reported_at: float = float("-inf")
+    latest: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, figures: dict[str, Any]) -> None:
+        self.batches += 1
+        self.rows += int(figures.get("rows", 0))
+        self.latest = figures
+
+
+class Reporter:
+    """Decides when a table is reported and with which metadata. `clock` is seconds, monotonic."""
+
+    def __init__(self, every_seconds: float, clock: Callable[[], float]) -> None:
+        self._every, self._clock = every_seconds, clock
+        self._totals: dict[str, Totals] = {}
+
+    def report(self, table: str, figures: dict[str, Any]) -> dict[str, Any] | None:
+        """The metadata to publish now, or None while the last report is younger than the interval."""
+        totals = self._totals.setdefault(table, Totals())
+        totals.add(figures)
+        now = self._clock()
+        if now - totals.reported_at < self._every:
+            return None
+        metadata = {**totals.latest, "batches_since_last_report": totals.batches, "rows_since_last_report": totals.rows}
+        self._totals[table] = Totals(reported_at=now)
+        return metadata
+
+
+class RestartBudget:
+    """Whether the driver may be started once more: at most `RESTARTS` within `RESTARTS_SECONDS`."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._starts: deque[float] = deque()
+
+    def spend(self) -> int | None:
+        """The number of this restart within the window, or None when the budget is used up."""
+        now = self._clock()
+        while self._starts and now - self._starts[0] > RESTARTS_SECONDS:
+            self._starts.popleft()
+        if len(self._starts) >= RESTARTS:
+            return None
+        self._starts.append(now)
+        return len(self._starts)
+
+
+def supervised(
+    start: Callable[[], Iterator[dict[str, Any]]], clock: Callable[[], float], log: Callable[[str], None], pause: Callable[[float], None],
+) -> Iterator[dict[str, Any]]:
+    """The driver's micro-batches, across its restarts. Raises DriverEnded when the restarts are used up."""
+    budget = RestartBudget(clock)
+    while True:
+        try:
+            with contextlib.closing(start()) as batches:  # type: ignore[type-var]
+                yield from batches
+        except DriverEnded as ended:
+            number = budget.spend()
+            if number is None:
+                raise
+            log(f"restart {number} of {RESTARTS} within {RESTARTS_SECONDS:g} s: {ended}")
+            pause(_BACKOFF_SECONDS * number)
+
+
+@dg.multi_asset(name="run_streams", specs=[volatility_tables.SPEC, margin_snapshots.SPEC, firm_exposure.SPEC])
+def streams(context: dg.AssetExecutionContext, config: StreamsConfig, stream_driver: StreamDriver) -> Iterator[dg.AssetMaterialization]:
+    """Runs until it is terminated, rolls over, or its driver cannot be kept alive."""
+    context.instance.add_run_tags(context.run_id, {WORKER_TAG: this_worker()})
+    reporter, ends_at = Reporter(config.report_seconds, time.monotonic), time.monotonic() + config.roll_over_hours * 3600
+    batches = supervised(lambda: stream_driver.batches(config.only), time.monotonic, context.log.warning, time.sleep)
+    with contextlib.closing(batches):  # type: ignore[type-var]
+        for batch in batches:
+            for table, figures in batch["assets"].items():
+                if (metadata := reporter.report(table, figures)) is not None:
+                    yield dg.AssetMaterialization(table, metadata=metadata, tags={"dagster/data_version": str(figures["batch_id"])})
+            if time.monotonic() >= ends_at:
+                context.log.info(f"rolling over after {config.roll_over_hours:g} h")
+                return
+
+
+ASSETS = [streams]
+CHECKS = [*volatility_tables.CHECKS, *margin_snapshots.CHECKS, *firm_exposure.CHECKS]

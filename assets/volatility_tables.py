@@ -1,0 +1,25 @@
+"""The table of 30-day volatilities, one row per symbol and session, and what must hold in it."""
+
+from __future__ import annotations
+
+from assets.table_checks import asset_spec, rule_check
+from assets.topics import VOLATILITY_TABLE, topic_key
+from margin_platform import events as e
+from spark.table_sink import VOLATILITY
+
+TABLE = "volatility"
+SPEC = asset_spec(
+    VOLATILITY_TABLE, VOLATILITY, deps=[topic_key(e.PRICES), topic_key(e.CORPORATE_ACTIONS)], group="volatility",
+    description="Annualised historical volatility of each symbol over its last 30 sessions (0.4 is 40%), with the sessions used.",
+    warn_minutes=36 * 60, fail_minutes=96 * 60,
+)
+CHECKS = [
+    rule_check(
+        VOLATILITY_TABLE, "volatilities_are_numbers_not_negative", ["symbol", "volatility_annual"],
+        lambda rows: rows[rows["volatility_annual"].isna() | (rows["volatility_annual"] < 0)],
+    ),
+    rule_check(
+        VOLATILITY_TABLE, "each_symbol_stands_once_per_time", ["symbol", "timestamp"],
+        lambda rows: rows[rows.duplicated(["symbol", "timestamp"])],
+    ),
+]

@@ -1,0 +1,27 @@
+"""The never-ending job that runs the three streams, and the checks of their tables."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.streams import CHECKS, streams
+from margin_platform.launcher import ENDS_WITH_LAUNCHER_TAG
+from margin_platform.run_lanes import BATCH_TAGS
+
+# No automatic retry: the keep-alive sensor starts the next run, and a run stopped by a person must stay stopped.
+streams_job = dg.define_asset_job(
+    "streams", selection=dg.AssetSelection.assets(streams).without_checks(), executor_def=dg.in_process_executor,
+    description="Spark Structured Streaming: volatility, margin_snapshots and firm_exposure, until it is stopped or rolls over.",
+    tags={ENDS_WITH_LAUNCHER_TAG: "true"},
+)
+table_checks_job = dg.define_asset_job(
+    "table_checks", selection=dg.AssetSelection.checks(*CHECKS), executor_def=dg.in_process_executor,
+    description="What must hold in the three tables, on the rows there are now.", tags=BATCH_TAGS,
+)
+table_checks_schedule = dg.ScheduleDefinition(
+    job=table_checks_job, cron_schedule="*/10 * * * *", execution_timezone="America/New_York",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+
+JOBS = [streams_job, table_checks_job]
+SCHEDULES = [table_checks_schedule]

@@ -1,0 +1,29 @@
+"""Which run starts at once and which waits: decisions and streams never queue, batch work does.
+
+Dagster's immediate coordinator has no limits and its queue costs every run the dequeue interval. Here only runs tagged
+`margin/lane: batch` (backtests, maintenance) go through the queue, under the limit of dagster.yaml; all others are
+launched in the tick that asked for them. Batch runs can therefore neither delay a margin call nor start all at once.
+"""
+
+from __future__ import annotations
+
+from dagster._core.run_coordinator.base import SubmitRunContext
+from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
+from dagster._core.storage.dagster_run import DagsterRun, DagsterRunStatus
+
+LANE_TAG = "margin/lane"
+BATCH_LANE = "batch"
+BATCH_TAGS = {LANE_TAG: BATCH_LANE}
+
+
+class LaneRunCoordinator(QueuedRunCoordinator):
+    """Queues the batch lane, launches everything else immediately."""
+
+    def submit_run(self, context: SubmitRunContext) -> DagsterRun:
+        run = context.dagster_run
+        if run.tags.get(LANE_TAG) == BATCH_LANE or run.status != DagsterRunStatus.NOT_STARTED:
+            return super().submit_run(context)
+        self._instance.launch_run(run.run_id, context.workspace)
+        launched = self._instance.get_run_by_id(run.run_id)
+        assert launched is not None
+        return launched

@@ -1,0 +1,30 @@
+"""The Kafka cluster as a Dagster resource. Nothing connects before it is used, so the code location loads without a broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+from pydantic import Field
+
+from margin_platform.bus import Bus
+from margin_platform.settings import settings
+
+
+class KafkaResource(dg.ConfigurableResource):
+    """Where the brokers are, and how long a sensor may wait for events inside one tick."""
+
+    bootstrap_servers: str = Field(default="", description="host:port,...; empty takes MARGIN_KAFKA")
+    poll_seconds: float = Field(default=40.0, ge=0, le=50, description="a sensor tick is cut off by its caller after 60 s")
+    connect_seconds: float = Field(default=5.0, gt=0)
+
+    @property
+    def address(self) -> str:
+        return self.bootstrap_servers or settings().bootstrap_servers
+
+    @contextmanager
+    def bus(self) -> Iterator[Bus]:
+        """A bus that is closed at the end. BrokerUnreachable comes from its first use."""
+        with Bus(self.address, connect_seconds=self.connect_seconds) as bus:
+            yield bus

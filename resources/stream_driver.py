@@ -1,0 +1,74 @@
+"""The Spark driver as a child process: started, read line by line, and never left behind.
+
+It runs in a session of its own (a Ctrl-C of the terminal reaches it only through the run) and holds the other end of its
+standard input: end of file there tells it that its parent died, even by kill -9. Each line of its standard output is one
+micro-batch as JSON; its standard error goes on to ours, and its last lines into the failure.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import IO, Any
+
+import dagster as dg
+from pydantic import Field
+
+_LINES_OF_FAILURE = 30
+
+
+class DriverEnded(RuntimeError):
+    """The driver stopped by itself although nobody asked it to: its exit code and what it said last."""
+
+    def __init__(self, code: int, last_lines: str) -> None:
+        super().__init__(f"the stream driver ended with code {code}; it said last:\n{last_lines}")
+        self.code = code
+
+
+class StreamDriver(dg.ConfigurableResource):
+    """How to start the driver, and how long it may take to stop after SIGTERM before its whole group is killed."""
+
+    command: list[str] = Field(default=[sys.executable, "-m", "spark.streams"])
+    stop_seconds: float = 30.0
+
+    def batches(self, only: list[str]) -> Iterator[dict[str, Any]]:
+        """The micro-batches of these streams, as they finish. Closing the iterator stops the driver. Raises DriverEnded."""
+        child = subprocess.Popen(
+            [*self.command, *(["--only", ",".join(only)] if only else [])],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1, start_new_session=True,
+        )
+        assert child.stdout is not None
+        assert child.stderr is not None
+        last: collections.deque[str] = collections.deque(maxlen=_LINES_OF_FAILURE)
+        threading.Thread(target=_pass_on, args=(child.stderr, last), daemon=True).start()
+        try:
+            for line in child.stdout:
+                if line.startswith("{"):
+                    yield json.loads(line)
+            raise DriverEnded(child.wait(self.stop_seconds), "".join(last))
+        finally:
+            self._stop(child)
+
+    def _stop(self, child: subprocess.Popen[str]) -> None:
+        if child.poll() is None:
+            child.terminate()
+            try:
+                child.wait(self.stop_seconds)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _pass_on(source: IO[str], last: collections.deque[str]) -> None:
+    for line in source:
+        last.append(line)
+        sys.stderr.write(line)

@@ -1,0 +1,43 @@
+"""The Delta tables as a Dagster resource, read without Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+from pydantic import Field
+
+from margin_platform.settings import settings
+
+
+class MissingTable(LookupError):
+    """The table has not been written yet; the message names where it was looked for."""
+
+
+class TablesResource(dg.ConfigurableResource):
+    """The folder (or URL) of the tables."""
+
+    folder: str = Field(default="", description="empty takes MARGIN_TABLES")
+
+    def location(self, table: str) -> str:
+        base = self.folder or settings().tables
+        return f"{base.rstrip('/')}/{table}" if "://" in base else str(Path(base) / table)
+
+    def open(self, table: str) -> DeltaTable:
+        """The table as of now. MissingTable where nothing was written yet."""
+        try:
+            return DeltaTable(self.location(table))
+        except TableNotFoundError as error:
+            raise MissingTable(f"no table {table} at {self.location(table)}") from error
+
+    def frame(self, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The table's rows, all columns or these."""
+        return self.open(table).to_pandas(columns=None if columns is None else list(columns))
+
+    def columns(self, table: str) -> dict[str, str]:
+        """The table's columns and their types."""
+        return {f.name: str(f.type).removeprefix("PrimitiveType(\"").removesuffix("\")") for f in self.open(table).schema().fields}
