@@ -15,7 +15,7 @@ from margin_platform.stack import ports, topics
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """host:port of the run's broker, all topics of the contract created. Mark the test `kafka`."""
     folder = tmp_path_factory.mktemp("kafka")
-    running = kafka_broker.start(folder, port=ports.any_free(), environment={"MARGIN_DATA": str(folder)})
+    running = kafka_broker.start(folder, port=ports.any_free(), environment={"MARGIN_STACK": str(folder)})
     try:
         topics.create(running.bootstrap)
         yield running.bootstrap

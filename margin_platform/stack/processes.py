@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 _STARTED_TOLERANCE_S = 1.0   # psutil derives the start time from the boot time, which the clock may nudge
-OWNER = "MARGIN_DATA"        # every process of a stack carries its data folder in this variable
+STACK = "MARGIN_STACK"       # every process of a stack, and only those, carries its data folder in this variable
 
 
 class StartFailed(RuntimeError):
@@ -83,12 +83,16 @@ def tree(roots: Iterable[psutil.Process]) -> list[psutil.Process]:
 
 
 def owned_by(data: Path) -> list[psutil.Process]:
-    """Every process whose environment says that it works on this data folder: orphans too, whose parent is gone."""
-    mine = os.getpid()
+    """Every process whose environment says that it was started by the stack of this data folder: orphans too.
+
+    Never this process nor what started it, so that a stack may be stopped from inside.
+    """
+    me = psutil.Process()
+    spared = {me.pid, *(parent.pid for parent in me.parents())}
     found = []
     for process in psutil.process_iter():
         try:
-            if process.pid != mine and process.environ().get(OWNER) == str(data):
+            if process.pid not in spared and process.environ().get(STACK) == str(data):
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue

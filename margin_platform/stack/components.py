@@ -1,0 +1,173 @@
+"""The parts of the local stack as data: what each runs, where it listens by default, and how it shows that it serves."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import yaml
+
+from margin_platform import dagster_home
+from margin_platform.settings import Settings
+from margin_platform.stack import broker, jars, ports, processes
+
+ROOT = Path(__file__).parents[2]
+_CODE_MODULE = "margin_platform.definitions"
+_LOCATION = "margin_platform"   # the location's name in workspace.yaml: Dagster keys sensor cursors by it
+_PROBE_S = 2.0
+
+Ports = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a stack stands: its folder, the settings it runs with, and the port of each component that has one."""
+
+    data: Path
+    settings: Settings
+    ports: Ports
+    progress: jars.Progress
+
+    def port(self, name: str) -> int:
+        return self.ports[name]
+
+
+@dataclass(frozen=True)
+class Component:
+    """One process. ready(place) is asked until it is true; `port` None means that it serves nothing."""
+
+    name: str
+    command: Callable[[Place], list[str]]
+    ready: Callable[[Place], bool]
+    port: int | None = None
+    path: str = ""           # of the URL that is shown to people
+    scheme: str = "http"
+    ready_s: float = 90.0
+
+    def url(self, port: int | None) -> str | None:
+        if port is None:
+            return None
+        return f"{ports.HOST}:{port}" if self.scheme == "kafka" else f"{self.scheme}://{ports.HOST}:{port}{self.path}"
+
+
+def _answers(name: str) -> Callable[[Place], bool]:
+    return lambda place: ports.accepts(place.port(name))
+
+
+def _serves(name: str, path: str) -> Callable[[Place], bool]:
+    def ask(place: Place) -> bool:
+        try:
+            return httpx.get(f"http://{ports.HOST}:{place.port(name)}{path}", timeout=_PROBE_S).is_success
+        except httpx.HTTPError:
+            return False
+
+    return ask
+
+
+_HEALTH = "{ instance { daemonHealth { allDaemonStatuses { required healthy } } } }"
+
+
+def _daemon_beats(place: Place) -> bool:
+    """Every required daemon has reported to the storage lately, as the webserver sees it; started counts without a webserver."""
+    if "dagster-webserver" not in place.ports:
+        return True
+    try:
+        answer = httpx.post(f"http://{ports.HOST}:{place.port('dagster-webserver')}/graphql", json={"query": _HEALTH}, timeout=_PROBE_S * 5)
+        statuses = answer.json()["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return False
+    return all(status["healthy"] for status in statuses if status["required"])
+
+
+def _python(*arguments: str) -> list[str]:
+    return [sys.executable, *arguments]
+
+
+def _program(name: str, *arguments: str) -> list[str]:
+    """A program installed beside this Python, whether or not its folder is on the PATH."""
+    return [str(Path(sys.executable).parent / name), *arguments]
+
+
+def _code_server(place: Place) -> list[str]:
+    return _program(
+        "dagster", "api", "grpc", "--host", ports.HOST, "--port", str(place.port("dagster-code")), "--module-name", _CODE_MODULE,
+        "--working-directory", str(ROOT), "--location-name", _LOCATION, "--heartbeat-timeout", "30",
+    )
+
+
+def _workspace(place: Place) -> str:
+    """One code server for webserver and daemon (each would start its own from workspace.yaml, 300 MB more)."""
+    path = place.data / "dagster" / "workspace.yaml"
+    server = {"host": ports.HOST, "port": place.port("dagster-code"), "location_name": _LOCATION}
+    path.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}), encoding="utf-8")
+    return str(path)
+
+
+def _webserver(place: Place) -> list[str]:
+    where = ("--host", ports.HOST, "--port", str(place.port("dagster-webserver")))
+    return _program("dagster-webserver", *where, "--workspace", _workspace(place))
+
+
+def _kafka(place: Place) -> list[str]:
+    return broker.command(place.data / "kafka", place.port("kafka"), place.progress)
+
+
+def _aws(place: Place) -> list[str]:
+    return _python("-m", "moto.server", "-H", ports.HOST, "-p", str(place.port("aws")))
+
+
+def _daemon(place: Place) -> list[str]:
+    return _program("dagster-daemon", "run", "--workspace", _workspace(place))
+
+
+COMPONENTS: dict[str, Component] = {
+    c.name: c
+    for c in (
+        Component("kafka", _kafka, _answers("kafka"), broker.DEFAULT_PORT, scheme="kafka"),
+        Component("aws", _aws, _serves("aws", "/moto-api/data.json"), 5566),
+        Component("dagster-code", _code_server, _answers("dagster-code"), 4266, scheme="grpc"),
+        Component("dagster-webserver", _webserver, _serves("dagster-webserver", "/server_info"), 3000),
+        Component("dagster-daemon", _daemon, _daemon_beats),
+        Component("dashboard", lambda _: _python("-m", "margin_platform.dashboard"), _answers("dashboard"), 8050),
+        Component("venue", lambda _: _python("-m", "margin_platform.venue"), lambda _: True),
+    )
+}
+
+# A component is of no use without these.
+NEEDS = {"dagster-webserver": ("dagster-code",), "dagster-daemon": ("dagster-code",), "dashboard": ("kafka",), "venue": ("kafka",)}
+
+
+def chosen(only: list[str] | None = None, without: list[str] | None = None) -> list[Component]:
+    """The components to run, in starting order, with what they need. ValueError names one that does not exist."""
+    for name in (*(only or ()), *(without or ())):
+        if name not in COMPONENTS:
+            raise ValueError(f"component: none of {', '.join(COMPONENTS)}, value {name!r}")
+    names = set(only or COMPONENTS) - set(without or ())
+    for name in list(names):
+        for needed in NEEDS.get(name, ()):
+            if needed in (without or ()):
+                raise ValueError(f"without: {name} needs it, value {needed!r}")
+            names.add(needed)
+    return [component for name, component in COMPONENTS.items() if name in names]
+
+
+def environment(data: Path, settings: Settings, chosen_ports: Ports) -> dict[str, str]:
+    """The variables of every process of a stack: its own addresses where it runs the part, the outer settings elsewhere."""
+    local = {
+        processes.STACK: str(data), "MARGIN_DATA": str(data), "MARGIN_STORE": settings.store_url, "MARGIN_TABLES": settings.tables,
+        "MARGIN_JARS": str(settings.jars), "MARGIN_KAFKA": settings.bootstrap_servers, "DAGSTER_HOME": str(data / "dagster"),
+        "AWS_DEFAULT_REGION": settings.aws_region, **dagster_home.ENVIRONMENT,
+    }
+    if "kafka" in chosen_ports:
+        local["MARGIN_KAFKA"] = f"{ports.HOST}:{chosen_ports['kafka']}"
+    if "aws" in chosen_ports:   # moto accepts any credentials, boto3 demands some
+        endpoint = f"http://{ports.HOST}:{chosen_ports['aws']}"
+        local |= {"MARGIN_AWS_ENDPOINT": endpoint, "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+    if "dagster-webserver" in chosen_ports:
+        local["MARGIN_DAGSTER_URL"] = f"http://{ports.HOST}:{chosen_ports['dagster-webserver']}"
+    if "dashboard" in chosen_ports:
+        local |= {"MARGIN_DASHBOARD_HOST": ports.HOST, "MARGIN_DASHBOARD_PORT": str(chosen_ports["dashboard"])}
+    return local

@@ -1,0 +1,78 @@
+"""What a running stack remembers on disk: which processes it started, where they listen, with what environment."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import orjson
+
+from margin_platform.stack.processes import Identity
+
+_FILE = "stack.json"
+
+
+@dataclass(frozen=True)
+class Running:
+    """One started component. port and url are None for a component without a server; started: epoch seconds."""
+
+    name: str
+    pid: int
+    started: float
+    port: int | None
+    url: str | None
+    log: str
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.pid, self.started)
+
+    @property
+    def alive(self) -> bool:
+        return self.identity.process() is not None
+
+
+@dataclass
+class StackState:
+    """The stack of one data folder. environment: the variables that lead any other process to it."""
+
+    data: str
+    environment: dict[str, str] = field(default_factory=dict)
+    components: dict[str, Running] = field(default_factory=dict)
+
+    def living(self) -> dict[str, Running]:
+        """The components whose process is still the one that was started: after a reboot or a kill there are none."""
+        return {name: running for name, running in self.components.items() if running.alive}
+
+    def save(self) -> None:
+        """Replaces the file in one step: a reader never sees half a state."""
+        path = Path(self.data) / _FILE
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2))
+        fresh.replace(path)
+
+
+def load(data: Path) -> StackState:
+    """The remembered stack; an empty one where nothing was started yet, or where the file cannot be read."""
+    try:
+        raw = orjson.loads((data / _FILE).read_bytes())
+        components = {name: Running(**running) for name, running in raw["components"].items()}
+        return StackState(raw["data"], raw["environment"], components)
+    except FileNotFoundError:
+        return StackState(str(data))
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return StackState(str(data))   # its processes are still found by the folder in their environment
+
+
+@contextmanager
+def locked(data: Path) -> Iterator[None]:
+    """One `up` or `down` at a time on a data folder."""
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "stack.lock").open("w") as lock:
+        os.set_inheritable(lock.fileno(), False)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,208 @@
+"""Starts, watches and stops the local stack of one data folder. The state file says what was started; processes are
+trusted only by pid and start time, and whatever carries the folder in its environment belongs to it, orphans included."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from margin_platform import dagster_home
+from margin_platform.bus import BrokerUnreachable, Bus
+from margin_platform.events import TOPICS
+from margin_platform.settings import Settings, settings
+from margin_platform.stack import components, jars, ports, processes, state, topics
+from margin_platform.stack.components import Component, Place, Ports
+from margin_platform.stack.state import Running, StackState
+
+_GRACE_S = 15.0
+_LAST_GRACE_S = 5.0
+
+
+def up(
+    data: Path, *, only: list[str] | None = None, without: list[str] | None = None, progress: jars.Progress = jars.log.info,
+) -> StackState:
+    """Starts what of the stack is not running yet and returns when all of it serves.
+
+    ValueError names an unknown component; StartFailed and JarsUnavailable say what is wrong, and what this call started
+    is stopped again.
+    """
+    wanted = components.chosen(only, without)
+    with state.locked(data):
+        known = state.load(data)
+        living = known.living()
+        missing = [c for c in wanted if c.name not in living]
+        if not missing:
+            return known
+        places = _ports(wanted, known, living)
+        if living and any(known.components[n].port != places.get(n) for n in living if n in places):
+            living = {}
+        if not living:
+            _end_all(data, known)   # leftovers of a killed stack hold its ports and its locks
+        try:
+            return _start(data, missing if living else wanted, places, living, progress)
+        except BaseException:
+            _end_all(data, state.load(data))
+            raise
+
+
+def _ports(wanted: list[Component], known: StackState, living: dict[str, Running]) -> Ports:
+    """The port of each component: the one it has or had, its default, or a free one."""
+    found: Ports = {n: r.port for n, r in living.items() if r.port is not None}
+    for component in wanted:
+        if component.port is None or component.name in found:
+            continue
+        before = known.components.get(component.name)
+        usual = before.port if before and before.port else component.port
+        found[component.name] = ports.choose(usual, set(found.values()))
+    return found
+
+
+def _start(data: Path, missing: list[Component], chosen_ports: Ports, living: dict[str, Running], progress: jars.Progress) -> StackState:
+    base = settings({**os.environ, "MARGIN_DATA": str(data)})
+    place = Place(data, base, chosen_ports, progress)
+    stack = StackState(str(data), components.environment(data, base, chosen_ports), dict(living))
+    _prepare(data, base, stack.environment, missing, progress)
+    started: list[tuple[Component, Any]] = []
+    for component in missing:
+        process = _launch(component, place, stack)
+        started.append((component, process))
+        if component.name == "kafka":   # the others expect their topics
+            _wait(component, process, place, stack)
+            topics.create(stack.environment["MARGIN_KAFKA"])
+    for component, process in started:
+        _wait(component, process, place, stack)
+        progress(f"{component.name}: {stack.components[component.name].url or 'running'}")
+    return stack
+
+
+def _prepare(data: Path, base: Settings, environment: dict[str, str], missing: list[Component], progress: jars.Progress) -> None:
+    """What must be there before the processes: the Dagster home, and Spark's jars for the streams that Dagster launches."""
+    if any(c.name.startswith("dagster") for c in missing):
+        postgres = base.store_url if base.store_url.startswith("postgres") else None
+        dagster_home.prepare(data / "dagster", postgres)
+        _create_dagster_storage(data / "dagster", environment)
+        jars.spark_classpath(base.jars, progress)
+
+
+def _create_dagster_storage(home: Path, environment: dict[str, str]) -> None:
+    """Dagster's tables, once per version: webserver and daemon starting together would both create them, and one fail."""
+    stamp = home / ".storage-of-version"
+    version = importlib.metadata.version("dagster")
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == version:
+        return
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "dagster"), "instance", "migrate"], env={**os.environ, **environment},
+        capture_output=True, text=True,
+    )
+    if done.returncode:
+        raise processes.StartFailed(f"Dagster's storage could not be made in {home}: {done.stderr.strip().splitlines()[-1]}")
+    stamp.write_text(version, encoding="utf-8")
+
+
+def _launch(component: Component, place: Place, stack: StackState) -> Any:
+    log = place.data / "logs" / f"{component.name}.log"
+    process = processes.start(component.command(place), stack.environment, log, cwd=components.ROOT)
+    started = processes.identity(process.pid).started
+    port = place.ports.get(component.name)
+    stack.components[component.name] = Running(component.name, process.pid, started, port, component.url(port), str(log))
+    stack.save()   # before anything can go wrong: what is not remembered would be left behind
+    return process
+
+
+def _wait(component: Component, process: Any, place: Place, stack: StackState) -> None:
+    log = Path(stack.components[component.name].log)
+    processes.wait_until(lambda: component.ready(place), process, log, component.name, component.ready_s)
+
+
+def down(data: Path) -> list[str]:
+    """Stops everything of this data folder and returns when no process of it is left. Names what was running."""
+    with state.locked(data):
+        known = state.load(data)
+        running = list(known.living())
+        _end_all(data, known)
+        return running
+
+
+def _end_all(data: Path, known: StackState) -> None:
+    """The broker goes last, so that the others can deliver; a JVM after the Python that drives it, so that it can stop it."""
+    living = known.living()
+    kafka = [r.pid for n, r in living.items() if n == "kafka"]
+    everything = _belonging(data, known)
+    others = [p for p in everything if p.pid not in kafka]
+    processes.end([p for p in others if not _is_java(p)], _GRACE_S)
+    processes.end(_belonging_except(data, known, kafka), _LAST_GRACE_S)
+    processes.end(_belonging(data, known), _GRACE_S)
+
+
+def _belonging(data: Path, known: StackState) -> list[psutil.Process]:
+    roots = [process for running in known.living().values() if (process := running.identity.process())]
+    found = {p.pid: p for p in (*processes.tree(roots), *processes.owned_by(data))}
+    return list(found.values())
+
+
+def _belonging_except(data: Path, known: StackState, pids: list[int]) -> list[psutil.Process]:
+    return [process for process in _belonging(data, known) if process.pid not in pids]
+
+
+def _is_java(process: psutil.Process) -> bool:
+    try:
+        return process.name().startswith("java")
+    except psutil.NoSuchProcess:
+        return False
+
+
+def status(data: Path) -> dict[str, Any]:
+    """What `margin status` shows: each component with memory, the whole, and the events each topic has had."""
+    known = state.load(data)
+    rows = [_component_status(running, known) for running in known.components.values()]
+    mine = {pid for row in rows for pid in row.pop("tree")}
+    strays = [p for p in processes.owned_by(data) if p.pid not in mine]
+    return {
+        "data": str(data),
+        "up": bool(rows) and all(row["alive"] for row in rows),
+        "components": rows,
+        "strays": [p.pid for p in strays],   # of this folder, but of no component that lives: `margin down` ends them
+        "memory_mb": round(sum(row["memory_mb"] for row in rows) + sum(map(_memory_mb, strays)), 1),
+        "topics": _end_offsets(known),
+    }
+
+
+def _component_status(running: Running, known: StackState) -> dict[str, Any]:
+    process = running.identity.process()
+    members = processes.tree([process]) if process else []
+    place = Place(Path(known.data), settings({**os.environ, **known.environment}), _known_ports(known), jars.log.info)
+    ready = process is not None and components.COMPONENTS[running.name].ready(place)
+    return {
+        **asdict(running), "alive": process is not None, "ready": ready, "processes": len(members),
+        "memory_mb": round(sum(map(_memory_mb, members)), 1), "tree": [p.pid for p in members],
+    }
+
+
+def _known_ports(known: StackState) -> Ports:
+    return {name: r.port for name, r in known.components.items() if r.port is not None}
+
+
+def _memory_mb(process: psutil.Process) -> float:
+    """Proportional set size: pages shared with forked workers are counted once over all of them."""
+    try:
+        return float(process.memory_full_info().pss) / 1e6
+    except (psutil.NoSuchProcess, psutil.AccessDenied, AttributeError):
+        return 0.0
+
+
+def _end_offsets(known: StackState) -> dict[str, int] | None:
+    """Events ever produced to each topic, or None where no broker of this stack answers."""
+    if "kafka" not in known.living():
+        return None
+    try:
+        with Bus(known.environment["MARGIN_KAFKA"]) as bus:
+            return {topic: sum(bus.end_offsets(topic).values()) for topic in TOPICS}
+    except (BrokerUnreachable, LookupError):
+        return None
