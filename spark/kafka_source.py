@@ -1,0 +1,33 @@
+"""Kafka as a Spark stream: topics in, records out, with the positions a restart resumes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyspark.sql import DataFrame, SparkSession
+
+from margin_platform.bus import Record
+
+_MAX_PER_BATCH = 50_000   # bounds a batch after a long stop, so that progress is seen
+
+
+def stream(session: SparkSession, bootstrap: str, topics: Iterable[str]) -> DataFrame:
+    """The topics as one stream from their beginning; a checkpoint moves it on. Data lost to retention is an error, not a gap."""
+    return (
+        session.readStream.format("kafka")
+        .option("kafka.bootstrap.servers", bootstrap)
+        .option("subscribe", ",".join(topics))
+        .option("startingOffsets", "earliest")
+        .option("maxOffsetsPerTrigger", _MAX_PER_BATCH)
+        .option("failOnDataLoss", "true")
+        .load()
+    )
+
+
+def records(batch: DataFrame) -> list[Record]:
+    """A micro-batch on the driver, as records in partition order."""
+    rows = batch.selectExpr(
+        "topic", "partition", "offset", "CAST(key AS STRING) AS key", "value", "unix_millis(timestamp) AS timestamp"
+    ).toArrow()
+    columns = [rows.column(name).to_pylist() for name in ("topic", "partition", "offset", "key", "value", "timestamp")]
+    return [Record(*row) for row in zip(*columns, strict=True)]
