@@ -62,49 +62,46 @@ def _status(excess, gross, warn_frac):
     return ACTIVE
 
 
-@numba.njit(nogil=True)
-def _bend(first, last, symbol, quantity, rows, flags, need_long, need_short, moves, need):
-    """Adds to each lane's requirement what its cliffs depart from the straight line."""
-    for k in range(first, last):
+@numba.njit(nogil=True, inline="always")
+def _bend(bends, count, wanted, symbol, quantity, rows, need_long, need_short, moves, need):
+    """Adds to each lane's requirement what the cliffs of the positions `bends` depart from the straight line."""
+    for n in range(count):
+        k = bends[n]
         s = symbol[k]
         at = 2 * s + (0 if quantity[k] > 0.0 else 1)
-        if flags[at] & CURVED:
-            size = abs(quantity[k])
-            table = need_long if quantity[k] > 0.0 else need_short
-            for lane in range(1, len(need)):
-                need[lane] += size * (table[s, lane] - rows[at, NEED] - moves[lane] * rows[at, NEED_SLOPE])
+        size = abs(quantity[k])
+        for lane in range(1, wanted):
+            share = need_long[s, lane] if quantity[k] > 0.0 else need_short[s, lane]
+            need[lane] += size * (share - rows[at, NEED] - moves[lane] * rows[at, NEED_SLOPE])
 
 
 @numba.njit(nogil=True)
-def _concentrate(first, last, symbol, quantity, rows, flags, need_long, need_short, moves, floor, gross, gross_slope, threshold, addon,
-                 ramp, cap_long, need, position_out):
-    """Adds the concentration add-on to each lane's requirement. Returns today's add-on and what the cap takes off it."""
-    lowest, highest = moves.min(), moves.max()
-    today = cut = 0.0
-    for k in range(first, last):
-        s = symbol[k]
-        is_long = quantity[k] > 0.0
-        at = 2 * s + (0 if is_long else 1)
-        size = abs(quantity[k])
-        value, slope = size * rows[at, PRICE], size * rows[at, BETA_PRICE]
-        if max(value + slope * lowest, value + slope * highest) <= floor:
+def _concentrate(lanes, is_long, curved, size, s, at, rows, need_long, moves, gross, gross_slope, threshold, addon, ramp, cap_long,
+                 need, today):
+    """Adds one name's concentration add-on to each lane's requirement; `today` gathers lane 0's add-on and what the cap takes off it."""
+    value, slope = size * rows[at, PRICE], size * rows[at, BETA_PRICE]
+    for lane in range(lanes):
+        held = value + slope * moves[lane]
+        charge = held * concentration_rate(held, gross + gross_slope * moves[lane], threshold, addon, ramp)
+        if charge <= 0.0:
             continue
-        for lane in range(len(need)):
-            held = value + slope * moves[lane]
-            charge = held * concentration_rate(held, gross + gross_slope * moves[lane], threshold, addon, ramp)
-            if charge <= 0.0:
-                continue
-            taken = charge
-            if cap_long and is_long:
-                share = need_long[s, lane] if flags[at] & CURVED else rows[at, NEED] + moves[lane] * rows[at, NEED_SLOPE]
-                taken = min(charge, max(0.0, held - size * share))
-            need[lane] += taken
-            if lane == 0:
-                today += charge
-                cut += taken - charge
-                if len(position_out) > 0:
-                    position_out[k] += taken
-    return today, cut
+        taken = charge
+        if cap_long and is_long:
+            share = need_long[s, lane] if curved else rows[at, NEED] + moves[lane] * rows[at, NEED_SLOPE]
+            taken = min(charge, max(0.0, held - size * share))
+        need[lane] += taken
+        if lane == 0:
+            today[0] += charge
+            today[1] += taken - charge
+
+
+@numba.njit(nogil=True)
+def _longest(lo, hi, accounts, offsets):
+    """Positions of the account with the most of them."""
+    longest = 0
+    for r in range(lo, hi):
+        longest = max(longest, offsets[accounts[r] + 1] - offsets[accounts[r]])
+    return longest
 
 
 @numba.njit(nogil=True)
@@ -121,8 +118,10 @@ def _sweep(lo, hi, accounts, cash, margin_type, offsets, symbol, quantity, rows,
     lanes = len(moves)
     wanted = lanes if len(recomputed) > 0 else 1
     lowest, highest = moves[:wanted].min(), moves[:wanted].max()
+    low_move, high_move = (moves[1:].min(), moves[1:].max()) if lanes > 1 else (0.0, 0.0)
     need = np.zeros(wanted)
-    parts, unused = np.zeros(5), np.zeros(5)
+    bends = np.zeros(_longest(lo, hi, accounts, offsets), dtype=np.int64)
+    parts, unused, today = np.zeros(5), np.zeros(5), np.zeros(2)
     nothing = np.zeros(0)
     for r in range(lo, hi):
         account = accounts[r]
@@ -130,7 +129,7 @@ def _sweep(lo, hi, accounts, cash, margin_type, offsets, symbol, quantity, rows,
         long_mv = short_mv = exposure = gross_slope = required = required_slope = base = vol = reg_t = tims = 0.0
         borrow = cap = conc = largest = most = 0.0
         largest_at = -1
-        seen = grouped = shared = twins = previous = 0
+        seen = grouped = shared = twins = bent = 0
         boxed = False
         previous = -1
         for k in range(first, last):
@@ -163,6 +162,9 @@ def _sweep(lo, hi, accounts, cash, margin_type, offsets, symbol, quantity, rows,
                 grouped += 1 if f & GROUPED else 0
                 shared += 1 if f & SHARED_ISSUER else 0
                 twins += 1 if f & TWIN else 0
+                if f & CURVED:
+                    bends[bent] = k
+                    bent += 1
                 if f & EXTRAS:
                     more = size * (rows[at, NEED] - rows[at, BASE_SHARE] - rows[at, VOLATILITY_SHARE])
                     cap += more if q > 0.0 else 0.0
@@ -187,15 +189,25 @@ def _sweep(lo, hi, accounts, cash, margin_type, offsets, symbol, quantity, rows,
         else:
             for lane in range(1, wanted):
                 need[lane] = required + moves[lane] * required_slope
-            if seen & CURVED and wanted > 1:
-                _bend(first, last, symbol, quantity, rows, flags, need_long, need_short, moves, need)
+            _bend(bends, bent, wanted, symbol, quantity, rows, need_long, need_short, moves, need)
         if use_conc and not in_full:
             floor = threshold * min(gross + gross_slope * lowest, gross + gross_slope * highest)
             if most > floor:
                 lanes_left = 1 if floored else wanted   # a floored account has its scenarios in full already
-                conc, cut = _concentrate(first, last, symbol, quantity, rows, flags, need_long, need_short, moves[:lanes_left], floor,
-                                         gross, gross_slope, threshold, addon, ramp, cap_long, need[:lanes_left], position_req)
-                cap += cut
+                today[:] = 0.0
+                for k in range(first, last):
+                    s = symbol[k]
+                    at = 2 * s + (0 if quantity[k] > 0.0 else 1)
+                    size = abs(quantity[k])
+                    value, slope = size * rows[at, PRICE], size * rows[at, BETA_PRICE]
+                    if max(value + slope * lowest, value + slope * highest) > floor:
+                        before = need[0]
+                        _concentrate(lanes_left, quantity[k] > 0.0, (flags[at] & CURVED) != 0, size, s, at, rows, need_long, moves, gross,
+                                     gross_slope, threshold, addon, ramp, cap_long, need, today)
+                        if len(position_req) > 0:
+                            position_req[k] += need[0] - before
+                conc = today[0]
+                cap += today[1]
         netted = grouped > 1 or boxed or (seen & CHARGED) != 0
         if netted or len(group_req) > 0:
             tims = tims_requirement(first, last, 0, symbol, quantity, price, scan_up, scan_down, minimum, klass, product, portfolio,
@@ -214,18 +226,23 @@ def _sweep(lo, hi, accounts, cash, margin_type, offsets, symbol, quantity, rows,
                                                   portfolio, product_offset, portfolio_offset, nothing)
                 else:
                     need[lane] = tims + moves[lane] * tims_slope
-        worst = math.inf
-        for lane in range(1, lanes):
-            delta = exposure * moves[lane]
-            if floored:
+        if floored:
+            worst = math.inf
+            for lane in range(1, lanes):
                 delta = 0.0
                 for k in range(first, last):
                     delta += quantity[k] * (price[symbol[k], lane] - price[symbol[k], 0])
-            worst = min(worst, equity + delta - requirement)
-            if len(pnl) > 0:
+                worst = min(worst, delta)
                 pnl[r, lane - 1] = delta
-            if lane < wanted:
-                recomputed[r, lane - 1] = equity + delta - need[lane]
+                if lane < wanted:
+                    recomputed[r, lane - 1] = equity + delta - need[lane]
+        else:
+            worst = min(exposure * low_move, exposure * high_move)
+            for lane in range(1, wanted):
+                recomputed[r, lane - 1] = equity + exposure * moves[lane] - need[lane]
+            if len(pnl) > 0:
+                for lane in range(1, lanes):
+                    pnl[r, lane - 1] = exposure * moves[lane]
         figures[EQUITY, r] = equity
         figures[LONG_MV, r] = long_mv if known else math.nan
         figures[SHORT_MV, r] = short_mv if known else math.nan
@@ -238,7 +255,7 @@ def _sweep(lo, hi, accounts, cash, margin_type, offsets, symbol, quantity, rows,
         figures[PORTFOLIO_REQ, r] = tims if known else math.nan
         figures[REQUIREMENT, r] = requirement if known else math.nan
         figures[BETA_EXPOSURE, r] = exposure if known else math.nan
-        figures[WORST_STRESS, r] = worst if known and lanes > 1 else math.nan
+        figures[WORST_STRESS, r] = equity - requirement + worst if known and lanes > 1 else math.nan
         figures[IDIOSYNCRATIC, r] = -idio_shock * largest if known else math.nan
         largest_position[r] = largest_at
         if not known or seen & IS_STALE:

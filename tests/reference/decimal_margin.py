@@ -1,15 +1,17 @@
-"""An independent, slow, scalar margin calculation in Decimal, written from the rules and not from the kernel.
+"""An independent, slow, scalar margin calculation in exact numbers, written from the rules and not from the kernel.
 
-It takes the same JSON document as `margin evaluate` and returns unrounded Decimals. Tests hold the kernel against it.
+It takes the same JSON document as `margin evaluate` and returns unrounded figures. Every decimal of the input is read as
+the fraction it is, so that half a cent is half a cent: Decimal alone would lose it where a box shares out shares.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
-ZERO, ONE = Decimal(0), Decimal(1)
+ZERO, ONE = Fraction(0), Fraction(1)
 RULES: dict[str, Any] = {
     "long_rate": "0.25", "short_rate": "0.30", "short_min_per_share": "5", "short_low_min": "2.5", "short_low_rate": "1", "low_price": "5",
     "low_price_long_rate": "1", "conc_threshold": "0.30", "conc_addon": "0.10", "vol_tier1": "0.40", "vol_addon1": "0.05",
@@ -20,8 +22,14 @@ RULES: dict[str, Any] = {
 }
 
 
-def number(value: Any) -> Decimal:
-    return Decimal(str(value))
+def number(value: Any) -> Fraction:
+    return Fraction(str(value))
+
+
+def cents(amount: Fraction) -> Fraction:
+    """Half-up, away from zero, to a cent."""
+    whole = Fraction(math.floor(abs(amount) * 100 + Fraction(1, 2)), 100)
+    return whole if amount >= 0 else -whole
 
 
 def margin(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -42,7 +50,7 @@ def _account(account: dict[str, Any], market: dict[str, Any], rules: dict[str, A
     now = _rule_based(rows, prices, rules)
     equity = cash + sum((r["qty"] * p for r, p in zip(rows, prices, strict=True)), ZERO)
     tims = _tims(rows, prices, rules)
-    eligible = account.get("margin_type") == "PORTFOLIO" and round(equity, 2) >= number(rules["pm_minimum_equity"])
+    eligible = account.get("margin_type") == "PORTFOLIO" and cents(equity) >= number(rules["pm_minimum_equity"])
     requirement = tims if eligible else now["maintenance_req"]
     reg_t = sum((_reg_t_rate(r, rules) * abs(r["qty"]) * p for r, p in zip(rows, prices, strict=True)), ZERO)
     exposure = sum((r["qty"] * p * number(r.get("beta", 1)) for r, p in zip(rows, prices, strict=True)), ZERO)
@@ -58,12 +66,12 @@ def _account(account: dict[str, Any], market: dict[str, Any], rules: dict[str, A
     }
 
 
-def _reg_t_rate(row: dict[str, Any], rules: dict[str, Any]) -> Decimal:
+def _reg_t_rate(row: dict[str, Any], rules: dict[str, Any]) -> Fraction:
     nonmargin_long = row.get("marginable") is False and row["qty"] > 0
     return ONE if nonmargin_long else number(rules["reg_t"])
 
 
-def _base_per_share(row: dict[str, Any], price: Decimal, rules: dict[str, Any]) -> Decimal:
+def _base_per_share(row: dict[str, Any], price: Fraction, rules: dict[str, Any]) -> Fraction:
     leverage = max(ONE, abs(number(row.get("etf_leverage", 1))))
     if row["qty"] > 0:
         rate = min(ONE, number(row.get("long_rate", rules["long_rate"])) * leverage)
@@ -77,7 +85,7 @@ def _base_per_share(row: dict[str, Any], price: Decimal, rules: dict[str, Any]) 
     return max(number(rules["short_min_per_share"]), rate * price)
 
 
-def _volatility_rate(row: dict[str, Any], rules: dict[str, Any]) -> Decimal:
+def _volatility_rate(row: dict[str, Any], rules: dict[str, Any]) -> Fraction:
     sigma = number(row.get("sigma", rules["default_sigma"]))
     if not rules["use_vol"]:
         return ZERO
@@ -86,19 +94,19 @@ def _volatility_rate(row: dict[str, Any], rules: dict[str, Any]) -> Decimal:
     return number(rules["vol_addon1"]) if sigma > number(rules["vol_tier1"]) else ZERO
 
 
-def _rule_based(rows: list[dict[str, Any]], prices: list[Decimal], rules: dict[str, Any]) -> dict[str, Any]:
+def _rule_based(rows: list[dict[str, Any]], prices: list[Fraction], rules: dict[str, Any]) -> dict[str, Any]:
     """FINRA 4210(c) with the house's add-ons, one line at a time: long and short of one symbol are a box first."""
-    sides: dict[tuple[str, bool], Decimal] = defaultdict(Decimal)
+    sides: dict[tuple[str, bool], Fraction] = defaultdict(Fraction)
     for row in rows:
         sides[row["symbol"], row["qty"] > 0] += abs(row["qty"])
     boxed = {symbol: min(sides[symbol, True], sides[symbol, False]) for symbol, _ in list(sides)}
     gross = sum((abs(r["qty"]) * p for r, p in zip(rows, prices, strict=True)), ZERO)
     free = [r["qty"] * (ONE - boxed[r["symbol"]] / sides[r["symbol"], r["qty"] > 0]) for r in rows]
-    by_issuer: dict[str, Decimal] = defaultdict(Decimal)
+    by_issuer: dict[str, Fraction] = defaultdict(Fraction)
     for row, price in zip(rows, prices, strict=True):
         by_issuer[row.get("issuer", row["symbol"])] += abs(row["qty"]) * price
     totals = dict.fromkeys(("base_requirement", "concentration_addon", "volatility_addon", "htb_addon", "maintenance_req"), ZERO)
-    by_symbol: dict[str, Decimal] = defaultdict(Decimal)
+    by_symbol: dict[str, Fraction] = defaultdict(Fraction)
     for row, shares, price in zip(rows, free, prices, strict=True):
         value = abs(shares) * price
         base = abs(shares) * _base_per_share(row, price, rules)
@@ -118,11 +126,11 @@ def _rule_based(rows: list[dict[str, Any]], prices: list[Decimal], rules: dict[s
     return totals | {"by_symbol": dict(by_symbol), "long_mv": longs, "short_mv": gross - longs, "gross_mv": gross}
 
 
-def _tims(rows: list[dict[str, Any]], prices: list[Decimal], rules: dict[str, Any]) -> Decimal:
+def _tims(rows: list[dict[str, Any]], prices: list[Fraction], rules: dict[str, Any]) -> Fraction:
     """FINRA 4210(g): ten points, classes net in full, products and portfolios credit gains at their offset, worst point each."""
-    portfolios: dict[str, dict[str, dict[str, list[Decimal]]]] = {}
-    charges: dict[str, Decimal] = defaultdict(Decimal)
-    points = [Decimal(step) / 5 for step in (*range(-5, 0), *range(1, 6))]
+    portfolios: dict[str, dict[str, dict[str, list[Fraction]]]] = {}
+    charges: dict[str, Fraction] = defaultdict(Fraction)
+    points = [Fraction(step) / 5 for step in (*range(-5, 0), *range(1, 6))]
     for row, price in zip(rows, prices, strict=True):
         klass = row.get("class_group", row["symbol"])
         product = row["product_group"] if row.get("product_group") in rules["product_offsets"] else f"class {klass}"
@@ -132,7 +140,7 @@ def _tims(rows: list[dict[str, Any]], prices: list[Decimal], rules: dict[str, An
         up, down = number(row.get("up", "0.15")), number(row.get("down", "0.15"))
         for n, point in enumerate(points):
             pnl[n] += value * point * (up if point > 0 else down)
-        due = Decimal("0.375") * number(row.get("contracts") or 0) * number(row.get("multiplier", 100))
+        due = Fraction("0.375") * number(row.get("contracts") or 0) * number(row.get("multiplier", 100))
         worth = number(row.get("contracts") or 0) * number(row.get("multiplier", 100)) * price
         charges[portfolio] += min(abs(due), abs(worth)) if row["qty"] > 0 else abs(due)
     total = ZERO
@@ -143,11 +151,11 @@ def _tims(rows: list[dict[str, Any]], prices: list[Decimal], rules: dict[str, An
     return total
 
 
-def _netted(members: list[list[Decimal]], offset: Any) -> list[Decimal]:
+def _netted(members: list[list[Fraction]], offset: Any) -> list[Fraction]:
     return [_credited(pnls, offset) for pnls in zip(*members, strict=True)]
 
 
-def _credited(pnls: tuple[Decimal, ...], offset: Any) -> Decimal:
+def _credited(pnls: tuple[Fraction, ...], offset: Any) -> Fraction:
     if len(pnls) == 1:
         return pnls[0]
     gains = sum((p for p in pnls if p > 0), ZERO)
