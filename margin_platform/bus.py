@@ -1,4 +1,7 @@
-"""The bus: the one place that speaks Kafka from Python (kafka-python). Offsets are the caller's, never a consumer group's.
+"""The bus: the one place that speaks Kafka from Python. Offsets are the caller's, never a consumer group's.
+
+Reading is kafka-python's; writing is confluent-kafka's, because a micro-batch publishes thousands of figures: 1,000 events
+cost 200 ms of processor time in a producer written in Python and 5 ms in librdkafka.
 
 Every reader names the offsets it wants, so that a sensor's cursor, a stream's checkpoint or a re-executed run is the
 only truth about what was read. Waits are bounded, and an unreachable broker is one clear error with its address.
@@ -13,7 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer
+from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaConnectionError, KafkaTimeoutError
 
 from margin_platform.events import TOPICS, Event, encode
@@ -23,6 +27,7 @@ for _noisy in ("kafka", "kafka.net", "kafka.client"):
 
 _CONNECT_SECONDS = 5.0
 _DELIVERY_MS = 30_000
+_NO_ANSWER = (KafkaError._MSG_TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)
 _UNREACHABLE = (KafkaTimeoutError, KafkaConnectionError)   # any other Kafka error is raised as it is
 
 
@@ -54,9 +59,9 @@ class Bus:
         self.bootstrap = bootstrap
         self._timeout_ms = int(connect_seconds * 1000)
         self._lock = threading.RLock()
-        self._producer: KafkaProducer | None = None
+        self._producer: Producer | None = None
         self._consumer: KafkaConsumer | None = None
-        self._failures: list[BaseException] = []
+        self._failures: list[KafkaError] = []
 
     # -- writing
 
@@ -66,35 +71,47 @@ class Bus:
 
     def produce_raw(self, topic: str, value: bytes, key: str | None) -> None:
         """Bytes as they are: for already encoded events, and for tests of bad input."""
-        future = self._open_producer().send(topic, value=value, key=None if key is None else key.encode())
-        future.add_errback(self._failures.append)
+        producer = self._open_producer()
+        encoded = None if key is None else key.encode()
+        while True:
+            try:
+                producer.produce(topic, value=value, key=encoded, on_delivery=self._delivered)
+                producer.poll(0)
+                return
+            except BufferError:
+                producer.poll(0.1)   # the queue is full: deliver some before taking more
+
+    def _delivered(self, error: KafkaError | None, _: Any) -> None:
+        if error is not None:
+            self._failures.append(error)
 
     def flush(self, timeout_s: float = 30.0) -> None:
-        """Returns when every event handed over is acknowledged by the broker; raises the first delivery error otherwise."""
-        if self._producer is not None:
-            try:
-                self._producer.flush(timeout=timeout_s)
-            except KafkaTimeoutError as error:
-                raise BrokerUnreachable(self.bootstrap) from error
-        if self._failures:
-            failure = self._failures[0]
-            self._failures.clear()
-            if isinstance(failure, _UNREACHABLE):
-                raise BrokerUnreachable(self.bootstrap) from failure
-            raise failure
+        """Returns when every event handed over is acknowledged by the broker; raises for the first that was not.
 
-    def _open_producer(self) -> KafkaProducer:
-        if self._producer is None:
-            with self._lock:
-                if self._producer is None:
-                    try:
-                        self._producer = KafkaProducer(
-                            bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True, linger_ms=2, batch_size=262_144,
-                            max_request_size=8_388_608, bootstrap_timeout_ms=self._timeout_ms,
-                            delivery_timeout_ms=_DELIVERY_MS, request_timeout_ms=_DELIVERY_MS // 2,
-                        )
-                    except _UNREACHABLE as error:
-                        raise BrokerUnreachable(self.bootstrap) from error
+        BrokerUnreachable where the broker does not answer in time.
+        """
+        left = 0 if self._producer is None else self._producer.flush(timeout_s)
+        failures, self._failures = self._failures, []
+        if left or any(f.code() in _NO_ANSWER for f in failures):
+            raise BrokerUnreachable(self.bootstrap)
+        if failures:
+            raise KafkaException(failures[0])
+
+    def _open_producer(self) -> Producer:
+        with self._lock:
+            if self._producer is None:
+                producer = Producer(
+                    {
+                        "bootstrap.servers": self.bootstrap, "acks": "all", "enable.idempotence": True, "linger.ms": 2,
+                        "partitioner": "murmur2_random", "message.max.bytes": 8_388_608, "delivery.timeout.ms": _DELIVERY_MS,
+                        "log_level": 0, "error_cb": lambda _: None,
+                    }
+                )
+                try:
+                    producer.list_topics(timeout=self._timeout_ms / 1000)
+                except KafkaException as error:
+                    raise BrokerUnreachable(self.bootstrap) from error
+                self._producer = producer
         return self._producer
 
     # -- reading
@@ -196,7 +213,7 @@ class Bus:
         """Delivers what is left and lets go of every connection."""
         with self._lock:
             if self._producer is not None:
-                self._producer.close(timeout=5)
+                self._producer.flush(5)
             if self._consumer is not None:
                 self._consumer.close()
             self._producer = self._consumer = None
