@@ -1,0 +1,62 @@
+"""`margin bench [NAME]`: runs one benchmark or all of bench/, each a ratio against a bound measured in the same run."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from margin_platform.cli.evaluate import bad_input, print_json
+
+BENCH = Path(__file__).parents[2] / "bench"
+
+
+def benchmarks() -> dict[str, str]:
+    """Name of each benchmark and the first line of what it says of itself."""
+    found = {}
+    for path in sorted(BENCH.glob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if "def main(" in text:
+            found[path.stem] = text.lstrip('"').splitlines()[0].rstrip('"')
+    return found
+
+
+def _main_of(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(f"bench_{name}", BENCH / f"{name}.py")
+    if spec is None or spec.loader is None:
+        raise bad_input(f"NAME: no such benchmark, value {name!r}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module.main
+
+
+def register(app: typer.Typer) -> None:
+    @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+    def bench(
+        context: typer.Context,
+        name: Annotated[str | None, typer.Argument(help="a benchmark; without one, all of them in turn")] = None,
+        listing: Annotated[bool, typer.Option("--list", help="list them instead")] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="print figures as JSON")] = False,
+    ) -> None:
+        """Run a benchmark of the repository's bench folder; further options go to it (try `margin bench NAME -- --help`)."""
+        found = benchmarks()
+        if name is not None and name not in found:
+            raise bad_input(f"NAME: not one of {', '.join(found)}, value {name!r}")
+        if listing:
+            _list(found, as_json)
+            return
+        arguments = [*context.args, *(["--json"] if as_json else [])]
+        failed = [stem for stem in ([name] if name else found) if _main_of(stem)(arguments)]
+        raise typer.Exit(1 if failed else 0)
+
+
+def _list(found: dict[str, str], as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    for stem, text in found.items():
+        typer.echo(f"{stem:<20} {text}")
