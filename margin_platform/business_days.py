@@ -20,8 +20,13 @@ def _calendar() -> Any:
 
 
 def is_session(day: dt.date) -> bool:
-    """Whether the exchange opens on a date."""
-    return bool(_calendar().is_session(pd.Timestamp(day)))
+    """Whether the exchange opens on a date; no date before 1989 or beyond the calendar's end is known to be a session."""
+    return _covers(day) and bool(_calendar().is_session(pd.Timestamp(day)))
+
+
+def _covers(day: dt.date) -> bool:
+    calendar = _calendar()
+    return bool(calendar.first_session.date() < day <= calendar.last_session.date())
 
 
 def business_day_after(start: dt.date, days: int) -> dt.date:
@@ -67,16 +72,23 @@ def _session_bounds(session: pd.Timestamp) -> tuple[float, float]:
 
 
 def trading_time_before(at_ms: int, seconds: float) -> int:
-    """The event time that lies this many seconds of trading before another: older prices are stale (epoch milliseconds)."""
+    """The event time that lies this many seconds of trading before another: older prices are stale (epoch milliseconds).
+
+    Where the calendar does not reach, all time counts.
+    """
     at, left = at_ms / 1000, seconds
-    session = _calendar().date_to_session(pd.Timestamp(dt.datetime.fromtimestamp(at, NEW_YORK).date()), direction="previous")
-    while True:
+    day = dt.datetime.fromtimestamp(at, NEW_YORK).date()
+    if not _covers(day):
+        return int((at - seconds) * 1000)
+    session = _calendar().date_to_session(pd.Timestamp(day), direction="previous")
+    while session > _calendar().first_session:
         opened, closed = _session_bounds(session)
         traded = min(at, closed) - opened
         if traded >= left:
             return int((min(at, closed) - left) * 1000)
         left -= max(0.0, traded)
         session = _calendar().previous_session(session)
+    return int(_session_bounds(session)[0] * 1000)
 
 
 def trading_seconds_between(first_ms: int, last_ms: int) -> float:

@@ -32,15 +32,19 @@ class FirmEngine:
         """Takes in calc events, newest event time winning; returns how many were used. Unvalued accounts keep their last figures."""
         used = 0
         for event in events:
-            row = self._row_of(event["account_id"])
-            if event.get("equity") is None or event["calc_timestamp"] < self._time[row]:
+            if event.get("equity") is None:
                 continue
-            self._time[row] = event["calc_timestamp"]
-            self.event_time = max(self.event_time, event["calc_timestamp"])
             exposure = event["beta_weighted_exposure"]
             lanes = (*event["stress_pnl"], *event["stress_unsecured"], *event["stress_calls"])
-            self._figures[row] = (exposure, abs(exposure), event["total_mv"], *lanes)
-            used += 1
+            figures = np.array((exposure, abs(exposure), event["total_mv"], *lanes), dtype=np.float64)
+            if figures.shape != self._figures.shape[1:]:
+                continue   # of another scenario grid: its account counts again with its next figures
+            row = self._row_of(event["account_id"])
+            if event["calc_timestamp"] >= self._time[row]:
+                self._time[row] = event["calc_timestamp"]
+                self.event_time = max(self.event_time, event["calc_timestamp"])
+                self._figures[row] = figures
+                used += 1
         return used
 
     def _row_of(self, account_id: str) -> int:

@@ -62,6 +62,7 @@ class Ledger:
         self._known = None if known_symbols is None else frozenset(known_symbols)
         self._require_account = require_account
         self._accounts: dict[str, _Account] = {}
+        self._announced: set[str] = set()
         self._seen: set[str] = set()
         self._actions: dict[str, list[_Action]] = {}
         self._book: Book | None = None
@@ -70,6 +71,14 @@ class Ledger:
 
     def __contains__(self, account_id: str) -> bool:
         return account_id in self._accounts
+
+    def knows(self, account_id: str) -> bool:
+        """Whether fills and cash of this account are taken."""
+        return not self._require_account or account_id in self._accounts or account_id in self._announced
+
+    def announce(self, account_ids: Iterable[str]) -> None:
+        """Accounts whose accounts.v1 event is known to come: their fills may be read first."""
+        self._announced |= set(account_ids) - self._accounts.keys()
 
     # -- events in
 
@@ -98,7 +107,7 @@ class Ledger:
     def _account(self, event: Event) -> _Account:
         account_id = event["account_id"]
         if account_id not in self._accounts:
-            if self._require_account:
+            if not self.knows(account_id):
                 raise BadEvent("account_id", account_id, "unknown account")
             self._open(account_id)
         return self._accounts[account_id]
@@ -243,7 +252,7 @@ class Ledger:
     def to_state(self) -> dict[str, Any]:
         """Everything, JSON-able, so that a restart continues as if nothing had happened."""
         return {
-            "seen": sorted(self._seen),
+            "seen": list(self._seen), "announced": sorted(self._announced - self._accounts.keys()),
             "actions": {s: [[a.effective, a.action_id, a.kind, a.figure, a.post_price] for a in rows] for s, rows in self._actions.items()},
             "accounts": [
                 [a.account_id, a.margin_type, a.margin_type_since, a.cash, a.quantity, a.fills, a.action_cash]
@@ -255,7 +264,7 @@ class Ledger:
     def from_state(cls, state: dict[str, Any], known_symbols: Iterable[str] | None = None, *, require_account: bool = False) -> Ledger:
         """The ledger a state was taken from."""
         ledger = cls(known_symbols, require_account=require_account)
-        ledger._seen = set(state["seen"])
+        ledger._seen, ledger._announced = set(state["seen"]), set(state["announced"])
         ledger._actions = {s: [_Action(*row) for row in rows] for s, rows in state["actions"].items()}
         for account_id, margin_type, since, cash, quantity, fills, action_cash in state["accounts"]:
             held = {s: [(t, i, q) for t, i, q in rows] for s, rows in fills.items()}

@@ -69,19 +69,23 @@ class MarginEngine:
         self.published_stress: dict[str, float] = {}
         self.next_offset: dict[str, dict[int, int]] = {topic: {} for topic in TOPICS_IN_ORDER}
         self.event_time = 0
+        self._early: dict[str, list[tuple[str, Event]]] = {}   # fills and cash of accounts not announced yet
 
     # -- a batch
 
     def process(self, records: Iterable[Record], batch_id: int) -> Outcome:
         """Applies records in order and evaluates what they touched. A bad record becomes a dead letter and stops nothing."""
-        fresh = self._fresh(records)
-        outcome = Outcome(records=len(fresh))
+        ordered = self._in_order(records)
+        outcome = Outcome()
         offsets: dict[str, dict[str, list[int]]] = {}
         touched: set[str] = set()
         changed: set[int] = set()
-        for record in fresh:
+        for record in ordered:
             span = offsets.setdefault(record.topic, {}).setdefault(str(record.partition), [record.offset, record.offset + 1])
             span[1] = record.offset + 1
+            if record.offset < self.next_offset[record.topic].get(record.partition, 0):
+                continue   # applied before; its place in the batch still counts for the batch's id
+            outcome.records += 1
             self.next_offset[record.topic][record.partition] = record.offset + 1
             try:
                 self._apply(record, touched, changed)
@@ -92,11 +96,10 @@ class MarginEngine:
         self._evaluate(touched, changed, inputs, outcome)
         return outcome
 
-    def _fresh(self, records: Iterable[Record]) -> list[Record]:
-        """Records not applied before, in the order they must be: by topic, then partition and offset."""
+    def _in_order(self, records: Iterable[Record]) -> list[Record]:
+        """Records in the order they must be applied: by topic, then partition and offset."""
         rank = {topic: n for n, topic in enumerate(TOPICS_IN_ORDER)}
-        new = [r for r in records if r.offset >= self.next_offset[r.topic].get(r.partition, 0)]
-        return sorted(new, key=lambda r: (rank[r.topic], r.partition, r.offset))
+        return sorted(records, key=lambda r: (rank[r.topic], r.partition, r.offset))
 
     def _apply(self, record: Record, touched: set[str], changed: set[int]) -> None:
         event = decode(record.topic, record.value)
@@ -108,12 +111,24 @@ class MarginEngine:
             if self._market_event(record.topic, code, event):
                 changed.add(code)
         else:
-            accounts = self.ledger.apply(record.topic, event)
-            if not accounts and record.topic in (FILLS, CASH):
-                name = "fill_id" if record.topic == FILLS else "transfer_id"
-                raise BadEvent(name, event[name], "duplicate id")
-            touched.update(accounts)
+            touched.update(self._ledger_event(record.topic, event))
         self.event_time = max(self.event_time, event["timestamp"])
+
+    def _ledger_event(self, topic: str, event: Event) -> list[str]:
+        if topic in (FILLS, CASH) and not self.ledger.knows(event["account_id"]):
+            self._early.setdefault(event["account_id"], []).append((topic, event))
+            raise BadEvent("account_id", event["account_id"], "unknown account; applied if it is announced later")
+        try:
+            accounts = self.ledger.apply(topic, event)
+        except (OverflowError, ArithmeticError) as error:   # finite, but beyond what a ledger can hold
+            raise BadEvent("value", event, f"cannot be booked ({error})") from error
+        if not accounts and topic in (FILLS, CASH):
+            name = "fill_id" if topic == FILLS else "transfer_id"
+            raise BadEvent(name, event[name], "duplicate id")
+        if topic == ACCOUNTS:
+            for waiting, early in self._early.pop(event["account_id"], ()):
+                self.ledger.apply(waiting, early)
+        return accounts
 
     def _check_time(self, event: Event, record: Record) -> None:
         ahead = event["timestamp"] - record.timestamp_ms
@@ -185,6 +200,7 @@ class MarginEngine:
             "beta": _nullable(self.market.beta), "sigma": _nullable(self.market.sigma), "stale": self.market.stale.tolist(),
             "price_time": self.price_time.tolist(), "input_time": {t: times.tolist() for t, times in self.input_time.items()},
             "ledger": self.ledger.to_state(), "bands": self.bands, "stress": self.published_stress, "event_time": self.event_time,
+            "early": self._early,
             "next_offset": {t: {str(p): o for p, o in parts.items()} for t, parts in self.next_offset.items()},
         }
 
@@ -205,6 +221,7 @@ class MarginEngine:
         self.ledger = Ledger.from_state(state["ledger"], self.code_of, require_account=True)
         self.bands, self.published_stress, self.event_time = dict(state["bands"]), dict(state["stress"]), state["event_time"]
         self.next_offset = {t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()}
+        self._early = {account: [(topic, event) for topic, event in rows] for account, rows in state["early"].items()}
 
 
 def _nullable(column: np.ndarray) -> list[float | None]:

@@ -1,8 +1,4 @@
-"""A stream's own state on disk: whole, versioned, written to a temporary file and renamed, so that kill -9 leaves the last one.
-
-The state names the offsets it has applied. After a restart the records between them and the end of the topics are read
-again from Kafka before the stream goes on: nothing is lost, and what is read twice is skipped by its offset or its id.
-"""
+"""A stream's own state on disk: whole, versioned, written to a temporary file and renamed, so that kill -9 leaves the last one."""
 
 from __future__ import annotations
 
@@ -15,13 +11,18 @@ import orjson
 _KEEP = 2
 
 
-def save(folder: Path, batch_id: int, state: dict[str, Any]) -> None:
-    """Writes the state of a batch and forgets all but the newest two."""
+def dump(state: dict[str, Any]) -> bytes:
+    """The state as it goes on disk: taken at one moment, written whenever."""
+    return orjson.dumps(state)
+
+
+def save(folder: Path, version: int, state: bytes) -> None:
+    """Writes the state of a batch and forgets all but the newest two. Versions only grow."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"state-{batch_id:012d}.json"
+    path = folder / f"state-{version:012d}.json"
     unfinished = path.with_suffix(".partial")
     with unfinished.open("wb") as file:
-        file.write(orjson.dumps(state))
+        file.write(state)
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from margin_platform.bus import Record
@@ -11,7 +13,9 @@ from margin_platform.firm_engine import FirmEngine
 from spark.stream import Stream, StreamSettings
 from spark.table_sink import FIRM_EXPOSURE, TableSink
 
+log = logging.getLogger(__name__)
 _PUBLISH_SECONDS = 1.0
+_FIGURES = {"equity", "beta_weighted_exposure", "total_mv", "stress_pnl", "stress_unsecured", "stress_calls", "calc_timestamp"}
 
 
 class FirmExposure(Stream):
@@ -24,29 +28,34 @@ class FirmExposure(Stream):
         super().__init__(settings, TableSink(settings.tables, self.name, FIRM_EXPOSURE))
         self.engine = FirmEngine(settings.policy)
         self._next: dict[int, int] = {}
-        self._published_at = self._written_at = float("-inf")
-        self._latest: list[Event] = []
+        self._published_at = float("-inf")
+        self._unpublished = False
+        self._newest_batch = 0
 
     def next_offset(self) -> dict[str, dict[int, int]]:
         return {MARGIN_CALC: self._next}
 
-    def take(self, records: list[Record], batch_id: int) -> int:
+    def take(self, records: list[Record], batch_id: int, *, publish: bool) -> int:
         self.engine.update(_events(r for r in records if r.offset >= self._next.get(r.partition, 0)))
         for record in records:
             self._next[record.partition] = max(self._next.get(record.partition, 0), record.offset + 1)
         self.event_time = self.engine.event_time
-        if not len(self.engine) or time.monotonic() - self._published_at < _PUBLISH_SECONDS:
-            return 0
-        self._latest = self.engine.events()
-        for event in self._latest:
-            self.bus.produce(FIRM_RISK, event)
-        self._published_at = time.monotonic()
-        return len(self._latest)
+        self._unpublished, self._newest_batch = len(self.engine) > 0, batch_id
+        return self._publish() if publish else 0
 
-    def write_table(self, version: int) -> None:
-        if self._latest and time.monotonic() - self._written_at >= self.settings.table_seconds:
-            self.sink.append([event | {"batch_id": version} for event in self._latest], version)
-            self._written_at = time.monotonic()
+    def idle(self) -> None:
+        self._publish()
+
+    def _publish(self) -> int:
+        """The firm's rows of now, unless the last ones are younger than the limit: `idle` then publishes them."""
+        if not self._unpublished or time.monotonic() - self._published_at < _PUBLISH_SECONDS:
+            return 0
+        rows = self.engine.events()
+        for event in rows:
+            self.bus.produce(FIRM_RISK, event)
+            self.gather(event["scenario"], event, self._newest_batch)
+        self._published_at, self._unpublished = time.monotonic(), False
+        return len(rows)
 
     def to_state(self) -> dict[str, Any]:
         return {"engine": self.engine.to_state(), "next": {str(p): o for p, o in self._next.items()}}
@@ -54,14 +63,20 @@ class FirmExposure(Stream):
     def restore(self, state: dict[str, Any]) -> None:
         self.engine.restore(state["engine"])
         self._next = {int(p): o for p, o in state["next"].items()}
+        self._unpublished = len(self.engine) > 0
 
 
-def _events(records: Any) -> Any:
+def _events(records: Iterable[Record]) -> Iterator[Event]:
     for record in records:
         try:
-            yield decode(MARGIN_CALC, record.value)
-        except BadEvent:
-            continue   # written by the margin stream itself; anything else on the topic is not the firm's book
+            event = decode(MARGIN_CALC, record.value)
+        except BadEvent as error:
+            log.warning("margin.calc.v1[%d]@%d is left out: %s", record.partition, record.offset, error)
+            continue
+        if event.keys() >= _FIGURES:
+            yield event
+        else:
+            log.warning("account %s: margin.calc.v1 without %s is left out", event["account_id"], sorted(_FIGURES - event.keys()))
 
 
 if __name__ == "__main__":

@@ -25,9 +25,10 @@ def stream(session: SparkSession, bootstrap: str, topics: Iterable[str]) -> Data
 
 
 def records(batch: DataFrame) -> list[Record]:
-    """A micro-batch on the driver, as records in partition order."""
+    """A micro-batch on the driver, as records in partition order. Keys stay behind: they may be any bytes."""
     rows = batch.selectExpr(
-        "topic", "partition", "offset", "CAST(key AS STRING) AS key", "value", "unix_millis(timestamp) AS timestamp"
+        "topic", "partition", "offset", "value", "unix_millis(timestamp) AS timestamp"
     ).toArrow()
-    columns = [rows.column(name).to_pylist() for name in ("topic", "partition", "offset", "key", "value", "timestamp")]
-    return [Record(*row) for row in zip(*columns, strict=True)]
+    columns = [rows.column(name).to_pylist() for name in ("topic", "partition", "offset", "value", "timestamp")]
+    found = [Record(topic, part, offset, None, value, at) for topic, part, offset, value, at in zip(*columns, strict=True)]
+    return sorted(found, key=lambda r: (r.topic, r.partition, r.offset))

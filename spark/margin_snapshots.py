@@ -5,19 +5,18 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from margin_platform.bus import Record
-from margin_platform.events import DEAD_LETTER, MARGIN_CALC, MARGIN_STATUS, STRESS, Event
+from margin_platform.events import ACCOUNTS, DEAD_LETTER, MARGIN_CALC, MARGIN_STATUS, STRESS
 from margin_platform.instruments import load
-from margin_platform.margin_engine import TOPICS_IN_ORDER, MarginEngine
+from margin_platform.margin_engine import TOPICS_IN_ORDER, MarginEngine, Outcome
 from spark.stream import Stream, StreamSettings
 from spark.table_sink import MARGIN_SNAPSHOTS, TableSink
 
 
 class MarginSnapshots(Stream):
-    """The book, the market and each account's band, and the newest figures not yet in the table."""
+    """The book, the market and each account's band."""
 
     name = "margin_snapshots"
     topics = TOPICS_IN_ORDER
@@ -25,40 +24,39 @@ class MarginSnapshots(Stream):
     def __init__(self, settings: StreamSettings) -> None:
         super().__init__(settings, TableSink(settings.tables, self.name, MARGIN_SNAPSHOTS))
         self.engine = MarginEngine(load(), settings.policy)
-        self._unwritten: dict[str, Event] = {}
-        self._written_at = float("-inf")
 
     def next_offset(self) -> dict[str, dict[int, int]]:
         return self.engine.next_offset
 
-    def take(self, records: list[Record], batch_id: int) -> int:
+    def prepare(self) -> None:
+        """Accounts announced so far: after a long stop their fills may be read before them (Spark divides a batch over topics)."""
+        self.engine.ledger.announce(self.bus.latest_by_key(ACCOUNTS))
+
+    def take(self, records: list[Record], batch_id: int, *, publish: bool) -> int:
         outcome = self.engine.process(records, batch_id)
         self.event_time = self.engine.event_time
+        for event in outcome.calc:
+            self.gather(event["account_id"], event, batch_id)
+        if publish:
+            self._publish(outcome)
+        return outcome.accounts
+
+    def _publish(self, outcome: Outcome) -> None:
+        """Decisions first: they do not wait behind a thousand figures."""
         for topic, events in ((MARGIN_STATUS, outcome.status), (DEAD_LETTER, outcome.dead)):
             for event in events:
                 self.bus.produce(topic, event)
         if outcome.status:
-            self.bus.flush()   # decisions first: they do not wait behind a thousand figures
+            self.bus.flush()
         for topic, events in ((MARGIN_CALC, outcome.calc), (STRESS, outcome.stress)):
             for event in events:
                 self.bus.produce(topic, event)
-        self._unwritten.update((event["account_id"], event) for event in outcome.calc)
-        return outcome.accounts
-
-    def write_table(self, version: int) -> None:
-        if time.monotonic() - self._written_at < self.settings.table_seconds:
-            return
-        rows = [event | {"batch_id": version} for event in self._unwritten.values()]
-        self.sink.append(rows, version)
-        self._unwritten.clear()
-        self._written_at = time.monotonic()
 
     def to_state(self) -> dict[str, Any]:
-        return {"engine": self.engine.to_state(), "unwritten": self._unwritten}
+        return self.engine.to_state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.engine.restore(state["engine"])
-        self._unwritten = dict(state["unwritten"])
+        self.engine.restore(state)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,9 @@
-"""What the three streams share: recover from durable state, run a batch, keep the state, stop after the batch in flight."""
+"""What the three streams share: recover, run a batch, and beside the batches keep the state, the table and the lag.
+
+Recovery. The state names the batch it was taken after. Batches that Spark committed since are applied again, silently,
+with the boundaries Spark recorded; the batch that was in flight is run again by Spark and publishes the same ids as
+before. So a kill -9 at any moment loses nothing, and what it repeats is known by its id.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +18,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
 from margin_platform.bus import Bus, Record
+from margin_platform.events import Event
 from margin_platform.policy import Policy
-from spark import durable_state, kafka_source, progress
+from spark import checkpoint, durable_state, kafka_source, progress
 from spark.table_sink import TableSink
 
 log = logging.getLogger(__name__)
-_LAG_SECONDS = 1.0
+_TICK_SECONDS = 0.5
+_SAVING_SHARE = 0.02   # at most this share of the time goes into saving state, however large the book
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class StreamSettings:
     checkpoint: Path
     tables: str
     policy: Policy
-    trigger_ms: int = 100
+    trigger_ms: int = 0
     state_seconds: float = 5.0
     table_seconds: float = 10.0
 
@@ -48,25 +55,36 @@ class Stream:
         self.sink = sink
         self.bus = Bus(settings.bootstrap)
         self.folder = settings.checkpoint / self.name
-        self.stopping = False
         self.event_time = 0
-        self._busy = threading.Lock()
-        self._saved_at = self._lagged_at = time.monotonic()
-        self._lag = 0
+        self.failure: Exception | None = None
+        self._rows: dict[str, Event] = {}   # newest figures not yet in the table, with the version that made them
+        self._batch = -1
         self._base = 0
+        self._lag = 0
+        self._unsaved = False
+        self._save_due = self._table_due = time.monotonic()
+        self._busy = threading.Lock()
+        self._ended = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name=f"{self.name}-keeper", daemon=True)
 
     # -- what a subclass says
 
     def next_offset(self) -> dict[str, dict[int, int]]:
-        """Next offset to apply, by topic and partition: the truth about what this stream has read."""
+        """Next offset to apply, by topic and partition."""
         raise NotImplementedError
 
-    def take(self, records: list[Record], batch_id: int) -> int:
-        """Applies records and publishes what follows; returns how many rows the table gains. Must be harmless when repeated."""
+    def take(self, records: list[Record], batch_id: int, *, publish: bool) -> int:
+        """Applies records, publishes what follows unless told not to, gathers rows; returns how many rows the table gains.
+
+        The same records as the same batch lead to the same events; records applied before are skipped.
+        """
         raise NotImplementedError
 
-    def write_table(self, version: int) -> None:
-        """Appends what has gathered to the table, as this version."""
+    def prepare(self) -> None:
+        """Called once the state is back and before the first batch."""
+
+    def idle(self) -> None:
+        """Called about twice a second between batches: publishes what a rate limit held back."""
 
     def to_state(self) -> dict[str, Any]:
         raise NotImplementedError
@@ -74,28 +92,40 @@ class Stream:
     def restore(self, state: dict[str, Any]) -> None:
         raise NotImplementedError
 
+    def gather(self, key: str, event: Event, batch_id: int) -> None:
+        """Keeps an event for the table; a later one of the same key replaces it if that comes before the next write."""
+        self._rows[key] = event | {"batch_id": self._base + batch_id}
+
     # -- the life of a stream
 
     def recover(self) -> None:
-        """Loads the newest state and applies what Kafka has beyond it: from then on the stream is where it was, or further."""
+        """Back to where the last committed batch left the stream, from the newest state and Kafka."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._base = self._table_base()
         state = durable_state.load(self.folder)
-        if state is None:
-            return
-        self.restore(state)
-        missed = [
+        if state is not None:
+            self.restore(state["stream"])
+            self._rows, self._batch = dict(state["rows"]), state["batch"]
+        again = checkpoint.committed_after(self.folder / "spark", self._batch)
+        for batch_id, end in again:
+            self.take(self._read_until(end), batch_id, publish=False)
+            self._batch = batch_id
+        written = self.sink.written_version()
+        self._rows = {key: row for key, row in self._rows.items() if row["batch_id"] > written}
+        if state is not None or again:
+            log.info("%s: at batch %d again, %d of them applied anew from Kafka", self.name, self._batch, len(again))
+        self.prepare()
+        self._unsaved = bool(again)
+
+    def _read_until(self, end: checkpoint.Offsets) -> list[Record]:
+        at = self.next_offset()
+        return [
             record
-            for topic, parts in self.next_offset().items()
-            for partition, end in self.bus.end_offsets(topic).items()
-            if end > parts.get(partition, 0)
-            for record in self.bus.read_range(topic, partition, parts.get(partition, 0), end)
+            for topic, parts in end.items()
+            for partition, stop in parts.items()
+            if stop > (first := at[topic].get(partition, 0))
+            for record in self.bus.read_range(topic, partition, first, stop)
         ]
-        log.info("%s: recovered its state; %d records came meanwhile", self.name, len(missed))
-        if missed:
-            self.take(missed, -1)
-        self.bus.flush()
-        self.save(0)
 
     def _table_base(self) -> int:
         """Batches are numbered from 0 by each checkpoint; a new checkpoint over an old table counts on from the table."""
@@ -104,36 +134,9 @@ class Stream:
             marker.write_text(str(self.sink.written_version() + 1), encoding="utf-8")
         return int(marker.read_text(encoding="utf-8"))
 
-    def batch(self, frame: DataFrame, batch_id: int) -> None:
-        """foreachBatch: decisions leave before the state that contains them is saved, so a crash repeats and never loses them."""
-        with self._busy:
-            if self.stopping:
-                return   # not applied, and therefore read again by `recover`: Spark's own commit is not the truth
-            started = time.monotonic()
-            records = kafka_source.records(frame)
-            produced = self.take(records, batch_id)
-            self.bus.flush()
-            self._write(batch_id)
-            progress.report(progress.line(self.name, batch_id, records, produced, started, self.event_time, lag=self._current_lag()))
-
-    def _write(self, batch_id: int) -> None:
-        now = time.monotonic()
-        self.write_table(self._base + batch_id)
-        if now - self._saved_at >= self.settings.state_seconds:
-            self.save(batch_id)
-
-    def save(self, batch_id: int) -> None:
-        durable_state.save(self.folder, self._base + batch_id, self.to_state())
-        self._saved_at = time.monotonic()
-
-    def _current_lag(self) -> int:
-        now = time.monotonic()
-        if now - self._lagged_at >= _LAG_SECONDS:
-            self._lag, self._lagged_at = progress.lag(self.bus, self.next_offset()), now
-        return self._lag
-
     def start(self, session: SparkSession) -> StreamingQuery:
         """Starts the query; `recover` first."""
+        self._keeper.start()
         return (
             kafka_source.stream(session, self.settings.bootstrap, self.topics)
             .writeStream.queryName(self.name)
@@ -143,14 +146,66 @@ class Stream:
             .start()
         )
 
-    def stop(self) -> None:
-        """Waits for the batch in flight, keeps its state, and takes no further batch."""
-        self.stopping = True
+    def batch(self, frame: DataFrame, batch_id: int) -> None:
+        """foreachBatch: everything published is with the broker before Spark commits the batch."""
+        started = time.monotonic()
+        records = kafka_source.records(frame)
         with self._busy:
-            if any(self.next_offset().values()):
-                durable_state.save(self.folder, self._final_version(), self.to_state())
-            self.bus.close()
+            produced = self.take(records, batch_id, publish=True)
+            self.bus.flush()
+            self._batch, self._unsaved = batch_id, True
+        progress.report(progress.line(self.name, batch_id, records, produced, started, self.event_time, lag=self._lag))
 
-    def _final_version(self) -> int:
-        saved = sorted(self.folder.glob("state-*.json"))
-        return int(saved[-1].stem.removeprefix("state-")) + 1 if saved else self._base
+    def close(self) -> None:
+        """After the query has ended: keeps what is left and lets go. The next start continues from here."""
+        self._ended.set()
+        if self._keeper.is_alive():
+            self._keeper.join()
+        self._write_table()
+        self._save()
+        self.bus.close()
+
+    # -- beside the batches, so that none waits for a file
+
+    def _keep(self) -> None:
+        while not self._ended.wait(_TICK_SECONDS):
+            try:
+                self._tick()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the driver must end with it, not run on without a table
+                log.exception("%s: its table or state cannot be kept", self.name)
+                self.failure = error
+                return
+
+    def _tick(self) -> None:
+        with self._busy:
+            self.idle()
+        self.bus.flush()
+        now = time.monotonic()
+        if now >= self._table_due:
+            self._write_table()
+            self._table_due = now + self.settings.table_seconds
+        if now >= self._save_due:
+            self._save()
+        self._lag = progress.lag(self.bus, {topic: dict(self.next_offset()[topic]) for topic in self.topics})
+
+    def _write_table(self) -> None:
+        """Appends what has gathered. Its version is the newest batch in it, so written twice it is there once."""
+        with self._busy:
+            rows = dict(self._rows)
+        if not rows:
+            return
+        version = max(row["batch_id"] for row in rows.values())
+        self.sink.append(list(rows.values()), version)
+        with self._busy:
+            self._rows = {key: row for key, row in self._rows.items() if row["batch_id"] > version}
+
+    def _save(self) -> None:
+        if not self._unsaved:
+            return
+        started = time.monotonic()
+        with self._busy:
+            state = durable_state.dump({"batch": self._batch, "rows": self._rows, "stream": self.to_state()})
+            batch, self._unsaved = self._batch, False
+        durable_state.save(self.folder, self._base + batch, state)
+        now = time.monotonic()
+        self._save_due = now + max(self.settings.state_seconds, (now - started) / _SAVING_SHARE)

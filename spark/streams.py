@@ -77,10 +77,14 @@ def run(given: argparse.Namespace, stop: threading.Event) -> int:
             if failed is not None:
                 log.error("stream %s failed: %s", failed.name, failed.exception())
                 return 1
-        for stream in streams:
-            stream.stop()
+            broken = next((s for s in streams if s.failure is not None), None)
+            if broken is not None:
+                log.error("stream %s failed: %s", broken.name, broken.failure)
+                return 1
         for query in queries:
-            query.stop()
+            query.stop()   # waits for the batch in flight
+        for stream in streams:
+            stream.close()
         return 0
     finally:
         session.stop()
