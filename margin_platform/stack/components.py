@@ -144,7 +144,7 @@ def chosen(only: list[str] | None = None, without: list[str] | None = None) -> l
     """The components to run, in starting order, with what they need. ValueError names one that does not exist."""
     for name in (*(only or ()), *(without or ())):
         if name not in COMPONENTS:
-            raise ValueError(f"component: none of {', '.join(COMPONENTS)}, value {name!r}")
+            raise ValueError(f"component: not one of {', '.join(COMPONENTS)}, value {name!r}")
     names = set(only or COMPONENTS) - set(without or ())
     for name in list(names):
         for needed in NEEDS.get(name, ()):

@@ -1,0 +1,98 @@
+"""`margin observe [TOPIC ...]`: events as they arrive, one line each."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from margin_platform.bus import BrokerUnreachable, Bus, Record
+from margin_platform.cli.evaluate import bad_input
+from margin_platform.events import TOPICS
+from margin_platform.settings import settings
+from margin_platform.stack import state
+
+_POLL_S = 0.2
+_WIDTH = 160
+
+
+def register(app: typer.Typer) -> None:
+    @app.command()
+    def observe(
+        topics: Annotated[list[str] | None, typer.Argument(help="topics to follow; all if none is named", show_default=False)] = None,
+        from_beginning: Annotated[bool, typer.Option("--from-beginning", help="start with what the topics hold already")] = False,
+        maximum: Annotated[int | None, typer.Option("--max", min=1, help="stop after this many events", show_default=False)] = None,
+        bootstrap: Annotated[str | None, typer.Option(help="host:port of Kafka; else the running stack's", show_default=False)] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line, with topic, partition, offset and key")] = False,
+    ) -> None:
+        """Print events of topics as they arrive, until Ctrl-C."""
+        wanted = topics or list(TOPICS)
+        for name in wanted:
+            if name not in TOPICS:
+                raise bad_input(f"topic: not one of {', '.join(TOPICS)}, value {name!r}")
+        try:
+            with Bus(bootstrap or _running_broker()) as bus:
+                _follow(bus, wanted, from_beginning, maximum, as_json)
+        except (BrokerUnreachable, LookupError) as error:
+            typer.echo(f"margin: {error}", err=True)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt:   # the way it is meant to end
+            return
+
+
+def _running_broker() -> str:
+    """The broker of the local stack that runs in this data folder, else the configured one."""
+    ours = settings()
+    known = state.load(ours.data_folder)
+    return known.environment["MARGIN_KAFKA"] if "kafka" in known.living() else ours.bootstrap_servers
+
+
+def _follow(bus: Bus, wanted: list[str], from_beginning: bool, maximum: int | None, as_json: bool) -> None:
+    positions = {name: bus.beginning_offsets(name) if from_beginning else bus.end_offsets(name) for name in wanted}
+    typer.echo(f"following {', '.join(wanted)} at {bus.bootstrap}", err=True)
+    left = maximum
+    while left is None or left > 0:
+        for name in wanted:
+            for record in bus.poll(name, positions[name], _POLL_S / len(wanted), max_records=left or 10_000):
+                positions[name][record.partition] = record.offset + 1
+                typer.echo(_as_json(record) if as_json else _as_line(record))
+                left = None if left is None else left - 1
+            if left == 0:
+                return
+
+
+def _as_json(record: Record) -> str:
+    return orjson.dumps({
+        "topic": record.topic, "partition": record.partition, "offset": record.offset, "key": record.key,
+        "timestamp": record.timestamp_ms, "event": _event(record),
+    }).decode()
+
+
+def _as_line(record: Record) -> str:
+    """Event time, topic, key, then the other fields in their order, cut to one line."""
+    event = _event(record)
+    if not isinstance(event, dict):
+        return f"{record.topic}[{record.partition}]@{record.offset} {record.key}: {event!r}"[:_WIDTH]
+    when = event.get("timestamp") or event.get("calc_timestamp")
+    fields = " ".join(f"{k}={_brief(v)}" for k, v in event.items() if k not in ("timestamp", TOPICS[record.topic].key))
+    return f"{_clock(when)} {record.topic} {record.key}: {fields}"[:_WIDTH]
+
+
+def _event(record: Record) -> Any:
+    """The message as JSON, or as text where it is none: bad input must be visible too."""
+    try:
+        return orjson.loads(record.value or b"null")
+    except orjson.JSONDecodeError:
+        return (record.value or b"").decode(errors="replace")
+
+
+def _brief(value: Any) -> str:
+    return f"[{len(value)}]" if isinstance(value, dict | list) else str(value)
+
+
+def _clock(epoch_ms: Any) -> str:
+    if not isinstance(epoch_ms, int | float):
+        return "-" * 19
+    return dt.datetime.fromtimestamp(epoch_ms / 1000, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")

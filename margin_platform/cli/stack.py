@@ -1,0 +1,126 @@
+"""`margin up`, `margin down`, `margin status`: the local stack of one data folder."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from margin_platform.cli.evaluate import bad_input, print_json
+from margin_platform.settings import settings
+
+_Data = Annotated[Path | None, typer.Option("--data", help="folder of the stack; else MARGIN_DATA, else .margin", show_default=False)]
+_Json = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
+_WATCH_S = 1.0
+
+
+def register(app: typer.Typer) -> None:
+    app.command("up")(_up)
+    app.command("down")(_down)
+    app.command("status")(_status)
+
+
+def _folder(data: Path | None) -> Path:
+    return data.absolute() if data else settings().data_folder
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",") if name.strip()] if text else None
+
+
+def _up(
+    data: _Data = None,
+    only: Annotated[str | None, typer.Option(help="start these components and what they need, comma-separated")] = None,
+    without: Annotated[str | None, typer.Option(help="start everything but these components, comma-separated")] = None,
+    foreground: Annotated[bool, typer.Option("--foreground", help="stay, and stop the stack on Ctrl-C")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Start what of the local stack is not running yet: Kafka, AWS endpoint, Dagster, dashboard, simulated venue."""
+    from margin_platform.stack import supervisor
+
+    folder = _folder(data)
+    _start(folder, _names(only), _names(without))
+    _show(supervisor.status(folder), as_json)
+    if foreground:
+        raise typer.Exit(_stay(folder))
+
+
+def _start(folder: Path, only: list[str] | None, without: list[str] | None) -> None:
+    from margin_platform.stack import supervisor
+    from margin_platform.stack.jars import JarsUnavailable
+    from margin_platform.stack.processes import StartFailed
+
+    console = Console(stderr=True, highlight=False)
+    try:
+        supervisor.up(folder, only=only, without=without, progress=lambda line: console.print(line, soft_wrap=True, markup=False))
+    except ValueError as error:
+        raise bad_input(str(error)) from error
+    except (StartFailed, JarsUnavailable, ConnectionError) as error:
+        typer.echo(f"margin: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _stay(folder: Path) -> int:
+    """Waits for Ctrl-C, TERM or the end of a component, then stops everything. 1 where a component ended by itself."""
+    from margin_platform.stack import state, supervisor
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    ended: set[str] = set()
+    while not ended and not stop.wait(_WATCH_S):
+        known = state.load(folder)
+        ended = set(known.components) - set(known.living())
+    for name in sorted(ended):
+        typer.echo(f"margin: {name} ended by itself, see {state.load(folder).components[name].log}", err=True)
+    supervisor.down(folder)
+    return 1 if ended else 0
+
+
+def _down(data: _Data = None, as_json: _Json = False) -> None:
+    """Stop the local stack and everything it started. Its data stays: the next `margin up` continues."""
+    from margin_platform.stack import supervisor
+
+    folder = _folder(data)
+    stopped = supervisor.down(folder)
+    if as_json:
+        print_json({"data": str(folder), "stopped": stopped})
+    else:
+        typer.echo(f"stopped: {', '.join(stopped)}" if stopped else f"nothing was running in {folder}")
+
+
+def _status(data: _Data = None, as_json: _Json = False) -> None:
+    """What of the local stack is running, where, with how much memory, and what its topics hold. Exit 1 where it is not all up."""
+    from margin_platform.stack import supervisor
+
+    figures = supervisor.status(_folder(data))
+    _show(figures, as_json)
+    if not figures["up"]:
+        raise typer.Exit(1)
+
+
+def _show(figures: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(figures)
+        return
+    console = Console(highlight=False)
+    if not figures["components"]:
+        console.print(f"nothing was started in {figures['data']}", soft_wrap=True, markup=False)
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("component", "pid", "state", "where"):
+        table.add_column(title)
+    table.add_column("memory", justify="right")
+    for row in figures["components"]:
+        condition = "ready" if row["ready"] else "starting" if row["alive"] else "not running"
+        table.add_row(row["name"], str(row["pid"]), condition, row["url"] or "", f"{row['memory_mb']:,.0f} MB")
+    console.print(table)
+    console.print(f"memory of all: {figures['memory_mb']:,.0f} MB; data and logs: {figures['data']}", soft_wrap=True, markup=False)
+    if figures["topics"]:
+        held = ", ".join(f"{name} {count:,}" for name, count in figures["topics"].items() if count)
+        console.print(f"events: {held or 'none yet'}", soft_wrap=True, markup=False)
