@@ -130,7 +130,8 @@ class LadderPolicy(_Section):
     equity_floor: Number
     call_due_business_days: Annotated[int, Field(ge=0)]
     call_due_hour_et: Annotated[int, Field(ge=0, le=23)]
-    stress_release_sweeps: Annotated[int, Field(ge=1)]
+    stress_release_minutes: Minutes
+    liquidation_retry_minutes: Minutes
 
 
 class LiquidationPolicy(_Section):

@@ -1,0 +1,300 @@
+"""The enforcement ladder: a pure state machine from what is seen of an account to what is decided (MARGIN_RULES 7).
+
+Two tracks, margin and stress, are kept apart and combined by the most severe. A decision is a function of the state, the
+observation and the event clock only, so a replay of the same events decides the same, byte for byte. A call has one life:
+issued, amended, met, expired or rescinded; a new deficiency after a cure is a new call with a new clock.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from margin_platform.business_days import NEW_YORK, due_time
+from margin_platform.events import Event, deterministic_id
+from margin_platform.money import cents
+from margin_platform.policy import LadderPolicy, Policy
+
+MS_PER_MINUTE = 60_000
+
+WARNING, RECOVERED = "WARNING", "RECOVERED"
+CALL, CALL_INCREASED, CALL_CURED, CALL_EXPIRED, RESCINDED = "CALL", "CALL_INCREASED", "CALL_CURED", "CALL_EXPIRED", "RESCINDED"
+CLOSE_ONLY, LIFTED, STRESS_RESTRICTION, STRESS_RELEASED = "CLOSE_ONLY", "LIFTED", "STRESS_RESTRICTION", "STRESS_RELEASED"
+LIQUIDATE, HELD, RELEASED = "LIQUIDATE", "HELD", "RELEASED"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What was seen of an account at one event time. Money in dollars, rounded to cents; times in epoch milliseconds.
+
+    held: why nothing may be enforced on these figures (stale, missing or implausible prices), or None. corrected: the figures
+    rest on a price that replaces one the source has withdrawn.
+    """
+
+    account_id: str
+    timestamp: int
+    equity: float
+    gross_mv: float
+    requirement: float
+    excess: float
+    severe_underwater: bool = False
+    held: str | None = None
+    corrected: bool = False
+    calc_id: str = ""
+
+    @staticmethod
+    def from_status_event(event: Event) -> Observation:
+        """The observation of a margin.status.v1 event; one without figures (a missing price) is held."""
+        stale = event.get("stale_symbols") or []
+        held = f"stale or missing price: {', '.join(stale)}" if stale else None
+        held = event.get("held") or held
+        if event.get("excess") is None:
+            held = held or "figures missing"
+        return Observation(
+            account_id=event["account_id"], timestamp=event["timestamp"], equity=event.get("equity") or 0.0,
+            gross_mv=event.get("gross_mv") or 0.0, requirement=event.get("requirement") or 0.0, excess=event.get("excess") or 0.0,
+            severe_underwater=bool(event.get("severe_underwater")), held=held, corrected=bool(event.get("corrected_symbols")),
+            calc_id=event["calc_id"],
+        )
+
+
+@dataclass(frozen=True)
+class Call:
+    """An open margin call. issued: the amount last notified; outstanding: the deficiency now; due_at never moves."""
+    call_id: str
+    opened_at: int
+    due_at: int
+    issued: float
+    outstanding: float
+
+
+@dataclass(frozen=True)
+class LadderState:
+    """All the ladder remembers of an account. JSON-able through `to_dict`."""
+
+    account_id: str
+    warned: bool = False
+    call: Call | None = None
+    close_only: bool = False             # by the margin track
+    stress_restricted: bool = False      # by the stress track
+    stress_clear_since: int | None = None
+    expired: bool = False
+    liquidations: int = 0                # liquidation decisions of this episode
+    liquidated_at: int | None = None
+    held: str | None = None
+    last_time: int = 0
+    last_calc_id: str = ""
+
+    @property
+    def restricted(self) -> bool:
+        """Close-only by either track: the most severe wins."""
+        return self.close_only or self.stress_restricted
+
+    @property
+    def status(self) -> str:
+        """The rung the account stands on."""
+        if self.liquidations:
+            return "LIQUIDATION"
+        if self.restricted:
+            return "CLOSE_ONLY"
+        return "MARGIN_CALL" if self.call else "WARNING" if self.warned else "ACTIVE"
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> LadderState:
+        return LadderState(**(data | {"call": Call(**data["call"]) if data.get("call") else None}))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One thing decided about an account, with its reason in words. amount: dollars the decision is about."""
+
+    kind: str
+    account_id: str
+    timestamp: int
+    reason: str
+    amount: float = 0.0
+    call_id: str | None = None
+    due_at: int | None = None
+    attempt: int = 0
+
+
+def step(state: LadderState, seen: Observation, policy: Policy) -> tuple[LadderState, tuple[Decision, ...]]:
+    """The next state and the decisions of one observation. One older than the last, or seen already, decides nothing."""
+    if seen.timestamp < state.last_time or (seen.calc_id and seen.calc_id == state.last_calc_id):
+        return state, ()
+    state = replace(state, last_time=seen.timestamp, last_calc_id=seen.calc_id)
+    if seen.held:
+        return _hold(state, seen)
+    decisions: list[Decision] = []
+    if state.held:
+        decisions.append(_decision(RELEASED, seen, f"prices are good again after: {state.held}"))
+        state = replace(state, held=None)
+    for rung in (_stress_track, _call_track, _warning_track):
+        state, more = rung(state, seen, policy.ladder)
+        decisions += more
+    state, more = _timers(state, seen.timestamp, policy.ladder)
+    decisions += more
+    state, more = _liquidation_track(state, seen, policy.ladder)
+    return state, tuple(decisions + more)
+
+
+def tick(state: LadderState, now: int, policy: Policy) -> tuple[LadderState, tuple[Decision, ...]]:
+    """What the event clock alone decides: close-only by age, expiry, release of a stress restriction. Held accounts wait."""
+    if state.held or now < state.last_time:
+        return state, ()
+    state, decisions = _timers(state, now, policy.ladder)
+    if state.expired and not state.liquidations and state.call:
+        state, more = _liquidate(state, now, f"the call fell due at {_clock(state.call.due_at)} unmet", state.call.outstanding)
+        decisions += more
+    return state, tuple(decisions)
+
+
+def next_deadline(state: LadderState, policy: Policy) -> int | None:
+    """The earliest event time at which `tick` may decide something; None where no timer runs."""
+    times: list[int] = []
+    if state.call and not state.close_only:
+        times.append(_close_only_at(state.call, policy.ladder))
+    if state.call and not state.expired:
+        times.append(state.call.due_at)
+    if state.stress_restricted and state.stress_clear_since is not None:
+        times.append(_release_at(state.stress_clear_since, policy.ladder))
+    return min(times, default=None)
+
+
+_Result = tuple[LadderState, list[Decision]]
+
+
+def _decision(kind: str, seen: Observation, reason: str, **figures: Any) -> Decision:
+    return Decision(kind, seen.account_id, seen.timestamp, reason, **figures)
+
+
+def _hold(state: LadderState, seen: Observation) -> tuple[LadderState, tuple[Decision, ...]]:
+    if state.held == seen.held:
+        return state, ()
+    return replace(state, held=seen.held), (_decision(HELD, seen, f"no enforcement: {seen.held}"),)
+
+
+def _stress_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _Result:
+    if seen.severe_underwater:
+        fresh = not state.stress_restricted
+        state = replace(state, stress_restricted=True, stress_clear_since=None)
+        return state, [_decision(STRESS_RESTRICTION, seen, "short of margin in a severe SPY scenario")] if fresh else []
+    if state.stress_restricted and state.stress_clear_since is None:
+        state = replace(state, stress_clear_since=seen.timestamp)
+    return state, []
+
+
+def _call_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _Result:
+    deficiency = cents(max(0.0, -seen.excess))
+    if deficiency > 0 and state.call is None:
+        call = _new_call(seen, deficiency, rules)
+        reason = f"equity {seen.equity:,.2f} is {deficiency:,.2f} below the requirement {seen.requirement:,.2f}"
+        state = replace(state, call=call, warned=False)
+        return state, [_decision(CALL, seen, reason, amount=deficiency, call_id=call.call_id, due_at=call.due_at)]
+    if state.call is None:
+        return state, []
+    if deficiency > 0:
+        return _still_deficient(state, state.call, seen, deficiency)
+    return _cured(state, state.call, seen)
+
+
+def _new_call(seen: Observation, deficiency: float, rules: LadderPolicy) -> Call:
+    opened = dt.datetime.fromtimestamp(seen.timestamp / 1000, dt.UTC)
+    due = due_time(opened, rules.call_due_business_days, rules.call_due_hour_et)
+    call_id = deterministic_id("maintenance-call", seen.account_id, seen.timestamp)
+    return Call(call_id, seen.timestamp, int(due.timestamp() * 1000), deficiency, deficiency)
+
+
+def _still_deficient(state: LadderState, call: Call, seen: Observation, deficiency: float) -> _Result:
+    if deficiency <= call.issued:
+        return replace(state, call=replace(call, outstanding=deficiency)), []
+    amended = replace(call, issued=deficiency, outstanding=deficiency)
+    reason = f"the deficiency grew from {call.issued:,.2f} to {deficiency:,.2f}; the due time stays"
+    return replace(state, call=amended), [
+        _decision(CALL_INCREASED, seen, reason, amount=deficiency, call_id=call.call_id, due_at=call.due_at)
+    ]
+
+
+def _cured(state: LadderState, call: Call, seen: Observation) -> _Result:
+    kind, reason = (
+        (RESCINDED, "the call rested on a price that was withdrawn")
+        if seen.corrected
+        else (CALL_CURED, f"excess is {seen.excess:,.2f}: the call of {call.issued:,.2f} is met")
+    )
+    decisions = [_decision(kind, seen, reason, amount=call.issued, call_id=call.call_id)]
+    was_restricted = state.close_only
+    state = replace(state, call=None, close_only=False, expired=False, liquidations=0, liquidated_at=None)
+    if was_restricted and not state.restricted:
+        decisions.append(_decision(LIFTED, seen, "the call that restricted the account is closed", call_id=call.call_id))
+    return state, decisions
+
+
+def _warning_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _Result:
+    if state.call is not None:
+        return state, []
+    if seen.excess < cents(rules.warn_frac * seen.gross_mv):
+        if state.warned:
+            return state, []
+        reason = f"excess {seen.excess:,.2f} is below {rules.warn_frac:.0%} of gross value {seen.gross_mv:,.2f}"
+        return replace(state, warned=True), [_decision(WARNING, seen, reason, amount=seen.excess)]
+    if state.warned and seen.excess >= cents((rules.warn_frac + rules.warn_hysteresis) * seen.gross_mv):
+        return replace(state, warned=False), [_decision(RECOVERED, seen, f"excess is {seen.excess:,.2f}", amount=seen.excess)]
+    return state, []
+
+
+def _close_only_at(call: Call, rules: LadderPolicy) -> int:
+    return call.opened_at + int(rules.close_only_after_minutes * MS_PER_MINUTE)
+
+
+def _release_at(clear_since: int, rules: LadderPolicy) -> int:
+    return clear_since + int(rules.stress_release_minutes * MS_PER_MINUTE)
+
+
+def _timers(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
+    decisions: list[Decision] = []
+    call = state.call
+    if call and not state.close_only and now >= _close_only_at(call, rules):
+        state = replace(state, close_only=True)
+        reason = f"the call of {call.issued:,.2f} has been open for {(now - call.opened_at) // MS_PER_MINUTE} minutes"
+        decisions.append(Decision(CLOSE_ONLY, state.account_id, now, reason, call.outstanding, call.call_id, call.due_at))
+    if call and not state.expired and now >= call.due_at:
+        state = replace(state, expired=True)
+        reason = f"unmet when due at {_clock(call.due_at)}"
+        decisions.append(Decision(CALL_EXPIRED, state.account_id, now, reason, call.outstanding, call.call_id, call.due_at))
+    since = state.stress_clear_since
+    if state.stress_restricted and since is not None and now >= _release_at(since, rules):
+        state = replace(state, stress_restricted=False, stress_clear_since=None)
+        decisions.append(Decision(STRESS_RELEASED, state.account_id, now, "no severe SPY scenario is short of margin any more"))
+        if not state.restricted:
+            decisions.append(Decision(LIFTED, state.account_id, now, "no restriction is left"))
+    return state, decisions
+
+
+def _liquidation_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _Result:
+    """Past due, or severe once close-only; and again, after a pause, for as long as the account stays so (J03, J09)."""
+    call = state.call
+    if call is None or not state.close_only:
+        return state, []
+    severe = call.outstanding > cents(rules.severe_deficiency * seen.requirement) or seen.equity < rules.equity_floor
+    if not (severe or state.expired or state.liquidations):
+        return state, []
+    pause = rules.liquidation_retry_minutes * MS_PER_MINUTE
+    if state.liquidated_at is not None and seen.timestamp - state.liquidated_at < pause:
+        return state, []
+    why = "past due" if state.expired else f"severe: {call.outstanding:,.2f} against a requirement of {seen.requirement:,.2f}"
+    why = why if severe or state.expired else f"still {call.outstanding:,.2f} deficient after {state.liquidations} liquidation(s)"
+    return _liquidate(state, seen.timestamp, why, call.outstanding)
+
+
+def _liquidate(state: LadderState, now: int, reason: str, amount: float) -> _Result:
+    attempt, call_id = state.liquidations + 1, state.call.call_id if state.call else None
+    state = replace(state, liquidations=attempt, liquidated_at=now)
+    return state, [Decision(LIQUIDATE, state.account_id, now, reason, amount, call_id, None, attempt)]
+
+
+def _clock(at: int) -> str:
+    return dt.datetime.fromtimestamp(at / 1000, NEW_YORK).strftime("%Y-%m-%d %H:%M %Z")

@@ -1,0 +1,127 @@
+"""The ladder on the rulebook's cases (J*) and at its edges. Rules: LAD."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from margin_platform import ladder
+from margin_platform.ladder import LadderState, Observation
+from margin_platform.policy import current_policy
+
+POLICY = current_policy()
+CASES = {c["id"]: c for c in json.loads((Path(__file__).parents[1] / "golden" / "cases.json").read_text())["cases"]}
+START = 1_790_000_000_000   # a session's morning
+
+
+def _seen(event: dict[str, Any], number: int, underwater: bool) -> Observation:
+    at = START + int(event.get("t_min", 0) * 60_000)
+    excess, requirement = event.get("excess", 1e9), event.get("requirement", 0.0)
+    return Observation("a", at, excess + requirement, event.get("gmv", 0.0), requirement, excess, underwater, calc_id=f"c{number}")
+
+
+def _run(events: list[dict[str, Any]]) -> tuple[LadderState, list[ladder.Decision]]:
+    """An event that says nothing of the stress leaves it as it was."""
+    state, decisions, underwater = LadderState("a"), [], False
+    for number, event in enumerate(events):
+        underwater = event.get("stress_underwater", underwater)
+        state, more = ladder.step(state, _seen(event, number, underwater), POLICY)
+        decisions += more
+    return state, decisions
+
+
+@pytest.mark.parametrize("case_id", ["J04", "J06", "J07", "J09"])
+def test_the_worked_case_holds(case_id: str) -> None:
+    case = CASES[case_id]
+    state, decisions = _run(case["inputs"]["events"])
+    assert [d.kind for d in decisions] == case["expected"]["actions"]
+    assert state.stress_restricted == case["expected"].get("stress_restricted", False)
+    if "outstanding_call" in case["expected"]:
+        assert state.call is not None
+        assert state.call.outstanding == case["expected"]["outstanding_call"]
+    if "status" in case["expected"]:
+        assert state.status == case["expected"]["status"]
+
+
+def _obs(minute: float, excess: float, *, requirement: float = 30_000.0, gross: float = 100_000.0, **more: Any) -> Observation:
+    at, calc_id = START + int(minute * 60_000), f"c{minute}{excess}"
+    return Observation("a", at, excess + requirement, gross, requirement, excess, calc_id=calc_id, **more)
+
+
+def _steps(*observations: Observation) -> tuple[LadderState, list[str]]:
+    state, kinds = LadderState("a"), []
+    for seen in observations:
+        state, decisions = ladder.step(state, seen, POLICY)
+        kinds += [d.kind for d in decisions]
+    return state, kinds
+
+
+def test_a_warning_ends_only_above_the_hysteresis() -> None:
+    """5% of 100,000 opens it; 5.5% does not end it; 6% does."""
+    _, kinds = _steps(_obs(0, 4_999.99), _obs(1, 5_500), _obs(2, 4_000), _obs(3, 5_999.99), _obs(4, 6_000))
+    assert kinds == ["WARNING", "RECOVERED"]
+
+
+def test_the_same_event_decides_once_and_an_older_one_nothing() -> None:
+    state, kinds = _steps(_obs(10, -100), _obs(10, -100), _obs(5, 50_000))
+    assert kinds == ["CALL"]
+    assert state.call is not None
+
+
+def test_a_partial_deposit_leaves_the_call_open_with_its_due_time_and_growth_amends_it() -> None:
+    state, kinds = _steps(_obs(0, -2_000))
+    due = state.call.due_at if state.call else None
+    for seen, outstanding in ((_obs(5, -500), 500), (_obs(6, -2_000), 2_000), (_obs(7, -2_000.01), 2_000.01)):
+        state, decisions = ladder.step(state, seen, POLICY)
+        kinds += [d.kind for d in decisions]
+        assert state.call is not None
+        assert (state.call.outstanding, state.call.due_at) == (outstanding, due)
+    assert kinds == ["CALL", "CALL_INCREASED"]
+
+
+def test_timers_fire_on_the_clock_without_any_event() -> None:
+    state, _ = _steps(_obs(0, -2_000))
+    assert state.call is not None
+    state, early = ladder.tick(state, START + 30 * 60_000 - 1, POLICY)
+    state, at_thirty = ladder.tick(state, START + 30 * 60_000, POLICY)
+    assert ladder.next_deadline(state, POLICY) == state.call.due_at
+    state, at_due = ladder.tick(state, state.call.due_at, POLICY)
+    assert ([d.kind for d in early], [d.kind for d in at_thirty]) == ([], ["CLOSE_ONLY"])
+    assert [d.kind for d in at_due] == ["CALL_EXPIRED", "LIQUIDATE"]
+    assert ladder.tick(state, state.last_time + 10**9, POLICY)[1] == ()
+
+
+def test_a_held_account_decides_nothing_until_its_prices_are_good() -> None:
+    state, kinds = _steps(_obs(0, -2_000, held="stale or missing price: X"), _obs(1, -9_000, held="stale or missing price: X"))
+    assert kinds == ["HELD"]
+    assert ladder.tick(state, START + 10**9, POLICY) == (state, ())
+    state, decisions = ladder.step(state, _obs(2, -2_000), POLICY)
+    assert [d.kind for d in decisions] == ["RELEASED", "CALL"]
+
+
+def test_a_call_that_rested_on_a_withdrawn_price_is_rescinded() -> None:
+    _, kinds = _steps(_obs(0, -2_000), _obs(1, 20_000, corrected=True))
+    assert kinds == ["CALL", "RESCINDED"]
+
+
+def test_a_cure_lifts_the_restriction_unless_stress_still_holds_it() -> None:
+    _, kinds = _steps(_obs(0, -2_000), _obs(31, -2_000.0001), _obs(40, 20_000))
+    assert kinds == ["CALL", "CLOSE_ONLY", "CALL_CURED", "LIFTED"]
+    state, kinds = _steps(_obs(0, -2_000, severe_underwater=True), _obs(31, -2_000, severe_underwater=True), _obs(40, 20_000))
+    assert "LIFTED" not in kinds
+    assert state.restricted
+    state, decisions = ladder.tick(state, START + 45 * 60_000, POLICY)
+    assert [d.kind for d in decisions] == ["STRESS_RELEASED", "LIFTED"]
+
+
+def test_an_account_still_deficient_after_liquidation_is_liquidated_again_after_a_pause() -> None:
+    _, kinds = _steps(_obs(0, -20_000), _obs(31, -20_000), _obs(40, -20_000), _obs(46, -18_000))
+    assert kinds == ["CALL", "CLOSE_ONLY", "LIQUIDATE", "LIQUIDATE"]
+
+
+def test_the_state_survives_json() -> None:
+    state, _ = _steps(_obs(0, -2_000, severe_underwater=True), _obs(31, -2_500))
+    assert LadderState.from_dict(json.loads(json.dumps(state.to_dict()))) == state
