@@ -1,0 +1,147 @@
+"""Books as JSON: every bad field is refused by its path and value, and `margin evaluate` ends with 2."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from margin_platform.book_json import InputError, loads, parse
+from margin_platform.cli import app
+from margin_platform.evaluate import evaluate
+
+GOOD: dict[str, Any] = {
+    "policy": {"long_rate": "0.25"},
+    "accounts": [{"account_id": "A", "cash": 100.0, "positions": [{"symbol": "X", "qty": 10, "price": 50.0, "beta": 1.0}]}],
+    "market": {"Y": {"price": 20.0}},
+}
+
+
+def _set(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(document: dict[str, Any]) -> None:
+        *way, last = [int(p) if p.isdecimal() else p for p in path.split("/")]
+        target: Any = document
+        for step in way:
+            target = target[step]
+        if value is KeyError:
+            del target[last]
+        else:
+            target[last] = value
+
+    return change
+
+
+BAD = [
+    ("accounts/0/positions/0/price", -5, "accounts[0].positions[0].price: not above 0, value -5"),
+    ("accounts/0/positions/0/price", 0, "accounts[0].positions[0].price: not above 0, value 0"),
+    ("accounts/0/positions/0/price", "50", "accounts[0].positions[0].price: not a number, value '50'"),
+    ("accounts/0/positions/0/price", True, "accounts[0].positions[0].price: not a number, value True"),
+    ("accounts/0/positions/0/price", float("inf"), "accounts[0].positions[0].price: not a finite number, value inf"),
+    ("accounts/0/positions/0/qty", None, "accounts[0].positions[0].qty: missing, value None"),
+    ("accounts/0/positions/0/qty", float("nan"), "accounts[0].positions[0].qty: not a finite number, value nan"),
+    ("accounts/0/positions/0/symbol", KeyError, "accounts[0].positions[0].symbol: missing, value None"),
+    ("accounts/0/positions/0/symbol", 7, "accounts[0].positions[0].symbol: not a non-empty text, value 7"),
+    ("accounts/0/positions/0/sigma", -0.1, "accounts[0].positions[0].sigma: not at least 0, value -0.1"),
+    ("accounts/0/positions/0/etf_leverage", 0, "accounts[0].positions[0].etf_leverage: zero, value 0"),
+    ("accounts/0/positions/0/marginable", "no", "accounts[0].positions[0].marginable: not true or false, value 'no'"),
+    ("accounts/0/positions", {}, "accounts[0].positions: not a list, value {}"),
+    ("accounts/0/cash", KeyError, "accounts[0].cash: missing, value None"),
+    ("accounts/0/cash", "1e3", "accounts[0].cash: not a number, value '1e3'"),
+    ("accounts/0/account_id", "", "accounts[0].account_id: not a non-empty text, value ''"),
+    ("accounts/0/margin_type", "CASH", "accounts[0].margin_type: not one of REG_T, PORTFOLIO, value 'CASH'"),
+    ("accounts", KeyError, "accounts: missing, value None"),
+    ("accounts/0", 3, "accounts[0]: not an object, value 3"),
+    ("market/Y/price", -1, "market.Y.price: not above 0, value -1"),
+    ("market", [], "market: not an object, value []"),
+    ("policy/long_rat", 0.3, "policy.long_rat: unknown policy field, value 0.3"),
+    ("policy/long_rate", True, "policy.long_rate: Value error, not a number, value True"),
+    ("policy/long_rate", "x", "long_rate"),
+    ("policy", 3, "policy: not an object, value 3"),
+    ("scenarios", ["a"], "scenarios[0]: not a number, value 'a'"),
+    ("scenarios", [-2], "scenarios[0]: not at least -1, value -2"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), BAD, ids=[f"{p} = {v!r}" for p, v, _ in BAD])
+def test_a_bad_field_is_refused_by_path_and_value(path: str, value: Any, message: str) -> None:
+    document = copy.deepcopy(GOOD)
+    _set(path, value)(document)
+    with pytest.raises(InputError) as refused:
+        parse(document)
+    assert message in str(refused.value)
+
+
+def test_an_account_given_twice_is_refused() -> None:
+    with pytest.raises(InputError, match=r"accounts\[1\].account_id: account given twice, value 'A'"):
+        parse(GOOD | {"accounts": GOOD["accounts"] * 2})
+
+
+def test_groups_that_do_not_nest_are_refused_by_name() -> None:
+    rows = [{"symbol": s, "qty": 1, "price": 1, "product_group": "P", "portfolio_group": g} for s, g in (("A", "I"), ("B", "J"))]
+    with pytest.raises(InputError, match="portfolio_group"):
+        parse({"accounts": [{"account_id": "A", "cash": 0, "positions": rows}]})
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"accounts": NaN}', "[1", "\x00"])
+def test_text_that_is_no_json_is_refused(text: str) -> None:
+    with pytest.raises(InputError):
+        parse(loads(text))
+
+
+def test_a_positions_own_figures_win_over_the_markets_and_each_set_is_a_row_of_its_own() -> None:
+    document = {
+        "accounts": [
+            {"account_id": "A", "cash": 0, "positions": [{"symbol": "Y", "qty": 10}]},
+            {"account_id": "B", "cash": 0, "positions": [{"symbol": "Y", "qty": 10, "price": 30}]},
+        ],
+        "market": {"Y": {"price": 20.0, "sigma": 0.5}},
+    }
+    given = parse(document)
+    margin = evaluate(given.book, given.market, given.policy)
+    assert margin.equity.tolist() == [200.0, 300.0]
+    assert margin.volatility_addon.tolist() == [10.0, 15.0]   # the market's sigma where the position gives none
+
+
+def test_a_long_and_a_short_of_one_symbol_are_a_box_even_with_different_figures() -> None:
+    rows = [{"symbol": "X", "qty": 100, "price": 100, "beta": 1.0}, {"symbol": "X", "qty": -100, "price": 100}]
+    given = parse({"accounts": [{"account_id": "A", "cash": 0, "positions": rows}]})
+    assert len(given.market.symbols) == 2
+    assert evaluate(given.book, given.market, given.policy).maintenance_req[0] == 500
+
+
+def _run(*arguments: str, text: str | None = None) -> Any:
+    return CliRunner().invoke(app, ["evaluate", *arguments], input=text)
+
+
+def test_margin_evaluate_reads_standard_input_and_prints_the_contract() -> None:
+    done = _run("-", "--json", text=json.dumps(GOOD))
+    assert done.exit_code == 0
+    account = json.loads(done.stdout)["accounts"][0]
+    assert (account["equity"], account["maintenance_req"], account["by_symbol"]) == (600.0, 175.0, {"X": 175.0})
+    assert [row["scenario"] for row in account["stress"]] == [-0.08, -0.06, -0.04, -0.02, 0.0, 0.02, 0.04, 0.06]
+
+
+def test_margin_evaluate_prints_a_table_for_people() -> None:
+    done = _run("-", text=json.dumps(GOOD))
+    assert done.exit_code == 0
+    assert "ACTIVE" in done.stdout
+    assert "firm loss" in done.stdout
+
+
+def test_margin_evaluate_ends_with_2_and_one_line_on_stderr() -> None:
+    bad = copy.deepcopy(GOOD)
+    bad["accounts"][0]["positions"][0]["price"] = -5
+    done = _run("-", "--json", text=json.dumps(bad))
+    assert done.exit_code == 2
+    assert done.stderr == "margin: accounts[0].positions[0].price: not above 0, value -5\n"
+    assert done.stdout == ""
+
+
+def test_margin_evaluate_names_a_file_that_is_not_there() -> None:
+    done = _run("nowhere.json")
+    assert done.exit_code == 2
+    assert "nowhere.json" in done.stderr

@@ -1,0 +1,114 @@
+"""The ledger: applied once by id, whatever the order, crossing zero, state kept. Rules LDG."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from margin_platform.events import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, BadEvent
+from margin_platform.ledger import Ledger
+
+DAY = 86_400_000
+T0 = 1_780_000_000_000
+CODES = {"X": 0, "Y": 1}
+
+
+def fill(number: int, qty: float, price: float, symbol: str = "X", day: int = 0, fee: float = 0.0) -> tuple[str, dict[str, Any]]:
+    event = {"fill_id": f"f{number}", "account_id": "A", "symbol": symbol, "qty": qty, "price": price, "fee": fee}
+    return FILLS, event | {"timestamp": T0 + day * DAY}
+
+
+def cash(number: int, amount: float) -> tuple[str, dict[str, Any]]:
+    return CASH, {"transfer_id": f"t{number}", "account_id": "A", "amount": amount, "timestamp": T0}
+
+
+ON_X = {"symbol": "X", "timestamp": T0}
+SPLIT = (CORPORATE_ACTIONS, ON_X | {"action_id": "s", "kind": "SPLIT", "ratio": 1.5, "ex_date": "2026-06-05", "post_price": 80.0})
+DIVIDEND = (CORPORATE_ACTIONS, ON_X | {"action_id": "d", "kind": "DIVIDEND", "amount": 0.5, "ex_date": "2026-06-03"})
+TRADES = st.lists(st.tuples(st.sampled_from(["X", "Y"]), st.integers(-300, 300).filter(bool), st.integers(1, 9_999)), max_size=12)
+
+
+def holding(events: Any) -> Ledger:
+    ledger = Ledger()
+    for topic, event in events:
+        ledger.apply(topic, event)
+    return ledger
+
+
+def test_ldg_005_a_second_delivery_changes_nothing() -> None:
+    events = [cash(1, 1000.0), fill(1, 10, 50.0), SPLIT, DIVIDEND]
+    ledger = holding(events)
+    before = json.dumps(ledger.to_state(), sort_keys=True)
+    assert [ledger.apply(*e) for e in events] == [[], [], [], []]
+    assert json.dumps(ledger.to_state(), sort_keys=True) == before
+
+
+def test_ldg_005_every_order_of_arrival_ends_in_the_same_state() -> None:
+    """A fill that arrives after the split of a later day, a dividend before its fills: event time decides, not arrival."""
+    events = [fill(1, 7, 33.33), fill(2, -20, 40.01, day=3), SPLIT, DIVIDEND, cash(1, 500.0)]
+    ends = set()
+    for order in itertools.permutations(events):
+        ledger = holding(order)
+        ends.add((ledger.cash("A"), tuple(sorted(ledger.positions("A").items()))))
+    assert len(ends) == 1
+
+
+def test_ldg_002_a_sale_larger_than_the_long_crosses_zero_into_a_short() -> None:
+    ledger = holding([fill(1, 100, 10.0), fill(2, -150, 12.0, fee=1.0)])
+    assert ledger.positions("A") == {"X": -50.0}
+    assert ledger.cash("A") == -1000.0 + 1800.0 - 1.0
+
+
+def test_ldg_003_a_short_pays_the_dividend_of_its_ex_date() -> None:
+    assert holding([fill(1, -100, 10.0), DIVIDEND]).cash("A") == 1000.0 - 50.0
+
+
+def test_ldg_003_a_position_opened_on_the_ex_date_gets_no_dividend() -> None:
+    assert holding([fill(1, 100, 10.0, day=20), DIVIDEND]).cash("A") == -1000.0
+
+
+def test_an_account_and_a_symbol_nobody_announced_are_refused_by_name() -> None:
+    ledger = Ledger({"X"}, require_account=True)
+    with pytest.raises(BadEvent, match="account_id: unknown account, value 'A'"):
+        ledger.apply(*fill(1, 1, 1.0))
+    ledger.apply(ACCOUNTS, {"account_id": "A", "margin_type": "REG_T", "timestamp": T0})
+    with pytest.raises(BadEvent, match="symbol: unknown symbol, value 'Y'"):
+        ledger.apply(*fill(2, 1, 1.0, symbol="Y"))
+
+
+def test_a_refused_fill_leaves_its_id_free_for_the_corrected_one() -> None:
+    ledger = Ledger({"X"})
+    with pytest.raises(BadEvent):
+        ledger.apply(*fill(1, 1, 1.0, symbol="Y"))
+    assert ledger.apply(*fill(1, 1, 1.0)) == ["A"]
+
+
+def test_account_terms_follow_event_time_not_arrival() -> None:
+    ledger = Ledger()
+    for at, kind in ((T0 + 5, "PORTFOLIO"), (T0, "REG_T")):
+        ledger.apply(ACCOUNTS, {"account_id": "A", "margin_type": kind, "timestamp": at})
+    assert ledger.margin_type("A") == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(TRADES, st.randoms())
+def test_the_book_kept_current_in_place_equals_one_built_anew_after_a_restart(fills: list[tuple[str, int, int]], random: Any) -> None:
+    """LDG-005: the stream's columns after each event, and a ledger restored from JSON state, show the same account."""
+    ledger = Ledger()
+    ledger.apply(*cash(0, 100.0))
+    messages = [fill(n, qty, cents / 100, symbol) for n, (symbol, qty, cents) in enumerate(fills)]
+    random.shuffle(messages)
+    for topic, event in messages:
+        ledger.apply(topic, event)
+        kept = ledger.book(CODES)
+        restored = Ledger.from_state(json.loads(json.dumps(ledger.to_state())))
+        anew = restored.book(CODES)
+        assert (kept.cash == anew.cash).all()
+        assert kept.symbol.tolist() == anew.symbol.tolist()
+        assert kept.quantity.tolist() == anew.quantity.tolist()
+        assert restored.apply(topic, event) == []
