@@ -1,0 +1,50 @@
+"""The firm's limits: alerts for changes of level in a span of firm.risk.v1, told to the firm's own people."""
+
+import dagster as dg
+
+from jobs.produced import report
+from jobs.topic_span import RETRIES, SpanConfig, read_span
+from margin_platform.events import NOTIFICATIONS, Event
+from margin_platform.firm_limits import FirmAlert, alerts_of
+from margin_platform.policy import current_policy
+from resources.kafka import KafkaResource
+
+FIRM = "FIRM"   # stands where a customer's account id would: the notice is about all accounts
+
+
+class FirmSpanConfig(SpanConfig):
+    """The span, and the levels before it: with them the run repeated finds the same changes."""
+
+    levels: dict[str, str] = {}
+
+
+def notice(alert: FirmAlert, run_id: str) -> Event:
+    """The notifications.v1 event of an alert."""
+    return {
+        "account_id": FIRM, "notification_id": alert.alert_id, "kind": f"FIRM_{alert.kind.upper()}_{alert.level}", "text": alert.sentence(),
+        "alert": alert.as_event(), "run_id": run_id, "timestamp": alert.timestamp,
+    }
+
+
+@dg.op
+def alert(context: dg.OpExecutionContext, config: FirmSpanConfig, kafka: KafkaResource) -> None:
+    """One notice per change of level; its id is the same when the run is repeated."""
+    with kafka.bus() as bus:
+        read = read_span(context, bus, config)
+        alerts, _ = alerts_of((event for _, event in read.events), config.levels, current_policy().firm)
+        notices = [(NOTIFICATIONS, notice(a, context.run_id)) for a in alerts]
+        for topic, event in notices:
+            bus.produce(topic, event)
+            context.log.warning(event["text"])
+        bus.flush()
+        report(context, notices, cause=f"{config.topic}[{config.partition}] {config.start}-{config.end}")
+
+
+@dg.job(name="firm_alert", executor_def=dg.in_process_executor, tags=RETRIES)
+def firm_alert_job() -> None:
+    """firm.risk.v1 -> notifications.v1."""
+    alert()
+
+
+JOBS = [firm_alert_job]
+SCHEDULES: list[dg.ScheduleDefinition] = []

@@ -1,0 +1,31 @@
+"""What an op wrote to a topic, as Dagster keeps it: one event per topic, with the ids, the run's cause and its offsets."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import dagster as dg
+
+from assets.topics import topic_key
+from jobs.topic_span import named
+from margin_platform.events import LIQUIDATION_ORDERS, MARGIN_CALLS, NOTIFICATIONS, Event
+
+ID_FIELDS: Mapping[str, str] = {MARGIN_CALLS: "call_id", LIQUIDATION_ORDERS: "order_id", NOTIFICATIONS: "notification_id"}
+
+
+def report(context: dg.OpExecutionContext, messages: Iterable[tuple[str, Event]], cause: str) -> int:
+    """Records messages by topic under this run; returns how many there were. `cause` says what they follow from."""
+    by_topic: dict[str, list[Event]] = defaultdict(list)
+    for topic, event in messages:
+        by_topic[topic].append(event)
+    for topic, events in by_topic.items():
+        ids = [str(event.get(ID_FIELDS.get(topic, ""), event["account_id"])) for event in events]
+        context.log_event(
+            dg.AssetMaterialization(
+                topic_key(topic),
+                metadata={
+                    "dagster/row_count": len(events), "ids": named(ids), "accounts": named([str(e["account_id"]) for e in events]),
+                    "actions": named([str(e["action"]) for e in events if "action" in e]), "caused_by": cause,
+                },
+            )
+        )
+    return sum(len(events) for events in by_topic.values())

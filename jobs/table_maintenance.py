@@ -1,0 +1,51 @@
+"""Keeps the tables small: merges the many small files of micro-batches, drops files no version needs, and closes the day."""
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from assets.end_of_day_margin import end_of_day_margin
+from margin_platform.run_lanes import BATCH_TAGS
+from resources.tables import MissingTable, TablesResource
+
+TABLES = ("volatility", "margin_snapshots", "firm_exposure")
+KEEP_HOURS = 168
+
+
+@dg.op
+def compact(context: dg.OpExecutionContext, tables: TablesResource) -> None:
+    """Compacts each table; a table not written yet is said so and passed over."""
+    for name in TABLES:
+        try:
+            table = tables.open(name)
+        except MissingTable as error:
+            context.log.info(str(error))
+            continue
+        merged = table.optimize.compact()
+        removed = table.vacuum(retention_hours=KEEP_HOURS, dry_run=False)
+        context.log_event(
+            dg.AssetObservation(
+                name,
+                metadata={
+                    "files_merged": int(merged["numFilesRemoved"]), "files_written": int(merged["numFilesAdded"]),
+                    "files_deleted": len(removed),
+                },
+            )
+        )
+
+
+@dg.job(name="table_maintenance", executor_def=dg.in_process_executor, tags=BATCH_TAGS)
+def table_maintenance_job() -> None:
+    """Compaction and vacuum of the streams' tables."""
+    compact()
+
+
+end_of_day_job = dg.define_asset_job(
+    "end_of_day", selection=dg.AssetSelection.assets(end_of_day_margin), executor_def=dg.in_process_executor, tags=BATCH_TAGS,
+    partitions_def=end_of_day_margin.partitions_def,
+)
+
+JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [table_maintenance_job, end_of_day_job]
+SCHEDULES = [
+    dg.ScheduleDefinition(job=table_maintenance_job, cron_schedule="0 * * * *", execution_timezone="America/New_York"),
+    dg.build_schedule_from_partitioned_job(end_of_day_job, hour_of_day=0, minute_of_hour=10),
+]

@@ -1,0 +1,23 @@
+"""A Spark session for batch assets: dagster-pyspark's resource, built the way the streams build theirs, with Delta Lake on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+from dagster_pyspark import PySparkResource
+
+from spark.session import DELTA, build
+
+
+class BatchSpark(PySparkResource):
+    """The session is made for the run that uses it and stopped with it."""
+
+    spark_config: dict[str, Any] = {}
+    master: str = "local[1]"
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        self._spark_session = build("margin-batch", self.master, {**DELTA, **self.spark_config})
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        self.spark_session.stop()

@@ -1,0 +1,27 @@
+"""A code location of one job for the launcher's tests: its op says where it runs, and when it was cleaned up."""
+
+import threading
+from pathlib import Path
+
+import dagster as dg
+
+
+class Stay(dg.Config):
+    diary: str
+    seconds: float = 0.0
+
+
+@dg.op
+def stay(context: dg.OpExecutionContext, config: Stay) -> None:
+    with Path(config.diary).open("a", encoding="utf-8") as diary:
+        diary.write(f"started {context.run_id}\n")
+        diary.flush()
+        try:
+            threading.Event().wait(config.seconds)
+        finally:
+            diary.write(f"cleaned {context.run_id}\n")
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def staying() -> None:
+    stay()

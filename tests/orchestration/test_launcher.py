@@ -1,0 +1,117 @@
+"""The fork-server launcher, for real: runs, interrupts, notices a killed worker, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.code_pointer import FileCodePointer
+from dagster._core.launcher.base import WorkerStatus
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+
+from margin_platform import dagster_home, fork_server
+from margin_platform.launcher import ENDS_WITH_LAUNCHER_TAG, ForkServerRunLauncher
+from margin_platform.run_lanes import BATCH_TAGS, LaneRunCoordinator
+from margin_platform.worker_identity import WORKER_TAG, is_alive, pid_of, this_worker
+
+JOB_FILE = str(Path(__file__).parent / "launched_job.py")
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never came true"
+        threading.Event().wait(0.02)
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    """An instance as `dagster_home` makes it; one fork server for the module."""
+    home = tmp_path_factory.mktemp("dagster")
+    dagster_home.prepare(home)
+    with dg.DagsterInstance.from_config(str(home)) as opened:
+        yield opened
+
+
+def launched(instance: dg.DagsterInstance, diary: Path, seconds: float, tags: dict[str, str] | None = None) -> str:
+    pointer = FileCodePointer(JOB_FILE, "staying", str(Path(JOB_FILE).parent))
+    origin = JobPythonOrigin("staying", RepositoryPythonOrigin(os.sys.executable, pointer))
+    job = pointer.load_target()
+    run = instance.create_run_for_job(
+        job_def=job, run_config={"ops": {"stay": {"config": {"diary": str(diary), "seconds": seconds}}}}, tags=tags, job_code_origin=origin,
+    )
+    instance.launch_run(run.run_id, None)  # type: ignore[arg-type]
+    eventually(lambda: diary.exists() and f"started {run.run_id}" in diary.read_text(encoding="utf-8"))
+    return run.run_id
+
+
+def run_of(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run
+
+
+def test_a_run_succeeds_in_a_forked_worker(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    run_id = launched(instance, tmp_path / "diary", 0.0)
+    eventually(lambda: run_of(instance, run_id).is_success)
+    assert pid_of(run_of(instance, run_id).tags[WORKER_TAG]) != os.getpid()
+
+
+def test_terminate_interrupts_the_op_and_lets_it_clean_up(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    run_id = launched(instance, tmp_path / "diary", 60.0)
+    worker = run_of(instance, run_id).tags[WORKER_TAG]
+    assert instance.run_launcher.check_run_worker_health(run_of(instance, run_id)).status is WorkerStatus.RUNNING
+    assert instance.run_coordinator.cancel_run(run_id)
+    eventually(lambda: run_of(instance, run_id).status is dg.DagsterRunStatus.CANCELED)
+    assert f"cleaned {run_id}" in (tmp_path / "diary").read_text(encoding="utf-8")
+    eventually(lambda: not is_alive(worker))
+    assert not instance.run_launcher.terminate(run_id)
+
+
+def test_a_killed_worker_is_noticed_and_can_still_be_terminated(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    """After a reboot, too, a run must not stay STARTED for ever."""
+    run_id = launched(instance, tmp_path / "diary", 60.0)
+    os.kill(pid_of(run_of(instance, run_id).tags[WORKER_TAG]), signal.SIGKILL)
+    eventually(lambda: instance.run_launcher.check_run_worker_health(run_of(instance, run_id)).status is WorkerStatus.FAILED)
+    assert instance.run_launcher.terminate(run_id)
+    assert run_of(instance, run_id).status is dg.DagsterRunStatus.CANCELED
+
+
+def test_a_stream_run_ends_when_its_launcher_goes(tmp_path: Path) -> None:
+    """The daemon died: nobody could restart or stop the run any more, so it stops itself."""
+    dagster_home.prepare(tmp_path / "home")
+    with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
+        run_id = launched(instance, tmp_path / "diary", 60.0, {ENDS_WITH_LAUNCHER_TAG: "true"})
+        launcher = instance.run_launcher
+        assert isinstance(launcher, ForkServerRunLauncher)
+        server = launcher._server
+        assert server is not None
+        launcher.dispose()
+        assert server.process.wait(fork_server.GRACE_SECONDS) == 0
+        assert f"cleaned {run_id}" in (tmp_path / "diary").read_text(encoding="utf-8")
+        assert run_of(instance, run_id).is_finished
+
+
+def test_a_reused_process_id_is_not_mistaken_for_the_worker() -> None:
+    host, pid, start = this_worker().rsplit(":", 2)
+    assert is_alive(f"{host}:{pid}:{start}")
+    assert not is_alive(f"{host}:{pid}:1.00")
+
+
+def test_only_the_batch_lane_waits_in_the_queue(tmp_path: Path) -> None:
+    """A backtest is queued under its limit; a margin call never is."""
+    dagster_home.prepare(tmp_path)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        coordinator = instance.run_coordinator
+        assert isinstance(coordinator, LaneRunCoordinator)
+        limits = coordinator.get_run_queue_config()
+        assert limits.max_concurrent_runs == -1
+        (limit,) = limits.tag_concurrency_limits
+        assert {limit["key"]: limit["value"]} == BATCH_TAGS
+        assert limit["limit"] == dagster_home.BATCH_RUNS_AT_ONCE

@@ -1,0 +1,158 @@
+"""The sensors against a real broker: the same events always ask for the same runs, none is lost, and no broker is no error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+
+from margin_platform.bus import Bus, Record
+from margin_platform.events import FIRM_RISK, MARGIN_STATUS
+from margin_platform.firm_limits import START, alerts_of
+from margin_platform.policy import current_policy
+from resources.kafka import KafkaResource
+from sensors.firm_alert import firm_alert
+from sensors.stream_health import StreamRun, stream_health, verdict_on
+from sensors.topic_events import Span, TopicRecreated, spans_of, tick
+
+NO_BROKER = "127.0.0.1:1"
+
+
+def status(account: str, number: int) -> dict[str, object]:
+    return {"account_id": account, "calc_id": f"calc-{number}", "timestamp": 1_582_232_400_000 + number, "status": "MARGIN_CALL"}
+
+
+def firm(exposure: float, loss: float, at: int) -> dict[str, object]:
+    return {
+        "scenario": "-0.06", "worst": True, "firm_beta_weighted_exposure": exposure, "firm_loss": loss, "timestamp": at,
+        "top_exposures": [{"account_id": "A1", "amount": exposure}], "top_contributors": [{"account_id": "A2", "amount": loss}],
+    }
+
+
+def records(count: int, accounts: int, partition: int = 0) -> list[Record]:
+    return [Record(MARGIN_STATUS, partition, n, f"A{n % accounts}", b"{}", 0) for n in range(count)]
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as opened:
+        yield opened
+
+
+def evaluate(kafka: KafkaResource, cursor: str | None, instance: dg.DagsterInstance) -> dg.SensorResult:
+    result = tick(dg.build_sensor_context(instance=instance, cursor=cursor), kafka, MARGIN_STATUS, "enforce")
+    assert isinstance(result, dg.SensorResult)
+    return result
+
+
+@pytest.mark.kafka
+def test_the_same_events_fed_twice_ask_for_the_same_runs(bus: Bus, instance: dg.DagsterInstance) -> None:
+    for number in range(3):
+        bus.produce(MARGIN_STATUS, status(f"A{number}", number))
+    bus.flush()
+    kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=5)
+    first, again = (evaluate(kafka, None, instance) for _ in range(2))
+    assert [r.run_key for r in first.run_requests or []] == ["margin.status.v1:0:0-3"]
+    assert first == again
+    request = (first.run_requests or [])[0]
+    assert request.run_config == {"ops": {"enforce": {"config": {"topic": MARGIN_STATUS, "partition": 0, "start": 0, "end": 3}}}}
+    assert request.tags["margin/accounts"] == "A0,A1,A2"
+    assert request.tags["kafka/offsets"] == "0-3"
+
+
+@pytest.mark.kafka
+def test_the_cursor_moves_past_what_was_asked_for_and_no_event_is_asked_for_twice(bus: Bus, instance: dg.DagsterInstance) -> None:
+    kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=5)
+    cursor, spans = None, []
+    for number in range(4):
+        bus.produce(MARGIN_STATUS, status("A1", number))
+        bus.flush()
+        result = evaluate(kafka, cursor, instance)
+        cursor = result.cursor
+        spans += [r.tags["kafka/offsets"] for r in result.run_requests or []]
+    assert spans == ["0-1", "1-2", "2-3", "3-4"]
+    quiet = evaluate(KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=0), cursor, instance)
+    assert not quiet.run_requests
+    assert quiet.cursor == cursor
+
+
+@pytest.mark.kafka
+def test_a_topic_made_anew_is_refused_not_skipped(bus: Bus, instance: dg.DagsterInstance) -> None:
+    kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=0)
+    with pytest.raises(TopicRecreated, match="cursor stands at 40, the topic ends at 0"):
+        evaluate(kafka, json.dumps({"0": 40}), instance)
+
+
+@pytest.mark.kafka
+def test_the_firm_alert_starts_a_run_only_when_a_level_changes(bus: Bus, instance: dg.DagsterInstance) -> None:
+    for event in (firm(1e6, 0, 1), firm(9e6, 0, 2), firm(9.5e6, 0, 3)):
+        bus.produce(FIRM_RISK, event)
+    bus.flush()
+    kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=5)
+    first = firm_alert(dg.build_sensor_context(instance=instance, resources={"kafka": kafka}))
+    assert [r.tags["margin/account"] for r in first.run_requests] == ["A1"]
+    bus.produce(FIRM_RISK, firm(9.6e6, 0, 4))
+    bus.flush()
+    second = firm_alert(dg.build_sensor_context(instance=instance, cursor=first.cursor, resources={"kafka": kafka}))
+    assert not second.run_requests
+
+
+def test_firm_levels_change_at_the_limit_and_not_on_it() -> None:
+    """Exposure: warning beyond 80% of 10,000,000 = 8,000,000; breach beyond 10,000,000. Loss: breach beyond 1,000,000."""
+    policy = current_policy().firm
+    steps = [firm(8_000_000.00, 0, 1), firm(8_000_000.01, 0, 2), firm(10_000_000.00, 0, 3), firm(-10_000_000.01, 1_000_000.01, 4), firm(0, 0, 5)]
+    alerts, levels = alerts_of(steps, START, policy)
+    assert [(a.kind, a.previous, a.level) for a in alerts] == [
+        ("exposure", "CLEAR", "WARNING"), ("exposure", "WARNING", "BREACH"), ("loss", "CLEAR", "BREACH"),
+        ("exposure", "BREACH", "CLEAR"), ("loss", "BREACH", "CLEAR"),
+    ]
+    assert levels == START
+    assert "A2" in alerts[2].sentence()
+
+
+def test_a_sensor_without_a_broker_skips_and_names_the_address(instance: dg.DagsterInstance) -> None:
+    kafka = KafkaResource(bootstrap_servers=NO_BROKER, poll_seconds=0, connect_seconds=0.5)
+    skipped = tick(dg.build_sensor_context(instance=instance), kafka, MARGIN_STATUS, "enforce")
+    assert isinstance(skipped, dg.SkipReason)
+    assert NO_BROKER in str(skipped.skip_message)
+    waiting = stream_health(dg.build_sensor_context(instance=instance, resources={"kafka": kafka}))
+    assert NO_BROKER in str(waiting.skip_message)
+
+
+def test_a_storm_of_ten_thousand_accounts_makes_tens_of_runs() -> None:
+    spans = spans_of(records(10_000, 10_000), lambda _: True)
+    assert len(spans) == 20
+    assert [spans[0].start, *[s.end for s in spans]] == list(range(0, 10_001, 500))
+    assert sum(len(s.accounts) for s in spans) == 10_000
+    assert max(len(value) for s in spans for value in s.tags.values()) < 200
+    assert spans[0].tags["margin/accounts"].endswith("and 492 more")
+
+
+def test_events_of_no_interest_move_the_cursor_and_make_no_run() -> None:
+    assert spans_of(records(10, 2), lambda _: False) == []
+    (span,) = spans_of(records(10, 2), lambda r: r.offset == 7)
+    assert span == Span(MARGIN_STATUS, 0, 0, 10, ("A1",))
+
+
+@pytest.mark.parametrize(
+    ("runs", "gone", "starts"),
+    [
+        ([], (), True),
+        ([StreamRun("1", "STARTED", "alive")], (), False),
+        ([StreamRun("1", "QUEUED", None)], (), False),
+        ([StreamRun("1", "STARTED", "dead")], ("1",), True),
+        ([StreamRun("1", "CANCELING", "dead")], ("1",), True),
+        ([StreamRun("2", "CANCELED", "dead"), StreamRun("1", "FAILURE", "dead")], (), False),
+        ([StreamRun("2", "FAILURE", "dead"), StreamRun("1", "CANCELED", "dead")], (), True),
+        ([StreamRun("1", "SUCCESS", "dead")], (), True),
+        ([StreamRun("2", "STARTED", "alive"), StreamRun("1", "STARTED", "dead")], ("1",), False),
+    ],
+)
+def test_the_streams_are_started_when_nothing_runs_them_unless_a_person_stopped_them(
+    runs: list[StreamRun], gone: tuple[str, ...], starts: bool
+) -> None:
+    verdict = verdict_on(runs, lambda worker: worker == "alive")
+    assert verdict.gone == gone
+    assert (verdict.skip is None) is starts

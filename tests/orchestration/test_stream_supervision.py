@@ -1,0 +1,138 @@
+"""The supervisor of the streams against a real child process that speaks the driver's protocol, killed in every way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dagster as dg
+import psutil
+import pytest
+
+from assets.streams import RESTARTS, Reporter, RestartBudget, StreamsConfig, streams, supervised
+from resources.stream_driver import DriverEnded, StreamDriver
+
+DRIVER = """
+import json, os, signal, sys, threading, time
+stop = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+threading.Thread(target=lambda: (sys.stdin.buffer.read(), stop.set()), daemon=True).start()
+pause = float(sys.argv[1])
+n = 0
+while not stop.wait(pause):
+    n += 1
+    row = {"batch_id": n, "rows": 3, "lag": 0, "event_time": 1, "offsets": "prices.v1[0]@%d" % n, "freshness_seconds": 0.1}
+    row["pid"] = os.getpid()
+    print(json.dumps({"stream": "x", "batch_id": n, "assets": {name: row for name in ("volatility", "margin_snapshots")}}), flush=True)
+    if len(sys.argv) > 2 and n == int(sys.argv[2]):
+        sys.stderr.write("out of luck\\n"); sys.stderr.flush(); os._exit(3)
+"""
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Callable[..., StreamDriver]:
+    path = tmp_path / "driver.py"
+    path.write_text(DRIVER, encoding="utf-8")
+    return lambda *arguments: StreamDriver(command=[sys.executable, str(path), *map(str, arguments)], stop_seconds=10)
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never came true"
+        threading.Event().wait(0.02)
+
+
+def pids(batches: Iterator[dict], count: int) -> list[int]:
+    return [next(batches)["assets"]["volatility"]["pid"] for _ in range(count)]
+
+
+def test_a_killed_driver_is_started_again_in_the_same_run(driver: Callable[..., StreamDriver]) -> None:
+    said: list[str] = []
+    batches = supervised(lambda: driver(0.01).batches([]), time.monotonic, said.append, lambda _: None)
+    first = pids(batches, 1)[0]
+    os.kill(first, signal.SIGKILL)
+    seen = next(b["assets"]["volatility"]["pid"] for b in batches if b["assets"]["volatility"]["pid"] != first)
+    batches.close()
+    assert seen != first
+    assert "restart 1 of 5" in said[0]
+    assert "code -9" in said[0]
+    eventually(lambda: not psutil.pid_exists(seen))
+
+
+def test_the_driver_is_not_restarted_for_ever_and_its_last_words_are_in_the_failure(driver: Callable[..., StreamDriver]) -> None:
+    said: list[str] = []
+    batches = supervised(lambda: driver(0.001, 1).batches([]), time.monotonic, said.append, lambda _: None)
+    with pytest.raises(DriverEnded, match="code 3") as failure:
+        list(batches)
+    assert len(said) == RESTARTS
+    assert "out of luck" in str(failure.value)
+
+
+def test_restarts_long_ago_do_not_count() -> None:
+    now = [0.0]
+    budget = RestartBudget(lambda: now[0])
+    assert [budget.spend() for _ in range(RESTARTS + 1)] == [1, 2, 3, 4, 5, None]
+    now[0] = 601.0
+    assert budget.spend() == 1
+
+
+def test_closing_the_batches_stops_the_driver(driver: Callable[..., StreamDriver]) -> None:
+    batches = driver(0.01).batches([])
+    child = pids(batches, 1)[0]
+    batches.close()
+    assert not psutil.pid_exists(child)
+
+
+def test_a_driver_whose_parent_is_killed_stops_by_itself(tmp_path: Path, driver: Callable[..., StreamDriver]) -> None:
+    """kill -9 of the run worker closes the driver's standard input: no orphan JVM is left."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(f"""
+            from resources.stream_driver import StreamDriver
+            for batch in StreamDriver(command={driver(0.01).command!r}).batches([]):
+                print(batch["assets"]["volatility"]["pid"], flush=True)
+        """)], stdout=subprocess.PIPE, text=True,
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    assert psutil.pid_exists(child)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    eventually(lambda: not psutil.pid_exists(child))
+
+
+def test_a_table_is_reported_once_per_interval_with_totals_since_its_last_report() -> None:
+    now = [0.0]
+    reporter = Reporter(60.0, lambda: now[0])
+    assert reporter.report("t", {"batch_id": 1, "rows": 10})["rows_since_last_report"] == 10
+    for at, batch in ((1, 2), (59, 3)):
+        now[0] = at
+        assert reporter.report("t", {"batch_id": batch, "rows": 10}) is None
+    now[0] = 60
+    # batches 2, 3 and 4 of 10 rows each since the report of batch 1
+    assert reporter.report("t", {"batch_id": 4, "rows": 10}) == {
+        "batch_id": 4, "rows": 10, "batches_since_last_report": 3, "rows_since_last_report": 30,
+    }
+
+
+def test_the_streams_materialize_their_tables_and_roll_over(driver: Callable[..., StreamDriver]) -> None:
+    """One run reports the same table many times, with its batch, rows, offsets, lag and freshness."""
+    config = dg.RunConfig(ops={"run_streams": StreamsConfig(report_seconds=0.0, roll_over_hours=0.3 / 3600)})
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([streams], run_config=config, resources={"stream_driver": driver(0.02)}, instance=instance)
+        assert result.success
+        events = instance.fetch_materializations(dg.AssetKey("volatility"), limit=1000).records
+        assert len(events) > 1
+        metadata = events[0].asset_materialization.metadata
+        assert {"batch_id", "rows", "offsets", "lag", "freshness_seconds", "batches_since_last_report"} <= set(metadata)
+        assert events[0].run_id == result.run_id
+        assert instance.get_latest_materialization_event(dg.AssetKey("firm_exposure")) is None   # it reported nothing: skipped
+        eventually(lambda: not psutil.pid_exists(metadata["pid"].value))
