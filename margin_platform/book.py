@@ -29,7 +29,7 @@ class Instrument:
 
     price: dollars a share; sigma: annualised volatility (0.4 is 40%); up, down: TIMS scan range as fractions;
     etf_leverage: signed fund factor; long_rate, short_rate: own maintenance rates; htb_addon: rate on shorts;
-    minimum_charge: dollars per unit of quantity (listed options and security futures, FINRA 4210(g)(7)).
+    minimum_charge: dollars per unit of quantity, a long contract's already limited to its value (4210(g)(7)).
     """
 
     symbol: str

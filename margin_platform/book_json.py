@@ -137,8 +137,12 @@ def _position(path: str, row: Any, market: dict[str, dict[str, Any]], policy: Po
     figures = _figures(path, position, market.get(symbol, {}))
     contracts = _number(f"{path}.contracts", position.get("contracts") or 0, -1e9, 1e9)
     multiplier = _number(f"{path}.multiplier", position.get("multiplier", 100) or 0, 0.0, 1e6)
-    charge = policy.portfolio_margin.contract_minimum * abs(contracts) * multiplier
-    if charge and qty:
+    units = abs(contracts) * multiplier
+    if units:   # the minimum is per unit; for a long contract it is never above its value (4210(g)(7))
+        worth = figures.get("price", np.inf) * units if qty > 0 else np.inf
+        charge = min(policy.portfolio_margin.contract_minimum * units, worth)
+        if qty == 0:   # contracts that carry no shares of their own: nothing to value, only the minimum
+            figures["price"], qty = 0.0, 1.0
         figures["minimum_charge"] = charge / abs(qty)
     return Instrument(symbol=symbol, **figures), qty
 

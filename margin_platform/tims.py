@@ -35,9 +35,7 @@ def tims_requirement(first, last, lane, symbol, quantity, price, up, down, minim
         value = quantity[k] * price[s, lane]
         c_up += value * up[s]
         c_down -= value * down[s]
-        if minimum[s] > 0.0:   # a long contract's minimum is never above its value; without a value of its own it is due in full
-            due = minimum[s] * abs(quantity[k])
-            charge += min(due, value) if value > 0.0 else due
+        charge += minimum[s] * abs(quantity[k])
         n = symbol[k + 1] if k + 1 < last else -1
         if n >= 0 and klass[n] == klass[s]:
             continue

@@ -122,6 +122,11 @@ def test_pm_006_contracts_have_a_minimum_not_above_the_value_of_a_long_one() -> 
     assert row_of([option(5.0)])["portfolio_margin_req"] == 0.375 * 100 * 100
     assert row_of([option(0.05)])["portfolio_margin_req"] == 500
     assert row_of([option(0.05, -1)])["portfolio_margin_req"] == 3750
+    straddle = [option(1.68) | {"symbol": "C", "class_group": "IBM"}, option(3.18) | {"symbol": "P", "class_group": "IBM"}]
+    assert row_of(straddle)["portfolio_margin_req"] == 7500
+    bare = {"symbol": "IBM", "qty": 0, "price": 97.73, "contracts": 200, "multiplier": 100}
+    assert row_of([bare])["portfolio_margin_req"] == 7500
+    assert row_of([bare])["gross_mv"] == 0
 
 
 @pytest.mark.parametrize(("equity", "held_to"), [(100_000.0, 15_000.0), (99_999.99, 22_500.0)])
