@@ -26,13 +26,14 @@ _SPLIT_RATIOS = (2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0, 1.5)
 
 @dataclass(frozen=True)
 class Flaw:
-    """One thing wrong: its kind, where (row and column of the file), the value there, and why it is refused."""
+    """One thing wrong: its kind, where (row and column of the file), the value there, why it is refused, and its bar's time (0: none)."""
 
     kind: str
     row: str
     column: str
     value: Any
     reason: str
+    time: int = 0
 
     def __str__(self) -> str:
         shown = "" if self.value is None else f", value {self.value!r}"
@@ -57,7 +58,9 @@ def settle(
     """
     rules = policy.backtest
     wanted = list(dict.fromkeys(held))
+    within = (int(history.times[0]), int(history.times[-1])) if len(history) else (0, 0)
     flaws = [f for f in found if f.column in wanted or f.column not in history.symbols]
+    flaws = [f for f in flaws if not f.time or within[0] <= f.time <= within[1]]
     flaws += missing_dates(history)
     flaws += [Flaw("no_history", "-", s, s, "symbol of the book has no price in the file") for s in wanted if s not in history.symbols]
     jumps = split_shapes(history, policy, set(wanted), set(splits))
@@ -111,6 +114,6 @@ def split_shapes(
         price = float(history.prices[bar, column])
         name = f"{shape:g}" if shape >= 1 else f"1/{1 / shape:g}"
         reason = f"{days[bar]}: {name} of the price before, shaped like a split"
-        flaw = Flaw("split_shape", f"row {history.rows[bar]}", symbol, price, reason)
+        flaw = Flaw("split_shape", f"row {history.rows[bar]}", symbol, price, reason, int(history.times[bar]))
         found.append((flaw, bar, int(column), shape))
     return found

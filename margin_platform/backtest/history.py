@@ -159,8 +159,8 @@ def _wide(times: NDArray[np.int64], table: pd.DataFrame, flaws: list[Flaw]) -> P
         prices[:, n], blank, bad = _numbers(table[name])
         for row in np.flatnonzero(bad):
             value = table[name].iloc[row]
-            flaws.append(Flaw("bad_price", f"row {row + _FIRST_ROW}", str(name), value, _price_reason(value)))
-        flaws += [Flaw("hole", f"row {row + _FIRST_ROW}", str(name), None, "no price") for row in np.flatnonzero(blank)]
+            flaws.append(Flaw("bad_price", f"row {row + _FIRST_ROW}", str(name), value, _price_reason(value), int(times[row])))
+        flaws += [Flaw("hole", f"row {r + _FIRST_ROW}", str(name), None, "no price", int(times[r])) for r in np.flatnonzero(blank)]
     rows = np.arange(len(table), dtype=np.int64) + _FIRST_ROW
     order = np.argsort(times, kind="stable")
     order = order[times[order] > 0]
@@ -168,7 +168,8 @@ def _wide(times: NDArray[np.int64], table: pd.DataFrame, flaws: list[Flaw]) -> P
     seen: dict[int, int] = {}
     for row in order:
         if times[row] in seen:
-            flaws.append(Flaw("duplicate", f"row {rows[row]}", "timestamp", _stamp(times[row]), f"already in row {seen[times[row]]}"))
+            flaws.append(Flaw("duplicate", f"row {rows[row]}", "timestamp", _stamp(times[row]), f"already in row {seen[times[row]]}",
+                              int(times[row])))
         seen.setdefault(times[row], int(rows[row]))
     order = order[last]
     symbols = tuple(str(c).strip() for c in table.columns)
@@ -178,8 +179,9 @@ def _wide(times: NDArray[np.int64], table: pd.DataFrame, flaws: list[Flaw]) -> P
 def _long(times: NDArray[np.int64], symbols: pd.Series, column: pd.Series, flaws: list[Flaw]) -> PriceHistory:
     values, blank, bad = _numbers(column)
     for row in np.flatnonzero(bad):
-        flaws.append(Flaw("bad_price", f"row {row + _FIRST_ROW}", "price", column.iloc[row], _price_reason(column.iloc[row])))
-    flaws += [Flaw("hole", f"row {row + _FIRST_ROW}", "price", None, "no price") for row in np.flatnonzero(blank)]
+        value = column.iloc[row]
+        flaws.append(Flaw("bad_price", f"row {row + _FIRST_ROW}", "price", value, _price_reason(value), int(times[row])))
+    flaws += [Flaw("hole", f"row {r + _FIRST_ROW}", "price", None, "no price", int(times[r])) for r in np.flatnonzero(blank)]
     codes, names = pd.factorize(symbols.astype(str).str.strip())
     flaws += [Flaw("bad_price", f"row {r + _FIRST_ROW}", "symbol", None, "no symbol") for r in np.flatnonzero(names[codes] == "")]
     usable = (times > 0) & (names[codes] != "")
@@ -191,12 +193,13 @@ def _long(times: NDArray[np.int64], symbols: pd.Series, column: pd.Series, flaws
         code = codes[row]
         if held[bar, code]:
             flaws.append(Flaw("duplicate", f"row {row + _FIRST_ROW}", "timestamp", f"{_stamp(times[row])} {names[code]}",
-                              f"already in row {held[bar, code]}"))
+                              f"already in row {held[bar, code]}", int(times[row])))
         held[bar, code] = row + _FIRST_ROW
         prices[bar, code] = values[row]
     rows = where[first_row] + _FIRST_ROW
     for bar, code in np.argwhere(held == 0):
-        flaws.append(Flaw("hole", f"after row {rows[bar]}", str(names[code]), None, f"no row for {_stamp(bars[bar])}"))
+        flaws.append(Flaw("hole", f"after row {rows[bar]}", str(names[code]), None, f"no row for {_stamp(bars[bar])}",
+                          int(bars[bar])))
     keep = [n for n, name in enumerate(names) if name != ""]
     return PriceHistory(bars, tuple(str(names[n]) for n in keep), prices[:, keep], np.zeros((len(bars), len(keep)), bool), rows)
 

@@ -109,7 +109,8 @@ def _betas(history: PriceHistory, sessions: NDArray[np.int64], policy: Policy) -
     closes = np.where(history.stale[sessions], np.nan, history.prices[sessions])
     returns = closes[1:] / closes[:-1] - 1.0
     at = history.symbols.index(INDEX)
-    days = [history.dates()[s] for s in sessions]
+    dates = history.dates()
+    days = [dates[s] for s in sessions]
     firsts = [0] + [n for n in range(1, len(days)) if days[n].month != days[n - 1].month]
     for first, following in zip(firsts, [*firsts[1:], len(days)], strict=True):
         out[first:following] = _beta_row(returns[max(0, first - 1 - policy.backtest.beta_sessions) : max(0, first - 1)], at, policy)

@@ -1,4 +1,4 @@
-"""What a run writes down as it goes: one row a decision, one row a bar, one row a liquidation fill. Everything a report says comes from here."""
+"""What a run writes down as it goes: one row a decision, a bar and a liquidation fill. Everything a report says comes from here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from margin_platform.money import cents
 
 
 class DecisionRow(NamedTuple):
-    """One decision of the ladder. Money in dollars as it stood at the bar; `worst_scenario` is the SPY move that hurts most."""
+    """One decision of the ladder. Money in dollars as it stood at the bar, NaN where a timer decided.
+
+    worst_scenario: the SPY move that hurts most; symbol: what cost the account most at the bar of a call; suspicious: one of
+    its prices was named as a flaw.
+    """
 
     bar: int
     time: int
@@ -24,6 +28,7 @@ class DecisionRow(NamedTuple):
     requirement: float
     excess: float
     worst_scenario: float | None
+    symbol: str
     suspicious: bool
     reason: str
 

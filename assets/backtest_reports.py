@@ -1,0 +1,115 @@
+"""Backtest reports as assets: one partition a crisis on the bundled history, and the last session's book replayed each night."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets.topics import topic_key
+from margin_platform import sample_market
+from margin_platform.backtest import crises, plots, report, runs, session
+from margin_platform.backtest.history import SAMPLE
+from margin_platform.backtest.measures import COUNTED, RunResult
+from margin_platform.events import ACCOUNTS, BETAS, CASH, FILLS, PRICES, VOLATILITY
+from margin_platform.policy import current_policy
+from margin_platform.settings import settings
+from resources.kafka import KafkaResource
+
+PARTITIONS = dg.StaticPartitionsDefinition(list(crises.KEYS))
+_SHARED: dict[str, Any] = {"group_name": "backtests", "kinds": {"python"}, "owners": ["team:risk"]}
+
+
+class CrisisConfig(dg.Config):
+    """accounts, seed: the generated book; folder: where reports go, the platform's data folder when empty."""
+
+    accounts: int = 400
+    seed: int = 7
+    folder: str = ""
+
+
+class SessionConfig(dg.Config):
+    """day: the session, YYYY-MM-DD, the one before today when empty; folder as above."""
+
+    day: str = ""
+    folder: str = ""
+
+
+def report_folder(folder: str) -> Path:
+    return Path(folder) if folder else settings().data_folder / "backtests"
+
+
+def metadata_of(result: RunResult, measured: dict[str, Any], place: Path) -> dict[str, Any]:
+    """What the UI shows of a run: counts, losses and two small plots."""
+    counts = {name: dg.MetadataValue.int(int(measured[name])) for name in COUNTED}
+    drawings = {
+        "calls_against_index": plots.png_data_uri(plots.calls_against_index, result),
+        "equity_and_requirement": plots.png_data_uri(plots.equity_and_requirement, result),
+    }
+    return {
+        **counts,
+        "accounts": dg.MetadataValue.int(int(measured["accounts"])),
+        "bars": dg.MetadataValue.int(int(measured["bars"])),
+        "loss_beyond_equity": dg.MetadataValue.float(float(measured["loss_beyond_equity"])),
+        "report": dg.MetadataValue.path(str(place / "report.html")),
+        **{name: dg.MetadataValue.md(f"![{name}]({uri})") for name, uri in drawings.items()},
+    }
+
+
+def inconsistencies(summary: dict[str, Any]) -> list[str]:
+    """What cannot be in a sound result: cures without calls, losses below zero, a run that evaluated nothing."""
+    found = []
+    for run in summary["policies"]:
+        if run["cured_calls"] > run["margin_calls"]:
+            found.append(f"{run['policy']}: {run['cured_calls']} cured of {run['margin_calls']} calls")
+        if run["loss_beyond_equity"] < 0 or run["worst_unsecured"]["amount"] < 0:
+            found.append(f"{run['policy']}: a loss below zero")
+        if run["bars"] < 1 or run["accounts"] < 1:
+            found.append(f"{run['policy']}: nothing was evaluated")
+        if run["accounts_called"] > run["accounts"]:
+            found.append(f"{run['policy']}: more accounts called than there are")
+    return found
+
+
+@dg.asset(
+    partitions_def=PARTITIONS, code_version="1", check_specs=[dg.AssetCheckSpec("results_are_consistent", asset="backtest_reports")],
+    description="Generated books of every profile through one crisis of the bundled history, under the policy in force.", **_SHARED,
+)
+def backtest_reports(context: dg.AssetExecutionContext, config: CrisisConfig) -> dg.MaterializeResult:
+    crisis = crises.crisis(context.partition_key)
+    result = runs.crisis_run(crisis, current_policy(), config.accounts, config.seed)
+    place = report_folder(config.folder) / crisis.key
+    summary = report.write([result], report.statement(SAMPLE, adjusted=True, sample=True), place)
+    return _result(result, summary, place)
+
+
+@dg.asset(
+    deps=[topic_key(t) for t in (ACCOUNTS, CASH, FILLS, PRICES, BETAS, VOLATILITY)],
+    check_specs=[dg.AssetCheckSpec("results_are_consistent", asset="session_backtest")],
+    description="The live book replayed through yesterday's prices as they arrived on Kafka.", **_SHARED,
+)
+def session_backtest(context: dg.AssetExecutionContext, config: SessionConfig, kafka: KafkaResource) -> dg.MaterializeResult:
+    day = dt.date.fromisoformat(config.day) if config.day else session.latest_before(dt.datetime.now(dt.UTC))
+    with kafka.bus() as bus:
+        job = session.session_job(bus, day, current_policy())
+    result = runs.execute(job, (), current_policy().version)
+    place = report_folder(config.folder) / f"session-{day.isoformat()}"
+    summary = report.write([result], report.statement(f"prices.v1 of {day.isoformat()}", adjusted=False, sample=False), place)
+    return _result(result, summary, place)
+
+
+def _result(result: RunResult, summary: dict[str, Any], place: Path) -> dg.MaterializeResult:
+    wrong = inconsistencies(summary)
+    check = dg.AssetCheckResult(passed=not wrong, check_name="results_are_consistent", metadata={"wrong": dg.MetadataValue.json(wrong)})
+    return dg.MaterializeResult(metadata=metadata_of(result, summary["policies"][0], place), check_results=[check])
+
+
+@dg.asset_check(asset=backtest_reports, description="The bundled history still reaches over every crisis it is asked about.")
+def history_covers_every_crisis() -> dg.AssetCheckResult:
+    index = sample_market.closes().index
+    short = [c.key for c in crises.CRISES if c.first < index[0].date() or c.last > index[-1].date()]
+    return dg.AssetCheckResult(passed=not short, metadata={"not_covered": dg.MetadataValue.json(short)})
+
+
+ASSETS = [backtest_reports, session_backtest]
+CHECKS = [history_covers_every_crisis]

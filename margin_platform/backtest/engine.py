@@ -1,0 +1,234 @@
+"""The engine of a run: bar by bar, one columnar sweep of all accounts, and the live ladder for those whose band moved.
+
+At each bar: timers fire, events due since the last bar are applied, every account is evaluated by the kernel, the ladder
+steps for accounts whose band changed (the rule of margin.status.v1), and liquidations are proposed and filled. The
+sequence is that of the live pipeline, on event time; `tests/backtest` holds the two against one another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from margin_platform.backtest.desk import Desk
+from margin_platform.backtest.holdings import Holdings
+from margin_platform.backtest.market_path import MarketPath
+from margin_platform.backtest.record import DecisionRow, FillRow, Record
+from margin_platform.backtest.sales import sales
+from margin_platform.bands import CLEAR, STALE, STRESS, WARNING, band_codes, level
+from margin_platform.book import Book, Market
+from margin_platform.evaluate import Margin, PricedMarket, evaluate_accounts
+from margin_platform.evaluation import stale_symbols
+from margin_platform.events import Event, deterministic_id
+from margin_platform.ladder import LIQUIDATE, Decision, Observation
+from margin_platform.money import cents
+from margin_platform.policy import Policy
+
+_MOST_ROUNDS = 3   # liquidations of one account at one bar: the first cures, another follows only where slippage ate the cure
+Trade = tuple[str, Event]   # topic, event
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: a book over a market path under one policy, with the events (trades, cash, corporate actions) on the way."""
+
+    book: Book
+    path: MarketPath
+    policy: Policy
+    trades: Sequence[Trade] = ()
+    suspicious: frozenset[tuple[int, int]] = frozenset()   # (bar, instrument row) of prices named as flawed
+
+    def fingerprint(self) -> str:
+        """Changes whenever the run's result could: a checkpoint of another job is never continued."""
+        digest = hashlib.sha256(self.policy.model_dump_json().encode())
+        columns = (self.book.cash, self.book.offsets, self.book.symbol, self.book.quantity, self.book.margin_type,
+                   self.path.times, self.path.price, self.path.sigma, self.path.beta, self.path.stale)
+        for column in columns:
+            digest.update(np.ascontiguousarray(column).tobytes())
+        digest.update(repr((self.book.account_ids, self.trades, sorted(self.suspicious))).encode())
+        return digest.hexdigest()
+
+
+@dataclass
+class State:
+    """Everything a run carries from bar to bar."""
+
+    holdings: Holdings
+    desk: Desk
+    record: Record = field(default_factory=Record)
+    bar: int = 0
+    trade: int = 0
+    bands: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    open_accounts: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    pending: list[tuple[int, int, float]] = field(default_factory=list)   # account, instrument row, signed shares for the next bar
+    due: set[int] = field(default_factory=set)                            # accounts to liquidate
+
+    def written_off(self) -> float:
+        """Dollars owed by accounts that have nothing left to sell."""
+        closed = np.ones(len(self.holdings.book), dtype=np.bool_)
+        closed[self.open_accounts] = False
+        return float(np.maximum(0.0, -self.holdings.book.cash[closed]).sum())
+
+
+def start(job: Job) -> State:
+    """The state before the first bar."""
+    accounts = np.arange(len(job.book), dtype=np.int64)
+    bands = np.full(len(accounts), CLEAR, dtype=np.int32)
+    return State(Holdings(job.book, job.path.market), Desk(job.policy), bands=bands, open_accounts=accounts)
+
+
+def run(job: Job, state: State | None = None, *, after_bar: Callable[[State], None] | None = None) -> State:
+    """Runs a job from a state (its beginning, if none) to its last bar. `after_bar` sees the state after each: progress, checkpoints."""
+    state = state or start(job)
+    while state.bar < len(job.path):
+        _bar(job, state)
+        state.bar += 1
+        if after_bar is not None:
+            after_bar(state)
+    return state
+
+
+def _bar(job: Job, state: State) -> None:
+    time = int(job.path.times[state.bar])
+    for number, decision in state.desk.tick(time):
+        _note(job, state, number, decision, None, 0)
+    market = job.path.at(state.bar)
+    touched = _trades(job, state, time) | _pending_fills(job, state, market)
+    priced = PricedMarket.of(market, job.policy)
+    margin = evaluate_accounts(state.holdings.book, priced, state.open_accounts)
+    codes = band_codes(margin)
+    before = state.bands[state.open_accounts]
+    moved = codes != before
+    if touched:
+        own = np.isin(state.open_accounts, np.fromiter(touched, dtype=np.int64))
+        moved |= own & ((codes != CLEAR) | (before != CLEAR))
+    state.bands[state.open_accounts] = codes
+    _observe(job, state, market, margin, codes, np.flatnonzero(moved))
+    state.record.bar(margin, codes, state.written_off())
+    _liquidate(job, state, priced)
+
+
+def _trades(job: Job, state: State, time: int) -> set[int]:
+    """Applies the events due up to a bar; returns the accounts they touched."""
+    touched: set[int] = set()
+    while state.trade < len(job.trades):
+        topic, event = job.trades[state.trade]
+        due = event["timestamp"]
+        if due > time:
+            break
+        touched.update(state.holdings.apply(topic, event))
+        state.trade += 1
+    return touched
+
+
+def _pending_fills(job: Job, state: State, market: Market) -> set[int]:
+    touched = set()
+    for number, code, qty in state.pending:
+        _fill(job, state, market, number, code, qty)
+        touched.add(number)
+    state.pending.clear()
+    return touched
+
+
+def _observe(job: Job, state: State, market: Market, margin: Margin, codes: np.ndarray, rows: np.ndarray, batch: str = "") -> None:
+    """One ladder step for each of these rows whose band, or whose past, can lead to a decision."""
+    time = int(job.path.times[state.bar])
+    for row in rows.tolist():
+        number, code = int(margin.accounts[row]), int(codes[row])
+        if state.desk.knows(number) or level(code) >= WARNING or code & (STRESS | STALE):   # others were and are in no trouble
+            seen = observation(row, code, state.holdings.book, market, margin, time, f"{state.bar}{batch}")
+            for decision in state.desk.observe(number, seen):
+                _note(job, state, number, decision, margin, row)
+
+
+def observation(row: int, code: int, book: Book, market: Market, margin: Margin, time: int, calc_id: str) -> Observation:
+    """What `Observation.from_status_event` reads off the account's status event, straight from the columns; a test holds them equal."""
+    number = int(margin.accounts[row])
+    span = range(int(book.offsets[number]), int(book.offsets[number + 1]))
+    stale = stale_symbols(span, book, market) if code & STALE else []
+    held = f"stale or missing price: {', '.join(stale)}" if stale else None
+    equity, gross, requirement, excess = (
+        cents(float(column[row])) for column in (margin.equity, margin.gross_mv, margin.requirement, margin.excess)
+    )
+    if excess != excess:
+        return Observation(book.account_ids[number], time, 0.0, 0.0, 0.0, 0.0, held=held or "figures missing", calc_id=calc_id)
+    return Observation(book.account_ids[number], time, equity, gross, requirement, excess, bool(code & STRESS), held, calc_id=calc_id)
+
+
+def _note(job: Job, state: State, number: int, decision: Decision, margin: Margin | None, row: int) -> None:
+    """Writes a decision down; a liquidation is carried out at the end of the bar."""
+    if decision.kind == LIQUIDATE:
+        state.due.add(number)
+    deficiency = equity = requirement = excess = np.nan
+    scenario = None
+    if margin is not None:
+        equity, requirement, excess = (cents(float(c[row])) for c in (margin.equity, margin.requirement, margin.excess))
+        deficiency = max(0.0, -excess)
+        scenario = float(job.policy.stress.scenarios[int(np.argmin(margin.stress_excess_recomputed[row]))])
+    suspicious, symbol = _cause(job, state, number, decision.kind)
+    state.record.decisions.append(DecisionRow(
+        state.bar, decision.timestamp, state.holdings.book.account_ids[number], decision.kind, deficiency, equity, requirement, excess,
+        scenario, symbol, suspicious, decision.reason,
+    ))
+
+
+def _cause(job: Job, state: State, number: int, action: str) -> tuple[bool, str]:
+    """Whether a flawed price is among an account's, and the symbol that cost it most at this bar (calls only)."""
+    if action != "CALL" and not job.suspicious:
+        return False, ""
+    held = state.holdings.quantity(number)
+    suspicious = any((state.bar, code) in job.suspicious for code in held)
+    if action != "CALL" or state.bar == 0 or not held:
+        return suspicious, ""
+    moved = job.path.price[state.bar] - job.path.price[state.bar - 1]
+    return suspicious, job.path.market.symbols[min(held, key=lambda code: (held[code] * moved[code], code))]
+
+
+def _liquidate(job: Job, state: State, priced: PricedMarket) -> None:
+    """Proposes and fills for every account due, and observes each again until it is whole or has nothing left."""
+    for attempt in range(_MOST_ROUNDS):
+        due, state.due = sorted(state.due), set()
+        if not due:
+            return
+        for number in due:
+            for code, qty in sales(number, state.holdings.book, priced):
+                if job.policy.backtest.fill_at == "next":
+                    state.pending.append((number, code, qty))
+                else:
+                    _fill(job, state, priced.market, number, code, qty)
+        if job.policy.backtest.fill_at == "next":
+            return
+        accounts = np.array(due, dtype=np.int64)
+        margin = evaluate_accounts(state.holdings.book, priced, accounts)
+        codes = band_codes(margin)
+        state.bands[accounts] = codes
+        _observe(job, state, priced.market, margin, codes, np.arange(len(due)), f".{attempt}")
+        _close_empty(state, due)
+
+
+def _close_empty(state: State, numbers: Sequence[int]) -> None:
+    """An account with nothing left to sell leaves the run; what it owes is the firm's loss."""
+    book = state.holdings.book
+    empty = [n for n in numbers if book.offsets[n] == book.offsets[n + 1]]
+    if empty:
+        state.open_accounts = np.setdiff1d(state.open_accounts, np.array(empty, dtype=np.int64))
+        state.due.difference_update(empty)
+        for number in empty:
+            state.desk.close(number)
+
+
+def _fill(job: Job, state: State, market: Market, number: int, code: int, qty: float) -> None:
+    """An assumed fill at the bar's price, worse by the slippage: a sale below it, a purchase above."""
+    held = state.holdings.quantity(number).get(code, 0.0)
+    qty = max(qty, -held) if held > 0 else min(qty, -held)   # never through zero: the book may have traded since
+    if qty == 0.0:
+        return
+    slip = job.policy.backtest.fill_slippage
+    price = float(market.price[code]) * (1.0 - slip if qty < 0 else 1.0 + slip)
+    time = int(job.path.times[state.bar])
+    account = state.holdings.book.account_ids[number]
+    state.holdings.fill(number, code, qty, price, deterministic_id("backtest", account, code, state.bar, len(state.record.fills)), time)
+    state.record.fills.append(FillRow(state.bar, time, account, market.symbols[code], qty, price))

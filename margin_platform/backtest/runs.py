@@ -1,0 +1,128 @@
+"""Runs: a price history, a book and a policy become a job; the job runs, resumably, to a result."""
+
+from __future__ import annotations
+
+import datetime as dt
+import pickle
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from margin_platform import instruments, sample_market
+from margin_platform.backtest import books
+from margin_platform.backtest.crises import Crisis
+from margin_platform.backtest.engine import Job, State, Trade, run
+from margin_platform.backtest.flaws import Flaw, HistoryError, settle
+from margin_platform.backtest.history import SAMPLE, PriceHistory, of_table
+from margin_platform.backtest.market_path import WITHOUT_FLOORS, market_path
+from margin_platform.backtest.measures import RunResult
+from margin_platform.book import MARGIN_TYPES, Book, Market
+from margin_platform.book_json import BookInput
+from margin_platform.evaluate import evaluate
+from margin_platform.events import CORPORATE_ACTIONS
+from margin_platform.policy import Policy
+
+_WARM_UP = dt.timedelta(days=400)   # calendar days before the first bar: a year of sessions for betas
+CHECKPOINT_BARS = 250
+Progress = Callable[[int, int], None]   # bars done, bars in all
+
+
+def prepare(
+    history: PriceHistory, found: Sequence[Flaw], given: BookInput, *, first: dt.date | None = None, last: dt.date | None = None,
+    trades: Iterable[Trade] = (),
+) -> tuple[Job, tuple[Flaw, ...]]:
+    """The job of a book over a history between two dates, and the flaws the policy let pass. HistoryError lists those it did not."""
+    policy = given.policy.override(WITHOUT_FLOORS) if history.adjusted else given.policy
+    warm = history.cut(history.between(None if first is None else first - _WARM_UP, last))
+    part = warm.between(first, None)
+    if part.start >= len(warm):
+        raise HistoryError([Flaw("empty", "-", "timestamp", f"{first or ''}..{last or ''}", "no bar between these dates")])
+    events = tuple(sorted(trades, key=lambda te: (te[1]["timestamp"], te[0])))
+    splits = [(e["symbol"], dt.date.fromisoformat(e["ex_date"])) for t, e in events if t == CORPORATE_ACTIONS and e["kind"] == "SPLIT"]
+    held = {given.market.symbols[c] for c in np.unique(given.book.symbol)} | {e["symbol"] for _, e in events if "symbol" in e}
+    settled = settle(warm, found, policy, sorted(held), splits)
+    slots = slice(part.start, len(settled))
+    path = market_path(given.market, settled, policy, slots)
+    return Job(given.book, path, policy, events, _suspicious(settled, path.market, slots, policy)), settled.flaws
+
+
+def _suspicious(history: PriceHistory, market: Market, part: slice, policy: Policy) -> frozenset[tuple[int, int]]:
+    """(bar, instrument row) of prices that look wrong: shaped like a split, or a jump over `max_jump` that mostly came back next bar."""
+    named = {(f.time, f.column) for f in history.flaws if f.kind == "split_shape"}
+    prices = history.prices
+    with np.errstate(invalid="ignore", divide="ignore"):
+        jump = np.abs(prices[1:-1] / prices[:-2] - 1.0)
+        stayed = np.abs(prices[2:] / prices[:-2] - 1.0)
+    spikes = np.argwhere((jump > policy.prices.max_jump) & (stayed < jump / 2))
+    named |= {(int(history.times[bar + 1]), history.symbols[column]) for bar, column in spikes.tolist()}
+    bar_of = {int(t): n for n, t in enumerate(history.times[part].tolist())}
+    return frozenset((bar_of[t], code) for t, s in named if t in bar_of for code, symbol in enumerate(market.symbols) if symbol == s)
+
+
+def execute(
+    job: Job, flaws: tuple[Flaw, ...], label: str, *, checkpoint: Path | None = None, progress: Progress | None = None
+) -> RunResult:
+    """Runs a job to its end. With a checkpoint file, a killed run continues from it and comes to the same result, bit for bit."""
+    identity = job.fingerprint() if checkpoint is not None else ""
+    state = _restored(checkpoint, identity)
+
+    def after_bar(now: State) -> None:
+        if checkpoint is not None and now.bar % CHECKPOINT_BARS == 0:
+            _save(checkpoint, identity, now)
+        if progress is not None:
+            progress(now.bar, len(job.path))
+
+    state = run(job, state, after_bar=after_bar)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    final = evaluate(state.holdings.book, job.path.at(len(job.path) - 1), job.policy)
+    return RunResult(label, job.policy, job.path, job.book, state.record, final.equity, flaws)
+
+
+def _save(path: Path, identity: str, state: State) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(pickle.dumps((identity, state)))
+    partial.replace(path)   # whole or not at all
+
+
+def _restored(path: Path | None, identity: str) -> State | None:
+    """The state saved by a killed run of the very same job, or None."""
+    if path is None or not path.exists():
+        return None
+    try:
+        saved: tuple[str, State] = pickle.loads(path.read_bytes())
+    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError):
+        return None   # of another version of the program: begin anew
+    return saved[1] if saved[0] == identity else None
+
+
+def sample_history() -> PriceHistory:
+    """The bundled history."""
+    return of_table(sample_market.closes(), adjusted=True, source=SAMPLE)
+
+
+def generated_book(rows: Sequence[books.AccountRow], policy: Policy) -> BookInput:
+    """Generated accounts as the kernel's inputs, with the platform's instruments."""
+    market = Market.of(instruments.load())
+    code = market.code_of()
+    book = Book.of([(r.account_id, r.cash, MARGIN_TYPES[r.margin_type], [(code[s], q) for s, q in r.positions.items()]) for r in rows])
+    return BookInput(book, market, policy)
+
+
+def crisis_run(crisis: Crisis, policy: Policy, accounts: int, seed: int = 7, *, label: str | None = None) -> RunResult:
+    """A fresh generated book, at the prices of the crisis's first session, through the crisis on the bundled history."""
+    history = sample_history()
+    opening = sample_market.closes().loc[crisis.first.isoformat() :].iloc[0]
+    prices = {str(s): float(p) for s, p in opening.items()}
+    given = keeping_jumps(generated_book(books.generate(books.usual_counts(accounts), prices, seed), policy))
+    job, flaws = prepare(history, [], given, first=crisis.first, last=crisis.last)
+    return execute(job, flaws, label or policy.version)
+
+
+def keeping_jumps(given: BookInput) -> BookInput:
+    """The bundled history is adjusted for splits, so a jump shaped like one was a real move: the run goes on with it named."""
+    backtest = given.policy.backtest.model_copy(update={"on_split_shape": "keep"})
+    return replace(given, policy=given.policy.model_copy(update={"backtest": backtest}))

@@ -1,0 +1,95 @@
+"""One live session as a backtest: the book as Kafka has it at the open, that day's prices, and the fills and cash on the way."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+
+from margin_platform import instruments
+from margin_platform.backtest.engine import Job, Trade
+from margin_platform.backtest.market_path import MarketPath
+from margin_platform.book import Market
+from margin_platform.bus import Bus
+from margin_platform.business_days import NEW_YORK, sessions_between
+from margin_platform.events import ACCOUNTS, BETAS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, VOLATILITY, BadEvent, Event, decode
+from margin_platform.ledger import Ledger
+from margin_platform.policy import Policy
+from margin_platform.sample_market import INDEX
+
+
+class NoSession(LookupError):
+    """Kafka has nothing to replay of a day; the message names what is missing."""
+
+
+def latest_before(now: dt.datetime) -> dt.date:
+    """The last session that began on a New York date before that of an aware time."""
+    today = now.astimezone(NEW_YORK).date()
+    return sessions_between(today - dt.timedelta(days=14), today - dt.timedelta(days=1))[-1]
+
+
+def session_job(bus: Bus, day: dt.date, policy: Policy) -> Job:
+    """The job of one session. NoSession where there is no account or no price of that day."""
+    opened = int(dt.datetime.combine(day, dt.time(0), NEW_YORK).timestamp() * 1000)
+    closed = int(dt.datetime.combine(day + dt.timedelta(days=1), dt.time(0), NEW_YORK).timestamp() * 1000)
+    market = Market.of(instruments.load())
+    code_of = market.code_of()
+    ledger, trades = Ledger(code_of), list[Trade]()
+    for topic in (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS):
+        for event in _events(bus, topic):
+            if event["timestamp"] < opened or topic == ACCOUNTS:
+                ledger.apply(topic, event)
+            elif event["timestamp"] < closed:
+                trades.append((topic, event))
+    ticks = [e for e in _events(bus, PRICES) if e["timestamp"] < closed and e["symbol"] in code_of]
+    if not ledger.account_ids():
+        raise NoSession(f"{ACCOUNTS}: no account, so nothing to replay")
+    path = _path(bus, market, ticks, opened, closed)
+    if not len(path):
+        raise NoSession(f"{PRICES}: no price on {day.isoformat()}")
+    known = [te for te in trades if te[0] == CORPORATE_ACTIONS or te[1]["account_id"] in ledger]
+    return Job(ledger.book(code_of), path, policy, tuple(sorted(known, key=lambda te: te[1]["timestamp"])))
+
+
+def _events(bus: Bus, topic: str) -> list[Event]:
+    """Checked events in event-time order; what does not pass went to dead_letter.v1 when the stream read it."""
+    found = []
+    for record in bus.read_all(topic):
+        try:
+            found.append(decode(topic, record.value))
+        except BadEvent:
+            continue
+    return sorted(found, key=lambda e: e["timestamp"])
+
+
+def _path(bus: Bus, market: Market, ticks: list[Event], opened: int, closed: int) -> MarketPath:
+    """One bar a distinct price time of the day; a price stands until the next. Volatility and betas as last published before it."""
+    code_of = market.code_of()
+    latest = np.full(len(market.symbols), np.nan)
+    times, rows = list[int](), list[np.ndarray]()
+    for tick in ticks:
+        if tick["timestamp"] >= opened and (not times or tick["timestamp"] != times[-1]):
+            times.append(tick["timestamp"])
+            rows.append(latest.copy())
+        latest[code_of[tick["symbol"]]] = tick["price"]
+        if rows:
+            rows[-1] = latest.copy()
+    sigma = _published(bus, VOLATILITY, "volatility_annual", market, closed)
+    betas = _published(bus, BETAS, "beta", market, closed)
+    price = np.array(rows).reshape(len(rows), len(market.symbols))
+    shape = price.shape
+    index = price[:, code_of[INDEX]] if INDEX in code_of else np.full(len(rows), np.nan)
+    return MarketPath(
+        market, np.array(times, dtype=np.int64), price, np.broadcast_to(sigma, shape).copy(), np.broadcast_to(betas, shape).copy(),
+        np.zeros(shape, dtype=np.bool_), index,
+    )
+
+
+def _published(bus: Bus, topic: str, field: str, market: Market, before: int) -> np.ndarray:
+    """The newest figure of each symbol stamped before a time; NaN where none was published."""
+    column = np.full(len(market.symbols), np.nan)
+    code_of = market.code_of()
+    for event in _events(bus, topic):
+        if event["timestamp"] < before and event["symbol"] in code_of:
+            column[code_of[event["symbol"]]] = event[field]
+    return column

@@ -1,0 +1,172 @@
+"""`margin backtest`: a price history and a book through the live kernel and ladder, one or more policies side by side."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from margin_platform.cli.evaluate import bad_input, print_json
+from margin_platform.cli.replay import date_option, read_history
+
+
+def register(app: typer.Typer) -> None:
+    @app.command()
+    def backtest(
+        prices: Annotated[str, typer.Option("--prices", help="CSV or Parquet, long or wide; 'sample' is the bundled history")],
+        book: Annotated[str, typer.Option("--book", help="a book as JSON, as for `margin evaluate`; or sample:N for N generated accounts")],
+        out: Annotated[Path, typer.Option("--out", help="folder for the report, its JSON and CSV, and the checkpoint of a killed run")],
+        policy: Annotated[list[Path] | None, typer.Option("--policy", help="policy file; give it again to compare")] = None,
+        first: Annotated[str | None, typer.Option("--from", help="first date, YYYY-MM-DD")] = None,
+        last: Annotated[str | None, typer.Option("--to", help="last date, YYYY-MM-DD")] = None,
+        events: Annotated[Path | None, typer.Option("--events", help="JSON lines {topic, ...}: fills, cash, corporate actions")] = None,
+        adjusted: Annotated[bool, typer.Option("--adjusted", help="prices are adjusted levels: no per-share dollar floors")] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON, no progress bar")] = False,
+    ) -> None:
+        """Backtest a book: calls, restrictions, liquidations and losses by policy, with a report people can read."""
+        from margin_platform.backtest import report
+
+        span = (date_option("from", first), date_option("to", last))
+        history, flaws = read_history(prices)
+        history = _as_adjusted(history, asked=adjusted)
+        trades = _events(events)
+        results = [_one(history, flaws, book, base, span, trades, out, quiet=as_json) for base in _policies(policy or [])]
+        said = report.statement(history.source, adjusted=history.adjusted, sample=_is_sample(history))
+        summary = report.write(results, said, out)
+        if as_json:
+            print_json(summary)
+        else:
+            _say(summary, out)
+
+
+def _policies(files: Sequence[Path]) -> list[Any]:
+    """The policies to compare; the newest shipped one where none is named. Ends the program with 2 on an unusable file."""
+    from margin_platform.policy import PolicyError, current_policy, load_policy_file
+
+    try:
+        found = [load_policy_file(path) for path in files] or [current_policy()]
+    except PolicyError as error:
+        raise bad_input(f"policy: {error}") from error
+    versions = [p.version for p in found]
+    if len(set(versions)) < len(versions):
+        raise bad_input(f"policy.version: two files of one version cannot be told apart, value {versions!r}")
+    return found
+
+
+def _is_sample(history: Any) -> bool:
+    from margin_platform.backtest.recognise import is_sample
+
+    return is_sample(history)
+
+
+def _as_adjusted(history: Any, *, asked: bool) -> Any:
+    """Adjusted where the user says so, or where the file is the bundled history in other clothes."""
+    from dataclasses import replace
+
+    return replace(history, adjusted=True) if asked or _is_sample(history) else history
+
+
+def _events(path: Path | None) -> list[Any]:
+    """Events on the way, one JSON object a line with its topic. Ends the program with 2, naming line and field."""
+    from margin_platform.book_json import InputError, loads
+    from margin_platform.events import CASH, CORPORATE_ACTIONS, FILLS, TOPICS, BadEvent, check_fields
+
+    if path is None:
+        return []
+    found = []
+    try:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            if not line.strip():
+                continue
+            event = loads(line)
+            topic = event.get("topic") if isinstance(event, dict) else None
+            if topic not in (FILLS, CASH, CORPORATE_ACTIONS):
+                raise bad_input(f"events line {number}, topic: not one of {FILLS}, {CASH}, {CORPORATE_ACTIONS}, value {topic!r}")
+            check_fields(TOPICS[topic], event)
+            found.append((topic, event))
+    except OSError as error:
+        raise bad_input(f"{path}: {error.strerror}") from error
+    except (BadEvent, InputError) as error:
+        raise bad_input(f"events line {number}, {error}") from error
+    return found
+
+
+def _book(source: str, base: Any, history: Any, first: dt.date | None) -> Any:
+    """The book of a file under a base policy, or `sample:N` generated accounts at the first bar's prices."""
+    from margin_platform.backtest import books, runs
+    from margin_platform.book_json import InputError, loads, parse
+
+    if source.startswith("sample:"):
+        count = source.partition(":")[2]
+        if not count.isdecimal() or int(count) < 1:
+            raise bad_input(f"book: not sample:N with N accounts, value {source!r}")
+        bar = min(history.between(first, None).start, len(history) - 1)
+        opening = {s: float(p) for s, p in zip(history.symbols, history.prices[bar], strict=True)}
+        return runs.generated_book(books.generate(books.usual_counts(int(count)), opening), base)
+    try:
+        text = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        return parse(loads(text), base)
+    except OSError as error:
+        raise bad_input(f"{source}: {error.strerror}") from error
+    except InputError as error:
+        raise bad_input(str(error)) from error
+
+
+def _one(
+    history: Any, flaws: Any, source: str, base: Any, span: tuple[dt.date | None, dt.date | None], trades: Any, out: Path, *, quiet: bool
+) -> Any:
+    """One policy's run, continued from its checkpoint where a killed run left one."""
+    from margin_platform.backtest import runs
+    from margin_platform.backtest.flaws import HistoryError
+
+    given = _book(source, base, history, span[0])
+    if _is_sample(history):
+        given = runs.keeping_jumps(given)
+    try:
+        job, passed = runs.prepare(history, flaws, given, first=span[0], last=span[1], trades=trades)
+    except HistoryError as error:
+        raise bad_input(f"prices: {error}") from error
+    except KeyError as error:
+        raise bad_input(f"events: unknown account or symbol, value {error.args[0]!r}") from error
+    out.mkdir(parents=True, exist_ok=True)
+    with _progress(len(job.path), given.policy.version, quiet=quiet) as progress:
+        return runs.execute(job, passed, given.policy.version, checkpoint=out / f".{job.fingerprint()[:16]}.checkpoint", progress=progress)
+
+
+@contextlib.contextmanager
+def _progress(total: int, label: str, *, quiet: bool) -> Iterator[Any]:
+    """A bar on stderr where a person looks at it."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda done, _: bar.update(task, completed=done)
+
+
+def _say(summary: dict[str, Any], out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from margin_platform.backtest.measures import COUNTED
+    from margin_platform.money import format_dollars
+
+    run = summary["policies"][0]
+    table = Table(title=f"Backtest {run['first']} to {run['last']}, {run['accounts']:,} accounts, {run['bars']:,} bars")
+    table.add_column("policy", overflow="fold")
+    for heading in (*COUNTED, "loss beyond equity"):
+        table.add_column(heading.replace("_", " "), justify="right")
+    for row in summary["policies"]:
+        table.add_row(Text(row["policy"]), *(f"{row[name]:,}" for name in COUNTED), format_dollars(row["loss_beyond_equity"]))
+    console = Console()
+    console.print(table)
+    console.print(Text(f"{summary['prices']}\nreport: {out / 'report.html'}"))
