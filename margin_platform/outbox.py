@@ -1,0 +1,37 @@
+"""The outbox: messages committed with the decisions that caused them leave for Kafka afterwards, in order, at least once.
+
+A crash between the commit and the publication leaves them here, and the next publication sends them; a crash between the
+publication and its mark sends them again under the same id, which every consumer knows.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select, update
+
+from margin_platform.bus import Bus
+from margin_platform.store import Store
+from margin_platform.store.tables import outbox
+
+_BATCH = 1000
+
+
+def publish(store: Store, bus: Bus) -> int:
+    """Sends every message not yet marked as sent; returns how many. BrokerUnreachable leaves them for the next time."""
+    total = 0
+    while True:
+        with store.read() as connection:
+            rows = connection.execute(select(outbox).where(outbox.c.sent.is_(False)).order_by(outbox.c.seq).limit(_BATCH)).all()
+        if not rows:
+            return total
+        for row in rows:
+            bus.produce(row.topic, row.event)
+        bus.flush()
+        with store.write() as connection:
+            connection.execute(update(outbox).where(outbox.c.seq.in_([row.seq for row in rows])).values(sent=True))
+        total += len(rows)
+
+
+def oldest_unsent(store: Store) -> int | None:
+    """The number of the oldest message not yet marked as sent; None where the outbox is empty."""
+    with store.read() as connection:
+        return connection.execute(select(outbox.c.seq).where(outbox.c.sent.is_(False)).order_by(outbox.c.seq).limit(1)).scalar()

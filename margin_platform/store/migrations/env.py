@@ -1,0 +1,8 @@
+"""Alembic's environment: migrations run on the connection the store hands over, inside its transaction."""
+
+from alembic import context
+
+from margin_platform.store.tables import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, transactional_ddl=False)
+context.run_migrations()

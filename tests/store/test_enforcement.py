@@ -1,0 +1,145 @@
+"""Decisions in the store: one call, one message, one audit entry, whatever is repeated, killed or run side by side."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import multiprocessing
+from collections import Counter
+from pathlib import Path
+
+import jsonschema
+import pytest
+from sqlalchemy import select, update
+
+from margin_platform import audit, events
+from margin_platform.enforcement import Enforcer
+from margin_platform.evidence import rebuilt
+from margin_platform.policy import current_policy
+from margin_platform.store import Store
+from margin_platform.store import tables as t
+
+_spec = importlib.util.spec_from_file_location("status_events", Path(__file__).with_name("status_events.py"))
+assert _spec is not None
+assert _spec.loader is not None
+status_events = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(status_events)
+
+POLICY = current_policy()
+SCHEMAS = Path(events.__file__).parent / "schemas"
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+def _story() -> list[tuple[events.Event, tuple[str, int, int]]]:
+    """An account on 2:1 falls into a call, further, and is cured: concentration makes the requirement 35% of value."""
+    desk = status_events.Desk()
+    seen = desk.open("ACC-1", cash=-60_000, price=100.0, shares=1000)
+    for price, minute in ((95.0, 1), (90.0, 2), (70.0, 35), (110.0, 50)):
+        seen += desk.price(price, minute)
+    return [(event, (events.MARGIN_STATUS, 0, offset)) for offset, event in enumerate(seen)]
+
+
+def _actions(store: Store, topic: str) -> list[str]:
+    with store.read() as connection:
+        rows = connection.execute(select(t.outbox.c.event).where(t.outbox.c.topic == topic).order_by(t.outbox.c.seq)).scalars()
+        return [row["action"] for row in rows]
+
+
+def test_an_account_goes_down_the_ladder_and_back(url: str) -> None:
+    with Store(url) as store:
+        Enforcer(store, POLICY).handle_many(_story(), run_id="run-1")
+        assert _actions(store, events.MARGIN_CALLS) == ["WARNING", "MARGIN_CALL", "AMENDED", "LIQUIDATE", "MET"]
+        assert _actions(store, events.RESTRICTIONS)[0] == "CLOSE_ONLY"
+        with store.read() as connection:
+            call = connection.execute(select(t.calls)).one()
+        assert (call.status, call.account_id, call.run_id, call.outstanding) == ("MET", "ACC-1", "run-1", 0.0)
+
+
+def test_what_is_published_keeps_its_schema_and_names_its_cause(url: str) -> None:
+    with Store(url) as store:
+        for topic, event in Enforcer(store, POLICY).handle_many(_story(), run_id="run-1"):
+            jsonschema.validate(json.loads(events.encode(event)), json.loads((SCHEMAS / f"{topic}.json").read_text()))
+            assert event["run_id"] == "run-1"
+            assert event["source"].startswith("margin.status.v1[0]@")
+
+
+def test_the_number_a_call_rests_on_can_be_rebuilt_from_its_evidence(url: str) -> None:
+    with Store(url) as store:
+        Enforcer(store, POLICY).handle_many(_story())
+        with store.read() as connection:
+            evidence = connection.execute(select(t.calls.c.evidence)).scalar_one()
+    _, margin = rebuilt(evidence, POLICY)
+    assert float(margin.excess[0]) == pytest.approx(evidence["excess"], abs=0.005)
+
+
+def test_acting_twice_on_the_same_events_changes_nothing(url: str) -> None:
+    with Store(url) as store:
+        first = Enforcer(store, POLICY).handle_many(_story(), run_id="run-1")
+        again = Enforcer(store, POLICY).handle_many(_story(), run_id="run-2")
+        with store.read() as connection:
+            assert len(connection.execute(select(t.outbox)).all()) == len(first)
+            assert len(connection.execute(select(t.calls)).all()) == 1
+    assert again == []
+
+
+def test_a_replay_decides_the_same_byte_for_byte(tmp_path: Path) -> None:
+    written = []
+    for name in ("one", "two"):
+        with Store(f"sqlite:///{tmp_path / name}.db") as store:
+            written.append(events.encode({"messages": Enforcer(store, POLICY).handle_many(_story(), run_id="r")}))
+    assert written[0] == written[1]
+
+
+def _act(url: str, start: object) -> None:
+    start.wait()  # type: ignore[attr-defined]
+    with Store(url) as store:
+        Enforcer(store, POLICY).handle_many(_story())
+
+
+def test_two_processes_on_the_same_events_make_one_call(url: str) -> None:
+    Store(url).close()
+    context = multiprocessing.get_context("spawn")
+    start = context.Event()
+    workers = [context.Process(target=_act, args=(url, start)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    start.set()
+    for worker in workers:
+        worker.join(60)
+        assert worker.exitcode == 0
+    with Store(url) as store, store.read() as connection:
+        ids = connection.execute(select(t.outbox.c.message_id)).scalars().all()
+        assert len(connection.execute(select(t.calls)).all()) == 1
+    assert max(Counter(ids).values()) == 1
+
+
+def test_timers_decide_on_the_clock_when_no_event_comes(url: str) -> None:
+    desk = status_events.Desk()
+    seen = desk.open("ACC-1", cash=-60_000, price=100.0, shares=1000) + desk.price(90.0, 2)
+    with Store(url) as store:
+        enforcer = Enforcer(store, POLICY)
+        enforcer.handle_many([(e, (events.MARGIN_STATUS, 0, n)) for n, e in enumerate(seen)])
+        due = enforcer.next_timer()
+        assert due is not None
+        assert enforcer.fire_timers(due - 1) == []
+        assert [m[1].get("decision") or m[1]["action"] for m in enforcer.fire_timers(due) if m[0] == events.RESTRICTIONS] == ["CLOSE_ONLY"]
+        assert enforcer.fire_timers(due) == []
+
+
+def test_the_audit_chain_holds_and_shows_every_edit_and_removal(url: str) -> None:
+    with Store(url) as store:
+        Enforcer(store, POLICY).handle_many(_story())
+        checked, broken = audit.verify(store)
+        assert checked > 4
+        assert broken == []
+        with store.write() as connection:
+            entry = connection.execute(select(t.audit.c.entry).where(t.audit.c.number == 2)).scalar_one()
+            connection.execute(update(t.audit).where(t.audit.c.number == 2).values(entry=entry | {"amount": 0.01}))
+        assert [b.number for b in audit.verify(store)[1]] == [2]
+        with store.write() as connection:
+            connection.execute(t.audit.delete().where(t.audit.c.number == checked))
+        assert any("does not end" in b.reason for b in audit.verify(store)[1])
