@@ -40,6 +40,7 @@ def register(app: typer.Typer) -> None:
     def evaluate(
         book: Annotated[str, typer.Argument(help="a book as JSON; - reads standard input")],
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+        parts: Annotated[bool, typer.Option("--parts", help="also print what each requirement is made of")] = False,
     ) -> None:
         """Margin of every account of a book: maintenance with add-ons, portfolio margin beside it, stress, firm totals."""
         from margin_platform.evaluation import evaluation
@@ -49,6 +50,29 @@ def register(app: typer.Typer) -> None:
             print_json(result)
         else:
             _print_tables(result)
+            if parts:
+                _print_parts(result)
+
+
+_PARTS = (
+    ("base_requirement", "base"), ("concentration_addon", "concentration"), ("volatility_addon", "volatility"),
+    ("htb_addon", "borrow"), ("cap_adjustment", "cap"), ("maintenance_req", "maintenance"), ("margin_savings", "saved by TIMS"),
+)
+
+
+def _print_parts(result: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="What maintenance is made of")
+    for heading in ("account", *(h for _, h in _PARTS), "method"):
+        table.add_column(heading, justify="left" if heading in ("account", "method") else "right", no_wrap=True)
+    for account in result["accounts"]:
+        cells = [format_dollars(account[name]) for name, _ in _PARTS]
+        table.add_row(Text(account["account_id"]), *cells, account["margin_method"] or "–")
+    console = Console()
+    Console(width=max(console.width, _TABLE_WIDTH)).print(table)
 
 
 _TABLE_WIDTH = 112   # below this the figures would be cut; a narrower terminal wraps the lines instead
