@@ -34,10 +34,12 @@ from margin_platform.events import (
 )
 from margin_platform.ledger import Ledger
 from margin_platform.policy import Policy
+from margin_platform.price_gate import PriceGate
 from margin_platform.snapshots import Inputs, calc_events, status_event, stress_events
 
 # Within a batch, terms before cash before fills before the market: the order in which they make sense.
 TOPICS_IN_ORDER = (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS, BETAS, VOLATILITY, PRICES)
+_MOST_UNANNOUNCED = 1000   # unknown accounts whose events wait for them; the oldest are forgotten, their dead letters stay
 _STRESS_STEP = 0.01   # stress rows are published anew when the worst stressed excess moved by this share of gross value
 
 
@@ -64,12 +66,13 @@ class MarginEngine:
         n = len(self.market.symbols)
         self.price_time = np.zeros(n, dtype=np.int64)
         self.previous_price = np.full(n, np.nan)
+        self.gate = PriceGate(policy.prices)
         self.input_time = {BETAS: np.zeros(n, dtype=np.int64), VOLATILITY: np.zeros(n, dtype=np.int64)}
         self.bands: dict[str, int] = {}
         self.published_stress: dict[str, float] = {}
         self.next_offset: dict[str, dict[int, int]] = {topic: {} for topic in TOPICS_IN_ORDER}
         self.event_time = 0
-        self._early: dict[str, list[tuple[str, Event]]] = {}   # fills and cash of accounts not announced yet
+        self._early: dict[str, list[dict[str, Any]]] = {}   # fills and cash of accounts not announced yet
 
     # -- a batch
 
@@ -80,6 +83,7 @@ class MarginEngine:
         offsets: dict[str, dict[str, list[int]]] = {}
         touched: set[str] = set()
         changed: set[int] = set()
+        self.gate.withdrawn.clear()
         for record in ordered:
             span = offsets.setdefault(record.topic, {}).setdefault(str(record.partition), [record.offset, record.offset + 1])
             span[1] = record.offset + 1
@@ -111,24 +115,43 @@ class MarginEngine:
             if self._market_event(record.topic, code, event):
                 changed.add(code)
         else:
-            touched.update(self._ledger_event(record.topic, event))
+            touched.update(self._ledger_event(record, event))
+            if event.get("kind") == "SPLIT" and self._split(event):
+                changed.add(self.code_of[event["symbol"]])
         self.event_time = max(self.event_time, event["timestamp"])
 
-    def _ledger_event(self, topic: str, event: Event) -> list[str]:
+    def _ledger_event(self, record: Record, event: Event) -> list[str]:
+        topic = record.topic
         if topic in (FILLS, CASH) and not self.ledger.knows(event["account_id"]):
-            self._early.setdefault(event["account_id"], []).append((topic, event))
-            raise BadEvent("account_id", event["account_id"], "unknown account; applied if it is announced later")
+            unknown = BadEvent("account_id", event["account_id"], "unknown account; applied if it is announced later")
+            letter = dead_letter(topic, record.partition, record.offset, record.value, unknown, record.timestamp_ms)
+            self._early.setdefault(event["account_id"], []).append({"topic": topic, "event": event, "letter": letter})
+            return []
         try:
             accounts = self.ledger.apply(topic, event)
-        except (OverflowError, ArithmeticError) as error:   # finite, but beyond what a ledger can hold
+        except ArithmeticError as error:   # finite, but beyond what a ledger can hold
             raise BadEvent("value", event, f"cannot be booked ({error})") from error
         if not accounts and topic in (FILLS, CASH):
             name = "fill_id" if topic == FILLS else "transfer_id"
             raise BadEvent(name, event[name], "duplicate id")
         if topic == ACCOUNTS:
-            for waiting, early in self._early.pop(event["account_id"], ()):
-                self.ledger.apply(waiting, early)
+            for waiting in self._early.pop(event["account_id"], ()):
+                self.ledger.apply(waiting["topic"], waiting["event"])
         return accounts
+
+    def unannounced(self, before_ms: int) -> list[Event]:
+        """Dead letters, each once, of fills and cash whose account was still unknown some time after they were produced.
+
+        Topics have no order between them, so an account's first fill may be read a moment before the account itself.
+        """
+        letters = []
+        for row in (row for rows in self._early.values() for row in rows):
+            if row["letter"] is not None and row["letter"]["timestamp"] <= before_ms:
+                letters.append(row["letter"])
+                row["letter"] = None
+        while len(self._early) > _MOST_UNANNOUNCED:
+            del self._early[next(iter(self._early))]
+        return letters
 
     def _check_time(self, event: Event, record: Record) -> None:
         ahead = event["timestamp"] - record.timestamp_ms
@@ -140,9 +163,12 @@ class MarginEngine:
         if topic == PRICES:
             if event["timestamp"] < self.price_time[code]:
                 return False
-            self.previous_price[code] = self.market.price[code]
-            self.price_time[code] = event["timestamp"]
-            self.market.price[code] = event["price"]
+            good = float(self.market.price[code])
+            price = self.gate.take(code, event, None if good != good else good, int(self.price_time[code]))
+            if price is not None:
+                self.previous_price[code] = good
+                self.price_time[code] = event["timestamp"]
+                self.market.price[code] = price
             return True
         seen = self.input_time[topic]
         if event["timestamp"] < seen[code]:
@@ -153,12 +179,25 @@ class MarginEngine:
         column[code] = value
         return different
 
+    def _split(self, action: Event) -> bool:
+        """Brings a symbol's price in line with a split just booked; whether it changed."""
+        code = self.code_of[action["symbol"]]
+        good = float(self.market.price[code])
+        if good != good:
+            return False
+        effective = effective_time(action)
+        price = self.gate.split(code, action, effective, good, int(self.price_time[code]))
+        if price is not None:
+            self.previous_price[code], self.market.price[code] = good, price
+        return True
+
     def _mark_stale(self) -> set[int]:
         """Prices older than the policy allows, in trading time on the event clock; returns instruments whose mark changed."""
         if not self.event_time:
             return set()
         oldest = trading_time_before(self.event_time, self.policy.prices.max_price_age_seconds)
         stale = (self.price_time > 0) & (self.price_time < oldest)
+        stale[list(self.gate.suspects)] = True   # set aside by the price gate: the last good price stands and holds enforcement
         different = np.flatnonzero(stale != self.market.stale)
         self.market.stale[:] = stale
         return set(different.tolist())
@@ -200,7 +239,7 @@ class MarginEngine:
             "beta": _nullable(self.market.beta), "sigma": _nullable(self.market.sigma), "stale": self.market.stale.tolist(),
             "price_time": self.price_time.tolist(), "input_time": {t: times.tolist() for t, times in self.input_time.items()},
             "ledger": self.ledger.to_state(), "bands": self.bands, "stress": self.published_stress, "event_time": self.event_time,
-            "early": self._early,
+            "early": self._early, "suspects": self.gate.to_state(self.market.symbols),
             "next_offset": {t: {str(p): o for p, o in parts.items()} for t, parts in self.next_offset.items()},
         }
 
@@ -221,7 +260,8 @@ class MarginEngine:
         self.ledger = Ledger.from_state(state["ledger"], self.code_of, require_account=True)
         self.bands, self.published_stress, self.event_time = dict(state["bands"]), dict(state["stress"]), state["event_time"]
         self.next_offset = {t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()}
-        self._early = {account: [(topic, event) for topic, event in rows] for account, rows in state["early"].items()}
+        self._early = state["early"]
+        self.gate.restore(state.get("suspects", {}), self.code_of)
 
 
 def _nullable(column: np.ndarray) -> list[float | None]:

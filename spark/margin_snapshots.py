@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from margin_platform.bus import Record
@@ -13,6 +14,8 @@ from margin_platform.instruments import load
 from margin_platform.margin_engine import TOPICS_IN_ORDER, MarginEngine, Outcome
 from spark.stream import Stream, StreamSettings
 from spark.table_sink import MARGIN_SNAPSHOTS, TableSink
+
+_ANNOUNCE_SECONDS = 2.0   # how long after a fill its account may be announced before the fill is reported
 
 
 class MarginSnapshots(Stream):
@@ -51,6 +54,12 @@ class MarginSnapshots(Stream):
         for topic, events in ((MARGIN_CALC, outcome.calc), (STRESS, outcome.stress)):
             for event in events:
                 self.bus.produce(topic, event)
+
+    def idle(self) -> None:
+        """Fills and cash whose account did not turn up are reported."""
+        for letter in self.engine.unannounced(int((time.time() - _ANNOUNCE_SECONDS) * 1000)):
+            self.bus.produce(DEAD_LETTER, letter)
+            self._unsaved = True
 
     def to_state(self) -> dict[str, Any]:
         return self.engine.to_state()

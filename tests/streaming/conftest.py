@@ -1,0 +1,96 @@
+"""What the stream tests share: one Spark session, and a driver process that can be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from margin_platform.bus import Bus
+from spark.session import DELTA, build
+
+
+@pytest.fixture(scope="session")
+def spark_session() -> Iterator[SparkSession]:
+    session = build("margin-tests", "local[2]", DELTA)
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+class Driver:
+    """`python -m spark.streams` as its own process, its micro-batches as they come."""
+
+    def __init__(self, bootstrap: str, work: Path, only: str) -> None:
+        self.batches: list[dict[str, Any]] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "spark.streams", "--only", only, "--bootstrap", bootstrap, "--checkpoint", str(work / "checkpoints"),
+             "--tables", str(work / "tables"), "--master", "local[2]"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=(work / "driver.log").open("ab"), start_new_session=True,
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.batches.append(json.loads(line))
+
+    def kill(self) -> None:
+        """kill -9 of the driver and its JVM."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def end_input(self) -> int:
+        """What happens when the parent dies: standard input ends. Returns the exit code."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def start_driver(work: Path) -> Iterator[Callable[..., Driver]]:
+    started: list[Driver] = []
+
+    def start(bootstrap: str, only: str) -> Driver:
+        started.append(Driver(bootstrap, work, only))
+        return started[-1]
+
+    yield start
+    for driver in started:
+        if driver.process.poll() is None:
+            driver.kill()
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 90.0) -> Any:
+    """The condition's value once it is true; fails naming what never came."""
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        pause.wait(0.05)
+    return value
+
+
+@pytest.fixture
+def until() -> Callable[..., Any]:
+    return wait_for
+
+
+@pytest.fixture
+def events_of(bus: Bus) -> Callable[[str], list[dict[str, Any]]]:
+    """Every event now on a topic."""
+    return lambda topic: [json.loads(record.value or b"null") for record in bus.read_all(topic)]

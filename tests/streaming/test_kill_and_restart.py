@@ -1,0 +1,92 @@
+"""kill -9 of the real driver, again and again: the final state is the one of an undisturbed run, nothing lost, nothing doubled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+
+from margin_platform.bus import Bus
+from margin_platform.events import DEAD_LETTER, MARGIN_CALC, MARGIN_STATUS, TOPICS, Event
+from margin_platform.instruments import load
+from margin_platform.margin_engine import TOPICS_IN_ORDER, MarginEngine
+from margin_platform.policy import current_policy
+from tests.streaming.market_day import seed, send, tick
+
+pytestmark = [pytest.mark.kafka, pytest.mark.spark]
+
+
+def undisturbed(bus: Bus) -> MarginEngine:
+    """The engine fed with everything on the topics in one go."""
+    engine = MarginEngine(load(), current_policy())
+    engine.process([r for topic in TOPICS_IN_ORDER for r in bus.read_all(topic)], 0)
+    return engine
+
+
+def newest(events: list[Event]) -> dict[str, Event]:
+    return {e["account_id"]: e for e in sorted(events, key=lambda e: (e["calc_timestamp"], e["inputs"]["batch_id"]))}
+
+
+def applied(bus: Bus, work: Path) -> bool:
+    """Whether the newest calc events reached the newest tick of every input topic."""
+    ends = {topic: sum(bus.end_offsets(topic).values()) for topic in TOPICS_IN_ORDER}
+    states = sorted((work / "checkpoints" / "margin_snapshots").glob("state-*.json"))
+    if not states:
+        return False
+    reached = json.loads(states[-1].read_bytes())["stream"]["next_offset"]
+    return all(sum(reached[topic].values()) == end for topic, end in ends.items())
+
+
+def test_killing_the_driver_at_any_moment_loses_and_doubles_nothing(
+    bus: Bus, work: Path, start_driver: Callable[..., Any], until: Callable[..., Any], events_of: Callable[[str], list[Event]]
+) -> None:
+    driver = start_driver(bus.bootstrap, "margin_snapshots")
+    send(bus, seed(60))
+    until(lambda: driver.batches, "a first batch")
+    driver.kill()                                   # before or just after the first save of its state
+    for step in range(1, 8):
+        send(bus, tick(step))
+    driver = start_driver(bus.bootstrap, "margin_snapshots")
+    until(lambda: driver.batches, "a batch after the kill")
+    for step in range(8, 16):
+        send(bus, tick(step))
+    seen = len(driver.batches)
+    until(lambda: len(driver.batches) > seen, "another batch")
+    driver.kill()                                   # between two saves
+    send(bus, tick(16))
+    driver = start_driver(bus.bootstrap, "margin_snapshots")
+    until(lambda: applied(bus, work), "everything applied and saved")
+    assert driver.end_input() == 0                  # its parent is gone: it stops by itself
+
+    expected = undisturbed(bus)
+    calc, status = events_of(MARGIN_CALC), events_of(MARGIN_STATUS)
+    by_id: dict[str, Event] = {}
+    for event in calc:
+        assert by_id.setdefault(event["calc_id"], event) == event, "a repeated id carries other figures"
+    assert len({e["calc_id"] + e["band"] for e in status}) == len({e["calc_id"] for e in status})
+    found = newest(calc)
+    book = expected.ledger.book(expected.code_of)
+    assert set(found) == set(book.account_ids)
+    for account, event in found.items():
+        assert event["cash"] == round(expected.ledger.cash(account), 2)
+        assert event["calc_timestamp"] == expected.event_time
+    state = json.loads(sorted((work / "checkpoints" / "margin_snapshots").glob("state-*.json"))[-1].read_bytes())["stream"]
+    whole = json.loads(json.dumps(expected.to_state()))
+    for part in ("price", "price_time", "bands", "event_time", "next_offset"):
+        assert state[part] == whole[part], part
+    assert sorted(state["ledger"]["accounts"]) == sorted(whole["ledger"]["accounts"])
+    assert events_of(DEAD_LETTER) == []
+    table = DeltaTable(str(work / "tables" / "margin_snapshots")).to_pandas()
+    assert not table["calc_id"].duplicated().any()
+    assert set(table["calc_id"]) <= set(by_id)
+    assert set(TOPICS_IN_ORDER) <= set(TOPICS)
+
+
+def test_a_driver_without_a_broker_says_so_and_exits_with_1(work: Path, start_driver: Callable[..., Any]) -> None:
+    driver = start_driver("127.0.0.1:1", "volatility_tables")
+    assert driver.process.wait(120) == 1
+    assert "127.0.0.1:1" in (work / "driver.log").read_text()

@@ -1,0 +1,260 @@
+"""The three queries in one Spark session, on real Kafka: parity with the kernel, bad input, duplicates, tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import jsonschema
+import pytest
+from deltalake import DeltaTable
+from pyspark.sql import SparkSession
+from pyspark.sql.streaming import StreamingQuery
+
+from margin_platform import snapshots
+from margin_platform.bus import Bus
+from margin_platform.evaluate import evaluate
+from margin_platform.events import (
+    CASH,
+    CORPORATE_ACTIONS,
+    DEAD_LETTER,
+    FILLS,
+    FIRM_RISK,
+    MARGIN_CALC,
+    MARGIN_STATUS,
+    PRICES,
+    STRESS,
+    VOLATILITY,
+    Event,
+)
+from margin_platform.policy import current_policy
+from spark.firm_exposure import FirmExposure
+from spark.margin_snapshots import MarginSnapshots
+from spark.stream import Stream, StreamSettings
+from spark.volatility_tables import VolatilityTables
+from tests.streaming.market_day import OPEN, PRICE, seed, send, tick
+
+pytestmark = [pytest.mark.kafka, pytest.mark.spark]
+SCHEMAS = Path(snapshots.__file__).parent / "schemas"
+Events = Callable[[str], list[Event]]
+
+
+class Running:
+    """Streams of one test, driven to the end of their topics instead of waited for."""
+
+    def __init__(self, session: SparkSession, bus: Bus, work: Path) -> None:
+        self.session, self.bus = session, bus
+        self.settings = StreamSettings(
+            bus.bootstrap, work / "checkpoints", str(work / "tables"), current_policy(), state_seconds=0, table_seconds=0
+        )
+        self.streams: list[tuple[Stream, StreamingQuery]] = []
+
+    def start(self, kind: Callable[[StreamSettings], Any]) -> Any:
+        stream = kind(self.settings)
+        stream.recover()
+        self.streams.append((stream, stream.start(self.session)))
+        return stream
+
+    def drain(self) -> None:
+        for _, query in self.streams:
+            query.processAllAvailable()
+
+    def stop(self) -> None:
+        for stream, query in self.streams:
+            query.stop()
+            stream.close()
+        self.streams.clear()
+
+
+@pytest.fixture
+def running(spark_session: SparkSession, bus: Bus, work: Path) -> Iterator[Running]:
+    streams = Running(spark_session, bus, work)
+    yield streams
+    streams.stop()
+
+
+def newest(events: list[Event]) -> dict[str, Event]:
+    return {e["account_id"]: e for e in sorted(events, key=lambda e: (e["calc_timestamp"], e["inputs"]["batch_id"]))}
+
+
+def test_every_figure_of_the_stream_is_the_kernels(running: Running, events_of: Events) -> None:
+    stream = running.start(MarginSnapshots)
+    send(running.bus, seed(40))
+    running.drain()
+    for step in (1, 2, 3):
+        send(running.bus, tick(step))
+        running.drain()
+    found = newest(events_of(MARGIN_CALC))
+    engine = stream.engine
+    book = engine.ledger.book(engine.code_of)
+    margin = evaluate(book, engine.market, running.settings.policy)
+    inputs = snapshots.Inputs(engine.event_time, 0, {}, engine.price_time, engine.previous_price)
+    expected = {e["account_id"]: e for e in snapshots.calc_events(book, engine.market, margin, inputs)}
+    assert len(found) == 40
+    own = ("inputs", "calc_id", "calc_timestamp", "timestamp")
+    for account, event in found.items():
+        assert {k: v for k, v in event.items() if k not in own} == {k: v for k, v in expected[account].items() if k not in own}
+        jsonschema.validate(event, json.loads((SCHEMAS / "margin.calc.v1.json").read_text()))
+
+
+BAD: list[tuple[str, bytes, str, str]] = [   # topic, message, field named, part of the reason
+    (PRICES, b"{not json", "value", "not JSON"),
+    (PRICES, b"\xff\xfe\x00", "value", "not JSON"),
+    (PRICES, b'["AAPL"]', "value", "not a JSON object"),
+    (PRICES, b'{"symbol":"AAPL","timestamp":1582295400000}', "price", "missing"),
+    (PRICES, b'{"symbol":"AAPL","price":"80","timestamp":1582295400000}', "price", "not a number"),
+    (PRICES, b'{"symbol":"AAPL","price":NaN,"timestamp":1582295400000}', "value", "not JSON"),
+    (PRICES, b'{"symbol":"AAPL","price":0,"timestamp":1582295400000}', "price", "not above zero"),
+    (PRICES, b'{"symbol":"AAPL","price":-1,"timestamp":1582295400000}', "price", "not above zero"),
+    (PRICES, b'{"symbol":"AAPL","price":true,"timestamp":1582295400000}', "price", "not a number"),
+    (PRICES, b'{"symbol":"NOPE","price":1,"timestamp":1582295400000}', "symbol", "unknown symbol"),
+    (PRICES, b'{"symbol":"AAPL","price":81,"timestamp":4102444800000}', "timestamp", "future"),
+    (PRICES, b'{"symbol":"AAPL","price":81,"timestamp":1582295400.5}', "timestamp", "epoch"),
+    (FILLS, b'{"fill_id":"x1","account_id":"A9999","symbol":"AAPL","qty":1,"price":80,"timestamp":1582295400000}', "account_id", "unknown"),
+    (FILLS, b'{"fill_id":"x2","account_id":"A0000","symbol":"NOPE","qty":1,"price":80,"timestamp":1582295400000}', "symbol", "unknown"),
+    (FILLS, b'{"fill_id":"f0-0","account_id":"A0000","symbol":"AAPL","qty":60,"price":80,"timestamp":1}', "fill_id", "duplicate"),
+    (FILLS, b'{"fill_id":"x3","account_id":"A0000","symbol":"AAPL","qty":1e300,"price":1e300,"timestamp":1}', "value", "booked"),
+    (CASH, b'{"transfer_id":"t0","account_id":"A0000","amount":6000,"timestamp":1582295400000}', "transfer_id", "duplicate"),
+    (CASH, b'{"transfer_id":"x4","account_id":"A0000","amount":null,"timestamp":1582295400000}', "amount", "not a number"),
+    (CORPORATE_ACTIONS, b'{"action_id":"c","symbol":"AAPL","kind":"SPLIT","ex_date":"2020-02-21","timestamp":1}', "ratio", "missing"),
+]
+
+
+def test_each_kind_of_bad_message_is_a_dead_letter_and_its_neighbours_are_processed(
+    running: Running, events_of: Events, until: Callable[..., Any]
+) -> None:
+    margin = running.start(MarginSnapshots)
+    volatility = running.start(VolatilityTables)
+    send(running.bus, seed(4))
+    running.drain()
+    before = margin.engine.ledger.to_state()["accounts"]
+    for topic, raw, _, _ in BAD:
+        running.bus.produce_raw(topic, raw, "any key")
+    running.bus.produce_raw(PRICES, None, "tombstone")  # type: ignore[arg-type]
+    running.bus.produce_raw(PRICES, b'{"symbol":"KO","price":58.5,"timestamp":1}', "older than the calendar")
+    running.bus.flush()
+    send(running.bus, tick(1))
+    running.drain()
+    dead = until(lambda: (events_of(DEAD_LETTER)) if len(events_of(DEAD_LETTER)) > len(BAD) else None, "all dead letters")
+    schema = json.loads((SCHEMAS / "dead_letter.v1.json").read_text())
+    assert len(dead) == len(BAD) + 1
+    for letter in dead:
+        jsonschema.validate(letter, schema)
+    for topic, raw, field, reason in BAD:
+        (letter,) = [d for d in dead if d["topic"] == topic and d["raw"] == raw.decode(errors="replace")]
+        assert letter["field"] == field
+        assert reason in letter["reason"]
+    assert margin.engine.market.price[margin.engine.code_of["AAPL"]] == pytest.approx(80 * 0.996)
+    assert margin.engine.ledger.to_state()["accounts"] == before
+    assert volatility.event_time == OPEN + 1000
+    assert all(query.isActive for _, query in running.streams)
+
+
+def test_fills_read_before_their_account_are_reported_and_booked_once_it_is_announced(
+    running: Running, events_of: Events, until: Callable[..., Any]
+) -> None:
+    stream = running.start(MarginSnapshots)
+    events = seed(1)
+    send(running.bus, [e for e in events if e[0] != "accounts.v1"])
+    running.drain()
+    dead = until(lambda: events_of(DEAD_LETTER) if len(events_of(DEAD_LETTER)) == 4 else None, "a dead letter for each early event")
+    assert {d["field"] for d in dead} == {"account_id"}
+    send(running.bus, [e for e in events if e[0] == "accounts.v1"])
+    running.drain()
+    assert stream.engine.ledger.positions("A0000") == {"AAPL": 60.0, "MSFT": 40.0, "KO": -20.0}
+    assert newest(events_of(MARGIN_CALC))["A0000"]["long_mv"] == 60 * 80.0 + 40 * 180.0
+
+
+def test_duplicates_and_an_older_price_change_nothing(running: Running, events_of: Events) -> None:
+    stream = running.start(MarginSnapshots)
+    send(running.bus, seed(6))
+    send(running.bus, tick(2))
+    running.drain()
+    before = stream.engine.to_state() | {"next_offset": None}
+    send(running.bus, [e for e in seed(6) if e[0] in (FILLS, CASH)])
+    send(running.bus, tick(1))
+    running.drain()
+    assert stream.engine.to_state() | {"next_offset": None} == before
+    assert newest(events_of(MARGIN_CALC))["A0001"]["calc_timestamp"] == OPEN + 2000
+
+
+def test_status_follows_bands_and_stress_and_firm_rows_agree_with_the_accounts(running: Running, events_of: Events) -> None:
+    running.start(MarginSnapshots)
+    running.start(FirmExposure)
+    send(running.bus, seed(12))
+    running.drain()
+    for step in (10, 40, 60):
+        send(running.bus, tick(step))
+        running.drain()
+    running.drain()
+    running.stop()
+    calc = newest(events_of(MARGIN_CALC))
+    status = events_of(MARGIN_STATUS)
+    schema = json.loads((SCHEMAS / "margin.status.v1.json").read_text())
+    for event in status:
+        jsonschema.validate(event, schema)
+    by_id = {e["calc_id"]: e for e in events_of(MARGIN_CALC)}
+    assert any(e["status"] == "MARGIN_CALL" for e in status)
+    assert all(by_id[e["calc_id"]]["excess"] == e["excess"] for e in status)
+    for account in calc:
+        bands = [e["band"] for e in status if e["account_id"] == account]
+        assert all(a != b for a, b in zip(bands, bands[1:], strict=False)), f"{account} repeats a band: {bands}"
+    firm = {e["scenario"]: e for e in sorted(events_of(FIRM_RISK), key=lambda e: e["timestamp"])}
+    policy = running.settings.policy
+    for s, move in enumerate(policy.stress.scenarios):
+        row = firm[f"{move:+.2f}"]
+        assert row["num_accounts"] == 12
+        assert row["firm_loss"] == pytest.approx(sum(e["stress_unsecured"][s] for e in calc.values()), abs=0.005)
+        assert row["firm_delta_pnl"] == pytest.approx(sum(e["stress_pnl"][s] for e in calc.values()), abs=0.005)
+    assert {e["account_id"] for e in events_of(STRESS)} == set(calc)
+
+
+def test_volatility_is_published_once_a_session_and_knows_splits(running: Running, events_of: Events) -> None:
+    running.start(VolatilityTables)
+    day = 86_400_000
+    closes = [(PRICES, {"symbol": "KO", "price": 60.0 + (n % 3), "timestamp": OPEN - n * day + 6 * 3_600_000}) for n in range(60, 0, -1)]
+    halved = [(t, e | {"symbol": "PEP", "price": e["price"] / (2 if e["timestamp"] > OPEN - 8 * day else 1)}) for t, e in closes]
+    split = {"action_id": "s", "symbol": "PEP", "kind": "SPLIT", "ratio": 2.0, "ex_date": "2020-02-13", "timestamp": OPEN - 60 * day}
+    send(running.bus, [(CORPORATE_ACTIONS, split), *closes, *halved])
+    running.drain()
+    send(running.bus, tick(1))
+    running.drain()
+    found = {(e["symbol"], e["as_of"]): e for e in events_of(VOLATILITY)}
+    assert len(found) == len(events_of(VOLATILITY))
+    last = max(as_of for symbol, as_of in found if symbol == "KO")
+    assert last == "2020-02-20"
+    assert found[("KO", last)]["observations"] == 30
+    assert found[("PEP", last)]["volatility_annual"] == pytest.approx(found[("KO", last)]["volatility_annual"])
+
+
+def test_the_tables_read_the_same_from_pandas_duckdb_and_spark(running: Running, work: Path, events_of: Events) -> None:
+    running.start(MarginSnapshots)
+    running.start(FirmExposure)
+    send(running.bus, seed(10))
+    running.drain()
+    send(running.bus, tick(5))
+    running.drain()
+    running.stop()
+    session = running.session
+    for table in ("margin_snapshots", "firm_exposure"):
+        uri = str(work / "tables" / table)
+        frame = DeltaTable(uri).to_pandas()
+        arrow = DeltaTable(uri).to_pyarrow_table()
+        total = duckdb.connect().execute("SELECT count(*), sum(batch_id) FROM arrow").fetchall()[0]   # DuckDB finds `arrow` by its name
+        rows = session.read.format("delta").load(uri).agg({"*": "count", "batch_id": "sum"}).collect()[0]
+        assert len(frame) > 0
+        assert total == (len(frame), int(frame["batch_id"].sum()))
+        assert sorted(rows.asDict().values()) == sorted(total)
+        assert arrow.num_rows == len(frame)
+    snapshots_table = DeltaTable(str(work / "tables" / "margin_snapshots")).to_pandas().sort_values("batch_id")
+    last = snapshots_table.groupby("account_id").last()
+    for account, event in newest(events_of(MARGIN_CALC)).items():
+        assert last.loc[account, "calc_id"] == event["calc_id"]
+        assert last.loc[account, "excess"] == event["excess"]
+
+
+def test_all_prices_of_the_small_market_are_known_instruments(running: Running) -> None:
+    assert set(PRICE) <= set(MarginSnapshots(running.settings).engine.code_of)
