@@ -72,10 +72,10 @@ def _print_parts(result: dict[str, Any]) -> None:
         cells = [format_dollars(account[name]) for name, _ in _PARTS]
         table.add_row(Text(account["account_id"]), *cells, account["margin_method"] or "–")
     console = Console()
-    Console(width=max(console.width, _TABLE_WIDTH)).print(table)
+    Console(width=max(console.width, _PARTS_WIDTH)).print(table)
 
 
-_TABLE_WIDTH = 112   # below this the figures would be cut; a narrower terminal wraps the lines instead
+_TABLE_WIDTH, _PARTS_WIDTH = 112, 132   # below this the figures would be cut; a narrower terminal wraps the lines instead
 _COLUMNS = (
     ("equity", "equity"), ("maintenance_req", "maintenance"), ("portfolio_margin_req", "TIMS"), ("requirement", "held to"),
     ("excess", "excess"), ("worst_stress", "worst stress"),
