@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from margin_platform.cli.evaluate import bad_input, print_json
+from margin_platform.cli.output import bad_input, print_json
 from margin_platform.settings import settings
 
 _Data = Annotated[Path | None, typer.Option("--data", help="folder of the stack; else MARGIN_DATA, else .margin", show_default=False)]

@@ -10,7 +10,6 @@ from pathlib import Path
 import httpx
 import yaml
 
-from margin_platform import dagster_home
 from margin_platform.settings import Settings
 from margin_platform.stack import broker, jars, ports, processes
 
@@ -159,8 +158,12 @@ def environment(data: Path, settings: Settings, chosen_ports: Ports) -> dict[str
     local = {
         processes.STACK: str(data), "MARGIN_DATA": str(data), "MARGIN_STORE": settings.store_url, "MARGIN_TABLES": settings.tables,
         "MARGIN_JARS": str(settings.jars), "MARGIN_KAFKA": settings.bootstrap_servers, "DAGSTER_HOME": str(data / "dagster"),
-        "AWS_DEFAULT_REGION": settings.aws_region, **dagster_home.ENVIRONMENT,
+        "AWS_DEFAULT_REGION": settings.aws_region,
     }
+    if "dagster-code" in chosen_ports:
+        from margin_platform import dagster_home  # imports Dagster: only where it is run
+
+        local |= dagster_home.ENVIRONMENT
     if "kafka" in chosen_ports:
         local["MARGIN_KAFKA"] = f"{ports.HOST}:{chosen_ports['kafka']}"
     if "aws" in chosen_ports:   # moto accepts any credentials, boto3 demands some

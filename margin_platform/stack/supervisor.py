@@ -13,7 +13,6 @@ from typing import Any
 
 import psutil
 
-from margin_platform import dagster_home
 from margin_platform.bus import BrokerUnreachable, Bus
 from margin_platform.events import TOPICS
 from margin_platform.settings import Settings, settings
@@ -85,6 +84,8 @@ def _start(data: Path, missing: list[Component], chosen_ports: Ports, living: di
 def _prepare(data: Path, base: Settings, environment: dict[str, str], missing: list[Component], progress: jars.Progress) -> None:
     """What must be there before the processes: the Dagster home, and Spark's jars for the streams that Dagster launches."""
     if any(c.name.startswith("dagster") for c in missing):
+        from margin_platform import dagster_home  # imports Dagster: a second that `margin status` need not wait
+
         postgres = base.store_url if base.store_url.startswith("postgres") else None
         dagster_home.prepare(data / "dagster", postgres)
         _create_dagster_storage(data / "dagster", environment)

@@ -1,0 +1,182 @@
+"""The local stack through the program people run: started, watched, broken, stopped, continued."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import psutil
+import pytest
+
+from margin_platform.bus import Bus
+from margin_platform.events import CASH, PRICES
+from margin_platform.stack import processes, state
+
+pytestmark = pytest.mark.kafka
+PROGRAM = str(Path(sys.executable).parent / "margin")
+PARTS = ("--only", "kafka,aws")
+TRANSFER = {"transfer_id": "T1", "account_id": "A", "amount": 100.0, "timestamp": 1_582_000_000_000}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "stack"
+    yield folder
+    margin("down", folder)
+    assert processes.owned_by(folder) == []
+
+
+def margin(command: str, data: Path, *options: str, code: int = 0) -> Any:
+    """Runs a command of `margin` as its users do; its JSON, or its standard error where it failed."""
+    done = subprocess.run(
+        [PROGRAM, command, "--data", str(data), "--json", *options], capture_output=True, text=True, timeout=180,
+    )
+    assert done.returncode == code, done.stderr
+    return orjson.loads(done.stdout) if done.stdout else done.stderr
+
+
+def part(figures: Any, name: str) -> Any:
+    return next(row for row in figures["components"] if row["name"] == name)
+
+
+def test_a_stack_goes_up_twice_serves_and_leaves_nothing_behind(data: Path) -> None:
+    """The second `up` on a running stack changes nothing."""
+    figures = margin("up", data, *PARTS)
+    assert {row["name"]: row["ready"] for row in figures["components"]} == {"kafka": True, "aws": True}
+    assert httpx.get(part(figures, "aws")["url"] + "/moto-api/data.json").status_code == 200
+    assert set(figures["topics"].values()) == {0}
+    with Bus(part(figures, "kafka")["url"]) as bus:
+        bus.produce(CASH, TRANSFER)
+    again = margin("up", data, *PARTS)
+    assert [row["pid"] for row in again["components"]] == [row["pid"] for row in figures["components"]]
+    seen = margin("status", data)
+    assert seen["topics"][CASH] == 1
+    assert 50 < part(seen, "kafka")["memory_mb"] < 600
+
+    assert margin("down", data)["stopped"] == ["kafka", "aws"]
+    assert not any(psutil.pid_exists(row["pid"]) for row in figures["components"])
+    assert margin("status", data, code=1)["up"] is False
+
+
+def test_a_restart_continues_where_the_stack_stopped(data: Path) -> None:
+    first = margin("up", data, "--only", "kafka")
+    with Bus(part(first, "kafka")["url"]) as bus:
+        bus.produce(CASH, TRANSFER)
+    margin("down", data)
+    second = margin("up", data, "--only", "kafka")
+    assert second["topics"][CASH] == 1
+    assert part(second, "kafka")["port"] == part(first, "kafka")["port"]
+
+
+def test_a_taken_port_is_left_to_its_owner(data: Path) -> None:
+    """The stack moves, also where it stood before: its broker's data does not know the port."""
+    first = margin("up", data, "--only", "kafka")
+    with Bus(part(first, "kafka")["url"]) as bus:
+        bus.produce(CASH, TRANSFER)
+    margin("down", data)
+    with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        squatter.bind(("127.0.0.1", part(first, "kafka")["port"]))
+        squatter.listen()
+        second = margin("up", data, "--only", "kafka")
+        assert part(second, "kafka")["port"] != part(first, "kafka")["port"]
+        assert second["topics"][CASH] == 1
+
+
+def test_a_killed_broker_is_replaced_without_loss_and_the_rest_stays(data: Path) -> None:
+    first = margin("up", data, *PARTS)
+    with Bus(part(first, "kafka")["url"]) as bus:
+        bus.produce(CASH, TRANSFER)
+    psutil.Process(part(first, "kafka")["pid"]).kill()
+    assert margin("status", data, code=1)["topics"] is None
+    second = margin("up", data, *PARTS)
+    assert second["topics"][CASH] == 1
+    assert part(second, "kafka")["pid"] != part(first, "kafka")["pid"]
+    assert part(second, "aws")["pid"] == part(first, "aws")["pid"]
+
+
+def test_a_state_file_from_before_a_reboot_ends_no_stranger(data: Path) -> None:
+    """After a reboot the remembered pids belong to others: pid and start time must both fit."""
+    stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        data.mkdir()
+        old = state.Running("kafka", stranger.pid, psutil.Process(stranger.pid).create_time() - 3600, 9092, "127.0.0.1:9092", "kafka.log")
+        state.StackState(str(data), {}, {"kafka": old}).save()
+        assert margin("down", data)["stopped"] == []
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_down_ends_what_a_dead_component_left_behind(data: Path) -> None:
+    """A stream's JVM whose Dagster was killed is nobody's child any more; its environment still says whose it is."""
+    data.mkdir()
+    code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)"
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, processes.STACK: str(data)}, check=True)
+    (orphan,) = processes.owned_by(data)
+    assert margin("status", data, code=1)["strays"] == [orphan.pid]
+    margin("down", data)
+    assert not orphan.is_running()
+
+
+def test_a_component_that_cannot_start_is_named_and_takes_the_rest_down(data: Path) -> None:
+    kafka = data / "kafka"
+    kafka.mkdir(parents=True)
+    (kafka / "log").write_text("a file where the broker wants its folder", encoding="utf-8")
+    message = margin("up", data, *PARTS, code=1)
+    assert "kafka" in message
+    assert "Traceback" not in message
+    assert processes.owned_by(data) == []
+
+
+def test_an_unknown_component_is_bad_input(data: Path) -> None:
+    assert "value 'zookeeper'" in margin("up", data, "--only", "zookeeper", code=2)
+
+
+def test_ctrl_c_in_the_foreground_stops_the_stack(data: Path) -> None:
+    program = subprocess.Popen(
+        [PROGRAM, "up", "--data", str(data), "--only", "aws", "--foreground"],
+        stdout=subprocess.PIPE, text=True,
+    )
+    assert program.stdout is not None
+    assert any("memory of all" in line for line in program.stdout)   # it has printed the table: everything is up
+    program.send_signal(signal.SIGINT)
+    assert program.wait(timeout=60) == 0
+    assert processes.owned_by(data) == []
+
+
+def test_observe_prints_events_as_they_arrive_bad_ones_too(bus: Bus) -> None:
+    """It ends by itself after --max; a message that is no JSON is shown as text."""
+    watching = subprocess.Popen(
+        [PROGRAM, "observe", PRICES, "--max", "2", "--bootstrap", bus.bootstrap],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    guard = threading.Timer(60, watching.kill)
+    guard.start()
+    assert watching.stderr is not None
+    assert "following prices.v1" in watching.stderr.readline()
+    bus.produce(PRICES, {"symbol": "AAPL", "price": 80.5, "timestamp": 1_582_205_400_000})
+    bus.produce_raw(PRICES, b"{no json", "X")
+    bus.flush()
+    printed, _ = watching.communicate()
+    guard.cancel()
+    assert watching.returncode == 0
+    assert "2020-02-20 13:30:00 prices.v1 AAPL: price=80.5" in printed
+    assert "{no json" in printed
+
+
+def test_observe_names_the_address_where_no_broker_answers() -> None:
+    done = subprocess.run(
+        [PROGRAM, "observe", "--bootstrap", "127.0.0.1:9", PRICES], capture_output=True, text=True, timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (1, "margin: no Kafka broker answers at 127.0.0.1:9\n")
