@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import dagster as dg
 
-from assets import end_of_day_margin, topics
+from assets import backtest_reports, end_of_day_margin, topics
 from assets import streams as stream_assets
-from jobs import firm_alert, streams, table_maintenance
+from jobs import backtest, enforcement, firm_alert, ladder_timers, outbox_relay, streams, table_maintenance
 from resources.aws import AwsResource
+from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 from resources.spark_session import BatchSpark
 from resources.stream_driver import StreamDriver
 from resources.tables import TablesResource
+from sensors import enforcement as enforcement_sensor
 from sensors import firm_alert as firm_alert_sensor
+from sensors import ladder_timers as ladder_timers_sensor
+from sensors import outbox_relay as outbox_relay_sensor
 from sensors import run_failures, stream_health
 
 definitions = dg.Definitions(
-    assets=[*topics.ASSETS, *stream_assets.ASSETS, *end_of_day_margin.ASSETS],
-    asset_checks=[*stream_assets.CHECKS],
-    jobs=[*streams.JOBS, *firm_alert.JOBS, *table_maintenance.JOBS],
-    schedules=[*streams.SCHEDULES, *table_maintenance.SCHEDULES],
-    sensors=[*stream_health.SENSORS, *firm_alert_sensor.SENSORS, *run_failures.SENSORS],
+    assets=[*topics.ASSETS, *stream_assets.ASSETS, *end_of_day_margin.ASSETS, *backtest_reports.ASSETS],
+    asset_checks=[*stream_assets.CHECKS, *backtest_reports.CHECKS],
+    jobs=[
+        *streams.JOBS, *enforcement.JOBS, *ladder_timers.JOBS, *outbox_relay.JOBS, *firm_alert.JOBS, *table_maintenance.JOBS,
+        *backtest.JOBS,
+    ],
+    schedules=[*streams.SCHEDULES, *table_maintenance.SCHEDULES, *backtest.SCHEDULES],
+    sensors=[
+        *stream_health.SENSORS, *enforcement_sensor.SENSORS, *ladder_timers_sensor.SENSORS, *outbox_relay_sensor.SENSORS,
+        *firm_alert_sensor.SENSORS, *run_failures.SENSORS,
+    ],
     resources={
         "aws": AwsResource(),
         "batch_spark": BatchSpark(),
+        "decisions": DecisionsResource(),
         "kafka": KafkaResource(),
         "stream_driver": StreamDriver(),
         "tables": TablesResource(),

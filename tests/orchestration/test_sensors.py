@@ -102,7 +102,8 @@ def test_the_firm_alert_starts_a_run_only_when_a_level_changes(bus: Bus, instanc
 def test_firm_levels_change_at_the_limit_and_not_on_it() -> None:
     """Exposure: warning beyond 80% of 10,000,000 = 8,000,000; breach beyond 10,000,000. Loss: breach beyond 1,000,000."""
     policy = current_policy().firm
-    steps = [firm(8_000_000.00, 0, 1), firm(8_000_000.01, 0, 2), firm(10_000_000.00, 0, 3), firm(-10_000_000.01, 1_000_000.01, 4), firm(0, 0, 5)]
+    sweeps = [(8_000_000.00, 0), (8_000_000.01, 0), (10_000_000.00, 0), (-10_000_000.01, 1_000_000.01), (0, 0)]
+    steps = [firm(exposure, loss, at) for at, (exposure, loss) in enumerate(sweeps, start=1)]
     alerts, levels = alerts_of(steps, START, policy)
     assert [(a.kind, a.previous, a.level) for a in alerts] == [
         ("exposure", "CLEAR", "WARNING"), ("exposure", "WARNING", "BREACH"), ("loss", "CLEAR", "BREACH"),

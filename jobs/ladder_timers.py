@@ -1,0 +1,35 @@
+"""What falls due on the event clock: a call past due, thirty minutes to close-only, with or without a price arriving."""
+
+import dagster as dg
+
+from jobs.produced import report
+from jobs.topic_span import RETRIES
+from margin_platform.enforcement import Enforcer
+from margin_platform.outbox import publish
+from resources.decisions import DecisionsResource
+from resources.kafka import KafkaResource
+
+
+class ClockConfig(dg.Config):
+    """now_ms: event time, epoch milliseconds. It is config, so that the run repeated decides the same."""
+
+    now_ms: int
+
+
+@dg.op
+def fire_timers(context: dg.OpExecutionContext, config: ClockConfig, kafka: KafkaResource, decisions: DecisionsResource) -> None:
+    """Every timer due at `now_ms`."""
+    with kafka.bus() as bus, decisions.store() as store:
+        messages = Enforcer(store, decisions.policy).fire_timers(config.now_ms, run_id=context.run_id)
+        publish(store, bus)
+        report(context, messages, cause=f"event clock {config.now_ms}")
+
+
+@dg.job(name="ladder_timers", executor_def=dg.in_process_executor, tags=RETRIES)
+def ladder_timers_job() -> None:
+    """Timers of the ladder that are due -> margin.calls.v1, restrictions.v1, audit.v1."""
+    fire_timers()
+
+
+JOBS = [ladder_timers_job]
+SCHEDULES: list[dg.ScheduleDefinition] = []

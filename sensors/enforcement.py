@@ -1,0 +1,17 @@
+"""margin.status.v1: an account changed band, so the ladder decides."""
+
+import dagster as dg
+
+from jobs.enforcement import enforcement_job
+from margin_platform.events import MARGIN_STATUS
+from resources.kafka import KafkaResource
+from sensors.topic_events import tick
+
+
+@dg.sensor(job=enforcement_job, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)
+def enforcement(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.SensorResult | dg.SkipReason:
+    """Every status event is acted on."""
+    return tick(context, kafka, MARGIN_STATUS, "enforce")
+
+
+SENSORS = [enforcement]

@@ -1,0 +1,46 @@
+"""The event clock: starts a run when a timer of the ladder has fallen due, although no price or fill touched the account."""
+
+import dagster as dg
+
+from jobs.ladder_timers import ladder_timers_job
+from margin_platform.bus import BrokerUnreachable
+from margin_platform.enforcement import Enforcer
+from margin_platform.event_clock import event_time
+from resources.decisions import DecisionsResource
+from resources.kafka import KafkaResource
+
+
+def reason_to_wait(now_ms: int | None, fired_at: int, next_due_ms: int | None) -> str | None:
+    """Why no timer fires now, or None where one does. fired_at: the clock of the last run; times are event time."""
+    if now_ms is None:
+        return "no price yet: the event clock has not started"
+    if now_ms <= fired_at:
+        return f"the event clock stands at {now_ms}"
+    if next_due_ms is None:
+        return "no timer is set"
+    return None if next_due_ms <= now_ms else f"the next timer is due at {next_due_ms}, the event clock stands at {now_ms}"
+
+
+@dg.sensor(job=ladder_timers_job, minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
+def ladder_timers(
+    context: dg.SensorEvaluationContext, kafka: KafkaResource, decisions: DecisionsResource
+) -> dg.SensorResult | dg.SkipReason:
+    """One run per reading of the clock at which something is due."""
+    try:
+        with kafka.bus() as bus:
+            now_ms = event_time(bus)
+    except (BrokerUnreachable, LookupError) as missing:
+        return dg.SkipReason(str(missing))
+    with decisions.store() as store:
+        wait = reason_to_wait(now_ms, int(context.cursor or 0), Enforcer(store, decisions.policy).next_timer())
+    if wait is not None:
+        return dg.SkipReason(wait)
+    assert now_ms is not None
+    request = dg.RunRequest(
+        run_key=f"timers:{now_ms}", run_config={"ops": {"fire_timers": {"config": {"now_ms": now_ms}}}},
+        tags={"margin/event_time": str(now_ms)},
+    )
+    return dg.SensorResult(run_requests=[request], cursor=str(now_ms))
+
+
+SENSORS = [ladder_timers]

@@ -1,0 +1,196 @@
+"""The acting jobs on a real broker and a real store: what a run did is linked to its cause, and repeating it does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from sqlalchemy import func, select
+
+from assets.topics import topic_key
+from jobs.enforcement import enforcement_job
+from jobs.firm_alert import firm_alert_job
+from jobs.ladder_timers import ladder_timers_job
+from jobs.outbox_relay import outbox_relay_job
+from margin_platform.bus import Bus
+from margin_platform.enforcement import Enforcer
+from margin_platform.events import DEAD_LETTER, FIRM_RISK, MARGIN_CALLS, MARGIN_STATUS, NOTIFICATIONS, RESTRICTIONS, decode
+from margin_platform.policy import current_policy
+from margin_platform.store import Store
+from margin_platform.store.tables import calls
+from resources.decisions import DecisionsResource
+from resources.kafka import KafkaResource
+from sensors.ladder_timers import ladder_timers, reason_to_wait
+from sensors.outbox_relay import outbox_relay, still_waiting
+
+pytestmark = pytest.mark.kafka
+TEN_AM = 1_582_210_800_000     # 2020-02-20 10:00 New York
+
+
+def status(account: str, excess: float, at: int = TEN_AM) -> dict[str, Any]:
+    """A Reg T account of $100,000 gross held to $25,000; a negative excess is a deficiency."""
+    return {
+        "account_id": account, "calc_id": f"calc-{account}-{at}", "timestamp": at, "calc_timestamp": at, "margin_type": "REG_T",
+        "cash": -75_000.0, "gross_mv": 100_000.0, "equity": 25_000.0 + excess, "requirement": 25_000.0, "excess": excess,
+        "positions": [], "severe_underwater": False, "stale_symbols": [], "policy_version": current_policy().version,
+    }
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as opened:
+        yield opened
+
+
+@pytest.fixture
+def resources(bus: Bus, tmp_path: Path) -> dict[str, Any]:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    return {"kafka": KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=1), "decisions": DecisionsResource(store_url=url)}
+
+
+def span(topic: str, start: int, end: int) -> dict[str, Any]:
+    return {"topic": topic, "partition": 0, "start": start, "end": end}
+
+
+def enforce(instance: dg.DagsterInstance, resources: dict[str, Any], start: int, end: int) -> str:
+    config = {"ops": {"enforce": {"config": span(MARGIN_STATUS, start, end)}}}
+    result = enforcement_job.execute_in_process(run_config=config, resources=resources, instance=instance)
+    assert result.success
+    return result.run_id
+
+
+def actions(bus: Bus, topic: str) -> list[tuple[str, str]]:
+    return [(e["account_id"], e["action"]) for e in (decode(topic, r.value) for r in bus.read_all(topic))]
+
+
+def metadata_of(instance: dg.DagsterInstance, topic: str) -> tuple[str, dict[str, Any]]:
+    record = instance.fetch_materializations(topic_key(topic), limit=1).records[0]
+    assert record.asset_materialization is not None
+    return record.run_id, {k: v.value for k, v in record.asset_materialization.metadata.items()}
+
+
+def test_a_run_links_its_cause_to_what_it_produced_both_ways(
+    bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any]
+) -> None:
+    bus.produce(MARGIN_STATUS, status("A1", -1_000.0))
+    bus.flush()
+    run_id = enforce(instance, resources, 0, 1)
+    (event,) = [decode(MARGIN_CALLS, r.value) for r in bus.read_all(MARGIN_CALLS)]
+    assert (event["action"], event["deficiency"], event["run_id"]) == ("MARGIN_CALL", 1_000.0, run_id)
+    produced_by, produced = metadata_of(instance, MARGIN_CALLS)
+    assert produced_by == run_id
+    assert produced["ids"] == event["call_id"]
+    assert produced["caused_by"] == "margin.status.v1[0] 0-1"
+    seen = instance.fetch_observations(topic_key(MARGIN_STATUS), limit=1).records[0]
+    assert seen.asset_observation is not None
+    assert seen.asset_observation.metadata["ids"].value == f"calc-A1-{TEN_AM}"
+
+
+def test_a_run_executed_again_reads_the_same_events_and_decides_nothing_twice(
+    bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any]
+) -> None:
+    for account in ("A1", "A2"):
+        bus.produce(MARGIN_STATUS, status(account, -1_000.0))
+    bus.flush()
+    enforce(instance, resources, 0, 2)
+    bus.produce(MARGIN_STATUS, status("A3", -1_000.0))
+    bus.flush()
+    enforce(instance, resources, 0, 2)
+    assert actions(bus, MARGIN_CALLS) == [("A1", "MARGIN_CALL"), ("A2", "MARGIN_CALL")]
+
+
+def test_a_message_that_cannot_be_read_goes_to_dead_letter_and_the_others_are_decided(
+    bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any]
+) -> None:
+    bus.produce_raw(MARGIN_STATUS, b'{"account_id": "A1"}', "A1")
+    bus.produce(MARGIN_STATUS, status("A2", -1_000.0))
+    bus.flush()
+    enforce(instance, resources, 0, 2)
+    assert actions(bus, MARGIN_CALLS) == [("A2", "MARGIN_CALL")]
+    (refused,) = [decode(DEAD_LETTER, r.value) for r in bus.read_all(DEAD_LETTER)]
+    assert (refused["topic"], refused["offset"], refused["field"]) == (MARGIN_STATUS, 0, "calc_id")
+
+
+def test_a_timer_fires_on_the_event_clock_without_another_price_of_the_account(
+    bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any]
+) -> None:
+    """Close-only follows a call after 30 minutes = 1,800,000 ms of event time."""
+    from margin_platform.events import PRICES
+
+    bus.produce(MARGIN_STATUS, status("A1", -1_000.0))
+    bus.produce(PRICES, {"symbol": "SPY", "price": 300.0, "timestamp": TEN_AM + 1_799_999})
+    bus.flush()
+    enforce(instance, resources, 0, 1)
+    early = ladder_timers(dg.build_sensor_context(instance=instance, resources=resources))
+    assert "the next timer is due at" in str(early.skip_message)
+    bus.produce(PRICES, {"symbol": "SPY", "price": 300.0, "timestamp": TEN_AM + 1_800_000})
+    bus.flush()
+    due = ladder_timers(dg.build_sensor_context(instance=instance, resources=resources))
+    (request,) = due.run_requests
+    assert ladder_timers_job.execute_in_process(run_config=request.run_config, resources=resources, instance=instance).success
+    assert ("A1", "CLOSE_ONLY") in actions(bus, RESTRICTIONS)
+    again = ladder_timers(dg.build_sensor_context(instance=instance, cursor=due.cursor, resources=resources))
+    assert "stands at" in str(again.skip_message)
+
+
+def test_what_a_run_committed_and_did_not_send_is_sent_by_the_relay(
+    bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any]
+) -> None:
+    with resources["decisions"].store() as store:
+        Enforcer(store, current_policy()).handle_many([(status("A1", -1_000.0), (MARGIN_STATUS, 0, 0))], run_id="died")
+    first = outbox_relay(dg.build_sensor_context(instance=instance, resources=resources))
+    assert not first.run_requests      # its own run may still be sending
+    second = outbox_relay(dg.build_sensor_context(instance=instance, cursor=first.cursor, resources=resources))
+    assert len(second.run_requests) == 1
+    assert outbox_relay_job.execute_in_process(resources=resources, instance=instance).success
+    assert actions(bus, MARGIN_CALLS) == [("A1", "MARGIN_CALL")]
+
+
+def test_a_storm_split_into_runs_loses_no_call_and_doubles_none(bus: Bus, resources: dict[str, Any]) -> None:
+    """300 accounts in spans of 100; the sensor's own spans hold 500 (see test_sensors: 10,000 accounts are 20 runs)."""
+    from sensors.topic_events import spans_of
+
+    for number in range(300):
+        bus.produce(MARGIN_STATUS, status(f"A{number}", -1_000.0))
+    bus.flush()
+    spans = spans_of(list(bus.read_all(MARGIN_STATUS)), lambda _: True, size=100)
+    assert len(spans) == 3
+    with dg.DagsterInstance.ephemeral() as instance:
+        for one in spans:
+            enforce(instance, resources, one.start, one.end)
+    with Store(resources["decisions"].store_url) as store, store.read() as connection:
+        counted = connection.execute(select(func.count(), func.count(calls.c.account_id.distinct())).select_from(calls)).one()
+    assert counted == (300, 300)
+    assert len(set(actions(bus, MARGIN_CALLS))) == len(actions(bus, MARGIN_CALLS)) == 300
+
+
+def test_a_firm_limit_alert_names_the_amount_the_limit_and_the_accounts(
+    bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any]
+) -> None:
+    bus.produce(
+        FIRM_RISK,
+        {"scenario": "-0.06", "worst": True, "firm_beta_weighted_exposure": 10_500_000.0, "firm_loss": 0.0, "timestamp": TEN_AM,
+         "top_exposures": [{"account_id": "A7", "amount": 9e6}], "top_contributors": []},
+    )
+    bus.flush()
+    config = {"ops": {"alert": {"config": {**span(FIRM_RISK, 0, 1), "levels": {}}}}}
+    for _ in range(2):
+        assert firm_alert_job.execute_in_process(run_config=config, resources={"kafka": resources["kafka"]}, instance=instance).success
+    first, repeated = [decode(NOTIFICATIONS, r.value) for r in bus.read_all(NOTIFICATIONS)]
+    assert first["notification_id"] == repeated["notification_id"]
+    assert first["text"] == "Firm beta-weighted exposure is $10,500,000.00, limit $10,000,000.00: CLEAR -> BREACH; most of it from A7."
+
+
+def test_timers_wait_for_a_clock_that_moves_and_a_deadline_that_has_come() -> None:
+    assert reason_to_wait(None, 0, 5) is not None
+    assert reason_to_wait(10, 10, 5) is not None
+    assert reason_to_wait(10, 0, None) is not None
+    assert reason_to_wait(10, 0, 11) is not None
+    assert reason_to_wait(10, 9, 10) is None
+
+
+def test_the_relay_waits_until_a_message_was_the_oldest_twice() -> None:
+    assert [still_waiting(None, 7), still_waiting("6", 7), still_waiting("7", 7), still_waiting("", None)] == [False, False, True, False]
