@@ -29,7 +29,7 @@ class Observation:
     """What was seen of an account at one event time. Money in dollars, rounded to cents; times in epoch milliseconds.
 
     held: why nothing may be enforced on these figures (stale, missing or implausible prices), or None. corrected: the figures
-    rest on a price that replaces one the source has withdrawn.
+    rest on a price that replaces one the source has withdrawn, on which calls opened from `corrected_since` on may have rested.
     """
 
     account_id: str
@@ -41,6 +41,7 @@ class Observation:
     severe_underwater: bool = False
     held: str | None = None
     corrected: bool = False
+    corrected_since: int = 0
     calc_id: str = ""
 
     @staticmethod
@@ -55,7 +56,7 @@ class Observation:
             account_id=event["account_id"], timestamp=event["timestamp"], equity=event.get("equity") or 0.0,
             gross_mv=event.get("gross_mv") or 0.0, requirement=event.get("requirement") or 0.0, excess=event.get("excess") or 0.0,
             severe_underwater=bool(event.get("severe_underwater")), held=held, corrected=bool(event.get("corrected_symbols")),
-            calc_id=event["calc_id"],
+            corrected_since=event.get("corrected_since") or 0, calc_id=event["calc_id"],
         )
 
 
@@ -220,11 +221,9 @@ def _still_deficient(state: LadderState, call: Call, seen: Observation, deficien
 
 
 def _cured(state: LadderState, call: Call, seen: Observation) -> _Result:
-    kind, reason = (
-        (RESCINDED, "the call rested on a price that was withdrawn")
-        if seen.corrected
-        else (CALL_CURED, f"excess is {seen.excess:,.2f}: the call of {call.issued:,.2f} is met")
-    )
+    kind, reason = CALL_CURED, f"excess is {seen.excess:,.2f}: the call of {call.issued:,.2f} is met"
+    if seen.corrected and call.opened_at >= seen.corrected_since:
+        kind, reason = RESCINDED, "the call rested on a price that was withdrawn"
     decisions = [_decision(kind, seen, reason, amount=call.issued, call_id=call.call_id)]
     was_restricted = state.close_only
     state = replace(state, call=None, close_only=False, expired=False, liquidations=0, liquidated_at=None)

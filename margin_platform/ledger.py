@@ -51,6 +51,12 @@ class _Action:
     post_price: float | None
 
 
+def effective_time(action: Event) -> int:
+    """Epoch milliseconds from which a corporate action counts: midnight in New York on its ex-date."""
+    midnight = dt.datetime.combine(dt.date.fromisoformat(action["ex_date"]), dt.time(0), _NEW_YORK)
+    return int(midnight.timestamp() * 1000)
+
+
 class Ledger:
     """Accounts and what they hold. `apply` takes one event of fills.v1, cash.v1, accounts.v1 or corporate_actions.v1.
 
@@ -156,9 +162,8 @@ class Ledger:
         self._check_symbol(symbol)
         if not self._first_time("action", event["action_id"]):
             return []
-        midnight = dt.datetime.combine(dt.date.fromisoformat(event["ex_date"]), dt.time(0), _NEW_YORK)
         figure = event["ratio"] if event["kind"] == "SPLIT" else event["amount"]
-        action = _Action(int(midnight.timestamp() * 1000), event["action_id"], event["kind"], figure, event.get("post_price"))
+        action = _Action(effective_time(event), event["action_id"], event["kind"], figure, event.get("post_price"))
         insort(self._actions.setdefault(symbol, []), action)
         holders = [a for a in self._accounts.values() if symbol in a.fills]
         for account in holders:

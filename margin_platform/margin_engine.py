@@ -32,7 +32,7 @@ from margin_platform.events import (
     dead_letter,
     decode,
 )
-from margin_platform.ledger import Ledger
+from margin_platform.ledger import Ledger, effective_time
 from margin_platform.policy import Policy
 from margin_platform.price_gate import PriceGate
 from margin_platform.snapshots import Inputs, calc_events, status_event, stress_events
@@ -96,7 +96,9 @@ class MarginEngine:
             except BadEvent as error:
                 outcome.dead.append(dead_letter(record.topic, record.partition, record.offset, record.value, error, record.timestamp_ms))
         changed |= self._mark_stale()
-        inputs = Inputs(self.event_time, batch_id, offsets, self.price_time, self.previous_price)
+        inputs = Inputs(
+            self.event_time, batch_id, offsets, self.price_time, self.previous_price, self.gate.reasons(), dict(self.gate.withdrawn)
+        )
         self._evaluate(touched, changed, inputs, outcome)
         return outcome
 
@@ -183,12 +185,14 @@ class MarginEngine:
         """Brings a symbol's price in line with a split just booked; whether it changed."""
         code = self.code_of[action["symbol"]]
         good = float(self.market.price[code])
-        if good != good:
+        if good != good or not self.gate.is_new(action):
             return False
-        effective = effective_time(action)
-        price = self.gate.split(code, action, effective, good, int(self.price_time[code]))
+        explained = self.gate.suspects.get(code)
+        price = self.gate.split(code, action, effective_time(action), good, int(self.price_time[code]))
         if price is not None:
             self.previous_price[code], self.market.price[code] = good, price
+            if explained is not None and explained.price == price:
+                self.price_time[code] = explained.timestamp
         return True
 
     def _mark_stale(self) -> set[int]:

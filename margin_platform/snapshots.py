@@ -7,7 +7,7 @@ screen is the same figure. A snapshot names its inputs, so that anybody can rebu
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -47,6 +47,8 @@ class Inputs:
     offsets: dict[str, dict[str, list[int]]]
     price_time: np.ndarray
     previous_price: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    set_aside: Mapping[int, str] = field(default_factory=dict)   # instrument code -> why its newest print is not acted upon
+    withdrawn: Mapping[int, int] = field(default_factory=dict)   # instrument code -> event time of the print its source withdrew
 
     def batch_key(self) -> str:
         """The same for the same consumed offsets, on every replay."""
@@ -102,7 +104,17 @@ def status_event(calc: Event, row: int, band: int, book: Book, market: Market, m
         "stress": stress_rows(row, margin) if known else [],
         "severe_underwater": bool(severe_underwater(margin)[row]),
         "stale_symbols": calc["inputs"]["stale_symbols"],
-    }
+    } | _price_remarks(book.symbol[span.start : span.stop].tolist(), calc["inputs"]["stale_symbols"], market, inputs)
+
+
+def _price_remarks(codes: list[int], stale: list[str], market: Market, inputs: Inputs) -> dict[str, Any]:
+    """What the price gate says of an account's prices: why nothing may be enforced on them, and which were corrected."""
+    aside = {market.symbols[c]: inputs.set_aside[c] for c in codes if c in inputs.set_aside}
+    old = [symbol for symbol in stale if symbol not in aside]
+    reasons = [*aside.values(), *([f"stale or missing price: {', '.join(old)}"] if old else [])]
+    corrected = {market.symbols[c]: inputs.withdrawn[c] for c in codes if c in inputs.withdrawn}
+    remarks: dict[str, Any] = {"held": "; ".join(reasons)} if reasons else {}
+    return remarks | ({"corrected_symbols": list(corrected), "corrected_since": min(corrected.values())} if corrected else {})
 
 
 def position_row(k: int, book: Book, market: Market, inputs: Inputs) -> dict[str, Any]:
