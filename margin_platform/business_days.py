@@ -58,6 +58,7 @@ def next_open(at: dt.datetime) -> dt.datetime:
     return _calendar().next_open(pd.Timestamp(at).tz_convert("UTC").floor("min")).to_pydatetime().astimezone(NEW_YORK)
 
 
+@functools.lru_cache(maxsize=4096)   # a thousand calls may open at one close
 def due_time(opened: dt.datetime, days: int, hour: int) -> dt.datetime:
     """When a call opened at an aware time falls due: `hour` o'clock New York, or an earlier close, on the n-th session after it."""
     day = business_day_after(opened.astimezone(NEW_YORK).date(), days)

@@ -167,6 +167,7 @@ class BacktestPolicy(_Section):
     on_split_shape: Literal["refuse", "keep", "adjust"]
     fill_at: Literal["close", "next"]
     fill_slippage: Share
+    most_lots: Annotated[int, Field(ge=1)]
     beta_sessions: Annotated[int, Field(ge=2)]
     beta_min_observations: Annotated[int, Field(ge=2)]
 

@@ -125,12 +125,9 @@ def _trades(job: Job, state: State, time: int) -> set[int]:
 
 
 def _pending_fills(job: Job, state: State, market: Market) -> set[int]:
-    touched = set()
-    for number, code, qty in state.pending:
-        _fill(job, state, market, number, code, qty)
-        touched.add(number)
-    state.pending.clear()
-    return touched
+    orders, state.pending = state.pending, []
+    _fill(job, state, market, orders)
+    return {number for number, _, _ in orders}
 
 
 def _observe(job: Job, state: State, market: Market, margin: Margin, codes: np.ndarray, rows: np.ndarray, batch: str = "") -> None:
@@ -193,14 +190,11 @@ def _liquidate(job: Job, state: State, priced: PricedMarket) -> None:
         due, state.due = sorted(state.due), set()
         if not due:
             return
-        for number in due:
-            for code, qty in sales(number, state.holdings.book, priced):
-                if job.policy.backtest.fill_at == "next":
-                    state.pending.append((number, code, qty))
-                else:
-                    _fill(job, state, priced.market, number, code, qty)
+        orders = [(number, code, qty) for number in due for code, qty in sales(number, state.holdings.book, priced)]
         if job.policy.backtest.fill_at == "next":
+            state.pending += orders
             return
+        _fill(job, state, priced.market, orders)
         accounts = np.array(due, dtype=np.int64)
         margin = evaluate_accounts(state.holdings.book, priced, accounts)
         codes = band_codes(margin)
@@ -220,15 +214,18 @@ def _close_empty(state: State, numbers: Sequence[int]) -> None:
             state.desk.close(number)
 
 
-def _fill(job: Job, state: State, market: Market, number: int, code: int, qty: float) -> None:
-    """An assumed fill at the bar's price, worse by the slippage: a sale below it, a purchase above."""
-    held = state.holdings.quantity(number).get(code, 0.0)
-    qty = max(qty, -held) if held > 0 else min(qty, -held)   # never through zero: the book may have traded since
-    if qty == 0.0:
-        return
-    slip = job.policy.backtest.fill_slippage
-    price = float(market.price[code]) * (1.0 - slip if qty < 0 else 1.0 + slip)
-    time = int(job.path.times[state.bar])
-    account = state.holdings.book.account_ids[number]
-    state.holdings.fill(number, code, qty, price, deterministic_id("backtest", account, code, state.bar, len(state.record.fills)), time)
-    state.record.fills.append(FillRow(state.bar, time, account, market.symbols[code], qty, price))
+def _fill(job: Job, state: State, market: Market, orders: Sequence[tuple[int, int, float]]) -> None:
+    """Assumed fills at the bar's price, worse by the slippage: a sale below it, a purchase above."""
+    slip, time = job.policy.backtest.fill_slippage, int(job.path.times[state.bar])
+    fills = []
+    for number, code, ordered in orders:
+        held = state.holdings.quantity(number).get(code, 0.0)
+        qty = max(ordered, -held) if held > 0 else min(ordered, -held)   # never through zero: the book may have traded since
+        if qty == 0.0:
+            continue
+        price = float(market.price[code]) * (1.0 - slip if qty < 0 else 1.0 + slip)
+        account = state.holdings.book.account_ids[number]
+        state.record.fills.append(FillRow(state.bar, time, account, market.symbols[code], qty, price))
+        fills.append((number, code, qty, price, deterministic_id("backtest", account, code, state.bar, len(state.record.fills))))
+    if fills:
+        state.holdings.fill_all(fills, time)

@@ -39,10 +39,15 @@ class Holdings:
         self._open(self._number_of[event["account_id"]])
         return self._follow(topic, event)
 
-    def fill(self, number: int, code: int, qty: float, price: float, fill_id: str, time: int) -> None:
-        """An assumed fill of one instrument row."""
-        event = {"fill_id": fill_id, "symbol": self._names[code], "qty": qty, "price": price, "timestamp": time}
-        self.apply(FILLS, event | {"account_id": self.book.account_ids[number]})
+    def fill_all(self, fills: Iterable[tuple[int, int, float, float, str]], time: int) -> None:
+        """Assumed fills, (account, instrument row, signed shares, dollars a share, id); the columns follow once, at the end."""
+        touched = set()
+        for number, code, qty, price, fill_id in fills:
+            self._open(number)
+            event = {"fill_id": fill_id, "account_id": self.book.account_ids[number], "symbol": self._names[code], "timestamp": time}
+            self._ledger.apply(FILLS, event | {"qty": qty, "price": price})
+            touched.add(number)
+        self._write(sorted(touched))
 
     def _corporate_action(self, event: Event) -> list[int]:
         codes = [code for code, symbol in enumerate(self._market.symbols) if symbol == event["symbol"]]

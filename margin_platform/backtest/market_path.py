@@ -22,6 +22,7 @@ from margin_platform.volatility import historical_volatility, rolling_volatility
 
 # Rates hold on adjusted levels, dollar floors do not: they would apply today's dollars to a price of another scale.
 WITHOUT_FLOORS = {"use_low_price_long": False, "low_price": 0.0, "short_min_per_share": 0.0, "short_low_min": 0.0}
+_PUBLISHED_DIGITS = 6   # of volatility.v1: a backtest uses the figure as it was published
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def market_path(market: Market, history: PriceHistory, policy: Policy, part: sli
     """The path of a market over some bars of a settled history; earlier bars warm up volatility and betas."""
     sessions, of_bar = _sessions(history)
     closes, missing = history.prices[sessions], history.stale[sessions]
-    sigma = _lagged(_volatilities(np.where(missing, np.nan, closes), policy), policy.volatility.default_sigma)
+    sigma = _lagged(_volatilities(np.where(missing, np.nan, closes), policy).round(_PUBLISHED_DIGITS), policy.volatility.default_sigma)
     betas = _betas(history, sessions, policy)
     column = {symbol: n for n, symbol in enumerate(history.symbols)}
     codes = np.array([column.get(s, -1) for s in market.symbols], dtype=np.int64)

@@ -9,7 +9,6 @@ import numpy as np
 
 from margin_platform.book import Floats
 from margin_platform.evaluate import Margin
-from margin_platform.money import cents
 
 
 class DecisionRow(NamedTuple):
@@ -51,7 +50,7 @@ BAR_COLUMNS = (
 
 @dataclass
 class Record:
-    """The growing record of one run. `bars` has one row of BAR_COLUMNS a bar, dollars or accounts."""
+    """The growing record of one run. `bars` has one row of BAR_COLUMNS a bar, dollars (not rounded) or accounts."""
 
     decisions: list[DecisionRow] = field(default_factory=list)
     fills: list[FillRow] = field(default_factory=list)
@@ -72,4 +71,4 @@ class Record:
 
 
 def _total(column: Floats) -> float:
-    return cents(float(np.nansum(column)))
+    return float(np.nansum(column))

@@ -16,7 +16,7 @@ from margin_platform.backtest import plots
 from margin_platform.backtest.lab import compare
 from margin_platform.backtest.measures import COUNTED, RunResult, measures
 from margin_platform.backtest.record import BAR_COLUMNS, DecisionRow, FillRow
-from margin_platform.money import cents_or_none
+from margin_platform.money import cents, cents_or_none
 
 SAMPLE_STATEMENT = (
     "Prices are the sample history of the skfolio package: 20 S&P 500 names and the index, daily closes 1990-2022. The names are survivors "
@@ -105,7 +105,7 @@ def _decisions_csv(result: RunResult) -> str:
 
 
 def _bars_csv(result: RunResult) -> str:
-    return _csv(("date", *BAR_COLUMNS), ([result.day(n), *row] for n, row in enumerate(result.record.bars)))
+    return _csv(("date", *BAR_COLUMNS), ([result.day(n), *map(cents, row)] for n, row in enumerate(result.record.bars)))
 
 
 def _fills_csv(result: RunResult) -> str:

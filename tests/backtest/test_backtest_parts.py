@@ -1,0 +1,62 @@
+"""A run in parts, here and on Spark's executors, comes to what the whole run comes to."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from margin_platform import sample_market
+from margin_platform.backtest import books, runs
+from margin_platform.backtest.engine import Job
+from margin_platform.backtest.measures import RunResult, measures
+from margin_platform.backtest.parts import merge, run_part, split
+from margin_platform.policy import current_policy
+
+FIRST, LAST = dt.date(2020, 3, 2), dt.date(2020, 3, 27)
+
+
+@pytest.fixture(scope="module")
+def job() -> Job:
+    prices = {str(s): float(p) for s, p in sample_market.closes().loc[FIRST.isoformat()].items()}
+    given = runs.keeping_jumps(runs.generated_book(books.generate(books.usual_counts(90), prices), current_policy()))
+    return runs.prepare(runs.sample_history(), [], given, first=FIRST, last=LAST)[0]
+
+
+@pytest.fixture(scope="module")
+def whole(job: Job) -> RunResult:
+    return runs.execute(job, (), "run")
+
+
+def _same(ours: RunResult, whole: RunResult) -> None:
+    by = {"key": lambda r: (r.bar, r.account_id, r.time)}
+    assert repr(sorted(ours.record.decisions, **by)) == repr(sorted(whole.record.decisions, **by))
+    assert ours.final_equity.tolist() == whole.final_equity.tolist()
+    assert measures(ours) == measures(whole)
+
+
+def test_parts_add_up_to_the_whole(job: Job, whole: RunResult) -> None:
+    _same(merge(job, "run", [run_part(part) for part in split(job, 7)]), whole)
+
+
+def test_more_parts_than_accounts_are_as_many_as_accounts(job: Job) -> None:
+    assert len(split(job, 10_000)) == len(job.book)
+    with pytest.raises(ValueError, match="parts"):
+        split(job, 0)
+
+
+@pytest.mark.spark
+def test_spark_comes_to_the_same(job: Job, whole: RunResult, session: Any) -> None:
+    from spark.backtest_batches import run_on_spark
+
+    _same(run_on_spark(session, job, "run", parts=4), whole)
+
+
+@pytest.fixture(scope="module")
+def session() -> Any:
+    from spark.session import build
+
+    opened = build("backtest", "local[2]")
+    yield opened
+    opened.stop()
