@@ -115,7 +115,11 @@ class Stream:
         if state is not None or again:
             log.info("%s: at batch %d again, %d of them applied anew from Kafka", self.name, self._batch, len(again))
         self.prepare()
+        self._lag = self._unread()
         self._unsaved = bool(again)
+
+    def _unread(self) -> int:
+        return progress.lag(self.bus, {topic: dict(self.next_offset()[topic]) for topic in self.topics})
 
     def _read_until(self, end: checkpoint.Offsets) -> list[Record]:
         at = self.next_offset()
@@ -186,7 +190,7 @@ class Stream:
             self._table_due = now + self.settings.table_seconds
         if now >= self._save_due:
             self._save()
-        self._lag = progress.lag(self.bus, {topic: dict(self.next_offset()[topic]) for topic in self.topics})
+        self._lag = self._unread()
 
     def _write_table(self) -> None:
         """Appends what has gathered. Its version is the newest batch in it, so written twice it is there once."""

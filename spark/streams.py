@@ -36,7 +36,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--checkpoint", type=Path, default=here.checkpoints, help="folder of offsets and state (default %(default)s)")
     parser.add_argument("--tables", default=here.tables, help="folder of the Delta tables (default %(default)s)")
     parser.add_argument("--policy", type=Path, help="policy file; default the newest shipped")
-    parser.add_argument("--trigger", type=int, default=100, metavar="MS", help="shortest time between micro-batches (default %(default)s)")
+    parser.add_argument("--trigger", type=int, default=0, metavar="MS", help="shortest time between micro-batches (default %(default)s)")
     parser.add_argument("--master", default="local[*]", help="Spark master (default %(default)s)")
     given = parser.parse_args(argv)
     known = {s.name for s in STREAMS}
@@ -65,11 +65,11 @@ def run(given: argparse.Namespace, stop: threading.Event) -> int:
     policy = current_policy() if given.policy is None else load_policy_file(given.policy)
     options = StreamSettings(given.bootstrap, given.checkpoint, given.tables, policy, trigger_ms=given.trigger)
     chosen = [s for s in STREAMS if not given.only or s.name in given.only.split(",")]
+    streams: list[Stream] = [kind(options) for kind in chosen]
+    for stream in streams:
+        stream.recover()   # before the session: without a broker there is no reason to start a JVM
     session = build("margin-platform", given.master)
     try:
-        streams: list[Stream] = [kind(options) for kind in chosen]
-        for stream in streams:
-            stream.recover()
         queries = [stream.start(session) for stream in streams]
         log.info("running %s on %s", ", ".join(s.name for s in streams), given.bootstrap)
         while not stop.wait(_LOOK_SECONDS):

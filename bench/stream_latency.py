@@ -1,0 +1,159 @@
+"""Price produced -> margin.calc.v1 consumed: `python bench/stream_latency.py [--accounts 1000 10000] [--ticks 60]`.
+
+Starts a broker and the real driver (all three streams), seeds a book, then sends one market-wide tick after another (every
+symbol changes, so every account is touched) and waits for the first and for the last account's figures. In the same run a
+second driver with an empty batch function measures what Spark and Kafka alone cost; the ratio is what carries to other machines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from margin_platform import sample_market
+from margin_platform.backtest.books import generate, usual_counts
+from margin_platform.bus import Bus
+from margin_platform.demo import seed
+from margin_platform.events import MARGIN_CALC, PRICES
+from margin_platform.stack import broker, ports, topics
+
+DAY = dt.date(2020, 2, 19)
+_NOTHING = """
+import sys, time
+from spark.session import build
+from spark.kafka_source import records, stream
+session = build("nothing", "local[*]")
+def batch(frame, number):
+    found = records(frame)
+    print(len(found), flush=True)
+query = stream(session, sys.argv[1], ("prices.v1",)).writeStream.option("checkpointLocation", sys.argv[2])
+query.trigger(processingTime="0 milliseconds").foreachBatch(batch).start()
+sys.stdin.read()
+session.stop()
+"""
+
+
+def child(command: list[str], folder: Path, name: str) -> tuple[subprocess.Popen[str], list[str]]:
+    """A process and the lines it has printed so far."""
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=(folder / f"{name}.log").open("w"), text=True
+    )
+    lines: list[str] = []
+
+    def read() -> None:
+        for line in process.stdout or ():
+            lines.append(line)
+
+    threading.Thread(target=read, daemon=True).start()
+    return process, lines
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = 180.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        time.sleep(0.002)
+
+
+def send_tick(bus: Bus, step: int, closes: dict[str, float]) -> None:
+    at = sample_market.close_time(DAY) + step * 1000
+    for symbol, price in closes.items():
+        bus.produce(PRICES, {"symbol": symbol, "price": round(price * (1 - 0.0005 * (step % 40)), 4), "timestamp": at})
+    bus.flush()
+
+
+def margin_latency(bus: Bus, steps: range, accounts: int) -> tuple[list[float], list[float]]:
+    """Seconds until the first account's new figures are read, and until the last one's."""
+    closes, first, last = seed.closes_on(DAY), [], []
+    position = bus.end_offsets(MARGIN_CALC)
+    for step in steps:
+        at = sample_market.close_time(DAY) + step * 1000
+        started, seen, found_first = time.monotonic(), set[str](), 0.0
+        send_tick(bus, step, closes)
+        while len(seen) < accounts and time.monotonic() - started < 30:
+            for record in bus.poll(MARGIN_CALC, position, 1.0):
+                position[record.partition] = record.offset + 1
+                event = json.loads(record.value or b"{}")
+                if event["calc_timestamp"] >= at:
+                    found_first = found_first or time.monotonic() - started
+                    seen.add(event["account_id"])
+        first.append(found_first)
+        last.append(time.monotonic() - started)
+    return first, last
+
+
+def nothing_latency(bus: Bus, folder: Path, ticks: int) -> list[float]:
+    """Seconds from the same tick to an empty batch function that has the records in Python."""
+    process, lines = child([sys.executable, "-c", _NOTHING, bus.bootstrap, str(folder / "nothing")], folder, "nothing")
+    closes, took = seed.closes_on(DAY), []
+    total = sum(bus.end_offsets(PRICES).values())
+    try:
+        until(lambda: sum(map(int, lines)) >= total, "the empty query")
+        for step in range(ticks):
+            started = time.monotonic()
+            send_tick(bus, step, closes)
+            total += len(closes)
+            until(lambda wanted=total: sum(map(int, lines)) >= wanted, "an empty batch")
+            took.append(time.monotonic() - started)
+    finally:
+        process.communicate("", timeout=60)
+    return took
+
+
+def measure(accounts: int, ticks: int, folder: Path) -> dict[str, Any]:
+    kafka = broker.start(folder / "kafka", port=ports.any_free())
+    topics.create(kafka.bootstrap)
+    try:
+        with Bus(kafka.bootstrap) as bus:
+            book = generate(usual_counts(accounts), seed.closes_on(DAY))
+            for topic, event in (*seed.market_events(DAY), *seed.account_events(book, DAY)):
+                bus.produce(topic, event)
+            bus.flush()
+            command = [sys.executable, "-m", "spark.streams", "--bootstrap", kafka.bootstrap, "--checkpoint", str(folder / "checkpoints")]
+            process, lines = child([*command, "--tables", str(folder / "tables")], folder, "streams")
+            try:
+                until(lambda: all(any(f'"{n}","batch_id":1' in x for x in lines) for n in ("margin_snapshots", "firm_exposure")), "batches")
+                margin_latency(bus, range(1, 9), accounts)   # the JVM compiles while it warms up
+                first, last = margin_latency(bus, range(9, ticks + 9), accounts)
+                batches = [json.loads(x) for x in lines if '"stream":"margin_snapshots"' in x][-ticks:]
+            finally:
+                process.communicate("", timeout=60)
+            nothing = nothing_latency(bus, folder, ticks + 8)[8:]
+    finally:
+        kafka.stop()
+    first_p50, nothing_p50 = np.quantile(first, 0.5), np.quantile(nothing, 0.5)
+    return {
+        "accounts": accounts, "ticks": ticks, "first_account_ms": quantiles(first), "last_account_ms": quantiles(last),
+        "batch_function_ms": quantiles([b["seconds"] for b in batches]), "nothing_but_spark_ms": quantiles(nothing),
+        "ratio_first_to_nothing": round(float(first_p50 / nothing_p50), 2),
+    }
+
+
+def quantiles(seconds: list[float]) -> dict[str, int]:
+    return {name: round(float(np.quantile(seconds, q)) * 1000) for name, q in (("p50", 0.5), ("p99", 0.99))}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--accounts", type=int, nargs="+", default=[1000, 10_000])
+    parser.add_argument("--ticks", type=int, default=60)
+    given = parser.parse_args()
+    for accounts in given.accounts:
+        with tempfile.TemporaryDirectory(prefix="latency-") as folder:
+            print(json.dumps(measure(accounts, given.ticks, Path(folder))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
