@@ -29,13 +29,13 @@ from margin_platform.policy import current_policy
 from margin_platform.store import Store
 from margin_platform.volatility_engine import VolatilityEngine
 
-FIRST, LAST = dt.date(2020, 3, 9), dt.date(2020, 3, 13)   # two trading halts, -9.5% on the Thursday
+FIRST, LAST = dt.date(2020, 3, 11), dt.date(2020, 3, 18)   # -9.5% on the Thursday, -12% on the Monday
 
 
 @pytest.fixture(scope="module")
 def job() -> Job:
     prices = {str(s): float(p) for s, p in sample_market.closes().loc[FIRST.isoformat()].items()}
-    given = runs.keeping_jumps(runs.generated_book(books.generate(books.usual_counts(120), prices), current_policy()))
+    given = runs.keeping_jumps(runs.generated_book(books.generate(books.usual_counts(250), prices), current_policy()))
     return runs.prepare(runs.sample_history(), [], given, first=FIRST, last=LAST)[0]
 
 
