@@ -1,0 +1,113 @@
+"""The command and its report: contract, exit codes, and the HTML in a real browser without any request to the network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from margin_platform.cli import app
+from margin_platform.policy import POLICY_FOLDER
+
+PRICES = "timestamp,symbol,price\n2020-03-02,AAA,100\n2020-03-03,AAA,85\n2020-03-04,AAA,90\n"
+BOOK = {"accounts": [{"account_id": "A", "cash": -6500, "positions": [{"symbol": "AAA", "qty": 100}]}],
+        "policy": {"use_conc": False, "use_vol": False}}
+
+
+def _invoke(folder: Path, prices: str = PRICES, book: Any = BOOK, *more: str) -> Any:
+    (folder / "prices.csv").write_text(prices, encoding="utf-8")
+    (folder / "book.json").write_text(json.dumps(book), encoding="utf-8")
+    files = ["--prices", str(folder / "prices.csv"), "--book", str(folder / "book.json"), "--out", str(folder / "out")]
+    return CliRunner().invoke(app, ["backtest", *files, "--json", *more])
+
+
+def _second_policy(folder: Path) -> Path:
+    data = yaml.safe_load(next(POLICY_FOLDER.glob("*.yaml")).read_text(encoding="utf-8"))
+    data["version"], data["maintenance"]["long_rate"] = "stricter", 0.30
+    path = folder / "stricter.yaml"
+    path.write_text(yaml.safe_dump(data), encoding="utf-8")
+    return path
+
+
+def test_the_output_has_the_counts_of_the_contract(tmp_path: Path) -> None:
+    ran = _invoke(tmp_path)
+    assert ran.exit_code == 0, ran.output
+    (run,) = json.loads(ran.stdout)["policies"]
+    counts = {k: run[k] for k in ("warnings", "margin_calls", "restrictions", "liquidations", "cured_calls", "loss_beyond_equity")}
+    assert counts == {"warnings": 1, "margin_calls": 1, "restrictions": 2, "liquidations": 0, "cured_calls": 1, "loss_beyond_equity": 0}
+    assert run["worst_dates"][0]["date"] == "2020-03-03"
+    assert run["worst_accounts"][0]["account_id"] == "A"
+    assert {p.suffix for p in (tmp_path / "out").iterdir()} == {".html", ".json", ".csv"}
+
+
+def test_two_policies_are_compared(tmp_path: Path) -> None:
+    stricter = _second_policy(tmp_path)
+    ran = _invoke(tmp_path, PRICES, BOOK, "--policy", str(next(POLICY_FOLDER.glob("*.yaml"))), "--policy", str(stricter))
+    (pair,) = json.loads(ran.stdout)["comparison"]
+    assert pair["second"].startswith("stricter")
+    assert pair["called_only_by_second"] == []
+
+
+@pytest.mark.parametrize(
+    ("prices", "book", "named"),
+    [
+        (PRICES.replace("85", "0"), BOOK, "row 3, column price: zero, value '0'"),
+        (PRICES.replace("2020-03-03,AAA,85\n", ""), BOOK, "after row 2, column timestamp: a session without a row, value '2020-03-03'"),
+        (PRICES, {"accounts": [{"account_id": "A", "cash": 1, "positions": [{"symbol": "ZZZ", "qty": 1}]}]}, "column ZZZ"),
+        (PRICES, {"accounts": [{"account_id": "A", "cash": "x"}]}, "accounts[0].cash: not a number, value 'x'"),
+    ],
+)
+def test_bad_input_ends_with_2_and_names_the_place(tmp_path: Path, prices: str, book: Any, named: str) -> None:
+    ran = _invoke(tmp_path, prices, book)
+    assert ran.exit_code == 2
+    assert named in ran.stderr
+
+
+def test_a_date_that_is_none_is_named(tmp_path: Path) -> None:
+    ran = _invoke(tmp_path, PRICES, BOOK, "--from", "2020-13-01")
+    assert ran.exit_code == 2
+    assert "from: not a date" in ran.stderr
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.fail("chromium: not found; `make test` installs Debian's, or apt-get install chromium")
+    with playwright.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.mark.browser
+def test_the_report_stands_alone_in_a_browser_and_its_tables_sort(tmp_path: Path, browser: Any) -> None:
+    stricter = _second_policy(tmp_path)
+    held = [{"symbol": "AAA", "qty": 100}]
+    book = {"accounts": [{"account_id": f"A<b>{n}", "cash": -6500 - 100 * n, "positions": held} for n in range(3)]}
+    assert _invoke(tmp_path, PRICES, book, "--policy", str(next(POLICY_FOLDER.glob("*.yaml"))), "--policy", str(stricter)).exit_code == 0
+    page = browser.new_page()
+    asked, errors = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((tmp_path / "out" / "report.html").as_uri())
+    assert errors == []
+    assert [url for url in asked if not url.startswith("file:")] == []
+    assert page.locator("figure svg").count() == 4
+    assert page.locator("b").count() == 0   # an account's name is text, not markup
+    column = page.locator("#accounts-1 tbody td:nth-child(1)")
+    before = column.all_text_contents()
+    page.locator("#accounts-1 th:nth-child(4) button").click()
+    page.locator("#accounts-1 th:nth-child(4) button").click()
+    assert column.all_text_contents() == list(reversed(before))
+    page.emulate_media(media="print")
+    assert page.locator("#policies").is_visible()
+    assert len(page.pdf()) > 10_000
+    page.close()
