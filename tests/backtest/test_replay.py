@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from margin_platform.backtest.replay import Control, WallClock, replay, ticks_of
-from margin_platform.backtest.runs import sample_history
+from margin_platform.backtest.runs import execute, sample_history
+from margin_platform.backtest.session import session_job
 from margin_platform.bus import Bus
-from margin_platform.events import PRICES, decode
+from margin_platform.events import ACCOUNTS, CASH, FILLS, PRICES, VOLATILITY, decode
+from margin_platform.policy import current_policy
 
 
 class Tape:
@@ -101,12 +103,34 @@ def test_a_negative_speed_is_refused() -> None:
 
 
 @pytest.mark.kafka
-def test_a_day_of_the_sample_reaches_a_real_broker_with_its_event_times(broker: str, topics: Any) -> None:
+def test_a_day_of_the_sample_reaches_a_real_broker_with_its_event_times(bus: Bus) -> None:
     history = sample_history()
     ticks = list(ticks_of(history, history.between(dt.date(2020, 3, 18), dt.date(2020, 3, 18))))
-    with Bus(broker) as bus:
-        start = bus.end_offsets(PRICES)
-        replay(bus, ticks, 0, WallClock())
-        rows = [r for p, end in bus.end_offsets(PRICES).items() for r in bus.read_range(PRICES, p, start[p], end)]
-    events = [decode(PRICES, r.value) for r in rows]
+    summary = replay(bus, ticks, 0, WallClock())
+    events = [decode(PRICES, r.value) for r in bus.read_all(PRICES)]
     assert sorted((e["timestamp"], e["symbol"], e["price"]) for e in events) == sorted(ticks)
+    assert summary.events == len(ticks) == 24
+
+
+@pytest.mark.kafka
+def test_a_session_on_kafka_is_replayed_with_the_book_and_figures_it_had(bus: Bus) -> None:
+    """A book opened before the session, its prices, and a deposit in the middle of it."""
+    day, opened = dt.date(2020, 3, 18), 1584538200000   # 09:30 New York
+    account = {"account_id": "A", "margin_type": "REG_T", "timestamp": opened - 1}
+    bus.produce(ACCOUNTS, account)
+    bus.produce(CASH, {"account_id": "A", "transfer_id": "1", "amount": 1000.0, "timestamp": opened - 86_400_000})
+    bus.produce(FILLS, {"account_id": "A", "fill_id": "1", "symbol": "CVX", "qty": 50.0, "price": 60.0, "timestamp": opened - 86_400_000})
+    bus.produce(VOLATILITY, {"symbol": "CVX", "volatility_annual": 0.75, "timestamp": opened - 1})
+    for n, price in enumerate((60.0, 50.0, 47.0)):
+        bus.produce(PRICES, {"symbol": "CVX", "price": price, "timestamp": opened + n * 60_000})
+    bus.produce(CASH, {"account_id": "A", "transfer_id": "2", "amount": 1500.0, "timestamp": opened + 90_000})
+    bus.flush()
+    job = session_job(bus, day, current_policy())
+    code = job.path.market.code_of()["CVX"]
+    assert job.path.price[:, code].tolist() == [60.0, 50.0, 47.0]
+    assert job.path.sigma[0, code] == 0.75
+    assert job.book.cash.tolist() == [-2000.0]   # 1,000 less 50 at 60
+    result = execute(job, (), "session")
+    assert [(r.bar, r.action) for r in result.record.decisions if r.action.startswith("CALL")] == [(0, "CALL"), (1, "CALL_INCREASED"),
+                                                                                                   (2, "CALL_CURED")]
+    assert result.final_equity.tolist() == [50 * 47 - 2000 + 1500]
