@@ -30,15 +30,15 @@ SCHEMAS = Path(events.__file__).parent / "schemas"
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'store.db'}"
+def url(store_url: str) -> str:
+    return store_url
 
 
 def _story() -> list[tuple[events.Event, tuple[str, int, int]]]:
     """An account on 2:1 falls into a call, further, and is cured: concentration makes the requirement 35% of value."""
     desk = status_events.Desk()
     seen = desk.open("ACC-1", cash=-60_000, price=100.0, shares=1000)
-    for price, minute in ((95.0, 1), (90.0, 2), (70.0, 35), (110.0, 50)):
+    for price, minute in ((95.0, 1), (90.0, 2), (70.0, 35), (90.0, 48), (110.0, 50)):
         seen += desk.price(price, minute)
     return [(event, (events.MARGIN_STATUS, 0, offset)) for offset, event in enumerate(seen)]
 

@@ -1,0 +1,89 @@
+"""`margin explain ACCOUNT`: why an account stands where it does, or why a call was issued, rebuilt from what was recorded."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any
+
+import typer
+
+from margin_platform.cli.evaluate import bad_input, print_json
+from margin_platform.settings import settings
+
+
+def register(app: typer.Typer) -> None:
+    @app.command()
+    def explain(
+        account: Annotated[str, typer.Argument(help="account id")],
+        call: Annotated[str | None, typer.Option(help="one call's id")] = None,
+        at: Annotated[str | None, typer.Option(help="ISO time with zone, e.g. 2026-06-04T10:00-04:00")] = None,
+        store: Annotated[str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)")] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of text")] = False,
+    ) -> None:
+        """Positions, prices with ages, each rule's arithmetic, offsets, run and cures; the number is computed again."""
+        from margin_platform.explanation import NothingRecorded
+        from margin_platform.explanation import explain as explained
+        from margin_platform.store import Store
+
+        with Store(store or settings().store_url) as opened:
+            try:
+                answer = explained(opened, account, call, _time(at))
+            except NothingRecorded as error:
+                raise bad_input(str(error)) from error
+        if as_json:
+            print_json(answer)
+        else:
+            typer.echo("\n".join(lines_of(answer)))
+        if not answer["evidence"]["matches"]:
+            raise typer.Exit(1)
+
+
+def _time(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise bad_input(f"--at: not an ISO time, value {text!r}") from None
+    if moment.tzinfo is None:
+        raise bad_input(f"--at: without a zone, value {text!r}")
+    return int(moment.timestamp() * 1000)
+
+
+def lines_of(answer: dict[str, Any]) -> list[str]:
+    """The answer for a person."""
+    found = answer["evidence"]
+    lines = [f"{answer['account_id']}: {answer['status']}{', close-only' if answer['restricted'] else ''}"]
+    if answer["call"]:
+        call = answer["call"]
+        lines.append(f"call {call['call_id']} {call['status']}: issued {call['issued']:,.2f}, outstanding {call['outstanding']:,.2f}")
+        lines.append(f"  opened {call['opened_at']}, due {call['due_at']}, closed {call['closed_at'] or '-'}")
+        lines.append(f"  from {call['source']}, Dagster run {call['run_id'] or '-'}")
+    lines.append(f"figures of {found['at']} (snapshot {found['calc_id']}, band {found['band']}, policy {found['policy_version']})")
+    for position in found["positions"]:
+        age = position["price_age_seconds"]
+        aged = "" if age is None else f"; price {age:,.1f} s old"
+        lines.append(f"  {position['symbol']:<6} {position['arithmetic']}{aged}")
+    lines += [f"  {line}" for line in found["arithmetic"]]
+    if found["held"]:
+        lines.append(f"  held: {found['held']}")
+    lines.append(f"  offsets: {_offsets(found['inputs'])}; code {found['inputs'].get('code_version')}")
+    verdict = "matches to the cent" if found["matches"] else f"DIFFERS: {found['different']}"
+    lines.append(f"recomputed from the recorded inputs: {verdict}")
+    lines += [f"  cure: {_cure(cure)}" for cure in found["cures"]]
+    lines.append("decisions")
+    for made in answer["decisions"]:
+        lines.append(f"  {made['number']:>3} {made['decision']:<18} {made['reason']} (run {made['run_id'] or '-'}, {made['source']})")
+    lines += [f"  order {o['order_id']} {o['status']} (run {o['run_id'] or '-'})" for o in answer["orders"]]
+    return lines
+
+
+def _offsets(inputs: dict[str, Any]) -> str:
+    spans = [f"{t}[{p}] {s[0]}-{s[1]}" for t, parts in inputs.get("offsets", {}).items() for p, s in parts.items()]
+    return ", ".join(spans) or "none"
+
+
+def _cure(cure: dict[str, Any]) -> str:
+    name = {"DEPOSIT_CASH": "deposit cash", "DEPOSIT_STOCK": "deposit stock worth", "SELL": "sell", "BUY_TO_COVER": "buy to cover"}
+    rate = f" (rate {cure['rate']:.2%})" if "rate" in cure else ""
+    return " ".join(x for x in (name[cure["action"]], cure.get("symbol"), f"{cure['amount']:,.2f}{rate}") if x)

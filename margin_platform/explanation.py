@@ -1,0 +1,127 @@
+"""The answer to "why?": a decision's or an account's figures rebuilt from what was recorded, with every rule's arithmetic.
+
+Everything comes from the recorded status event; the kernel computes the number again from it, and the answer says whether
+the two agree to the cent. Rule: MARGIN_RULES 7.6, 7.7.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+
+from margin_platform.decision_events import local_time
+from margin_platform.events import Event
+from margin_platform.evidence import COMPONENTS, cures_of, rebuilt
+from margin_platform.money import cents, cents_or_none
+from margin_platform.policy import Policy, shipped_policies
+from margin_platform.store import Store
+from margin_platform.store.tables import audit, calls, ladder_states, orders
+
+_REBUILT = (*COMPONENTS, "maintenance_req", "portfolio_margin_req", "requirement", "equity", "excess", "gross_mv")
+
+
+class NothingRecorded(LookupError):
+    """The store knows no such account or call; the message names it."""
+
+
+def explain(store: Store, account_id: str, call_id: str | None = None, at: int | None = None) -> dict[str, Any]:
+    """Everything behind a call, or behind an account's newest decisions up to an event time (epoch milliseconds)."""
+    with store.read() as connection:
+        call = None
+        if call_id is not None:
+            call = connection.execute(select(calls).where(calls.c.call_id == call_id, calls.c.account_id == account_id)).one_or_none()
+            if call is None:
+                raise NothingRecorded(f"call: account {account_id} has no such call, value {call_id!r}")
+        elif at is not None:
+            query = select(calls).where(calls.c.account_id == account_id, calls.c.opened_at <= at)
+            call = connection.execute(query.order_by(calls.c.opened_at.desc()).limit(1)).one_or_none()
+        state = connection.execute(select(ladder_states).where(ladder_states.c.account_id == account_id)).one_or_none()
+        if state is None:
+            raise NothingRecorded(f"account: nothing recorded, value {account_id!r}")
+        trail = select(audit).where(audit.c.account_id == account_id).order_by(audit.c.number)
+        decisions = [row.entry | {"number": row.number} for row in connection.execute(trail)]
+        sent = connection.execute(select(orders).where(orders.c.account_id == account_id)).all()
+    if call is not None and call_id is not None:
+        decisions = [d for d in decisions if d["call_id"] == call_id]
+        sent = [o for o in sent if o.call_id == call_id]
+    if at is not None:
+        decisions = [d for d in decisions if d["timestamp"] <= at]
+    status: Event = call.evidence if call is not None else state.last_event
+    return {
+        "account_id": account_id, "status": state.status, "restricted": state.restricted, "call": _call(call),
+        "decisions": decisions, "orders": [{"order_id": o.order_id, "status": o.status, "run_id": o.run_id, **o.event} for o in sent],
+        "evidence": evidence_of(status),
+    }
+
+
+def _call(row: Any) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {
+        "call_id": row.call_id, "status": row.status, "opened_at": local_time(row.opened_at), "due_at": local_time(row.due_at),
+        "issued": row.issued, "outstanding": row.outstanding, "closed_at": local_time(row.closed_at), "run_id": row.run_id,
+        "source": row.source, "calc_id": row.calc_id,
+    }
+
+
+def _policy_of(status: Event) -> Policy:
+    version = status["policy_version"]
+    found = next((p for p in shipped_policies() if p.version == version), None)
+    if found is None:
+        raise NothingRecorded(f"policy_version: not a shipped policy, value {version!r}")
+    return found
+
+
+def evidence_of(status: Event) -> dict[str, Any]:
+    """The recorded figures, the same figures computed again from the recorded inputs, and whether they agree to the cent."""
+    policy = _policy_of(status)
+    given, margin = rebuilt(status, policy)
+    again = {name: cents_or_none(float(getattr(margin, name)[0])) for name in _REBUILT}
+    recorded = {name: status.get(name) for name in _REBUILT}
+    positions = []
+    for k, row in enumerate(status["positions"]):
+        age = None if row.get("price_timestamp") is None else (status["timestamp"] - row["price_timestamp"]) / 1000
+        amount = cents_or_none(float(margin.position_requirement[k]))
+        words = _arithmetic(row, amount, float(margin.gross_mv[0]), policy)
+        positions.append({**row, "price_age_seconds": age, "requirement": amount, "arithmetic": words})
+    different = {n: [recorded[n], again[n]] for n in _REBUILT if recorded[n] != again[n]}
+    return {
+        "timestamp": status["timestamp"], "at": local_time(status["timestamp"]), "calc_id": status["calc_id"], "band": status["band"],
+        "policy_version": policy.version, "inputs": status["inputs"], "cash": status["cash"], "margin_type": status["margin_type"],
+        "held": status.get("held"), "recorded": recorded, "recomputed": again, "matches": not different, "different": different,
+        "arithmetic": _account_arithmetic(again, status), "positions": positions, "stress": status["stress"],
+        "cures": [cure.to_dict() for cure in cures_of(status, policy)],
+    }
+
+
+def _arithmetic(row: dict[str, Any], requirement: float | None, gross: float, policy: Policy) -> str:
+    """A position's requirement in words: its rate and add-ons times its value."""
+    if row.get("price") is None or requirement is None:
+        return "no price: cannot be valued"
+    value = abs(row["qty"] * row["price"])
+    notes = []
+    conc, vol = policy.concentration, policy.volatility
+    share = value / gross if gross else 0.0
+    if conc.use_conc and share > conc.conc_threshold:
+        notes.append(f"{share:.1%} of gross is over {conc.conc_threshold:.0%}: +{conc.conc_addon:.0%}")
+    sigma = row.get("sigma", vol.default_sigma)
+    tier = vol.vol_addon2 if sigma > vol.vol_tier2 else vol.vol_addon1 if sigma > vol.vol_tier1 else 0.0
+    if vol.use_vol and tier:
+        notes.append(f"volatility {sigma:.1%}: +{tier:.0%}")
+    rate = requirement / value if value else 0.0
+    text = f"{row['qty']:,g} x {row['price']:,.4f} = {cents(value):,.2f}, at {rate:.2%} = {requirement:,.2f}"
+    return text + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def _account_arithmetic(again: dict[str, float | None], status: Event) -> list[str]:
+    parts = " + ".join(f"{name.replace('_', ' ')} {again[name]:,.2f}" for name in COMPONENTS if again[name])
+    lines = [f"maintenance: {parts} = {_money(again['maintenance_req'])}"]
+    lines.append(f"equity: cash {_money(status['cash'])} + net market value {_money(status['total_mv'])} = {_money(again['equity'])}")
+    lines.append(f"held to ({status['margin_type']}): {_money(again['requirement'])}")
+    lines.append(f"excess: {_money(again['equity'])} - {_money(again['requirement'])} = {_money(again['excess'])}")
+    return lines
+
+
+def _money(amount: float | None) -> str:
+    return "unknown" if amount is None else f"{amount:,.2f}"

@@ -1,0 +1,70 @@
+"""A real PostgreSQL server of this test run's own, in a temporary folder; skipped where no server binary is installed."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from margin_platform.stack import ports
+
+
+def _binaries() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    on_path = shutil.which("initdb")
+    return found[-1].parent if found else Path(on_path).parent if on_path else None
+
+
+def _account() -> dict[str, int]:
+    """PostgreSQL refuses to run as root; the package's own user exists wherever the package does."""
+    if os.geteuid() != 0:
+        return {}
+    user = pwd.getpwnam("postgres")
+    return {"user": user.pw_uid, "group": user.pw_gid}
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Base URL of a running server (postgresql+psycopg2://...:port), without a database name."""
+    binaries = _binaries()
+    if binaries is None:
+        pytest.skip("no PostgreSQL server here: apt-get install postgresql")
+    who = _account()
+    folder = Path(tempfile.mkdtemp(prefix="margin-postgres-"))   # pytest's own folders are closed to other users
+    if who:
+        os.chown(folder, who["user"], who["group"])
+    data, port = folder / "data", ports.any_free()
+
+    def run(*command: str) -> None:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, **who)   # type: ignore[call-overload]
+        assert done.returncode == 0, done.stderr + done.stdout
+
+    run(str(binaries / "initdb"), "-D", str(data), "-U", "margin", "-A", "trust", "-E", "UTF8", "--no-sync")
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    run(str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+    try:
+        yield f"postgresql+psycopg2://margin@127.0.0.1:{port}"
+    finally:
+        run(str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty store: SQLite, and a fresh database of the real PostgreSQL server."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    import sqlalchemy as sa
+
+    base, name = request.getfixturevalue("postgres"), f"t{abs(hash(tmp_path))}"
+    engine = sa.create_engine(f"{base}/postgres", isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text(f'CREATE DATABASE "{name}"'))
+    engine.dispose()
+    return f"{base}/{name}"
