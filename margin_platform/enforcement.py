@@ -12,10 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from margin_platform import ladder
+from margin_platform import ladder, open_orders
 from margin_platform.audit import GENESIS, entry_hash
 from margin_platform.decision_events import audit_entry, message_of
-from margin_platform.events import AUDIT, Event, deterministic_id
+from margin_platform.events import AUDIT, LIQUIDATION_ORDERS, Event, deterministic_id
 from margin_platform.ladder import Decision, LadderState, Observation
 from margin_platform.policy import Policy
 from margin_platform.store import Store
@@ -25,6 +25,7 @@ CONSUMER = "enforcement"
 Source = tuple[str, int, int]        # topic, partition, offset of the event
 Message = tuple[str, Event]          # topic, event
 
+_CLOSES = (ladder.CALL_CURED, ladder.RESCINDED)   # the account is whole: what is left of its orders is cancelled
 _CALL_STATUS = {ladder.CALL_CURED: "MET", ladder.RESCINDED: "RESCINDED", ladder.CALL_EXPIRED: "EXPIRED"}
 
 
@@ -41,7 +42,7 @@ class Enforcer:
         with self.store.write() as connection:
             states = _States(connection)
             for event, source in events:
-                if _first_time(connection, source):
+                if first_time(connection, source):
                     messages += self._observe(states, event, source, run_id)
             states.flush()
         return messages
@@ -91,8 +92,12 @@ class Enforcer:
             outgoing = message_of(decision, cause, self.policy, source, run_id)
             if outgoing is not None:
                 messages.append(outgoing)
+            if decision.kind in _CLOSES and decision.call_id:
+                held = cause.get("positions") or []
+                left = open_orders.cancel(connection, decision.call_id, held, decision.reason, decision.timestamp, run_id)
+                messages += [(LIQUIDATION_ORDERS, event) for event in left]
             messages.append((AUDIT, _chain(connection, row, audit_entry(decision, cause, self.policy, source, run_id), number)))
-        _post(connection, messages)
+        post(connection, messages)
         return messages
 
 
@@ -141,7 +146,7 @@ class _States:
                 self.connection.execute(update(ladder_states).where(ladder_states.c.account_id == row.account_id).values(**row.values()))
 
 
-def _first_time(connection: Connection, source: Source, consumer: str = CONSUMER) -> bool:
+def first_time(connection: Connection, source: Source, consumer: str = CONSUMER) -> bool:
     """Marks a message as acted on; False where it was already."""
     topic, partition, offset = source
     key = {"consumer": consumer, "topic": topic, "partition": partition, "offset": offset}
@@ -188,7 +193,7 @@ def _chain(connection: Connection, row: _Row, entry: dict[str, Any], number: int
     return event
 
 
-def _post(connection: Connection, messages: Sequence[Message]) -> None:
+def post(connection: Connection, messages: Sequence[Message]) -> None:
     """Puts messages into the outbox, in order."""
     if messages:
         rows = [
