@@ -9,6 +9,9 @@ from dagster_pyspark import PySparkResource
 
 from spark.session import DELTA, build
 
+# Delta's default of 50 partitions to read a table's log costs more than everything else here.
+_SMALL_LOG = {"spark.databricks.delta.snapshotPartitions": "1"}
+
 
 class BatchSpark(PySparkResource):
     """The session is made for the run that uses it and stopped with it."""
@@ -17,7 +20,7 @@ class BatchSpark(PySparkResource):
     master: str = "local[1]"
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        self._spark_session = build("margin-batch", self.master, {**DELTA, **self.spark_config})
+        self._spark_session = build("margin-batch", self.master, {**DELTA, **_SMALL_LOG, **self.spark_config})
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         self.spark_session.stop()

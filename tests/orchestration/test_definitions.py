@@ -77,7 +77,7 @@ def test_every_acting_job_runs_in_process_and_the_streams_are_never_retried() ->
     repository = definitions.get_repository_def()
     assert "dagster/max_retries" not in repository.get_job("streams").tags
     assert repository.get_job("streams").executor_def.name == "in_process"
-    for job in ("enforcement", "ladder_timers", "firm_alert", "outbox_relay"):
+    for job in ("enforcement", "ladder_timers", "liquidation", "firm_alert", "outbox_relay"):
         assert repository.get_job(job).executor_def.name == "in_process"
         assert repository.get_job(job).tags["dagster/max_retries"] == "3"
 

@@ -1,0 +1,38 @@
+"""Orders for the accounts whose call asked for a liquidation: the minimum that restores compliance, each account once."""
+
+import dagster as dg
+
+from jobs.produced import report
+from jobs.topic_span import RETRIES, SpanConfig, read_span
+from margin_platform.events import Event
+from margin_platform.liquidation_desk import LiquidationDesk
+from margin_platform.outbox import publish
+from resources.decisions import DecisionsResource
+from resources.kafka import KafkaResource
+
+LIQUIDATE = "LIQUIDATE"
+
+
+def asks_for_orders(event: Event) -> bool:
+    return bool(event.get("action") == LIQUIDATE)
+
+
+@dg.op
+def liquidate(context: dg.OpExecutionContext, config: SpanConfig, kafka: KafkaResource, decisions: DecisionsResource) -> None:
+    """The orders of one span of margin.calls.v1."""
+    with kafka.bus() as bus, decisions.store() as store:
+        read = read_span(context, bus, config)
+        requests = [(event, source) for event, source in read.sourced if asks_for_orders(event)]
+        messages = LiquidationDesk(store, decisions.policy).handle_many(requests, run_id=context.run_id)
+        publish(store, bus)
+        report(context, messages, cause=f"{config.topic}[{config.partition}] {config.start}-{config.end}")
+
+
+@dg.job(name="liquidation", executor_def=dg.in_process_executor, tags=RETRIES)
+def liquidation_job() -> None:
+    """margin.calls.v1 (action LIQUIDATE) -> liquidation.orders.v1."""
+    liquidate()
+
+
+JOBS = [liquidation_job]
+SCHEDULES: list[dg.ScheduleDefinition] = []

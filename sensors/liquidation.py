@@ -1,0 +1,26 @@
+"""margin.calls.v1 with action LIQUIDATE: the ladder asked for orders."""
+
+import dagster as dg
+
+from jobs.liquidation import asks_for_orders, liquidation_job
+from margin_platform.bus import Record
+from margin_platform.events import MARGIN_CALLS, BadEvent, decode
+from resources.kafka import KafkaResource
+from sensors.topic_events import tick
+
+
+def is_request(record: Record) -> bool:
+    """Whether the record asks for orders. One that cannot be read is worth a run too: the run sends it to dead_letter.v1."""
+    try:
+        return asks_for_orders(decode(MARGIN_CALLS, record.value))
+    except BadEvent:
+        return True
+
+
+@dg.sensor(job=liquidation_job, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)
+def liquidation(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.SensorResult | dg.SkipReason:
+    """Calls that are no request for orders move the cursor and start nothing."""
+    return tick(context, kafka, MARGIN_CALLS, "liquidate", is_request)
+
+
+SENSORS = [liquidation]
