@@ -24,13 +24,13 @@ definitions = dg.Definitions(
     assets=[*topics.ASSETS, *stream_assets.ASSETS, *end_of_day_margin.ASSETS, *backtest_reports.ASSETS],
     asset_checks=[*stream_assets.CHECKS, *backtest_reports.CHECKS],
     jobs=[
-        *streams.JOBS, *enforcement.JOBS, *ladder_timers.JOBS, *liquidation.JOBS, *outbox_relay.JOBS, *firm_alert.JOBS, *table_maintenance.JOBS,
-        *backtest.JOBS,
+        *streams.JOBS, *enforcement.JOBS, *ladder_timers.JOBS, *liquidation.JOBS, *outbox_relay.JOBS,
+        *firm_alert.JOBS, *table_maintenance.JOBS, *backtest.JOBS,
     ],
     schedules=[*streams.SCHEDULES, *table_maintenance.SCHEDULES, *backtest.SCHEDULES],
     sensors=[
-        *stream_health.SENSORS, *enforcement_sensor.SENSORS, *ladder_timers_sensor.SENSORS, *liquidation_sensor.SENSORS, *outbox_relay_sensor.SENSORS,
-        *firm_alert_sensor.SENSORS, *run_failures.SENSORS,
+        *stream_health.SENSORS, *enforcement_sensor.SENSORS, *ladder_timers_sensor.SENSORS, *liquidation_sensor.SENSORS,
+        *outbox_relay_sensor.SENSORS, *firm_alert_sensor.SENSORS, *run_failures.SENSORS,
     ],
     resources={
         "aws": AwsResource(),
