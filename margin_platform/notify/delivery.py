@@ -1,0 +1,135 @@
+"""Delivery: notices are recorded once per account, episode, rung and channel, then sent until a provider answers for them.
+
+A notification is PENDING, SENDING (claimed by one sender for a minute), DELIVERED with a receipt, HELD for want of an
+address, or UNDELIVERED after the last attempt, which the desk is told of. Each outcome is an event on notifications.v1. A
+crash between a provider's answer and its record sends again, under the same id: at least once, never never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from margin_platform.enforcement import Message, Source, first_time, post
+from margin_platform.events import NOTIFICATIONS, Event, deterministic_id
+from margin_platform.notify.channels import Channel, DeliveryFailed, DeliveryRefused, Outgoing
+from margin_platform.notify.message import Notice, notice_of
+from margin_platform.policy import Policy
+from margin_platform.store import Store
+from margin_platform.store.tables import contacts, notifications
+
+CONSUMER = "notification"
+PENDING, SENDING, DELIVERED, HELD, UNDELIVERED = "PENDING", "SENDING", "DELIVERED", "HELD", "UNDELIVERED"
+ATTEMPTS = 6
+_FIRST_WAIT_MS = 2_000          # doubled after each failure: about a minute in all
+_CLAIM_MS = 60_000
+
+
+class Notifier:
+    """Notices over a store and some channels. `now` arguments are wall-clock epoch milliseconds: providers live in real time."""
+
+    def __init__(self, store: Store, policy: Policy, channels: Sequence[Channel]) -> None:
+        self.store = store
+        self.policy = policy
+        self.channels = {channel.name: channel for channel in channels}
+
+    def record(self, events: Iterable[tuple[Event, Source]], run_id: str | None = None) -> list[Message]:
+        """Records the notices of events, each once; returns notifications.v1 events of those that cannot be addressed."""
+        messages: list[Message] = []
+        with self.store.write() as connection:
+            for event, source in events:
+                if first_time(connection, source, CONSUMER):
+                    notice = notice_of(source[0], event, self.policy)
+                    if notice is not None:
+                        messages += self._record(connection, notice, run_id)
+            post(connection, messages)
+        return messages
+
+    def _record(self, connection: Connection, notice: Notice, run_id: str | None) -> list[Message]:
+        contact = connection.execute(
+            select(contacts.c.contact).where(contacts.c.account_id == notice.account_id)
+        ).scalar_one_or_none() or {}
+        messages: list[Message] = []
+        for channel in self.channels.values():
+            row = self._row(notice, channel, contact, run_id)
+            known = select(notifications.c.notification_id).where(notifications.c.notification_id == row["notification_id"])
+            if connection.execute(known).one_or_none() is None:
+                connection.execute(insert(notifications).values(**row))
+                if row["status"] == HELD:
+                    messages.append((NOTIFICATIONS, outcome(row)))
+        return messages
+
+    def _row(self, notice: Notice, channel: Channel, contact: Mapping[str, Any], run_id: str | None) -> dict[str, Any]:
+        address = contact.get(channel.kind)
+        error = None if address else f"contact.{channel.kind}: missing for account {notice.account_id}"
+        by_sms = channel.kind == "phone"
+        return {
+            "notification_id": deterministic_id("notification", notice.account_id, notice.episode, notice.rung, channel.name),
+            "account_id": notice.account_id, "episode": notice.episode, "rung": notice.rung, "channel": channel.name, "recipient": address,
+            "subject": notice.subject, "body": notice.sms if by_sms else notice.text, "html": None if by_sms else notice.html,
+            "status": PENDING if address else HELD, "attempts": 0, "next_attempt_wall": 0, "receipt": None, "error": error,
+            "created_at": notice.timestamp, "run_id": run_id,
+        }
+
+    def deliver(self, now: int, run_id: str | None = None) -> list[Message]:
+        """Sends every notification that is due; returns the notifications.v1 events put into the outbox."""
+        messages: list[Message] = []
+        while (row := self._claim(now)) is not None:
+            result = self._send(row, now)
+            with self.store.write() as connection:
+                connection.execute(update(notifications).where(notifications.c.notification_id == row["notification_id"]).values(**result))
+                changed = row | result | {"run_id": run_id or row["run_id"]}
+                news: list[Message] = [(NOTIFICATIONS, outcome(changed))] if result["status"] != PENDING else []
+                post(connection, news)
+            messages += news
+        return messages
+
+    def _claim(self, now: int) -> dict[str, Any] | None:
+        """The next due notification, marked so that no other sender takes it for a minute."""
+        due = notifications.c.status.in_((PENDING, SENDING)) & (notifications.c.next_attempt_wall <= now)
+        with self.store.write() as connection:
+            row = connection.execute(
+                select(notifications).where(due, notifications.c.channel.in_(list(self.channels)))
+                .order_by(notifications.c.created_at, notifications.c.notification_id).limit(1)
+            ).one_or_none()
+            if row is None:
+                return None
+            claimed = {"status": SENDING, "next_attempt_wall": now + _CLAIM_MS, "attempts": row.attempts + 1}
+            connection.execute(update(notifications).where(notifications.c.notification_id == row.notification_id).values(**claimed))
+            return dict(row._mapping) | claimed
+
+    def _send(self, row: Mapping[str, Any], now: int) -> dict[str, Any]:
+        out = Outgoing(row["notification_id"], row["account_id"], row["recipient"], row["subject"], row["body"], row["html"])
+        try:
+            receipt = self.channels[row["channel"]].send(out)
+        except DeliveryRefused as refused:
+            return {"status": UNDELIVERED, "error": str(refused)}
+        except DeliveryFailed as failed:
+            if row["attempts"] >= ATTEMPTS:
+                return {"status": UNDELIVERED, "error": f"{failed} (attempt {row['attempts']})"}
+            wait = (failed.retry_after or 0) * 1000 or _FIRST_WAIT_MS * 2 ** (row["attempts"] - 1)
+            return {"status": PENDING, "error": str(failed), "next_attempt_wall": now + int(wait)}
+        return {"status": DELIVERED, "receipt": receipt, "error": None}
+
+    def next_due(self) -> int | None:
+        """When the next attempt is due (wall clock); None where nothing waits."""
+        with self.store.read() as connection:
+            return connection.execute(
+                select(notifications.c.next_attempt_wall).where(notifications.c.status.in_((PENDING, SENDING)))
+                .order_by(notifications.c.next_attempt_wall).limit(1)
+            ).scalar()
+
+
+def outcome(row: Mapping[str, Any]) -> Event:
+    """The notifications.v1 event of a notification's state. An undelivered one asks the margin desk to call the customer."""
+    event = {
+        "event_id": deterministic_id(row["notification_id"], row["status"], row["attempts"]), "notification_id": row["notification_id"],
+        "account_id": row["account_id"], "episode": row["episode"], "correlation_id": row["episode"], "rung": row["rung"],
+        "channel": row["channel"], "status": row["status"], "attempts": row["attempts"], "receipt": row["receipt"], "error": row["error"],
+        "subject": row["subject"], "run_id": row["run_id"], "timestamp": row["created_at"],
+    }
+    if row["status"] in (UNDELIVERED, HELD):
+        event["escalation"] = f"reach the customer by other means: {row['error']}"
+    return event
