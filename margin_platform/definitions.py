@@ -6,10 +6,11 @@ import dagster as dg
 
 from assets import backtest_reports, end_of_day_margin, topics
 from assets import streams as stream_assets
-from jobs import backtest, enforcement, firm_alert, ladder_timers, liquidation, outbox_relay, streams, table_maintenance
+from jobs import backtest, enforcement, firm_alert, ladder_timers, liquidation, notification, outbox_relay, streams, table_maintenance
 from resources.aws import AwsResource
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
+from resources.notifier import NotifierResource
 from resources.spark_session import BatchSpark
 from resources.stream_driver import StreamDriver
 from resources.tables import TablesResource
@@ -17,6 +18,7 @@ from sensors import enforcement as enforcement_sensor
 from sensors import firm_alert as firm_alert_sensor
 from sensors import ladder_timers as ladder_timers_sensor
 from sensors import liquidation as liquidation_sensor
+from sensors import notification as notification_sensor
 from sensors import outbox_relay as outbox_relay_sensor
 from sensors import run_failures, stream_health
 
@@ -24,12 +26,13 @@ definitions = dg.Definitions(
     assets=[*topics.ASSETS, *stream_assets.ASSETS, *end_of_day_margin.ASSETS, *backtest_reports.ASSETS],
     asset_checks=[*stream_assets.CHECKS, *backtest_reports.CHECKS],
     jobs=[
-        *streams.JOBS, *enforcement.JOBS, *ladder_timers.JOBS, *liquidation.JOBS, *outbox_relay.JOBS,
+        *streams.JOBS, *enforcement.JOBS, *ladder_timers.JOBS, *liquidation.JOBS, *notification.JOBS, *outbox_relay.JOBS,
         *firm_alert.JOBS, *table_maintenance.JOBS, *backtest.JOBS,
     ],
     schedules=[*streams.SCHEDULES, *table_maintenance.SCHEDULES, *backtest.SCHEDULES],
     sensors=[
         *stream_health.SENSORS, *enforcement_sensor.SENSORS, *ladder_timers_sensor.SENSORS, *liquidation_sensor.SENSORS,
+        *notification_sensor.SENSORS,
         *outbox_relay_sensor.SENSORS, *firm_alert_sensor.SENSORS, *run_failures.SENSORS,
     ],
     resources={
@@ -37,6 +40,7 @@ definitions = dg.Definitions(
         "batch_spark": BatchSpark(),
         "decisions": DecisionsResource(),
         "kafka": KafkaResource(),
+        "notifier": NotifierResource(aws=AwsResource()),
         "stream_driver": StreamDriver(),
         "tables": TablesResource(),
     },

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, case, func, insert, select, update
 
 from margin_platform.enforcement import Message, Source, first_time, post
 from margin_platform.events import NOTIFICATIONS, Event, deterministic_id
@@ -25,6 +25,7 @@ PENDING, SENDING, DELIVERED, HELD, UNDELIVERED = "PENDING", "SENDING", "DELIVERE
 ATTEMPTS = 6
 _FIRST_WAIT_MS = 2_000          # doubled after each failure: about a minute in all
 _CLAIM_MS = 60_000
+_FIRST_ATTEMPT_GRACE_MS = 30_000
 
 
 class Notifier:
@@ -35,25 +36,25 @@ class Notifier:
         self.policy = policy
         self.channels = {channel.name: channel for channel in channels}
 
-    def record(self, events: Iterable[tuple[Event, Source]], run_id: str | None = None) -> list[Message]:
-        """Records the notices of events, each once; returns notifications.v1 events of those that cannot be addressed."""
+    def record(self, events: Iterable[tuple[Event, Source]], now: int, run_id: str | None = None) -> list[Message]:
+        """Records the notices of events, each once, due now; returns notifications.v1 events of those without an address."""
         messages: list[Message] = []
         with self.store.write() as connection:
             for event, source in events:
                 if first_time(connection, source, CONSUMER):
                     notice = notice_of(source[0], event, self.policy)
                     if notice is not None:
-                        messages += self._record(connection, notice, run_id)
+                        messages += self._record(connection, notice, now, run_id)
             post(connection, messages)
         return messages
 
-    def _record(self, connection: Connection, notice: Notice, run_id: str | None) -> list[Message]:
+    def _record(self, connection: Connection, notice: Notice, now: int, run_id: str | None) -> list[Message]:
         contact = connection.execute(
             select(contacts.c.contact).where(contacts.c.account_id == notice.account_id)
         ).scalar_one_or_none() or {}
         messages: list[Message] = []
         for channel in self.channels.values():
-            row = self._row(notice, channel, contact, run_id)
+            row = self._row(notice, channel, contact, run_id) | {"next_attempt_wall": now}
             known = select(notifications.c.notification_id).where(notifications.c.notification_id == row["notification_id"])
             if connection.execute(known).one_or_none() is None:
                 connection.execute(insert(notifications).values(**row))
@@ -69,7 +70,7 @@ class Notifier:
             "notification_id": deterministic_id("notification", notice.account_id, notice.episode, notice.rung, channel.name),
             "account_id": notice.account_id, "episode": notice.episode, "rung": notice.rung, "channel": channel.name, "recipient": address,
             "subject": notice.subject, "body": notice.sms if by_sms else notice.text, "html": None if by_sms else notice.html,
-            "status": PENDING if address else HELD, "attempts": 0, "next_attempt_wall": 0, "receipt": None, "error": error,
+            "status": PENDING if address else HELD, "attempts": 0, "receipt": None, "error": error,
             "created_at": notice.timestamp, "run_id": run_id,
         }
 
@@ -113,13 +114,16 @@ class Notifier:
             return {"status": PENDING, "error": str(failed), "next_attempt_wall": now + int(wait)}
         return {"status": DELIVERED, "receipt": receipt, "error": None}
 
-    def next_due(self) -> int | None:
-        """When the next attempt is due (wall clock); None where nothing waits."""
-        with self.store.read() as connection:
-            return connection.execute(
-                select(notifications.c.next_attempt_wall).where(notifications.c.status.in_((PENDING, SENDING)))
-                .order_by(notifications.c.next_attempt_wall).limit(1)
-            ).scalar()
+
+def next_due(store: Store) -> int | None:
+    """When the next attempt of any notification is due (wall clock), None where none waits.
+
+    A first attempt is its own run's to make; one not made half a minute later was lost with its run, and is due here.
+    """
+    waiting = notifications.c.status.in_((PENDING, SENDING))
+    when = notifications.c.next_attempt_wall + case((notifications.c.attempts == 0, _FIRST_ATTEMPT_GRACE_MS), else_=0)
+    with store.read() as connection:
+        return connection.execute(select(func.min(when)).where(waiting)).scalar()
 
 
 def outcome(row: Mapping[str, Any]) -> Event:

@@ -1,0 +1,50 @@
+"""Notices to customers of calls, restrictions and orders; delivery is repeated until it is proven, each notice recorded once."""
+
+import dagster as dg
+
+from jobs.produced import report
+from jobs.topic_span import RETRIES, SpanConfig, read_span
+from margin_platform.notify.contacts import refresh
+from margin_platform.outbox import publish
+from resources.decisions import DecisionsResource
+from resources.kafka import KafkaResource
+from resources.notifier import NotifierResource
+
+
+@dg.op
+def notify(
+    context: dg.OpExecutionContext, config: SpanConfig, kafka: KafkaResource, decisions: DecisionsResource, notifier: NotifierResource
+) -> None:
+    """The notices of one span of margin.calls.v1, restrictions.v1 or liquidation.orders.v1, and whatever else is due."""
+    with kafka.bus() as bus, decisions.store() as store:
+        refresh(store, bus)
+        desk = notifier.notifier(store, decisions.policy)
+        held = desk.record(read_span(context, bus, config).sourced, notifier.now(), run_id=context.run_id)
+        sent = desk.deliver(notifier.now(), run_id=context.run_id)
+        publish(store, bus)
+        report(context, [*held, *sent], cause=f"{config.topic}[{config.partition}] {config.start}-{config.end}")
+
+
+@dg.op
+def repeat(context: dg.OpExecutionContext, kafka: KafkaResource, decisions: DecisionsResource, notifier: NotifierResource) -> None:
+    """Notices whose next attempt is due."""
+    with kafka.bus() as bus, decisions.store() as store:
+        sent = notifier.notifier(store, decisions.policy).deliver(notifier.now(), run_id=context.run_id)
+        publish(store, bus)
+        report(context, sent, cause="a further attempt was due")
+
+
+@dg.job(name="notification", executor_def=dg.in_process_executor, tags=RETRIES)
+def notification_job() -> None:
+    """margin.calls.v1, restrictions.v1, liquidation.orders.v1 -> SNS, SendGrid, SMTP, and notifications.v1."""
+    notify()
+
+
+@dg.job(name="notification_retry", executor_def=dg.in_process_executor, tags=RETRIES)
+def notification_retry_job() -> None:
+    """Notices not yet delivered -> SNS, SendGrid, SMTP, and notifications.v1."""
+    repeat()
+
+
+JOBS = [notification_job, notification_retry_job]
+SCHEDULES: list[dg.ScheduleDefinition] = []

@@ -1,0 +1,41 @@
+"""The channels notices go out on: SNS always, e-mail through SendGrid where there is a key, else SMTP where there is a server."""
+
+from __future__ import annotations
+
+import time
+
+import dagster as dg
+
+from margin_platform.notify.channels import Channel
+from margin_platform.notify.delivery import Notifier
+from margin_platform.notify.sendgrid import SendGridChannel
+from margin_platform.notify.smtp import SmtpChannel
+from margin_platform.notify.sns import SnsChannel
+from margin_platform.policy import Policy
+from margin_platform.settings import settings
+from margin_platform.store import Store
+from resources.aws import AwsResource
+
+
+class NotifierResource(dg.ConfigurableResource):
+    """Addresses and keys come from the MARGIN_* variables (see settings); nothing is opened before it is used."""
+
+    aws: AwsResource
+
+    def channels(self) -> list[Channel]:
+        """The channels this deployment has."""
+        here = settings()
+        found: list[Channel] = [SnsChannel(self.aws.sns())]
+        if here.sendgrid_api_key:
+            found.append(SendGridChannel(here.sendgrid_api_key, here.mail_from, here.sendgrid_url))
+        elif here.smtp_address:
+            found.append(SmtpChannel(here.smtp_address, here.mail_from))
+        return found
+
+    def notifier(self, store: Store, policy: Policy) -> Notifier:
+        return Notifier(store, policy, self.channels())
+
+    @staticmethod
+    def now() -> int:
+        """The wall clock in epoch milliseconds: providers and retries live in real time, not on the event clock."""
+        return time.time_ns() // 1_000_000

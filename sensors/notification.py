@@ -1,0 +1,51 @@
+"""margin.calls.v1, restrictions.v1 and liquidation.orders.v1: the customer is told. One sensor a topic, each with its cursor."""
+
+import time
+
+import dagster as dg
+
+from jobs.notification import notification_job, notification_retry_job
+from margin_platform.bus import Record
+from margin_platform.events import LIQUIDATION_ORDERS, MARGIN_CALLS, RESTRICTIONS, BadEvent, decode
+from margin_platform.notify.delivery import next_due
+from margin_platform.notify.message import SUBJECTS
+from resources.decisions import DecisionsResource
+from resources.kafka import KafkaResource
+from sensors.topic_events import tick
+
+
+def concerns_the_customer(record: Record) -> bool:
+    """Whether a notice is due. A record that cannot be read is worth a run too: the run sends it to dead_letter.v1."""
+    try:
+        return (record.topic, decode(record.topic, record.value).get("action", "NEW")) in SUBJECTS
+    except BadEvent:
+        return True
+
+
+def _on(topic: str, name: str) -> dg.SensorDefinition:
+    @dg.sensor(
+        job=notification_job, name=name, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Starts the notification of what {topic} says.",
+    )
+    def notification(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.SensorResult | dg.SkipReason:
+        return tick(context, kafka, topic, "notify", concerns_the_customer)
+
+    return notification
+
+
+@dg.sensor(job=notification_retry_job, minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
+def notification_retry(context: dg.SensorEvaluationContext, decisions: DecisionsResource) -> dg.SensorResult | dg.SkipReason:
+    """Starts a run when a further attempt is due; its key is the time it was due, so one attempt makes one run."""
+    with decisions.store() as store:
+        due = next_due(store)
+    if due is None or due > time.time_ns() // 1_000_000:
+        return dg.SkipReason("no notice waits" if due is None else f"the next attempt is due at {due}")
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"notification:{due}")])
+
+
+SENSORS = [
+    _on(MARGIN_CALLS, "notification_of_calls"),
+    _on(RESTRICTIONS, "notification_of_restrictions"),
+    _on(LIQUIDATION_ORDERS, "notification_of_orders"),
+    notification_retry,
+]
