@@ -1,0 +1,127 @@
+"""A demo from start to clean end: stack up, book seeded, crisis replayed, progress watched, stack down."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from margin_platform import sample_market
+from margin_platform.backtest.books import generate, usual_counts
+from margin_platform.bus import Bus
+from margin_platform.demo import seed
+from margin_platform.demo.monitor import Monitor
+from margin_platform.events import ACCOUNTS, MARGIN_CALC, PRICES
+from margin_platform.stack import supervisor
+
+EVE = dt.date(2020, 2, 19)
+FIRST, LAST = dt.date(2020, 2, 20), dt.date(2020, 3, 23)
+TICKS_PER_SESSION = 13          # one each half hour
+_FASTEST = 0.4                  # seconds between two ticks of the whole market: about what a micro-batch takes
+_SLOWEST = 1.0
+_WARM_SECONDS = 240.0
+_DRAIN_SECONDS = 60.0
+_LOOK_SECONDS = 1.0
+
+Show = Callable[[dict[str, Any]], None]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What to show: accounts in the book, seconds the replay may take, and the folder of its stack (emptied first)."""
+
+    folder: Path
+    accounts: int = 1000
+    seconds: float = 240.0
+
+    def run(self, show: Show, say: Say, stay: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """Runs to the end and returns the last figures. The stack is stopped whatever happens. `stay` may wait before that."""
+        supervisor.down(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        try:
+            stack = supervisor.up(self.folder, progress=say)
+            urls = {name: c.url for name, c in stack.components.items() if c.url}
+            with Bus(stack.environment["MARGIN_KAFKA"]) as bus:
+                figures = self._play(bus, lambda f: show(f | {"urls": urls}), say) | {"urls": urls}
+            stay()
+            figures["stack"] = _memory(supervisor.status(self.folder))
+            return figures
+        finally:
+            say("stopping the stack")
+            supervisor.down(self.folder)
+
+    def _play(self, bus: Bus, show: Show, say: Say) -> dict[str, Any]:
+        monitor = Monitor(bus)
+        rows = generate(usual_counts(self.accounts), seed.closes_on(EVE))
+        say(f"seeding {len(rows)} accounts and the market up to {EVE}")
+        _seed(bus, rows)
+        say("waiting for the streams: Dagster starts Spark")
+        _wait_until(lambda: len(monitor.status) >= len(rows), monitor, show, _WARM_SECONDS)
+        say(f"replaying {FIRST} to {LAST}: closes real, ticks between them synthetic")
+        monitor.replay_started = time.monotonic()
+        self._replay(bus, monitor, show)
+        _wait_until(lambda: not monitor.snapshot()["missing"], monitor, show, _DRAIN_SECONDS)
+        monitor.read()
+        return monitor.snapshot()
+
+    def _replay(self, bus: Bus, monitor: Monitor, show: Show) -> None:
+        rounds = list(_rounds())
+        pace = min(_SLOWEST, max(_FASTEST, self.seconds / len(rounds)))
+        started = shown = time.monotonic()
+        for number, ticks in enumerate(rounds):
+            for at, symbol, price in ticks:
+                bus.produce(PRICES, {"symbol": symbol, "price": price, "timestamp": at})
+            bus.flush()
+            monitor.event_clock = ticks[0][0]
+            while time.monotonic() < started + (number + 1) * pace:
+                monitor.read()
+                if time.monotonic() - shown >= _LOOK_SECONDS:
+                    shown = time.monotonic()
+                    show(monitor.snapshot() | {"done": (number + 1) / len(rounds)})
+            if time.monotonic() - started > self.seconds:
+                return
+
+
+def _rounds() -> Iterator[list[sample_market.Tick]]:
+    """The ticks of the crisis, all symbols of one moment together."""
+    width = len(sample_market.closes().columns)
+    batch: list[sample_market.Tick] = []
+    for tick in sample_market.ticks(FIRST, LAST, TICKS_PER_SESSION):
+        batch.append(tick)
+        if len(batch) == width:
+            yield batch
+            batch = []
+
+
+def _seed(bus: Bus, rows: list[Any]) -> None:
+    for topic, event in seed.market_events(EVE):
+        bus.produce(topic, event)
+    later = []
+    for topic, event in seed.account_events(rows, EVE):
+        if topic == ACCOUNTS:
+            bus.produce(topic, event)   # an account is announced before anything of it
+        else:
+            later.append((topic, event))
+    bus.flush()
+    for topic, event in later:
+        bus.produce(topic, event)
+    bus.flush()
+
+
+def _wait_until(happened: Callable[[], bool], monitor: Monitor, show: Show, seconds: float) -> None:
+    """Reads and shows until something happened, or the time is up; the figures then say what is missing."""
+    end = time.monotonic() + seconds
+    while not happened() and time.monotonic() < end:
+        monitor.bus.poll(MARGIN_CALC, monitor.positions[MARGIN_CALC], _LOOK_SECONDS, 1)   # wakes with the first figures
+        monitor.read()
+        show(monitor.snapshot())
+
+
+def _memory(status: dict[str, Any]) -> dict[str, Any]:
+    return {"memory_mb": status.get("memory_mb"), "components": sorted(c["name"] for c in status.get("components", []))}
