@@ -40,7 +40,7 @@ from margin_platform.snapshots import Inputs, calc_events, status_event, stress_
 # Within a batch, terms before cash before fills before the market: the order in which they make sense.
 TOPICS_IN_ORDER = (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS, BETAS, VOLATILITY, PRICES)
 _MOST_UNANNOUNCED = 1000   # unknown accounts whose events wait for them; the oldest are forgotten, their dead letters stay
-_STRESS_STEP = 0.01   # stress rows are published anew when the worst stressed excess moved by this share of gross value
+_STRESS_STEP = 0.05   # stress rows are published anew when the worst stressed excess moved by this share of gross value
 
 
 @dataclass

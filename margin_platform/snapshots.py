@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from margin_platform.bands import band_name, severe_underwater
+from margin_platform.bands import STRESS as STRESS_FLAG
+from margin_platform.bands import band_name
 from margin_platform.book import REG_T, Book, Market
 from margin_platform.evaluate import STATUS_NAMES, Margin
 from margin_platform.evaluation import stale_symbols, stress_rows
@@ -102,7 +103,7 @@ def status_event(calc: Event, row: int, band: int, book: Book, market: Market, m
         "band": band_name(band),
         "positions": [position_row(k, book, market, inputs) for k in span],
         "stress": stress_rows(row, margin) if known else [],
-        "severe_underwater": bool(severe_underwater(margin)[row]),
+        "severe_underwater": bool(band & STRESS_FLAG),
         "stale_symbols": calc["inputs"]["stale_symbols"],
     } | _price_remarks(book.symbol[span.start : span.stop].tolist(), calc["inputs"]["stale_symbols"], market, inputs)
 
