@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from margin_platform.book import Book, Market
-from margin_platform.book_json import BookInput, InputError, parse
+from margin_platform.book_json import BookInput, parse
 from margin_platform.evaluate import evaluate
 from margin_platform.evaluation import evaluation
 from margin_platform.events import Event
 from margin_platform.money import cents, cents_or_none
 from margin_platform.policy import Policy, current_policy, shipped_policies
 from margin_platform.portfolio_margin import POINTS, valuation_points
+from margin_platform.whatif import after_trades
 
 _GRID = tuple(round(step / 200, 3) for step in range(-80, 81))   # SPY from -40% to +40% in steps of half a percent
 
@@ -133,24 +134,7 @@ def whatif(event: Event, trades: list[tuple[str, float]], cash: float, quote_of:
     trades: (symbol, signed shares); cash: dollars, deposits positive; quote_of: a symbol's newest published inputs or None.
     """
     before = document(event)
-    account = before["accounts"][0]
-    positions = [dict(p) for p in account["positions"]]
-    balance = account["cash"]
-    if balance is None:
-        raise InputError("cash", None, "unknown for this account")
-    for symbol, qty in trades:
-        held = next((p for p in positions if p.get("symbol") == symbol), None)
-        if held is None:
-            known = quote_of(symbol)
-            if known is None:
-                raise InputError("trade", symbol, "no price of this symbol has been published")
-            held = {**known, "symbol": symbol, "qty": 0.0}
-            positions.append(held)
-        if not held.get("price"):
-            raise InputError("trade", symbol, "this symbol has no price now")
-        held["qty"] += qty
-        balance -= qty * held["price"]
-    changed = {**account, "cash": cents(balance + cash), "positions": [p for p in positions if p["qty"] != 0]}
+    changed = after_trades(before["accounts"][0], trades, cash, quote_of)
     policy = policy_of(event)
     return {
         "before": evaluation(parse(before, policy))["accounts"][0],

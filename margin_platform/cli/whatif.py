@@ -1,0 +1,119 @@
+"""`margin whatif ACCOUNT --trade SYM:QTY`: an account's margin before and after trades that have not happened."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+import typer
+
+from margin_platform.cli.output import bad_input, print_json
+from margin_platform.money import format_dollars
+
+
+def register(app: typer.Typer) -> None:
+    @app.command()
+    def whatif(
+        account: Annotated[str, typer.Argument(help="account id")],
+        trade: Annotated[list[str], typer.Option(help="SYMBOL:SHARES, signed: AAPL:100 buys, AAPL:-100 sells; may be given again")],
+        book: Annotated[str | None, typer.Option(help="a book as JSON, - for standard input (default: what was last recorded)")] = None,
+        store: Annotated[str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)")] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+    ) -> None:
+        """Every margin figure of an account before and after trades at the mark, by the same kernel. It sends nothing."""
+        from margin_platform.book_json import InputError
+        from margin_platform.whatif import compared
+
+        trades = [_trade(text) for text in trade]
+        document, quote_of, policy = _book(book) if book is not None else _recorded(account, store)
+        try:
+            answer = compared(document, account, trades, quote_of, policy)
+        except InputError as error:
+            raise bad_input(f"--{error}" if error.field == "trade" else str(error)) from error
+        except LookupError:
+            raise bad_input(f"ACCOUNT: not in {book}, value {account!r}") from None
+        if as_json:
+            print_json(answer)
+        else:
+            _print(answer)
+
+
+def _trade(text: str) -> tuple[str, float]:
+    symbol, colon, shares = text.rpartition(":")
+    if not colon or not symbol.strip():
+        raise bad_input(f"--trade: not SYMBOL:SHARES, value {text!r}")
+    try:
+        qty = float(shares)
+    except ValueError:
+        raise bad_input(f"--trade: shares are not a number, value {text!r}") from None
+    if not math.isfinite(qty) or qty == 0 or abs(qty) > 1e12:
+        raise bad_input(f"--trade: shares are zero or not a usable number, value {text!r}")
+    return symbol.strip(), qty
+
+
+def _book(source: str) -> tuple[dict[str, Any], Any, None]:
+    import sys
+    from pathlib import Path
+
+    from margin_platform.book_json import InputError, loads, parse
+
+    try:
+        document = loads(sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes())
+        parse(document)
+    except OSError as error:
+        raise bad_input(f"{source}: {error.strerror}") from error
+    except InputError as error:
+        raise bad_input(str(error)) from error
+    held = {p["symbol"]: p for row in document["accounts"] for p in row.get("positions", []) if not p.get("contracts")}
+    figures = {s: {k: v for k, v in p.items() if k != "qty"} for s, p in held.items()} | document.get("market", {})
+    return document, figures.get, None
+
+
+def _recorded(account: str, store: str | None) -> tuple[dict[str, Any], Any, Any]:
+    """The account's newest recorded status event as a book, and what is known of other symbols. Ends with 1 where there is none."""
+    from margin_platform.policy import current_policy, shipped_policies
+    from margin_platform.recorded_statuses import recorded_statuses
+    from margin_platform.settings import settings
+    from margin_platform.store import Store
+
+    with Store(store or settings().store_url) as opened:
+        found = recorded_statuses(opened)
+    event = found.get(account)
+    if event is None:
+        typer.echo(f"margin: nothing is recorded of account {account!r}; give its positions with --book", err=True)
+        raise typer.Exit(1)
+    row = {name: event[name] for name in ("account_id", "cash", "margin_type", "positions") if event.get(name) is not None}
+    quotes: dict[str, dict[str, Any]] = {}
+    for position in (p for e in found.values() for p in e.get("positions", [])):
+        known = quotes.get(position["symbol"])
+        if known is None or (position.get("price_timestamp") or 0) > (known.get("price_timestamp") or 0):
+            quotes[position["symbol"]] = {k: v for k, v in position.items() if k != "qty"}
+    policy = next((p for p in shipped_policies() if p.version == event.get("policy_version")), current_policy())
+    return {"accounts": [row]}, quotes.get, policy
+
+
+def _print(answer: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    trades = ", ".join(f"{'buy' if t['qty'] > 0 else 'sell'} {abs(t['qty']):,.6g} {t['symbol']}" for t in answer["trades"])
+    table = Table(title=Text(f"{answer['account_id']}: {trades}"), caption=f"policy {answer['policy_version']}; trades at the mark")
+    for heading in ("", "before", "after", "change"):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    before, after, delta = answer["before"], answer["after"], answer["delta"]
+    for name, value in before.items():
+        if isinstance(value, dict | list) or name == "account_id":
+            continue
+        table.add_row(name.replace("_", " "), *_cells(value, after[name], delta.get(name)))
+    for row, then, change in zip(before["stress"], after["stress"], delta["stress"], strict=False):
+        values = (part["excess_recomputed"] for part in (row, then, change))
+        table.add_row(f"excess at SPY {row['scenario']:+.0%}", *(format_dollars(v) for v in values))
+    console = Console()
+    Console(width=max(console.width, 100)).print(table)
+
+
+def _cells(before: Any, after: Any, change: float | None) -> tuple[str, str, str]:
+    if isinstance(before, str | bool) or isinstance(after, str | bool):
+        return str(before), str(after), "" if before == after else "changed"
+    return format_dollars(before), format_dollars(after), format_dollars(change)
