@@ -22,6 +22,11 @@ def at_marginal_cost(price: Floats, rates: Floats, sigma: Floats, adv: Floats, c
     return adv * (2.0 * price * rates / (3.0 * coefficient * sigma)) ** 2
 
 
+def participation_caps(adv: dict[str, float], share: float, prices: dict[str, float]) -> dict[str, float]:
+    """Most shares of each symbol: `share` of its average daily volume (dollars) at its price. Symbols without a volume have none."""
+    return {symbol: share * volume / prices[symbol] for symbol, volume in adv.items() if prices.get(symbol, 0.0) > 0}
+
+
 def minimum_impact(deficiency: float, rates: Floats, sigma: Floats, adv: Floats, caps: Floats, coefficient: float) -> Floats:
     """Dollars of each name to trade so that sum(rates x dollars) is the deficiency at least impact, none above its cap."""
     return minimum_impacts(np.array([deficiency]), rates, sigma, adv, caps, coefficient)[0]

@@ -1,8 +1,9 @@
 """Liquidation: the orders that bring an account back to compliance, sized by re-running the kernel (MARGIN_RULES 8).
 
 Excess is not monotone in the quantity sold: an add-on that falls away lifts it at once, another name becoming concentrated
-lowers it. So every whole-lot quantity is put to the kernel, smallest first, as one hypothetical account each in one
-vectorised sweep, and the first that suffices is taken. Nothing is sold through zero; nothing here sends an order.
+lowers it. So whole-lot quantities are put to the kernel, smallest first, as one hypothetical account each in one vectorised
+sweep, and the first that suffices is taken; only those a proven bound excludes are passed over. Nothing is sold through zero;
+nothing here sends an order.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from margin_platform.book import Book, Floats, Market
+from margin_platform.book import REG_T, Book, Floats, Market
 from margin_platform.evaluate import PricedMarket, evaluate_accounts
 from margin_platform.margin_rules import effective_beta
 from margin_platform.money import cents
@@ -21,6 +22,7 @@ from margin_platform.policy import Policy
 
 SELL, BUY_TO_COVER = "SELL", "BUY_TO_COVER"
 _FIRST_CHUNK, _LARGEST_CHUNK = 64, 65_536
+_A_CENT = 0.01   # decisions are on rounded figures
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class Workbench:
         self.price = market.price[self.codes]
         self.symbols = [market.symbols[c] for c in self.codes]
         self._priced = PricedMarket.of(market, policy)
+        self._plain: Policy | None = None
 
     def excess_after(self, sold: Floats) -> Floats:
         """Excess, rounded to cents, after selling or covering these shares: (candidates, positions) -> (candidates,)."""
@@ -128,9 +131,39 @@ class Workbench:
         lots = np.arange(self.terms.lot, size - 1e-9, self.terms.lot, dtype=np.float64)
         return np.append(lots, size)
 
+    def one_lot_less(self, shares: float) -> float:
+        """The permitted quantity just below one; below a closing order that is no whole lot, the last whole lot."""
+        return max(0.0, (float(np.ceil(shares / self.terms.lot)) - 1.0) * self.terms.lot)
+
+    def requirements(self, policy: Policy | None = None) -> Floats:
+        """Fixed-percentage requirement of each position as the account now stands, dollars, add-ons and cap included."""
+        book = Book(
+            account_ids=(self.account_id,), cash=np.array([self.cash]), margin_type=np.array([self.margin_type], dtype=np.int8),
+            offsets=np.array([0, len(self.codes)], dtype=np.int64), symbol=self.codes, quantity=self.quantity,
+        )
+        priced = self._priced if policy is None else PricedMarket.of(self.market, policy)
+        return evaluate_accounts(book, priced, np.zeros(1, dtype=np.int64), detail=True, stress=False).position_requirement
+
+    def least_conceivable(self, position: int) -> float:
+        """Shares of a position below which no quantity can suffice; 0 where nothing can be said.
+
+        Trades at the mark never raise equity, and the requirement is never below what it is without concentration, of which
+        each share of this position carries an even part. A box or portfolio margin ties other positions to this one.
+        """
+        if self.margin_type != REG_T or len(set(self.symbols)) < len(self.symbols) or self.terms.slippage < 0:
+            return 0.0
+        if self._plain is None:
+            self._plain = self.policy.override({"use_conc": False})
+        plain = self.requirements(self._plain)
+        signed = self.quantity * self.price
+        missing = self.terms.buffer - (self.cash + float(signed.sum()) - float(plain.sum())) - _A_CENT - 1e-9 * float(np.abs(signed).sum())
+        if missing <= 0:
+            return 0.0
+        return missing * abs(float(self.quantity[position])) / plain[position] if plain[position] > 0 else np.inf
+
     def smallest_sufficient(self, position: int, choices: Floats) -> float | None:
         """The smallest choice of one position after which the account has its buffer; None where none suffices."""
-        start, chunk = 0, _FIRST_CHUNK
+        start, chunk = int(np.searchsorted(choices, self.least_conceivable(position) * (1 - 1e-9))), _FIRST_CHUNK
         while start < len(choices):
             some = choices[start : start + chunk]
             sold = np.zeros((len(some), len(self.codes)))
@@ -150,11 +183,17 @@ def propose(book: Book, market: Market, policy: Policy, account: int, terms: Ter
     """
     bench = Workbench(book, market, policy, account, terms)
     before = bench.excess()
-    if refusal := _nothing_to_do(bench, before):
+    if refusal := nothing_to_do(bench, before):
         return refusal
-    orders, proofs = [], []
-    excess = before
-    for position in sequence(bench, book, account):
+    orders, proofs = work(bench)
+    return _proposal(bench, orders, proofs, before, proofs[-1].excess_at_qty if proofs else before)
+
+
+def work(bench: Workbench) -> tuple[list[Order], list[Proof]]:
+    """Trades on the bench in its sequence until the account has its buffer or nothing is left that may be sold."""
+    orders: list[Order] = []
+    proofs: list[Proof] = []
+    for position in sequence(bench):
         choices = bench.quantities(position)
         if not len(choices):
             continue
@@ -162,16 +201,19 @@ def propose(book: Book, market: Market, policy: Policy, account: int, terms: Ter
         chosen = float(choices[-1]) if shares is None else shares
         proofs.append(_proof(bench, position, chosen))
         orders.append(bench.trade(position, chosen))
-        excess = proofs[-1].excess_at_qty
         if shares is not None:
             break
-    return _proposal(bench, orders, proofs, before, excess)
+    return orders, proofs
 
 
-def _nothing_to_do(bench: Workbench, before: float) -> Proposal | None:
+def nothing_to_do(bench: Workbench, before: float) -> Proposal | None:
     if np.isnan(before):
         missing = sorted({s for s, p in zip(bench.symbols, bench.price, strict=True) if np.isnan(p)})
         statement = f"held: no price for {', '.join(missing)}; nothing may be sold on a guess"
+        return Proposal(bench.account_id, (), before, before, False, statement)
+    stale = sorted({s for s, old in zip(bench.symbols, bench.market.stale[bench.codes], strict=True) if old})
+    if stale:
+        statement = f"held: the price of {', '.join(stale)} is too old to act upon"
         return Proposal(bench.account_id, (), before, before, False, statement)
     if before >= bench.terms.buffer:
         return Proposal(bench.account_id, (), before, before, True, "the account has its buffer: nothing to sell")
@@ -180,20 +222,29 @@ def _nothing_to_do(bench: Workbench, before: float) -> Proposal | None:
 
 def _proposal(bench: Workbench, orders: list[Order], proofs: list[Proof], before: float, after: float) -> Proposal:
     cured = after >= bench.terms.buffer
-    if cured:
-        last = proofs[-1]
-        statement = (
-            f"after these orders excess is {after:,.2f}, at least {bench.terms.buffer:,.2f}; with one lot less of {last.symbol} "
-            f"it would be {last.excess_one_lot_less:,.2f}, and every smaller quantity was tried"
-        )
-    else:
-        statement = f"not curable: everything that may be sold leaves excess {after:,.2f}"
-        if after < 0 and not np.any(bench.quantity):
-            statement += f"; the account owes {-after:,.2f} unsecured: hand it to collections"
+    statement = _why_no_less(bench, proofs[-1], after) if cured else not_curable(bench, after)
     return Proposal(bench.account_id, tuple(orders), before, after, cured, statement, tuple(proofs))
 
 
-def sequence(bench: Workbench, book: Book, account: int) -> list[int]:
+def _why_no_less(bench: Workbench, last: Proof, after: float) -> str:
+    told = bench.terms.order is not None
+    kind = "names are sold in the sequence given" if told else "names are sold highest beta first, which is not the least turnover"
+    return (
+        f"after these orders excess is {after:,.2f}, at least {bench.terms.buffer:,.2f}; with one lot less of {last.symbol} it would be "
+        f"{last.excess_one_lot_less:,.2f}, and no smaller quantity of it suffices; {kind}"
+    )
+
+
+def not_curable(bench: Workbench, after: float) -> str:
+    """What is said where all that may be sold is not enough."""
+    what = "everything that may be sold" if bench.terms.order is None else "all that may be sold of the named positions"
+    statement = f"not curable: {what} leaves excess {after:,.2f}"
+    if after < 0 and not np.any(bench.quantity):
+        statement += f"; the account owes {-after:,.2f} unsecured: hand it to collections"
+    return statement
+
+
+def sequence(bench: Workbench) -> list[int]:
     """Positions in the order they are sold: as told, else by beta descending, then larger cure for its cost, then symbol."""
     if bench.terms.order is not None:
         return [k for name in bench.terms.order for k, symbol in enumerate(bench.symbols) if symbol == name]
@@ -205,17 +256,12 @@ def sequence(bench: Workbench, book: Book, account: int) -> list[int]:
 
 def cure_rates(bench: Workbench) -> Floats:
     """Requirement each position carries as a fraction of its value: what a dollar traded of it cures (MARGIN_RULES 8.2)."""
-    book = Book(
-        account_ids=(bench.account_id,), cash=np.array([bench.cash]), margin_type=np.array([bench.margin_type], dtype=np.int8),
-        offsets=np.array([0, len(bench.codes)], dtype=np.int64), symbol=bench.codes, quantity=bench.quantity,
-    )
-    margin = evaluate_accounts(book, bench._priced, np.zeros(1, dtype=np.int64), detail=True, stress=False)
     value = np.abs(bench.quantity) * bench.price
-    return np.divide(margin.position_requirement, value, out=np.zeros_like(value), where=value > 0)
+    return np.divide(bench.requirements(), value, out=np.zeros_like(value), where=value > 0)
 
 
 def _proof(bench: Workbench, position: int, shares: float) -> Proof:
     sold = np.zeros((2, len(bench.codes)))
-    sold[0, position], sold[1, position] = shares, max(0.0, shares - bench.terms.lot)
+    sold[0, position], sold[1, position] = shares, bench.one_lot_less(shares)
     at, less = bench.excess_after(sold)
     return Proof(bench.symbols[position], shares, float(at), float(less))

@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, insert, select
 
 from margin_platform.business_days import NEW_YORK, next_open
@@ -49,9 +50,10 @@ class LiquidationDesk:
         if settle(connection, request["call_id"], status["positions"]):
             return None   # the order before is still being worked; the ladder asks again if it does not suffice
         given, _ = rebuilt(status, self.policy)
-        proposal = propose(given.book, given.market, self.policy, 0, Terms.of(self.policy))
+        stale = np.isin(given.market.symbols, status.get("stale_symbols") or [])
+        proposal = propose(given.book, given.market.with_columns(stale=stale), self.policy, 0, Terms.of(self.policy))
         if not proposal.orders:
-            return None   # whole again, or nothing may be sold on a missing price: the ladder holds such accounts
+            return None   # whole again, or nothing may be sold on a missing or stale price: the ladder holds such accounts
         order = self._event(request, status, proposal, run_id)
         connection.execute(
             insert(orders).values(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 import typer
@@ -21,6 +22,8 @@ def register(app: typer.Typer) -> None:
         slippage: Annotated[float | None, typer.Option(help="fraction of the price lost in trading")] = None,
         strategy: Annotated[str, typer.Option(help="highest-beta or min-impact")] = _STRATEGIES[0],
         order: Annotated[str | None, typer.Option(help="symbols to sell, in this sequence, comma separated")] = None,
+        adv: Annotated[str | None, typer.Option(help="average daily volume in dollars, SYM:DOLLARS,... (default: equal for all)")] = None,
+        adv_cap: Annotated[float | None, typer.Option(help="most of a symbol's volume to trade, e.g. 0.1 (default: the policy's)")] = None,
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of text")] = False,
     ) -> None:
         """The smallest orders that bring each account of a book back to compliance. It sends nothing."""
@@ -30,12 +33,18 @@ def register(app: typer.Typer) -> None:
         _check(buffer, lot, slippage, strategy)
         given = read_book(book)
         rules = given.policy.liquidation
+        sequence = None if order is None else _sequence(order, strategy, given)
+        volumes = _volumes(adv)
         terms = Terms(
             rules.liquidation_buffer if buffer is None else buffer, rules.liquidation_lot if lot is None else lot,
-            rules.liquidation_slippage if slippage is None else slippage, None if order is None else [s for s in order.split(",") if s],
+            rules.liquidation_slippage if slippage is None else slippage, sequence,
+            _caps(given, volumes, adv_cap),
         )
-        work: Any = propose if strategy == _STRATEGIES[0] else propose_by_impact
-        proposals: list[Proposal] = [work(given.book, given.market, given.policy, n, terms) for n in range(len(given.book))]
+        inputs = given.book, given.market, given.policy
+        by_beta = strategy == _STRATEGIES[0]
+        proposals: list[Proposal] = [
+            propose(*inputs, n, terms) if by_beta else propose_by_impact(*inputs, n, terms, volumes) for n in range(len(given.book))
+        ]
         if as_json:
             print_json({"accounts": [_row(p) for p in proposals]})
         else:
@@ -52,6 +61,49 @@ def _check(buffer: float | None, lot: int | None, slippage: float | None, strate
         raise bad_input(f"--slippage: not a fraction from 0 to below 1, value {slippage!r}")
     if buffer is not None and not abs(buffer) < 1e15:
         raise bad_input(f"--buffer: not a number of dollars, value {buffer!r}")
+
+
+def _sequence(order: str, strategy: str, given: Any) -> list[str]:
+    """The symbols of --order, each held by some account of the book and named once."""
+    if strategy != _STRATEGIES[0]:
+        raise bad_input(f"--order: {strategy} chooses the names itself, value {order!r}")
+    names = [name.strip() for name in order.split(",")]
+    held = set(given.market.symbols)
+    for n, name in enumerate(names):
+        if name not in held:
+            raise bad_input(f"--order: no account of the book holds it, value {name!r}")
+        if name in names[:n]:
+            raise bad_input(f"--order: named twice, value {name!r}")
+    return names
+
+
+def _volumes(adv: str | None) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for text in adv.split(",") if adv is not None else ():
+        symbol, _, dollars = text.rpartition(":")
+        try:
+            volume = float(dollars)
+        except ValueError:
+            volume = math.nan
+        if not symbol.strip() or not 0 < volume < math.inf or symbol.strip() in found:
+            raise bad_input(f"--adv: not SYMBOL:DOLLARS above 0, each symbol once, value {text!r}")
+        found[symbol.strip()] = volume
+    return found
+
+
+def _caps(given: Any, volumes: dict[str, float], adv_cap: float | None) -> dict[str, float]:
+    """Most shares of each symbol; none where neither the option nor the policy sets a share of volume."""
+    from margin_platform.impact import participation_caps
+
+    if adv_cap is not None and not 0 < adv_cap <= 1:
+        raise bad_input(f"--adv-cap: not a share above 0 and up to 1, value {adv_cap!r}")
+    share = given.policy.liquidation.adv_cap if adv_cap is None else adv_cap
+    if share is None:
+        return {}
+    unknown = [symbol for symbol in given.market.symbols if symbol not in volumes]
+    if unknown:   # without its volume a cap cannot be kept
+        raise bad_input(f"--adv: missing for a capped symbol, value {unknown[0]!r}")
+    return participation_caps(volumes, share, dict(zip(given.market.symbols, given.market.price.tolist(), strict=True)))
 
 
 def _row(proposal: Any) -> dict[str, Any]:

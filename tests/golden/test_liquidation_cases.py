@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from margin_platform.book_json import parse
+from margin_platform.cli import app
 from margin_platform.evaluate import evaluate
 from margin_platform.impact import impact_cost, minimum_impact
-from margin_platform.liquidation import Proposal, Terms, propose
+from margin_platform.liquidation import Proposal, Terms, Workbench, propose
 from margin_platform.liquidation_by_impact import propose_by_impact
 from margin_platform.money import cents
 
@@ -111,3 +113,132 @@ def test_a_missing_price_sells_nothing() -> None:
     found = _proposal({"cash": -1e6, "positions": [{"symbol": "X", "qty": 10}]}, {})
     assert found.orders == ()
     assert "no price for X" in found.statement
+
+
+BOOKS = st.lists(
+    st.tuples(st.sampled_from("ABCD"), st.integers(-9, 9).filter(bool), st.sampled_from([3.0, 10.0, 100.0]),
+              st.sampled_from([0.5, 1.0, 2.0]), st.sampled_from([0.1, 0.5, 0.7])),
+    min_size=1, max_size=3, unique_by=lambda row: row[0],
+)
+OFFSET = {"product_offsets": {"g": 0.9}, "pm_minimum_equity": 0.0}
+
+
+def _excess(cash: float, kind: str, positions: list[dict[str, Any]], policy: dict[str, Any]) -> float:
+    row = {"account_id": "a", "cash": cash, "margin_type": kind, "positions": [p for p in positions if p["qty"]]}
+    after = parse({"policy": policy, "accounts": [row]})
+    return cents(float(evaluate(after.book, after.market, after.policy).excess[0]))
+
+
+def _account(rows: list[Any], kind: str, policy: dict[str, Any], short_by: int) -> dict[str, Any]:
+    """An account of these positions, its cash set so that it is deficient by `short_by` dollars."""
+    positions = [{"symbol": s, "qty": q, "price": p, "beta": b, "sigma": v, "product_group": "g"} for s, q, p, b, v in rows]
+    cash = round(-_excess(0.0, kind, positions, policy) - short_by, 2)
+    return {"account_id": "a", "margin_type": kind, "positions": positions, "cash": cash}
+
+
+def _sold(account: dict[str, Any], n: int, shares: int, slippage: float) -> dict[str, Any]:
+    positions = [dict(p) for p in account["positions"]]
+    sign = 1 if positions[n]["qty"] > 0 else -1
+    positions[n]["qty"] -= sign * shares
+    return account | {"positions": positions, "cash": account["cash"] + shares * positions[n]["price"] * (sign - slippage)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    BOOKS, st.sampled_from(["REG_T", "PORTFOLIO"]), st.booleans(), st.sampled_from([0.0, 0.01]), st.sampled_from([0.0, 5.0]),
+    st.integers(1, 60),
+)
+def test_every_order_is_the_least_that_brute_force_finds_given_those_before_it(
+    rows: list[Any], kind: str, low_price: bool, slippage: float, buffer: float, short_by: int
+) -> None:
+    """One evaluation a quantity, one book at a time, on both margin types, with offsets between names and with slippage."""
+    policy = OFFSET | {"use_low_price_long": low_price}
+    account = _account(rows, kind, policy, short_by)
+    inputs = parse({"policy": policy, "accounts": [account]})
+    terms = Terms(buffer=buffer, slippage=slippage)
+    found = propose(inputs.book, inputs.market, inputs.policy, 0, terms)
+    for order in found.orders:
+        n = next(n for n, p in enumerate(account["positions"]) if p["symbol"] == order.symbol)
+        size = abs(account["positions"][n]["qty"])
+        tries = (_sold(account, n, q, slippage) for q in range(1, size + 1))
+        least = next((q for q, a in enumerate(tries, 1) if _excess(a["cash"], kind, a["positions"], policy) >= buffer), size)
+        assert order.qty == least
+        account = _sold(account, n, least, slippage)
+    after = _excess(account["cash"], kind, account["positions"], policy)
+    assert found.excess_after == pytest.approx(after, abs=0.011)
+    assert found.cured == (after >= buffer)
+    split = propose_by_impact(inputs.book, inputs.market, inputs.policy, 0, terms)
+    assert split.cured or not found.cured
+    assert all(p.excess_one_lot_less < buffer for p in split.proofs if split.cured)
+
+
+@settings(max_examples=60, deadline=None)
+@given(BOOKS, st.booleans(), st.integers(1, 60), st.integers(1, 3), st.sampled_from([0.0, 0.01]))
+def test_the_bound_that_skips_quantities_changes_no_answer(rows: list[Any], ramp: bool, short_by: int, lot: int, slippage: float) -> None:
+    policy = {"conc_ramp_to": 0.35} if ramp else {}
+    inputs = parse({"policy": policy, "accounts": [_account(rows, "REG_T", policy, short_by)]})
+    bench = Workbench(inputs.book, inputs.market, inputs.policy, 0, Terms(lot=lot, slippage=slippage))
+    for position in range(len(bench.codes)):
+        choices = bench.quantities(position)
+        sold = np.zeros((len(choices), len(bench.codes)))
+        sold[:, position] = choices
+        scanned = choices[bench.excess_after(sold) >= 0]
+        assert bench.smallest_sufficient(position, choices) == (float(scanned[0]) if len(scanned) else None)
+
+
+TWO = [
+    {"symbol": "A", "qty": 100, "price": 50, "beta": 1.5, "sigma": 0.2}, {"symbol": "B", "qty": 100, "price": 60, "beta": 1.0, "sigma": 0.3},
+]
+
+
+@pytest.mark.parametrize("strategy", [propose, propose_by_impact])
+@pytest.mark.parametrize(("cap", "lot"), [(10.0, 1), (60.0, 50), (35.5, 1), (1e9, 1), (5.0, 50)])
+def test_no_order_exceeds_its_cap_or_breaks_a_lot(strategy: Any, cap: float, lot: int) -> None:
+    inputs = parse({"accounts": [{"account_id": "a", "cash": -9000, "positions": TWO}]})
+    found = strategy(inputs.book, inputs.market, inputs.policy, 0, Terms(lot=lot, most_shares={"A": cap, "B": cap}))
+    assert all(o.qty <= min(cap, 100) and (o.qty % lot == 0 or o.qty == 100) for o in found.orders)
+    assert found.cured or cap < 40
+
+
+def test_a_stale_price_sells_nothing() -> None:
+    inputs = parse({"accounts": [{"account_id": "a", "cash": -9000, "positions": TWO}]})
+    for strategy in (propose, propose_by_impact):
+        found = strategy(inputs.book, inputs.market.with_columns(stale=np.array([True, False])), inputs.policy, 0, Terms())
+        assert (found.orders, found.cured) == ((), False)
+        assert "price of A is too old" in found.statement
+
+
+def _liquidate(*arguments: str) -> Any:
+    document = json.dumps({"accounts": [{"account_id": "a", "cash": -9000, "positions": TWO}]})
+    return CliRunner().invoke(app, ["liquidate", "-", *arguments], input=document)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "value"),
+    [
+        (["--order", "A,TYPO"], "--order", "'TYPO'"), (["--order", "A,A"], "--order", "'A'"), (["--order", ""], "--order", "''"),
+        (["--order", "A", "--strategy", "min-impact"], "--order", "'A'"), (["--strategy", "all"], "--strategy", "'all'"),
+        (["--adv", "A"], "--adv", "'A'"), (["--adv", "A:0"], "--adv", "'A:0'"), (["--adv", "A:1,A:2"], "--adv", "'A:2'"),
+        (["--adv-cap", "0.1"], "--adv", "'A'"), (["--adv-cap", "2"], "--adv-cap", "2.0"), (["--lot", "0"], "--lot", "0"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_named(arguments: list[str], field: str, value: str) -> None:
+    result = _liquidate(*arguments)
+    assert result.exit_code == 2
+    assert f"{field}: " in result.stderr
+    assert f"value {value}" in result.stderr
+
+
+def test_a_share_of_volume_caps_the_orders_of_the_command() -> None:
+    """10% of $10,000 a day at $50 and $60: 20 and 16 whole shares."""
+    result = _liquidate("--adv", "A:10000,B:10000", "--adv-cap", "0.1", "--json")
+    (row,) = json.loads(result.stdout)["accounts"]
+    assert {o["symbol"]: o["qty"] for o in row["orders"]} == {"A": 20, "B": 16}
+    assert row["cured"] is False
+
+
+def test_a_given_sequence_that_does_not_suffice_speaks_of_the_named_positions() -> None:
+    """All of A leaves 2,000 of equity against 35% of the 6,000 of B."""
+    (row,) = json.loads(_liquidate("--order", "A", "--json").stdout)["accounts"]
+    assert (row["cured"], row["excess_after"]) == (False, -100.0)
+    assert "all that may be sold of the named positions" in row["certificate"]["statement"]
