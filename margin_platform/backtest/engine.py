@@ -130,41 +130,60 @@ def _pending_fills(job: Job, state: State, market: Market) -> set[int]:
     return {number for number, _, _ in orders}
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a bar's margin as plain numbers, rounded once for all of them: dollars, and the SPY move that hurts most."""
+
+    number: list[int]
+    code: list[int]
+    equity: list[float]
+    gross: list[float]
+    requirement: list[float]
+    excess: list[float]
+    worst: list[float | None]
+
+    @staticmethod
+    def of(margin: Margin, codes: np.ndarray, rows: np.ndarray) -> Rows:
+        figures = (margin.equity, margin.gross_mv, margin.requirement, margin.excess)
+        moves = margin.policy.stress.scenarios
+        stressed = margin.stress_excess_recomputed[rows]
+        worst: list[float | None] = [moves[k] for k in stressed.argmin(axis=1).tolist()] if len(moves) else [None] * len(rows)
+        equity, gross, requirement, excess = (cents(column[rows]).tolist() for column in figures)
+        return Rows(margin.accounts[rows].tolist(), codes[rows].tolist(), equity, gross, requirement, excess, worst)
+
+
 def _observe(job: Job, state: State, market: Market, margin: Margin, codes: np.ndarray, rows: np.ndarray, batch: str = "") -> None:
     """One ladder step for each of these rows whose band, or whose past, can lead to a decision."""
+    troubled = (np.array([level(c) for c in codes[rows].tolist()], dtype=np.int8) >= WARNING) | ((codes[rows] & (STRESS | STALE)) > 0)
+    known = np.array([state.desk.knows(n) for n in margin.accounts[rows].tolist()], dtype=np.bool_)
+    seen = Rows.of(margin, codes, rows[troubled | known])   # the others were and are in no trouble
     time = int(job.path.times[state.bar])
-    for row in rows.tolist():
-        number, code = int(margin.accounts[row]), int(codes[row])
-        if state.desk.knows(number) or level(code) >= WARNING or code & (STRESS | STALE):   # others were and are in no trouble
-            seen = observation(row, code, state.holdings.book, market, margin, time, f"{state.bar}{batch}")
-            for decision in state.desk.observe(number, seen):
-                _note(job, state, number, decision, margin, row)
+    for at, number in enumerate(seen.number):
+        for decision in state.desk.observe(number, observation(seen, at, state.holdings.book, market, time, f"{state.bar}{batch}")):
+            _note(job, state, number, decision, seen, at)
 
 
-def observation(row: int, code: int, book: Book, market: Market, margin: Margin, time: int, calc_id: str) -> Observation:
+def observation(rows: Rows, at: int, book: Book, market: Market, time: int, calc_id: str) -> Observation:
     """What `Observation.from_status_event` reads off the account's status event, straight from the columns; a test holds them equal."""
-    number = int(margin.accounts[row])
+    number, code = rows.number[at], rows.code[at]
     span = range(int(book.offsets[number]), int(book.offsets[number + 1]))
     stale = stale_symbols(span, book, market) if code & STALE else []
     held = f"stale or missing price: {', '.join(stale)}" if stale else None
-    equity, gross, requirement, excess = (
-        cents(float(column[row])) for column in (margin.equity, margin.gross_mv, margin.requirement, margin.excess)
-    )
+    equity, gross, requirement, excess = rows.equity[at], rows.gross[at], rows.requirement[at], rows.excess[at]
     if excess != excess:
         return Observation(book.account_ids[number], time, 0.0, 0.0, 0.0, 0.0, held=held or "figures missing", calc_id=calc_id)
     return Observation(book.account_ids[number], time, equity, gross, requirement, excess, bool(code & STRESS), held, calc_id=calc_id)
 
 
-def _note(job: Job, state: State, number: int, decision: Decision, margin: Margin | None, row: int) -> None:
+def _note(job: Job, state: State, number: int, decision: Decision, seen: Rows | None, at: int) -> None:
     """Writes a decision down; a liquidation is carried out at the end of the bar."""
     if decision.kind == LIQUIDATE:
         state.due.add(number)
     deficiency = equity = requirement = excess = np.nan
     scenario = None
-    if margin is not None:
-        equity, requirement, excess = (cents(float(c[row])) for c in (margin.equity, margin.requirement, margin.excess))
+    if seen is not None:
+        equity, requirement, excess, scenario = seen.equity[at], seen.requirement[at], seen.excess[at], seen.worst[at]
         deficiency = max(0.0, -excess)
-        scenario = float(job.policy.stress.scenarios[int(np.argmin(margin.stress_excess_recomputed[row]))])
     suspicious, symbol = _cause(job, state, number, decision.kind)
     state.record.decisions.append(DecisionRow(
         state.bar, decision.timestamp, state.holdings.book.account_ids[number], decision.kind, deficiency, equity, requirement, excess,

@@ -11,7 +11,7 @@ import pytest
 
 from margin_platform import sample_market
 from margin_platform.backtest import books, crises, engine, report, runs
-from margin_platform.backtest.engine import Job, observation
+from margin_platform.backtest.engine import Job, Rows, observation
 from margin_platform.backtest.holdings import Holdings
 from margin_platform.backtest.measures import RunResult
 from margin_platform.bands import band_codes
@@ -90,10 +90,11 @@ def test_an_observation_from_the_columns_is_that_of_the_live_status_event(job: J
         margin = evaluate_accounts(job.book, PricedMarket.of(market, job.policy), np.arange(len(job.book), dtype=np.int64))
         codes = band_codes(margin)
         time = int(path.times[bar])
+        rows = Rows.of(margin, codes, np.arange(len(codes)))
         inputs = Inputs(time, bar, {}, np.full(len(market.symbols), time))
         for row, calc in enumerate(calc_events(job.book, market, margin, inputs)):
             live = Observation.from_status_event(status_event(calc, row, int(codes[row]), job.book, market, margin, inputs))
-            ours = observation(row, int(codes[row]), job.book, market, margin, time, live.calc_id)
+            ours = observation(rows, row, job.book, market, time, live.calc_id)
             assert ours == live
 
 
