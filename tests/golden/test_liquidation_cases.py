@@ -187,7 +187,8 @@ def test_the_bound_that_skips_quantities_changes_no_answer(rows: list[Any], ramp
 
 
 TWO = [
-    {"symbol": "A", "qty": 100, "price": 50, "beta": 1.5, "sigma": 0.2}, {"symbol": "B", "qty": 100, "price": 60, "beta": 1.0, "sigma": 0.3},
+    {"symbol": "A", "qty": 100, "price": 50, "beta": 1.5, "sigma": 0.2},
+    {"symbol": "B", "qty": 100, "price": 60, "beta": 1.0, "sigma": 0.3},
 ]
 
 
