@@ -10,13 +10,14 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from margin_platform.business_days import NEW_YORK, due_time
 from margin_platform.events import Event, deterministic_id
 from margin_platform.money import cents
 from margin_platform.policy import LadderPolicy, Policy
 
 MS_PER_MINUTE = 60_000
+_NEW_YORK = ZoneInfo("America/New_York")
 
 WARNING, RECOVERED = "WARNING", "RECOVERED"
 CALL, CALL_INCREASED, CALL_CURED, CALL_EXPIRED, RESCINDED = "CALL", "CALL_INCREASED", "CALL_CURED", "CALL_EXPIRED", "RESCINDED"
@@ -73,13 +74,13 @@ class Call:
 @dataclass(frozen=True)
 class LadderState:
     """All the ladder remembers of an account. JSON-able through `to_dict`."""
-
     account_id: str
     warned: bool = False
     call: Call | None = None
     close_only: bool = False             # by the margin track
     stress_restricted: bool = False      # by the stress track
     stress_clear_since: int | None = None
+    severe: bool = False                 # by the newest figures
     expired: bool = False
     liquidations: int = 0                # liquidation decisions of this episode
     liquidated_at: int | None = None
@@ -112,7 +113,6 @@ class LadderState:
 @dataclass(frozen=True)
 class Decision:
     """One thing decided about an account, with its reason in words. amount: dollars the decision is about."""
-
     kind: str
     account_id: str
     timestamp: int
@@ -139,7 +139,7 @@ def step(state: LadderState, seen: Observation, policy: Policy) -> tuple[LadderS
         decisions += more
     state, more = _timers(state, seen.timestamp, policy.ladder)
     decisions += more
-    state, more = _liquidation_track(state, seen, policy.ladder)
+    state, more = _liquidation_track(state, seen.timestamp, policy.ladder)
     return state, tuple(decisions + more)
 
 
@@ -148,8 +148,8 @@ def tick(state: LadderState, now: int, policy: Policy) -> tuple[LadderState, tup
     if state.held or now < state.last_time:
         return state, ()
     state, decisions = _timers(state, now, policy.ladder)
-    if state.expired and not state.liquidations and state.call:
-        state, more = _liquidate(state, now, f"the call fell due at {_clock(state.call.due_at)} unmet", state.call.outstanding)
+    if not state.liquidations:   # further ones wait for newer figures
+        state, more = _liquidation_track(state, now, policy.ladder)
         decisions += more
     return state, tuple(decisions)
 
@@ -181,9 +181,8 @@ def _hold(state: LadderState, seen: Observation) -> tuple[LadderState, tuple[Dec
 
 def _stress_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _Result:
     if seen.severe_underwater:
-        fresh = not state.stress_restricted
-        state = replace(state, stress_restricted=True, stress_clear_since=None)
-        return state, [_decision(STRESS_RESTRICTION, seen, "short of margin in a severe SPY scenario")] if fresh else []
+        news = [] if state.stress_restricted else [_decision(STRESS_RESTRICTION, seen, "short of margin in a severe SPY scenario")]
+        return replace(state, stress_restricted=True, stress_clear_since=None), news
     if state.stress_restricted and state.stress_clear_since is None:
         state = replace(state, stress_clear_since=seen.timestamp)
     return state, []
@@ -194,18 +193,24 @@ def _call_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _
     if deficiency > 0 and state.call is None:
         call = _new_call(seen, deficiency, rules)
         reason = f"equity {seen.equity:,.2f} is {deficiency:,.2f} below the requirement {seen.requirement:,.2f}"
-        state = replace(state, call=call, warned=False)
+        state = replace(state, call=call, warned=False, severe=_is_severe(deficiency, seen, rules))
         return state, [_decision(CALL, seen, reason, amount=deficiency, call_id=call.call_id, due_at=call.due_at)]
-    if state.call is None:
+    call = state.call
+    if call is None:
         return state, []
     if deficiency > 0:
-        return _still_deficient(state, state.call, seen, deficiency)
-    return _cured(state, state.call, seen)
+        return _still_deficient(replace(state, severe=_is_severe(deficiency, seen, rules)), call, seen, deficiency)
+    return _cured(state, call, seen)
+
+
+def _is_severe(deficiency: float, seen: Observation, rules: LadderPolicy) -> bool:
+    return deficiency > cents(rules.severe_deficiency * seen.requirement) or seen.equity < rules.equity_floor
 
 
 def _new_call(seen: Observation, deficiency: float, rules: LadderPolicy) -> Call:
-    opened = dt.datetime.fromtimestamp(seen.timestamp / 1000, dt.UTC)
-    due = due_time(opened, rules.call_due_business_days, rules.call_due_hour_et)
+    from margin_platform.business_days import due_time  # the exchange's calendar brings pandas: only a new call needs it
+
+    due = due_time(dt.datetime.fromtimestamp(seen.timestamp / 1000, dt.UTC), rules.call_due_business_days, rules.call_due_hour_et)
     call_id = deterministic_id("maintenance-call", seen.account_id, seen.timestamp)
     return Call(call_id, seen.timestamp, int(due.timestamp() * 1000), deficiency, deficiency)
 
@@ -226,7 +231,7 @@ def _cured(state: LadderState, call: Call, seen: Observation) -> _Result:
         kind, reason = RESCINDED, "the call rested on a price that was withdrawn"
     decisions = [_decision(kind, seen, reason, amount=call.issued, call_id=call.call_id)]
     was_restricted = state.close_only
-    state = replace(state, call=None, close_only=False, expired=False, liquidations=0, liquidated_at=None)
+    state = replace(state, call=None, close_only=False, severe=False, expired=False, liquidations=0, liquidated_at=None)
     if was_restricted and not state.restricted:
         decisions.append(_decision(LIFTED, seen, "the call that restricted the account is closed", call_id=call.call_id))
     return state, decisions
@@ -273,20 +278,16 @@ def _timers(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
     return state, decisions
 
 
-def _liquidation_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _Result:
+def _liquidation_track(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
     """Past due, or severe once close-only; and again, after a pause, for as long as the account stays so (J03, J09)."""
     call = state.call
-    if call is None or not state.close_only:
-        return state, []
-    severe = call.outstanding > cents(rules.severe_deficiency * seen.requirement) or seen.equity < rules.equity_floor
-    if not (severe or state.expired or state.liquidations):
+    if call is None or not state.close_only or not (state.severe or state.expired or state.liquidations):
         return state, []
     pause = rules.liquidation_retry_minutes * MS_PER_MINUTE
-    if state.liquidated_at is not None and seen.timestamp - state.liquidated_at < pause:
+    if state.liquidated_at is not None and now - state.liquidated_at < pause:
         return state, []
-    why = "past due" if state.expired else f"severe: {call.outstanding:,.2f} against a requirement of {seen.requirement:,.2f}"
-    why = why if severe or state.expired else f"still {call.outstanding:,.2f} deficient after {state.liquidations} liquidation(s)"
-    return _liquidate(state, seen.timestamp, why, call.outstanding)
+    why = "past due" if state.expired else "severe" if state.severe else f"deficient after {state.liquidations} liquidation(s)"
+    return _liquidate(state, now, f"{why}: {call.outstanding:,.2f} outstanding", call.outstanding)
 
 
 def _liquidate(state: LadderState, now: int, reason: str, amount: float) -> _Result:
@@ -296,4 +297,4 @@ def _liquidate(state: LadderState, now: int, reason: str, amount: float) -> _Res
 
 
 def _clock(at: int) -> str:
-    return dt.datetime.fromtimestamp(at / 1000, NEW_YORK).strftime("%Y-%m-%d %H:%M %Z")
+    return dt.datetime.fromtimestamp(at / 1000, _NEW_YORK).strftime("%Y-%m-%d %H:%M %Z")

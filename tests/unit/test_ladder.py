@@ -125,3 +125,11 @@ def test_an_account_still_deficient_after_liquidation_is_liquidated_again_after_
 def test_the_state_survives_json() -> None:
     state, _ = _steps(_obs(0, -2_000, severe_underwater=True), _obs(31, -2_500))
     assert LadderState.from_dict(json.loads(json.dumps(state.to_dict()))) == state
+
+
+def test_a_severe_deficiency_is_liquidated_by_the_clock_when_no_event_follows_close_only() -> None:
+    """20,000 against a requirement of 30,000 is severe from the first minute; close-only comes with the clock."""
+    state, kinds = _steps(_obs(0, -20_000))
+    assert kinds == ["CALL"]
+    state, decisions = ladder.tick(state, START + 30 * 60_000, POLICY)
+    assert [d.kind for d in decisions] == ["CLOSE_ONLY", "LIQUIDATE"]

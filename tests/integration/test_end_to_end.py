@@ -1,0 +1,208 @@
+"""One account's whole way through the real stack: Kafka, Spark, Dagster's daemon, the decision store, SNS and the venue.
+
+The account owes 62.80 a share on 30,000 shares of AAPL under portfolio margin (15%): it is warned below 78.50, called below
+73.88 and severely short below 67.89; AAPL closed at 78.41 on 20 February 2020, 72.99 on the 24th and 66.95 on the 27th.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import jsonschema
+import pytest
+
+from margin_platform import events, sample_market
+from margin_platform.backtest.books import AccountRow, generate
+from margin_platform.bus import Bus
+from margin_platform.demo import seed
+from margin_platform.ladder import CLOSE_ONLY
+from margin_platform.notify.sns import topic_name
+from margin_platform.stack import supervisor
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.kafka, pytest.mark.spark, pytest.mark.timeout(600)]
+
+EVE = dt.date(2020, 2, 19)
+WATCHED = AccountRow("WATCHED-0001", "watched", "PORTFOLIO", -62.80 * 30_000, {"AAPL": 30_000.0})
+SCHEMAS = Path(events.__file__).parent / "schemas"
+TICKS = 8   # less than an hour apart: a price older than that is stale
+
+
+DECISIONS = (
+    events.MARGIN_STATUS, events.MARGIN_CALLS, events.RESTRICTIONS, events.LIQUIDATION_ORDERS, events.FILLS, events.NOTIFICATIONS,
+)
+
+
+class Story:
+    """What has been seen of the watched account, by topic."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.seen: dict[str, list[events.Event]] = {}
+        self._positions = {topic: dict(bus.beginning_offsets(topic)) for topic in (events.MARGIN_CALC, *DECISIONS)}
+
+    def read(self, topic: str, seconds: float = 0.0) -> None:
+        positions = self._positions[topic]
+        for record in self.bus.poll(topic, positions, seconds, 20_000):
+            positions[record.partition] = record.offset + 1
+            event = json.loads(record.value or b"{}")
+            if event.get("account_id") == WATCHED.account_id:
+                self.seen.setdefault(topic, []).append(event)
+
+    def until_computed(self, at: int) -> None:
+        self.until(f"figures of {at}", lambda: self.calc_time() >= at, topics=())
+
+    def until(self, what: str, happened: Callable[[], Any], seconds: float = 120.0, topics: tuple[str, ...] | None = None) -> Any:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for topic in DECISIONS if topics is None else topics:
+                self.read(topic)
+            if found := happened():
+                return found
+            self.read(events.MARGIN_CALC, 0.5)   # wakes with the next figures
+        counts = {topic: len(seen) for topic, seen in self.seen.items()}
+        pytest.fail(f"not within {seconds:g} s: {what}; seen {counts}, calls {self.actions(events.MARGIN_CALLS)}")
+
+    def actions(self, topic: str) -> list[str]:
+        return [event["action"] for event in self.seen.get(topic, [])]
+
+    def calc_time(self) -> int:
+        return max((e["calc_timestamp"] for e in self.seen.get(events.MARGIN_CALC, [])), default=0)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    folder = tmp_path_factory.mktemp("end-to-end")
+    try:
+        yield supervisor.up(folder, without=["dashboard"])
+    finally:
+        supervisor.down(folder)
+
+
+@pytest.fixture(scope="module")
+def mailbox(stack: Any) -> Callable[[], list[dict[str, Any]]]:
+    """An SQS queue subscribed to the account's own SNS topic; returns what has arrived since last asked."""
+    where = {
+        "endpoint_url": stack.environment["MARGIN_AWS_ENDPOINT"], "region_name": "us-east-1",
+        "aws_access_key_id": "local", "aws_secret_access_key": "local",
+    }
+    sns, sqs = boto3.client("sns", **where), boto3.client("sqs", **where)
+    queue = sqs.create_queue(QueueName="watched-customer")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    topic = sns.create_topic(Name=topic_name(WATCHED.account_id))["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+
+    def read() -> list[dict[str, Any]]:
+        return [json.loads(m["Body"]) for m in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])]
+
+    return read
+
+
+@pytest.fixture(scope="module")
+def story(stack: Any, mailbox: Any) -> Iterator[Story]:
+    """Seeds the book, replays the week tick by tick (each when the last is computed), and waits for the cure."""
+    with Bus(stack.environment["MARGIN_KAFKA"]) as bus:
+        told = Story(bus)
+        rows = [WATCHED, *generate({"cash_rich": 15, "leveraged_long": 10}, seed.closes_on(EVE))]
+        seeds = [*seed.market_events(EVE), *seed.account_events(rows, EVE)]
+        for wanted in (True, False):   # accounts are announced first
+            for topic, event in seeds:
+                if (topic == events.ACCOUNTS) is wanted:
+                    bus.produce(topic, event)
+            bus.flush()
+        told.until("first figures", lambda: told.seen.get(events.MARGIN_CALC), 180)
+        _replay(told, bus)
+        yield told
+
+
+def _replay(told: Story, bus: Bus) -> None:
+    checkpoints = {
+        dt.date(2020, 2, 20): ("the warning", lambda: "WARNING" in told.actions(events.MARGIN_CALLS)),
+        dt.date(2020, 2, 24): ("the call", lambda: "MARGIN_CALL" in told.actions(events.MARGIN_CALLS)),
+        dt.date(2020, 2, 25): ("close-only", lambda: CLOSE_ONLY in {e["decision"] for e in told.seen.get(events.RESTRICTIONS, [])}),
+        dt.date(2020, 2, 27): ("the liquidation order", lambda: told.seen.get(events.LIQUIDATION_ORDERS)),
+    }
+    for day in sample_market.sessions(dt.date(2020, 2, 20), dt.date(2020, 2, 28)):
+        ticks = list(sample_market.ticks(day, day, TICKS))
+        width = len(ticks) // TICKS
+        for number in range(TICKS):
+            at = ticks[number * width][0]
+            for _, symbol, price in ticks[number * width : (number + 1) * width]:
+                bus.produce(events.PRICES, {"symbol": symbol, "price": price, "timestamp": at})
+            bus.flush()
+            told.until_computed(at)
+        if day in checkpoints:
+            told.until(*checkpoints[day])
+    told.until("the cure", lambda: "MET" in told.actions(events.MARGIN_CALLS))
+
+
+def test_the_account_goes_from_active_to_liquidation_and_is_cured(story: Story) -> None:
+    calls = story.actions(events.MARGIN_CALLS)
+    first = [calls.index(action) for action in ("WARNING", "MARGIN_CALL", "LIQUIDATE", "MET")]
+    assert first == sorted(first)
+    assert calls.count("MARGIN_CALL") == 1
+    assert CLOSE_ONLY in {e["decision"] for e in story.seen[events.RESTRICTIONS]}
+    (call,) = [e for e in story.seen[events.MARGIN_CALLS] if e["action"] == "MARGIN_CALL"]
+    assert call["due_at"].startswith("2020-02-28T15:00:00")   # four sessions after Monday the 24th
+
+
+def test_the_order_was_filled_and_the_position_is_smaller(story: Story) -> None:
+    (order,) = [e for e in story.seen[events.LIQUIDATION_ORDERS] if e["action"] == "NEW"]
+    fills = [e for e in story.seen[events.FILLS] if e.get("order_id") == order["order_id"]]
+    assert [(f["symbol"], -f["qty"]) for f in fills] == [(leg["symbol"], leg["qty"]) for leg in order["positions"]]
+    assert all(f["venue"] == "SIMULATED" for f in fills)
+    newest = story.seen[events.MARGIN_STATUS][-1]
+    held = {p["symbol"]: p["qty"] for p in newest["positions"]}
+    assert held["AAPL"] == 30_000 + sum(f["qty"] for f in fills)
+    assert newest["excess"] >= 0
+
+
+def test_every_event_of_the_account_keeps_its_published_schema(story: Story) -> None:
+    for topic, seen in story.seen.items():
+        schema = json.loads((SCHEMAS / f"{topic}.json").read_text())
+        for event in seen[:50]:
+            jsonschema.validate(event, schema)
+
+
+def test_the_customer_got_the_call_on_a_topic_of_their_own(story: Story, mailbox: Callable[[], list[dict[str, Any]]]) -> None:
+    received: list[dict[str, Any]] = []
+
+    def call_received() -> bool:
+        received.extend(mailbox())
+        return any(m["Subject"].startswith("Margin call: account ****0001") for m in received)
+
+    story.until("the SNS message of the call", call_received, 60)
+    assert all(WATCHED.account_id not in m["Message"] for m in received)   # the number is masked
+
+
+def test_each_action_is_a_dagster_run_tagged_with_its_offsets(story: Story, stack: Any) -> None:
+    query = "{ runsOrError(limit: 500) { ... on Runs { results { runId jobName status tags { key value } } } } }"
+    address = stack.components["dagster-webserver"].url.rstrip("/") + "/graphql"
+    results = httpx.post(address, json={"query": query}, timeout=30).json()["data"]["runsOrError"]["results"]
+    runs = {r["runId"]: r | {"tags": {t["key"]: t["value"] for t in r["tags"]}} for r in results}
+    (call,) = [e for e in story.seen[events.MARGIN_CALLS] if e["action"] == "MARGIN_CALL"]
+    (order,) = [e for e in story.seen[events.LIQUIDATION_ORDERS] if e["action"] == "NEW"]
+    notice = story.seen[events.NOTIFICATIONS][0]
+    for event, job in ((call, "enforcement"), (order, "liquidation"), (notice, "notification")):
+        run = runs[event["run_id"]]
+        assert run["jobName"] == job
+        assert {"kafka/topic", "kafka/partition", "kafka/offsets"} <= set(run["tags"])
+
+
+def test_the_asset_graph_leads_from_prices_and_fills_to_notifications(stack: Any) -> None:
+    query = "{ assetNodes { assetKey { path } dependencyKeys { path } } }"
+    address = stack.components["dagster-webserver"].url.rstrip("/") + "/graphql"
+    nodes = httpx.post(address, json={"query": query}, timeout=30).json()["data"]["assetNodes"]
+    above = {"/".join(n["assetKey"]["path"]): ["/".join(d["path"]) for d in n["dependencyKeys"]] for n in nodes}
+    reached, frontier = set(), ["kafka/notifications.v1"]
+    while frontier:
+        name = frontier.pop()
+        reached.add(name)
+        frontier += [d for d in above.get(name, []) if d not in reached]
+    assert {"kafka/prices.v1", "kafka/fills.v1", "margin_snapshots"} <= reached
