@@ -191,10 +191,10 @@ def _stress_track(state: LadderState, seen: Observation, rules: LadderPolicy) ->
 def _call_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _Result:
     deficiency = cents(max(0.0, -seen.excess))
     if deficiency > 0 and state.call is None:
-        call = _new_call(seen, deficiency, rules)
+        new = _new_call(seen, deficiency, rules)
         reason = f"equity {seen.equity:,.2f} is {deficiency:,.2f} below the requirement {seen.requirement:,.2f}"
-        state = replace(state, call=call, warned=False, severe=_is_severe(deficiency, seen, rules))
-        return state, [_decision(CALL, seen, reason, amount=deficiency, call_id=call.call_id, due_at=call.due_at)]
+        state = replace(state, call=new, warned=False, severe=_is_severe(deficiency, seen, rules))
+        return state, [_decision(CALL, seen, reason, amount=deficiency, call_id=new.call_id, due_at=new.due_at)]
     call = state.call
     if call is None:
         return state, []
