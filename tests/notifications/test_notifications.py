@@ -1,0 +1,243 @@
+"""Notices over real wires: moto's SNS and SQS, a real SMTP server, and SendGrid's documented answers from a local endpoint."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from aiosmtpd.controller import Controller
+from moto.server import ThreadedMotoServer
+from sqlalchemy import insert, select
+
+from margin_platform.events import MARGIN_CALLS, NOTIFICATIONS, RESTRICTIONS, Event
+from margin_platform.notify.channels import DeliveryFailed, DeliveryRefused, Outgoing
+from margin_platform.notify.delivery import ATTEMPTS, Notifier, next_due
+from margin_platform.notify.message import notice_of
+from margin_platform.notify.sendgrid import SendGridChannel
+from margin_platform.notify.smtp import SmtpChannel
+from margin_platform.notify.sns import SnsChannel, topic_name
+from margin_platform.policy import current_policy
+from margin_platform.stack import ports
+from margin_platform.store import Store
+from margin_platform.store import tables as t
+
+POLICY = current_policy()
+NOW = 1_790_000_000_000
+CALL: Event = {
+    "account_id": "ACC-12345678", "call_id": "c1", "correlation_id": "c1", "action": "MARGIN_CALL", "deficiency": 2500.0,
+    "due_at_ms": 1_582_920_000_000, "explanation": "equity 30,000.00 is 2,500.00 below the requirement 32,500.00", "equity": 30000.0,
+    "requirement": 32500.0, "excess": -2500.0, "components": {"base_requirement": 23214.29, "concentration_addon": 9285.71},
+    "cures": [{"action": "DEPOSIT_CASH", "amount": 2500.0}, {"action": "SELL", "amount": 7142.86, "symbol": "AAPL", "rate": 0.35}],
+    "policy_version": "house", "timestamp": 1_582_300_000_000, "attempt": 0,
+}
+
+
+def _outgoing(recipient: str) -> Outgoing:
+    return Outgoing("n1", "ACC-12345678", recipient, "Margin call: account ••••5678", "the text", "<p>the text</p>")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(f"sqlite:///{tmp_path / 'store.db'}") as opened:
+        with opened.write() as connection:
+            contact = {"email": "customer@example.com", "phone": "+12025550100"}
+            connection.execute(insert(t.contacts).values(account_id=CALL["account_id"], contact=contact, updated_at=1))
+        yield opened
+
+
+class Provider:
+    """A channel that answers as told, then accepts."""
+
+    name, kind = "PROVIDER", "email"
+
+    def __init__(self, *answers: Exception) -> None:
+        self.answers, self.taken = list(answers), list[Outgoing]()
+
+    def send(self, message: Outgoing) -> str:
+        if self.answers:
+            raise self.answers.pop(0)
+        self.taken.append(message)
+        return "receipt-1"
+
+
+def _rows(store: Store) -> list[Any]:
+    with store.read() as connection:
+        return list(connection.execute(select(t.notifications)))
+
+
+def test_a_notice_says_what_by_how_much_until_when_and_what_cures_it() -> None:
+    notice = notice_of(MARGIN_CALLS, CALL, POLICY)
+    assert notice is not None
+    figures = ("$2,500.00", "$32,500.00", "Concentration add-on: $9,285.71")
+    for fact in (*figures, "Fri 28 Feb 2020 15:00 EST", "sell $7,142.86 of AAPL", "sooner"):
+        assert fact in notice.text
+    assert "ACC-12345678" not in notice.text + notice.html + notice.sms + notice.subject
+    assert "••••5678" in notice.sms
+    assert len(notice.sms) < 320   # two SMS segments
+
+
+def test_a_hostile_account_id_is_text_and_nothing_else() -> None:
+    notice = notice_of(MARGIN_CALLS, CALL | {"account_id": "<b>", "explanation": "<script>alert(1)</script>"}, POLICY)
+    assert notice is not None
+    assert "<script>" not in notice.html
+    assert "&lt;script&gt;" in notice.html
+
+
+@pytest.mark.parametrize("action", ["HELD", "RELEASED", "LIQUIDATE"])
+def test_what_is_no_customers_business_makes_no_notice(action: str) -> None:
+    assert notice_of(MARGIN_CALLS, CALL | {"action": action}, POLICY) is None
+
+
+def test_the_same_event_and_the_same_rung_are_told_once(store: Store) -> None:
+    provider = Provider()
+    desk = Notifier(store, POLICY, [provider])
+    for offset in (0, 0, 1):   # repeated by a re-executed run, and published twice
+        desk.record([(CALL, (MARGIN_CALLS, 0, offset))], NOW)
+    desk.deliver(NOW)
+    desk.deliver(NOW)
+    assert len(provider.taken) == 1
+    (row,) = _rows(store)
+    assert (row.status, row.receipt, row.attempts) == ("DELIVERED", "receipt-1", 1)
+
+
+def test_a_failure_is_tried_again_later_and_later_and_then_escalates(store: Store) -> None:
+    provider = Provider(*[DeliveryFailed("down")] * ATTEMPTS)
+    desk = Notifier(store, POLICY, [provider])
+    desk.record([(CALL, (MARGIN_CALLS, 0, 0))], NOW)
+    now, waits, messages = NOW, [], desk.deliver(NOW)
+    while not messages:
+        due = next_due(store)
+        assert due is not None
+        assert desk.deliver(due - 1) == []   # not before its time
+        waits.append(due - now)
+        now, messages = due, desk.deliver(due)
+    assert waits == [2000, 4000, 8000, 16000, 32000]
+    ((topic, event),) = messages
+    assert (topic, event["status"], event["attempts"]) == (NOTIFICATIONS, "UNDELIVERED", ATTEMPTS)
+    assert "other means" in event["escalation"]
+
+
+def test_a_recipient_without_an_address_is_held_and_named_and_nothing_is_lost(store: Store) -> None:
+    desk = Notifier(store, POLICY, [Provider()])
+    ((_, event),) = desk.record([(CALL | {"account_id": "NOBODY"}, (MARGIN_CALLS, 0, 0))], NOW)
+    assert (event["status"], event["error"]) == ("HELD", "contact.email: missing for account NOBODY")
+    assert desk.deliver(NOW) == []
+    assert [r.status for r in _rows(store)] == ["HELD"]
+
+
+def test_a_restriction_and_its_end_are_told(store: Store) -> None:
+    provider = Provider()
+    desk = Notifier(store, POLICY, [provider])
+    for offset, action in enumerate(("CLOSE_ONLY", "LIFTED")):
+        event = {"account_id": CALL["account_id"], "action": action, "reason": "r", "correlation_id": "c1"}
+        desk.record([(event | {"policy_version": "p", "timestamp": NOW}, (RESTRICTIONS, 0, offset))], NOW)
+    desk.deliver(NOW)
+    assert {m.subject.split(":")[0] for m in provider.taken} == {
+        "Your account is restricted to closing trades", "Your account's restriction is lifted",
+    }
+
+
+def test_sns_delivers_to_the_accounts_own_topic_and_nobody_elses() -> None:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        where = {
+            "endpoint_url": f"http://{host}:{port}", "region_name": "us-east-1", "aws_access_key_id": "x", "aws_secret_access_key": "x",
+        }
+        sns, sqs = boto3.client("sns", **where), boto3.client("sqs", **where)
+        queues = {}
+        for account in ("ACC-12345678", "ACC-OTHER"):
+            queues[account] = sqs.create_queue(QueueName=account)["QueueUrl"]
+            arn = sqs.get_queue_attributes(QueueUrl=queues[account], AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+            sns.subscribe(TopicArn=sns.create_topic(Name=topic_name(account))["TopicArn"], Protocol="sqs", Endpoint=arn)
+        assert SnsChannel(sns).send(_outgoing("+12025550100"))
+        (received,) = sqs.receive_message(QueueUrl=queues["ACC-12345678"])["Messages"]
+        assert json.loads(received["Body"])["Message"] == "the text"
+        assert "Messages" not in sqs.receive_message(QueueUrl=queues["ACC-OTHER"])
+        with pytest.raises(DeliveryRefused):
+            SnsChannel(sns).send(_outgoing("not a phone number"))
+    finally:
+        server.stop()
+
+
+class _Mailbox:
+    def __init__(self) -> None:
+        self.mails: list[Any] = []
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
+        if address.startswith("nobody"):
+            return "550 no such mailbox"
+        if address.startswith("later"):
+            return "451 try again"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        self.mails.append(envelope)
+        return "250 taken"
+
+
+def test_smtp_delivers_and_tells_a_refusal_from_a_delay() -> None:
+    box = _Mailbox()
+    port = ports.any_free()
+    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        channel = SmtpChannel(f"127.0.0.1:{port}", "margin@broker.example")
+        assert channel.send(_outgoing("customer@example.com")).startswith("<")
+        assert b"X-Notification-Id: n1" in box.mails[0].content
+        with pytest.raises(DeliveryRefused):
+            channel.send(_outgoing("nobody@example.com"))
+        with pytest.raises(DeliveryFailed):
+            channel.send(_outgoing("later@example.com"))
+        with pytest.raises(DeliveryRefused):
+            channel.send(_outgoing("a@b.c\nBcc: everybody@example.com"))
+    finally:
+        controller.stop()
+    with pytest.raises(DeliveryFailed):
+        channel.send(_outgoing("customer@example.com"))
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "outcome"),
+    [
+        (202, {"X-Message-Id": "sg-1"}, "sg-1"), (400, {}, DeliveryRefused), (401, {}, DeliveryRefused),
+        (429, {"Retry-After": "7"}, DeliveryFailed), (503, {}, DeliveryFailed),
+    ],
+)
+def test_sendgrid_answers_are_read_as_documented(status: int, headers: dict[str, str], outcome: Any) -> None:
+    seen: list[Any] = []
+
+    class Endpoint(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # noqa: N802
+            seen.append((self.path, self.headers["Authorization"], json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        channel = SendGridChannel("key", "margin@broker.example", f"http://127.0.0.1:{server.server_port}")
+        if isinstance(outcome, str):
+            assert channel.send(_outgoing("customer@example.com")) == outcome
+        else:
+            with pytest.raises(outcome) as raised:
+                channel.send(_outgoing("customer@example.com"))
+            assert getattr(raised.value, "retry_after", None) == (7.0 if status == 429 else None)
+    finally:
+        server.shutdown()
+    path, authorization, body = seen[0]
+    assert (path, authorization) == ("/v3/mail/send", "Bearer key")
+    assert body["personalizations"][0]["to"] == [{"email": "customer@example.com"}]
