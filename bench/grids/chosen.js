@@ -9,7 +9,7 @@ const SHOWN = ["account_id", "status", "method", "equity", "requirement", "exces
 const numeric = (name) => !["account_id", "status", "method"].includes(name);
 const wire = (r) => [Number(r.account_id.slice(4)), r.account_id, r.status, null, r.method, r.method, r.equity, r.requirement, r.excess, r.excess_pct, r.reg_t,
   r.tims, r.saving, r.worst_stress, r.beta_exposure, r.gross, 1, 1, 0];
-const store = new Store(WIRE, 1e15);
+const store = new Store(WIRE);
 let api;
 const adapter = {
   load: (data) => new Promise((done) => {

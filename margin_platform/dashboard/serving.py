@@ -13,6 +13,7 @@ import uvicorn
 
 from margin_platform.dashboard.app import Options, build
 
+_BACKLOG = 128
 _STOP_SECONDS = 3   # an open page does not hold up the end
 
 
@@ -23,6 +24,7 @@ def serve(options: Options, port: int, announce: Callable[[str, int], None]) -> 
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((options.host, port))
+    listener.listen(_BACKLOG)   # before the announcement: whoever reads it may connect at once
     bound = listener.getsockname()[1]
     config = uvicorn.Config(
         app, log_level="warning", ws="websockets-sansio", ws_per_message_deflate=False, server_header=False,

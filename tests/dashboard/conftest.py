@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from margin_platform import instruments
 from margin_platform.bus import Bus, Record
-from margin_platform.events import TOPICS, Event, encode
+from margin_platform.events import Event, encode
 from margin_platform.firm_engine import FirmEngine
 from margin_platform.margin_engine import MarginEngine, Outcome
 from margin_platform.policy import current_policy
@@ -30,9 +30,8 @@ OPENING = 1_584_019_800_000          # 2020-03-12 09:30 New York, epoch millisec
 PRICES = {"AAPL": 62.0, "JPM": 88.0, "XOM": 37.0, "SPY": 248.0, "SIMINV": 50.0, "AMD": 43.0}
 BETAS = {"AAPL": 1.2, "JPM": 1.1, "XOM": 0.9, "SPY": 1.0, "SIMINV": -1.0, "AMD": 1.8}
 SIGMAS = {"AAPL": 0.45, "AMD": 0.65, "SPY": 0.3}
+RUN = "3f6c1c1e-5d0a-4f7e-9d3e-0a1b2c3d4e5f"
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
-READ = ("margin.calc.v1", "margin.status.v1", "stress.beta_spy.v1", "firm.risk.v1", "margin.calls.v1", "restrictions.v1",
-        "liquidation.orders.v1", "notifications.v1")
 
 
 @dataclass
@@ -99,6 +98,22 @@ class Firm:
         return outcome
 
 
+    def ladder(self, bus: Bus) -> None:
+        """What enforcement, liquidation and notification would publish about LEVERED-4, as plain contract events."""
+        shared = {"account_id": "LEVERED-4", "correlation_id": "EP-1", "run_id": RUN, "timestamp": self.clock}
+        call = shared | {"call_id": "MC-1", "causation_id": "CALC-1", "deficiency": 201_650.0, "due_at": "2020-03-18T15:00:00-04:00"}
+        bus.produce("margin.calls.v1", call | {"action": "MARGIN_CALL", "explanation": "Equity is 201,650.00 below the requirement."})
+        bus.produce("restrictions.v1", shared | {"action": "CLOSE_ONLY", "reason": "severe deficiency"})
+        bus.produce("margin.calls.v1", call | {"action": "LIQUIDATE", "explanation": "Deficiency above half of the requirement."})
+        sale = {"symbol": "AAPL", "side": "SELL", "qty": 24_443, "estimated_proceeds": 1_344_365.0}
+        order = {"order_id": "LO-1", "positions": [sale], "reason": "restore compliance", "deficiency": 201_650.0, "excess_after": 4.75}
+        bus.produce("liquidation.orders.v1", shared | order)
+        for channel, state in (("sms", "DELIVERED"), ("email", "FAILED")):
+            notice = {"notification_id": f"N-{channel}", "call_id": "MC-1", "channel": channel, "status": state}
+            bus.produce("notifications.v1", shared | notice)
+        bus.flush()
+
+
 @dataclass
 class Server:
     """A running `margin dashboard` process."""
@@ -109,6 +124,10 @@ class Server:
 
     def get(self, path: str, **params: Any) -> Any:
         return httpx.get(self.url + path, params=params, timeout=10).json()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(timeout=15)
 
     def stop(self) -> int:
         self.process.terminate()
@@ -134,12 +153,12 @@ def launch(*arguments: str) -> Server:
 
 
 @pytest.fixture
-def start(broker: str) -> Iterator[Start]:
+def start(fresh_topics: str) -> Iterator[Start]:
     """Starts dashboards on the test's broker; all of them end with the test."""
     started: list[Server] = []
 
     def begin(*arguments: str, port: int = 0) -> Server:
-        server = launch("--bootstrap", broker, "--port", str(port), *arguments)
+        server = launch("--bootstrap", fresh_topics, "--port", str(port), *arguments)
         started.append(server)
         return server
 
@@ -147,16 +166,6 @@ def start(broker: str) -> Iterator[Start]:
     for server in started:
         if server.process.poll() is None:
             server.stop()
-
-
-@pytest.fixture
-def bus(broker: str) -> Iterator[Bus]:
-    """A bus on emptied topics."""
-    from margin_platform.stack.topics import recreate
-
-    recreate(broker, [t for t in READ if t in TOPICS])
-    with Bus(broker) as opened:
-        yield opened
 
 
 @pytest.fixture

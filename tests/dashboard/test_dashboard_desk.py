@@ -1,0 +1,233 @@
+"""The desk's promises, without a browser: what a page lacks is always exactly what changed, and old is never green."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from margin_platform.book_json import InputError, parse
+from margin_platform.dashboard.access import Guard
+from margin_platform.dashboard.app import Options, build, old_before
+from margin_platform.dashboard.cheapest_cures import cheapest_cures
+from margin_platform.dashboard.desk import Desk
+from margin_platform.dashboard.health import Feed
+from margin_platform.dashboard.ladder_log import FEED_KEPT, LadderLog, instant
+from margin_platform.dashboard.positions import document, explain, policy_of, whatif
+from margin_platform.dashboard.rows import COLUMNS
+from margin_platform.evaluation import evaluation
+
+NOON = 1_584_028_800_000
+HOUR = 3_600_000
+
+
+def calc(account: str, at: int = NOON, status: str = "ACTIVE", excess: float = 10.0) -> dict[str, Any]:
+    return {"account_id": account, "status": status, "excess": excess, "timestamp": at, "inputs": {"oldest_price": at}}
+
+
+def desk() -> Desk:
+    return Desk(lambda clock: clock - HOUR)
+
+
+def rows(of: Desk, after: int) -> tuple[int, dict[str, list[Any]]]:
+    reached, numbers = of.changed(after)
+    return reached, {row[1]: row for row in of.rows(numbers)}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_page_that_reads_at_any_pace_ends_with_the_newest_row_of_every_account(seed: int) -> None:
+    """Cut off, slow or quick: asking "what changed since what I hold" leaves no gap, and each row comes once a question."""
+    chance, subject, held, reached = random.Random(seed), desk(), {}, -1
+    truth: dict[str, float] = {}
+    for _ in range(300):
+        batch = [calc(f"A{chance.randrange(40)}", excess=chance.random()) for _ in range(chance.randrange(1, 9))]
+        truth |= {e["account_id"]: e["excess"] for e in batch}
+        subject.apply([("margin.calc.v1", 0, e) for e in batch])
+        if chance.random() < 0.2:
+            reached, found = rows(subject, reached)
+            held |= found
+    held |= rows(subject, reached)[1]
+    assert {account: row[COLUMNS.index("excess")] for account, row in held.items()} == truth
+
+
+def test_a_row_changed_twice_between_two_questions_is_sent_once_in_its_newest_form() -> None:
+    subject = desk()
+    subject.apply([("margin.calc.v1", 0, calc("A", excess=1.0))])
+    reached, _ = rows(subject, -1)
+    for excess in (2.0, 3.0, 4.0):
+        subject.apply([("margin.calc.v1", 0, calc("A", excess=excess))])
+    _, found = rows(subject, reached)
+    assert [r[COLUMNS.index("excess")] for r in found.values()] == [4.0]
+
+
+def test_memory_follows_accounts_and_not_events() -> None:
+    subject = desk()
+    for n in range(5_000):
+        notice = {"account_id": "A1", "notification_id": f"N{n}"}
+        subject.apply([("margin.calc.v1", 0, calc(f"A{n % 10}")), ("notifications.v1", 0, notice)])
+    assert subject.summary()["accounts"] == 10
+    assert len(subject.log.feed) == FEED_KEPT
+
+
+def test_an_old_row_counts_as_grey_whatever_its_status_said() -> None:
+    """The boundary: calculated exactly one hour of age ago is current, a millisecond more is not."""
+    subject = desk()
+    subject.apply([("margin.calc.v1", 0, calc("EDGE", NOON - HOUR)), ("margin.calc.v1", 0, calc("OLD", NOON - HOUR - 1))])
+    subject.apply([("margin.calc.v1", 0, calc("NEW", NOON))])
+    assert subject.summary()["colours"] == {"green": 2, "yellow": 0, "red": 0, "grey": 1}
+
+
+def test_a_night_does_not_age_a_row_but_a_trading_hour_does() -> None:
+    """2020-03-12 16:00 New York to 2020-03-13 09:30 is no trading time; 10:31 is an hour and a minute of it."""
+    close, next_open = 1_584_043_200_000, 1_584_106_200_000
+    assert old_before(3600, next_open) < close
+    assert old_before(3600, next_open + 61 * 60_000) > close
+
+
+@pytest.mark.parametrize("status", ["STALE", "SOMETHING_NEW", None])
+def test_a_status_that_is_not_known_is_never_green(status: str | None) -> None:
+    subject = desk()
+    subject.apply([("margin.calc.v1", 0, calc("A") | {"status": status})])
+    assert subject.summary()["colours"]["grey"] == 1
+
+
+def test_a_restriction_makes_a_cured_account_red_until_it_is_lifted() -> None:
+    """Two tracks, the worse decides: equity recovered, but the account may still only close."""
+    subject = desk()
+    subject.apply([("margin.calc.v1", 0, calc("A")), ("restrictions.v1", 0, {"account_id": "A", "action": "CLOSE_ONLY"})])
+    assert subject.summary()["colours"]["red"] == 1
+    subject.apply([("restrictions.v1", 0, {"account_id": "A", "action": "LIFTED"})])
+    assert subject.summary()["colours"]["green"] == 1
+
+
+def test_a_call_delivered_twice_is_one_call_and_one_line() -> None:
+    log, call = LadderLog(), {"account_id": "A", "call_id": "C", "action": "MARGIN_CALL", "due_at": "2020-03-18T15:00:00-04:00"}
+    for sequence in (1, 2):
+        log.apply("margin.calls.v1", call, sequence)
+    assert len(log.open_calls) == len(log.feed) == 1
+    assert log.next_due() == {"account_id": "A", "due_at": call["due_at"]}
+    log.apply("margin.calls.v1", {"account_id": "A", "call_id": "C", "action": "MET"}, 3)
+    assert not log.open_calls
+
+
+def test_a_notification_is_the_delivery_state_of_what_it_told_about() -> None:
+    log = LadderLog()
+    log.apply("margin.calls.v1", {"account_id": "A", "call_id": "C", "action": "MARGIN_CALL", "correlation_id": "E"}, 1)
+    for status in ("SENT", "DELIVERED"):
+        notice = {"account_id": "A", "notification_id": "N", "call_id": "C", "channel": "sms", "status": status}
+        log.apply("notifications.v1", notice, 2)
+    changed = {item["kind"]: item for item in log.changed_since(1)}
+    assert [(d["channel"], d["status"]) for d in changed["call"]["delivery"]] == [("sms", "DELIVERED")]
+
+
+@pytest.mark.parametrize("due", ["tomorrow", "2020-03-18T15:00:00", True, None, {}])
+def test_a_due_time_without_a_zone_or_sense_is_no_due_time(due: Any) -> None:
+    assert instant(due) is None
+
+
+def test_the_verdict_names_each_reason_and_since_when() -> None:
+    feed = Feed(quiet_ms=1_000, behind_limit=10, started_at=5)
+    assert [r["code"] for r in feed.verdict(6)["reasons"]] == ["EMPTY"]
+    feed.received(99, 100)
+    feed.behind(10, 100)
+    assert feed.verdict(1_100)["live"]
+    assert [(r["code"], r["since"]) for r in feed.verdict(1_101)["reasons"]] == [("QUIET", 100)]
+    feed.behind(11, 1_200)
+    feed.broken("refused", 1_300)
+    feed.broken("refused", 1_400)
+    assert {r["code"]: r["since"] for r in feed.verdict(1_400)["reasons"]} == {"BROKER": 1_300, "BEHIND": 1_200, "QUIET": 100}
+    feed.received(99, 1_500)
+    feed.behind(0, 1_500)
+    assert feed.verdict(1_500)["live"]
+
+
+@pytest.fixture(scope="module")
+def outside() -> TestClient:
+    """A dashboard bound to every address, with a token; its intake is not started (no lifespan)."""
+    return TestClient(build(Options("127.0.0.1:1", host="0.0.0.0", token="right")), base_url="http://desk.example", follow_redirects=False)
+
+
+def test_an_address_that_is_not_loopback_needs_a_token() -> None:
+    with pytest.raises(ValueError, match="token: required"):
+        build(Options("127.0.0.1:1", host="0.0.0.0"))
+
+
+@pytest.mark.parametrize(("path", "headers", "expected"), [
+    ("/api/symbols", {}, 401),
+    ("/api/symbols", {"authorization": "Bearer wrong"}, 401),
+    ("/api/symbols", {"authorization": "Bearer right"}, 200),
+    ("/api/symbols", {"cookie": "margin_dashboard=forged"}, 401),
+    ("/api/symbols", {"authorization": "Bearer right", "origin": "http://evil.example"}, 403),
+    ("/api/symbols", {"authorization": "Bearer right", "origin": "http://desk.example"}, 200),
+    ("/static/main.js", {}, 401),
+])
+def test_without_the_token_or_from_elsewhere_nothing_is_served(
+    outside: TestClient, path: str, headers: dict[str, str], expected: int
+) -> None:
+    assert outside.get(path, headers=headers).status_code == expected
+
+
+def test_the_token_leaves_the_address_bar_for_a_cookie(outside: TestClient) -> None:
+    answer = outside.get("/", params={"token": "right"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "right" not in cookie
+    assert outside.get("/api/symbols", headers={"cookie": cookie.split(";")[0]}).status_code == 200
+    outside.cookies.clear()
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_the_dashboard_is_read_only(outside: TestClient, method: str) -> None:
+    assert outside.request(method, "/api/account", headers={"authorization": "Bearer right"}).status_code == 405
+
+
+def test_a_loopback_dashboard_refuses_a_foreign_host_name() -> None:
+    """DNS rebinding: evil.example resolves to 127.0.0.1, the browser sends its name."""
+    app = build(Options("127.0.0.1:1"))
+    assert TestClient(app, base_url="http://evil.example").get("/api/symbols").status_code == 421
+    assert TestClient(app, base_url="http://127.0.0.1:8050").get("/api/symbols").status_code == 200
+
+
+def test_every_answer_carries_a_policy_without_inline_or_eval(outside: TestClient) -> None:
+    policy = outside.get("/").headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert isinstance(outside.app, Guard)
+
+
+def test_the_parts_of_every_position_sum_to_its_requirement(firm: Any) -> None:
+    firm.open()
+    for event in firm.tick(AAPL=55.0, JPM=80.0, SPY=235.0, AMD=47.0, XOM=33.0).status:
+        told = explain(event)
+        assert told["agrees"]
+        for p in told["positions"]:
+            parts = p["base"] + p["concentration"] + p["volatility"] + p["hard_to_borrow"] + p["cap"]
+            assert parts == pytest.approx(p["requirement"], abs=0.02), p["symbol"]
+
+
+def test_a_cure_cures_and_one_share_less_does_not(firm: Any) -> None:
+    firm.open()
+    event = firm.tick(AAPL=55.0, SPY=235.0).status[-1]
+    given = parse(document(event), policy_of(event))
+    cures = [c for c in cheapest_cures(given, -event["excess"]) if c["symbol"]]
+    assert cures
+    for cure in cures:
+        side = -1 if cure["kind"] == "SELL" else 1
+        assert whatif(event, [(cure["symbol"], side * cure["qty"])], 0, lambda _: None)["after"]["excess"] >= 0
+        assert whatif(event, [(cure["symbol"], side * (cure["qty"] - 1))], 0, lambda _: None)["after"]["excess"] < 0
+    assert whatif(event, [], -event["excess"], lambda _: None)["after"]["excess"] == 0
+
+
+def test_what_if_is_the_kernel_on_the_changed_book(firm: Any) -> None:
+    firm.open()
+    event = firm.tick(AAPL=55.0, SPY=235.0).status[-1]
+    answer = whatif(event, [("AAPL", -1_000.0)], 500.0, lambda _: None)
+    assert answer["after"] == evaluation(parse(answer["book"], policy_of(event)))["accounts"][0]
+    # 1,000 AAPL at 55.00 sold and 500.00 paid in: the market value leaves, equity gains the deposit only
+    assert answer["after"]["long_mv"] == answer["before"]["long_mv"] - 55_000
+    assert answer["after"]["equity"] == answer["before"]["equity"] + 500
+    with pytest.raises(InputError, match="no price of this symbol"):
+        whatif(event, [("NOWHERE", 1.0)], 0, lambda _: None)
