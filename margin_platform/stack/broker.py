@@ -65,9 +65,9 @@ def command(folder: Path, port: int, progress: jars.Progress = jars.log.info) ->
 
 
 def _format(java: list[str], configuration: Path, folder: Path) -> None:
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()   # one in 64 begins with a dash
     done = subprocess.run(
-        [*java, "kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(configuration), "--ignore-formatted"],
+        [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", str(configuration), "--ignore-formatted"],
         capture_output=True, text=True,
     )
     if done.returncode:

@@ -158,19 +158,22 @@ def test_the_orders_were_filled_and_the_position_is_smaller(story: Story) -> Non
     def fills() -> list[events.Event]:
         return [e for e in story.seen[events.FILLS] if "order_id" in e]
 
+    def orders() -> dict[str, events.Event]:
+        return {e["order_id"]: e for e in story.seen[events.LIQUIDATION_ORDERS] if e["action"] == "NEW"}
+
     def held() -> float:
         return {p["symbol"]: p["qty"] for p in story.seen[events.MARGIN_STATUS][-1]["positions"]}["AAPL"]
 
     def whole() -> bool:
         shown = held() == 30_000 + sum(f["qty"] for f in fills())
-        return bool(fills()) and shown and story.seen[events.MARGIN_STATUS][-1]["excess"] >= 0
+        announced = {f["order_id"] for f in fills()} <= orders().keys()   # the topics are read one after the other
+        return bool(fills()) and announced and shown and story.seen[events.MARGIN_STATUS][-1]["excess"] >= 0
 
-    story.until("a position that shows every fill, without a deficiency", whole, 60)
+    story.until("a position that shows every fill of a known order, without a deficiency", whole, 60)
     assert len({f["fill_id"] for f in fills()}) == len(fills())
-    orders = {e["order_id"]: e for e in story.seen[events.LIQUIDATION_ORDERS] if e["action"] == "NEW"}
     for fill in fills():
         assert fill["venue"] == "SIMULATED"
-        assert -fill["qty"] == pytest.approx(orders[fill["order_id"]]["positions"][0]["qty"])
+        assert -fill["qty"] == pytest.approx(orders()[fill["order_id"]]["positions"][0]["qty"])
     assert held() < 30_000
 
 
