@@ -8,6 +8,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from margin_platform.bus import Record
 
+# After each read the consumer already asks for more, and the broker answers nothing else on that connection until it has some or
+# this time is over; a task asks for the topic's end first, so Kafka's default of 500 ms is a second in every micro-batch.
+_FETCH_WAIT_MS = 5
 _MAX_PER_BATCH = 50_000   # bounds a batch after a long stop, so that progress is seen
 
 
@@ -20,6 +23,7 @@ def stream(session: SparkSession, bootstrap: str, topics: Iterable[str]) -> Data
         .option("startingOffsets", "earliest")
         .option("maxOffsetsPerTrigger", _MAX_PER_BATCH)
         .option("failOnDataLoss", "true")
+        .option("kafka.fetch.max.wait.ms", _FETCH_WAIT_MS)
         .load()
     )
 

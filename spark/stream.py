@@ -39,7 +39,7 @@ class StreamSettings:
     checkpoint: Path
     tables: str
     policy: Policy
-    trigger_ms: int = 0
+    trigger_ms: int = 100
     state_seconds: float = 5.0
     table_seconds: float = 10.0
 

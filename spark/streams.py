@@ -36,7 +36,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--checkpoint", type=Path, default=here.checkpoints, help="folder of offsets and state (default %(default)s)")
     parser.add_argument("--tables", default=here.tables, help="folder of the Delta tables (default %(default)s)")
     parser.add_argument("--policy", type=Path, help="policy file; default the newest shipped")
-    parser.add_argument("--trigger", type=int, default=0, metavar="MS", help="shortest time between micro-batches (default %(default)s)")
+    parser.add_argument("--trigger", type=int, default=100, metavar="MS", help="shortest time between micro-batches (default %(default)s)")
     parser.add_argument("--master", default="local[*]", help="Spark master (default %(default)s)")
     given = parser.parse_args(argv)
     known = {s.name for s in STREAMS}
