@@ -10,7 +10,8 @@ from assets.topics import topic_key
 from margin_platform.bus import Bus, Record
 from margin_platform.events import DEAD_LETTER, BadEvent, Event, dead_letter, decode
 
-RETRIES = {"dagster/max_retries": "3"}   # repeating is harmless: what a run does is keyed by the event that caused it
+# Repeating is harmless: what a run does is keyed by the event that caused it. One that hangs must not hold up those after it.
+RETRIES = {"dagster/max_retries": "3", "dagster/max_runtime": "300"}
 Source = tuple[str, int, int]
 
 

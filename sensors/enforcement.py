@@ -11,7 +11,7 @@ from sensors.topic_events import tick
 @dg.sensor(job=enforcement_job, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)
 def enforcement(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.SensorResult | dg.SkipReason:
     """Every status event is acted on."""
-    return tick(context, kafka, MARGIN_STATUS, "enforce")
+    return tick(context, kafka, MARGIN_STATUS, enforcement_job.name, "enforce")
 
 
 SENSORS = [enforcement]

@@ -13,7 +13,7 @@ from margin_platform.events import FIRM_RISK
 from margin_platform.firm_limits import Levels, alerts_of
 from margin_platform.policy import FirmPolicy, current_policy
 from resources.kafka import KafkaResource
-from sensors.topic_events import EVENTS_PER_RUN, RUNS_PER_TICK, Span, next_positions, read, start_positions, written
+from sensors.topic_events import EVENTS_PER_RUN, Span, next_positions, read, start_positions, written
 
 
 def state_of(cursor: str | None) -> tuple[dict[int, int], Levels]:
@@ -42,7 +42,7 @@ def firm_alert(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.
     try:
         with kafka.bus() as bus:
             positions = start_positions(bus, FIRM_RISK, positions)
-            records = bus.poll(FIRM_RISK, positions, kafka.poll_seconds, EVENTS_PER_RUN * RUNS_PER_TICK)
+            records = bus.poll(FIRM_RISK, positions, kafka.poll_seconds, EVENTS_PER_RUN)
     except (BrokerUnreachable, LookupError) as missing:
         return dg.SkipReason(str(missing))
     span, after = changes(records, levels, current_policy().firm) if records else (None, levels)

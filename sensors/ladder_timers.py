@@ -8,6 +8,7 @@ from margin_platform.enforcement import Enforcer
 from margin_platform.event_clock import event_time
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
+from sensors import earlier_runs
 
 
 def reason_to_wait(now_ms: int | None, fired_at: int, next_due_ms: int | None) -> str | None:
@@ -25,7 +26,9 @@ def reason_to_wait(now_ms: int | None, fired_at: int, next_due_ms: int | None) -
 def ladder_timers(
     context: dg.SensorEvaluationContext, kafka: KafkaResource, decisions: DecisionsResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """One run per reading of the clock at which something is due."""
+    """One run per reading of the clock at which something is due, one at a time."""
+    if (busy := earlier_runs.working(context.instance, ladder_timers_job.name)) is not None:
+        return dg.SkipReason(f"run {busy} still works")
     try:
         with kafka.bus() as bus:
             now_ms = event_time(bus)

@@ -20,7 +20,7 @@ def is_request(record: Record) -> bool:
 @dg.sensor(job=liquidation_job, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)
 def liquidation(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.SensorResult | dg.SkipReason:
     """Calls that are no request for orders move the cursor and start nothing."""
-    return tick(context, kafka, MARGIN_CALLS, "liquidate", is_request)
+    return tick(context, kafka, MARGIN_CALLS, liquidation_job.name, "liquidate", is_request)
 
 
 SENSORS = [liquidation]

@@ -11,6 +11,7 @@ from margin_platform.notify.delivery import next_due
 from margin_platform.notify.message import SUBJECTS
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
+from sensors import earlier_runs
 from sensors.topic_events import tick
 
 
@@ -28,7 +29,7 @@ def _on(topic: str, name: str) -> dg.SensorDefinition:
         description=f"Starts the notification of what {topic} says.",
     )
     def notification(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.SensorResult | dg.SkipReason:
-        return tick(context, kafka, topic, "notify", concerns_the_customer)
+        return tick(context, kafka, topic, notification_job.name, "notify", concerns_the_customer)
 
     return notification
 
@@ -36,6 +37,8 @@ def _on(topic: str, name: str) -> dg.SensorDefinition:
 @dg.sensor(job=notification_retry_job, minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
 def notification_retry(context: dg.SensorEvaluationContext, decisions: DecisionsResource) -> dg.SensorResult | dg.SkipReason:
     """Starts a run when a further attempt is due; its key is the time it was due, so one attempt makes one run."""
+    if (busy := earlier_runs.working(context.instance, notification_retry_job.name)) is not None:
+        return dg.SkipReason(f"run {busy} still works")
     with decisions.store() as store:
         due = next_due(store)
     if due is None or due > time.time_ns() // 1_000_000:

@@ -1,7 +1,7 @@
 """From records of a topic to run requests: the same records always give the same run keys.
 
 A run gets a span of offsets as its config, never the events themselves: executing it again reads the same events. A storm
-of events becomes spans of up to `EVENTS_PER_RUN`, so ten thousand accounts crossing at once make tens of runs.
+of events becomes spans of up to `EVENTS_PER_RUN`, one after the other, so ten thousand accounts crossing at once make five runs.
 """
 
 import json
@@ -12,9 +12,10 @@ import dagster as dg
 
 from margin_platform.bus import BrokerUnreachable, Bus, Record
 from resources.kafka import KafkaResource
+from sensors import earlier_runs
 
-EVENTS_PER_RUN = 500
-RUNS_PER_TICK = 20
+EVENTS_PER_RUN = 2000
+_WAIT_SHARE = 0.25   # of the time a tick may take: what is left is for its own events
 _ACCOUNTS_IN_TAG = 8
 
 
@@ -100,14 +101,18 @@ def tick(
     context: dg.SensorEvaluationContext,
     kafka: KafkaResource,
     topic: str,
+    job: str,
     op: str,
     is_relevant: Callable[[Record], bool] = lambda _: True,
 ) -> dg.SensorResult | dg.SkipReason:
-    """One evaluation: wait (bounded) for events after the cursor, ask for their runs, move the cursor."""
+    """One evaluation: wait (bounded) for the run before and for events after the cursor, ask for their run, move the cursor."""
+    busy = earlier_runs.wait_for(context.instance, job, {"kafka/topic": topic}, kafka.poll_seconds * _WAIT_SHARE)
+    if busy is not None:
+        return dg.SkipReason(f"{topic}: run {busy} still works on the events before")
     try:
         with kafka.bus() as bus:
             positions = start_positions(bus, topic, read(context.cursor))
-            records = bus.poll(topic, positions, kafka.poll_seconds, EVENTS_PER_RUN * RUNS_PER_TICK)
+            records = bus.poll(topic, positions, kafka.poll_seconds, EVENTS_PER_RUN)
     except (BrokerUnreachable, LookupError) as missing:
         return dg.SkipReason(str(missing))
     after = next_positions(positions, records)

@@ -42,7 +42,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def evaluate(kafka: KafkaResource, cursor: str | None, instance: dg.DagsterInstance) -> dg.SensorResult:
-    result = tick(dg.build_sensor_context(instance=instance, cursor=cursor), kafka, MARGIN_STATUS, "enforce")
+    result = tick(dg.build_sensor_context(instance=instance, cursor=cursor), kafka, MARGIN_STATUS, "enforcement", "enforce")
     assert isinstance(result, dg.SensorResult)
     return result
 
@@ -115,20 +115,37 @@ def test_firm_levels_change_at_the_limit_and_not_on_it() -> None:
 
 def test_a_sensor_without_a_broker_skips_and_names_the_address(instance: dg.DagsterInstance) -> None:
     kafka = KafkaResource(bootstrap_servers=NO_BROKER, poll_seconds=0, connect_seconds=0.5)
-    skipped = tick(dg.build_sensor_context(instance=instance), kafka, MARGIN_STATUS, "enforce")
+    skipped = tick(dg.build_sensor_context(instance=instance), kafka, MARGIN_STATUS, "enforcement", "enforce")
     assert isinstance(skipped, dg.SkipReason)
     assert NO_BROKER in str(skipped.skip_message)
     waiting = stream_health(dg.build_sensor_context(instance=instance, resources={"kafka": kafka}))
     assert NO_BROKER in str(waiting.skip_message)
 
 
-def test_a_storm_of_ten_thousand_accounts_makes_tens_of_runs() -> None:
+@pytest.mark.kafka
+def test_while_a_run_works_on_a_topic_its_events_wait_and_share_the_next_run(bus: Bus, instance: dg.DagsterInstance) -> None:
+    earlier = dg.DagsterRun(job_name="enforcement", tags={"kafka/topic": MARGIN_STATUS}, status=dg.DagsterRunStatus.STARTED)
+    instance.add_run(earlier)
+    bus.produce(MARGIN_STATUS, status("A1", 1))
+    bus.flush()
+    kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=1)
+    skipped = tick(dg.build_sensor_context(instance=instance), kafka, MARGIN_STATUS, "enforcement", "enforce")
+    assert isinstance(skipped, dg.SkipReason)
+    assert earlier.run_id in str(skipped.skip_message)
+    bus.produce(MARGIN_STATUS, status("A2", 2))
+    bus.flush()
+    instance.report_run_canceled(earlier)
+    (request,) = evaluate(kafka, None, instance).run_requests or []
+    assert request.tags["kafka/offsets"] == "0-2"
+
+
+def test_a_storm_of_ten_thousand_accounts_makes_five_runs() -> None:
     spans = spans_of(records(10_000, 10_000), lambda _: True)
-    assert len(spans) == 20
-    assert [spans[0].start, *[s.end for s in spans]] == list(range(0, 10_001, 500))
+    assert len(spans) == 5
+    assert [spans[0].start, *[s.end for s in spans]] == list(range(0, 10_001, 2000))
     assert sum(len(s.accounts) for s in spans) == 10_000
     assert max(len(value) for s in spans for value in s.tags.values()) < 200
-    assert spans[0].tags["margin/accounts"].endswith("and 492 more")
+    assert spans[0].tags["margin/accounts"].endswith("and 1992 more")
 
 
 def test_events_of_no_interest_move_the_cursor_and_make_no_run() -> None:
