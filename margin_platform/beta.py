@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from margin_platform.book import Floats
+import numpy as np
+
+from margin_platform.book import UNKNOWN, Floats
+from margin_platform.policy_sections import BetaPolicy
 
 
 def beta(market: Floats, stock: Floats) -> float:
@@ -16,6 +19,13 @@ def beta(market: Floats, stock: Floats) -> float:
     return float(moves @ (stock - stock.mean())) / spread
 
 
-def shrunk(estimate: float, weight: float = 2.0 / 3.0) -> float:
-    """An estimate pulled towards 1, the market's own beta."""
-    return weight * estimate + (1.0 - weight)
+def estimated(market: Floats, stock: Floats, rules: BetaPolicy) -> float:
+    """Beta by policy from returns where NaN is a missing session; NaN with fewer common dates than `beta_min_observations`.
+
+    `beta_weight` of it counts, the rest lies on 1, the market's own beta.
+    """
+    both = ~np.isnan(market) & ~np.isnan(stock)
+    if both.sum() < rules.beta_min_observations:
+        return UNKNOWN
+    found = beta(np.ascontiguousarray(market[both]), np.ascontiguousarray(stock[both]))
+    return rules.beta_weight * found + (1.0 - rules.beta_weight)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from margin_platform.events import Event, deterministic_id
-from margin_platform.policy import FirmPolicy
+from margin_platform.policy_sections import FirmPolicy
 
 Levels = dict[str, str]
 START: Mapping[str, str] = {"exposure": "CLEAR", "loss": "CLEAR"}

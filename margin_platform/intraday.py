@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_MINOR_SHARE, _MINOR_DOLLARS = 0.05, 1000.0   # lesser of 5% of equity and $1,000 does not count toward a practice
+from margin_platform.policy_sections import IntradayPolicy
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,18 @@ class IntradayDeficit:
     day_low: float
 
 
-def intraday_deficit(levels: Sequence[float], equities: Sequence[float], reducing: Sequence[bool]) -> IntradayDeficit:
+def intraday_deficit(
+    levels: Sequence[float], equities: Sequence[float], reducing: Sequence[bool], rules: IntradayPolicy
+) -> IntradayDeficit:
     """The deficit of a day from its levels in order: level = equity less maintenance after each event, dollars.
 
     `reducing` marks the events that are purchases, sales or withdrawals lowering the level: a fall in price alone never
-    creates a deficit, and a later recovery does not remove one.
+    creates a deficit, and a later recovery does not remove one. A deficit of no more than the lesser of `imd_minor_share` of equity
+    and `imd_minor_dollars` is minor.
     """
     worst, equity = 0.0, 0.0
     for level, at_equity, counts in zip(levels, equities, reducing, strict=True):
         if counts and level < worst:
             worst, equity = level, at_equity
-    minor = -worst <= min(_MINOR_SHARE * equity, _MINOR_DOLLARS)
+    minor = -worst <= min(rules.imd_minor_share * equity, rules.imd_minor_dollars)
     return IntradayDeficit(-worst, worst == 0.0 or minor, min([0.0, *levels]))

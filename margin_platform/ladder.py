@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 
 from margin_platform.events import Event, deterministic_id
 from margin_platform.money import cents
-from margin_platform.policy import LadderPolicy, Policy
+from margin_platform.policy import Policy
+from margin_platform.policy_sections import LadderPolicy
 
 MS_PER_MINUTE = 60_000
 _NEW_YORK = ZoneInfo("America/New_York")

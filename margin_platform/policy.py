@@ -1,191 +1,78 @@
 """Policy: every rate, threshold and time the platform acts on, as dated, versioned data read strictly.
 
-A policy file is YAML with one section per concept. Loading refuses an unknown key, a missing key and a number out of
-range, naming the file, the key and the value: a margin engine must not run on a guessed rate. Field names are those
-of the rulebook in MARGIN_RULES, so that a margin clerk's override reads the same everywhere.
+A policy file is YAML with one section per concept (`policy_sections`). Loading refuses an unknown, missing or repeated key, a
+number out of range or written as text, and levels out of order, naming the file, the key and the value: a margin engine must
+not run on a guessed rate.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import functools
-import math
+import hashlib
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
+
+from margin_platform.policy_sections import (
+    FROM_FILE,
+    BacktestPolicy,
+    BetaPolicy,
+    ConcentrationPolicy,
+    FirmPolicy,
+    IntradayPolicy,
+    LadderPolicy,
+    LiquidationPolicy,
+    MaintenancePolicy,
+    OptionPolicy,
+    PortfolioMarginPolicy,
+    PricePolicy,
+    Section,
+    StressPolicy,
+    VolatilityPolicy,
+)
 
 POLICY_FOLDER = Path(__file__).parent / "policies"
+# Fields of which the first may not be above the second; where `strict`, they may not be equal either.
+_ASCENDING = (
+    ("volatility", "vol_tier1", "vol_tier2", True),
+    ("volatility", "vol_addon1", "vol_addon2", False),
+    ("volatility", "vol_min_observations", "vol_window", False),
+    ("concentration", "conc_threshold", "conc_ramp_to", True),
+    ("beta", "beta_min_observations", "beta_sessions", False),
+)
+_ASCENDING_WITH_HYSTERESIS = (   # without it nothing is left late, and these levels mean nothing
+    ("volatility", "vol_leave_tier1", "vol_tier1", False),
+    ("volatility", "vol_leave_tier2", "vol_tier2", False),
+    ("volatility", "vol_leave_tier1", "vol_leave_tier2", False),
+)
 
 
 class PolicyError(ValueError):
     """A policy that cannot be used; the message names the key and the value."""
 
 
-def _number(value: Any) -> float:
-    """A finite number; rulebooks write decimals as text ('0.25'), which is accepted, but never a boolean or blank."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("not a number")
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError("not a finite number")
-    return number
-
-
-Number = Annotated[float, BeforeValidator(_number)]
-Rate = Annotated[float, BeforeValidator(_number), Field(ge=0, le=10)]        # 0.25 is 25 percent
-Share = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]        # a part of a whole
-Dollars = Annotated[float, BeforeValidator(_number), Field(ge=0)]
-Minutes = Annotated[float, BeforeValidator(_number), Field(ge=0)]
-Seconds = Annotated[float, BeforeValidator(_number), Field(ge=0)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class MaintenancePolicy(_Section):
-    """FINRA 4210(c) maintenance, Regulation T initial (12 CFR 220.12), leveraged ETFs (RN 09-53), the house's price floor."""
-
-    long_rate: Rate
-    short_rate: Rate
-    short_min_per_share: Dollars
-    short_low_min: Dollars
-    short_low_rate: Rate
-    low_price: Dollars
-    low_price_long_rate: Rate
-    use_low_price_long: bool
-    non_marginable_rate: Rate
-    box_rate: Rate
-    cap_long_at_mv: bool
-    reg_t: Annotated[float, BeforeValidator(_number), Field(gt=0, le=1)]
-    minimum_equity: Dollars
-
-
-class ConcentrationPolicy(_Section):
-    """House add-on for a position over `conc_threshold` of gross value. `conc_ramp_to` above the threshold slopes the cliff."""
-
-    use_conc: bool
-    conc_threshold: Share
-    conc_addon: Rate
-    conc_ramp_to: Share | None
-
-
-class VolatilityPolicy(_Section):
-    """House add-on by 30-day historical volatility, and how that volatility is measured (MARGIN_RULES 3.2, 9)."""
-
-    use_vol: bool
-    vol_tier1: Rate
-    vol_addon1: Rate
-    vol_tier2: Rate
-    vol_addon2: Rate
-    default_sigma: Rate
-    vol_window: Annotated[int, Field(ge=2)]
-    vol_min_observations: Annotated[int, Field(ge=2)]
-    vol_max_missing: Annotated[int, Field(ge=0)]
-    vol_sessions_per_year: Annotated[int, Field(ge=1)]
-    vol_hysteresis: bool
-    vol_leave_tier1: Rate
-    vol_leave_tier2: Rate
-
-
-class PortfolioMarginPolicy(_Section):
-    """FINRA 4210(g) / OCC TIMS: default scan range, offsets by group, the per-contract minimum, eligibility."""
-
-    pm_up: Rate
-    pm_down: Rate
-    product_offsets: dict[str, Share]
-    portfolio_offsets: dict[str, Share]
-    contract_minimum: Dollars
-    pm_minimum_equity: Dollars
-    house_grid: tuple[Number, ...]
-
-
-class StressPolicy(_Section):
-    """Beta-weighted SPY scenarios and the idiosyncratic one (MARGIN_RULES 5)."""
-
-    scenarios: tuple[Number, ...]
-    severe_move: Rate
-    default_beta: Number
-    idiosyncratic_shock: Share
-
-
-class FirmPolicy(_Section):
-    """Limits of the firm-wide alert (MARGIN_RULES 6)."""
-
-    firm_exposure_limit: Dollars
-    firm_loss_limit: Dollars
-    firm_warning_share: Share
-
-
-class LadderPolicy(_Section):
-    """The enforcement ladder's thresholds and clocks (MARGIN_RULES 7)."""
-
-    warn_frac: Share
-    warn_hysteresis: Share
-    amend_step: Annotated[float, BeforeValidator(_number), Field(gt=0, le=10)]
-    close_only_after_minutes: Minutes
-    severe_deficiency: Rate
-    equity_floor: Number
-    call_due_business_days: Annotated[int, Field(ge=0)]
-    call_due_hour_et: Annotated[int, Field(ge=0, le=23)]
-    stress_release_minutes: Minutes
-    liquidation_retry_minutes: Minutes
-
-
-class LiquidationPolicy(_Section):
-    """How liquidation orders are sized (MARGIN_RULES 8)."""
-
-    liquidation_buffer: Dollars
-    liquidation_lot: Annotated[int, Field(ge=1)]
-    liquidation_slippage: Share
-    adv_cap: Share | None
-    impact_coefficient: Dollars
-
-
-class PricePolicy(_Section):
-    """When a price may be acted upon."""
-
-    max_price_age_seconds: Seconds
-    max_jump: Rate
-    split_tolerance: Rate
-    max_future_seconds: Seconds
-
-
-class BacktestPolicy(_Section):
-    """What a backtest does with a flawed price history, and how its liquidation orders are assumed to fill.
-
-    `stale`: the flawed price is set aside and the last good one goes on, marked stale, so enforcement of its holders is held.
-    """
-
-    on_missing_date: Literal["refuse", "skip"]
-    on_hole: Literal["refuse", "stale"]
-    on_bad_price: Literal["refuse", "stale"]
-    on_duplicate: Literal["refuse", "last"]
-    on_no_history: Literal["refuse", "stale"]
-    on_split_shape: Literal["refuse", "keep", "adjust"]
-    fill_at: Literal["close", "next"]
-    fill_slippage: Share
-    most_lots: Annotated[int, Field(ge=1)]
-    beta_sessions: Annotated[int, Field(ge=2)]
-    beta_min_observations: Annotated[int, Field(ge=2)]
-
-
 _SECTIONS = (
-    "maintenance", "concentration", "volatility", "portfolio_margin", "stress", "firm", "ladder", "liquidation", "prices", "backtest",
+    "maintenance", "concentration", "volatility", "portfolio_margin", "intraday", "options", "beta", "stress", "firm", "ladder",
+    "liquidation", "prices", "backtest",
 )
 
 
-class Policy(_Section):
+class Policy(Section):
     """One complete, immutable policy. `version` goes on every result computed under it."""
 
-    version: str
+    version: Annotated[str, Field(min_length=1)]
     effective_from: dt.date
     maintenance: MaintenancePolicy
     concentration: ConcentrationPolicy
     volatility: VolatilityPolicy
     portfolio_margin: PortfolioMarginPolicy
+    intraday: IntradayPolicy
+    options: OptionPolicy
+    beta: BetaPolicy
     stress: StressPolicy
     firm: FirmPolicy
     ladder: LadderPolicy
@@ -210,8 +97,6 @@ class Policy(_Section):
 
 
 def _digest(changes: dict[str, Any]) -> str:
-    import hashlib
-
     text = ",".join(f"{key}={changes[key]}" for key in sorted(changes))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -220,27 +105,72 @@ def _validated(data: Any, origin: str) -> Policy:
     if not isinstance(data, dict):
         raise PolicyError(f"{origin}: not a mapping of policy sections, value {data!r}")
     try:
-        return Policy.model_validate(data)
+        policy = Policy.model_validate(data, context={FROM_FILE: origin != "policy"})
     except ValidationError as error:
         first = error.errors()[0]
         loc = [str(part) for part in first["loc"]]
         where = ".".join(loc[1:] if origin == "policy" and len(loc) > 1 else loc)
-        raise PolicyError(f"{origin}.{where}: {first['msg']}, value {first['input']!r}") from error
+        given = "" if first["type"] == "missing" else f", value {first['input']!r}"
+        raise PolicyError(f"{origin}.{where}: {first['msg']}{given}") from error
+    _check_order(policy, origin)
+    return policy
+
+
+def _check_order(policy: Policy, origin: str) -> None:
+    """PolicyError where one level lies beyond the level it must stay under."""
+    pairs = _ASCENDING + (_ASCENDING_WITH_HYSTERESIS if policy.volatility.vol_hysteresis else ())
+    for section, low, high, strict in pairs:
+        values = getattr(policy, section)
+        below, above = getattr(values, low), getattr(values, high)
+        if above is not None and (below > above or (strict and below == above)):
+            where = f"{origin}.{high}" if origin == "policy" else f"{origin}.{section}.{high}"
+            raise PolicyError(f"{where}: not above {low} {below!r}, value {above!r}")
+    for section, name in (("stress", "scenarios"), ("portfolio_margin", "house_grid")):
+        moves = getattr(getattr(policy, section), name)
+        if origin != "policy" and list(moves) != sorted(set(moves)):
+            raise PolicyError(f"{origin}.{section}.{name}: not ascending, value {list(moves)!r}")
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML without a mapping that gives one key twice, of which the first would be lost in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key_node, value_node in node.value:
+            key = self.construct_object(key_node)
+            if key in seen:
+                raise PolicyError(f"{key}: given twice, value {getattr(value_node, 'value', None)!r}, line {key_node.start_mark.line + 1}")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
 
 
 def load_policy_file(path: Path) -> Policy:
     """The policy in one YAML file. PolicyError names the file, the key and the value of the first thing wrong."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+    except PolicyError as error:
+        raise PolicyError(f"{path.name}.{error}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PolicyError(f"{path.name}: cannot be read: {error}") from error
     return _validated(data, path.name)
+
+
+def load_policy_folder(folder: Path) -> tuple[Policy, ...]:
+    """Every policy of a folder, oldest first. PolicyError where two files give one version, or one day two policies."""
+    policies = {path.name: load_policy_file(path) for path in sorted(folder.glob("*.yaml"))}
+    for field in ("version", "effective_from"):
+        first: dict[Any, str] = {}
+        for name, policy in policies.items():
+            value = getattr(policy, field)
+            if first.setdefault(value, name) != name:
+                raise PolicyError(f"{name}.{field}: already in {first[value]}, value {str(value)!r}")
+    return tuple(sorted(policies.values(), key=lambda p: p.effective_from))
 
 
 @functools.cache
 def shipped_policies() -> tuple[Policy, ...]:
     """Every policy of the package, oldest first."""
-    return tuple(sorted((load_policy_file(p) for p in POLICY_FOLDER.glob("*.yaml")), key=lambda p: p.effective_from))
+    return load_policy_folder(POLICY_FOLDER)
 
 
 def policy_on(day: dt.date) -> Policy:

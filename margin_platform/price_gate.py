@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from margin_platform.events import Event
-from margin_platform.policy import PricePolicy
+from margin_platform.policy_sections import PricePolicy
 
 # new shares for old, as announced in practice; each stands for its reverse too
 SPLITS = ((3, 2), (2, 1), (5, 2), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (10, 1), (15, 1), (20, 1), (25, 1), (50, 1))

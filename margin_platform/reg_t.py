@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from margin_platform.policy import MaintenancePolicy
-
-DE_MINIMIS = 1000.0   # 12 CFR 220.4(d): a call of this or less need not be acted on
+from margin_platform.policy_sections import MaintenancePolicy
 
 
 @dataclass(frozen=True)
@@ -24,10 +22,13 @@ def deficiency(long_mv: float, short_mv: float, equity: float, rules: Maintenanc
     return max(0.0, rules.reg_t * (long_mv + short_mv) - equity)
 
 
-def day_call(before: float, after: float) -> DayCall:
-    """The call of a day: only what its transactions created or increased, both deficiencies at the same prices."""
+def day_call(before: float, after: float, rules: MaintenancePolicy) -> DayCall:
+    """The call of a day: only what its transactions created or increased, both deficiencies at the same prices.
+
+    A call of no more than `reg_t_de_minimis` need not be acted on (12 CFR 220.4(d)).
+    """
     call = max(0.0, after - before)
-    return DayCall(before, after, call, call > DE_MINIMIS)
+    return DayCall(before, after, call, call > rules.reg_t_de_minimis)
 
 
 @dataclass(frozen=True)

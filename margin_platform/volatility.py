@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from margin_platform.book import Floats
-from margin_platform.policy import Policy, VolatilityPolicy
+from margin_platform.policy import Policy
+from margin_platform.policy_sections import VolatilityPolicy
 
 OK, DEFAULT = "OK", "DEFAULT"
 

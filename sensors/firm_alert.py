@@ -11,7 +11,8 @@ from jobs.topic_span import decoded
 from margin_platform.bus import BrokerUnreachable, Record
 from margin_platform.events import FIRM_RISK
 from margin_platform.firm_limits import Levels, alerts_of
-from margin_platform.policy import FirmPolicy, current_policy
+from margin_platform.policy import current_policy
+from margin_platform.policy_sections import FirmPolicy
 from resources.kafka import KafkaResource
 from sensors.topic_events import EVENTS_PER_RUN, Span, next_positions, read, start_positions, written
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from margin_platform.backtest.history import PriceHistory
-from margin_platform.beta import beta
+from margin_platform.beta import estimated
 from margin_platform.book import UNKNOWN, Floats, Market
 from margin_platform.policy import Policy
 from margin_platform.sample_market import INDEX
@@ -114,14 +114,6 @@ def _betas(history: PriceHistory, sessions: NDArray[np.int64], policy: Policy) -
     days = [dates[s] for s in sessions]
     firsts = [0] + [n for n in range(1, len(days)) if days[n].month != days[n - 1].month]
     for first, following in zip(firsts, [*firsts[1:], len(days)], strict=True):
-        out[first:following] = _beta_row(returns[max(0, first - 1 - policy.backtest.beta_sessions) : max(0, first - 1)], at, policy)
+        known = returns[max(0, first - 1 - policy.beta.beta_sessions) : max(0, first - 1)]
+        out[first:following] = [estimated(known[:, at], known[:, column], policy.beta) for column in range(known.shape[1])]
     return out
-
-
-def _beta_row(returns: Floats, index: int, policy: Policy) -> Floats:
-    row = np.full(returns.shape[1], np.nan)
-    for column in range(returns.shape[1]):
-        both = ~np.isnan(returns[:, column]) & ~np.isnan(returns[:, index])
-        if both.sum() >= policy.backtest.beta_min_observations:
-            row[column] = beta(np.ascontiguousarray(returns[both, index]), np.ascontiguousarray(returns[both, column]))
-    return row

@@ -9,11 +9,11 @@ import numpy as np
 
 from margin_platform import sample_market
 from margin_platform.backtest.books import AccountRow
-from margin_platform.beta import beta
+from margin_platform.beta import estimated
 from margin_platform.events import ACCOUNTS, BETAS, CASH, FILLS, PRICES, Event, deterministic_id
 from margin_platform.money import cents
+from margin_platform.policy import current_policy
 
-BETA_SESSIONS = 253     # 252 returns: a year
 CLOSE_SESSIONS = 45     # enough closes for a 30-return volatility with some to spare
 
 Seed = tuple[str, Event]   # topic, event
@@ -25,11 +25,12 @@ def closes_on(day: dt.date) -> dict[str, float]:
 
 
 def betas_on(day: dt.date) -> dict[str, float]:
-    """Each symbol's beta to SPY over the year up to a session."""
-    prices = sample_market.window(sample_market.closes(), day, BETA_SESSIONS)
+    """Each symbol's beta to SPY over the policy's sessions up to a session."""
+    rules = current_policy().beta
+    prices = sample_market.window(sample_market.closes(), day, rules.beta_sessions + 1)
     returns = prices.pct_change().dropna()
     market = returns[sample_market.INDEX].to_numpy(float)
-    return {str(s): round(beta(market, returns[s].to_numpy(float)), 4) for s in returns.columns}
+    return {str(s): round(estimated(market, returns[s].to_numpy(float), rules), 4) for s in returns.columns}
 
 
 def market_events(day: dt.date) -> Iterator[Seed]:

@@ -233,7 +233,7 @@ def test_the_intraday_deficit_is_that_of_its_case(case: dict[str, Any]) -> None:
         equities.append(equity)
         reducing.append(event["type"] != "price" and level < previous)
         previous = level
-    found = intraday_deficit(levels, equities, reducing)
+    found = intraday_deficit(levels, equities, reducing, current_policy().intraday)
     check(case, {"deficit": found.deficit, "minor": found.minor, "trail": levels})
 
 
@@ -269,7 +269,7 @@ def test_the_special_memorandum_account_is_a_high_water_mark(case: dict[str, Any
 def test_a_reg_t_call_is_only_what_the_days_trades_created(case: dict[str, Any]) -> None:
     i = case["inputs"]
     before = deficiency(i["lmv0"], i["smv0"], i["equity0"], RULES)
-    call = day_call(before, deficiency(i["lmv1"], i["smv1"], i["equity1"], RULES))
+    call = day_call(before, deficiency(i["lmv1"], i["smv1"], i["equity1"], RULES), RULES)
     check(case, vars(call))
 
 
@@ -297,7 +297,7 @@ def test_a_sale_cures_its_rate_and_not_its_value(case: dict[str, Any]) -> None:
 @_named("option_short")
 def test_an_uncovered_short_option_needs_its_strategy_requirement(case: dict[str, Any]) -> None:
     i = case["inputs"]
-    required = short_option_requirement(i["right"], i["strike"], i["underlying"], i["premium"], i["contracts"])
+    required = short_option_requirement(i["right"], i["strike"], i["underlying"], i["premium"], i["contracts"], current_policy().options)
     check(case, {"requirement": required, "net_of_premium": required - i["contracts"] * 100 * i["premium"]})
 
 

@@ -179,7 +179,7 @@ def test_pol_001_a_bad_number_names_itself_and_an_override_changes_the_version()
 
 
 def test_imd_002_a_price_fall_alone_creates_no_deficit() -> None:
-    found = intraday_deficit([-1500.0], [8000.0], [False])
+    found = intraday_deficit([-1500.0], [8000.0], [False], current_policy().intraday)
     assert (found.deficit, found.day_low) == (0.0, -1500.0)
 
 
