@@ -11,6 +11,7 @@ from margin_platform.book_json import BookInput
 from margin_platform.evaluate import STATUS_NAMES, Margin, evaluate
 from margin_platform.exposure import firm_risk
 from margin_platform.money import cents, cents_or_none
+from margin_platform.portfolio_margin import house_grid_loss, house_grid_pnl
 
 _MONEY = (
     "equity", "long_mv", "short_mv", "gross_mv", "base_requirement", "concentration_addon", "volatility_addon", "htb_addon",
@@ -19,14 +20,28 @@ _MONEY = (
 )
 
 
-def evaluation(given: BookInput) -> dict[str, Any]:
-    """Every figure of a book (DESIGN: `margin evaluate`). Unknown figures of an account with a missing price are None."""
+HOUSE_GRID = "HOUSE_UNIFORM_GRID"
+
+
+def evaluation(given: BookInput, *, house_grid: bool = False) -> dict[str, Any]:
+    """Every figure of a book (DESIGN: `margin evaluate`). Unknown figures of an account with a missing price are None.
+
+    `house_grid` adds the house's uniform grid to each account as `house_scenario`: a comparison, which no requirement uses.
+    """
     margin = evaluate(given.book, given.market, given.policy, detail=True)
-    return {
-        "policy_version": given.policy.version,
-        "accounts": [account_figures(n, given.book, given.market, margin) for n in range(len(given.book))],
-        "firm": firm_risk(margin),
-    }
+    accounts = [account_figures(n, given.book, given.market, margin) for n in range(len(given.book))]
+    if house_grid:
+        for n, account in enumerate(accounts):
+            account["house_scenario"] = _house_scenario(n, margin) if account["equity"] is not None else None
+    return {"policy_version": given.policy.version, "accounts": accounts, "firm": firm_risk(margin)}
+
+
+def _house_scenario(n: int, margin: Margin) -> dict[str, Any]:
+    """The uniform grid of one account: P&L by move, and the worst loss (MARGIN_RULES 4.6)."""
+    net = margin.total_mv[n : n + 1]
+    moves = margin.policy.portfolio_margin.house_grid
+    points = [{"move": move, "pnl": cents(pnl)} for move, pnl in zip(moves, house_grid_pnl(net, margin.policy)[0].tolist(), strict=True)]
+    return {"name": HOUSE_GRID, "loss": cents(float(house_grid_loss(net, margin.policy)[0])), "points": points}
 
 
 def account_figures(n: int, book: Book, market: Market, margin: Margin) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class MaintenancePolicy(Section):
     box_rate: Rate
     cap_long_at_mv: bool
     reg_t: Annotated[float, BeforeValidator(_number), Field(gt=0, le=1)]
+    reg_t_non_marginable: Annotated[float, BeforeValidator(_number), Field(gt=0, le=1)]
     minimum_equity: Dollars
     reg_t_de_minimis: Dollars
 

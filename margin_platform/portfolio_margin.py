@@ -30,10 +30,15 @@ def valuation_points(book: Book, market: Market, policy: Policy, account: int) -
     return found
 
 
-def house_grid_loss(net_mv: Floats, policy: Policy) -> Floats:
-    """House scenario "uniform grid": every position moved alike, all names netting in full; the worst loss, dollars, (accounts,).
+def house_grid_pnl(net_mv: Floats, policy: Policy) -> Floats:
+    """P&L by move of the house's named scenario, the uniform grid, (accounts, moves), dollars: every position moved alike.
 
-    It credits a short in one stock against a long in another, which 4210(g) does not: a teaching figure, never a requirement.
+    All names net in full: it credits a short in one stock against a long in another, which 4210(g) does not. A teaching
+    figure: never TIMS, never a requirement.
     """
-    moves = np.array(policy.portfolio_margin.house_grid)
-    return np.maximum(0.0, -(net_mv[:, None] * moves[None, :]).min(axis=1))
+    return net_mv[:, None] * np.array(policy.portfolio_margin.house_grid)[None, :]
+
+
+def house_grid_loss(net_mv: Floats, policy: Policy) -> Floats:
+    """The worst loss of the uniform grid, dollars, not below zero, (accounts,)."""
+    return np.maximum(0.0, -house_grid_pnl(net_mv, policy).min(axis=1))

@@ -99,10 +99,10 @@ def _sides(long: NDArray[Any], short: NDArray[Any]) -> NDArray[Any]:
 
 def _rows(market: Market, schedule: Schedule, need_long: Floats, need_short: Floats, policy: Policy) -> Floats:
     price, beta = schedule.price[:, 0], schedule.beta
-    reg_t = policy.maintenance.reg_t
+    reg_t, not_marginable = policy.maintenance.reg_t, policy.maintenance.reg_t_non_marginable
     up, down = schedule.scan_up * price, schedule.scan_down * price
     sides = [
-        (need_long, schedule.long_base, np.where(market.marginable, reg_t, 1.0) * price, np.maximum(0.0, np.maximum(-up, down))),
+        (need_long, schedule.long_base, np.where(market.marginable, reg_t, not_marginable) * price, np.maximum(0.0, np.maximum(-up, down))),
         (need_short, schedule.short_base, reg_t * price, np.maximum(0.0, np.maximum(up, -down))),
     ]
     rows = [

@@ -41,17 +41,20 @@ def register(app: typer.Typer) -> None:
         book: Annotated[str, typer.Argument(help="a book as JSON; - reads standard input")],
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
         parts: Annotated[bool, typer.Option("--parts", help="also print what each requirement is made of")] = False,
+        house_grid: Annotated[bool, typer.Option("--house-grid", help="also the uniform grid: all names alike, never TIMS")] = False,
     ) -> None:
         """Margin of every account of a book: maintenance with add-ons, portfolio margin beside it, stress, firm totals."""
         from margin_platform.evaluation import evaluation
 
-        result = evaluation(read_book(book))
+        result = evaluation(read_book(book), house_grid=house_grid)
         if as_json:
             print_json(result)
         else:
             _print_tables(result)
             if parts:
                 _print_parts(result)
+            if house_grid:
+                _print_house_grid(result)
 
 
 _PARTS = (
@@ -73,6 +76,23 @@ def _print_parts(result: dict[str, Any]) -> None:
         table.add_row(Text(account["account_id"]), *cells, account["margin_method"] or "–")
     console = Console()
     Console(width=max(console.width, _PARTS_WIDTH)).print(table)
+
+
+def _print_house_grid(result: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="House scenario: uniform grid", caption="every name moved alike and netted in full: a comparison, no requirement")
+    table.add_column("account")
+    for heading in ("worst loss", "TIMS"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for account in result["accounts"]:
+        grid = account["house_scenario"]
+        loss = format_dollars(grid["loss"] if grid else None)
+        table.add_row(Text(account["account_id"]), loss, format_dollars(account["portfolio_margin_req"]))
+    console = Console()
+    Console(width=max(console.width, _TABLE_WIDTH)).print(table)
 
 
 _TABLE_WIDTH, _PARTS_WIDTH = 112, 132   # below this the figures would be cut; a narrower terminal wraps the lines instead

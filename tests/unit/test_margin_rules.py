@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from margin_platform.book_json import parse
+from margin_platform.cli import app
 from margin_platform.evaluate import evaluate
 from margin_platform.evaluation import evaluation
 from margin_platform.intraday import intraday_deficit
@@ -127,6 +130,23 @@ def test_pm_006_contracts_have_a_minimum_not_above_the_value_of_a_long_one() -> 
     bare = {"symbol": "IBM", "qty": 0, "price": 97.73, "contracts": 200, "multiplier": 100}
     assert row_of([bare])["portfolio_margin_req"] == 7500
     assert row_of([bare])["gross_mv"] == 0
+
+
+def test_pm_007_the_uniform_grid_is_a_named_house_scenario_of_margin_evaluate_and_no_requirement() -> None:
+    """H01: long and short 15,000 of two stocks cancel on the uniform grid; TIMS asks 15% of each."""
+    rows = [{"symbol": "AAPL", "qty": 100, "price": 150.0}, {"symbol": "MSFT", "qty": -50, "price": 300.0}]
+    held = {"A": rows, "B": rows[:1], "C": [{"symbol": "LOST", "qty": 1}]}
+    document = json.dumps({"accounts": [{"account_id": a, "cash": 50_000, "positions": p} for a, p in held.items()]})
+    plain = json.loads(CliRunner().invoke(app, ["evaluate", "-", "--json"], input=document).stdout)
+    asked = json.loads(CliRunner().invoke(app, ["evaluate", "-", "--house-grid", "--json"], input=document).stdout)
+    hedged, long, unknown = (account.pop("house_scenario") for account in asked["accounts"])
+    assert plain == asked   # nothing but the named scenario is added
+    assert (hedged["name"], hedged["loss"], asked["accounts"][0]["portfolio_margin_req"]) == ("HOUSE_UNIFORM_GRID", 0.0, 4500.0)
+    assert [point["move"] for point in long["points"]] == [-0.15, -0.10, -0.05, -0.03, -0.01, 0.01, 0.03, 0.05, 0.10, 0.15]
+    assert (long["loss"], long["points"][0]["pnl"], long["points"][-1]["pnl"]) == (2250.0, -2250.0, 2250.0)
+    assert unknown is None
+    shown = CliRunner().invoke(app, ["evaluate", "-", "--house-grid"], input=document).stdout
+    assert "House scenario: uniform grid" in shown
 
 
 @pytest.mark.parametrize(("equity", "held_to"), [(100_000.0, 15_000.0), (99_999.99, 22_500.0)])

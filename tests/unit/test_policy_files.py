@@ -130,6 +130,14 @@ def test_a_sound_file_is_read_back_as_the_shipped_policy(tmp_path: Path) -> None
     assert load_policy_file(_written(tmp_path, lambda _: None)) == current_policy()
 
 
+def test_every_policy_field_that_the_rules_name_exists() -> None:
+    rules = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
+    named = {field for group in re.findall(r"\[([a-z_0-9, ]+)\]", rules) for field in group.split(", ")}
+    known = {field for section in current_policy().model_dump().values() if isinstance(section, dict) for field in section}
+    assert len(named) > 40
+    assert sorted(named - known) == []
+
+
 def test_rgt_002_the_amount_that_need_not_be_called_is_policy() -> None:
     rules = current_policy().maintenance
     assert (day_call(0, 1000, rules).action_required, day_call(0, 1000.01, rules).action_required) == (False, True)
