@@ -14,7 +14,6 @@ import numpy as np
 from sqlalchemy import Connection, insert, select
 
 from margin_platform.business_days import NEW_YORK, next_open
-from margin_platform.enforcement import Message, Source, first_time, post
 from margin_platform.events import LIQUIDATION_ORDERS, Event, deterministic_id
 from margin_platform.evidence import rebuilt
 from margin_platform.liquidation import Proposal, Terms, propose
@@ -22,6 +21,7 @@ from margin_platform.open_orders import SENT, settle
 from margin_platform.policy import Policy
 from margin_platform.store import Store
 from margin_platform.store.tables import ladder_states, orders
+from margin_platform.unit_of_work import Message, Source, first_times, post
 
 CONSUMER = "liquidation"
 
@@ -36,9 +36,11 @@ class LiquidationDesk:
     def handle_many(self, requests: Iterable[tuple[Event, Source]], run_id: str | None = None) -> list[Message]:
         """Acts on margin.calls.v1 events with action LIQUIDATE, in one transaction; returns the orders put into the outbox."""
         messages: list[Message] = []
+        given = list(requests)
         with self.store.write() as connection:
-            for event, source in requests:
-                if first_time(connection, source, CONSUMER):
+            new = first_times(connection, (source for _, source in given), CONSUMER)
+            for event, source in given:
+                if source in new:
                     order = self._order(connection, event, run_id)
                     if order is not None:
                         messages.append((LIQUIDATION_ORDERS, order))
