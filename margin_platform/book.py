@@ -27,7 +27,8 @@ UNKNOWN = float("nan")
 class Instrument:
     """One instrument's margin figures; NaN or None means "not given", and the policy's default then applies.
 
-    price: dollars a share; sigma: annualised volatility (0.4 is 40%); up, down: TIMS scan range as fractions;
+    price: dollars a share; sigma: annualised volatility (0.4 is 40%); volatility_tier: the add-on tier
+    held so far, which hysteresis may keep (0, 1, 2); up, down: TIMS scan range as fractions;
     etf_leverage: signed fund factor; long_rate, short_rate: own maintenance rates; htb_addon: rate on shorts;
     minimum_charge: dollars per unit of quantity, a long contract's already limited to its value (4210(g)(7)).
     """
@@ -43,6 +44,7 @@ class Instrument:
     short_rate: float = UNKNOWN
     htb_addon: float = 0.0
     marginable: bool = True
+    volatility_tier: int = 0
     minimum_charge: float = 0.0
     issuer: str | None = None
     class_group: str | None = None
@@ -71,6 +73,7 @@ class Market:
     minimum_charge: Floats
     marginable: NDArray[np.bool_]
     stale: NDArray[np.bool_]
+    volatility_tier: NDArray[np.int8]
     issuer: Codes
     class_group: Codes
     product_group: Codes
@@ -93,6 +96,7 @@ class Market:
             symbols=tuple(r.symbol for r in rows),
             marginable=np.array([r.marginable for r in rows], dtype=np.bool_),
             stale=np.zeros(len(rows), dtype=np.bool_),
+            volatility_tier=np.array([r.volatility_tier for r in rows], dtype=np.int8),
             issuer=issuer_codes,
             class_group=class_codes,
             product_group=product_codes,

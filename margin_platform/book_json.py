@@ -157,6 +157,8 @@ def _figures(path: str, row: Any, given: dict[str, Any]) -> dict[str, Any]:
             figures[name] = _number(f"{path}.{name}", value, low, high, above=above)
     if figures.get("etf_leverage") == 0.0:
         raise InputError(f"{path}.etf_leverage", 0, "zero")
+    if source.get("volatility_tier") is not None:
+        figures["volatility_tier"] = _tier(f"{path}.volatility_tier", source["volatility_tier"])
     for name in _GROUPS:
         if source.get(name) is not None:
             figures[name] = _text(f"{path}.{name}", source[name])
@@ -165,6 +167,12 @@ def _figures(path: str, row: Any, given: dict[str, Any]) -> dict[str, Any]:
             raise InputError(f"{path}.marginable", source["marginable"], "not true or false")
         figures["marginable"] = source["marginable"]
     return figures
+
+
+def _tier(path: str, value: Any) -> int:
+    if isinstance(value, bool) or value not in (0, 1, 2):
+        raise InputError(path, value, "not one of 0, 1, 2")
+    return int(value)
 
 
 def _mapping(path: str, value: Any) -> dict[str, Any]:

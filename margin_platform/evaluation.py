@@ -57,6 +57,7 @@ def account_figures(n: int, book: Book, market: Market, margin: Margin) -> dict[
         "margin_method": ("PORTFOLIO" if margin.portfolio_method[n] else "REG_T") if known else None,
         "status": STATUS_NAMES[int(margin.status[n])],
         "stale_symbols": stale_symbols(span, book, market),
+        "default_volatility_symbols": default_volatility_symbols(span, book, market),
         "meets_minimum_equity": known and (not len(span) or figures["equity"] >= minimum),
         "by_symbol": symbol_requirements(span, book, market, margin),
         "stress": stress_rows(n, margin) if known else [],
@@ -69,6 +70,13 @@ def stale_symbols(span: range, book: Book, market: Market) -> list[str]:
     codes = book.symbol[span.start : span.stop]
     bad = np.isnan(market.price[codes]) | market.stale[codes]
     return sorted({market.symbols[c] for c in codes[bad]})
+
+
+def default_volatility_symbols(span: range, book: Book, market: Market) -> list[str]:
+    """Symbols of some positions whose volatility is unknown (insufficient history), so that the policy's default counts."""
+    codes = book.symbol[span.start : span.stop]
+    unknown = np.isnan(market.sigma[codes])
+    return sorted({market.symbols[c] for c in codes[unknown]}) if unknown.any() else []
 
 
 def symbol_requirements(span: range, book: Book, market: Market, margin: Margin) -> dict[str, float | None]:

@@ -75,6 +75,10 @@ def _epoch_ms(value: Any) -> str | None:
     return None if value > 0 else "not above zero"
 
 
+def _tier(value: Any) -> str | None:
+    return "not one of 0, 1, 2" if isinstance(value, bool) or not isinstance(value, int) or value not in (0, 1, 2) else None
+
+
 def _date(value: Any) -> str | None:
     import datetime as dt
 
@@ -122,7 +126,7 @@ TOPICS: dict[str, Topic] = {
         Topic(PRICES, "symbol", {"symbol": _text, "price": _positive, "timestamp": _epoch_ms}, retention_days=30),
         Topic(BETAS, "symbol", {"symbol": _text, "beta": _number, "timestamp": _epoch_ms}, partitions=1, compacted=True),
         Topic(CORPORATE_ACTIONS, "symbol", _ACTION, {"ratio": _positive, "amount": _positive}, partitions=1, retention_days=None),
-        Topic(VOLATILITY, "symbol", _VOLATILITY, partitions=1, compacted=True),
+        Topic(VOLATILITY, "symbol", _VOLATILITY, {"tier": _tier}, partitions=1, compacted=True),
         Topic(MARGIN_CALC, "account_id", {"account_id": _text}, retention_days=2),
         Topic(MARGIN_STATUS, "account_id", _STATUS, partitions=1, retention_days=90),
         Topic(STRESS, "account_id", {"account_id": _text}, retention_days=2),

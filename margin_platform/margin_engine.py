@@ -36,6 +36,7 @@ from margin_platform.ledger import Ledger, effective_time
 from margin_platform.policy import Policy
 from margin_platform.price_gate import PriceGate
 from margin_platform.snapshots import Inputs, calc_events, status_event, stress_events
+from margin_platform.volatility import DEFAULT
 
 # Within a batch, terms before cash before fills before the market: the order in which they make sense.
 TOPICS_IN_ORDER = (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS, BETAS, VOLATILITY, PRICES)
@@ -176,10 +177,19 @@ class MarginEngine:
         if event["timestamp"] < seen[code]:
             return False
         seen[code] = event["timestamp"]
-        column, value = (self.market.beta, event["beta"]) if topic == BETAS else (self.market.sigma, event["volatility_annual"])
-        different = bool(column[code] != value)
-        column[code] = value
+        if topic == VOLATILITY:
+            return self._volatility(code, event)
+        different = bool(self.market.beta[code] != event["beta"])
+        self.market.beta[code] = event["beta"]
         return different
+
+    def _volatility(self, code: int, event: Event) -> bool:
+        """Insufficient history stays unknown: the kernel's policy says what it counts as, and the account's inputs name it."""
+        sigma = np.nan if event.get("quality") == DEFAULT else event["volatility_annual"]
+        now = (sigma, event.get("tier") or 0)
+        before = (float(self.market.sigma[code]), int(self.market.volatility_tier[code]))
+        self.market.sigma[code], self.market.volatility_tier[code] = now
+        return not np.array_equal(before, now, equal_nan=True)
 
     def _split(self, action: Event) -> bool:
         """Brings a symbol's price in line with a split just booked; whether it changed."""
@@ -240,7 +250,8 @@ class MarginEngine:
         """Everything the engine knows, JSON-able, with the offsets it has applied."""
         return {
             "symbols": list(self.market.symbols), "price": _nullable(self.market.price), "previous_price": _nullable(self.previous_price),
-            "beta": _nullable(self.market.beta), "sigma": _nullable(self.market.sigma), "stale": self.market.stale.tolist(),
+            "beta": _nullable(self.market.beta), "sigma": _nullable(self.market.sigma),
+            "volatility_tier": self.market.volatility_tier.tolist(), "stale": self.market.stale.tolist(),
             "price_time": self.price_time.tolist(), "input_time": {t: times.tolist() for t, times in self.input_time.items()},
             "ledger": self.ledger.to_state(), "bands": self.bands, "stress": self.published_stress, "event_time": self.event_time,
             "early": self._early, "suspects": self.gate.to_state(self.market.symbols),
@@ -255,7 +266,10 @@ class MarginEngine:
         market = {name: getattr(self.market, name).copy() for name in ("price", "beta", "sigma")}
         for name, column in market.items():
             column[here] = columns[name][there]
-        self.market = replace(self.market, **market, stale=self.market.stale.copy())
+        tier = self.market.volatility_tier.copy()
+        if "volatility_tier" in state:   # a state saved before tiers were published has none
+            tier[here] = np.array(state["volatility_tier"], dtype=np.int8)[there]
+        self.market = replace(self.market, **market, volatility_tier=tier, stale=self.market.stale.copy())
         self.market.stale[here] = np.array(state["stale"], dtype=bool)[there]
         self.previous_price[here] = columns["previous_price"][there]
         self.price_time[here] = np.array(state["price_time"], dtype=np.int64)[there]

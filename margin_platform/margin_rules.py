@@ -13,6 +13,7 @@ import numpy as np
 
 from margin_platform.book import Floats, Market
 from margin_platform.policy import Policy
+from margin_platform.volatility import tiers
 
 _TIE = 1e-9   # dollars within which a shocked price counts as the low-price boundary itself
 
@@ -73,13 +74,12 @@ def _leverage(market: Market) -> Floats:
     return np.maximum(1.0, np.abs(market.etf_leverage))
 
 
-def volatility_rate(sigma: Floats, policy: Policy) -> Floats:
-    """The add-on rate of each volatility: strictly over 60% the upper tier, strictly over 40% the lower (MARGIN_RULES 3.2)."""
+def volatility_rate(market: Market, policy: Policy) -> Floats:
+    """The add-on rate of each instrument, by the tier its volatility is in (MARGIN_RULES 3.2)."""
     rules = policy.volatility
     if not rules.use_vol:
-        return np.zeros_like(sigma)
-    known = np.where(np.isnan(sigma), rules.default_sigma, sigma)
-    return np.where(known > rules.vol_tier2, rules.vol_addon2, np.where(known > rules.vol_tier1, rules.vol_addon1, 0.0))
+        return np.zeros_like(market.sigma)
+    return np.array([0.0, rules.vol_addon1, rules.vol_addon2])[tiers(market.sigma, market.volatility_tier, rules)]
 
 
 def schedule_of(market: Market, policy: Policy) -> Schedule:
@@ -91,7 +91,7 @@ def schedule_of(market: Market, policy: Policy) -> Schedule:
         price=np.ascontiguousarray(price),
         long_base=np.ascontiguousarray(long_base_per_share(price, market, policy)),
         short_base=np.ascontiguousarray(short_base_per_share(price, market, policy)),
-        volatility=np.ascontiguousarray(volatility_rate(market.sigma, policy)[:, None] * price),
+        volatility=np.ascontiguousarray(volatility_rate(market, policy)[:, None] * price),
         htb=market.htb_addon,
         beta=beta,
         scan_up=np.where(np.isnan(market.up), portfolio.pm_up, market.up) * market.etf_leverage,

@@ -18,7 +18,7 @@ from margin_platform.bands import STRESS as STRESS_FLAG
 from margin_platform.bands import band_name
 from margin_platform.book import REG_T, Book, Market
 from margin_platform.evaluate import STATUS_NAMES, Margin
-from margin_platform.evaluation import stale_symbols, stress_rows
+from margin_platform.evaluation import default_volatility_symbols, stale_symbols, stress_rows
 from margin_platform.events import Event, deterministic_id
 from margin_platform.exposure import unsecured
 from margin_platform.money import cents, cents_or_none
@@ -55,11 +55,11 @@ class Inputs:
         """The same for the same consumed offsets, on every replay."""
         return deterministic_id(sorted((t, p, *span) for t, parts in self.offsets.items() for p, span in parts.items()), self.batch_id)
 
-    def described(self, codes: Iterable[int], stale: list[str]) -> dict[str, Any]:
+    def described(self, codes: Iterable[int], stale: list[str], default_volatility: list[str]) -> dict[str, Any]:
         times = [int(self.price_time[c]) for c in codes if self.price_time[c] > 0]
         return {
             "batch_id": self.batch_id, "offsets": self.offsets, "oldest_price": min(times, default=None), "stale_symbols": stale,
-            "code_version": CODE_VERSION,
+            "default_volatility_symbols": default_volatility, "code_version": CODE_VERSION,
         }
 
 
@@ -86,7 +86,7 @@ def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> l
             "stress_unsecured": lost[row].tolist() if known else None,
             "stress_calls": (recomputed[row] < 0).tolist() if known else None,
             "status": STATUS_NAMES[int(margin.status[row])], "stale": bool(stale), "policy_version": margin.policy.version,
-            "inputs": inputs.described(book.symbol[span.start : span.stop], stale),
+            "inputs": inputs.described(book.symbol[span.start : span.stop], stale, default_volatility_symbols(span, book, market)),
             "calc_id": deterministic_id(book.account_ids[number], key),
             "calc_timestamp": inputs.event_time, "timestamp": inputs.event_time,
         }
@@ -125,7 +125,8 @@ def position_row(k: int, book: Book, market: Market, inputs: Inputs) -> dict[str
     row: dict[str, Any] = {
         "symbol": market.symbols[code], "qty": float(book.quantity[k]), "price": _known(market.price[code]),
         "price_timestamp": int(inputs.price_time[code]) or None, "prev_price": _known(previous), "beta": _known(market.beta[code]),
-        "sigma": _known(market.sigma[code]), "up": _known(market.up[code]), "down": _known(market.down[code]),
+        "sigma": _known(market.sigma[code]), "volatility_tier": int(market.volatility_tier[code]) or None,
+        "up": _known(market.up[code]), "down": _known(market.down[code]),
         "etf_leverage": float(market.etf_leverage[code]), "long_rate": _known(market.long_rate[code]),
         "short_rate": _known(market.short_rate[code]), "htb_addon": float(market.htb_addon[code]),
         "marginable": bool(market.marginable[code]), "class_group": market.class_groups[market.class_group[code]],

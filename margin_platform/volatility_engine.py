@@ -17,7 +17,7 @@ from margin_platform.bus import Record
 from margin_platform.business_days import NEW_YORK, is_session, session_close
 from margin_platform.events import CORPORATE_ACTIONS, PRICES, BadEvent, Event, decode
 from margin_platform.policy import Policy
-from margin_platform.volatility import historical_volatility
+from margin_platform.volatility import historical_volatility, tiers
 
 
 class VolatilityEngine:
@@ -29,6 +29,7 @@ class VolatilityEngine:
         self._closes: dict[str, dict[str, tuple[int, float]]] = {}      # symbol -> session -> (event time, price)
         self._splits: dict[str, list[tuple[str, str, float]]] = {}      # symbol -> (ex-date, action id, ratio)
         self._published: dict[str, str] = {}
+        self._tiers: dict[str, int] = {}    # symbol -> add-on tier as last published, which hysteresis may keep
         self.next_offset: dict[str, dict[int, int]] = {PRICES: {}, CORPORATE_ACTIONS: {}}
         self.event_time = 0
 
@@ -91,15 +92,19 @@ class VolatilityEngine:
         closes = np.array([self._closes[symbol][s][1] for s in sessions])
         splits = [(bisect_left(sessions, ex), ratio) for ex, _, ratio in self._splits.get(symbol, []) if ex <= session]
         found = historical_volatility(closes, self.policy, splits)
+        sigma = round(found.sigma, 6)   # the tier is that of the published figure
+        self._tiers[symbol] = int(tiers(np.array([sigma]), np.array([self._tiers.get(symbol, 0)]), self.policy.volatility)[0])
         return {
-            "symbol": symbol, "volatility_annual": round(found.sigma, 6), "observations": found.observations, "quality": found.quality,
+            "symbol": symbol, "volatility_annual": sigma, "observations": found.observations, "quality": found.quality,
+            "tier": self._tiers[symbol],
             "as_of": session, "policy_version": self.policy.version,
             "timestamp": int(session_close(dt.date.fromisoformat(session)).timestamp() * 1000),
         }
 
     def to_state(self) -> dict[str, Any]:
         return {
-            "closes": self._closes, "splits": self._splits, "published": self._published, "event_time": self.event_time,
+            "closes": self._closes, "splits": self._splits, "published": self._published, "tiers": self._tiers,
+            "event_time": self.event_time,
             "next_offset": {t: {str(p): o for p, o in parts.items()} for t, parts in self.next_offset.items()},
         }
 
@@ -108,4 +113,5 @@ class VolatilityEngine:
         self._sessions = {s: sorted(rows) for s, rows in self._closes.items()}
         self._splits = {s: [(e, i, r) for e, i, r in rows] for s, rows in state["splits"].items()}
         self._published, self.event_time = dict(state["published"]), state["event_time"]
+        self._tiers = dict(state.get("tiers", {}))   # a state saved before tiers were published has none
         self.next_offset = {t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()}

@@ -45,7 +45,7 @@ class Job:
         """Changes whenever the run's result could: a checkpoint of another job is never continued."""
         digest = hashlib.sha256(self.policy.model_dump_json().encode())
         columns = (self.book.cash, self.book.offsets, self.book.symbol, self.book.quantity, self.book.margin_type,
-                   self.path.times, self.path.price, self.path.sigma, self.path.beta, self.path.stale)
+                   self.path.times, self.path.price, self.path.sigma, self.path.beta, self.path.stale, self.path.tier)
         for column in columns:
             digest.update(np.ascontiguousarray(column).tobytes())
         digest.update(repr((self.book.account_ids, self.trades, sorted(self.suspicious))).encode())

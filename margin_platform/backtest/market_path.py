@@ -18,7 +18,7 @@ from margin_platform.beta import estimated
 from margin_platform.book import UNKNOWN, Floats, Market
 from margin_platform.policy import Policy
 from margin_platform.sample_market import INDEX
-from margin_platform.volatility import historical_volatility, rolling_volatility
+from margin_platform.volatility import historical_volatility, rolling_volatility, tier_path
 
 # Rates hold on adjusted levels, dollar floors do not: they would apply today's dollars to a price of another scale.
 WITHOUT_FLOORS = {"use_low_price_long": False, "low_price": 0.0, "short_min_per_share": 0.0, "short_low_min": 0.0}
@@ -36,13 +36,15 @@ class MarketPath:
     beta: Floats
     stale: NDArray[np.bool_]
     index: Floats
+    tier: NDArray[np.int8]   # the volatility add-on's tier held so far, which hysteresis may keep
 
     def __len__(self) -> int:
         return len(self.times)
 
     def at(self, bar: int) -> Market:
         """The market as it was known at a bar."""
-        return self.market.with_columns(price=self.price[bar], sigma=self.sigma[bar], beta=self.beta[bar], stale=self.stale[bar])
+        return self.market.with_columns(price=self.price[bar], sigma=self.sigma[bar], beta=self.beta[bar], stale=self.stale[bar],
+                                        volatility_tier=self.tier[bar])
 
 
 def market_path(market: Market, history: PriceHistory, policy: Policy, part: slice) -> MarketPath:
@@ -54,6 +56,7 @@ def market_path(market: Market, history: PriceHistory, policy: Policy, part: sli
     column = {symbol: n for n, symbol in enumerate(history.symbols)}
     codes = np.array([column.get(s, -1) for s in market.symbols], dtype=np.int64)
     bars = of_bar[part]
+    tiers = tier_path(sigma, policy.volatility)[bars].astype(np.float64)
     index = history.prices[part, column[INDEX]] if INDEX in column else np.full(len(bars), np.nan)
     return MarketPath(
         market=market,
@@ -63,6 +66,7 @@ def market_path(market: Market, history: PriceHistory, policy: Policy, part: sli
         beta=_given(market.beta, _rows(betas[bars], codes)),
         stale=_rows(history.stale[part].astype(np.float64), codes, 1.0) > 0,
         index=index,
+        tier=np.where(np.isnan(market.sigma), _rows(tiers, codes, 0.0), market.volatility_tier).astype(np.int8),
     )
 
 

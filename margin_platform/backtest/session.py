@@ -75,13 +75,14 @@ def _path(bus: Bus, market: Market, ticks: list[Event], opened: int, closed: int
         if rows:
             rows[-1] = latest.copy()
     sigma = _published(bus, VOLATILITY, "volatility_annual", market, closed)
+    tiers = _published(bus, VOLATILITY, "tier", market, closed)
     betas = _published(bus, BETAS, "beta", market, closed)
     price = np.array(rows).reshape(len(rows), len(market.symbols))
     shape = price.shape
     index = price[:, code_of[INDEX]] if INDEX in code_of else np.full(len(rows), np.nan)
     return MarketPath(
         market, np.array(times, dtype=np.int64), price, np.broadcast_to(sigma, shape).copy(), np.broadcast_to(betas, shape).copy(),
-        np.zeros(shape, dtype=np.bool_), index,
+        np.zeros(shape, dtype=np.bool_), index, np.broadcast_to(np.nan_to_num(tiers).astype(np.int8), shape).copy(),
     )
 
 
@@ -91,5 +92,5 @@ def _published(bus: Bus, topic: str, field: str, market: Market, before: int) ->
     code_of = market.code_of()
     for event in _events(bus, topic):
         if event["timestamp"] < before and event["symbol"] in code_of:
-            column[code_of[event["symbol"]]] = event[field]
+            column[code_of[event["symbol"]]] = event.get(field, np.nan)
     return column

@@ -16,7 +16,7 @@ from margin_platform.evaluation import evaluation
 from margin_platform.intraday import intraday_deficit
 from margin_platform.policy import PolicyError, current_policy
 from margin_platform.portfolio_margin import POINTS, valuation_points
-from margin_platform.volatility import historical_volatility, tier
+from margin_platform.volatility import historical_volatility, tiers
 
 
 def row_of(positions: list[dict[str, Any]], cash: float = 0.0, kind: str = "REG_T", **policy: Any) -> dict[str, Any]:
@@ -104,9 +104,9 @@ def test_vol_004_a_close_that_is_no_price_is_refused_by_value() -> None:
 
 def test_vol_005_with_hysteresis_a_tier_is_left_only_below_its_leaving_level() -> None:
     rules = current_policy().override({"vol_hysteresis": True}).volatility
-    assert [tier(s, 1, rules) for s in (0.39, 0.38, 0.379)] == [1, 1, 0]
-    assert [tier(s, 2, rules) for s in (0.59, 0.57, 0.569, 0.37)] == [2, 2, 1, 0]
-    assert tier(0.39, 1, current_policy().volatility) == 0
+    assert tiers(np.array([0.39, 0.38, 0.379]), np.array([1, 1, 1]), rules).tolist() == [1, 1, 0]
+    assert tiers(np.array([0.59, 0.57, 0.569, 0.37, np.nan]), np.full(5, 2), rules).tolist() == [2, 2, 1, 0, 0]
+    assert tiers(np.array([0.39]), np.array([1]), current_policy().volatility).tolist() == [0]
 
 
 def test_pm_001_the_ten_points_are_equidistant_and_the_worst_is_outermost() -> None:
