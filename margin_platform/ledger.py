@@ -21,8 +21,16 @@ MICRO = 1_000_000
 _NEW_YORK = ZoneInfo("America/New_York")
 
 
+_MOST = 1e15   # dollars or shares of one figure: beyond, a float64 cannot tell one dollar from the next
+
+
 def to_micros(amount: float) -> int:
-    """Dollars or shares as whole millionths, half away from zero: sums of them do not depend on their order."""
+    """Dollars or shares as whole millionths, half away from zero: sums of them do not depend on their order.
+
+    OverflowError names an amount that is not finite or beyond what a ledger holds.
+    """
+    if not abs(amount) <= _MOST:
+        raise OverflowError(f"more than a ledger holds, value {amount!r}")
     scaled = abs(amount) * MICRO + 0.5
     return int(scaled) if amount >= 0 else -int(scaled)
 
@@ -55,6 +63,14 @@ def effective_time(action: Event) -> int:
     """Epoch milliseconds from which a corporate action counts: midnight in New York on its ex-date."""
     midnight = dt.datetime.combine(dt.date.fromisoformat(action["ex_date"]), dt.time(0), _NEW_YORK)
     return int(midnight.timestamp() * 1000)
+
+
+def _micros(event: Event, field: str, amount: float) -> int:
+    """An amount of an event in millionths. BadEvent names the field and its value where it is more than a ledger holds."""
+    try:
+        return to_micros(amount)
+    except OverflowError:
+        raise BadEvent(field, event[field], "more than a ledger holds") from None
 
 
 class Ledger:
@@ -129,10 +145,11 @@ class Ledger:
     def _fill(self, event: Event) -> list[str]:
         self._check_symbol(event["symbol"])
         account = self._account(event)
+        symbol, shares = event["symbol"], _micros(event, "qty", event["qty"])
+        cost = _micros(event, "price", event["qty"] * event["price"]) + _micros(event, "fee", event.get("fee") or 0.0)
         if not self._first_time("fill", event["fill_id"]):
             return []
-        symbol, shares = event["symbol"], to_micros(event["qty"])
-        account.cash -= to_micros(event["qty"] * event["price"]) + to_micros(event.get("fee") or 0.0)
+        account.cash -= cost
         insort(account.fills.setdefault(symbol, []), (event["timestamp"], event["fill_id"], shares))
         if symbol in self._actions:
             self._refold(account, symbol)
@@ -143,9 +160,10 @@ class Ledger:
 
     def _transfer(self, event: Event) -> list[str]:
         account = self._account(event)
+        amount = _micros(event, "amount", event["amount"])
         if not self._first_time("cash", event["transfer_id"]):
             return []
-        account.cash += to_micros(event["amount"])
+        account.cash += amount
         self._touch(account, None)
         return [account.account_id]
 

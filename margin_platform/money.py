@@ -23,15 +23,13 @@ _HALF_NUDGE = 1e-6
 @numba.njit(nogil=True, cache=True, inline="always")
 def round_cents(amount: float) -> float:
     """Half-up (away from zero) to a cent; NaN stays NaN. The compiled twin every edge and decision shares."""
-    scaled = abs(amount) * CENTS_PER_DOLLAR
-    whole = math.floor(scaled + 0.5 + _HALF_NUDGE) / CENTS_PER_DOLLAR
-    return whole if amount >= 0.0 else -whole + 0.0
+    # np.floor stays float64 (no integer to overflow), and copysign compares nothing (NaN raises no floating-point flag)
+    whole = np.floor(abs(amount) * CENTS_PER_DOLLAR + 0.5 + _HALF_NUDGE) / CENTS_PER_DOLLAR
+    return math.copysign(whole, amount) + 0.0
 
 
 @numba.vectorize(["float64(float64)"], cache=True)
 def _round_column(amount: float) -> float:
-    if math.isnan(amount):
-        return amount
     return round_cents(amount)
 
 
