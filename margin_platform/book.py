@@ -78,6 +78,7 @@ class Market:
     class_group: Codes
     product_group: Codes
     portfolio_group: Codes
+    issuers: tuple[str, ...]
     class_groups: tuple[str, ...]
     product_groups: tuple[str, ...]
     portfolio_groups: tuple[str, ...]
@@ -87,7 +88,7 @@ class Market:
         """A market of these instruments, put in code order. ValueError where a product group spans portfolio groups."""
         rows = Market.order_of(instruments)
         _check_nesting(rows)
-        issuer_codes, _ = _encode([r.issuer or r.symbol for r in rows])
+        issuer_codes, issuers = _encode([r.issuer or r.symbol for r in rows])
         class_codes, classes = _encode([r.class_group or r.symbol for r in rows])
         product_codes, products = _encode([r.product_group for r in rows])
         portfolio_codes, portfolios = _encode([r.portfolio_group for r in rows])
@@ -101,6 +102,7 @@ class Market:
             class_group=class_codes,
             product_group=product_codes,
             portfolio_group=portfolio_codes,
+            issuers=issuers,
             class_groups=classes,
             product_groups=products,
             portfolio_groups=portfolios,

@@ -23,7 +23,7 @@ IS_STALE, GROUPED, SHARED_ISSUER, CURVED, FLOORED, CHARGED, EXTRAS, TWIN = (1 <<
 
 _CURVATURE = 1e-9    # relative departure from a straight line below which a requirement counts as linear
 _PER_INSTRUMENT = tuple(
-    f.name for f in fields(Market) if f.name not in ("symbols", "class_groups", "product_groups", "portfolio_groups")
+    f.name for f in fields(Market) if f.name not in ("symbols", "issuers", "class_groups", "product_groups", "portfolio_groups")
 )
 
 

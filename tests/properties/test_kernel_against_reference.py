@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from margin_platform.book_json import parse
@@ -42,7 +44,8 @@ def positions(draw: st.DrawFn) -> dict[str, Any]:
     group = GROUPS[number + draw(st.sampled_from([0, 0, 1]))]   # groups nest: a symbol stays where its number puts it
     row: dict[str, Any] = {"symbol": f"S{number}-{GROUPS.index(group)}", "qty": draw(quantities), "price": draw(prices), **group}
     optional = {
-        "beta": st.sampled_from([0.0, 0.6, 1.0, 1.5, -1.0, 2.5, 14.0]), "sigma": st.sampled_from([0.2, 0.4, 0.4001, 0.6, 0.6001, 0.9]),
+        "beta": st.sampled_from([0.0, 0.6, 1.0, 1.5, -1.0, 2.5, 14.0]),
+        "sigma": st.sampled_from([0.2, 0.38, 0.4, 0.4001, 0.57, 0.6, 0.6001, 0.9]), "volatility_tier": st.sampled_from([0, 1, 2]),
         "etf_leverage": st.sampled_from([1, 2, 3, -1, -2, -3]), "long_rate": st.sampled_from([0.25, 0.3, 0.45, 1.0]),
         "short_rate": st.sampled_from([0.3, 0.5, 1.0]), "htb_addon": st.sampled_from([0.0, 0.1, 0.25]), "marginable": st.booleans(),
     }
@@ -63,7 +66,10 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         "account_id": "A", "cash": draw(st.integers(-20_000_000, 20_000_000)) / 100, "positions": rows,
         "margin_type": draw(st.sampled_from(["REG_T", "PORTFOLIO"])),
     }
-    policies = [{}, {"use_conc": False}, {"cap_long_at_mv": False, "use_low_price_long": False}]
+    policies = [
+        {}, {"use_conc": False}, {"cap_long_at_mv": False, "use_low_price_long": False}, {"conc_ramp_to": 0.45},
+        {"vol_hysteresis": True, "conc_addon": 0.5}, {"vol_addon2": 0.9, "warn_frac": 0.25},
+    ]
     return {"accounts": [account], "policy": draw(st.sampled_from(policies))}
 
 
@@ -74,11 +80,46 @@ def test_every_figure_of_a_random_book_agrees_to_the_cent(document: dict[str, An
     assert_agree(document)
 
 
+@settings(max_examples=150, deadline=None)
+@given(documents(), st.data())
+def test_a_missing_price_leaves_its_account_unknown_and_every_other_as_it_was(document: dict[str, Any], data: st.DataObject) -> None:
+    """MNT-011: two copies of a random account, one price of the second taken away."""
+    whole = document["accounts"][0]
+    assume(whole["positions"])
+    lost = data.draw(st.sampled_from([p["symbol"] for p in whole["positions"]]), label="lost")
+    rows = [{k: v for k, v in p.items() if k != "price"} if p["symbol"] == lost else p for p in whole["positions"]]
+    both = document | {"accounts": [whole, whole | {"account_id": "B", "positions": rows}]}
+    first, second = evaluation(parse(both))["accounts"]
+    assert first == evaluation(parse(document))["accounts"][0]
+    assert margin(both)[1]["status"] == second["status"] == "STALE"
+    assert second["stale_symbols"] == [lost]
+    assert {name: second[name] for name in FIGURES} == dict.fromkeys(FIGURES)
+    assert (second["stress"], second["portfolio_margin_detail"], second["idiosyncratic"]) == ([], {}, None)
+
+
+@settings(max_examples=150, deadline=None)
+@given(documents(), st.data())
+def test_a_stale_price_changes_no_figure_and_marks_exactly_its_holders(document: dict[str, Any], data: st.DataObject) -> None:
+    """MNT-011: figures at the last good price agree with the reference; only the status says that nothing may be enforced."""
+    given_book = parse(document)
+    assume(len(given_book.market.symbols))
+    stale = np.array(data.draw(st.lists(st.booleans(), min_size=len(given_book.market.symbols), max_size=len(given_book.market.symbols))))
+    aged = replace(given_book, market=given_book.market.with_columns(stale=stale))
+    row, fresh = evaluation(aged)["accounts"][0], evaluation(given_book)["accounts"][0]
+    assert_agree(document)
+    for name in (*FIGURES, "by_symbol", "stress"):
+        assert row[name] == fresh[name], name
+    old = sorted({given_book.market.symbols[c] for c in given_book.book.symbol if stale[c]})
+    assert row["stale_symbols"] == old
+    assert row["status"] == ("STALE" if old else fresh["status"])
+
+
 def assert_agree(document: dict[str, Any]) -> None:
     expected = margin(document)[0]
     actual = evaluation(parse(document))["accounts"][0]
     for name in FIGURES:
         assert actual[name] == pytest.approx(float(cents(expected[name])), abs=0.001), name
+    assert actual["status"] == expected["status"]
     for symbol, requirement in expected["by_symbol"].items():
         assert actual["by_symbol"][symbol] == pytest.approx(float(cents(requirement)), abs=0.001), symbol
     for row, (pnl, held, again) in zip(actual["stress"], expected["stress"], strict=True):

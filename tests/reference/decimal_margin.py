@@ -19,6 +19,7 @@ RULES: dict[str, Any] = {
     "use_conc": True, "use_vol": True, "use_low_price_long": True,
     "product_offsets": {"HICAP": "0.90"}, "portfolio_offsets": {"INDEX": "0.50"},
     "scenarios": ["-0.08", "-0.06", "-0.04", "-0.02", "0", "0.02", "0.04", "0.06"], "pm_minimum_equity": "100000", "box_rate": "0.05",
+    "vol_hysteresis": False, "vol_leave_tier1": "0.38", "vol_leave_tier2": "0.57",
 }
 
 
@@ -44,7 +45,7 @@ def _account(account: dict[str, Any], market: dict[str, Any], rules: dict[str, A
     rows = [market.get(p["symbol"], {}) | {k: v for k, v in p.items() if v is not None} for p in account["positions"]]
     rows = [r | {"qty": number(r["qty"])} for r in rows if r["qty"] != 0]
     if any(r.get("price") is None for r in rows):
-        return {"account_id": account["account_id"], "stale": True}
+        return {"account_id": account["account_id"], "stale": True, "status": "STALE"}
     prices = [number(r["price"]) for r in rows]
     cash = number(account["cash"])
     now = _rule_based(rows, prices, rules)
@@ -63,6 +64,7 @@ def _account(account: dict[str, Any], market: dict[str, Any], rules: dict[str, A
     return now | {
         "account_id": account["account_id"], "stale": False, "equity": equity, "requirement": requirement, "portfolio_margin_req": tims,
         "excess": equity - requirement, "reg_t_excess": equity - reg_t, "beta_weighted_exposure": exposure, "stress": stress,
+        "status": _status(equity - requirement, now["gross_mv"], rules),
     }
 
 
@@ -89,9 +91,12 @@ def _volatility_rate(row: dict[str, Any], rules: dict[str, Any]) -> Fraction:
     sigma = number(row.get("sigma", rules["default_sigma"]))
     if not rules["use_vol"]:
         return ZERO
-    if sigma > number(rules["vol_tier2"]):
-        return number(rules["vol_addon2"])
-    return number(rules["vol_addon1"]) if sigma > number(rules["vol_tier1"]) else ZERO
+    held = row.get("volatility_tier", 0) if rules["vol_hysteresis"] else 0
+    for tier in (2, 1):
+        floor = number(rules[f"vol_leave_tier{tier}"])
+        if sigma > number(rules[f"vol_tier{tier}"]) or (held >= tier and sigma >= floor):
+            return number(rules[f"vol_addon{tier}"])
+    return ZERO
 
 
 def _rule_based(rows: list[dict[str, Any]], prices: list[Fraction], rules: dict[str, Any]) -> dict[str, Any]:
@@ -114,8 +119,7 @@ def _rule_based(rows: list[dict[str, Any]], prices: list[Fraction], rules: dict[
             base += number(rules["box_rate"]) * (row["qty"] - shares) * price
         volatility = value * _volatility_rate(row, rules)
         borrow = value * number(row.get("htb_addon", 0)) if row["qty"] < 0 else ZERO
-        concentrated = rules["use_conc"] and by_issuer[row.get("issuer", row["symbol"])] > number(rules["conc_threshold"]) * gross
-        concentration = number(rules["conc_addon"]) * value if concentrated else ZERO
+        concentration = value * _concentration_rate(by_issuer[row.get("issuer", row["symbol"])], gross, rules)
         total = base + volatility + borrow + concentration
         if rules["cap_long_at_mv"] and row["qty"] > 0:
             total = min(total, row["qty"] * price)
@@ -124,6 +128,23 @@ def _rule_based(rows: list[dict[str, Any]], prices: list[Fraction], rules: dict[
         by_symbol[row["symbol"]] += total
     longs = sum((r["qty"] * p for r, p in zip(rows, prices, strict=True) if r["qty"] > 0), ZERO)
     return totals | {"by_symbol": dict(by_symbol), "long_mv": longs, "short_mv": gross - longs, "gross_mv": gross}
+
+
+def _concentration_rate(held: Fraction, gross: Fraction, rules: dict[str, Any]) -> Fraction:
+    """Nothing up to the threshold, then all of the add-on, or a slope up to a second weight where the policy has one."""
+    threshold, addon = number(rules["conc_threshold"]), number(rules["conc_addon"])
+    if not rules["use_conc"] or held <= threshold * gross:
+        return ZERO
+    if rules.get("conc_ramp_to") is None:
+        return addon
+    return addon * min(ONE, (held / gross - threshold) / (number(rules["conc_ramp_to"]) - threshold))
+
+
+def _status(excess: Fraction, gross: Fraction, rules: dict[str, Any]) -> str:
+    """On figures rounded to cents: short of the requirement, within the warning line, or neither."""
+    if cents(excess) < 0:
+        return "MARGIN_CALL"
+    return "WARNING" if cents(excess) < number(rules["warn_frac"]) * cents(gross) else "ACTIVE"
 
 
 def _tims(rows: list[dict[str, Any]], prices: list[Fraction], rules: dict[str, Any]) -> Fraction:
