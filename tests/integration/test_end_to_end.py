@@ -25,7 +25,7 @@ from margin_platform.bus import Bus
 from margin_platform.demo import seed
 from margin_platform.ladder import CLOSE_ONLY
 from margin_platform.notify.sns import topic_name
-from margin_platform.stack import supervisor
+from margin_platform.stack import processes, supervisor
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.kafka, pytest.mark.spark, pytest.mark.timeout(600)]
 
@@ -227,3 +227,26 @@ def test_the_asset_graph_leads_from_prices_and_fills_to_notifications(stack: Any
         reached.add(name)
         frontier += [d for d in above.get(name, []) if d not in reached]
     assert {"kafka/prices.v1", "kafka/fills.v1", "margin_snapshots"} <= reached
+
+
+def test_terminate_in_the_ui_ends_the_streams_and_their_jvm(story: Story, stack: Any) -> None:
+    """The last test of the file: after it nothing computes. What the UI's Terminate button sends is sent here."""
+    address = stack.components["dagster-webserver"].url.rstrip("/") + "/graphql"
+
+    def ask(query: str) -> Any:
+        return httpx.post(address, json={"query": query}, timeout=30).json()["data"]
+
+    def streams() -> list[dict[str, str]]:
+        runs = ask('{ runsOrError(filter: {pipelineName: "streams"}) { ... on Runs { results { runId status } } } }')
+        return runs["runsOrError"]["results"]
+
+    def drivers() -> list[str]:
+        command_lines = [" ".join(p.cmdline()) for p in processes.owned_by(Path(stack.data)) if p.is_running()]
+        return [line for line in command_lines if "spark.streams" in line or "pyspark-shell" in line]
+
+    (run,) = streams()
+    assert run["status"] == "STARTED"
+    assert len(drivers()) == 2   # Python and its JVM
+    ask(f'mutation {{ terminateRun(runId: "{run["runId"]}") {{ __typename }} }}')
+    story.until("the run to be cancelled", lambda: streams() == [{"runId": run["runId"], "status": "CANCELED"}], 60)
+    story.until("the end of Spark's processes", lambda: not drivers(), 60)
