@@ -33,29 +33,39 @@ class BookInput:
     policy: Policy
 
 
-# field of a position or market row -> (lowest allowed, highest allowed, whether the lowest itself is refused)
-_NUMBERS: dict[str, tuple[float, float, bool]] = {
-    "price": (0.0, 1e12, True),
-    "beta": (-100.0, 100.0, False),
-    "sigma": (0.0, 100.0, False),
-    "up": (0.0, 10.0, False),
-    "down": (0.0, 10.0, False),
-    "etf_leverage": (-10.0, 10.0, False),
-    "long_rate": (0.0, 10.0, False),
-    "short_rate": (0.0, 10.0, False),
-    "htb_addon": (0.0, 10.0, False),
+# field of a position or market row -> lowest and highest allowed
+_NUMBERS: dict[str, tuple[float, float]] = {
+    "price": (1e-9, 1e12),
+    "beta": (-100.0, 100.0),
+    "sigma": (0.0, 100.0),
+    "up": (0.0, 10.0),
+    "down": (0.0, 10.0),
+    "etf_leverage": (-10.0, 10.0),
+    "long_rate": (0.0, 10.0),
+    "short_rate": (0.0, 10.0),
+    "htb_addon": (0.0, 10.0),
 }
 _GROUPS = ("class_group", "product_group", "portfolio_group", "issuer")
 
 
 def loads(text: str | bytes) -> Any:
-    """JSON without NaN or infinities. InputError where it is none."""
+    """JSON without NaN, infinities or a key given twice in one object. InputError where it is none."""
 
     def refuse(name: str) -> float:
         raise InputError("input", name, "not a number JSON knows")
 
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(twice, [value for name, value in pairs if name == twice], "given twice in one object")
+        return found
+
     try:
-        return json.loads(text, parse_constant=refuse)
+        return json.loads(text, parse_constant=refuse, object_pairs_hook=unique)
+    except RecursionError as error:
+        raise InputError("input", text[:40], "nested too deeply") from error
     except json.JSONDecodeError as error:
         raise InputError("input", error.doc[max(0, error.pos - 20) : error.pos + 20], f"not JSON ({error.msg})") from error
     except UnicodeDecodeError as error:
@@ -120,7 +130,7 @@ def _account(
     if account_id in seen:
         raise InputError(f"{path}.account_id", account_id, "account given twice")
     seen.add(account_id)
-    kind = account.get("margin_type", "REG_T")
+    kind = "REG_T" if account.get("margin_type") is None else account["margin_type"]
     if not isinstance(kind, str) or kind not in MARGIN_TYPES:
         raise InputError(f"{path}.margin_type", kind, f"not one of {', '.join(MARGIN_TYPES)}")
     cash = _number(f"{path}.cash", account.get("cash"), -1e15, 1e15)
@@ -151,10 +161,10 @@ def _figures(path: str, row: Any, given: dict[str, Any]) -> dict[str, Any]:
     """Instrument fields of a row over those already given by the market."""
     figures = dict(given)
     source = _mapping(path, row)
-    for name, (low, high, above) in _NUMBERS.items():
+    for name, (low, high) in _NUMBERS.items():
         value = source.get(name)
         if value is not None:
-            figures[name] = _number(f"{path}.{name}", value, low, high, above=above)
+            figures[name] = _number(f"{path}.{name}", value, low, high)
     if figures.get("etf_leverage") == 0.0:
         raise InputError(f"{path}.etf_leverage", 0, "zero")
     if source.get("volatility_tier") is not None:
@@ -190,18 +200,25 @@ def _list(path: str, value: Any) -> list[Any]:
 def _text(path: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InputError(path, value, "missing" if value is None else "not a non-empty text")
+    if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise InputError(path, value, "half a character")
     return value
 
 
-def _number(path: str, value: Any, low: float, high: float, *, above: bool = False) -> float:
+def _number(path: str, value: Any, low: float, high: float) -> float:
     if value is None:
         raise InputError(path, value, "missing")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(path, value, "not a number")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:   # a whole number of hundreds of digits
+        number = np.inf
     if not np.isfinite(number):
         raise InputError(path, value, "not a finite number")
-    if number < low or (above and number == low) or number > high:
-        raise InputError(path, value, f"not {'above' if above else 'at least'} {low:g}" if number <= low else f"above {high:g}")
+    if number < low:
+        raise InputError(path, value, "not above 0" if number <= 0 < low else f"not at least {low:g}")
+    if number > high:
+        raise InputError(path, value, f"above {high:g}")
     return number
 

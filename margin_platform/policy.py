@@ -98,7 +98,7 @@ class Policy(Section):
 
 def _digest(changes: dict[str, Any]) -> str:
     text = ",".join(f"{key}={changes[key]}" for key in sorted(changes))
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
 
 
 def _validated(data: Any, origin: str) -> Policy:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
+_LARGEST_WHOLE = 1_000_000_000
 FROM_FILE = "from_file"   # validation context: the value was written in a policy file, where a number is written as one
 
 
@@ -21,6 +22,8 @@ def _number(value: Any, given: ValidationInfo) -> float:
         number = float(value)
     except ValueError:
         raise ValueError("not a number") from None
+    except OverflowError:   # a whole number of hundreds of digits
+        number = math.inf
     if not math.isfinite(number):
         raise ValueError("not a finite number")
     return number
@@ -30,6 +33,8 @@ def _whole(value: Any) -> int:
     """A whole number; 3.5, '3' and true are none."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError("not a whole number")
+    if abs(value) > _LARGEST_WHOLE:
+        raise ValueError(f"beyond {_LARGEST_WHOLE}")
     return value
 
 
@@ -105,7 +110,7 @@ class PortfolioMarginPolicy(Section):
     portfolio_offsets: dict[str, Share]
     contract_minimum: Dollars
     pm_minimum_equity: Dollars
-    house_grid: tuple[Number, ...]
+    house_grid: Annotated[tuple[Number, ...], Field(min_length=1)]
 
 
 class IntradayPolicy(Section):

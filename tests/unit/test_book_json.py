@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from margin_platform.book_json import InputError, loads, parse
 from margin_platform.cli import app
 from margin_platform.evaluate import evaluate
+from margin_platform.evaluation import evaluation
 
 GOOD: dict[str, Any] = {
     "policy": {"long_rate": "0.25"},
@@ -62,6 +63,13 @@ BAD = [
     ("policy/long_rate", "x", "long_rate"),
     ("policy", 3, "policy: not an object, value 3"),
     ("scenarios", ["a"], "scenarios[0]: not a number, value 'a'"),
+    ("accounts/0/positions/0/price", 1e-12, "accounts[0].positions[0].price: not at least 1e-09, value 1e-12"),
+    ("accounts/0/positions/0/qty", 10**400, "accounts[0].positions[0].qty: not a finite number, value 1000"),
+    ("accounts/0/positions/0/qty", 1e13, "accounts[0].positions[0].qty: above 1e+12, value 10000000000000.0"),
+    ("accounts/0/positions/0/symbol", "\ud800", "accounts[0].positions[0].symbol: half a character, value '\\ud800'"),
+    ("accounts/0/cash", -1e16, "accounts[0].cash: not at least -1e+15, value -1e+16"),
+    ("policy/long_rate", 10**400, "policy.long_rate: Value error, not a finite number, value 1000"),
+    ("policy/liquidation_lot", 10**10, "policy.liquidation_lot: Value error, beyond 1000000000, value 10000000000"),
     ("scenarios", [-2], "scenarios[0]: not at least -1, value -2"),
 ]
 
@@ -84,6 +92,47 @@ def test_groups_that_do_not_nest_are_refused_by_name() -> None:
     rows = [{"symbol": s, "qty": 1, "price": 1, "product_group": "P", "portfolio_group": g} for s, g in (("A", "I"), ("B", "J"))]
     with pytest.raises(InputError, match="portfolio_group"):
         parse({"accounts": [{"account_id": "A", "cash": 0, "positions": rows}]})
+
+
+def test_an_optional_field_that_is_null_is_a_field_not_given() -> None:
+    nothing = dict.fromkeys(("price", "beta", "sigma", "up", "etf_leverage", "long_rate", "marginable", "contracts", "class_group"))
+    row = {"symbol": "Y", "qty": 10, **nothing}
+    plain = {"accounts": [{"account_id": "A", "cash": 0, "positions": [{"symbol": "Y", "qty": 10}]}], "market": {"Y": {"price": 20.0}}}
+    nulls = copy.deepcopy(plain)
+    nulls["accounts"][0] |= {"margin_type": None, "positions": [row]}
+    assert evaluation(parse(nulls)) == evaluation(parse(plain))
+
+
+def test_a_key_given_twice_is_refused_and_not_silently_the_last() -> None:
+    with pytest.raises(InputError, match=r"cash: given twice in one object, value \[1, 2\]"):
+        loads('{"accounts": [{"account_id": "A", "cash": 1, "cash": 2}]}')
+
+
+def test_text_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(InputError, match="nested too deeply"):
+        loads("[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"accounts": []}, []),
+        ({"accounts": [{"account_id": "A", "cash": 1.5}]}, [("ACTIVE", 1.5, 0.0)]),
+        ({"accounts": [{"account_id": "A", "cash": -1.0, "positions": []}]}, [("MARGIN_CALL", -1.0, 0.0)]),
+        ({"accounts": [{"account_id": "A", "cash": 0, "positions": [{"symbol": "X", "qty": 0, "price": 9}]}]}, [("ACTIVE", 0.0, 0.0)]),
+        ({"accounts": [{"account_id": "A", "cash": 0, "positions": [{"symbol": "X", "qty": 0}]}]}, [("ACTIVE", 0.0, 0.0)]),
+        (
+            {"accounts": [{"account_id": "A", "cash": 0, "positions": [{"symbol": "X", "qty": 1.000001, "price": 100}]}]},
+            [("ACTIVE", 100.0, 35.0)],
+        ),
+        ({"accounts": [{"account_id": "A", "cash": 0, "positions": [{"symbol": "?", "qty": 1}]}]}, [("STALE", None, None)]),
+    ],
+)
+def test_small_and_empty_books_are_answered(document: dict[str, Any], expected: list[tuple[Any, ...]]) -> None:
+    done = _run("-", "--json", text=json.dumps(document))
+    assert done.exit_code == 0
+    rows = json.loads(done.stdout)["accounts"]
+    assert [(row["status"], row["equity"], row["maintenance_req"]) for row in rows] == expected
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"accounts": NaN}', "[1", "\x00"])
