@@ -69,6 +69,22 @@ def _not_negative(value: Any) -> str | None:
     return _number(value) or (None if value >= 0 else "negative")
 
 
+def _figure(value: Any) -> str | None:
+    return None if value is None else _number(value)
+
+
+def _list(value: Any) -> str | None:
+    return None if isinstance(value, list) else "not a list"
+
+
+def _yes_or_no(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "neither true nor false"
+
+
+def _count(value: Any) -> str | None:
+    return None if isinstance(value, int) and not isinstance(value, bool) and value >= 1 else "not a whole number above zero"
+
+
 def _epoch_ms(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return "not whole epoch milliseconds"
@@ -115,7 +131,14 @@ _TRANSFER = {"transfer_id": _text, "account_id": _text, "amount": _nonzero, "tim
 _ACCOUNT = {"account_id": _text, "margin_type": _one_of("REG_T", "PORTFOLIO"), "timestamp": _epoch_ms}
 _ACTION = {"action_id": _text, "symbol": _text, "kind": _one_of("SPLIT", "DIVIDEND"), "ex_date": _date, "timestamp": _epoch_ms}
 _VOLATILITY = {"symbol": _text, "volatility_annual": _not_negative, "timestamp": _epoch_ms}
-_STATUS = {"account_id": _text, "calc_id": _text, "timestamp": _epoch_ms}
+_FIGURES = ("equity", "gross_mv", "requirement", "excess")    # null where a price is missing: such an account is held
+_STATUS = {"account_id": _text, "calc_id": _text, "timestamp": _epoch_ms, **dict.fromkeys(_FIGURES, _figure)}
+_STATUS_MORE = {
+    "positions": _list, "stale_symbols": _list, "corrected_symbols": _list, "severe_underwater": _yes_or_no, "corrected_since": _epoch_ms,
+}
+_CALL = {"account_id": _text, "call_id": _text, "action": _text}
+# What a request for orders says beyond that: without it the liquidation desk could not act.
+_LIQUIDATE = {"event_id": _text, "attempt": _count, "timestamp": _epoch_ms, "deficiency": _number, "explanation": _text, "positions": _list}
 
 TOPICS: dict[str, Topic] = {
     t.name: t
@@ -128,10 +151,10 @@ TOPICS: dict[str, Topic] = {
         Topic(CORPORATE_ACTIONS, "symbol", _ACTION, {"ratio": _positive, "amount": _positive}, partitions=1, retention_days=None),
         Topic(VOLATILITY, "symbol", _VOLATILITY, {"tier": _tier}, partitions=1, compacted=True),
         Topic(MARGIN_CALC, "account_id", {"account_id": _text}, retention_days=2),
-        Topic(MARGIN_STATUS, "account_id", _STATUS, partitions=1, retention_days=90),
+        Topic(MARGIN_STATUS, "account_id", _STATUS, _STATUS_MORE, partitions=1, retention_days=90),
         Topic(STRESS, "account_id", {"account_id": _text}, retention_days=2),
         Topic(FIRM_RISK, "scenario", {"scenario": _text}, partitions=1, retention_days=30),
-        Topic(MARGIN_CALLS, "account_id", {"account_id": _text, "call_id": _text, "action": _text}, partitions=1, retention_days=None),
+        Topic(MARGIN_CALLS, "account_id", _CALL, {"timestamp": _epoch_ms}, partitions=1, retention_days=None),
         Topic(RESTRICTIONS, "account_id", {"account_id": _text, "action": _text}, partitions=1, retention_days=None),
         Topic(LIQUIDATION_ORDERS, "account_id", {"account_id": _text, "order_id": _text}, partitions=1, retention_days=None),
         Topic(AUDIT, "account_id", {"account_id": _text}, partitions=1, retention_days=None),
@@ -162,18 +185,24 @@ def decode(topic: str, raw: bytes | None) -> Event:
 
 def check_fields(topic: Topic, event: Event) -> None:
     """Raises BadEvent for the first missing or ill-typed field of an event."""
-    for name, check in topic.required.items():
-        if name not in event:
-            raise BadEvent(name, None, "missing")
-        if reason := check(event[name]):
-            raise BadEvent(name, event[name], reason)
+    _require(topic.required, event)
     for name, check in topic.optional.items():
         if event.get(name) is not None and (reason := check(event[name])):
             raise BadEvent(name, event[name], reason)
+    if topic.name == MARGIN_CALLS and event["action"] == "LIQUIDATE":
+        _require(_LIQUIDATE, event)
     if topic.name == CORPORATE_ACTIONS:
         needed = "ratio" if event["kind"] == "SPLIT" else "amount"
         if event.get(needed) is None:
             raise BadEvent(needed, None, f"missing for a {event['kind']}")
+
+
+def _require(checks: Mapping[str, Check], event: Event) -> None:
+    for name, check in checks.items():
+        if name not in event:
+            raise BadEvent(name, None, "missing")
+        if reason := check(event[name]):
+            raise BadEvent(name, event[name], reason)
 
 
 def dead_letter(topic: str, partition: int, offset: int, raw: bytes | None, error: BadEvent, timestamp: int) -> Event:

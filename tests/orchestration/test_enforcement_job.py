@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from assets.topics import topic_key
 from jobs.enforcement import enforcement_job
 from jobs.firm_alert import firm_alert_job
 from jobs.ladder_timers import ladder_timers_job
+from jobs.liquidation import liquidation_job
 from jobs.outbox_relay import outbox_relay_job
 from margin_platform.bus import Bus
 from margin_platform.enforcement import Enforcer
@@ -102,16 +104,39 @@ def test_a_run_executed_again_reads_the_same_events_and_decides_nothing_twice(
     assert actions(bus, MARGIN_CALLS) == [("A1", "MARGIN_CALL"), ("A2", "MARGIN_CALL")]
 
 
-def test_a_message_that_cannot_be_read_goes_to_dead_letter_and_the_others_are_decided(
+BROKEN: list[tuple[str, str, Any]] = [
+    ("excess", "missing", ...), ("excess", "not a number", "-1000"), ("calc_id", "missing", ...),
+    ("account_id", "not a non-empty text", " "), ("timestamp", "not whole epoch milliseconds", "yesterday"),
+    ("positions", "not a list", {"AAPL": 1}), ("severe_underwater", "neither true nor false", "no"),
+]
+
+
+def test_each_malformed_status_event_goes_to_dead_letter_and_the_others_are_decided(
     bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:
-    bus.produce_raw(MARGIN_STATUS, b'{"account_id": "A1"}', "A1")
+    for number, (field, _, value) in enumerate(BROKEN):
+        event = {k: v for k, v in (status(f"B{number}", -1_000.0) | {field: value}).items() if v is not ...}
+        bus.produce_raw(MARGIN_STATUS, json.dumps(event).encode(), f"B{number}")
     bus.produce(MARGIN_STATUS, status("A2", -1_000.0))
     bus.flush()
-    enforce(instance, resources, 0, 2)
+    enforce(instance, resources, 0, len(BROKEN) + 1)
     assert actions(bus, MARGIN_CALLS) == [("A2", "MARGIN_CALL")]
+    refused = [decode(DEAD_LETTER, r.value) for r in bus.read_all(DEAD_LETTER)]
+    assert [(r["offset"], r["field"]) for r in refused] == [(n, field) for n, (field, _, _) in enumerate(BROKEN)]
+    for letter, (field, reason, value) in zip(refused, BROKEN, strict=True):
+        assert (letter["topic"], letter["reason"]) == (MARGIN_STATUS, reason), field
+        assert letter["value"] == (None if value is ... else str(value)), field
+
+
+def test_a_request_for_orders_that_says_too_little_is_refused_and_the_next_is_worked(
+    bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any]
+) -> None:
+    bus.produce(MARGIN_CALLS, {"account_id": "A1", "call_id": "c1", "action": "LIQUIDATE", "timestamp": TEN_AM})
+    bus.flush()
+    config = {"ops": {"liquidate": {"config": span(MARGIN_CALLS, 0, 1)}}}
+    assert liquidation_job.execute_in_process(run_config=config, resources=resources, instance=instance).success
     (refused,) = [decode(DEAD_LETTER, r.value) for r in bus.read_all(DEAD_LETTER)]
-    assert (refused["topic"], refused["offset"], refused["field"]) == (MARGIN_STATUS, 0, "calc_id")
+    assert (refused["topic"], refused["field"], refused["reason"]) == (MARGIN_CALLS, "event_id", "missing")
 
 
 def test_a_timer_fires_on_the_event_clock_without_another_price_of_the_account(

@@ -116,7 +116,7 @@ BAD: list[tuple[str, bytes, str, str]] = [   # topic, message, field named, part
     (FILLS, b'{"fill_id":"x1","account_id":"A9999","symbol":"AAPL","qty":1,"price":80,"timestamp":1582295400000}', "account_id", "unknown"),
     (FILLS, b'{"fill_id":"x2","account_id":"A0000","symbol":"NOPE","qty":1,"price":80,"timestamp":1582295400000}', "symbol", "unknown"),
     (FILLS, b'{"fill_id":"f0-0","account_id":"A0000","symbol":"AAPL","qty":60,"price":80,"timestamp":1}', "fill_id", "duplicate"),
-    (FILLS, b'{"fill_id":"x3","account_id":"A0000","symbol":"AAPL","qty":1e300,"price":1e300,"timestamp":1}', "value", "booked"),
+    (FILLS, b'{"fill_id":"x3","account_id":"A0000","symbol":"AAPL","qty":1e300,"price":1e300,"timestamp":1}', "qty", "more than a ledger holds"),
     (CASH, b'{"transfer_id":"t0","account_id":"A0000","amount":6000,"timestamp":1582295400000}', "transfer_id", "duplicate"),
     (CASH, b'{"transfer_id":"x4","account_id":"A0000","amount":null,"timestamp":1582295400000}', "amount", "not a number"),
     (CORPORATE_ACTIONS, b'{"action_id":"c","symbol":"AAPL","kind":"SPLIT","ex_date":"2020-02-21","timestamp":1}', "ratio", "missing"),
