@@ -1,7 +1,8 @@
 """The kernel against its bound: a bare fused Numba loop of the same arithmetic on the same rows and the same two threads.
 
 The bound knows no groups, boxes, issuers, missing or stale prices, cliffs along the scenarios or caps on the add-on: what the
-ratio measures is the price of generality. Times are medians of runs taken in turn, so that a busy machine slows both alike.
+ratio measures is the price of generality. Runs are taken in turn; times are medians, and the ratio is the median of each round's own
+ratio, so that a machine that is busy for a while slows both sides of it alike.
 """
 
 from __future__ import annotations
@@ -143,15 +144,20 @@ def bandwidth() -> Callable[[], int]:
     return run
 
 
-def medians(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds of each, taken in turn; the first round is thrown away."""
+def rounds(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each by round, taken in turn; the first round is thrown away."""
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats + 1):
         for name, run in runs.items():
             begun = time.perf_counter()
             run()
             taken[name].append(time.perf_counter() - begun)
-    return {name: statistics.median(seconds[1:]) for name, seconds in taken.items()}
+    return {name: seconds[1:] for name, seconds in taken.items()}
+
+
+def medians(taken: dict[str, list[float]]) -> dict[str, float]:
+    """Median seconds of each."""
+    return {name: statistics.median(seconds) for name, seconds in taken.items()}
 
 
 def bytes_of(held: Book, result: Any) -> int:
@@ -171,13 +177,15 @@ def sweeps(sizes: list[int], repeats: int, generator: np.random.Generator) -> li
         rows = np.arange(accounts, dtype=np.int64)
         result = evaluate_accounts(held, priced, rows)
         runs = {"kernel": lambda h=held, r=rows: evaluate_accounts(h, priced, r), "bound": bound(held, priced), "copy": copy}
-        median = medians(runs, repeats)
+        taken = rounds(runs, repeats)
+        median = medians(taken)
+        ratio = statistics.median(k / b for k, b in zip(taken["kernel"], taken["bound"], strict=True))
         size = bytes_of(held, result)
         moved = size / median["kernel"] / (2 * 256e6 / median["copy"])
         positions = accounts * POSITIONS
         found.append({
             "accounts": accounts, "kernel_ms": 1e3 * median["kernel"], "bound_ms": 1e3 * median["bound"],
-            "ratio": median["kernel"] / median["bound"], "ns_per_position": 1e9 * median["kernel"] / positions,
+            "ratio": ratio, "ns_per_position": 1e9 * median["kernel"] / positions,
             "share_of_memory_bandwidth": moved, "bytes_per_position": size / positions,
         })
     return found
@@ -199,7 +207,7 @@ def touched(accounts: int, repeats: int, generator: np.random.Generator) -> list
             return len(holders)
 
         evaluated = run()
-        median = medians({"touched": run, "full": lambda: evaluate_accounts(held, priced, everything)}, repeats * 4)
+        median = medians(rounds({"touched": run, "full": lambda: evaluate_accounts(held, priced, everything)}, repeats * 4))
         found.append({
             "symbols": symbols, "accounts_evaluated": evaluated, "ms": 1e3 * median["touched"], "full_sweep_ms": 1e3 * median["full"],
             "us_per_account": 1e6 * median["touched"] / evaluated,

@@ -16,7 +16,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from margin_platform.account_rules import concentration_rate, requirement_in_full
+from margin_platform.account_rules import TIE, requirement_in_full
 from margin_platform.book import PORTFOLIO
 from margin_platform.money import round_cents
 from margin_platform.priced_market import (
@@ -37,6 +37,7 @@ from margin_platform.priced_market import (
     TWIN,
     VOLATILITY_SHARE,
 )
+from margin_platform.scenario_cliffs import bend, concentrate
 from margin_platform.tims import tims_requirement
 
 # Columns of the account figures, in the order the sweep writes them.
@@ -49,50 +50,25 @@ FIGURES = (
  BETA_EXPOSURE, WORST_STRESS, IDIOSYNCRATIC) = range(len(FIGURES))
 
 ACTIVE, WARNING, MARGIN_CALL, STALE = 0, 1, 2, 3
+_FAR = 0.02   # dollars from a line at which rounding to cents decides nothing
 _TIE = 1e-9   # dollars within which the warning threshold counts as met
+_CURVED_BIT = CURVED.bit_length() - 1
+_COUNTED = GROUPED | SHARED_ISSUER | TWIN | EXTRAS   # flags that need a second look at the account
 
 
 @numba.njit(nogil=True, inline="always")
 def _status(excess, gross, warn_frac):
+    line = warn_frac * gross
+    if excess > line + _FAR:
+        return ACTIVE
+    if excess < -_FAR:
+        return MARGIN_CALL
     published = round_cents(excess)
     if published < 0.0:
         return MARGIN_CALL
     if published < warn_frac * round_cents(gross) - _TIE:
         return WARNING
     return ACTIVE
-
-
-@numba.njit(nogil=True, inline="always")
-def _bend(bends, count, wanted, symbol, quantity, rows, need_long, need_short, moves, need):
-    """Adds to each lane's requirement what the cliffs of the positions `bends` depart from the straight line."""
-    for n in range(count):
-        k = bends[n]
-        s = symbol[k]
-        at = 2 * s + (0 if quantity[k] > 0.0 else 1)
-        size = abs(quantity[k])
-        for lane in range(1, wanted):
-            share = need_long[s, lane] if quantity[k] > 0.0 else need_short[s, lane]
-            need[lane] += size * (share - rows[at, NEED] - moves[lane] * rows[at, NEED_SLOPE])
-
-
-@numba.njit(nogil=True)
-def _concentrate(lanes, is_long, curved, size, s, at, rows, need_long, moves, gross, gross_slope, threshold, addon, ramp, cap_long,
-                 need, today):
-    """Adds one name's concentration add-on to each lane's requirement; `today` gathers lane 0's add-on and what the cap takes off it."""
-    value, slope = size * rows[at, PRICE], size * rows[at, BETA_PRICE]
-    for lane in range(lanes):
-        held = value + slope * moves[lane]
-        charge = held * concentration_rate(held, gross + gross_slope * moves[lane], threshold, addon, ramp)
-        if charge <= 0.0:
-            continue
-        taken = charge
-        if cap_long and is_long:
-            share = need_long[s, lane] if curved else rows[at, NEED] + moves[lane] * rows[at, NEED_SLOPE]
-            taken = min(charge, max(0.0, held - size * share))
-        need[lane] += taken
-        if lane == 0:
-            today[0] += charge
-            today[1] += taken - charge
 
 
 @numba.njit(nogil=True)
@@ -120,7 +96,8 @@ def _sweep(lo, hi, accounts, cash, margin_type, offsets, symbol, quantity, rows,
     lowest, highest = moves[:wanted].min(), moves[:wanted].max()
     low_move, high_move = (moves[1:].min(), moves[1:].max()) if lanes > 1 else (0.0, 0.0)
     need = np.zeros(wanted)
-    bends = np.zeros(_longest(lo, hi, accounts, offsets), dtype=np.int64)
+    bends = np.zeros(_longest(lo, hi, accounts, offsets) + 1, dtype=np.int64)
+    peaks = np.zeros(len(bends))
     parts, unused, today = np.zeros(5), np.zeros(5), np.zeros(2)
     nothing = np.zeros(0)
     for r in range(lo, hi):
@@ -150,25 +127,29 @@ def _sweep(lo, hi, accounts, cash, margin_type, offsets, symbol, quantity, rows,
             vol += size * rows[at, VOLATILITY_SHARE]
             reg_t += size * rows[at, REG_T_SHARE]
             tims += size * rows[at, TIMS_SHARE]
-            most = max(most, max(value + slope * lowest, value + slope * highest))
+            peak = max(value + slope * lowest, value + slope * highest)
+            peaks[k - first] = peak
+            most = max(most, peak)
             if value > largest:
                 largest = value
                 largest_at = k
             boxed |= s == previous
             previous = s
             f = flags[at]
-            if f:
-                seen |= f
+            seen |= f
+            bends[bent] = k
+            bent += (f & CURVED) >> _CURVED_BIT
+        if seen & _COUNTED:
+            for k in range(first, last):
+                at = 2 * symbol[k] + (0 if quantity[k] > 0.0 else 1)
+                f = flags[at]
                 grouped += 1 if f & GROUPED else 0
                 shared += 1 if f & SHARED_ISSUER else 0
                 twins += 1 if f & TWIN else 0
-                if f & CURVED:
-                    bends[bent] = k
-                    bent += 1
                 if f & EXTRAS:
-                    more = size * (rows[at, NEED] - rows[at, BASE_SHARE] - rows[at, VOLATILITY_SHARE])
-                    cap += more if q > 0.0 else 0.0
-                    borrow += 0.0 if q > 0.0 else more
+                    more = abs(quantity[k]) * (rows[at, NEED] - rows[at, BASE_SHARE] - rows[at, VOLATILITY_SHARE])
+                    cap += more if quantity[k] > 0.0 else 0.0
+                    borrow += 0.0 if quantity[k] > 0.0 else more
         if len(position_req) > 0:
             for k in range(first, last):
                 position_req[k] = abs(quantity[k]) * rows[2 * symbol[k] + (0 if quantity[k] > 0.0 else 1), NEED]
@@ -189,24 +170,36 @@ def _sweep(lo, hi, accounts, cash, margin_type, offsets, symbol, quantity, rows,
         else:
             for lane in range(1, wanted):
                 need[lane] = required + moves[lane] * required_slope
-            _bend(bends, bent, wanted, symbol, quantity, rows, need_long, need_short, moves, need)
+            bend(bends, bent, wanted, symbol, quantity, rows, need_long, need_short, moves, need)
         if use_conc and not in_full:
             floor = threshold * min(gross + gross_slope * lowest, gross + gross_slope * highest)
             if most > floor:
                 lanes_left = 1 if floored else wanted   # a floored account has its scenarios in full already
-                today[:] = 0.0
+                line = line_slope = today[0] = today[1] = 0.0
                 for k in range(first, last):
-                    s = symbol[k]
-                    at = 2 * s + (0 if quantity[k] > 0.0 else 1)
-                    size = abs(quantity[k])
-                    value, slope = size * rows[at, PRICE], size * rows[at, BETA_PRICE]
-                    if max(value + slope * lowest, value + slope * highest) > floor:
+                    if peaks[k - first] > floor:
+                        s = symbol[k]
+                        at = 2 * s + (0 if quantity[k] > 0.0 else 1)
+                        curved = (flags[at] & CURVED) != 0
+                        capped = cap_long and quantity[k] > 0.0 and (curved or rows[at, NEED] + addon * rows[at, PRICE] > rows[at, PRICE])
                         before = need[0]
-                        _concentrate(lanes_left, quantity[k] > 0.0, (flags[at] & CURVED) != 0, size, s, at, rows, need_long, moves, gross,
-                                     gross_slope, threshold, addon, ramp, cap_long, need, today)
+                        size = abs(quantity[k])
+                        value, slope = size * rows[at, PRICE], size * rows[at, BETA_PRICE]
+                        over, over_slope = value - threshold * TIE * gross, slope - threshold * TIE * gross_slope
+                        if not capped and ramp <= 0.0 and over + over_slope * lowest > 0.0 and over + over_slope * highest > 0.0:
+                            line += addon * value
+                            line_slope += addon * slope
+                            if len(position_req) > 0:
+                                position_req[k] += addon * value
+                            continue
+                        concentrate(lanes_left, capped, curved, size, s, at, rows, need_long, moves, gross, gross_slope,
+                                     threshold, addon, ramp, need, today)
                         if len(position_req) > 0:
                             position_req[k] += need[0] - before
-                conc = today[0]
+                if line > 0.0:
+                    for lane in range(lanes_left):
+                        need[lane] += line + moves[lane] * line_slope
+                conc = today[0] + line
                 cap += today[1]
         netted = grouped > 1 or boxed or (seen & CHARGED) != 0
         if netted or len(group_req) > 0:
@@ -244,19 +237,22 @@ def _sweep(lo, hi, accounts, cash, margin_type, offsets, symbol, quantity, rows,
                 for lane in range(1, lanes):
                     pnl[r, lane - 1] = exposure * moves[lane]
         figures[EQUITY, r] = equity
-        figures[LONG_MV, r] = long_mv if known else math.nan
-        figures[SHORT_MV, r] = short_mv if known else math.nan
-        figures[BASE, r] = base if known else math.nan
-        figures[CONCENTRATION, r] = conc if known else math.nan
-        figures[VOLATILITY, r] = vol if known else math.nan
-        figures[HTB, r] = borrow if known else math.nan
-        figures[CAP, r] = cap if known else math.nan
+        figures[LONG_MV, r] = long_mv
+        figures[SHORT_MV, r] = short_mv
+        figures[BASE, r] = base
+        figures[CONCENTRATION, r] = conc
+        figures[VOLATILITY, r] = vol
+        figures[HTB, r] = borrow
+        figures[CAP, r] = cap
         figures[REG_T_REQUIREMENT, r] = reg_t
-        figures[PORTFOLIO_REQ, r] = tims if known else math.nan
-        figures[REQUIREMENT, r] = requirement if known else math.nan
-        figures[BETA_EXPOSURE, r] = exposure if known else math.nan
-        figures[WORST_STRESS, r] = equity - requirement + worst if known and lanes > 1 else math.nan
-        figures[IDIOSYNCRATIC, r] = -idio_shock * largest if known else math.nan
+        figures[PORTFOLIO_REQ, r] = tims
+        figures[REQUIREMENT, r] = requirement
+        figures[BETA_EXPOSURE, r] = exposure
+        figures[WORST_STRESS, r] = equity - requirement + worst if lanes > 1 else math.nan
+        figures[IDIOSYNCRATIC, r] = -idio_shock * largest
+        if not known:
+            for n in range(len(figures)):
+                figures[n, r] = math.nan
         largest_position[r] = largest_at
         if not known or seen & IS_STALE:
             status[r] = STALE
@@ -266,7 +262,7 @@ def _sweep(lo, hi, accounts, cash, margin_type, offsets, symbol, quantity, rows,
 
 def _source_digest() -> str:
     """A digest of every file the compiled code comes from."""
-    modules = (__name__, "margin_platform.account_rules", "margin_platform.tims", "margin_platform.money", "margin_platform.priced_market")
+    modules = (__name__, *(f"margin_platform.{name}" for name in ("account_rules", "scenario_cliffs", "tims", "money", "priced_market")))
     sources = (Path(str(sys.modules[m].__file__)).read_bytes() for m in modules)
     return hashlib.sha256(b"".join(sources)).hexdigest()
 
