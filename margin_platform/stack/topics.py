@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable
 
 from kafka.admin import KafkaAdminClient, NewTopic
@@ -40,7 +41,17 @@ def recreate(bootstrap: str, names: Iterable[str] = TOPICS) -> None:
         existing = [name for name in wanted if name in set(admin.list_topics())]
         if existing:
             admin.delete_topics(existing, timeout_ms=_WAIT_MS)
+            _wait_until_gone(admin, set(existing))
         _create(admin, [TOPICS[name] for name in wanted])
+
+
+def _wait_until_gone(admin: KafkaAdminClient, names: set[str]) -> None:
+    """A broker answers for a deleted topic until it has heard of it; one created meanwhile would be taken for the old one."""
+    deadline = time.monotonic() + _WAIT_MS / 1000
+    while left := names & set(admin.list_topics()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"topics were deleted and are still listed: {', '.join(sorted(left))}")
+        time.sleep(0.02)
 
 
 def _create(admin: KafkaAdminClient, topics: list[Topic]) -> None:
