@@ -15,6 +15,7 @@ COMMANDS = {
     "liquidate": ("liquidate", "The smallest orders that restore compliance, with their certificate."),
     "whatif": ("whatif", "An account's margin after a trade that has not happened."),
     "backtest": ("backtest", "Replay history through the same kernel and ladder."),
+    "policy-change": ("policy_change", "Whose band would change if a policy were activated now."),
     "replay": ("replay", "Replay a price history to Kafka as live events."),
     "explain": ("explain", "Why an account stands where it does, or why a call was issued."),
     "audit": ("audit", "Verify the hash chain of decisions."),

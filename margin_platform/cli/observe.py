@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
             if name not in TOPICS:
                 raise bad_input(f"topic: not one of {', '.join(TOPICS)}, value {name!r}")
         try:
-            with Bus(bootstrap or _running_broker()) as bus:
+            with Bus(bootstrap or running_broker()) as bus:
                 _follow(bus, wanted, from_beginning, maximum, as_json)
         except (BrokerUnreachable, LookupError) as error:
             typer.echo(f"margin: {error}", err=True)
@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
             return
 
 
-def _running_broker() -> str:
+def running_broker() -> str:
     """The broker of the local stack that runs in this data folder, else the configured one."""
     ours = settings()
     known = state.load(ours.data_folder)

@@ -1,0 +1,80 @@
+"""`margin policy-change POLICY.yaml`: whose band would change if a policy were activated now. It changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from margin_platform.cli.output import bad_input, print_json
+from margin_platform.money import format_dollars
+
+
+def register(app: typer.Typer) -> None:
+    @app.command(name="policy-change")
+    def policy_change(
+        policy: Annotated[Path, typer.Argument(help="the proposed policy, YAML")],
+        against: Annotated[Path | None, typer.Option(help="the policy it would replace (default: the newest shipped)")] = None,
+        book: Annotated[str | None, typer.Option(help="a book as JSON, - for standard input (default: the live book on Kafka)")] = None,
+        bootstrap: Annotated[str | None, typer.Option(help="host:port of Kafka; else the running stack's", show_default=False)] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+    ) -> None:
+        """Accounts whose band would change if a policy were activated now: over the live book, before it is."""
+        from margin_platform.backtest.lab import band_changes
+        from margin_platform.policy import PolicyError, current_policy, load_policy_file
+
+        try:
+            now, proposed = current_policy() if against is None else load_policy_file(against), load_policy_file(policy)
+        except PolicyError as error:
+            raise bad_input(f"policy: {error}") from error
+        accounts, market = _live(bootstrap, now) if book is None else _given(book, now)
+        changes = band_changes(accounts, market, now, proposed)
+        answer = {"policy": now.version, "proposed_policy": proposed.version, "accounts": len(accounts), "changes": changes}
+        if as_json:
+            print_json(answer)
+        else:
+            _print(answer)
+
+
+def _given(source: str, policy: Any) -> tuple[Any, Any]:
+    import sys
+
+    from margin_platform.book_json import InputError, loads, parse
+
+    try:
+        given = parse(loads(sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()), policy)
+    except OSError as error:
+        raise bad_input(f"{source}: {error.strerror}") from error
+    except InputError as error:
+        raise bad_input(str(error)) from error
+    return given.book, given.market
+
+
+def _live(bootstrap: str | None, policy: Any) -> tuple[Any, Any]:
+    from margin_platform.backtest.live_book import NoLiveBook, live_book
+    from margin_platform.bus import BrokerUnreachable, Bus
+    from margin_platform.cli.observe import running_broker
+
+    try:
+        with Bus(bootstrap or running_broker()) as bus:
+            return live_book(bus, policy)
+    except (BrokerUnreachable, NoLiveBook) as error:
+        typer.echo(f"margin: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _print(answer: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    changes = answer["changes"]
+    counted = f"{len(changes):,} of {answer['accounts']:,} accounts would change band"
+    table = Table(title=Text(f"{answer['policy']} -> {answer['proposed_policy']}"), caption=counted)
+    for heading in ("account", "band", "proposed", "excess", "proposed excess"):
+        table.add_column(heading, justify="right" if "excess" in heading else "left", no_wrap="excess" in heading)
+    for row in changes:
+        money = (format_dollars(row[name]) for name in ("excess", "proposed_excess"))
+        table.add_row(Text(row["account_id"]), row["band"], row["proposed_band"], *money)
+    Console().print(table)
