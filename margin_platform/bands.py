@@ -6,19 +6,66 @@ deficiency has grown, whether it is severe, whether a severe SPY scenario is und
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from margin_platform.evaluate import Margin
-from margin_platform.money import cents
+from margin_platform.money import round_cents
 from margin_platform.sweep import STALE as STALE_STATUS
+from margin_platform.sweep import source_digest
 
 CLEAR, NEAR, WARNING, MARGIN_CALL = 0, 1, 2, 3
 LEVELS = ("CLEAR", "NEAR", "WARNING", "MARGIN_CALL")
 SEVERE, STRESS, STALE = 4, 8, 16     # flags on top of the level
+_FAR = 0.02                          # dollars from a line at which rounding to cents decides nothing
 _BUCKET = 256                        # and above them the deterioration step of a deficiency
 
 Codes = NDArray[np.int32]
+
+
+@numba.njit(nogil=True)
+def _code(excess, gross, requirement, equity, status, stressed, warn, near, severe_deficiency, equity_floor, amend):
+    """One account's band. `stressed`: its recomputed excess in each severe scenario. A figure that is not known decides nothing."""
+    code = CLEAR
+    if not excess >= near * gross + _FAR:   # further away, rounding to cents decides nothing
+        short = round_cents(excess)
+        if short < 0.0:
+            code = MARGIN_CALL
+        elif short < round_cents(warn * gross):
+            code = WARNING
+        elif short < round_cents(near * gross):
+            code = NEAR
+        if code == MARGIN_CALL:
+            if -short > round_cents(severe_deficiency * requirement) or round_cents(equity) < equity_floor:
+                code += SEVERE
+            code += _BUCKET * int(math.floor(math.log(max(1.0, -short)) / amend))
+    for lane in range(len(stressed)):
+        if stressed[lane] < 0.0 and round_cents(stressed[lane]) < 0.0:
+            code += STRESS
+            break
+    return code + STALE if status == STALE_STATUS else code
+
+
+def _cached(digest: str) -> Any:
+    """The loop over accounts, its machine code kept on disk until a source it comes from changes (see `sweep`)."""
+
+    @numba.njit(nogil=True, cache=True)
+    def run(excess, gross, requirement, equity, status, stressed, severe, warn, near, severe_deficiency, equity_floor, amend, out):
+        lanes = np.zeros(len(severe) if len(digest) > 0 else 0)
+        for r in range(len(out)):
+            for n in range(len(lanes)):
+                lanes[n] = stressed[r, severe[n]]
+            out[r] = _code(excess[r], gross[r], requirement[r], equity[r], status[r], lanes, warn, near, severe_deficiency, equity_floor,
+                           amend)
+
+    return run
+
+
+_codes = _cached(source_digest(__name__, "margin_platform.money"))
 
 
 def band_codes(margin: Margin) -> Codes:
@@ -28,33 +75,26 @@ def band_codes(margin: Margin) -> Codes:
     step is the power of (1 + amend_step) it has reached, so every further amend_step of deterioration is a new band.
     """
     ladder = margin.policy.ladder
-    excess = cents(margin.excess)
-    gross = margin.gross_mv
-    with np.errstate(invalid="ignore"):
-        code = np.select(
-            [excess < 0, excess < cents(ladder.warn_frac * gross), excess < cents((ladder.warn_frac + ladder.warn_hysteresis) * gross)],
-            [MARGIN_CALL, WARNING, NEAR],
-            CLEAR,
-        ).astype(np.int32)
-        called = code == MARGIN_CALL
-        severe = called & ((-excess > cents(ladder.severe_deficiency * margin.requirement)) | (cents(margin.equity) < ladder.equity_floor))
-    code += np.where(severe, SEVERE, 0).astype(np.int32)
-    code += np.where(severe_underwater(margin), STRESS, 0).astype(np.int32)
-    code += np.where(margin.status == STALE_STATUS, STALE, 0).astype(np.int32)
-    step = np.floor(np.log(np.maximum(1.0, -excess[called])) / np.log1p(ladder.amend_step))
-    code[called] += _BUCKET * step.astype(np.int32)
-    return code
+    codes = np.empty(len(margin.equity), dtype=np.int32)
+    _codes(
+        margin.excess, margin.gross_mv, margin.requirement, margin.equity, margin.status, margin.stress_excess_recomputed,
+        _severe_scenarios(margin), ladder.warn_frac, ladder.warn_frac + ladder.warn_hysteresis, ladder.severe_deficiency,
+        ladder.equity_floor, math.log1p(ladder.amend_step), codes,
+    )
+    return codes
 
 
-def severe_underwater(margin: Margin) -> NDArray[np.bool_]:
-    """Accounts that would be short of their recomputed requirement in a scenario of at least `severe_move` (MARGIN_RULES 5.2)."""
+def _severe_scenarios(margin: Margin) -> NDArray[np.int64]:
+    """Numbers of the scenarios of at least `severe_move`; none where the scenarios were not recomputed."""
     stress = margin.policy.stress
-    severe = np.abs(np.array(stress.scenarios)) >= stress.severe_move - 1e-12
-    if not severe.any() or not len(margin.stress_excess_recomputed):
-        return np.zeros(len(margin.equity), dtype=np.bool_)
-    with np.errstate(invalid="ignore"):
-        short: NDArray[np.bool_] = cents(margin.stress_excess_recomputed[:, severe]) < 0
-    return np.asarray(short.any(axis=1))
+    if not len(margin.stress_excess_recomputed):
+        return np.zeros(0, dtype=np.int64)
+    return np.flatnonzero(np.abs(np.array(stress.scenarios)) >= stress.severe_move - 1e-12)
+
+
+def levels(codes: Codes) -> Codes:
+    """CLEAR, NEAR, WARNING or MARGIN_CALL of each code."""
+    return codes & 3
 
 
 def level(code: int) -> int:

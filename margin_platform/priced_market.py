@@ -6,7 +6,7 @@ SPY moves; only instruments whose requirement is not linear along the moves (a $
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,14 @@ class PricedMarket:
             security=security, product_group=product, portfolio_group=portfolio, product_offset=product_offset,
             portfolio_offset=portfolio_offset, fixed_flags=fixed,
         )
+
+    def at(self, market: Market) -> PricedMarket:
+        """The same instruments at another time, priced anew under the same policy: who shares a group is not looked up again."""
+        schedule = schedule_of(market, self.policy)
+        need_long, need_short = needs(schedule, self.policy)
+        flags = _flags(market, schedule, need_long, need_short, self.fixed_flags, self.policy)
+        rows = _rows(market, schedule, need_long, need_short, self.policy)
+        return replace(self, market=market, schedule=schedule, rows=rows, flags=flags, need_long=need_long, need_short=need_short)
 
     def with_prices(self, codes: NDArray[np.integer[Any]], prices: Floats) -> PricedMarket:
         """This market with new prices of some instruments: only their rows are worked out anew, in microseconds.

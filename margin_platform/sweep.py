@@ -260,9 +260,8 @@ def _sweep(lo, hi, accounts, cash, margin_type, offsets, symbol, quantity, rows,
             status[r] = _status(equity - requirement, gross, warn_frac)
 
 
-def _source_digest() -> str:
-    """A digest of every file the compiled code comes from."""
-    modules = (__name__, *(f"margin_platform.{name}" for name in ("account_rules", "scenario_cliffs", "tims", "money", "priced_market")))
+def source_digest(*modules: str) -> str:
+    """A digest of every file some compiled code comes from."""
     sources = (Path(str(sys.modules[m].__file__)).read_bytes() for m in modules)
     return hashlib.sha256(b"".join(sources)).hexdigest()
 
@@ -278,4 +277,5 @@ def _cached(digest: str):
     return run
 
 
-sweep = _cached(_source_digest())
+_SOURCES = (__name__, *(f"margin_platform.{name}" for name in ("account_rules", "scenario_cliffs", "tims", "money", "priced_market")))
+sweep = _cached(source_digest(*_SOURCES))

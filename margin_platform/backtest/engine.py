@@ -18,7 +18,7 @@ from margin_platform.backtest.holdings import Holdings
 from margin_platform.backtest.market_path import MarketPath
 from margin_platform.backtest.record import DecisionRow, FillRow, Record
 from margin_platform.backtest.sales import sales
-from margin_platform.bands import CLEAR, STALE, STRESS, WARNING, band_codes, level
+from margin_platform.bands import CLEAR, STALE, STRESS, WARNING, band_codes, levels
 from margin_platform.book import Book, Market
 from margin_platform.evaluate import Margin, PricedMarket, evaluate_accounts
 from margin_platform.evaluation import stale_symbols
@@ -65,6 +65,12 @@ class State:
     open_accounts: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     pending: list[tuple[int, int, float]] = field(default_factory=list)   # account, instrument row, signed shares for the next bar
     due: set[int] = field(default_factory=set)                            # accounts to liquidate
+    priced: PricedMarket | None = None                                    # the bar before's
+
+    def priced_at(self, market: Market, policy: Policy) -> PricedMarket:
+        """The market of a bar, priced; instruments and policy are the run's, so only what moves is worked out."""
+        self.priced = PricedMarket.of(market, policy) if self.priced is None else self.priced.at(market)
+        return self.priced
 
     def written_off(self) -> float:
         """Dollars owed by accounts that have nothing left to sell."""
@@ -97,7 +103,7 @@ def _bar(job: Job, state: State) -> None:
         _note(job, state, number, decision, None, 0)
     market = job.path.at(state.bar)
     touched = _trades(job, state, time) | _pending_fills(job, state, market)
-    priced = PricedMarket.of(market, job.policy)
+    priced = state.priced_at(market, job.policy)
     margin = evaluate_accounts(state.holdings.book, priced, state.open_accounts)
     codes = band_codes(margin)
     before = state.bands[state.open_accounts]
@@ -154,7 +160,9 @@ class Rows:
 
 def _observe(job: Job, state: State, market: Market, margin: Margin, codes: np.ndarray, rows: np.ndarray, batch: str = "") -> None:
     """One ladder step for each of these rows whose band, or whose past, can lead to a decision."""
-    troubled = (np.array([level(c) for c in codes[rows].tolist()], dtype=np.int8) >= WARNING) | ((codes[rows] & (STRESS | STALE)) > 0)
+    if not len(rows):
+        return
+    troubled = (levels(codes[rows]) >= WARNING) | ((codes[rows] & (STRESS | STALE)) > 0)
     known = np.array([state.desk.knows(n) for n in margin.accounts[rows].tolist()], dtype=np.bool_)
     seen = Rows.of(margin, codes, rows[troubled | known])   # the others were and are in no trouble
     time = int(job.path.times[state.bar])

@@ -49,7 +49,7 @@ def run_part(job: Job) -> Part:
     return Part(state.record, final.equity)
 
 
-def run_in_processes(job: Job, label: str, workers: int, part_accounts: int = 2500) -> RunResult:
+def run_in_processes(job: Job, label: str, workers: int, part_accounts: int = 5000) -> RunResult:
     """The job on the cores of one machine: ranges of accounts on worker processes, each sweeping on one thread."""
     parts = max(workers, -(-len(job.book) // part_accounts))
     parts += -parts % workers   # as many for each

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from margin_platform.book import Floats
+from margin_platform.bands import MARGIN_CALL, STALE, STRESS, WARNING, levels
 from margin_platform.evaluate import Margin
 
 
@@ -58,17 +58,17 @@ class Record:
 
     def bar(self, margin: Margin, codes: np.ndarray, writable: float) -> None:
         """Totals of one bar over the accounts still open; `writable` is what closed accounts owe beyond their collateral."""
-        level = codes & 3
+        level = levels(codes)
+        figures = (
+            margin.equity, margin.requirement, margin.gross_mv, margin.base_requirement, margin.concentration_addon,
+            margin.volatility_addon, np.maximum(0.0, -margin.equity),
+        )
+        known = not np.isnan(margin.equity).any()
+        *totals, unsecured = (float(column.sum() if known else np.nansum(column)) for column in figures)
         self.bars.append((
-            _total(margin.equity), _total(margin.requirement), _total(margin.gross_mv), _total(margin.base_requirement),
-            _total(margin.concentration_addon), _total(margin.volatility_addon),
-            _total(np.maximum(0.0, -margin.equity)) + writable,
-            int((level == 3).sum()), int((level == 2).sum()), int(((codes & 8) > 0).sum()), int(((codes & 16) > 0).sum()),
+            *totals, unsecured + writable,
+            *(int(np.count_nonzero(which)) for which in (level == MARGIN_CALL, level == WARNING, codes & STRESS, codes & STALE)),
         ))
 
     def state(self) -> dict[str, Any]:
         return {"decisions": list(self.decisions), "fills": list(self.fills), "bars": list(self.bars)}
-
-
-def _total(column: Floats) -> float:
-    return float(np.nansum(column))
