@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from margin_platform import instruments
 from margin_platform.bus import Bus, Record
@@ -179,6 +179,7 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         pytest.fail("chromium: not found; `make test` installs Debian's, or apt-get install chromium")
     with sync_playwright() as playwright:
+        expect.set_options(timeout=30_000)   # a loaded machine is slow, not wrong
         opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield opened
         opened.close()

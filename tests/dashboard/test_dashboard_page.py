@@ -1,0 +1,327 @@
+"""The page in real Chromium over a real broker: it shows what arrives, says when it cannot, and believes no text it is given."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import orjson
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from margin_platform.book_json import parse
+from margin_platform.bus import Bus
+from margin_platform.dashboard.positions import policy_of
+from margin_platform.evaluation import evaluation
+
+pytestmark = [pytest.mark.kafka, pytest.mark.browser]
+
+HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+FALL = {"AAPL": 55.0, "JPM": 80.0, "SPY": 235.0, "AMD": 47.0, "XOM": 33.0, "SIMINV": 52.6}
+LIVE = "html[data-live=true]"
+
+
+def settled(tab: Any, expression: str, seconds: float = 30.0, arg: Any = None) -> None:
+    """Waits until an expression of the page is true. Playwright's own wait needs eval, which the page's policy forbids."""
+    end = time.monotonic() + seconds
+    while not tab.evaluate(expression, arg):
+        assert time.monotonic() < end, f"not within {seconds:g} s: {expression}"
+        tab.wait_for_timeout(50)
+
+
+def badge(tab: Page, account: str) -> str:
+    """The colour of an account's row, as the reader of a screen is told."""
+    row = tab.locator(".ag-row").filter(has_text=account)
+    number = row.first.get_attribute("row-index")
+    return tab.locator(f'.ag-row[row-index="{number}"] .badge').first.get_attribute("aria-label") or ""
+
+
+def shows(tab: Page, account: str, colour: str) -> None:
+    """Waits until an account has a colour."""
+    settled(tab,
+        """([account, colour]) => { const store = marginDesk.store, i = store?.byId.get(account);
+           const cell = i === undefined ? null : document.querySelector(`.ag-row[row-id="${i}"] .badge`);
+           return cell?.classList.contains(colour); }""", arg=[account, colour])
+
+
+def held(tab: Page) -> dict[str, Any]:
+    """Every account's excess as the page holds it."""
+    rows = "[...marginDesk.store.byId.values()].map((i) => marginDesk.store.row(i)).map((r) => [r.account_id, r.excess])"
+    return dict(tab.evaluate(rows))
+
+
+def test_colours_change_when_events_arrive(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+    firm.publish(bus, firm.open())
+    tab.goto(start().url)
+    tab.wait_for_selector(LIVE)
+    shows(tab, "EDGE-2", "green")
+    expect(tab.locator("[data-colour=red]")).to_have_text("R0")
+    firm.publish(bus, firm.tick(**FALL))
+    shows(tab, "EDGE-2", "yellow")
+    shows(tab, "LEVERED-4", "red")
+    assert badge(tab, "LEVERED-4") == "red: call"
+    expect(tab.locator("[data-colour=red]")).to_have_text("R1")
+    firm.publish(bus, firm.tick(AAPL=52.0))
+    shows(tab, "EDGE-2", "red")
+
+
+def test_a_killed_server_turns_the_page_grey_and_nothing_is_missed_when_it_is_back(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+    firm.publish(bus, firm.open())
+    server = start()
+    tab.goto(server.url)
+    tab.wait_for_selector(LIVE)
+    shows(tab, "EDGE-2", "green")
+    server.kill()
+    tab.wait_for_selector("html[data-live=false]")
+    expect(tab.locator("#stale")).to_contain_text("the page lost its stream since")
+    once_green = tab.locator(".badge.green").first
+    assert once_green.evaluate("(b) => getComputedStyle(b).backgroundColor") == "rgb(125, 136, 149)"      # --grey of the dark theme
+    outcome = firm.publish(bus, firm.tick(**FALL))          # while nobody listened
+    start(port=server.port)
+    tab.wait_for_selector(LIVE)
+    shows(tab, "LEVERED-4", "red")
+    assert held(tab) == {e["account_id"]: e["excess"] for e in outcome.calc}
+
+
+def test_a_cut_socket_resumes_from_what_the_page_holds(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+    """Only what changed meanwhile is sent: the server is told the last sequence, and answers `resumed`."""
+    firm.publish(bus, firm.open())
+    tab.goto(start().url)
+    tab.wait_for_selector(LIVE)
+    tab.evaluate("""() => { window.frames_ = []; const s = marginDesk.stream;
+        s.addEventListener('hello', (e) => frames_.push(e.detail.resumed));
+        s.addEventListener('frame', (e) => frames_.push(...e.detail.rows.map((r) => r[1])));
+        s.addEventListener('lost', () => frames_.push('lost')); s.socket.close(); }""")
+    settled(tab, "frames_.includes('lost')")
+    outcome = firm.publish(bus, firm.tick(AMD=47.0))        # touches SHORT-5 alone
+    settled(tab, "frames_.includes('SHORT-5')")
+    assert tab.evaluate("frames_") == ["lost", True, "SHORT-5"]
+    assert held(tab)["SHORT-5"] == outcome.calc[0]["excess"]
+    tab.wait_for_selector(LIVE)
+
+
+def test_a_quiet_stream_and_a_broker_that_cannot_be_read_are_grey(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+    firm.publish(bus, firm.open())
+    tab.goto(start("--quiet", "1.5").url)
+    tab.wait_for_selector("html[data-live=false]")
+    expect(tab.locator("#stale")).to_contain_text("no margin event arrives since")
+    firm.publish(bus, firm.tick(AMD=47.0))
+    tab.wait_for_selector(LIVE)
+    tab.goto(start("--bootstrap", "127.0.0.1:9").url)
+    expect(tab.locator("#stale")).to_contain_text("Kafka cannot be read")
+
+
+def test_a_script_in_an_account_id_does_nothing(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+    firm.publish(bus, firm.open())
+    firm.publish(bus, firm.tick(**FALL))
+    call = dict.fromkeys(("account_id", "call_id", "action", "explanation", "run_id", "correlation_id"), HOSTILE)
+    bus.produce("margin.calls.v1", call)
+    bus.flush()
+    server = start()
+    tab.goto(server.url)
+    tab.wait_for_selector(LIVE)
+    expect(tab.locator(".ag-cell.id").filter(has_text="<img src=x")).to_have_count(1)
+    for view in (f"account/{quote(HOSTILE, safe='')}", "firm", "feed"):
+        tab.goto(f"{server.url}/#/{view}")
+        expect(tab.locator("main")).to_contain_text("<script>")
+    assert tab.title() == "Margin desk"
+    assert tab.locator("main img, main script").count() == 0
+
+
+def test_an_inline_script_is_refused_by_the_browser(bus: Bus, start: Any, browser: Browser) -> None:
+    page = browser.new_page()
+    said: list[str] = []
+    page.on("console", lambda m: said.append(m.text))
+    page.goto(start().url)
+    page.evaluate("""() => { const s = document.createElement('script'); s.textContent = "document.title = 'owned'";
+        document.head.append(s); }""")
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    assert page.title() == "Margin desk"
+    assert any("Content Security Policy" in text for text in said)
+    page.close()
+
+
+def test_a_hundred_thousand_accounts_sort_filter_scroll_and_export(bus: Bus, start: Any, tab: Page) -> None:
+    count = 100_000
+    for n in range(count):
+        event = {"account_id": f"A{n:06d}", "status": "MARGIN_CALL" if n % 100 == 0 else "ACTIVE", "excess": n - 1000.5, "equity": 1.0 * n,
+                 "margin_method": "PORTFOLIO" if n % 2 else "REG_T", "timestamp": 1_584_028_800_000}
+        bus.produce_raw("margin.calc.v1", orjson.dumps(event), event["account_id"])
+    bus.flush()
+    tab.goto(start().url)
+    settled(tab, f"marginDesk.store?.size === {count} && document.documentElement.dataset.live === 'true'")
+    expect(tab.locator("#shown")).to_have_text("100,000 of 100,000")
+    expect(tab.locator('.ag-row[row-index="0"]').filter(has_text="A000000")).to_have_count(1)
+    tab.locator(".ag-header-cell", has_text="Excess").first.click()          # the other way round
+    expect(tab.locator('.ag-row[row-index="0"]').filter(has_text="A099999")).to_have_count(1)
+    tab.evaluate("document.querySelector('.ag-grid-viewport').scrollTop = 50000 * 28")
+    expect(tab.locator('.ag-row[row-index="50010"]').filter(has_text="A049989")).to_have_count(1)
+    tab.locator("label.chip.red input").check()
+    expect(tab.locator("#shown")).to_have_text("1,000 of 100,000")
+    tab.fill("#q", "A0000")
+    expect(tab.locator("#shown")).to_have_text("1 of 100,000")
+    with tab.expect_download() as download:
+        tab.click("#csv")
+    lines = list(csv.reader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig"))))
+    assert len(lines) == 2
+    assert lines[1][:3] == ["A000000", "red", "MARGIN_CALL"]
+
+
+def test_an_export_never_holds_a_formula(bus: Bus, start: Any, tab: Page) -> None:
+    names = ['=HYPERLINK("http://evil")', "+1", "-1", "@SUM(A1)", "\t=1", 'quoted "id", with comma', " =1+1"]
+    for name in names:
+        bus.produce("margin.calc.v1", {"account_id": name, "status": "ACTIVE", "excess": -5.25, "timestamp": 1_584_028_800_000})
+    bus.flush()
+    tab.goto(start().url)
+    settled(tab, f"marginDesk.store?.size === {len(names)}")
+    with tab.expect_download() as download:
+        tab.click("#csv")
+    _, *rows = csv.reader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig")))
+    assert len(rows) == len(names)
+    assert not [r[0] for r in rows if r[0].lstrip()[:1] in "=+-@"]
+    assert {r[6] for r in rows} == {"-5.25"}                                 # a figure stays a number
+
+
+def test_what_if_equals_the_kernel(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+    firm.publish(bus, firm.open())
+    event = next(e for e in firm.publish(bus, firm.tick(**FALL)).status if e["account_id"] == "LEVERED-4")
+    tab.goto(f"{start().url}/#/account/LEVERED-4")
+    tab.fill("#whatif-trades", "AAPL:-10000 WMT:+50")
+    tab.fill("#whatif-cash", "1000")
+    tab.press("#whatif-cash", "Enter")
+    expect(tab.locator("#whatif-result")).to_contain_text("no price of this symbol")     # nobody holds WMT
+    tab.fill("#whatif-trades", "AAPL:-10000")
+    tab.press("#whatif-trades", "Enter")
+    positions = [p | ({"qty": p["qty"] - 10_000} if p["symbol"] == "AAPL" else {}) for p in event["positions"]]
+    account = {"account_id": "LEVERED-4", "margin_type": "PORTFOLIO", "cash": event["cash"] + 10_000 * 55.0 + 1000, "positions": positions}
+    after = evaluation(parse({"accounts": [account]}, policy_of(event)))["accounts"][0]
+    for field in ("equity", "requirement", "excess", "maintenance_req", "worst_stress"):
+        shown = f"{after[field]:,.2f}".replace("-", "−")
+        expect(tab.locator("#whatif-result td:nth-child(3)").filter(has_text=shown).first).to_be_visible()
+
+
+def test_the_account_page_explains_the_published_figure(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+    firm.publish(bus, firm.open())
+    firm.publish(bus, firm.tick(**FALL))
+    firm.ladder(bus)
+    tab.goto(f"{start().url}/#/account/LEVERED-4")
+    view = tab.locator("#view-account")
+    expect(view).to_contain_text("short by $201,650.00")
+    expect(view).to_contain_text("equals the published figure")
+    expect(view.locator(".rung").filter(has_text="margin call")).to_contain_text("past by $201,650.00")
+    expect(view.locator("#chart-stress canvas, #chart-tims canvas")).to_have_count(2)
+    expect(view.locator(".item.call").filter(has_text="margin call")).to_contain_text("sms: delivered")
+    expect(tab.locator("#calls")).to_have_text("1")
+    expect(tab.locator("#next-due")).to_contain_text("2020-03-18 15:00:00 EDT")
+
+
+def test_everything_is_reached_by_keyboard(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+    firm.publish(bus, firm.open())
+    tab.goto(start().url)
+    tab.wait_for_selector(LIVE)
+    tab.keyboard.press("/")
+    expect(tab.locator("#q")).to_be_focused()
+    tab.keyboard.type("EDGE-")
+    expect(tab.locator("#shown")).to_have_text("1 of 6")
+    tab.keyboard.press("Escape")
+    for _ in range(15):                       # on through the filters into the grid
+        tab.keyboard.press("Tab")
+        if tab.evaluate("document.activeElement.closest('#grid') !== null"):
+            break
+    tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("Enter")
+    expect(tab.locator("#view-account h2")).to_contain_text("EDGE-2")
+    assert tab.url.endswith("#/account/EDGE-2")
+    tab.keyboard.press("Escape")
+    expect(tab.locator("#view-accounts")).to_be_visible()
+    tab.keyboard.press("2")
+    expect(tab.locator("#view-firm")).to_contain_text("SPY scenarios")
+
+
+@pytest.mark.parametrize(("width", "height", "scale"), [(800, 475, 2), (390, 800, 1)], ids=["zoomed to 200%", "narrow window"])
+def test_nothing_is_cut_off_when_zoomed_or_narrow(
+    bus: Bus, firm: Any, start: Any, browser: Browser, width: int, height: int, scale: int
+) -> None:
+    """Zooming a 1600 by 950 window to 200% leaves 800 by 475 CSS pixels; the page itself never scrolls sideways."""
+    firm.publish(bus, firm.open())
+    firm.publish(bus, firm.tick(**FALL))
+    server = start()
+    page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=scale)
+    landmarks = {"accounts": ".ag-row", "account/LEVERED-4": "#chart-tims canvas", "firm": "#chart-firm canvas", "feed": "#feed"}
+    for view, landmark in landmarks.items():
+        page.goto(f"{server.url}/#/{view}")
+        page.locator(landmark).first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
+        assert page.locator("#live").is_visible()
+    page.close()
+
+
+def test_elsewhere_than_on_loopback_a_token_and_the_right_origin_are_needed(bus: Bus, start: Any, tab: Page) -> None:
+    server = start("--host", "0.0.0.0", "--token", "s3cret")
+    address = f"127.0.0.1:{server.port}"
+    assert httpx.get(f"http://{address}/").status_code == 401
+    for headers, status in (({}, 403), ({"Authorization": "Bearer s3cret", "Origin": "http://evil.example"}, 403)):
+        with pytest.raises(InvalidStatus) as refused:
+            connect(f"ws://{address}/live", additional_headers=headers).close()
+        assert refused.value.response.status_code == status
+    connect(f"ws://{address}/live", additional_headers={"Authorization": "Bearer s3cret"}).close()
+    tab.goto(f"http://{address}/?token=s3cret")
+    assert tab.url == f"http://{address}/"
+    settled(tab, "marginDesk.stream.epoch !== null")
+
+
+def test_an_open_address_without_a_token_is_bad_input(broker: str) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MARGIN_")}
+    command = [sys.executable, "-m", "margin_platform.dashboard", "--bootstrap", broker, "--host", "0.0.0.0", "--port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 2
+    assert "token" in done.stderr
+
+
+def test_it_stops_cleanly_with_a_page_open(bus: Bus, start: Any, tab: Page) -> None:
+    server = start()
+    tab.goto(server.url)
+    settled(tab, "marginDesk.stream.epoch !== null")
+    assert server.stop() == 0
+
+
+def test_screenshots_of_every_view(bus: Bus, firm: Any, start: Any, browser: Browser, pictures: Path) -> None:
+    """The pictures of docs/capabilities/dashboard.md; written into the tree only when asked."""
+    firm.publish(bus, firm.open())
+    firm.publish(bus, firm.tick(**FALL))
+    firm.ladder(bus)
+    server = start(*(["--quiet", "600"]))
+    for theme in ("dark", "light"):
+        page = browser.new_page(viewport={"width": 1600, "height": 950}, color_scheme=theme)
+        for name, route, landmark in (("accounts", "accounts", ".ag-row"), ("account", "account/LEVERED-4", "#chart-tims canvas"),
+                                      ("firm", "firm", "#chart-firm canvas"), ("feed", "feed", "#feed .item.call")):
+            if theme == "light" and name != "accounts":
+                continue
+            page.goto(f"{server.url}/#/{route}")
+            page.wait_for_selector(LIVE)
+            page.locator(landmark).first.wait_for()
+            if name == "account":
+                page.fill("#whatif-trades", "AAPL:-10000")
+                page.press("#whatif-trades", "Enter")
+                page.locator("#whatif-result td").first.wait_for()
+            target = pictures / f"dashboard-{name}{'-light' if theme == 'light' else ''}.png"
+            page.screenshot(path=target, full_page=True)
+            assert target.stat().st_size > 20_000
+        if theme == "dark":
+            page.goto(f"{server.url}/#/accounts")
+            page.locator(".ag-row").first.wait_for()
+            server.kill()
+            page.wait_for_selector("html[data-live=false]")
+            page.screenshot(path=pictures / "dashboard-stream-lost.png")
+            server = start("--quiet", "600")
+        page.close()
