@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from margin_platform.events import Event, deterministic_id
+from margin_platform.events import deterministic_id
 from margin_platform.money import cents
+from margin_platform.observation import Observation
 from margin_platform.policy import Policy
 from margin_platform.policy_sections import LadderPolicy
 
@@ -24,42 +25,6 @@ WARNING, RECOVERED = "WARNING", "RECOVERED"
 CALL, CALL_INCREASED, CALL_CURED, CALL_EXPIRED, RESCINDED = "CALL", "CALL_INCREASED", "CALL_CURED", "CALL_EXPIRED", "RESCINDED"
 CLOSE_ONLY, LIFTED, STRESS_RESTRICTION, STRESS_RELEASED = "CLOSE_ONLY", "LIFTED", "STRESS_RESTRICTION", "STRESS_RELEASED"
 LIQUIDATE, HELD, RELEASED = "LIQUIDATE", "HELD", "RELEASED"
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What was seen of an account at one event time. Money in dollars, rounded to cents; times in epoch milliseconds.
-
-    held: why nothing may be enforced on these figures (stale, missing or implausible prices), or None. corrected: the figures
-    rest on a price that replaces one the source has withdrawn, on which calls opened from `corrected_since` on may have rested.
-    """
-
-    account_id: str
-    timestamp: int
-    equity: float
-    gross_mv: float
-    requirement: float
-    excess: float
-    severe_underwater: bool = False
-    held: str | None = None
-    corrected: bool = False
-    corrected_since: int = 0
-    calc_id: str = ""
-
-    @staticmethod
-    def from_status_event(event: Event) -> Observation:
-        """The observation of a margin.status.v1 event; one without figures (a missing price) is held."""
-        stale = event.get("stale_symbols") or []
-        held = f"stale or missing price: {', '.join(stale)}" if stale else None
-        held = event.get("held") or held
-        if event.get("excess") is None:
-            held = held or "figures missing"
-        return Observation(
-            account_id=event["account_id"], timestamp=event["timestamp"], equity=event.get("equity") or 0.0,
-            gross_mv=event.get("gross_mv") or 0.0, requirement=event.get("requirement") or 0.0, excess=event.get("excess") or 0.0,
-            severe_underwater=bool(event.get("severe_underwater")), held=held, corrected=bool(event.get("corrected_symbols")),
-            corrected_since=event.get("corrected_since") or 0, calc_id=event["calc_id"],
-        )
 
 
 @dataclass(frozen=True)
@@ -156,8 +121,13 @@ def tick(state: LadderState, now: int, policy: Policy) -> tuple[LadderState, tup
 
 
 def next_deadline(state: LadderState, policy: Policy) -> int | None:
-    """The earliest event time at which `tick` may decide something; None where no timer runs."""
+    """The earliest event time at which `tick` may decide something; None where no timer runs.
+
+    A held account has none: the observation that releases it decides what fell due meanwhile.
+    """
     times: list[int] = []
+    if state.held:
+        return None
     if state.call and not state.close_only:
         times.append(_close_only_at(state.call, policy.ladder))
     if state.call and not state.expired:
