@@ -24,7 +24,10 @@ RULES = POLICY.ladder
 MINUTE = 60_000
 START = 1_582_295_400_000            # 2020-02-21 09:30 New York, a session
 GROSS, REQUIREMENT = 100_000.0, 30_000.0
-LINES = (0.0, RULES.warn_frac * GROSS, (RULES.warn_frac + RULES.warn_hysteresis) * GROSS, -RULES.severe_deficiency * REQUIREMENT)
+LINES = [   # dollars and cents, as the rules compare them
+    round(line, 2)
+    for line in (0.0, RULES.warn_frac * GROSS, (RULES.warn_frac + RULES.warn_hysteresis) * GROSS, -RULES.severe_deficiency * REQUIREMENT)
+]
 excesses = st.sampled_from([round(line + step, 2) for line in LINES for step in (-500.0, -0.01, 0.0, 0.01, 500.0)]) | st.integers(
     -4_000_000, 2_000_000).map(lambda c: c / 100)
 pauses = st.sampled_from([0, 1, 14, 15, 16, 29, 30, 31, 200, 1_440, 6_000])   # minutes; the last is beyond any due time
@@ -188,7 +191,7 @@ class LadderMachine(RuleBasedStateMachine):
         assert self.call is not None
         assert self.close_only
         last = next(s for s in reversed(self.seen) if not s.held)
-        severe = -last.excess > RULES.severe_deficiency * last.requirement or last.equity < RULES.equity_floor
+        severe = last.excess < LINES[3] or last.equity < RULES.equity_floor
         assert self.now >= self.call["due"] or severe or self.call["liquidations"]
         assert made.attempt == self.call["liquidations"] + 1
         paused = self.call["liquidated"] is None or self.now - self.call["liquidated"] >= RULES.liquidation_retry_minutes * MINUTE
