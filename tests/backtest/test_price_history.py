@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from margin_platform import sample_market
 from margin_platform.backtest import history
 from margin_platform.backtest.flaws import Flaw, HistoryError, settle
 from margin_platform.backtest.recognise import is_sample
 from margin_platform.backtest.runs import sample_history
+from margin_platform.cli import app
 from margin_platform.policy import Policy, current_policy
 
 WIDE = "timestamp,AAA,BBB\n2020-03-02,10,20\n2020-03-03,11,21\n2020-03-04,12,22\n"
@@ -81,6 +84,31 @@ def test_a_bad_price_of_a_long_file_is_named_by_its_line(tmp_path: Path) -> None
 def test_a_missing_session_is_named_with_the_row_before_it(tmp_path: Path) -> None:
     (flaw,) = _refused(tmp_path, WIDE.replace("2020-03-03,11,21\n", ""))
     assert (flaw.kind, flaw.row, flaw.column, flaw.value) == ("missing_date", "after row 2", "timestamp", "2020-03-03")
+
+
+FLAWED = [   # what is wrong, the file, and the place and value the program names
+    ("missing date", WIDE.replace("2020-03-03,11,21\n", ""), "after row 2, column timestamp: a session without a row, value '2020-03-03'"),
+    ("hole", WIDE.replace("21", ""), "row 3, column BBB: no price"),
+    ("zero", WIDE.replace("21", "0"), "row 3, column BBB: zero, value '0'"),
+    ("negative", WIDE.replace("21", "-21"), "row 3, column BBB: negative, value '-21'"),
+    ("not a number", WIDE.replace("21", "x"), "row 3, column BBB: not a number, value 'x'"),
+    ("duplicate", WIDE + "2020-03-03,11,21\n", "row 5, column timestamp: already in row 3, value '2020-03-03"),
+    ("no history", WIDE.replace("BBB", "CCC"), "-, column BBB: symbol of the book has no price in the file, value 'BBB'"),
+    ("split", WIDE.replace("11,21", "5,21").replace("12,22", "5,22"), "row 3, column AAA: 2020-03-03: 1/2 of the price before"),
+    ("a date that is none", WIDE.replace("2020-03-03", "3 March"), "row 3, column timestamp: not a date or time, value '3 March'"),
+]
+
+
+@pytest.mark.parametrize(("text", "named"), [(t, n) for _, t, n in FLAWED], ids=[name for name, _, _ in FLAWED])
+def test_margin_backtest_ends_with_2_and_names_row_and_column(tmp_path: Path, text: str, named: str) -> None:
+    (tmp_path / "prices.csv").write_text(text, encoding="utf-8")
+    rows = [{"symbol": symbol, "qty": 10} for symbol in ("AAA", "BBB")]
+    (tmp_path / "book.json").write_text(json.dumps({"accounts": [{"account_id": "A", "cash": 0, "positions": rows}]}), encoding="utf-8")
+    places = ["--prices", str(tmp_path / "prices.csv"), "--book", str(tmp_path / "book.json"), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, ["backtest", *places, "--json"])
+    assert done.exit_code == 2, done.stderr
+    assert named in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_weekends_and_holidays_are_no_missing_dates(tmp_path: Path) -> None:
