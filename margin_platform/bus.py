@@ -157,7 +157,7 @@ class Bus:
         are skipped to the oldest kept.
         """
         with self._lock:
-            consumer = self._seek(topic, positions)
+            self._seek(topic, positions)
             deadline = time.monotonic() + timeout_s
             records: list[Record] = []
             while not records:
@@ -165,17 +165,23 @@ class Bus:
                 records = _records(self._guard(lambda c, w=wait: c.poll(timeout_ms=max(60, int(w * 1000)), max_records=max_records)))
                 if time.monotonic() >= deadline:
                     break
-            consumer.assign([])
             return records
 
     def _seek(self, topic: str, positions: dict[int, int]) -> KafkaConsumer:
         consumer = self._open_consumer()
+        if self._stands_at(consumer, topic, positions):
+            return consumer   # read on: what was fetched ahead is still there
         oldest = self.beginning_offsets(topic)
         wanted = {TopicPartition(topic, p): max(offset, oldest.get(p, 0)) for p, offset in positions.items()}
         consumer.assign(list(wanted))
         for partition, offset in wanted.items():
             consumer.seek(partition, offset)
         return consumer
+
+    @staticmethod
+    def _stands_at(consumer: KafkaConsumer, topic: str, positions: dict[int, int]) -> bool:
+        wanted = {TopicPartition(topic, p): offset for p, offset in positions.items()}
+        return bool(wanted) and consumer.assignment() == set(wanted) and all(consumer.position(tp) == o for tp, o in wanted.items())
 
     def read_range(self, topic: str, partition: int, start: int, end: int, timeout_s: float = 30.0) -> list[Record]:
         """Every record of a partition with start <= offset < end: what a run with an offset range in its config reads.
@@ -191,7 +197,6 @@ class Bus:
                 found += _records(self._guard(lambda c: c.poll(timeout_ms=500, max_records=20_000)))
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"{topic}[{partition}] {start}-{end}: not read within {timeout_s:g} s")
-            consumer.assign([])
             return [r for r in found if r.offset < end]
 
     def read_all(self, topic: str) -> Iterator[Record]:

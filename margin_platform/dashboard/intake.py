@@ -1,7 +1,8 @@
 """The intake: one thread that reads the output topics into the desk, and knows how far behind it is.
 
-It keeps its own assigned consumer instead of `Bus.poll`, because it follows eight topics at once for as long as it lives:
-one fetch session for all partitions, no seek between reads. Offsets are its own; nothing is committed.
+It keeps a consumer of its own instead of `Bus.poll`, because it follows eight topics at once for as long as it lives; and
+librdkafka's, because thousands of figures a second would cost a consumer written in Python a whole core. Offsets are its
+own; nothing is committed.
 """
 
 from __future__ import annotations
@@ -10,10 +11,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from margin_platform.dashboard.desk import Desk
 from margin_platform.dashboard.health import Feed
@@ -33,7 +32,8 @@ from margin_platform.events import (
 
 TOPICS = (MARGIN_STATUS, MARGIN_CALC, STRESS, FIRM_RISK, MARGIN_CALLS, RESTRICTIONS, LIQUIDATION_ORDERS, NOTIFICATIONS)
 _BATCH = 5_000          # records applied under one sequence number; bounds how long readers wait for the lock
-_POLL_MS = 50
+_POLL_SECONDS = 0.03
+_ANSWER_SECONDS = 3.0
 _PROBE_SECONDS = 1.0    # how often the broker is asked where its topics end
 _RETRY_SECONDS = 1.0
 _log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Intake:
     def __init__(self, bootstrap: str, desk: Desk, feed: Feed, now_ms: Callable[[], int], *, history: int = 200_000) -> None:
         self.bootstrap, self.desk, self.feed, self.history, self._now_ms = bootstrap, desk, feed, history, now_ms
         self._stop = threading.Event()
-        self._positions: dict[TopicPartition, int] = {}
+        self._positions: dict[tuple[str, int], int] = {}   # next offset by topic and partition
         self._thread = threading.Thread(target=self._run, name="dashboard-intake", daemon=True)
 
     def start(self) -> None:
@@ -64,65 +64,76 @@ class Intake:
             try:
                 consumer = self._connect()
                 self._follow(consumer)
-            except (KafkaError, OSError, LookupError) as error:
+            except (KafkaException, OSError, LookupError) as error:
                 self.feed.broken(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, self._now_ms())
                 self._stop.wait(_RETRY_SECONDS)
             finally:
                 if consumer is not None:
-                    consumer.close(timeout_ms=1_000)
+                    consumer.close()
 
-    def _connect(self) -> KafkaConsumer:
-        consumer = KafkaConsumer(
-            bootstrap_servers=self.bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest",
-            max_poll_records=_BATCH, fetch_max_wait_ms=_POLL_MS, max_partition_fetch_bytes=4_194_304, bootstrap_timeout_ms=3_000,
-            request_timeout_ms=5_000, metadata_max_age_ms=5_000,
+    def _connect(self) -> Consumer:
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.bootstrap, "group.id": "margin-dashboard", "enable.auto.commit": False,
+                "auto.offset.reset": "earliest", "fetch.wait.max.ms": 50, "log_level": 0, "error_cb": lambda _: None,
+            }
         )
         self._assign(consumer)
         return consumer
 
-    def _assign(self, consumer: KafkaConsumer) -> None:
+    def _assign(self, consumer: Consumer) -> None:
         """Every partition of every topic that exists, each where this intake last stood, or `history` back from its end."""
-        wanted = [TopicPartition(t, p) for t in TOPICS for p in sorted(consumer.partitions_for_topic(t) or ())]
+        wanted = _existing(consumer)
         if not wanted:
             raise LookupError(f"none of the topics exists at {self.bootstrap}")
-        first, last = consumer.beginning_offsets(wanted), consumer.end_offsets(wanted)
-        consumer.assign(wanted)
-        for partition in wanted:
-            start = self._positions.get(partition, last[partition] - self.history)
-            consumer.seek(partition, min(max(start, first[partition]), last[partition]))
+        starts = []
+        for topic, partition in wanted:
+            first, last = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_ANSWER_SECONDS)
+            start = self._positions.get((topic, partition), last - self.history)
+            self._positions[topic, partition] = min(max(start, first), last)
+            starts.append(TopicPartition(topic, partition, self._positions[topic, partition]))
+        consumer.assign(starts)
 
-    def _follow(self, consumer: KafkaConsumer) -> None:
+    def _follow(self, consumer: Consumer) -> None:
         probed = 0.0
         while not self._stop.is_set():
-            polled = consumer.poll(timeout_ms=_POLL_MS, max_records=_BATCH)
-            if polled:
-                self._take(polled)
+            messages = consumer.consume(_BATCH, _POLL_SECONDS)
+            if messages:
+                self._take(messages)
             if time.monotonic() - probed >= _PROBE_SECONDS:
                 probed = time.monotonic()
                 self._probe(consumer)
 
-    def _probe(self, consumer: KafkaConsumer) -> None:
-        assigned = consumer.assignment()
-        ends = consumer.end_offsets(list(assigned))
-        self.feed.behind(sum(max(0, ends[tp] - self._positions.get(tp, consumer.position(tp))) for tp in assigned), self._now_ms())
-        if len({tp.topic for tp in assigned}) < len(TOPICS) and any(
-            consumer.partitions_for_topic(t) for t in TOPICS if t not in {tp.topic for tp in assigned}
-        ):
+    def _probe(self, consumer: Consumer) -> None:
+        behind = 0
+        for (topic, partition), position in self._positions.items():
+            _, last = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_ANSWER_SECONDS)
+            behind += max(0, last - position)
+        self.feed.behind(behind, self._now_ms())
+        if len({topic for topic, _ in self._positions}) < len(TOPICS) and len(_existing(consumer)) > len(self._positions):
             self._assign(consumer)
 
-    def _take(self, polled: dict[TopicPartition, list[Any]]) -> None:
+    def _take(self, messages: list[Message]) -> None:
         batch: list[tuple[str, int, Event]] = []
         newest = 0
-        for partition, records in polled.items():
-            for record in records:
-                try:
-                    batch.append((partition.topic, partition.partition, decode(partition.topic, record.value)))
-                except BadEvent as error:
-                    self.desk.bad_events += 1
-                    _log.warning("%s[%s]@%s refused: %s", partition.topic, partition.partition, record.offset, error)
-                if partition.topic in (MARGIN_CALC, MARGIN_STATUS):
-                    newest = max(newest, record.timestamp)
-            self._positions[partition] = records[-1].offset + 1
+        for message in messages:
+            if message.error() is not None:
+                continue   # the client repeats what can be repeated; a broker that is gone shows in the next probe
+            topic, partition = str(message.topic()), int(message.partition() or 0)
+            try:
+                batch.append((topic, partition, decode(topic, message.value())))
+            except BadEvent as error:
+                self.desk.bad_events += 1
+                _log.warning("%s[%s]@%s refused: %s", topic, partition, message.offset(), error)
+            if topic in (MARGIN_CALC, MARGIN_STATUS):
+                newest = max(newest, message.timestamp()[1])
+            self._positions[topic, partition] = int(message.offset() or 0) + 1
         self.desk.apply(batch)
         if newest:
             self.feed.received(newest, self._now_ms())
+
+
+def _existing(consumer: Consumer) -> list[tuple[str, int]]:
+    """The partitions of those of the topics that exist."""
+    known = consumer.list_topics(timeout=_ANSWER_SECONDS).topics
+    return [(name, number) for name in TOPICS if name in known and known[name].error is None for number in sorted(known[name].partitions)]
