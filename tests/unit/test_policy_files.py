@@ -86,6 +86,14 @@ def test_pol_001_a_malformed_file_stops_the_load_and_names_the_field_and_the_val
         load_policy_file(_written(tmp_path, _set(where, value)))
 
 
+@pytest.mark.parametrize(
+    "rung", ["warn_frac", "close_only_after_minutes", "severe_deficiency", "call_due_business_days", "liquidation_retry_minutes"]
+)
+def test_a_policy_without_a_rung_of_the_ladder_is_not_loaded_and_the_rung_is_named(tmp_path: Path, rung: str) -> None:
+    with pytest.raises(PolicyError, match=re.escape(f"house.yaml.ladder.{rung}: Field required")):
+        load_policy_file(_written(tmp_path, _set(f"ladder.{rung}", KeyError)))
+
+
 def test_levels_of_leaving_must_lie_below_those_of_entering_where_hysteresis_is_on(tmp_path: Path) -> None:
     def too_high(data: dict[str, Any]) -> None:
         data["volatility"] |= {"vol_hysteresis": True, "vol_leave_tier1": 0.45}
