@@ -126,12 +126,12 @@ def _valued(
     return equity, need, gross
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--accounts", type=int, default=10_000)
     parser.add_argument("--days", type=int, default=len(sample_market.closes()))
     parser.add_argument("--json", action="store_true", help="accepted for uniformity: the output is JSON")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     policy = current_policy().override(WITHOUT_FLOORS)
     path = path_of(policy, given.days)
     timed(book_of(50, path), path_of(policy, 40), policy)   # compile
@@ -161,7 +161,8 @@ def linearity(given: Any, policy: Policy) -> list[dict[str, float]]:
         out.append({"accounts": accounts, "days": days, "seconds": round(seconds, 2), "processor_seconds": round(busy, 2),
                     "nanoseconds_per_account_day": round(seconds / accounts / days * 1e9, 1)})
     return out
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -122,12 +122,13 @@ def _metrics(cdp: Any) -> dict[str, float]:
     return {m["name"]: m["value"] for m in cdp.send("Performance.getMetrics")["metrics"]}
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--ticks", type=int, default=40, help="quarter seconds of 1,250 changes each")
     parser.add_argument("--only", choices=sorted(PACKAGES))
-    args = parser.parse_args()
+    parser.add_argument("--json", action="store_true", help="a line of JSON a grid; the same as without")
+    args = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
         folder = Path(temporary)
         fetch(folder)
@@ -141,7 +142,8 @@ def main() -> None:
                 print(json.dumps(outcome), flush=True)
                 browser.close()
         server.shutdown()
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -145,15 +145,17 @@ def quantiles(seconds: list[float]) -> dict[str, int]:
     return {name: round(float(np.quantile(seconds, q)) * 1000) for name, q in (("p50", 0.5), ("p99", 0.99))}
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--accounts", type=int, nargs="+", default=[1000, 10_000])
     parser.add_argument("--ticks", type=int, default=60)
-    given = parser.parse_args()
+    parser.add_argument("--json", action="store_true", help="one line of JSON a size; the same as without")
+    given = parser.parse_args(arguments)
     for accounts in given.accounts:
         with tempfile.TemporaryDirectory(prefix="latency-") as folder:
             print(json.dumps(measure(accounts, given.ticks, Path(folder))), flush=True)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

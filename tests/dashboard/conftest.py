@@ -140,10 +140,11 @@ class Server:
 Start = Callable[..., Server]
 
 
-def launch(*arguments: str) -> Server:
+def launch(*arguments: str, **more: str) -> Server:
+    """A dashboard process; `more` are environment variables of its settings."""
     process = subprocess.Popen(
         [sys.executable, "-m", "margin_platform.dashboard", "--json", *arguments], stdout=subprocess.PIPE, text=True,
-        env={k: v for k, v in os.environ.items() if not k.startswith("MARGIN_")},
+        env={k: v for k, v in os.environ.items() if not k.startswith("MARGIN_")} | more,
     )
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -157,8 +158,8 @@ def start(fresh_topics: str) -> Iterator[Start]:
     """Starts dashboards on the test's broker; all of them end with the test."""
     started: list[Server] = []
 
-    def begin(*arguments: str, port: int = 0) -> Server:
-        server = launch("--bootstrap", fresh_topics, "--port", str(port), *arguments)
+    def begin(*arguments: str, port: int = 0, **more: str) -> Server:
+        server = launch("--bootstrap", fresh_topics, "--port", str(port), *arguments, **more)
         started.append(server)
         return server
 

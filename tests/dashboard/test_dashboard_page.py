@@ -27,6 +27,7 @@ from margin_platform.evaluation import evaluation
 pytestmark = [pytest.mark.kafka, pytest.mark.browser]
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+RUN = "3f6c1c1e-5d0a-4f7e-9d3e-0a1b2c3d4e5f"          # of the events that `firm.ladder` publishes
 FALL = {"AAPL": 55.0, "JPM": 80.0, "SPY": 235.0, "AMD": 47.0, "XOM": 33.0, "SIMINV": 52.6}
 LIVE = "html[data-live=true]"
 
@@ -214,8 +215,9 @@ def test_the_account_page_explains_the_published_figure(bus: Bus, firm: Any, sta
     firm.publish(bus, firm.open())
     firm.publish(bus, firm.tick(**FALL))
     firm.ladder(bus)
-    tab.goto(f"{start().url}/#/account/LEVERED-4")
+    tab.goto(f"{start(MARGIN_DAGSTER_URL='http://127.0.0.1:3000').url}/#/account/LEVERED-4")
     view = tab.locator("#view-account")
+    expect(view.locator(".run a").first).to_have_attribute("href", f"http://127.0.0.1:3000/runs/{RUN}")
     expect(view).to_contain_text("short by $201,650.00")
     expect(view).to_contain_text("equals the published figure")
     expect(view.locator(".rung").filter(has_text="margin call")).to_contain_text("past by $201,650.00")
@@ -300,7 +302,7 @@ def test_screenshots_of_every_view(bus: Bus, firm: Any, start: Any, browser: Bro
     firm.publish(bus, firm.open())
     firm.publish(bus, firm.tick(**FALL))
     firm.ladder(bus)
-    server = start(*(["--quiet", "600"]))
+    server = start("--quiet", "600", MARGIN_DAGSTER_URL="http://127.0.0.1:3000")
     for theme in ("dark", "light"):
         page = browser.new_page(viewport={"width": 1600, "height": 950}, color_scheme=theme)
         for name, route, landmark in (("accounts", "accounts", ".ag-row"), ("account", "account/LEVERED-4", "#chart-tims canvas"),
