@@ -6,6 +6,7 @@ the two agree to the cent. Rule: MARGIN_RULES 7.6, 7.7.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from sqlalchemy import select
@@ -16,7 +17,7 @@ from margin_platform.evidence import COMPONENTS, cures_of, rebuilt
 from margin_platform.money import cents, cents_or_none
 from margin_platform.policy import Policy, shipped_policies
 from margin_platform.store import Store
-from margin_platform.store.tables import audit, calls, ladder_states, orders
+from margin_platform.store.tables import audit, calls, ladder_states, notifications, orders
 
 _REBUILT = (*COMPONENTS, "maintenance_req", "portfolio_margin_req", "requirement", "equity", "excess", "gross_mv")
 
@@ -26,33 +27,49 @@ class NothingRecorded(LookupError):
 
 
 def explain(store: Store, account_id: str, call_id: str | None = None, at: int | None = None) -> dict[str, Any]:
-    """Everything behind a call, or behind an account's newest decisions up to an event time (epoch milliseconds)."""
+    """Everything behind one call, or behind an account.
+
+    at (epoch milliseconds of event time): nothing recorded later is shown. The call is the newest opened by then, and the figures
+    are the newest recorded by then: those a call rests on, or the account's newest. `status` and the call's own state are today's.
+    """
     with store.read() as connection:
-        call = None
-        if call_id is not None:
-            call = connection.execute(select(calls).where(calls.c.call_id == call_id, calls.c.account_id == account_id)).one_or_none()
-            if call is None:
-                raise NothingRecorded(f"call: account {account_id} has no such call, value {call_id!r}")
-        elif at is not None:
-            query = select(calls).where(calls.c.account_id == account_id, calls.c.opened_at <= at)
-            call = connection.execute(query.order_by(calls.c.opened_at.desc()).limit(1)).one_or_none()
         state = connection.execute(select(ladder_states).where(ladder_states.c.account_id == account_id)).one_or_none()
         if state is None:
             raise NothingRecorded(f"account: nothing recorded, value {account_id!r}")
+        opened = list(connection.execute(select(calls).where(calls.c.account_id == account_id).order_by(calls.c.opened_at)))
         trail = select(audit).where(audit.c.account_id == account_id).order_by(audit.c.number)
         decisions = [row.entry | {"number": row.number} for row in connection.execute(trail)]
-        sent = connection.execute(select(orders).where(orders.c.account_id == account_id)).all()
-    if call is not None and call_id is not None:
+        sent = connection.execute(select(orders).where(orders.c.account_id == account_id).order_by(orders.c.created_at)).all()
+        told = connection.execute(
+            select(notifications).where(notifications.c.account_id == account_id).order_by(notifications.c.created_at, notifications.c.rung)
+        ).all()
+    if call_id is not None:
+        opened = [c for c in opened if c.call_id == call_id]
+        if not opened:
+            raise NothingRecorded(f"call: account {account_id} has no such call, value {call_id!r}")
         decisions = [d for d in decisions if d["call_id"] == call_id]
         sent = [o for o in sent if o.call_id == call_id]
-    if at is not None:
-        decisions = [d for d in decisions if d["timestamp"] <= at]
-    status: Event = call.evidence if call is not None else state.last_event
+        told = [n for n in told if n.episode == call_id]
+    until = math.inf if at is None else at
+    past = [c for c in opened if c.opened_at <= until]
+    call = past[-1] if past and (call_id is not None or at is not None) else None
+    known = [c.evidence for c in past] if call_id is not None else [state.last_event, *(c.evidence for c in past)]
+    figures = [event for event in known if event and event["timestamp"] <= until]
+    if not figures:
+        raise NothingRecorded(f"at: nothing of account {account_id} was recorded by then, value {local_time(at)!r}")
     return {
-        "account_id": account_id, "status": state.status, "restricted": state.restricted, "call": _call(call),
-        "decisions": decisions, "orders": [{"order_id": o.order_id, "status": o.status, "run_id": o.run_id, **o.event} for o in sent],
-        "evidence": evidence_of(status),
+        "account_id": account_id, "status": state.status, "restricted": state.restricted, "as_of": local_time(at), "call": _call(call),
+        "decisions": [d for d in decisions if d["timestamp"] <= until],
+        "orders": [{"order_id": o.order_id, "status": o.status, "run_id": o.run_id, **o.event} for o in sent if o.created_at <= until],
+        "notifications": [_notification(n) for n in told if n.created_at <= until],
+        "evidence": evidence_of(max(figures, key=lambda event: int(event["timestamp"]))),
     }
+
+
+def _notification(row: Any) -> dict[str, Any]:
+    """A notice's fate, without its recipient and text."""
+    kept = ("notification_id", "episode", "rung", "channel", "status", "attempts", "receipt", "error", "run_id")
+    return {name: getattr(row, name) for name in kept}
 
 
 def _call(row: Any) -> dict[str, Any] | None:

@@ -7,19 +7,25 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from margin_platform.events import Event, deterministic_id
+from margin_platform.money import shares
 from margin_platform.store.tables import orders
 
 SENT, FILLED, CANCELLED = "SENT", "FILLED", "CANCELLED"
 
 
 def unfilled(order: Event, positions: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The legs of an order that these newer positions do not show as traded.
+    """What is left of the legs of an order by these newer positions: each with the shares still to trade, none where all are.
 
-    An order keeps what was held of each symbol when it was made; a leg is done when the position is smaller by its quantity.
+    An order keeps what was held of each symbol when it was made; what the position has shrunk by since is taken to be its fills.
     """
     held = {p["symbol"]: float(p["qty"]) for p in positions}
     before = order["held_before"]
-    return [leg for leg in order["positions"] if abs(before[leg["symbol"]]) - abs(held.get(leg["symbol"], 0.0)) < leg["qty"] - 1e-6]
+    left = []
+    for leg in order["positions"]:
+        traded = max(0.0, abs(before[leg["symbol"]]) - abs(held.get(leg["symbol"], 0.0)))
+        if leg["qty"] - traded > 1e-6:
+            left.append(leg | {"qty": shares(leg["qty"] - traded)})
+    return left
 
 
 def settle(connection: Connection, call_id: str, positions: list[dict[str, Any]]) -> list[Event]:

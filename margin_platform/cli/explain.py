@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
     def explain(
         account: Annotated[str, typer.Argument(help="account id")],
         call: Annotated[str | None, typer.Option(help="one call's id")] = None,
-        at: Annotated[str | None, typer.Option(help="ISO time with zone, e.g. 2026-06-04T10:00-04:00")] = None,
+        at: Annotated[str | None, typer.Option(help="as known at an ISO event time with zone, e.g. 2026-06-04T10:00-04:00")] = None,
         store: Annotated[str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)")] = None,
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of text")] = False,
     ) -> None:
@@ -54,6 +54,8 @@ def lines_of(answer: dict[str, Any]) -> list[str]:
     """The answer for a person."""
     found = answer["evidence"]
     lines = [f"{answer['account_id']}: {answer['status']}{', close-only' if answer['restricted'] else ''}"]
+    if answer["as_of"]:
+        lines[0] += f" now; what follows was known at {answer['as_of']}"
     if answer["call"]:
         call = answer["call"]
         lines.append(f"call {call['call_id']} {call['status']}: issued {call['issued']:,.2f}, outstanding {call['outstanding']:,.2f}")
@@ -75,6 +77,9 @@ def lines_of(answer: dict[str, Any]) -> list[str]:
     for made in answer["decisions"]:
         lines.append(f"  {made['number']:>3} {made['decision']:<18} {made['reason']} (run {made['run_id'] or '-'}, {made['source']})")
     lines += [f"  order {o['order_id']} {o['status']} (run {o['run_id'] or '-'})" for o in answer["orders"]]
+    for notice in answer["notifications"]:
+        proof = notice["receipt"] or notice["error"] or "-"
+        lines.append(f"  notice {notice['rung']} by {notice['channel']} {notice['status']}: {proof} (run {notice['run_id'] or '-'})")
     return lines
 
 

@@ -88,7 +88,15 @@ def test_a_run_links_its_cause_to_what_it_produced_both_ways(
     assert produced["caused_by"] == "margin.status.v1[0] 0-1"
     seen = instance.fetch_observations(topic_key(MARGIN_STATUS), limit=1).records[0]
     assert seen.asset_observation is not None
-    assert seen.asset_observation.metadata["ids"].value == f"calc-A1-{TEN_AM}"
+    assert seen.asset_observation.metadata["ids"].value == f"calc-A1-{TEN_AM}" == produced["snapshots"]
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    assert (run.tags["margin/account"], run.tags["margin/episode"]) == ("A1", event["call_id"])
+    of_the_episode = instance.get_runs(dg.RunsFilter(tags={"margin/episode": event["call_id"]}))
+    assert [r.run_id for r in of_the_episode] == [run_id]
+    with resources["decisions"].store() as store, store.read() as connection:
+        call = connection.execute(select(calls)).one()
+    assert (call.run_id, call.calc_id, call.source) == (run_id, produced["snapshots"], "margin.status.v1[0]@0")
 
 
 def test_a_run_executed_again_reads_the_same_events_and_decides_nothing_twice(

@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from typer.testing import CliRunner
 
 from margin_platform.cli import app
+from margin_platform.decision_events import local_time
 from margin_platform.enforcement import Enforcer
 from margin_platform.events import MARGIN_STATUS
 from margin_platform.policy import current_policy
@@ -68,6 +69,21 @@ def test_a_figure_changed_after_the_fact_does_not_match(store: Store) -> None:
     code, out, _ = _run(store, "explain", "ACC-1")
     assert code == 1
     assert "DIFFERS: {'excess': [1.0," in out
+
+
+def test_at_a_time_nothing_recorded_later_is_shown(store: Store) -> None:
+    """Warned and called at 09:31 and 09:32 of that morning; the newest figures are the call's."""
+    with store.read() as connection:
+        opened_at = connection.execute(select(t.calls.c.opened_at)).scalar_one()
+        before = [row.entry for row in connection.execute(select(t.audit)) if row.entry["timestamp"] < opened_at]
+    assert before
+    code, out, _ = _run(store, "explain", "ACC-1", "--at", local_time(opened_at) or "", "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert answer["call"]["opened_at"] == answer["evidence"]["at"] == answer["as_of"] == local_time(opened_at)
+    code, _, err = _run(store, "explain", "ACC-1", "--at", local_time(opened_at - 1) or "")
+    assert code == 2
+    assert "at: nothing of account ACC-1 was recorded by then" in err
 
 
 @pytest.mark.parametrize(
