@@ -6,10 +6,11 @@ from jobs.produced import report
 from jobs.topic_span import RETRIES, SpanConfig, read_span
 from margin_platform.events import NOTIFICATIONS, Event
 from margin_platform.firm_limits import FirmAlert, alerts_of
-from margin_platform.policy import current_policy
+from margin_platform.notify.message import FIRM, firm_notice
+from margin_platform.outbox import publish
+from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
-
-FIRM = "FIRM"   # stands where a customer's account id would: the notice is about all accounts
+from resources.notifier import NotifierResource
 
 
 class FirmSpanConfig(SpanConfig):
@@ -27,22 +28,28 @@ def notice(alert: FirmAlert, run_id: str) -> Event:
 
 
 @dg.op
-def alert(context: dg.OpExecutionContext, config: FirmSpanConfig, kafka: KafkaResource) -> None:
-    """One notice per change of level; its id is the same when the run is repeated."""
-    with kafka.bus() as bus:
+def alert(
+    context: dg.OpExecutionContext, config: FirmSpanConfig, kafka: KafkaResource, decisions: DecisionsResource, notifier: NotifierResource
+) -> None:
+    """One notice per change of level, on notifications.v1 and to the firm's own address; its id is the same when the run is repeated."""
+    with kafka.bus() as bus, decisions.store() as store:
         read = read_span(context, bus, config)
-        alerts, _ = alerts_of((event for _, event in read.events), config.levels, current_policy().firm)
+        alerts, _ = alerts_of((event for _, event in read.events), config.levels, decisions.policy.firm)
         notices = [(NOTIFICATIONS, notice(a, context.run_id)) for a in alerts]
         for topic, event in notices:
             bus.produce(topic, event)
             context.log.warning(event["text"])
         bus.flush()
-        report(context, notices, cause=f"{config.topic}[{config.partition}] {config.start}-{config.end}")
+        desk = notifier.notifier(store, decisions.policy)
+        held = desk.tell([firm_notice(a) for a in alerts], notifier.firm_contact(), notifier.now(), context.run_id)
+        sent = desk.deliver(notifier.now(), context.run_id)
+        publish(store, bus)
+        report(context, [*notices, *held, *sent], cause=f"{config.topic}[{config.partition}] {config.start}-{config.end}")
 
 
 @dg.job(name="firm_alert", executor_def=dg.in_process_executor, tags=RETRIES)
 def firm_alert_job() -> None:
-    """firm.risk.v1 -> notifications.v1."""
+    """firm.risk.v1 -> notifications.v1, and the firm's own people by SNS, SendGrid or SMTP."""
     alert()
 
 

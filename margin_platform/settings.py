@@ -13,7 +13,8 @@ class Settings:
     """Addresses and folders. Defaults suit one machine; production sets the MARGIN_* variables.
 
     data_folder: everything the local stack writes; bootstrap_servers: Kafka; store_url: the decision store (SQLAlchemy
-    URL); aws_endpoint_url: None means AWS itself; tables: folder or URL of the Delta tables; jars: cached JVM packages.
+    URL); aws_endpoint_url: None means AWS itself; tables: folder or URL of the Delta tables; jars: cached JVM packages;
+    firm_email, firm_phone: who is told of the firm's limits.
     """
 
     data_folder: Path
@@ -28,6 +29,8 @@ class Settings:
     sendgrid_api_key: str | None
     smtp_address: str | None
     mail_from: str
+    firm_email: str | None
+    firm_phone: str | None
     dashboard_host: str
     dashboard_port: int
     dashboard_token: str | None
@@ -56,6 +59,8 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
         sendgrid_api_key=env.get("MARGIN_SENDGRID_API_KEY") or None,
         smtp_address=env.get("MARGIN_SMTP") or None,
         mail_from=env.get("MARGIN_MAIL_FROM", "margin@broker.example"),
+        firm_email=env.get("MARGIN_FIRM_EMAIL") or None,
+        firm_phone=env.get("MARGIN_FIRM_PHONE") or None,
         dashboard_host=env.get("MARGIN_DASHBOARD_HOST", "127.0.0.1"),
         dashboard_port=_port(env, "MARGIN_DASHBOARD_PORT", 8050),
         dashboard_token=env.get("MARGIN_DASHBOARD_TOKEN") or None,

@@ -36,6 +36,12 @@ class NotifierResource(dg.ConfigurableResource):
         return Notifier(store, policy, self.channels())
 
     @staticmethod
+    def firm_contact() -> dict[str, str]:
+        """Where the firm's own people are told of its limits: MARGIN_FIRM_EMAIL, MARGIN_FIRM_PHONE. What is missing is held, visibly."""
+        here = settings()
+        return {name: value for name, value in (("email", here.firm_email), ("phone", here.firm_phone)) if value}
+
+    @staticmethod
     def now() -> int:
         """The wall clock in epoch milliseconds: providers and retries live in real time, not on the event clock."""
         return time.time_ns() // 1_000_000

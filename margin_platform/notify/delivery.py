@@ -49,14 +49,20 @@ class Notifier:
                 if source in new:
                     notice = notice_of(source[0], event, self.policy)
                     if notice is not None:
-                        messages += self._record(connection, notice, now, run_id)
+                        messages += self._record(connection, notice, _contact(connection, notice.account_id), now, run_id)
             post(connection, messages)
         return messages
 
-    def _record(self, connection: Connection, notice: Notice, now: int, run_id: str | None) -> list[Message]:
-        contact = connection.execute(
-            select(contacts.c.contact).where(contacts.c.account_id == notice.account_id)
-        ).scalar_one_or_none() or {}
+    def tell(self, notices: Iterable[Notice], contact: Mapping[str, Any], now: int, run_id: str | None = None) -> list[Message]:
+        """Records notices that follow from no customer's event, each once, for one contact: `email` and `phone`, either may lack."""
+        with self.store.write() as connection:
+            messages = [message for notice in notices for message in self._record(connection, notice, contact, now, run_id)]
+            post(connection, messages)
+        return messages
+
+    def _record(
+        self, connection: Connection, notice: Notice, contact: Mapping[str, Any], now: int, run_id: str | None
+    ) -> list[Message]:
         messages: list[Message] = []
         for channel in self.channels.values():
             row = self._row(notice, channel, contact, run_id) | {"next_attempt_wall": now}
@@ -128,6 +134,11 @@ class Notifier:
             wait = (failed.retry_after or 0) * 1000 or _FIRST_WAIT_MS * 2 ** (row["attempts"] - 1)
             return {"status": PENDING, "error": str(failed), "next_attempt_wall": now + int(wait)}
         return {"status": DELIVERED, "receipt": receipt, "error": None}
+
+
+def _contact(connection: Connection, account_id: str) -> Mapping[str, Any]:
+    found = connection.execute(select(contacts.c.contact).where(contacts.c.account_id == account_id)).scalar_one_or_none()
+    return found or {}
 
 
 def _by_account(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:

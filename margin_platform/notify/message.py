@@ -8,14 +8,18 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from functools import cache
+from html import escape
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from margin_platform.business_days import NEW_YORK
 from margin_platform.events import LIQUIDATION_ORDERS, MARGIN_CALLS, RESTRICTIONS, Event
+from margin_platform.firm_limits import FirmAlert
 from margin_platform.money import format_dollars
 from margin_platform.policy import Policy
+
+FIRM = "FIRM"   # stands where a customer's account id would: the notice is about all accounts
 
 # (topic, action) -> subject; what is not here is no customer's business (holds, requests for orders).
 SUBJECTS = {
@@ -82,6 +86,15 @@ def notice_of(topic: str, event: Event, policy: Policy) -> Notice | None:
         html=templates.get_template("notice.html.j2").render(subject=subject, **facts),
         sms=templates.get_template("notice.sms.j2").render(subject=subject, **facts).strip(), timestamp=int(event["timestamp"]),
     )
+
+
+def firm_notice(alert: FirmAlert) -> Notice:
+    """What the firm's own people are told of a change of level; account ids are theirs to see, and text only."""
+    subject = f"Firm {alert.kind} limit: {alert.level}"
+    text = f"{subject}\n\n{clock(alert.timestamp)}\n{alert.sentence()}\n\nReference {alert.alert_id}."
+    html = f"<p><strong>{escape(subject)}</strong></p><p>{escape(clock(alert.timestamp))}</p><p>{escape(alert.sentence())}</p>"
+    rung = f"FIRM_{alert.kind.upper()}_{alert.level}"
+    return Notice(FIRM, alert.alert_id, rung, subject, text, html, f"{subject}. {alert.sentence()}", alert.timestamp)
 
 
 def _facts(topic: str, action: str, event: Event, policy: Policy) -> dict[str, Any]:

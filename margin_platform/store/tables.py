@@ -110,10 +110,3 @@ contacts = Table(
     Column("contact", JSON, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )
-
-firm_levels = Table(
-    "firm_levels", metadata,
-    Column("kind", String(32), primary_key=True),
-    Column("level", String(16), nullable=False),
-    Column("since", BigInteger, nullable=False),
-)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import dagster as dg
 import pytest
@@ -20,11 +20,14 @@ from jobs.outbox_relay import outbox_relay_job
 from margin_platform.bus import Bus
 from margin_platform.enforcement import Enforcer
 from margin_platform.events import DEAD_LETTER, FIRM_RISK, MARGIN_CALLS, MARGIN_STATUS, NOTIFICATIONS, RESTRICTIONS, decode
+from margin_platform.notify.channels import Channel, Outgoing
 from margin_platform.policy import current_policy
 from margin_platform.store import Store
 from margin_platform.store.tables import calls
+from resources.aws import AwsResource
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
+from resources.notifier import NotifierResource
 from sensors.ladder_timers import ladder_timers, reason_to_wait
 from sensors.outbox_relay import outbox_relay, still_waiting
 
@@ -200,9 +203,28 @@ def test_a_storm_split_into_runs_loses_no_call_and_doubles_none(bus: Bus, resour
     assert len(set(actions(bus, MARGIN_CALLS))) == len(actions(bus, MARGIN_CALLS)) == 300
 
 
-def test_a_firm_limit_alert_names_the_amount_the_limit_and_the_accounts(
-    bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any]
+class FirmDesk(NotifierResource):
+    """The product's notifier with one channel that answers at once, and somebody at the firm."""
+
+    taken: ClassVar[list[Outgoing]] = []
+
+    def channels(self) -> list[Channel]:
+        return [self]   # type: ignore[list-item]
+
+    name: ClassVar[str] = "EMAIL"
+    kind: ClassVar[str] = "email"
+
+    def send(self, message: Outgoing) -> str:
+        self.taken.append(message)
+        return "receipt-1"
+
+
+def test_a_firm_limit_alert_names_the_amount_the_limit_and_the_accounts_and_reaches_a_person_once(
+    bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MARGIN_FIRM_EMAIL", "risk@broker.example")
+    aws = AwsResource(endpoint_url="http://127.0.0.1:1")   # no channel here uses it
+    told = {**resources, "notifier": FirmDesk(aws=aws)}
     bus.produce(
         FIRM_RISK,
         {"scenario": "-0.06", "worst": True, "firm_beta_weighted_exposure": 10_500_000.0, "firm_loss": 0.0, "timestamp": TEN_AM,
@@ -211,8 +233,14 @@ def test_a_firm_limit_alert_names_the_amount_the_limit_and_the_accounts(
     bus.flush()
     config = {"ops": {"alert": {"config": {**span(FIRM_RISK, 0, 1), "levels": {}}}}}
     for _ in range(2):
-        assert firm_alert_job.execute_in_process(run_config=config, resources={"kafka": resources["kafka"]}, instance=instance).success
-    first, repeated = [decode(NOTIFICATIONS, r.value) for r in bus.read_all(NOTIFICATIONS)]
+        assert firm_alert_job.execute_in_process(run_config=config, resources=told, instance=instance).success
+    said = [decode(NOTIFICATIONS, r.value) for r in bus.read_all(NOTIFICATIONS)]
+    first, repeated = [e for e in said if "text" in e]
+    (delivered,) = [e for e in said if e.get("status")]
+    assert (delivered["status"], delivered["rung"], delivered["receipt"]) == ("DELIVERED", "FIRM_EXPOSURE_BREACH", "receipt-1")
+    (mail,) = FirmDesk.taken
+    assert mail.recipient == "risk@broker.example"
+    assert first["text"] in mail.text
     assert first["notification_id"] == repeated["notification_id"]
     assert first["text"] == "Firm beta-weighted exposure is $10,500,000.00, limit $10,000,000.00: CLEAR -> BREACH; most of it from A7."
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from sqlalchemy import select, update
 
 from margin_platform import audit, events
@@ -143,3 +145,8 @@ def test_the_audit_chain_holds_and_shows_every_edit_and_removal(url: str) -> Non
         with store.write() as connection:
             connection.execute(t.audit.delete().where(t.audit.c.number == checked))
         assert any("does not end" in b.reason for b in audit.verify(store)[1])
+
+
+def test_the_migrations_make_the_tables_the_code_uses(url: str) -> None:
+    with Store(url) as store, store.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), t.metadata) == []
