@@ -42,7 +42,7 @@ def alert(
         bus.flush()
         desk = notifier.notifier(store, decisions.policy)
         held = desk.tell([firm_notice(a) for a in alerts], notifier.firm_contact(), notifier.now(), context.run_id)
-        sent = desk.deliver(notifier.now(), context.run_id)
+        sent = desk.deliver(notifier.now(), context.run_id, FIRM)   # a customer's notice is its own run's to send
         publish(store, bus)
         report(context, [*notices, *held, *sent], cause=f"{config.topic}[{config.partition}] {config.start}-{config.end}")
 

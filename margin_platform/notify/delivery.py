@@ -85,14 +85,14 @@ class Notifier:
             "created_at": notice.timestamp, "run_id": run_id,
         }
 
-    def deliver(self, now: int, run_id: str | None = None) -> list[Message]:
-        """Sends every notification that is due; returns the notifications.v1 events put into the outbox.
+    def deliver(self, now: int, run_id: str | None = None, account_id: str | None = None) -> list[Message]:
+        """Sends every notification that is due (of one account, where named); returns the notifications.v1 events put into the outbox.
 
         Accounts are told side by side, what one account is told in its order. A crash repeats what its batch had sent.
         """
         messages: list[Message] = []
         with ThreadPoolExecutor(_SENDERS, thread_name_prefix="notify") as senders:
-            while rows := self._claim(now):
+            while rows := self._claim(now, account_id):
                 outcomes = [pair for done in senders.map(lambda some: self._send_in_order(some, now), _by_account(rows)) for pair in done]
                 news: list[Message] = [
                     (NOTIFICATIONS, outcome(row | result | {"run_id": run_id or row["run_id"]}))
@@ -106,9 +106,11 @@ class Notifier:
                 messages += news
         return messages
 
-    def _claim(self, now: int) -> list[dict[str, Any]]:
+    def _claim(self, now: int, account_id: str | None) -> list[dict[str, Any]]:
         """The next due notifications, marked so that no other sender takes them for a minute."""
         due = notifications.c.status.in_((PENDING, SENDING)) & (notifications.c.next_attempt_wall <= now)
+        if account_id is not None:
+            due &= notifications.c.account_id == account_id
         with self.store.write() as connection:
             rows = connection.execute(
                 select(notifications).where(due, notifications.c.channel.in_(list(self.channels)))
