@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ class StreamSettings:
     table_seconds: float = 10.0
 
 
-class Stream:
+class Stream(ABC):
     """One stream. A subclass names it and its topics, and says what a batch does."""
 
     name: str
@@ -69,28 +70,30 @@ class Stream:
 
     # -- what a subclass says
 
+    @abstractmethod
     def next_offset(self) -> dict[str, dict[int, int]]:
         """Next offset to apply, by topic and partition."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take(self, records: list[Record], batch_id: int, *, publish: bool) -> int:
         """Applies records, publishes what follows unless told not to, gathers rows; returns how many rows the table gains.
 
         The same records as the same batch lead to the same events; records applied before are skipped.
         """
-        raise NotImplementedError
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - a hook most streams do without
         """Called once the state is back and before the first batch."""
 
-    def idle(self) -> None:
+    def idle(self) -> None:  # noqa: B027 - likewise
         """Called about twice a second between batches: publishes what a rate limit held back."""
 
+    @abstractmethod
     def to_state(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """What `restore` needs to continue from here, as plain JSON."""
 
+    @abstractmethod
     def restore(self, state: dict[str, Any]) -> None:
-        raise NotImplementedError
+        """Back to a state that `to_state` gave."""
 
     def gather(self, key: str, event: Event, batch_id: int) -> None:
         """Keeps an event for the table; a later one of the same key replaces it if that comes before the next write."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import importlib
-import importlib.util
 import math
 import time
 from collections.abc import AsyncIterator, Callable
@@ -23,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
+from margin_platform import order_gate
 from margin_platform.book_json import InputError, parse
 from margin_platform.business_days import trading_time_before
 from margin_platform.dashboard import live
@@ -91,7 +90,7 @@ def build(options: Options, now_ms: Callable[[], int] = wall_clock_ms) -> ASGIAp
         WebSocketRoute("/live", socket),
         Mount("/static", StaticFiles(directory=STATIC)),
         *_questions(desk, feed, now_ms),
-        *_gate(options),
+        _gate(),
     ]
     return Guard(Starlette(routes=routes, lifespan=lifespan), options.host, options.token, options.origins)
 
@@ -108,12 +107,9 @@ def _facts(options: Options, policy: Policy) -> dict[str, Any]:
     }
 
 
-def _gate(options: Options) -> list[BaseRoute]:
-    """The pre-trade order gate, where the package has one: the only thing here that answers a POST."""
-    if importlib.util.find_spec("margin_platform.order_gate") is None:
-        return []
-    module = importlib.import_module("margin_platform.order_gate")
-    return [Mount("/gate", module.endpoint())] if hasattr(module, "endpoint") else []
+def _gate() -> Mount:
+    """The pre-trade order gate: the only thing here that answers a POST."""
+    return Mount("/gate", order_gate.endpoint())
 
 
 async def _index(_: Request) -> Response:
