@@ -16,15 +16,20 @@ from numpy.typing import NDArray
 
 CENTS_PER_DOLLAR = 100.0
 SHARE_STEPS = 1_000_000.0
-# A decimal half such as 2800.105 has no exact float64; without this nudge it would round down or up by chance.
+# A decimal half such as 2800.105 has no exact float64; without this nudge it would round down or up by chance. Above some
+# ten million dollars the spacing of float64 is wider than the fixed part; one unit in the last place covers it there, and
+# never more than a thousandth of a cent.
 _HALF_NUDGE = 1e-6
+_LAST_PLACE = 2.0**-52
+_WIDEST_NUDGE = 1e-3
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
 def round_cents(amount: float) -> float:
     """Half-up (away from zero) to a cent; NaN stays NaN. The compiled twin every edge and decision shares."""
     # np.floor stays float64 (no integer to overflow), and copysign compares nothing (NaN raises no floating-point flag)
-    whole = np.floor(abs(amount) * CENTS_PER_DOLLAR + 0.5 + _HALF_NUDGE) / CENTS_PER_DOLLAR
+    exact = abs(amount) * CENTS_PER_DOLLAR
+    whole = np.floor(exact + 0.5 + _HALF_NUDGE + min(exact * _LAST_PLACE, _WIDEST_NUDGE)) / CENTS_PER_DOLLAR
     return math.copysign(whole, amount) + 0.0
 
 

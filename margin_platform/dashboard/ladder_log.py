@@ -59,43 +59,47 @@ class LadderLog:
         self.restricted: set[str] = set()
         self.liquidating: set[str] = set()
         self._by_id: OrderedDict[str, Item] = OrderedDict()
+        self._early: OrderedDict[str, list[Event]] = OrderedDict()   # notices read before what they tell of: topics have no common order
         self._numbers = 0
 
     def apply(self, topic: str, event: Event, sequence: int) -> str:
         """Takes in one event; the account it concerns."""
         account = event["account_id"]
         kind = KINDS[topic]
-        if kind == "notification" and (parent := self._parent(event)) is not None:
-            channel = str(event.get("channel") or event.get("notification_id") or "notification")
-            parent.delivery[channel] = event
-            parent.changed = sequence
+        if kind == "notification":
+            self._deliver(event, sequence)
         identity = _identity(kind, event)
         if identity in self._by_id:
             known = self._by_id[identity]
             known.event, known.changed = event, sequence
         else:
-            self._append(identity, kind, account, event, sequence)
+            self._append(identity, topic, account, event, sequence)
         self._follow(kind, account, event)
         return account
 
-    def _append(self, identity: str, kind: str, account: str, event: Event, sequence: int) -> None:
+    def _append(self, identity: str, topic: str, account: str, event: Event, sequence: int) -> None:
         self._numbers += 1
-        item = Item(self._numbers, sequence, kind, event)
+        item = Item(self._numbers, sequence, KINDS[topic], event)
         self.feed.append(item)
         self.timelines.setdefault(account, deque(maxlen=TIMELINE_KEPT)).append(item)
         self._by_id[identity] = item
-        for name in ("correlation_id", *_IDS) if kind != "notification" else ():
-            if event.get(name):
-                self._by_id[f"subject:{event[name]}"] = item
+        for subject in _subjects(topic, event):
+            self._by_id[subject] = item
+            for notice in self._early.pop(subject, ()):
+                item.delivery[_way(notice)] = notice
         while len(self._by_id) > 20 * FEED_KEPT:
             self._by_id.popitem(last=False)
 
-    def _parent(self, event: Event) -> Item | None:
-        """What a notification told about, by the most exact id that both carry."""
-        for name in ("subject_id", "causation_id", *_IDS, "correlation_id"):
-            if event.get(name) and (found := self._by_id.get(f"subject:{event[name]}")) is not None:
-                return found
-        return None
+    def _deliver(self, notice: Event, sequence: int) -> None:
+        """Shows a notice's state beside what it tells of, now or as soon as that is read."""
+        wanted = _told(notice)
+        parent = next((found for subject in wanted if (found := self._by_id.get(subject)) is not None), None)
+        if parent is not None:
+            parent.delivery[_way(notice)], parent.changed = notice, sequence
+        elif wanted:
+            self._early.setdefault(wanted[0], []).append(notice)
+            while len(self._early) > FEED_KEPT:
+                self._early.popitem(last=False)
 
     def _follow(self, kind: str, account: str, event: Event) -> None:
         action = event.get("action")
@@ -133,6 +137,26 @@ class LadderLog:
     def changed_since(self, sequence: int) -> list[dict[str, Any]]:
         """Feed items new or changed after a sequence number, oldest first."""
         return [item.wire() for item in self.feed if item.changed > sequence]
+
+
+def _way(notice: Event) -> str:
+    return str(notice.get("channel") or notice.get("notification_id") or "notification")
+
+
+def _subjects(topic: str, event: Event) -> list[str]:
+    """Under which names a notice may speak of a step of the ladder, the exact one first."""
+    if KINDS[topic] == "notification":
+        return []
+    exact = f"rung:{topic}:{event.get('action', 'NEW')}:{event.get('correlation_id')}"
+    return [exact, *(f"subject:{event[name]}" for name in ("correlation_id", *_IDS) if event.get(name))]
+
+
+def _told(notice: Event) -> list[str]:
+    """What a notice speaks of: the step its rung names (topic:action:...), else the most exact id it carries."""
+    if notice.get("rung"):
+        step = ":".join(str(notice["rung"]).split(":")[:2])
+        return [f"rung:{step}:{notice.get('correlation_id')}"]
+    return [f"subject:{notice[name]}" for name in ("subject_id", "causation_id", *_IDS, "correlation_id") if notice.get(name)]
 
 
 def _identity(kind: str, event: Event) -> str:

@@ -109,7 +109,7 @@ class Firm:
         order = {"order_id": "LO-1", "positions": [sale], "reason": "restore compliance", "deficiency": 201_650.0, "excess_after": 4.75}
         bus.produce("liquidation.orders.v1", shared | order)
         for channel, state in (("sms", "DELIVERED"), ("email", "FAILED")):
-            notice = {"notification_id": f"N-{channel}", "call_id": "MC-1", "channel": channel, "status": state}
+            notice = {"notification_id": f"N-{channel}", "rung": "margin.calls.v1:MARGIN_CALL:0", "channel": channel, "status": state}
             bus.produce("notifications.v1", shared | notice)
         bus.flush()
 
@@ -174,7 +174,7 @@ def firm() -> Firm:
     return Firm()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")   # while it lives its event loop runs in this thread, and no other can
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:

@@ -112,14 +112,20 @@ def test_a_call_delivered_twice_is_one_call_and_one_line() -> None:
     assert not log.open_calls
 
 
-def test_a_notification_is_the_delivery_state_of_what_it_told_about() -> None:
+@pytest.mark.parametrize("early", [True, False], ids=["read before its call", "read after it"])
+def test_a_notification_is_the_delivery_state_of_the_very_step_it_told_about(early: bool) -> None:
+    """Topics have no order between them; and all steps of an episode share its correlation id, so the rung decides."""
+    call = {"account_id": "A", "call_id": "C", "action": "MARGIN_CALL", "correlation_id": "E"}
+    steps = [("margin.calls.v1", call), ("margin.calls.v1", call | {"action": "AMENDED"}),
+             ("restrictions.v1", {"account_id": "A", "action": "CLOSE_ONLY", "correlation_id": "E"})]
+    notice = {"account_id": "A", "notification_id": "N", "correlation_id": "E", "rung": "margin.calls.v1:MARGIN_CALL:0", "channel": "sms"}
+    notices = [("notifications.v1", notice | {"status": status}) for status in ("PENDING", "DELIVERED")]
     log = LadderLog()
-    log.apply("margin.calls.v1", {"account_id": "A", "call_id": "C", "action": "MARGIN_CALL", "correlation_id": "E"}, 1)
-    for status in ("SENT", "DELIVERED"):
-        notice = {"account_id": "A", "notification_id": "N", "call_id": "C", "channel": "sms", "status": status}
-        log.apply("notifications.v1", notice, 2)
-    changed = {item["kind"]: item for item in log.changed_since(1)}
-    assert [(d["channel"], d["status"]) for d in changed["call"]["delivery"]] == [("sms", "DELIVERED")]
+    for number, (topic, event) in enumerate([*notices, *steps] if early else [*steps, *notices], start=1):
+        log.apply(topic, event, number)
+    told = {(i["kind"], i["action"]): [(d["channel"], d["status"]) for d in i["delivery"]] for i in log.changed_since(0)}
+    assert told["call", "MARGIN_CALL"] == [("sms", "DELIVERED")]
+    assert told["call", "AMENDED"] == told["restriction", "CLOSE_ONLY"] == []
 
 
 @pytest.mark.parametrize("due", ["tomorrow", "2020-03-18T15:00:00", True, None, {}])

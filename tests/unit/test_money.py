@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from margin_platform.book_json import parse
@@ -29,6 +29,7 @@ def test_half_a_cent_goes_away_from_zero_and_a_large_amount_overflows_nothing(am
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(-(10**13), 10**13), st.integers(0, 1))
+@example(292_667_751_155, 0)
 def test_rounding_agrees_with_exact_arithmetic(thousandths: int, half: int) -> None:
     exact = Fraction(2 * thousandths + half, 2000)
     whole = Fraction(math.floor(abs(exact) * 100 + Fraction(1, 2)), 100)
