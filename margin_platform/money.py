@@ -27,7 +27,7 @@ _WIDEST_NUDGE = 1e-3
 @numba.njit(nogil=True, cache=True, inline="always")
 def round_cents(amount: float) -> float:
     """Half-up (away from zero) to a cent; NaN stays NaN. The compiled twin every edge and decision shares."""
-    # np.floor stays float64 (no integer to overflow), and copysign compares nothing (NaN raises no floating-point flag)
+    # np.floor stays float64: no integer to overflow
     exact = abs(amount) * CENTS_PER_DOLLAR
     whole = np.floor(exact + 0.5 + _HALF_NUDGE + min(exact * _LAST_PLACE, _WIDEST_NUDGE)) / CENTS_PER_DOLLAR
     return math.copysign(whole, amount) + 0.0
@@ -44,8 +44,10 @@ def cents(amount: float) -> float: ...
 def cents(amount: NDArray[np.float64]) -> NDArray[np.float64]: ...
 def cents(amount: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
     """Dollars rounded half-up to whole cents; NaN (unknown) stays NaN. Scalar in, scalar out; column in, column out."""
-    rounded = _round_column(amount)
-    return rounded if isinstance(rounded, np.ndarray) else float(rounded)
+    if not isinstance(amount, np.ndarray):
+        return float(round_cents(float(amount)))
+    with np.errstate(invalid="ignore"):   # comparing NaN raises a flag that means nothing here
+        return np.asarray(_round_column(amount))
 
 
 def cents_or_none(amount: float) -> float | None:
