@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import jsonschema
+import pandas as pd
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
@@ -74,6 +75,18 @@ def running(spark_session: SparkSession, bus: Bus, work: Path) -> Iterator[Runni
     streams = Running(spark_session, bus, work)
     yield streams
     streams.stop()
+
+
+def read_by_all(session: SparkSession, table: Path) -> pd.DataFrame:
+    """The rows of a table, which pandas, DuckDB and Spark must agree on."""
+    frame, arrow = DeltaTable(str(table)).to_pandas(), DeltaTable(str(table)).to_pyarrow_table()
+    total = duckdb.connect().execute("SELECT count(*), sum(batch_id) FROM arrow").fetchall()[0]   # DuckDB finds `arrow` by its name
+    rows = session.read.format("delta").load(str(table)).agg({"*": "count", "batch_id": "sum"}).collect()[0]
+    assert len(frame) > 0
+    assert total == (len(frame), int(frame["batch_id"].sum()))
+    assert sorted(rows.asDict().values()) == sorted(total)
+    assert arrow.num_rows == len(frame)
+    return frame
 
 
 def newest(events: list[Event]) -> dict[str, Event]:
@@ -221,7 +234,7 @@ def test_status_follows_bands_and_stress_and_firm_rows_agree_with_the_accounts(
     assert {e["account_id"] for e in events_of(STRESS)} == set(calc)
 
 
-def test_volatility_is_published_once_a_session_and_knows_splits(running: Running, events_of: Events) -> None:
+def test_volatility_is_published_once_a_session_and_knows_splits(running: Running, work: Path, events_of: Events) -> None:
     running.start(VolatilityTables)
     day = 86_400_000
     closes = [(PRICES, {"symbol": "KO", "price": 60.0 + (n % 3), "timestamp": OPEN - n * day + 6 * 3_600_000}) for n in range(60, 0, -1)]
@@ -237,6 +250,9 @@ def test_volatility_is_published_once_a_session_and_knows_splits(running: Runnin
     assert last == "2020-02-20"
     assert found[("KO", last)]["observations"] == 30
     assert found[("PEP", last)]["volatility_annual"] == pytest.approx(found[("KO", last)]["volatility_annual"])
+    running.stop()
+    table = read_by_all(running.session, work / "tables" / "volatility").sort_values("batch_id").groupby("symbol").last()
+    assert table.loc["KO", "volatility_annual"] == found[("KO", last)]["volatility_annual"]
 
 
 def test_the_tables_read_the_same_from_pandas_duckdb_and_spark(running: Running, work: Path, events_of: Events) -> None:
@@ -249,15 +265,7 @@ def test_the_tables_read_the_same_from_pandas_duckdb_and_spark(running: Running,
     running.stop()
     session = running.session
     for table in ("margin_snapshots", "firm_exposure"):
-        uri = str(work / "tables" / table)
-        frame = DeltaTable(uri).to_pandas()
-        arrow = DeltaTable(uri).to_pyarrow_table()
-        total = duckdb.connect().execute("SELECT count(*), sum(batch_id) FROM arrow").fetchall()[0]   # DuckDB finds `arrow` by its name
-        rows = session.read.format("delta").load(uri).agg({"*": "count", "batch_id": "sum"}).collect()[0]
-        assert len(frame) > 0
-        assert total == (len(frame), int(frame["batch_id"].sum()))
-        assert sorted(rows.asDict().values()) == sorted(total)
-        assert arrow.num_rows == len(frame)
+        read_by_all(session, work / "tables" / table)
     snapshots_table = DeltaTable(str(work / "tables" / "margin_snapshots")).to_pandas().sort_values("batch_id")
     last = snapshots_table.groupby("account_id").last()
     for account, event in newest(events_of(MARGIN_CALC)).items():
