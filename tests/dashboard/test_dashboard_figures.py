@@ -1,0 +1,136 @@
+"""What the page shows is what the events say: header, filters, firm view; and what the server sends to a page that does not keep up."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import orjson
+import pytest
+from playwright.sync_api import Page, expect
+from sqlalchemy import insert
+from websockets.sync.client import connect
+
+from margin_platform.bus import Bus
+from margin_platform.dashboard.rows import COLUMNS
+from margin_platform.store import Store
+from margin_platform.store.tables import ladder_states
+
+pytestmark = [pytest.mark.kafka, pytest.mark.browser]
+
+FALL = {"AAPL": 55.0, "JPM": 80.0, "SPY": 235.0, "AMD": 47.0, "XOM": 33.0, "SIMINV": 52.6}
+LIVE = "html[data-live=true]"
+MINUTE_OLD = "60 s"
+
+
+def test_the_header_shows_the_firms_figures_and_the_age_of_the_oldest_price(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+    firm.publish(bus, firm.open())
+    firm.publish(bus, firm.tick(**FALL))
+    firm.publish(bus, firm.tick(AMD=47.5))                 # a minute later: every other price is a minute old
+    worst = max(firm.firm.events(), key=lambda e: e["firm_loss"])
+    tab.goto(start().url)
+    tab.wait_for_selector(LIVE)
+    expect(tab.locator("#exposure")).to_have_attribute("title", f"${worst['firm_beta_weighted_exposure']:,.2f}")
+    expect(tab.locator("#exposure-limit")).to_contain_text("limit $10.0M")
+    expect(tab.locator("#loss")).to_have_text(f"${worst['firm_loss'] / 1000:.1f}K")
+    expect(tab.locator("#loss-limit")).to_contain_text(f"SPY −{abs(worst['move']):.0%}")
+    expect(tab.locator("#lag")).to_have_text("0 events")
+    expect(tab.locator("#oldest")).to_have_text(MINUTE_OLD)
+
+
+def test_rows_are_filtered_by_method_symbol_and_action_under_way(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+    firm.publish(bus, firm.open())
+    outcome = firm.publish(bus, firm.tick(**FALL))
+    firm.ladder(bus)
+    shown = tab.locator("#shown")
+    tab.goto(start().url)
+    tab.wait_for_selector(LIVE)
+    for method in ("REG_T", "PORTFOLIO"):
+        tab.select_option("#by-method", method)
+        expect(shown).to_have_text(f"{sum(e['margin_method'] == method for e in outcome.calc)} of 6")
+    tab.select_option("#by-method", "")
+    tab.fill("#by-symbol", "JPM")                          # of the accounts whose positions were published
+    tab.press("#by-symbol", "Tab")
+    expect(shown).to_have_text("1 of 6")
+    expect(tab.locator('.ag-row[row-index="0"]').filter(has_text="EDGE-2")).to_have_count(1)
+    tab.fill("#by-symbol", "")
+    tab.press("#by-symbol", "Tab")
+    expect(shown).to_have_text("6 of 6")
+    tab.check("#by-flag")
+    expect(shown).to_have_text("1 of 6")
+    expect(tab.locator('.ag-row[row-index="0"]').filter(has_text="LEVERED-4")).to_have_count(1)
+
+
+def test_the_firm_view_shows_the_savings_and_the_concentration_of_the_events(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+    firm.publish(bus, firm.open())
+    outcome = firm.publish(bus, firm.tick(**FALL))
+    tab.goto(f"{start().url}/#/firm")
+    saved = [e["margin_savings"] for e in outcome.calc]
+    savings = tab.locator("#view-firm .panel").filter(has_text="Savings of hedged portfolios")
+    expect(savings).to_contain_text(f"for {sum(s > 0 for s in saved)} of {len(saved)} accounts")
+    expect(savings.locator("tbody tr").first).to_contain_text(f"{max(saved):,.2f}")
+    held = [p for e in outcome.status for p in e["positions"] if p["symbol"] == "AAPL"]
+    row = tab.locator("#view-firm .panel").filter(has_text="Concentration by symbol").locator("tbody tr").filter(has_text="AAPL")
+    expect(row.locator("td").nth(1)).to_have_text(f"{sum(p['qty'] for p in held) * 55:,.2f}")
+    expect(row.locator("td").last).to_have_text(str(len(held)))
+
+
+def test_an_account_is_told_with_eight_spy_scenarios_and_ten_valuation_points(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+    firm.publish(bus, firm.open())
+    firm.publish(bus, firm.tick(**FALL))
+    server = start()
+    tab.goto(f"{server.url}/#/account/LEVERED-4")
+    expect(tab.locator("#view-account tbody tr").filter(has_text="AAPL").first).to_contain_text("1,375,000.00")    # 25,000 at 55.00
+    told = server.get("/api/account", id="LEVERED-4")["explained"]
+    assert [s["scenario"] for s in told["figures"]["stress"]] == [-0.08, -0.06, -0.04, -0.02, 0.0, 0.02, 0.04, 0.06]
+    assert [round(p, 1) for p in told["tims"]["points"]] == [-1.0, -0.8, -0.6, -0.4, -0.2, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert told["tims"]["groups"]
+
+
+def test_the_chosen_theme_stays_after_a_reload(bus: Bus, start: Any, tab: Page) -> None:
+    tab.goto(start().url)
+    expect(tab.locator("html")).to_have_attribute("data-theme", "dark")
+    tab.click("#theme")
+    tab.reload()
+    expect(tab.locator("html")).to_have_attribute("data-theme", "light")
+
+
+def test_a_page_that_acknowledges_nothing_is_sent_no_more_and_then_only_the_newest(bus: Bus, firm: Any, start: Any) -> None:
+    """Back-pressure and conflation: fifty changes of one account wait as one row, whatever the page's pace."""
+    firm.publish(bus, firm.open())
+    server = start()
+    with connect(f"ws://{urlsplit(server.url).netloc}/live") as page:
+        page.send('{"epoch": null, "seq": -1}')
+        assert orjson.loads(page.recv(timeout=30))["t"] == "hello"
+        for _ in range(2):
+            assert orjson.loads(page.recv(timeout=30))["t"] == "frame"
+        for step in range(50):
+            newest = firm.publish(bus, firm.tick(AMD=47.0 + step / 100)).calc[0]
+        with pytest.raises(TimeoutError):
+            page.recv(timeout=2)                           # heartbeats come several times in this span to a page that keeps up
+        end = time.monotonic() + 60
+        while (server.get("/api/account", id="SHORT-5").get("calc") or {}).get("excess") != newest["excess"]:
+            assert time.monotonic() < end, "the server never read the newest event"
+        sent: list[float] = []
+        while not sent:
+            page.send("ack")
+            frame = orjson.loads(page.recv(timeout=30))
+            sent = [row[COLUMNS.index("excess")] for row in frame["rows"] if row[1] == "SHORT-5"]
+        assert sent == [newest["excess"]]
+
+
+def test_the_order_gate_is_asked_through_the_dashboard_and_guarded_by_its_token(start: Any, tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path / 'store.db'}"
+    event = {"positions": [{"symbol": "A", "qty": 400.0}]}
+    with Store(address) as store, store.write() as connection:
+        fixed = {"state": {}, "status": "CLOSE_ONLY", "audit_count": 0, "audit_hash": ""}
+        connection.execute(insert(ladder_states).values(account_id="CLOSED", restricted=True, last_event=event, **fixed))
+    server = start("--host", "0.0.0.0", "--token", "s3cret", MARGIN_STORE=address)
+    gate, order = f"http://127.0.0.1:{server.port}/gate/orders/check", {"account_id": "CLOSED", "symbol": "A", "side": "SELL"}
+    assert httpx.post(gate, json=order | {"qty": 400}, timeout=30).status_code == 401
+    for qty, allowed in ((400, True), (401, False)):
+        answer = httpx.post(gate, json=order | {"qty": qty}, headers={"Authorization": "Bearer s3cret"}, timeout=30)
+        assert (answer.status_code, answer.json()["allow"]) == (200, allowed)
