@@ -53,6 +53,8 @@ class LadderState:
     held: str | None = None
     last_time: int = 0
     last_calc_id: str = ""
+    called_at: int = -1                  # when the newest call was opened
+    calls_then: int = 0                  # calls opened at that very millisecond
 
     @property
     def restricted(self) -> bool:
@@ -162,9 +164,11 @@ def _stress_track(state: LadderState, seen: Observation, rules: LadderPolicy) ->
 def _call_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _Result:
     deficiency = cents(max(0.0, -seen.excess))
     if deficiency > 0 and state.call is None:
-        new = _new_call(seen, deficiency, rules)
+        nth = state.calls_then + 1 if state.called_at == seen.timestamp else 1
+        new = _new_call(seen, deficiency, rules, nth)
         reason = f"equity {seen.equity:,.2f} is {deficiency:,.2f} below the requirement {seen.requirement:,.2f}"
-        state = replace(state, call=new, warned=False, severe=_is_severe(deficiency, seen, rules))
+        severe = _is_severe(deficiency, seen, rules)
+        state = replace(state, call=new, warned=False, severe=severe, called_at=seen.timestamp, calls_then=nth)
         return state, [_decision(CALL, seen, reason, amount=deficiency, call_id=new.call_id, due_at=new.due_at)]
     call = state.call
     if call is None:
@@ -178,11 +182,12 @@ def _is_severe(deficiency: float, seen: Observation, rules: LadderPolicy) -> boo
     return deficiency > cents(rules.severe_deficiency * seen.requirement) or seen.equity < rules.equity_floor
 
 
-def _new_call(seen: Observation, deficiency: float, rules: LadderPolicy) -> Call:
+def _new_call(seen: Observation, deficiency: float, rules: LadderPolicy, nth: int) -> Call:
+    """A call that is the nth of its account at this millisecond: met and missed again, it is another one."""
     from margin_platform.business_days import due_time  # the exchange's calendar brings pandas: only a new call needs it
 
     due = due_time(dt.datetime.fromtimestamp(seen.timestamp / 1000, dt.UTC), rules.call_due_business_days, rules.call_due_hour_et)
-    call_id = deterministic_id("maintenance-call", seen.account_id, seen.timestamp)
+    call_id = deterministic_id("maintenance-call", seen.account_id, seen.timestamp, *([nth] if nth > 1 else []))
     return Call(call_id, seen.timestamp, int(due.timestamp() * 1000), deficiency, deficiency)
 
 

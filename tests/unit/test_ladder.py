@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,16 @@ def test_the_same_event_decides_once_and_an_older_one_nothing() -> None:
     state, kinds = _steps(_obs(10, -100), _obs(10, -100), _obs(5, 50_000))
     assert kinds == ["CALL"]
     assert state.call is not None
+
+
+def test_a_call_met_and_missed_again_within_one_millisecond_is_another_call() -> None:
+    made = [ladder.step(LadderState("a"), _obs(10, -100), POLICY)]
+    for number, excess in enumerate((0, -100, 0, -100)):
+        made.append(ladder.step(made[-1][0], replace(_obs(10, excess), calc_id=f"again {number}"), POLICY))
+    calls = [d.call_id for _, decisions in made for d in decisions if d.kind == "CALL"]
+    assert len(calls) == len(set(calls)) == 3
+    later = ladder.step(LadderState("a"), _obs(10, -100), POLICY)[1][0]
+    assert calls[0] == later.call_id   # a call's id rests on its account and time alone
 
 
 def test_a_partial_deposit_leaves_the_call_open_with_its_due_time_and_growth_amends_it() -> None:
