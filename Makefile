@@ -1,7 +1,8 @@
 # Margin Platform: `make` prints this help. Every target prepares what it needs (scripts/setup.sh).
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint dev up down bench lock
+.PHONY: help setup demo test lint fuzz dev up down bench lock
 BIN := .venv/bin
+PROPERTIES := tests/properties tests/golden/test_liquidation_cases.py tests/unit/test_money.py tests/unit/test_ledger.py
 
 help: ## print the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -22,6 +23,10 @@ lint: ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+fuzz: ## the property tests on new random examples, FUZZ times (default 10); what fails prints how to see it again
+	@scripts/setup.sh
+	@for n in $$(seq $${FUZZ:-10}); do $(BIN)/python -m pytest -q --hypothesis-profile=search $(PROPERTIES) || exit 1; done
 
 dev: ## Dagster's own UI on the workspace, for work on assets, jobs and sensors
 	@scripts/setup.sh java mvn
