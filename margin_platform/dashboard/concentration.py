@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from margin_platform.events import Event
 from margin_platform.money import cents
 
 
-def by_symbol(statuses: list[Event], accounts: int, most: int = 25) -> dict[str, Any]:
+def by_symbol(statuses: Iterable[Event], accounts: int, most: int = 25) -> dict[str, Any]:
     """Largest symbols by gross value: long, short, net (dollars) and holders; `covered` of `accounts` have published positions."""
     long: dict[str, float] = {}
     short: dict[str, float] = {}
     holders: dict[str, int] = {}
-    unpriced = 0
+    covered = unpriced = 0
     for event in statuses:
+        covered += 1
         for position in event.get("positions") or []:
             symbol, price, qty = position.get("symbol"), position.get("price"), position.get("qty")
             if price is None or qty is None:
@@ -27,7 +29,7 @@ def by_symbol(statuses: list[Event], accounts: int, most: int = 25) -> dict[str,
     total = sum(gross.values())
     ranked = sorted(gross, key=lambda s: (-gross[s], s))[:most]
     return {
-        "covered": len(statuses), "accounts": accounts, "unpriced_positions": unpriced, "gross": cents(total),
+        "covered": covered, "accounts": accounts, "unpriced_positions": unpriced, "gross": cents(total),
         "symbols": [
             {
                 "symbol": s, "long": cents(long.get(s, 0.0)), "short": cents(short.get(s, 0.0)), "gross": cents(gross[s]),

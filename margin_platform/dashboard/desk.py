@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from margin_platform.dashboard.ladder_log import KINDS, LadderLog
+from margin_platform.dashboard.packed import Packed
 from margin_platform.dashboard.rows import (
+    BAND,
     COLOURS,
     FLAGS,
     GREY,
@@ -49,12 +51,17 @@ class Desk:
         self.bad_events = 0
         self._lock = threading.Lock()
         self._number: dict[str, int] = {}
-        self._rows: list[list[Any]] = []
+        self._rows: list[tuple[Any, ...]] = []
         self._columns(1024)
-        self._calc: dict[str, Event] = {}
-        self._status: dict[str, Event] = {}
-        self._holding: dict[str, Event] = {}   # the newest event that carried positions, whichever topic it was on
-        self._stress: dict[str, dict[Any, Event]] = {}
+        self._calc = Packed[str]()
+        self._calculated: dict[str, int] = {}  # event time of each account's newest margin.calc.v1
+        self._status = Packed[str]()
+        self._band: dict[str, Any] = {}
+        self._stressed: set[str] = set()
+        self._holding = Packed[str]()          # the newest event that carried positions, whichever topic it was on
+        self._held: dict[str, tuple[str, ...]] = {}
+        self._stress = Packed[tuple[str, Any]]()
+        self._scenarios: dict[str, tuple[Any, ...]] = {}
         self._holders: dict[str, set[int]] = {}
         self._quotes: dict[str, dict[str, Any]] = {}
         self._firm: dict[str, Event] = {}
@@ -81,7 +88,7 @@ class Desk:
                 elif topic == MARGIN_STATUS:
                     self._take_status(event)
                 elif topic == STRESS:
-                    self._stress.setdefault(event["account_id"], {})[event.get("scenario")] = event
+                    self._take_stress(event)
                 elif topic == FIRM_RISK:
                     self._firm[str(event["scenario"])] = event
                     self._firm_changed = self.sequence
@@ -100,21 +107,29 @@ class Desk:
         account = event["account_id"]
         if isinstance(event.get("positions"), list):
             self._hold(account, event)
-            self._holding[account] = event
-        self._calc[account] = event
+        self._calc.put(account, event)
+        self._calculated[account] = stamp or 0
         self._show(event)
 
     def _take_status(self, event: Event) -> None:
         account = event["account_id"]
         self._hold(account, event)
-        self._status[account] = self._holding[account] = event
-        known = self._calc.get(account)
-        if known is None or (event_time(event) or 0) >= (event_time(known) or 0):
+        self._status.put(account, event)
+        self._band[account] = event.get("band")
+        (self._stressed.add if event.get("severe_underwater") else self._stressed.discard)(account)
+        known = self._calculated.get(account)
+        if known is None or (event_time(event) or 0) >= known:
             self._show(event)
         else:
             self._reflag(account)
         if not self._clocks and (stamp := event_time(event)) is not None:
             self._clocks[(MARGIN_STATUS, 0)] = stamp
+
+    def _take_stress(self, event: Event) -> None:
+        account, scenario = event["account_id"], event.get("scenario")
+        self._stress.put((account, scenario), event)
+        if scenario not in (known := self._scenarios.get(account, ())):
+            self._scenarios[account] = (*known, scenario)
 
     def _show(self, event: Event) -> None:
         account = event["account_id"]
@@ -122,14 +137,12 @@ class Desk:
         if number is None:
             number = self._enrol(account)
         row = row_of(number, event, self._flags(account))
-        status = self._status.get(account)
-        if status is not None:
-            row[3] = row[3] or status.get("band")
+        row[BAND] = row[BAND] or self._band.get(account)
         self._put(number, row)
 
     def _enrol(self, account: str) -> int:
         number = self._number[account] = len(self._rows)
-        self._rows.append([])
+        self._rows.append(())
         if number == len(self._changed):
             for name in ("_changed", "_time", "_oldest", "_colour"):
                 old = getattr(self, name)
@@ -137,15 +150,14 @@ class Desk:
         return number
 
     def _put(self, number: int, row: list[Any]) -> None:
-        self._rows[number] = row
+        self._rows[number] = tuple(row)
         self._changed[number] = self.sequence
         self._time[number] = _UNKNOWN_TIME if row[TIMESTAMP] is None else row[TIMESTAMP]
         self._oldest[number] = _UNKNOWN_TIME if row[OLDEST_PRICE] is None else row[OLDEST_PRICE]
         self._colour[number] = colour_of(row)
 
     def _flags(self, account: str) -> int:
-        status = self._status.get(account)
-        return self.log.flags(account) | (STRESSED if status is not None and status.get("severe_underwater") else 0)
+        return self.log.flags(account) | (STRESSED if account in self._stressed else 0)
 
     def _reflag(self, account: str) -> None:
         number = self._number.get(account)
@@ -160,8 +172,7 @@ class Desk:
         number = self._number.get(account)
         if number is None:
             number = self._enrol(account)
-        before = {p.get("symbol") for p in (self._holding.get(account) or {}).get("positions") or []}
-        now = set()
+        before, now = set(self._held.get(account, ())), set()
         for position in event.get("positions") or []:
             symbol = position.get("symbol")
             if isinstance(symbol, str):
@@ -171,6 +182,8 @@ class Desk:
             self._holders.get(symbol, set()).discard(number)
         for symbol in now - before:
             self._holders.setdefault(symbol, set()).add(number)
+        self._held[account] = tuple(now)
+        self._holding.put(account, event)
 
     # -- reading
 
@@ -179,7 +192,7 @@ class Desk:
         with self._lock:
             return self.sequence, np.flatnonzero(self._changed[: len(self._rows)] > after)
 
-    def rows(self, numbers: NDArray[np.int64]) -> list[list[Any]]:
+    def rows(self, numbers: NDArray[np.int64]) -> list[tuple[Any, ...]]:
         """The newest rows of these accounts; one enrolled but not yet computed is left out."""
         with self._lock:
             return [self._rows[n] for n in numbers.tolist() if self._rows[n]]
@@ -233,12 +246,12 @@ class Desk:
                 return None
             return {
                 "calc": self._calc.get(account_id) or self._status.get(account_id), "status": self._holding.get(account_id),
-                "stress": list(self._stress.get(account_id, {}).values()), "flags": self._flags(account_id),
-                "call": self.log.open_calls.get(account_id),
+                "stress": [self._stress.get((account_id, s)) for s in self._scenarios.get(account_id, ())],
+                "flags": self._flags(account_id), "call": self.log.open_calls.get(account_id),
                 "timeline": [item.wire() for item in self.log.timelines.get(account_id, ())],
             }
 
-    def holdings(self) -> list[Event]:
-        """The newest event with positions of every account that has one."""
+    def holdings(self) -> Iterator[Event]:
+        """The newest event with positions of every account that has one, as they stand now."""
         with self._lock:
-            return list(self._holding.values())
+            return self._holding.snapshot()
