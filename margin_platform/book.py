@@ -191,6 +191,11 @@ class Book:
         touched = [holders[starts[c] : starts[c + 1]] for c in codes if c < len(starts) - 1]
         return np.unique(np.concatenate(touched)).astype(np.int64) if touched else np.zeros(0, dtype=np.int64)
 
+    def held(self) -> NDArray[np.int64]:
+        """Sorted codes of the instruments that some account holds."""
+        starts, _ = self._inverted()
+        return np.flatnonzero(np.diff(starts)).astype(np.int64)
+
     def _inverted(self) -> tuple[NDArray[np.int64], Codes]:
         if not self._holders:   # built once, on the first partial sweep: 4 bytes a position
             accounts = np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.offsets))

@@ -93,15 +93,18 @@ def trading_time_before(at_ms: int, seconds: float) -> int:
 
 
 def trading_seconds_between(first_ms: int, last_ms: int) -> float:
-    """Seconds of trading time between two event times (epoch milliseconds): nights, weekends and holidays do not age a price."""
+    """Seconds of trading time between two event times (epoch milliseconds): nights, weekends and holidays do not age a price.
+
+    Where the calendar does not reach, all time counts.
+    """
     first, last = first_ms / 1000, last_ms / 1000
     if last <= first:
         return 0.0
-    days = _calendar().sessions_in_range(
-        pd.Timestamp(dt.datetime.fromtimestamp(first, NEW_YORK).date()), pd.Timestamp(dt.datetime.fromtimestamp(last, NEW_YORK).date())
-    )
+    from_day, to_day = (dt.datetime.fromtimestamp(at, NEW_YORK).date() for at in (first, last))
+    if not (_covers(from_day) and _covers(to_day)):
+        return last - first
     total = 0.0
-    for session in days:
+    for session in _calendar().sessions_in_range(pd.Timestamp(from_day), pd.Timestamp(to_day)):
         opened, closed = _session_bounds(session)
         total += max(0.0, min(last, closed) - max(first, opened))
     return total

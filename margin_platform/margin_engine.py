@@ -16,7 +16,7 @@ import numpy as np
 from margin_platform.bands import CLEAR, band_codes, needs_attention
 from margin_platform.book import Instrument, Market
 from margin_platform.bus import Record
-from margin_platform.business_days import trading_time_before
+from margin_platform.business_days import trading_seconds_between, trading_time_before
 from margin_platform.evaluate import Margin, PricedMarket, evaluate_accounts
 from margin_platform.evaluation import stress_rows
 from margin_platform.events import (
@@ -215,6 +215,12 @@ class MarginEngine:
         different = np.flatnonzero(stale != self.market.stale)
         self.market.stale[:] = stale
         return set(different.tolist())
+
+    def oldest_price_seconds(self) -> float | None:
+        """Age of the oldest price of a held instrument against the event clock, in seconds of trading; None where none has a price."""
+        times = self.price_time[self.ledger.book(self.code_of).held()]
+        known = times[times > 0]
+        return trading_seconds_between(int(known.min()), self.event_time) if len(known) else None
 
     def _evaluate(self, touched: set[str], changed: set[int], inputs: Inputs, outcome: Outcome) -> None:
         book = self.ledger.book(self.code_of)

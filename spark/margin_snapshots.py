@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from margin_platform.bus import Record
-from margin_platform.events import ACCOUNTS, DEAD_LETTER, MARGIN_CALC, MARGIN_STATUS, STRESS
+from margin_platform.events import ACCOUNTS, MARGIN_CALC, MARGIN_STATUS, STRESS
 from margin_platform.instruments import load
 from margin_platform.margin_engine import TOPICS_IN_ORDER, MarginEngine, Outcome
 from spark.stream import Stream, StreamSettings
@@ -46,19 +46,23 @@ class MarginSnapshots(Stream):
 
     def _publish(self, outcome: Outcome) -> None:
         """Decisions first: they do not wait behind a thousand figures."""
-        for topic, events in ((MARGIN_STATUS, outcome.status), (DEAD_LETTER, outcome.dead)):
-            for event in events:
-                self.bus.produce(topic, event)
+        for event in outcome.status:
+            self.bus.produce(MARGIN_STATUS, event)
+        for letter in outcome.dead:
+            self.refuse(letter)
         if outcome.status:
             self.bus.flush()
         for topic, events in ((MARGIN_CALC, outcome.calc), (STRESS, outcome.stress)):
             for event in events:
                 self.bus.produce(topic, event)
 
+    def oldest_input_seconds(self) -> float | None:
+        return self.engine.oldest_price_seconds()
+
     def idle(self) -> None:
         """Fills and cash whose account did not turn up are reported."""
         for letter in self.engine.unannounced(int((time.time() - _ANNOUNCE_SECONDS) * 1000)):
-            self.bus.produce(DEAD_LETTER, letter)
+            self.refuse(letter)
             self._unsaved = True
 
     def to_state(self) -> dict[str, Any]:

@@ -3,10 +3,14 @@
 {"stream": "margin_snapshots", "batch_id": 12, "rows": 480, "seconds": 0.21, "event_time": 1582232400000,
  "offsets": {"prices.v1": {"0": 900, "1": 870}}, "lag": 0,
  "assets": {"margin_snapshots": {"batch_id": 12, "rows": 1000, "offsets": "prices.v1[0]@900 prices.v1[1]@870", "lag": 0,
-            "freshness_seconds": 0.4, "event_time": 1582232400000}}}
+            "freshness_seconds": 0.4, "event_time": 1582232400000, "batch_seconds": 0.21, "dead_letters": 2,
+            "state_bytes": 48211, "state_age_seconds": 3.1, "oldest_input_seconds": 12.0}}}
 
-`rows` of an asset are rows it produced (accounts, symbols, scenarios); `lag` is how many records of the source topics were not
-yet read when the batch ended; `freshness_seconds` is the age, by the wall clock, of the newest record in the batch.
+An asset is named by its table. `rows` of an asset are rows it produced (accounts, symbols, scenarios); `lag` is how many records
+of the source topics were not yet read when the batch ended; `freshness_seconds` is the age, by the wall clock, of the newest
+record in the batch; `dead_letters` are all since the driver started; `state_bytes` and `state_age_seconds` are of the newest
+saved state, null before the first; `oldest_input_seconds` is the age of the oldest price in use against the event clock, in
+seconds of trading, null where the stream has no such price.
 """
 
 from __future__ import annotations
@@ -14,37 +18,59 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
 
 import orjson
 
 from margin_platform.bus import Bus, Record
+from spark import durable_state
+
+Figures = dict[str, Any]
 
 
-def line(
-    stream: str, batch_id: int, read: list[Record], produced: int, started: float, event_time: int, *, lag: int
-) -> bytes:
-    """One micro-batch as a line. `started` is `time.monotonic()` at its beginning."""
+class Reporting(Protocol):
+    """What a stream shows of itself, at any time and to any thread."""
+
+    name: str
+    event_time: int
+    dead_letters: int
+
+    @property
+    def table(self) -> str: ...
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def lag(self) -> int: ...
+    def oldest_input_seconds(self) -> float | None: ...
+
+
+def figures(stream: Reporting, batch_id: int, read: list[Record], produced: int, started: float) -> Figures:
+    """One micro-batch as it is told. `started` is `time.monotonic()` at its beginning."""
+    seconds = round(time.monotonic() - started, 4)
     offsets: dict[str, dict[str, int]] = {}
     for record in read:
         parts = offsets.setdefault(record.topic, {})
         parts[str(record.partition)] = max(parts.get(str(record.partition), 0), record.offset + 1)
     newest = max((r.timestamp_ms for r in read), default=0)
+    saved, oldest = durable_state.newest(stream.folder), stream.oldest_input_seconds()
     asset = {
-        "batch_id": batch_id, "rows": produced, "lag": lag, "event_time": event_time,
+        "batch_id": batch_id, "rows": produced, "lag": stream.lag, "event_time": stream.event_time,
         "offsets": " ".join(f"{t}[{p}]@{o}" for t, parts in sorted(offsets.items()) for p, o in sorted(parts.items())),
         "freshness_seconds": round(max(0.0, time.time() - newest / 1000), 3) if newest else 0.0,
+        "batch_seconds": seconds, "dead_letters": stream.dead_letters,
+        "state_bytes": None if saved is None else saved.size, "state_age_seconds": None if saved is None else round(saved.age_seconds, 1),
+        "oldest_input_seconds": None if oldest is None else round(oldest, 1),
     }
-    return orjson.dumps(
-        {
-            "stream": stream, "batch_id": batch_id, "rows": len(read), "seconds": round(time.monotonic() - started, 4),
-            "event_time": event_time, "offsets": offsets, "lag": lag, "assets": {stream: asset},
-        }
-    )
+    return {
+        "stream": stream.name, "batch_id": batch_id, "rows": len(read), "seconds": seconds, "event_time": stream.event_time,
+        "offsets": offsets, "lag": stream.lag, "assets": {stream.table: asset},
+    }
 
 
-def report(text: bytes) -> None:
+def report(told: Figures) -> None:
     """Prints a line at once: whoever supervises the stream reads it as it comes."""
-    sys.stdout.buffer.write(text + b"\n")
+    sys.stdout.buffer.write(orjson.dumps(told) + b"\n")
     sys.stdout.buffer.flush()
 
 

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
 from margin_platform.bus import Bus, Record
-from margin_platform.events import Event
+from margin_platform.events import DEAD_LETTER, Event
 from margin_platform.policy import Policy
 from spark import checkpoint, durable_state, kafka_source, progress
 from spark.table_sink import TableSink
@@ -58,6 +59,8 @@ class Stream(ABC):
         self.folder = settings.checkpoint / self.name
         self.event_time = 0
         self.failure: Exception | None = None
+        self.dead_letters = 0   # since the start
+        self.listeners: list[Callable[[progress.Figures], None]] = [progress.report]   # told of each micro-batch
         self._rows: dict[str, Event] = {}   # newest figures not yet in the table, with the version that made them
         self._batch = -1
         self._base = 0
@@ -95,9 +98,29 @@ class Stream(ABC):
     def restore(self, state: dict[str, Any]) -> None:
         """Back to a state that `to_state` gave."""
 
+    def oldest_input_seconds(self) -> float | None:
+        """Age of the oldest price in use against the event clock, in seconds of trading; None where the stream uses none."""
+        return None
+
     def gather(self, key: str, event: Event, batch_id: int) -> None:
         """Keeps an event for the table; a later one of the same key replaces it if that comes before the next write."""
         self._rows[key] = event | {"batch_id": self._base + batch_id}
+
+    def refuse(self, letter: Event) -> None:
+        """Publishes a dead letter and counts it."""
+        self.bus.produce(DEAD_LETTER, letter)
+        self.dead_letters += 1
+
+    # -- what it shows of itself
+
+    @property
+    def table(self) -> str:
+        return self.sink.name
+
+    @property
+    def lag(self) -> int:
+        """Records of its topics not yet read, as counted about twice a second."""
+        return self._lag
 
     # -- the life of a stream
 
@@ -161,7 +184,9 @@ class Stream(ABC):
             produced = self.take(records, batch_id, publish=True)
             self.bus.flush()
             self._batch, self._unsaved = batch_id, True
-        progress.report(progress.line(self.name, batch_id, records, produced, started, self.event_time, lag=self._lag))
+        told = progress.figures(self, batch_id, records, produced, started)
+        for listener in self.listeners:
+            listener(told)
 
     def close(self) -> None:
         """After the query has ended: keeps what is left and lets go. The next start continues from here."""

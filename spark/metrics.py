@@ -1,0 +1,115 @@
+"""The streams' figures for Prometheus: one endpoint of the driver process, every figure labelled by its stream.
+
+A figure that is not known yet (no state saved, no price in use) is absent, as Prometheus wants it, and never 0.
+docs/prometheus-alerts.yaml watches them; `margin status` reads the same endpoint.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, Histogram, Metric, ProcessCollector, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from spark import durable_state
+from spark.progress import Figures, Reporting
+
+_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_LABELS = ["stream"]
+
+
+class Watched(Reporting, Protocol):
+    """A stream that tells its listeners of each micro-batch."""
+
+    listeners: list[Callable[[Figures], None]]
+
+
+@dataclass
+class _Told:
+    """What a stream's micro-batches came to so far."""
+
+    records: int = 0
+    rows: int = 0
+    last_at: float | None = None       # epoch seconds
+    last_seconds: float | None = None
+    oldest_input: float | None = None
+
+
+class StreamMetrics(Collector):
+    """The metric families of these streams, read from them when somebody asks."""
+
+    def __init__(self, streams: Sequence[Watched]) -> None:
+        self._streams = {stream.name: stream for stream in streams}
+        self._told = {name: _Told() for name in self._streams}
+        self._seconds = Histogram(
+            "margin_stream_batch_seconds", "Time of a micro-batch, from its records to the broker's receipt.", _LABELS,
+            buckets=_BUCKETS, registry=None,
+        )
+        for stream in streams:
+            self._seconds.labels(stream.name)
+            stream.listeners.append(self._hear)
+
+    def _hear(self, figures: Figures) -> None:
+        name = figures["stream"]
+        told, (asset,) = self._told[name], figures["assets"].values()
+        told.records += figures["rows"]
+        told.rows += asset["rows"]
+        told.last_at, told.last_seconds, told.oldest_input = time.time(), figures["seconds"], asset["oldest_input_seconds"]
+        self._seconds.labels(name).observe(figures["seconds"])
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family, at this moment."""
+        yield from self._seconds.collect()
+        told, streams = self._told, self._streams
+        saved = {name: found for name, stream in streams.items() if (found := durable_state.newest(stream.folder)) is not None}
+        yield self._counter("records", "Records read from the source topics.", lambda n: told[n].records)
+        yield self._counter("rows", "Rows produced: accounts, symbols or scenarios evaluated.", lambda n: told[n].rows)
+        yield self._counter("dead_letters", "Messages refused and sent to dead_letter.v1.", lambda n: streams[n].dead_letters)
+        yield self._gauge("lag_records", "Records of the source topics not yet read.", lambda n: streams[n].lag)
+        yield self._gauge("last_batch_timestamp_seconds", "When the newest micro-batch ended, epoch seconds.", lambda n: told[n].last_at)
+        yield self._gauge("last_batch_seconds", "Time of the newest micro-batch.", lambda n: told[n].last_seconds)
+        yield self._gauge(
+            "oldest_input_seconds", "Age of the oldest price in use against the event clock, in seconds of trading.",
+            lambda n: told[n].oldest_input,
+        )
+        yield self._gauge("state_bytes", "Size of the newest saved state.", lambda n: saved[n].size if n in saved else None)
+        yield self._gauge(
+            "state_age_seconds", "Time since the newest state was saved.", lambda n: saved[n].age_seconds if n in saved else None
+        )
+
+    def _counter(self, what: str, meaning: str, value: Callable[[str], int]) -> Metric:
+        family = CounterMetricFamily(f"margin_stream_{what}", meaning, labels=_LABELS)
+        for name in self._streams:
+            family.add_metric([name], value(name))
+        return family
+
+    def _gauge(self, what: str, meaning: str, value: Callable[[str], float | None]) -> Metric:
+        family = GaugeMetricFamily(f"margin_stream_{what}", meaning, labels=_LABELS)
+        for name in self._streams:
+            if (now := value(name)) is not None:
+                family.add_metric([name], now)
+        return family
+
+
+class Endpoint:
+    """An HTTP server of these streams' figures, on a thread of its own until it is closed. OSError where the port is taken."""
+
+    def __init__(self, streams: Sequence[Watched], host: str, port: int) -> None:
+        registry = CollectorRegistry()
+        registry.register(StreamMetrics(streams))
+        ProcessCollector(registry=registry)   # the driver's own memory, processor time and start
+        self._server: WSGIServer
+        self._thread: threading.Thread
+        self._server, self._thread = start_http_server(port, host, registry)
+        self.url = f"http://{host}:{self._server.server_port}/metrics"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
