@@ -14,6 +14,7 @@ class Settings:
 
     data_folder: everything the local stack writes; bootstrap_servers: Kafka; store_url: the decision store (SQLAlchemy
     URL); aws_endpoint_url: None means AWS itself; tables: folder or URL of the Delta tables; jars: cached JVM packages;
+    metrics_host, metrics_port: where the streams serve Prometheus, port 0 for nowhere;
     firm_email, firm_phone: who is told of the firm's limits.
     """
 
@@ -35,6 +36,8 @@ class Settings:
     dashboard_port: int
     dashboard_token: str | None
     dagster_url: str | None
+    metrics_host: str
+    metrics_port: int
 
     @property
     def checkpoints(self) -> Path:
@@ -65,6 +68,8 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
         dashboard_port=_port(env, "MARGIN_DASHBOARD_PORT", 8050),
         dashboard_token=env.get("MARGIN_DASHBOARD_TOKEN") or None,
         dagster_url=env.get("MARGIN_DAGSTER_URL") or None,
+        metrics_host=env.get("MARGIN_METRICS_HOST", "127.0.0.1"),
+        metrics_port=_port(env, "MARGIN_METRICS_PORT", 0),
     )
 
 
