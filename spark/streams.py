@@ -7,18 +7,23 @@ when a stream failed or the broker cannot be reached.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from pyspark.sql.streaming import StreamingQuery
 
 from margin_platform.bus import BrokerUnreachable
 from margin_platform.policy import current_policy, load_policy_file
 from margin_platform.settings import settings
 from spark.firm_exposure import FirmExposure
 from spark.margin_snapshots import MarginSnapshots
+from spark.metrics import Endpoint
 from spark.session import build
 from spark.stream import Stream, StreamSettings
 from spark.volatility_tables import VolatilityTables
@@ -38,6 +43,10 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--policy", type=Path, help="policy file; default the newest shipped")
     parser.add_argument("--trigger", type=int, default=100, metavar="MS", help="shortest time between micro-batches (default %(default)s)")
     parser.add_argument("--master", default="local[*]", help="Spark master (default %(default)s)")
+    parser.add_argument(
+        "--metrics-port", type=int, default=here.metrics_port, metavar="N", help="serve Prometheus here, 0: nowhere (default %(default)s)"
+    )
+    parser.add_argument("--metrics-host", default=here.metrics_host, metavar="HOST", help="address to serve it on (default %(default)s)")
     given = parser.parse_args(argv)
     known = {s.name for s in STREAMS}
     unknown = [name for name in given.only.split(",") if name and name not in known]
@@ -60,6 +69,19 @@ def _watch_parent(stop: threading.Event) -> None:
     threading.Thread(target=wait, daemon=True, name="parent-watch").start()
 
 
+@contextlib.contextmanager
+def _served(streams: Sequence[Stream], host: str, port: int) -> Iterator[None]:
+    """The streams' figures for Prometheus while the block runs. Without a free port it runs all the same: margin comes first."""
+    with contextlib.ExitStack() as stack:
+        try:
+            if port:
+                endpoint = stack.enter_context(contextlib.closing(Endpoint(streams, host, port)))
+                log.info("figures for Prometheus at %s", endpoint.url)
+        except OSError as error:
+            log.error("no figures for Prometheus: %s:%d cannot be served (%s)", host, port, error)
+        yield
+
+
 def run(given: argparse.Namespace, stop: threading.Event) -> int:
     """Starts the streams and waits for the end."""
     policy = current_policy() if given.policy is None else load_policy_file(given.policy)
@@ -68,26 +90,31 @@ def run(given: argparse.Namespace, stop: threading.Event) -> int:
     streams: list[Stream] = [kind(options) for kind in chosen]
     for stream in streams:
         stream.recover()   # before the session: without a broker there is no reason to start a JVM
-    session = build("margin-platform", given.master)
-    try:
-        queries = [stream.start(session) for stream in streams]
-        log.info("running %s on %s", ", ".join(s.name for s in streams), given.bootstrap)
-        while not stop.wait(_LOOK_SECONDS):
-            failed = next((q for q in queries if q.exception() is not None or not q.isActive), None)
-            if failed is not None:
-                log.error("stream %s failed: %s", failed.name, failed.exception())
-                return 1
-            broken = next((s for s in streams if s.failure is not None), None)
-            if broken is not None:
-                log.error("stream %s failed: %s", broken.name, broken.failure)
-                return 1
-        for query in queries:
-            query.stop()   # waits for the batch in flight
-        for stream in streams:
-            stream.close()
-        return 0
-    finally:
-        session.stop()
+    with _served(streams, given.metrics_host, given.metrics_port):
+        session = build("margin-platform", given.master)
+        try:
+            return _watch([stream.start(session) for stream in streams], streams, stop)
+        finally:
+            session.stop()
+
+
+def _watch(queries: list[StreamingQuery], streams: list[Stream], stop: threading.Event) -> int:
+    """Waits until told to stop (0), or until a stream fails (1)."""
+    log.info("running %s", ", ".join(s.name for s in streams))
+    while not stop.wait(_LOOK_SECONDS):
+        failed = next((q for q in queries if q.exception() is not None or not q.isActive), None)
+        if failed is not None:
+            log.error("stream %s failed: %s", failed.name, failed.exception())
+            return 1
+        broken = next((s for s in streams if s.failure is not None), None)
+        if broken is not None:
+            log.error("stream %s failed: %s", broken.name, broken.failure)
+            return 1
+    for query in queries:
+        query.stop()   # waits for the batch in flight
+    for stream in streams:
+        stream.close()
+    return 0
 
 
 def main(argv: list[str] | None = None) -> int:
