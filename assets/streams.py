@@ -16,6 +16,7 @@ from typing import Any
 import dagster as dg
 
 from assets import firm_exposure, margin_snapshots, volatility_tables
+from assets.stream_metadata import typed
 from margin_platform.worker_identity import WORKER_TAG, this_worker
 from resources.stream_driver import DriverEnded, StreamDriver
 
@@ -111,7 +112,7 @@ def streams(context: dg.AssetExecutionContext, config: StreamsConfig, stream_dri
         for batch in batches:
             for table, figures in batch["assets"].items():
                 if (metadata := reporter.report(table, figures)) is not None:
-                    yield dg.AssetMaterialization(table, metadata=metadata, tags={"dagster/data_version": str(figures["batch_id"])})
+                    yield dg.AssetMaterialization(table, metadata=typed(metadata), tags={"dagster/data_version": str(figures["batch_id"])})
             if time.monotonic() >= ends_at:
                 context.log.info(f"rolling over after {config.roll_over_hours:g} h")
                 return

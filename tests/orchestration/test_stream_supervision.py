@@ -17,7 +17,11 @@ import psutil
 import pytest
 
 from assets.streams import RESTARTS, Reporter, RestartBudget, StreamsConfig, streams, supervised
+from margin_platform.policy import current_policy
 from resources.stream_driver import DriverEnded, StreamDriver
+from spark import progress
+from spark.stream import StreamSettings
+from spark.streams import STREAMS
 
 DRIVER = """
 import json, os, signal, sys, threading, time
@@ -28,7 +32,8 @@ pause = float(sys.argv[1])
 n = 0
 while not stop.wait(pause):
     n += 1
-    row = {"batch_id": n, "rows": 3, "lag": 0, "event_time": 1, "offsets": "prices.v1[0]@%d" % n, "freshness_seconds": 0.1}
+    row = {"batch_id": n, "rows": 3, "lag": 0, "event_time": 1582295400000, "offsets": "prices.v1[0]@%d" % n, "freshness_seconds": 0.1}
+    row |= {"batch_seconds": 0.25, "dead_letters": n, "state_bytes": 4096, "state_age_seconds": 1.5, "oldest_input_seconds": None}
     row["pid"] = os.getpid()
     print(json.dumps({"stream": "x", "batch_id": n, "assets": {name: row for name in ("volatility", "margin_snapshots")}}), flush=True)
     if len(sys.argv) > 2 and n == int(sys.argv[2]):
@@ -123,6 +128,13 @@ def test_a_table_is_reported_once_per_interval_with_totals_since_its_last_report
     }
 
 
+def test_each_stream_reports_under_the_key_of_its_own_table(tmp_path: Path) -> None:
+    """A report under another name would be of no asset, and the table's freshness policy would never hear of it."""
+    options = StreamSettings("127.0.0.1:1", tmp_path, str(tmp_path), current_policy())
+    told = {table for kind in STREAMS for table in progress.figures(kind(options), 0, [], 0, 0.0)["assets"]}
+    assert told == {key.to_user_string() for key in streams.keys}
+
+
 def test_the_streams_materialize_their_tables_and_roll_over(driver: Callable[..., StreamDriver]) -> None:
     """One run reports the same table many times, with its batch, rows, offsets, lag and freshness."""
     config = dg.RunConfig(ops={"run_streams": StreamsConfig(report_seconds=0.0, roll_over_hours=0.3 / 3600)})
@@ -133,6 +145,11 @@ def test_the_streams_materialize_their_tables_and_roll_over(driver: Callable[...
         assert len(events) > 1
         metadata = events[0].asset_materialization.metadata
         assert {"batch_id", "rows", "offsets", "lag", "freshness_seconds", "batches_since_last_report"} <= set(metadata)
+        assert metadata["event_time"] == dg.TimestampMetadataValue(1_582_295_400.0)
+        assert metadata["batch_seconds"] == dg.FloatMetadataValue(0.25)
+        assert metadata["state_bytes"] == dg.IntMetadataValue(4096)
+        assert metadata["dead_letters"].value == metadata["batch_id"].value
+        assert metadata["oldest_input_seconds"] == dg.NullMetadataValue()   # no price in use: unknown, not 0
         assert events[0].run_id == result.run_id
         assert instance.get_latest_materialization_event(dg.AssetKey("firm_exposure")) is None   # it reported nothing: skipped
         eventually(lambda: not psutil.pid_exists(metadata["pid"].value))
