@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import signal
 import threading
 from pathlib import Path
@@ -95,12 +96,17 @@ def _down(data: _Data = None, as_json: _Json = False) -> None:
 
 
 def _status(data: _Data = None, as_json: _Json = False) -> None:
-    """What of the local stack is running, where, with how much memory, and what its topics hold. Exit 1 where it is not all up."""
+    """What of the local stack is running, where, with how much memory, what its topics hold, and how far its streams are.
+
+    The streams' figures come from their Prometheus endpoint. Exit 1 where a component is not up, or the streams do not answer
+    although Dagster should run them.
+    """
     from margin_platform.stack import supervisor
 
     figures = supervisor.status(_folder(data))
     _show(figures, as_json)
-    if not figures["up"]:
+    streams = figures["streams"]
+    if not figures["up"] or (streams and streams["expected"] and not streams["answers"]):
         raise typer.Exit(1)
 
 
@@ -124,3 +130,37 @@ def _show(figures: dict[str, Any], as_json: bool) -> None:
     if figures["topics"]:
         held = ", ".join(f"{name} {count:,}" for name, count in figures["topics"].items() if count)
         console.print(f"events: {held or 'none yet'}", soft_wrap=True, markup=False)
+    if figures["streams"]:
+        _show_streams(console, figures["streams"])
+
+
+def _show_streams(console: Console, streams: dict[str, Any]) -> None:
+    if streams["answers"]:
+        console.print(_streams_table(streams["streams"]))
+        console.print(f"the streams' figures: {streams['url']}", soft_wrap=True, markup=False)
+    elif streams["expected"]:
+        console.print(
+            f"the streams do not answer at {streams['url']} ({streams['reason']}): Dagster starts them within a minute of the stack; "
+            "later than that, see its job \"streams\"", soft_wrap=True, markup=False,
+        )
+
+
+def _streams_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("stream")
+    for title in ("lag", "last batch (UTC)", "took", "oldest input", "dead letters"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            row["stream"], f"{row['lag']:,}", _time_of_day(row["last_batch_at"]), _seconds(row["batch_seconds"]),
+            _seconds(row["oldest_input_seconds"]), f"{row['dead_letters']:,}",
+        )
+    return table
+
+
+def _time_of_day(at_ms: int | None) -> str:
+    return "none yet" if at_ms is None else f"{dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC):%m-%d %H:%M:%S}"
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:,.1f} s" if value >= 10 else f"{value:.2f} s"

@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[2]
 _CODE_MODULE = "margin_platform.definitions"
 _LOCATION = "margin_platform"   # the location's name in workspace.yaml: Dagster keys sensor cursors by it
 _PROBE_S = 2.0
+STREAMS = "streams"       # no process of the stack, but a run of its Dagster; the port of its figures is chosen with the others
+STREAMS_PORT = 9464       # what exporters of OpenTelemetry use
 
 Ports = dict[str, int]
 
@@ -171,6 +173,8 @@ def environment(data: Path, settings: Settings, chosen_ports: Ports) -> dict[str
         local |= {"MARGIN_AWS_ENDPOINT": endpoint, "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
     if "dagster-webserver" in chosen_ports:
         local["MARGIN_DAGSTER_URL"] = f"http://{ports.HOST}:{chosen_ports['dagster-webserver']}"
+    if STREAMS in chosen_ports:
+        local |= {"MARGIN_METRICS_HOST": ports.HOST, "MARGIN_METRICS_PORT": str(chosen_ports[STREAMS])}
     if "dashboard" in chosen_ports:
         local |= {"MARGIN_DASHBOARD_HOST": ports.HOST, "MARGIN_DASHBOARD_PORT": str(chosen_ports["dashboard"])}
     return local

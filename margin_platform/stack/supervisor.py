@@ -16,7 +16,7 @@ import psutil
 from margin_platform.bus import BrokerUnreachable, Bus
 from margin_platform.events import TOPICS
 from margin_platform.settings import Settings, settings
-from margin_platform.stack import components, jars, ports, processes, state, topics
+from margin_platform.stack import components, jars, ports, processes, state, stream_figures, topics
 from margin_platform.stack.components import Component, Place, Ports
 from margin_platform.stack.state import Running, StackState
 
@@ -60,7 +60,14 @@ def _ports(wanted: list[Component], known: StackState, living: dict[str, Running
         before = known.components.get(component.name)
         usual = before.port if before and before.port else component.port
         found[component.name] = ports.choose(usual, set(found.values()))
+    found[components.STREAMS] = _streams_port(known, living, set(found.values()))
     return found
+
+
+def _streams_port(known: StackState, living: dict[str, Running], taken: set[int]) -> int:
+    """Where the streams serve their figures: as it was while anything lives, for they may be serving now."""
+    before = settings(known.environment).metrics_port
+    return before if before and living else ports.choose(before or components.STREAMS_PORT, taken)
 
 
 def _start(data: Path, missing: list[Component], chosen_ports: Ports, living: dict[str, Running], progress: jars.Progress) -> StackState:
@@ -160,7 +167,7 @@ def _is_java(process: psutil.Process) -> bool:
 
 
 def status(data: Path) -> dict[str, Any]:
-    """What `margin status` shows: each component with memory, the whole, and the events each topic has had."""
+    """What `margin status` shows: each component with memory, the whole, the events each topic has had, and the streams' figures."""
     known = state.load(data)
     rows = [_component_status(running, known) for running in known.components.values()]
     mine = {pid for row in rows for pid in row.pop("tree")}
@@ -172,6 +179,7 @@ def status(data: Path) -> dict[str, Any]:
         "strays": [p.pid for p in strays],   # of this folder, but of no component that lives: `margin down` ends them
         "memory_mb": round(sum(row["memory_mb"] for row in rows) + sum(map(_memory_mb, strays)), 1),
         "topics": _end_offsets(known),
+        "streams": _streams(known),
     }
 
 
@@ -196,6 +204,15 @@ def _memory_mb(process: psutil.Process) -> float:
         return float(process.memory_full_info().pss) / 1e6
     except (psutil.NoSuchProcess, psutil.AccessDenied, AttributeError):
         return 0.0
+
+
+def _streams(known: StackState) -> dict[str, Any] | None:
+    """The streams' figures (see `stream_figures.read`) and whether this stack should run them: its Dagster does. None: nothing lives."""
+    living = known.living()
+    if not living:
+        return None
+    url = f"http://{ports.HOST}:{settings(known.environment).metrics_port}/metrics"
+    return {"expected": "dagster-daemon" in living, **stream_figures.read(url)}
 
 
 def _end_offsets(known: StackState) -> dict[str, int] | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,9 @@ import pytest
 
 from margin_platform.bus import Bus
 from margin_platform.events import CASH, PRICES
-from margin_platform.stack import processes, state
+from margin_platform.stack import ports, processes, state
+from spark import progress
+from spark.metrics import Endpoint
 
 pytestmark = pytest.mark.kafka
 PROGRAM = str(Path(sys.executable).parent / "margin")
@@ -60,6 +65,7 @@ def test_a_stack_goes_up_twice_serves_and_leaves_nothing_behind(data: Path) -> N
     assert [row["pid"] for row in again["components"]] == [row["pid"] for row in figures["components"]]
     seen = margin("status", data)
     assert seen["topics"][CASH] == 1
+    assert (seen["streams"]["expected"], seen["streams"]["answers"]) == (False, False)   # no Dagster here to run them
     assert 50 < part(seen, "kafka")["memory_mb"] < 600
 
     assert margin("down", data)["stopped"] == ["kafka", "aws"]
@@ -116,6 +122,72 @@ def test_a_state_file_from_before_a_reboot_ends_no_stranger(data: Path) -> None:
     finally:
         stranger.kill()
         stranger.wait()
+
+
+class Stream:
+    """A stream as its driver sees it after one micro-batch that refused two of its 480 messages; no state is saved yet."""
+
+    name = table = "margin_snapshots"
+    event_time = 1_582_295_400_000
+    lag, dead_letters = 12_345, 2
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.listeners: list[Callable[[progress.Figures], None]] = []
+
+    def oldest_input_seconds(self) -> float:
+        return 3725.0
+
+
+@pytest.fixture
+def running_stack(data: Path) -> Iterator[Callable[[int], None]]:
+    """A stack that remembers its Dagster as running and its streams' port; the process only waits."""
+    data.mkdir()
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    started = processes.identity(process.pid).started
+
+    def remember(metrics_port: int) -> None:
+        daemon = state.Running("dagster-daemon", process.pid, started, None, None, "dagster-daemon.log")
+        state.StackState(str(data), {"MARGIN_METRICS_PORT": str(metrics_port)}, {daemon.name: daemon}).save()
+
+    yield remember
+    process.kill()
+    process.wait()
+
+
+def test_status_shows_how_far_each_stream_is(data: Path, running_stack: Callable[[int], None]) -> None:
+    """What is not known is null, never 0; the text shows the same figures."""
+    stream = Stream(data / "checkpoints")
+    with contextlib.closing(Endpoint([stream], "127.0.0.1", 0)) as endpoint:
+        running_stack(int(endpoint.url.split(":")[2].split("/")[0]))
+        before = margin("status", data)["streams"]["streams"]
+        assert [(row["stream"], row["lag"], row["last_batch_at"], row["oldest_input_seconds"]) for row in before] == [
+            ("margin_snapshots", 12_345, None, None)
+        ]
+        for listener in stream.listeners:
+            listener(progress.figures(stream, 7, [], 480, time.monotonic() - 0.25))
+        streams = margin("status", data)["streams"]
+        shown = subprocess.run([PROGRAM, "status", "--data", str(data)], capture_output=True, text=True, timeout=180)
+    assert (streams["expected"], streams["answers"], streams["url"]) == (True, True, endpoint.url)
+    (row,) = streams["streams"]
+    assert (row["lag"], row["dead_letters"], row["rows"], row["oldest_input_seconds"]) == (12_345, 2, 480, 3725.0)
+    assert row["batch_seconds"] == pytest.approx(0.25, abs=0.2)
+    assert abs(row["last_batch_at"] / 1000 - time.time()) < 120
+    assert (row["state_bytes"], row["state_age_seconds"]) == (None, None)
+    assert shown.returncode == 0
+    assert re.search(r"margin_snapshots +12,345 +\d\d-\d\d \d\d:\d\d:\d\d .* 3,725\.0 s +2\n", shown.stdout), shown.stdout
+
+
+def test_status_says_plainly_that_the_streams_do_not_answer(data: Path, running_stack: Callable[[int], None]) -> None:
+    port = ports.any_free()
+    running_stack(port)
+    figures = margin("status", data, code=1)
+    assert figures["up"]
+    assert figures["streams"]["answers"] is False
+    assert "refused" in figures["streams"]["reason"]
+    shown = subprocess.run([PROGRAM, "status", "--data", str(data)], capture_output=True, text=True, timeout=180)
+    assert shown.returncode == 1
+    assert f"the streams do not answer at http://127.0.0.1:{port}/metrics" in shown.stdout
 
 
 def test_down_ends_what_a_dead_component_left_behind(data: Path) -> None:
