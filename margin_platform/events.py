@@ -33,6 +33,8 @@ AUDIT = "audit.v1"
 NOTIFICATIONS = "notifications.v1"
 DEAD_LETTER = "dead_letter.v1"
 
+_RATIOS = (1e-5, 1e5)   # of splits: 1 share for 100,000 old ones, to 100,000 shares for one
+
 Event = dict[str, Any]
 
 
@@ -91,6 +93,14 @@ def _epoch_ms(value: Any) -> str | None:
     return None if value > 0 else "not above zero"
 
 
+def _sequence(value: Any) -> str | None:
+    return None if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else "not a whole number from zero up"
+
+
+def _ratio(value: Any) -> str | None:
+    return _positive(value) or (None if _RATIOS[0] <= value <= _RATIOS[1] else "not the ratio of a split")
+
+
 def _tier(value: Any) -> str | None:
     return "not one of 0, 1, 2" if isinstance(value, bool) or not isinstance(value, int) or value not in (0, 1, 2) else None
 
@@ -130,7 +140,9 @@ _FILL = {"fill_id": _text, "account_id": _text, "symbol": _text, "qty": _nonzero
 _TRANSFER = {"transfer_id": _text, "account_id": _text, "amount": _nonzero, "timestamp": _epoch_ms}
 _ACCOUNT = {"account_id": _text, "margin_type": _one_of("REG_T", "PORTFOLIO"), "timestamp": _epoch_ms}
 _ACTION = {"action_id": _text, "symbol": _text, "kind": _one_of("SPLIT", "DIVIDEND"), "ex_date": _date, "timestamp": _epoch_ms}
+_TERMS = {"ratio": _ratio, "amount": _positive, "post_price": _positive}
 _VOLATILITY = {"symbol": _text, "volatility_annual": _not_negative, "timestamp": _epoch_ms}
+_PRINT = {"sequence": _sequence, "confirmed": _yes_or_no, "correction": _yes_or_no, "corrects_timestamp": _epoch_ms}
 _FIGURES = ("equity", "gross_mv", "requirement", "excess")    # null where a price is missing: such an account is held
 _STATUS = {"account_id": _text, "calc_id": _text, "timestamp": _epoch_ms, **dict.fromkeys(_FIGURES, _figure)}
 _STATUS_MORE = {
@@ -146,9 +158,9 @@ TOPICS: dict[str, Topic] = {
         Topic(FILLS, "account_id", _FILL, {"fee": _not_negative, "order_id": _text}, retention_days=None),
         Topic(CASH, "account_id", _TRANSFER, retention_days=None),
         Topic(ACCOUNTS, "account_id", _ACCOUNT, compacted=True),
-        Topic(PRICES, "symbol", {"symbol": _text, "price": _positive, "timestamp": _epoch_ms}, retention_days=30),
+        Topic(PRICES, "symbol", {"symbol": _text, "price": _positive, "timestamp": _epoch_ms}, _PRINT, retention_days=30),
         Topic(BETAS, "symbol", {"symbol": _text, "beta": _number, "timestamp": _epoch_ms}, partitions=1, compacted=True),
-        Topic(CORPORATE_ACTIONS, "symbol", _ACTION, {"ratio": _positive, "amount": _positive}, partitions=1, retention_days=None),
+        Topic(CORPORATE_ACTIONS, "symbol", _ACTION, _TERMS, partitions=1, retention_days=None),
         Topic(VOLATILITY, "symbol", _VOLATILITY, {"tier": _tier}, partitions=1, compacted=True),
         Topic(MARGIN_CALC, "account_id", {"account_id": _text}, retention_days=2),
         Topic(MARGIN_STATUS, "account_id", _STATUS, _STATUS_MORE, partitions=1, retention_days=90),

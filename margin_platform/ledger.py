@@ -19,8 +19,6 @@ from margin_platform.events import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, Bad
 
 MICRO = 1_000_000
 _NEW_YORK = ZoneInfo("America/New_York")
-
-
 _MOST = 1e15   # dollars or shares of one figure: beyond, a float64 cannot tell one dollar from the next
 
 
@@ -184,8 +182,15 @@ class Ledger:
         action = _Action(effective_time(event), event["action_id"], event["kind"], figure, event.get("post_price"))
         insort(self._actions.setdefault(symbol, []), action)
         holders = [a for a in self._accounts.values() if symbol in a.fills]
+        try:
+            for account in holders:
+                self._refold(account, symbol)
+        except OverflowError:   # for one account more than a ledger holds: as if it had never come, for all of them
+            self._actions[symbol].remove(action)
+            for account in holders:
+                self._refold(account, symbol)
+            raise
         for account in holders:
-            self._refold(account, symbol)
             self._touch(account, symbol)
         return [a.account_id for a in holders]
 

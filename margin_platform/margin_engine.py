@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from margin_platform.announced_actions import AnnouncedActions, refused
 from margin_platform.bands import CLEAR, band_codes, needs_attention
 from margin_platform.book import Instrument, Market
 from margin_platform.bus import Record
 from margin_platform.business_days import trading_seconds_between, trading_time_before
+from margin_platform.early_events import EarlyEvents, book_event
 from margin_platform.evaluate import Margin, PricedMarket, evaluate_accounts
 from margin_platform.evaluation import stress_rows
 from margin_platform.events import (
@@ -40,7 +42,6 @@ from margin_platform.volatility import DEFAULT
 
 # Within a batch, terms before cash before fills before the market: the order in which they make sense.
 TOPICS_IN_ORDER = (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS, BETAS, VOLATILITY, PRICES)
-_MOST_UNANNOUNCED = 1000   # unknown accounts whose events wait for them; the oldest are forgotten, their dead letters stay
 _STRESS_STEP = 0.05   # stress rows are published anew when the worst stressed excess moved by this share of gross value
 
 
@@ -73,7 +74,8 @@ class MarginEngine:
         self.published_stress: dict[str, float] = {}
         self.next_offset: dict[str, dict[int, int]] = {topic: {} for topic in TOPICS_IN_ORDER}
         self.event_time = 0
-        self._early: dict[str, list[dict[str, Any]]] = {}   # fills and cash of accounts not announced yet
+        self.early = EarlyEvents()
+        self.announced = AnnouncedActions()
 
     # -- a batch
 
@@ -93,7 +95,7 @@ class MarginEngine:
             outcome.records += 1
             self.next_offset[record.topic][record.partition] = record.offset + 1
             try:
-                self._apply(record, touched, changed)
+                self._apply(record, touched, changed, outcome)
             except BadEvent as error:
                 outcome.dead.append(dead_letter(record.topic, record.partition, record.offset, record.value, error, record.timestamp_ms))
         changed |= self._mark_stale()
@@ -108,53 +110,41 @@ class MarginEngine:
         rank = {topic: n for n, topic in enumerate(TOPICS_IN_ORDER)}
         return sorted(records, key=lambda r: (rank[r.topic], r.partition, r.offset))
 
-    def _apply(self, record: Record, touched: set[str], changed: set[int]) -> None:
-        event = decode(record.topic, record.value)
+    def _apply(self, record: Record, touched: set[str], changed: set[int], outcome: Outcome) -> None:
+        topic, event = record.topic, decode(record.topic, record.value)
         self._check_time(event, record)
-        if record.topic in (PRICES, BETAS, VOLATILITY):
-            code = self.code_of.get(event["symbol"])
-            if code is None:
-                raise BadEvent("symbol", event["symbol"], "unknown symbol")
-            if self._market_event(record.topic, code, event):
+        if topic in (PRICES, BETAS, VOLATILITY, CORPORATE_ACTIONS) and event["symbol"] not in self.code_of:
+            raise BadEvent("symbol", event["symbol"], "unknown symbol")
+        if topic == CORPORATE_ACTIONS:
+            self.announced.add(record, event)
+        now = max(self.event_time, event["timestamp"])
+        self._into_effect(now, touched, changed, outcome)
+        if topic in (PRICES, BETAS, VOLATILITY):
+            code = self.code_of[event["symbol"]]
+            if self._market_event(topic, code, event):
                 changed.add(code)
-        else:
-            touched.update(self._ledger_event(record, event))
-            if event.get("kind") == "SPLIT" and self._split(event):
-                changed.add(self.code_of[event["symbol"]])
-        self.event_time = max(self.event_time, event["timestamp"])
+        elif topic in (FILLS, CASH) and not self.ledger.knows(event["account_id"]):
+            self.early.keep(record, event)
+        elif topic != CORPORATE_ACTIONS:
+            touched.update(book_event(self.ledger, topic, event))
+            if topic == ACCOUNTS:
+                outcome.dead += self.early.book(event["account_id"], self.ledger)
+        self.event_time = now
 
-    def _ledger_event(self, record: Record, event: Event) -> list[str]:
-        topic = record.topic
-        if topic in (FILLS, CASH) and not self.ledger.knows(event["account_id"]):
-            unknown = BadEvent("account_id", event["account_id"], "unknown account; applied if it is announced later")
-            letter = dead_letter(topic, record.partition, record.offset, record.value, unknown, record.timestamp_ms)
-            self._early.setdefault(event["account_id"], []).append({"topic": topic, "event": event, "letter": letter})
-            return []
-        try:
-            accounts = self.ledger.apply(topic, event)
-        except ArithmeticError as error:   # finite, but beyond what a ledger can hold
-            raise BadEvent("value", event, f"cannot be booked ({error})") from error
-        if not accounts and topic in (FILLS, CASH):
-            name = "fill_id" if topic == FILLS else "transfer_id"
-            raise BadEvent(name, event[name], "duplicate id")
-        if topic == ACCOUNTS:
-            for waiting in self._early.pop(event["account_id"], ()):
-                self.ledger.apply(waiting["topic"], waiting["event"])
-        return accounts
+    def _into_effect(self, now: int, touched: set[str], changed: set[int], outcome: Outcome) -> None:
+        """Books the corporate actions whose day has come, before anything of that day is read: holdings and price move together."""
+        for action, place in self.announced.due(now):
+            try:
+                touched.update(book_event(self.ledger, CORPORATE_ACTIONS, action))
+            except BadEvent as error:
+                outcome.dead.append(refused(place, error))
+                continue
+            if action["kind"] == "SPLIT" and self._split(action):
+                changed.add(self.code_of[action["symbol"]])
 
     def unannounced(self, before_ms: int) -> list[Event]:
-        """Dead letters, each once, of fills and cash whose account was still unknown some time after they were produced.
-
-        Topics have no order between them, so an account's first fill may be read a moment before the account itself.
-        """
-        letters = []
-        for row in (row for rows in self._early.values() for row in rows):
-            if row["letter"] is not None and row["letter"]["timestamp"] <= before_ms:
-                letters.append(row["letter"])
-                row["letter"] = None
-        while len(self._early) > _MOST_UNANNOUNCED:
-            del self._early[next(iter(self._early))]
-        return letters
+        """Dead letters, each once, of fills and cash whose account was still unknown some time after they were produced."""
+        return self.early.overdue(before_ms)
 
     def _check_time(self, event: Event, record: Record) -> None:
         ahead = event["timestamp"] - record.timestamp_ms
@@ -164,8 +154,9 @@ class MarginEngine:
     def _market_event(self, topic: str, code: int, event: Event) -> bool:
         """Newest event time wins, arrival order breaking ties; an older event changes nothing (MARGIN_RULES 10)."""
         if topic == PRICES:
-            if event["timestamp"] < self.price_time[code]:
-                return False
+            event = self.gate.restated(code, event)
+            if self.gate.passes_over(code, event, int(self.price_time[code])):
+                return code in self.gate.withdrawn
             good = float(self.market.price[code])
             price = self.gate.take(code, event, None if good != good else good, int(self.price_time[code]))
             if price is not None:
@@ -195,10 +186,11 @@ class MarginEngine:
         """Brings a symbol's price in line with a split just booked; whether it changed."""
         code = self.code_of[action["symbol"]]
         good = float(self.market.price[code])
-        if good != good or not self.gate.is_new(action):
+        effective = effective_time(action)
+        if not self.gate.is_new(code, action, effective) or good != good:
             return False
         explained = self.gate.suspects.get(code)
-        price = self.gate.split(code, action, effective_time(action), good, int(self.price_time[code]))
+        price = self.gate.split(code, action, effective, good, int(self.price_time[code]))
         if price is not None:
             self.previous_price[code], self.market.price[code] = good, price
             if explained is not None and explained.price == price:
@@ -224,6 +216,8 @@ class MarginEngine:
 
     def _evaluate(self, touched: set[str], changed: set[int], inputs: Inputs, outcome: Outcome) -> None:
         book = self.ledger.book(self.code_of)
+        corrected = book.accounts_holding(np.array(sorted(self.gate.withdrawn), dtype=np.int64))
+        touched = touched | {book.account_ids[number] for number in corrected}   # what rested on a withdrawn print is said anew
         own = np.array(sorted(self.ledger.number_of(a) for a in touched), dtype=np.int64)
         by_price = book.accounts_holding(np.array(sorted(changed), dtype=np.int64))
         accounts = np.union1d(own, by_price)
@@ -260,7 +254,7 @@ class MarginEngine:
             "volatility_tier": self.market.volatility_tier.tolist(), "stale": self.market.stale.tolist(),
             "price_time": self.price_time.tolist(), "input_time": {t: times.tolist() for t, times in self.input_time.items()},
             "ledger": self.ledger.to_state(), "bands": self.bands, "stress": self.published_stress, "event_time": self.event_time,
-            "early": self._early, "suspects": self.gate.to_state(self.market.symbols),
+            "early": self.early.to_state(), "announced": self.announced.to_state(), "suspects": self.gate.to_state(self.market.symbols),
             "next_offset": {t: {str(p): o for p, o in parts.items()} for t, parts in self.next_offset.items()},
         }
 
@@ -284,7 +278,8 @@ class MarginEngine:
         self.ledger = Ledger.from_state(state["ledger"], self.code_of, require_account=True)
         self.bands, self.published_stress, self.event_time = dict(state["bands"]), dict(state["stress"]), state["event_time"]
         self.next_offset = {t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()}
-        self._early = state["early"]
+        self.early.restore(state["early"])
+        self.announced.restore(state["announced"])
         self.gate.restore(state.get("suspects", {}), self.code_of)
 
 

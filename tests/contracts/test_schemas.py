@@ -16,9 +16,13 @@ GOOD = {
     events.FILLS: {"fill_id": "f", "account_id": "a", "symbol": "S", "qty": -1.5, "price": 10.01, "timestamp": T, "fee": 0.0},
     events.CASH: {"transfer_id": "t", "account_id": "a", "amount": -5, "timestamp": T},
     events.ACCOUNTS: {"account_id": "a", "margin_type": "REG_T", "timestamp": T},
-    events.PRICES: {"symbol": "S", "price": 1, "timestamp": T},
+    events.PRICES: {
+        "symbol": "S", "price": 1, "timestamp": T, "sequence": 0, "confirmed": True, "correction": False, "corrects_timestamp": T,
+    },
     events.BETAS: {"symbol": "S", "beta": -0.5, "timestamp": T},
-    events.CORPORATE_ACTIONS: {"action_id": "x", "symbol": "S", "kind": "SPLIT", "ratio": 2, "ex_date": "2020-08-31", "timestamp": T},
+    events.CORPORATE_ACTIONS: {
+        "action_id": "x", "symbol": "S", "kind": "SPLIT", "ratio": 2, "post_price": 50.5, "ex_date": "2020-08-31", "timestamp": T,
+    },
     events.VOLATILITY: {"symbol": "S", "volatility_annual": 0.3, "timestamp": T},
 }
 WRONG = (None, "", " ", "text", 0, -1, 1.5, True, float("nan"), float("inf"), [], {}, 10**15, "2020-02-30", "SPLIT")
