@@ -35,11 +35,11 @@ def work(tmp_path: Path) -> Path:
 class Driver:
     """`python -m spark.streams` as its own process, its micro-batches as they come."""
 
-    def __init__(self, bootstrap: str, work: Path, only: str, master: str = "local[2]") -> None:
+    def __init__(self, bootstrap: str, work: Path, only: str, master: str = "local[2]", *options: str) -> None:
         self.batches: list[dict[str, Any]] = []
         self.process = subprocess.Popen(
             [sys.executable, "-m", "spark.streams", "--only", only, "--bootstrap", bootstrap, "--checkpoint", str(work / "checkpoints"),
-             "--tables", str(work / "tables"), "--master", master],
+             "--tables", str(work / "tables"), "--master", master, *options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=(work / "driver.log").open("ab"), start_new_session=True,
         )
         threading.Thread(target=self._read, daemon=True).start()
@@ -65,8 +65,8 @@ class Driver:
 def start_driver(work: Path) -> Iterator[Callable[..., Driver]]:
     started: list[Driver] = []
 
-    def start(bootstrap: str, only: str, master: str = "local[2]") -> Driver:
-        started.append(Driver(bootstrap, work, only, master))
+    def start(bootstrap: str, only: str, master: str = "local[2]", *options: str) -> Driver:
+        started.append(Driver(bootstrap, work, only, master, *options))
         return started[-1]
 
     yield start

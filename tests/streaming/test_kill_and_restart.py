@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import yaml
 from deltalake import DeltaTable
+from prometheus_client.parser import text_string_to_metric_families
 
 from margin_platform.bus import Bus
 from margin_platform.events import DEAD_LETTER, MARGIN_CALC, MARGIN_STATUS, TOPICS, Event
 from margin_platform.instruments import load
 from margin_platform.margin_engine import TOPICS_IN_ORDER, MarginEngine
 from margin_platform.policy import current_policy
+from margin_platform.stack import ports, stream_figures
 from tests.streaming.market_day import seed, send, tick
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
+ROOT = Path(__file__).parents[2]
 
 
 def undisturbed(bus: Bus) -> MarginEngine:
@@ -41,6 +47,27 @@ def applied(bus: Bus, work: Path) -> bool:
     return all(sum(reached[topic].values()) == end for topic, end in ends.items())
 
 
+def its_figures_are_served(url: str, driver: Any, until: Callable[..., Any]) -> None:
+    """The endpoint tells what the progress lines told, and serves every metric that an alert rule names."""
+    until(lambda: stream_figures.read(url)["streams"][0]["lag"] == 0, "a lag of 0 at the endpoint")
+    told = list(until(lambda: driver.batches, "a first line"))
+    records = sum(batch["rows"] for batch in told)
+    until(lambda: stream_figures.read(url)["streams"][0]["records"] >= records, "the records of every line printed")
+    (row,) = stream_figures.read(url)["streams"]
+    assert row["stream"] == "margin_snapshots"
+    assert row["rows"] >= sum(batch["assets"]["margin_snapshots"]["rows"] for batch in told) > 0
+    assert (row["dead_letters"], row["oldest_input_seconds"]) == (0, 0)
+    assert row["state_bytes"] > 0
+    assert 0 <= row["state_age_seconds"] < 300
+    assert 0 < row["batch_seconds"] < 60
+    text = httpx.get(url).text
+    served = {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
+    rules = yaml.safe_load((ROOT / "docs" / "prometheus-alerts.yaml").read_text(encoding="utf-8"))["groups"][0]["rules"]
+    named = {name for rule in rules for name in re.findall(r"(?:margin_stream|process)_[a-z_]+", rule["expr"])}
+    assert {"margin_stream_lag_records", "margin_stream_batch_seconds_bucket"} <= named
+    assert named <= served
+
+
 def test_killing_the_driver_at_any_moment_loses_and_doubles_nothing(
     bus: Bus, work: Path, start_driver: Callable[..., Any], until: Callable[..., Any], events_of: Callable[[str], list[Event]]
 ) -> None:
@@ -58,8 +85,10 @@ def test_killing_the_driver_at_any_moment_loses_and_doubles_nothing(
     until(lambda: len(driver.batches) > seen, "another batch")
     driver.kill()                                   # between two saves
     send(bus, tick(16))
-    driver = start_driver(bus.bootstrap, "margin_snapshots")
+    port = ports.any_free()
+    driver = start_driver(bus.bootstrap, "margin_snapshots", "local[2]", "--metrics-port", str(port))
     until(lambda: applied(bus, work), "everything applied and saved")
+    its_figures_are_served(f"http://127.0.0.1:{port}/metrics", driver, until)
     assert driver.end_input() == 0                  # its parent is gone: it stops by itself
 
     expected = undisturbed(bus)

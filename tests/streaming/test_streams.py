@@ -164,6 +164,26 @@ def test_each_kind_of_bad_message_is_a_dead_letter_and_its_neighbours_are_proces
     assert margin.engine.ledger.to_state()["accounts"] == before
     assert volatility.event_time == OPEN + 1000
     assert all(query.isActive for _, query in running.streams)
+    told: list[Event] = []
+    margin.listeners.append(told.append)
+    send(running.bus, tick(2))
+    running.drain()
+    assert told[-1]["assets"]["margin_snapshots"]["dead_letters"] == len(dead)
+
+
+def test_the_age_of_the_oldest_held_price_is_told_in_trading_time(running: Running) -> None:
+    """KO's price stands since Friday's open; the night and the weekend until Monday do not age it. What nobody holds does not count."""
+    stream = running.start(MarginSnapshots)
+    told: list[Event] = []
+    stream.listeners.append(told.append)
+    send(running.bus, [*seed(3), (PRICES, {"symbol": "GE", "price": 12.0, "timestamp": OPEN - 86_400_000})])
+    running.drain()
+    assert told[-1]["assets"]["margin_snapshots"]["oldest_input_seconds"] == 0
+    monday = OPEN + 3 * 86_400_000
+    send(running.bus, [(PRICES, {"symbol": s, "price": p * 1.01, "timestamp": monday + 60_000}) for s, p in PRICE.items() if s != "KO"])
+    running.drain()
+    session_seconds = 6.5 * 3600
+    assert told[-1]["assets"]["margin_snapshots"]["oldest_input_seconds"] == session_seconds + 60
 
 
 def test_fills_read_before_their_account_are_reported_and_booked_once_it_is_announced(
