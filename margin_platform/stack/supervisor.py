@@ -40,7 +40,8 @@ def up(
         if not missing:
             return known
         places = _ports(wanted, known, living)
-        if living and any(known.components[n].port != places.get(n) for n in living if n in places):
+        if any(known.components[n].port != port for n, port in places.items() if n in known.components):
+            wanted = components.chosen([*living, *(c.name for c in wanted)])   # those alive carry the old address of the one that moves
             living = {}
         if not living:
             _end_all(data, known)   # leftovers of a killed stack hold its ports and its locks

@@ -110,6 +110,22 @@ def test_a_killed_broker_is_replaced_without_loss_and_the_rest_stays(data: Path)
     assert part(second, "aws")["pid"] == part(first, "aws")["pid"]
 
 
+def test_a_part_that_comes_back_elsewhere_restarts_the_others(data: Path) -> None:
+    """They carry its old address in their environment."""
+    first = margin("up", data, *PARTS)
+    endpoint = psutil.Process(part(first, "aws")["pid"])
+    endpoint.kill()
+    psutil.wait_procs([endpoint])
+    with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        squatter.bind(("127.0.0.1", part(first, "aws")["port"]))
+        squatter.listen()
+        second = margin("up", data, *PARTS)
+    assert part(second, "aws")["port"] != part(first, "aws")["port"]
+    assert part(second, "kafka")["pid"] != part(first, "kafka")["pid"]
+    assert second["up"]
+
+
 def test_a_state_file_from_before_a_reboot_ends_no_stranger(data: Path) -> None:
     """After a reboot the remembered pids belong to others: pid and start time must both fit."""
     stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
