@@ -229,6 +229,24 @@ def test_the_asset_graph_leads_from_prices_and_fills_to_notifications(stack: Any
     assert {"kafka/prices.v1", "kafka/fills.v1", "margin_snapshots"} <= reached
 
 
+def test_the_streams_figures_are_in_status_and_on_their_assets(story: Story, stack: Any) -> None:
+    """`margin status` reads the endpoint of the driver that Dagster started; each table's materialization carries the same figures."""
+    def caught_up() -> Any:
+        streams = supervisor.status(Path(stack.data))["streams"]
+        return streams["answers"] and all(row["lag"] == 0 for row in streams["streams"]) and streams
+
+    rows = {row["stream"]: row for row in story.until("streams without lag", caught_up, 60)["streams"]}
+    assert rows.keys() == {"volatility_tables", "margin_snapshots", "firm_exposure"}
+    assert all(row["batch_seconds"] > 0 and row["state_bytes"] > 0 for row in rows.values())
+    assert rows["margin_snapshots"]["oldest_input_seconds"] >= 0
+    query = "{ assetNodes { assetKey { path } assetMaterializations(limit: 1) { metadataEntries { label } } } }"
+    address = stack.components["dagster-webserver"].url.rstrip("/") + "/graphql"
+    nodes = httpx.post(address, json={"query": query}, timeout=30).json()["data"]["assetNodes"]
+    shown = {"/".join(n["assetKey"]["path"]): {e["label"] for m in n["assetMaterializations"] for e in m["metadataEntries"]} for n in nodes}
+    for table in ("volatility", "margin_snapshots", "firm_exposure"):
+        assert {"lag", "batch_seconds", "dead_letters", "state_bytes", "oldest_input_seconds"} <= shown[table], table
+
+
 def test_terminate_in_the_ui_ends_the_streams_and_their_jvm(story: Story, stack: Any) -> None:
     """The last test of the file: after it nothing computes. What the UI's Terminate button sends is sent here."""
     address = stack.components["dagster-webserver"].url.rstrip("/") + "/graphql"
