@@ -1,6 +1,6 @@
 # Margin Platform: `make` prints this help. Every target prepares what it needs (scripts/setup.sh).
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fuzz dev up down bench lock
+.PHONY: help setup demo test lint fuzz chaos dev up down bench lock
 BIN := .venv/bin
 PROPERTIES := tests/properties tests/golden/test_liquidation_cases.py tests/unit/test_money.py tests/unit/test_ledger.py
 
@@ -38,6 +38,11 @@ up: ## start the local stack and leave it running
 
 down: ## stop the local stack
 	@$(BIN)/margin down
+
+SECONDS ?= 240
+chaos: ## kill -9 of the streams' processes and the broker under load, for SECONDS (default 240), and the comparison after it
+	@scripts/setup.sh java mvn
+	@$(BIN)/python -m pytest tests/chaos -q -s --chaos-seconds $(SECONDS) --timeout $$(( $(SECONDS) + 300 ))
 
 bench: ## every benchmark, each a ratio against a bound of the same run
 	@scripts/setup.sh java mvn
