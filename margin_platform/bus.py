@@ -21,11 +21,14 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaConnectionError, KafkaTimeoutError
 
 from margin_platform.events import TOPICS, Event, encode
+from margin_platform.kafka_security import KafkaSecurity, LoginErrors
+from margin_platform.settings import settings
 
 for _noisy in ("kafka", "kafka.net", "kafka.client"):
     logging.getLogger(_noisy).setLevel(logging.CRITICAL)   # it logs every refused connection; BrokerUnreachable says it once
 
 _CONNECT_SECONDS = 5.0
+_ASK_SECONDS = 0.5
 _DELIVERY_MS = 30_000
 _NO_ANSWER = (KafkaError._MSG_TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)
 _UNREACHABLE = (KafkaTimeoutError, KafkaConnectionError)   # any other Kafka error is raised as it is
@@ -36,6 +39,14 @@ class BrokerUnreachable(ConnectionError):
 
     def __init__(self, address: str) -> None:
         super().__init__(f"no Kafka broker answers at {address}")
+        self.address = address
+
+
+class BrokerRefused(BrokerUnreachable):
+    """A broker answers and does not let us in; the message names the settings to look at."""
+
+    def __init__(self, address: str, why: str) -> None:
+        ConnectionError.__init__(self, f"the Kafka broker at {address} {why}")
         self.address = address
 
 
@@ -54,9 +65,13 @@ class Record:
 class Bus:
     """Produces and reads events of one cluster. A bus may produce from many threads; each reading call is serialised."""
 
-    def __init__(self, bootstrap: str, *, connect_seconds: float = _CONNECT_SECONDS) -> None:
-        """Nothing is opened yet: the first call connects, and raises BrokerUnreachable where it cannot."""
+    def __init__(self, bootstrap: str, *, connect_seconds: float = _CONNECT_SECONDS, security: KafkaSecurity | None = None) -> None:
+        """Nothing is opened yet: the first call connects, and raises BrokerUnreachable where it cannot.
+
+        security: how to log in; None takes the MARGIN_KAFKA_* settings.
+        """
         self.bootstrap = bootstrap
+        self._security = settings().kafka_security if security is None else security
         self._timeout_ms = int(connect_seconds * 1000)
         self._lock = threading.RLock()
         self._producer: Producer | None = None
@@ -100,29 +115,43 @@ class Bus:
     def _open_producer(self) -> Producer:
         with self._lock:
             if self._producer is None:
+                errors = LoginErrors(self._security)
                 producer = Producer(
-                    {
+                    self._security.librdkafka() | {
                         "bootstrap.servers": self.bootstrap, "acks": "all", "enable.idempotence": True, "linger.ms": 2,
                         "partitioner": "murmur2_random", "message.max.bytes": 8_388_608, "delivery.timeout.ms": _DELIVERY_MS,
-                        "log_level": 0, "error_cb": lambda _: None,
+                        "log_level": 0, "error_cb": errors,
                     }
                 )
-                try:
-                    producer.list_topics(timeout=self._timeout_ms / 1000)
-                except KafkaException as error:
-                    raise BrokerUnreachable(self.bootstrap) from error
+                self._await_broker(producer, errors)
                 self._producer = producer
         return self._producer
+
+    def _await_broker(self, producer: Producer, errors: LoginErrors) -> None:
+        """Returns once the broker has answered. BrokerRefused at once where it does not let us in, else BrokerUnreachable."""
+        deadline = time.monotonic() + self._timeout_ms / 1000
+        producer.poll(0)   # hands over the token where one is needed: nothing connects without it
+        while True:
+            try:
+                producer.list_topics(timeout=min(_ASK_SECONDS, self._timeout_ms / 1000))
+                return
+            except KafkaException as error:
+                if refusal := errors.served(producer.poll):
+                    raise BrokerRefused(self.bootstrap, refusal) from error
+                if time.monotonic() >= deadline:
+                    raise BrokerUnreachable(self.bootstrap) from error
 
     # -- reading
 
     def _open_consumer(self) -> KafkaConsumer:
         if self._consumer is None:
+            if self._security.protocol != "PLAINTEXT":
+                self._open_producer()   # says why it is refused; kafka-python ends in the same timeout whatever the reason
             try:
                 self._consumer = KafkaConsumer(
                     bootstrap_servers=self.bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="none",
                     max_poll_records=20_000, fetch_max_wait_ms=50, max_partition_fetch_bytes=8_388_608,
-                    bootstrap_timeout_ms=self._timeout_ms,
+                    bootstrap_timeout_ms=self._timeout_ms, **self._security.kafka_python(),
                 )
             except _UNREACHABLE as error:
                 raise BrokerUnreachable(self.bootstrap) from error

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pyspark.sql import DataFrame, SparkSession
 
 from margin_platform.bus import Record
+from margin_platform.kafka_security import KafkaSecurity
+from margin_platform.settings import settings
 
 # After each read the consumer already asks for more, and the broker answers nothing else on that connection until it has some or
 # this time is over; a task asks for the topic's end first, so Kafka's default of 500 ms is a second in every micro-batch.
@@ -14,10 +16,15 @@ _FETCH_WAIT_MS = 5
 _MAX_PER_BATCH = 50_000   # bounds a batch after a long stop, so that progress is seen
 
 
-def stream(session: SparkSession, bootstrap: str, topics: Iterable[str]) -> DataFrame:
-    """The topics as one stream from their beginning; a checkpoint moves it on. Data lost to retention is an error, not a gap."""
+def stream(session: SparkSession, bootstrap: str, topics: Iterable[str], security: KafkaSecurity | None = None) -> DataFrame:
+    """The topics as one stream from their beginning; a checkpoint moves it on. Data lost to retention is an error, not a gap.
+
+    security: how to log in; None takes the MARGIN_KAFKA_* settings.
+    """
+    login = settings().kafka_security if security is None else security
     return (
         session.readStream.format("kafka")
+        .options(**login.spark())
         .option("kafka.bootstrap.servers", bootstrap)
         .option("subscribe", ",".join(topics))
         .option("startingOffsets", "earliest")

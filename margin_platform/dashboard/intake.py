@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from margin_platform.bus import BrokerRefused
 from margin_platform.dashboard.desk import Desk
 from margin_platform.dashboard.health import Feed
 from margin_platform.events import (
@@ -29,6 +30,8 @@ from margin_platform.events import (
     Event,
     decode,
 )
+from margin_platform.kafka_security import LoginErrors
+from margin_platform.settings import settings
 
 TOPICS = (MARGIN_STATUS, MARGIN_CALC, STRESS, FIRM_RISK, MARGIN_CALLS, RESTRICTIONS, LIQUIDATION_ORDERS, NOTIFICATIONS)
 _BATCH = 5_000          # records applied under one sequence number; bounds how long readers wait for the lock
@@ -72,13 +75,22 @@ class Intake:
                     consumer.close()
 
     def _connect(self) -> Consumer:
+        errors = LoginErrors(settings().kafka_security)
         consumer = Consumer(
-            {
+            settings().kafka_security.librdkafka() | {
                 "bootstrap.servers": self.bootstrap, "group.id": "margin-dashboard", "enable.auto.commit": False,
-                "auto.offset.reset": "earliest", "fetch.wait.max.ms": 50, "log_level": 0, "error_cb": lambda _: None,
+                "auto.offset.reset": "earliest", "fetch.wait.max.ms": 50, "log_level": 0, "error_cb": errors,
             }
         )
-        self._assign(consumer)
+        consumer.poll(0)   # hands over the token where one is needed: nothing connects without it
+        try:
+            self._assign(consumer)
+        except KafkaException as error:
+            refusal = errors.served(consumer.poll)
+            consumer.close()
+            if refusal is None:
+                raise
+            raise BrokerRefused(self.bootstrap, refusal) from error
         return consumer
 
     def _assign(self, consumer: Consumer) -> None:
