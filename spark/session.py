@@ -1,4 +1,7 @@
-"""The only place that builds a Spark session. Small, local, and without what a micro-batch of a few hundred rows does not need."""
+"""The only place that builds a Spark session. Small, and without what a micro-batch of a few hundred rows does not need.
+
+On one machine, on a cluster this process is the driver of, or inside a driver that a service started: the master says which.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import sys
 
 from pyspark.sql import SparkSession
 
+from margin_platform.settings import settings
 from margin_platform.stack.jars import spark_classpath
 
 # Hadoop's own local file system forks a process for the permissions of every file a micro-batch writes; this one does not.
@@ -16,10 +20,6 @@ _CHECKPOINTS = "org.apache.spark.sql.execution.streaming.checkpointing.FileSyste
 SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    "spark.driver.memory": "700m",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:MaxMetaspaceSize=320m -XX:ReservedCodeCacheSize=160m",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.adaptive.enabled": "false",                          # re-planning costs more than these batches
     "spark.sql.shuffle.partitions": "2",
@@ -30,18 +30,41 @@ SETTINGS = {
     "spark.sql.streaming.minBatchesToRetain": "600",                 # more batches than lie between two saves of a stream's state
     "spark.sql.streaming.checkpointFileManagerClass": _CHECKPOINTS,
     "spark.hadoop.fs.file.impl": _LOCAL_FILES,
+    "spark.sql.redaction.options.regex": "(?i)url|jaas|password",     # the Kafka login is an option of the source
     "spark.log.level": "ERROR",
 }
+_JVM = "-XX:+UseSerialGC -XX:MaxMetaspaceSize=320m -XX:ReservedCodeCacheSize=160m"
+
+
+def _placement(master: str) -> dict[str, str]:
+    """What depends on where the driver and its executors run. Empty without a master: `spark-submit` has decided it all."""
+    if not master:
+        return {}
+    here = settings()
+    jars = [*spark_classpath(), *here.spark_jars]
+    driver = {
+        "spark.driver.memory": "700m", "spark.driver.extraJavaOptions": _JVM, "spark.driver.extraClassPath": os.pathsep.join(jars),
+        "spark.driver.host": here.spark_driver_host, "spark.driver.bindAddress": "127.0.0.1",
+    }
+    if master.startswith("local"):
+        return driver
+    driver |= {   # executors elsewhere get the jars from the driver, and reach it by the name it gives them
+        "spark.jars": ",".join(jars), "spark.driver.bindAddress": "127.0.0.1" if here.spark_driver_host == "127.0.0.1" else "0.0.0.0",
+        "spark.executor.memory": here.spark_executor_memory, "spark.executor.extraJavaOptions": _JVM,
+    }
+    if master.startswith("k8s://"):
+        assert here.spark_image is not None   # settings refuse such a master without it
+        driver |= {"spark.kubernetes.container.image": here.spark_image, "spark.kubernetes.namespace": here.spark_namespace}
+    return driver
 
 
 def build(name: str, master: str = "local[*]", extra: dict[str, str] | None = None) -> SparkSession:
     """A session with the Kafka connector and Delta Lake on its classpath; the jars come from the cache, not the network."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    jars = spark_classpath()
-    builder = SparkSession.builder.appName(name).master(master).config("spark.driver.extraClassPath", os.pathsep.join(jars))
-    if not master.startswith("local"):
-        builder = builder.config("spark.jars", ",".join(jars))   # executors elsewhere get theirs from the driver
-    for key, value in (SETTINGS | (extra or {})).items():
+    builder = SparkSession.builder.appName(name)
+    if master:
+        builder = builder.master(master)
+    for key, value in (SETTINGS | _placement(master) | (extra or {})).items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")

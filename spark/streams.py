@@ -42,7 +42,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--tables", default=here.tables, help="folder of the Delta tables (default %(default)s)")
     parser.add_argument("--policy", type=Path, help="policy file; default the newest shipped")
     parser.add_argument("--trigger", type=int, default=100, metavar="MS", help="shortest time between micro-batches (default %(default)s)")
-    parser.add_argument("--master", default="local[*]", help="Spark master (default %(default)s)")
+    parser.add_argument("--master", default=here.spark_master, help="Spark master; empty: the submitter names it (default %(default)r)")
     parser.add_argument(
         "--metrics-port", type=int, default=here.metrics_port, metavar="N", help="serve Prometheus here, 0: nowhere (default %(default)s)"
     )

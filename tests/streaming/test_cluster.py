@@ -1,0 +1,183 @@
+"""The streams on a cluster: Spark's own, a master and two workers of which one is killed in mid-run, and what Kubernetes is asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyspark
+import pytest
+from deltalake import DeltaTable
+
+from margin_platform.bus import Bus
+from margin_platform.events import DEAD_LETTER, MARGIN_CALC, MARGIN_STATUS, PRICES, Event
+from margin_platform.instruments import load
+from margin_platform.margin_engine import TOPICS_IN_ORDER, MarginEngine
+from margin_platform.policy import current_policy
+from margin_platform.stack import ports, processes
+from tests.streaming.market_day import OPEN, PRICE, seed, send, tick
+
+pytestmark = [pytest.mark.kafka, pytest.mark.spark]
+SPARK_HOME = Path(pyspark.__file__).parent
+NAMES_OF_A_RUN = {"calc_id", "inputs", "batch_id"}   # which batch computed a figure depends on how the batches fell
+_JAVA = ("java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{SPARK_HOME}/jars/*")
+
+
+class Cluster:
+    """A master and two workers of one core and 700 MB each, every one a process in a session of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port, self.web = ports.any_free(), ports.any_free()
+        self.master = f"spark://{ports.HOST}:{self.port}"
+        main = self._start("master.Master", "--host", ports.HOST, "--port", str(self.port), "--webui-port", str(self.web))
+        self.processes = {"master": main}
+        self._await(lambda: ports.accepts(self.web), "master")
+        for name in ("one", "two"):
+            self.processes[name] = self._start(
+                "worker.Worker", "--host", ports.HOST, "--cores", "1", "--memory", "700m", "--webui-port", "0",
+                "--work-dir", str(folder / name), self.master, log=name,
+            )
+        for name in ("one", "two"):
+            self._await(lambda: self.state()["aliveworkers"] == 2, name)
+
+    def _start(self, kind: str, *arguments: str, log: str = "master") -> subprocess.Popen[bytes]:
+        environment = {"SPARK_HOME": str(SPARK_HOME), "SPARK_SCALA_VERSION": "2.13", "SPARK_LOCAL_IP": ports.HOST}
+        return processes.start([*_JAVA, f"org.apache.spark.deploy.{kind}", *arguments], environment, self.folder / f"{log}.log")
+
+    def _await(self, ready: Callable[[], bool], name: str) -> None:
+        processes.wait_until(ready, self.processes[name], self.folder / f"{name}.log", f"Spark's {name}", 60)
+
+    def state(self) -> dict[str, Any]:
+        """What the master says of its workers and applications."""
+        return dict(httpx.get(f"http://{ports.HOST}:{self.web}/json/", timeout=10).json())
+
+    def kill(self, name: str) -> None:
+        """kill -9 of one process and of the executors it started."""
+        os.killpg(self.processes[name].pid, signal.SIGKILL)
+        self.processes[name].wait()
+
+    def stop(self) -> None:
+        for name, process in self.processes.items():
+            if process.poll() is None:
+                self.kill(name)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    running = Cluster(tmp_path / "cluster")
+    yield running
+    running.stop()
+
+
+def fall(share: float) -> list[tuple[str, Event]]:
+    """Every name this much below its first price, as the day's last prices: no account's figures stay as they were."""
+    return [(PRICES, {"symbol": s, "price": round(p * (1 - share), 4), "timestamp": OPEN + 60_000}) for s, p in PRICE.items()]
+
+
+def figures(event: Event) -> Event:
+    return {name: value for name, value in event.items() if name not in NAMES_OF_A_RUN}
+
+
+def newest(events: list[Event]) -> dict[str, Event]:
+    """By account, the figures without the names of the batch that made them."""
+    ordered = sorted(events, key=lambda e: (e["calc_timestamp"], e["inputs"]["batch_id"]))
+    return {e["account_id"]: figures(e) for e in ordered}
+
+
+def undisturbed(bus: Bus) -> tuple[dict[str, Event], dict[str, str]]:
+    """By account, the figures and the band of an engine of this process that is fed with everything on the topics in one go."""
+    engine = MarginEngine(load(), current_policy())
+    outcome = engine.process([r for topic in TOPICS_IN_ORDER for r in bus.read_all(topic)], 0)
+    return {e["account_id"]: figures(e) for e in outcome.calc}, {e["account_id"]: e["band"] for e in outcome.status}
+
+
+def test_two_workers_give_the_figures_of_one_process_and_one_may_die(
+    bus: Bus, work: Path, cluster: Cluster, start_driver: Callable[..., Any], until: Callable[..., Any],
+    events_of: Callable[[str], list[Event]],
+) -> None:
+    driver = start_driver(bus.bootstrap, "margin_snapshots", cluster.master)
+    send(bus, seed(60))
+    until(lambda: driver.batches, "a first batch")
+    assert [worker["coresused"] for worker in cluster.state()["workers"]] == [1, 1]   # an executor on each
+    for step in range(1, 5):
+        send(bus, tick(step))
+    cluster.kill("one")
+    for step in range(5, 9):
+        send(bus, tick(step))
+    seen = len(driver.batches)
+    until(lambda: len(driver.batches) > seen, "a batch after a worker died")
+    send(bus, fall(0.1))
+    expected, bands = undisturbed(bus)
+    until(lambda: newest(events_of(MARGIN_CALC)) == expected, "every account's figures those of the recomputation")
+    assert cluster.state()["aliveworkers"] == 1
+    assert driver.end_input() == 0
+
+    calc, status = events_of(MARGIN_CALC), events_of(MARGIN_STATUS)
+    assert len({e["calc_id"] for e in calc}) == len(calc)
+    assert len({e["calc_id"] for e in status}) == len(status)
+    assert {e["account_id"]: e["band"] for e in sorted(status, key=lambda e: e["inputs"]["batch_id"])} == bands
+    assert events_of(DEAD_LETTER) == []
+    table = DeltaTable(str(work / "tables" / "margin_snapshots")).to_pandas()
+    assert not table["calc_id"].duplicated().any()
+    rows = table.sort_values("batch_id").groupby("account_id").last()
+    assert set(rows.index) == set(expected)
+    for column in ("equity", "requirement", "excess", "status", "calc_timestamp"):
+        assert rows[column].to_dict() == {account: event[column] for account, event in expected.items()}, column
+
+
+class KubernetesApi(BaseHTTPRequestHandler):
+    """As much of Kubernetes as Spark needs to ask for executors: what is posted is kept and echoed, nothing is ever listed."""
+
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    def do_GET(self) -> None:  # noqa: N802 - the base class's name
+        self._answer(200, {"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []})
+
+    def do_POST(self) -> None:  # noqa: N802
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append((self.path.partition("?")[0], body))
+        self._answer(201, body)
+
+    def _answer(self, code: int, body: dict[str, Any]) -> None:
+        text = json.dumps(body).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: Any) -> None:
+        return
+
+
+def test_kubernetes_is_asked_for_executor_pods_by_settings_alone(tmp_path: Path, until: Callable[..., Any]) -> None:
+    server = ThreadingHTTPServer((ports.HOST, 0), KubernetesApi)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    settings = {
+        "MARGIN_ENVIRONMENT": "cluster", "MARGIN_SPARK_MASTER": f"k8s://http://{ports.HOST}:{server.server_port}",
+        "MARGIN_SPARK_IMAGE": "registry.example/margin:1", "MARGIN_SPARK_NAMESPACE": "risk", "MARGIN_SPARK_EXECUTOR_MEMORY": "600m",
+    }
+    start = "from spark.session import build; from margin_platform.settings import settings; build('margin', settings().spark_master)"
+    driver = processes.start([sys.executable, "-c", start], settings, tmp_path / "driver.log")
+    try:
+        pods = until(lambda: [body for path, body in KubernetesApi.asked if path == "/api/v1/namespaces/risk/pods"], "a pod asked for")
+    finally:
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.wait()
+        server.shutdown()
+    [executor] = pods[0]["spec"]["containers"]
+    environment = {entry["name"]: entry.get("value") for entry in executor["env"]}
+    assert pods[0]["metadata"]["labels"]["spark-role"] == "executor"
+    assert executor["image"] == "registry.example/margin:1"
+    assert environment["SPARK_EXECUTOR_MEMORY"] == "600m"
+    assert environment["SPARK_DRIVER_URL"].startswith("spark://CoarseGrainedScheduler@127.0.0.1:")
