@@ -12,6 +12,7 @@ from deltalake.exceptions import TableNotFoundError
 from pydantic import Field
 
 from margin_platform.settings import settings
+from spark.table_sink import storage_options
 
 
 class MissingTable(LookupError):
@@ -29,10 +30,11 @@ class TablesResource(dg.ConfigurableResource):
 
     def open(self, table: str) -> DeltaTable:
         """The table as of now. MissingTable where nothing was written yet."""
+        where = self.location(table)
         try:
-            return DeltaTable(self.location(table))
+            return DeltaTable(where, storage_options=storage_options(where))
         except TableNotFoundError as error:
-            raise MissingTable(f"no table {table} at {self.location(table)}") from error
+            raise MissingTable(f"no table {table} at {where}") from error
 
     def frame(self, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The table's rows, all columns or these."""

@@ -1,6 +1,6 @@
 """The streams' tables: Delta Lake, appended to from the driver without a Spark job (about 30 ms against seconds).
 
-An append carries the stream's name and its batch as a Delta transaction, so that a batch written again after a crash is
+An append carries the stream's name and its batch as a Delta transaction, so that after a crash the rows already written are
 known and left out. Readers: pandas and DuckDB through `deltalake`, Spark through Delta Lake's own source.
 """
 
@@ -13,7 +13,25 @@ from typing import Any
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
+from margin_platform.settings import settings
+
 log = logging.getLogger(__name__)
+_APPENDS = 1 << 20   # appends of one batch that can be told apart in the table's transaction number
+
+
+def storage_options(uri: str) -> dict[str, str]:
+    """How to reach a table: nothing for a folder; for s3:// the endpoint and region of the settings, credentials by AWS's chain.
+
+    A commit is a conditional put, so that of two writers of one version the second fails instead of overwriting.
+    """
+    if not uri.startswith(("s3://", "s3a://")):
+        return {}
+    here = settings()
+    options = {"AWS_REGION": here.aws_region}
+    if here.aws_endpoint_url is not None:
+        plain = here.aws_endpoint_url.startswith("http://")
+        options |= {"AWS_ENDPOINT_URL": here.aws_endpoint_url, "AWS_ALLOW_HTTP": str(plain).lower()}
+    return options
 
 
 class TableSink:
@@ -23,23 +41,34 @@ class TableSink:
         self.uri = f"{tables.rstrip('/')}/{name}"
         self.name = name
         self._schema = schema
+        self._storage = storage_options(self.uri)
 
-    def append(self, rows: Sequence[dict[str, Any]], version: int) -> bool:
-        """Appends rows once for a version (a batch number that only grows); False where that version is already in the table."""
-        if not rows or self.written_version() >= version:
-            return False
+    def append(self, rows: Sequence[dict[str, Any]], batch_id: int) -> None:
+        """Appends rows of batches up to one, which only grows; several appends of one batch are numbered."""
+        written = self._version()
+        version = written + 1 if written // _APPENDS == batch_id else batch_id * _APPENDS
         columns = {f.name: [row.get(f.name) for row in rows] for f in self._schema}
-        table = pa.table(columns, schema=self._schema)
         mark = CommitProperties(app_transactions=[Transaction(app_id=self.name, version=version)])
-        write_deltalake(self.uri, table, mode="append", commit_properties=mark)
-        log.info("table %s: %d rows of batch %d", self.name, len(rows), version)
-        return True
+        table = pa.table(columns, schema=self._schema)
+        write_deltalake(self.uri, table, mode="append", commit_properties=mark, storage_options=self._storage)
+        log.info("table %s: %d rows up to batch %d", self.name, len(rows), batch_id)
 
-    def written_version(self) -> int:
-        """The newest version in the table; -1 where there is none."""
-        if not DeltaTable.is_deltatable(self.uri):
+    def written_batch(self) -> int:
+        """The newest batch in the table; -1 where there is none. Every row gathered by then of it and of earlier ones is there."""
+        version = self._version()
+        return -1 if version < 0 else version // _APPENDS
+
+    def keys_of(self, batch_id: int, key: str) -> set[str]:
+        """The values of a column in the rows of one batch."""
+        if self._version() < 0:
+            return set()
+        found = DeltaTable(self.uri, storage_options=self._storage).to_pandas(columns=[key], filters=[("batch_id", "=", batch_id)])
+        return set(found[key])
+
+    def _version(self) -> int:
+        if not DeltaTable.is_deltatable(self.uri, self._storage):
             return -1
-        found = DeltaTable(self.uri).transaction_version(self.name)
+        found = DeltaTable(self.uri, storage_options=self._storage).transaction_version(self.name)
         return -1 if found is None else int(found)
 
 
