@@ -1,4 +1,7 @@
-"""The Spark driver as a child process: started, read line by line, and never left behind.
+"""The Spark driver, where MARGIN_ENVIRONMENT says: a child process here, or a job run of EMR Serverless.
+
+`local` and `cluster` start the same child, which takes its master from the settings; it is read line by line and never left
+behind. `aws` has no child: see `emr_serverless`.
 
 It runs in a session of its own (a Ctrl-C of the terminal reaches it only through the run) and holds the other end of its
 standard input: end of file there tells it that its parent died, even by kill -9. Each line of its standard output is one
@@ -20,6 +23,9 @@ from typing import IO, Any
 import dagster as dg
 from pydantic import Field
 
+from margin_platform.settings import settings
+from resources import emr_serverless
+
 _LINES_OF_FAILURE = 30
 
 
@@ -38,7 +44,15 @@ class StreamDriver(dg.ConfigurableResource):
     stop_seconds: float = 30.0
 
     def batches(self, only: list[str]) -> Iterator[dict[str, Any]]:
-        """The micro-batches of these streams, as they finish. Closing the iterator stops the driver. Raises DriverEnded."""
+        """The micro-batches of these streams, as they finish. Closing the iterator stops the driver. Raises DriverEnded.
+
+        In `aws` none is reported while the job runs, and the wait ends with the job run or with the run of the caller.
+        """
+        if settings().environment == "aws":
+            raise DriverEnded(1, emr_serverless.run(only))
+        yield from self._child(only)
+
+    def _child(self, only: list[str]) -> Iterator[dict[str, Any]]:
         child = subprocess.Popen(
             [*self.command, *(["--only", ",".join(only)] if only else [])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1, start_new_session=True,
