@@ -119,7 +119,7 @@ def test_two_workers_give_the_figures_of_one_process_and_one_may_die(
     send(bus, fall(0.1))
     expected, bands = undisturbed(bus)
     until(lambda: newest(events_of(MARGIN_CALC)) == expected, "every account's figures those of the recomputation")
-    assert cluster.state()["aliveworkers"] == 1
+    until(lambda: cluster.state()["aliveworkers"] == 1, "the master to miss a worker")
     assert driver.end_input() == 0
 
     calc, status = events_of(MARGIN_CALC), events_of(MARGIN_STATUS)
