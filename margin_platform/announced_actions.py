@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from margin_platform.bus import Record
+from margin_platform.corporate_actions import effective_time
 from margin_platform.events import BadEvent, Event, dead_letter
-from margin_platform.ledger import effective_time
 
 _NEVER = 1 << 62
 Due = tuple[Event, dict[str, Any]]   # a corporate action and where it stood: topic, partition, offset, timestamp

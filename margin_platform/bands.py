@@ -102,11 +102,6 @@ def level(code: int) -> int:
     return code & 3
 
 
-def needs_attention(code: int) -> bool:
-    """Whether an account in this band may have an open episode: its own fills and cash are then worth a status event."""
-    return code != CLEAR
-
-
 def band_name(code: int) -> str:
     """The band as on margin.status.v1, e.g. CLEAR, WARNING, MARGIN_CALL.38+SEVERE+STRESS, CLEAR+STALE."""
     step = f".{code // _BUCKET}" if level(code) == MARGIN_CALL else ""

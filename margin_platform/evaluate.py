@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from margin_platform.sweep import ACTIVE, FIGURES, MARGIN_CALL, STALE, WARNING, 
 
 STATUS_NAMES = {ACTIVE: "ACTIVE", WARNING: "WARNING", MARGIN_CALL: "MARGIN_CALL", STALE: "STALE"}
 _THREADS = os.cpu_count() or 1
+_NOT_BY_ROW = ("position_requirement", "group_requirement", "policy")
 _SMALL = 4096   # accounts below which a second thread costs more than it saves
 
 
@@ -54,6 +55,11 @@ class Margin:
     position_requirement: Floats
     group_requirement: Floats
     policy: Policy
+
+    def take(self, rows: NDArray[np.int64]) -> Margin:
+        """Some rows, in the order given; the columns by position stay as they are."""
+        by_row = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_BY_ROW}
+        return replace(self, **{name: column[rows] for name, column in by_row.items() if column is not None and len(column)})
 
     @property
     def gross_mv(self) -> Floats:

@@ -85,13 +85,15 @@ class FirmEngine:
         return [{"account_id": names[n], "amount": cents(float(amounts[n]))} for n in order if amounts[n] > at_least]
 
     def to_state(self) -> dict[str, Any]:
-        figures = self._figures[: len(self._row)].tolist()
-        return {"accounts": list(self._row), "time": self._time, "figures": figures, "clock": self.event_time}
+        """Copies of the columns (the figures row after row), and what else there is, JSON-able."""
+        figures = self._figures[: len(self._row)].ravel().copy()
+        return {"accounts": list(self._row), "time": np.array(self._time, dtype=np.int64), "figures": figures, "clock": self.event_time}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continues from a saved state; a state of another scenario grid is refused (the accounts then refill it)."""
-        figures = np.array(state["figures"], dtype=float).reshape(len(state["accounts"]), -1)
-        if not len(figures) or figures.shape[1] != self._figures.shape[1]:
+        width = self._figures.shape[1]
+        if not state["accounts"] or len(state["figures"]) != len(state["accounts"]) * width:
             return
         self._row = {a: n for n, a in enumerate(state["accounts"])}
-        self._time, self._figures, self.event_time = list(state["time"]), figures, state["clock"]
+        self._time, self.event_time = state["time"].tolist(), state["clock"]
+        self._figures = state["figures"].reshape(-1, width).copy()

@@ -1,24 +1,25 @@
 """The margin engine: events in, margin events out. What the Spark stream runs on each micro-batch, without Spark.
 
-It holds the book (ledger), the market (newest price, beta and volatility of each instrument) and each account's last band,
-and evaluates with the kernel only the accounts a batch touched. Applying the same records again changes nothing: records
-below the next expected offset are skipped, and ledger events are known by their ids.
+It holds the book (ledger), the live market and what was last published of each account, and evaluates with the kernel only
+the accounts a batch touched. Applying the same records again changes nothing: records below the next expected offset are
+skipped, and ledger events are known by their ids.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from margin_platform.announced_actions import AnnouncedActions, refused
-from margin_platform.bands import CLEAR, band_codes, needs_attention
-from margin_platform.book import Instrument, Market
+from margin_platform.bands import CLEAR, band_codes
+from margin_platform.book import Codes, Instrument, Market
 from margin_platform.bus import Record
-from margin_platform.business_days import trading_seconds_between, trading_time_before
+from margin_platform.business_days import trading_seconds_between
 from margin_platform.early_events import EarlyEvents, book_event
+from margin_platform.emission import Emission, Mask, Numbers
 from margin_platform.evaluate import Margin, PricedMarket, evaluate_accounts
 from margin_platform.evaluation import stress_rows
 from margin_platform.events import (
@@ -34,15 +35,16 @@ from margin_platform.events import (
     dead_letter,
     decode,
 )
-from margin_platform.ledger import Ledger, effective_time
+from margin_platform.ledger import Ledger
+from margin_platform.live_market import LiveMarket
 from margin_platform.policy import Policy
-from margin_platform.price_gate import PriceGate
 from margin_platform.snapshots import Inputs, calc_events, status_event, stress_events
-from margin_platform.volatility import DEFAULT
 
 # Within a batch, terms before cash before fills before the market: the order in which they make sense.
 TOPICS_IN_ORDER = (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS, BETAS, VOLATILITY, PRICES)
-_STRESS_STEP = 0.05   # stress rows are published anew when the worst stressed excess moved by this share of gross value
+
+
+Offsets = dict[str, dict[str, list[int]]]   # topic -> partition -> [first, next) offset
 
 
 @dataclass
@@ -62,20 +64,21 @@ class MarginEngine:
 
     def __init__(self, instruments: Sequence[Instrument], policy: Policy) -> None:
         self.policy = policy
-        self.market = Market.of(instruments)
-        self.code_of = self.market.code_of()
+        self.live = LiveMarket(instruments, policy)
+        self.code_of = self.live.code_of
         self.ledger = Ledger(self.code_of, require_account=True)
-        n = len(self.market.symbols)
-        self.price_time = np.zeros(n, dtype=np.int64)
-        self.previous_price = np.full(n, np.nan)
-        self.gate = PriceGate(policy.prices)
-        self.input_time = {BETAS: np.zeros(n, dtype=np.int64), VOLATILITY: np.zeros(n, dtype=np.int64)}
-        self.bands: dict[str, int] = {}
-        self.published_stress: dict[str, float] = {}
+        self.emission = Emission(policy.emission)
         self.next_offset: dict[str, dict[int, int]] = {topic: {} for topic in TOPICS_IN_ORDER}
         self.event_time = 0
+        self.last_batch = -1
+        self.last_offsets: Offsets = {}     # what the last batch consumed
         self.early = EarlyEvents()
         self.announced = AnnouncedActions()
+
+    @property
+    def market(self) -> Market:
+        """The market of now."""
+        return self.live.market
 
     # -- a batch
 
@@ -83,10 +86,10 @@ class MarginEngine:
         """Applies records in order and evaluates what they touched. A bad record becomes a dead letter and stops nothing."""
         ordered = self._in_order(records)
         outcome = Outcome()
-        offsets: dict[str, dict[str, list[int]]] = {}
+        offsets: Offsets = {}
         touched: set[str] = set()
         changed: set[int] = set()
-        self.gate.withdrawn.clear()
+        self.live.gate.withdrawn.clear()
         for record in ordered:
             span = offsets.setdefault(record.topic, {}).setdefault(str(record.partition), [record.offset, record.offset + 1])
             span[1] = record.offset + 1
@@ -98,11 +101,9 @@ class MarginEngine:
                 self._apply(record, touched, changed, outcome)
             except BadEvent as error:
                 outcome.dead.append(dead_letter(record.topic, record.partition, record.offset, record.value, error, record.timestamp_ms))
-        changed |= self._mark_stale()
-        inputs = Inputs(
-            self.event_time, batch_id, offsets, self.price_time, self.previous_price, self.gate.reasons(), dict(self.gate.withdrawn)
-        )
-        self._evaluate(touched, changed, inputs, outcome)
+        changed |= self.live.mark_stale(self.event_time)
+        self.last_batch, self.last_offsets = batch_id, offsets
+        self._evaluate(touched, changed, outcome)
         return outcome
 
     def _in_order(self, records: Iterable[Record]) -> list[Record]:
@@ -121,7 +122,7 @@ class MarginEngine:
         self._into_effect(now, touched, changed, outcome)
         if topic in (PRICES, BETAS, VOLATILITY):
             code = self.code_of[event["symbol"]]
-            if self._market_event(topic, code, event):
+            if self.live.take(topic, code, event):
                 changed.add(code)
         elif topic in (FILLS, CASH) and not self.ledger.knows(event["account_id"]):
             self.early.keep(record, event)
@@ -139,7 +140,7 @@ class MarginEngine:
             except BadEvent as error:
                 outcome.dead.append(refused(place, error))
                 continue
-            if action["kind"] == "SPLIT" and self._split(action):
+            if action["kind"] == "SPLIT" and self.live.split(action):
                 changed.add(self.code_of[action["symbol"]])
 
     def unannounced(self, before_ms: int) -> list[Event]:
@@ -151,141 +152,81 @@ class MarginEngine:
         if ahead > self.policy.prices.max_future_seconds * 1000:
             raise BadEvent("timestamp", event["timestamp"], f"{ahead / 1000:g} s after it was produced: an event from the future")
 
-    def _market_event(self, topic: str, code: int, event: Event) -> bool:
-        """Newest event time wins, arrival order breaking ties; an older event changes nothing (MARGIN_RULES 10)."""
-        if topic == PRICES:
-            event = self.gate.restated(code, event)
-            if self.gate.passes_over(code, event, int(self.price_time[code])):
-                return code in self.gate.withdrawn
-            good = float(self.market.price[code])
-            price = self.gate.take(code, event, None if good != good else good, int(self.price_time[code]))
-            if price is not None:
-                self.previous_price[code] = good
-                self.price_time[code] = event["timestamp"]
-                self.market.price[code] = price
-            return True
-        seen = self.input_time[topic]
-        if event["timestamp"] < seen[code]:
-            return False
-        seen[code] = event["timestamp"]
-        if topic == VOLATILITY:
-            return self._volatility(code, event)
-        different = bool(self.market.beta[code] != event["beta"])
-        self.market.beta[code] = event["beta"]
-        return different
-
-    def _volatility(self, code: int, event: Event) -> bool:
-        """Insufficient history stays unknown: the kernel's policy says what it counts as, and the account's inputs name it."""
-        sigma = np.nan if event.get("quality") == DEFAULT else event["volatility_annual"]
-        now = (sigma, event.get("tier") or 0)
-        before = (float(self.market.sigma[code]), int(self.market.volatility_tier[code]))
-        self.market.sigma[code], self.market.volatility_tier[code] = now
-        return not np.array_equal(before, now, equal_nan=True)
-
-    def _split(self, action: Event) -> bool:
-        """Brings a symbol's price in line with a split just booked; whether it changed."""
-        code = self.code_of[action["symbol"]]
-        good = float(self.market.price[code])
-        effective = effective_time(action)
-        if not self.gate.is_new(code, action, effective) or good != good:
-            return False
-        explained = self.gate.suspects.get(code)
-        price = self.gate.split(code, action, effective, good, int(self.price_time[code]))
-        if price is not None:
-            self.previous_price[code], self.market.price[code] = good, price
-            if explained is not None and explained.price == price:
-                self.price_time[code] = explained.timestamp
-        return True
-
-    def _mark_stale(self) -> set[int]:
-        """Prices older than the policy allows, in trading time on the event clock; returns instruments whose mark changed."""
-        if not self.event_time:
-            return set()
-        oldest = trading_time_before(self.event_time, self.policy.prices.max_price_age_seconds)
-        stale = (self.price_time > 0) & (self.price_time < oldest)
-        stale[list(self.gate.suspects)] = True   # set aside by the price gate: the last good price stands and holds enforcement
-        different = np.flatnonzero(stale != self.market.stale)
-        self.market.stale[:] = stale
-        return set(different.tolist())
-
     def oldest_price_seconds(self) -> float | None:
         """Age of the oldest price of a held instrument against the event clock, in seconds of trading; None where none has a price."""
-        times = self.price_time[self.ledger.book(self.code_of).held()]
+        times = self.live.price_time[self.ledger.book(self.code_of).held()]
         known = times[times > 0]
         return trading_seconds_between(int(known.min()), self.event_time) if len(known) else None
 
-    def _evaluate(self, touched: set[str], changed: set[int], inputs: Inputs, outcome: Outcome) -> None:
-        book = self.ledger.book(self.code_of)
-        corrected = book.accounts_holding(np.array(sorted(self.gate.withdrawn), dtype=np.int64))
-        touched = touched | {book.account_ids[number] for number in corrected}   # what rested on a withdrawn print is said anew
-        own = np.array(sorted(self.ledger.number_of(a) for a in touched), dtype=np.int64)
-        by_price = book.accounts_holding(np.array(sorted(changed), dtype=np.int64))
-        accounts = np.union1d(own, by_price)
+    # -- what goes out
+
+    def _evaluate(self, touched: set[str], changed: set[int], outcome: Outcome) -> None:
+        book, withdrawn = self.ledger.book(self.code_of), self.live.gate.withdrawn
+        corrected = book.accounts_holding(np.array(sorted(withdrawn), dtype=np.int64))   # what rested on a withdrawn print is said anew
+        own = np.union1d(np.array([self.ledger.number_of(a) for a in touched], dtype=np.int64), corrected)
+        accounts = np.union1d(own, book.accounts_holding(np.array(sorted(changed), dtype=np.int64)))
         if not len(accounts):
             return
-        margin = evaluate_accounts(book, PricedMarket.of(self.market, self.policy), accounts)
         outcome.accounts = len(accounts)
-        outcome.calc = calc_events(book, self.market, margin, inputs)
-        codes = band_codes(margin)
-        for row, calc in enumerate(outcome.calc):
-            account, code = calc["account_id"], int(codes[row])
-            before = self.bands.get(account, CLEAR)
-            if code != before or (account in touched and (needs_attention(code) or needs_attention(before))):
-                self.bands[account] = code
-                outcome.status.append(status_event(calc, row, code, book, self.market, margin, inputs))
-            self._publish_stress(calc, row, margin, outcome)
+        self.emission.grow(len(book))
+        margin = self._margin_of(accounts)
+        codes, before = band_codes(margin), self.emission.bands(accounts)
+        traded = np.isin(accounts, own, assume_unique=True)
+        decisive = (codes != before) | (traded & ((codes != CLEAR) | (before != CLEAR)))   # an open episode may hang on it
+        rows = self.emission.choose(margin, codes, decisive | traded, self.last_batch)
+        self._tell(margin.take(rows), codes[rows], decisive[rows], outcome)
 
-    def _publish_stress(self, calc: Event, row: int, margin: Margin, outcome: Outcome) -> None:
-        worst, gross = calc["worst_stress"], calc["gross_mv"]
-        if worst is None:
-            return
-        last = self.published_stress.get(calc["account_id"])
-        if last is None or (last < 0) != (worst < 0) or abs(worst - last) > _STRESS_STEP * gross:
-            self.published_stress[calc["account_id"]] = worst
-            outcome.stress += stress_events(calc, stress_rows(row, margin))
+    def _margin_of(self, accounts: Numbers) -> Margin:
+        return evaluate_accounts(self.ledger.book(self.code_of), PricedMarket.of(self.market, self.policy), accounts)
+
+    def _tell(self, margin: Margin, codes: Codes, decisive: Mask, outcome: Outcome) -> None:
+        """The events of these rows."""
+        book, inputs = self.ledger.book(self.code_of), self._inputs()
+        calc = calc_events(book, self.market, margin, inputs)
+        outcome.calc += calc
+        for row in np.flatnonzero(decisive).tolist():
+            outcome.status.append(status_event(calc[row], row, int(codes[row]), book, self.market, margin, inputs))
+        for row in np.flatnonzero(self.emission.stressed_anew(margin)).tolist():
+            outcome.stress += stress_events(calc[row], stress_rows(row, margin))
+
+    def _inputs(self) -> Inputs:
+        gate = self.live.gate
+        return Inputs(
+            self.event_time, self.last_batch, self.last_offsets, self.live.price_time, self.live.previous_price, gate.reasons(),
+            dict(gate.withdrawn),
+        )
+
+    def overdue(self) -> Outcome:
+        """Figures that waited for room, as they are after the last batch, longest wait first; empty where none waits."""
+        outcome, accounts = Outcome(), self.emission.overdue()
+        if len(accounts):
+            margin = self._margin_of(accounts)
+            rows = np.arange(len(accounts))
+            self.emission.published(margin, rows)
+            self._tell(margin, self.emission.bands(accounts), np.zeros(len(accounts), dtype=np.bool_), outcome)
+        return outcome
+
+    def written(self, account_ids: Iterable[str]) -> None:
+        """Accounts whose figures after the last batch were published and kept, as a table tells after a restart."""
+        self.emission.known(np.array([self.ledger.number_of(a) for a in account_ids if a in self.ledger], dtype=np.int64))
 
     # -- durable state
 
     def to_state(self) -> dict[str, Any]:
-        """Everything the engine knows, JSON-able, with the offsets it has applied."""
+        """Everything the engine knows, as columns and JSON-able parts, with the offsets it has applied."""
         return {
-            "symbols": list(self.market.symbols), "price": _nullable(self.market.price), "previous_price": _nullable(self.previous_price),
-            "beta": _nullable(self.market.beta), "sigma": _nullable(self.market.sigma),
-            "volatility_tier": self.market.volatility_tier.tolist(), "stale": self.market.stale.tolist(),
-            "price_time": self.price_time.tolist(), "input_time": {t: times.tolist() for t, times in self.input_time.items()},
-            "ledger": self.ledger.to_state(), "bands": self.bands, "stress": self.published_stress, "event_time": self.event_time,
-            "early": self.early.to_state(), "announced": self.announced.to_state(), "suspects": self.gate.to_state(self.market.symbols),
+            "market": self.live.to_state(), "ledger": self.ledger.to_state(), "emission": self.emission.to_state(),
+            "event_time": self.event_time, "early": self.early.to_state(), "announced": self.announced.to_state(),
+            "last_batch": self.last_batch, "last_offsets": self.last_offsets,
             "next_offset": {t: {str(p): o for p, o in parts.items()} for t, parts in self.next_offset.items()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continues from a saved state; instruments are matched by symbol, so reference data may have grown since."""
-        here = np.array([self.code_of[s] for s in state["symbols"] if s in self.code_of], dtype=np.int64)
-        there = np.array([n for n, s in enumerate(state["symbols"]) if s in self.code_of], dtype=np.int64)
-        columns = {name: _column(state[name]) for name in ("price", "beta", "sigma", "previous_price")}
-        market = {name: getattr(self.market, name).copy() for name in ("price", "beta", "sigma")}
-        for name, column in market.items():
-            column[here] = columns[name][there]
-        tier = self.market.volatility_tier.copy()
-        if "volatility_tier" in state:   # a state saved before tiers were published has none
-            tier[here] = np.array(state["volatility_tier"], dtype=np.int8)[there]
-        self.market = replace(self.market, **market, volatility_tier=tier, stale=self.market.stale.copy())
-        self.market.stale[here] = np.array(state["stale"], dtype=bool)[there]
-        self.previous_price[here] = columns["previous_price"][there]
-        self.price_time[here] = np.array(state["price_time"], dtype=np.int64)[there]
-        for topic, times in state["input_time"].items():
-            self.input_time[topic][here] = np.array(times, dtype=np.int64)[there]
+        self.live.restore(state["market"])
         self.ledger = Ledger.from_state(state["ledger"], self.code_of, require_account=True)
-        self.bands, self.published_stress, self.event_time = dict(state["bands"]), dict(state["stress"]), state["event_time"]
+        self.emission.restore(state["emission"])
+        self.event_time, self.last_batch, self.last_offsets = state["event_time"], state["last_batch"], state["last_offsets"]
         self.next_offset = {t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()}
         self.early.restore(state["early"])
         self.announced.restore(state["announced"])
-        self.gate.restore(state.get("suspects", {}), self.code_of)
-
-
-def _nullable(column: np.ndarray) -> list[float | None]:
-    return [None if x != x else float(x) for x in column]
-
-
-def _column(values: list[float | None]) -> np.ndarray:
-    return np.array([np.nan if v is None else v for v in values], dtype=np.float64)

@@ -22,6 +22,7 @@ from margin_platform.policy_sections import (
     BacktestPolicy,
     BetaPolicy,
     ConcentrationPolicy,
+    EmissionPolicy,
     FirmPolicy,
     IntradayPolicy,
     LadderPolicy,
@@ -57,7 +58,7 @@ class PolicyError(ValueError):
 
 _SECTIONS = (
     "maintenance", "concentration", "volatility", "portfolio_margin", "intraday", "options", "beta", "stress", "firm", "ladder",
-    "liquidation", "prices", "backtest",
+    "liquidation", "prices", "emission", "backtest",
 )
 
 
@@ -78,6 +79,7 @@ class Policy(Section):
     ladder: LadderPolicy
     liquidation: LiquidationPolicy
     prices: PricePolicy
+    emission: EmissionPolicy
     backtest: BacktestPolicy
 
     def override(self, changes: dict[str, Any]) -> Policy:

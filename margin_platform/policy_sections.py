@@ -186,6 +186,21 @@ class PricePolicy(Section):
     max_future_seconds: Seconds
 
 
+class EmissionPolicy(Section):
+    """Which figures are published when. Decisions (margin.status.v1) are always published at once.
+
+    material_share: an equity or requirement that moved by more than this part of gross value is published with its batch;
+    calc_per_batch: most margin.calc.v1 events of one batch, besides accounts that traded or changed their band;
+    heartbeat_seconds: how often those that wait are published; stress_step: the move of the worst stressed excess, as a
+    part of gross value, at which stress.beta_spy.v1 follows.
+    """
+
+    material_share: Share
+    calc_per_batch: Annotated[int, BeforeValidator(_whole), Field(ge=1)]
+    heartbeat_seconds: Seconds
+    stress_step: Share
+
+
 class BacktestPolicy(Section):
     """What a backtest does with a flawed price history, and how its liquidation orders are assumed to fill.
 

@@ -69,7 +69,7 @@ def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> l
     cash = cents(book.cash[margin.accounts])
     percent, lost = margin.excess_pct, cents(unsecured(margin))
     pnl, recomputed = cents(margin.stress_pnl), cents(margin.stress_excess_recomputed)
-    key = inputs.batch_key()
+    key = (inputs.batch_key(), margin.policy.version, CODE_VERSION)   # the same batch under another policy is another calculation
     events = []
     for row, number in enumerate(margin.accounts):
         span = range(int(book.offsets[number]), int(book.offsets[number + 1]))
@@ -87,7 +87,7 @@ def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> l
             "stress_calls": (recomputed[row] < 0).tolist() if known else None,
             "status": STATUS_NAMES[int(margin.status[row])], "stale": bool(stale), "policy_version": margin.policy.version,
             "inputs": inputs.described(book.symbol[span.start : span.stop], stale, default_volatility_symbols(span, book, market)),
-            "calc_id": deterministic_id(book.account_ids[number], key),
+            "calc_id": deterministic_id(book.account_ids[number], *key),
             "calc_timestamp": inputs.event_time, "timestamp": inputs.event_time,
         }
         events.append(event)

@@ -12,6 +12,7 @@ from margin_platform.bus import Record
 from margin_platform.events import ACCOUNTS, MARGIN_CALC, MARGIN_STATUS, STRESS
 from margin_platform.instruments import load
 from margin_platform.margin_engine import TOPICS_IN_ORDER, MarginEngine, Outcome
+from spark import progress
 from spark.stream import Stream, StreamSettings
 from spark.table_sink import MARGIN_SNAPSHOTS, TableSink
 
@@ -27,22 +28,31 @@ class MarginSnapshots(Stream):
     def __init__(self, settings: StreamSettings) -> None:
         super().__init__(settings, TableSink(settings.tables, self.name, MARGIN_SNAPSHOTS))
         self.engine = MarginEngine(load(), settings.policy)
+        self._heartbeat_due = 0.0
 
     def next_offset(self) -> dict[str, dict[int, int]]:
         return self.engine.next_offset
 
     def prepare(self) -> None:
-        """Accounts announced so far: after a long stop their fills may be read before them (Spark divides a batch over topics)."""
-        self.engine.ledger.announce(self.bus.latest_by_key(ACCOUNTS))
+        """Accounts announced so far: after a long stop their fills may be read before them (Spark divides a batch over topics).
+
+        Figures that were handed out between two batches are in the table, and wait no longer.
+        """
+        if progress.lag(self.bus, {ACCOUNTS: self.engine.next_offset[ACCOUNTS]}):
+            self.engine.ledger.announce(self.bus.latest_by_key(ACCOUNTS))
+        self.engine.written(self.sink.keys_of(self._base + self._batch, "account_id"))
 
     def take(self, records: list[Record], batch_id: int, *, publish: bool) -> int:
         outcome = self.engine.process(records, batch_id)
         self.event_time = self.engine.event_time
-        for event in outcome.calc:
-            self.gather(event["account_id"], event, batch_id)
+        self._gather(outcome, batch_id)
         if publish:
             self._publish(outcome)
         return outcome.accounts
+
+    def _gather(self, outcome: Outcome, batch_id: int) -> None:
+        for event in outcome.calc:
+            self.gather(event["account_id"], event, batch_id)
 
     def _publish(self, outcome: Outcome) -> None:
         """Decisions first: they do not wait behind a thousand figures."""
@@ -60,7 +70,13 @@ class MarginSnapshots(Stream):
         return self.engine.oldest_price_seconds()
 
     def idle(self) -> None:
-        """Fills and cash whose account did not turn up are reported."""
+        """Figures that waited for room go out, and fills and cash whose account did not turn up are reported."""
+        if time.monotonic() >= self._heartbeat_due:
+            outcome = self.engine.overdue()
+            self._gather(outcome, self._batch)
+            self._publish(outcome)
+            if not self.engine.emission.waiting():
+                self._heartbeat_due = time.monotonic() + self.settings.policy.emission.heartbeat_seconds
         for letter in self.engine.unannounced(int((time.time() - _ANNOUNCE_SECONDS) * 1000)):
             self.refuse(letter)
             self._unsaved = True

@@ -136,7 +136,7 @@ class Stream(ABC):
         for batch_id, end in again:
             self.take(self._read_until(end), batch_id, publish=False)
             self._batch = batch_id
-        written = self.sink.written_version()
+        written = self.sink.written_batch()
         self._rows = {key: row for key, row in self._rows.items() if row["batch_id"] > written}
         if state is not None or again:
             log.info("%s: at batch %d again, %d of them applied anew from Kafka", self.name, self._batch, len(again))
@@ -161,7 +161,7 @@ class Stream(ABC):
         """Batches are numbered from 0 by each checkpoint; a new checkpoint over an old table counts on from the table."""
         marker = self.folder / "table-base"
         if not marker.exists():
-            marker.write_text(str(self.sink.written_version() + 1), encoding="utf-8")
+            marker.write_text(str(self.sink.written_batch() + 1), encoding="utf-8")
         return int(marker.read_text(encoding="utf-8"))
 
     def start(self, session: SparkSession) -> StreamingQuery:
@@ -221,15 +221,14 @@ class Stream(ABC):
         self._lag = self._unread()
 
     def _write_table(self) -> None:
-        """Appends what has gathered. Its version is the newest batch in it, so written twice it is there once."""
+        """Appends what has gathered; the table knows the newest batch in it."""
         with self._busy:
             rows = dict(self._rows)
         if not rows:
             return
-        version = max(row["batch_id"] for row in rows.values())
-        self.sink.append(list(rows.values()), version)
+        self.sink.append(list(rows.values()), max(row["batch_id"] for row in rows.values()))
         with self._busy:
-            self._rows = {key: row for key, row in self._rows.items() if row["batch_id"] > version}
+            self._rows = {key: row for key, row in self._rows.items() if rows.get(key) is not row}
 
     def _save(self) -> None:
         if not self._unsaved:

@@ -104,28 +104,9 @@ class Holdings:
             else:
                 reshape[number] = now
         if reshape:
-            self.book = _reshaped(self.book, reshape)
+            self.book = self.book.reshaped(reshape)
 
 
 def _unique(symbols: tuple[str, ...]) -> tuple[str, ...]:
     """A name for every instrument row: the symbol, numbered where a book gives one symbol several sets of figures."""
     return tuple(s if symbols.index(s) == n else f"{s}#{n}" for n, s in enumerate(symbols))
-
-
-def _reshaped(book: Book, changed: dict[int, dict[int, float]]) -> Book:
-    """The book with the positions of some accounts replaced; the others' runs are copied as they are."""
-    counts = np.diff(book.offsets)
-    kept = np.ones(len(book.symbol), dtype=np.bool_)
-    for number, rows in changed.items():
-        kept[book.offsets[number] : book.offsets[number + 1]] = False
-        counts[number] = len(rows)
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    symbol, quantity = np.empty(offsets[-1], dtype=np.int32), np.empty(offsets[-1])
-    place = np.ones(len(symbol), dtype=np.bool_)
-    for number in changed:
-        place[offsets[number] : offsets[number + 1]] = False
-    symbol[place], quantity[place] = book.symbol[kept], book.quantity[kept]
-    for number, rows in changed.items():
-        symbol[offsets[number] : offsets[number + 1]] = sorted(rows)
-        quantity[offsets[number] : offsets[number + 1]] = [rows[c] for c in sorted(rows)]
-    return Book(book.account_ids, book.cash, book.margin_type, offsets, symbol, quantity)

@@ -34,7 +34,7 @@ SCHEMAS = {"margin_snapshots": MARGIN_SNAPSHOTS, "volatility": VOLATILITY, "firm
 def written(tmp_path: Path) -> Callable[..., TablesResource]:
     def write(table: str, *rows: dict[str, Any]) -> TablesResource:
         sink = TableSink(str(tmp_path), table, SCHEMAS[table])
-        sink.append(rows, sink.written_version() + 1)
+        sink.append(rows, sink.written_batch() + 1)
         return TablesResource(folder=str(tmp_path))
 
     return write

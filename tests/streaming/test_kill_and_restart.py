@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from margin_platform.instruments import load
 from margin_platform.margin_engine import TOPICS_IN_ORDER, MarginEngine
 from margin_platform.policy import current_policy
 from margin_platform.stack import ports, stream_figures
+from spark import durable_state
 from tests.streaming.market_day import seed, send, tick
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
@@ -40,10 +40,10 @@ def newest(events: list[Event]) -> dict[str, Event]:
 def applied(bus: Bus, work: Path) -> bool:
     """Whether the newest calc events reached the newest tick of every input topic."""
     ends = {topic: sum(bus.end_offsets(topic).values()) for topic in TOPICS_IN_ORDER}
-    states = sorted((work / "checkpoints" / "margin_snapshots").glob("state-*.json"))
-    if not states:
+    state = durable_state.load(work / "checkpoints" / "margin_snapshots")
+    if state is None:
         return False
-    reached = json.loads(states[-1].read_bytes())["stream"]["next_offset"]
+    reached = state["stream"]["next_offset"]
     return all(sum(reached[topic].values()) == end for topic, end in ends.items())
 
 
@@ -103,11 +103,17 @@ def test_killing_the_driver_at_any_moment_loses_and_doubles_nothing(
     for account, event in found.items():
         assert event["cash"] == round(expected.ledger.cash(account), 2)
         assert event["calc_timestamp"] == expected.event_time
-    state = json.loads(sorted((work / "checkpoints" / "margin_snapshots").glob("state-*.json"))[-1].read_bytes())["stream"]
-    whole = json.loads(json.dumps(expected.to_state()))
-    for part in ("price", "price_time", "bands", "event_time", "next_offset"):
-        assert state[part] == whole[part], part
-    assert sorted(state["ledger"]["accounts"]) == sorted(whole["ledger"]["accounts"])
+    state = durable_state.load(work / "checkpoints" / "margin_snapshots")
+    assert state is not None
+    kept = MarginEngine(load(), current_policy())
+    kept.restore(state["stream"])
+    assert (kept.event_time, kept.next_offset) == (expected.event_time, expected.next_offset)
+    assert kept.live.price_time.tolist() == expected.live.price_time.tolist()
+    assert kept.market.price.tolist() == pytest.approx(expected.market.price.tolist(), nan_ok=True)
+    holdings = [{a: (e.ledger.cash(a), e.ledger.positions(a)) for a in e.ledger.account_ids()} for e in (kept, expected)]
+    assert holdings[0] == holdings[1]
+    bands = [{a: int(e.emission.bands(e.ledger.number_of(a))) for a in e.ledger.account_ids()} for e in (kept, expected)]
+    assert bands[0] == bands[1]
     assert events_of(DEAD_LETTER) == []
     table = DeltaTable(str(work / "tables" / "margin_snapshots")).to_pandas()
     assert not table["calc_id"].duplicated().any()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from margin_platform.events import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, BadEvent
 from margin_platform.ledger import Ledger
+from spark import durable_state
 
 DAY = 86_400_000
 T0 = 1_780_000_000_000
@@ -43,9 +43,9 @@ def holding(events: Any) -> Ledger:
 def test_ldg_005_a_second_delivery_changes_nothing() -> None:
     events = [cash(1, 1000.0), fill(1, 10, 50.0), SPLIT, DIVIDEND]
     ledger = holding(events)
-    before = json.dumps(ledger.to_state(), sort_keys=True)
+    before = durable_state.dump(ledger.to_state())
     assert [ledger.apply(*e) for e in events] == [[], [], [], []]
-    assert json.dumps(ledger.to_state(), sort_keys=True) == before
+    assert durable_state.dump(ledger.to_state()) == before
 
 
 def test_ldg_005_every_order_of_arrival_ends_in_the_same_state() -> None:
@@ -98,7 +98,7 @@ def test_account_terms_follow_event_time_not_arrival() -> None:
 @settings(max_examples=60, deadline=None)
 @given(TRADES, st.randoms())
 def test_the_book_kept_current_in_place_equals_one_built_anew_after_a_restart(fills: list[tuple[str, int, int]], random: Any) -> None:
-    """LDG-005: the stream's columns after each event, and a ledger restored from JSON state, show the same account."""
+    """LDG-005: the stream's columns after each event, and a ledger restored from its saved state, show the same account."""
     ledger = Ledger()
     ledger.apply(*cash(0, 100.0))
     messages = [fill(n, qty, cents / 100, symbol) for n, (symbol, qty, cents) in enumerate(fills)]
@@ -106,7 +106,7 @@ def test_the_book_kept_current_in_place_equals_one_built_anew_after_a_restart(fi
     for topic, event in messages:
         ledger.apply(topic, event)
         kept = ledger.book(CODES)
-        restored = Ledger.from_state(json.loads(json.dumps(ledger.to_state())))
+        restored = Ledger.from_state(durable_state.parse(b"".join(durable_state.dump(ledger.to_state()))))
         anew = restored.book(CODES)
         assert (kept.cash == anew.cash).all()
         assert kept.symbol.tolist() == anew.symbol.tolist()

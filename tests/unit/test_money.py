@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from margin_platform.book_json import parse
 from margin_platform.evaluation import evaluation
 from margin_platform.events import CASH, FILLS, BadEvent
-from margin_platform.ledger import Ledger, to_micros
+from margin_platform.ledger import Ledger
+from margin_platform.micros import to_micros
 from margin_platform.money import cents, cents_or_none, format_dollars, shares
 
 

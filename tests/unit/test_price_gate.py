@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from margin_platform.ladder import LadderState, Observation, step
 from margin_platform.margin_engine import MarginEngine, Outcome
 from margin_platform.policy import current_policy
 from margin_platform.price_gate import Suspect, judge, split_shape
+from spark import durable_state
 
 POLICY = current_policy()
 OPEN = 1_790_000_000_000
@@ -145,8 +145,8 @@ def test_a_print_set_aside_survives_a_restart() -> None:
     engine = _engine()
     send(engine, (PRICES, _print(44.0, 1)))
     again = MarginEngine([Instrument(symbol="X", beta=0.1), Instrument(symbol="Y", beta=0.1)], POLICY)
-    again.restore(json.loads(json.dumps(engine.to_state())))
-    assert again.gate.suspects == engine.gate.suspects
+    again.restore(durable_state.parse(b"".join(durable_state.dump(engine.to_state()))))
+    assert again.live.gate.suspects == engine.live.gate.suspects
     _OFFSETS[id(again), PRICES] = 10
     released = send(again, (PRICES, _print(43.0, 2)))
     assert "held" not in released.status[0]
