@@ -19,7 +19,7 @@ CHECKS = [
         lambda rows: rows[rows["volatility_annual"].isna() | (rows["volatility_annual"] < 0)],
     ),
     rule_check(
-        VOLATILITY_TABLE, "each_symbol_stands_once_per_time", ["symbol", "timestamp"],
-        lambda rows: rows[rows.duplicated(["symbol", "timestamp"])],
+        VOLATILITY_TABLE, "each_symbol_stands_once_per_time", ["symbol", "timestamp", "batch_id"],
+        lambda rows: rows[rows.duplicated(["symbol", "timestamp", "batch_id"])],   # a later batch may correct a session
     ),
 ]

@@ -1,7 +1,9 @@
 """The volatility engine: prices in, one volatility a symbol and session out. What the Spark stream runs, without Spark.
 
-A symbol's close is its last price of an XNYS session by event time. Once a session is over (the event clock has reached
-its closing time) the volatility of every symbol that traded is computed, once, from its last 31 closes.
+A symbol's close is its last price of an XNYS session by event time and sequence. Once a session is over (the event clock has
+reached its closing time) the volatility of every symbol that traded is computed from its last 31 closes. It is published anew
+where what it rests on changes: a split booked after its day, a print of the session that was read late, a corrected close. A
+close shaped like a split that nobody announced waits for the corporate action until the next session is over.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_left, insort
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +19,19 @@ from margin_platform.bus import Record
 from margin_platform.business_days import NEW_YORK, is_session, session_close
 from margin_platform.events import CORPORATE_ACTIONS, PRICES, BadEvent, Event, decode
 from margin_platform.policy import Policy
+from margin_platform.price_gate import split_shape
 from margin_platform.volatility import historical_volatility, tiers
+
+_DAYS_MOVE = 0.05   # how far a split's close may be from the ratio: MSFT closed 3.3% above half on 2003-02-18
+
+
+class Close(NamedTuple):
+    """The newest print of a session: event time in epoch milliseconds, dollars a share as traded, and the source's remarks."""
+
+    timestamp: int
+    price: float
+    sequence: int | None = None
+    confirmed: bool = False
 
 
 class VolatilityEngine:
@@ -26,10 +40,12 @@ class VolatilityEngine:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self._sessions: dict[str, list[str]] = {}                       # symbol -> session dates, ascending
-        self._closes: dict[str, dict[str, tuple[int, float]]] = {}      # symbol -> session -> (event time, price)
+        self._closes: dict[str, dict[str, Close]] = {}                  # symbol -> session -> close
         self._splits: dict[str, list[tuple[str, str, float]]] = {}      # symbol -> (ex-date, action id, ratio)
         self._published: dict[str, str] = {}
         self._tiers: dict[str, int] = {}    # symbol -> add-on tier as last published, which hysteresis may keep
+        self._tiers_before: dict[str, int] = {}   # and the one of the session before, from which that one is computed anew
+        self._changed: set[str] = set()     # symbols whose published session is to be computed anew
         self.next_offset: dict[str, dict[int, int]] = {PRICES: {}, CORPORATE_ACTIONS: {}}
         self.event_time = 0
 
@@ -51,10 +67,10 @@ class VolatilityEngine:
     def _take(self, topic: str, event: Event) -> None:
         symbol = event["symbol"]
         if topic == CORPORATE_ACTIONS:
-            split = (event["ex_date"], event["action_id"], float(event.get("ratio") or 1.0))
-            if event["kind"] == "SPLIT" and split not in self._splits.setdefault(symbol, []):
-                insort(self._splits[symbol], split)
+            self._book(symbol, event)
             return
+        if event.get("correction") and event.get("corrects_timestamp"):
+            self._correct(symbol, event)
         day = dt.datetime.fromtimestamp(event["timestamp"] / 1000, NEW_YORK).date()
         self.event_time = max(self.event_time, event["timestamp"])
         if not is_session(day):
@@ -64,8 +80,30 @@ class VolatilityEngine:
         if session not in closes:
             insort(self._sessions.setdefault(symbol, []), session)
             self._forget(symbol)
-        if session not in closes or event["timestamp"] >= closes[session][0]:
-            closes[session] = (event["timestamp"], float(event["price"]))
+        if session not in closes or _not_before(event, closes[session]):
+            closes[session] = Close(event["timestamp"], float(event["price"]), event.get("sequence"), bool(event.get("confirmed")))
+            late = session <= self._published.get(symbol, "")
+            if late and event["timestamp"] <= int(session_close(day).timestamp() * 1000):   # a later one is no close of that session
+                self._changed.add(symbol)
+
+    def _book(self, symbol: str, action: Event) -> None:
+        split = (action["ex_date"], action["action_id"], float(action.get("ratio") or 1.0))
+        known = {action_id for _, action_id, _ in self._splits.setdefault(symbol, [])}
+        if action["kind"] != "SPLIT" or action["action_id"] in known:
+            return
+        insort(self._splits[symbol], split)
+        if self._sessions.get(symbol) and self._sessions[symbol][0] < action["ex_date"] <= self._published.get(symbol, ""):
+            self._changed.add(symbol)
+
+    def _correct(self, symbol: str, event: Event) -> None:
+        """Replaces the close of an earlier session where it is the very print that its source withdrew."""
+        withdrawn = event["corrects_timestamp"]
+        session = dt.datetime.fromtimestamp(withdrawn / 1000, NEW_YORK).date().isoformat()
+        close = self._closes.get(symbol, {}).get(session)
+        if close is not None and close.timestamp == withdrawn and event["timestamp"] > withdrawn:
+            self._closes[symbol][session] = close._replace(price=float(event["price"]))
+            if session <= self._published.get(symbol, ""):
+                self._changed.add(symbol)
 
     def _forget(self, symbol: str) -> None:
         """Keeps the window, and some more for a session that is still open or a late print."""
@@ -77,10 +115,24 @@ class VolatilityEngine:
         events = []
         for symbol, sessions in self._sessions.items():
             over = [s for s in sessions if s > self._published.get(symbol, "") and self._is_over(s)]
-            if over:
+            if over and not self._awaits_action(symbol, over[-1]):
+                self._tiers_before[symbol] = self._tiers.get(symbol, 0)
                 events.append(self._event(symbol, over[-1]))
                 self._published[symbol] = over[-1]
+            elif symbol in self._changed:
+                events.append(self._event(symbol, self._published[symbol]))
+        self._changed.clear()
         return events
+
+    def _awaits_action(self, symbol: str, session: str) -> bool:
+        """Whether the close of a session is a split's away from the one before, with no split booked and no word from its source."""
+        sessions, closes = self._sessions[symbol], self._closes[symbol]
+        at = bisect_left(sessions, session)
+        if at == 0 or closes[session].confirmed:
+            return False
+        if any(sessions[at - 1] < ex <= session for ex, _, _ in self._splits.get(symbol, [])):
+            return False
+        return split_shape(closes[sessions[at - 1]].price, closes[session].price, _DAYS_MOVE) is not None
 
     def _is_over(self, session: str) -> bool:
         day = dt.date.fromisoformat(session)
@@ -89,11 +141,12 @@ class VolatilityEngine:
 
     def _event(self, symbol: str, session: str) -> Event:
         sessions = self._sessions[symbol][: bisect_left(self._sessions[symbol], session) + 1]
-        closes = np.array([self._closes[symbol][s][1] for s in sessions])
+        closes = np.array([self._closes[symbol][s].price for s in sessions])
         splits = [(bisect_left(sessions, ex), ratio) for ex, _, ratio in self._splits.get(symbol, []) if ex <= session]
         found = historical_volatility(closes, self.policy, splits)
         sigma = round(found.sigma, 6)   # the tier is that of the published figure
-        self._tiers[symbol] = int(tiers(np.array([sigma]), np.array([self._tiers.get(symbol, 0)]), self.policy.volatility)[0])
+        held = np.array([self._tiers_before.get(symbol, 0)])
+        self._tiers[symbol] = int(tiers(np.array([sigma]), held, self.policy.volatility)[0])
         return {
             "symbol": symbol, "volatility_annual": sigma, "observations": found.observations, "quality": found.quality,
             "tier": self._tiers[symbol],
@@ -103,15 +156,24 @@ class VolatilityEngine:
 
     def to_state(self) -> dict[str, Any]:
         return {
-            "closes": self._closes, "splits": self._splits, "published": self._published, "tiers": self._tiers,
+            "closes": {symbol: {session: list(close) for session, close in rows.items()} for symbol, rows in self._closes.items()},
+            "splits": self._splits, "published": self._published, "tiers": self._tiers, "tiers_before": self._tiers_before,
             "event_time": self.event_time,
             "next_offset": {t: {str(p): o for p, o in parts.items()} for t, parts in self.next_offset.items()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._closes = {s: {d: (int(t), float(p)) for d, (t, p) in rows.items()} for s, rows in state["closes"].items()}
+        self._closes = {s: {d: Close(*row) for d, row in rows.items()} for s, rows in state["closes"].items()}
         self._sessions = {s: sorted(rows) for s, rows in self._closes.items()}
         self._splits = {s: [(e, i, r) for e, i, r in rows] for s, rows in state["splits"].items()}
         self._published, self.event_time = dict(state["published"]), state["event_time"]
-        self._tiers = dict(state.get("tiers", {}))   # a state saved before tiers were published has none
+        self._tiers, self._tiers_before = dict(state["tiers"]), dict(state["tiers_before"])
         self.next_offset = {t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()}
+
+
+def _not_before(event: Event, close: Close) -> bool:
+    """Whether a print is the newer by event time, then by the source's sequence where both carry one, then by arrival."""
+    mine = event.get("sequence")
+    if event["timestamp"] == close.timestamp and mine is not None and close.sequence is not None:
+        return bool(mine >= close.sequence)
+    return bool(event["timestamp"] >= close.timestamp)
