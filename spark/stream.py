@@ -8,6 +8,7 @@ before. So a kill -9 at any moment loses nothing, and what it repeats is known b
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -123,6 +124,11 @@ class Stream(ABC):
         return self._lag
 
     # -- the life of a stream
+
+    def forget(self) -> None:
+        """Drops the checkpoint and the state: `recover` then begins with the topics' first records. The table is kept."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        log.warning("%s: rebuilding from the topics", self.name)
 
     def recover(self) -> None:
         """Back to where the last committed batch left the stream, from the newest state and Kafka."""

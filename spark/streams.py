@@ -21,6 +21,7 @@ from pyspark.sql.streaming import StreamingQuery
 from margin_platform.bus import BrokerUnreachable
 from margin_platform.policy import current_policy, load_policy_file
 from margin_platform.settings import settings
+from spark.durable_state import StateRefused
 from spark.firm_exposure import FirmExposure
 from spark.margin_snapshots import MarginSnapshots
 from spark.metrics import Endpoint
@@ -47,6 +48,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         "--metrics-port", type=int, default=here.metrics_port, metavar="N", help="serve Prometheus here, 0: nowhere (default %(default)s)"
     )
     parser.add_argument("--metrics-host", default=here.metrics_host, metavar="HOST", help="address to serve it on (default %(default)s)")
+    parser.add_argument(
+        "--rebuild", action="store_true", help="forget checkpoints and state, and read the topics from their beginning (tables are kept)"
+    )
     given = parser.parse_args(argv)
     known = {s.name for s in STREAMS}
     unknown = [name for name in given.only.split(",") if name and name not in known]
@@ -89,6 +93,8 @@ def run(given: argparse.Namespace, stop: threading.Event) -> int:
     chosen = [s for s in STREAMS if not given.only or s.name in given.only.split(",")]
     streams: list[Stream] = [kind(options) for kind in chosen]
     for stream in streams:
+        if given.rebuild:
+            stream.forget()
         stream.recover()   # before the session: without a broker there is no reason to start a JVM
     with _served(streams, given.metrics_host, given.metrics_port):
         session = build("margin-platform", given.master)
@@ -131,6 +137,9 @@ def main(argv: list[str] | None = None) -> int:
         return run(given, stop)
     except BrokerUnreachable as error:
         log.error("the streams have no broker: %s", error)
+        return 1
+    except StateRefused as error:
+        log.error("a stream cannot continue: %s", error)
         return 1
 
 
