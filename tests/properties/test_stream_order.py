@@ -15,7 +15,7 @@ from margin_platform.events import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, PRI
 from margin_platform.margin_engine import MarginEngine
 from margin_platform.policy import current_policy
 from margin_platform.snapshots import Inputs, calc_events
-from tests.streaming.engine_feed import Message
+from tests.streaming.engine_feed import Message, through_bytes
 from tests.streaming.market_day import OPEN
 
 POLICY = current_policy()
@@ -75,7 +75,7 @@ def _run(events: list[Message], order: random.Random | None) -> MarginEngine:
             batches.append([])
     for number, batch in enumerate(batches):
         if order is not None and number == len(batches) // 2:
-            saved, engine = engine.to_state(), MarginEngine(INSTRUMENTS, POLICY)
+            saved, engine = through_bytes(engine.to_state()), MarginEngine(INSTRUMENTS, POLICY)
             engine.restore(saved)
         engine.process(batch, number)
     return engine
@@ -84,7 +84,7 @@ def _run(events: list[Message], order: random.Random | None) -> MarginEngine:
 def _seen(engine: MarginEngine) -> dict[str, Any]:
     """Everything that can be said of both accounts: cash, shares, prices and every figure of the kernel."""
     book = engine.ledger.book(engine.code_of)
-    events = calc_events(book, engine.market, evaluate(book, engine.market, POLICY), Inputs(0, 0, {}, engine.price_time))
+    events = calc_events(book, engine.market, evaluate(book, engine.market, POLICY), Inputs(0, 0, {}, engine.live.price_time))
     found: dict[str, Any] = {"price": engine.market.price.tolist(), "stale": engine.market.stale.tolist()}
     for event in events:
         found[event["account_id"]] = event | {"shares": engine.ledger.positions(event["account_id"])}

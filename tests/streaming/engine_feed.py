@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
-
-import orjson
 
 from margin_platform.book import Instrument
 from margin_platform.bus import Record
@@ -18,6 +15,7 @@ from margin_platform.margin_engine import MarginEngine, Outcome
 from margin_platform.observation import Observation
 from margin_platform.policy import current_policy
 from margin_platform.volatility_engine import VolatilityEngine
+from spark import durable_state
 
 POLICY = current_policy()
 Message = tuple[str, Event]
@@ -45,9 +43,11 @@ class Feed:
         return outcome
 
     def take(self, records: list[Record]) -> Outcome:
-        """One batch of the margin engine."""
-        self.outcomes.append(self.engine.process(records, len(self.outcomes)))
-        return self.outcomes[-1]
+        """One batch of the margin engine, and the heartbeat after it."""
+        outcome = self.engine.process(records, len(self.outcomes))
+        outcome.calc += self.engine.overdue().calc
+        self.outcomes.append(outcome)
+        return outcome
 
     def _record(self, topic: str, event: Event, partition: int) -> Record:
         offset = self._offsets[topic, partition]
@@ -75,4 +75,4 @@ class Feed:
 
 def through_bytes(state: dict[str, Any]) -> Any:
     """A state as it comes back from the disk."""
-    return json.loads(orjson.dumps(state))
+    return durable_state.parse(b"".join(durable_state.dump(state)))
