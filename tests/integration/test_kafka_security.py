@@ -202,10 +202,11 @@ def test_spark_reads_an_event_through_the_settings_alone(secured: SecuredBroker,
     assert "pa\"ss" not in spark.stdout + spark.stderr   # the plan is printed too
 
 
+@pytest.mark.parametrize("door", ["SASL_SSL"], indirect=True)
 def test_a_wrong_password_is_one_line_that_names_the_setting(
     door: tuple[str, KafkaSecurity], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    address, security = door
+    address, _ = door
     monkeypatch.setenv("MARGIN_KAFKA_PASSWORD", WRONG)
     said = []
     for attempt in (lambda bus: bus.produce(PRICES, PRICE), lambda bus: bus.end_offsets(PRICES)):

@@ -24,9 +24,11 @@ from margin_platform.instruments import load
 from margin_platform.margin_engine import TOPICS_IN_ORDER, MarginEngine
 from margin_platform.policy import current_policy
 from margin_platform.stack import ports, processes
+from margin_platform.stack.jars import spark_classpath
 from tests.streaming.market_day import OPEN, PRICE, seed, send, tick
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
+ROOT = Path(__file__).parents[2]
 SPARK_HOME = Path(pyspark.__file__).parent
 NAMES_OF_A_RUN = {"calc_id", "inputs", "batch_id"}   # which batch computed a figure depends on how the batches fell
 _JAVA = ("java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{SPARK_HOME}/jars/*")
@@ -133,6 +135,23 @@ def test_two_workers_give_the_figures_of_one_process_and_one_may_die(
     assert set(rows.index) == set(expected)
     for column in ("equity", "requirement", "excess", "status", "calc_timestamp"):
         assert rows[column].to_dict() == {account: event[column] for account, event in expected.items()}, column
+
+
+def test_a_driver_that_a_service_submits_takes_its_placement_from_there(bus: Bus, tmp_path: Path, until: Callable[..., Any]) -> None:
+    """What EMR Serverless does: `spark-submit` of the streams' file with the connector's jars, settings in the environment."""
+    settings = {
+        "MARGIN_ENVIRONMENT": "aws", "MARGIN_KAFKA": bus.bootstrap, "MARGIN_DATA": str(tmp_path / "data"), "PYTHONPATH": str(ROOT),
+        "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": ports.HOST,
+    }
+    submit = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", "local[1]", "--jars", ",".join(spark_classpath())]
+    driver = processes.start([*submit, str(ROOT / "spark" / "streams.py"), "--only", "margin_snapshots"], settings, tmp_path / "driver.log")
+    try:
+        send(bus, seed(3))
+        expected, _ = undisturbed(bus)
+        until(lambda: newest([json.loads(r.value or b"") for r in bus.read_all(MARGIN_CALC)]) == expected, "the figures of all accounts")
+    finally:
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.wait()
 
 
 class KubernetesApi(BaseHTTPRequestHandler):
