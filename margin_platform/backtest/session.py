@@ -12,6 +12,7 @@ from margin_platform.backtest.market_path import MarketPath
 from margin_platform.book import Market
 from margin_platform.bus import Bus
 from margin_platform.business_days import NEW_YORK, sessions_between
+from margin_platform.corporate_actions import effective_time
 from margin_platform.events import ACCOUNTS, BETAS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, VOLATILITY, BadEvent, Event, decode
 from margin_platform.ledger import Ledger
 from margin_platform.policy import Policy
@@ -37,6 +38,8 @@ def session_job(bus: Bus, day: dt.date, policy: Policy) -> Job:
     ledger, trades = Ledger(code_of), list[Trade]()
     for topic in (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS):
         for event in _events(bus, topic):
+            if topic == CORPORATE_ACTIONS and effective_time(event) > opened:
+                continue   # announced for a later day
             if event["timestamp"] < opened or topic == ACCOUNTS:
                 ledger.apply(topic, event)
             elif event["timestamp"] < closed:
