@@ -80,6 +80,8 @@ class VolatilityEngine:
         if session not in closes:
             insort(self._sessions.setdefault(symbol, []), session)
             self._forget(symbol)
+            if session not in self._sessions[symbol]:
+                return   # older than anything still kept
         if session not in closes or _not_before(event, closes[session]):
             closes[session] = Close(event["timestamp"], float(event["price"]), event.get("sequence"), bool(event.get("confirmed")))
             late = session <= self._published.get(symbol, "")
