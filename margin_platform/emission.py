@@ -60,7 +60,7 @@ class Emission:
         room = max(0, self.policy.calc_per_batch - int(at_once.sum()))
         if len(left) > room:
             left = left[np.argsort(-share[left], kind="stable")[:room]]
-        chosen = np.union1d(np.flatnonzero(at_once), left)
+        chosen = np.sort(np.concatenate([np.flatnonzero(at_once), left]))
         since = column["since"][accounts]
         column["since"][accounts] = np.where(since == _NOT_WAITING, batch_id, since)
         self.published(margin, chosen)

@@ -107,24 +107,24 @@ def group_requirements(span: range, book: Book, market: Market, margin: Margin) 
 
 def stress_rows(n: int, margin: Margin) -> list[dict[str, Any]]:
     """One row a SPY move of an account that can be valued: held, recomputed, unsecured, each decided on the rounded figure."""
-    rows = []
-    for s, move in enumerate(margin.policy.stress.scenarios):
-        equity, held, recomputed = (
-            cents(float(column[n, s])) for column in (margin.stress_equity, margin.stress_excess_held, margin.stress_excess_recomputed)
-        )
-        rows.append(
-            {
-                "scenario": move,
-                "delta_pnl": cents(float(margin.stress_pnl[n, s])),
-                "equity_stressed": equity,
-                "excess_stressed": held,
-                "underwater": held < 0,
-                "excess_recomputed": recomputed,
-                "underwater_recomputed": recomputed < 0,
-                "unsecured": max(0.0, -equity),
-            }
-        )
-    return rows
+    one = margin.take(np.array([n]))   # its scenarios alone: the columns would be worked out for every account again
+    pnl, equity, held, recomputed = (
+        cents(column[0]).tolist()
+        for column in (one.stress_pnl, one.stress_equity, one.stress_excess_held, one.stress_excess_recomputed)
+    )
+    return [
+        {
+            "scenario": move,
+            "delta_pnl": pnl[s],
+            "equity_stressed": equity[s],
+            "excess_stressed": held[s],
+            "underwater": held[s] < 0,
+            "excess_recomputed": recomputed[s],
+            "underwater_recomputed": recomputed[s] < 0,
+            "unsecured": max(0.0, -equity[s]),
+        }
+        for s, move in enumerate(margin.policy.stress.scenarios)
+    ]
 
 
 def _idiosyncratic(n: int, book: Book, market: Market, margin: Margin) -> dict[str, Any]:

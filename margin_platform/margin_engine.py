@@ -162,16 +162,18 @@ class MarginEngine:
 
     def _evaluate(self, touched: set[str], changed: set[int], outcome: Outcome) -> None:
         book, withdrawn = self.ledger.book(self.code_of), self.live.gate.withdrawn
-        corrected = book.accounts_holding(np.array(sorted(withdrawn), dtype=np.int64))   # what rested on a withdrawn print is said anew
-        own = np.union1d(np.array([self.ledger.number_of(a) for a in touched], dtype=np.int64), corrected)
-        accounts = np.union1d(own, book.accounts_holding(np.array(sorted(changed), dtype=np.int64)))
+        traded = np.zeros(len(book), dtype=np.bool_)
+        traded[[self.ledger.number_of(account) for account in touched]] = True
+        traded[book.accounts_holding(np.array(sorted(withdrawn), dtype=np.int64))] = True   # what rested on such a print is said anew
+        concerned = traded.copy()
+        concerned[book.accounts_holding(np.array(sorted(changed), dtype=np.int64))] = True
+        accounts, traded = np.flatnonzero(concerned), traded[concerned]
         if not len(accounts):
             return
         outcome.accounts = len(accounts)
         self.emission.grow(len(book))
         margin = self._margin_of(accounts)
         codes, before = band_codes(margin), self.emission.bands(accounts)
-        traded = np.isin(accounts, own, assume_unique=True)
         decisive = (codes != before) | (traded & ((codes != CLEAR) | (before != CLEAR)))   # an open episode may hang on it
         rows = self.emission.choose(margin, codes, decisive | traded, self.last_batch)
         self._tell(margin.take(rows), codes[rows], decisive[rows], outcome)

@@ -67,7 +67,7 @@ def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> l
     """margin.calc.v1 of every evaluated account. Rows of `margin` name their accounts; unknown figures are None."""
     columns = {wire: cents(getattr(margin, name)) for wire, name in _MONEY.items()}
     cash = cents(book.cash[margin.accounts])
-    percent, lost = margin.excess_pct, cents(unsecured(margin))
+    percent, lost, by_portfolio = margin.excess_pct, cents(unsecured(margin)), margin.portfolio_method
     pnl, recomputed = cents(margin.stress_pnl), cents(margin.stress_excess_recomputed)
     key = (inputs.batch_key(), margin.policy.version, CODE_VERSION)   # the same batch under another policy is another calculation
     events = []
@@ -81,7 +81,7 @@ def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> l
         event |= {
             "excess_pct": round(float(percent[row]), 6) if percent[row] == percent[row] else None,
             "margin_type": "REG_T" if book.margin_type[number] == REG_T else "PORTFOLIO",
-            "margin_method": ("PORTFOLIO" if margin.portfolio_method[row] else "REG_T") if known else None,
+            "margin_method": ("PORTFOLIO" if by_portfolio[row] else "REG_T") if known else None,
             "stress_pnl": pnl[row].tolist() if known else None,
             "stress_unsecured": lost[row].tolist() if known else None,
             "stress_calls": (recomputed[row] < 0).tolist() if known else None,
