@@ -50,7 +50,7 @@ class Cluster:
                 "--work-dir", str(folder / name), self.master, log=name,
             )
         for name in ("one", "two"):
-            self._await(lambda: self.state()["aliveworkers"] == 2, name)
+            self._await(lambda: self.state().get("aliveworkers") == 2, name)
 
     def _start(self, kind: str, *arguments: str, log: str = "master") -> subprocess.Popen[bytes]:
         environment = {"SPARK_HOME": str(SPARK_HOME), "SPARK_SCALA_VERSION": "2.13", "SPARK_LOCAL_IP": ports.HOST}
@@ -60,8 +60,9 @@ class Cluster:
         processes.wait_until(ready, self.processes[name], self.folder / f"{name}.log", f"Spark's {name}", 60)
 
     def state(self) -> dict[str, Any]:
-        """What the master says of its workers and applications."""
-        return dict(httpx.get(f"http://{ports.HOST}:{self.web}/json/", timeout=10).json())
+        """What the master says of its workers and applications; its port answers with another page until all of it is up."""
+        answer = httpx.get(f"http://{ports.HOST}:{self.web}/json/", timeout=10)
+        return dict(answer.json()) if answer.is_success and answer.text.startswith("{") else {}
 
     def kill(self, name: str) -> None:
         """kill -9 of one process and of the executors it started."""
