@@ -9,20 +9,25 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pyspark.sql import SparkSession
 
-from margin_platform.bus import Bus
+from margin_platform.backtest.session import session_job
+from margin_platform.bus import Bus, Record
 from margin_platform.business_days import session_close, sessions_between
-from margin_platform.events import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, MARGIN_CALC, MARGIN_STATUS, PRICES, VOLATILITY, Event
+from margin_platform.events import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, MARGIN_CALC, MARGIN_STATUS, PRICES, VOLATILITY, Event, encode
 from margin_platform.volatility import historical_volatility
+from spark.margin_snapshots import MarginSnapshots
+from spark.volatility_tables import VolatilityTables
 from tests.streaming.engine_feed import POLICY, Feed, Message
 from tests.streaming.market_day import send
+from tests.streaming.test_streams import Running
 
 HERE = Path(__file__).parent
 HOUR = 3_600_000
@@ -227,20 +232,60 @@ def test_a_late_or_corrected_close_has_its_volatility_published_anew() -> None:
     assert feed.figures[-1]["volatility_annual"] == usual
 
 
+def test_a_print_older_than_the_window_publishes_nothing_and_is_not_kept() -> None:
+    feed = Feed()
+    days = sessions_between(dt.date(2005, 1, 3), dt.date(2005, 3, 1))
+    for n, day in enumerate(days):
+        feed.say((PRICES, {"symbol": "KO", "price": 40.0 + n % 3, "timestamp": closing(day)}))
+    published, kept = len(feed.figures), feed.volatility.to_state()["closes"]
+    feed.say((PRICES, {"symbol": "KO", "price": 41.0, "timestamp": closing(dt.date(2004, 12, 31))}), partition=1)
+    assert len(feed.figures) == published
+    assert feed.volatility.to_state()["closes"] == kept
+
+
+class Told:
+    """Topics as a list of messages, for what only reads them."""
+
+    bootstrap = "memory"
+
+    def __init__(self, *messages: Message) -> None:
+        self._records = [Record(t, 0, n, None, encode(event), event["timestamp"]) for n, (t, event) in enumerate(messages)]
+
+    def read_all(self, topic: str) -> Iterator[Record]:
+        return (record for record in self._records if record.topic == topic)
+
+
+@pytest.mark.parametrize(("replayed", "shares"), [("before", SHARES), ("on the day", 2 * SHARES)])
+def test_a_session_is_replayed_with_the_shares_it_had(replayed: str, shares: int) -> None:
+    split = SPLITS[1]
+    days = split.before()
+    prints = [split.print_at(day, closing(day)) for day in (*days, split.day)]
+    told: Any = Told(*split.account(), split.action(closing(days[-12])), *prints)
+    job = session_job(told, days[-1] if replayed == "before" else split.day, POLICY)
+    assert job.book.quantity.tolist() == [shares]
+
+
+@pytest.fixture
+def running(spark_session: SparkSession, bus: Bus, work: Path) -> Iterator[Running]:
+    streams = Running(spark_session, bus, work)
+    yield streams
+    streams.stop()
+
+
 @pytest.mark.kafka
 @pytest.mark.spark
 @pytest.mark.parametrize("arrival", ["before", "after"])
 def test_the_real_streams_carry_an_account_through_a_split(
-    arrival: str, bus: Bus, work: Path, start_driver: Callable[..., Any], until: Callable[..., Any],
-    events_of: Callable[[str], list[Event]],
+    arrival: str, running: Running, until: Callable[..., Any], events_of: Callable[[str], list[Event]]
 ) -> None:
-    split = SPLITS[1]
+    bus, split = running.bus, SPLITS[1]
     days, morning = split.before(), closing(split.day) - 6 * HOUR
 
     def last() -> Event:
         return {e["account_id"]: e for e in events_of(MARGIN_CALC)}.get("a", {})
 
-    driver = start_driver(bus.bootstrap, "margin_snapshots,volatility_tables")
+    running.start(MarginSnapshots)
+    running.start(VolatilityTables)
     send(bus, [*split.account(), *(split.print_at(day, closing(day)) for day in days)])
     until(lambda: any(e["as_of"] == days[-1].isoformat() for e in events_of(VOLATILITY)), "the volatility of the day before")
     until(lambda: last().get("gross_mv") == round(SHARES * split.closes[days[-1]], 2), "the last close of before")
@@ -258,4 +303,3 @@ def test_the_real_streams_carry_an_account_through_a_split(
     assert figure["volatility_annual"] == pytest.approx(split.sigma(split.day), abs=2e-6)
     bands = [e["band"] for e in events_of(MARGIN_STATUS)[told:]]
     assert not any("CALL" in band or "WARNING" in band for band in bands), bands
-    assert driver.end_input() == 0

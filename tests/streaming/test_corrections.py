@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import SparkSession
 
 from margin_platform.book import Instrument
 from margin_platform.bus import Bus
 from margin_platform.events import ACCOUNTS, CASH, CORPORATE_ACTIONS, DEAD_LETTER, FILLS, MARGIN_CALC, PRICES, Event
+from spark.margin_snapshots import MarginSnapshots
 from tests.streaming.engine_feed import Feed
 from tests.streaming.market_day import OPEN, seed, send
+from tests.streaming.test_streams import Running
 
 DAY = 86_400_000   # OPEN is a Friday
 
@@ -176,18 +179,27 @@ def test_an_optional_field_of_the_wrong_kind_is_a_dead_letter_and_stops_nothing(
     assert [d["field"] for d in outcome.dead] == [name]
 
 
+@pytest.fixture
+def running(spark_session: SparkSession, bus: Bus, work: Path) -> Iterator[Running]:
+    streams = Running(spark_session, bus, work)
+    yield streams
+    streams.stop()
+
+
 @pytest.mark.kafka
 @pytest.mark.spark
 def test_the_real_stream_takes_what_is_late_repeated_and_corrected(
-    bus: Bus, work: Path, start_driver: Callable[..., Any], until: Callable[..., Any], events_of: Callable[[str], list[Event]]
+    running: Running, until: Callable[..., Any], events_of: Callable[[str], list[Event]]
 ) -> None:
+    bus = running.bus
+
     def last() -> Event:
         return {e["account_id"]: e for e in events_of(MARGIN_CALC)}.get("A0000", {})
 
     def tick(price: float, second: int, **more: Any) -> None:
         send(bus, [(PRICES, {"symbol": "AAPL", "price": price, "timestamp": OPEN + second * 1000} | more)])
 
-    driver = start_driver(bus.bootstrap, "margin_snapshots")
+    running.start(MarginSnapshots)
     send(bus, seed(1))                                # A0000: 60 AAPL at 80, 40 MSFT at 180, short 20 KO at 59
     until(lambda: last().get("long_mv") == 60 * 80.0 + 40 * 180.0, "the opening figures")
     tick(75.0, 20, sequence=3)
@@ -201,4 +213,3 @@ def test_the_real_stream_takes_what_is_late_repeated_and_corrected(
     tick(72.0, 30)
     tick(75.5, 31, correction=True, corrects_timestamp=OPEN + 30_000)
     until(lambda: last().get("long_mv") == 70 * 75.5 + 40 * 180.0, "the corrected price")
-    assert driver.end_input() == 0
