@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from margin_platform.book import UNKNOWN, Instrument
+from margin_platform.settings import settings
 
 REFERENCE = Path(__file__).parent / "reference" / "instruments.yaml"
 
@@ -66,5 +67,7 @@ def _instrument(path: Path, number: int, row: Any) -> Instrument:
 
 @functools.cache
 def load() -> tuple[Instrument, ...]:
-    """The shipped instruments: the 20 names of the sample history, SPY, and labelled synthetic index funds."""
-    return read(REFERENCE)
+    """The instruments of MARGIN_INSTRUMENTS, else the shipped ones: the 20 names of the sample history, SPY, and labelled
+    synthetic index funds.
+    """
+    return read(settings().instruments or REFERENCE)

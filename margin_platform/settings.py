@@ -18,6 +18,7 @@ class Settings:
 
     data_folder: everything the local stack writes; bootstrap_servers: Kafka; store_url: the decision store (SQLAlchemy
     URL); aws_endpoint_url: None means AWS itself; tables: folder or URL of the Delta tables; jars: cached JVM packages;
+    instruments: reference data in the form of margin_platform/reference/instruments.yaml, None for that file;
     metrics_host, metrics_port: where the streams serve Prometheus, port 0 for nowhere;
     firm_email, firm_phone: who is told of the firm's limits; environment: where the streams run (docs/operations.md,
     "Scale-out"); spark_master: empty where whoever submits the driver names it. Secrets are in no repr.
@@ -31,6 +32,7 @@ class Settings:
     store_url: str = field(repr=False)
     tables: str
     jars: Path
+    instruments: Path | None
     spark_master: str
     spark_driver_host: str
     spark_executor_memory: str
@@ -75,6 +77,7 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
         store_url=env.get("MARGIN_STORE", f"sqlite:///{data / 'store.db'}"),
         tables=env.get("MARGIN_TABLES", str(data / "tables")),
         jars=Path(env.get("MARGIN_JARS", str(cache / "margin-platform" / "jars"))),
+        instruments=Path(env["MARGIN_INSTRUMENTS"]) if env.get("MARGIN_INSTRUMENTS") else None,
         spark_master=_spark_master(env, environment_name),
         spark_driver_host=env.get("MARGIN_SPARK_DRIVER_HOST", "127.0.0.1"),
         spark_executor_memory=env.get("MARGIN_SPARK_EXECUTOR_MEMORY", "512m"),

@@ -1,0 +1,276 @@
+"""The margin stream at scale: whole micro-batches against the bare kernel sweep and against the same work in plain Spark SQL.
+
+Each size: a broker, a book of that many accounts with ten of 5,000 instruments each, kept as the stream's own durable state, and the
+real driver restored from it. Then ticks of 500 changed prices. Measured from the last price handed to Kafka: the whole
+micro-batch until its progress line (figures evaluated, bands published and acknowledged), and each margin.status.v1 event until a
+consumer has it. In the same run: the kernel's sweep of the whole book on the same two cores, and `plain_spark_sql.py`.
+`--every 0.5 --ticks 1200` sends ticks by the clock, whether the last one is done or not: ten minutes under load.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from confluent_kafka import OFFSET_END, Consumer, TopicPartition
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from kernel import POSITIONS, SYMBOLS, book, market  # noqa: E402 - the neighbour, whichever way this file is run
+
+from margin_platform.book import Book, Floats, Instrument, Market  # noqa: E402
+from margin_platform.bus import Bus  # noqa: E402
+from margin_platform.evaluate import PricedMarket, evaluate_accounts  # noqa: E402
+from margin_platform.events import MARGIN_STATUS, PRICES  # noqa: E402
+from margin_platform.ledger import Ledger  # noqa: E402
+from margin_platform.margin_engine import MarginEngine  # noqa: E402
+from margin_platform.micros import MICRO  # noqa: E402
+from margin_platform.policy import current_policy  # noqa: E402
+from margin_platform.stack import broker, ports, topics  # noqa: E402
+from spark import durable_state  # noqa: E402
+
+OPENING = 1_790_000_000_000
+CHANGED = 500
+POLICY = current_policy()
+
+
+def solvent(held: Book, priced: Market, generator: np.random.Generator) -> Book:
+    """The kernel bench's book with equity from 42% to 120% of gross value: a few in a hundred near a line, as on a usual day."""
+    value = (held.quantity * priced.price[held.symbol]).reshape(-1, POSITIONS)
+    equity = np.abs(value).sum(axis=1) * generator.uniform(0.42, 1.2, len(value))
+    return replace(held, cash=np.round(equity - value.sum(axis=1), 2))
+
+
+def engine_of(held: Book, priced: Market) -> MarginEngine:
+    """An engine that has the book as fills: one a position, ids of the size real ones have."""
+    engine = MarginEngine([Instrument(s) for s in priced.symbols], POLICY)
+    n, total = len(held), len(held.symbol)
+    fills = {
+        "symbols": list(priced.symbols), "account": np.repeat(np.arange(n, dtype=np.int32), POSITIONS), "symbol": held.symbol,
+        "time": np.full(total, 1), "shares": np.rint(held.quantity * MICRO).astype(np.int64),
+    }
+    state = {
+        "accounts": list(held.account_ids), "type": held.margin_type, "since": np.full(n, 1),
+        "cash": np.rint(held.cash * MICRO).astype(np.int64), "fills": fills, "announced": [], "actions": {},
+        "seen": np.random.default_rng(1).integers(0, 256, 16 * total, dtype=np.uint8),
+    }
+    engine.ledger = Ledger.from_state(state, engine.code_of, require_account=True)
+    return engine
+
+
+def sweeps(engine: MarginEngine, times: int) -> list[float]:
+    """Seconds of the kernel over the whole book, everything priced already."""
+    held, priced, found = engine.ledger.book(engine.code_of), PricedMarket.of(engine.market, POLICY), []
+    everyone = np.arange(len(held))
+    for _ in range(times):
+        began = time.perf_counter()
+        evaluate_accounts(held, priced, everyone)
+        found.append(time.perf_counter() - began)
+    return found
+
+
+def send(bus: Bus, symbols: tuple[str, ...], codes: np.ndarray, prices: Floats, at: int) -> float:
+    """Produces prices; epoch seconds when the broker had the last one."""
+    for code in codes.tolist():
+        bus.produce(PRICES, {"symbol": symbols[code], "price": round(float(prices[code]), 4), "timestamp": at})
+    bus.flush()
+    return time.time()
+
+
+class Statuses(threading.Thread):
+    """Epoch seconds at which a plain consumer had the margin.status.v1 events of each tick, by event time."""
+
+    def __init__(self, bootstrap: str) -> None:
+        super().__init__(daemon=True)
+        self.had: dict[int, list[float]] = {}
+        self.ended = threading.Event()
+        options = {"bootstrap.servers": bootstrap, "group.id": "scale", "enable.auto.commit": False, "fetch.wait.max.ms": 20}
+        self._consumer = Consumer(options)
+        self._consumer.assign([TopicPartition(MARGIN_STATUS, 0, OFFSET_END)])
+
+    def run(self) -> None:
+        while not self.ended.is_set():
+            for message in self._consumer.consume(2_000, 0.02):
+                self.had.setdefault(orjson.loads(message.value() or b"{}")["timestamp"], []).append(time.time())
+        self._consumer.close()
+
+
+class Lines:
+    """A child's progress lines: how many records it has taken in all, and the lines themselves."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.told: list[dict[str, Any]] = []
+        self.taken: list[tuple[float, int]] = []
+        self.process = process
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        total = 0
+        for line in self.process.stdout or ():
+            told = orjson.loads(line)
+            total += told["rows"]
+            self.told.append(told)
+            self.taken.append((time.time(), total))
+
+    def until(self, total: int, seconds: float = 600.0) -> float:
+        """Epoch seconds of the line that brought the records to a total."""
+        deadline = time.monotonic() + seconds
+        while not self.taken or self.taken[-1][1] < total:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise TimeoutError(f"{total} records; so far {self.taken[-1:]}")
+            time.sleep(0.002)
+        return next(at for at, reached in self.taken if reached >= total)
+
+
+@contextmanager
+def child(command: list[str], folder: Path, name: str) -> Iterator[Lines]:
+    environment = os.environ | {"MARGIN_INSTRUMENTS": str(folder / "instruments.yaml")}
+    with (folder / f"{name}.log").open("w") as log:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment)
+        try:
+            yield Lines(process)
+        finally:
+            process.communicate(b"", timeout=120)
+
+
+def ticking(
+    bus: Bus, lines: Lines, engine: MarginEngine, taken: int, ticks: int, every: float, step: int
+) -> dict[int, tuple[float, float]]:
+    """Sends ticks; event time -> (when it was produced, when its batch was done). every: seconds between them, 0: one after another."""
+    generator, prices = np.random.default_rng(step), engine.market.price.copy()
+    sent, began = dict[int, tuple[float, int]](), time.monotonic()
+    for n in range(ticks):
+        codes = generator.choice(SYMBOLS, CHANGED, replace=False)
+        prices[codes] *= 1 + generator.normal(0, 0.002, CHANGED)
+        at, taken = OPENING + (step + n) * 1000, taken + CHANGED
+        sent[at] = (send(bus, engine.market.symbols, codes, prices, at), taken)
+        if every:
+            time.sleep(max(0.0, began + (n + 1) * every - time.monotonic()))
+        else:
+            lines.until(taken)
+    engine.market.price[:] = prices
+    return {at: (produced, lines.until(total)) for at, (produced, total) in sent.items()}
+
+
+def quantiles(seconds: list[float]) -> dict[str, int]:
+    return {"n": len(seconds)} | {name: round(float(np.quantile(seconds, q)) * 1000) for name, q in (("p50", 0.5), ("p99", 0.99))}
+
+
+def tree_mb(process: psutil.Process) -> tuple[int, int]:
+    """Memory of the driver's Python, and of its JVM and other children."""
+    return round(process.memory_info().rss / 1e6), round(sum(c.memory_info().rss for c in process.children(recursive=True)) / 1e6)
+
+
+def measure(given: argparse.Namespace, accounts: int, folder: Path) -> dict[str, Any]:
+    generator = np.random.default_rng(7)
+    priced = market(generator)
+    held = solvent(book(accounts, priced, generator), priced, generator)
+    rows = {"instruments": [{"symbol": s, "name": s} for s in priced.symbols]}
+    (folder / "instruments.yaml").write_text(yaml.safe_dump(rows), encoding="utf-8")
+    kafka = broker.start(folder / "kafka", port=ports.any_free())
+    try:
+        topics.create(kafka.bootstrap)
+        with Bus(kafka.bootstrap) as bus:
+            send(bus, priced.symbols, np.arange(SYMBOLS), priced.price, OPENING)
+            engine = engine_of(held, priced)
+            engine.process(bus.read_all(PRICES), 0)
+            while len(engine.overdue().calc):
+                pass   # everybody's first figures are out
+            state = durable_state.dump({"batch": -1, "rows": {}, "stream": engine.to_state()})
+            durable_state.save(folder / "checkpoints" / "margin_snapshots", 0, state)
+            kernel = sweeps(engine, 7)
+            found = streamed(given, kafka.bootstrap, bus, engine, folder)
+            kernel += sweeps(engine, 7)
+            plain = [] if given.no_sql else plainly(kafka.bootstrap, bus, engine, folder, given.plain_ticks)
+    finally:
+        kafka.stop()
+    sweep, batch = float(np.median(kernel)), found["whole_micro_batch_ms"]["p50"] / 1000
+    found |= {"accounts": accounts, "kernel_sweep_ms": round(sweep * 1000), "batch_over_sweep": round(batch / sweep, 1)}
+    if plain:
+        found |= {"plain_spark_sql_ms": quantiles(plain), "plain_sql_over_batch": round(float(np.median(plain)) / batch, 1)}
+    return found
+
+
+def streamed(given: argparse.Namespace, bootstrap: str, bus: Bus, engine: MarginEngine, folder: Path) -> dict[str, Any]:
+    """The real driver under ticks."""
+    command = [sys.executable, "-m", "spark.streams", "--only", "margin_snapshots", "--bootstrap", bootstrap]
+    command += ["--checkpoint", str(folder / "checkpoints"), "--tables", str(folder / "tables")]
+    with child(command, folder, "streams") as lines:
+        began = time.time()
+        restored = lines.until(SYMBOLS) - began
+        ticking(bus, lines, engine, SYMBOLS, given.warm_up, 0, 1)   # the JVM compiles
+        statuses = Statuses(bootstrap)
+        statuses.start()
+        time.sleep(1.0)
+        done = ticking(bus, lines, engine, SYMBOLS + given.warm_up * CHANGED, given.ticks, given.every, 1 + given.warm_up)
+        time.sleep(1.0)
+        statuses.ended.set()
+        statuses.join()
+        told, memory = lines.told[-given.ticks :], tree_mb(psutil.Process(lines.process.pid))
+        saved = durable_state.newest(folder / "checkpoints" / "margin_snapshots")
+        checkpoint = sum(p.stat().st_size for p in (folder / "checkpoints").rglob("*") if p.is_file())
+    waits = [[had - done[at][0] for had in times] for at, times in sorted(statuses.had.items()) if at in done]
+    half = len(done) // 2
+    batches = [end - produced for produced, end in done.values()]
+    return {
+        "ticks": given.ticks, "every_s": given.every, "start_s": round(restored, 1), "whole_micro_batch_ms": quantiles(batches),
+        "batch_function_ms": quantiles([t["seconds"] for t in told]), "status_consumed_ms": quantiles([w for tick in waits for w in tick]),
+        "first_half_p50_ms": quantiles(batches[:half])["p50"], "second_half_p50_ms": quantiles(batches[half:])["p50"],
+        "lag_at_end": told[-1]["lag"], "python_mb": memory[0], "jvm_mb": memory[1],
+        "mb_per_million_positions": round(memory[0] / (len(engine.ledger.account_ids()) * POSITIONS / 1e6)),
+        "state_mb": round(saved.size / 1e6, 1) if saved else None, "checkpoint_mb": round(checkpoint / 1e6, 1),
+    }
+
+
+def plainly(bootstrap: str, bus: Bus, engine: MarginEngine, folder: Path, ticks: int) -> list[float]:
+    """Seconds of the same ticks through plain Spark SQL."""
+    held = engine.ledger.book(engine.code_of)
+    number = np.repeat(np.arange(len(held), dtype=np.int32), POSITIONS)
+    names = np.array([int(symbol[1:]) for symbol in engine.market.symbols], dtype=np.int32)
+    table = {"account": number, "symbol": names[held.symbol], "quantity": held.quantity, "cash": held.cash[number]}
+    pq.write_table(pa.table(table), folder / "positions.parquet")
+    known = int(sum(bus.end_offsets(PRICES).values()))
+    plain = Path(__file__).with_name("plain_spark_sql.py")
+    command = [sys.executable, str(plain), bootstrap, str(folder / "plain"), str(folder / "positions.parquet")]
+    with child(command, folder, "plain") as lines:
+        lines.until(known)
+        ticking(bus, lines, engine, known, 2, 0, 500_000)
+        done = ticking(bus, lines, engine, known + 2 * CHANGED, ticks, 0, 500_010)
+    return [end - produced for produced, end in done.values()]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--accounts", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--ticks", type=int, default=30)
+    parser.add_argument("--warm-up", type=int, default=15, help="ticks before the measured ones (default %(default)s)")
+    parser.add_argument("--every", type=float, default=0.0, help="seconds between ticks; 0: each when the last is done (default)")
+    parser.add_argument("--plain-ticks", type=int, default=5)
+    parser.add_argument("--no-sql", action="store_true", help="leave the Spark SQL comparison out")
+    parser.add_argument("--json", action="store_true", help="one line of JSON a size; the same as without")
+    given = parser.parse_args(arguments)
+    for accounts in given.accounts:
+        with tempfile.TemporaryDirectory(prefix="scale-") as folder:
+            print(json.dumps(measure(given, accounts, Path(folder))), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
