@@ -33,6 +33,7 @@ _MONEY = {
     "reg_t_excess": "reg_t_excess", "buying_power": "buying_power", "beta_weighted_exposure": "beta_weighted_exposure",
     "worst_stress": "worst_stress", "idiosyncratic_pnl": "idiosyncratic_pnl",
 }
+_EQUITY = list(_MONEY).index("equity")
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,14 @@ def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> l
     percent, lost, by_portfolio = margin.excess_pct, cents(unsecured(margin)), margin.portfolio_method
     pnl, recomputed = cents(margin.stress_pnl), cents(margin.stress_excess_recomputed)
     key = (inputs.batch_key(), margin.policy.version, CODE_VERSION)   # the same batch under another policy is another calculation
+    wires, values = list(columns), zip(*(_nullable(column) for column in columns.values()), strict=True)
+    suspect = bool(np.isnan(market.price).any() or market.stale.any())   # otherwise nobody's prices need a look
     events = []
-    for row, number in enumerate(margin.accounts):
+    for row, (number, figures) in enumerate(zip(margin.accounts.tolist(), values, strict=True)):
         span = range(int(book.offsets[number]), int(book.offsets[number + 1]))
-        stale = stale_symbols(span, book, market)
-        known = not math.isnan(columns["equity"][row])
-        event: Event = {"account_id": book.account_ids[number], "cash": float(cash[row])}
-        for wire, column in columns.items():
-            event[wire] = float(column[row]) if column[row] == column[row] else None
+        stale = stale_symbols(span, book, market) if suspect else []
+        known = figures[_EQUITY] is not None
+        event: Event = {"account_id": book.account_ids[number], "cash": float(cash[row]), **dict(zip(wires, figures, strict=True))}
         event |= {
             "excess_pct": round(float(percent[row]), 6) if percent[row] == percent[row] else None,
             "margin_type": "REG_T" if book.margin_type[number] == REG_T else "PORTFOLIO",
@@ -92,6 +93,11 @@ def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> l
         }
         events.append(event)
     return events
+
+
+def _nullable(column: np.ndarray) -> list[float | None]:
+    """A column with None for what is not known."""
+    return [x if x == x else None for x in column.tolist()]
 
 
 def status_event(calc: Event, row: int, band: int, book: Book, market: Market, margin: Margin, inputs: Inputs) -> Event:
