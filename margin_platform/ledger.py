@@ -254,8 +254,14 @@ class Ledger:
 
     @classmethod
     def from_state(cls, state: dict[str, Any], known_symbols: Iterable[str] | None = None, *, require_account: bool = False) -> Ledger:
-        """The ledger a state was taken from; positions are folded from their fills anew."""
+        """The ledger a state was taken from; positions are folded from their fills anew.
+
+        ValueError names a held symbol that is not among the known ones any more.
+        """
         ledger = cls(known_symbols, require_account=require_account)
+        gone = sorted(set(state["fills"]["symbols"]) - ledger._known) if ledger._known is not None else []
+        if gone:
+            raise ValueError(f"instruments: {gone[0]!r} was traded by accounts and is gone from the reference data; put its row back")
         for account_id in state["accounts"]:
             ledger._open(account_id)
         for name, kind in _COLUMNS:

@@ -136,7 +136,10 @@ class Stream(ABC):
         self._base = self._table_base()
         state = durable_state.load(self.folder)
         if state is not None:
-            self.restore(state["stream"])
+            try:
+                self.restore(state["stream"])
+            except ValueError as error:
+                raise durable_state.StateRefused(f"{self.name}: {error}") from error
             self._rows, self._batch = dict(state["rows"]), state["batch"]
         again = checkpoint.committed_after(self.folder / "spark", self._batch)
         for batch_id, end in again:

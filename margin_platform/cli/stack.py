@@ -46,9 +46,10 @@ def _up(
 
     folder = _folder(data)
     _start(folder, _names(only), _names(without))
+    stop = _told_to_stop() if foreground else None   # from now on, so that Ctrl-C while the table prints counts too
     _show(supervisor.status(folder), as_json)
-    if foreground:
-        raise typer.Exit(_stay(folder))
+    if stop is not None:
+        raise typer.Exit(_stay(folder, stop))
 
 
 def _start(folder: Path, only: list[str] | None, without: list[str] | None) -> None:
@@ -66,13 +67,18 @@ def _start(folder: Path, only: list[str] | None, without: list[str] | None) -> N
         raise typer.Exit(1) from error
 
 
-def _stay(folder: Path) -> int:
-    """Waits for Ctrl-C, TERM or the end of a component, then stops everything. 1 where a component ended by itself."""
-    from margin_platform.stack import state, supervisor
-
+def _told_to_stop() -> threading.Event:
+    """Is set by Ctrl-C or TERM."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _stay(folder: Path, stop: threading.Event) -> int:
+    """Waits for a word to stop or the end of a component, then stops everything. 1 where a component ended by itself."""
+    from margin_platform.stack import state, supervisor
+
     ended: set[str] = set()
     while not ended and not stop.wait(_WATCH_S):
         known = state.load(folder)

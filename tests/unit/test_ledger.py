@@ -112,3 +112,9 @@ def test_the_book_kept_current_in_place_equals_one_built_anew_after_a_restart(fi
         assert kept.symbol.tolist() == anew.symbol.tolist()
         assert kept.quantity.tolist() == anew.quantity.tolist()
         assert restored.apply(topic, event) == []
+
+
+def test_a_traded_instrument_that_is_gone_from_the_reference_data_is_named() -> None:
+    state = holding([fill(1, 10, 50.0)]).to_state()
+    with pytest.raises(ValueError, match="instruments: 'X' was traded by accounts and is gone from the reference data"):
+        Ledger.from_state(state, {"Y"})
