@@ -41,13 +41,15 @@ class Cluster:
         self.folder = folder
         self.port, self.web = ports.any_free(), ports.any_free()
         self.master = f"spark://{ports.HOST}:{self.port}"
-        main = self._start("master.Master", "--host", ports.HOST, "--port", str(self.port), "--webui-port", str(self.web))
-        self.processes = {"master": main}
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self) -> None:
+        self.processes["master"] = self._start("master.Master", "--host", ports.HOST, "--port", str(self.port), "--webui-port", str(self.web))
         self._await(lambda: ports.accepts(self.web), "master")
         for name in ("one", "two"):
             self.processes[name] = self._start(
                 "worker.Worker", "--host", ports.HOST, "--cores", "1", "--memory", "700m", "--webui-port", "0",
-                "--work-dir", str(folder / name), self.master, log=name,
+                "--work-dir", str(self.folder / name), self.master, log=name,
             )
         for name in ("one", "two"):
             self._await(lambda: self.state().get("aliveworkers") == 2, name)
@@ -78,8 +80,11 @@ class Cluster:
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     running = Cluster(tmp_path / "cluster")
-    yield running
-    running.stop()
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
 
 
 def fall(share: float) -> list[tuple[str, Event]]:
