@@ -44,7 +44,9 @@ class Cluster:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
-        self.processes["master"] = self._start("master.Master", "--host", ports.HOST, "--port", str(self.port), "--webui-port", str(self.web))
+        self.processes["master"] = self._start(
+            "master.Master", "--host", ports.HOST, "--port", str(self.port), "--webui-port", str(self.web)
+        )
         self._await(lambda: ports.accepts(self.web), "master")
         for name in ("one", "two"):
             self.processes[name] = self._start(
