@@ -34,6 +34,8 @@ NOTIFICATIONS = "notifications.v1"
 DEAD_LETTER = "dead_letter.v1"
 
 _RATIOS = (1e-5, 1e5)   # of splits: 1 share for 100,000 old ones, to 100,000 shares for one
+_LAST_MS = 253_402_300_799_999   # the end of the year 9999: what a date, and a column of 64 bits, can hold
+_LONGEST_ID = 256       # characters of an account id: what the store keeps
 
 Event = dict[str, Any]
 
@@ -51,6 +53,13 @@ Check = Callable[[Any], str | None]   # the reason a value is refused, or None
 
 def _text(value: Any) -> str | None:
     return None if isinstance(value, str) and value.strip() else "not a non-empty text"
+
+
+def _account_id(value: Any) -> str | None:
+    """Any text names an account, if every part of the platform can keep it: Postgres refuses a NUL in a text."""
+    if reason := _text(value):
+        return reason
+    return f"longer than {_LONGEST_ID} characters" if len(value) > _LONGEST_ID else "holds a NUL" if "\0" in value else None
 
 
 def _number(value: Any) -> str | None:
@@ -79,6 +88,23 @@ def _list(value: Any) -> str | None:
     return None if isinstance(value, list) else "not a list"
 
 
+def _holdings(value: Any) -> str | None:
+    named = isinstance(value, list) and all(isinstance(row, dict) and _text(row.get("symbol")) is None for row in value)
+    return None if named else _list(value) or "not a list of positions, each with its symbol"
+
+
+def _legs(value: Any) -> str | None:
+    if reason := _holdings(value):
+        return reason
+    sound = all(row.get("side") in ("SELL", "BUY_TO_COVER") and _positive(row.get("qty")) is None for row in value)
+    return None if sound else "not a list of legs, each with symbol, side and quantity"
+
+
+def _contact(value: Any) -> str | None:
+    sound = isinstance(value, dict) and all(value.get(way) is None or isinstance(value[way], str) for way in ("email", "phone"))
+    return None if sound else "not an object with an email and a phone as texts"
+
+
 def _yes_or_no(value: Any) -> str | None:
     return None if isinstance(value, bool) else "neither true nor false"
 
@@ -90,7 +116,7 @@ def _count(value: Any) -> str | None:
 def _epoch_ms(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return "not whole epoch milliseconds"
-    return None if value > 0 else "not above zero"
+    return "not above zero" if value <= 0 else "after the year 9999" if value > _LAST_MS else None
 
 
 def _sequence(value: Any) -> str | None:
@@ -136,41 +162,51 @@ class Topic:
     retention_days: int | None = 7
 
 
-_FILL = {"fill_id": _text, "account_id": _text, "symbol": _text, "qty": _nonzero, "price": _positive, "timestamp": _epoch_ms}
-_TRANSFER = {"transfer_id": _text, "account_id": _text, "amount": _nonzero, "timestamp": _epoch_ms}
-_ACCOUNT = {"account_id": _text, "margin_type": _one_of("REG_T", "PORTFOLIO"), "timestamp": _epoch_ms}
+_FILL = {"fill_id": _text, "account_id": _account_id, "symbol": _text, "qty": _nonzero, "price": _positive, "timestamp": _epoch_ms}
+_TRANSFER = {"transfer_id": _text, "account_id": _account_id, "amount": _nonzero, "timestamp": _epoch_ms}
+_ACCOUNT = {"account_id": _account_id, "margin_type": _one_of("REG_T", "PORTFOLIO"), "timestamp": _epoch_ms}
 _ACTION = {"action_id": _text, "symbol": _text, "kind": _one_of("SPLIT", "DIVIDEND"), "ex_date": _date, "timestamp": _epoch_ms}
 _TERMS = {"ratio": _ratio, "amount": _positive, "post_price": _positive}
 _VOLATILITY = {"symbol": _text, "volatility_annual": _not_negative, "timestamp": _epoch_ms}
 _PRINT = {"sequence": _sequence, "confirmed": _yes_or_no, "correction": _yes_or_no, "corrects_timestamp": _epoch_ms}
 _FIGURES = ("equity", "gross_mv", "requirement", "excess")    # null where a price is missing: such an account is held
-_STATUS = {"account_id": _text, "calc_id": _text, "timestamp": _epoch_ms, **dict.fromkeys(_FIGURES, _figure)}
+_STATUS = {"account_id": _account_id, "calc_id": _text, "timestamp": _epoch_ms, **dict.fromkeys(_FIGURES, _figure)}
 _STATUS_MORE = {
-    "positions": _list, "stale_symbols": _list, "corrected_symbols": _list, "severe_underwater": _yes_or_no, "corrected_since": _epoch_ms,
+    "positions": _holdings, "stale_symbols": _list, "corrected_symbols": _list, "corrected_since": _epoch_ms,
+    "severe_underwater": _yes_or_no,
 }
-_CALL = {"account_id": _text, "call_id": _text, "action": _text}
-# What a request for orders says beyond that: without it the liquidation desk could not act.
-_LIQUIDATE = {"event_id": _text, "attempt": _count, "timestamp": _epoch_ms, "deficiency": _number, "explanation": _text, "positions": _list}
+_CALL = {"account_id": _account_id, "call_id": _text, "action": _text}
+_NOTICE = {"correlation_id": _text, "timestamp": _epoch_ms}
+_TOLD = ("WARNING", "MARGIN_CALL", "AMENDED", "MET", "EXPIRED", "RESCINDED", "RECOVERED")
+# What an event of this topic and action says beyond its topic's fields: without it no order could be made and nobody be told.
+_BY_ACTION: dict[tuple[str, str], Mapping[str, Check]] = {
+    (MARGIN_CALLS, "LIQUIDATE"): {
+        "event_id": _text, "attempt": _count, "timestamp": _epoch_ms, "deficiency": _number, "explanation": _text, "positions": _holdings,
+    },
+    **{(MARGIN_CALLS, action): _NOTICE | {"deficiency": _number} for action in _TOLD},
+    **{(RESTRICTIONS, action): _NOTICE for action in ("CLOSE_ONLY", "LIFTED")},
+    (LIQUIDATION_ORDERS, "NEW"): _NOTICE | {"positions": _legs},
+}
 
 TOPICS: dict[str, Topic] = {
     t.name: t
     for t in (
         Topic(FILLS, "account_id", _FILL, {"fee": _not_negative, "order_id": _text}, retention_days=None),
         Topic(CASH, "account_id", _TRANSFER, retention_days=None),
-        Topic(ACCOUNTS, "account_id", _ACCOUNT, compacted=True),
+        Topic(ACCOUNTS, "account_id", _ACCOUNT, {"contact": _contact}, compacted=True),
         Topic(PRICES, "symbol", {"symbol": _text, "price": _positive, "timestamp": _epoch_ms}, _PRINT, retention_days=30),
         Topic(BETAS, "symbol", {"symbol": _text, "beta": _number, "timestamp": _epoch_ms}, partitions=1, compacted=True),
         Topic(CORPORATE_ACTIONS, "symbol", _ACTION, _TERMS, partitions=1, retention_days=None),
         Topic(VOLATILITY, "symbol", _VOLATILITY, {"tier": _tier}, partitions=1, compacted=True),
-        Topic(MARGIN_CALC, "account_id", {"account_id": _text}, retention_days=2),
+        Topic(MARGIN_CALC, "account_id", {"account_id": _account_id}, retention_days=2),
         Topic(MARGIN_STATUS, "account_id", _STATUS, _STATUS_MORE, partitions=1, retention_days=90),
-        Topic(STRESS, "account_id", {"account_id": _text}, retention_days=2),
+        Topic(STRESS, "account_id", {"account_id": _account_id}, retention_days=2),
         Topic(FIRM_RISK, "scenario", {"scenario": _text}, partitions=1, retention_days=30),
         Topic(MARGIN_CALLS, "account_id", _CALL, {"timestamp": _epoch_ms}, partitions=1, retention_days=None),
-        Topic(RESTRICTIONS, "account_id", {"account_id": _text, "action": _text}, partitions=1, retention_days=None),
-        Topic(LIQUIDATION_ORDERS, "account_id", {"account_id": _text, "order_id": _text}, partitions=1, retention_days=None),
-        Topic(AUDIT, "account_id", {"account_id": _text}, partitions=1, retention_days=None),
-        Topic(NOTIFICATIONS, "account_id", {"account_id": _text}, partitions=1, retention_days=90),
+        Topic(RESTRICTIONS, "account_id", {"account_id": _account_id, "action": _text}, partitions=1, retention_days=None),
+        Topic(LIQUIDATION_ORDERS, "account_id", {"account_id": _account_id, "order_id": _text}, partitions=1, retention_days=None),
+        Topic(AUDIT, "account_id", {"account_id": _account_id}, partitions=1, retention_days=None),
+        Topic(NOTIFICATIONS, "account_id", {"account_id": _account_id}, partitions=1, retention_days=90),
         Topic(DEAD_LETTER, "topic", {"topic": _text, "reason": _text}, partitions=1, retention_days=90),
     )
 }
@@ -201,12 +237,18 @@ def check_fields(topic: Topic, event: Event) -> None:
     for name, check in topic.optional.items():
         if event.get(name) is not None and (reason := check(event[name])):
             raise BadEvent(name, event[name], reason)
-    if topic.name == MARGIN_CALLS and event["action"] == "LIQUIDATE":
-        _require(_LIQUIDATE, event)
+    _require(_BY_ACTION.get((topic.name, str(event.get("action", "NEW"))), {}), event)
     if topic.name == CORPORATE_ACTIONS:
         needed = "ratio" if event["kind"] == "SPLIT" else "amount"
         if event.get(needed) is None:
             raise BadEvent(needed, None, f"missing for a {event['kind']}")
+
+
+def check_time(event: Event, produced_ms: int, most_seconds: float) -> None:
+    """Raises BadEvent for an event stamped more than some seconds after it was produced (epoch milliseconds): it has not happened."""
+    ahead = event["timestamp"] - produced_ms
+    if ahead > most_seconds * 1000:
+        raise BadEvent("timestamp", event["timestamp"], f"{ahead / 1000:g} s after it was produced: an event from the future")
 
 
 def _require(checks: Mapping[str, Check], event: Event) -> None:

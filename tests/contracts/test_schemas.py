@@ -15,7 +15,7 @@ T = 1_582_232_400_000
 GOOD = {
     events.FILLS: {"fill_id": "f", "account_id": "a", "symbol": "S", "qty": -1.5, "price": 10.01, "timestamp": T, "fee": 0.0},
     events.CASH: {"transfer_id": "t", "account_id": "a", "amount": -5, "timestamp": T},
-    events.ACCOUNTS: {"account_id": "a", "margin_type": "REG_T", "timestamp": T},
+    events.ACCOUNTS: {"account_id": "a", "margin_type": "REG_T", "timestamp": T, "contact": {"email": "a@b.example", "name": "A"}},
     events.PRICES: {
         "symbol": "S", "price": 1, "timestamp": T, "sequence": 0, "confirmed": True, "correction": False, "corrects_timestamp": T,
     },
@@ -25,7 +25,19 @@ GOOD = {
     },
     events.VOLATILITY: {"symbol": "S", "volatility_annual": 0.3, "timestamp": T},
 }
-WRONG = (None, "", " ", "text", 0, -1, 1.5, True, float("nan"), float("inf"), [], {}, 10**15, "2020-02-30", "SPLIT")
+WRONG = (
+    None, "", " ", "text", 0, -1, 1.5, True, float("nan"), float("inf"), [], {}, 10**15, 2**63, "2020-02-30", "SPLIT", "a\0b", "x" * 257,
+    {"email": 5}, {"phone": "+12025550100", "email": None},
+)
+CALL = {
+    "call_id": "c", "account_id": "a", "action": "MARGIN_CALL", "deficiency": 2.5, "due_at": None, "explanation": "e",
+    "correlation_id": "c", "causation_id": "x", "run_id": None, "timestamp": T,
+}
+RESTRICTION = {"account_id": "a", "action": "CLOSE_ONLY", "reason": "r", "correlation_id": "c", "run_id": None, "timestamp": T}
+ORDER = {
+    "account_id": "a", "order_id": "o", "positions": [{"symbol": "S", "side": "SELL", "qty": 1}], "reason": "r", "deficiency": 2.5,
+    "excess_after": 0.0, "correlation_id": "c", "run_id": None, "timestamp": T,
+}
 
 
 def _schema(topic: str) -> jsonschema.Draft202012Validator:
@@ -87,6 +99,23 @@ def test_a_corporate_action_without_its_figure_is_refused(kind: str, needed: str
     message = {k: v for k, v in GOOD[events.CORPORATE_ACTIONS].items() if k != "ratio"} | {"kind": kind}
     with pytest.raises(events.BadEvent, match=needed):
         events.decode(events.CORPORATE_ACTIONS, events.encode(message))
+
+
+@pytest.mark.parametrize(
+    ("topic", "message", "field", "value"),
+    [
+        (events.MARGIN_CALLS, CALL, "correlation_id", ""), (events.MARGIN_CALLS, CALL, "deficiency", "much"),
+        (events.RESTRICTIONS, RESTRICTION, "timestamp", "noon"), (events.RESTRICTIONS, RESTRICTION, "correlation_id", None),
+        (events.LIQUIDATION_ORDERS, ORDER, "positions", [1]), (events.LIQUIDATION_ORDERS, ORDER, "positions", [{"symbol": "S"}]),
+        (events.LIQUIDATION_ORDERS, ORDER, "positions", [{"symbol": "S", "side": "SELL", "qty": 0}]),
+    ],
+)
+def test_a_decision_nobody_could_act_on_is_refused_by_both(topic: str, message: events.Event, field: str, value: object) -> None:
+    """What makes a notice or a fill must be there: one such message would otherwise end the run that reads it, with all others of it."""
+    _schema(topic).validate(message)
+    assert _refused_field(topic, message) is None
+    assert not _schema(topic).is_valid(message | {field: value})
+    assert _refused_field(topic, message | {field: value}) == field
 
 
 @pytest.mark.parametrize("raw", [None, b"", b"{", b"[1]", b'{"price": NaN}', b"\xff"])
