@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from margin_platform.bus import Bus
-from margin_platform.events import PRICES, BadEvent, decode
+from margin_platform.events import PRICES, BadEvent, check_time, decode
+from margin_platform.policy import current_policy
 
 _LOOK_BACK = 50          # records per partition: newer offsets may carry older event times
 
 
 def event_time(bus: Bus) -> int | None:
-    """Epoch milliseconds of the newest price among each partition's last records; None before the first price."""
+    """Epoch milliseconds of the newest price among each partition's last records; None before the first price.
+
+    A price from the future moves no clock, as it values nothing: it would fire every timer of the ladder at once.
+    """
+    most_ahead = current_policy().prices.max_future_seconds
     oldest = bus.beginning_offsets(PRICES)
     newest: int | None = None
     for partition, end in bus.end_offsets(PRICES).items():
@@ -18,8 +23,9 @@ def event_time(bus: Bus) -> int | None:
             continue
         for record in bus.read_range(PRICES, partition, start, end):
             try:
-                time = int(decode(PRICES, record.value)["timestamp"])
+                event = decode(PRICES, record.value)
+                check_time(event, record.timestamp_ms, most_ahead)
             except BadEvent:
-                continue
-            newest = time if newest is None else max(newest, time)
+                continue   # the margin stream sends it to dead_letter.v1
+            newest = max(newest or 0, int(event["timestamp"]))
     return newest

@@ -32,6 +32,7 @@ from margin_platform.events import (
     VOLATILITY,
     BadEvent,
     Event,
+    check_time,
     dead_letter,
     decode,
 )
@@ -113,7 +114,7 @@ class MarginEngine:
 
     def _apply(self, record: Record, touched: set[str], changed: set[int], outcome: Outcome) -> None:
         topic, event = record.topic, decode(record.topic, record.value)
-        self._check_time(event, record)
+        check_time(event, record.timestamp_ms, self.policy.prices.max_future_seconds)
         if topic in (PRICES, BETAS, VOLATILITY, CORPORATE_ACTIONS) and event["symbol"] not in self.code_of:
             raise BadEvent("symbol", event["symbol"], "unknown symbol")
         if topic == CORPORATE_ACTIONS:
@@ -146,11 +147,6 @@ class MarginEngine:
     def unannounced(self, before_ms: int) -> list[Event]:
         """Dead letters, each once, of fills and cash whose account was still unknown some time after they were produced."""
         return self.early.overdue(before_ms)
-
-    def _check_time(self, event: Event, record: Record) -> None:
-        ahead = event["timestamp"] - record.timestamp_ms
-        if ahead > self.policy.prices.max_future_seconds * 1000:
-            raise BadEvent("timestamp", event["timestamp"], f"{ahead / 1000:g} s after it was produced: an event from the future")
 
     def oldest_price_seconds(self) -> float | None:
         """Age of the oldest price of a held instrument against the event clock, in seconds of trading; None where none has a price."""

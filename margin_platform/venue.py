@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from margin_platform.bus import BrokerUnreachable, Bus, Record
-from margin_platform.events import FILLS, LIQUIDATION_ORDERS, PRICES, BadEvent, Event, decode, deterministic_id
+from margin_platform.events import FILLS, LIQUIDATION_ORDERS, PRICES, BadEvent, Event, check_time, decode, deterministic_id
+from margin_platform.policy import current_policy
 from margin_platform.settings import settings
 
 log = logging.getLogger(__name__)
@@ -84,10 +85,15 @@ class Venue:
         return fills
 
 
-def _events(records: Iterable[Record]) -> Iterable[Event]:
+def readable(records: Iterable[Record]) -> Iterable[Event]:
+    """The events among these records; what cannot be used is logged and stops nothing behind it."""
+    most_ahead = current_policy().prices.max_future_seconds
     for record in records:
         try:
-            yield decode(record.topic, record.value)
+            event = decode(record.topic, record.value)
+            if record.topic == PRICES:   # one from the future would move the clock of every order
+                check_time(event, record.timestamp_ms, most_ahead)
+            yield event
         except BadEvent as error:
             log.warning("%s[%d]@%d refused: %s", record.topic, record.partition, record.offset, error)
 
@@ -97,13 +103,13 @@ def run(bus: Bus, stop: threading.Event) -> None:
     venue = Venue()
     venue_topics = {PRICES: venue.on_price, LIQUIDATION_ORDERS: venue.on_order}
     for partition, end in bus.end_offsets(FILLS).items():
-        for event in _events(bus.read_range(FILLS, partition, bus.beginning_offsets(FILLS)[partition], end)):
+        for event in readable(bus.read_range(FILLS, partition, bus.beginning_offsets(FILLS)[partition], end)):
             venue.on_fill(event)
     positions = {topic: dict(bus.beginning_offsets(topic)) for topic in venue_topics}
     while not stop.is_set():
         for topic, handle in venue_topics.items():
             records = bus.poll(topic, positions[topic], _POLL_SECONDS, _BATCH)
-            for event in _events(records):
+            for event in readable(records):
                 handle(event)
             for record in records:
                 positions[topic][record.partition] = record.offset + 1

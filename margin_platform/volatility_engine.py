@@ -17,7 +17,7 @@ import numpy as np
 
 from margin_platform.bus import Record
 from margin_platform.business_days import NEW_YORK, is_session, session_close
-from margin_platform.events import CORPORATE_ACTIONS, PRICES, BadEvent, Event, decode
+from margin_platform.events import CORPORATE_ACTIONS, PRICES, BadEvent, Event, check_time, decode
 from margin_platform.policy import Policy
 from margin_platform.price_gate import split_shape
 from margin_platform.volatility import historical_volatility, tiers
@@ -57,10 +57,9 @@ class VolatilityEngine:
             self.next_offset[record.topic][record.partition] = record.offset + 1
             try:
                 event = decode(record.topic, record.value)
+                check_time(event, record.timestamp_ms, self.policy.prices.max_future_seconds)
             except BadEvent:
                 continue   # margin_snapshots reads the same topic and sends it to dead_letter.v1
-            if event["timestamp"] > record.timestamp_ms + self.policy.prices.max_future_seconds * 1000:
-                continue
             self._take(record.topic, event)
         return self._completed()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -158,10 +159,11 @@ def test_a_timer_fires_on_the_event_clock_without_another_price_of_the_account(
 
     bus.produce(MARGIN_STATUS, status("A1", -1_000.0))
     bus.produce(PRICES, {"symbol": "SPY", "price": 300.0, "timestamp": TEN_AM + 1_799_999})
+    bus.produce(PRICES, {"symbol": "SPY", "price": 300.0, "timestamp": time.time_ns() // 1_000_000 + 86_400_000})   # of tomorrow: no clock
     bus.flush()
     enforce(instance, resources, 0, 1)
     early = ladder_timers(dg.build_sensor_context(instance=instance, resources=resources))
-    assert "the next timer is due at" in str(early.skip_message)
+    assert f"the event clock stands at {TEN_AM + 1_799_999}" in str(early.skip_message)
     bus.produce(PRICES, {"symbol": "SPY", "price": 300.0, "timestamp": TEN_AM + 1_800_000})
     bus.flush()
     due = ladder_timers(dg.build_sensor_context(instance=instance, resources=resources))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from margin_platform.venue import Venue
+from margin_platform.bus import Record
+from margin_platform.events import LIQUIDATION_ORDERS, PRICES, encode
+from margin_platform.venue import Venue, readable
 
 ORDER = {
     "order_id": "o1",
@@ -76,3 +78,13 @@ def test_an_older_price_does_not_replace_a_newer_one() -> None:
     venue = _venue()
     venue.on_price(_price("AAPL", 1.0, 500))
     assert venue.prices["AAPL"] == (1000, 60.0)
+
+
+def test_a_price_from_the_future_moves_no_clock_and_a_broken_order_stops_no_other() -> None:
+    """One print stamped tomorrow would open every order that waits for the market; a leg without a side cannot be filled."""
+    produced = 1_790_000_000_000
+    tomorrow = _price("AAPL", 1.0, produced + 86_400_000)
+    broken = ORDER | {"order_id": "o2", "positions": [{"symbol": "AAPL", "qty": 10}]}
+    given = [(PRICES, tomorrow), (LIQUIDATION_ORDERS, broken), (PRICES, _price("KO", 50.0, produced))]
+    records = [Record(topic, 0, n, None, encode(event), produced) for n, (topic, event) in enumerate(given)]
+    assert list(readable(records)) == [_price("KO", 50.0, produced)]
