@@ -11,7 +11,7 @@ from margin_platform.bus import Record
 from margin_platform.events import FILLS, BadEvent, Event, dead_letter
 from margin_platform.ledger import Ledger
 
-_MOST_UNANNOUNCED = 1000   # unknown accounts whose events wait for them; the oldest are forgotten, their dead letters stay
+_MOST_UNANNOUNCED = 1000   # unknown accounts whose events wait for them; the oldest are forgotten, not without their dead letters
 
 
 def book_event(ledger: Ledger, topic: str, event: Event) -> list[str]:
@@ -51,14 +51,15 @@ class EarlyEvents:
         return letters
 
     def overdue(self, before_ms: int) -> list[Event]:
-        """Dead letters, each once, of what was produced before a time (epoch milliseconds) and still waits."""
+        """Dead letters, each once, of what was produced before a time (epoch milliseconds) and still waits, or waits no longer."""
         letters = []
+        while len(self._rows) > _MOST_UNANNOUNCED:
+            forgotten = self._rows.pop(next(iter(self._rows)))
+            letters += [row["letter"] for row in forgotten if row["letter"] is not None]
         for row in (row for rows in self._rows.values() for row in rows):
             if row["letter"] is not None and row["letter"]["timestamp"] <= before_ms:
                 letters.append(row["letter"])
                 row["letter"] = None
-        while len(self._rows) > _MOST_UNANNOUNCED:
-            del self._rows[next(iter(self._rows))]
         return letters
 
     def to_state(self) -> dict[str, list[dict[str, Any]]]:
