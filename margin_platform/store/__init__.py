@@ -20,7 +20,7 @@ _WRITER_LOCK = 4_210   # Postgres advisory lock of the one writer; the number is
 
 
 class Store:
-    """An opened store. `write` is a transaction that sees all others finished; `read` is one that changes nothing."""
+    """An opened store. `write` is a transaction that sees all others finished; `read` is one that changes nothing and sees one moment."""
 
     def __init__(self, url: str) -> None:
         """Opens a SQLAlchemy URL (postgresql+psycopg2://... in production) and brings its schema up to date."""
@@ -39,7 +39,7 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """What is committed now; waits for nobody."""
+        """What was committed at the first question asked of it, also to the later ones; waits for nobody."""
         with self._readers.connect() as connection:
             yield connection
 
@@ -64,13 +64,13 @@ class Store:
 def _engine(url: str, *, writes: bool = True) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True, **_JSON)
+        moment = {} if writes else {"isolation_level": "REPEATABLE READ"}
+        return create_engine(parsed, pool_pre_ping=True, **moment, **_JSON)
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS}, **_JSON)
     event.listen(engine, "connect", _prepare_sqlite)
-    if writes:
-        event.listen(engine, "begin", _begin_immediate)
+    event.listen(engine, "begin", _begin_immediate if writes else _begin)
     return engine
 
 
@@ -84,3 +84,7 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 
 def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")

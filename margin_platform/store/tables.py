@@ -54,7 +54,7 @@ orders = Table(
     Column("account_id", String(256), nullable=False, index=True),
     Column("call_id", _ID, index=True),
     Column("attempt", Integer, nullable=False),
-    Column("status", String(16), nullable=False),    # SENT, CANCELLED, FILLED, PARTLY_FILLED
+    Column("status", String(16), nullable=False),    # SENT, FILLED, CANCELLED
     Column("created_at", BigInteger, nullable=False),
     Column("run_id", _ID),
     Column("event", JSON, nullable=False),
@@ -66,13 +66,13 @@ notifications = Table(
     Column("notification_id", _ID, primary_key=True),
     Column("account_id", String(256), nullable=False, index=True),
     Column("episode", _ID, nullable=False),          # the call or warning it is about
-    Column("rung", String(32), nullable=False),
+    Column("rung", String(64), nullable=False),
     Column("channel", String(16), nullable=False),
     Column("recipient", String(320)),
     Column("subject", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("html", Text),
-    Column("status", String(16), nullable=False),    # PENDING, DELIVERED, HELD, UNDELIVERED
+    Column("status", String(16), nullable=False),    # PENDING, SENDING, DELIVERED, HELD, UNDELIVERED
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_wall", BigInteger),
     Column("receipt", String(256)),
