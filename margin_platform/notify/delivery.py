@@ -130,11 +130,12 @@ class Notifier:
             receipt = self.channels[row["channel"]].send(out)
         except DeliveryRefused as refused:
             return {"status": UNDELIVERED, "error": str(refused)}
-        except DeliveryFailed as failed:
+        except Exception as failed:  # noqa: BLE001 - DeliveryFailed, or what no channel foresaw: one notice must not take its batch along
+            said = str(failed) if isinstance(failed, DeliveryFailed) else repr(failed)
             if row["attempts"] >= ATTEMPTS:
-                return {"status": UNDELIVERED, "error": f"{failed} (attempt {row['attempts']})"}
-            wait = (failed.retry_after or 0) * 1000 or _FIRST_WAIT_MS * 2 ** (row["attempts"] - 1)
-            return {"status": PENDING, "error": str(failed), "next_attempt_wall": now + int(wait)}
+                return {"status": UNDELIVERED, "error": f"{said} (attempt {row['attempts']})"}
+            wait = (getattr(failed, "retry_after", None) or 0) * 1000 or _FIRST_WAIT_MS * 2 ** (row["attempts"] - 1)
+            return {"status": PENDING, "error": said, "next_attempt_wall": now + int(wait)}
         return {"status": DELIVERED, "receipt": receipt, "error": None}
 
 

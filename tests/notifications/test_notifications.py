@@ -123,6 +123,19 @@ def test_a_failure_is_tried_again_later_and_later_and_then_escalates(store: Stor
     assert "other means" in event["escalation"]
 
 
+def test_what_no_channel_foresaw_is_tried_again_and_takes_no_other_notice_along(store: Store) -> None:
+    """Two notices of one batch: the first one's channel breaks, the second is sent, recorded as sent, and never sent again."""
+    provider = Provider(UnicodeError("odd address"))
+    desk = Notifier(store, POLICY, [provider])
+    desk.record([(CALL | {"correlation_id": f"c{n}", "timestamp": n + 1}, (MARGIN_CALLS, 0, n)) for n in range(2)], NOW)
+    assert [event["correlation_id"] for _, event in desk.deliver(NOW)] == ["c1"]
+    assert [(r.episode, r.status, r.error) for r in _rows(store)] == [
+        ("c0", "PENDING", "UnicodeError('odd address')"), ("c1", "DELIVERED", None),
+    ]
+    assert [event["correlation_id"] for _, event in desk.deliver(NOW + 2000)] == ["c0"]
+    assert [m.id for m in provider.taken] == [r.notification_id for r in reversed(_rows(store))]
+
+
 def test_a_recipient_without_an_address_is_held_and_named_and_nothing_is_lost(store: Store) -> None:
     desk = Notifier(store, POLICY, [Provider()])
     ((_, event),) = desk.record([(CALL | {"account_id": "NOBODY"}, (MARGIN_CALLS, 0, 0))], NOW)
