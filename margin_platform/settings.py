@@ -92,7 +92,7 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
         sns_sender=env.get("MARGIN_SNS_SENDER", "MARGIN"),
         sendgrid_url=env.get("MARGIN_SENDGRID_URL", "https://api.sendgrid.com"),
         sendgrid_api_key=env.get("MARGIN_SENDGRID_API_KEY") or None,
-        smtp_address=env.get("MARGIN_SMTP") or None,
+        smtp_address=_address(env, "MARGIN_SMTP"),
         mail_from=env.get("MARGIN_MAIL_FROM", "margin@broker.example"),
         firm_email=env.get("MARGIN_FIRM_EMAIL") or None,
         firm_phone=env.get("MARGIN_FIRM_PHONE") or None,
@@ -137,6 +137,15 @@ def _spark_master(env: Mapping[str, str], environment: str) -> str:
     if master.startswith("k8s://") and not env.get("MARGIN_SPARK_IMAGE"):
         raise ValueError("MARGIN_SPARK_IMAGE: needed for executors on Kubernetes, value ''")
     return master
+
+
+def _address(env: Mapping[str, str], name: str) -> str | None:
+    """host:port, or None where it is not set."""
+    text = env.get(name) or None
+    host, _, port = (text or "").rpartition(":")
+    if text and not (host and port.isdecimal() and int(port) <= 65535):
+        raise ValueError(f"{name}: not host:port, value {text!r}")
+    return text
 
 
 def _port(env: Mapping[str, str], name: str, default: int) -> int:

@@ -33,6 +33,7 @@ SECRET = "not-in-any-repr"
         ({"MARGIN_ENVIRONMENT": "cluster"}, "MARGIN_SPARK_MASTER"),
         ({"MARGIN_ENVIRONMENT": "cluster", "MARGIN_SPARK_MASTER": "local[4]"}, "MARGIN_SPARK_MASTER.*local"),
         ({"MARGIN_ENVIRONMENT": "cluster", "MARGIN_SPARK_MASTER": "k8s://https://eks:443"}, "MARGIN_SPARK_IMAGE"),
+        ({"MARGIN_SMTP": "mail.broker.example"}, "MARGIN_SMTP: not host:port, value 'mail.broker.example'"),
         ({"MARGIN_KAFKA_SECURITY_PROTOCOL": "TLS"}, "MARGIN_KAFKA_SECURITY_PROTOCOL.*TLS"),
         ({"MARGIN_KAFKA_SECURITY_PROTOCOL": "SSL", "MARGIN_KAFKA_CA_FILE": "/no/such.pem"}, "MARGIN_KAFKA_CA_FILE.*/no/such.pem"),
         ({"MARGIN_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "MARGIN_KAFKA_SASL_MECHANISM"),
