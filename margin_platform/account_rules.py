@@ -25,6 +25,8 @@ def concentration_rate(held, gross, threshold, addon, ramp):
 @numba.njit(nogil=True)
 def boxed_shares(k, first, last, symbol, quantity, security):
     """Shares of position k offset by the opposite side of the same security (a box), shared out over the rows of its side."""
+    if quantity[k] == 0.0:   # closed by a liquidation that is being tried
+        return 0.0
     same = other = 0.0
     for j in range(first, last):
         if security[symbol[j]] == security[symbol[k]]:

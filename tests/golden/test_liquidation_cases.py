@@ -45,7 +45,7 @@ def test_the_worked_case_holds(case_id: str) -> None:
 
 
 def test_the_minimum_impact_split_is_the_published_one() -> None:
-    """E25: 15,478 dollars against 61,088 for the higher-volatility name alone."""
+    """LIQ-005, E25: 15,478 dollars against 61,088 for the higher-volatility name alone."""
     case = CASES["E25"]
     names = case["inputs"]["names"]
     adv, sigma, rate = (np.array([n[k] for n in names.values()]) for k in ("adv", "sigma", "rate"))
@@ -79,7 +79,7 @@ def _brute_force_single(document: dict[str, Any], buffer: float, first: int) -> 
 @settings(max_examples=60, deadline=None)
 @given(POSITIONS, st.integers(0, 60), st.sampled_from([0.0, 5.0]))
 def test_the_first_name_sells_exactly_the_least_that_suffices(rows: list[Any], short_by: int, buffer: float) -> None:
-    """Non-monotone books included: three names around 30% of gross gain and lose the add-on as one of them is sold."""
+    """LIQ-001, LIQ-003. Non-monotone books included: three names around 30% of gross gain and lose the add-on as one of them is sold."""
     positions = [{"symbol": s, "qty": q, "price": p, "beta": b} for s, q, p, b in rows]
     document = {"policy": PLAIN, "accounts": [{"account_id": "a", "cash": 0.0, "positions": positions}]}
     start = parse(document)
@@ -107,6 +107,27 @@ def test_minimum_impact_cures_whatever_can_be_cured(rows: list[Any], short_by: i
     by_impact, by_beta = _proposal(inputs, PLAIN, propose_by_impact), _proposal(inputs, PLAIN)
     assert by_impact.cured == by_beta.cured
     assert all(o.qty <= abs(next(p["qty"] for p in positions if p["symbol"] == o.symbol)) for o in by_impact.orders)
+
+
+def test_a_symbol_held_at_other_figures_elsewhere_may_be_closed_whole() -> None:
+    """LIQ-004. Two accounts hold A and B, each at figures of its own; neither can be cured, so closed positions are evaluated."""
+    other = [p | {"beta": 0.5} for p in TWO]
+    accounts = [{"account_id": name, "cash": -12_000, "positions": rows} for name, rows in (("a", TWO), ("b", other))]
+    result = CliRunner().invoke(app, ["liquidate", "-", "--json"], input=json.dumps({"accounts": accounts}))
+    assert result.exit_code == 0
+    for row in json.loads(result.stdout)["accounts"]:
+        assert {o["symbol"]: o["qty"] for o in row["orders"]} == {"A": 100, "B": 100}
+        assert (row["cured"], row["excess_after"]) == (False, -1000.0)
+        assert "the account owes 1,000.00 unsecured" in row["certificate"]["statement"]
+
+
+def test_liq_003_a_name_that_costs_more_to_trade_than_it_cures_is_left() -> None:
+    """At 30% slippage selling A (25%) would only add to the deficiency; the non-marginable N cures 70 cents a dollar."""
+    positions = [{"symbol": "A", "qty": 100, "price": 100, "beta": 2}, {"symbol": "N", "qty": 100, "price": 100, "marginable": False}]
+    inputs = {"cash": -7600, "positions": positions, "slippage": 0.3}
+    found = _proposal(inputs, {"use_conc": False})
+    assert [(o.symbol, o.qty, o.estimated_proceeds) for o in found.orders] == [("N", 2, 140.0)]
+    assert (found.excess_before, found.excess_after) == (-100.0, 40.0)
 
 
 def test_a_missing_price_sells_nothing() -> None:
@@ -151,7 +172,7 @@ def _sold(account: dict[str, Any], n: int, shares: int, slippage: float) -> dict
 def test_every_order_is_the_least_that_brute_force_finds_given_those_before_it(
     rows: list[Any], kind: str, low_price: bool, slippage: float, buffer: float, short_by: int
 ) -> None:
-    """One evaluation a quantity, one book at a time, on both margin types, with offsets between names and with slippage."""
+    """LIQ-001, LIQ-002. One evaluation a quantity, one book at a time; both margin types, offsets between names, slippage."""
     policy = OFFSET | {"use_low_price_long": low_price}
     account = _account(rows, kind, policy, short_by)
     inputs = parse({"policy": policy, "accounts": [account]})

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PREFIXES = "LDG|MNT|RGT|CON|VOL|BTA|PM|STR|FRM|STA|POL|IMD|CUR|CAL|OPT"
+PREFIXES = "LDG|MNT|RGT|CON|VOL|BTA|PM|STR|FRM|STA|POL|IMD|CUR|CAL|OPT|LIQ"
 
 
 def _stated() -> list[str]:
