@@ -33,7 +33,7 @@ def evaluation(given: BookInput, *, house_grid: bool = False) -> dict[str, Any]:
     if house_grid:
         for n, account in enumerate(accounts):
             account["house_scenario"] = _house_scenario(n, margin) if account["equity"] is not None else None
-    return {"policy_version": given.policy.version, "accounts": accounts, "firm": firm_risk(margin)}
+    return {"policy_version": given.policy.version, "accounts": accounts, "firm": firm_risk(given.book, margin)}
 
 
 def _house_scenario(n: int, margin: Margin) -> dict[str, Any]:

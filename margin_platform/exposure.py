@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from margin_platform.book import Floats
+from margin_platform.book import Book, Floats
 from margin_platform.evaluate import Margin
 from margin_platform.money import cents
 
@@ -20,15 +20,14 @@ def unsecured(margin: Margin) -> Floats:
     return np.maximum(0.0, np.nan_to_num(-margin.stress_equity, nan=0.0))
 
 
-def firm_risk(margin: Margin, top: int = 5) -> dict[str, Any]:
+def firm_risk(book: Book, margin: Margin, top: int = 5) -> dict[str, Any]:
     """Firm totals: beta-weighted exposure (net and gross), and each scenario's client P&L, firm loss and expected calls.
 
-    `top` numbers of the accounts that cause most of the worst scenario's loss are named by their row.
+    `margin` must be that of the whole book; the `top` accounts that cause most of the worst scenario's loss are named.
     """
     exposure = np.nan_to_num(margin.beta_weighted_exposure)
     losses = unsecured(margin)
-    with np.errstate(invalid="ignore"):
-        short_of_margin = np.round(margin.stress_excess_recomputed, 2) < 0
+    short_of_margin = cents(margin.stress_excess_recomputed) < 0
     scenarios = [
         {
             "scenario": move,
@@ -47,12 +46,13 @@ def firm_risk(margin: Margin, top: int = 5) -> dict[str, Any]:
         "num_accounts": len(exposure),
         "accounts_stale": int(np.isnan(margin.equity).sum()),
         "stress": scenarios,
-        "top_contributors": _top(losses, top),
+        "top_contributors": _top(book, losses, top),
     }
 
 
-def _top(losses: Floats, top: int) -> list[int]:
+def _top(book: Book, losses: Floats, top: int) -> list[dict[str, Any]]:
     if losses.size == 0:
         return []
     worst = losses[:, int(losses.sum(axis=0).argmax())]
-    return [int(n) for n in np.argsort(-worst, kind="stable")[:top] if worst[n] > 0]
+    order = np.argsort(-worst, kind="stable")[:top]
+    return [{"account_id": book.account_ids[n], "amount": cents(float(worst[n]))} for n in order if worst[n] > 0]
