@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationInfo
 
 _LARGEST_WHOLE = 1_000_000_000
 FROM_FILE = "from_file"   # validation context: the value was written in a policy file, where a number is written as one
@@ -64,10 +64,10 @@ class MaintenancePolicy(Section):
     short_low_rate: Rate
     low_price: Dollars
     low_price_long_rate: Rate
-    use_low_price_long: bool
+    use_low_price_long: StrictBool
     non_marginable_rate: Rate
     box_rate: Rate
-    cap_long_at_mv: bool
+    cap_long_at_mv: StrictBool
     reg_t: Annotated[float, BeforeValidator(_number), Field(gt=0, le=1)]
     reg_t_non_marginable: Annotated[float, BeforeValidator(_number), Field(gt=0, le=1)]
     minimum_equity: Dollars
@@ -77,7 +77,7 @@ class MaintenancePolicy(Section):
 class ConcentrationPolicy(Section):
     """House add-on for a position over `conc_threshold` of gross value. `conc_ramp_to` above the threshold slopes the cliff."""
 
-    use_conc: bool
+    use_conc: StrictBool
     conc_threshold: Share
     conc_addon: Rate
     conc_ramp_to: Share | None
@@ -86,7 +86,7 @@ class ConcentrationPolicy(Section):
 class VolatilityPolicy(Section):
     """House add-on by 30-day historical volatility, and how that volatility is measured (MARGIN_RULES 3.2, 9)."""
 
-    use_vol: bool
+    use_vol: StrictBool
     vol_tier1: Rate
     vol_addon1: Rate
     vol_tier2: Rate
@@ -96,7 +96,7 @@ class VolatilityPolicy(Section):
     vol_min_observations: Annotated[int, BeforeValidator(_whole), Field(ge=2)]
     vol_max_missing: Annotated[int, BeforeValidator(_whole), Field(ge=0)]
     vol_sessions_per_year: Annotated[int, BeforeValidator(_whole), Field(ge=1)]
-    vol_hysteresis: bool
+    vol_hysteresis: StrictBool
     vol_leave_tier1: Rate
     vol_leave_tier2: Rate
 

@@ -50,6 +50,7 @@ MALFORMED = [
     ("maintenance.long_rate", True, "maintenance.long_rate: Value error, not a number, value True"),
     ("maintenance.long_rate", None, "maintenance.long_rate: Value error, not a number, value None"),
     ("maintenance.long_rate", 25, "maintenance.long_rate: Input should be less than or equal to 10, value 25"),
+    ("concentration.use_conc", "off", "concentration.use_conc: Input should be a valid boolean"),
     ("maintenance.use_low_price_long", "sometimes", "maintenance.use_low_price_long: Input should be a valid boolean"),
     ("volatility.vol_window", 30.5, "volatility.vol_window: Value error, not a whole number, value 30.5"),
     ("volatility.vol_window", True, "volatility.vol_window: Value error, not a whole number, value True"),
