@@ -145,11 +145,9 @@ def _position(path: str, row: Any, market: dict[str, dict[str, Any]], policy: Po
     symbol = _text(f"{path}.symbol", position.get("symbol"))
     qty = _number(f"{path}.qty", position.get("qty"), -1e12, 1e12)
     figures = _figures(path, position, market.get(symbol, {}))
-    contracts = _number(f"{path}.contracts", position.get("contracts") or 0, -1e9, 1e9)
-    multiplier = _number(f"{path}.multiplier", position.get("multiplier", 100) or 0, 0.0, 1e6)
-    units = abs(contracts) * multiplier
-    if units:   # the minimum is per unit; for a long contract it is never above its value (4210(g)(7))
-        worth = figures.get("price", np.inf) * units if qty > 0 else np.inf
+    units = abs(_count(path, "contracts", position, 0.0, -1e9, 1e9)) * _count(path, "multiplier", position, 100.0, 0.0, 1e6)
+    if units:   # for a long contract the minimum is never above its market value (4210(g)(7))
+        worth = figures.get("price", np.inf) * qty if qty > 0 else np.inf
         charge = min(policy.portfolio_margin.contract_minimum * units, worth)
         if qty == 0:   # contracts that carry no shares of their own: nothing to value, only the minimum
             figures["price"], qty = 0.0, 1.0
@@ -203,6 +201,11 @@ def _text(path: str, value: Any) -> str:
     if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
         raise InputError(path, value, "half a character")
     return value
+
+
+def _count(path: str, name: str, position: dict[str, Any], absent: float, low: float, high: float) -> float:
+    value = position.get(name)
+    return absent if value is None else _number(f"{path}.{name}", value, low, high)
 
 
 def _number(path: str, value: Any, low: float, high: float) -> float:
