@@ -51,7 +51,7 @@ def long_base_per_share(price: Floats, market: Market, policy: Policy) -> Floats
     """Long maintenance a share: 25% x |leverage|, 100% when non-marginable or (house) below $5. 4210(c)(1), RN 09-53."""
     rules = policy.maintenance
     own = np.where(np.isnan(market.long_rate), rules.long_rate, market.long_rate)
-    rate = np.minimum(1.0, own * _leverage(market))
+    rate = _funds_rate(own, market)
     rate = np.where(market.marginable, rate, np.maximum(rate, rules.non_marginable_rate))[:, None]
     if rules.use_low_price_long:
         rate = np.where(price < rules.low_price - _TIE, np.maximum(rate, rules.low_price_long_rate), rate)
@@ -62,16 +62,15 @@ def short_base_per_share(price: Floats, market: Market, policy: Policy) -> Float
     """Short maintenance a share: from $5, max($5, 30% x |leverage|); below, max($2.50, 100%). 4210(c)(2), (3), RN 09-53."""
     rules = policy.maintenance
     own = np.where(np.isnan(market.short_rate), rules.short_rate, market.short_rate)
-    leverage = _leverage(market)
-    rate = np.where(leverage > 1.0, np.minimum(1.0, own * leverage), own)[:, None]
+    rate = _funds_rate(own, market)[:, None]
     upper = np.maximum(rules.short_min_per_share, rate * price)
     lower = np.maximum(rules.short_low_min, rules.short_low_rate * price)
     return np.where(price < rules.low_price - _TIE, lower, upper)
 
 
-def _leverage(market: Market) -> Floats:
-    """Leverage of a fund without its sign, at least 1: RN 09-53 raises rates, it never takes them below 4210(c)."""
-    return np.maximum(1.0, np.abs(market.etf_leverage))
+def _funds_rate(plain: Floats, market: Market) -> Floats:
+    """A rate times the fund's factor without its sign, at most 100%: RN 09-53 raises rates, it takes none below the plain one."""
+    return np.maximum(plain, np.minimum(1.0, plain * np.abs(market.etf_leverage)))
 
 
 def volatility_rate(market: Market, policy: Policy) -> Floats:

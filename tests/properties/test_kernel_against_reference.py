@@ -18,7 +18,8 @@ from tests.reference.decimal_margin import cents, margin
 
 FIGURES = (
     "equity", "long_mv", "short_mv", "gross_mv", "base_requirement", "concentration_addon", "volatility_addon", "htb_addon",
-    "maintenance_req", "portfolio_margin_req", "requirement", "excess", "reg_t_excess", "beta_weighted_exposure",
+    "maintenance_req", "portfolio_margin_req", "margin_savings", "requirement", "excess", "reg_t_excess", "buying_power",
+    "beta_weighted_exposure",
 )
 
 prices = st.one_of(
@@ -120,6 +121,8 @@ def assert_agree(document: dict[str, Any]) -> None:
     for name in FIGURES:
         assert actual[name] == pytest.approx(float(cents(expected[name])), abs=0.001), name
     assert actual["status"] == expected["status"]
+    by_tims = cents(expected["portfolio_margin_req"]) < cents(expected["maintenance_req"])
+    assert actual["margin_method"] == ("PORTFOLIO" if by_tims else "REG_T")
     for symbol, requirement in expected["by_symbol"].items():
         assert actual["by_symbol"][symbol] == pytest.approx(float(cents(requirement)), abs=0.001), symbol
     for row, (pnl, held, again) in zip(actual["stress"], expected["stress"], strict=True):

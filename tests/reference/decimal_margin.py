@@ -63,7 +63,8 @@ def _account(account: dict[str, Any], market: dict[str, Any], rules: dict[str, A
         stress.append((pnl, equity + pnl - requirement, equity + pnl - again))
     return now | {
         "account_id": account["account_id"], "stale": False, "equity": equity, "requirement": requirement, "portfolio_margin_req": tims,
-        "excess": equity - requirement, "reg_t_excess": equity - reg_t, "beta_weighted_exposure": exposure, "stress": stress,
+        "excess": equity - requirement, "margin_savings": now["maintenance_req"] - tims, "reg_t_excess": equity - reg_t,
+        "buying_power": max(ZERO, (equity - reg_t) / number(rules["reg_t"])), "beta_weighted_exposure": exposure, "stress": stress,
         "status": _status(equity - requirement, now["gross_mv"], rules),
     }
 
@@ -74,16 +75,17 @@ def _reg_t_rate(row: dict[str, Any], rules: dict[str, Any]) -> Fraction:
 
 
 def _base_per_share(row: dict[str, Any], price: Fraction, rules: dict[str, Any]) -> Fraction:
-    leverage = max(ONE, abs(number(row.get("etf_leverage", 1))))
+    leverage = abs(number(row.get("etf_leverage", 1)))
     if row["qty"] > 0:
-        rate = min(ONE, number(row.get("long_rate", rules["long_rate"])) * leverage)
+        own = number(row.get("long_rate", rules["long_rate"]))
+        rate = max(own, min(ONE, own * leverage))
         if row.get("marginable") is False or (rules["use_low_price_long"] and price < number(rules["low_price"])):
             rate = max(rate, ONE)
         return rate * price
     own = number(row.get("short_rate", rules["short_rate"]))
     if price < number(rules["low_price"]):
         return max(number(rules["short_low_min"]), number(rules["short_low_rate"]) * price)
-    rate = min(ONE, own * leverage) if leverage > 1 else own
+    rate = max(own, min(ONE, own * leverage))
     return max(number(rules["short_min_per_share"]), rate * price)
 
 
@@ -162,8 +164,7 @@ def _tims(rows: list[dict[str, Any]], prices: list[Fraction], rules: dict[str, A
         for n, point in enumerate(points):
             pnl[n] += value * point * (up if point > 0 else down)
         due = Fraction("0.375") * number(row.get("contracts") or 0) * number(row.get("multiplier", 100))
-        worth = number(row.get("contracts") or 0) * number(row.get("multiplier", 100)) * price
-        charges[portfolio] += min(abs(due), abs(worth)) if row["qty"] > 0 else abs(due)
+        charges[portfolio] += min(abs(due), row["qty"] * price) if row["qty"] > 0 else abs(due)
     total = ZERO
     for name, products in portfolios.items():
         by_product = [_netted(list(classes.values()), rules["product_offsets"].get(p, 0)) for p, classes in products.items()]

@@ -38,6 +38,13 @@ def test_mnt_007_a_funds_factor_raises_its_rate_and_never_lowers_it(leverage: fl
     assert row_of([position], use_conc=False)["maintenance_req"] == required
 
 
+def test_mnt_007_a_funds_own_rate_above_its_whole_value_stays() -> None:
+    """The limit of 100% is on what the factor adds: a desk's own 120% on a short fund is not brought down by it."""
+    position = {"symbol": "F", "qty": -100, "price": 100, "short_rate": 1.2}
+    for fund in (position, position | {"etf_leverage": 2}):
+        assert row_of([fund], use_conc=False)["maintenance_req"] == 12_000
+
+
 def test_mnt_009_a_hard_to_borrow_short_adds_the_desks_rate_and_a_long_does_not() -> None:
     short = row_of([{"symbol": "H", "qty": -100, "price": 100, "htb_addon": 0.2}], use_conc=False)
     assert (short["htb_addon"], short["maintenance_req"]) == (2000, 3000 + 2000)
@@ -127,6 +134,8 @@ def test_pm_006_contracts_have_a_minimum_not_above_the_value_of_a_long_one() -> 
     assert row_of([option(0.05, -1)])["portfolio_margin_req"] == 3750
     straddle = [option(1.68) | {"symbol": "C", "class_group": "IBM"}, option(3.18) | {"symbol": "P", "class_group": "IBM"}]
     assert row_of(straddle)["portfolio_margin_req"] == 7500
+    dear = option(20.0) | {"qty": 100}   # held as 100 contracts at $20 each: $2,000 in all
+    assert row_of([dear])["portfolio_margin_req"] == row_of([dear])["long_mv"] == 2000
     bare = {"symbol": "IBM", "qty": 0, "price": 97.73, "contracts": 200, "multiplier": 100}
     assert row_of([bare])["portfolio_margin_req"] == 7500
     assert row_of([bare])["gross_mv"] == 0
@@ -182,6 +191,15 @@ def test_str_002_a_portfolio_margin_account_is_recomputed_by_its_own_method() ->
     eight_down = row["stress"][0]
     shocked = 0.15 * (200_000 * 0.88 + 100_000 * 0.92)
     assert eight_down["excess_recomputed"] == pytest.approx(200_000 - 24_000 - 8000 - shocked)
+
+
+def test_frm_002_the_accounts_that_cause_the_firms_loss_are_named_with_their_part_of_it() -> None:
+    """Equities 800 and 1,400 against a fall of 1,600 each; what the third account has makes up for neither."""
+    held = {"A": -19_200, "B": -18_600, "C": 50_000}
+    accounts = [{"account_id": a, "cash": cash, "positions": [{"symbol": "X", "qty": 200, "price": 100}]} for a, cash in held.items()]
+    firm = evaluation(parse({"accounts": accounts, "scenarios": [-0.08, 0.06]}))["firm"]
+    assert [row["firm_loss"] for row in firm["stress"]] == [1000.0, 0.0]
+    assert firm["top_contributors"] == [{"account_id": "A", "amount": 800.0}, {"account_id": "B", "amount": 200.0}]
 
 
 @pytest.mark.parametrize(("excess", "status"), [(5000.0, "ACTIVE"), (4999.99, "WARNING"), (0.0, "WARNING"), (-0.01, "MARGIN_CALL")])
