@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
             propose(*inputs, n, terms) if by_beta else propose_by_impact(*inputs, n, terms, volumes) for n in range(len(given.book))
         ]
         if as_json:
-            print_json({"accounts": [_row(p) for p in proposals]})
+            print_json({"policy_version": given.policy.version, "accounts": [_row(p) for p in proposals]})
         else:
             for proposal in proposals:
                 _print(proposal)

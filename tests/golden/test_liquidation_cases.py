@@ -20,6 +20,7 @@ from margin_platform.impact import impact_cost, minimum_impact
 from margin_platform.liquidation import Proposal, Terms, Workbench, propose
 from margin_platform.liquidation_by_impact import propose_by_impact
 from margin_platform.money import cents
+from margin_platform.policy import current_policy
 
 CASES = {c["id"]: c for c in json.loads((Path(__file__).parent / "cases.json").read_text())["cases"]}
 LIQUIDATE = [i for i, c in CASES.items() if c["calc"] == "liquidate"]
@@ -254,7 +255,9 @@ def test_an_option_that_cannot_be_used_is_named(arguments: list[str], field: str
 def test_a_share_of_volume_caps_the_orders_of_the_command() -> None:
     """10% of $10,000 a day at $50 and $60: 20 and 16 whole shares."""
     result = _liquidate("--adv", "A:10000,B:10000", "--adv-cap", "0.1", "--json")
-    (row,) = json.loads(result.stdout)["accounts"]
+    answer = json.loads(result.stdout)
+    (row,) = answer["accounts"]
+    assert answer["policy_version"] == current_policy().version
     assert {o["symbol"]: o["qty"] for o in row["orders"]} == {"A": 20, "B": 16}
     assert row["cured"] is False
 
