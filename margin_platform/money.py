@@ -65,3 +65,8 @@ def format_dollars(amount: float | None) -> str:
     if amount is None or math.isnan(amount):
         return "–"
     return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}"
+
+
+def format_move(move: float) -> str:
+    """A move of a price for people, signed, no digit lost: -8%, +0%, +1.5%."""
+    return f"{100 * move:+.6g}%"

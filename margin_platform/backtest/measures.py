@@ -14,7 +14,7 @@ from margin_platform.backtest.history import NEW_YORK
 from margin_platform.backtest.market_path import MarketPath
 from margin_platform.backtest.record import BAR_COLUMNS, DecisionRow, Record
 from margin_platform.book import Book
-from margin_platform.money import cents
+from margin_platform.money import cents, format_move
 from margin_platform.policy import Policy
 
 COUNTED = {
@@ -182,7 +182,7 @@ def beyond_tims(result: RunResult) -> dict[str, Any]:
 def _scenarios(rows: list[DecisionRow]) -> dict[str, int]:
     """Of the stress restrictions, how often each SPY move was the worst."""
     worst = Counter(r.worst_scenario for r in rows if r.action == "STRESS_RESTRICTION" and r.worst_scenario is not None)
-    return {f"{move:+.0%}": n for move, n in sorted(worst.items())}
+    return {format_move(move): n for move, n in sorted(worst.items())}
 
 
 def _addons(result: RunResult) -> dict[str, float]:

@@ -10,7 +10,7 @@ import orjson
 import typer
 
 from margin_platform.book_json import BookInput, InputError, loads, parse
-from margin_platform.money import format_dollars
+from margin_platform.money import format_dollars, format_move
 
 
 def read_book(source: str) -> BookInput:
@@ -122,5 +122,5 @@ def _print_tables(result: dict[str, Any]) -> None:
     for heading in ("SPY", "clients' P&L", "firm loss (unsecured)"):
         firm.add_column(heading, justify="right")
     for row in result["firm"]["stress"]:
-        firm.add_row(f"{row['scenario']:+.0%}", format_dollars(row["delta_pnl"]), format_dollars(row["firm_loss"]))
+        firm.add_row(format_move(row["scenario"]), format_dollars(row["delta_pnl"]), format_dollars(row["firm_loss"]))
     console.print(firm)

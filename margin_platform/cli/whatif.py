@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from margin_platform.cli.output import bad_input, print_json
-from margin_platform.money import format_dollars
+from margin_platform.money import format_dollars, format_move
 
 
 def register(app: typer.Typer) -> None:
@@ -108,7 +108,7 @@ def _print(answer: dict[str, Any]) -> None:
         table.add_row(name.replace("_", " "), *_cells(value, after[name], delta.get(name)))
     for row, then, change in zip(before["stress"], after["stress"], delta["stress"], strict=False):
         values = (part["excess_recomputed"] for part in (row, then, change))
-        table.add_row(f"excess at SPY {row['scenario']:+.0%}", *(format_dollars(v) for v in values))
+        table.add_row(f"excess at SPY {format_move(row['scenario'])}", *(format_dollars(v) for v in values))
     console = Console()
     Console(width=max(console.width, 100)).print(table)
 

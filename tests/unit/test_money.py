@@ -16,7 +16,7 @@ from margin_platform.evaluation import evaluation
 from margin_platform.events import CASH, FILLS, BadEvent
 from margin_platform.ledger import Ledger
 from margin_platform.micros import to_micros
-from margin_platform.money import cents, cents_or_none, format_dollars, shares
+from margin_platform.money import cents, cents_or_none, format_dollars, format_move, shares
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,10 @@ def test_an_unknown_figure_raises_no_floating_point_warning() -> None:
         result = evaluation(parse(document), house_grid=True)
     assert [account["equity"] for account in result["accounts"]] == [None, -40.0]
     assert format_dollars(None) == format_dollars(float("nan")) == "–"
+
+
+def test_two_moves_never_read_alike() -> None:
+    assert [format_move(m) for m in (-0.08, -0.02, -0.015, 0.0, 0.06, 0.1 + 0.2)] == ["-8%", "-2%", "-1.5%", "+0%", "+6%", "+30%"]
 
 
 @pytest.mark.parametrize("amount", [float("inf"), float("-inf"), float("nan"), 1e303])
