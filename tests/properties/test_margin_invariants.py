@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,17 @@ def test_a_split_changes_equity_by_nothing(qty: int, ratio: float, price_cents: 
     assert ledger.cash("A") + held * price / ratio == pytest.approx(before, abs=0.01)
 
 
+@quiet
+@given(st.integers(-300, 300).filter(bool), st.integers(200, 50_000), st.integers(1, 199))
+def test_an_accrued_dividend_changes_equity_by_nothing_across_its_ex_date(qty: int, price_cents: int, dividend_cents: int) -> None:
+    """LDG-003: the price falls by the dividend, a long has it in cash, a short has paid it."""
+    ledger = Ledger()
+    ledger.apply("fills.v1", {"fill_id": "1", "account_id": "A", "symbol": "X", "qty": qty, "price": price_cents / 100, "timestamp": 1})
+    action = {"action_id": "d", "symbol": "X", "kind": "DIVIDEND", "amount": dividend_cents / 100, "ex_date": "2026-06-05", "timestamp": 2}
+    ledger.apply("corporate_actions.v1", action)
+    assert ledger.cash("A") + qty * (price_cents - dividend_cents) / 100 == pytest.approx(0.0, abs=1e-6)
+
+
 def _random_book(seed: int, accounts: int, symbols: int) -> tuple[Book, Market]:
     generator = np.random.default_rng(seed)
     groups: list[dict[str, Any]] = [{}, {"class_group": "SPX", "product_group": "HICAP", "up": 0.06, "down": 0.08}, {"issuer": "I"}]
@@ -156,6 +168,19 @@ def test_repricing_some_symbols_and_sweeping_their_holders_equals_a_full_sweep(s
     untouched = np.setdiff1d(np.arange(len(book)), touched)
     before = evaluate(book, market, POLICY)
     np.testing.assert_array_equal(before.requirement[untouched], full.requirement[untouched])
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_closed_position_counts_for_nothing(seed: int) -> None:
+    """Liquidation tries quantities down to zero in place, in accounts with boxes and shared issuers too."""
+    book, market = _random_book(seed, 400, 20)
+    closed = np.random.default_rng(seed).random(len(book.quantity)) < 0.4
+    emptied = replace(book, quantity=np.where(closed, 0.0, book.quantity))
+    kept = [0, *np.cumsum(~closed)]
+    without = replace(book, offsets=np.array(kept)[book.offsets], symbol=book.symbol[~closed], quantity=book.quantity[~closed])
+    for name in (*FIGURES, "stress_excess_recomputed", "status"):
+        found, expected = (getattr(evaluate(b, market, POLICY), name) for b in (emptied, without))
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-9, err_msg=name)
 
 
 def test_two_threads_and_one_give_the_same_columns() -> None:
