@@ -61,7 +61,7 @@ def account_figures(n: int, book: Book, market: Market, margin: Margin) -> dict[
         "meets_minimum_equity": known and (not len(span) or figures["equity"] >= minimum),
         "by_symbol": symbol_requirements(span, book, market, margin),
         "stress": stress_rows(n, margin) if known else [],
-        "idiosyncratic": _idiosyncratic(n, book, market, margin) if known and len(span) else None,
+        "idiosyncratic": _idiosyncratic(n, book, market, margin) if known and margin.largest_position[n] >= 0 else None,
     }
 
 
