@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from margin_platform.book import Book, Market
+from margin_platform.book import Book, Floats, Market
 from margin_platform.book_json import BookInput
 from margin_platform.evaluate import STATUS_NAMES, Margin, evaluate
 from margin_platform.exposure import firm_risk
@@ -57,7 +57,8 @@ def account_figures(n: int, book: Book, market: Market, margin: Margin) -> dict[
         "margin_method": ("PORTFOLIO" if margin.portfolio_method[n] else "REG_T") if known else None,
         "status": STATUS_NAMES[int(margin.status[n])],
         "stale_symbols": stale_symbols(span, book, market),
-        "default_volatility_symbols": default_volatility_symbols(span, book, market),
+        "default_volatility_symbols": defaulted_symbols(span, book, market, market.sigma),
+        "default_beta_symbols": defaulted_symbols(span, book, market, market.beta),
         "meets_minimum_equity": known and (not len(span) or figures["equity"] >= minimum),
         "by_symbol": symbol_requirements(span, book, market, margin),
         "stress": stress_rows(n, margin) if known else [],
@@ -72,10 +73,10 @@ def stale_symbols(span: range, book: Book, market: Market) -> list[str]:
     return sorted({market.symbols[c] for c in codes[bad]})
 
 
-def default_volatility_symbols(span: range, book: Book, market: Market) -> list[str]:
-    """Symbols of some positions whose volatility is unknown (insufficient history), so that the policy's default counts."""
+def defaulted_symbols(span: range, book: Book, market: Market, figure: Floats) -> list[str]:
+    """Symbols of some positions of which this column of the market is unknown, so that the policy's default counts."""
     codes = book.symbol[span.start : span.stop]
-    unknown = np.isnan(market.sigma[codes])
+    unknown = np.isnan(figure[codes])
     return sorted({market.symbols[c] for c in codes[unknown]}) if unknown.any() else []
 
 

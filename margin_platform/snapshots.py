@@ -7,7 +7,7 @@ screen is the same figure. A snapshot names its inputs, so that anybody can rebu
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -18,7 +18,7 @@ from margin_platform.bands import STRESS as STRESS_FLAG
 from margin_platform.bands import band_name
 from margin_platform.book import REG_T, Book, Market
 from margin_platform.evaluate import STATUS_NAMES, Margin
-from margin_platform.evaluation import default_volatility_symbols, stale_symbols, stress_rows
+from margin_platform.evaluation import defaulted_symbols, stale_symbols, stress_rows
 from margin_platform.events import Event, deterministic_id
 from margin_platform.exposure import unsecured
 from margin_platform.money import cents, cents_or_none
@@ -56,11 +56,14 @@ class Inputs:
         """The same for the same consumed offsets, on every replay."""
         return deterministic_id(sorted((t, p, *span) for t, parts in self.offsets.items() for p, span in parts.items()), self.batch_id)
 
-    def described(self, codes: Iterable[int], stale: list[str], default_volatility: list[str]) -> dict[str, Any]:
+    def described(self, span: range, book: Book, market: Market, stale: list[str]) -> dict[str, Any]:
+        """The inputs of one account, whose positions are `span`."""
+        codes = book.symbol[span.start : span.stop]
         times = [int(self.price_time[c]) for c in codes if self.price_time[c] > 0]
         return {
             "batch_id": self.batch_id, "offsets": self.offsets, "oldest_price": min(times, default=None), "stale_symbols": stale,
-            "default_volatility_symbols": default_volatility, "code_version": CODE_VERSION,
+            "default_volatility_symbols": defaulted_symbols(span, book, market, market.sigma),
+            "default_beta_symbols": defaulted_symbols(span, book, market, market.beta), "code_version": CODE_VERSION,
         }
 
 
@@ -87,7 +90,7 @@ def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> l
             "stress_unsecured": lost[row].tolist() if known else None,
             "stress_calls": (recomputed[row] < 0).tolist() if known else None,
             "status": STATUS_NAMES[int(margin.status[row])], "stale": bool(stale), "policy_version": margin.policy.version,
-            "inputs": inputs.described(book.symbol[span.start : span.stop], stale, default_volatility_symbols(span, book, market)),
+            "inputs": inputs.described(span, book, market, stale),
             "calc_id": deterministic_id(book.account_ids[number], *key),
             "calc_timestamp": inputs.event_time, "timestamp": inputs.event_time,
         }

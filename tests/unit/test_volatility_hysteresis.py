@@ -99,9 +99,10 @@ def test_vol_004_insufficient_history_is_named_in_the_accounts_inputs_and_by_mar
     engine.process(_records(FILLS, [{"fill_id": "1", "account_id": "A", "symbol": "X", "qty": 10, "price": 100.0, "timestamp": at}]), 2)
     calc = engine.process(_records(PRICES, [{"symbol": "X", "price": 100.0, "timestamp": at}]), 3).calc[0]
     assert (calc["inputs"]["default_volatility_symbols"], calc["volatility_addon"], calc["stale"]) == (["X"], 0.0, False)
-    rows = [{"symbol": "NEW", "qty": 1, "price": 10.0}, {"symbol": "OLD", "qty": 1, "price": 10.0, "sigma": 0.3}]
+    assert calc["inputs"]["default_beta_symbols"] == ["X"]   # BTA-001: nor is a beta of 1 passed off as a known one
+    rows = [{"symbol": "NEW", "qty": 1, "price": 10.0, "beta": 1.0}, {"symbol": "OLD", "qty": 1, "price": 10.0, "sigma": 0.3}]
     account = evaluation(parse({"accounts": [{"account_id": "A", "cash": 0, "positions": rows}]}))["accounts"][0]
-    assert account["default_volatility_symbols"] == ["NEW"]
+    assert (account["default_volatility_symbols"], account["default_beta_symbols"]) == (["NEW"], ["OLD"])
 
 
 def test_vol_005_margin_evaluate_takes_the_tier_a_position_has_held() -> None:
