@@ -1,13 +1,15 @@
 """The min-impact strategy: the orders that cure at the least market impact, checked share by share against the kernel.
 
 The convex split (`impact.minimum_impact`) is right between cliffs only. So it is worked out for every pattern of the at most
-three concentrated names keeping or losing their add-on, scaled up until the kernel agrees, trimmed, and the cheapest kept.
-The orders of highest beta first are a candidate too, so that this strategy never costs more than that one.
+three concentrated names keeping or losing their add-on, scaled up until the kernel agrees, and trimmed. Each name alone and the
+orders of highest beta first are candidates too, so that this strategy never costs more than those. From the cheapest, lots are
+exchanged between names while that saves: in whole lots and across cliffs the split need not be the best.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +23,9 @@ _SCALES = np.concatenate([np.linspace(0.05, 1.5, 146), np.geomspace(1.52, 400.0,
 _SESSIONS = 252.0
 _LEAST_SIGMA = 1e-6   # a name that never moved still costs something to trade
 _TRIED = 4_096        # lots below a quantity that one round of trimming tries
+_SWAPPED = 6          # lots by which two names are exchanged at a time
+_SWAPPING = 16        # names, those with the most sold, among which lots are exchanged
+_WORTHWHILE = 0.9995  # of the impact: an exchange that saves less is not looked for
 
 
 def propose_by_impact(
@@ -42,12 +47,15 @@ def propose_by_impact(
     by_beta = Workbench(book, market, policy, account, terms)
     work(by_beta)
     found = [_first_sufficient(bench, rates, sigma, volume, before, most) for rates in _rate_patterns(bench, policy)]
-    candidates = [_trimmed(bench, grid) for grid in found if grid is not None]
+    candidates = [_trimmed(bench, grid) for grid in found if grid is not None] + _alone(bench)
     others = np.abs(bench.quantity) - np.abs(by_beta.quantity)
     if by_beta.excess() >= terms.buffer:
         candidates.append(_trimmed(bench, others))
-    coefficient = policy.liquidation.impact_coefficient
-    sold = min(candidates, key=lambda s: float(impact_cost(s * bench.price, sigma, volume, coefficient).sum()), default=others)
+
+    def cost(sold: Floats) -> Floats:
+        return impact_cost(sold * bench.price, sigma, volume, policy.liquidation.impact_coefficient).sum(axis=-1)
+
+    sold = _exchanged(bench, min(candidates, key=cost), most, cost) if candidates else others
     return _as_proposal(bench, sold, before)
 
 
@@ -76,6 +84,12 @@ def _first_sufficient(bench: Workbench, rates: Floats, sigma: Floats, volume: Fl
     return grid[enough[0]] if len(enough) else None
 
 
+def _alone(bench: Workbench) -> list[Floats]:
+    """The least of each name that suffices by itself, which a split in whole lots may not come down to."""
+    least = [bench.smallest_sufficient(k, bench.quantities(k)) for k in range(len(bench.codes))]
+    return [np.where(np.arange(len(least)) == k, shares, 0.0) for k, shares in enumerate(least) if shares is not None]
+
+
 def _trimmed(bench: Workbench, sold: Floats) -> Floats:
     """Each name in turn cut to the least that still suffices with the others as they are, until no name can be cut."""
     sold = sold.copy()
@@ -90,6 +104,33 @@ def _trimmed(bench: Workbench, sold: Floats) -> Floats:
                 sold[position] = below[enough[0]]
         if np.array_equal(sold, start):
             return sold
+
+
+def _exchanged(bench: Workbench, sold: Floats, most: Floats, cost: Callable[[Floats], Floats]) -> Floats:
+    """A few lots of one name given up for a few of another, as long as that suffices at less impact."""
+    while True:
+        swaps = _swaps(bench, sold, most)
+        costs = cost(swaps)
+        cheaper = np.argsort(costs, kind="stable")[: int((costs < cost(sold) * _WORTHWHILE).sum())]
+        enough = np.flatnonzero(bench.excess_after(swaps[cheaper]) >= bench.terms.buffer)
+        if not len(enough):
+            return sold
+        sold = _trimmed(bench, swaps[cheaper[enough[0]]])
+
+
+def _swaps(bench: Workbench, sold: Floats, most: Floats) -> Floats:
+    """Sales that differ in two names by up to `_SWAPPED` lots each: fewer of one that is sold, more of another."""
+    lot, steps = bench.terms.lot, np.arange(1, _SWAPPED + 1)
+    rows = [sold[None, :]]
+    names = np.argsort(-sold * bench.price, kind="stable")[:_SWAPPING]
+    for i, j in itertools.permutations(names, 2):
+        fewer = np.maximum(0.0, (np.ceil(sold[i] / lot) - steps) * lot)
+        more = np.minimum(most[j], (np.floor(sold[j] / lot) + steps) * lot)
+        if sold[i] > 0 and sold[j] < most[j]:
+            pairs = np.tile(sold, (len(steps) ** 2, 1))
+            pairs[:, i], pairs[:, j] = np.repeat(fewer, len(steps)), np.tile(more, len(steps))
+            rows.append(pairs)
+    return np.concatenate(rows)
 
 
 def _as_proposal(bench: Workbench, sold: Floats, before: float) -> Proposal:

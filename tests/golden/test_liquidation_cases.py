@@ -1,4 +1,4 @@
-"""The liquidation and impact cases of the rulebook (D*, E*), and the properties every proposal must have. Rules: LIQ."""
+"""The liquidation cases of the rulebook (D*, E*), and the properties every proposal must have. Rules: LIQ."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 from margin_platform.book_json import parse
 from margin_platform.cli import app
 from margin_platform.evaluate import evaluate
-from margin_platform.impact import impact_cost, minimum_impact
 from margin_platform.liquidation import Proposal, Terms, Workbench, propose
 from margin_platform.liquidation_by_impact import propose_by_impact
 from margin_platform.money import cents
@@ -43,18 +42,6 @@ def test_the_worked_case_holds(case_id: str) -> None:
     assert [{"symbol": o.symbol, "side": o.side, "qty": o.qty} for o in found.orders] == expected["orders"], case["arithmetic"]
     assert found.excess_after == pytest.approx(expected["post_excess"], abs=0.005)
     assert found.cured is expected.get("cured", True)
-
-
-def test_the_minimum_impact_split_is_the_published_one() -> None:
-    """LIQ-005, E25: 15,478 dollars against 61,088 for the higher-volatility name alone."""
-    case = CASES["E25"]
-    names = case["inputs"]["names"]
-    adv, sigma, rate = (np.array([n[k] for n in names.values()]) for k in ("adv", "sigma", "rate"))
-    found = minimum_impact(1e6, rate, sigma, adv, np.full(2, 1e12), 1.0)
-    assert found == pytest.approx([case["expected"]["x.A"], case["expected"]["x.B"]], abs=0.01)
-    assert float(impact_cost(found, sigma, adv, 1.0).sum()) == pytest.approx(case["expected"]["cost"], abs=0.01)
-    alone = impact_cost(1e6 / rate, sigma, adv, 1.0)
-    assert alone == pytest.approx([case["expected"]["cost_single.A"], case["expected"]["cost_single.B"]], abs=0.01)
 
 
 PLAIN = {"use_low_price_long": False}
