@@ -11,12 +11,24 @@ import exchange_calendars
 import pandas as pd
 
 NEW_YORK = ZoneInfo("America/New_York")
-_FIRST = "1989-01-01"   # the library's own default covers twenty years only
+_LIVE = dt.date(1989, 1, 1)       # the library's own default covers twenty years only
+_EARLIEST = dt.date(1970, 1, 1)   # event times are not negative
+
+
+def _calendar(reaching: dt.date = _LIVE) -> Any:
+    """The exchange's calendar. Only a date before 1989, of an old history, pays for one that begins in 1970."""
+    return _calendar_from(_LIVE if reaching >= _LIVE else _EARLIEST)
 
 
 @functools.cache
-def _calendar() -> Any:
-    return exchange_calendars.get_calendar("XNYS", start=_FIRST)
+def _calendar_from(first: dt.date) -> Any:
+    return exchange_calendars.get_calendar("XNYS", start=first.isoformat())
+
+
+def covered(reaching: dt.date = _LIVE) -> tuple[dt.date, dt.date]:
+    """The first and last session the calendar knows: from 1989, or 1970 where an earlier date is asked about, to about a year from today."""
+    calendar = _calendar(reaching)
+    return calendar.first_session.date(), calendar.last_session.date()
 
 
 def is_session(day: dt.date) -> bool:
@@ -25,8 +37,8 @@ def is_session(day: dt.date) -> bool:
 
 
 def _covers(day: dt.date) -> bool:
-    calendar = _calendar()
-    return bool(calendar.first_session.date() < day <= calendar.last_session.date())
+    first, last = covered()
+    return first < day <= last
 
 
 def business_day_after(start: dt.date, days: int) -> dt.date:
@@ -35,15 +47,20 @@ def business_day_after(start: dt.date, days: int) -> dt.date:
         raise ValueError(f"days: negative, value {days!r}")
     if days == 0:
         return start
-    following = _calendar().date_to_session(pd.Timestamp(start) + pd.Timedelta(days=1), direction="next")
-    return _calendar().session_offset(following, days - 1).date()
+    calendar = _calendar(start)
+    following = calendar.date_to_session(pd.Timestamp(start) + pd.Timedelta(days=1), direction="next")
+    return calendar.session_offset(following, days - 1).date()
 
 
 def session_close(day: dt.date) -> dt.datetime:
     """Closing time of a session, early closes included, zone-aware New York. ValueError where the date is no session."""
     if not is_session(day):
         raise ValueError(f"day: not a session of XNYS, value {day.isoformat()}")
-    return _calendar().session_close(pd.Timestamp(day)).to_pydatetime().astimezone(NEW_YORK)
+    return _close(_calendar(), day)
+
+
+def _close(calendar: Any, session: dt.date) -> dt.datetime:
+    return calendar.session_close(pd.Timestamp(session)).to_pydatetime().astimezone(NEW_YORK)
 
 
 def is_open(at: dt.datetime) -> bool:
@@ -63,7 +80,9 @@ def due_time(opened: dt.datetime, days: int, hour: int) -> dt.datetime:
     """When a call opened at an aware time falls due: `hour` o'clock New York, or an earlier close, on the n-th session after it."""
     day = business_day_after(opened.astimezone(NEW_YORK).date(), days)
     at_hour = dt.datetime.combine(day, dt.time(hour), NEW_YORK)
-    return min(at_hour, session_close(day)) if is_session(day) else at_hour
+    calendar, (first, last) = _calendar(day), covered(day)
+    known = first < day <= last and calendar.is_session(pd.Timestamp(day))
+    return min(at_hour, _close(calendar, day)) if known else at_hour
 
 
 @functools.lru_cache(maxsize=4096)
@@ -111,7 +130,7 @@ def trading_seconds_between(first_ms: int, last_ms: int) -> float:
 
 
 def sessions_between(first: dt.date, last: dt.date) -> list[dt.date]:
-    """Sessions between two dates, both included, as far as the calendar reaches (1989 to about a year from today)."""
-    calendar = _calendar()
+    """Sessions between two dates, both included, as far as the calendar reaches (1970 to about a year from today)."""
+    calendar = _calendar(first)
     low, high = max(pd.Timestamp(first), calendar.first_session), min(pd.Timestamp(last), calendar.last_session)
     return [] if low > high else [day.date() for day in calendar.sessions_in_range(low, high)]

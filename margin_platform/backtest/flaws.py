@@ -21,19 +21,20 @@ DECIDED_BY = {
     "missing_date": "on_missing_date", "hole": "on_hole", "bad_price": "on_bad_price", "duplicate": "on_duplicate",
     "no_history": "on_no_history", "split_shape": "on_split_shape",
 }
+NO_TIME = -(1 << 63)   # of a flaw, or a row, that belongs to no bar
 _SPLIT_RATIOS = (2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0, 1.5)
 
 
 @dataclass(frozen=True)
 class Flaw:
-    """One thing wrong: its kind, where (row and column of the file), the value there, why it is refused, and its bar's time (0: none)."""
+    """One thing wrong: its kind, where (row and column of the file), the value there, why it is refused, and its bar's time."""
 
     kind: str
     row: str
     column: str
     value: Any
     reason: str
-    time: int = 0
+    time: int = NO_TIME
 
     def __str__(self) -> str:
         shown = "" if self.value is None else f", value {self.value!r}"
@@ -60,7 +61,7 @@ def settle(
     wanted = list(dict.fromkeys(held))
     within = (int(history.times[0]), int(history.times[-1])) if len(history) else (0, 0)
     flaws = [f for f in found if f.column in wanted or f.column not in history.symbols]
-    flaws = [f for f in flaws if not f.time or within[0] <= f.time <= within[1]]
+    flaws = [f for f in flaws if f.time == NO_TIME or within[0] <= f.time <= within[1]]
     flaws += missing_dates(history)
     flaws += [Flaw("no_history", "-", s, s, "symbol of the book has no price in the file") for s in wanted if s not in history.symbols]
     jumps = split_shapes(history, policy, set(wanted), set(splits))

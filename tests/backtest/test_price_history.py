@@ -67,6 +67,31 @@ def test_intraday_bars_keep_their_times(tmp_path: Path) -> None:
     assert [dt.datetime.fromtimestamp(t / 1000, dt.UTC).strftime("%H:%M") for t in read.times.tolist()] == ["15:00", "15:05", "15:10"]
 
 
+@pytest.mark.parametrize("time", ["2020-03-0{} 00:00:00", "2020-03-0{} 00:00:00-05:00", "2020-03-0{}T00:00:00Z"])
+def test_a_file_of_midnights_is_a_file_of_days(tmp_path: Path, time: str) -> None:
+    """Midnight UTC is the evening before in New York: the day meant is the one written."""
+    read, _ = _read(tmp_path, f"timestamp,A\n{time.format(2)},1\n{time.format(3)},1\n")
+    assert read.times.tolist() == [sample_market.close_time(dt.date(2020, 3, day)) for day in (2, 3)]
+
+
+def test_a_midnight_among_times_of_day_is_a_time(tmp_path: Path) -> None:
+    read, _ = _read(tmp_path, "timestamp,A\n2020-03-03T00:00:00Z,1\n2020-03-03T15:00:00Z,1\n")
+    assert [dt.datetime.fromtimestamp(t / 1000, dt.UTC).hour for t in read.times.tolist()] == [0, 15]
+
+
+def test_a_parquet_time_that_is_missing_is_named(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"date": pd.to_datetime(["2020-03-02", None, "2020-03-04"]), "AAA": [1.0, 2.0, 3.0]})
+    frame.to_parquet(tmp_path / "prices.parquet")
+    read, flaws = history.read(tmp_path / "prices.parquet")
+    assert [str(f) for f in flaws] == ["row 3, column date: not a date or time (epoch times are in milliseconds)"]
+    assert read.prices.tolist() == [[1.0], [3.0]]
+
+
+def test_rows_are_counted_as_an_editor_counts_them_blank_ones_included(tmp_path: Path) -> None:
+    (flaw,) = _refused(tmp_path, WIDE.replace("2020-03-03,11,21", "\n\n2020-03-03,11,x") + "\n")
+    assert flaw.row == "row 5"
+
+
 @pytest.mark.parametrize(
     ("cell", "reason"),
     [("0", "zero"), ("-3", "negative"), ("n/a", "not a number"), ("inf", "not a finite number"), ("NaN", "not a finite number")]
@@ -95,7 +120,11 @@ FLAWED = [   # what is wrong, the file, and the place and value the program name
     ("duplicate", WIDE + "2020-03-03,11,21\n", "row 5, column timestamp: already in row 3, value '2020-03-03"),
     ("no history", WIDE.replace("BBB", "CCC"), "-, column BBB: symbol of the book has no price in the file, value 'BBB'"),
     ("split", WIDE.replace("11,21", "5,21").replace("12,22", "5,22"), "row 3, column AAA: 2020-03-03: 1/2 of the price before"),
-    ("a date that is none", WIDE.replace("2020-03-03", "3 March"), "row 3, column timestamp: not a date or time, value '3 March'"),
+    ("a date that is none", WIDE.replace("2020-03-03", "3 March"), "row 3, column timestamp: not a date or time (epoch times are in "),
+    ("epoch seconds", WIDE.replace("2020-03-03", "1583251200"), "(epoch times are in milliseconds), value '1583251200'"),
+    ("a time beyond all", WIDE.replace("2020-03-03", "9" * 30), "row 3, column timestamp: not a date or time"),
+    ("before the calendar", WIDE.replace("2020-03-03", "1962-03-05"), "row 3, column timestamp: not between 1970-01-02 and "),
+    ("a column twice", WIDE.replace("BBB", "AAA"), "row 1, column AAA: a column given twice, value 'AAA'"),
 ]
 
 
@@ -146,6 +175,13 @@ def test_a_jump_shaped_like_a_split_is_named_and_a_real_crash_is_not(tmp_path: P
     assert (flaw.kind, flaw.row, flaw.column) == ("split_shape", "row 3", "AAA")
     assert "1/2" in flaw.reason
     assert len(_settle(tmp_path, WIDE.replace("11,21", "4.82,21").replace("12,22", "5,22"))) == 3   # AAPL's -51.8%
+
+
+def test_a_history_from_before_the_live_calendar_is_of_its_own_sessions(tmp_path: Path) -> None:
+    """The crash of 1987; Saturdays and Sundays are no holes."""
+    text = "date,AAA\n1987-10-16,100\n1987-10-19,80\n1987-10-21,88\n"
+    (flaw,) = _refused(tmp_path, text, held=("AAA",))
+    assert (flaw.kind, flaw.value) == ("missing_date", "1987-10-20")
 
 
 def test_a_known_split_explains_its_jump(tmp_path: Path) -> None:
