@@ -7,6 +7,7 @@ its own. Every refusal names the field by its path and the value.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,8 +73,11 @@ def loads(text: str | bytes) -> Any:
         raise InputError("input", error.object[:40], "not UTF-8") from error
 
 
-def parse(data: Any, base: Policy | None = None) -> BookInput:
-    """The kernel's inputs from a book document (DESIGN: command-line contracts). InputError names the first field refused."""
+def parse(data: Any, base: Policy | None = None, traded: Iterable[str] = ()) -> BookInput:
+    """The kernel's inputs from a book document (DESIGN: command-line contracts). InputError names the first field refused.
+
+    `traded`: symbols that nobody may hold yet and that get an instrument row all the same.
+    """
     document = _mapping("input", data)
     policy = _policy(document, base or current_policy())
     market = {s: _figures(f"market.{s}", row, {}) for s, row in _mapping("market", document.get("market", {})).items()}
@@ -85,6 +89,8 @@ def parse(data: Any, base: Policy | None = None) -> BookInput:
         account = _account(f"accounts[{number}]", row, market, seen, policy)
         accounts.append(account)
         instruments.update(dict.fromkeys(i for i, _ in account[3]))
+    held = {i.symbol for i in instruments}
+    instruments.update(dict.fromkeys(Instrument(symbol=s, **market.get(s, {})) for s in sorted(set(traded) - held)))
     return _columns(list(instruments), accounts, policy)
 
 

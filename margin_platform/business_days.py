@@ -26,7 +26,7 @@ def _calendar_from(first: dt.date) -> Any:
 
 
 def covered(reaching: dt.date = _LIVE) -> tuple[dt.date, dt.date]:
-    """The first and last session the calendar knows: from 1989, or 1970 where an earlier date is asked about, to about a year from today."""
+    """The first and last session known: from 1989, or 1970 where an earlier date is asked about, to about a year from today."""
     calendar = _calendar(reaching)
     return calendar.first_session.date(), calendar.last_session.date()
 

@@ -1,15 +1,16 @@
 """The engine of a run: bar by bar, one columnar sweep of all accounts, and the live ladder for those whose band moved.
 
-At each bar: timers fire, events due since the last bar are applied, every account is evaluated by the kernel, the ladder
-steps for accounts whose band changed (the rule of margin.status.v1), and liquidations are proposed and filled. The
-sequence is that of the live pipeline, on event time; `tests/backtest` holds the two against one another.
+Up to each bar timers fire and events are applied, in time order; an account that a fill or a transfer changed is seen at
+once. At the bar every account is evaluated by the kernel, the ladder steps for accounts whose band changed (the rule of
+margin.status.v1), and liquidations are proposed and filled. The sequence is that of the live pipeline, on event time;
+`tests/backtest` holds the two against one another.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -20,15 +21,22 @@ from margin_platform.backtest.record import DecisionRow, FillRow, Record
 from margin_platform.backtest.sales import sales
 from margin_platform.bands import CLEAR, STALE, STRESS, WARNING, band_codes, levels
 from margin_platform.book import Book, Market
+from margin_platform.corporate_actions import effective_time
 from margin_platform.evaluate import Margin, PricedMarket, evaluate_accounts
 from margin_platform.evaluation import stale_symbols
-from margin_platform.events import Event, deterministic_id
-from margin_platform.ladder import LIQUIDATE, Decision, Observation
+from margin_platform.events import CORPORATE_ACTIONS, Event, deterministic_id
+from margin_platform.ladder import CALL, LIQUIDATE, Decision, Observation
 from margin_platform.money import cents
 from margin_platform.policy import Policy
 
 _MOST_ROUNDS = 3   # liquidations of one account at one bar: the first cures, another follows only where slippage ate the cure
 Trade = tuple[str, Event]   # topic, event
+
+
+def due_at(trade: Trade) -> int:
+    """The event time from which an event counts: its own, but a corporate action announced ahead waits for its ex-date."""
+    topic, event = trade
+    return max(event["timestamp"], effective_time(event)) if topic == CORPORATE_ACTIONS else int(event["timestamp"])
 
 
 @dataclass(frozen=True)
@@ -44,11 +52,12 @@ class Job:
     def fingerprint(self) -> str:
         """Changes whenever the run's result could: a checkpoint of another job is never continued."""
         digest = hashlib.sha256(self.policy.model_dump_json().encode())
-        columns = (self.book.cash, self.book.offsets, self.book.symbol, self.book.quantity, self.book.margin_type,
-                   self.path.times, self.path.price, self.path.sigma, self.path.beta, self.path.stale, self.path.tier)
-        for column in columns:
-            digest.update(np.ascontiguousarray(column).tobytes())
-        digest.update(repr((self.book.account_ids, self.trades, sorted(self.suspicious))).encode())
+        for part in (self.book, self.path, self.path.market):
+            for each in fields(part):
+                column = getattr(part, each.name)
+                if not isinstance(column, Market):
+                    digest.update(np.ascontiguousarray(column).tobytes() if isinstance(column, np.ndarray) else repr(column).encode())
+        digest.update(repr((self.trades, sorted(self.suspicious))).encode())
         return digest.hexdigest()
 
 
@@ -99,39 +108,61 @@ def run(job: Job, state: State | None = None, *, after_bar: Callable[[State], No
 
 def _bar(job: Job, state: State) -> None:
     time = int(job.path.times[state.bar])
-    for number, decision in state.desk.tick(time):
-        _note(job, state, number, decision, None, 0)
+    touched = _between(job, state, time)
     market = job.path.at(state.bar)
-    touched = _trades(job, state, time) | _pending_fills(job, state, market)
+    touched |= _pending_fills(job, state, market)
     priced = state.priced_at(market, job.policy)
-    margin = evaluate_accounts(state.holdings.book, priced, state.open_accounts)
-    codes = band_codes(margin)
-    before = state.bands[state.open_accounts]
-    moved = codes != before
-    if touched:
-        own = np.isin(state.open_accounts, np.fromiter(touched, dtype=np.int64))
-        moved |= own & ((codes != CLEAR) | (before != CLEAR))
-    state.bands[state.open_accounts] = codes
-    _observe(job, state, market, margin, codes, np.flatnonzero(moved))
+    margin, codes = _step(job, state, priced, state.open_accounts, touched, time)
     state.record.bar(margin, codes, state.written_off())
     _liquidate(job, state, priced)
 
 
-def _trades(job: Job, state: State, time: int) -> set[int]:
-    """Applies the events due up to a bar; returns the accounts they touched."""
-    touched: set[int] = set()
-    while state.trade < len(job.trades):
-        topic, event = job.trades[state.trade]
-        due = event["timestamp"]
-        if due > time:
-            break
-        touched.update(state.holdings.apply(topic, event))
-        state.trade += 1
-    return touched
+def _between(job: Job, state: State, until: int) -> set[int]:
+    """What comes up to a bar, in time order: timers, and events, the accounts of which are seen at once at the last bar's prices.
+
+    Events of the bar's own time and corporate actions are seen with the bar's prices: returns the accounts these changed.
+    """
+    later: set[int] = set()
+    while state.trade < len(job.trades) and (at := due_at(job.trades[state.trade])) <= until:
+        _timers(job, state, at)
+        now: set[int] = set()
+        while state.trade < len(job.trades) and due_at(job.trades[state.trade]) == at:
+            topic, event = job.trades[state.trade]
+            waits = topic == CORPORATE_ACTIONS or at == until or state.bar == 0
+            (later if waits else now).update(state.holdings.apply(topic, event))
+            state.trade += 1
+        accounts = np.intersect1d(np.array(sorted(now), dtype=np.int64), state.open_accounts)
+        if len(accounts):
+            priced = state.priced_at(job.path.between(state.bar, at), job.policy)
+            _step(job, state, priced, accounts, now, at, f".{state.trade}")
+    _timers(job, state, until)
+    return later
+
+
+def _timers(job: Job, state: State, until: int) -> None:
+    for number, decision in state.desk.tick(until):
+        _note(job, state, number, decision, None, 0)
+
+
+def _step(
+    job: Job, state: State, priced: PricedMarket, accounts: np.ndarray, touched: set[int], time: int, batch: str = ""
+) -> tuple[Margin, np.ndarray]:
+    """Evaluates accounts at a time; the ladder steps for those whose band moved, and for the touched that were or are in trouble."""
+    margin = evaluate_accounts(state.holdings.book, priced, accounts)
+    codes, before = band_codes(margin), state.bands[accounts]
+    moved = codes != before
+    if touched:
+        own = np.isin(accounts, np.fromiter(touched, dtype=np.int64))
+        moved |= own & ((codes != CLEAR) | (before != CLEAR))
+    state.bands[accounts] = codes
+    _observe(job, state, priced.market, margin, codes, np.flatnonzero(moved), time, batch)
+    return margin, codes
 
 
 def _pending_fills(job: Job, state: State, market: Market) -> set[int]:
-    orders, state.pending = state.pending, []
+    """Fills the orders that waited for this bar; one whose price is stale here waits on."""
+    orders = [order for order in state.pending if not market.stale[order[1]]]
+    state.pending = [order for order in state.pending if market.stale[order[1]]]
     _fill(job, state, market, orders)
     return {number for number, _, _ in orders}
 
@@ -158,14 +189,15 @@ class Rows:
         return Rows(margin.accounts[rows].tolist(), codes[rows].tolist(), equity, gross, requirement, excess, worst)
 
 
-def _observe(job: Job, state: State, market: Market, margin: Margin, codes: np.ndarray, rows: np.ndarray, batch: str = "") -> None:
+def _observe(
+    job: Job, state: State, market: Market, margin: Margin, codes: np.ndarray, rows: np.ndarray, time: int, batch: str = ""
+) -> None:
     """One ladder step for each of these rows whose band, or whose past, can lead to a decision."""
     if not len(rows):
         return
     troubled = (levels(codes[rows]) >= WARNING) | ((codes[rows] & (STRESS | STALE)) > 0)
     known = np.array([state.desk.knows(n) for n in margin.accounts[rows].tolist()], dtype=np.bool_)
     seen = Rows.of(margin, codes, rows[troubled | known])   # the others were and are in no trouble
-    time = int(job.path.times[state.bar])
     for at, number in enumerate(seen.number):
         for decision in state.desk.observe(number, observation(seen, at, state.holdings.book, market, time, f"{state.bar}{batch}")):
             _note(job, state, number, decision, seen, at)
@@ -192,22 +224,23 @@ def _note(job: Job, state: State, number: int, decision: Decision, seen: Rows | 
     if seen is not None:
         equity, requirement, excess, scenario = seen.equity[at], seen.requirement[at], seen.excess[at], seen.worst[at]
         deficiency = max(0.0, -excess)
-    suspicious, symbol = _cause(job, state, number, decision.kind)
+    suspicious, symbol = _cause(job, state, number, decision)
     state.record.decisions.append(DecisionRow(
         state.bar, decision.timestamp, state.holdings.book.account_ids[number], decision.kind, deficiency, equity, requirement, excess,
         scenario, symbol, suspicious, decision.reason,
     ))
 
 
-def _cause(job: Job, state: State, number: int, action: str) -> tuple[bool, str]:
-    """Whether a flawed price is among an account's, and the symbol that cost it most at this bar (calls only)."""
-    if action != "CALL" and not job.suspicious:
+def _cause(job: Job, state: State, number: int, decision: Decision) -> tuple[bool, str]:
+    """Whether a flawed price is among an account's, and the symbol that cost it most at this bar (calls by its prices only)."""
+    by_prices = decision.kind == CALL and decision.timestamp == job.path.times[state.bar]
+    if not by_prices and not job.suspicious:
         return False, ""
     held = state.holdings.quantity(number)
     suspicious = any((state.bar, code) in job.suspicious for code in held)
-    if action != "CALL" or state.bar == 0 or not held:
+    if not by_prices or state.bar == 0 or not held:
         return suspicious, ""
-    moved = job.path.price[state.bar] - job.path.price[state.bar - 1]
+    moved = job.path.price[state.bar] - job.path.before(state.bar)
     return suspicious, job.path.market.symbols[min(held, key=lambda code: (held[code] * moved[code], code))]
 
 
@@ -226,7 +259,7 @@ def _liquidate(job: Job, state: State, priced: PricedMarket) -> None:
         margin = evaluate_accounts(state.holdings.book, priced, accounts)
         codes = band_codes(margin)
         state.bands[accounts] = codes
-        _observe(job, state, priced.market, margin, codes, np.arange(len(due)), f".{attempt}")
+        _observe(job, state, priced.market, margin, codes, np.arange(len(due)), int(job.path.times[state.bar]), f".{attempt}")
         _close_empty(state, due)
 
 

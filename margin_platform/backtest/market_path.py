@@ -7,6 +7,7 @@ book itself gives wins over both.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,6 +23,7 @@ from margin_platform.volatility import historical_volatility, rolling_volatility
 
 # Rates hold on adjusted levels, dollar floors do not: they would apply today's dollars to a price of another scale.
 WITHOUT_FLOORS = {"use_low_price_long": False, "low_price": 0.0, "short_min_per_share": 0.0, "short_low_min": 0.0}
+Split = tuple[int, str, float]   # epoch milliseconds from which it counts, symbol, new shares for one old
 _PUBLISHED_DIGITS = 6   # of volatility.v1: a backtest uses the figure as it was published
 
 
@@ -37,6 +39,7 @@ class MarketPath:
     stale: NDArray[np.bool_]
     index: Floats
     tier: NDArray[np.int8]   # the volatility add-on's tier held so far, which hysteresis may keep
+    splits: tuple[tuple[int, int, float], ...] = ()   # epoch milliseconds from which it counts, instrument row, ratio
 
     def __len__(self) -> int:
         return len(self.times)
@@ -46,13 +49,38 @@ class MarketPath:
         return self.market.with_columns(price=self.price[bar], sigma=self.sigma[bar], beta=self.beta[bar], stale=self.stale[bar],
                                         volatility_tier=self.tier[bar])
 
+    def before(self, bar: int, at: int | None = None) -> Floats:
+        """The prices of the bar before one, on the share basis of a time since then: the bar's own unless given."""
+        price, last = self.price[bar - 1].copy(), int(self.times[bar - 1])
+        for effective, code, ratio in self.splits:
+            if last < effective <= (int(self.times[bar]) if at is None else at):
+                price[code] /= ratio
+        return price
 
-def market_path(market: Market, history: PriceHistory, policy: Policy, part: slice) -> MarketPath:
-    """The path of a market over some bars of a settled history; earlier bars warm up volatility and betas."""
+    def between(self, bar: int, at: int) -> Market:
+        """The market as it is known at a time after the bar before: its prices, and the volatility and betas of its close."""
+        return self.at(bar).with_columns(price=self.before(bar, at), stale=self.stale[bar - 1])
+
+    def moves(self) -> Floats:
+        """Relative moves from one bar to the next, (bars - 1, instruments); a split is none."""
+        before = self.price[:-1].copy()
+        for effective, _, _ in self.splits:
+            bar = int(np.searchsorted(self.times, effective))
+            if 0 < bar < len(self):
+                before[bar - 1] = self.before(bar)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self.price[1:] / before - 1.0
+
+
+def market_path(market: Market, history: PriceHistory, policy: Policy, part: slice, splits: Iterable[Split] = ()) -> MarketPath:
+    """The path of a market over some bars of a settled history; earlier bars warm up volatility and betas.
+
+    `splits` are those on the way: prices are as traded, estimates on one share basis.
+    """
     sessions, of_bar = _sessions(history)
-    closes, missing = history.prices[sessions], history.stale[sessions]
-    sigma = _lagged(_volatilities(np.where(missing, np.nan, closes), policy).round(_PUBLISHED_DIGITS), policy.volatility.default_sigma)
-    betas = _betas(history, sessions, policy)
+    closes = np.where(history.stale[sessions], np.nan, _on_one_basis(history, splits)[sessions])
+    sigma = _lagged(_volatilities(closes, policy).round(_PUBLISHED_DIGITS), policy.volatility.default_sigma)
+    betas = _betas(history, sessions, closes, policy)
     column = {symbol: n for n, symbol in enumerate(history.symbols)}
     codes = np.array([column.get(s, -1) for s in market.symbols], dtype=np.int64)
     bars = of_bar[part]
@@ -67,7 +95,17 @@ def market_path(market: Market, history: PriceHistory, policy: Policy, part: sli
         stale=_rows(history.stale[part].astype(np.float64), codes, 1.0) > 0,
         index=index,
         tier=np.where(np.isnan(market.sigma), _rows(tiers, codes, 0.0), market.volatility_tier).astype(np.int8),
+        splits=tuple((at, code, ratio) for at, of, ratio in splits for code, symbol in enumerate(market.symbols) if symbol == of),
     )
+
+
+def _on_one_basis(history: PriceHistory, splits: Iterable[Split]) -> Floats:
+    """Prices on the last bar's share basis: those before a split are divided by its ratio."""
+    prices = history.prices.copy()
+    for effective, symbol, ratio in splits:
+        if symbol in history.symbols:
+            prices[history.times < effective, history.symbols.index(symbol)] /= ratio
+    return prices
 
 
 def _rows(columns: Floats, codes: NDArray[np.int64], unknown: float = UNKNOWN) -> Floats:
@@ -106,12 +144,11 @@ def _lagged(sigma: Floats, default: float) -> Floats:
     return np.vstack([np.full((1, sigma.shape[1]), default), sigma[:-1]])
 
 
-def _betas(history: PriceHistory, sessions: NDArray[np.int64], policy: Policy) -> Floats:
+def _betas(history: PriceHistory, sessions: NDArray[np.int64], closes: Floats, policy: Policy) -> Floats:
     """Each symbol's beta by session; NaN (the policy's default counts) before there are observations enough."""
     out = np.full((len(sessions), len(history.symbols)), np.nan)
     if INDEX not in history.symbols:
         return out
-    closes = np.where(history.stale[sessions], np.nan, history.prices[sessions])
     returns = closes[1:] / closes[:-1] - 1.0
     at = history.symbols.index(INDEX)
     dates = history.dates()

@@ -38,7 +38,12 @@ class RunResult:
     flaws: tuple[Any, ...] = ()
 
     def day(self, bar: int) -> str:
-        return dt.datetime.fromtimestamp(int(self.path.times[bar]) / 1000, NEW_YORK).date().isoformat()
+        return day_of(int(self.path.times[bar]))
+
+
+def day_of(time: int) -> str:
+    """The New York date of an event time in epoch milliseconds."""
+    return dt.datetime.fromtimestamp(time / 1000, NEW_YORK).date().isoformat()
 
 
 def measures(result: RunResult) -> dict[str, Any]:
@@ -168,8 +173,8 @@ def beyond_tims(result: RunResult) -> dict[str, Any]:
     held = np.unique(result.book.symbol)
     up = np.where(np.isnan(market.up), rules.pm_up, market.up) * np.abs(market.etf_leverage)
     down = np.where(np.isnan(market.down), rules.pm_down, market.down) * np.abs(market.etf_leverage)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        moves = result.path.price[1:, held] / result.path.price[:-1, held] - 1.0
+    moves = result.path.moves()[:, held]
+    with np.errstate(invalid="ignore"):
         beyond = (moves > up[held]) | (moves < -down[held])
     places = np.argwhere(beyond)
     order = sorted(places.tolist(), key=lambda at: (-abs(moves[at[0], at[1]]), at))

@@ -14,7 +14,7 @@ import jinja2
 
 from margin_platform.backtest import plots
 from margin_platform.backtest.lab import compare
-from margin_platform.backtest.measures import COUNTED, RunResult, measures
+from margin_platform.backtest.measures import COUNTED, RunResult, day_of, measures
 from margin_platform.backtest.record import BAR_COLUMNS, DecisionRow, FillRow
 from margin_platform.money import cents, cents_or_none
 
@@ -101,7 +101,7 @@ def _cell(value: Any) -> Any:
 
 
 def _decisions_csv(result: RunResult) -> str:
-    return _csv(("date", *DecisionRow._fields), ([result.day(r.bar), *map(_cell, r)] for r in result.record.decisions))
+    return _csv(("date", *DecisionRow._fields), ([day_of(r.time), *map(_cell, r)] for r in result.record.decisions))
 
 
 def _bars_csv(result: RunResult) -> str:

@@ -13,13 +13,14 @@ import numpy as np
 from margin_platform import instruments, sample_market
 from margin_platform.backtest import books
 from margin_platform.backtest.crises import Crisis
-from margin_platform.backtest.engine import Job, State, Trade, run
+from margin_platform.backtest.engine import Job, State, Trade, due_at, run
 from margin_platform.backtest.flaws import Flaw, HistoryError, settle
 from margin_platform.backtest.history import SAMPLE, PriceHistory, of_table
 from margin_platform.backtest.market_path import WITHOUT_FLOORS, market_path
 from margin_platform.backtest.measures import RunResult
 from margin_platform.book import MARGIN_TYPES, Book, Market
 from margin_platform.book_json import BookInput
+from margin_platform.corporate_actions import effective_time
 from margin_platform.evaluate import evaluate
 from margin_platform.events import CORPORATE_ACTIONS
 from margin_platform.policy import Policy
@@ -39,12 +40,13 @@ def prepare(
     part = warm.between(first, None)
     if part.start >= len(warm):
         raise HistoryError([Flaw("empty", "-", "timestamp", f"{first or ''}..{last or ''}", "no bar between these dates")])
-    events = tuple(sorted(trades, key=lambda te: (te[1]["timestamp"], te[0])))
-    splits = [(e["symbol"], dt.date.fromisoformat(e["ex_date"])) for t, e in events if t == CORPORATE_ACTIONS and e["kind"] == "SPLIT"]
+    events = tuple(sorted(trades, key=lambda trade: (due_at(trade), trade[0])))
+    splits = [e for t, e in events if t == CORPORATE_ACTIONS and e["kind"] == "SPLIT"]
+    explained = [(e["symbol"], dt.date.fromisoformat(e["ex_date"])) for e in splits]
     held = {given.market.symbols[c] for c in np.unique(given.book.symbol)} | {e["symbol"] for _, e in events if "symbol" in e}
-    settled = settle(warm, found, policy, sorted(held), splits)
+    settled = settle(warm, found, policy, sorted(held), explained)
     slots = slice(part.start, len(settled))
-    path = market_path(given.market, settled, policy, slots)
+    path = market_path(given.market, settled, policy, slots, [(effective_time(e), e["symbol"], e["ratio"]) for e in splits])
     return Job(given.book, path, policy, events, _suspicious(settled, path.market, slots, policy)), settled.flaws
 
 

@@ -34,8 +34,8 @@ def register(app: typer.Typer) -> None:
         span = (date_option("from", first), date_option("to", last))
         history, flaws = read_history(prices)
         history = _as_adjusted(history, asked=adjusted)
-        trades = _events(events)
-        results = [_one(history, flaws, book, base, span, trades, out, quiet=as_json) for base in _policies(policy or [])]
+        on_the_way = _events(events)
+        results = [_one(history, flaws, book, base, span, on_the_way, out, quiet=as_json) for base in _policies(policy or [])]
         said = report.statement(history.source, adjusted=history.adjusted, sample=_is_sample(history))
         summary = report.write(results, said, out)
         if as_json:
@@ -72,31 +72,19 @@ def _as_adjusted(history: Any, *, asked: bool) -> Any:
 
 
 def _events(path: Path | None) -> list[Any]:
-    """Events on the way, one JSON object a line with its topic. Ends the program with 2, naming line and field."""
-    from margin_platform.book_json import InputError, loads
-    from margin_platform.events import CASH, CORPORATE_ACTIONS, FILLS, TOPICS, BadEvent, check_fields
+    """Events on the way. Ends the program with 2, naming line and field."""
+    from margin_platform.backtest import trade_file
+    from margin_platform.book_json import InputError
 
-    if path is None:
-        return []
-    found = []
     try:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            if not line.strip():
-                continue
-            event = loads(line)
-            topic = event.get("topic") if isinstance(event, dict) else None
-            if topic not in (FILLS, CASH, CORPORATE_ACTIONS):
-                raise bad_input(f"events line {number}, topic: not one of {FILLS}, {CASH}, {CORPORATE_ACTIONS}, value {topic!r}")
-            check_fields(TOPICS[topic], event)
-            found.append((topic, event))
+        return [] if path is None else trade_file.read(path)
     except OSError as error:
         raise bad_input(f"{path}: {error.strerror}") from error
-    except (BadEvent, InputError) as error:
-        raise bad_input(f"events line {number}, {error}") from error
-    return found
+    except InputError as error:
+        raise bad_input(str(error)) from error
 
 
-def _book(source: str, base: Any, history: Any, first: dt.date | None) -> Any:
+def _book(source: str, base: Any, history: Any, first: dt.date | None, traded: set[str]) -> Any:
     """The book of a file under a base policy, or `sample:N` generated accounts at the first bar's prices."""
     from margin_platform.backtest import books, runs
     from margin_platform.book_json import InputError, loads, parse
@@ -110,7 +98,7 @@ def _book(source: str, base: Any, history: Any, first: dt.date | None) -> Any:
         return runs.generated_book(books.generate(books.usual_counts(int(count)), opening), base)
     try:
         text = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-        return parse(loads(text), base)
+        return parse(loads(text), base, traded)
     except OSError as error:
         raise bad_input(f"{source}: {error.strerror}") from error
     except InputError as error:
@@ -118,21 +106,23 @@ def _book(source: str, base: Any, history: Any, first: dt.date | None) -> Any:
 
 
 def _one(
-    history: Any, flaws: Any, source: str, base: Any, span: tuple[dt.date | None, dt.date | None], trades: Any, out: Path, *, quiet: bool
+    history: Any, flaws: Any, source: str, base: Any, span: tuple[dt.date | None, dt.date | None], events: Any, out: Path, *, quiet: bool
 ) -> Any:
     """One policy's run, continued from its checkpoint where a killed run left one."""
-    from margin_platform.backtest import runs
+    from margin_platform.backtest import runs, trade_file
     from margin_platform.backtest.flaws import HistoryError
+    from margin_platform.book_json import InputError
 
-    given = _book(source, base, history, span[0])
+    given = _book(source, base, history, span[0], trade_file.symbols(events))
     if _is_sample(history):
         given = runs.keeping_jumps(given)
     try:
+        trades = trade_file.trades(events, set(given.book.account_ids), set(given.market.symbols))
         job, passed = runs.prepare(history, flaws, given, first=span[0], last=span[1], trades=trades)
+    except InputError as error:
+        raise bad_input(str(error)) from error
     except HistoryError as error:
         raise bad_input(f"prices: {error}") from error
-    except KeyError as error:
-        raise bad_input(f"events: unknown account or symbol, value {error.args[0]!r}") from error
     out.mkdir(parents=True, exist_ok=True)
     with _progress(len(job.path), given.policy.version, quiet=quiet) as progress:
         return runs.execute(job, passed, given.policy.version, checkpoint=out / f".{job.fingerprint()[:16]}.checkpoint", progress=progress)

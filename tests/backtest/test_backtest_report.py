@@ -69,6 +69,34 @@ def test_bad_input_ends_with_2_and_names_the_place(tmp_path: Path, prices: str, 
     assert named in ran.stderr
 
 
+FILL = {"topic": "fills.v1", "fill_id": "1", "account_id": "A", "symbol": "BBB", "qty": 10, "price": 50, "timestamp": 1583251200000}
+BOTH = "timestamp,AAA,BBB\n2020-03-02,100,50\n2020-03-03,85,50\n2020-03-04,90,55\n"
+
+
+def _with_events(folder: Path, prices: str, *lines: Any) -> Any:
+    (folder / "events.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return _invoke(folder, prices, BOOK, "--events", str(folder / "events.jsonl"))
+
+
+def test_a_trade_on_the_way_in_a_symbol_nobody_held_counts_from_its_time(tmp_path: Path) -> None:
+    """10 BBB bought at 50 before the second close: 8,500 + 500 - 7,000 = 2,000, and with BBB at 55 the third is worth 2,550."""
+    ran = _with_events(tmp_path, BOTH, FILL)
+    assert ran.exit_code == 0, ran.output
+    (bars,) = (tmp_path / "out").glob("bars-*.csv")
+    assert [float(line.split(",")[1]) for line in bars.read_text(encoding="utf-8").splitlines()[1:]] == [3500, 2000, 2550]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [({"account_id": "ZZ"}, "events line 2, account_id: unknown account, value 'ZZ'"), ({"qty": "x"}, "events line 2, qty: "),
+     ({"topic": "prices.v1"}, "events line 2, topic: not one of"), ({"symbol": "CCC"}, "column CCC: symbol of the book has no price")],
+)
+def test_a_bad_event_ends_with_2_and_names_its_line(tmp_path: Path, change: dict[str, Any], named: str) -> None:
+    ran = _with_events(tmp_path, BOTH, FILL, FILL | {"fill_id": "2"} | change)
+    assert ran.exit_code == 2, ran.output
+    assert named in ran.stderr
+
+
 def test_a_date_that_is_none_is_named(tmp_path: Path) -> None:
     ran = _invoke(tmp_path, PRICES, BOOK, "--from", "2020-13-01")
     assert ran.exit_code == 2

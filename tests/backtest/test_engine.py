@@ -80,6 +80,13 @@ def test_a_checkpoint_of_another_job_is_not_continued(job: Job, tmp_path: Path, 
     assert bars[0] == 1
 
 
+def test_a_job_is_known_by_everything_that_its_result_rests_on(job: Job) -> None:
+    """A rate that the book gives an instrument is a column of the market, not of the policy."""
+    market = job.path.market.with_columns(long_rate=np.full(len(job.path.market.symbols), 0.5))
+    other = dataclasses.replace(job, path=dataclasses.replace(job.path, market=market))
+    assert other.fingerprint() != job.fingerprint() == _job().fingerprint()
+
+
 def test_an_observation_from_the_columns_is_that_of_the_live_status_event(job: Job) -> None:
     """Field by field, for every account and on a day of every kind of band; a stale price among them."""
     stale = job.path.stale.copy()

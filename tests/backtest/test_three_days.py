@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pandas as pd
+import pytest
 
 from margin_platform.backtest import runs
 from margin_platform.backtest.history import PriceHistory, of_table
@@ -80,6 +82,48 @@ def test_a_split_on_the_way_changes_the_shares_and_calls_nobody() -> None:
     result = _run(100, 50, 50, book=book, trades=(("corporate_actions.v1", split),))
     assert result.final_equity.tolist() == [3500]
     assert result.record.decisions == []
+
+
+def test_a_split_announced_ahead_waits_for_its_day() -> None:
+    """Announced on the Sunday before, effective on the third session: until then 100 shares at 100."""
+    split = {"action_id": "s1", "symbol": "AAA", "kind": "SPLIT", "ratio": 2.0, "ex_date": "2020-03-04", "timestamp": 1583067600000}
+    result = _run(100, 100, 50, trades=(("corporate_actions.v1", split),))
+    assert [bar[0] for bar in result.record.bars] == [3500, 3500, 3500]
+    assert result.record.decisions == []
+
+
+def test_a_split_on_the_way_is_no_move_and_no_volatility() -> None:
+    """40 sessions between 100 and 101, then 2 for 1 at the same swing: the volatility stays what it was, nothing passes the TIMS point."""
+    closes = [100.0 + n % 2 for n in range(40)] + [(100.0 + n % 2) / 2 for n in range(40, 60)]
+    split = {"action_id": "s1", "symbol": "AAA", "kind": "SPLIT", "ratio": 2.0, "ex_date": "2020-04-27", "timestamp": 1583067600000}
+    result = _run(*closes, trades=(("corporate_actions.v1", split),))
+    assert result.day(40) == "2020-04-27"
+    swing = 100 * math.log(1.01) * math.sqrt(252 * 30 / 29) / 100   # 30 returns of one size, in turn up and down: mean nothing
+    assert result.path.sigma[41:, 0] == pytest.approx(swing, abs=1e-3)
+    assert measures(result)["beyond_tims"]["name_days"] == 0
+
+
+def test_a_deposit_in_the_morning_of_the_due_day_meets_the_call_before_it_is_due() -> None:
+    """Called on 3 March, due on the 9th at 15:00; 200 dollars at 10:30 that day, with no price in between. Without them it expires."""
+    deposit = {"transfer_id": "t1", "account_id": "A", "amount": 200.0, "timestamp": 1583764200000}
+    closes = (100, 85, 85, 85, 85, 85, 85)
+    paid = _run(*closes, trades=(("cash.v1", deposit),))
+    assert [(r.action, r.time) for r in paid.record.decisions if r.bar >= 5] == [("CALL_CURED", 1583764200000), ("WARNING", 1583764200000)]
+    assert paid.record.fills == []
+    unpaid = _run(*closes)
+    assert [r.action for r in unpaid.record.decisions if r.bar == 5][:2] == ["CALL_EXPIRED", "LIQUIDATE"]
+    assert len(unpaid.record.fills) == 1
+
+
+def test_an_order_for_the_next_bar_waits_for_a_good_price() -> None:
+    """Below zero on day 2, close-only and liquidated from 16:30; day 3 has no price: the order of day 3 fills at day 5's."""
+    given = parse(BOOK | {"policy": BOOK["policy"] | {"on_hole": "stale", "fill_at": "next"}})
+    history = _history(100, 60, 60, 60, 61)
+    holed = dataclasses.replace(history, prices=history.prices.copy())
+    holed.prices[3, 0] = float("nan")
+    job, flaws = runs.prepare(holed, [], given)
+    result = runs.execute(job, flaws, "next")
+    assert [(f.bar, f.price, f.qty) for f in result.record.fills] == [(4, 61.0, -100.0)]
 
 
 def test_a_dividend_on_the_way_is_credited() -> None:
