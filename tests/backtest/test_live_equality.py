@@ -36,7 +36,21 @@ FIRST, LAST = dt.date(2020, 3, 11), dt.date(2020, 3, 18)   # -9.5% on the Thursd
 def job() -> Job:
     prices = {str(s): float(p) for s, p in sample_market.closes().loc[FIRST.isoformat()].items()}
     given = runs.keeping_jumps(runs.generated_book(books.generate(books.usual_counts(250), prices), current_policy()))
-    return runs.prepare(runs.sample_history(), [], given, first=FIRST, last=LAST)[0]
+    return runs.prepare(runs.sample_history(), [], given, first=FIRST, last=LAST, trades=TRADES)[0]
+
+
+def _on_the_17th(topic: str, number: int, minute: int, **fields: Any) -> tuple[str, Event]:
+    at = dt.datetime(2020, 3, 17, 13, minute, tzinfo=dt.UTC)   # 09:00 New York and some minutes
+    return topic, fields | {"account_id": f"PORTFOLIO-MARGIN-{number:05d}", "timestamp": int(at.timestamp() * 1000)}
+
+
+# Between two closes, each a decision of its own: a deposit that meets a call, a purchase by an account in a call, a withdrawal.
+# Of portfolio-margin accounts: their requirement does not rest on the volatility of the close before, which arrives here with the next.
+TRADES = (
+    _on_the_17th(CASH, 13, 45, transfer_id="in", amount=40_000.0),
+    _on_the_17th(FILLS, 18, 47, fill_id="more", symbol="KO", qty=5000.0, price=40.0),
+    _on_the_17th(CASH, 19, 49, transfer_id="out", amount=-500_000.0),
+)
 
 
 class Live:
@@ -124,8 +138,14 @@ def _live(job: Job, store: Store) -> Live:
     published = live.volatility.process(live.records(PRICES, before))
     betas = [{"symbol": s, "beta": float(b), "timestamp": before[-1]["timestamp"]} for s, b in zip(symbols, job.path.beta[0], strict=True)]
     opening = _opening(job)
+    trades = list(job.trades)
     for bar, time in enumerate(job.path.times.tolist()):
-        due = live.timers(time)
+        due: set[str] = set()
+        while trades and (at := trades[0][1]["timestamp"]) <= time:
+            topic, event = trades.pop(0)
+            due |= live.timers(at)
+            due |= live.batch(live.records(topic, [event]))
+        due |= live.timers(time)
         ticks = [{"symbol": s, "price": float(p), "timestamp": time} for s, p in zip(symbols, job.path.price[bar], strict=True)]
         prices = list(live.records(PRICES, ticks))
         batch = [*live.records(VOLATILITY, published), *prices]
@@ -147,6 +167,8 @@ def test_a_week_live_and_in_a_backtest_decides_the_same(job: Job, tmp_path: Path
                   for r in result.record.decisions)
     theirs = sorted((t, a, k, amount if k in ("CALL", "CALL_INCREASED") else None) for t, a, k, amount in live.decisions)
     assert ours == theirs
+    between = {(a[-2:], k) for t, a, k, _ in theirs if t in [event["timestamp"] for _, event in TRADES]}
+    assert {("13", "CALL_CURED"), ("18", "CALL_INCREASED"), ("19", "CALL")} <= between
     kinds = {k for _, _, k, _ in theirs}
     assert {"WARNING", "CALL", "CALL_INCREASED", "CLOSE_ONLY", "STRESS_RESTRICTION", "LIQUIDATE", "CALL_CURED"} <= kinds
 
