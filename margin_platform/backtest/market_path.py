@@ -61,15 +61,13 @@ class MarketPath:
         """The market as it is known at a time after the bar before: its prices, and the volatility and betas of its close."""
         return self.at(bar).with_columns(price=self.before(bar, at), stale=self.stale[bar - 1])
 
-    def moves(self) -> Floats:
-        """Relative moves from one bar to the next, (bars - 1, instruments); a split is none."""
-        before = self.price[:-1].copy()
-        for effective, _, _ in self.splits:
-            bar = int(np.searchsorted(self.times, effective))
-            if 0 < bar < len(self):
-                before[bar - 1] = self.before(bar)
+    def moves(self, bars: NDArray[np.int64]) -> Floats:
+        """Relative moves from each of these bars to the next of them, (bars - 1, instruments); a split is none."""
+        price, times = self.price[bars].copy(), self.times[bars]
+        for effective, code, ratio in self.splits:
+            price[times < effective, code] /= ratio
         with np.errstate(invalid="ignore", divide="ignore"):
-            return self.price[1:] / before - 1.0
+            return price[1:] / price[:-1] - 1.0
 
 
 def market_path(market: Market, history: PriceHistory, policy: Policy, part: slice, splits: Iterable[Split] = ()) -> MarketPath:

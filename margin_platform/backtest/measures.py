@@ -117,15 +117,24 @@ def _by_bar(result: RunResult, action: str) -> np.ndarray:
     return np.bincount([r.bar for r in result.record.decisions if r.action == action], minlength=len(result.path))
 
 
+def _day_ends(result: RunResult) -> np.ndarray:
+    """The last bar of each day."""
+    days = [result.day(bar) for bar in range(len(result.path))]
+    return np.array([bar for bar, day in enumerate(days) if days[bar + 1 : bar + 2] != [day]], dtype=np.int64)
+
+
 def _worst_dates(result: RunResult) -> list[dict[str, Any]]:
-    calls, sold, unsecured = _by_bar(result, "CALL"), _by_bar(result, "LIQUIDATE"), _column(result, "unsecured")
-    index = result.path.index
+    ends = _day_ends(result)
+    firsts = np.concatenate([[0], ends[:-1] + 1])
+    calls, sold = (np.add.reduceat(_by_bar(result, action), firsts) for action in ("CALL", "LIQUIDATE"))
+    unsecured = np.maximum.reduceat(_column(result, "unsecured"), firsts)
+    index = result.path.index[ends]
     rows = []
-    for bar in np.lexsort((np.arange(len(calls)), -sold, -calls))[:_TOP]:
-        if calls[bar] or sold[bar]:
-            move = float(index[bar] / index[bar - 1] - 1) if bar else float("nan")
-            rows.append({"date": result.day(bar), "margin_calls": int(calls[bar]), "liquidations": int(sold[bar]),
-                         "unsecured": cents(float(unsecured[bar])), "index_move": round(move, 4) if move == move else None})
+    for day in np.lexsort((np.arange(len(calls)), -sold, -calls))[:_TOP]:
+        if calls[day] or sold[day]:
+            move = float(index[day] / index[day - 1] - 1) if day else float("nan")
+            rows.append({"date": result.day(ends[day]), "margin_calls": int(calls[day]), "liquidations": int(sold[day]),
+                         "unsecured": cents(float(unsecured[day])), "index_move": round(move, 4) if move == move else None})
     return rows
 
 
@@ -168,20 +177,22 @@ def _windows(result: RunResult) -> list[dict[str, Any]]:
 
 
 def beyond_tims(result: RunResult) -> dict[str, Any]:
-    """Moves from one bar to the next beyond the instrument's TIMS point, of instruments the book held at the start."""
+    """Moves from one day's last price to the next beyond the instrument's TIMS point, of instruments the book held at the start."""
     rules, market = result.policy.portfolio_margin, result.path.market
     held = np.unique(result.book.symbol)
     up = np.where(np.isnan(market.up), rules.pm_up, market.up) * np.abs(market.etf_leverage)
     down = np.where(np.isnan(market.down), rules.pm_down, market.down) * np.abs(market.etf_leverage)
-    moves = result.path.moves()[:, held]
+    ends = _day_ends(result)
+    moves = result.path.moves(ends)[:, held]
     with np.errstate(invalid="ignore"):
         beyond = (moves > up[held]) | (moves < -down[held])
     places = np.argwhere(beyond)
     order = sorted(places.tolist(), key=lambda at: (-abs(moves[at[0], at[1]]), at))
     top = [
-        {"date": result.day(bar + 1), "symbol": market.symbols[held[n]], "move": round(float(moves[bar, n]), 4)} for bar, n in order[:_TOP]
+        {"date": result.day(ends[day + 1]), "symbol": market.symbols[held[n]], "move": round(float(moves[day, n]), 4)}
+        for day, n in order[:_TOP]
     ]
-    return {"name_days": len(places), "days": len({bar for bar, _ in places.tolist()}), "largest": top}
+    return {"name_days": len(places), "days": len({day for day, _ in places.tolist()}), "largest": top}
 
 
 def _scenarios(rows: list[DecisionRow]) -> dict[str, int]:

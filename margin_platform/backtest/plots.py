@@ -24,8 +24,10 @@ _LADDER = ("WARNING", "CALL", "CALL_INCREASED", "CLOSE_ONLY", "STRESS_RESTRICTIO
 Drawing = Callable[[Figure, RunResult], None]
 
 
-def _days(result: RunResult) -> np.ndarray:
-    return np.array([dt.datetime.fromtimestamp(t / 1000, NEW_YORK).date() for t in result.path.times.tolist()], dtype="datetime64[D]")
+def _times(result: RunResult) -> np.ndarray:
+    """New York time of every bar."""
+    local = [dt.datetime.fromtimestamp(t / 1000, NEW_YORK).replace(tzinfo=None) for t in result.path.times.tolist()]
+    return np.array(local, dtype="datetime64[s]")
 
 
 def _column(result: RunResult, name: str, scale: float = 1.0) -> list[float]:
@@ -35,8 +37,8 @@ def _column(result: RunResult, name: str, scale: float = 1.0) -> list[float]:
 def equity_and_requirement(figure: Figure, result: RunResult) -> None:
     """Totals over open accounts, millions of dollars."""
     axes = figure.add_subplot()
-    axes.plot(_days(result), _column(result, "equity", 1e6), color=_BLUE, label="equity")
-    axes.plot(_days(result), _column(result, "requirement", 1e6), color=_RED, label="requirement")
+    axes.plot(_times(result), _column(result, "equity", 1e6), color=_BLUE, label="equity")
+    axes.plot(_times(result), _column(result, "requirement", 1e6), color=_RED, label="requirement")
     axes.set_ylabel("$ million")
     axes.legend(frameon=False, loc="best")
 
@@ -44,15 +46,16 @@ def equity_and_requirement(figure: Figure, result: RunResult) -> None:
 def calls_against_index(figure: Figure, result: RunResult) -> None:
     """Calls opened a bar, and the index."""
     axes = figure.add_subplot()
-    counts: dict[int, int] = {}
-    for row in result.record.decisions:
-        if row.action == "CALL":
-            counts[row.bar] = counts.get(row.bar, 0) + 1
-    days = _days(result)
-    axes.bar(days, [counts.get(n, 0) for n in range(len(days))], color=_RED, width=1.0)
+    times, counts = _times(result), np.bincount([r.bar for r in result.record.decisions if r.action == "CALL"], minlength=len(result.path))
+    called = np.flatnonzero(counts)   # thirty years have thousands of bars without a call
+    axes.vlines(times[called], 0, counts[called], color=_RED, linewidth=min(8.0, max(1.0, 300 / len(times))))
+    axes.set_ylim(bottom=0)
     axes.set_ylabel("margin calls")
+    if np.isnan(result.path.index).all():
+        axes.set_xlim(times[0], times[-1])
+        return
     other = axes.twinx()
-    other.plot(days, result.path.index, color=_GREY, linewidth=1)
+    other.plot(times, result.path.index, color=_GREY, linewidth=1)
     other.set_ylabel("index")
 
 
