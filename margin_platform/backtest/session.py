@@ -35,19 +35,21 @@ def session_job(bus: Bus, day: dt.date, policy: Policy) -> Job:
     closed = int(dt.datetime.combine(day + dt.timedelta(days=1), dt.time(0), NEW_YORK).timestamp() * 1000)
     market = Market.of(instruments.load())
     code_of = market.code_of()
-    ledger, trades = Ledger(code_of), list[Trade]()
+    ledger, trades, splits = Ledger(code_of), list[Trade](), dict[str, Event]()
     for topic in (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS):
         for event in _events(bus, topic):
             if topic == CORPORATE_ACTIONS and effective_time(event) > opened:
                 continue   # announced for a later day
             if event["timestamp"] < opened or topic == ACCOUNTS:
                 ledger.apply(topic, event)
+                if topic == CORPORATE_ACTIONS and event["kind"] == "SPLIT":
+                    splits.setdefault(event["action_id"], event)
             elif event["timestamp"] < closed:
                 trades.append((topic, event))
     ticks = [e for e in _events(bus, PRICES) if e["timestamp"] < closed and e["symbol"] in code_of]
     if not ledger.account_ids():
         raise NoSession(f"{ACCOUNTS}: no account, so nothing to replay")
-    path = _path(bus, market, ticks, opened, closed)
+    path = _path(bus, market, ticks, list(splits.values()), opened, closed)
     if not len(path):
         raise NoSession(f"{PRICES}: no price on {day.isoformat()}")
     known = [te for te in trades if te[0] == CORPORATE_ACTIONS or te[1]["account_id"] in ledger]
@@ -65,16 +67,23 @@ def _events(bus: Bus, topic: str) -> list[Event]:
     return sorted(found, key=lambda e: e["timestamp"])
 
 
-def _path(bus: Bus, market: Market, ticks: list[Event], opened: int, closed: int) -> MarketPath:
-    """One bar a distinct price time of the day; a price stands until the next. Volatility and betas as last published before it."""
+def _path(bus: Bus, market: Market, ticks: list[Event], splits: list[Event], opened: int, closed: int) -> MarketPath:
+    """One bar a distinct price time of the day; a price stands until the next, put on the share basis of a split since.
+
+    Volatility and betas are as last published before it.
+    """
     code_of = market.code_of()
-    latest = np.full(len(market.symbols), np.nan)
+    latest, newest = np.full(len(market.symbols), np.nan), np.zeros(len(market.symbols), dtype=np.int64)
     times, rows = list[int](), list[np.ndarray]()
     for tick in ticks:
+        if tick["timestamp"] >= opened and not times:
+            for split in splits:
+                if newest[code_of[split["symbol"]]] < effective_time(split):
+                    latest[code_of[split["symbol"]]] /= split["ratio"]
         if tick["timestamp"] >= opened and (not times or tick["timestamp"] != times[-1]):
             times.append(tick["timestamp"])
             rows.append(latest.copy())
-        latest[code_of[tick["symbol"]]] = tick["price"]
+        latest[code_of[tick["symbol"]]], newest[code_of[tick["symbol"]]] = tick["price"], tick["timestamp"]
         if rows:
             rows[-1] = latest.copy()
     sigma = _published(bus, VOLATILITY, "volatility_annual", market, closed)

@@ -265,6 +265,18 @@ def test_a_session_is_replayed_with_the_shares_it_had(replayed: str, shares: int
     assert job.book.quantity.tolist() == [shares]
 
 
+def test_until_its_first_print_of_the_day_a_split_symbol_stands_at_its_last_close_on_the_new_basis() -> None:
+    split = SPLITS[1]
+    close, morning = split.print_at(split.before()[-1], closing(split.before()[-1])), closing(split.day) - 6 * HOUR
+    other = {"symbol": "KO", "price": 40.0, "timestamp": morning}
+    prints = (close, (PRICES, other), split.print_at(split.day, morning + HOUR))
+    told: Any = Told(*split.account(), split.action(closing(split.before()[-12])), *prints)
+    path = session_job(told, split.day, POLICY).path
+    at = path.market.code_of()[close[1]["symbol"]]
+    assert path.price[0, at] == close[1]["price"] / 2
+    assert path.price[1, at] == split.print_at(split.day, 0)[1]["price"]
+
+
 @pytest.fixture
 def running(spark_session: SparkSession, bus: Bus, work: Path) -> Iterator[Running]:
     streams = Running(spark_session, bus, work)
