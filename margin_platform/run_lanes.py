@@ -3,6 +3,7 @@
 Dagster's immediate coordinator has no limits and its queue costs every run the dequeue interval. Here only runs tagged
 `margin/lane: batch` (backtests, maintenance) go through the queue, under the limit of dagster.yaml; all others are
 launched in the tick that asked for them. Batch runs can therefore neither delay a margin call nor start all at once.
+A backfill asked for in the UI carries no tag of a job: its runs are batch work whatever they make.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from dagster._core.storage.dagster_run import DagsterRun, DagsterRunStatus
+from dagster._core.storage.tags import BACKFILL_ID_TAG
 
 LANE_TAG = "margin/lane"
 BATCH_LANE = "batch"
@@ -21,6 +23,9 @@ class LaneRunCoordinator(QueuedRunCoordinator):
 
     def submit_run(self, context: SubmitRunContext) -> DagsterRun:
         run = context.dagster_run
+        if BACKFILL_ID_TAG in run.tags and LANE_TAG not in run.tags:
+            self._instance.add_run_tags(run.run_id, BATCH_TAGS)
+            return super().submit_run(context)
         if run.tags.get(LANE_TAG) == BATCH_LANE or run.status != DagsterRunStatus.NOT_STARTED:
             return super().submit_run(context)
         self._instance.launch_run(run.run_id, context.workspace)

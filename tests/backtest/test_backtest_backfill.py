@@ -9,38 +9,42 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._core.test_utils import create_test_daemon_workspace_context, instance_for_test
 from dagster._core.workspace.load_target import PythonFileTarget
 from dagster._daemon.backfill import execute_backfill_iteration
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster_graphql.client.query import LAUNCH_PARTITION_BACKFILL_MUTATION
 from dagster_graphql.test.utils import execute_dagster_graphql
 
 from assets.backtest_reports import backtest_reports, session_backtest
+from margin_platform import dagster_home
 from margin_platform.bus import Bus
 from margin_platform.events import ACCOUNTS, BETAS, CASH, FILLS, PRICES, VOLATILITY
 from margin_platform.run_lanes import BATCH_LANE, LANE_TAG
 from resources.kafka import KafkaResource
 
 LOCATION = Path(__file__).parent / "backtest_location.py"
-IN_THIS_PROCESS = {
-    "run_launcher": {"module": "dagster._core.launcher.sync_in_memory_run_launcher", "class": "SyncInMemoryRunLauncher"},
-    "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"},
-}
 
 
 def test_a_backfill_asked_for_as_the_ui_asks_runs_each_crisis_and_reports_it(tmp_path: Path) -> None:
-    """The UI's own mutation, then the daemon's own iterations until the backfill is complete."""
+    """The UI's own mutation, which names no lane, then the daemons' own iterations; the stack's coordinator queues each run as batch."""
     config = {"ops": {"backtest_reports": {"config": {"accounts": 24, "folder": str(tmp_path)}}}}
-    asked = {"assetSelection": [{"path": ["backtest_reports"]}], "partitionNames": ["1990", "2011"], "runConfigData": config,
-             "tags": [{"key": LANE_TAG, "value": BATCH_LANE}]}
+    asked = {"assetSelection": [{"path": ["backtest_reports"]}], "partitionNames": ["1990", "2011"], "runConfigData": config}
     target = PythonFileTarget(str(LOCATION), attribute=None, working_directory=str(Path(__file__).parents[2]), location_name="backtests")
-    with instance_for_test(overrides=IN_THIS_PROCESS) as instance, create_test_daemon_workspace_context(target, instance) as workspace:
+    dagster_home.prepare(tmp_path)
+    lanes = yaml.safe_load((tmp_path / "dagster.yaml").read_text(encoding="utf-8"))["run_coordinator"]
+    in_this_process = {"module": "dagster._core.launcher.sync_in_memory_run_launcher", "class": "SyncInMemoryRunLauncher"}
+    overrides = {"run_launcher": in_this_process, "run_coordinator": lanes}
+    with instance_for_test(overrides=overrides) as instance, create_test_daemon_workspace_context(target, instance) as workspace:
         answer = execute_dagster_graphql(
             workspace.create_request_context(), LAUNCH_PARTITION_BACKFILL_MUTATION, variables={"backfillParams": asked}
         )
         launched = answer.data["launchPartitionBackfill"]
         assert launched["__typename"] == "LaunchBackfillSuccess", launched
-        for _ in range(20):   # the daemon's loop: each pass submits or watches runs, all of which end inside it
+        queue = QueuedRunCoordinatorDaemon(interval_seconds=1)
+        for _ in range(20):   # the daemons' loops: each pass submits or watches runs, or takes from the queue what its limit allows
+            list(queue.run_iteration(workspace))
             errors = [e for e in execute_backfill_iteration(workspace, logging.getLogger("backfill")) if e is not None]
             assert errors == []
             backfill = instance.get_backfill(launched["backfillId"])
