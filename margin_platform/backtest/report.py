@@ -43,11 +43,29 @@ def summary(results: Sequence[RunResult], prices_statement: str) -> dict[str, An
     measured = [measures(r) for r in results]
     return {
         "policies": measured,
+        "differences": differences(results),
         "comparison": compare(results),
         "prices": prices_statement,
         "assumptions": ASSUMPTIONS,
         "flaws": [_flaw(f) for f in results[0].flaws],
     }
+
+
+def differences(results: Sequence[RunResult]) -> list[dict[str, str]]:
+    """The policy keys whose values are not the same in all runs: `key`, and the value as JSON under each policy's label."""
+    flat = [_flat("", r.policy.model_dump(mode="json", exclude={"version", "effective_from"})) for r in results]
+    keys = dict.fromkeys(key for each in flat for key in each)
+    return [
+        {"key": key} | {r.label: json.dumps(each.get(key)) for r, each in zip(results, flat, strict=True)}
+        for key in keys if any(each.get(key) != flat[0].get(key) for each in flat)
+    ]
+
+
+def _flat(prefix: str, tree: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        found |= _flat(f"{prefix}{name}.", value) if isinstance(value, dict) and value else {f"{prefix}{name}": value}
+    return found
 
 
 def _flaw(flaw: Any) -> dict[str, Any]:
@@ -76,16 +94,20 @@ def html(results: Sequence[RunResult], found: dict[str, Any]) -> str:
     """The report as one HTML document without any reference to the network."""
     template = files("margin_platform.backtest").joinpath("report.html.j2").read_text(encoding="utf-8")
     first = results[0]
+    of = f" under {first.label}" if len(results) > 1 else ""
     drawn = [
-        ("Equity and requirement", plots.svg(plots.equity_and_requirement, first)),
-        ("Margin calls against the index", plots.svg(plots.calls_against_index, first)),
-        ("The ladder's flow", plots.svg(plots.ladder_flow, first)),
+        (f"Equity and requirement{of}", plots.svg(plots.equity_and_requirement, first)),
+        (f"Margin calls against the index{of}", plots.svg(plots.calls_against_index, first)),
+        (f"The ladder's flow{of}", plots.svg(plots.ladder_flow, first)),
     ]
     if len(results) > 1:
         drawn.append(("Policies compared", plots.svg(plots.policies, found["policies"])))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.filters["money"] = lambda v: "–" if v is None else f"{v:,.2f}"
-    return environment.from_string(template).render(found=found, plots=drawn, counted=list(COUNTED), run=found["policies"][0])
+    environment.filters["money"] = lambda v: "–" if v is None else f"${v:,.2f}"
+    crises = [[{"crisis": key} | counts for key, counts in policy["crises"].items()] for policy in found["policies"]]
+    return environment.from_string(template).render(
+        found=found, plots=drawn, counted=list(COUNTED), run=found["policies"][0], labels=[r.label for r in results], crises=crises
+    )
 
 
 def _csv(header: Sequence[str], rows: Any) -> str:
