@@ -9,8 +9,8 @@ import dagster as dg
 from assets.topics import topic_key
 from margin_platform import sample_market
 from margin_platform.backtest import crises, plots, report, runs, session
-from margin_platform.backtest.history import SAMPLE
 from margin_platform.backtest.measures import COUNTED, RunResult
+from margin_platform.backtest.recognise import is_sample
 from margin_platform.events import ACCOUNTS, BETAS, CASH, FILLS, PRICES, VOLATILITY
 from margin_platform.policy import current_policy
 from margin_platform.settings import settings
@@ -21,11 +21,16 @@ _SHARED: dict[str, Any] = {"group_name": "backtests", "kinds": {"python"}, "owne
 
 
 class CrisisConfig(dg.Config):
-    """accounts, seed: the generated book; folder: where reports go, the platform's data folder when empty."""
+    """accounts, seed: the generated book; folder: where reports go, the platform's data folder when empty.
+
+    prices, book: files of one's own, as for `margin backtest`; the bundled history and the generated book when empty.
+    """
 
     accounts: int = 400
     seed: int = 7
     folder: str = ""
+    prices: str = ""
+    book: str = ""
 
 
 class SessionConfig(dg.Config):
@@ -73,13 +78,15 @@ def inconsistencies(summary: dict[str, Any]) -> list[str]:
 
 @dg.asset(
     partitions_def=PARTITIONS, code_version="1", check_specs=[dg.AssetCheckSpec("results_are_consistent", asset="backtest_reports")],
-    description="Generated books of every profile through one crisis of the bundled history, under the policy in force.", **_SHARED,
+    description="A book through one crisis, of the bundled history or of one's own file, under the policy in force.", **_SHARED,
 )
 def backtest_reports(context: dg.AssetExecutionContext, config: CrisisConfig) -> dg.MaterializeResult:
     crisis = crises.crisis(context.partition_key)
-    result = runs.crisis_run(crisis, current_policy(), config.accounts, config.seed)
+    prices, book = (Path(text) if text else None for text in (config.prices, config.book))
+    result, history = runs.crisis_run(crisis, current_policy(), config.accounts, config.seed, prices=prices, book=book)
     place = report_folder(config.folder) / crisis.key
-    summary = report.write([result], report.statement(SAMPLE, adjusted=True, sample=True), place)
+    said = report.statement(history.source, adjusted=history.adjusted, sample=is_sample(history))
+    summary = report.write([result], said, place)
     return _result(result, summary, place)
 
 

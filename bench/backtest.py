@@ -20,13 +20,12 @@ from margin_platform import instruments, sample_market
 from margin_platform.backtest.engine import Job
 from margin_platform.backtest.market_path import WITHOUT_FLOORS, MarketPath, market_path
 from margin_platform.backtest.measures import RunResult
-from margin_platform.backtest.parts import run_in_processes
+from margin_platform.backtest.parts import execute
 from margin_platform.backtest.runs import sample_history
 from margin_platform.book import MARGIN_TYPES, Book, Market
 from margin_platform.evaluate import evaluate
 from margin_platform.policy import Policy, current_policy
 
-_WORKERS = os.cpu_count() or 1
 NAMES = tuple(i.symbol for i in instruments.load() if not i.symbol.startswith("S"))   # the 20 stocks
 # One in twenty sells short: the usual mix. Held for 33 rising years such an account is called every few days, which is dear.
 _PROFILES = ("cash_rich", "leveraged_long") * 8 + ("close_to_call",) * 3 + ("short_seller",)
@@ -60,7 +59,7 @@ def path_of(policy: Policy, days: int) -> MarketPath:
 def timed(book: Book, path: MarketPath, policy: Policy) -> tuple[float, float, RunResult]:
     """Seconds, processor seconds of the worker processes (their start included in both), and the result."""
     began, busy = time.perf_counter(), _workers_busy()
-    result = run_in_processes(Job(book, path, policy), "bench", _WORKERS)
+    result = execute(Job(book, path, policy), (), "bench")
     return time.perf_counter() - began, _workers_busy() - busy, result
 
 
@@ -150,6 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
         "times_faster": round(plain_each / each, 1), "largest_requirement_difference": round(off, 6),
         "decisions": len(result.record.decisions), "fills": len(result.record.fills), "linearity": linearity(given, policy),
     }, indent=2))
+    return 0
 
 
 def linearity(given: Any, policy: Policy) -> list[dict[str, float]]:
@@ -161,7 +161,6 @@ def linearity(given: Any, policy: Policy) -> list[dict[str, float]]:
         out.append({"accounts": accounts, "days": days, "seconds": round(seconds, 2), "processor_seconds": round(busy, 2),
                     "nanoseconds_per_account_day": round(seconds / accounts / days * 1e9, 1)})
     return out
-    return 0
 
 
 if __name__ == "__main__":

@@ -47,6 +47,9 @@ class BadEvent(ValueError):
         super().__init__(f"{field}: {reason}, value {value!r}")
         self.field, self.value, self.reason = field, value, reason
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BadEvent, (self.field, self.value, self.reason)   # whole on the other side of a process boundary
+
 
 Check = Callable[[Any], str | None]   # the reason a value is refused, or None
 

@@ -70,7 +70,10 @@ def usual_counts(accounts: int) -> dict[str, int]:
 
 
 def generate(counts: Mapping[str, int], prices: Mapping[str, float], seed: int = 7) -> list[AccountRow]:
-    """Accounts by profile at these prices (dollars a share). The same arguments give the same book. KeyError on an unknown profile."""
+    """Accounts by profile at these prices (dollars a share). The same arguments give the same book.
+
+    KeyError on an unknown profile, ValueError where there is no price of what a profile holds.
+    """
     generator = np.random.default_rng(seed)
     rows = []
     for name, count in counts.items():
@@ -95,7 +98,9 @@ def _account(account_id: str, name: str, profile: Profile, prices: Mapping[str, 
 
 
 def _draw(symbols: Sequence[str], count: int, prices: Mapping[str, float], generator: np.random.Generator) -> list[str]:
-    known = [s for s in symbols if s in prices]
+    known = [s for s in symbols if prices.get(s, 0.0) > 0.0]   # a missing price, NaN, is not
+    if not known:
+        raise ValueError(f"no price of any of {', '.join(symbols)}")
     return [str(s) for s in generator.choice(known, size=min(count, len(known)), replace=False)]
 
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from margin_platform.backtest.engine import Job, run
+from margin_platform.backtest import runs
+from margin_platform.backtest.engine import Job, State
+from margin_platform.backtest.flaws import Flaw
 from margin_platform.backtest.measures import RunResult
 from margin_platform.backtest.record import Record
 from margin_platform.book import Book
-from margin_platform.evaluate import evaluate
+
+PART_ACCOUNTS = 2500   # the same on every machine: no byte of a result depends on how many cores it has
+_LOOK_SECONDS = 0.2    # between looks at the progress of the workers
 
 
 @dataclass(frozen=True)
@@ -44,23 +53,78 @@ def _range(job: Job, low: int, high: int) -> Job:
 
 def run_part(job: Job) -> Part:
     """Runs one range of accounts to the end."""
-    state = run(job)
-    final = evaluate(state.holdings.book, job.path.at(len(job.path) - 1), job.policy)
-    return Part(state.record, final.equity)
+    return _part(job, runs.finish(job))
 
 
-def run_in_processes(job: Job, label: str, workers: int, part_accounts: int = 5000) -> RunResult:
-    """The job on the cores of one machine: ranges of accounts on worker processes, each sweeping on one thread."""
-    parts = max(workers, -(-len(job.book) // part_accounts))
-    parts += -parts % workers   # as many for each
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return merge(job, label, list(pool.map(run_part, split(job, parts))))
+def _part(job: Job, state: State) -> Part:
+    return Part(state.record, runs.final_equity(job, state))
 
 
-def merge(job: Job, label: str, parts: Sequence[Part]) -> RunResult:
+def execute(
+    job: Job, flaws: tuple[Flaw, ...], label: str, *, checkpoints: Path | None = None, progress: runs.Progress | None = None
+) -> RunResult:
+    """Runs a job to its end, a large book in parts on the cores of this machine, each sweeping on one thread.
+
+    checkpoints: a folder; a run killed there continues, part by part, and comes to the same bytes.
+    """
+    if len(job.book) <= PART_ACCOUNTS:
+        return runs.execute(job, flaws, label, checkpoint=_file(checkpoints, job), progress=progress)
+    jobs = split(job, -(-len(job.book) // PART_ACCOUNTS))
+    context = multiprocessing.get_context("forkserver")   # a fresh process without threads imports the program once for all workers
+    context.set_forkserver_preload([__name__])
+    done, stop = context.Array("q", len(jobs)), context.Event()
+    with ProcessPoolExecutor(min(os.cpu_count() or 1, len(jobs)), context, _become_worker, (done, stop)) as pool:
+        running = [pool.submit(_work, number, part, _file(checkpoints, part)) for number, part in enumerate(jobs)]
+        try:
+            while (seen := wait(running, _LOOK_SECONDS, FIRST_EXCEPTION)).not_done and not any(f.exception() for f in seen.done):
+                if progress is not None:
+                    progress(sum(done[:]) // len(jobs), len(job.path))
+        finally:
+            stop.set()   # interrupted, or a part failed: the others end at their next bar
+        failed = [e for future in running if (e := future.exception()) is not None and not isinstance(e, _Stopped)]
+        if failed:
+            raise failed[0]
+        return merge(job, label, [future.result() for future in running], flaws)
+
+
+def _file(folder: Path | None, job: Job) -> Path | None:
+    return None if folder is None else folder / f"{job.fingerprint()[:16]}.checkpoint"
+
+
+class _Stopped(RuntimeError):
+    """The program that asked for this part no longer wants it."""
+
+
+_worker: dict[str, Any] = {}   # of a worker process: what it shares with the program
+
+
+def _become_worker(done: Any, stop: Any) -> None:
+    """Ctrl-C is the program's to answer; a worker whose program is gone, even by kill -9, goes too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _worker.update(done=done, stop=stop)
+    threading.Thread(target=_follow_the_program, daemon=True).start()
+
+
+def _follow_the_program() -> None:
+    program = multiprocessing.parent_process()
+    assert program is not None
+    program.join()
+    os._exit(1)
+
+
+def _work(number: int, job: Job, checkpoint: Path | None) -> Part:
+    def after_bar(now: State) -> None:
+        _worker["done"][number] = now.bar
+        if _worker["stop"].is_set():
+            raise _Stopped
+
+    return _part(job, runs.finish(job, checkpoint=checkpoint, after_bar=after_bar))
+
+
+def merge(job: Job, label: str, parts: Sequence[Part], flaws: tuple[Flaw, ...] = ()) -> RunResult:
     """The whole run's result from its parts, given in the order of `split`: decisions and fills by bar, totals added up."""
     decisions = [row for part in parts for row in part.record.decisions]
     fills = [row for part in parts for row in part.record.fills]
     bars = [tuple(float(sum(column)) for column in zip(*rows, strict=True)) for rows in zip(*(p.record.bars for p in parts), strict=True)]
     record = Record(sorted(decisions, key=lambda r: r.bar), sorted(fills, key=lambda r: r.bar), bars)
-    return RunResult(label, job.policy, job.path, job.book, record, np.concatenate([p.final_equity for p in parts]))
+    return RunResult(label, job.policy, job.path, job.book, record, np.concatenate([p.final_equity for p in parts]), flaws)

@@ -15,11 +15,12 @@ from margin_platform.backtest import books
 from margin_platform.backtest.crises import Crisis
 from margin_platform.backtest.engine import Job, State, Trade, due_at, run
 from margin_platform.backtest.flaws import Flaw, HistoryError, settle
-from margin_platform.backtest.history import SAMPLE, PriceHistory, of_table
+from margin_platform.backtest.history import SAMPLE, PriceHistory, of_table, read
 from margin_platform.backtest.market_path import WITHOUT_FLOORS, market_path
 from margin_platform.backtest.measures import RunResult
+from margin_platform.backtest.recognise import is_sample
 from margin_platform.book import MARGIN_TYPES, Book, Market
-from margin_platform.book_json import BookInput
+from margin_platform.book_json import BookInput, loads, parse
 from margin_platform.corporate_actions import effective_time
 from margin_platform.evaluate import evaluate
 from margin_platform.events import CORPORATE_ACTIONS
@@ -66,21 +67,31 @@ def _suspicious(history: PriceHistory, market: Market, part: slice, policy: Poli
 def execute(
     job: Job, flaws: tuple[Flaw, ...], label: str, *, checkpoint: Path | None = None, progress: Progress | None = None
 ) -> RunResult:
-    """Runs a job to its end. With a checkpoint file, a killed run continues from it and comes to the same result, bit for bit."""
+    """Runs a job to its end, here and as one piece (`parts.execute` spreads a large book)."""
+    state = finish(job, checkpoint=checkpoint, after_bar=None if progress is None else lambda now: progress(now.bar, len(job.path)))
+    return RunResult(label, job.policy, job.path, job.book, state.record, final_equity(job, state), flaws)
+
+
+def finish(job: Job, *, checkpoint: Path | None = None, after_bar: Callable[[State], None] | None = None) -> State:
+    """The state after the last bar. With a checkpoint file a killed run continues and comes to the same, bit for bit.
+
+    The finished state stays in the file, so that a run of several parts or policies does none of them twice: whoever has
+    written the report removes it.
+    """
     identity = job.fingerprint() if checkpoint is not None else ""
-    state = _restored(checkpoint, identity)
 
-    def after_bar(now: State) -> None:
-        if checkpoint is not None and now.bar % CHECKPOINT_BARS == 0:
+    def each(now: State) -> None:
+        if checkpoint is not None and (now.bar % CHECKPOINT_BARS == 0 or now.bar == len(job.path)):
             _save(checkpoint, identity, now)
-        if progress is not None:
-            progress(now.bar, len(job.path))
+        if after_bar is not None:
+            after_bar(now)
 
-    state = run(job, state, after_bar=after_bar)
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
-    final = evaluate(state.holdings.book, job.path.at(len(job.path) - 1), job.policy)
-    return RunResult(label, job.policy, job.path, job.book, state.record, final.equity, flaws)
+    return run(job, _restored(checkpoint, identity), after_bar=each)
+
+
+def final_equity(job: Job, state: State) -> np.ndarray:
+    """Equity of every account at the last bar's prices, in dollars."""
+    return evaluate(state.holdings.book, job.path.at(len(job.path) - 1), job.policy).equity
 
 
 def _save(path: Path, identity: str, state: State) -> None:
@@ -114,14 +125,28 @@ def generated_book(rows: Sequence[books.AccountRow], policy: Policy) -> BookInpu
     return BookInput(book, market, policy)
 
 
-def crisis_run(crisis: Crisis, policy: Policy, accounts: int, seed: int = 7, *, label: str | None = None) -> RunResult:
-    """A fresh generated book, at the prices of the crisis's first session, through the crisis on the bundled history."""
-    history = sample_history()
-    opening = sample_market.closes().loc[crisis.first.isoformat() :].iloc[0]
-    prices = {str(s): float(p) for s, p in opening.items()}
-    given = keeping_jumps(generated_book(books.generate(books.usual_counts(accounts), prices, seed), policy))
-    job, flaws = prepare(history, [], given, first=crisis.first, last=crisis.last)
-    return execute(job, flaws, label or policy.version)
+def crisis_run(
+    crisis: Crisis, policy: Policy, accounts: int, seed: int = 7, *, label: str | None = None, prices: Path | None = None,
+    book: Path | None = None,
+) -> tuple[RunResult, PriceHistory]:
+    """A book through a crisis, and the history it went through: the bundled one, or a price file of one's own.
+
+    The book is a file of `margin evaluate`, or a fresh one generated at the prices of the crisis's first bar. HistoryError,
+    InputError, OSError where a file cannot be used; ValueError where the history has no price of what is generated.
+    """
+    history, found = (sample_history(), []) if prices is None else read(prices)
+    given = generated_at(history, crisis.first, accounts, policy, seed) if book is None else parse(loads(book.read_bytes()), policy)
+    if is_sample(history):
+        history, given = replace(history, adjusted=True), keeping_jumps(given)
+    job, flaws = prepare(history, found, given, first=crisis.first, last=crisis.last)
+    return execute(job, flaws, label or policy.version), history
+
+
+def generated_at(history: PriceHistory, first: dt.date | None, accounts: int, policy: Policy, seed: int = 7) -> BookInput:
+    """The usual mix of accounts, at the prices of the first bar from a date on."""
+    bar = min(history.between(first, None).start, len(history) - 1)
+    prices = {s: float(p) for s, p in zip(history.symbols, history.prices[bar], strict=True)}
+    return generated_book(books.generate(books.usual_counts(accounts), prices, seed), policy)
 
 
 def keeping_jumps(given: BookInput) -> BookInput:

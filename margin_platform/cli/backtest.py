@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ def register(app: typer.Typer) -> None:
     def backtest(
         prices: Annotated[str, typer.Option("--prices", help="CSV or Parquet, long or wide; 'sample' is the bundled history")],
         book: Annotated[str, typer.Option("--book", help="a book as JSON, as for `margin evaluate`; or sample:N for N generated accounts")],
-        out: Annotated[Path, typer.Option("--out", help="folder for the report, its JSON and CSV, and the checkpoint of a killed run")],
+        out: Annotated[Path, typer.Option("--out", help="folder for the report, its JSON and CSV, and the checkpoints of a killed run")],
         policy: Annotated[list[Path] | None, typer.Option("--policy", help="policy file; give it again to compare")] = None,
         first: Annotated[str | None, typer.Option("--from", help="first date, YYYY-MM-DD")] = None,
         last: Annotated[str | None, typer.Option("--to", help="last date, YYYY-MM-DD")] = None,
@@ -35,9 +36,17 @@ def register(app: typer.Typer) -> None:
         history, flaws = read_history(prices)
         history = _as_adjusted(history, asked=adjusted)
         on_the_way = _events(events)
-        results = [_one(history, flaws, book, base, span, on_the_way, out, quiet=as_json) for base in _policies(policy or [])]
+        document, checkpoints = _document(book), out / ".checkpoints"
+        try:
+            results = [
+                _one(history, flaws, document, base, span, on_the_way, checkpoints, quiet=as_json) for base in _policies(policy or [])
+            ]
+        except KeyboardInterrupt:
+            typer.echo(f"margin: stopped; the same command continues from {checkpoints}", err=True)
+            raise typer.Exit(130) from None
         said = report.statement(history.source, adjusted=history.adjusted, sample=_is_sample(history))
         summary = report.write(results, said, out)
+        shutil.rmtree(checkpoints)
         if as_json:
             print_json(summary)
         else:
@@ -84,36 +93,50 @@ def _events(path: Path | None) -> list[Any]:
         raise bad_input(str(error)) from error
 
 
-def _book(source: str, base: Any, history: Any, first: dt.date | None, traded: set[str]) -> Any:
-    """The book of a file under a base policy, or `sample:N` generated accounts at the first bar's prices."""
-    from margin_platform.backtest import books, runs
-    from margin_platform.book_json import InputError, loads, parse
+def _document(source: str) -> Any:
+    """The book's document, read once for all policies; the source itself where it says `sample:N`."""
+    from margin_platform.book_json import InputError, loads
 
     if source.startswith("sample:"):
-        count = source.partition(":")[2]
-        if not count.isdecimal() or int(count) < 1:
-            raise bad_input(f"book: not sample:N with N accounts, value {source!r}")
-        bar = min(history.between(first, None).start, len(history) - 1)
-        opening = {s: float(p) for s, p in zip(history.symbols, history.prices[bar], strict=True)}
-        return runs.generated_book(books.generate(books.usual_counts(int(count)), opening), base)
+        return source
     try:
-        text = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-        return parse(loads(text), base, traded)
+        return loads(sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes())
     except OSError as error:
         raise bad_input(f"{source}: {error.strerror}") from error
     except InputError as error:
         raise bad_input(str(error)) from error
 
 
+def _book(document: Any, base: Any, history: Any, first: dt.date | None, traded: set[str]) -> Any:
+    """The book of a document under a base policy, or `sample:N` generated accounts at the first bar's prices."""
+    from margin_platform.backtest import runs
+    from margin_platform.book_json import InputError, parse
+
+    if isinstance(document, str) and document.startswith("sample:"):
+        count = document.partition(":")[2]
+        if not count.isdecimal() or int(count) < 1:
+            raise bad_input(f"book: not sample:N with N accounts, value {document!r}")
+        try:
+            return runs.generated_at(history, first, int(count), base)
+        except ValueError as error:
+            raise bad_input(f"book: {document} on {history.source}: {error}") from error
+    try:
+        return parse(document, base, traded)
+    except InputError as error:
+        raise bad_input(str(error)) from error
+
+
 def _one(
-    history: Any, flaws: Any, source: str, base: Any, span: tuple[dt.date | None, dt.date | None], events: Any, out: Path, *, quiet: bool
+    history: Any, flaws: Any, document: Any, base: Any, span: tuple[dt.date | None, dt.date | None], events: Any, checkpoints: Path,
+    *, quiet: bool,
 ) -> Any:
     """One policy's run, continued from its checkpoint where a killed run left one."""
-    from margin_platform.backtest import runs, trade_file
+    from margin_platform.backtest import parts, runs, trade_file
     from margin_platform.backtest.flaws import HistoryError
     from margin_platform.book_json import InputError
+    from margin_platform.events import BadEvent
 
-    given = _book(source, base, history, span[0], trade_file.symbols(events))
+    given = _book(document, base, history, span[0], trade_file.symbols(events))
     if _is_sample(history):
         given = runs.keeping_jumps(given)
     try:
@@ -123,9 +146,12 @@ def _one(
         raise bad_input(str(error)) from error
     except HistoryError as error:
         raise bad_input(f"prices: {error}") from error
-    out.mkdir(parents=True, exist_ok=True)
-    with _progress(len(job.path), given.policy.version, quiet=quiet) as progress:
-        return runs.execute(job, passed, given.policy.version, checkpoint=out / f".{job.fingerprint()[:16]}.checkpoint", progress=progress)
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    try:
+        with _progress(len(job.path), given.policy.version, quiet=quiet) as progress:
+            return parts.execute(job, passed, given.policy.version, checkpoints=checkpoints, progress=progress)
+    except BadEvent as error:
+        raise bad_input(f"book or events, {error}") from error
 
 
 @contextlib.contextmanager

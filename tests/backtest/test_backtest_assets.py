@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 
 import dagster as dg
@@ -10,6 +11,7 @@ import pytest
 
 from assets.backtest_reports import PARTITIONS, backtest_reports, history_covers_every_crisis, inconsistencies
 from jobs.backtest import JOBS, TAGS, crises_backtest, nightly_session, weekly_crises
+from margin_platform import sample_market
 from margin_platform.run_lanes import BATCH_LANE, LANE_TAG
 
 
@@ -24,6 +26,26 @@ def test_a_partition_writes_its_report_and_says_what_it_found(tmp_path: Path) ->
     checks = {e.check_name: e.passed for e in ran.get_asset_check_evaluations()}
     assert checks == {"results_are_consistent": True, "history_covers_every_crisis": True}
     assert (tmp_path / "1990" / "report.html").stat().st_size > 10_000
+
+
+def test_a_partition_takes_a_price_file_and_a_book_of_ones_own(tmp_path: Path) -> None:
+    """One name at half as much again as the bundled history has it, so that it is not taken for it: prices as traded."""
+    closes = sample_market.closes().loc["1990-06-01":"1990-12-01", ["KO"]] * 1.5
+    closes.to_csv(tmp_path / "prices.csv", index_label="date")
+    opening = float(closes.loc["1990-07-16", "KO"])
+    held = [{"symbol": "KO", "qty": 1000, "long_rate": 0.25}]
+    book = {"accounts": [{"account_id": "A", "cash": -600 * opening, "positions": held}], "policy": {"use_conc": False}}
+    (tmp_path / "book.json").write_text(json.dumps(book), encoding="utf-8")
+    own = {"folder": str(tmp_path), "prices": str(tmp_path / "prices.csv"), "book": str(tmp_path / "book.json")}
+    with dg.DagsterInstance.ephemeral() as instance:
+        ran = dg.materialize(
+            [backtest_reports], partition_key="1990", run_config={"ops": {"backtest_reports": {"config": own}}}, instance=instance
+        )
+    (made,) = ran.asset_materializations_for_node("backtest_reports")
+    assert made.metadata["accounts"].value == 1
+    summary = json.loads((tmp_path / "1990" / "summary.json").read_text(encoding="utf-8"))
+    assert (summary["policies"][0]["first"], summary["policies"][0]["last"]) == ("1990-07-16", "1990-10-31")
+    assert summary["prices"].startswith("prices.csv. Prices are taken as traded")
 
 
 @pytest.mark.parametrize(

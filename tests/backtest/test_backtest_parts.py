@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from margin_platform import sample_market
-from margin_platform.backtest import books, runs
+from margin_platform.backtest import books, parts, runs
 from margin_platform.backtest.engine import Job
 from margin_platform.backtest.measures import RunResult, measures
 from margin_platform.backtest.parts import merge, run_part, split
+from margin_platform.events import CASH, BadEvent
 from margin_platform.policy import current_policy
 
 FIRST, LAST = dt.date(2020, 3, 2), dt.date(2020, 3, 27)
@@ -38,6 +41,20 @@ def _same(ours: RunResult, whole: RunResult) -> None:
 
 def test_parts_add_up_to_the_whole(job: Job, whole: RunResult) -> None:
     _same(merge(job, "run", [run_part(part) for part in split(job, 7)]), whole)
+
+
+def test_worker_processes_come_to_the_same_and_name_what_one_of_them_refused(
+    job: Job, whole: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three parts on worker processes, then the same with a transfer in the last that no ledger holds: the others are kept, finished."""
+    monkeypatch.setattr(parts, "PART_ACCOUNTS", 40)
+    bars = []
+    _same(parts.execute(job, (), "run", checkpoints=tmp_path, progress=lambda done, _: bars.append(done)), whole)
+    assert bars == sorted(bars)
+    assert len(list(tmp_path.iterdir())) == 3
+    transfer = {"transfer_id": "1", "account_id": job.book.account_ids[-1], "amount": 9e12, "timestamp": int(job.path.times[1])}
+    with pytest.raises(BadEvent, match="amount: more than a ledger holds"):
+        parts.execute(dataclasses.replace(job, trades=((CASH, transfer),)), (), "run", checkpoints=tmp_path)
 
 
 def test_more_parts_than_accounts_are_as_many_as_accounts(job: Job) -> None:

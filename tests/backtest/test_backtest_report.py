@@ -52,6 +52,16 @@ def test_two_policies_are_compared(tmp_path: Path) -> None:
     (pair,) = json.loads(ran.stdout)["comparison"]
     assert pair["second"].startswith("stricter")
     assert pair["called_only_by_second"] == []
+    assert json.loads(ran.stdout)["differences"] == [{"key": "maintenance.long_rate", pair["first"]: "0.25", pair["second"]: "0.3"}]
+
+
+def test_a_book_from_standard_input_is_put_to_every_policy(tmp_path: Path) -> None:
+    (tmp_path / "prices.csv").write_text(PRICES, encoding="utf-8")
+    policies = ["--policy", str(next(POLICY_FOLDER.glob("*.yaml"))), "--policy", str(_second_policy(tmp_path))]
+    files = ["--prices", str(tmp_path / "prices.csv"), "--book", "-", "--out", str(tmp_path / "out")]
+    ran = CliRunner().invoke(app, ["backtest", *files, *policies, "--json"], input=json.dumps(BOOK))
+    assert ran.exit_code == 0, ran.output
+    assert [p["accounts"] for p in json.loads(ran.stdout)["policies"]] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -97,6 +107,14 @@ def test_a_bad_event_ends_with_2_and_names_its_line(tmp_path: Path, change: dict
     assert named in ran.stderr
 
 
+def test_a_generated_book_needs_prices_of_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "prices.csv").write_text(PRICES, encoding="utf-8")
+    files = ["--prices", str(tmp_path / "prices.csv"), "--book", "sample:20", "--out", str(tmp_path / "out")]
+    ran = CliRunner().invoke(app, ["backtest", *files, "--json"])
+    assert ran.exit_code == 2, ran.output
+    assert "book: sample:20 on prices.csv: no price of any of AAPL, AMD" in ran.stderr
+
+
 def test_a_date_that_is_none_is_named(tmp_path: Path) -> None:
     ran = _invoke(tmp_path, PRICES, BOOK, "--from", "2020-13-01")
     assert ran.exit_code == 2
@@ -137,5 +155,6 @@ def test_the_report_stands_alone_in_a_browser_and_its_tables_sort(tmp_path: Path
     assert column.all_text_contents() == list(reversed(before))
     page.emulate_media(media="print")
     assert page.locator("#policies").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")   # nothing cut off
     assert len(page.pdf()) > 10_000
     page.close()

@@ -67,7 +67,9 @@ def test_a_killed_run_continues_to_the_same_bytes(
     names = sorted(p.name for p in (tmp_path / "whole").iterdir())
     assert names == sorted(p.name for p in (tmp_path / "resumed").iterdir())
     assert all((tmp_path / "whole" / n).read_bytes() == (tmp_path / "resumed" / n).read_bytes() for n in names)
-    assert not checkpoint.exists()
+    bars.clear()
+    third = runs.execute(job, (), "whole", checkpoint=checkpoint, progress=lambda done, _: bars.append(done))
+    assert (bars, repr(third.record)) == ([], repr(result.record))   # finished: nothing is run again
 
 
 def test_a_checkpoint_of_another_job_is_not_continued(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,5 +136,5 @@ def test_generated_books_are_the_same_for_the_same_seed() -> None:
 
 def test_every_crisis_of_the_partitions_runs_on_the_sample() -> None:
     for crisis in crises.CRISES:
-        result = runs.crisis_run(dataclasses.replace(crisis, last=crisis.first + dt.timedelta(days=20)), current_policy(), 20)
+        result, _ = runs.crisis_run(dataclasses.replace(crisis, last=crisis.first + dt.timedelta(days=20)), current_policy(), 20)
         assert len(result.record.bars) >= 10
