@@ -52,6 +52,8 @@ def verify(store: Store, account_id: str | None = None) -> tuple[int, list[Broke
         elif row.previous_hash != previous or row.hash != entry_hash(row.previous_hash, row.entry):
             broken.append(Broken(row.account_id, row.number, "the entry is not what was recorded"))
         last[row.account_id] = (row.number, row.hash)
+    broken += [Broken(account, count, "the account's state, which ends its chain, is gone") for account, (count, _) in last.items()
+               if account not in heads]
     for account, (count, head) in heads.items():
         if last.get(account, (0, GENESIS)) != (count, head):
             broken.append(Broken(account, count, f"the chain does not end at entry {count}, where it should"))

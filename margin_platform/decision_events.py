@@ -17,11 +17,17 @@ from margin_platform.snapshots import CODE_VERSION
 # decision -> action on margin.calls.v1
 _CALL_ACTIONS = {
     ladder.WARNING: "WARNING", ladder.RECOVERED: "RECOVERED", ladder.CALL: "MARGIN_CALL", ladder.CALL_INCREASED: "AMENDED",
-    ladder.CALL_CURED: "MET", ladder.CALL_EXPIRED: "EXPIRED", ladder.RESCINDED: "RESCINDED", ladder.LIQUIDATE: "LIQUIDATE",
-    ladder.HELD: "HELD", ladder.RELEASED: "RELEASED",
+    ladder.CALL_RESTATED: "AMENDED", ladder.CALL_CURED: "MET", ladder.CALL_EXPIRED: "EXPIRED", ladder.RESCINDED: "RESCINDED",
+    ladder.LIQUIDATE: "LIQUIDATE", ladder.HELD: "HELD", ladder.RELEASED: "RELEASED",
 }
 _RESTRICTION_ACTIONS = {ladder.CLOSE_ONLY: "CLOSE_ONLY", ladder.STRESS_RESTRICTION: "CLOSE_ONLY", ladder.LIFTED: "LIFTED"}
+_BEGAN_AS = {
+    ladder.RECOVERED: ladder.WARNING, ladder.RELEASED: ladder.HELD,
+    ladder.STRESS_RELEASED: ladder.STRESS_RESTRICTION, ladder.LIFTED: ladder.STRESS_RESTRICTION,
+}
+_ASKS_FOR_CURE = (ladder.CALL, ladder.CALL_INCREASED, ladder.CALL_RESTATED, ladder.CALL_EXPIRED, ladder.LIQUIDATE)
 _ORDER_INPUTS = ("cash", "margin_type", "positions")
+_HOLDING = ("symbol", "qty", "price", "price_timestamp")
 
 
 def event_id(decision: Decision, source: str) -> str:
@@ -30,8 +36,9 @@ def event_id(decision: Decision, source: str) -> str:
 
 
 def episode_of(decision: Decision) -> str:
-    """The call a decision belongs to, or an id of its own where there is none (a warning, a stress restriction)."""
-    return decision.call_id or deterministic_id("episode", decision.account_id, decision.kind, decision.timestamp)
+    """The call a decision belongs to; where there is none, the warning, stress restriction or hold that it begins or ends."""
+    began_as, at = _BEGAN_AS.get(decision.kind, decision.kind), decision.began_at or decision.timestamp
+    return decision.call_id or deterministic_id("episode", decision.account_id, began_as, at)
 
 
 def local_time(at: int | None) -> str | None:
@@ -53,11 +60,13 @@ def message_of(decision: Decision, cause: Event, policy: Policy, source: str, ru
     event = shared | {
         "call_id": episode_of(decision), "action": _CALL_ACTIONS[decision.kind], "deficiency": decision.amount,
         "due_at": local_time(decision.due_at), "due_at_ms": decision.due_at, "explanation": decision.reason,
+        "opened_at_ms": decision.opened_at, "issued": decision.issued, "figures_at_ms": cause.get("timestamp"),
         "components": {name: cause.get(name) for name in COMPONENTS}, "attempt": decision.attempt,
         **{name: cause.get(name) for name in ("equity", "requirement", "excess", "gross_mv", "margin_type")},
     }
-    if decision.kind in (ladder.CALL, ladder.CALL_INCREASED, ladder.LIQUIDATE):
+    if decision.kind in _ASKS_FOR_CURE:
         event["cures"] = _cures(cause, policy)
+        event["holdings"] = [{name: row.get(name) for name in _HOLDING} for row in cause.get("positions") or []]
     if decision.kind == ladder.LIQUIDATE:
         event |= {name: cause.get(name) for name in _ORDER_INPUTS}
     return MARGIN_CALLS, event

@@ -50,15 +50,13 @@ class Enforcer:
         return self.handle_many([(event, source)], run_id)
 
     def fire_timers(self, now: int, run_id: str | None = None) -> list[Message]:
-        """Acts on every timer due at an event time (epoch milliseconds)."""
+        """Acts on every timer due up to an event time (epoch milliseconds)."""
         due = select(ladder_states.c.account_id).where(ladder_states.c.next_deadline <= now).order_by(ladder_states.c.account_id)
         with self.store.write() as connection:
             accounts = list(connection.execute(due).scalars())
             work = UnitOfWork(connection, accounts)
             for account_id in accounts:
-                row = work.account(account_id)
-                after, decisions = ladder.tick(row.state, now, self.policy)
-                self._record(work, row, after, decisions, run_id, f"clock@{now}")
+                self._let_time_pass(work, work.account(account_id), now, run_id)
             work.flush()
         return work.messages
 
@@ -68,33 +66,44 @@ class Enforcer:
             return connection.execute(select(ladder_states.c.next_deadline).order_by(ladder_states.c.next_deadline).where(
                 ladder_states.c.next_deadline.is_not(None)).limit(1)).scalar()
 
+    def _let_time_pass(self, work: UnitOfWork, row: AccountRow, now: int, run_id: str | None) -> None:
+        if row.next_deadline is not None and row.next_deadline <= now:
+            self._record(work, row, *ladder.tick(row.state, now, self.policy), run_id)
+
     def _observe(self, work: UnitOfWork, event: Event, source: Source, run_id: str | None) -> None:
+        """What fell due by then is decided first, on the figures of then: the same whether or not the clock was read in between."""
         row = work.account(event["account_id"])
+        self._let_time_pass(work, row, event["timestamp"], run_id)
         after, decisions = ladder.step(row.state, Observation.from_status_event(event), self.policy)
         if after is not row.state:
             row.last_event = event
         self._record(work, row, after, decisions, run_id, f"{source[0]}[{source[1]}]@{source[2]}")
 
     def _record(
-        self, work: UnitOfWork, row: AccountRow, after: LadderState, decisions: Sequence[Decision], run_id: str | None, source: str
+        self, work: UnitOfWork, row: AccountRow, after: LadderState, decisions: Sequence[Decision], run_id: str | None,
+        event_source: str | None = None,
     ) -> None:
+        """event_source: the status event that decided, as topic[partition]@offset; None where the clock did."""
         cause = row.last_event or {}
-        for decision in decisions:
-            _record_call(work, decision, cause, source, run_id)
         if row.state.call and after.call and after.call.outstanding != row.state.call.outstanding:
             work.change_call(after.call.call_id, outstanding=after.call.outstanding)
         row.state = after
         row.next_deadline = ladder.next_deadline(after, self.policy)
         work.keep(row)
         for decision in decisions:
+            source = event_source or f"clock@{decision.timestamp}"
+            _record_call(work, decision, cause, source, run_id)
             outgoing = message_of(decision, cause, self.policy, source, run_id)
             if outgoing is not None:
                 work.messages.append(outgoing)
+            left: list[Event] = []
             if decision.kind in _CLOSES and decision.call_id:
                 held = cause.get("positions") or []
                 left = open_orders.cancel(work.connection, decision.call_id, held, decision.reason, decision.timestamp, run_id)
                 work.messages += [(LIQUIDATION_ORDERS, event) for event in left]
-            work.messages.append((AUDIT, work.chain(row, audit_entry(decision, cause, self.policy, source, run_id))))
+            entry = audit_entry(decision, cause, self.policy, source, run_id)
+            cancelled = {"cancelled_orders": [event["order_id"] for event in left]} if left else {}
+            work.messages.append((AUDIT, work.chain(row, entry | cancelled)))
 
 
 def _record_call(work: UnitOfWork, decision: Decision, cause: Event, source: str, run_id: str | None) -> None:
@@ -105,7 +114,7 @@ def _record_call(work: UnitOfWork, decision: Decision, cause: Event, source: str
             decision.call_id, account_id=decision.account_id, opened_at=decision.timestamp, due_at=decision.due_at, issued=decision.amount,
             outstanding=decision.amount, status="OPEN", calc_id=cause.get("calc_id", ""), run_id=run_id, source=source, evidence=cause,
         )
-    elif decision.kind == ladder.CALL_INCREASED:
+    elif decision.kind in (ladder.CALL_INCREASED, ladder.CALL_RESTATED):
         work.change_call(decision.call_id, issued=decision.amount)
     elif decision.kind == ladder.CALL_EXPIRED:
         work.change_call(decision.call_id, status="EXPIRED", closed_at=None)

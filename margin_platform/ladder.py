@@ -22,19 +22,25 @@ MS_PER_MINUTE = 60_000
 _NEW_YORK = ZoneInfo("America/New_York")
 
 WARNING, RECOVERED = "WARNING", "RECOVERED"
-CALL, CALL_INCREASED, CALL_CURED, CALL_EXPIRED, RESCINDED = "CALL", "CALL_INCREASED", "CALL_CURED", "CALL_EXPIRED", "RESCINDED"
+CALL, CALL_INCREASED, CALL_RESTATED, CALL_EXPIRED = "CALL", "CALL_INCREASED", "CALL_RESTATED", "CALL_EXPIRED"
+CALL_CURED, RESCINDED = "CALL_CURED", "RESCINDED"
 CLOSE_ONLY, LIFTED, STRESS_RESTRICTION, STRESS_RELEASED = "CLOSE_ONLY", "LIFTED", "STRESS_RESTRICTION", "STRESS_RELEASED"
 LIQUIDATE, HELD, RELEASED = "LIQUIDATE", "HELD", "RELEASED"
 
 
 @dataclass(frozen=True)
 class Call:
-    """An open margin call. issued: the amount last notified; outstanding: the deficiency now; due_at never moves."""
+    """An open margin call. issued: the amount last notified, at issued_at; outstanding: the deficiency now; due_at never moves."""
     call_id: str
     opened_at: int
     due_at: int
     issued: float
     outstanding: float
+    issued_at: int = 0
+
+    def told(self) -> dict[str, Any]:
+        """What a decision about the call says of it."""
+        return {"call_id": self.call_id, "opened_at": self.opened_at, "due_at": self.due_at, "issued": self.issued}
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,9 @@ class LadderState:
     last_calc_id: str = ""
     called_at: int = -1                  # when the newest call was opened
     calls_then: int = 0                  # calls opened at that very millisecond
+    warned_at: int | None = None         # when the newest warning, stress restriction and hold began: their episodes
+    stressed_at: int | None = None
+    held_at: int | None = None
 
     @property
     def restricted(self) -> bool:
@@ -80,7 +89,10 @@ class LadderState:
 
 @dataclass(frozen=True)
 class Decision:
-    """One thing decided about an account, with its reason in words. amount: dollars the decision is about."""
+    """One thing decided about an account, with its reason in words. amount: dollars the decision is about.
+
+    call_id, due_at, opened_at and issued are of its call; where there is none, began_at says when what it ends began.
+    """
     kind: str
     account_id: str
     timestamp: int
@@ -89,10 +101,16 @@ class Decision:
     call_id: str | None = None
     due_at: int | None = None
     attempt: int = 0
+    opened_at: int | None = None
+    issued: float | None = None
+    began_at: int | None = None
 
 
 def step(state: LadderState, seen: Observation, policy: Policy) -> tuple[LadderState, tuple[Decision, ...]]:
-    """The next state and the decisions of one observation. One older than the last, or seen already, decides nothing."""
+    """The next state and the decisions of one observation. One older than the last, or seen already, decides nothing.
+
+    What fell due before it is `tick`'s to decide first.
+    """
     if seen.timestamp < state.last_time or (seen.calc_id and seen.calc_id == state.last_calc_id):
         return state, ()
     state = replace(state, last_time=seen.timestamp, last_calc_id=seen.calc_id)
@@ -100,7 +118,7 @@ def step(state: LadderState, seen: Observation, policy: Policy) -> tuple[LadderS
         return _hold(state, seen)
     decisions: list[Decision] = []
     if state.held:
-        decisions.append(_decision(RELEASED, seen, f"prices are good again after: {state.held}"))
+        decisions.append(_decision(RELEASED, seen, f"prices are good again after: {state.held}", began_at=state.held_at))
         state = replace(state, held=None)
     for rung in (_stress_track, _call_track, _warning_track):
         state, more = rung(state, seen, policy.ladder)
@@ -112,13 +130,19 @@ def step(state: LadderState, seen: Observation, policy: Policy) -> tuple[LadderS
 
 
 def tick(state: LadderState, now: int, policy: Policy) -> tuple[LadderState, tuple[Decision, ...]]:
-    """What the event clock alone decides: close-only by age, expiry, release of a stress restriction. Held accounts wait."""
-    if state.held or now < state.last_time:
-        return state, ()
-    state, decisions = _timers(state, now, policy.ladder)
-    if not state.liquidations:   # further ones wait for newer figures
-        state, more = _liquidation_track(state, now, policy.ladder)
+    """What the event clock alone decides up to a time: close-only by age, expiry, release of a stress restriction.
+
+    Each is decided at the time it falls due, not at the time somebody looks, so that however often and late the clock is
+    read, the same events give the same decisions. Held accounts wait.
+    """
+    decisions: list[Decision] = []
+    while now >= state.last_time and (due := next_deadline(state, policy)) is not None and due <= now:
+        at = max(due, state.last_time)
+        state, more = _timers(state, at, policy.ladder)
         decisions += more
+        if not state.liquidations:   # further ones wait for newer figures
+            state, more = _liquidation_track(state, at, policy.ladder)
+            decisions += more
     return state, tuple(decisions)
 
 
@@ -149,13 +173,15 @@ def _decision(kind: str, seen: Observation, reason: str, **figures: Any) -> Deci
 def _hold(state: LadderState, seen: Observation) -> tuple[LadderState, tuple[Decision, ...]]:
     if state.held == seen.held:
         return state, ()
-    return replace(state, held=seen.held), (_decision(HELD, seen, f"no enforcement: {seen.held}"),)
+    return replace(state, held=seen.held, held_at=seen.timestamp), (_decision(HELD, seen, f"no enforcement: {seen.held}"),)
 
 
 def _stress_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _Result:
     if seen.severe_underwater:
-        news = [] if state.stress_restricted else [_decision(STRESS_RESTRICTION, seen, "short of margin in a severe SPY scenario")]
-        return replace(state, stress_restricted=True, stress_clear_since=None), news
+        if state.stress_restricted:
+            return replace(state, stress_clear_since=None), []
+        news = [_decision(STRESS_RESTRICTION, seen, "short of margin in a severe SPY scenario")]
+        return replace(state, stress_restricted=True, stress_clear_since=None, stressed_at=seen.timestamp), news
     if state.stress_restricted and state.stress_clear_since is None:
         state = replace(state, stress_clear_since=seen.timestamp)
     return state, []
@@ -169,7 +195,7 @@ def _call_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _
         reason = f"equity {seen.equity:,.2f} is {deficiency:,.2f} below the requirement {seen.requirement:,.2f}"
         severe = _is_severe(deficiency, seen, rules)
         state = replace(state, call=new, warned=False, severe=severe, called_at=seen.timestamp, calls_then=nth)
-        return state, [_decision(CALL, seen, reason, amount=deficiency, call_id=new.call_id, due_at=new.due_at)]
+        return state, [_decision(CALL, seen, reason, amount=deficiency, **new.told())]
     call = state.call
     if call is None:
         return state, []
@@ -188,29 +214,31 @@ def _new_call(seen: Observation, deficiency: float, rules: LadderPolicy, nth: in
 
     due = due_time(dt.datetime.fromtimestamp(seen.timestamp / 1000, dt.UTC), rules.call_due_business_days, rules.call_due_hour_et)
     call_id = deterministic_id("maintenance-call", seen.account_id, seen.timestamp, *([nth] if nth > 1 else []))
-    return Call(call_id, seen.timestamp, int(due.timestamp() * 1000), deficiency, deficiency)
+    return Call(call_id, seen.timestamp, int(due.timestamp() * 1000), deficiency, deficiency, seen.timestamp)
 
 
 def _still_deficient(state: LadderState, call: Call, seen: Observation, deficiency: float) -> _Result:
-    if deficiency <= call.issued:
+    """The amount called for follows a deficiency that grows, and one that was called for on a price withdrawn since."""
+    withdrawn = seen.corrected and call.issued_at >= seen.corrected_since
+    if deficiency == call.issued or (deficiency < call.issued and not withdrawn):
         return replace(state, call=replace(call, outstanding=deficiency)), []
-    amended = replace(call, issued=deficiency, outstanding=deficiency)
-    reason = f"the deficiency grew from {call.issued:,.2f} to {deficiency:,.2f}; the due time stays"
-    return replace(state, call=amended), [
-        _decision(CALL_INCREASED, seen, reason, amount=deficiency, call_id=call.call_id, due_at=call.due_at)
-    ]
+    amended = replace(call, issued=deficiency, outstanding=deficiency, issued_at=seen.timestamp)
+    kind, reason = CALL_INCREASED, f"the deficiency grew from {call.issued:,.2f} to {deficiency:,.2f}; the due time stays"
+    if deficiency < call.issued:
+        kind = CALL_RESTATED
+        reason = f"{call.issued:,.2f} rested on a price that was withdrawn, {deficiency:,.2f} is owed; the due time stays"
+    return replace(state, call=amended), [_decision(kind, seen, reason, amount=deficiency, **amended.told())]
 
 
 def _cured(state: LadderState, call: Call, seen: Observation) -> _Result:
     kind, reason = CALL_CURED, f"excess is {seen.excess:,.2f}: the call of {call.issued:,.2f} is met"
     if seen.corrected and call.opened_at >= seen.corrected_since:
         kind, reason = RESCINDED, "the call rested on a price that was withdrawn"
-    decisions = [_decision(kind, seen, reason, amount=call.issued, call_id=call.call_id)]
-    was_restricted = state.close_only
-    state = replace(state, call=None, close_only=False, severe=False, expired=False, liquidations=0, liquidated_at=None)
-    if was_restricted and not state.restricted:
-        decisions.append(_decision(LIFTED, seen, "the call that restricted the account is closed", call_id=call.call_id))
-    return state, decisions
+    decisions = [_decision(kind, seen, reason, amount=call.issued, **call.told())]
+    after = replace(state, call=None, close_only=False, severe=False, expired=False, liquidations=0, liquidated_at=None)
+    if state.close_only and not after.restricted:
+        decisions.append(_decision(LIFTED, seen, "the call that restricted the account is closed", **call.told()))
+    return after, decisions
 
 
 def _warning_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _Result:
@@ -220,9 +248,10 @@ def _warning_track(state: LadderState, seen: Observation, rules: LadderPolicy) -
         if state.warned:
             return state, []
         reason = f"excess {seen.excess:,.2f} is below {rules.warn_frac:.0%} of gross value {seen.gross_mv:,.2f}"
-        return replace(state, warned=True), [_decision(WARNING, seen, reason, amount=seen.excess)]
+        return replace(state, warned=True, warned_at=seen.timestamp), [_decision(WARNING, seen, reason, amount=seen.excess)]
     if state.warned and seen.excess >= cents((rules.warn_frac + rules.warn_hysteresis) * seen.gross_mv):
-        return replace(state, warned=False), [_decision(RECOVERED, seen, f"excess is {seen.excess:,.2f}", amount=seen.excess)]
+        reason = f"excess is {seen.excess:,.2f}"
+        return replace(state, warned=False), [_decision(RECOVERED, seen, reason, amount=seen.excess, began_at=state.warned_at)]
     return state, []
 
 
@@ -240,17 +269,18 @@ def _timers(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
     if call and not state.close_only and now >= _close_only_at(call, rules):
         state = replace(state, close_only=True)
         reason = f"the call of {call.issued:,.2f} has been open for {(now - call.opened_at) // MS_PER_MINUTE} minutes"
-        decisions.append(Decision(CLOSE_ONLY, state.account_id, now, reason, call.outstanding, call.call_id, call.due_at))
+        decisions.append(Decision(CLOSE_ONLY, state.account_id, now, reason, call.outstanding, **call.told()))
     if call and not state.expired and now >= call.due_at:
         state = replace(state, expired=True)
         reason = f"unmet when due at {_clock(call.due_at)}"
-        decisions.append(Decision(CALL_EXPIRED, state.account_id, now, reason, call.outstanding, call.call_id, call.due_at))
+        decisions.append(Decision(CALL_EXPIRED, state.account_id, now, reason, call.outstanding, **call.told()))
     since = state.stress_clear_since
     if state.stress_restricted and since is not None and now >= _release_at(since, rules):
         state = replace(state, stress_restricted=False, stress_clear_since=None)
-        decisions.append(Decision(STRESS_RELEASED, state.account_id, now, "no severe SPY scenario is short of margin any more"))
+        reason, began = "no severe SPY scenario is short of margin any more", state.stressed_at
+        decisions.append(Decision(STRESS_RELEASED, state.account_id, now, reason, began_at=began))
         if not state.restricted:
-            decisions.append(Decision(LIFTED, state.account_id, now, "no restriction is left"))
+            decisions.append(Decision(LIFTED, state.account_id, now, "no restriction is left", began_at=began))
     return state, decisions
 
 
@@ -263,13 +293,9 @@ def _liquidation_track(state: LadderState, now: int, rules: LadderPolicy) -> _Re
     if state.liquidated_at is not None and now - state.liquidated_at < pause:
         return state, []
     why = "past due" if state.expired else "severe" if state.severe else f"deficient after {state.liquidations} liquidation(s)"
-    return _liquidate(state, now, f"{why}: {call.outstanding:,.2f} outstanding", call.outstanding)
-
-
-def _liquidate(state: LadderState, now: int, reason: str, amount: float) -> _Result:
-    attempt, call_id = state.liquidations + 1, state.call.call_id if state.call else None
-    state = replace(state, liquidations=attempt, liquidated_at=now)
-    return state, [Decision(LIQUIDATE, state.account_id, now, reason, amount, call_id, None, attempt)]
+    state = replace(state, liquidations=state.liquidations + 1, liquidated_at=now)
+    reason = f"{why}: {call.outstanding:,.2f} outstanding"
+    return state, [Decision(LIQUIDATE, state.account_id, now, reason, call.outstanding, attempt=state.liquidations, **call.told())]
 
 
 def _clock(at: int) -> str:

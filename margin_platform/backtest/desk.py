@@ -30,14 +30,10 @@ class Desk:
     def tick(self, now: int) -> Iterator[tuple[int, Decision]]:
         """Fires every timer due up to a time, each at its own time, accounts in number order."""
         for number in sorted(n for n, at in self._deadlines.items() if at <= now):
-            while (at := self._deadlines.get(number)) is not None and at <= now:
-                state, decisions = tick(self._states[number], at, self._policy)
-                waiting = state == self._states[number]
-                self._keep(number, state)
-                for decision in decisions:
-                    yield number, decision
-                if waiting:   # held: its timers wait for good prices
-                    break
+            state, decisions = tick(self._states[number], now, self._policy)
+            self._keep(number, state)
+            for decision in decisions:
+                yield number, decision
 
     def close(self, number: int) -> None:
         """The account is gone: nothing more is decided about it."""

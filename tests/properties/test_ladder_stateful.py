@@ -44,6 +44,7 @@ class LadderMachine(RuleBasedStateMachine):
         self.inputs: list[tuple[str, Any]] = []
         self.written: list[bytes] = []
         self.seen: list[Observation] = []
+        self.decisions: list[Decision] = []
         self.call: dict[str, Any] | None = None          # the open call as its decisions told it
         self.episodes: set[str] = set()
         self.warned = self.close_only = self.stressed = self.underwater = False
@@ -52,7 +53,7 @@ class LadderMachine(RuleBasedStateMachine):
 
     @rule(minutes=pauses, excess=excesses, underwater=st.booleans(), held=held_reasons, corrected=corrections)
     def figures_arrive(self, minutes: int, excess: float, underwater: bool, held: str | None, corrected: int | None) -> None:
-        self.now += minutes * MINUTE
+        self._time_passes(minutes)
         since = 0 if corrected is None else self.now - corrected * MINUTE
         seen = Observation(
             "a", self.now, excess + REQUIREMENT, GROSS, REQUIREMENT, excess, underwater, held, corrected is not None, since,
@@ -76,7 +77,10 @@ class LadderMachine(RuleBasedStateMachine):
         self.underwater = underwater
         self._whatever_is_due_was_decided()
         assert (self.call is not None) == (excess < 0)
-        assert self.call is None or self.state.call.outstanding == -excess   # type: ignore[union-attr]
+        if self.call is not None:
+            assert self.state.call.outstanding == -excess   # type: ignore[union-attr]
+            withdrawn = seen.corrected and self.call["issued_at"] >= seen.corrected_since
+            assert self.call["issued"] == -excess or (self.call["issued"] > -excess and not withdrawn)
         assert not underwater or self.state.restricted
         if self.call is None:
             assert self.warned or excess >= LINES[1]
@@ -84,6 +88,9 @@ class LadderMachine(RuleBasedStateMachine):
 
     @rule(minutes=pauses)
     def the_clock_moves(self, minutes: int) -> None:
+        self._time_passes(minutes)
+
+    def _time_passes(self, minutes: int) -> None:
         self.now += minutes * MINUTE
         decisions = self._take("tick", self.now)
         if self.held:
@@ -119,17 +126,30 @@ class LadderMachine(RuleBasedStateMachine):
             found and self.call) else found is self.call is None
 
     def teardown(self) -> None:
-        """The same inputs from the start, with the state through JSON at each step: byte for byte the same decisions."""
+        """The same inputs from the start, with the state through JSON at each step: byte for byte the same decisions.
+
+        And where nobody looks at the clock between the events, the same again: only those after the last event wait for a look.
+        """
         state = LadderState("a")
         for (kind, given), expected in zip(self.inputs, self.written, strict=True):
             state, decisions = getattr(ladder, kind)(LadderState.from_dict(json.loads(json.dumps(state.to_dict()))), given, POLICY)
             assert _bytes(decisions) == expected
+        state, seldom = LadderState("a"), list[Decision]()
+        for given in self.seen:
+            for kind, what in (("tick", given.timestamp), ("step", given)):
+                state, decisions = getattr(ladder, kind)(state, what, POLICY)
+                seldom += decisions
+        seldom += ladder.tick(state, self.now, POLICY)[1]
+        assert _bytes(tuple(seldom)) == _bytes(tuple(self.decisions))
 
     def _take(self, kind: str, given: Any) -> tuple[Decision, ...]:
         self.state, decisions = getattr(ladder, kind)(self.state, given, POLICY)
         self.inputs.append((kind, given))
         self.written.append(_bytes(decisions))
-        assert all(d.timestamp == self.now and d.account_id == "a" for d in decisions)
+        self.decisions += decisions
+        assert all(d.account_id == "a" for d in decisions)
+        assert kind == "tick" or all(d.timestamp == self.now for d in decisions)
+        assert [d.timestamp for d in self.decisions] == sorted(d.timestamp for d in self.decisions)
         return decisions   # type: ignore[no-any-return]
 
     def _judge(self, decisions: tuple[Decision, ...] | list[Decision], seen: Observation | None) -> None:
@@ -141,10 +161,11 @@ class LadderMachine(RuleBasedStateMachine):
         assert not self.warned
         assert self.call is None
         assert 0 <= seen.excess < LINES[1]
-        self.warned = True
+        self.warned, self.warned_at = True, made.timestamp
 
     def _recovered(self, made: Decision, seen: Observation) -> None:
         assert self.warned
+        assert made.began_at == self.warned_at
         assert seen.excess >= LINES[2]
         self.warned = False
 
@@ -155,15 +176,23 @@ class LadderMachine(RuleBasedStateMachine):
         assert made.due_at > made.timestamp
         assert made.amount == -seen.excess > 0
         self.episodes.add(str(made.call_id))
-        self.call = {"id": made.call_id, "opened": self.now, "due": made.due_at, "issued": made.amount, "expired": False,
-                     "liquidations": 0, "liquidated": None}
+        self.call = {"id": made.call_id, "opened": self.now, "due": made.due_at, "issued": made.amount, "issued_at": self.now,
+                     "expired": False, "liquidations": 0, "liquidated": None}
         self.warned = False
 
     def _call_increased(self, made: Decision, seen: Observation) -> None:
         assert self.call is not None
         assert (made.call_id, made.due_at, made.amount) == (self.call["id"], self.call["due"], -seen.excess)
         assert made.amount > self.call["issued"]
-        self.call["issued"] = made.amount
+        self.call |= {"issued": made.amount, "issued_at": self.now}
+
+    def _call_restated(self, made: Decision, seen: Observation) -> None:
+        assert self.call is not None
+        assert (made.call_id, made.due_at, made.amount) == (self.call["id"], self.call["due"], -seen.excess)
+        assert 0 < made.amount < self.call["issued"]
+        assert seen.corrected
+        assert self.call["issued_at"] >= seen.corrected_since
+        self.call |= {"issued": made.amount, "issued_at": self.now}
 
     def _closed(self, made: Decision, seen: Observation) -> None:
         assert self.call is not None
@@ -178,13 +207,13 @@ class LadderMachine(RuleBasedStateMachine):
     def _close_only(self, made: Decision, seen: Observation | None) -> None:
         assert self.call is not None
         assert not self.close_only
-        assert self.now - self.call["opened"] >= RULES.close_only_after_minutes * MINUTE
+        assert made.timestamp == self._due(self.call["opened"] + RULES.close_only_after_minutes * MINUTE)
         self.close_only = True
 
     def _call_expired(self, made: Decision, seen: Observation | None) -> None:
         assert self.call is not None
         assert not self.call["expired"]
-        assert self.now >= self.call["due"]
+        assert made.timestamp == self._due(self.call["due"])
         self.call["expired"] = True
 
     def _liquidate(self, made: Decision, seen: Observation | None) -> None:
@@ -192,11 +221,11 @@ class LadderMachine(RuleBasedStateMachine):
         assert self.close_only
         last = next(s for s in reversed(self.seen) if not s.held)
         severe = last.excess < LINES[3] or last.equity < RULES.equity_floor
-        assert self.now >= self.call["due"] or severe or self.call["liquidations"]
+        at = made.timestamp
+        assert at >= self.call["due"] or severe or self.call["liquidations"]
         assert made.attempt == self.call["liquidations"] + 1
-        paused = self.call["liquidated"] is None or self.now - self.call["liquidated"] >= RULES.liquidation_retry_minutes * MINUTE
-        assert paused
-        self.call["liquidations"], self.call["liquidated"] = made.attempt, self.now
+        assert self.call["liquidated"] is None or at - self.call["liquidated"] >= RULES.liquidation_retry_minutes * MINUTE
+        self.call["liquidations"], self.call["liquidated"] = made.attempt, at
 
     def _stress_restriction(self, made: Decision, seen: Observation) -> None:
         assert seen.severe_underwater
@@ -206,12 +235,16 @@ class LadderMachine(RuleBasedStateMachine):
     def _stress_released(self, made: Decision, seen: Observation | None) -> None:
         assert self.stressed
         assert self.clear_since is not None
-        assert self.now - self.clear_since >= RULES.stress_release_minutes * MINUTE
+        assert made.timestamp == self._due(self.clear_since + RULES.stress_release_minutes * MINUTE)
         self.stressed, self.clear_since = False, None
 
     def _lifted(self, made: Decision, seen: Observation | None) -> None:
         assert not self.close_only
         assert not self.stressed
+
+    def _due(self, at: float) -> float:
+        """When something due at a time is decided: then, or with the figures that ended a hold."""
+        return max(at, self.seen[-1].timestamp)
 
     def _whatever_is_due_was_decided(self) -> None:
         """No timer is overdue after the clock was looked at, and the next one lies ahead."""
@@ -223,7 +256,7 @@ class LadderMachine(RuleBasedStateMachine):
         assert deadline is None or deadline > self.now
 
 
-_MOVED = {"held": None, "last_time": 0, "last_calc_id": ""}
+_MOVED = {"held": None, "held_at": None, "last_time": 0, "last_calc_id": ""}
 
 
 def _bytes(decisions: tuple[Decision, ...]) -> bytes:

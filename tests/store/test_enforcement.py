@@ -61,12 +61,28 @@ def test_an_account_goes_down_the_ladder_and_back(url: str) -> None:
         assert (call.status, call.account_id, call.run_id, call.outstanding) == ("MET", "ACC-1", "run-1", 0.0)
 
 
+def test_what_ends_a_warning_a_hold_or_a_restriction_bears_its_episode(url: str) -> None:
+    """95 is below the warning line, 9 a misplaced decimal point; at 125 all is clear, and five minutes of that lift the restriction."""
+    desk = status_events.Desk()
+    seen = desk.open("ACC-1", cash=-60_000, price=100.0, shares=1000)
+    for price, minute in ((95.0, 1), (9.0, 2), (95.5, 3), (125.0, 4)):
+        seen += desk.price(price, minute)
+    with Store(url) as store:
+        enforcer = Enforcer(store, POLICY)
+        told = enforcer.handle_many([(event, (events.MARGIN_STATUS, 0, n)) for n, event in enumerate(seen)])
+        told += enforcer.fire_timers(status_events.MORNING + 600_000)
+    episode = {m.get("decision") or m["action"]: m["correlation_id"] for topic, m in told if topic != events.AUDIT}
+    for begins, ends in (("WARNING", "RECOVERED"), ("HELD", "RELEASED"), ("STRESS_RESTRICTION", "LIFTED")):
+        assert episode[begins] == episode[ends]
+    assert len(set(episode.values())) == 3
+
+
 def test_what_is_published_keeps_its_schema_and_names_its_cause(url: str) -> None:
     with Store(url) as store:
         for topic, event in Enforcer(store, POLICY).handle_many(_story(), run_id="run-1"):
             jsonschema.validate(json.loads(events.encode(event)), json.loads((SCHEMAS / f"{topic}.json").read_text()))
             assert event["run_id"] == "run-1"
-            assert event["source"].startswith("margin.status.v1[0]@")
+            assert event["source"].startswith("margin.status.v1[0]@") or event["source"] == f"clock@{event['timestamp']}"
 
 
 def test_the_number_a_call_rests_on_can_be_rebuilt_from_its_evidence(url: str) -> None:
@@ -132,6 +148,46 @@ def test_timers_decide_on_the_clock_when_no_event_comes(url: str) -> None:
         assert enforcer.fire_timers(due) == []
 
 
+def test_the_same_is_decided_whether_or_not_the_clock_is_read_between_the_events(tmp_path: Path) -> None:
+    """Close-only falls due between the events of minute 2 and minute 35; looked at on time, a minute late, or not before the event."""
+    told = []
+    for look in (32.0, 33.5, None):
+        with Store(f"sqlite:///{tmp_path / str(look)}.db") as store:
+            enforcer = Enforcer(store, POLICY)
+            for event, source in _story():
+                if look is not None and event["timestamp"] > status_events.MORNING + 35 * 60_000 - 1:
+                    enforcer.fire_timers(status_events.MORNING + int(look * 60_000), "r")
+                enforcer.handle(event, source, "r")
+            with store.read() as connection:
+                sent = select(t.outbox.c.message_id, t.outbox.c.topic, t.outbox.c.event).order_by(t.outbox.c.seq)
+                told.append(connection.execute(sent).all())
+    assert told[0] == told[1] == told[2]
+    restrictions = [(event["decision"], event["timestamp"]) for _, topic, event in told[0] if topic == events.RESTRICTIONS]
+    assert ("CLOSE_ONLY", status_events.MORNING + 32 * 60_000) in restrictions
+
+
+def test_a_call_met_and_missed_again_within_one_millisecond_is_two_calls_in_the_store(url: str) -> None:
+    """Deposits and withdrawals of one millisecond, each a status event: whatever is repeated, each call is one row, cured or open."""
+    desk = status_events.Desk()
+    seen = desk.open("ACC-1", cash=-60_000, price=100.0, shares=1000) + desk.price(90.0, 2)
+    at = seen[-1]["timestamp"]
+    for number, amount in enumerate((5_000.0, -5_000.0, 5_000.0, -5_000.0)):
+        seen += desk.say((events.CASH, {"transfer_id": f"t{number}", "account_id": "ACC-1", "amount": amount, "timestamp": at}))
+    assert {e["timestamp"] for e in seen[-5:]} == {at}
+    given = [(event, (events.MARGIN_STATUS, 0, offset)) for offset, event in enumerate(seen)]
+    with Store(url) as store:
+        enforcer = Enforcer(store, POLICY)
+        for cut in range(1, len(given) + 1):   # each run repeats all that came before
+            enforcer.handle_many(given[:cut], run_id="r")
+        with store.read() as connection:
+            rows = connection.execute(select(t.calls.c.call_id, t.calls.c.status)).all()
+        assert sorted(row.status for row in rows) == ["MET", "MET", "OPEN"]
+        assert len({row.call_id for row in rows}) == 3
+        told = [a for a in _actions(store, events.MARGIN_CALLS) if a in ("MARGIN_CALL", "MET")]
+        assert told == ["MARGIN_CALL", "MET", "MARGIN_CALL", "MET", "MARGIN_CALL"]
+        assert audit.verify(store)[1] == []
+
+
 def test_the_audit_chain_holds_and_shows_every_edit_and_removal(url: str) -> None:
     with Store(url) as store:
         Enforcer(store, POLICY).handle_many(_story())
@@ -145,6 +201,9 @@ def test_the_audit_chain_holds_and_shows_every_edit_and_removal(url: str) -> Non
         with store.write() as connection:
             connection.execute(t.audit.delete().where(t.audit.c.number == checked))
         assert any("does not end" in b.reason for b in audit.verify(store)[1])
+        with store.write() as connection:
+            connection.execute(t.ladder_states.delete())
+        assert any("is gone" in b.reason for b in audit.verify(store)[1])
 
 
 def test_the_migrations_make_the_tables_the_code_uses(url: str) -> None:

@@ -118,6 +118,26 @@ def test_a_call_that_rested_on_a_withdrawn_price_is_rescinded() -> None:
     assert kinds == ["CALL", "RESCINDED"]
 
 
+def test_an_amount_that_rested_on_a_withdrawn_price_is_restated_and_the_due_time_stays() -> None:
+    """Called at minute 0 for 2,000, at minute 5 for 9,000 on a bad print: corrected, 2,500 is owed. Newer prints are another matter."""
+    state, kinds = _steps(_obs(0, -2_000), _obs(5, -9_000))
+    due = state.call.due_at if state.call else None
+    at_five = {"corrected": True, "corrected_since": START + 5 * 60_000}
+    state, (restated,) = ladder.step(state, _obs(6, -2_500, **at_five), POLICY)
+    assert (restated.kind, restated.amount, restated.issued, restated.due_at) == ("CALL_RESTATED", 2_500, 2_500, due)
+    assert ladder.step(state, _obs(7, -2_000, **at_five | {"corrected_since": START + 7 * 60_000}), POLICY)[1] == ()
+    _, (increased,) = ladder.step(state, _obs(7, -2_500.01), POLICY)
+    assert increased.kind == "CALL_INCREASED"
+
+
+def test_what_falls_due_is_decided_at_its_own_time_however_late_the_clock_is_read() -> None:
+    state, _ = _steps(_obs(0, -2_000))
+    assert state.call is not None
+    due = state.call.due_at
+    _, decisions = ladder.tick(state, due + 10**9, POLICY)
+    assert [(d.kind, d.timestamp) for d in decisions] == [("CLOSE_ONLY", START + 1_800_000), ("CALL_EXPIRED", due), ("LIQUIDATE", due)]
+
+
 def test_a_cure_lifts_the_restriction_unless_stress_still_holds_it() -> None:
     _, kinds = _steps(_obs(0, -2_000), _obs(31, -2_000.0001), _obs(40, 20_000))
     assert kinds == ["CALL", "CLOSE_ONLY", "CALL_CURED", "LIFTED"]
