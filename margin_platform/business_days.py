@@ -77,12 +77,15 @@ def next_open(at: dt.datetime) -> dt.datetime:
 
 @functools.lru_cache(maxsize=4096)   # a thousand calls may open at one close
 def due_time(opened: dt.datetime, days: int, hour: int) -> dt.datetime:
-    """When a call opened at an aware time falls due: `hour` o'clock New York, or an earlier close, on the n-th session after it."""
+    """When a call opened at an aware time falls due: `hour` o'clock New York, or an earlier close, on the n-th session after it.
+
+    One that is due on its own day and opened after that hour is due at once.
+    """
     day = business_day_after(opened.astimezone(NEW_YORK).date(), days)
     at_hour = dt.datetime.combine(day, dt.time(hour), NEW_YORK)
     calendar, (first, last) = _calendar(day), covered(day)
     known = first < day <= last and calendar.is_session(pd.Timestamp(day))
-    return min(at_hour, _close(calendar, day)) if known else at_hour
+    return max(opened.astimezone(NEW_YORK), min(at_hour, _close(calendar, day)) if known else at_hour)
 
 
 @functools.lru_cache(maxsize=4096)

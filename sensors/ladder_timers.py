@@ -1,11 +1,13 @@
 """The event clock: starts a run when a timer of the ladder has fallen due, although no price or fill touched the account."""
 
+import time
+
 import dagster as dg
 
 from jobs.ladder_timers import ladder_timers_job
 from margin_platform.bus import BrokerUnreachable
 from margin_platform.enforcement import Enforcer
-from margin_platform.event_clock import event_time
+from margin_platform.event_clock import clock
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 from sensors import earlier_runs
@@ -31,7 +33,7 @@ def ladder_timers(
         return dg.SkipReason(f"run {busy} still works")
     try:
         with kafka.bus() as bus:
-            now_ms = event_time(bus)
+            now_ms = clock(bus, time.time_ns() // 1_000_000)
     except (BrokerUnreachable, LookupError) as missing:
         return dg.SkipReason(str(missing))
     with decisions.store() as store:

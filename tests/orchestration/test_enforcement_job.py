@@ -20,7 +20,8 @@ from jobs.liquidation import liquidation_job
 from jobs.outbox_relay import outbox_relay_job
 from margin_platform.bus import Bus
 from margin_platform.enforcement import Enforcer
-from margin_platform.events import DEAD_LETTER, FIRM_RISK, MARGIN_CALLS, MARGIN_STATUS, NOTIFICATIONS, RESTRICTIONS, decode
+from margin_platform.event_clock import clock
+from margin_platform.events import DEAD_LETTER, FIRM_RISK, MARGIN_CALLS, MARGIN_STATUS, NOTIFICATIONS, PRICES, RESTRICTIONS, decode
 from margin_platform.notify.channels import Channel, Outgoing
 from margin_platform.policy import current_policy
 from margin_platform.store import Store
@@ -155,8 +156,6 @@ def test_a_timer_fires_on_the_event_clock_without_another_price_of_the_account(
     bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:
     """Close-only follows a call after 30 minutes = 1,800,000 ms of event time."""
-    from margin_platform.events import PRICES
-
     bus.produce(MARGIN_STATUS, status("A1", -1_000.0))
     bus.produce(PRICES, {"symbol": "SPY", "price": 300.0, "timestamp": TEN_AM + 1_799_999})
     bus.produce(PRICES, {"symbol": "SPY", "price": 300.0, "timestamp": time.time_ns() // 1_000_000 + 86_400_000})   # of tomorrow: no clock
@@ -174,6 +173,37 @@ def test_a_timer_fires_on_the_event_clock_without_another_price_of_the_account(
     assert "stands at" in str(again.skip_message)
 
 
+def test_the_clock_of_a_live_market_goes_on_when_no_price_arrives_and_a_replays_stands(bus: Bus) -> None:
+    wall = time.time_ns() // 1_000_000
+    assert clock(bus, wall) is None
+    bus.produce(PRICES, {"symbol": "SPY", "price": 300.0, "timestamp": TEN_AM})   # of 2020, produced now
+    bus.flush()
+    assert clock(bus, wall + 60_000) == TEN_AM
+    bus.produce(PRICES, {"symbol": "SPY", "price": 300.0, "timestamp": wall - 900_000})   # a quarter of an hour late, as a free feed is
+    bus.flush()
+    later = time.time_ns() // 1_000_000 + 60_000
+    assert wall - 900_000 + 59_000 <= (clock(bus, later) or 0) <= later - 900_000
+
+
+def test_a_timer_fires_in_a_live_market_although_no_price_arrives(
+    bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any]
+) -> None:
+    """The call is half an hour old two seconds after the last price."""
+    now = time.time_ns() // 1_000_000
+    opened = now - 1_800_000 + 2_000
+    bus.produce(MARGIN_STATUS, status("A1", -1_000.0, opened))
+    bus.produce(PRICES, {"symbol": "SPY", "price": 300.0, "timestamp": now})
+    bus.flush()
+    enforce(instance, resources, 0, 1)
+    end = time.monotonic() + 30
+    while isinstance(due := ladder_timers(dg.build_sensor_context(instance=instance, resources=resources)), dg.SkipReason):
+        assert time.monotonic() < end, due.skip_message
+    (request,) = due.run_requests
+    assert ladder_timers_job.execute_in_process(run_config=request.run_config, resources=resources, instance=instance).success
+    (made,) = [decode(RESTRICTIONS, r.value) for r in bus.read_all(RESTRICTIONS)]
+    assert (made["decision"], made["timestamp"]) == ("CLOSE_ONLY", opened + 1_800_000)   # when it fell due, not when it was seen
+
+
 def test_what_a_run_committed_and_did_not_send_is_sent_by_the_relay(
     bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:
@@ -188,7 +218,7 @@ def test_what_a_run_committed_and_did_not_send_is_sent_by_the_relay(
 
 
 def test_a_storm_split_into_runs_loses_no_call_and_doubles_none(bus: Bus, resources: dict[str, Any]) -> None:
-    """300 accounts in spans of 100; the sensor's own spans hold 500 (see test_sensors: 10,000 accounts are 20 runs)."""
+    """300 accounts in spans of 100; the sensor's own spans hold 2,000 (see test_sensors: 10,000 accounts are 5 runs)."""
     from sensors.topic_events import spans_of
 
     for number in range(300):
