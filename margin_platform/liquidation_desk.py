@@ -1,7 +1,8 @@
 """The liquidation desk: requests from the ladder become orders, each once, sized on the account's newest figures.
 
 An order is sent only when the one before it for the same call is done, so that two orders never sell the same shares; what
-is left of an order is cancelled by `enforcement` as soon as the account is whole. Orders wait for the market to open.
+is left of an order is cancelled by `enforcement` as soon as the account is whole. Orders wait for the market to open. Each
+answer to a request, an order or why there is none, goes into the account's audit chain.
 """
 
 from __future__ import annotations
@@ -11,19 +12,23 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert
 
-from margin_platform.business_days import NEW_YORK, next_open
-from margin_platform.events import LIQUIDATION_ORDERS, Event, deterministic_id
+from margin_platform.book_json import InputError
+from margin_platform.business_days import NEW_YORK, next_open, trading_seconds_between
+from margin_platform.decision_events import audit_entry
+from margin_platform.events import AUDIT, LIQUIDATION_ORDERS, Event, deterministic_id
 from margin_platform.evidence import rebuilt
+from margin_platform.ladder import Decision
 from margin_platform.liquidation import Proposal, Terms, propose
 from margin_platform.open_orders import SENT, settle
 from margin_platform.policy import Policy
 from margin_platform.store import Store
-from margin_platform.store.tables import ladder_states, orders
-from margin_platform.unit_of_work import Message, Source, first_times, post
+from margin_platform.store.tables import orders
+from margin_platform.unit_of_work import Message, Source, UnitOfWork, first_times
 
 CONSUMER = "liquidation"
+ORDER, NO_ORDER = "ORDER", "NO_ORDER"   # decisions in the audit chain
 
 
 class LiquidationDesk:
@@ -35,39 +40,62 @@ class LiquidationDesk:
 
     def handle_many(self, requests: Iterable[tuple[Event, Source]], run_id: str | None = None) -> list[Message]:
         """Acts on margin.calls.v1 events with action LIQUIDATE, in one transaction; returns the orders put into the outbox."""
-        messages: list[Message] = []
         given = list(requests)
         with self.store.write() as connection:
             new = first_times(connection, (source for _, source in given), CONSUMER)
+            work = UnitOfWork(connection, (event["account_id"] for event, source in given if source in new))
             for event, source in given:
                 if source in new:
-                    order = self._order(connection, event, run_id)
-                    if order is not None:
-                        messages.append((LIQUIDATION_ORDERS, order))
-            post(connection, messages)
-        return messages
+                    new.remove(source)   # the same message twice in one span is acted on once
+                    self._answer(work, event, source, run_id)
+            work.flush()
+        return work.messages
 
-    def _order(self, connection: Connection, request: Event, run_id: str | None) -> Event | None:
-        status = _newest(connection, request)
+    def _answer(self, work: UnitOfWork, request: Event, source: Source, run_id: str | None) -> None:
+        row = work.account(request["account_id"])
+        status = _newest(row.last_event, request)
+        at = max(int(request["timestamp"]), int(status["timestamp"]))
+        order, why = self._order(work.connection, request, status, at, run_id)
+        if order is not None:
+            work.messages.append((LIQUIDATION_ORDERS, order))
+        kind = NO_ORDER if order is None else ORDER
+        decided = Decision(kind, row.account_id, at, why, request["deficiency"], request["call_id"], attempt=request["attempt"])
+        entry = audit_entry(decided, status, self.policy, f"{source[0]}[{source[1]}]@{source[2]}", run_id)
+        work.messages.append((AUDIT, work.chain(row, entry | _traded(order))))
+        work.keep(row)
+
+    def _order(
+        self, connection: Connection, request: Event, status: Event, at: int, run_id: str | None
+    ) -> tuple[Event | None, str]:
+        """The order of a request, recorded, or None; and why it is no smaller, or why there is none. The ladder asks again."""
         if settle(connection, request["call_id"], status["positions"]):
-            return None   # the order before is still being worked; the ladder asks again if it does not suffice
-        given, _ = rebuilt(status, self.policy)
-        stale = np.isin(given.market.symbols, status.get("stale_symbols") or [])
-        proposal = propose(given.book, given.market.with_columns(stale=stale), self.policy, 0, Terms.of(self.policy))
+            return None, "the order before is still being worked"
+        try:
+            proposal = self._proposal(status, at)
+        except InputError as error:
+            return None, f"held: {error}"
         if not proposal.orders:
-            return None   # whole again, or nothing may be sold on a missing or stale price: the ladder holds such accounts
-        order = self._event(request, status, proposal, run_id)
+            return None, proposal.statement
+        order = self._event(request, status, proposal, at, run_id)
         connection.execute(
             insert(orders).values(
                 order_id=order["order_id"], account_id=order["account_id"], call_id=order["call_id"], attempt=order["attempt"], status=SENT,
                 created_at=order["timestamp"], run_id=run_id, event=order,
             )
         )
-        return order
+        return order, proposal.statement
 
-    def _event(self, request: Event, status: Event, proposal: Proposal, run_id: str | None) -> Event:
+    def _proposal(self, status: Event, at: int) -> Proposal:
+        """What to sell by these figures. Prices too old at the time of the request are stale, though nothing has said so yet."""
+        given, _ = rebuilt(status, self.policy)
+        oldest = self.policy.prices.max_price_age_seconds
+        printed = {p["symbol"]: p["price_timestamp"] for p in status["positions"] if p.get("price_timestamp")}
+        old = [symbol for symbol, time in printed.items() if trading_seconds_between(time, at) > oldest]
+        stale = np.isin(given.market.symbols, [*(status.get("stale_symbols") or []), *old])
+        return propose(given.book, given.market.with_columns(stale=stale), self.policy, 0, Terms.of(self.policy))
+
+    def _event(self, request: Event, status: Event, proposal: Proposal, at: int, run_id: str | None) -> Event:
         order_id = deterministic_id("liquidation", request["call_id"], request["attempt"])
-        at = max(int(request["timestamp"]), int(status["timestamp"]))
         held = {p["symbol"]: p["qty"] for p in status["positions"]}
         return {
             "event_id": order_id, "order_id": order_id, "account_id": request["account_id"], "call_id": request["call_id"], "action": "NEW",
@@ -77,6 +105,13 @@ class LiquidationDesk:
             "not_before": not_before(at), "calc_id": status.get("calc_id"), "correlation_id": request["call_id"],
             "causation_id": request["event_id"], "run_id": run_id, "policy_version": self.policy.version, "timestamp": at,
         }
+
+
+def _newest(status: Event | None, request: Event) -> Event:
+    """The account's newest status event, or the request's own figures where none is newer."""
+    if status is None or status.get("positions") is None or status["timestamp"] < request["timestamp"]:
+        return request
+    return status
 
 
 def not_before(at: int) -> int:
@@ -89,11 +124,9 @@ def _leg(order: Any) -> dict[str, Any]:
     return vars(order) | {"mark": "LONG" if order.side == "SELL" else "COVER_NO_LOCATE"}
 
 
-def _newest(connection: Connection, request: Event) -> Event:
-    """The account's newest status event, or the request's own figures where none is newer."""
-    newest = connection.execute(
-        select(ladder_states.c.last_event).where(ladder_states.c.account_id == request["account_id"])
-    ).scalar_one_or_none()
-    if newest is not None and newest["timestamp"] >= request["timestamp"]:
-        return newest
-    return request
+def _traded(order: Event | None) -> dict[str, Any]:
+    """What the audit entry of an answer says of its order."""
+    if order is None:
+        return {}
+    legs = [{name: leg[name] for name in ("symbol", "side", "qty")} for leg in order["positions"]]
+    return {"order_id": order["order_id"], "positions": legs, "excess_after": order["excess_after"]}

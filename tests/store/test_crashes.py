@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import func, insert, select
 
 from margin_platform import audit
-from margin_platform.events import LIQUIDATION_ORDERS, MARGIN_CALLS, NOTIFICATIONS
+from margin_platform.events import AUDIT, LIQUIDATION_ORDERS, MARGIN_CALLS, NOTIFICATIONS
 from margin_platform.store import Store
 from margin_platform.store import tables as t
 
@@ -87,10 +87,11 @@ def test_a_kill_at_any_point_loses_and_doubles_no_order(point: str, url: str, tm
     (status,) = [s for s in feed.price(85.0, 1.0) if s["account_id"] == "ACC-1"]
     request = status | {"call_id": "c1", "attempt": 1, "event_id": "e1", "explanation": "past due", "deficiency": -status["excess"]}
     messages = _killed_and_repeated("liquidate", url, [request], tmp_path, point)
-    assert {(topic, m["attempt"]) for topic, m in messages} == {(LIQUIDATION_ORDERS, 1)}
+    assert {(topic, m["attempt"]) for topic, m in messages} == {(LIQUIDATION_ORDERS, 1), (AUDIT, 1)}
     assert len({m["order_id"] for _, m in messages}) == 1
     with Store(url) as store:
         assert _count(store, t.orders.c.status == "SENT") == 1
+        assert audit.verify(store) == (1, [])
         assert _count(store, t.outbox.c.sent.is_(False)) == 0
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib.util
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, insert, select
+from sqlalchemy import select, update
 
-from margin_platform import open_orders
-from margin_platform.events import FILLS, MARGIN_CALLS, PRICES
-from margin_platform.liquidation_desk import LiquidationDesk
+from margin_platform import audit, open_orders
+from margin_platform.events import FILLS, LIQUIDATION_ORDERS, MARGIN_CALLS, PRICES
+from margin_platform.liquidation_desk import LiquidationDesk, not_before
 from margin_platform.policy import current_policy
 from margin_platform.store import Store
+from margin_platform.store.tables import audit as audit_table
 from margin_platform.store.tables import ladder_states, orders
 
 _spec = importlib.util.spec_from_file_location("status_events", Path(__file__).with_name("status_events.py"))
@@ -32,25 +34,37 @@ def request_event() -> dict[str, Any]:
     return status | {"call_id": "c1", "attempt": 1, "event_id": "e1", "explanation": "past due", "deficiency": -status["excess"]}
 
 
+def _ordered(desk: LiquidationDesk, *requests: tuple[dict[str, Any], int]) -> list[dict[str, Any]]:
+    """The orders made of requests at these offsets; what else was said is for the audit trail."""
+    told = desk.handle_many([(event, (MARGIN_CALLS, 0, offset)) for event, offset in requests], run_id="run-1")
+    return [event for topic, event in told if topic == LIQUIDATION_ORDERS]
+
+
+def _audited(store: Store) -> list[tuple[str, str]]:
+    """Decisions of the account's audit chain with their reasons; the chain holds."""
+    assert audit.verify(store)[1] == []
+    with store.read() as connection:
+        rows = connection.execute(select(audit_table.c.entry).order_by(audit_table.c.number)).scalars()
+        return [(entry["decision"], entry["reason"]) for entry in rows]
+
+
 def test_a_request_becomes_one_order_however_often_it_arrives(store_url: str, request_event: dict[str, Any]) -> None:
     with Store(store_url) as store:
         desk = LiquidationDesk(store, current_policy())
-        sent = desk.handle_many([(request_event, ("margin.calls.v1", 0, 7))])
-        assert len(sent) == 1
-        (leg,) = sent[0][1]["positions"]
+        (sent,) = _ordered(desk, (request_event, 7), (request_event, 7))
+        (leg,) = sent["positions"]
         assert (leg["symbol"], leg["side"], leg["mark"]) == ("AAPL", "SELL", "LONG")
-        assert sent[0][1]["cured"] is True
-        assert desk.handle_many([(request_event, ("margin.calls.v1", 0, 7))]) == []
+        assert sent["cured"] is True
+        assert desk.handle_many([(request_event, (MARGIN_CALLS, 0, 7))]) == []
         again = request_event | {"attempt": 2, "event_id": "e2"}
-        assert desk.handle_many([(again, ("margin.calls.v1", 0, 8))]) == []   # the first is still being worked
+        assert _ordered(desk, (again, 8)) == []
+        assert _audited(store) == [("ORDER", sent["certificate"]["statement"]), ("NO_ORDER", "the order before is still being worked")]
 
 
 def _stands(store: Store, status: dict[str, Any]) -> None:
     """The account's newest figures are these."""
-    row = {"account_id": "A1", "state": {}, "status": "LIQUIDATION", "restricted": True, "audit_count": 0, "audit_hash": ""}
     with store.write() as connection:
-        connection.execute(delete(ladder_states))
-        connection.execute(insert(ladder_states).values(**row, last_event=status))
+        connection.execute(update(ladder_states).where(ladder_states.c.account_id == "A1").values(last_event=status))
 
 
 def _statuses(price: float) -> Any:
@@ -75,16 +89,16 @@ def test_shares_an_order_still_works_on_are_not_asked_for_again_until_it_is_done
     after = _statuses(84.0)
     with Store(store_url) as store:
         desk = LiquidationDesk(store, current_policy())
-        ((_, first),) = desk.handle_many([(request_event, (MARGIN_CALLS, 0, 7))])
+        (first,) = _ordered(desk, (request_event, 7))
         ordered = first["positions"][0]["qty"]
         _stands(store, after(ordered - 1, 2))   # all but one share is traded, at a worse price
         for attempt in (2, 3):
             again = request_event | {"attempt": attempt, "event_id": f"e{attempt}"}
-            assert desk.handle_many([(again, (MARGIN_CALLS, 0, 6 + attempt))]) == []
+            assert _ordered(desk, (again, 6 + attempt)) == []
         whole = after(1, 3)
         _stands(store, whole)
         assert whole["excess"] < 0
-        ((_, second),) = desk.handle_many([(request_event | {"attempt": 4, "event_id": "e4"}, (MARGIN_CALLS, 0, 10))])
+        (second,) = _ordered(desk, (request_event | {"attempt": 4, "event_id": "e4"}, 10))
         assert second["order_id"] != first["order_id"]
         assert second["excess_before"] == whole["excess"]   # sized on what stands after the fills
         assert second["held_before"]["AAPL"] == 1_000 - ordered
@@ -96,7 +110,7 @@ def test_shares_an_order_still_works_on_are_not_asked_for_again_until_it_is_done
 def test_a_cure_cancels_what_is_left_of_a_partly_filled_order(store_url: str, request_event: dict[str, Any]) -> None:
     after = _statuses(85.0)
     with Store(store_url) as store:
-        ((_, order),) = LiquidationDesk(store, current_policy()).handle_many([(request_event, (MARGIN_CALLS, 0, 7))])
+        (order,) = _ordered(LiquidationDesk(store, current_policy()), (request_event, 7))
         ordered = order["positions"][0]["qty"]
         newer = after(10, 2)
         with store.write() as connection:
@@ -108,4 +122,35 @@ def test_a_cure_cancels_what_is_left_of_a_partly_filled_order(store_url: str, re
 def test_no_order_is_made_on_a_stale_price(store_url: str, request_event: dict[str, Any]) -> None:
     with Store(store_url) as store:
         desk = LiquidationDesk(store, current_policy())
-        assert desk.handle_many([(request_event | {"stale_symbols": ["AAPL"]}, ("margin.calls.v1", 0, 7))]) == []
+        assert _ordered(desk, (request_event | {"stale_symbols": ["AAPL"]}, 7)) == []
+        assert _audited(store) == [("NO_ORDER", "held: the price of AAPL is too old to act upon")]
+
+
+def test_no_order_is_made_on_a_price_that_grew_old_in_silence(store_url: str, request_event: dict[str, Any]) -> None:
+    """The feed stopped in the morning; the call falls due two hours later. A price of yesterday's close is young at the open."""
+    late = request_event | {"timestamp": request_event["timestamp"] + 7_200_000}
+    printed = status_events.MORNING + 6 * 3_600_000                # Friday 15:30
+    at_the_open = request_event | {
+        "call_id": "c2", "timestamp": status_events.MORNING + 3 * 86_400_000,   # Monday 09:30
+        "positions": [row | {"price_timestamp": printed} for row in request_event["positions"]],
+    }
+    with Store(store_url) as store:
+        desk = LiquidationDesk(store, current_policy())
+        assert _ordered(desk, (late, 7)) == []
+        assert len(_ordered(desk, (at_the_open, 8))) == 1
+        assert _audited(store)[0] == ("NO_ORDER", "held: the price of AAPL is too old to act upon")
+
+
+@pytest.mark.parametrize(
+    ("made_at", "trades_at"),
+    [
+        ("2020-02-21T12:00-05:00", "2020-02-21T12:00-05:00"),   # in market hours: now
+        ("2020-02-21T16:00-05:00", "2020-02-24T09:30-05:00"),   # at Friday's close: Monday's opening
+        ("2020-11-27T13:00-05:00", "2020-11-30T09:30-05:00"),   # the day after Thanksgiving closes at 13:00
+        ("2020-11-26T12:00-05:00", "2020-11-27T09:30-05:00"),   # Thanksgiving
+        ("2020-03-06T17:00-05:00", "2020-03-09T09:30-04:00"),   # summer time began on the Sunday
+    ],
+)
+def test_an_order_waits_for_the_market(made_at: str, trades_at: str) -> None:
+    made, trades = (int(dt.datetime.fromisoformat(text).timestamp() * 1000) for text in (made_at, trades_at))
+    assert not_before(made) == trades
