@@ -89,6 +89,10 @@ def _offsets(inputs: dict[str, Any]) -> str:
 
 
 def _cure(cure: dict[str, Any]) -> str:
-    name = {"DEPOSIT_CASH": "deposit cash", "DEPOSIT_STOCK": "deposit stock worth", "SELL": "sell", "BUY_TO_COVER": "buy to cover"}
-    rate = f" (rate {cure['rate']:.2%})" if "rate" in cure else ""
-    return " ".join(x for x in (name[cure["action"]], cure.get("symbol"), f"{cure['amount']:,.2f}{rate}") if x)
+    amount = f"{cure['amount']:,.2f}"
+    if cure["action"] == "DEPOSIT_CASH":
+        return f"deposit cash {amount}"
+    if cure["action"] == "DEPOSIT_STOCK":
+        return f"deposit stock worth {amount} (held to {cure['rate']:.2%})"
+    verb = "sell" if cure["action"] == "SELL" else "buy to cover"
+    return f"{verb} {cure['qty']:,g} {cure['symbol']} for {amount}, leaves excess {cure['excess_after']:,.2f}"

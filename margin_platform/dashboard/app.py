@@ -24,9 +24,9 @@ from starlette.websockets import WebSocket
 from margin_platform import order_gate
 from margin_platform.book_json import InputError, parse
 from margin_platform.business_days import trading_time_before
+from margin_platform.cures import cheapest_cures
 from margin_platform.dashboard import live
 from margin_platform.dashboard.access import Guard
-from margin_platform.dashboard.cheapest_cures import cheapest_cures
 from margin_platform.dashboard.concentration import by_symbol
 from margin_platform.dashboard.desk import Desk
 from margin_platform.dashboard.health import Feed
@@ -35,6 +35,7 @@ from margin_platform.dashboard.positions import NoPositions, document, explain, 
 from margin_platform.policy import Policy, current_policy
 
 STATIC = Path(__file__).parent / "static"
+CURES_SHOWN = 6
 
 
 def wall_clock_ms() -> int:
@@ -160,8 +161,7 @@ def _account(desk: Desk, account_id: str) -> Response:
     try:
         if status is not None:
             detail["explained"] = explain(status)
-            excess = detail["explained"]["figures"]["excess"]
-            detail["cures"] = cheapest_cures(parse(document(status), policy_of(status)), -excess) if excess is not None else []
+            detail["cures"] = [cure.to_dict() for cure in cheapest_cures(parse(document(status), policy_of(status)))[:CURES_SHOWN]]
     except (InputError, NoPositions) as error:
         detail["unexplained"] = str(error)
     return _json({"account_id": account_id, "epoch": desk.epoch, **known, **detail})

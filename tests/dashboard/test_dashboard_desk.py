@@ -9,9 +9,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from margin_platform.book_json import InputError, parse
+from margin_platform.cures import cheapest_cures
 from margin_platform.dashboard.access import Guard
 from margin_platform.dashboard.app import Options, build, old_before
-from margin_platform.dashboard.cheapest_cures import cheapest_cures
 from margin_platform.dashboard.desk import Desk
 from margin_platform.dashboard.health import Feed
 from margin_platform.dashboard.ladder_log import FEED_KEPT, LadderLog, instant
@@ -218,12 +218,12 @@ def test_a_cure_cures_and_one_share_less_does_not(firm: Any) -> None:
     firm.open()
     event = firm.tick(AAPL=55.0, SPY=235.0).status[-1]
     given = parse(document(event), policy_of(event))
-    cures = [c for c in cheapest_cures(given, -event["excess"]) if c["symbol"]]
+    cures = [cure for cure in cheapest_cures(given) if cure.symbol]
     assert cures
     for cure in cures:
-        side = -1 if cure["kind"] == "SELL" else 1
-        assert whatif(event, [(cure["symbol"], side * cure["qty"])], 0, lambda _: None)["after"]["excess"] >= 0
-        assert whatif(event, [(cure["symbol"], side * (cure["qty"] - 1))], 0, lambda _: None)["after"]["excess"] < 0
+        side = -1 if cure.action == "SELL" else 1
+        assert whatif(event, [(cure.symbol, side * cure.qty)], 0, lambda _: None)["after"]["excess"] == cure.excess_after >= 0
+        assert whatif(event, [(cure.symbol, side * (cure.qty - 1))], 0, lambda _: None)["after"]["excess"] < 0
     assert whatif(event, [], -event["excess"], lambda _: None)["after"]["excess"] == 0
 
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from margin_platform.book_json import parse
 from margin_platform.cli import app
+from margin_platform.cures import cheapest_cures
 from margin_platform.evaluate import evaluate
 from margin_platform.liquidation import Proposal, Terms, Workbench, propose
 from margin_platform.liquidation_by_impact import propose_by_impact
@@ -116,6 +117,26 @@ def test_liq_003_a_name_that_costs_more_to_trade_than_it_cures_is_left() -> None
     found = _proposal(inputs, {"use_conc": False})
     assert [(o.symbol, o.qty, o.estimated_proceeds) for o in found.orders] == [("N", 2, 140.0)]
     assert (found.excess_before, found.excess_after) == (-100.0, 40.0)
+
+
+@pytest.mark.parametrize(
+    ("account_id", "least"),
+    [
+        ("OWN_CLIFF", 72),       # E10: its own add-on falls away, not the 129 of deficiency / rate
+        ("OTHERS_CLIFF", 160),   # E11: 58, which is deficiency / rate, would leave the account shorter than before
+    ],
+)
+def test_a_cure_told_to_the_customer_cures_although_the_formula_does_not(account_id: str, least: int) -> None:
+    books = json.loads((Path(__file__).parents[2] / "examples" / "liquidation.json").read_text())["accounts"]
+    (account,) = [a for a in books if a["account_id"] == account_id]
+    found = cheapest_cures(parse({"accounts": [account]}))
+    assert [c.amount for c in found] == sorted(c.amount for c in found)
+    assert [c.qty for c in found if c.symbol == "A"] == [least]
+    for cure in found:
+        if cure.symbol:
+            n = next(n for n, p in enumerate(account["positions"]) if p["symbol"] == cure.symbol)
+            after = _sold(account, n, int(cure.qty or 0), 0.0)
+            assert _excess(after["cash"], "REG_T", after["positions"], {}) == cure.excess_after >= 0
 
 
 def test_a_missing_price_sells_nothing() -> None:

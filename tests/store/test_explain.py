@@ -52,7 +52,7 @@ def test_a_call_is_explained_and_its_number_computed_again(store: Store) -> None
     assert answer["call"]["run_id"] == "run-7"
     assert answer["call"]["issued"] == -answer["evidence"]["recomputed"]["excess"]
     assert {d["decision"] for d in answer["decisions"]} <= {"CALL", "CALL_INCREASED"}
-    assert answer["evidence"]["cures"][0] == {"action": "DEPOSIT_CASH", "amount": answer["call"]["issued"]}
+    assert answer["evidence"]["cures"][0] == {"action": "DEPOSIT_CASH", "amount": answer["call"]["issued"], "excess_after": 0.0}
 
 
 def test_the_text_names_rules_prices_offsets_and_cures(store: Store) -> None:

@@ -131,6 +131,6 @@ function rungs({ rungs: rows, figures }) {
 function cures({ cures: rows, explained }) {
   if (!explained) return h("p", { class: "note" }, "no positions published");
   if (!rows.length) return h("p", { class: "note" }, explained.figures.excess === null ? "the account cannot be valued: a price is missing" : "nothing to cure: the excess is not negative");
-  const name = { CASH: "deposit cash", SELL: "sell", BUY_TO_COVER: "buy to cover" };
-  return table(["Cure", num("Quantity"), num("Dollars"), num("Excess after")], rows.map((c) => [`${name[c.kind]} ${visible(c.symbol ?? "")}`, num(shares(c.qty)), num(money(c.amount)), num(money(c.excess_after))]), { caption: "Each alone cures the call; by the kernel, at the mark" });
+  const name = { DEPOSIT_CASH: "deposit cash", DEPOSIT_STOCK: "deposit fully paid stock", SELL: "sell", BUY_TO_COVER: "buy to cover" };
+  return table(["Cure", num("Quantity"), num("Dollars"), num("Excess after")], rows.map((c) => [`${name[c.action]} ${visible(c.symbol ?? "")}`, num(shares(c.qty)), num(money(c.amount)), num(money(c.excess_after))]), { caption: "Each alone cures the call; by the kernel, at the mark" });
 }
