@@ -17,8 +17,8 @@ def notify(
 ) -> None:
     """The notices of one span of margin.calls.v1, restrictions.v1 or liquidation.orders.v1, and whatever else is due."""
     with kafka.bus() as bus, decisions.store() as store:
-        refresh(store, bus)
         desk = notifier.notifier(store, decisions.policy)
+        refresh(store, bus, desk.readdress)
         held = desk.record(read_span(context, bus, config).sourced, notifier.now(), run_id=context.run_id)
         sent = desk.deliver(notifier.now(), run_id=context.run_id)
         publish(store, bus)

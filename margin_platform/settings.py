@@ -20,7 +20,8 @@ class Settings:
     URL); aws_endpoint_url: None means AWS itself; tables: folder or URL of the Delta tables; jars: cached JVM packages;
     instruments: reference data in the form of margin_platform/reference/instruments.yaml, None for that file;
     metrics_host, metrics_port: where the streams serve Prometheus, port 0 for nowhere;
-    firm_email, firm_phone: who is told of the firm's limits; environment: where the streams run (docs/operations.md,
+    firm_email, firm_phone: who is told of the firm's limits and of customers nobody could tell; desk_contact: whom a notice
+    says to ask, with a number or an address; environment: where the streams run (docs/operations.md,
     "Scale-out"); spark_master: empty where whoever submits the driver names it. Secrets are in no repr.
     """
 
@@ -51,6 +52,7 @@ class Settings:
     mail_from: str
     firm_email: str | None
     firm_phone: str | None
+    desk_contact: str | None
     dashboard_host: str
     dashboard_port: int
     dashboard_token: str | None = field(repr=False)
@@ -96,6 +98,7 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
         mail_from=env.get("MARGIN_MAIL_FROM", "margin@broker.example"),
         firm_email=env.get("MARGIN_FIRM_EMAIL") or None,
         firm_phone=env.get("MARGIN_FIRM_PHONE") or None,
+        desk_contact=env.get("MARGIN_DESK_CONTACT") or None,
         dashboard_host=env.get("MARGIN_DASHBOARD_HOST", "127.0.0.1"),
         dashboard_port=_port(env, "MARGIN_DASHBOARD_PORT", 8050),
         dashboard_token=env.get("MARGIN_DASHBOARD_TOKEN") or None,

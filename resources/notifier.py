@@ -8,6 +8,7 @@ import dagster as dg
 
 from margin_platform.notify.channels import Channel
 from margin_platform.notify.delivery import Notifier
+from margin_platform.notify.message import OUR_DESK
 from margin_platform.notify.sendgrid import SendGridChannel
 from margin_platform.notify.smtp import SmtpChannel
 from margin_platform.notify.sns import SnsChannel
@@ -33,11 +34,14 @@ class NotifierResource(dg.ConfigurableResource):
         return found
 
     def notifier(self, store: Store, policy: Policy) -> Notifier:
-        return Notifier(store, policy, self.channels())
+        return Notifier(store, policy, self.channels(), desk=settings().desk_contact or OUR_DESK, firm=self.firm_contact())
 
     @staticmethod
     def firm_contact() -> dict[str, str]:
-        """Where the firm's own people are told of its limits: MARGIN_FIRM_EMAIL, MARGIN_FIRM_PHONE. What is missing is held, visibly."""
+        """Where the firm's own people are told of its limits and of customers nobody could tell: MARGIN_FIRM_EMAIL, MARGIN_FIRM_PHONE.
+
+        What is missing is held, visibly.
+        """
         here = settings()
         return {name: value for name, value in (("email", here.firm_email), ("phone", here.firm_phone)) if value}
 

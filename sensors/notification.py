@@ -36,14 +36,15 @@ def _on(topic: str, name: str) -> dg.SensorDefinition:
 
 @dg.sensor(job=notification_retry_job, minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
 def notification_retry(context: dg.SensorEvaluationContext, decisions: DecisionsResource) -> dg.SensorResult | dg.SkipReason:
-    """Starts a run when a further attempt is due; its key is the time it was due, so one attempt makes one run."""
+    """Starts a run when a further attempt is due, one a minute for the same time: a run that failed for good is followed by another."""
     if (busy := earlier_runs.working(context.instance, notification_retry_job.name)) is not None:
         return dg.SkipReason(f"run {busy} still works")
     with decisions.store() as store:
         due = next_due(store)
-    if due is None or due > time.time_ns() // 1_000_000:
+    now = time.time_ns() // 1_000_000
+    if due is None or due > now:
         return dg.SkipReason("no notice waits" if due is None else f"the next attempt is due at {due}")
-    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"notification:{due}")])
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"notification:{due}:{now // 60_000}")])
 
 
 SENSORS = [

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from margin_platform.bus import Bus, Record
 from margin_platform.events import ACCOUNTS, BadEvent, decode
@@ -14,8 +15,11 @@ from margin_platform.store.tables import contacts, processed
 _CONSUMER = "contacts"
 
 
-def refresh(store: Store, bus: Bus) -> int:
-    """Takes in accounts.v1 from where the store stands; returns how many contacts changed."""
+Changed = Callable[[Connection, str, Mapping[str, Any]], None]   # what else is to happen in the transaction that keeps a contact
+
+
+def refresh(store: Store, bus: Bus, changed: Changed) -> int:
+    """Takes in accounts.v1 from where the store stands, telling of each account and contact; returns how many there were."""
     with store.read() as connection:
         done = {
             partition: offset + 1
@@ -30,10 +34,10 @@ def refresh(store: Store, bus: Bus) -> int:
         start = max(done.get(partition, 0), oldest[partition])
         if end > start:
             fresh += bus.read_range(ACCOUNTS, partition, start, end)
-    return _keep(store, fresh) if fresh else 0
+    return _keep(store, fresh, changed) if fresh else 0
 
 
-def _keep(store: Store, records: list[Record]) -> int:
+def _keep(store: Store, records: list[Record], changed: Changed) -> int:
     found: dict[str, tuple[int, dict[str, Any]]] = {}
     for record in records:
         try:
@@ -48,6 +52,7 @@ def _keep(store: Store, records: list[Record]) -> int:
             if known is None or at >= known:
                 connection.execute(delete(contacts).where(contacts.c.account_id == account_id))
                 connection.execute(insert(contacts).values(account_id=account_id, contact=contact, updated_at=at))
+                changed(connection, account_id, contact)
         for partition in {r.partition for r in records}:
             last = max(r.offset for r in records if r.partition == partition)
             same = (processed.c.consumer == _CONSUMER) & (processed.c.partition == partition)

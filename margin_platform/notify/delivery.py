@@ -1,8 +1,9 @@
 """Delivery: notices are recorded once per account, episode, rung and channel, then sent until a provider answers for them.
 
-A notification is PENDING, SENDING (claimed by one sender for a minute), DELIVERED with a receipt, HELD for want of an
-address, or UNDELIVERED after the last attempt, which the desk is told of. Each outcome is an event on notifications.v1. A
-crash between a provider's answer and its record sends again, under the same id: at least once, never never.
+A notification is PENDING, SENDING (claimed by one sender for a minute), DELIVERED with a receipt, HELD until its recipient has
+an address, or UNDELIVERED after the last attempt. Where no channel is left, the firm's own people are told to reach the customer.
+Each outcome is an event on notifications.v1. A crash between a provider's answer and its record sends again, under the same id:
+at least once, never never.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, case, func, insert, select, update
 
 from margin_platform.events import NOTIFICATIONS, Event, deterministic_id
 from margin_platform.notify.channels import Channel, DeliveryFailed, DeliveryRefused, Outgoing
-from margin_platform.notify.message import Notice, notice_of
+from margin_platform.notify.message import FIRM, OUR_DESK, Notice, notice_of, unreached_notice
 from margin_platform.policy import Policy
 from margin_platform.store import Store
 from margin_platform.store.tables import contacts, notifications
@@ -32,12 +33,19 @@ _FIRST_ATTEMPT_GRACE_MS = 30_000
 
 
 class Notifier:
-    """Notices over a store and some channels. `now` arguments are wall-clock epoch milliseconds: providers live in real time."""
+    """Notices over a store and some channels. `now` arguments are wall-clock epoch milliseconds: providers live in real time.
 
-    def __init__(self, store: Store, policy: Policy, channels: Sequence[Channel]) -> None:
+    desk: whom a customer may ask; firm: the contact (`email`, `phone`) that is told of customers nobody could tell.
+    """
+
+    def __init__(
+        self, store: Store, policy: Policy, channels: Sequence[Channel], *, desk: str = OUR_DESK, firm: Mapping[str, Any] | None = None
+    ) -> None:
         self.store = store
         self.policy = policy
         self.channels = {channel.name: channel for channel in channels}
+        self.desk = desk
+        self.firm = firm or {}
 
     def record(self, events: Iterable[tuple[Event, Source]], now: int, run_id: str | None = None) -> list[Message]:
         """Records the notices of events, each once, due now; returns notifications.v1 events of those without an address."""
@@ -47,7 +55,7 @@ class Notifier:
             new = first_times(connection, (source for _, source in given), CONSUMER)
             for event, source in given:
                 if source in new:
-                    notice = notice_of(source[0], event, self.policy)
+                    notice = notice_of(source[0], event, self.policy, self.desk)
                     if notice is not None:
                         messages += self._record(connection, notice, _contact(connection, notice.account_id), now, run_id)
             post(connection, messages)
@@ -63,15 +71,31 @@ class Notifier:
     def _record(
         self, connection: Connection, notice: Notice, contact: Mapping[str, Any], now: int, run_id: str | None
     ) -> list[Message]:
-        messages: list[Message] = []
+        rows = [self._row(notice, channel, contact, run_id) | {"next_attempt_wall": now} for channel in self.channels.values()]
+        ids = [row["notification_id"] for row in rows]
+        known = set(connection.execute(select(notifications.c.notification_id).where(notifications.c.notification_id.in_(ids))).scalars())
+        new = [row for row in rows if row["notification_id"] not in known]
+        if new:
+            connection.execute(insert(notifications), new)
+        held = [row for row in new if row["status"] == HELD]
+        return [message for row in held for message in [(NOTIFICATIONS, outcome(row)), *self._escalated(connection, row, now, run_id)]]
+
+    def _escalated(self, connection: Connection, row: Mapping[str, Any], now: int, run_id: str | None) -> list[Message]:
+        """Records the notice to the firm, once an episode, where no channel of a customer's notice is left."""
+        same = [notifications.c[name] == row[name] for name in ("account_id", "episode", "rung")]
+        left = select(notifications.c.notification_id).where(*same, notifications.c.status.not_in((HELD, UNDELIVERED))).limit(1)
+        if row["account_id"] == FIRM or connection.execute(left).one_or_none() is not None:
+            return []
+        return self._record(connection, unreached_notice(row), self.firm, now, run_id)
+
+    def readdress(self, connection: Connection, account_id: str, contact: Mapping[str, Any]) -> None:
+        """What was held for want of an address is due as soon as the account has one."""
         for channel in self.channels.values():
-            row = self._row(notice, channel, contact, run_id) | {"next_attempt_wall": now}
-            known = select(notifications.c.notification_id).where(notifications.c.notification_id == row["notification_id"])
-            if connection.execute(known).one_or_none() is None:
-                connection.execute(insert(notifications).values(**row))
-                if row["status"] == HELD:
-                    messages.append((NOTIFICATIONS, outcome(row)))
-        return messages
+            if address := contact.get(channel.kind):
+                column = notifications.c
+                waits = (column.account_id == account_id) & (column.channel == channel.name) & (column.status == HELD)
+                due = {"status": PENDING, "recipient": address, "error": None, "next_attempt_wall": 0}
+                connection.execute(update(notifications).where(waits).values(**due))
 
     def _row(self, notice: Notice, channel: Channel, contact: Mapping[str, Any], run_id: str | None) -> dict[str, Any]:
         address = contact.get(channel.kind)
@@ -102,6 +126,8 @@ class Notifier:
                     for row, result in outcomes:
                         same = notifications.c.notification_id == row["notification_id"]
                         connection.execute(update(notifications).where(same).values(**result))
+                        if result["status"] == UNDELIVERED:
+                            news += self._escalated(connection, row | result, now, run_id)
                     post(connection, news)
                 messages += news
         return messages

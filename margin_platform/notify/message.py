@@ -6,6 +6,7 @@ Account ids, names and symbols come from outside and are text only: the template
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -16,16 +17,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from margin_platform.business_days import NEW_YORK
 from margin_platform.events import LIQUIDATION_ORDERS, MARGIN_CALLS, RESTRICTIONS, Event
 from margin_platform.firm_limits import FirmAlert
+from margin_platform.ladder import MS_PER_MINUTE
 from margin_platform.money import format_dollars
 from margin_platform.policy import Policy
 
+OUR_DESK = "your broker's margin desk"
 FIRM = "FIRM"   # stands where a customer's account id would: the notice is about all accounts
 
 # (topic, action) -> subject; what is not here is no customer's business (holds, requests for orders).
 SUBJECTS = {
     (MARGIN_CALLS, "WARNING"): "Your margin excess is low",
     (MARGIN_CALLS, "MARGIN_CALL"): "Margin call",
-    (MARGIN_CALLS, "AMENDED"): "Margin call increased",
+    (MARGIN_CALLS, "AMENDED"): "Margin call amended",
     (MARGIN_CALLS, "MET"): "Margin call met",
     (MARGIN_CALLS, "EXPIRED"): "Margin call past due",
     (MARGIN_CALLS, "RESCINDED"): "Margin call withdrawn",
@@ -40,7 +43,7 @@ _COMPONENT_NAMES = {
 }
 _CURE_WORDS = {
     "DEPOSIT_CASH": "deposit {amount} in cash", "DEPOSIT_STOCK": "deposit fully paid stock worth {amount}",
-    "SELL": "sell {amount} of {symbol}", "BUY_TO_COVER": "buy back {amount} of {symbol}",
+    "SELL": "sell {qty:,g} {symbol}, {amount} at that price", "BUY_TO_COVER": "buy back {qty:,g} {symbol}, {amount} at that price",
 }
 
 
@@ -71,17 +74,21 @@ def _templates() -> Environment:
     )
 
 
-def notice_of(topic: str, event: Event, policy: Policy) -> Notice | None:
-    """The notice of an event of margin.calls.v1, restrictions.v1 or liquidation.orders.v1; None where none is due."""
+def notice_of(topic: str, event: Event, policy: Policy, desk: str = OUR_DESK) -> Notice | None:
+    """The notice of an event of margin.calls.v1, restrictions.v1 or liquidation.orders.v1; None where none is due.
+
+    desk: whom a customer asks, with the number or address.
+    """
     action = event.get("action", "NEW")
     subject = SUBJECTS.get((topic, action))
     if subject is None:
         return None
-    facts = _facts(topic, action, event, policy)
-    rung = f"{topic}:{action}" + (f":{event['deficiency']:.2f}" if action == "AMENDED" else f":{event.get('attempt', 0)}")
+    facts = _facts(topic, action, event, policy) | {"desk": desk}
+    which = f"{event['timestamp']}:{event['deficiency']:.2f}" if action == "AMENDED" else event.get("attempt", 0)
     templates = _templates()
     return Notice(
-        account_id=event["account_id"], episode=event["correlation_id"], rung=rung, subject=f"{subject}: account {facts['account']}",
+        account_id=event["account_id"], episode=event["correlation_id"], rung=f"{topic}:{action}:{which}",
+        subject=f"{subject}: account {facts['account']}",
         text=templates.get_template("notice.txt.j2").render(subject=subject, **facts),
         html=templates.get_template("notice.html.j2").render(subject=subject, **facts),
         sms=templates.get_template("notice.sms.j2").render(subject=subject, **facts).strip(), timestamp=int(event["timestamp"]),
@@ -97,6 +104,15 @@ def firm_notice(alert: FirmAlert) -> Notice:
     return Notice(FIRM, alert.alert_id, rung, subject, text, html, f"{subject}. {alert.sentence()}", alert.timestamp)
 
 
+def unreached_notice(row: Mapping[str, Any]) -> Notice:
+    """What the firm's own people are told of a customer's notice that no channel delivered; it is theirs to pass on."""
+    subject = f"Customer not reached: account {row['account_id']}"
+    sentence = f"\"{row['subject']}\" was not delivered ({row['channel']}: {row['error']}). Reach the customer by other means."
+    html = f"<p><strong>{escape(subject)}</strong></p><p>{escape(sentence)}</p>"
+    text = f"{subject}\n\n{sentence}\n\n{row['body']}"
+    return Notice(FIRM, row["episode"], "UNREACHED", subject, text, html, f"{subject}. {sentence}", int(row["created_at"]))
+
+
 def _facts(topic: str, action: str, event: Event, policy: Policy) -> dict[str, Any]:
     components = event.get("components") or {}
     return {
@@ -104,21 +120,27 @@ def _facts(topic: str, action: str, event: Event, policy: Policy) -> dict[str, A
         "deficiency": format_dollars(event["deficiency"]) if action in ("MARGIN_CALL", "AMENDED", "EXPIRED") else None,
         "equity": _dollars(event.get("equity")), "requirement": _dollars(event.get("requirement")), "excess": _dollars(event.get("excess")),
         "components": [(name, format_dollars(components[key])) for key, name in _COMPONENT_NAMES.items() if components.get(key)],
-        "due": clock(event["due_at_ms"]) if event.get("due_at_ms") else None,
+        "kind": "House maintenance call" if event.get("opened_at_ms") else None, "opened": _clock(event.get("opened_at_ms")),
+        "issued": _dollars(event.get("issued")), "due": _clock(event.get("due_at_ms")), "figures_at": _clock(event.get("figures_at_ms")),
+        "holdings": [holding_in_words(row) for row in event.get("holdings") or []],
         "cures": [cure_in_words(cure) for cure in event.get("cures") or []][:6],
         "orders": [f"{leg['side'].replace('_', ' ').lower()} {leg['qty']:,.6g} {leg['symbol']}" for leg in event.get("positions") or []]
         if topic == LIQUIDATION_ORDERS else [],
-        "reason": event.get("explanation") or event.get("reason"), "consequence": _consequence(topic, action, policy),
+        "reason": event.get("explanation") or event.get("reason"), "consequence": _consequence(action, event, policy),
         "policy_version": event.get("policy_version"), "reference": event["correlation_id"],
     }
 
 
-def _consequence(topic: str, action: str, policy: Policy) -> str | None:
-    minutes = policy.ladder.close_only_after_minutes
+def _consequence(action: str, event: Event, policy: Policy) -> str | None:
     if action in ("MARGIN_CALL", "AMENDED"):
+        rules = policy.ladder
+        opened = event.get("opened_at_ms") or event["timestamp"]
+        restricted = clock(opened + int(rules.close_only_after_minutes * MS_PER_MINUTE))
         return (
-            f"If the call is open {minutes:g} minutes after it was made, the account may only close positions; if it is not met when due, "
-            "or the deficiency becomes severe, positions will be sold. The firm may act sooner, without notice, and chooses what to sell."
+            f"From {restricted} on the account may only close positions while the call is open. Positions are sold from then on if the "
+            f"deficiency is severe (more than {rules.severe_deficiency:.0%} of the requirement, or equity below "
+            f"{format_dollars(rules.equity_floor)}), else from the due time on. The firm may act sooner, without notice, and chooses "
+            "what to sell; you are not entitled to an extension."
         )
     if action == "EXPIRED":
         return "Positions are being sold. The firm chooses what to sell."
@@ -127,13 +149,25 @@ def _consequence(topic: str, action: str, policy: Policy) -> str | None:
     return None
 
 
+def holding_in_words(row: dict[str, Any]) -> str:
+    """A position and the price it was valued at, with the price's time."""
+    if row.get("price") is None:
+        return f"{row['qty']:,.6g} {row['symbol']}: no price"
+    printed = f", of {clock(row['price_timestamp'])}" if row.get("price_timestamp") else ""
+    return f"{row['qty']:,.6g} {row['symbol']} at {row['price']:,.4f}{printed}"
+
+
 def cure_in_words(cure: dict[str, Any]) -> str:
     """One way to cure, for a person."""
-    return _CURE_WORDS[cure["action"]].format(amount=format_dollars(cure["amount"]), symbol=cure.get("symbol", ""))
+    return _CURE_WORDS[cure["action"]].format(amount=format_dollars(cure["amount"]), symbol=cure.get("symbol"), qty=cure.get("qty"))
 
 
 def _dollars(amount: float | None) -> str | None:
     return None if amount is None else format_dollars(amount)
+
+
+def _clock(at: int | None) -> str | None:
+    return None if at is None else clock(at)
 
 
 def clock(at: int) -> str:

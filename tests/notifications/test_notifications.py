@@ -33,7 +33,9 @@ CALL: Event = {
     "account_id": "ACC-12345678", "call_id": "c1", "correlation_id": "c1", "action": "MARGIN_CALL", "deficiency": 2500.0,
     "due_at_ms": 1_582_920_000_000, "explanation": "equity 30,000.00 is 2,500.00 below the requirement 32,500.00", "equity": 30000.0,
     "requirement": 32500.0, "excess": -2500.0, "components": {"base_requirement": 23214.29, "concentration_addon": 9285.71},
-    "cures": [{"action": "DEPOSIT_CASH", "amount": 2500.0}, {"action": "SELL", "amount": 7142.86, "symbol": "AAPL", "rate": 0.35}],
+    "cures": [{"action": "DEPOSIT_CASH", "amount": 2500.0}, {"action": "SELL", "amount": 7150.0, "symbol": "AAPL", "qty": 77.0}],
+    "holdings": [{"symbol": "AAPL", "qty": 1000.0, "price": 92.857, "price_timestamp": 1_582_299_999_000}],
+    "issued": 2500.0, "opened_at_ms": 1_582_300_000_000, "figures_at_ms": 1_582_300_000_000,
     "policy_version": "house", "timestamp": 1_582_300_000_000, "attempt": 0,
 }
 
@@ -72,11 +74,16 @@ def _rows(store: Store) -> list[Any]:
 
 
 def test_a_notice_says_what_by_how_much_until_when_and_what_cures_it() -> None:
-    notice = notice_of(MARGIN_CALLS, CALL, POLICY)
+    """MARGIN_RULES 7.6, in full: both forms say it; the earliest sale is when close-only begins, half an hour after the call."""
+    notice = notice_of(MARGIN_CALLS, CALL, POLICY, "margin desk, +1 212 555 0100")
     assert notice is not None
-    figures = ("$2,500.00", "$32,500.00", "Concentration add-on: $9,285.71")
-    for fact in (*figures, "Fri 28 Feb 2020 15:00 EST", "sell $7,142.86 of AAPL", "sooner"):
-        assert fact in notice.text
+    what = ("House maintenance call c1, made Fri 21 Feb 2020 10:46 EST", "Amount of the call", "$32,500.00", "-$2,500.00", "policy house")
+    rested_on = ("Concentration add-on", "$9,285.71", "1,000 AAPL at 92.8570, of Fri 21 Feb 2020 10:46 EST")
+    cure = ("Due: Fri 28 Feb 2020 15:00 EST", "deposit $2,500.00 in cash", "sell 77 AAPL, $7,150.00")
+    consequence = ("From Fri 21 Feb 2020 11:16 EST on", "severe (more than 50% of the requirement", "sooner, without notice")
+    for fact in (*what, *rested_on, *cure, *consequence, "Questions: margin desk, +1 212 555 0100"):
+        assert fact in notice.text.replace(":  ", ": ")
+        assert fact in notice.html
     assert "ACC-12345678" not in notice.text + notice.html + notice.sms + notice.subject
     assert "••••5678" in notice.sms
     assert len(notice.sms) < 320   # two SMS segments
@@ -94,6 +101,12 @@ def test_what_is_no_customers_business_makes_no_notice(action: str) -> None:
     assert notice_of(MARGIN_CALLS, CALL | {"action": action}, POLICY) is None
 
 
+def test_an_amount_called_for_a_second_time_after_another_is_another_notice() -> None:
+    amounts = [(1, 2000.0), (2, 1500.0), (3, 2000.0)]
+    told = [notice_of(MARGIN_CALLS, CALL | {"action": "AMENDED", "timestamp": at, "deficiency": owed}, POLICY) for at, owed in amounts]
+    assert len({notice.rung for notice in told if notice}) == 3
+
+
 def test_the_same_event_and_the_same_rung_are_told_once(store: Store) -> None:
     provider = Provider()
     desk = Notifier(store, POLICY, [provider])
@@ -108,7 +121,7 @@ def test_the_same_event_and_the_same_rung_are_told_once(store: Store) -> None:
 
 def test_a_failure_is_tried_again_later_and_later_and_then_escalates(store: Store) -> None:
     provider = Provider(*[DeliveryFailed("down")] * ATTEMPTS)
-    desk = Notifier(store, POLICY, [provider])
+    desk = Notifier(store, POLICY, [provider], firm={"email": "desk@broker.example"})
     desk.record([(CALL, (MARGIN_CALLS, 0, 0))], NOW)
     now, waits, messages = NOW, [], desk.deliver(NOW)
     while not messages:
@@ -118,9 +131,13 @@ def test_a_failure_is_tried_again_later_and_later_and_then_escalates(store: Stor
         waits.append(due - now)
         now, messages = due, desk.deliver(due)
     assert waits == [2000, 4000, 8000, 16000, 32000]
-    ((topic, event),) = messages
+    (topic, event), (_, to_the_firm) = messages
     assert (topic, event["status"], event["attempts"]) == (NOTIFICATIONS, "UNDELIVERED", ATTEMPTS)
     assert "other means" in event["escalation"]
+    (mail,) = provider.taken
+    assert (mail.recipient, mail.subject) == ("desk@broker.example", "Customer not reached: account ACC-12345678")
+    assert "PROVIDER: down (attempt 6)" in mail.text
+    assert (to_the_firm["account_id"], to_the_firm["rung"], to_the_firm["status"]) == ("FIRM", "UNREACHED", "DELIVERED")
 
 
 def test_what_no_channel_foresaw_is_tried_again_and_takes_no_other_notice_along(store: Store) -> None:
@@ -136,12 +153,29 @@ def test_what_no_channel_foresaw_is_tried_again_and_takes_no_other_notice_along(
     assert [m.id for m in provider.taken] == [r.notification_id for r in reversed(_rows(store))]
 
 
-def test_a_recipient_without_an_address_is_held_and_named_and_nothing_is_lost(store: Store) -> None:
-    desk = Notifier(store, POLICY, [Provider()])
-    ((_, event),) = desk.record([(CALL | {"account_id": "NOBODY"}, (MARGIN_CALLS, 0, 0))], NOW)
+class Phone(Provider):
+    name, kind = "PHONE", "phone"
+
+
+def test_a_customer_one_channel_reaches_is_not_escalated(store: Store) -> None:
+    desk = Notifier(store, POLICY, [Provider(DeliveryRefused("no such mailbox")), Phone()], firm={"email": "desk@broker.example"})
+    desk.record([(CALL, (MARGIN_CALLS, 0, 0))], NOW)
+    assert {(e["channel"], e["status"]) for _, e in desk.deliver(NOW)} == {("PROVIDER", "UNDELIVERED"), ("PHONE", "DELIVERED")}
+
+
+def test_a_recipient_without_an_address_is_held_named_and_told_once_there_is_one(store: Store) -> None:
+    provider = Provider()
+    desk = Notifier(store, POLICY, [provider])
+    (_, event), (_, to_the_firm) = desk.record([(CALL | {"account_id": "NOBODY"}, (MARGIN_CALLS, 0, 0))], NOW)
     assert (event["status"], event["error"]) == ("HELD", "contact.email: missing for account NOBODY")
+    assert (to_the_firm["rung"], to_the_firm["status"]) == ("UNREACHED", "HELD")   # no address of the firm either
     assert desk.deliver(NOW) == []
-    assert [r.status for r in _rows(store)] == ["HELD"]
+    with store.write() as connection:
+        desk.readdress(connection, "NOBODY", {"email": "late@example.com"})
+    assert next_due(store) is not None
+    ((_, sent),) = desk.deliver(NOW)
+    assert (sent["account_id"], sent["status"]) == ("NOBODY", "DELIVERED")
+    assert [m.recipient for m in provider.taken] == ["late@example.com"]
 
 
 def test_a_restriction_and_its_end_are_told(store: Store) -> None:

@@ -48,4 +48,4 @@ def test_a_call_amended_to_any_amount_is_told(store_url: str) -> None:
         desk = Notifier(store, current_policy(), [Mail()])
         desk.record([(amended, (MARGIN_CALLS, 0, 0))], NOW)
         ((_, told),) = desk.deliver(NOW)
-        assert (told["rung"], told["status"]) == ("margin.calls.v1:AMENDED:999999999999.99", "DELIVERED")
+        assert (told["rung"], told["status"]) == (f"margin.calls.v1:AMENDED:{NOW}:999999999999.99", "DELIVERED")
