@@ -1,6 +1,7 @@
 """The firm's own limits: beta-weighted exposure and stressed loss against policy, alerted when a level changes, once per episode.
 
-Rule: MARGIN_RULES 6. A level is CLEAR, WARNING (beyond `firm_warning_share` of the limit) or BREACH (beyond the limit).
+Rule: MARGIN_RULES 6. A level is CLEAR, WARNING (beyond `firm_warning_share` of the limit) or BREACH (beyond the limit). It ends
+`firm_hysteresis` below its line: an amount that wavers on the line is one episode and one alert.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from margin_platform.events import Event, deterministic_id
 from margin_platform.policy_sections import FirmPolicy
 
+_LEVELS = ("CLEAR", "WARNING", "BREACH")
 Levels = dict[str, str]
 START: Mapping[str, str] = {"exposure": "CLEAR", "loss": "CLEAR"}
 
@@ -40,11 +42,12 @@ class FirmAlert:
         return f"{what} is ${self.amount:,.2f}, limit ${self.limit:,.2f}: {self.previous} -> {self.level}{causes}."
 
 
-def level_of(amount: float, limit: float, warning_share: float) -> str:
-    """The level of an amount of either sign; the limit itself is still within."""
-    if abs(amount) > limit:
-        return "BREACH"
-    return "WARNING" if abs(amount) > limit * warning_share else "CLEAR"
+def level_of(amount: float, limit: float, policy: FirmPolicy, before: str) -> str:
+    """The level of an amount of either sign, given the level before; the limit itself is still within."""
+    lines = (limit * policy.firm_warning_share, limit)
+    reached = sum(abs(amount) > line for line in lines)
+    kept = sum(abs(amount) > line * (1.0 - policy.firm_hysteresis) for line in lines)
+    return _LEVELS[max(reached, min(kept, _LEVELS.index(before)))]
 
 
 def alerts_of(events: Iterable[Event], levels: Mapping[str, str], policy: FirmPolicy) -> tuple[list[FirmAlert], Levels]:
@@ -58,7 +61,7 @@ def alerts_of(events: Iterable[Event], levels: Mapping[str, str], policy: FirmPo
         if not event.get("worst"):
             continue
         for kind, amount, limit, causes in _readings(event, policy):
-            level = level_of(amount, limit, policy.firm_warning_share)
+            level = level_of(amount, limit, policy, now[kind])
             if level != now[kind]:
                 alerts.append(_alert(kind, level, now[kind], amount, limit, event, causes))
                 now[kind] = level

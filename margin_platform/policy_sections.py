@@ -150,6 +150,7 @@ class FirmPolicy(Section):
     firm_exposure_limit: Dollars
     firm_loss_limit: Dollars
     firm_warning_share: Share
+    firm_hysteresis: Share
 
 
 class LadderPolicy(Section):

@@ -113,6 +113,13 @@ def test_firm_levels_change_at_the_limit_and_not_on_it() -> None:
     assert "A2" in alerts[2].sentence()
 
 
+def test_an_exposure_that_wavers_on_a_line_is_one_episode() -> None:
+    """2% below 8,000,000 is 7,840,000, and below 10,000,000 it is 9,800,000: there the level ends."""
+    amounts = (8_000_001, 7_999_999, 8_000_001, 10_000_001, 9_900_000, 10_000_001, 9_800_000, 7_840_001, 7_840_000)
+    alerts, _ = alerts_of([firm(amount, 0, at) for at, amount in enumerate(amounts, start=1)], START, current_policy().firm)
+    assert [(a.timestamp, a.level) for a in alerts] == [(1, "WARNING"), (4, "BREACH"), (7, "WARNING"), (9, "CLEAR")]
+
+
 def test_a_sensor_without_a_broker_skips_and_names_the_address(instance: dg.DagsterInstance) -> None:
     kafka = KafkaResource(bootstrap_servers=NO_BROKER, poll_seconds=0, connect_seconds=0.5)
     skipped = tick(dg.build_sensor_context(instance=instance), kafka, MARGIN_STATUS, "enforcement", "enforce")
