@@ -5,4 +5,4 @@ import dagster as dg
 from assets.backtest_reports import backtest_reports
 from jobs.backtest import crises_backtest
 
-definitions = dg.Definitions(assets=[backtest_reports], jobs=[crises_backtest])
+definitions = dg.Definitions(assets=[backtest_reports], jobs=[crises_backtest], executor=dg.in_process_executor)

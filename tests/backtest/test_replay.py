@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import signal
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from margin_platform.backtest.replay import Control, WallClock, replay, ticks_of
 from margin_platform.backtest.runs import execute, sample_history
 from margin_platform.backtest.session import session_job
 from margin_platform.bus import Bus
+from margin_platform.cli.replay import _keys
 from margin_platform.events import ACCOUNTS, CASH, FILLS, PRICES, VOLATILITY, decode
 from margin_platform.policy import current_policy
 
@@ -95,6 +98,19 @@ def test_a_stop_ends_it_also_during_a_pause_and_delivers_what_was_handed_over() 
     tape = Tape(clock)
     summary = replay(tape, TICKS, 1, clock, control=control)
     assert (summary.events, summary.stopped, tape.flushed) == (2, True, 1)
+
+
+def test_the_program_pauses_resumes_and_stops_on_signals_and_puts_them_back() -> None:
+    before = [signal.getsignal(s) for s in (signal.SIGUSR1, signal.SIGINT)]
+    control = Control()
+    with _keys(control):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert control.paused
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert not control.paused
+        os.kill(os.getpid(), signal.SIGINT)
+        assert control.stopped
+    assert [signal.getsignal(s) for s in (signal.SIGUSR1, signal.SIGINT)] == before
 
 
 def test_a_negative_speed_is_refused() -> None:
