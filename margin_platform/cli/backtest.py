@@ -146,7 +146,10 @@ def _one(
         raise bad_input(str(error)) from error
     except HistoryError as error:
         raise bad_input(f"prices: {error}") from error
-    checkpoints.mkdir(parents=True, exist_ok=True)
+    try:
+        checkpoints.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise bad_input(f"out: {error.strerror}, value {str(checkpoints.parent)!r}") from error
     try:
         with _progress(len(job.path), given.policy.version, quiet=quiet) as progress:
             return parts.execute(job, passed, given.policy.version, checkpoints=checkpoints, progress=progress)

@@ -115,6 +115,13 @@ def test_a_generated_book_needs_prices_of_what_it_holds(tmp_path: Path) -> None:
     assert "book: sample:20 on prices.csv: no price of any of AAPL, AMD" in ran.stderr
 
 
+def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("", encoding="utf-8")
+    ran = _invoke(tmp_path)
+    assert ran.exit_code == 2
+    assert f"out: Not a directory, value '{tmp_path / 'out'}'" in ran.stderr
+
+
 def test_a_date_that_is_none_is_named(tmp_path: Path) -> None:
     ran = _invoke(tmp_path, PRICES, BOOK, "--from", "2020-13-01")
     assert ran.exit_code == 2
