@@ -10,7 +10,6 @@ import argparse
 import json
 import math
 import os
-import resource
 import time
 from typing import Any
 
@@ -56,17 +55,11 @@ def path_of(policy: Policy, days: int) -> MarketPath:
     return market_path(Market.of(instruments.load()), history, policy, slice(0, days))
 
 
-def timed(book: Book, path: MarketPath, policy: Policy) -> tuple[float, float, RunResult]:
-    """Seconds, processor seconds of the worker processes (their start included in both), and the result."""
-    began, busy = time.perf_counter(), _workers_busy()
+def timed(book: Book, path: MarketPath, policy: Policy) -> tuple[float, RunResult]:
+    """Seconds, the start of the worker processes included, and the result."""
+    began = time.perf_counter()
     result = execute(Job(book, path, policy), (), "bench")
-    return time.perf_counter() - began, _workers_busy() - busy, result
-
-
-def _workers_busy() -> float:
-    """Processor seconds of child processes that have ended: what a busy machine does not stretch as it stretches the clock."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return time.perf_counter() - began, result
 
 
 def plain_loop(book: Book, path: MarketPath, policy: Policy, accounts: range, bars: range) -> tuple[float, dict[tuple[int, int], float]]:
@@ -135,7 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
     path = path_of(policy, given.days)
     timed(book_of(50, path), path_of(policy, 40), policy)   # compile
     book = book_of(given.accounts, path)
-    seconds, busy, result = timed(book, path, policy)
+    seconds, result = timed(book, path, policy)
     account_days = given.accounts * given.days
     sample, bars = range(min(given.accounts, 60)), range(0, given.days, max(1, given.days // 40))
     plain_seconds, requirements = plain_loop(book, path, policy, sample, bars)
@@ -144,7 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
     off = max(abs(requirements[a, 0] - float(first.requirement[a])) for a in sample)
     print(json.dumps({
         "accounts": given.accounts, "names": len(NAMES), "days": given.days, "seconds": round(seconds, 2),
-        "processor_seconds": round(busy, 2), "load_average": round(os.getloadavg()[0], 2),
+        "load_average": round(os.getloadavg()[0], 2),
         "nanoseconds_per_account_day": round(each * 1e9, 1), "plain_loop_microseconds_per_account_day": round(plain_each * 1e6, 1),
         "times_faster": round(plain_each / each, 1), "largest_requirement_difference": round(off, 6),
         "decisions": len(result.record.decisions), "fills": len(result.record.fills), "linearity": linearity(given, policy),
@@ -157,9 +150,9 @@ def linearity(given: Any, policy: Policy) -> list[dict[str, float]]:
     out = []
     for accounts, days in ((given.accounts // 2, given.days // 2), (given.accounts, given.days // 2), (given.accounts // 2, given.days)):
         path = path_of(policy, days)
-        seconds, busy, _ = timed(book_of(accounts, path), path, policy)
-        out.append({"accounts": accounts, "days": days, "seconds": round(seconds, 2), "processor_seconds": round(busy, 2),
-                    "nanoseconds_per_account_day": round(seconds / accounts / days * 1e9, 1)})
+        seconds, _ = timed(book_of(accounts, path), path, policy)
+        each = round(seconds / accounts / days * 1e9, 1)
+        out.append({"accounts": accounts, "days": days, "seconds": round(seconds, 2), "nanoseconds_per_account_day": each})
     return out
 
 
