@@ -11,9 +11,12 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from margin_platform.backtest.history import NEW_YORK
 from margin_platform.backtest.measures import COUNTED, RunResult
@@ -34,6 +37,16 @@ def _column(result: RunResult, name: str, scale: float = 1.0) -> list[float]:
     return [row[BAR_COLUMNS.index(name)] / scale for row in result.record.bars]
 
 
+def _time_axis(axes: Axes) -> None:
+    """Labels that say each date once, for an hour of bars as for thirty years."""
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
+
+
+def has_index(result: RunResult) -> bool:
+    """Whether the history brought an index to draw."""
+    return not bool(np.isnan(result.path.index).all())
+
+
 def equity_and_requirement(figure: Figure, result: RunResult) -> None:
     """Totals over open accounts, millions of dollars."""
     axes = figure.add_subplot()
@@ -41,6 +54,7 @@ def equity_and_requirement(figure: Figure, result: RunResult) -> None:
     axes.plot(_times(result), _column(result, "requirement", 1e6), color=_RED, label="requirement")
     axes.set_ylabel("$ million")
     axes.legend(frameon=False, loc="best")
+    _time_axis(axes)
 
 
 def calls_against_index(figure: Figure, result: RunResult) -> None:
@@ -50,13 +64,15 @@ def calls_against_index(figure: Figure, result: RunResult) -> None:
     called = np.flatnonzero(counts)   # thirty years have thousands of bars without a call
     axes.vlines(times[called], 0, counts[called], color=_RED, linewidth=min(8.0, max(1.0, 300 / len(times))))
     axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("margin calls")
-    if np.isnan(result.path.index).all():
-        axes.set_xlim(times[0], times[-1])
-        return
-    other = axes.twinx()
-    other.plot(times, result.path.index, color=_GREY, linewidth=1)
-    other.set_ylabel("index")
+    if has_index(result):
+        other = axes.twinx()
+        other.plot(times, result.path.index, color=_GREY, linewidth=1)
+        other.set_ylabel("index")
+    else:
+        axes.plot(times, np.zeros(len(times)), color=_GREY, linewidth=1)   # the span of the run, called or not
+    _time_axis(axes)
 
 
 def ladder_flow(figure: Figure, result: RunResult) -> None:

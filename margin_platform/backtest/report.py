@@ -97,7 +97,7 @@ def html(results: Sequence[RunResult], found: dict[str, Any]) -> str:
     of = f" under {first.label}" if len(results) > 1 else ""
     drawn = [
         (f"Equity and requirement{of}", plots.svg(plots.equity_and_requirement, first)),
-        (f"Margin calls against the index{of}", plots.svg(plots.calls_against_index, first)),
+        (f"Margin calls{' against the index' if plots.has_index(first) else ''}{of}", plots.svg(plots.calls_against_index, first)),
         (f"The ladder's flow{of}", plots.svg(plots.ladder_flow, first)),
     ]
     if len(results) > 1:
