@@ -4,18 +4,16 @@ Each size: a broker, a book of that many accounts with ten of 5,000 instruments 
 real driver restored from it. Then ticks of 500 changed prices. Measured from the last price handed to Kafka: the whole
 micro-batch until its progress line (figures evaluated, bands published and acknowledged), and each margin.status.v1 event until a
 consumer has it. In the same run: the kernel's sweep of the whole book on the same two cores, and `plain_spark_sql.py`.
-`--every 0.5 --ticks 1200` sends ticks by the clock, whether the last one is done or not: ten minutes under load.
+`--every 0.5 --ticks 1200` sends ticks by the clock, whether the last one is done or not: ten minutes under load, with the sizes of files
+and memory each minute. `--executors 1 2` runs the driver on a Spark cluster of that many workers instead of its own threads.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,27 +22,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from kernel import POSITIONS, SYMBOLS, book, market  # noqa: E402 - the neighbour, whichever way this file is run
+import plots  # noqa: E402 - the neighbours, whichever way this file is run
+from kernel import POSITIONS, SYMBOLS, book, market  # noqa: E402
+from probes import Lines, Sizes, Statuses, child, quantiles, tree_mb  # noqa: E402
 
 from margin_platform.book import Book, Floats, Instrument, Market  # noqa: E402
 from margin_platform.bus import Bus  # noqa: E402
 from margin_platform.evaluate import PricedMarket, evaluate_accounts  # noqa: E402
-from margin_platform.events import MARGIN_STATUS, PRICES  # noqa: E402
+from margin_platform.events import FILLS, PRICES  # noqa: E402
 from margin_platform.ledger import Ledger  # noqa: E402
 from margin_platform.margin_engine import MarginEngine  # noqa: E402
 from margin_platform.micros import MICRO  # noqa: E402
 from margin_platform.policy import current_policy  # noqa: E402
 from margin_platform.stack import broker, ports, topics  # noqa: E402
 from spark import durable_state  # noqa: E402
+from spark.standalone_cluster import SparkCluster  # noqa: E402
 
 OPENING = 1_790_000_000_000
 CHANGED = 500
@@ -75,6 +74,15 @@ def engine_of(held: Book, priced: Market) -> MarginEngine:
     return engine
 
 
+def first_figures_out(engine: MarginEngine) -> None:
+    """As if everybody's first figures had been published: from here on only changes are."""
+    held = engine.ledger.book(engine.code_of)
+    everyone = np.arange(len(held))
+    margin = evaluate_accounts(held, PricedMarket.of(engine.market, POLICY), everyone)
+    engine.emission.published(margin, everyone)
+    engine.emission.stressed_anew(margin)
+
+
 def sweeps(engine: MarginEngine, times: int) -> list[float]:
     """Seconds of the kernel over the whole book, everything priced already."""
     held, priced, found = engine.ledger.book(engine.code_of), PricedMarket.of(engine.market, POLICY), []
@@ -94,64 +102,17 @@ def send(bus: Bus, symbols: tuple[str, ...], codes: np.ndarray, prices: Floats, 
     return time.time()
 
 
-class Statuses(threading.Thread):
-    """Epoch seconds at which a plain consumer had the margin.status.v1 events of each tick, by event time."""
-
-    def __init__(self, bootstrap: str) -> None:
-        super().__init__(daemon=True)
-        self.had: dict[int, list[float]] = {}
-        self.ended = threading.Event()
-        options = {"bootstrap.servers": bootstrap, "group.id": "scale", "enable.auto.commit": False, "fetch.wait.max.ms": 20}
-        self._consumer = Consumer(options)
-        self._consumer.assign([TopicPartition(MARGIN_STATUS, 0, OFFSET_END)])
-
-    def run(self) -> None:
-        while not self.ended.is_set():
-            for message in self._consumer.consume(2_000, 0.02):
-                self.had.setdefault(orjson.loads(message.value() or b"{}")["timestamp"], []).append(time.time())
-        self._consumer.close()
-
-
-class Lines:
-    """A child's progress lines: how many records it has taken in all, and the lines themselves."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.told: list[dict[str, Any]] = []
-        self.taken: list[tuple[float, int]] = []
-        self.process = process
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        total = 0
-        for line in self.process.stdout or ():
-            told = orjson.loads(line)
-            total += told["rows"]
-            self.told.append(told)
-            self.taken.append((time.time(), total))
-
-    def until(self, total: int, seconds: float = 600.0) -> float:
-        """Epoch seconds of the line that brought the records to a total."""
-        deadline = time.monotonic() + seconds
-        while not self.taken or self.taken[-1][1] < total:
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise TimeoutError(f"{total} records; so far {self.taken[-1:]}")
-            time.sleep(0.002)
-        return next(at for at, reached in self.taken if reached >= total)
-
-
-@contextmanager
-def child(command: list[str], folder: Path, name: str) -> Iterator[Lines]:
-    environment = os.environ | {"MARGIN_INSTRUMENTS": str(folder / "instruments.yaml")}
-    with (folder / f"{name}.log").open("w") as log:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment)
-        try:
-            yield Lines(process)
-        finally:
-            process.communicate(b"", timeout=120)
+def trade(bus: Bus, engine: MarginEngine, number: int, fills: int, at: int) -> None:
+    """Produces fills of one share: every other tick takes back what the one before bought, so the book stays as large as it is."""
+    ids, symbols = engine.ledger.account_ids(), engine.market.symbols
+    for n in range(fills):
+        account, symbol = ids[(number // 2 * fills + n) % len(ids)], symbols[n % SYMBOLS]
+        fill = {"fill_id": f"scale-{number}-{n}", "account_id": account, "symbol": symbol, "qty": -1.0 if number % 2 else 1.0}
+        bus.produce(FILLS, fill | {"price": 100.0, "timestamp": at})
 
 
 def ticking(
-    bus: Bus, lines: Lines, engine: MarginEngine, taken: int, ticks: int, every: float, step: int
+    bus: Bus, lines: Lines, engine: MarginEngine, taken: int, ticks: int, step: int, every: float = 0.0, fills: int = 0
 ) -> dict[int, tuple[float, float]]:
     """Sends ticks; event time -> (when it was produced, when its batch was done). every: seconds between them, 0: one after another."""
     generator, prices = np.random.default_rng(step), engine.market.price.copy()
@@ -159,7 +120,8 @@ def ticking(
     for n in range(ticks):
         codes = generator.choice(SYMBOLS, CHANGED, replace=False)
         prices[codes] *= 1 + generator.normal(0, 0.002, CHANGED)
-        at, taken = OPENING + (step + n) * 1000, taken + CHANGED
+        at, taken = OPENING + (step + n) * 1000, taken + CHANGED + fills
+        trade(bus, engine, n, fills, at)
         sent[at] = (send(bus, engine.market.symbols, codes, prices, at), taken)
         if every:
             time.sleep(max(0.0, began + (n + 1) * every - time.monotonic()))
@@ -169,16 +131,21 @@ def ticking(
     return {at: (produced, lines.until(total)) for at, (produced, total) in sent.items()}
 
 
-def quantiles(seconds: list[float]) -> dict[str, int]:
-    return {"n": len(seconds)} | {name: round(float(np.quantile(seconds, q)) * 1000) for name, q in (("p50", 0.5), ("p99", 0.99))}
+@contextmanager
+def master(executors: int, folder: Path) -> Iterator[str]:
+    """Where the driver's executors are: threads of its own for 0, else a cluster of that many workers."""
+    if not executors:
+        yield "local[*]"
+        return
+    cluster = SparkCluster(folder / "cluster", executors)
+    try:
+        cluster.start()
+        yield cluster.master
+    finally:
+        cluster.stop()
 
 
-def tree_mb(process: psutil.Process) -> tuple[int, int]:
-    """Memory of the driver's Python, and of its JVM and other children."""
-    return round(process.memory_info().rss / 1e6), round(sum(c.memory_info().rss for c in process.children(recursive=True)) / 1e6)
-
-
-def measure(given: argparse.Namespace, accounts: int, folder: Path) -> dict[str, Any]:
+def measure(given: argparse.Namespace, accounts: int, executors: int, folder: Path) -> dict[str, Any]:
     generator = np.random.default_rng(7)
     priced = market(generator)
     held = solvent(book(accounts, priced, generator), priced, generator)
@@ -191,41 +158,43 @@ def measure(given: argparse.Namespace, accounts: int, folder: Path) -> dict[str,
             send(bus, priced.symbols, np.arange(SYMBOLS), priced.price, OPENING)
             engine = engine_of(held, priced)
             engine.process(bus.read_all(PRICES), 0)
-            while len(engine.overdue().calc):
-                pass   # everybody's first figures are out
+            first_figures_out(engine)
             state = durable_state.dump({"batch": -1, "rows": {}, "stream": engine.to_state()})
             durable_state.save(folder / "checkpoints" / "margin_snapshots", 0, state)
             kernel = sweeps(engine, 7)
-            found = streamed(given, kafka.bootstrap, bus, engine, folder)
+            with master(executors, folder) as address:
+                found = streamed(given, kafka.bootstrap, address, bus, engine, folder)
             kernel += sweeps(engine, 7)
             plain = [] if given.no_sql else plainly(kafka.bootstrap, bus, engine, folder, given.plain_ticks)
     finally:
         kafka.stop()
     sweep, batch = float(np.median(kernel)), found["whole_micro_batch_ms"]["p50"] / 1000
-    found |= {"accounts": accounts, "kernel_sweep_ms": round(sweep * 1000), "batch_over_sweep": round(batch / sweep, 1)}
+    found |= {"accounts": accounts, "executors": executors}
+    found |= {"kernel_sweep_ms": round(sweep * 1000), "batch_over_sweep": round(batch / sweep, 1)}
     if plain:
         found |= {"plain_spark_sql_ms": quantiles(plain), "plain_sql_over_batch": round(float(np.median(plain)) / batch, 1)}
     return found
 
 
-def streamed(given: argparse.Namespace, bootstrap: str, bus: Bus, engine: MarginEngine, folder: Path) -> dict[str, Any]:
+def streamed(given: argparse.Namespace, bootstrap: str, address: str, bus: Bus, engine: MarginEngine, folder: Path) -> dict[str, Any]:
     """The real driver under ticks."""
-    command = [sys.executable, "-m", "spark.streams", "--only", "margin_snapshots", "--bootstrap", bootstrap]
+    command = [sys.executable, "-m", "spark.streams", "--only", "margin_snapshots", "--bootstrap", bootstrap, "--master", address]
     command += ["--checkpoint", str(folder / "checkpoints"), "--tables", str(folder / "tables")]
     with child(command, folder, "streams") as lines:
         began = time.time()
         restored = lines.until(SYMBOLS) - began
-        ticking(bus, lines, engine, SYMBOLS, given.warm_up, 0, 1)   # the JVM compiles
-        statuses = Statuses(bootstrap)
+        ticking(bus, lines, engine, SYMBOLS, given.warm_up, 1)   # the JVM compiles
+        statuses, sizes = Statuses(bootstrap), Sizes(lines, folder, given.sample)
         statuses.start()
+        sizes.start()
         time.sleep(1.0)
-        done = ticking(bus, lines, engine, SYMBOLS + given.warm_up * CHANGED, given.ticks, given.every, 1 + given.warm_up)
+        known = SYMBOLS + given.warm_up * CHANGED
+        done = ticking(bus, lines, engine, known, given.ticks, 1 + given.warm_up, given.every, given.fills)
         time.sleep(1.0)
-        statuses.ended.set()
-        statuses.join()
-        told, memory = lines.told[-given.ticks :], tree_mb(psutil.Process(lines.process.pid))
-        saved = durable_state.newest(folder / "checkpoints" / "margin_snapshots")
-        checkpoint = sum(p.stat().st_size for p in (folder / "checkpoints").rglob("*") if p.is_file())
+        for watch in (statuses, sizes):
+            watch.ended.set()
+            watch.join()
+        told, last, memory = lines.told[-given.ticks :], sizes.now(), tree_mb(psutil.Process(lines.process.pid))
     waits = [[had - done[at][0] for had in times] for at, times in sorted(statuses.had.items()) if at in done]
     half = len(done) // 2
     batches = [end - produced for produced, end in done.values()]
@@ -233,10 +202,8 @@ def streamed(given: argparse.Namespace, bootstrap: str, bus: Bus, engine: Margin
         "ticks": given.ticks, "every_s": given.every, "start_s": round(restored, 1), "whole_micro_batch_ms": quantiles(batches),
         "batch_function_ms": quantiles([t["seconds"] for t in told]), "status_consumed_ms": quantiles([w for tick in waits for w in tick]),
         "first_half_p50_ms": quantiles(batches[:half])["p50"], "second_half_p50_ms": quantiles(batches[half:])["p50"],
-        "lag_at_end": told[-1]["lag"], "python_mb": memory[0], "jvm_mb": memory[1],
-        "mb_per_million_positions": round(memory[0] / (len(engine.ledger.account_ids()) * POSITIONS / 1e6)),
-        "state_mb": round(saved.size / 1e6, 1) if saved else None, "checkpoint_mb": round(checkpoint / 1e6, 1),
-    }
+        "mb_per_million_positions": round(memory[0] / (len(engine.ledger.account_ids()) * POSITIONS / 1e6)), "at_the_end": last,
+    } | ({"by_minute": sizes.rows} if sizes.rows else {})
 
 
 def plainly(bootstrap: str, bus: Bus, engine: MarginEngine, folder: Path, ticks: int) -> list[float]:
@@ -251,8 +218,8 @@ def plainly(bootstrap: str, bus: Bus, engine: MarginEngine, folder: Path, ticks:
     command = [sys.executable, str(plain), bootstrap, str(folder / "plain"), str(folder / "positions.parquet")]
     with child(command, folder, "plain") as lines:
         lines.until(known)
-        ticking(bus, lines, engine, known, 2, 0, 500_000)
-        done = ticking(bus, lines, engine, known + 2 * CHANGED, ticks, 0, 500_010)
+        ticking(bus, lines, engine, known, 2, 500_000)
+        done = ticking(bus, lines, engine, known + 2 * CHANGED, ticks, 500_010)
     return [end - produced for produced, end in done.values()]
 
 
@@ -262,13 +229,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--ticks", type=int, default=30)
     parser.add_argument("--warm-up", type=int, default=15, help="ticks before the measured ones (default %(default)s)")
     parser.add_argument("--every", type=float, default=0.0, help="seconds between ticks; 0: each when the last is done (default)")
+    parser.add_argument("--fills", type=int, default=0, help="fills with each tick (default %(default)s)")
+    parser.add_argument("--sample", type=float, default=60.0, help="seconds between two looks at files and memory (default %(default)s)")
+    parser.add_argument(
+        "--executors", type=int, nargs="+", default=[0], help="workers of a Spark cluster; 0 (default): threads of the driver"
+    )
+    parser.add_argument("--plot", type=Path, help="write a PNG: growth over the sizes, or with --every the sizes of files and memory")
     parser.add_argument("--plain-ticks", type=int, default=5)
     parser.add_argument("--no-sql", action="store_true", help="leave the Spark SQL comparison out")
     parser.add_argument("--json", action="store_true", help="one line of JSON a size; the same as without")
     given = parser.parse_args(arguments)
+    rows = []
     for accounts in given.accounts:
-        with tempfile.TemporaryDirectory(prefix="scale-") as folder:
-            print(json.dumps(measure(given, accounts, Path(folder))), flush=True)
+        for executors in given.executors:
+            with tempfile.TemporaryDirectory(prefix="scale-") as folder:
+                rows.append(measure(given, accounts, executors, Path(folder)))
+                print(json.dumps(rows[-1]), flush=True)
+    if given.plot and given.every:
+        plots.sizes(rows[-1].get("by_minute", []), given.plot)
+    elif given.plot:
+        plots.growth(rows, given.plot)
     return 0
 
 

@@ -1,6 +1,7 @@
 """Faults under load: kill -9 of every process of the stream at random moments; the result is that of an undisturbed day.
 
-Short within `make test`; `make chaos` runs it for minutes and prints what was killed when, and the comparison.
+Short and on the local master within `make test`; `make chaos` runs it for minutes on a Spark cluster of two workers and prints what was
+killed when, and the comparison.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from margin_platform.events import DEAD_LETTER, MARGIN_CALC, MARGIN_STATUS, Even
 from margin_platform.margin_engine import TOPICS_IN_ORDER
 from margin_platform.policy import current_policy
 from spark.margin_snapshots import MarginSnapshots
+from spark.standalone_cluster import SparkCluster
 from spark.stream import StreamSettings
 from tests.chaos.load import Load, figures_of
 from tests.chaos.recomputation import Recomputation, figures, recompute
-from tests.chaos.victims import BROKER, JVM, JVM_AND_BROKER, PYTHON, WORKER, Broker, Driver, wait_for
+from tests.chaos.victims import BROKER, EXECUTOR, JVM, JVM_AND_BROKER, PYTHON, WORKER, Broker, Driver, wait_for
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
 _SHORT = (JVM_AND_BROKER,)
@@ -49,6 +51,7 @@ class Fault:
 class Scene:
     broker: Broker
     driver: Driver
+    cluster: SparkCluster | None
     load: Load
     work: Path
     began: float
@@ -56,10 +59,13 @@ class Scene:
     def inject(self, victim: str, moment: random.Random) -> Fault:
         """Kills one victim and returns when the first batch after it is done."""
         starts, at, offset = self.driver.starts, time.monotonic(), self.driver.offset
-        kill = {JVM: self._jvm, PYTHON: self._python, WORKER: self._worker, BROKER: self._broker, JVM_AND_BROKER: self._both}
+        kill = {
+            JVM: self._jvm, PYTHON: self._python, WORKER: self._worker, EXECUTOR: self._executor, BROKER: self._broker,
+            JVM_AND_BROKER: self._both,
+        }
         remark = kill[victim](moment)
         if remark is None:
-            return Fault(victim, at - self.began, offset, None, "none to kill: no batch of the local mode runs Python outside the driver")
+            return Fault(victim, at - self.began, offset, None, "none to kill: no batch runs Python outside the driver")
         seen = self.driver.batches
         wait_for(lambda: self.driver.batches > seen, f"a batch after the kill of the {victim}")
         restarts = self.driver.starts - starts
@@ -80,6 +86,12 @@ class Scene:
         moment.choice(workers).kill()
         return f"one of {len(workers)}"
 
+    def _executor(self, moment: random.Random) -> str:
+        assert self.cluster is not None
+        running = wait_for(self.cluster.executors, "an executor")
+        moment.choice(running).kill()
+        return f"one of {len(running)}; its worker starts another"
+
     def _broker(self, moment: random.Random) -> str:
         down = moment.uniform(0.2, 3.0)
         self.broker.kill()
@@ -98,14 +110,19 @@ class Scene:
 def scene(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
     began = time.monotonic()
     broker = Broker(tmp_path / "kafka")
+    cluster = SparkCluster(tmp_path / "cluster") if request.config.getoption("--chaos-seconds", None) else None
     driver = None
     try:
-        driver = Driver(broker.bootstrap, tmp_path, "margin_snapshots")
+        if cluster is not None:
+            cluster.start()
+        driver = Driver(broker.bootstrap, tmp_path, "margin_snapshots", cluster.master if cluster else "local[2]")
         load = Load(broker.bootstrap, request.config.getoption("--chaos-seed", 7))
-        yield Scene(broker, driver, load, tmp_path, began)
+        yield Scene(broker, driver, cluster, load, tmp_path, began)
     finally:
         if driver is not None:
             driver.destroy()
+        if cluster is not None:
+            cluster.stop()
         broker.stop()
 
 
@@ -115,7 +132,7 @@ def _victims(seconds: float | None, moment: random.Random, began: float) -> Iter
         yield from _SHORT
         return
     for _ in itertools.count():
-        for victim in moment.sample((JVM, PYTHON, WORKER, BROKER), 4):
+        for victim in moment.sample((JVM, PYTHON, WORKER, EXECUTOR, BROKER), 5):
             if time.monotonic() - began > seconds - _LAST_FAULT_BEFORE_END:
                 return
             yield victim

@@ -19,7 +19,7 @@ import psutil
 from margin_platform.stack import broker as kafka_broker
 from margin_platform.stack import ports, topics
 
-JVM, PYTHON, WORKER, BROKER = "driver's JVM", "driver's Python", "Python worker", "Kafka broker"
+JVM, PYTHON, WORKER, EXECUTOR, BROKER = "driver's JVM", "driver's Python", "Python worker", "executor", "Kafka broker"
 JVM_AND_BROKER = "Kafka broker and driver's JVM"
 _PATIENCE_SECONDS = 120.0
 
@@ -60,10 +60,10 @@ class Broker:
 class Driver:
     """`python -m spark.streams`, supervised as the Dagster op does it: ended for whatever reason, it is started again."""
 
-    def __init__(self, bootstrap: str, work: Path, only: str) -> None:
+    def __init__(self, bootstrap: str, work: Path, only: str, master: str) -> None:
         self._command = [
             sys.executable, "-m", "spark.streams", "--only", only, "--bootstrap", bootstrap, "--checkpoint", str(work / "checkpoints"),
-            "--tables", str(work / "tables"), "--master", "local[2]",
+            "--tables", str(work / "tables"), "--master", master,
         ]
         self.log = work / "driver.log"
         self.starts = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -13,8 +12,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
-import pyspark
 import pytest
 from deltalake import DeltaTable
 
@@ -25,63 +22,17 @@ from margin_platform.margin_engine import TOPICS_IN_ORDER, MarginEngine
 from margin_platform.policy import current_policy
 from margin_platform.stack import ports, processes
 from margin_platform.stack.jars import spark_classpath
+from spark.standalone_cluster import SPARK_HOME, SparkCluster
 from tests.streaming.market_day import OPEN, PRICE, seed, send, tick
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
 ROOT = Path(__file__).parents[2]
-SPARK_HOME = Path(pyspark.__file__).parent
 NAMES_OF_A_RUN = {"calc_id", "inputs", "batch_id"}   # which batch computed a figure depends on how the batches fell
-_JAVA = ("java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{SPARK_HOME}/jars/*")
-
-
-class Cluster:
-    """A master and two workers of one core and 700 MB each, every one a process in a session of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port, self.web = ports.any_free(), ports.any_free()
-        self.master = f"spark://{ports.HOST}:{self.port}"
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
-
-    def start(self) -> None:
-        self.processes["master"] = self._start(
-            "master.Master", "--host", ports.HOST, "--port", str(self.port), "--webui-port", str(self.web)
-        )
-        self._await(lambda: ports.accepts(self.web), "master")
-        for name in ("one", "two"):
-            self.processes[name] = self._start(
-                "worker.Worker", "--host", ports.HOST, "--cores", "1", "--memory", "700m", "--webui-port", "0",
-                "--work-dir", str(self.folder / name), self.master, log=name,
-            )
-        for name in ("one", "two"):
-            self._await(lambda: self.state().get("aliveworkers") == 2, name)
-
-    def _start(self, kind: str, *arguments: str, log: str = "master") -> subprocess.Popen[bytes]:
-        environment = {"SPARK_HOME": str(SPARK_HOME), "SPARK_SCALA_VERSION": "2.13", "SPARK_LOCAL_IP": ports.HOST}
-        return processes.start([*_JAVA, f"org.apache.spark.deploy.{kind}", *arguments], environment, self.folder / f"{log}.log")
-
-    def _await(self, ready: Callable[[], bool], name: str) -> None:
-        processes.wait_until(ready, self.processes[name], self.folder / f"{name}.log", f"Spark's {name}", 60)
-
-    def state(self) -> dict[str, Any]:
-        """What the master says of its workers and applications; its port answers with another page until all of it is up."""
-        answer = httpx.get(f"http://{ports.HOST}:{self.web}/json/", timeout=10)
-        return dict(answer.json()) if answer.is_success and answer.text.startswith("{") else {}
-
-    def kill(self, name: str) -> None:
-        """kill -9 of one process and of the executors it started."""
-        os.killpg(self.processes[name].pid, signal.SIGKILL)
-        self.processes[name].wait()
-
-    def stop(self) -> None:
-        for name, process in self.processes.items():
-            if process.poll() is None:
-                self.kill(name)
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    running = Cluster(tmp_path / "cluster")
+def cluster(tmp_path: Path) -> Iterator[SparkCluster]:
+    running = SparkCluster(tmp_path / "cluster")
     try:
         running.start()
         yield running
@@ -112,7 +63,7 @@ def undisturbed(bus: Bus) -> tuple[dict[str, Event], dict[str, str]]:
 
 
 def test_two_workers_give_the_figures_of_one_process_and_one_may_die(
-    bus: Bus, work: Path, cluster: Cluster, start_driver: Callable[..., Any], until: Callable[..., Any],
+    bus: Bus, work: Path, cluster: SparkCluster, start_driver: Callable[..., Any], until: Callable[..., Any],
     events_of: Callable[[str], list[Event]],
 ) -> None:
     driver = start_driver(bus.bootstrap, "margin_snapshots", cluster.master)
@@ -121,7 +72,7 @@ def test_two_workers_give_the_figures_of_one_process_and_one_may_die(
     assert [worker["coresused"] for worker in cluster.state()["workers"]] == [1, 1]   # an executor on each
     for step in range(1, 5):
         send(bus, tick(step))
-    cluster.kill("one")
+    cluster.kill("worker-1")
     for step in range(5, 9):
         send(bus, tick(step))
     seen = len(driver.batches)

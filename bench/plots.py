@@ -1,0 +1,38 @@
+"""Plots of the stream benchmarks, as PNG files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+Rows = list[dict[str, Any]]
+
+
+def growth(rows: Rows, path: Path) -> None:
+    """Milliseconds of a whole micro-batch, of the bare sweep and of plain Spark SQL against accounts; one row a size."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot(xscale="log", yscale="log", xlabel="accounts, 10 positions each", ylabel="ms")
+    accounts = [row["accounts"] for row in rows]
+    axes.plot(accounts, [row["whole_micro_batch_ms"]["p50"] for row in rows], "o-", label="whole micro-batch, p50")
+    axes.plot(accounts, [row["whole_micro_batch_ms"]["p99"] for row in rows], "o:", label="whole micro-batch, p99")
+    axes.plot(accounts, [row["kernel_sweep_ms"] for row in rows], "s-", label="bare kernel sweep")
+    if all("plain_spark_sql_ms" in row for row in rows):
+        axes.plot(accounts, [row["plain_spark_sql_ms"]["p50"] for row in rows], "^-", label="plain Spark SQL, p50")
+    axes.grid(which="both", alpha=0.3)
+    axes.legend()
+    FigureCanvasAgg(figure).print_png(path)
+
+
+def sizes(rows: Rows, path: Path) -> None:
+    """Files and memory against minutes; rows of `probes.Sizes`."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot(xlabel="minutes under load", ylabel="MB", ylim=(0, None))
+    for name in ("python_mb", "jvm_mb", "table_mb", "checkpoint_mb", "state_mb"):
+        axes.plot([row["minute"] for row in rows], [row[name] or 0 for row in rows], label=name.removesuffix("_mb"))
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    FigureCanvasAgg(figure).print_png(path)

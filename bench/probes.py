@@ -1,0 +1,121 @@
+"""What the stream benchmarks watch: a driver's progress lines, decisions as a consumer has them, memory and files as time goes by."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import psutil
+from confluent_kafka import OFFSET_END, Consumer, TopicPartition
+
+from margin_platform.events import MARGIN_STATUS
+from spark import durable_state
+
+
+class Statuses(threading.Thread):
+    """Epoch seconds at which a plain consumer had the margin.status.v1 events of each tick, by event time."""
+
+    def __init__(self, bootstrap: str) -> None:
+        super().__init__(daemon=True)
+        self.had: dict[int, list[float]] = {}
+        self.ended = threading.Event()
+        options = {"bootstrap.servers": bootstrap, "group.id": "scale", "enable.auto.commit": False, "fetch.wait.max.ms": 20}
+        self._consumer = Consumer(options)
+        self._consumer.assign([TopicPartition(MARGIN_STATUS, 0, OFFSET_END)])
+
+    def run(self) -> None:
+        while not self.ended.is_set():
+            for message in self._consumer.consume(2_000, 0.02):
+                self.had.setdefault(orjson.loads(message.value() or b"{}")["timestamp"], []).append(time.time())
+        self._consumer.close()
+
+
+class Lines:
+    """A child's progress lines: how many records it has taken in all, and the lines themselves."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.told: list[dict[str, Any]] = []
+        self.taken: list[tuple[float, int]] = []
+        self.process = process
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        total = 0
+        for line in self.process.stdout or ():
+            told = orjson.loads(line)
+            total += told["rows"]
+            self.told.append(told)
+            self.taken.append((time.time(), total))
+
+    def until(self, total: int, seconds: float = 600.0) -> float:
+        """Epoch seconds of the line that brought the records to a total."""
+        deadline = time.monotonic() + seconds
+        while not self.taken or self.taken[-1][1] < total:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise TimeoutError(f"{total} records; so far {self.taken[-1:]}")
+            time.sleep(0.002)
+        return next(at for at, reached in self.taken if reached >= total)
+
+
+@contextmanager
+def child(command: list[str], folder: Path, name: str) -> Iterator[Lines]:
+    environment = os.environ | {"MARGIN_INSTRUMENTS": str(folder / "instruments.yaml")}
+    with (folder / f"{name}.log").open("w") as log:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment)
+        try:
+            yield Lines(process)
+        finally:
+            process.communicate(b"", timeout=120)
+
+
+def quantiles(seconds: list[float]) -> dict[str, int]:
+    return {"n": len(seconds)} | {name: round(float(np.quantile(seconds, q)) * 1000) for name, q in (("p50", 0.5), ("p99", 0.99))}
+
+
+def tree_mb(process: psutil.Process) -> tuple[int, int]:
+    """Memory of the driver's Python, and of its JVM and other children."""
+    return round(process.memory_info().rss / 1e6), round(sum(c.memory_info().rss for c in process.children(recursive=True)) / 1e6)
+
+
+class Sizes(threading.Thread):
+    """Every so many seconds: minutes since the start, MB of the saved state, of the checkpoint with it, of the table and of both
+    processes, and records not yet read.
+    """
+
+    def __init__(self, lines: Lines, folder: Path, every: float) -> None:
+        super().__init__(daemon=True)
+        self.rows: list[dict[str, float | None]] = []
+        self.ended = threading.Event()
+        self._lines, self._folder, self._every = lines, folder, every
+
+    def run(self) -> None:
+        began = time.monotonic()
+        while not self.ended.wait(self._every):
+            self.rows.append({"minute": round((time.monotonic() - began) / 60, 1)} | self.now())
+
+    def now(self) -> dict[str, float | None]:
+        checkpoint, process = self._folder / "checkpoints", psutil.Process(self._lines.process.pid)
+        saved, (python, jvm) = durable_state.newest(checkpoint / "margin_snapshots"), tree_mb(process)
+        return {
+            "state_mb": round(saved.size / 1e6, 1) if saved else None, "checkpoint_mb": folder_mb(checkpoint),
+            "table_mb": folder_mb(self._folder / "tables"), "python_mb": python, "jvm_mb": jvm, "lag": self._lines.told[-1]["lag"],
+        }
+
+
+def folder_mb(folder: Path) -> float:
+    """Everything below a folder from which files may vanish meanwhile."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:
+            continue
+    return round(total / 1e6, 1)
