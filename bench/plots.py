@@ -27,12 +27,12 @@ def growth(rows: Rows, path: Path) -> None:
 
 
 def sizes(rows: Rows, path: Path) -> None:
-    """Files and memory against minutes; rows of `probes.Sizes`."""
+    """State, checkpoint and memory against minutes; rows of `probes.Sizes`. The table is history and grows with it: not drawn."""
     figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot(xlabel="minutes under load", ylabel="MB", ylim=(0, None))
-    for name in ("python_mb", "jvm_mb", "table_mb", "checkpoint_mb", "state_mb"):
-        axes.plot([row["minute"] for row in rows], [row[name] or 0 for row in rows], label=name.removesuffix("_mb"))
+    axes = figure.add_subplot(xlabel="minutes under load", ylabel="MB")
+    for name, label in (("python_mb", "driver's Python"), ("jvm_mb", "JVM"), ("checkpoint_mb", "checkpoint"), ("state_mb", "saved state")):
+        axes.plot([row["minute"] for row in rows], [row[name] or 0 for row in rows], label=label)
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(loc=(0.4, 0.32))
     FigureCanvasAgg(figure).print_png(path)
