@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
+
+from margin_platform.cli.output import bad_input
 
 # command -> (module, one line of help); the module exposes `register(app)`, and is imported only when its command runs.
 COMMANDS = {
@@ -45,10 +48,21 @@ class _LazyGroup(TyperGroup):
         command.name = cmd_name
         return command
 
+    def invoke(self, ctx: Any) -> Any:
+        """Names the value, too, of an option or argument that cannot be read."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as refused:
+            if (errors := getattr(refused.__cause__, "errors", None)) is not None:
+                refused.message += f", value {errors()[0]['input']!r}"
+            raise
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
+
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__)
 
@@ -56,10 +70,28 @@ app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, add_completion=False, ri
 @app.callback()
 def _program() -> None:
     """Real-time margin and risk surveillance. Every command takes --help and --json."""
+    from margin_platform.settings import settings
+
+    try:
+        settings()
+    except ValueError as error:
+        raise bad_input(str(error)) from error
+
+
+def _told_to_end(number: int, _: Any) -> None:
+    for further in _ENDING:   # told once is enough: what was started is being stopped
+        signal.signal(further, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def main() -> None:
-    """Entry point of `margin`; an unusable input ends with 2 and one line on stderr, Ctrl-C with 130."""
+    """Entry point of `margin`; an unusable input ends with 2 and one line on stderr, Ctrl-C with 130.
+
+    TERM and a closed terminal end a command as an exception does, so that it stops what it started.
+    """
+    for number in _ENDING:
+        if signal.getsignal(number) is signal.SIG_DFL:   # nohup's wish is kept
+            signal.signal(number, _told_to_end)
     try:
         app()
     except KeyboardInterrupt:

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from margin_platform.cli.evaluate import bad_input, print_json
-from margin_platform.settings import settings
+from margin_platform.cli.output import bad_input, print_json, recorded
 
 
 def register(app: typer.Typer) -> None:
@@ -20,11 +19,10 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Verify the hash chain of decisions. Ends with 1 where a chain is broken."""
         from margin_platform.audit import verify
-        from margin_platform.store import Store
 
         if action != "verify":
             raise bad_input(f"action: not verify, value {action!r}")
-        with Store(store or settings().store_url) as opened:
+        with recorded(store) as opened:
             count, broken = verify(opened, account)
         if as_json:
             print_json({"entries": count, "intact": not broken, "broken": [vars(b) for b in broken]})

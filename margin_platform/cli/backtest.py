@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from margin_platform.cli.evaluate import bad_input, print_json
+from margin_platform.cli.output import bad_input, print_json
 from margin_platform.cli.replay import date_option, read_history
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from margin_platform.cli.evaluate import bad_input, print_json
+from margin_platform.cli.output import bad_input, print_json
 
 BENCH = Path(__file__).parents[2] / "bench"
 

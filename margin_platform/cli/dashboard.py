@@ -14,7 +14,7 @@ from margin_platform.settings import settings
 def register(app: typer.Typer) -> None:
     @app.command()
     def dashboard(
-        bootstrap: Annotated[str | None, typer.Option(help="Kafka address; default MARGIN_KAFKA")] = None,
+        bootstrap: Annotated[str | None, typer.Option(help="host:port of Kafka; else the running stack's", show_default=False)] = None,
         host: Annotated[str | None, typer.Option(help="address to listen on; anything but loopback needs a token")] = None,
         port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 picks a free port")] = None,
         token: Annotated[str | None, typer.Option(help="what a browser must know; better set MARGIN_DASHBOARD_TOKEN")] = None,
@@ -24,12 +24,13 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="say where it listens as one line of JSON")] = False,
     ) -> None:
         """Serve the live dashboard: every account's margin as it moves. Read-only; Ctrl-C ends it."""
+        from margin_platform.cli.observe import running_broker
         from margin_platform.dashboard.app import Options
         from margin_platform.dashboard.serving import serve
 
         known = settings()
         options = Options(
-            bootstrap=bootstrap or known.bootstrap_servers, host=host or known.dashboard_host, token=token or known.dashboard_token,
+            bootstrap=bootstrap or running_broker(), host=host or known.dashboard_host, token=token or known.dashboard_token,
             origins=tuple(origin or ()), dagster_url=known.dagster_url, quiet_s=quiet, history=history,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import sys
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from margin_platform.cli.output import bad_input, print_json
+from margin_platform.cli.output import bad_input, failed, print_json
 from margin_platform.money import format_dollars
 from margin_platform.settings import settings
 
@@ -28,14 +29,19 @@ def register(app: typer.Typer) -> None:
 
         Exit 0 only if every stage produced something: prices, figures, calls, restrictions, orders, fills, notices, firm risk.
         """
-        if seconds <= 0 or accounts < 10:
-            raise bad_input(f"--for: not above zero, value {seconds!r}" if seconds <= 0 else f"--accounts: below 10, value {accounts!r}")
+        from margin_platform.demo.run import may_be_emptied
+
+        if not 0 < seconds < math.inf:
+            raise bad_input(f"--for: not a number of seconds above zero, value {seconds!r}")
+        if accounts < 10:
+            raise bad_input(f"--accounts: below 10, value {accounts!r}")
+        if data is not None and not may_be_emptied(data):
+            raise bad_input(f"--data: neither empty nor an earlier demo's folder, value {str(data)!r}")
         figures = _run(data or settings().data_folder / "demo", accounts, seconds, headless or not sys.stdout.isatty())
         if as_json:
             print_json(figures)
         if figures["missing"]:
-            typer.echo(f"margin demo: nothing seen of {', '.join(figures['missing'])}", err=True)
-            raise typer.Exit(1)
+            raise failed(f"nothing seen of {', '.join(figures['missing'])}")
 
 
 def _run(folder: Path, accounts: int, seconds: float, headless: bool) -> dict[str, Any]:
@@ -57,9 +63,8 @@ def _run(folder: Path, accounts: int, seconds: float, headless: bool) -> dict[st
             return demo.run(_lines(say), say)
         with Live(console=console, refresh_per_second=2) as live:
             return demo.run(lambda figures: live.update(_screen(figures)), say, lambda: _stay(say))
-    except (StartFailed, JarsUnavailable) as failed:
-        typer.echo(f"margin demo: {failed}", err=True)
-        raise typer.Exit(1) from failed
+    except (StartFailed, JarsUnavailable, OSError) as error:
+        raise failed(error) from error
 
 
 def _stay(say: Any) -> None:

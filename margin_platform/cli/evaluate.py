@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
 
 from margin_platform.book_json import BookInput, InputError, loads, parse
+from margin_platform.cli.output import bad_input, print_json
 from margin_platform.money import format_dollars, format_move
 
 
@@ -22,17 +22,6 @@ def read_book(source: str) -> BookInput:
         raise bad_input(f"{source}: {error.strerror}") from error
     except InputError as error:
         raise bad_input(str(error)) from error
-
-
-def bad_input(message: str) -> typer.Exit:
-    """One line on stderr naming the field and the value; exit code 2."""
-    typer.echo(f"margin: {message}", err=True)
-    return typer.Exit(2)
-
-
-def print_json(data: Any) -> None:
-    """The machine's form of a result, on stdout."""
-    typer.echo(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS).decode())
 
 
 def register(app: typer.Typer) -> None:

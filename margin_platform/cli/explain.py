@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from margin_platform.cli.evaluate import bad_input, print_json
-from margin_platform.settings import settings
+from margin_platform.cli.output import bad_input, print_json, recorded
 
 
 def register(app: typer.Typer) -> None:
@@ -23,9 +22,8 @@ def register(app: typer.Typer) -> None:
         """Positions, prices with ages, each rule's arithmetic, offsets, run and cures; the number is computed again."""
         from margin_platform.explanation import NothingRecorded
         from margin_platform.explanation import explain as explained
-        from margin_platform.store import Store
 
-        with Store(store or settings().store_url) as opened:
+        with recorded(store) as opened:
             try:
                 answer = explained(opened, account, call, _time(at))
             except NothingRecorded as error:

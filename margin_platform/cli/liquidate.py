@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from margin_platform.cli.evaluate import bad_input, print_json, read_book
+from margin_platform.cli.evaluate import read_book
+from margin_platform.cli.output import bad_input, print_json
 from margin_platform.money import cents_or_none, format_dollars
 
 _STRATEGIES = ("highest-beta", "min-impact")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import typer
+
+if TYPE_CHECKING:
+    from margin_platform.store import Store
 
 
 def bad_input(message: str) -> typer.Exit:
@@ -14,6 +19,37 @@ def bad_input(message: str) -> typer.Exit:
     return typer.Exit(2)
 
 
+def failed(message: object) -> typer.Exit:
+    """One line on stderr saying what could not be done; exit code 1."""
+    typer.echo(f"margin: {message}", err=True)
+    return typer.Exit(1)
+
+
 def print_json(data: Any) -> None:
     """The machine's form of a result, on stdout."""
     typer.echo(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS).decode())
+
+
+@contextmanager
+def recorded(url: str | None) -> Iterator[Store]:
+    """The store to read from (None: MARGIN_STORE). Ends the program where there is none: an empty one would say that all is well."""
+    from pathlib import Path
+
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+
+    from margin_platform.settings import settings
+    from margin_platform.store import Store
+
+    given = url or settings().store_url
+    try:
+        parsed = make_url(given)
+        if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
+            raise bad_input(f"store: nothing was recorded there, value {given!r}")
+        store = Store(given)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise bad_input(f"store: not a SQLAlchemy URL, value {given!r}") from error
+    except OperationalError as error:
+        raise failed(f"the store does not answer: {str(error.orig).strip()}") from error
+    with store:
+        yield store

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import math
 import signal
 import sys
 import threading
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from margin_platform.cli.evaluate import bad_input, print_json
+from margin_platform.cli.output import bad_input, failed, print_json
 
 
 def read_history(prices: str) -> Any:
@@ -48,14 +49,14 @@ def register(app: typer.Typer) -> None:
         first: Annotated[str | None, typer.Option("--from", help="first date, YYYY-MM-DD")] = None,
         last: Annotated[str | None, typer.Option("--to", help="last date, YYYY-MM-DD")] = None,
         longest_gap: Annotated[float | None, typer.Option("--longest-gap", help="event seconds a gap counts at most (nights)")] = None,
-        bootstrap: Annotated[str | None, typer.Option("--bootstrap", help="Kafka address; default MARGIN_KAFKA")] = None,
+        bootstrap: Annotated[str | None, typer.Option("--bootstrap", help="host:port of Kafka; else the running stack's")] = None,
         as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON, no progress bar")] = False,
     ) -> None:
         """Replay a price history to Kafka as live prices. Space or p pauses and resumes; so does SIGUSR1. Ctrl-C ends it."""
         from margin_platform.backtest.replay import Control, ticks_of
 
-        if speed < 0:
-            raise bad_input(f"speed: negative, value {speed!r}")
+        if not 0 <= speed < math.inf:
+            raise bad_input(f"speed: not a number from 0 up, value {speed!r}")
         history, flaws = read_history(prices)
         for flaw in flaws:
             typer.echo(f"margin: left out: {flaw}", err=True)
@@ -74,14 +75,13 @@ def register(app: typer.Typer) -> None:
 def _produce(bootstrap: str | None, ticks: Any, speed: float, control: Any, longest_gap: float | None, on_tick: Any) -> Any:
     from margin_platform.backtest.replay import WallClock, replay
     from margin_platform.bus import BrokerUnreachable, Bus
-    from margin_platform.settings import settings
+    from margin_platform.cli.observe import running_broker
 
     try:
-        with Bus(bootstrap or settings().bootstrap_servers) as bus:
+        with Bus(bootstrap or running_broker()) as bus:
             return replay(bus, ticks, speed, WallClock(), control=control, longest_gap_s=longest_gap, on_tick=on_tick)
     except BrokerUnreachable as error:
-        typer.echo(f"margin: {error}", err=True)
-        raise typer.Exit(1) from error
+        raise failed(error) from error
 
 
 def _say(summary: Any, *, as_json: bool) -> None:

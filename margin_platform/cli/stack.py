@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from margin_platform.cli.output import bad_input, print_json
+from margin_platform.cli.output import bad_input, failed, print_json
 from margin_platform.settings import settings
 
 _Data = Annotated[Path | None, typer.Option("--data", help="folder of the stack; else MARGIN_DATA, else .margin", show_default=False)]
@@ -27,11 +27,19 @@ def register(app: typer.Typer) -> None:
 
 
 def _folder(data: Path | None) -> Path:
-    return data.absolute() if data else settings().data_folder
+    folder = data.absolute() if data else settings().data_folder
+    if folder.exists() and not folder.is_dir():
+        raise bad_input(f"--data: not a folder, value {str(folder)!r}")
+    return folder
 
 
-def _names(text: str | None) -> list[str] | None:
-    return [name.strip() for name in text.split(",") if name.strip()] if text else None
+def _names(option: str, text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise bad_input(f"{option}: names no component, value {text!r}")
+    return names
 
 
 def _up(
@@ -45,7 +53,7 @@ def _up(
     from margin_platform.stack import supervisor
 
     folder = _folder(data)
-    _start(folder, _names(only), _names(without))
+    _start(folder, _names("--only", only), _names("--without", without))
     stop = _told_to_stop() if foreground else None   # from now on, so that Ctrl-C while the table prints counts too
     _show(supervisor.status(folder), as_json)
     if stop is not None:
@@ -62,9 +70,8 @@ def _start(folder: Path, only: list[str] | None, without: list[str] | None) -> N
         supervisor.up(folder, only=only, without=without, progress=lambda line: console.print(line, soft_wrap=True, markup=False))
     except ValueError as error:
         raise bad_input(str(error)) from error
-    except (StartFailed, JarsUnavailable, ConnectionError) as error:
-        typer.echo(f"margin: {error}", err=True)
-        raise typer.Exit(1) from error
+    except (StartFailed, JarsUnavailable, OSError) as error:
+        raise failed(error) from error
 
 
 def _told_to_stop() -> threading.Event:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from margin_platform.cli.output import bad_input, print_json
+from margin_platform.cli.output import bad_input, print_json, recorded
 from margin_platform.money import format_dollars, format_move
 
 
@@ -73,10 +73,8 @@ def _recorded(account: str, store: str | None) -> tuple[dict[str, Any], Any, Any
     """The account's newest recorded status event as a book, and what is known of other symbols. Ends with 1 where there is none."""
     from margin_platform.policy import current_policy, shipped_policies
     from margin_platform.recorded_statuses import recorded_statuses
-    from margin_platform.settings import settings
-    from margin_platform.store import Store
 
-    with Store(store or settings().store_url) as opened:
+    with recorded(store) as opened:
         found = recorded_statuses(opened)
     event = found.get(account)
     if event is None:

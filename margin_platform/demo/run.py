@@ -26,9 +26,15 @@ _SLOWEST = 1.0
 _WARM_SECONDS = 240.0
 _DRAIN_SECONDS = 60.0
 _LOOK_SECONDS = 1.0
+_MARK = "emptied-by-margin-demo"
 
 Show = Callable[[dict[str, Any]], None]
 Say = Callable[[str], None]
+
+
+def may_be_emptied(folder: Path) -> bool:
+    """Whether a folder is new, empty, or an earlier demo's: any other holds something that is not ours to delete."""
+    return not folder.exists() or (folder.is_dir() and (not any(folder.iterdir()) or (folder / _MARK).exists()))
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Demo:
         supervisor.down(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
+        (self.folder / _MARK).touch()
         try:
             stack = supervisor.up(self.folder, progress=say)
             urls = {name: c.url for name, c in stack.components.items() if c.url}

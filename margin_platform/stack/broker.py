@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import shutil
 import subprocess
 import uuid
 from dataclasses import dataclass
@@ -54,7 +55,9 @@ def start(folder: Path, *, port: int | None = None, environment: dict[str, str] 
 
 
 def command(folder: Path, port: int, progress: jars.Progress = jars.log.info) -> list[str]:
-    """The command line of a broker on this folder and port. Writes its configuration; formats a folder that is new."""
+    """A broker's command line. Writes its configuration; formats a folder that is new. StartFailed where there is no Java."""
+    if shutil.which("java") is None:
+        raise processes.StartFailed("java is needed to run the Kafka broker: apt-get install openjdk-17-jre-headless")
     folder.mkdir(parents=True, exist_ok=True)
     configuration = _write_configuration(folder, port)
     classpath = os.pathsep.join(jars.broker_classpath(progress=progress))

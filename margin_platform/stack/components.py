@@ -152,6 +152,8 @@ def chosen(only: list[str] | None = None, without: list[str] | None = None) -> l
             if needed in (without or ()):
                 raise ValueError(f"without: {name} needs it, value {needed!r}")
             names.add(needed)
+    if not names:
+        raise ValueError(f"without: leaves nothing to start, value {','.join(without or ())!r}")
     return [component for name, component in COMPONENTS.items() if name in names]
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,6 +112,20 @@ def end(processes: Iterable[psutil.Process], grace_s: float = 15.0) -> list[int]
         _signal(process.kill)
     psutil.wait_procs(alive, timeout=5)
     return [process.pid for process in alive]
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ctrl-C, TERM and a closed terminal are passed over until the block is done: half a stop would leave processes behind."""
+    if threading.current_thread() is not threading.main_thread():   # Python hears signals in the main thread only
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _signal(send: Callable[[], None]) -> None:

@@ -77,6 +77,7 @@ def _start(data: Path, missing: list[Component], chosen_ports: Ports, living: di
     stack = StackState(str(data), components.environment(data, base, chosen_ports), dict(living))
     _prepare(data, base, stack.environment, missing, progress)
     started: list[tuple[Component, Any]] = []
+    progress(f"starting {', '.join(c.name for c in missing)}")
     for component in missing:
         process = _launch(component, place, stack)
         started.append((component, process))
@@ -141,13 +142,11 @@ def down(data: Path) -> list[str]:
 
 def _end_all(data: Path, known: StackState) -> None:
     """The broker goes last, so that the others can deliver; a JVM after the Python that drives it, so that it can stop it."""
-    living = known.living()
-    kafka = [r.pid for n, r in living.items() if n == "kafka"]
-    everything = _belonging(data, known)
-    others = [p for p in everything if p.pid not in kafka]
-    processes.end([p for p in others if not _is_java(p)], _GRACE_S)
-    processes.end(_belonging_except(data, known, kafka), _LAST_GRACE_S)
-    processes.end(_belonging(data, known), _GRACE_S)
+    kafka = [r.pid for n, r in known.living().items() if n == "kafka"]
+    with processes.undisturbed():
+        processes.end([p for p in _belonging_except(data, known, kafka) if not _is_java(p)], _GRACE_S)
+        processes.end(_belonging_except(data, known, kafka), _LAST_GRACE_S)
+        processes.end(_belonging(data, known), _GRACE_S)
 
 
 def _belonging(data: Path, known: StackState) -> list[psutil.Process]:

@@ -63,6 +63,8 @@ class Store:
 
 def _engine(url: str, *, writes: bool = True) -> Engine:
     parsed = make_url(url)
+    if parsed.drivername == "postgresql":   # SQLAlchemy takes it for a driver that is not installed here
+        parsed = parsed.set(drivername="postgresql+psycopg2")
     if parsed.get_backend_name() != "sqlite":
         moment = {} if writes else {"isolation_level": "REPEATABLE READ"}
         return create_engine(parsed, pool_pre_ping=True, **moment, **_JSON)

@@ -243,6 +243,20 @@ def test_ctrl_c_in_the_foreground_stops_the_stack(data: Path) -> None:
     assert processes.owned_by(data) == []
 
 
+def test_a_terminated_start_stops_what_it_had_started(data: Path) -> None:
+    program = subprocess.Popen([PROGRAM, "up", "--data", str(data), *PARTS], stderr=subprocess.PIPE, text=True)
+    assert program.stderr is not None
+    assert program.stderr.readline() == "starting kafka, aws\n"
+    deadline = time.monotonic() + 60
+    while not any("kafka.Kafka" in process.cmdline() for process in processes.owned_by(data)):
+        assert time.monotonic() < deadline, "the broker was never started"
+        threading.Event().wait(0.02)
+    for _ in range(2):   # told twice, it does not leave half way
+        program.terminate()
+    assert program.wait(timeout=60) == 128 + signal.SIGTERM
+    assert processes.owned_by(data) == []
+
+
 def test_observe_prints_events_as_they_arrive_bad_ones_too(bus: Bus) -> None:
     """It ends by itself after --max; a message that is no JSON is shown as text."""
     watching = subprocess.Popen(

@@ -1,0 +1,45 @@
+"""The program's contract: every command has --help and --json, and what cannot be used ends with 2 and one line that names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from margin_platform.cli import COMMANDS, app
+
+UNUSABLE = [   # arguments, environment, exit code, what standard error says
+    (["status"], {"MARGIN_DASHBOARD_PORT": "abc"}, 2, "MARGIN_DASHBOARD_PORT: not a port number, value 'abc'"),
+    (["up"], {"MARGIN_ENVIRONMENT": "moon"}, 2, "MARGIN_ENVIRONMENT: not one of local, cluster, aws, value 'moon'"),
+    (["up", "--only", ","], {}, 2, "--only: names no component, value ','"),
+    (["up", "--only", "kafka", "--without", "kafka"], {}, 2, "without: leaves nothing to start, value 'kafka'"),
+    (["down", "--data", __file__], {}, 2, "--data: not a folder, value"),
+    (["demo", "--for", "nan"], {}, 2, "--for: not a number of seconds above zero, value nan"),
+    (["demo", "--for", "soon"], {}, 2, "'--for': Input should be a valid number, unable to parse string as a number, value 'soon'"),
+    (["demo", "--data", str(Path(__file__).parent)], {}, 2, "--data: neither empty nor an earlier demo's folder, value"),
+    (["observe", "--max", "0"], {}, 2, "'--max': Input should be greater than or equal to 1, value '0'"),
+    (["observe", "fils.v1"], {}, 2, "value 'fils.v1'"),
+    (["replay", "--prices", "sample", "--speed", "nan"], {}, 2, "speed: not a number from 0 up, value nan"),
+    (["explain", "A", "--store", "garbage"], {}, 2, "store: not a SQLAlchemy URL, value 'garbage'"),
+    (["explain", "A"], {"MARGIN_STORE": "postgresql://127.0.0.1:1/margin"}, 1, "the store does not answer: connection"),
+    (["whatif", "A", "--trade", "KO:1", "--store", "sqlite:////nowhere/store.db"], {}, 2, "store: nothing was recorded there, value"),
+    (["audit", "verify", "--store", "sqlite:////nowhere/store.db"], {}, 2, "store: nothing was recorded there, value"),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_and_answers_in_json(command: str) -> None:
+    shown = CliRunner().invoke(app, [command, "--help"])
+    assert shown.exit_code == 0
+    assert "--json" in shown.stdout
+
+
+@pytest.mark.parametrize(("arguments", "environment", "code", "said"), UNUSABLE)
+def test_what_cannot_be_used_is_named_with_its_value(
+    arguments: list[str], environment: dict[str, str], code: int, said: str, tmp_path: Path
+) -> None:
+    done = CliRunner().invoke(app, arguments, env={"MARGIN_DATA": str(tmp_path / "data"), **environment})
+    assert said in done.stderr
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert not Path("/nowhere").exists()   # looking made nothing
