@@ -39,15 +39,15 @@ class Read:
     @property
     def newest(self) -> int:
         """Event time of the newest event, epoch milliseconds; 0 where there is none."""
-        return max((int(event.get("timestamp", 0)) for _, event in self.events), default=0)
+        return max((int(event["timestamp"]) for _, event in self.events), default=0)
 
 
 def decoded(records: Sequence[Record]) -> Read:
-    """Each record as an event or as a refusal, in order."""
+    """Each record as an event or as a refusal, in order. An event that names no time happened when Kafka recorded it."""
     events, refused = [], []
     for record in records:
         try:
-            events.append((record, decode(record.topic, record.value)))
+            events.append((record, {"timestamp": record.timestamp_ms} | decode(record.topic, record.value)))
         except BadEvent as error:
             refused.append((record, error))
     return Read(tuple(events), tuple(refused))

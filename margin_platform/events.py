@@ -138,10 +138,10 @@ def _date(value: Any) -> str | None:
     import datetime as dt
 
     try:
-        dt.date.fromisoformat(value)
+        written_so = dt.date.fromisoformat(value).isoformat() == value   # dates are compared as text
     except (TypeError, ValueError):
-        return "not a date YYYY-MM-DD"
-    return None
+        written_so = False
+    return None if written_so else "not a date YYYY-MM-DD"
 
 
 def _one_of(*names: str) -> Check:
@@ -179,6 +179,8 @@ _STATUS_MORE = {
     "severe_underwater": _yes_or_no,
 }
 _CALL = {"account_id": _account_id, "call_id": _text, "action": _text}
+_ORDER = {"account_id": _account_id, "order_id": _text}
+_FIRM = {"scenario": _text, "firm_beta_weighted_exposure": _number, "firm_loss": _number}   # what the limits are held against
 _NOTICE = {"correlation_id": _text, "timestamp": _epoch_ms}
 _TOLD = ("WARNING", "MARGIN_CALL", "AMENDED", "MET", "EXPIRED", "RESCINDED", "RECOVERED")
 # What an event of this topic and action says beyond its topic's fields: without it no order could be made and nobody be told.
@@ -204,10 +206,10 @@ TOPICS: dict[str, Topic] = {
         Topic(MARGIN_CALC, "account_id", {"account_id": _account_id}, retention_days=2),
         Topic(MARGIN_STATUS, "account_id", _STATUS, _STATUS_MORE, partitions=1, retention_days=90),
         Topic(STRESS, "account_id", {"account_id": _account_id}, retention_days=2),
-        Topic(FIRM_RISK, "scenario", {"scenario": _text}, partitions=1, retention_days=30),
+        Topic(FIRM_RISK, "scenario", _FIRM, {"timestamp": _epoch_ms}, partitions=1, retention_days=30),
         Topic(MARGIN_CALLS, "account_id", _CALL, {"timestamp": _epoch_ms}, partitions=1, retention_days=None),
         Topic(RESTRICTIONS, "account_id", {"account_id": _account_id, "action": _text}, partitions=1, retention_days=None),
-        Topic(LIQUIDATION_ORDERS, "account_id", {"account_id": _account_id, "order_id": _text}, partitions=1, retention_days=None),
+        Topic(LIQUIDATION_ORDERS, "account_id", _ORDER, {"not_before": _epoch_ms}, partitions=1, retention_days=None),
         Topic(AUDIT, "account_id", {"account_id": _account_id}, partitions=1, retention_days=None),
         Topic(NOTIFICATIONS, "account_id", {"account_id": _account_id}, partitions=1, retention_days=90),
         Topic(DEAD_LETTER, "topic", {"topic": _text, "reason": _text}, partitions=1, retention_days=90),

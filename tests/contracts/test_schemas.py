@@ -26,8 +26,8 @@ GOOD = {
     events.VOLATILITY: {"symbol": "S", "volatility_annual": 0.3, "timestamp": T},
 }
 WRONG = (
-    None, "", " ", "text", 0, -1, 1.5, True, float("nan"), float("inf"), [], {}, 10**15, 2**63, "2020-02-30", "SPLIT", "a\0b", "x" * 257,
-    {"email": 5}, {"phone": "+12025550100", "email": None},
+    None, "", " ", "text", 0, -1, 1.5, True, float("nan"), float("inf"), [], {}, 10**15, 2**63, "2020-02-30", "20200831", "SPLIT", "a\0b",
+    "x" * 257, {"email": 5}, {"phone": "+12025550100", "email": None},
 )
 CALL = {
     "call_id": "c", "account_id": "a", "action": "MARGIN_CALL", "deficiency": 2.5, "due_at": None, "explanation": "e",
@@ -37,6 +37,10 @@ RESTRICTION = {"account_id": "a", "action": "CLOSE_ONLY", "reason": "r", "correl
 ORDER = {
     "account_id": "a", "order_id": "o", "positions": [{"symbol": "S", "side": "SELL", "qty": 1}], "reason": "r", "deficiency": 2.5,
     "excess_after": 0.0, "correlation_id": "c", "run_id": None, "timestamp": T,
+}
+FIRM = {
+    "scenario": "-0.06", "firm_beta_weighted_exposure": 1.0, "firm_total_mv": 1.0, "num_accounts": 1, "firm_delta_pnl": 0.0,
+    "firm_loss": 0.0, "calls_expected": 0, "breach": False,
 }
 
 
@@ -108,6 +112,7 @@ def test_a_corporate_action_without_its_figure_is_refused(kind: str, needed: str
         (events.RESTRICTIONS, RESTRICTION, "timestamp", "noon"), (events.RESTRICTIONS, RESTRICTION, "correlation_id", None),
         (events.LIQUIDATION_ORDERS, ORDER, "positions", [1]), (events.LIQUIDATION_ORDERS, ORDER, "positions", [{"symbol": "S"}]),
         (events.LIQUIDATION_ORDERS, ORDER, "positions", [{"symbol": "S", "side": "SELL", "qty": 0}]),
+        (events.LIQUIDATION_ORDERS, ORDER, "not_before", "noon"), (events.FIRM_RISK, FIRM, "firm_loss", "much"),
     ],
 )
 def test_a_decision_nobody_could_act_on_is_refused_by_both(topic: str, message: events.Event, field: str, value: object) -> None:

@@ -19,6 +19,8 @@ from margin_platform import snapshots
 from margin_platform.bus import Bus
 from margin_platform.evaluate import evaluate
 from margin_platform.events import (
+    ACCOUNTS,
+    BETAS,
     CASH,
     CORPORATE_ACTIONS,
     DEAD_LETTER,
@@ -138,6 +140,13 @@ BAD: list[tuple[str, bytes, str, str]] = [   # topic, message, field named, part
     (FILLS, b'{"fill_id":"x3","account_id":"A0000","symbol":"KO","qty":1e300,"price":1e300,"timestamp":1}', "qty", "ledger holds"),
     (CASH, b'{"transfer_id":"t0","account_id":"A0000","amount":6000,"timestamp":1582295400000}', "transfer_id", "duplicate"),
     (CASH, b'{"transfer_id":"x4","account_id":"A0000","amount":null,"timestamp":1582295400000}', "amount", "not a number"),
+    (ACCOUNTS, b'{"account_id":"A0000","margin_type":"CASH","timestamp":1582295400000}', "margin_type", "not one of REG_T, PORTFOLIO"),
+    (ACCOUNTS, b'{"account_id":"A0000","margin_type":"REG_T","contact":"a@b","timestamp":1582295400000}', "contact", "not an object"),
+    (ACCOUNTS, b'{"margin_type":"REG_T","timestamp":1582295400000}', "account_id", "missing"),
+    (BETAS, b'{"symbol":"NOPE","beta":1,"timestamp":1582295400000}', "symbol", "unknown symbol"),
+    (BETAS, b'{"symbol":"AAPL","beta":"high","timestamp":1582295400000}', "beta", "not a number"),
+    (VOLATILITY, b'{"symbol":"AAPL","volatility_annual":-0.2,"timestamp":1582295400000}', "volatility_annual", "negative"),
+    (CORPORATE_ACTIONS, b'{"action_id":"d","symbol":"N","kind":"SPLIT","ratio":2,"ex_date":"2020-02-21","timestamp":1}', "symbol", "unkn"),
     (CORPORATE_ACTIONS, b'{"action_id":"c","symbol":"AAPL","kind":"SPLIT","ex_date":"2020-02-21","timestamp":1}', "ratio", "missing"),
 ]
 
