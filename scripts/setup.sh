@@ -17,25 +17,28 @@ find_python() {
 
 have() {
   case "$1" in
-    java) java -version >/dev/null 2>&1 ;;
+    java) [ "$(java -version 2>&1 | sed -nE 's/.* version "([0-9]+).*/\1/p')" -ge 17 ] 2>/dev/null ;;   # Spark 4 runs on no older one
     postgres) compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null ;;
     chromium) command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ;;
     *) command -v "$1" >/dev/null ;;
   esac
 }
 
-debian_package() {
-  case "$1" in java) echo openjdk-17-jre-headless ;; mvn) echo maven ;; postgres) echo postgresql ;; chromium) echo chromium ;; esac
+debian_packages() {   # the first that the release has
+  case "$1" in java) echo openjdk-17-jre-headless openjdk-21-jre-headless ;; mvn) echo maven ;; postgres) echo postgresql ;; chromium) echo chromium ;; esac
 }
 
 install_program() {
-  local package; package=$(debian_package "$1")
+  local packages package; packages=$(debian_packages "$1")
   if command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then
     local as_root=(); [ "$(id -u)" = 0 ] || as_root=(sudo -n)
-    echo "setup: installing $package"
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c "apt-get update -qq && apt-get install -y -qq --no-install-recommends $package" >/dev/null || true
+    "${as_root[@]}" apt-get update -qq >/dev/null || true
+    for package in $packages; do
+      echo "setup: installing $package"
+      "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null && break
+    done
   fi
-  have "$1" || fail "needs $1: install the package $package"
+  have "$1" || fail "needs $1: install the package ${packages// / or }"
 }
 
 for program in "$@"; do have "$program" || install_program "$program"; done
