@@ -30,7 +30,7 @@ fuzz: ## the property tests on new random examples, FUZZ times (default 10); wha
 
 dev: ## Dagster's own UI on the workspace, for work on assets, jobs and sensors
 	@scripts/setup.sh java mvn
-	@mkdir -p .margin/dagster && DAGSTER_HOME=$(CURDIR)/.margin/dagster $(BIN)/dagster dev -w workspace.yaml
+	@$(BIN)/python -m margin_platform.stack.dev
 
 up: ## start the local stack and leave it running
 	@scripts/setup.sh java mvn

@@ -27,6 +27,11 @@ def prepare(folder: Path, storage_url: str | None = None, *, launcher: Launcher 
     (folder / "dagster.yaml").write_text(yaml.safe_dump(_settings(folder, storage_url, launcher), sort_keys=False), encoding="utf-8")
 
 
+def beside(store_url: str) -> str | None:
+    """The storage URL where decisions are kept in Postgres: Dagster's history goes there too."""
+    return store_url if store_url.startswith("postgres") else None
+
+
 def _settings(folder: Path, storage_url: str | None, launcher: Launcher) -> dict[str, Any]:
     settings: dict[str, Any] = {
         **_storage(folder, storage_url),

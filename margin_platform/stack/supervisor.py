@@ -95,8 +95,7 @@ def _prepare(data: Path, base: Settings, environment: dict[str, str], missing: l
     if any(c.name.startswith("dagster") for c in missing):
         from margin_platform import dagster_home  # imports Dagster: a second that `margin status` need not wait
 
-        postgres = base.store_url if base.store_url.startswith("postgres") else None
-        dagster_home.prepare(data / "dagster", postgres)
+        dagster_home.prepare(data / "dagster", dagster_home.beside(base.store_url))
         _create_dagster_storage(data / "dagster", environment)
         jars.spark_classpath(base.jars, progress)
 
