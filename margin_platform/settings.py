@@ -10,6 +10,7 @@ from pathlib import Path
 from margin_platform.kafka_security import KafkaSecurity
 
 ENVIRONMENTS = ("local", "cluster", "aws")
+_NOT_OUTSIDE = ("MARGIN_JARS", "MARGIN_STACK", "MARGIN_DASHBOARD_TOKEN")
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,12 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
         metrics_host=env.get("MARGIN_METRICS_HOST", "127.0.0.1"),
         metrics_port=_port(env, "MARGIN_METRICS_PORT", 0),
     )
+
+
+def stand_alone() -> None:
+    """Forgets every variable that leads this process, or what it starts, outside: to a store, broker, provider or cluster of others."""
+    for name in [name for name in os.environ if name.startswith("MARGIN_") and name not in _NOT_OUTSIDE]:
+        del os.environ[name]
 
 
 def _one_of(env: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ import typer
 
 from margin_platform.cli.output import bad_input, failed, print_json
 from margin_platform.money import format_dollars
-from margin_platform.settings import settings
+from margin_platform.settings import settings, stand_alone
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +37,9 @@ def register(app: typer.Typer) -> None:
             raise bad_input(f"--accounts: below 10, value {accounts!r}")
         if data is not None and not may_be_emptied(data):
             raise bad_input(f"--data: neither empty nor an earlier demo's folder, value {str(data)!r}")
-        figures = _run(data or settings().data_folder / "demo", accounts, seconds, headless or not sys.stdout.isatty())
+        folder = data or settings().data_folder / "demo"
+        stand_alone()   # nothing of the demo may reach a real store, customer or broker
+        figures = _run(folder, accounts, seconds, headless or not sys.stdout.isatty())
         if as_json:
             print_json(figures)
         if figures["missing"]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from margin_platform.settings import settings
+from margin_platform.settings import settings, stand_alone
 from margin_platform.stack import components, jars, ports, processes, state
 
 
@@ -138,3 +138,15 @@ def test_children_are_led_to_this_stack_and_nowhere_else(tmp_path: Path) -> None
     without_broker = components.environment(tmp_path, outer, {})
     assert without_broker["MARGIN_KAFKA"] == "kafka.example:9092"
     assert "MARGIN_AWS_ENDPOINT" not in without_broker
+
+
+def test_a_demo_forgets_the_store_broker_and_providers_of_its_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    outside = {
+        "MARGIN_STORE": "postgresql://live.example/margin", "MARGIN_KAFKA": "kafka.example:9092", "MARGIN_SENDGRID_API_KEY": "k",
+        "MARGIN_ENVIRONMENT": "aws", "MARGIN_FIRM_EMAIL": "risk@broker.example",
+    }
+    for name, value in (outside | {"MARGIN_JARS": "/kept"}).items():
+        monkeypatch.setenv(name, value)
+    stand_alone()
+    assert not outside.keys() & os.environ.keys()
+    assert (settings().environment, settings().bootstrap_servers, str(settings().jars)) == ("local", "127.0.0.1:9092", "/kept")
