@@ -156,8 +156,9 @@ def test_each_kind_of_bad_message_is_a_dead_letter_and_its_neighbours_are_proces
 ) -> None:
     margin = running.start(MarginSnapshots)
     volatility = running.start(VolatilityTables)
-    send(running.bus, seed(4))
-    running.drain()
+    for announced in (True, False):   # accounts first: no early event of the seed may pass for one of the letters below
+        send(running.bus, [e for e in seed(4) if (e[0] == ACCOUNTS) is announced])
+        running.drain()
     before = whole(margin.engine.ledger.to_state())
     for topic, raw, _, _ in BAD:
         running.bus.produce_raw(topic, raw, "any key")
