@@ -38,7 +38,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Component:
-    """One process. ready(place) is asked until it is true; `port` None means that it serves nothing."""
+    """One process. ready(place) is asked until it is true; `port` None means that it serves nothing.
+
+    after: components that must serve before this one is started.
+    """
 
     name: str
     command: Callable[[Place], list[str]]
@@ -47,6 +50,7 @@ class Component:
     path: str = ""           # of the URL that is shown to people
     scheme: str = "http"
     ready_s: float = 90.0
+    after: tuple[str, ...] = ()
 
     def url(self, port: int | None) -> str | None:
         if port is None:
@@ -131,7 +135,8 @@ COMPONENTS: dict[str, Component] = {
         Component("aws", _aws, _serves("aws", "/moto-api/data.json"), 5566),
         Component("dagster-code", _code_server, _answers("dagster-code"), 4266, scheme="grpc"),
         Component("dagster-webserver", _webserver, _serves("dagster-webserver", "/server_info"), 3000),
-        Component("dagster-daemon", _daemon, _daemon_beats),
+        # At its first look the daemon repeats runs that a stop had interrupted; without a code server it gives them up for good.
+        Component("dagster-daemon", _daemon, _daemon_beats, after=("dagster-code",)),
         Component("dashboard", lambda _: _python("-m", "margin_platform.dashboard"), _answers("dashboard"), 8050),
         Component("venue", lambda _: _python("-m", "margin_platform.venue"), lambda _: True),
     )

@@ -78,7 +78,10 @@ def _start(data: Path, missing: list[Component], chosen_ports: Ports, living: di
     _prepare(data, base, stack.environment, missing, progress)
     started: list[tuple[Component, Any]] = []
     progress(f"starting {', '.join(c.name for c in missing)}")
-    for component in missing:
+    for component in sorted(missing, key=lambda c: len(c.after)):   # stable: the broker stays first
+        for earlier, its_process in started:
+            if earlier.name in component.after:
+                _wait(earlier, its_process, place, stack)
         process = _launch(component, place, stack)
         started.append((component, process))
         if component.name == "kafka":   # the others expect their topics

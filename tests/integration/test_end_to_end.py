@@ -184,6 +184,11 @@ def test_the_orders_were_filled_and_the_position_is_smaller(story: Story) -> Non
     assert held() < 30_000
 
 
+def test_the_daemon_found_its_code_server_from_the_first_look(story: Story, stack: Any) -> None:
+    """Then it repeats what a stop had interrupted; a repetition that fails for want of a code server is never tried again by Dagster."""
+    assert "DagsterUserCodeUnreachableError" not in Path(stack.components["dagster-daemon"].log).read_text(encoding="utf-8")
+
+
 def test_every_event_of_the_account_keeps_its_published_schema(story: Story) -> None:
     for topic, seen in story.seen.items():
         schema = json.loads((SCHEMAS / f"{topic}.json").read_text())
