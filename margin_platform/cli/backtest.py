@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from margin_platform.cli.output import bad_input, print_json
+from margin_platform.cli.reading import document as read_document
 from margin_platform.cli.replay import date_option, read_history
 
 
@@ -95,16 +96,7 @@ def _events(path: Path | None) -> list[Any]:
 
 def _document(source: str) -> Any:
     """The book's document, read once for all policies; the source itself where it says `sample:N`."""
-    from margin_platform.book_json import InputError, loads
-
-    if source.startswith("sample:"):
-        return source
-    try:
-        return loads(sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes())
-    except OSError as error:
-        raise bad_input(f"{source}: {error.strerror}") from error
-    except InputError as error:
-        raise bad_input(str(error)) from error
+    return source if source.startswith("sample:") else read_document(source)
 
 
 def _book(document: Any, base: Any, history: Any, first: dt.date | None, traded: set[str]) -> Any:

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from margin_platform.book_json import BookInput, InputError, loads, parse
-from margin_platform.cli.output import bad_input, print_json
+from margin_platform.cli.output import print_json
+from margin_platform.cli.reading import book_of, document
 from margin_platform.money import format_dollars, format_move
-
-
-def read_book(source: str) -> BookInput:
-    """The book of a file, or of standard input for `-`. Ends the program with 2 where it cannot be used."""
-    try:
-        text = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-        return parse(loads(text))
-    except OSError as error:
-        raise bad_input(f"{source}: {error.strerror}") from error
-    except InputError as error:
-        raise bad_input(str(error)) from error
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +22,7 @@ def register(app: typer.Typer) -> None:
         """Margin of every account of a book: maintenance with add-ons, portfolio margin beside it, stress, firm totals."""
         from margin_platform.evaluation import evaluation
 
-        result = evaluation(read_book(book), house_grid=house_grid)
+        result = evaluation(book_of(document(book)), house_grid=house_grid)
         if as_json:
             print_json(result)
         else:

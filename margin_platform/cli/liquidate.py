@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from margin_platform.cli.evaluate import read_book
 from margin_platform.cli.output import bad_input, print_json
+from margin_platform.cli.reading import book_of, document
 from margin_platform.money import cents_or_none, format_dollars
 
 _STRATEGIES = ("highest-beta", "min-impact")
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
         from margin_platform.liquidation_by_impact import propose_by_impact
 
         _check(buffer, lot, slippage, strategy)
-        given = read_book(book)
+        given = book_of(document(book))
         rules = given.policy.liquidation
         sequence = None if order is None else _sequence(order, strategy, given)
         volumes = _volumes(adv)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from margin_platform.cli.output import bad_input, print_json
+from margin_platform.cli.reading import book_of, document
 from margin_platform.money import format_dollars
 
 
@@ -38,16 +39,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _given(source: str, policy: Any) -> tuple[Any, Any]:
-    import sys
-
-    from margin_platform.book_json import InputError, loads, parse
-
-    try:
-        given = parse(loads(sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()), policy)
-    except OSError as error:
-        raise bad_input(f"{source}: {error.strerror}") from error
-    except InputError as error:
-        raise bad_input(str(error)) from error
+    given = book_of(document(source), policy)
     return given.book, given.market
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from margin_platform.cli.output import bad_input, print_json, recorded
+from margin_platform.cli.reading import book_of, document
 from margin_platform.money import format_dollars, format_move
 
 
@@ -25,9 +26,9 @@ def register(app: typer.Typer) -> None:
         from margin_platform.whatif import compared
 
         trades = [_trade(text) for text in trade]
-        document, quote_of, policy = _book(book) if book is not None else _recorded(account, store)
+        given, quote_of, policy = _book(book) if book is not None else _recorded(account, store)
         try:
-            answer = compared(document, account, trades, quote_of, policy)
+            answer = compared(given, account, trades, quote_of, policy)
         except InputError as error:
             raise bad_input(f"--{error}" if error.field == "trade" else str(error)) from error
         except LookupError:
@@ -52,21 +53,11 @@ def _trade(text: str) -> tuple[str, float]:
 
 
 def _book(source: str) -> tuple[dict[str, Any], Any, None]:
-    import sys
-    from pathlib import Path
-
-    from margin_platform.book_json import InputError, loads, parse
-
-    try:
-        document = loads(sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes())
-        parse(document)
-    except OSError as error:
-        raise bad_input(f"{source}: {error.strerror}") from error
-    except InputError as error:
-        raise bad_input(str(error)) from error
-    held = {p["symbol"]: p for row in document["accounts"] for p in row.get("positions", []) if not p.get("contracts")}
-    figures = {s: {k: v for k, v in p.items() if k != "qty"} for s, p in held.items()} | document.get("market", {})
-    return document, figures.get, None
+    book = document(source)
+    book_of(book)   # what cannot be used is named before anything is worked out
+    held = {p["symbol"]: p for row in book["accounts"] for p in row.get("positions", []) if not p.get("contracts")}
+    figures = {s: {k: v for k, v in p.items() if k != "qty"} for s, p in held.items()} | book.get("market", {})
+    return book, figures.get, None
 
 
 def _recorded(account: str, store: str | None) -> tuple[dict[str, Any], Any, Any]:
