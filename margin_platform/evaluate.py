@@ -167,12 +167,11 @@ def evaluate_accounts(
 def _inputs(book: Book, priced: PricedMarket, accounts: NDArray[np.int64]) -> tuple[Any, ...]:
     market, policy, s = priced.market, priced.policy, priced.schedule
     conc = policy.concentration
-    ramp = 0.0 if conc.conc_ramp_to is None else conc.conc_ramp_to - conc.conc_threshold
     return (
         accounts, book.cash, book.margin_type, book.offsets, book.symbol, book.quantity, priced.rows, priced.flags, priced.need_long,
         priced.need_short, s.price, s.long_base, s.short_base, s.volatility, s.htb, priced.security, market.issuer, s.scan_up, s.scan_down,
         market.minimum_charge, market.class_group, priced.product_group, priced.portfolio_group, priced.product_offset,
-        priced.portfolio_offset, np.array([0.0, *policy.stress.scenarios]), conc.use_conc, conc.conc_threshold, conc.conc_addon, ramp,
+        priced.portfolio_offset, np.array([0.0, *policy.stress.scenarios]), conc.use_conc, conc.conc_threshold, conc.conc_addon, conc.ramp,
         policy.maintenance.cap_long_at_mv, policy.maintenance.box_rate, policy.ladder.warn_frac,
         policy.portfolio_margin.pm_minimum_equity, policy.stress.idiosyncratic_shock,
     )

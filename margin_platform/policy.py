@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import Field, ValidationError
@@ -37,6 +38,7 @@ from margin_platform.policy_sections import (
 )
 
 POLICY_FOLDER = Path(__file__).parent / "policies"
+_NEW_YORK = ZoneInfo("America/New_York")
 # Fields of which the first may not be above the second; where `strict`, they may not be equal either.
 _ASCENDING = (
     ("volatility", "vol_tier1", "vol_tier2", True),
@@ -175,14 +177,11 @@ def shipped_policies() -> tuple[Policy, ...]:
     return load_policy_folder(POLICY_FOLDER)
 
 
-def policy_on(day: dt.date) -> Policy:
-    """The shipped policy in force on a day. PolicyError where the day precedes the first."""
-    in_force = [p for p in shipped_policies() if p.effective_from <= day]
-    if not in_force:
-        raise PolicyError(f"effective_from: no policy in force on {day.isoformat()}")
-    return in_force[-1]
+def current_policy(day: dt.date | None = None) -> Policy:
+    """The shipped policy in force on a day, today in New York if none is given: the default of every command.
 
-
-def current_policy() -> Policy:
-    """The newest shipped policy: the default of every command."""
-    return shipped_policies()[-1]
+    One that takes effect later waits for its day; before the day of the first, the first counts.
+    """
+    at = dt.datetime.now(_NEW_YORK).date() if day is None else day
+    shipped = shipped_policies()
+    return next((policy for policy in reversed(shipped) if policy.effective_from <= at), shipped[0])

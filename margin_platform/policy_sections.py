@@ -82,6 +82,11 @@ class ConcentrationPolicy(Section):
     conc_addon: Rate
     conc_ramp_to: Share | None
 
+    @property
+    def ramp(self) -> float:
+        """Over how much weight above the threshold the add-on grows to its full rate; 0 is the cliff."""
+        return 0.0 if self.conc_ramp_to is None else self.conc_ramp_to - self.conc_threshold
+
 
 class VolatilityPolicy(Section):
     """House add-on by 30-day historical volatility, and how that volatility is measured (MARGIN_RULES 3.2, 9)."""

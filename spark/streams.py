@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pyspark.sql.streaming import StreamingQuery
@@ -99,13 +99,14 @@ def run(given: argparse.Namespace, stop: threading.Event) -> int:
     with _served(streams, given.metrics_host, given.metrics_port):
         session = build("margin-platform", given.master)
         try:
-            return _watch([stream.start(session) for stream in streams], streams, stop)
+            queries = [stream.start(session) for stream in streams]
+            return _watch(queries, streams, stop, lambda: given.policy is None and policy is not current_policy())
         finally:
             session.stop()
 
 
-def _watch(queries: list[StreamingQuery], streams: list[Stream], stop: threading.Event) -> int:
-    """Waits until told to stop (0), or until a stream fails (1)."""
+def _watch(queries: list[StreamingQuery], streams: list[Stream], stop: threading.Event, outdated: Callable[[], bool]) -> int:
+    """Waits until told to stop (0), until a newer policy's day has come (0: the supervisor starts anew), or until a stream fails (1)."""
     log.info("running %s", ", ".join(s.name for s in streams))
     while not stop.wait(_LOOK_SECONDS):
         failed = next((q for q in queries if q.exception() is not None or not q.isActive), None)
@@ -116,6 +117,9 @@ def _watch(queries: list[StreamingQuery], streams: list[Stream], stop: threading
         if broken is not None:
             log.error("stream %s failed: %s", broken.name, broken.failure)
             return 1
+        if outdated():
+            log.warning("a newer policy is in force: ending, to be started anew under it")
+            break
     for query in queries:
         query.stop()   # waits for the batch in flight
     for stream in streams:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ from margin_platform.stack import ports, processes
 from resources import emr_serverless
 from resources.stream_driver import DriverEnded, StreamDriver
 from resources.tables import MissingTable, TablesResource
-from spark.streams import _arguments
+from spark.streams import _arguments, _watch
 from spark.table_sink import TableSink
 
 SECRET = "not-in-any-repr"
@@ -55,6 +56,13 @@ def test_one_setting_chooses_where_the_streams_run(monkeypatch: pytest.MonkeyPat
     assert _arguments([]).master == "spark://head:7077"
     monkeypatch.setenv("MARGIN_ENVIRONMENT", "aws")
     assert _arguments([]).master == ""   # EMR names it to the driver it starts
+
+
+def test_the_streams_end_by_themselves_when_a_newer_policy_is_in_force() -> None:
+    """Their supervisor starts them anew under it: no figure is published under one policy while decisions follow another."""
+    asked = iter((False, True))
+    assert _watch([], [], threading.Event(), lambda: next(asked)) == 0
+    assert next(asked, None) is None
 
 
 def test_no_secret_is_in_a_repr() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from margin_platform import policy as policy_module
 from margin_platform.beta import beta, estimated
 from margin_platform.policy import POLICY_FOLDER, PolicyError, current_policy, load_policy_file, load_policy_folder
 from margin_platform.reg_t import day_call
@@ -163,3 +165,13 @@ def test_bta_001_a_beta_needs_its_policys_observations_and_carries_its_weight() 
     assert np.isnan(estimated(market, missing, rules))   # 59 on common dates
     halfway = current_policy().override({"beta_weight": 0.5}).beta
     assert estimated(market, stock, halfway) == pytest.approx((beta(market, stock) + 1) / 2)
+
+
+def test_pol_002_a_shipped_policy_waits_for_its_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two policies, of 4 June 2026 and of 1 January 2027: the later one is in force on its day and not on the day before."""
+    first = current_policy()
+    later = first.model_copy(update={"version": "later", "effective_from": dt.date(2027, 1, 1)})
+    monkeypatch.setattr(policy_module, "shipped_policies", lambda: (first, later))
+    assert current_policy(dt.date(2026, 12, 31)) is first
+    assert current_policy(dt.date(2027, 1, 1)) is later
+    assert current_policy(dt.date(1990, 1, 2)) is first   # history is replayed under the first there is
