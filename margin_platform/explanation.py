@@ -9,11 +9,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from sqlalchemy import select
 
+from margin_platform.account_rules import concentration_rate
+from margin_platform.book_json import BookInput
 from margin_platform.decision_events import local_time
 from margin_platform.events import Event
 from margin_platform.evidence import COMPONENTS, cures_of, rebuilt
+from margin_platform.margin_rules import volatility_rate
 from margin_platform.money import cents, cents_or_none
 from margin_platform.policy import Policy, shipped_policies
 from margin_platform.store import Store
@@ -100,7 +104,7 @@ def evidence_of(status: Event) -> dict[str, Any]:
     for k, row in enumerate(status["positions"]):
         age = None if row.get("price_timestamp") is None else (status["timestamp"] - row["price_timestamp"]) / 1000
         amount = cents_or_none(float(margin.position_requirement[k]))
-        words = _arithmetic(row, amount, float(margin.gross_mv[0]), policy)
+        words = _arithmetic(k, given, float(margin.gross_mv[0]), amount)
         positions.append({**row, "price_age_seconds": age, "requirement": amount, "arithmetic": words})
     different = {n: [recorded[n], again[n]] for n in _REBUILT if recorded[n] != again[n]}
     return {
@@ -112,23 +116,31 @@ def evidence_of(status: Event) -> dict[str, Any]:
     }
 
 
-def _arithmetic(row: dict[str, Any], requirement: float | None, gross: float, policy: Policy) -> str:
-    """A position's requirement in words: its rate and add-ons times its value."""
-    if row.get("price") is None or requirement is None:
+def _arithmetic(k: int, given: BookInput, gross: float, requirement: float | None) -> str:
+    """A position's requirement in words: its value times its rate, and the add-ons in it as the kernel's own rules give them."""
+    quantity, price = given.book.quantity[k], given.market.price[given.book.symbol[k]]
+    if math.isnan(price) or requirement is None:
         return "no price: cannot be valued"
-    value = abs(row["qty"] * row["price"])
-    notes = []
-    conc, vol = policy.concentration, policy.volatility
-    share = value / gross if gross else 0.0
-    if conc.use_conc and share > conc.conc_threshold:
-        notes.append(f"{share:.1%} of gross is over {conc.conc_threshold:.0%}: +{conc.conc_addon:.0%}")
-    sigma = row.get("sigma", vol.default_sigma)
-    tier = vol.vol_addon2 if sigma > vol.vol_tier2 else vol.vol_addon1 if sigma > vol.vol_tier1 else 0.0
-    if vol.use_vol and tier:
-        notes.append(f"volatility {sigma:.1%}: +{tier:.0%}")
+    value = abs(quantity * price)
     rate = requirement / value if value else 0.0
-    text = f"{row['qty']:,g} x {row['price']:,.4f} = {cents(value):,.2f}, at {rate:.2%} = {requirement:,.2f}"
+    notes = _notes(k, given, gross)
+    text = f"{quantity:,g} x {price:,.4f} = {cents(value):,.2f}, at {rate:.2%} = {requirement:,.2f}"
     return text + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def _notes(k: int, given: BookInput, gross: float) -> list[str]:
+    """The add-ons of a position: what its issuer weighs in the account, and its volatility's tier."""
+    market, codes, conc = given.market, given.book.symbol, given.policy.concentration
+    values = np.abs(given.book.quantity * market.price[codes])
+    held = float(values[market.issuer[codes] == market.issuer[codes[k]]].sum())
+    heavy = concentration_rate(held, gross, conc.conc_threshold, conc.conc_addon, conc.ramp) if conc.use_conc else 0.0
+    volatile = float(volatility_rate(market, given.policy)[codes[k]])
+    sigma = float(market.sigma[codes[k]])
+    notes = [f"{held / gross:.1%} of gross is over {conc.conc_threshold:.0%}: +{heavy:.0%}"] if heavy else []
+    if volatile:
+        known = given.policy.volatility.default_sigma if math.isnan(sigma) else sigma
+        notes.append(f"volatility {known:.1%}: +{volatile:.0%}")
+    return notes
 
 
 def _account_arithmetic(again: dict[str, float | None], status: Event) -> list[str]:
