@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 
 import numpy as np
@@ -13,6 +14,7 @@ from margin_platform.book import Market
 from margin_platform.bus import Bus
 from margin_platform.business_days import NEW_YORK, sessions_between
 from margin_platform.corporate_actions import effective_time
+from margin_platform.early_events import book_event
 from margin_platform.events import ACCOUNTS, BETAS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, VOLATILITY, BadEvent, Event, decode
 from margin_platform.ledger import Ledger
 from margin_platform.policy import Policy
@@ -38,10 +40,10 @@ def session_job(bus: Bus, day: dt.date, policy: Policy) -> Job:
     ledger, trades, splits = Ledger(code_of), list[Trade](), dict[str, Event]()
     for topic in (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS):
         for event in _events(bus, topic):
-            if topic == CORPORATE_ACTIONS and effective_time(event) > opened:
-                continue   # announced for a later day
+            if event.get("symbol", INDEX) not in code_of or (topic == CORPORATE_ACTIONS and effective_time(event) > opened):
+                continue   # of no instrument known here, or announced for a later day
             if event["timestamp"] < opened or topic == ACCOUNTS:
-                ledger.apply(topic, event)
+                _book(ledger, topic, event)
                 if topic == CORPORATE_ACTIONS and event["kind"] == "SPLIT":
                     splits.setdefault(event["action_id"], event)
             elif event["timestamp"] < closed:
@@ -54,6 +56,12 @@ def session_job(bus: Bus, day: dt.date, policy: Policy) -> Job:
         raise NoSession(f"{PRICES}: no price on {day.isoformat()}")
     known = [te for te in trades if te[0] == CORPORATE_ACTIONS or te[1]["account_id"] in ledger]
     return Job(ledger.book(code_of), path, policy, tuple(sorted(known, key=lambda te: te[1]["timestamp"])))
+
+
+def _book(ledger: Ledger, topic: str, event: Event) -> None:
+    """Books what the live stream booked: what it refused stands in dead_letter.v1, and a duplicate counts once."""
+    with contextlib.suppress(BadEvent):
+        book_event(ledger, topic, event)
 
 
 def _events(bus: Bus, topic: str) -> list[Event]:

@@ -72,6 +72,9 @@ def test_last_sessions_book_is_replayed_from_kafka_into_a_report(bus: Bus, tmp_p
             bus.produce(PRICES, {"symbol": symbol, "price": price, "timestamp": opened + 60_000 * minute})
     bus.produce(ACCOUNTS, {"account_id": "A", "margin_type": "REG_T", "timestamp": before})
     bus.produce(CASH, {"transfer_id": "1", "account_id": "A", "amount": 4_400.0, "timestamp": before})
+    for n, at in enumerate((before, opened)):   # the stream refused these two: they must not stop the night's run
+        bus.produce(FILLS, {"fill_id": f"odd{n}", "account_id": "A", "symbol": "NOPE", "qty": 1, "price": 1.0, "timestamp": at})
+    bus.produce(FILLS, {"fill_id": "huge", "account_id": "A", "symbol": "KO", "qty": 1e11, "price": 1e11, "timestamp": before})
     bus.flush()
     config = {"ops": {"session_backtest": {"config": {"day": "2026-06-05", "folder": str(tmp_path)}}}}
     with dg.DagsterInstance.ephemeral() as instance:
