@@ -14,6 +14,7 @@ from margin_platform.backtest.history import NEW_YORK
 from margin_platform.backtest.market_path import MarketPath
 from margin_platform.backtest.record import BAR_COLUMNS, DecisionRow, Record
 from margin_platform.book import Book
+from margin_platform.margin_rules import schedule_of
 from margin_platform.money import cents, format_move
 from margin_platform.policy import Policy
 
@@ -178,14 +179,15 @@ def _windows(result: RunResult) -> list[dict[str, Any]]:
 
 def beyond_tims(result: RunResult) -> dict[str, Any]:
     """Moves from one day's last price to the next beyond the instrument's TIMS point, of instruments the book held at the start."""
-    rules, market = result.policy.portfolio_margin, result.path.market
+    market = result.path.market
     held = np.unique(result.book.symbol)
-    up = np.where(np.isnan(market.up), rules.pm_up, market.up) * np.abs(market.etf_leverage)
-    down = np.where(np.isnan(market.down), rules.pm_down, market.down) * np.abs(market.etf_leverage)
+    schedule = schedule_of(market, result.policy)
+    points = np.stack([schedule.scan_up, -schedule.scan_down])   # an inverse fund rises where its underlying falls
+    highest, lowest = points.max(axis=0), points.min(axis=0)
     ends = _day_ends(result)
     moves = result.path.moves(ends)[:, held]
     with np.errstate(invalid="ignore"):
-        beyond = (moves > up[held]) | (moves < -down[held])
+        beyond = (moves > highest[held]) | (moves < lowest[held])
     places = np.argwhere(beyond)
     order = sorted(places.tolist(), key=lambda at: (-abs(moves[at[0], at[1]]), at))
     top = [
