@@ -40,14 +40,16 @@ class Verdict:
     suspect: Suspect | None = None
 
 
+def split_terms(before: float, after: float, tolerance: float) -> tuple[int, int] | None:
+    """The split, as new shares for old, that would explain a change of price within a tolerance; None where there is none."""
+    both_ways = (terms for new, old in SPLITS for terms in ((new, old), (old, new)))
+    return next(((new, old) for new, old in both_ways if abs(after * new / (before * old) - 1.0) <= tolerance + _HAIR), None)
+
+
 def split_shape(before: float, after: float, tolerance: float) -> str | None:
-    """The split, e.g. 2:1 or 1:10, that would explain a change of price within a tolerance; None where there is none."""
-    for new, old in SPLITS:
-        if abs(after * new / (before * old) - 1.0) <= tolerance + _HAIR:
-            return f"{new}:{old}"
-        if abs(after * old / (before * new) - 1.0) <= tolerance + _HAIR:
-            return f"{old}:{new}"
-    return None
+    """The same in words, e.g. 2:1 or 1:10."""
+    terms = split_terms(before, after, tolerance)
+    return None if terms is None else f"{terms[0]}:{terms[1]}"
 
 
 def _is_older(event: Event, timestamp: int, sequence: int | None) -> bool:

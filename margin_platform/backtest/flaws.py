@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from margin_platform.policy import Policy
+from margin_platform.price_gate import split_terms
 
 if TYPE_CHECKING:
     from margin_platform.backtest.history import PriceHistory
@@ -22,7 +23,6 @@ DECIDED_BY = {
     "no_history": "on_no_history", "split_shape": "on_split_shape",
 }
 NO_TIME = -(1 << 63)   # of a flaw, or a row, that belongs to no bar
-_SPLIT_RATIOS = (2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0, 1.5)
 
 
 @dataclass(frozen=True)
@@ -108,13 +108,14 @@ def split_shapes(
     days = history.dates()
     found = []
     for before, column in np.argwhere(large):
-        symbol, bar, change = history.symbols[column], int(before) + 1, float(ratio[before, column])
-        shape = next((k for s in _SPLIT_RATIOS for k in (s, 1.0 / s) if abs(change / k - 1.0) <= rules.split_tolerance), None)
-        if shape is None or symbol not in held or (symbol, days[bar]) in explained:
-            continue
+        symbol, bar = history.symbols[column], int(before) + 1
         price = float(history.prices[bar, column])
-        name = f"{shape:g}" if shape >= 1 else f"1/{1 / shape:g}"
+        terms = split_terms(float(history.prices[before, column]), price, rules.split_tolerance)
+        if terms is None or symbol not in held or (symbol, days[bar]) in explained:
+            continue
+        new, old = terms
+        name = f"{old}/{new}" if new > 1 else f"{old}"
         reason = f"{days[bar]}: {name} of the price before, shaped like a split"
         flaw = Flaw("split_shape", f"row {history.rows[bar]}", symbol, price, reason, int(history.times[bar]))
-        found.append((flaw, bar, int(column), shape))
+        found.append((flaw, bar, int(column), old / new))
     return found
