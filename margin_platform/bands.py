@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from margin_platform.evaluate import Margin
-from margin_platform.money import round_cents
+from margin_platform.money import exceeds, round_cents
 from margin_platform.sweep import STALE as STALE_STATUS
 from margin_platform.sweep import source_digest
 
@@ -35,12 +35,12 @@ def _code(excess, gross, requirement, equity, status, stressed, warn, near, seve
         short = round_cents(excess)
         if short < 0.0:
             code = MARGIN_CALL
-        elif short < round_cents(warn * gross):
+        elif exceeds(warn * round_cents(gross), short):
             code = WARNING
-        elif short < round_cents(near * gross):
+        elif exceeds(near * round_cents(gross), short):
             code = NEAR
         if code == MARGIN_CALL:
-            if -short > round_cents(severe_deficiency * requirement) or round_cents(equity) < equity_floor:
+            if exceeds(-short, severe_deficiency * round_cents(requirement)) or round_cents(equity) < equity_floor:
                 code += SEVERE
             code += _BUCKET * int(math.floor(math.log(max(1.0, -short)) / amend))
     for lane in range(len(stressed)):

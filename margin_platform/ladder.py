@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from margin_platform.events import deterministic_id
-from margin_platform.money import cents
+from margin_platform.money import cents, exceeds
 from margin_platform.observation import Observation
 from margin_platform.policy import Policy
 from margin_platform.policy_sections import LadderPolicy
@@ -205,7 +205,7 @@ def _call_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _
 
 
 def _is_severe(deficiency: float, seen: Observation, rules: LadderPolicy) -> bool:
-    return deficiency > cents(rules.severe_deficiency * seen.requirement) or seen.equity < rules.equity_floor
+    return exceeds(deficiency, rules.severe_deficiency * seen.requirement) or seen.equity < rules.equity_floor
 
 
 def _new_call(seen: Observation, deficiency: float, rules: LadderPolicy, nth: int) -> Call:
@@ -244,12 +244,12 @@ def _cured(state: LadderState, call: Call, seen: Observation) -> _Result:
 def _warning_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _Result:
     if state.call is not None:
         return state, []
-    if seen.excess < cents(rules.warn_frac * seen.gross_mv):
+    if exceeds(rules.warn_frac * seen.gross_mv, seen.excess):
         if state.warned:
             return state, []
         reason = f"excess {seen.excess:,.2f} is below {rules.warn_frac:.0%} of gross value {seen.gross_mv:,.2f}"
         return replace(state, warned=True, warned_at=seen.timestamp), [_decision(WARNING, seen, reason, amount=seen.excess)]
-    if state.warned and seen.excess >= cents((rules.warn_frac + rules.warn_hysteresis) * seen.gross_mv):
+    if state.warned and not exceeds((rules.warn_frac + rules.warn_hysteresis) * seen.gross_mv, seen.excess):
         reason = f"excess is {seen.excess:,.2f}"
         return replace(state, warned=False), [_decision(RECOVERED, seen, reason, amount=seen.excess, began_at=state.warned_at)]
     return state, []

@@ -22,6 +22,7 @@ SHARE_STEPS = 1_000_000.0
 _HALF_NUDGE = 1e-6
 _LAST_PLACE = 2.0**-52
 _WIDEST_NUDGE = 1e-3
+_NOISE = 1e-6   # dollars
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
@@ -31,6 +32,15 @@ def round_cents(amount: float) -> float:
     exact = abs(amount) * CENTS_PER_DOLLAR
     whole = np.floor(exact + 0.5 + _HALF_NUDGE + min(exact * _LAST_PLACE, _WIDEST_NUDGE)) / CENTS_PER_DOLLAR
     return math.copysign(whole, amount) + 0.0
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def exceeds(amount: float, line: float) -> bool:
+    """Whether an amount in whole cents lies beyond a line, such as a share of another; one that meets it does not. Swapped: below it.
+
+    The line itself is not rounded. It differs from the exact product by the noise of float64 only, which decides nothing.
+    """
+    return amount - line > _NOISE
 
 
 @numba.vectorize(["float64(float64)"], cache=True)

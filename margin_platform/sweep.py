@@ -18,7 +18,7 @@ import numpy as np
 
 from margin_platform.account_rules import TIE, requirement_in_full
 from margin_platform.book import PORTFOLIO
-from margin_platform.money import round_cents
+from margin_platform.money import exceeds, round_cents
 from margin_platform.priced_market import (
     BASE_SHARE,
     BETA_PRICE,
@@ -51,7 +51,6 @@ FIGURES = (
 
 ACTIVE, WARNING, MARGIN_CALL, STALE = 0, 1, 2, 3
 _FAR = 0.02   # dollars from a line at which rounding to cents decides nothing
-_TIE = 1e-9   # dollars within which the warning threshold counts as met
 _CURVED_BIT = CURVED.bit_length() - 1
 _COUNTED = GROUPED | SHARED_ISSUER | TWIN | EXTRAS   # flags that need a second look at the account
 
@@ -66,7 +65,7 @@ def _status(excess, gross, warn_frac):
     published = round_cents(excess)
     if published < 0.0:
         return MARGIN_CALL
-    if published < warn_frac * round_cents(gross) - _TIE:
+    if exceeds(warn_frac * round_cents(gross), published):
         return WARNING
     return ACTIVE
 

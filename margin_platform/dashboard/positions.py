@@ -109,8 +109,7 @@ def rungs(given: BookInput, figures: dict[str, Any]) -> list[dict[str, Any]]:
     if figures["excess"] is None:
         return []
     ladder = given.policy.ladder
-    warn = cents(ladder.warn_frac * figures["gross_mv"])
-    severe = cents(ladder.severe_deficiency * figures["requirement"])
+    warn, severe = ladder.warn_frac * figures["gross_mv"], ladder.severe_deficiency * figures["requirement"]
     found: list[dict[str, Any]] = [
         {"rung": "WARNING", "distance": cents(figures["excess"] - warn), "rule": f"excess below {ladder.warn_frac:.0%} of gross value"},
         {"rung": "MARGIN_CALL", "distance": figures["excess"], "rule": "excess below zero"},

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from margin_platform import ladder
+from margin_platform.bands import band_codes, band_name
+from margin_platform.book_json import parse
+from margin_platform.evaluate import STATUS_NAMES, evaluate
 from margin_platform.ladder import LadderState, Observation
 from margin_platform.policy import current_policy
 
@@ -164,3 +167,16 @@ def test_a_severe_deficiency_is_liquidated_by_the_clock_when_no_event_follows_cl
     assert kinds == ["CALL"]
     state, decisions = ladder.tick(state, START + 30 * 60_000, POLICY)
     assert [d.kind for d in decisions] == ["CLOSE_ONLY", "LIQUIDATE"]
+
+
+@pytest.mark.parametrize(("excess", "warned"), [(5_000.00, True), (5_000.01, False)])
+def test_status_band_and_ladder_draw_the_warning_line_at_the_same_cent(excess: float, warned: bool) -> None:
+    """5% of 100,000.08 is 5,000.004: 5,000.00 lies below it, although the line rounded to a cent would be met."""
+    held = {"symbol": "X", "qty": 1, "price": 100_000.08, "sigma": 0.2, "beta": 0.0}
+    cash = excess + 25_000.02 - 100_000.08
+    given = parse({"policy": {"use_conc": False}, "accounts": [{"account_id": "a", "cash": cash, "positions": [held]}]})
+    margin = evaluate(given.book, given.market, given.policy)
+    seen = Observation("a", START, excess + 25_000.02, 100_000.08, 25_000.02, excess, calc_id="c")
+    _, decisions = ladder.step(LadderState("a"), seen, given.policy)
+    said = STATUS_NAMES[int(margin.status[0])], band_name(int(band_codes(margin)[0])), [d.kind for d in decisions]
+    assert said == (("WARNING", "WARNING", ["WARNING"]) if warned else ("ACTIVE", "NEAR", []))
