@@ -59,6 +59,8 @@ def read_span(context: dg.OpExecutionContext, bus: Bus, span: SpanConfig) -> Rea
     for record, error in read.refused:
         context.log.warning(f"{record.topic}[{record.partition}]@{record.offset} refused: {error}")
         bus.produce(DEAD_LETTER, dead_letter(record.topic, record.partition, record.offset, record.value, error, record.timestamp_ms))
+    if read.refused:
+        bus.flush()   # the run succeeds only with its dead letters at the broker
     ids = [str(event[name]) for _, event in read.events for name in ("calc_id", "call_id", "order_id") if event.get(name)]
     context.log_event(
         dg.AssetObservation(
