@@ -39,7 +39,3 @@ class TablesResource(dg.ConfigurableResource):
     def frame(self, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The table's rows, all columns or these."""
         return self.open(table).to_pandas(columns=None if columns is None else list(columns))
-
-    def columns(self, table: str) -> dict[str, str]:
-        """The table's columns and their types."""
-        return {f.name: str(f.type).removeprefix("PrimitiveType(\"").removesuffix("\")") for f in self.open(table).schema().fields}
