@@ -108,6 +108,14 @@ def _contact(value: Any) -> str | None:
     return None if sound else "not an object with an email and a phone as texts"
 
 
+def _objects(value: Any) -> str | None:
+    return _list(value) or (None if all(isinstance(row, dict) for row in value) else "not a list of objects")
+
+
+def _label(value: Any) -> str | None:
+    return None if isinstance(value, str) else "not a text"
+
+
 def _yes_or_no(value: Any) -> str | None:
     return None if isinstance(value, bool) else "neither true nor false"
 
@@ -173,9 +181,20 @@ _TERMS = {"ratio": _ratio, "amount": _positive, "post_price": _positive}
 _VOLATILITY = {"symbol": _text, "volatility_annual": _not_negative, "timestamp": _epoch_ms}
 _PRINT = {"sequence": _sequence, "confirmed": _yes_or_no, "correction": _yes_or_no, "corrects_timestamp": _epoch_ms}
 _FIGURES = ("equity", "gross_mv", "requirement", "excess")    # null where a price is missing: such an account is held
+# What those who show or sum a calculation rely on, where it is there at all.
+_CALC = dict.fromkeys(
+    ("equity", "requirement", "excess", "excess_pct", "reg_t_margin", "portfolio_margin_req", "margin_savings", "worst_stress",
+     "beta_weighted_exposure", "gross_mv"), _figure,
+) | dict.fromkeys(("status", "band", "margin_type", "margin_method", "policy_version", "calc_id"), _label)
+_SCENARIO = {"scenario": _number, **dict.fromkeys(("delta_pnl", "equity_stressed", "excess_stressed", "unsecured"), _figure)}
+_FIRM_MORE = {"timestamp": _epoch_ms} | dict.fromkeys(
+    ("firm_beta_weighted_exposure", "firm_total_mv", "firm_delta_pnl", "firm_loss", "calls_expected", "exposure_limit", "loss_limit"),
+    _figure,
+)
+_ORDER_MORE = {"not_before": _epoch_ms, "positions": _objects, "deficiency": _figure, "excess_after": _figure}
 _STATUS = {"account_id": _account_id, "calc_id": _text, "timestamp": _epoch_ms, **dict.fromkeys(_FIGURES, _figure)}
-_STATUS_MORE = {
-    "positions": _holdings, "stale_symbols": _list, "corrected_symbols": _list, "corrected_since": _epoch_ms,
+_STATUS_MORE = _CALC | {
+    "positions": _holdings, "stress": _objects, "stale_symbols": _list, "corrected_symbols": _list, "corrected_since": _epoch_ms,
     "severe_underwater": _yes_or_no,
 }
 _CALL = {"account_id": _account_id, "call_id": _text, "action": _text}
@@ -203,13 +222,13 @@ TOPICS: dict[str, Topic] = {
         Topic(BETAS, "symbol", {"symbol": _text, "beta": _number, "timestamp": _epoch_ms}, partitions=1, compacted=True),
         Topic(CORPORATE_ACTIONS, "symbol", _ACTION, _TERMS, partitions=1, retention_days=None),
         Topic(VOLATILITY, "symbol", _VOLATILITY, {"tier": _tier}, partitions=1, compacted=True),
-        Topic(MARGIN_CALC, "account_id", {"account_id": _account_id}, retention_days=2),
+        Topic(MARGIN_CALC, "account_id", {"account_id": _account_id}, _CALC, retention_days=2),
         Topic(MARGIN_STATUS, "account_id", _STATUS, _STATUS_MORE, partitions=1, retention_days=90),
-        Topic(STRESS, "account_id", {"account_id": _account_id}, retention_days=2),
-        Topic(FIRM_RISK, "scenario", _FIRM, {"timestamp": _epoch_ms}, partitions=1, retention_days=30),
-        Topic(MARGIN_CALLS, "account_id", _CALL, {"timestamp": _epoch_ms}, partitions=1, retention_days=None),
+        Topic(STRESS, "account_id", {"account_id": _account_id}, _SCENARIO, retention_days=2),
+        Topic(FIRM_RISK, "scenario", _FIRM, _FIRM_MORE, partitions=1, retention_days=30),
+        Topic(MARGIN_CALLS, "account_id", _CALL, {"timestamp": _epoch_ms, "deficiency": _figure}, partitions=1, retention_days=None),
         Topic(RESTRICTIONS, "account_id", {"account_id": _account_id, "action": _text}, partitions=1, retention_days=None),
-        Topic(LIQUIDATION_ORDERS, "account_id", _ORDER, {"not_before": _epoch_ms}, partitions=1, retention_days=None),
+        Topic(LIQUIDATION_ORDERS, "account_id", _ORDER, _ORDER_MORE, partitions=1, retention_days=None),
         Topic(AUDIT, "account_id", {"account_id": _account_id}, partitions=1, retention_days=None),
         Topic(NOTIFICATIONS, "account_id", {"account_id": _account_id}, partitions=1, retention_days=90),
         Topic(DEAD_LETTER, "topic", {"topic": _text, "reason": _text}, partitions=1, retention_days=90),
