@@ -39,7 +39,7 @@ from margin_platform.events import (
 from margin_platform.ledger import Ledger
 from margin_platform.live_market import LiveMarket
 from margin_platform.policy import Policy
-from margin_platform.snapshots import Inputs, calc_events, status_event, stress_events
+from margin_platform.snapshots import Inputs, calc_events, instrument_row, status_event, stress_events
 
 # Within a batch, terms before cash before fills before the market: the order in which they make sense.
 TOPICS_IN_ORDER = (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS, BETAS, VOLATILITY, PRICES)
@@ -85,8 +85,14 @@ class MarginEngine:
 
     def process(self, records: Iterable[Record], batch_id: int) -> Outcome:
         """Applies records in order and evaluates what they touched. A bad record becomes a dead letter and stops nothing."""
-        ordered = self._in_order(records)
         outcome = Outcome()
+        touched, changed = self.take_in(records, batch_id, outcome)
+        self._evaluate(touched, changed, outcome)
+        return outcome
+
+    def take_in(self, records: Iterable[Record], batch_id: int, outcome: Outcome) -> tuple[set[str], set[int]]:
+        """Applies records in order, values nothing: (accounts that traded, instruments that changed). `outcome` gets dead letters."""
+        ordered = self._in_order(records)
         offsets: Offsets = {}
         touched: set[str] = set()
         changed: set[int] = set()
@@ -104,8 +110,7 @@ class MarginEngine:
                 outcome.dead.append(dead_letter(record.topic, record.partition, record.offset, record.value, error, record.timestamp_ms))
         changed |= self.live.mark_stale(self.event_time)
         self.last_batch, self.last_offsets = batch_id, offsets
-        self._evaluate(touched, changed, outcome)
-        return outcome
+        return touched, changed
 
     def _in_order(self, records: Iterable[Record]) -> list[Record]:
         """Records in the order they must be applied: by topic, then partition and offset."""
@@ -173,6 +178,17 @@ class MarginEngine:
         decisive = (codes != before) | (traded & ((codes != CLEAR) | (before != CLEAR)))   # an open episode may hang on it
         rows = self.emission.choose(margin, codes, decisive | traded, self.last_batch)
         self._tell(margin.take(rows), codes[rows], decisive[rows], outcome)
+
+    def account_now(self, account_id: str) -> Event:
+        """What margin.status.v1 would say of an account as book and market stand. KeyError for one the book does not have."""
+        book, inputs = self.ledger.book(self.code_of), self._inputs()
+        margin = self._margin_of(np.array([self.ledger.number_of(account_id)], dtype=np.int64))
+        calc = calc_events(book, self.market, margin, inputs)[0]
+        return status_event(calc, 0, int(band_codes(margin)[0]), book, self.market, margin, inputs)
+
+    def instrument_now(self, symbol: str) -> dict[str, Any]:
+        """The figures of a known symbol that a margin rests on, as the market stands."""
+        return instrument_row(self.code_of[symbol], self.market, self._inputs())
 
     def _margin_of(self, accounts: Numbers) -> Margin:
         return evaluate_accounts(self.ledger.book(self.code_of), PricedMarket.of(self.market, self.policy), accounts)

@@ -129,10 +129,17 @@ def _price_remarks(codes: list[int], stale: list[str], market: Market, inputs: I
 
 def position_row(k: int, book: Book, market: Market, inputs: Inputs) -> dict[str, Any]:
     """A position with every figure `book_json.parse` needs to rebuild its margin; unknown figures are left out."""
-    code = int(book.symbol[k])
+    code, qty = int(book.symbol[k]), float(book.quantity[k])
+    row = {"symbol": market.symbols[code], "qty": qty} | instrument_row(code, market, inputs)
+    value = cents_or_none(float(qty * market.price[code]))
+    return row if value is None else row | {"market_value": value}
+
+
+def instrument_row(code: int, market: Market, inputs: Inputs) -> dict[str, Any]:
+    """The figures of an instrument that a margin rests on; unknown ones are left out."""
     previous = float(inputs.previous_price[code]) if len(inputs.previous_price) else math.nan
     row: dict[str, Any] = {
-        "symbol": market.symbols[code], "qty": float(book.quantity[k]), "price": _known(market.price[code]),
+        "symbol": market.symbols[code], "price": _known(market.price[code]),
         "price_timestamp": int(inputs.price_time[code]) or None, "prev_price": _known(previous), "beta": _known(market.beta[code]),
         "sigma": _known(market.sigma[code]), "volatility_tier": int(market.volatility_tier[code]) or None,
         "up": _known(market.up[code]), "down": _known(market.down[code]),
@@ -142,7 +149,6 @@ def position_row(k: int, book: Book, market: Market, inputs: Inputs) -> dict[str
         "class_group": market.class_groups[market.class_group[code]],
         "product_group": _group(market.product_group[code], market.product_groups),
         "portfolio_group": _group(market.portfolio_group[code], market.portfolio_groups),
-        "market_value": cents_or_none(float(book.quantity[k] * market.price[code])),
     }
     return {name: value for name, value in row.items() if value is not None}
 

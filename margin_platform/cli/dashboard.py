@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
         token: Annotated[str | None, typer.Option(help="what a browser must know; better set MARGIN_DASHBOARD_TOKEN")] = None,
         origin: Annotated[list[str] | None, typer.Option(help="a further site that may connect, e.g. https://risk.example")] = None,
         quiet: Annotated[float, typer.Option(min=1, help="seconds without a margin event after which the page turns grey")] = 60.0,
-        history: Annotated[int, typer.Option(min=0, help="records read back per partition at the start")] = 200_000,
+        history: Annotated[int, typer.Option(min=0, help="prices and published records read back per partition at the start")] = 200_000,
         as_json: Annotated[bool, typer.Option("--json", help="say where it listens as one line of JSON")] = False,
     ) -> None:
         """Serve the live dashboard: every account's margin as it moves. Read-only; Ctrl-C ends it."""

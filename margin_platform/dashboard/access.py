@@ -68,7 +68,7 @@ class Guard:
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if self._loopback and not is_loopback(urlsplit(f"//{host}").hostname or "") and f"http://{host}" not in self._hosts():
+        if self._loopback and not is_loopback(_name(host)) and f"http://{host}" not in self._hosts():
             return 421, "this host name is not the dashboard's"
         origin = headers.get("origin")
         if origin is not None and origin not in {f"http://{host}", f"https://{host}", *self._origins}:
@@ -104,6 +104,14 @@ class Guard:
         answer = RedirectResponse("/", 303)
         answer.set_cookie(COOKIE, self._session, httponly=True, samesite="lax", secure=scope.get("scheme") == "https")
         return answer
+
+
+def _name(host: str) -> str:
+    """The name in a Host header, empty where it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _query_token(scope: Scope) -> str:

@@ -27,11 +27,12 @@ from margin_platform.business_days import trading_time_before
 from margin_platform.cures import cheapest_cures
 from margin_platform.dashboard import live
 from margin_platform.dashboard.access import Guard
-from margin_platform.dashboard.concentration import by_symbol
 from margin_platform.dashboard.desk import Desk
 from margin_platform.dashboard.health import Feed
+from margin_platform.dashboard.holdings import Holdings
 from margin_platform.dashboard.intake import Intake
 from margin_platform.dashboard.positions import NoPositions, document, explain, policy_of, whatif
+from margin_platform.events import Event
 from margin_platform.policy import Policy, current_policy
 
 STATIC = Path(__file__).parent / "static"
@@ -70,8 +71,9 @@ def build(options: Options, now_ms: Callable[[], int] = wall_clock_ms) -> ASGIAp
     policy = current_policy()
     desk = Desk(functools.partial(old_before, policy.prices.max_price_age_seconds))
     feed = Feed(quiet_ms=int(options.quiet_s * 1000), started_at=now_ms())
-    intake = Intake(options.bootstrap, desk, feed, now_ms, history=options.history)
-    pulse = live.Pulse(desk, feed, now_ms, options.interval_s, _facts(options, policy))
+    holdings = Holdings(policy)
+    intake = Intake(options.bootstrap, desk, holdings, feed, now_ms, history=options.history)
+    pulse = live.Pulse(desk, feed, now_ms, options.interval_s, policy.firm, _facts(options, policy))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -90,22 +92,15 @@ def build(options: Options, now_ms: Callable[[], int] = wall_clock_ms) -> ASGIAp
         Route("/", _index),
         WebSocketRoute("/live", socket),
         Mount("/static", StaticFiles(directory=STATIC)),
-        *_questions(desk, feed, now_ms),
+        *_questions(desk, holdings, feed, now_ms),
         _gate(),
     ]
     return Guard(Starlette(routes=routes, lifespan=lifespan), options.host, options.token, options.origins)
 
 
 def _facts(options: Options, policy: Policy) -> dict[str, Any]:
-    """What the page needs to know about the server: limits for the header, links, and its rhythm."""
-    return {
-        "facts": {
-            "policy_version": policy.version,
-            "firm_exposure_limit": policy.firm.firm_exposure_limit, "firm_loss_limit": policy.firm.firm_loss_limit,
-            "firm_warning_share": policy.firm.firm_warning_share, "warn_frac": policy.ladder.warn_frac, "dagster_url": options.dagster_url,
-            "interval_ms": options.interval_s * 1000,
-        }
-    }
+    """What the page needs to know about the server, once."""
+    return {"facts": {"warn_frac": policy.ladder.warn_frac, "dagster_url": options.dagster_url}}
 
 
 def _gate() -> Mount:
@@ -125,22 +120,23 @@ def _refused(error: InputError) -> Response:
     return _json({"error": str(error), "field": error.field, "reason": error.reason}, 400)
 
 
-def _questions(desk: Desk, feed: Feed, now_ms: Callable[[], int]) -> list[BaseRoute]:
+def _questions(desk: Desk, holdings: Holdings, feed: Feed, now_ms: Callable[[], int]) -> list[BaseRoute]:
     async def account(request: Request) -> Response:
-        return await asyncio.to_thread(_account, desk, request.query_params.get("id", ""))
+        return await asyncio.to_thread(_account, desk, holdings, request.query_params.get("id", ""))
 
     async def what_if(request: Request) -> Response:
         asked = request.query_params
-        return await asyncio.to_thread(_what_if, desk, asked.get("id", ""), asked.getlist("trade"), asked.get("cash", "0"))
+        return await asyncio.to_thread(_what_if, desk, holdings, asked.get("id", ""), asked.getlist("trade"), asked.get("cash", "0"))
 
     async def holders(request: Request) -> Response:
-        return _json({"epoch": desk.epoch, "numbers": desk.holders(request.query_params.get("symbol", ""))})
+        found = await asyncio.to_thread(holdings.holders, request.query_params.get("symbol", ""))
+        return _json({"epoch": desk.epoch, "ready": holdings.ready, "numbers": desk.numbers_of(found)})
 
     async def symbols(_: Request) -> Response:
-        return _json({"symbols": desk.symbols()})
+        return _json({"symbols": await asyncio.to_thread(holdings.symbols)})
 
     async def concentration(_: Request) -> Response:
-        return _json(await asyncio.to_thread(by_symbol, desk.holdings(), desk.summary()["accounts"]))
+        return _json(await asyncio.to_thread(holdings.concentration))
 
     async def health(_: Request) -> Response:
         verdict = feed.verdict(now_ms())
@@ -152,32 +148,40 @@ def _questions(desk: Desk, feed: Feed, now_ms: Callable[[], int]) -> list[BaseRo
     ]
 
 
-def _account(desk: Desk, account_id: str) -> Response:
+def _account(desk: Desk, holdings: Holdings, account_id: str) -> Response:
     known = desk.account(account_id)
     if known is None:
         return _json({"error": "this account has not been heard of", "account_id": account_id}, 404)
-    status = known["status"]
-    detail: dict[str, Any] = {"explained": None, "cures": []}
+    basis = _basis(known, holdings, account_id)
+    detail: dict[str, Any] = {"basis": basis, "explained": None, "cures": []}
     try:
-        if status is not None:
-            detail["explained"] = explain(status)
-            detail["cures"] = [cure.to_dict() for cure in cheapest_cures(parse(document(status), policy_of(status)))[:CURES_SHOWN]]
+        if basis is not None:
+            detail["explained"] = explain(basis, known["calc"] or {})
+            detail["cures"] = [cure.to_dict() for cure in cheapest_cures(parse(document(basis), policy_of(basis)))[:CURES_SHOWN]]
     except (InputError, NoPositions) as error:
         detail["unexplained"] = str(error)
     return _json({"account_id": account_id, "epoch": desk.epoch, **known, **detail})
 
 
-def _what_if(desk: Desk, account_id: str, asked: list[str], cash: str) -> Response:
+def _basis(known: dict[str, Any], holdings: Holdings, account_id: str) -> Event | None:
+    """The positions that explain an account: published with its newest figure, else the book's of now, else the last published."""
+    status: Event | None = known["status"]
+    if status is not None and status["calc_id"] == known["calc"].get("calc_id"):
+        return status
+    return holdings.account(account_id) or status
+
+
+def _what_if(desk: Desk, holdings: Holdings, account_id: str, asked: list[str], cash: str) -> Response:
     known = desk.account(account_id)
-    if known is None or known["status"] is None:
-        return _json({"error": "no positions of this account have been published yet", "account_id": account_id}, 404)
+    basis = None if known is None else _basis(known, holdings, account_id)
     try:
-        trades = [_trade(text) for text in asked]
-        return _json(whatif(known["status"], trades, _finite("cash", cash), desk.quote))
+        if basis is None:
+            raise NoPositions(account_id)
+        return _json(whatif(basis, [_trade(text) for text in asked], _finite("cash", cash), holdings.quote))
     except InputError as error:
         return _refused(error)
     except NoPositions:
-        return _json({"error": "no positions of this account have been published yet", "account_id": account_id}, 404)
+        return _json({"error": "the positions of this account are not known", "account_id": account_id}, 404)
 
 
 def _trade(text: str) -> tuple[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from margin_platform.dashboard.ladder_log import KINDS, LadderLog
 from margin_platform.dashboard.packed import Packed
 from margin_platform.dashboard.rows import (
     BAND,
+    COLOUR,
     COLOURS,
     FLAGS,
     GREY,
@@ -58,15 +59,12 @@ class Desk:
         self._status = Packed[str]()
         self._band: dict[str, Any] = {}
         self._stressed: set[str] = set()
-        self._holding = Packed[str]()          # the newest event that carried positions, whichever topic it was on
-        self._held: dict[str, tuple[str, ...]] = {}
         self._stress = Packed[tuple[str, Any]]()
         self._scenarios: dict[str, tuple[Any, ...]] = {}
-        self._holders: dict[str, set[int]] = {}
-        self._quotes: dict[str, dict[str, Any]] = {}
         self._firm: dict[str, Event] = {}
         self._firm_changed = 0
-        self._clocks: dict[tuple[str, int], int] = {}
+        self._clocks: dict[int, int] = {}      # event time by partition of margin.calc.v1
+        self._status_clock: int | None = None  # counts until the first calculation is read
 
     def _columns(self, size: int) -> None:
         self._changed = np.zeros(size, dtype=np.int64)
@@ -94,7 +92,7 @@ class Desk:
                     self._firm_changed = self.sequence
                 elif topic in KINDS:
                     self._reflag(self.log.apply(topic, event, self.sequence))
-            self._move_clock(max(self._clocks.values(), default=None))
+            self._move_clock(max(self._clocks.values(), default=self._status_clock))
 
     def _move_clock(self, clock: int | None) -> None:
         if clock is not None and clock != self.event_clock:
@@ -103,17 +101,14 @@ class Desk:
     def _take_calc(self, partition: int, event: Event) -> None:
         """Within a partition the log's order is the truth, also when a replay starts over at an earlier day."""
         if (stamp := event_time(event)) is not None:
-            self._clocks[(MARGIN_CALC, partition)] = stamp
+            self._clocks[partition] = stamp
         account = event["account_id"]
-        if isinstance(event.get("positions"), list):
-            self._hold(account, event)
         self._calc.put(account, event)
         self._calculated[account] = stamp or 0
         self._show(event)
 
     def _take_status(self, event: Event) -> None:
         account = event["account_id"]
-        self._hold(account, event)
         self._status.put(account, event)
         self._band[account] = event.get("band")
         (self._stressed.add if event.get("severe_underwater") else self._stressed.discard)(account)
@@ -122,8 +117,7 @@ class Desk:
             self._show(event)
         else:
             self._reflag(account)
-        if not self._clocks and (stamp := event_time(event)) is not None:
-            self._clocks[(MARGIN_STATUS, 0)] = stamp
+        self._status_clock = event_time(event) or self._status_clock
 
     def _take_stress(self, event: Event) -> None:
         account, scenario = event["account_id"], event.get("scenario")
@@ -150,11 +144,12 @@ class Desk:
         return number
 
     def _put(self, number: int, row: list[Any]) -> None:
+        row[COLOUR] = colour = colour_of(row)
         self._rows[number] = tuple(row)
         self._changed[number] = self.sequence
         self._time[number] = _UNKNOWN_TIME if row[TIMESTAMP] is None else row[TIMESTAMP]
         self._oldest[number] = _UNKNOWN_TIME if row[OLDEST_PRICE] is None else row[OLDEST_PRICE]
-        self._colour[number] = colour_of(row)
+        self._colour[number] = colour
 
     def _flags(self, account: str) -> int:
         return self.log.flags(account) | (STRESSED if account in self._stressed else 0)
@@ -166,24 +161,6 @@ class Desk:
         row = list(self._rows[number])
         row[FLAGS] = self._flags(account)
         self._put(number, row)
-
-    def _hold(self, account: str, event: Event) -> None:
-        """Which accounts hold a symbol, and each symbol's newest published inputs, from the positions of an event."""
-        number = self._number.get(account)
-        if number is None:
-            number = self._enrol(account)
-        before, now = set(self._held.get(account, ())), set()
-        for position in event.get("positions") or []:
-            symbol = position.get("symbol")
-            if isinstance(symbol, str):
-                now.add(symbol)
-                self._quotes[symbol] = {k: v for k, v in position.items() if k not in {"qty", "requirement"}}
-        for symbol in before - now:
-            self._holders.get(symbol, set()).discard(number)
-        for symbol in now - before:
-            self._holders.setdefault(symbol, set()).add(number)
-        self._held[account] = tuple(now)
-        self._holding.put(account, event)
 
     # -- reading
 
@@ -224,20 +201,10 @@ class Desk:
                 "oldest_price": int(known.min()) if len(known) else None, "bad_events": self.bad_events,
             }
 
-    def holders(self, symbol: str) -> list[int]:
-        """Numbers of the accounts whose last published positions hold a symbol."""
+    def numbers_of(self, account_ids: Iterable[str]) -> list[int]:
+        """The numbers of these accounts; one that nothing was published of has none."""
         with self._lock:
-            return sorted(self._holders.get(symbol, ()))
-
-    def symbols(self) -> list[str]:
-        """Every symbol seen in published positions."""
-        with self._lock:
-            return sorted(self._quotes)
-
-    def quote(self, symbol: str) -> dict[str, Any] | None:
-        """A symbol's newest published inputs (price, beta, sigma, groups), whoever's position carried them."""
-        with self._lock:
-            return self._quotes.get(symbol)
+            return sorted(self._number[a] for a in account_ids if a in self._number)
 
     def account(self, account_id: str) -> dict[str, Any] | None:
         """Everything published about one account; None for an account never heard of."""
@@ -245,13 +212,8 @@ class Desk:
             if account_id not in self._number and account_id not in self.log.timelines:
                 return None
             return {
-                "calc": self._calc.get(account_id) or self._status.get(account_id), "status": self._holding.get(account_id),
+                "calc": self._calc.get(account_id) or self._status.get(account_id), "status": self._status.get(account_id),
                 "stress": [self._stress.get((account_id, s)) for s in self._scenarios.get(account_id, ())],
                 "flags": self._flags(account_id), "call": self.log.open_calls.get(account_id),
                 "timeline": [item.wire() for item in self.log.timelines.get(account_id, ())],
             }
-
-    def holdings(self) -> Iterator[Event]:
-        """The newest event with positions of every account that has one, as they stand now."""
-        with self._lock:
-            return self._holding.snapshot()

@@ -1,6 +1,6 @@
-"""The intake: one thread that reads the output topics into the desk, and knows how far behind it is.
+"""The intake: one thread that reads published topics into the desk and the book's into the holdings, and knows how far behind it is.
 
-It keeps a consumer of its own instead of `Bus.poll`, because it follows eight topics at once for as long as it lives; and
+It keeps a consumer of its own instead of `Bus.poll`, because it follows fifteen topics at once for as long as it lives; and
 librdkafka's, because thousands of figures a second would cost a consumer written in Python a whole core. Offsets are its
 own; nothing is committed.
 """
@@ -10,20 +10,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from margin_platform.bus import BrokerRefused
+from margin_platform.bus import BrokerRefused, Record
 from margin_platform.dashboard.desk import Desk
 from margin_platform.dashboard.health import Feed
+from margin_platform.dashboard.holdings import Holdings
 from margin_platform.events import (
+    ACCOUNTS,
     FIRM_RISK,
     LIQUIDATION_ORDERS,
     MARGIN_CALC,
     MARGIN_CALLS,
     MARGIN_STATUS,
     NOTIFICATIONS,
+    PRICES,
     RESTRICTIONS,
     STRESS,
     BadEvent,
@@ -31,27 +34,36 @@ from margin_platform.events import (
     decode,
 )
 from margin_platform.kafka_security import LoginErrors
+from margin_platform.margin_engine import TOPICS_IN_ORDER
 from margin_platform.settings import settings
 
-TOPICS = (MARGIN_STATUS, MARGIN_CALC, STRESS, FIRM_RISK, MARGIN_CALLS, RESTRICTIONS, LIQUIDATION_ORDERS, NOTIFICATIONS)
+TOPICS = (MARGIN_STATUS, MARGIN_CALC, STRESS, FIRM_RISK, MARGIN_CALLS, RESTRICTIONS, LIQUIDATION_ORDERS, NOTIFICATIONS, *TOPICS_IN_ORDER)
+_READ_WHOLE = frozenset(TOPICS_IN_ORDER) - {PRICES}   # the book is their sum; of the others the newest records say everything
 _BATCH = 5_000          # records applied under one sequence number; bounds how long readers wait for the lock
 _POLL_SECONDS = 0.03
 _ANSWER_SECONDS = 3.0
-_PROBE_SECONDS = 1.0    # how often the broker is asked where its topics end
+_PROBE_SECONDS = 1.0    # how often the broker is asked whether it is there, and which partitions it has
 _RETRY_SECONDS = 1.0
 _log = logging.getLogger(__name__)
+
+Place = tuple[str, int]   # topic and partition
 
 
 class Intake:
     """Reads until stopped. A broker that cannot be reached, or a topic that is missing, is tried again for ever and shown.
 
-    history: records read back per partition at the start; older ones have been overtaken long since.
+    history: records read back per partition at the start; older ones have been overtaken long since. What the book is the sum of
+    is read whole, each account's terms before its fills.
     """
 
-    def __init__(self, bootstrap: str, desk: Desk, feed: Feed, now_ms: Callable[[], int], *, history: int = 200_000) -> None:
-        self.bootstrap, self.desk, self.feed, self.history, self._now_ms = bootstrap, desk, feed, history, now_ms
+    def __init__(
+        self, bootstrap: str, desk: Desk, holdings: Holdings, feed: Feed, now_ms: Callable[[], int], *, history: int = 200_000
+    ) -> None:
+        self.bootstrap, self.desk, self.holdings, self.feed, self.history = bootstrap, desk, holdings, feed, history
+        self._now_ms = now_ms
         self._stop = threading.Event()
-        self._positions: dict[tuple[str, int], int] = {}   # next offset by topic and partition
+        self._positions: dict[Place, int] = {}   # next offset
+        self._ends: dict[Place, int] = {}        # the highest offset heard of
         self._thread = threading.Thread(target=self._run, name="dashboard-intake", daemon=True)
 
     def start(self) -> None:
@@ -66,10 +78,15 @@ class Intake:
             consumer = None
             try:
                 consumer = self._connect()
-                self._follow(consumer)
+                self._read(consumer)
             except (KafkaException, OSError, LookupError) as error:
+                if self.feed.error is None:
+                    _log.warning("%s: %s", self.bootstrap, error)
                 self.feed.broken(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, self._now_ms())
                 self._stop.wait(_RETRY_SECONDS)
+            except Exception:
+                self.feed.broken("the intake ended", self._now_ms())   # never a page that stays green over a dead reader
+                raise
             finally:
                 if consumer is not None:
                     consumer.close()
@@ -79,12 +96,12 @@ class Intake:
         consumer = Consumer(
             settings().kafka_security.librdkafka() | {
                 "bootstrap.servers": self.bootstrap, "group.id": "margin-dashboard", "enable.auto.commit": False,
-                "auto.offset.reset": "earliest", "fetch.wait.max.ms": 50, "log_level": 0, "error_cb": errors,
+                "auto.offset.reset": "earliest", "fetch.wait.max.ms": 50, "enable.partition.eof": True, "log_level": 0, "error_cb": errors,
             }
         )
         consumer.poll(0)   # hands over the token where one is needed: nothing connects without it
         try:
-            self._assign(consumer)
+            consumer.list_topics(timeout=_ANSWER_SECONDS)
         except KafkaException as error:
             refusal = errors.served(consumer.poll)
             consumer.close()
@@ -93,59 +110,92 @@ class Intake:
             raise BrokerRefused(self.bootstrap, refusal) from error
         return consumer
 
-    def _assign(self, consumer: Consumer) -> None:
-        """Every partition of every topic that exists, each where this intake last stood, or `history` back from its end."""
-        wanted = _existing(consumer)
-        if not wanted:
+    def _read(self, consumer: Consumer) -> None:
+        """First the accounts there are: fills of unknown ones would have to wait in memory. Then everything, for ever."""
+        terms = self._assign(consumer, (ACCOUNTS,))
+        self._follow(consumer, (ACCOUNTS,), lambda: self._has_read(terms))
+        everything = self._assign(consumer, TOPICS)
+        if not everything:
             raise LookupError(f"none of the topics exists at {self.bootstrap}")
-        starts = []
-        for topic, partition in wanted:
+        self._follow(consumer, TOPICS, lambda: self.holdings.ready or self._has_read(everything))
+        self.holdings.ready = True
+        self._follow(consumer, TOPICS, lambda: False)
+
+    def _assign(self, consumer: Consumer, topics: Sequence[str]) -> dict[Place, int]:
+        """Every partition of those of the topics that exist, each where this intake last stood, or at its start; their ends now."""
+        starts, ends = [], {}
+        for topic, partition in _existing(consumer, topics):
             first, last = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_ANSWER_SECONDS)
-            start = self._positions.get((topic, partition), last - self.history)
+            start = self._positions.get((topic, partition), first if topic in _READ_WHOLE else last - self.history)
             self._positions[topic, partition] = min(max(start, first), last)
+            ends[topic, partition] = self._ends[topic, partition] = last
             starts.append(TopicPartition(topic, partition, self._positions[topic, partition]))
         consumer.assign(starts)
+        return ends
 
-    def _follow(self, consumer: Consumer) -> None:
+    def _has_read(self, ends: dict[Place, int]) -> bool:
+        return all(self._positions[place] >= end for place, end in ends.items() if place[0] in TOPICS_IN_ORDER)
+
+    def _follow(self, consumer: Consumer, topics: Sequence[str], ended: Callable[[], bool]) -> None:
         probed = 0.0
-        while not self._stop.is_set():
+        while not self._stop.is_set() and not ended():
             messages = consumer.consume(_BATCH, _POLL_SECONDS)
             if messages:
                 self._take(messages)
             if time.monotonic() - probed >= _PROBE_SECONDS:
                 probed = time.monotonic()
-                self._probe(consumer)
+                self._probe(consumer, topics)
 
-    def _probe(self, consumer: Consumer) -> None:
+    def _probe(self, consumer: Consumer, topics: Sequence[str]) -> None:
+        """Asks the broker for its partitions: the answer proves that it is there, and new ones are read. Ends come with what is fetched."""
+        places = _existing(consumer, topics)
         behind = 0
-        for (topic, partition), position in self._positions.items():
-            _, last = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_ANSWER_SECONDS)
-            behind += max(0, last - position)
+        for topic, partition in places:
+            _, last = consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
+            place = topic, partition
+            self._ends[place] = max(last, self._ends.get(place, 0))   # below zero: nothing fetched yet
+            behind += max(0, self._ends[place] - self._positions.get(place, 0))
         self.feed.behind(behind, self._now_ms())
-        if len({topic for topic, _ in self._positions}) < len(TOPICS) and len(_existing(consumer)) > len(self._positions):
-            self._assign(consumer)
+        if any(place not in self._positions for place in places):
+            self._assign(consumer, topics)
 
     def _take(self, messages: list[Message]) -> None:
-        batch: list[tuple[str, int, Event]] = []
+        told: list[tuple[str, int, Event]] = []
+        booked: list[Record] = []
         newest = 0
         for message in messages:
-            if message.error() is not None:
+            topic, partition, offset = str(message.topic()), int(message.partition() or 0), int(message.offset() or 0)
+            if (error := message.error()) is not None:
+                if error.code() == KafkaError._PARTITION_EOF:
+                    self._positions[topic, partition] = offset   # past what is no record: a transaction's marker
                 continue   # the client repeats what can be repeated; a broker that is gone shows in the next probe
-            topic, partition = str(message.topic()), int(message.partition() or 0)
+            self._positions[topic, partition] = offset + 1
+            if topic in TOPICS_IN_ORDER:
+                booked.append(Record(topic, partition, offset, None, message.value(), message.timestamp()[1]))
+                continue
             try:
-                batch.append((topic, partition, decode(topic, message.value())))
-            except BadEvent as error:
+                told.append((topic, partition, decode(topic, message.value())))
+            except BadEvent as refusal:
                 self.desk.bad_events += 1
-                _log.warning("%s[%s]@%s refused: %s", topic, partition, message.offset(), error)
+                _log.warning("%s[%s]@%s refused: %s", topic, partition, offset, refusal)
             if topic in (MARGIN_CALC, MARGIN_STATUS):
                 newest = max(newest, message.timestamp()[1])
-            self._positions[topic, partition] = int(message.offset() or 0) + 1
-        self.desk.apply(batch)
+        self.desk.apply(told)
+        if booked:
+            self.holdings.take(booked)
         if newest:
             self.feed.received(newest, self._now_ms())
 
 
-def _existing(consumer: Consumer) -> list[tuple[str, int]]:
-    """The partitions of those of the topics that exist."""
+def _existing(consumer: Consumer, topics: Sequence[str]) -> list[Place]:
+    """The partitions of those of the topics that exist. LookupError for one that nobody leads: it cannot be read."""
     known = consumer.list_topics(timeout=_ANSWER_SECONDS).topics
-    return [(name, number) for name in TOPICS if name in known and known[name].error is None for number in sorted(known[name].partitions)]
+    found = []
+    for name in topics:
+        if name not in known or known[name].error is not None:
+            continue
+        for number, partition in sorted(known[name].partitions.items()):
+            if partition.leader < 0:
+                raise LookupError(f"{name}[{number}] has no leader")
+            found.append((name, number))
+    return found

@@ -38,7 +38,8 @@ class Item:
         return {
             "n": self.number, "kind": self.kind, "account_id": get("account_id"),
             "action": get("action") or get("status") or self.kind.upper(),
-            "text": get("explanation") or get("reason") or get("message") or "", "deficiency": get("deficiency"),
+            "text": get("explanation") or get("reason") or get("escalation") or get("subject") or "",
+            "deficiency": get("deficiency"),
             "excess_after": get("excess_after"), "due_at": get("due_at"), "timestamp": get("timestamp"), "run_id": get("run_id"),
             "call_id": get("call_id"), "order_id": get("order_id"), "positions": get("positions") or [],
             "channel": get("channel"), "delivery": [_delivered(e) for e in self.delivery.values()],
@@ -56,6 +57,7 @@ class LadderLog:
         self.feed: deque[Item] = deque(maxlen=FEED_KEPT)
         self.timelines: dict[str, deque[Item]] = {}
         self.open_calls: dict[str, Event] = {}
+        self._due: dict[str, tuple[float, str, Any]] = {}   # of the open calls that have one: epoch milliseconds, account, as said
         self.restricted: set[str] = set()
         self.liquidating: set[str] = set()
         self._by_id: OrderedDict[str, Item] = OrderedDict()
@@ -106,10 +108,12 @@ class LadderLog:
         if kind == "call":
             if action in _OPENS:
                 self.open_calls[account] = event
+                self._note_due(account, event.get("due_at"))
             elif action == "EXPIRED" and account in self.open_calls:
                 self.open_calls[account] = {**self.open_calls[account], "expired": True}
             elif action in _CLOSES:
                 self.open_calls.pop(account, None)
+                self._note_due(account, None)
                 self.liquidating.discard(account)
             if action == "LIQUIDATE":
                 self.liquidating.add(account)
@@ -117,6 +121,11 @@ class LadderLog:
                 self.liquidating.discard(account)
         elif kind == "restriction":
             (self.restricted.add if action == "CLOSE_ONLY" else self.restricted.discard)(account)
+
+    def _note_due(self, account: str, due_at: Any) -> None:
+        self._due.pop(account, None)
+        if (moment := instant(due_at)) is not None:
+            self._due[account] = (moment, account, due_at)
 
     def flags(self, account: str) -> int:
         """CALL_OPEN, CLOSE_ONLY and LIQUIDATING bits of an account."""
@@ -128,10 +137,9 @@ class LadderLog:
 
     def next_due(self) -> dict[str, Any] | None:
         """The open call that falls due first: {account_id, due_at}; None where no open call has a due time."""
-        due = [(moment, account, e["due_at"]) for account, e in self.open_calls.items() if (moment := instant(e.get("due_at"))) is not None]
-        if not due:
+        if not self._due:
             return None
-        _, account, text = min(due)
+        _, account, text = min(self._due.values())
         return {"account_id": account, "due_at": text}
 
     def changed_since(self, sequence: int) -> list[dict[str, Any]]:

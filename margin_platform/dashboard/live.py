@@ -16,19 +16,25 @@ import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from margin_platform.dashboard.desk import Desk
+from margin_platform.dashboard.firm_now import firm_now
 from margin_platform.dashboard.health import Feed
 from margin_platform.dashboard.rows import COLUMNS
+from margin_platform.policy_sections import FirmPolicy
 
 CHUNK = 5_000            # rows a message: about 0.8 MB, some 10 ms of the event loop
 IN_FLIGHT = 2            # messages a page may be behind in acknowledging
+_NONE_OF_OURS = 1003     # the close code of what a page may not say
 HEARTBEAT_TICKS = 4      # a frame without changes is sent at least this often: the page's proof of life
 
 
 class Pulse:
     """The common clock of all senders: wakes them together, so that pages at the same point share one encoded frame."""
 
-    def __init__(self, desk: Desk, feed: Feed, now_ms: Callable[[], int], interval_s: float, facts: dict[str, Any]) -> None:
+    def __init__(
+        self, desk: Desk, feed: Feed, now_ms: Callable[[], int], interval_s: float, policy: FirmPolicy, facts: dict[str, Any]
+    ) -> None:
         self.desk, self.feed, self._now_ms, self.interval_s, self.facts = desk, feed, now_ms, interval_s, facts
+        self._policy = policy
         self.tick = 0
         self.clients = 0
         self._beat = asyncio.Condition()
@@ -40,11 +46,20 @@ class Pulse:
         while True:
             await asyncio.sleep(self.interval_s)
             if self.clients:
-                self._encoded.clear()
-                self._head = self.header()
+                self._refresh()
             async with self._beat:
                 self.tick += 1
                 self._beat.notify_all()
+
+    def join(self) -> None:
+        """One page more. The first after a while must not be greeted with the verdict of back then."""
+        if not self.clients:
+            self._refresh()
+        self.clients += 1
+
+    def _refresh(self) -> None:
+        self._encoded.clear()
+        self._head = self.header()
 
     async def next(self, seen: int) -> int:
         async with self._beat:
@@ -52,7 +67,8 @@ class Pulse:
             return self.tick
 
     def header(self) -> dict[str, Any]:
-        return {"summary": self.desk.summary(), "health": self.feed.verdict(self._now_ms())}
+        now = firm_now(self.desk.firm() or (), self._policy)
+        return {"summary": self.desk.summary(), "firm_now": now, "health": self.feed.verdict(self._now_ms())}
 
     def messages(self, after: int) -> tuple[int, list[Callable[[], bytes]]]:
         """(sequence reached, what to send in order) for a page that holds everything up to `after`; encoded when sent."""
@@ -65,7 +81,7 @@ class Pulse:
         found = self._encoded.get((after, upto, n))
         if found is None:
             frame: dict[str, Any] = {"t": "frame", "rows": self.desk.rows(part), "seq": upto if done else None}
-            frame |= self._head or self.header()
+            frame |= self._head
             if done:
                 frame |= {"feed": self.desk.feed(after), "firm": self.desk.firm(after)}
             found = self._encoded[(after, upto, n)] = orjson.dumps(frame)
@@ -75,15 +91,15 @@ class Pulse:
 async def serve(socket: WebSocket, pulse: Pulse) -> None:
     """One page's connection: greeting, then frames until it leaves. A page that holds this epoch's rows goes on from them."""
     await socket.accept()
-    pulse.clients += 1
+    pulse.join()
     try:
-        hello = orjson.loads(await socket.receive_text())
+        hello = await _hello(socket)
         same = hello.get("epoch") == pulse.desk.epoch and isinstance(hello.get("seq"), int)
         greeting = {"t": "hello", "epoch": pulse.desk.epoch, "resumed": same, "columns": COLUMNS, **pulse.facts}
         await socket.send_bytes(orjson.dumps(greeting))
         page = _Page(socket, pulse, hello["seq"] if same else -1)
         await page.run()
-    except (WebSocketDisconnect, orjson.JSONDecodeError, AttributeError, RuntimeError):
+    except (WebSocketDisconnect, RuntimeError):
         pass   # the page left, or is none of ours
     finally:
         pulse.clients -= 1
@@ -91,10 +107,21 @@ async def serve(socket: WebSocket, pulse: Pulse) -> None:
             await socket.close()
 
 
+async def _hello(socket: WebSocket) -> dict[str, Any]:
+    """What the page says first: {epoch, seq} of what it holds. WebSocketDisconnect where it is none of our pages."""
+    try:
+        hello = orjson.loads(await socket.receive_text())
+    except (KeyError, orjson.JSONDecodeError) as error:   # KeyError: bytes instead of text
+        raise WebSocketDisconnect(_NONE_OF_OURS) from error
+    if not isinstance(hello, dict):
+        raise WebSocketDisconnect(_NONE_OF_OURS)
+    return hello
+
+
 class _Page:
     def __init__(self, socket: WebSocket, pulse: Pulse, after: int) -> None:
         self.socket, self.pulse, self.after = socket, pulse, after
-        self._credit = asyncio.Semaphore(IN_FLIGHT)
+        self._credit = asyncio.BoundedSemaphore(IN_FLIGHT)
 
     async def run(self) -> None:
         sender = asyncio.create_task(self._send())
@@ -107,10 +134,13 @@ class _Page:
             task.result()
 
     async def _read(self) -> None:
-        """Acknowledgements, one a message; anything else a page might say is not listened to."""
-        while True:
-            await self.socket.receive_text()
-            self._credit.release()
+        """Acknowledgements, one a message. More of them than messages would buy a page an unbounded queue: it is cut off."""
+        try:
+            while True:
+                await self.socket.receive_text()
+                self._credit.release()
+        except (KeyError, ValueError) as error:
+            raise WebSocketDisconnect(_NONE_OF_OURS) from error
 
     async def _send(self) -> None:
         tick, quiet = 0, HEARTBEAT_TICKS

@@ -1,7 +1,7 @@
-"""One account taken apart: its published positions put through the kernel again, for every view that explains or asks "what if".
+"""One account taken apart: its positions put through the kernel again, for every view that explains or asks "what if".
 
-The inputs are those the newest margin.status.v1 event published with its figure, so the rebuilt requirement must equal the
-published one; the page says whether it does. Nothing here has a margin rule of its own.
+The positions are those published with the newest figure (margin.status.v1), else those of the book now (`holdings`). Either way the
+page says whether the kernel gives the published figure. Nothing here has a margin rule of its own.
 """
 
 from __future__ import annotations
@@ -42,14 +42,17 @@ def document(event: Event) -> dict[str, Any]:
     return {"accounts": [account]}
 
 
-def explain(event: Event) -> dict[str, Any]:
-    """Positions with each add-on, stress, TIMS points and distances, from one margin.status.v1 event."""
+def explain(event: Event, published: Event) -> dict[str, Any]:
+    """Positions with each add-on, stress, TIMS points and distances, from one event like margin.status.v1.
+
+    published: the newest figures of the account that were published, which the kernel's own may equal.
+    """
     given = parse(document(event), policy_of(event))
     result = evaluation(given)
     figures = result["accounts"][0]
     return {
         "figures": figures, "policy_version": given.policy.version,
-        "agrees": figures["requirement"] == event.get("requirement") and figures["equity"] == event.get("equity"),
+        "agrees": all(figures[name] == published.get(name) for name in ("requirement", "equity")),
         "positions": _positions(given, event), "tims": _tims(given.book, given.market, given.policy), "rungs": rungs(given, figures),
     }
 

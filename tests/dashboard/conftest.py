@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from margin_platform import instruments
 from margin_platform.bus import Bus, Record
-from margin_platform.events import Event, encode
+from margin_platform.events import TOPICS, Event, encode
 from margin_platform.firm_engine import FirmEngine
 from margin_platform.margin_engine import MarginEngine, Outcome
 from margin_platform.policy import current_policy
@@ -41,6 +41,7 @@ class Firm:
     clock: int = OPENING
     batch: int = 0
     offsets: dict[str, int] = field(default_factory=dict)
+    processed: list[Record] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.policy = current_policy()
@@ -83,10 +84,15 @@ class Firm:
         outcome = self.engine.process(records, self.batch)
         assert not outcome.dead
         self.firm.update(outcome.calc)
+        self.processed += records
         return outcome
 
     def publish(self, bus: Bus, outcome: Outcome) -> Outcome:
-        """As the stream does: decisions first, then figures, then the firm."""
+        """What went in, then what the stream makes of it: decisions first, then figures, then the firm."""
+        for record in self.processed:
+            bus.produce_raw(record.topic, record.value or b"", orjson.loads(record.value or b"")[TOPICS[record.topic].key])
+        self.processed.clear()
+        bus.flush()
         published = {
             "margin.status.v1": outcome.status, "margin.calc.v1": outcome.calc, "stress.beta_spy.v1": outcome.stress,
             "firm.risk.v1": self.firm.events(),
@@ -104,12 +110,14 @@ class Firm:
         call = shared | {"call_id": "MC-1", "causation_id": "CALC-1", "deficiency": 201_650.0, "due_at": "2020-03-18T15:00:00-04:00"}
         bus.produce("margin.calls.v1", call | {"action": "MARGIN_CALL", "explanation": "Equity is 201,650.00 below the requirement."})
         bus.produce("restrictions.v1", shared | {"action": "CLOSE_ONLY", "reason": "severe deficiency"})
-        bus.produce("margin.calls.v1", call | {"action": "LIQUIDATE", "explanation": "Deficiency above half of the requirement."})
+        request = {"action": "LIQUIDATE", "explanation": "Deficiency above half of the requirement.", "event_id": "LQ-1", "attempt": 1}
+        bus.produce("margin.calls.v1", call | request | {"positions": []})
         sale = {"symbol": "AAPL", "side": "SELL", "qty": 24_443, "estimated_proceeds": 1_344_365.0}
         order = {"order_id": "LO-1", "positions": [sale], "reason": "restore compliance", "deficiency": 201_650.0, "excess_after": 4.75}
         bus.produce("liquidation.orders.v1", shared | order)
         for channel, state in (("sms", "DELIVERED"), ("email", "FAILED")):
-            notice = {"notification_id": f"N-{channel}", "rung": "margin.calls.v1:MARGIN_CALL:0", "channel": channel, "status": state}
+            notice = {"notification_id": f"N-{channel}", "rung": "margin.calls.v1:MARGIN_CALL:0", "channel": channel, "status": state,
+                      "subject": "Margin call on account LEVERED-4"}
             bus.produce("notifications.v1", shared | notice)
         bus.flush()
 

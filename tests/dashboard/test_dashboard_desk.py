@@ -13,11 +13,13 @@ from margin_platform.cures import cheapest_cures
 from margin_platform.dashboard.access import Guard
 from margin_platform.dashboard.app import Options, build, old_before
 from margin_platform.dashboard.desk import Desk
+from margin_platform.dashboard.firm_now import firm_now
 from margin_platform.dashboard.health import Feed
 from margin_platform.dashboard.ladder_log import FEED_KEPT, LadderLog, instant
 from margin_platform.dashboard.positions import document, explain, policy_of, whatif
 from margin_platform.dashboard.rows import COLUMNS
 from margin_platform.evaluation import evaluation
+from margin_platform.policy import current_policy
 
 NOON = 1_584_028_800_000
 HOUR = 3_600_000
@@ -128,6 +130,18 @@ def test_a_notification_is_the_delivery_state_of_the_very_step_it_told_about(ear
     assert told["call", "AMENDED"] == told["restriction", "CLOSE_ONLY"] == []
 
 
+def test_the_firms_line_takes_the_newest_exposure_and_the_worst_loss_against_the_limits_they_were_judged_by() -> None:
+    shared = {"exposure_limit": 100.0, "loss_limit": 50.0}
+    events = [{"scenario": "-0.08", "firm_loss": 50.0, "firm_beta_weighted_exposure": -90.0, "timestamp": 2} | shared,
+              {"scenario": "+0.06", "firm_loss": 0.0, "firm_beta_weighted_exposure": 10.0, "timestamp": 1} | shared]
+    policy = current_policy().firm.model_copy(update={"firm_warning_share": 0.8})
+    assert firm_now(events, policy) == {
+        "exposure": {"amount": -90.0, "limit": 100.0, "level": "WARNING"},
+        "loss": {"amount": 50.0, "limit": 50.0, "level": "WARNING", "scenario": "-0.08"},      # the limit itself is still within
+    }
+    assert firm_now([], policy) is None
+
+
 @pytest.mark.parametrize("due", ["tomorrow", "2020-03-18T15:00:00", True, None, {}])
 def test_a_due_time_without_a_zone_or_sense_is_no_due_time(due: Any) -> None:
     assert instant(due) is None
@@ -194,6 +208,7 @@ def test_a_loopback_dashboard_refuses_a_foreign_host_name() -> None:
     """DNS rebinding: evil.example resolves to 127.0.0.1, the browser sends its name."""
     app = build(Options("127.0.0.1:1"))
     assert TestClient(app, base_url="http://evil.example").get("/api/symbols").status_code == 421
+    assert TestClient(app, base_url="http://127.0.0.1").get("/api/symbols", headers={"host": "[::1"}).status_code == 421   # no host at all
     assert TestClient(app, base_url="http://127.0.0.1:8050").get("/api/symbols").status_code == 200
 
 
@@ -207,7 +222,7 @@ def test_every_answer_carries_a_policy_without_inline_or_eval(outside: TestClien
 def test_the_parts_of_every_position_sum_to_its_requirement(firm: Any) -> None:
     firm.open()
     for event in firm.tick(AAPL=55.0, JPM=80.0, SPY=235.0, AMD=47.0, XOM=33.0).status:
-        told = explain(event)
+        told = explain(event, event)
         assert told["agrees"]
         for p in told["positions"]:
             parts = p["base"] + p["concentration"] + p["volatility"] + p["hard_to_borrow"] + p["cap"]

@@ -52,10 +52,15 @@ def test_rows_are_filtered_by_method_symbol_and_action_under_way(bus: Bus, firm:
         tab.select_option("#by-method", method)
         expect(shown).to_have_text(f"{sum(e['margin_method'] == method for e in outcome.calc)} of 6")
     tab.select_option("#by-method", "")
-    tab.fill("#by-symbol", "JPM")                          # of the accounts whose positions were published
+    tab.fill("#by-symbol", "JPM")
     tab.press("#by-symbol", "Tab")
-    expect(shown).to_have_text("1 of 6")
-    expect(tab.locator('.ag-row[row-index="0"]').filter(has_text="EDGE-2")).to_have_count(1)
+    expect(shown).to_have_text("3 of 6")                   # long, short, and clear of any call
+    for holder in ("GREEN-1", "EDGE-2", "SHORT-5"):
+        expect(tab.locator(".ag-row").filter(has_text=holder)).to_have_count(1)
+    bought = {"account_id": "HEDGED-3", "fill_id": "F-9", "symbol": "JPM", "qty": 10, "price": 80.0, "timestamp": firm.clock}
+    bus.produce("fills.v1", bought)
+    bus.flush()
+    expect(shown).to_have_text("4 of 6")                   # the filter stands, and the book moves on
     tab.fill("#by-symbol", "")
     tab.press("#by-symbol", "Tab")
     expect(shown).to_have_text("6 of 6")
@@ -72,9 +77,9 @@ def test_the_firm_view_shows_the_savings_and_the_concentration_of_the_events(bus
     savings = tab.locator("#view-firm .panel").filter(has_text="Savings of hedged portfolios")
     expect(savings).to_contain_text(f"for {sum(s > 0 for s in saved)} of {len(saved)} accounts")
     expect(savings.locator("tbody tr").first).to_contain_text(f"{max(saved):,.2f}")
-    held = [p for e in outcome.status for p in e["positions"] if p["symbol"] == "AAPL"]
+    held = (200, 1_000, 25_000)                            # GREEN-1, EDGE-2, LEVERED-4
     row = tab.locator("#view-firm .panel").filter(has_text="Concentration by symbol").locator("tbody tr").filter(has_text="AAPL")
-    expect(row.locator("td").nth(1)).to_have_text(f"{sum(p['qty'] for p in held) * 55:,.2f}")
+    expect(row.locator("td").nth(1)).to_have_text(f"{sum(held) * 55:,.2f}")
     expect(row.locator("td").last).to_have_text(str(len(held)))
 
 
@@ -88,6 +93,35 @@ def test_an_account_is_told_with_eight_spy_scenarios_and_ten_valuation_points(bu
     assert [s["scenario"] for s in told["figures"]["stress"]] == [-0.08, -0.06, -0.04, -0.02, 0.0, 0.02, 0.04, 0.06]
     assert [round(p, 1) for p in told["tims"]["points"]] == [-1.0, -0.8, -0.6, -0.4, -0.2, 0.2, 0.4, 0.6, 0.8, 1.0]
     assert told["tims"]["groups"]
+
+
+def test_an_account_that_was_never_decided_upon_is_told_from_the_book(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+    """No status event carries its positions: they are the fills', at the prices of now, and give the published figure."""
+    firm.publish(bus, firm.open())
+    outcome = firm.publish(bus, firm.tick(**FALL))
+    assert "GREEN-1" not in {e["account_id"] for e in outcome.status}
+    published = next(e for e in outcome.calc if e["account_id"] == "GREEN-1")
+    tab.goto(f"{start().url}/#/account/GREEN-1")
+    positions = tab.locator("#account-positions")
+    expect(positions.locator("tbody tr")).to_have_count(3)
+    expect(positions.locator("tbody tr").filter(has_text="XOM")).to_contain_text(f"{300 * FALL['XOM']:,.2f}")
+    expect(positions).to_contain_text("equals the published figure")
+    expect(tab.locator("#chart-stress canvas, #chart-tims canvas")).to_have_count(2)
+    tab.fill("#whatif-trades", "AMD:+100")                 # which only another account holds
+    tab.press("#whatif-trades", "Enter")
+    equity = tab.locator("#whatif-result tr").filter(has_text="Equity").locator("td")
+    expect(equity.nth(2)).to_have_text(f"{published['equity']:,.2f}")
+
+
+def test_a_trade_half_typed_survives_new_figures(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+    firm.publish(bus, firm.open())
+    tab.goto(f"{start().url}/#/account/SHORT-5")
+    tab.fill("#whatif-trades", "AMD:+1")
+    firm.publish(bus, firm.tick(AMD=47.0))
+    expect(tab.locator("#account-positions")).to_contain_text("-1,000".replace("-", "\N{MINUS SIGN}"))
+    expect(tab.locator("#account-positions")).to_contain_text("47,000.00")
+    expect(tab.locator("#whatif-trades")).to_be_focused()
+    expect(tab.locator("#whatif-trades")).to_have_value("AMD:+1")
 
 
 def test_the_chosen_theme_stays_after_a_reload(bus: Bus, start: Any, tab: Page) -> None:

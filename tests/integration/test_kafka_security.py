@@ -23,9 +23,11 @@ from cryptography.x509.oid import NameOID
 
 from margin_platform.bus import BrokerRefused, Bus
 from margin_platform.dashboard.health import Feed
+from margin_platform.dashboard.holdings import Holdings
 from margin_platform.dashboard.intake import Intake
 from margin_platform.events import MARGIN_CALC, PRICES
 from margin_platform.kafka_security import KafkaSecurity
+from margin_platform.policy import current_policy
 from margin_platform.stack import broker as kafka_broker
 from margin_platform.stack import ports, processes, topics
 
@@ -161,7 +163,7 @@ class Seen:
 def intake(address: str, until: Callable[[Seen, Feed], Any]) -> Any:
     """Runs the dashboard's intake until the condition gives something, and returns that."""
     seen, feed = Seen(), Feed()
-    running = Intake(address, seen, feed, lambda: time.time_ns() // 1_000_000)   # type: ignore[arg-type]
+    running = Intake(address, seen, Holdings(current_policy()), feed, lambda: time.time_ns() // 1_000_000)   # type: ignore[arg-type]
     running.start()
     try:
         deadline = time.monotonic() + 60

@@ -10,18 +10,18 @@ const REFRESH_MS = 1000;
 
 export class AccountView {
   constructor(box, desk) {
-    Object.assign(this, { box, desk, id: null, charts: [], shownSeq: -1, asked: 0 });
+    Object.assign(this, { box, desk, id: null, parts: null, asked: 0 });
     this.whatif = new WhatIf();
   }
 
   show(id) {
-    if (this.id !== id) { this.id = id; this.box.replaceChildren(h("p", { class: "note" }, "loading")); this.built = null; this.asked = 0; }
+    if (this.id !== id) { this.#drop(); this.id = id; this.box.replaceChildren(h("p", { class: "note" }, "loading")); this.asked = 0; }
     this.#ask();
   }
 
   hide() { this.id = null; this.#drop(); }
 
-  themed() { if (this.answer) this.#build(this.answer); }
+  themed() { if (this.answer) this.#fill(this.answer); }
 
   frame({ rows, feed }) {
     if (this.id === null) return;
@@ -42,79 +42,112 @@ export class AccountView {
       const reply = await fetch(`/api/account?id=${encodeURIComponent(id)}`);
       const answer = await reply.json();
       if (id !== this.id) return;
-      if (reply.status === 404) this.box.replaceChildren(h("p", { class: "note" }, `Account ${visible(id)} has not been heard of on any topic.`));
-      else this.#build(answer);
+      if (reply.status === 404) { this.#drop(); this.box.replaceChildren(h("p", { class: "note" }, `Account ${visible(id)} has not been heard of on any topic.`)); }
+      else this.#fill(answer);
     } catch { this.stale = true; } finally { this.asking = false; if (id !== this.id && this.id !== null) { this.asked = 0; this.#ask(); } }
   }
 
-  #drop() { for (const c of this.charts) c.destroy(); this.charts = []; this.answer = null; this.built = null; }
+  #drop() {
+    for (const { plot } of Object.values(this.plots ?? {})) plot.destroy();
+    Object.assign(this, { plots: {}, parts: null, answer: null, head: null });
+  }
 
-  #build(answer) {
-    // Nothing published anew: leave the page, and whatever the reader has selected in it, alone.
-    const key = JSON.stringify([answer.status?.calc_id, answer.timeline, answer.flags, document.documentElement.dataset.theme]);
-    if (this.built === key) return;
-    for (const c of this.charts) c.destroy();
-    this.charts = [];
-    this.built = key;
-    this.answer = answer;
+  // The page of an account is built once; then only the panels whose content is another one are replaced, so that a reader's
+  // selection, hover and half-typed trade survive.
+  #build() {
+    const parts = this.parts = {};
+    this.written = {};
+    const panel = (name, title, wide) => h("section", { class: `panel${wide ? " span2" : ""}` }, h("h3", null, title), parts[name] = h("div", { id: `account-${name}` }));
     this.head = h("div", { class: "account-head" });
-    const explained = answer.explained;
-    this.box.replaceChildren(this.head, h("div", { class: "panels" },
-      h("section", { class: "panel span2" }, h("h3", null, "Positions and add-ons"), explained ? positions(explained, answer.status) : unexplained(answer)),
-      h("section", { class: "panel" }, h("h3", null, "SPY scenarios"), this.stress = h("div", { class: "chart", id: "chart-stress" })),
-      h("section", { class: "panel" }, h("h3", null, "TIMS valuation points"), this.tims = h("div", { class: "chart", id: "chart-tims" })),
-      h("section", { class: "panel" }, h("h3", null, "Distance to the next rung"), explained ? rungs(explained) : null),
-      h("section", { class: "panel" }, h("h3", null, "Cheapest cures"), cures(answer)),
-      h("section", { class: "panel" }, h("h3", null, "What if"), this.whatif.node(this.id)),
-      h("section", { class: "panel" }, h("h3", null, "Ladder"), timeline([...answer.timeline].reverse(), this.desk.facts.dagster_url))));
-    this.#charts(answer);
+    this.box.replaceChildren(this.head, h("div", { class: "panels" }, panel("positions", "Positions and add-ons", true),
+      panel("stress", "SPY scenarios"), panel("tims", "TIMS valuation points"), panel("rungs", "Distance to the next rung"), panel("cures", "Cheapest cures"),
+      h("section", { class: "panel" }, h("h3", null, "What if"), this.whatif.node(this.id)), panel("ladder", "Ladder")));
+  }
+
+  #fill(answer) {
+    if (!this.parts) this.#build();
+    this.answer = answer;
+    const { explained } = answer;
+    this.#write("positions", [answer.explained, answer.unexplained, answer.basis?.timestamp], () => (explained ? positions(answer) : unexplained(answer)));
+    this.#write("rungs", [explained?.rungs, explained?.figures.excess], () => (explained?.rungs.length ? rungs(explained) : h("p", { class: "note" }, explained ? unpriced(explained) : "positions not known")));
+    this.#write("cures", [answer.cures, explained === null, explained?.figures.excess], () => cures(answer));
+    this.#write("ladder", [answer.timeline], () => timeline([...answer.timeline].reverse(), this.desk.facts.dagster_url));
+    this.#scenarios(answer);
+    this.#points(answer);
     this.#figures();
   }
 
-  #charts({ explained, stress, status }) {
-    const rows = explained?.figures.stress.length ? explained.figures.stress : (status?.stress ?? stress ?? []);
-    if (rows.length) {
-      const sorted = [...rows].sort((a, b) => a.scenario - b.scenario);
-      this.charts.push(chart(this.stress, { labels: sorted.map((r) => move(r.scenario)), series: [
-        { label: "equity", values: sorted.map((r) => r.equity_stressed), colour: "--series-1", kind: "line" },
-        { label: "excess, requirement recomputed", values: sorted.map((r) => r.excess_recomputed ?? null), colour: "--series-2", kind: "bars" },
-        { label: "excess, requirement held", values: sorted.map((r) => r.excess_stressed), colour: "--series-3", kind: "bars" }] }));
-    } else this.stress.append(h("p", { class: "note" }, "no scenario published"));
-    if (explained) {
-      const { points, total, groups } = explained.tims;
-      this.charts.push(chart(this.tims, { labels: points.map((p) => move(p)), series: [{ label: "all groups, before offsets", values: total, colour: "--series-1", kind: "bars" },
-        ...groups.slice(0, 3).map((g, k) => ({ label: visible(g.group), values: g.pnl, colour: `--series-${k + 2}`, kind: "line" }))] }));
-      this.tims.append(h("p", { class: "note" }, "points as shares of each class group's scan range"));
-    } else this.tims.append(h("p", { class: "note" }, "no positions published"));
+  #write(name, content, nodes) {
+    const key = JSON.stringify(content);
+    if (this.written[name] === key) return;
+    this.written[name] = key;
+    this.parts[name].replaceChildren(...[nodes()].flat().filter(Boolean));
+  }
+
+  #plot(name, x, labels, series) {
+    const key = JSON.stringify([labels, series.map((s) => s.label), document.documentElement.dataset.theme]);
+    if (this.plots[name]?.key === key) { this.plots[name].plot.set(series.map((s) => s.values)); return; }
+    this.plots[name]?.plot.destroy();
+    this.written[name] = null;
+    const box = h("div", { class: "chart", id: `chart-${name}` });
+    this.parts[name].replaceChildren(box);
+    this.plots[name] = { key, plot: chart(box, { x, labels, series }) };
+  }
+
+  #scenarios({ explained, basis, stress }) {
+    const rows = explained?.figures.stress.length ? explained.figures.stress : (basis?.stress ?? stress ?? []);
+    if (!rows.length) { this.#write("stress", [], () => h("p", { class: "note" }, explained ? unpriced(explained) : "no scenario published")); return; }
+    const sorted = [...rows].sort((a, b) => a.scenario - b.scenario);
+    this.#plot("stress", "SPY", sorted.map((r) => move(r.scenario)), [
+      { label: "equity", values: sorted.map((r) => r.equity_stressed), colour: "--series-1", kind: "line" },
+      { label: "excess, requirement recomputed", values: sorted.map((r) => r.excess_recomputed ?? null), colour: "--series-2", kind: "bars" },
+      { label: "excess, requirement held", values: sorted.map((r) => r.excess_stressed), colour: "--series-3", kind: "bars" }]);
+  }
+
+  #points({ explained }) {
+    if (!explained) { this.#write("tims", [], () => h("p", { class: "note" }, "positions not known")); return; }
+    const { points, total, groups } = explained.tims;
+    this.#plot("tims", "point", points.map((p) => move(p)), [{ label: "all groups, before offsets", values: total, colour: "--series-1", kind: "bars" },
+      ...groups.slice(0, 3).map((g, k) => ({ label: visible(g.group), values: g.pnl, colour: `--series-${k + 2}`, kind: "line" }))]);
+    if (this.parts.tims.childElementCount === 1) this.parts.tims.append(h("p", { class: "note" }, "points as shares of each class group's scan range"));
   }
 
   // The head follows every frame; it is small.
   #figures() {
     const row = this.desk.store.find(this.id);
     if (!row || !this.head) return;
+    const note = `calculated ${time(row.timestamp)} (${age(row.age)} ago on the event clock) · oldest price ${time(row.oldest_price)}${row.band ? ` · band ${visible(row.band)}` : ""}`;
+    const key = JSON.stringify({ ...row, age: row.old ? age(row.age) : null });
+    if (this.head.dataset.key === key) { this.head.lastChild.textContent = note; return; }
+    this.head.dataset.key = key;
     const figure = (label, value, title) => h("div", { class: "figure-box", title }, h("span", null, label), h("b", { class: String(value).startsWith("−") ? "negative" : null }, value));
     this.head.replaceChildren(
       h("h2", null, badge(row.colour), " ", h("span", { class: "id" }, visible(row.account_id)), " ", h("span", { class: "marks" }, marks(row.flags ?? 0).map(([, letter, title]) => h("b", { title }, letter)))),
-      h("p", { class: "why" }, why(row, this.desk.facts.warn_frac, row.old)),
+      h("p", { class: "why" }, why(row, this.desk.facts.warn_frac)),
       h("div", { class: "figures" }, figure("Equity", dollars(row.equity)), figure("Requirement", dollars(row.requirement)), figure("Excess", dollars(row.excess)),
         figure("Excess %", percent(row.excess_pct)), figure("Reg T", dollars(row.reg_t)), figure("TIMS", dollars(row.tims)), figure("Saving", dollars(row.saving)),
         figure("Worst stressed excess", dollars(row.worst_stress)), figure("β exposure", dollars(row.beta_exposure)), figure("Held as", { REG_T: "Reg T", PORTFOLIO: "Portfolio" }[row.margin_type] ?? "–")),
-      h("p", { class: "note" }, `calculated ${time(row.timestamp)} (${age(row.age)} ago on the event clock) · oldest price ${time(row.oldest_price)} · band ${visible(row.band ?? "–")}`));
+      h("p", { class: "note" }, note));
   }
 }
 
+const unpriced = ({ positions: rows }) => `cannot be valued: no price of ${rows.filter((p) => p.price === null).map((p) => visible(p.symbol)).join(", ")}`;
+
 function unexplained(answer) {
-  return h("p", { class: "note" }, answer.unexplained ? `The published positions cannot be used: ${visible(answer.unexplained)}`
-    : "No positions have been published for this account yet: margin.status.v1 carries them when its band changes.");
+  return h("p", { class: "note" }, answer.unexplained ? `The positions cannot be used: ${visible(answer.unexplained)}`
+    : "The positions of this account are not known here: its fills are still being read, or are not on these brokers.");
 }
 
-function positions({ positions: rows, figures, agrees, policy_version: version }, status) {
+function positions({ explained, basis, calc }) {
+  const { positions: rows, figures, agrees, policy_version: version } = explained;
   const head = ["Symbol", ...["Qty", "Price", "Value", "Weight", "β", "σ", "Base", "Concentration", "Volatility", "Hard to borrow", "Cap", "Requirement", "Price of"].map((x) => num(x))];
   const body = rows.map((p) => [visible(p.symbol), num(shares(p.qty)), num(money(p.price)), signed(p.market_value, money(p.market_value)), num(percent(p.weight)), num(number(p.beta)), num(percent(p.sigma, 0)),
     num(money(p.base)), num(money(p.concentration), p.concentration ? "hot" : ""), num(money(p.volatility), p.volatility ? "hot" : ""), num(money(p.hard_to_borrow)), num(money(p.cap)), num(money(p.requirement), "strong"), num(p.price_timestamp ? time(p.price_timestamp, { date: false }) : "–")]);
+  const source = basis.calc_id ? `as published ${time(basis.timestamp)}, calculation ${visible(basis.calc_id)}` : `as the book stood at ${time(basis.timestamp)}`;
+  const differs = `gives requirement ${dollars(figures.requirement)} and equity ${dollars(figures.equity)}; published ${time(calc?.timestamp)}: ${dollars(calc?.requirement)} and ${dollars(calc?.equity)}`;
   return [table(head, body, { caption: "Fixed-percentage requirement by position, dollars", empty: "no positions" }),
-    h("p", { class: "note" }, `as published ${time(status.timestamp)}, calculation ${visible(status.calc_id)}, policy ${visible(version)}. Recomputed by the kernel: `,
-      h("b", { class: agrees ? "agrees" : "negative" }, agrees ? "equals the published figure" : `gives requirement ${dollars(figures.requirement)} and equity ${dollars(figures.equity)}, not the published ones`), ".")];
+    h("p", { class: "note" }, `${source}, policy ${visible(version)}. Computed by the kernel: `,
+      h("b", { class: agrees ? "agrees" : "differs" }, figures.equity === null ? unpriced(explained) : agrees ? "equals the published figure" : differs), ".")];
 }
 
 function rungs({ rungs: rows, figures }) {
@@ -129,8 +162,8 @@ function rungs({ rungs: rows, figures }) {
 }
 
 function cures({ cures: rows, explained }) {
-  if (!explained) return h("p", { class: "note" }, "no positions published");
-  if (!rows.length) return h("p", { class: "note" }, explained.figures.excess === null ? "the account cannot be valued: a price is missing" : "nothing to cure: the excess is not negative");
+  if (!explained) return h("p", { class: "note" }, "positions not known");
+  if (!rows.length) return h("p", { class: "note" }, explained.figures.excess === null ? unpriced(explained) : "nothing to cure: the excess is not negative");
   const name = { DEPOSIT_CASH: "deposit cash", DEPOSIT_STOCK: "deposit fully paid stock", SELL: "sell", BUY_TO_COVER: "buy to cover" };
   return table(["Cure", num("Quantity"), num("Dollars"), num("Excess after")], rows.map((c) => [`${name[c.action]} ${visible(c.symbol ?? "")}`, num(shares(c.qty)), num(money(c.amount)), num(money(c.excess_after))]), { caption: "Each alone cures the call; by the kernel, at the mark" });
 }

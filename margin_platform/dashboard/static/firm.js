@@ -43,11 +43,11 @@ export class FirmView {
       this.chartBox = h("div", { class: "chart", id: "chart-firm" });
       this.tableBox = h("div");
       this.parts.scenarios.replaceChildren(this.chartBox, this.tableBox);
-      this.plot = chart(this.chartBox, { labels, height: 220, series: [{ label: "clients' P&L", values: values[0], colour: "--series-1", kind: "bars" }, { label: "firm loss (unsecured)", values: values[1], colour: "--series-2", kind: "bars" }] });
+      this.plot = chart(this.chartBox, { x: "SPY", labels, height: 220, series: [{ label: "clients' P&L", values: values[0], colour: "--series-1", kind: "bars" }, { label: "firm loss (unsecured)", values: values[1], colour: "--series-2", kind: "bars" }] });
       this.key = key;
     } else this.plot.set(values);
-    this.tableBox.replaceChildren(table(["SPY", num("Clients' P&L"), num("Firm loss"), num("Calls expected"), "Limit"],
-      rows.map((r) => [move(Number(r.scenario)), signed(r.firm_delta_pnl, money(r.firm_delta_pnl)), num(money(r.firm_loss), r.firm_loss > 0 ? "negative" : ""), num(count(r.calls_expected)), r.breach ? { class: "negative", text: "breached" } : "within"]),
+    this.tableBox.replaceChildren(...limits(this.desk.firmNow), table(["SPY", num("Clients' P&L"), num("Firm loss"), num("Calls expected")],
+      rows.map((r) => [move(Number(r.scenario)), signed(r.firm_delta_pnl, money(r.firm_delta_pnl)), num(money(r.firm_loss), r.firm_loss > 0 ? "negative" : ""), num(count(r.calls_expected))]),
       { caption: `Firm risk by scenario, dollars, as of ${time(rows[0].timestamp)}` }));
   }
 
@@ -68,9 +68,17 @@ export class FirmView {
   async #concentration() {
     const reply = await fetch("/api/concentration").catch(() => null);
     if (!reply?.ok || !this.shown) return;
-    const { covered, accounts, gross, symbols, unpriced_positions: unpriced } = await reply.json();
+    const { ready, accounts, gross, symbols, unpriced_positions: unpriced } = await reply.json();
+    if (!ready) { this.parts.concentration.replaceChildren(h("p", { class: "note" }, "the book is still being read")); return; }
     this.parts.concentration.replaceChildren(
       table(["Symbol", num("Long"), num("Short"), num("Net"), num("Share"), num("Holders")], symbols.slice(0, 15).map((s) => [visible(s.symbol), num(money(s.long)), num(money(s.short)), signed(s.net, money(s.net)), num(percent(s.share)), num(count(s.holders))]), { caption: "Market value by symbol, dollars" }),
-      h("p", { class: "note" }, `over the published positions of ${count(covered)} of ${count(accounts)} accounts, gross ${compact(gross)}${unpriced ? `; ${count(unpriced)} positions without a price left out` : ""}`));
+      h("p", { class: "note" }, `over all positions of ${count(accounts)} accounts, gross ${compact(gross)}${unpriced ? `; ${count(unpriced)} positions without a price left out` : ""}`));
   }
+}
+
+// Where the firm stands against its limits; the levels are the server's.
+function limits(now) {
+  const level = { CLEAR: ["within", ""], WARNING: ["near", "hot"], BREACH: ["beyond", "negative"] };
+  const line = (what, { amount, limit, level: name }) => h("p", null, `${what} ${compact(amount)}: `, h("b", { class: level[name]?.[1] }, `${level[name]?.[0] ?? "unknown against"} the limit of ${compact(limit)}`));
+  return now ? [line("Beta-weighted exposure", now.exposure), line(`Loss at SPY ${move(Number(now.loss.scenario))}`, now.loss)] : [];
 }

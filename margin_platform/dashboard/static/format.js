@@ -7,6 +7,8 @@ const ZONE = "America/New_York";
 const stamp = new Intl.DateTimeFormat("en-US", { timeZone: ZONE, hour12: false, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit",
   hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" });
 
+const LATEST = 8.64e15;      // what a date can be, epoch milliseconds
+
 const unknown = (x) => x === null || x === undefined || Number.isNaN(x);
 export const money = (x) => (unknown(x) ? "–" : exact.format(x).replace("-", "−"));
 export const dollars = (x) => (unknown(x) ? "–" : `${x < 0 ? "−" : ""}$${exact.format(Math.abs(x))}`);
@@ -20,7 +22,7 @@ export const number = (x, digits = 2) => (unknown(x) ? "–" : x.toFixed(digits)
 // Epoch milliseconds or ISO text -> "2020-03-12 09:35:00 EDT".
 export function time(value, { date = true } = {}) {
   const at = typeof value === "string" ? Date.parse(value) : value;
-  if (unknown(at)) return "–";
+  if (typeof at !== "number" || !(Math.abs(at) <= LATEST)) return "–";
   const part = Object.fromEntries(stamp.formatToParts(at).map((p) => [p.type, p.value]));
   const clock = `${part.hour}:${part.minute}:${part.second} ${part.timeZoneName}`;
   return date ? `${part.year}-${part.month}-${part.day} ${clock}` : clock;

@@ -13,12 +13,12 @@ export class Header {
     this.#judge();
   }
 
-  frame({ summary, health }, desk) {
+  frame({ summary, health, firm_now: firm }) {
     this.summary = summary;
     this.health = health;
     this.skew = health.now - Date.now();
     this.reasons = health.reasons;
-    if (desk.firm.length) this.#firm(desk);
+    if (firm) this.#firm(firm);
     this.#accounts(summary);
     this.#calls(summary);
     this.#age();
@@ -39,20 +39,14 @@ export class Header {
     setText("live", live ? "live" : "not live");
     $("stale").hidden = live;
     const now = Date.now() + this.skew;
-    if (!live) setText("stale", reasons.map((r) => `${r.text} since ${time(r.since)} (${age(now - r.since)} ago)`).join(" · ") + ". Figures below are as they stood then.");
+    if (live) return;
+    setText("stale-why", `${reasons.map((r) => `${r.text} since ${time(r.since)}`).join(" · ")}. Figures below are as they stood then.`);
+    setText("stale-age", ` (${age(now - Math.min(...reasons.map((r) => r.since)))})`);      // apart: an alert is read out anew with every change
   }
 
-  #firm({ firm, facts }) {
-    const newest = firm.reduce((a, b) => ((b.timestamp ?? 0) > (a.timestamp ?? 0) ? b : a));
-    const exposure = newest.firm_beta_weighted_exposure, limit = facts.firm_exposure_limit;
-    setText("exposure", compact(exposure));
-    setText("exposure-limit", `limit ${compact(limit)} · ${percent(Math.abs(exposure) / limit, 0)} used`);
-    meter($("exposure-bar"), Math.abs(exposure) / limit, facts.firm_warning_share);
-    $("exposure").title = dollars(exposure);
-    const worst = firm.reduce((a, b) => ((b.firm_loss ?? 0) > (a.firm_loss ?? 0) ? b : a));
-    setText("loss", compact(worst.firm_loss));
-    setText("loss-limit", `${worst.firm_loss > 0 ? `SPY ${move(Number(worst.scenario))}` : "no scenario loses"} · limit ${compact(facts.firm_loss_limit)}`);
-    meter($("loss-bar"), worst.firm_loss / facts.firm_loss_limit, facts.firm_warning_share);
+  #firm({ exposure, loss }) {
+    against("exposure", exposure, `limit ${compact(exposure.limit)}`);
+    against("loss", loss, `${loss.amount > 0 ? `SPY ${move(Number(loss.scenario))}` : "no scenario loses"} · limit ${compact(loss.limit)}`);
   }
 
   #accounts({ accounts, colours, restricted }) {
@@ -77,7 +71,8 @@ export class Header {
   #age() {
     const { health, summary } = this, now = Date.now() + this.skew;
     setText("lag", health.lag === null ? "–" : `${count(health.lag)} events`);
-    setText("lag-note", health.received_at === null ? "nothing received yet" : `newest margin event received ${age(now - health.received_at)} ago`);
+    setText("lag-note", (health.received_at === null ? "nothing received yet" : `newest margin event received ${age(now - health.received_at)} ago`)
+      + (summary.bad_events ? ` · ${count(summary.bad_events)} refused` : ""));
     const behind = summary.event_clock !== null && summary.oldest_price !== null ? summary.event_clock - summary.oldest_price : null;
     setText("oldest", age(behind));
     setText("oldest-note", summary.oldest_price === null ? "the events name no price time" : `on the event clock, from ${time(summary.oldest_price)}`);
@@ -85,7 +80,12 @@ export class Header {
   }
 }
 
-function meter(bar, share, warning) {
-  bar.style.width = `${Math.min(100, Math.max(0, share * 100))}%`;
-  bar.className = share >= 1 ? "red" : share >= warning ? "yellow" : "plain";
+// An amount, how much of its limit it takes, and the level the server gave it: in words too where it is not clear.
+function against(id, { amount, limit, level }, note) {
+  const share = Math.abs(amount) / limit, bar = $(`${id}-bar`);
+  setText(id, compact(amount));
+  $(id).title = dollars(amount);
+  setText(`${id}-limit`, `${note} · ${percent(share, 0)} used${{ BREACH: " · beyond the limit", WARNING: " · near the limit" }[level] ?? ""}`);
+  bar.style.width = `${Math.min(100, share * 100)}%`;
+  bar.className = { BREACH: "red", WARNING: "yellow" }[level] ?? "plain";
 }

@@ -9,10 +9,11 @@ import { COLOURS, Store } from "./store.js";
 import { Stream } from "./stream.js";
 import { MEANING, LETTER } from "./dom.js";
 
+const HOLDERS_MS = 3000;
 const VIEWS = ["accounts", "account", "firm", "feed"];
 const stream = new Stream(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
 const header = new Header();
-const desk = { store: null, facts: null, firm: [], feed: new Map(), stream };
+const desk = { store: null, facts: null, firm: [], firmNow: null, feed: new Map(), stream };
 globalThis.marginDesk = desk;      // for support and tests: what the page holds
 let grid = null, views = null;
 const filter = { q: "", colours: new Set(), method: "", holders: null, flagged: false };
@@ -23,7 +24,7 @@ stream.addEventListener("hello", ({ detail }) => {
   desk.store = new Store(detail.columns);
   desk.firm = [];
   desk.feed = new Map();
-  if (grid) { grid.useStore(desk.store); if (filter.symbol) holders(); }
+  if (grid) { grid.useStore(desk.store); if (filter.symbol) { filter.holders = new Set(); filter.known = null; grid.setFilter(filter); holders(); } }
 });
 
 stream.addEventListener("frame", ({ detail }) => {
@@ -33,7 +34,8 @@ stream.addEventListener("frame", ({ detail }) => {
   for (const item of detail.feed ?? []) desk.feed.set(item.n, item);
   if (desk.feed.size > 1200) for (const n of [...desk.feed.keys()].slice(0, desk.feed.size - 1000)) desk.feed.delete(n);
   if (detail.firm) desk.firm = detail.firm;
-  header.frame(detail, desk);
+  desk.firmNow = detail.firm_now;
+  header.frame(detail);
   if (detail.seq === null) return;
   if (!grid) start();
   grid.refresh();
@@ -75,18 +77,24 @@ async function symbols() {
   $("symbols").replaceChildren(...known.map((value) => h("option", { value })));
 }
 
+// Who holds the symbol is asked again every few seconds: fills go on while the filter stands.
 async function holders() {
-  if (!filter.symbol) filter.holders = null;
-  else {
-    const found = await (await fetch(`/api/holders?symbol=${encodeURIComponent(filter.symbol)}`)).json();
-    filter.holders = new Set(found.epoch === stream.epoch ? found.numbers : []);
-  }
+  const symbol = filter.symbol;
+  const reply = symbol ? await fetch(`/api/holders?symbol=${encodeURIComponent(symbol)}`).catch(() => null) : null;
+  if (symbol !== filter.symbol || (symbol && !reply?.ok)) return;
+  const { epoch, ready, numbers } = reply ? await reply.json() : { numbers: null };
+  $("by-symbol-note").hidden = !symbol || ready;
+  const known = symbol ? numbers.join() : null;
+  if (symbol && epoch !== stream.epoch || known === filter.known) return;
+  filter.known = known;
+  filter.holders = symbol ? new Set(numbers) : null;
   grid.setFilter(filter);
 }
 
 function route() {
   const [name, ...rest] = location.hash.replace(/^#\//, "").split("/");
   const view = VIEWS.includes(name) ? name : "accounts";
+  const left = document.activeElement.closest(".view");      // what had the focus and is about to be hidden
   for (const other of VIEWS) $(`view-${other}`).hidden = other !== view;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.view === (view === "account" ? "accounts" : view)) link.setAttribute("aria-current", "page");
@@ -97,6 +105,7 @@ function route() {
   document.documentElement.dataset.view = view;
   for (const [other, shown] of Object.entries(views)) if (other === view) shown.show(id); else shown.hide();
   grid.refresh();
+  if (left && left.hidden) view === "accounts" ? grid.focus() : $(`view-${view}`).focus({ preventScroll: true });
 }
 
 function keys(event) {
@@ -116,4 +125,5 @@ function setTheme(theme, chosen = true) {
 }
 
 setInterval(() => header.tick(), 500);
+setInterval(() => { if (filter.symbol) holders(); }, HOLDERS_MS);
 stream.connect();

@@ -5,17 +5,8 @@ const NUMBERS = ["equity", "requirement", "excess", "excess_pct", "reg_t", "tims
   "timestamp", "oldest_price", "flags"];
 const TEXTS = ["account_id", "status", "band", "margin_type", "method"];
 export const COLOURS = ["green", "yellow", "red", "grey"];
-const GREEN = 0, YELLOW = 1, RED = 2, GREY = 3;
-const BY_STATUS = { ACTIVE: GREEN, WARNING: YELLOW, MARGIN_CALL: RED };
+const GREY = 3;
 export const FLAG = { CALL_OPEN: 1, CLOSE_ONLY: 2, LIQUIDATING: 4, STRESSED: 8 };
-
-// The colour by status and flags alone; `margin_platform/dashboard/rows.py` states the same rule.
-export function colourOf(status, flags) {
-  const colour = BY_STATUS[status] ?? GREY;
-  if (colour === GREY) return GREY;
-  if (flags & (FLAG.CLOSE_ONLY | FLAG.LIQUIDATING)) return RED;
-  return flags & FLAG.STRESSED ? Math.max(colour, YELLOW) : colour;
-}
 
 export class Store {
   constructor(columns) {
@@ -36,7 +27,8 @@ export class Store {
     const capacity = Math.max(size, this.capacity * 2);
     const grown = (old, Type, fill) => { const a = new Type(capacity).fill(fill); if (old) a.set(old); return a; };
     for (const name of NUMBERS) this.numbers[name] = grown(this.numbers[name], Float64Array, NaN);
-    this.colour = grown(this.colour, Uint8Array, GREY);
+    this.told = grown(this.told, Uint8Array, GREY);         // the colour as the server gave it
+    this.colour = grown(this.colour, Uint8Array, GREY);     // and as it is shown: grey where that was too long ago
     this.mark = grown(null, Uint8Array, 0);
     this.present = grown(this.present, Uint8Array, 0);
     this.capacity = capacity;
@@ -50,7 +42,8 @@ export class Store {
       this.#reserve(i + 1);
       for (let c = 1; c < this.columns.length; c++) {
         const name = this.columns[c], value = rows[k][c];
-        if (name in this.numbers) this.numbers[name][i] = value ?? NaN;
+        if (name === "colour") this.told[i] = value;
+        else if (name in this.numbers) this.numbers[name][i] = value ?? NaN;
         else if (name in this.texts) this.texts[name][i] = value;
       }
       if (!this.present[i]) { this.present[i] = 1; this.size++; this.byId.set(this.texts.account_id[i], i); }
@@ -61,10 +54,7 @@ export class Store {
     return touched;
   }
 
-  #colour(i) {
-    if (this.isOld(i)) return GREY;
-    return colourOf(this.texts.status[i], this.numbers.flags[i]);
-  }
+  #colour(i) { return this.isOld(i) ? GREY : this.told[i]; }
 
   isOld(i) { return this.cutoff !== null && !(this.numbers.timestamp[i] >= this.cutoff); }
 

@@ -26,6 +26,6 @@ export class WhatIf {
     const { before, after } = answer;
     const rows = LINES.map(([label, field]) => [label, num(money(before[field])), num(money(after[field]), after[field] < 0 ? "negative strong" : "strong"), num(before[field] === null || after[field] === null ? "–" : money(after[field] - before[field]))]);
     this.out.replaceChildren(table(["", num("Now"), num("Then"), num("Change")], rows, { caption: "Before and after, dollars" }),
-      h("p", { class: "note" }, `${before.status} → ${after.status}. ${after.excess < 0 ? `Still short by ${dollars(-after.excess)}.` : "Within its requirement."} Positions as last published; trades at the mark, without costs.`));
+      h("p", { class: "note" }, `${before.status} → ${after.status}. ${after.excess < 0 ? `Still short by ${dollars(-after.excess)}.` : "Within its requirement."} Positions as above; trades at the mark, without costs.`));
   }
 }
