@@ -6,7 +6,7 @@ of seconds, several times a minute; bytes are not walked, and take an eighth of 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 import orjson
@@ -24,13 +24,9 @@ class Packed(Generic[Key]):
 
     def put(self, key: Key, event: Event) -> None:
         """Replaces the key's event. TypeError for what JSON cannot say."""
-        self._events[key] = orjson.dumps(event)
+        self._events[key] = bytes(memoryview(orjson.dumps(event)))   # orjson's own result keeps its whole buffer, ten times as much
 
     def get(self, key: Key) -> Event | None:
         """A copy of the key's event, None where there is none."""
         found = self._events.get(key)
         return None if found is None else dict(orjson.loads(found))
-
-    def snapshot(self) -> Iterator[Event]:
-        """Every event as they stand now, decoded one at a time."""
-        return (orjson.loads(event) for event in list(self._events.values()))
