@@ -2,23 +2,26 @@
 import uPlot from "./vendor/uPlot.esm.js";
 import { compact } from "./format.js";
 
+const NARROWEST = 54;      // pixels a label needs with the axis beside it: with less, every other one is left out
+
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-// labels: one a point; series: [{ label, values, colour: css variable, kind: "bars" | "line" }]; values in dollars.
-export function chart(box, { title, labels, series, height = 210 }) {
+// x: what the points are; labels: one a point; series: [{ label, values, colour: css variable, kind: "bars" | "line" }]; values in dollars.
+export function chart(box, { x, labels, series, height = 210 }) {
   const bars = series.filter((s) => s.kind === "bars").length;
   let nth = 0;
   const plot = new uPlot({
-    title, width: Math.max(260, box.clientWidth || 480), height, cursor: { y: false, drag: { x: false, y: false } }, legend: { live: true },
+    width: Math.max(260, box.clientWidth || 480), height, cursor: { y: false, drag: { x: false, y: false } }, legend: { live: true },
     scales: { x: { time: false, range: () => [-0.6, labels.length - 0.4] }, y: { range: (_, low, high) => padded(Math.min(0, low), Math.max(0, high)) } },
     axes: [
-      { stroke: colour("--dim"), grid: { show: false }, ticks: { show: false }, font: "11px system-ui", splits: () => labels.map((_, i) => i), values: () => labels },
+      { stroke: colour("--dim"), grid: { show: false }, ticks: { show: false }, font: "11px system-ui", size: 28, splits: () => labels.map((_, i) => i),
+        values: (plot) => labels.map((text, i) => (plot.width < labels.length * NARROWEST && i % 2 ? "" : text)) },
       { stroke: colour("--dim"), grid: { stroke: colour("--rule"), width: 1 }, ticks: { show: false }, size: 66, font: "11px system-ui", values: (_, ticks) => ticks.map((v) => compact(v).replace(/\.0+(?=[KMBT]?$)/, "")) },
     ],
-    series: [{ value: (_, v) => (v === null ? "–" : labels[v]) }, ...series.map((s) => {
+    series: [{ label: x, value: (_, v) => (v === null ? "" : labels[v]) }, ...series.map((s) => {
       const shift = s.kind === "bars" ? bars > 1 ? (nth++ ? 1 : -1) : 0 : 0;
       return { label: s.label, stroke: colour(s.colour), width: s.kind === "bars" ? 1 : 2, fill: s.kind === "bars" ? `${colour(s.colour)}66` : undefined, points: { show: s.kind === "line", size: 5 },
-        paths: s.kind === "bars" ? uPlot.paths.bars({ size: [bars > 1 ? 0.36 : 0.6, 48], align: shift }) : undefined, value: (_, v) => compact(v) };
+        paths: s.kind === "bars" ? uPlot.paths.bars({ size: [bars > 1 ? 0.36 : 0.6, 48], align: shift }) : undefined, value: (_, v, __, at) => (at === null ? "" : compact(v)) };
     })],
   }, [labels.map((_, i) => i), ...series.map((s) => s.values)], box);
   const watch = new ResizeObserver(() => { if (box.clientWidth > 0) plot.setSize({ width: Math.max(260, box.clientWidth), height }); });

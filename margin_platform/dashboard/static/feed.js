@@ -3,20 +3,24 @@ import { $, accountLink, h, num, visible } from "./dom.js";
 import { dollars, time } from "./format.js";
 
 const SHOWN = 300;
-const DONE = new Set(["DELIVERED", "SENT", "ACCEPTED"]), BAD = new Set(["FAILED", "BOUNCED", "REJECTED", "UNDELIVERED"]);
+const DONE = new Set(["DELIVERED", "SENT", "ACCEPTED"]), BAD = new Set(["FAILED", "BOUNCED", "REJECTED", "UNDELIVERED", "HELD"]);
+const TONE = { MARGIN_CALL: "alarm", AMENDED: "alarm", EXPIRED: "alarm", LIQUIDATE: "alarm", CLOSE_ONLY: "alarm", WARNING: "caution", HELD: "caution",
+  MET: "relief", RESCINDED: "relief", RECOVERED: "relief", RELEASED: "relief", LIFTED: "relief" };
+
+const tone = ({ kind, action }) => (kind === "notification" ? BAD.has(action) ? "alarm" : "quiet" : TONE[action] ?? "");
 
 // A run's address, only where the id is one and the base was configured.
 export function runLink(runId, base) {
   if (!runId) return "";
   if (!base || !/^https?:\/\//.test(base) || !/^[\w-]{1,64}$/.test(runId)) return visible(runId);
-  return h("a", { href: `${base.replace(/\/$/, "")}/runs/${runId}`, rel: "noreferrer", target: "_blank" }, `run ${runId.slice(0, 8)}`);
+  return h("a", { href: `${base.replace(/\/$/, "")}/runs/${runId}`, rel: "noreferrer", target: "_blank" }, `run ${String(runId).slice(0, 8)}`);
 }
 
 function line(item, dagster, withAccount) {
   const orders = item.positions.map((p) => `${visible(p.side)} ${visible(p.qty)} ${visible(p.symbol)}`).join(", ");
   const text = [visible(item.text), orders].filter(Boolean).join(" · ");
   return h("li", { class: `item ${item.kind}`, "data-n": item.n },
-    h("time", null, time(item.timestamp)), h("span", { class: `kind ${item.kind}` }, visible(item.action).replaceAll("_", " ").toLowerCase()),
+    h("time", null, time(item.timestamp)), h("span", { class: `kind ${tone(item)}` }, visible(item.action).replaceAll("_", " ").toLowerCase()),
     withAccount && h("a", { class: "id", href: accountLink(item.account_id) }, visible(item.account_id)),
     h("span", { class: "amount" }, item.deficiency === null ? "" : dollars(item.deficiency)),
     h("span", { class: "text" }, text, item.due_at ? h("em", null, ` due ${time(item.due_at)}`) : null, item.channel ? ` ${visible(item.channel)}` : null),

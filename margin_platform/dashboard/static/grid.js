@@ -10,12 +10,13 @@ const dollarsColumn = (field, headerName, extra = {}) => ({ field, headerName, t
 
 function definitions(warnFrac) {
   return [
-    { field: "colour", headerName: "", headerTooltip: "colour: G clear, Y warning, R call, ? not current", width: 52, minWidth: 44, pinned: "left", cellRenderer: (p) => (p.data ? badge(p.value) : "") },
+    { field: "colour", headerName: "State", headerTooltip: "G clear, Y warning, R call, ? not current", width: 62, minWidth: 44, pinned: "left", cellRenderer: (p) => (p.data ? badge(p.value) : "") },
     { field: "account_id", headerName: "Account", width: 150, pinned: "left", valueFormatter: (p) => visible(p.value), cellClass: "id" },
-    { field: "flags", headerName: "Under way", width: 96, cellRenderer: (p) => h("span", { class: "marks" }, marks(p.value ?? 0).map(([, letter, title]) => h("b", { title }, letter))) },
     dollarsColumn("excess", "Excess", { cellClass: "num strong" }),
     { field: "excess_pct", headerName: "Excess %", type: "rightAligned", width: 96, valueFormatter: (p) => percent(p.value), cellClass: "num", cellClassRules: { negative: (p) => p.value < 0 } },
-    { colId: "why", headerName: "Why", width: 330, sortable: false, valueGetter: (p) => (p.data ? why(p.data, warnFrac, p.data.old) : ""), cellClass: "why" },
+    { field: "flags", headerName: "Under way", headerTooltip: marks(~0).map(([, letter, title]) => `${letter} ${title}`).join(", "), width: 104, cellRenderer: (p) => h("span", { class: "marks" }, marks(p.value ?? 0).map(([, letter, title]) => h("b", { title }, letter))) },
+    { colId: "why", headerName: "Why", width: 330, sortable: false, valueGetter: (p) => (p.data ? why(p.data, warnFrac, { brief: true }) : ""),
+      tooltipValueGetter: (p) => (p.data ? why(p.data, warnFrac) : ""), cellClass: "why" },
     dollarsColumn("equity", "Equity"), dollarsColumn("requirement", "Requirement"),
     { field: "margin_type", headerName: "Held as", width: 92, valueFormatter: (p) => ({ REG_T: "Reg T", PORTFOLIO: "Portfolio" })[p.value] ?? visible(p.value) },
     { field: "method", headerName: "Lower by", headerTooltip: "the method with the lower requirement", width: 96, valueFormatter: (p) => ({ REG_T: "Reg T", PORTFOLIO: "TIMS" })[p.value] ?? "" },
@@ -56,6 +57,12 @@ export class AccountsGrid {
   }
 
   #open(row) { if (row) location.hash = accountLink(row.account_id); }
+
+  // Back where the reader was: the cell last in focus, if any.
+  focus() {
+    const cell = this.api.getFocusedCell();
+    if (cell) this.api.setFocusedCell(cell.rowIndex, cell.column);
+  }
 
   // Called with each frame: shows what changed at the next paint, once.
   refresh() {

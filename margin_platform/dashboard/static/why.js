@@ -1,13 +1,13 @@
-// The reason behind a colour, in one sentence made of the published figures.
+// The reason behind a colour, in one sentence made of the published figures; brief where the figures stand beside it.
 import { age, dollars, percent } from "./format.js";
 import { FLAG } from "./store.js";
 
-export function why(row, warnFrac, old) {
+export function why(row, warnFrac, { brief = false } = {}) {
   if (!row.status) return "no calculation published yet";
   const parts = [];
   if (row.status === "STALE") parts.push(row.equity === null ? "a price is missing: it cannot be valued" : "a price is too old to act upon");
-  else if (old) parts.push(`last calculated ${age(row.age)} ago on the event clock`);
-  else if (row.status === "MARGIN_CALL") parts.push(`short by ${dollars(-row.excess)}: equity ${dollars(row.equity)} against ${dollars(row.requirement)}`);
+  else if (row.old) parts.push(`last calculated ${age(row.age)} ago on the event clock`);
+  else if (row.status === "MARGIN_CALL") parts.push(`short by ${dollars(-row.excess)}${brief ? "" : `: equity ${dollars(row.equity)} against ${dollars(row.requirement)}`}`);
   else if (row.status === "WARNING") parts.push(`excess ${dollars(row.excess)} is under ${percent(warnFrac, 0)} of gross value`);
   else if (row.status === "ACTIVE") parts.push(`excess ${dollars(row.excess)} (${percent(row.excess_pct)} of gross value)`);
   else parts.push(`status ${row.status}`);
