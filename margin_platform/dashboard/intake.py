@@ -18,6 +18,7 @@ from margin_platform.bus import BrokerRefused, Record
 from margin_platform.dashboard.desk import Desk
 from margin_platform.dashboard.health import Feed
 from margin_platform.dashboard.holdings import Holdings
+from margin_platform.dashboard.ladder_log import KINDS
 from margin_platform.events import (
     ACCOUNTS,
     FIRM_RISK,
@@ -174,7 +175,8 @@ class Intake:
                 booked.append(Record(topic, partition, offset, None, message.value(), message.timestamp()[1]))
                 continue
             try:
-                told.append((topic, partition, decode(topic, message.value())))
+                event = decode(topic, message.value())
+                told.append((topic, partition, event | {"produced_at": message.timestamp()[1]} if topic in KINDS else event))
             except BadEvent as refusal:
                 self.desk.bad_events += 1
                 _log.warning("%s[%s]@%s refused: %s", topic, partition, offset, refusal)

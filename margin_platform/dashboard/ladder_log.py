@@ -1,7 +1,7 @@
 """What enforcement did, as the page tells it: open calls and their due times, restrictions, orders, and each one's delivery.
 
 Everything is taken from margin.calls.v1, restrictions.v1, liquidation.orders.v1 and notifications.v1 in topic order, keyed by
-the events' own ids, so that an event delivered twice changes nothing.
+the events' own ids, so that an event delivered twice changes nothing. `produced_at` is Kafka's own time of an event.
 """
 
 from __future__ import annotations
@@ -38,11 +38,10 @@ class Item:
         return {
             "n": self.number, "kind": self.kind, "account_id": get("account_id"),
             "action": get("action") or get("status") or self.kind.upper(),
-            "text": get("explanation") or get("reason") or get("escalation") or get("subject") or "",
-            "deficiency": get("deficiency"),
-            "excess_after": get("excess_after"), "due_at": get("due_at"), "timestamp": get("timestamp"), "run_id": get("run_id"),
-            "call_id": get("call_id"), "order_id": get("order_id"), "positions": get("positions") or [],
-            "channel": get("channel"), "delivery": [_delivered(e) for e in self.delivery.values()],
+            "text": get("explanation") or get("reason") or get("escalation") or get("subject") or "", "deficiency": get("deficiency"),
+            "excess_after": get("excess_after"), "due_at": get("due_at"), "timestamp": get("timestamp"),
+            "produced_at": get("produced_at"), "run_id": get("run_id"), "call_id": get("call_id"), "order_id": get("order_id"),
+            "positions": get("positions") or [], "channel": get("channel"), "delivery": [_delivered(e) for e in self.delivery.values()],
         }
 
 

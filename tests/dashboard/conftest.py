@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,21 +106,27 @@ class Firm:
 
 
     def ladder(self, bus: Bus) -> None:
-        """What enforcement, liquidation and notification would publish about LEVERED-4, as plain contract events."""
+        """What enforcement, liquidation and notification would publish about LEVERED-4, one after the other, as plain contract events."""
+        def tell(topic: str, event: Event) -> None:
+            bus.produce(topic, event)
+            bus.flush()
+            told_at = time.time_ns() // 1_000_000
+            while time.time_ns() // 1_000_000 == told_at:
+                pass                          # Kafka's times are whole milliseconds: the next step has a later one
+
         shared = {"account_id": "LEVERED-4", "correlation_id": "EP-1", "run_id": RUN, "timestamp": self.clock}
         call = shared | {"call_id": "MC-1", "causation_id": "CALC-1", "deficiency": 201_650.0, "due_at": "2020-03-18T15:00:00-04:00"}
-        bus.produce("margin.calls.v1", call | {"action": "MARGIN_CALL", "explanation": "Equity is 201,650.00 below the requirement."})
-        bus.produce("restrictions.v1", shared | {"action": "CLOSE_ONLY", "reason": "severe deficiency"})
+        tell("margin.calls.v1", call | {"action": "MARGIN_CALL", "explanation": "Equity is 201,650.00 below the requirement."})
+        tell("restrictions.v1", shared | {"action": "CLOSE_ONLY", "reason": "severe deficiency"})
         request = {"action": "LIQUIDATE", "explanation": "Deficiency above half of the requirement.", "event_id": "LQ-1", "attempt": 1}
-        bus.produce("margin.calls.v1", call | request | {"positions": []})
+        tell("margin.calls.v1", call | request | {"positions": []})
         sale = {"symbol": "AAPL", "side": "SELL", "qty": 24_443, "estimated_proceeds": 1_344_365.0}
         order = {"order_id": "LO-1", "positions": [sale], "reason": "restore compliance", "deficiency": 201_650.0, "excess_after": 4.75}
-        bus.produce("liquidation.orders.v1", shared | order)
+        tell("liquidation.orders.v1", shared | order)
         for channel, state in (("sms", "DELIVERED"), ("email", "FAILED")):
             notice = {"notification_id": f"N-{channel}", "rung": "margin.calls.v1:MARGIN_CALL:0", "channel": channel, "status": state,
                       "subject": "Margin call on account LEVERED-4"}
-            bus.produce("notifications.v1", shared | notice)
-        bus.flush()
+            tell("notifications.v1", shared | notice)
 
 
 @dataclass

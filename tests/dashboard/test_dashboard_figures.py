@@ -168,3 +168,11 @@ def test_the_order_gate_is_asked_through_the_dashboard_and_guarded_by_its_token(
     for qty, allowed in ((400, True), (401, False)):
         answer = httpx.post(gate, json=order | {"qty": qty}, headers={"Authorization": "Bearer s3cret"}, timeout=30)
         assert (answer.status_code, answer.json()["allow"]) == (200, allowed)
+
+
+def test_the_feed_is_in_the_order_in_which_things_happened_whatever_their_topics(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+    firm.publish(bus, firm.open())
+    firm.ladder(bus)
+    tab.goto(f"{start().url}/#/feed")
+    actions = tab.locator("#feed .item .kind")
+    expect(actions).to_have_text(["failed", "delivered", "order", "liquidate", "close only", "margin call"])

@@ -71,7 +71,7 @@ export class AccountView {
     this.#write("positions", [answer.explained, answer.unexplained, answer.basis?.timestamp], () => (explained ? positions(answer) : unexplained(answer)));
     this.#write("rungs", [explained?.rungs, explained?.figures.excess], () => (explained?.rungs.length ? rungs(explained) : h("p", { class: "note" }, explained ? unpriced(explained) : "positions not known")));
     this.#write("cures", [answer.cures, explained === null, explained?.figures.excess], () => cures(answer));
-    this.#write("ladder", [answer.timeline], () => timeline([...answer.timeline].reverse(), this.desk.facts.dagster_url));
+    this.#write("ladder", [answer.timeline], () => timeline(answer.timeline, this.desk.facts.dagster_url));
     this.#scenarios(answer);
     this.#points(answer);
     this.#figures();

@@ -23,12 +23,15 @@ function line(item, dagster, withAccount) {
     h("time", null, time(item.timestamp)), h("span", { class: `kind ${tone(item)}` }, visible(item.action).replaceAll("_", " ").toLowerCase()),
     withAccount && h("a", { class: "id", href: accountLink(item.account_id) }, visible(item.account_id)),
     h("span", { class: "amount" }, item.deficiency === null ? "" : dollars(item.deficiency)),
-    h("span", { class: "text" }, text, item.due_at ? h("em", null, ` due ${time(item.due_at)}`) : null, item.channel ? ` ${visible(item.channel)}` : null),
+    h("span", { class: "text" }, text, item.due_at ? h("em", null, ` due ${time(item.due_at)}`) : null, item.channel ? ` by ${visible(item.channel)}` : null),
     h("span", { class: "delivery" }, item.kind === "notification" ? null : item.delivery.length ? item.delivery.map((d) => h("span", { class: `state ${DONE.has(d.status) ? "done" : BAD.has(d.status) ? "bad" : ""}`, title: visible(d.error ?? "") }, `${visible(d.channel ?? "notice")}: ${visible(d.status ?? "?").toLowerCase()}`)) : item.kind === "call" ? h("span", { class: "state" }, "no notice yet") : null),
     h("span", { class: "run" }, runLink(item.run_id, dagster)));
 }
 
-export const timeline = (items, dagster) => (items.length ? h("ol", { class: "feed narrow" }, items.map((i) => line(i, dagster, false))) : h("p", { class: "note" }, "no step has been taken on this account"));
+// As Kafka received them: topics have no order between them, and a replay may start over at an earlier day.
+const newestFirst = (a, b) => (b.produced_at ?? 0) - (a.produced_at ?? 0) || b.n - a.n;
+
+export const timeline = (items, dagster) => (items.length ? h("ol", { class: "feed narrow" }, [...items].sort(newestFirst).map((i) => line(i, dagster, false))) : h("p", { class: "note" }, "no step has been taken on this account"));
 
 export class FeedView {
   constructor(box, desk) {
@@ -50,7 +53,7 @@ export class FeedView {
   }
 
   #draw() {
-    const items = [...this.desk.feed.values()].filter((i) => this.kinds.has(i.kind)).sort((a, b) => b.n - a.n).slice(0, SHOWN);
+    const items = [...this.desk.feed.values()].filter((i) => this.kinds.has(i.kind)).sort(newestFirst).slice(0, SHOWN);
     this.list.replaceChildren(...(items.length ? items.map((i) => line(i, this.desk.facts.dagster_url, true)) : [h("li", { class: "note" }, "nothing has happened yet")]));
   }
 }
