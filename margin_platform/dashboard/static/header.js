@@ -41,7 +41,7 @@ export class Header {
     const now = Date.now() + this.skew;
     if (live) return;
     setText("stale-why", `${reasons.map((r) => `${r.text} since ${time(r.since)}`).join(" · ")}. Figures below are as they stood then.`);
-    setText("stale-age", ` (${age(now - Math.min(...reasons.map((r) => r.since)))})`);      // apart: an alert is read out anew with every change
+    setText("stale-age", ` (${age(now - Math.min(...reasons.map((r) => r.since)))} ago)`);      // apart: an alert is read out anew with every change
   }
 
   #firm({ exposure, loss }) {
