@@ -155,7 +155,7 @@ class FirmPolicy(Section):
     firm_exposure_limit: Dollars
     firm_loss_limit: Dollars
     firm_warning_share: Share
-    firm_hysteresis: Share
+    firm_hysteresis: Share = 0.0   # policies written before it have none
 
 
 class LadderPolicy(Section):
