@@ -218,9 +218,9 @@ class Stream(ABC):
                 return
 
     def _tick(self) -> None:
-        with self._busy:
+        with self._busy:   # a delivery that fails is this thread's to tell, never one a batch waits for
             self.idle()
-        self.bus.flush()
+            self.bus.flush()
         now = time.monotonic()
         if now >= self._table_due:
             self._write_table()
