@@ -1,7 +1,6 @@
 """The book at each day's close: every account's last snapshot before 16:00 New York, a day a partition. Batch, with Spark."""
 
 import datetime as dt
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 from pyspark.sql import DataFrame, SparkSession, Window
@@ -9,6 +8,7 @@ from pyspark.sql import functions as f
 
 from assets.table_checks import OWNER
 from assets.topics import MARGIN_SNAPSHOTS
+from margin_platform.new_york import NEW_YORK
 from resources.spark_session import BatchSpark
 from resources.tables import TablesResource
 
@@ -19,7 +19,7 @@ _CLOSE = dt.time(16)
 
 def close_of(day: str) -> int:
     """The close of a day (YYYY-MM-DD) in epoch milliseconds UTC."""
-    local = dt.datetime.combine(dt.date.fromisoformat(day), _CLOSE, ZoneInfo("America/New_York"))
+    local = dt.datetime.combine(dt.date.fromisoformat(day), _CLOSE, NEW_YORK)
     return int(local.timestamp() * 1000)
 
 

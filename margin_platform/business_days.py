@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import functools
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import exchange_calendars
 import pandas as pd
 
-NEW_YORK = ZoneInfo("America/New_York")
+from margin_platform.new_york import NEW_YORK
+
 _LIVE = dt.date(1989, 1, 1)       # the library's own default covers twenty years only
 _EARLIEST = dt.date(1970, 1, 1)   # event times are not negative
 

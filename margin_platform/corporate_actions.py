@@ -5,13 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
 from margin_platform.events import Event
 from margin_platform.fill_log import Timeline
 from margin_platform.micros import MICRO, to_micros
-
-_NEW_YORK = ZoneInfo("America/New_York")
+from margin_platform.new_york import NEW_YORK
 
 
 @dataclass(frozen=True, order=True)
@@ -25,7 +23,7 @@ class CorporateAction:
 
 def effective_time(action: Event) -> int:
     """Epoch milliseconds from which a corporate action counts: midnight in New York on its ex-date."""
-    midnight = dt.datetime.combine(dt.date.fromisoformat(action["ex_date"]), dt.time(0), _NEW_YORK)
+    midnight = dt.datetime.combine(dt.date.fromisoformat(action["ex_date"]), dt.time(0), NEW_YORK)
     return int(midnight.timestamp() * 1000)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from margin_platform import ladder
 from margin_platform.book_json import InputError
-from margin_platform.business_days import NEW_YORK
 from margin_platform.events import MARGIN_CALLS, RESTRICTIONS, Event, deterministic_id
 from margin_platform.evidence import COMPONENTS, cures_of
 from margin_platform.ladder import Decision
+from margin_platform.new_york import NEW_YORK
 from margin_platform.policy import Policy
 from margin_platform.snapshots import CODE_VERSION
 

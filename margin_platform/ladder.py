@@ -10,16 +10,15 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import asdict, dataclass, replace
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from margin_platform.events import deterministic_id
 from margin_platform.money import cents, exceeds
+from margin_platform.new_york import clock
 from margin_platform.observation import Observation
 from margin_platform.policy import Policy
 from margin_platform.policy_sections import LadderPolicy
 
 MS_PER_MINUTE = 60_000
-_NEW_YORK = ZoneInfo("America/New_York")
 
 WARNING, RECOVERED = "WARNING", "RECOVERED"
 CALL, CALL_INCREASED, CALL_RESTATED, CALL_EXPIRED = "CALL", "CALL_INCREASED", "CALL_RESTATED", "CALL_EXPIRED"
@@ -31,6 +30,7 @@ LIQUIDATE, HELD, RELEASED = "LIQUIDATE", "HELD", "RELEASED"
 @dataclass(frozen=True)
 class Call:
     """An open margin call. issued: the amount last notified, at issued_at; outstanding: the deficiency now; due_at never moves."""
+
     call_id: str
     opened_at: int
     due_at: int
@@ -46,6 +46,7 @@ class Call:
 @dataclass(frozen=True)
 class LadderState:
     """All the ladder remembers of an account. JSON-able through `to_dict`."""
+
     account_id: str
     warned: bool = False
     call: Call | None = None
@@ -93,6 +94,7 @@ class Decision:
 
     call_id, due_at, opened_at and issued are of its call; where there is none, began_at says when what it ends began.
     """
+
     kind: str
     account_id: str
     timestamp: int
@@ -272,7 +274,7 @@ def _timers(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
         decisions.append(Decision(CLOSE_ONLY, state.account_id, now, reason, call.outstanding, **call.told()))
     if call and not state.expired and now >= call.due_at:
         state = replace(state, expired=True)
-        reason = f"unmet when due at {_clock(call.due_at)}"
+        reason = f"unmet when due at {clock(call.due_at)}"
         decisions.append(Decision(CALL_EXPIRED, state.account_id, now, reason, call.outstanding, **call.told()))
     since = state.stress_clear_since
     if state.stress_restricted and since is not None and now >= _release_at(since, rules):
@@ -296,7 +298,3 @@ def _liquidation_track(state: LadderState, now: int, rules: LadderPolicy) -> _Re
     state = replace(state, liquidations=state.liquidations + 1, liquidated_at=now)
     reason = f"{why}: {call.outstanding:,.2f} outstanding"
     return state, [Decision(LIQUIDATE, state.account_id, now, reason, call.outstanding, attempt=state.liquidations, **call.told())]
-
-
-def _clock(at: int) -> str:
-    return dt.datetime.fromtimestamp(at / 1000, _NEW_YORK).strftime("%Y-%m-%d %H:%M %Z")

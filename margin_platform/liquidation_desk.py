@@ -15,12 +15,13 @@ import numpy as np
 from sqlalchemy import Connection, insert
 
 from margin_platform.book_json import InputError
-from margin_platform.business_days import NEW_YORK, next_open, trading_seconds_between
+from margin_platform.business_days import next_open, trading_seconds_between
 from margin_platform.decision_events import audit_entry
 from margin_platform.events import AUDIT, LIQUIDATION_ORDERS, Event, deterministic_id
 from margin_platform.evidence import rebuilt
 from margin_platform.ladder import Decision
 from margin_platform.liquidation import Proposal, Terms, propose
+from margin_platform.new_york import NEW_YORK
 from margin_platform.open_orders import SENT, settle
 from margin_platform.policy import Policy
 from margin_platform.store import Store

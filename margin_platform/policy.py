@@ -13,11 +13,11 @@ import hashlib
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import Field, ValidationError
 
+from margin_platform.new_york import NEW_YORK
 from margin_platform.policy_sections import (
     FROM_FILE,
     BacktestPolicy,
@@ -38,7 +38,6 @@ from margin_platform.policy_sections import (
 )
 
 POLICY_FOLDER = Path(__file__).parent / "policies"
-_NEW_YORK = ZoneInfo("America/New_York")
 # Fields of which the first may not be above the second; where `strict`, they may not be equal either.
 _ASCENDING = (
     ("volatility", "vol_tier1", "vol_tier2", True),
@@ -182,6 +181,6 @@ def current_policy(day: dt.date | None = None) -> Policy:
 
     One that takes effect later waits for its day; before the day of the first, the first counts.
     """
-    at = dt.datetime.now(_NEW_YORK).date() if day is None else day
+    at = dt.datetime.now(NEW_YORK).date() if day is None else day
     shipped = shipped_policies()
     return next((policy for policy in reversed(shipped) if policy.effective_from <= at), shipped[0])

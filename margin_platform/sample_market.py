@@ -12,12 +12,12 @@ import functools
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
-NEW_YORK = ZoneInfo("America/New_York")
+from margin_platform.new_york import NEW_YORK
+
 INDEX = "SPY"
 _INDEX_POINTS_PER_SHARE = 10.0
 _FUND_LAST = 100.0                       # last close of each synthetic leveraged fund

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from margin_platform.bus import Record
-from margin_platform.business_days import NEW_YORK, is_session, session_close
+from margin_platform.business_days import is_session, session_close
 from margin_platform.events import CORPORATE_ACTIONS, PRICES, BadEvent, Event, check_time, decode
+from margin_platform.new_york import NEW_YORK
 from margin_platform.policy import Policy
 from margin_platform.price_gate import split_shape
 from margin_platform.volatility import historical_volatility, tiers

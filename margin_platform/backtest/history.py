@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from margin_platform.backtest.flaws import NO_TIME, Flaw, HistoryError
 from margin_platform.book import Floats
-from margin_platform.business_days import NEW_YORK, covered
+from margin_platform.business_days import covered
+from margin_platform.new_york import NEW_YORK
 
 SAMPLE = "skfolio sample: 20 S&P 500 names and the index, 1990-2022"
 _CLOSE = dt.time(16)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from margin_platform.backtest.crises import CRISES
-from margin_platform.backtest.history import NEW_YORK
 from margin_platform.backtest.market_path import MarketPath
 from margin_platform.backtest.record import BAR_COLUMNS, DecisionRow, Record
 from margin_platform.book import Book
 from margin_platform.margin_rules import schedule_of
 from margin_platform.money import cents, format_move
+from margin_platform.new_york import NEW_YORK
 from margin_platform.policy import Policy
 
 COUNTED = {

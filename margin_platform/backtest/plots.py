@@ -18,9 +18,9 @@ from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from margin_platform.backtest.history import NEW_YORK
 from margin_platform.backtest.measures import COUNTED, RunResult
 from margin_platform.backtest.record import BAR_COLUMNS
+from margin_platform.new_york import NEW_YORK
 
 _BLUE, _RED, _GREY, _AMBER = "#2458a6", "#b3261e", "#7a7f87", "#b26a00"
 _LADDER = ("WARNING", "CALL", "CALL_INCREASED", "CLOSE_ONLY", "STRESS_RESTRICTION", "CALL_EXPIRED", "LIQUIDATE", "CALL_CURED", "LIFTED")

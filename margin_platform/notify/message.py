@@ -14,11 +14,11 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from margin_platform.business_days import NEW_YORK
 from margin_platform.events import LIQUIDATION_ORDERS, MARGIN_CALLS, RESTRICTIONS, Event
 from margin_platform.firm_limits import FirmAlert
 from margin_platform.ladder import MS_PER_MINUTE
 from margin_platform.money import format_dollars
+from margin_platform.new_york import NEW_YORK
 from margin_platform.policy import Policy
 
 OUR_DESK = "your broker's margin desk"
