@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,14 @@ from margin_platform.stack import ports, topics
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("search", print_blob=True)
 settings.load_profile("repeatable")
+
+
+def pytest_configure() -> None:
+    """A run in the background of a shell inherits a Ctrl-C that is ignored; Dagster then has TERM ignored as well, and whatever a
+    test starts with it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
