@@ -9,12 +9,14 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-_WORKING = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_WORKING = [   # one that waits in a queue counts: the events after its own are not decided before them
+    dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING,
+]
 _LOOK_SECONDS = 0.1
 
 
 def working(instance: dg.DagsterInstance, job: str, tags: Mapping[str, str] | None = None) -> str | None:
-    """Id of a run of the job with these tags that works now. A run that hangs ends by its `dagster/max_runtime`."""
+    """Id of a run of the job with these tags that works now or will. A run that hangs ends by its `dagster/max_runtime`."""
     runs = instance.get_runs(dg.RunsFilter(job_name=job, tags=dict(tags or {}), statuses=_WORKING), limit=1)
     return runs[0].run_id if runs else None
 
