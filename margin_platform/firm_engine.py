@@ -6,12 +6,30 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from margin_platform.events import Event
+from margin_platform.events import BadEvent, Event
 from margin_platform.money import cents
 from margin_platform.policy import Policy
 
 _TOP = 5
+_FIGURES = ("beta_weighted_exposure", "total_mv", "stress_pnl", "stress_unsecured", "stress_calls")
+
+
+def _figures(event: Event) -> NDArray[np.float64]:
+    """A row of the engine's figures. BadEvent names the field that holds none."""
+    found = []
+    for name in _FIGURES:
+        if name not in event:
+            raise BadEvent(name, None, "missing")
+        try:
+            found.append(np.array(event[name], dtype=np.float64, ndmin=1))
+        except (TypeError, ValueError) as error:
+            raise BadEvent(name, event[name], "not numbers") from error
+        if found[-1].ndim != 1 or not np.isfinite(found[-1]).all():
+            raise BadEvent(name, event[name], "not numbers")
+    exposure, net, *lanes = found
+    return np.concatenate([exposure, np.abs(exposure), net, *lanes])
 
 
 class FirmEngine:
@@ -29,20 +47,21 @@ class FirmEngine:
         return len(self._row)
 
     def update(self, events: Iterable[Event]) -> int:
-        """Takes in calc events, newest event time winning; returns how many were used. Unvalued accounts keep their last figures."""
+        """Takes in calc events, newest event time winning; returns how many were used. Unvalued accounts keep their last figures.
+
+        BadEvent at the first event without its figures.
+        """
         used = 0
         for event in events:
             if event.get("equity") is None:
                 continue
-            exposure = event["beta_weighted_exposure"]
-            lanes = (*event["stress_pnl"], *event["stress_unsecured"], *event["stress_calls"])
-            figures = np.array((exposure, abs(exposure), event["total_mv"], *lanes), dtype=np.float64)
+            figures = _figures(event)
             if figures.shape != self._figures.shape[1:]:
                 continue   # of another scenario grid: its account counts again with its next figures
             row = self._row_of(event["account_id"])
-            if event["calc_timestamp"] >= self._time[row]:
-                self._time[row] = event["calc_timestamp"]
-                self.event_time = max(self.event_time, event["calc_timestamp"])
+            if event["timestamp"] >= self._time[row]:
+                self._time[row] = event["timestamp"]
+                self.event_time = max(self.event_time, event["timestamp"])
                 self._figures[row] = figures
                 used += 1
         return used

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 from margin_platform.bus import Record
-from margin_platform.events import FIRM_RISK, MARGIN_CALC, BadEvent, Event, decode
+from margin_platform.events import FIRM_RISK, MARGIN_CALC, BadEvent, dead_letter, decode
 from margin_platform.firm_engine import FirmEngine
 from spark.stream import Stream, StreamSettings
 from spark.table_sink import FIRM_EXPOSURE, TableSink
 
-log = logging.getLogger(__name__)
 _PUBLISH_SECONDS = 1.0
-_FIGURES = {"equity", "beta_weighted_exposure", "total_mv", "stress_pnl", "stress_unsecured", "stress_calls", "calc_timestamp"}
 
 
 class FirmExposure(Stream):
@@ -36,9 +32,15 @@ class FirmExposure(Stream):
         return {MARGIN_CALC: self._next}
 
     def take(self, records: list[Record], batch_id: int, *, publish: bool) -> int:
-        self.engine.update(_events(r for r in records if r.offset >= self._next.get(r.partition, 0)))
         for record in records:
-            self._next[record.partition] = max(self._next.get(record.partition, 0), record.offset + 1)
+            if record.offset < self._next.get(record.partition, 0):
+                continue   # applied before
+            self._next[record.partition] = record.offset + 1
+            try:
+                self.engine.update([decode(MARGIN_CALC, record.value)])
+            except BadEvent as error:
+                if publish:
+                    self.refuse(dead_letter(record.topic, record.partition, record.offset, record.value, error, record.timestamp_ms))
         self.event_time = self.engine.event_time
         self._unpublished, self._newest_batch = len(self.engine) > 0, batch_id
         return self._publish() if publish else 0
@@ -64,19 +66,6 @@ class FirmExposure(Stream):
         self.engine.restore(state["engine"])
         self._next = {int(p): o for p, o in state["next"].items()}
         self._unpublished = len(self.engine) > 0
-
-
-def _events(records: Iterable[Record]) -> Iterator[Event]:
-    for record in records:
-        try:
-            event = decode(MARGIN_CALC, record.value)
-        except BadEvent as error:
-            log.warning("margin.calc.v1[%d]@%d is left out: %s", record.partition, record.offset, error)
-            continue
-        if event.keys() >= _FIGURES:
-            yield event
-        else:
-            log.warning("account %s: margin.calc.v1 without %s is left out", event["account_id"], sorted(_FIGURES - event.keys()))
 
 
 if __name__ == "__main__":

@@ -270,6 +270,24 @@ def test_status_follows_bands_and_stress_and_firm_rows_agree_with_the_accounts(
     assert {e["account_id"] for e in events_of(STRESS)} == set(calc)
 
 
+def test_published_figures_that_are_none_are_dead_letters_and_the_firm_counts_the_others(
+    bus: Bus, work: Path, events_of: Events
+) -> None:
+    policy = current_policy()
+    lanes = dict.fromkeys(("stress_pnl", "stress_unsecured", "stress_calls"), [0.0] * len(policy.stress.scenarios))
+    good = {"equity": 10.0, "gross_mv": 5.0, "requirement": 1.0, "excess": 9.0, "beta_weighted_exposure": 5.0, "total_mv": 5.0, **lanes,
+            "calc_id": "c", "status": "ACTIVE", "timestamp": OPEN}
+    for account, flaw in (("A", {}), ("B", {"stress_pnl": "much"}), ("C", {"total_mv": {}}), ("D", {"stress_calls": [[1]]}), ("E", {})):
+        bus.produce(MARGIN_CALC, good | {"account_id": account} | flaw)
+    bus.flush()
+    stream = FirmExposure(StreamSettings(bus.bootstrap, work / "checkpoints", str(work / "tables"), policy))
+    stream.take(bus.read_all(MARGIN_CALC), 0, publish=True)
+    stream.bus.close()
+    letters = {(e["field"], e["value"]) for e in events_of(DEAD_LETTER)}
+    assert letters == {("stress_pnl", "much"), ("total_mv", "{}"), ("stress_calls", "[[1]]")}
+    assert {row["num_accounts"] for row in events_of(FIRM_RISK)} == {2}
+
+
 def test_volatility_is_published_once_a_session_and_knows_splits(running: Running, work: Path, events_of: Events) -> None:
     running.start(VolatilityTables)
     day = 86_400_000
