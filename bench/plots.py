@@ -26,6 +26,17 @@ def growth(rows: Rows, path: Path) -> None:
     FigureCanvasAgg(figure).print_png(path)
 
 
+def executors(rows: Rows, path: Path) -> None:
+    """Milliseconds of a whole micro-batch against executors; one row a number of them."""
+    figure = Figure(figsize=(5, 3.5), layout="constrained")
+    axes = figure.add_subplot(xlabel="executors of one core", ylabel="ms")
+    names = [str(row["executors"]) for row in rows]
+    for quantile, width in (("p99", 0.6), ("p50", 0.35)):
+        axes.bar(names, [row["whole_micro_batch_ms"][quantile] for row in rows], width, label=f"whole micro-batch, {quantile}")
+    axes.legend()
+    FigureCanvasAgg(figure).print_png(path)
+
+
 def sizes(rows: Rows, path: Path) -> None:
     """State, checkpoint and memory against minutes; rows of `probes.Sizes`. The table is history and grows with it: not drawn."""
     figure = Figure(figsize=(7, 4), layout="constrained")

@@ -234,7 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--executors", type=int, nargs="+", default=[0], help="workers of a Spark cluster; 0 (default): threads of the driver"
     )
-    parser.add_argument("--plot", type=Path, help="write a PNG: growth over the sizes, or with --every the sizes of files and memory")
+    parser.add_argument("--plot", type=Path, help="write a PNG: growth over sizes or executors, or with --every files and memory")
     parser.add_argument("--plain-ticks", type=int, default=5)
     parser.add_argument("--no-sql", action="store_true", help="leave the Spark SQL comparison out")
     parser.add_argument("--json", action="store_true", help="one line of JSON a size; the same as without")
@@ -247,6 +247,8 @@ def main(arguments: list[str] | None = None) -> int:
                 print(json.dumps(rows[-1]), flush=True)
     if given.plot and given.every:
         plots.sizes(rows[-1].get("by_minute", []), given.plot)
+    elif given.plot and len(given.executors) > 1:
+        plots.executors(rows, given.plot)
     elif given.plot:
         plots.growth(rows, given.plot)
     return 0
