@@ -4,6 +4,7 @@ import dagster as dg
 
 from jobs.produced import report
 from jobs.topic_span import RETRIES, SpanConfig, read_span
+from margin_platform.event_clock import event_time
 from margin_platform.events import Event
 from margin_platform.liquidation_desk import LiquidationDesk
 from margin_platform.outbox import publish
@@ -23,7 +24,7 @@ def liquidate(context: dg.OpExecutionContext, config: SpanConfig, kafka: KafkaRe
     with kafka.bus() as bus, decisions.store() as store:
         read = read_span(context, bus, config)
         requests = [(event, source) for event, source in read.sourced if asks_for_orders(event)]
-        messages = LiquidationDesk(store, decisions.policy).handle_many(requests, run_id=context.run_id)
+        messages = LiquidationDesk(store, decisions.policy, event_time(bus)).handle_many(requests, run_id=context.run_id)
         publish(store, bus)
         report(context, messages, cause=f"{config.topic}[{config.partition}] {config.start}-{config.end}")
 

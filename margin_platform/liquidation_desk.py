@@ -33,11 +33,15 @@ ORDER, NO_ORDER = "ORDER", "NO_ORDER"   # decisions in the audit chain
 
 
 class LiquidationDesk:
-    """Sizes and records orders; they leave through the outbox."""
+    """Sizes and records orders; they leave through the outbox.
 
-    def __init__(self, store: Store, policy: Policy) -> None:
+    newest_price: event time of the newest price of any symbol, epoch milliseconds; None: that of the account's own is taken for it.
+    """
+
+    def __init__(self, store: Store, policy: Policy, newest_price: int | None = None) -> None:
         self.store = store
         self.policy = policy
+        self.newest_price = newest_price or 0
 
     def handle_many(self, requests: Iterable[tuple[Event, Source]], run_id: str | None = None) -> list[Message]:
         """Acts on margin.calls.v1 events with action LIQUIDATE, in one transaction; returns the orders put into the outbox."""
@@ -87,12 +91,14 @@ class LiquidationDesk:
         return order, proposal.statement
 
     def _proposal(self, status: Event, at: int) -> Proposal:
-        """What to sell by these figures. Prices too old at the time of the request are stale, though nothing has said so yet."""
+        """What to sell by these figures; nothing where the whole market fell silent longer ago than a price may be old.
+
+        A symbol that alone gets no more prices is marked by the stream. A silent market moves no batch, so nothing marks it.
+        """
         given, _ = rebuilt(status, self.policy)
-        oldest = self.policy.prices.max_price_age_seconds
-        printed = {p["symbol"]: p["price_timestamp"] for p in status["positions"] if p.get("price_timestamp")}
-        old = [symbol for symbol, time in printed.items() if trading_seconds_between(time, at) > oldest]
-        stale = np.isin(given.market.symbols, [*(status.get("stale_symbols") or []), *old])
+        heard = max([self.newest_price, *(p.get("price_timestamp") or 0 for p in status["positions"])])
+        silent = heard > 0 and trading_seconds_between(heard, at) > self.policy.prices.max_price_age_seconds
+        stale = np.isin(given.market.symbols, status.get("stale_symbols") or []) | silent
         return propose(given.book, given.market.with_columns(stale=stale), self.policy, 0, Terms.of(self.policy))
 
     def _event(self, request: Event, status: Event, proposal: Proposal, at: int, run_id: str | None) -> Event:

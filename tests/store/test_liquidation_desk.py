@@ -141,6 +141,16 @@ def test_no_order_is_made_on_a_price_that_grew_old_in_silence(store_url: str, re
         assert _audited(store)[0] == ("NO_ORDER", "held: the price of AAPL is too old to act upon")
 
 
+def test_a_call_past_due_is_worked_although_the_accounts_own_figures_are_of_long_ago(
+    store_url: str, request_event: dict[str, Any]
+) -> None:
+    """A band that does not change publishes no newer figures; the market's newest price says that its prices are alive."""
+    late = request_event | {"timestamp": request_event["timestamp"] + 7_200_000}
+    with Store(store_url) as store:
+        desk = LiquidationDesk(store, current_policy(), newest_price=late["timestamp"] - 1000)
+        assert len(_ordered(desk, (late, 7))) == 1
+
+
 @pytest.mark.parametrize(
     ("made_at", "trades_at"),
     [
