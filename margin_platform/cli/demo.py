@@ -35,9 +35,9 @@ def register(app: typer.Typer) -> None:
             raise bad_input(f"--for: not a number of seconds above zero, value {seconds!r}")
         if accounts < 10:
             raise bad_input(f"--accounts: below 10, value {accounts!r}")
-        if data is not None and not may_be_emptied(data):
-            raise bad_input(f"--data: neither empty nor an earlier demo's folder, value {str(data)!r}")
-        folder = data or settings().data_folder / "demo"
+        folder = (data or settings().data_folder / "demo").absolute()
+        if not may_be_emptied(folder):   # the default as well: MARGIN_DATA may hold anything
+            raise bad_input(f"--data: neither empty nor an earlier demo's folder, value {str(folder)!r}")
         stand_alone()   # nothing of the demo may reach a real store, customer or broker
         figures = _run(folder, accounts, seconds, headless or not sys.stdout.isatty())
         if as_json:
@@ -55,7 +55,7 @@ def _run(folder: Path, accounts: int, seconds: float, headless: bool) -> dict[st
     from margin_platform.stack.processes import StartFailed
 
     console = Console(stderr=True, highlight=False)
-    demo = Demo(folder.absolute(), accounts, seconds)
+    demo = Demo(folder, accounts, seconds)
 
     def say(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)

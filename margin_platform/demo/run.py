@@ -37,6 +37,23 @@ def may_be_emptied(folder: Path) -> bool:
     return not folder.exists() or (folder.is_dir() and (not any(folder.iterdir()) or (folder / _MARK).exists()))
 
 
+def _empty(folder: Path) -> None:
+    """Stops what runs in the folder and deletes what it holds. FileExistsError, with nothing touched, where that is not a demo's.
+
+    The mark is there before all else and stays: a demo that was interrupted anywhere may be repeated.
+    """
+    if not may_be_emptied(folder):
+        raise FileExistsError(f"{folder} is neither empty nor an earlier demo's folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _MARK).touch()
+    supervisor.down(folder)
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry.name != _MARK:
+            entry.unlink()
+
+
 @dataclass(frozen=True)
 class Demo:
     """What to show: accounts in the book, seconds the replay may take, and the folder of its stack (emptied first)."""
@@ -47,10 +64,7 @@ class Demo:
 
     def run(self, show: Show, say: Say, stay: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Runs to the end and returns the last figures. The stack is stopped whatever happens. `stay` may wait before that."""
-        supervisor.down(self.folder)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
-        (self.folder / _MARK).touch()
+        _empty(self.folder)
         try:
             stack = supervisor.up(self.folder, progress=say)
             urls = {name: c.url for name, c in stack.components.items() if c.url}

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from margin_platform.cli import COMMANDS, app
+from margin_platform.demo import run
 
 UNUSABLE = [   # arguments, environment, exit code, what standard error says
     (["status"], {"MARGIN_DASHBOARD_PORT": "abc"}, 2, "MARGIN_DASHBOARD_PORT: not a port number, value 'abc'"),
@@ -43,3 +44,15 @@ def test_what_cannot_be_used_is_named_with_its_value(
     assert said in done.stderr
     assert (done.exit_code, done.stdout) == (code, "")
     assert not Path("/nowhere").exists()   # looking made nothing
+
+
+@pytest.mark.parametrize("chosen", [True, False], ids=["--data", "the default"])
+def test_a_demo_deletes_no_folder_that_is_not_its_own(chosen: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years of work", encoding="utf-8")
+    done = CliRunner().invoke(app, ["demo", *(["--data", str(folder)] if chosen else [])], env={"MARGIN_DATA": str(tmp_path)})
+    assert (done.exit_code, done.stderr) == (2, f"margin: --data: neither empty nor an earlier demo's folder, value {str(folder)!r}\n")
+    with pytest.raises(FileExistsError):
+        run.Demo(folder).run(print, print)
+    assert [entry.name for entry in folder.iterdir()] == ["thesis.txt"]
