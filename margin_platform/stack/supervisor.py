@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def up(
     """Starts what of the stack is not running yet and returns when all of it serves.
 
     ValueError names an unknown component; StartFailed and JarsUnavailable say what is wrong, and what this call started
-    is stopped again.
+    is stopped again. What ran before runs on, unless a port moved and all had to be started again.
     """
     wanted = components.chosen(only, without)
     with state.locked(data):
@@ -45,10 +46,14 @@ def up(
             living = {}
         if not living:
             _end_all(data, known)   # leftovers of a killed stack hold its ports and its locks
+        before = _belonging(data, known) if living else []
         try:
             return _start(data, missing if living else wanted, places, living, progress)
         except BaseException:
-            _end_all(data, state.load(data))
+            failed = state.load(data)
+            if living:
+                known.save()   # whoever watches the stack must not take the failed start for the end of a component
+            _end_all(data, failed, spared=[*before, *processes.tree(_roots(living))])
             raise
 
 
@@ -142,23 +147,24 @@ def down(data: Path) -> list[str]:
         return running
 
 
-def _end_all(data: Path, known: StackState) -> None:
+def _end_all(data: Path, known: StackState, spared: Collection[psutil.Process] = ()) -> None:
     """The broker goes last, so that the others can deliver; a JVM after the Python that drives it, so that it can stop it."""
-    kafka = [r.pid for n, r in known.living().items() if n == "kafka"]
+    kafka = _roots({n: r for n, r in known.components.items() if n == "kafka"})
     with processes.undisturbed():
-        processes.end([p for p in _belonging_except(data, known, kafka) if not _is_java(p)], _GRACE_S)
-        processes.end(_belonging_except(data, known, kafka), _LAST_GRACE_S)
-        processes.end(_belonging(data, known), _GRACE_S)
+        processes.end([p for p in _belonging(data, known, [*spared, *kafka]) if not _is_java(p)], _GRACE_S)
+        processes.end(_belonging(data, known, [*spared, *kafka]), _LAST_GRACE_S)
+        processes.end(_belonging(data, known, spared), _GRACE_S)
 
 
-def _belonging(data: Path, known: StackState) -> list[psutil.Process]:
-    roots = [process for running in known.living().values() if (process := running.identity.process())]
-    found = {p.pid: p for p in (*processes.tree(roots), *processes.owned_by(data))}
-    return list(found.values())
+def _roots(components: Mapping[str, Running]) -> list[psutil.Process]:
+    """The process of each component that lives."""
+    return [process for running in components.values() if (process := running.identity.process())]
 
 
-def _belonging_except(data: Path, known: StackState, pids: list[int]) -> list[psutil.Process]:
-    return [process for process in _belonging(data, known) if process.pid not in pids]
+def _belonging(data: Path, known: StackState, spared: Collection[psutil.Process] = ()) -> list[psutil.Process]:
+    """Every process of the stack but these: of its components, and whatever carries its folder."""
+    found = {p.pid: p for p in (*processes.tree(_roots(known.components)), *processes.owned_by(data))}
+    return [process for process in found.values() if process not in spared]
 
 
 def _is_java(process: psutil.Process) -> bool:

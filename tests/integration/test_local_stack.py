@@ -227,6 +227,16 @@ def test_a_component_that_cannot_start_is_named_and_takes_the_rest_down(data: Pa
     assert processes.owned_by(data) == []
 
 
+def test_a_start_that_fails_ends_what_it_started_and_nothing_that_ran_before(data: Path) -> None:
+    before = margin("up", data, "--only", "aws")
+    (data / "logs" / "venue.log").mkdir()   # the venue starts after the broker, and cannot have its log
+    assert "venue.log" in margin("up", data, "--only", "aws,kafka,venue", code=1)
+    (survivor,) = processes.owned_by(data)
+    assert survivor.pid == part(before, "aws")["pid"]
+    after = margin("status", data)
+    assert ([row["name"] for row in after["components"]], after["up"], after["strays"]) == (["aws"], True, [])
+
+
 def test_an_unknown_component_is_bad_input(data: Path) -> None:
     assert "value 'zookeeper'" in margin("up", data, "--only", "zookeeper", code=2)
 
