@@ -8,7 +8,8 @@ from pydantic import Field
 
 from assets.topics import topic_key
 from margin_platform.bus import Bus, Record
-from margin_platform.events import DEAD_LETTER, BadEvent, Event, dead_letter, decode
+from margin_platform.dead_letters import dead_letter
+from margin_platform.events import DEAD_LETTER, BadEvent, Event, decode
 
 # Repeating is harmless: what a run does is keyed by the event that caused it. One that hangs must not hold up those after it.
 RETRIES = {"dagster/max_retries": "3", "dagster/max_runtime": "300"}

@@ -9,7 +9,8 @@ from typing import Any
 
 from margin_platform.bus import Record
 from margin_platform.corporate_actions import effective_time
-from margin_platform.events import BadEvent, Event, dead_letter
+from margin_platform.dead_letters import dead_letter
+from margin_platform.events import BadEvent, Event
 
 _NEVER = 1 << 62
 Due = tuple[Event, dict[str, Any]]   # a corporate action and where it stood: topic, partition, offset, timestamp

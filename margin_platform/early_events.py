@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from margin_platform.bus import Record
-from margin_platform.events import FILLS, BadEvent, Event, dead_letter
+from margin_platform.dead_letters import dead_letter, value_of
+from margin_platform.events import FILLS, BadEvent, Event
 from margin_platform.ledger import Ledger
 
 _MOST_UNANNOUNCED = 1000   # unknown accounts whose events wait for them; the oldest are forgotten, not without their dead letters
@@ -46,8 +47,7 @@ class EarlyEvents:
                 book_event(ledger, row["topic"], row["event"])
             except BadEvent as error:
                 if row["letter"] is not None:   # otherwise it was reported already: a message has one dead letter
-                    value = None if error.value is None else str(error.value)
-                    letters.append(row["letter"] | {"reason": error.reason, "field": error.field, "value": value})
+                    letters.append(row["letter"] | {"reason": error.reason, "field": error.field, "value": value_of(error)})
         return letters
 
     def overdue(self, before_ms: int) -> list[Event]:

@@ -18,6 +18,7 @@ from margin_platform.bands import CLEAR, band_codes
 from margin_platform.book import Codes, Instrument, Market
 from margin_platform.bus import Record
 from margin_platform.business_days import trading_seconds_between
+from margin_platform.dead_letters import dead_letter
 from margin_platform.early_events import EarlyEvents, book_event
 from margin_platform.emission import Emission, Mask, Numbers
 from margin_platform.evaluate import Margin, PricedMarket, evaluate_accounts
@@ -33,7 +34,6 @@ from margin_platform.events import (
     BadEvent,
     Event,
     check_time,
-    dead_letter,
     decode,
 )
 from margin_platform.ledger import Ledger

@@ -6,7 +6,8 @@ import time
 from typing import Any
 
 from margin_platform.bus import Record
-from margin_platform.events import FIRM_RISK, MARGIN_CALC, BadEvent, dead_letter, decode
+from margin_platform.dead_letters import dead_letter
+from margin_platform.events import FIRM_RISK, MARGIN_CALC, BadEvent, decode
 from margin_platform.firm_engine import FirmEngine
 from spark.stream import Stream, StreamSettings
 from spark.table_sink import FIRM_EXPOSURE, TableSink

@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from margin_platform import events
+from margin_platform.dead_letters import dead_letter
 
 SCHEMAS = Path(events.__file__).parent / "schemas"
 T = 1_582_232_400_000
@@ -132,7 +133,7 @@ def test_what_is_not_a_json_object_is_refused(raw: bytes | None) -> None:
 def test_a_dead_letter_says_where_and_what() -> None:
     with pytest.raises(events.BadEvent) as refused:
         events.decode(events.PRICES, b'{"symbol": "S", "price": -3, "timestamp": 1}')
-    letter = events.dead_letter(events.PRICES, 2, 17, b"raw", refused.value, T)
+    letter = dead_letter(events.PRICES, 2, 17, b"raw", refused.value, T)
     _schema(events.DEAD_LETTER).validate(letter)
     assert (letter["field"], letter["value"], letter["reason"], letter["offset"]) == ("price", "-3", "not above zero", 17)
 
