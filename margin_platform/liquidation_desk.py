@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
 from margin_platform.book_json import InputError
 from margin_platform.business_days import next_open, trading_seconds_between
@@ -73,6 +73,8 @@ class LiquidationDesk:
         self, connection: Connection, request: Event, status: Event, at: int, run_id: str | None
     ) -> tuple[Event | None, str]:
         """The order of a request, recorded, or None; and why it is no smaller, or why there is none. The ladder asks again."""
+        if _answered(connection, request):
+            return None, "this request has its order already"
         if settle(connection, request["call_id"], status["positions"]):
             return None, "the order before is still being worked"
         try:
@@ -112,6 +114,12 @@ class LiquidationDesk:
             "not_before": not_before(at), "calc_id": status.get("calc_id"), "correlation_id": request["call_id"],
             "causation_id": request["event_id"], "run_id": run_id, "policy_version": self.policy.version, "timestamp": at,
         }
+
+
+def _answered(connection: Connection, request: Event) -> bool:
+    """Whether the request became an order: it stands at two offsets where its sender died between sending and marking it as sent."""
+    same = (orders.c.call_id == request["call_id"], orders.c.attempt == request["attempt"])
+    return connection.execute(select(orders.c.order_id).where(*same)).first() is not None
 
 
 def _newest(status: Event | None, request: Event) -> Event:

@@ -107,6 +107,22 @@ def test_shares_an_order_still_works_on_are_not_asked_for_again_until_it_is_done
         assert [tuple(row) for row in found] == [(1, "FILLED"), (4, "SENT")]
 
 
+def test_a_request_published_twice_has_one_order_and_stops_no_other_account(store_url: str, request_event: dict[str, Any]) -> None:
+    """The sender died between publishing and marking: the request stands at a second offset, read after its order was filled."""
+    after = _statuses(84.0)
+    with Store(store_url) as store:
+        desk = LiquidationDesk(store, current_policy())
+        (first,) = _ordered(desk, (request_event, 7))
+        _stands(store, after(first["positions"][0]["qty"], 2))   # filled at a worse price: the account is still deficient
+        other = request_event | {"account_id": "A2", "call_id": "c2", "event_id": "e2"}
+        (made,) = _ordered(desk, (request_event, 8), (other, 9))
+        assert (made["account_id"], made["call_id"]) == ("A2", "c2")
+        assert ("NO_ORDER", "this request has its order already") in _audited(store)
+        with store.read() as connection:
+            found = connection.execute(select(orders.c.call_id, orders.c.attempt).order_by(orders.c.call_id)).all()
+        assert [tuple(row) for row in found] == [("c1", 1), ("c2", 1)]
+
+
 def test_a_cure_cancels_what_is_left_of_a_partly_filled_order(store_url: str, request_event: dict[str, Any]) -> None:
     after = _statuses(85.0)
     with Store(store_url) as store:
