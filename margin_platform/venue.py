@@ -22,6 +22,7 @@ from margin_platform.settings import settings
 log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2
 _BATCH = 5000
+Positions = dict[str, dict[int, int]]   # topic -> partition -> next offset
 
 
 def fill_of(order: Event, leg: dict[str, Any], price: float, timestamp: int) -> Event:
@@ -99,13 +100,18 @@ def readable(records: Iterable[Record]) -> Iterable[Event]:
 
 
 def run(bus: Bus, stop: threading.Event) -> None:
-    """Serves until told to stop: reads prices and orders as they come, produces fills, and flushes before it reads on."""
+    """Serves until told to stop: reads prices and orders as they come, produces fills, and flushes before it reads on.
+
+    Nothing is filled before it has read what stood on both topics at its start: partitions are read one after the other, so that
+    on the way the clock may be of today and a symbol's price of last week, and a cancelled order still open.
+    """
     venue = Venue()
     venue_topics = {PRICES: venue.on_price, LIQUIDATION_ORDERS: venue.on_order}
     for partition, end in bus.end_offsets(FILLS).items():
         for event in readable(bus.read_range(FILLS, partition, bus.beginning_offsets(FILLS)[partition], end)):
             venue.on_fill(event)
     positions = {topic: dict(bus.beginning_offsets(topic)) for topic in venue_topics}
+    at_start = {topic: bus.end_offsets(topic) for topic in venue_topics}
     while not stop.is_set():
         for topic, handle in venue_topics.items():
             records = bus.poll(topic, positions[topic], _POLL_SECONDS, _BATCH)
@@ -113,10 +119,16 @@ def run(bus: Bus, stop: threading.Event) -> None:
                 handle(event)
             for record in records:
                 positions[topic][record.partition] = record.offset + 1
+        if not _reached(positions, at_start):
+            continue
         for fill in venue.step():
             bus.produce(FILLS, fill)
             log.info("account %(account_id)s: simulated fill %(fill_id)s %(symbol)s %(qty)+g at %(price)g", fill)
         bus.flush()
+
+
+def _reached(positions: Positions, ends: Positions) -> bool:
+    return all(positions[topic][partition] >= end for topic, parts in ends.items() for partition, end in parts.items())
 
 
 def main() -> int:
