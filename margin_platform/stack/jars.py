@@ -7,15 +7,15 @@ A cache that is complete needs neither Maven nor a network; a file whose checksu
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+
+from filelock import FileLock
 
 from margin_platform.settings import settings
 
@@ -44,7 +44,8 @@ def classpath(name: str, cache: Path | None = None, progress: Progress = log.inf
     folder = (cache or settings().jars) / name
     wanted = checksums(name)
     if _missing(folder, wanted):
-        with _locked(folder):   # several processes may start at once: one downloads, the others find it done
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):   # several processes may start at once: one downloads, the others find it done
             if _missing(folder, wanted):
                 _download(name, folder, wanted, progress)
     verify(folder, wanted)
@@ -74,14 +75,6 @@ def _missing(folder: Path, wanted: dict[str, str]) -> bool:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _download(name: str, folder: Path, wanted: dict[str, str], progress: Progress) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import orjson
+from filelock import FileLock
 
 from margin_platform.stack.processes import Identity
 
@@ -72,7 +71,5 @@ def load(data: Path) -> StackState:
 def locked(data: Path) -> Iterator[None]:
     """One `up` or `down` at a time on a data folder."""
     data.mkdir(parents=True, exist_ok=True)
-    with (data / "stack.lock").open("w") as lock:
-        os.set_inheritable(lock.fileno(), False)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(data / "stack.lock"):
         yield

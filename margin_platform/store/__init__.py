@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import orjson
 from alembic import command
 from alembic.config import Config
+from filelock import FileLock
 from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.engine import Engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 30
 _JSON: dict[str, Any] = {"json_serializer": lambda value: orjson.dumps(value).decode(), "json_deserializer": orjson.loads}
-_WRITER_LOCK = 4_210   # Postgres advisory lock of the one writer; the number is FINRA's rule
+_WRITER_LOCK = 4_210      # Postgres advisory locks, of the one writer and of the one publisher; the numbers are FINRA's rule
+_PUBLISHER_LOCK = 4_211
 
 
 class Store:
@@ -42,6 +44,23 @@ class Store:
         """What was committed at the first question asked of it, also to the later ones; waits for nobody."""
         with self._readers.connect() as connection:
             yield connection
+
+    def publishing(self) -> AbstractContextManager[Any]:
+        """A turn as this store's only publisher, among all processes; the turn of a process that is killed ends with it."""
+        if self.engine.dialect.name == "postgresql":
+            return self._advisory_lock(_PUBLISHER_LOCK)
+        file = self.engine.url.database
+        return FileLock(f"{file}.publishing") if file and file != ":memory:" else nullcontext()
+
+    @contextmanager
+    def _advisory_lock(self, key: int) -> Iterator[None]:
+        """Held by a connection of its own: no transaction stays open while Kafka is waited for."""
+        with self._readers.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
+            try:
+                yield
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
 
     def _migrate(self) -> None:
         config = Config()
