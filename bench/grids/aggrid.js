@@ -17,6 +17,6 @@ const adapter = {
     const newest = new Map(rows.map((r) => [r.account_id, r]));   // the latest per account only
     api.applyTransaction({ update: [...newest.values()] });
   },
-  scroller: () => document.querySelector(".ag-body-viewport"),
+  scroller: () => document.querySelector(".ag-grid-viewport"),
 };
 window.run = (options) => measure(adapter, options);

@@ -27,6 +27,6 @@ const adapter = {
     store.apply([...newest.values()].map(wire));
     api.refreshInfiniteCache();
   },
-  scroller: () => document.querySelector(".ag-body-viewport"),
+  scroller: () => document.querySelector(".ag-grid-viewport"),
 };
 window.run = (options) => measure(adapter, options);
