@@ -62,6 +62,7 @@ class Desk:
         self._stress = Packed[tuple[str, Any]]()
         self._scenarios: dict[str, tuple[Any, ...]] = {}
         self._firm: dict[str, Event] = {}
+        self._firm_policy: Any = None
         self._firm_changed = 0
         self._clocks: dict[int, int] = {}      # event time by partition of margin.calc.v1
         self._status_clock: int | None = None  # counts until the first calculation is read
@@ -88,8 +89,7 @@ class Desk:
                 elif topic == STRESS:
                     self._take_stress(event)
                 elif topic == FIRM_RISK:
-                    self._firm[str(event["scenario"])] = event
-                    self._firm_changed = self.sequence
+                    self._take_firm(event)
                 elif topic in KINDS:
                     self._reflag(self.log.apply(topic, event, self.sequence))
             self._move_clock(max(self._clocks.values(), default=self._status_clock))
@@ -125,6 +125,14 @@ class Desk:
         if scenario not in (known := self._scenarios.get(account, ())):
             self._scenarios[account] = (*known, scenario)
 
+    def _take_firm(self, event: Event) -> None:
+        """Another policy may have other scenarios: those of the last one no longer count."""
+        if event.get("policy_version") != self._firm_policy:
+            self._firm.clear()
+            self._firm_policy = event.get("policy_version")
+        self._firm[str(event["scenario"])] = event
+        self._firm_changed = self.sequence
+
     def _show(self, event: Event) -> None:
         account = event["account_id"]
         number = self._number.get(account)
@@ -159,7 +167,7 @@ class Desk:
         if number is None:
             return
         row = list(self._rows[number])
-        row[FLAGS] = self._flags(account)
+        row[FLAGS], row[BAND] = self._flags(account), self._band.get(account) or row[BAND]
         self._put(number, row)
 
     # -- reading
@@ -197,7 +205,8 @@ class Desk:
             return {
                 "accounts": count, "colours": dict(zip(COLOURS, by_colour.tolist(), strict=True)), "event_clock": self.event_clock,
                 "cutoff": self.cutoff,
-                "calls_open": len(self.log.open_calls), "next_due": self.log.next_due(), "restricted": len(self.log.restricted),
+                "calls_open": len(self.log.open_calls), "next_due": self.log.next_due(), "past_due": self.log.past_due(),
+                "restricted": len(self.log.restricted),
                 "oldest_price": int(known.min()) if len(known) else None, "bad_events": self.bad_events,
             }
 

@@ -13,6 +13,8 @@ from margin_platform.policy_sections import FirmPolicy
 def firm_now(events: Sequence[Event], policy: FirmPolicy) -> dict[str, Any] | None:
     """{exposure, loss}, each {amount, limit, level} in dollars, loss with its scenario; None before the first event.
 
+    written_at: when Kafka got the newest event, epoch milliseconds; 0 where it does not say.
+
     The limits are those the events were judged by, the policy's where they name none.
     """
     if not events:
@@ -21,6 +23,7 @@ def firm_now(events: Sequence[Event], policy: FirmPolicy) -> dict[str, Any] | No
     worst = max(events, key=lambda e: e.get("firm_loss") or 0.0)
     exposure, loss = newest.get("firm_beta_weighted_exposure"), worst.get("firm_loss")
     return {
+        "written_at": max(e.get("produced_at") or 0 for e in events),
         "exposure": _against(exposure, newest.get("exposure_limit") or policy.firm_exposure_limit, policy),
         "loss": _against(loss, worst.get("loss_limit") or policy.firm_loss_limit, policy) | {"scenario": worst["scenario"]},
     }

@@ -7,6 +7,7 @@ The verdict names the reason and since when; a page that is told so turns grey.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,54 +16,66 @@ from typing import Any
 class Feed:
     """What the intake reports. Times are wall-clock epoch milliseconds, given by the caller's clock.
 
-    quiet_ms: without a margin event for this long the figures are old; behind_limit: more unread records than this
-    means the page shows the past.
+    quiet_ms: without a margin event for this long the figures are old; behind_ms: a page that knows only what was so this long ago,
+    with more to read, shows the past.
     """
 
     quiet_ms: int = 60_000
-    behind_limit: int = 20_000
+    behind_ms: int = 10_000
     started_at: int = 0
-    received_at: int | None = None
-    produced_at: int | None = None
+    written_at: int | None = None     # when the newest margin event was written to Kafka
     lag: int | None = None
     behind_since: int | None = None
     error: str | None = None
     broken_since: int | None = None
+    missing: tuple[str, ...] = ()
+    missing_since: int | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def received(self, produced_at: int, now: int) -> None:
-        """A margin event arrived; `produced_at` is Kafka's timestamp of the newest."""
+    def received(self, written_at: int, now: int) -> None:
+        """A margin event arrived. What counts is when it was written: what is read back after a restart may be hours old."""
         with self._lock:
-            self.received_at, self.produced_at = now, produced_at
+            self.written_at = max(self.written_at or 0, min(written_at, now))
 
-    def behind(self, lag: int, now: int) -> None:
-        """The broker answered: so many records are still unread."""
+    def behind(self, lag: int, known_up_to: int | None, now: int) -> None:
+        """The broker answered: so many records are still unread, and what is shown is known up to a time (None: up to now)."""
         with self._lock:
             self.lag, self.error, self.broken_since = lag, None, None
-            self.behind_since = None if lag <= self.behind_limit else self.behind_since or now
+            late = known_up_to is not None and now - known_up_to > self.behind_ms
+            self.behind_since = (known_up_to or self.started_at) if late else None
 
     def broken(self, error: str, now: int) -> None:
         """The broker, or every topic, cannot be reached."""
         with self._lock:
             self.error, self.broken_since = error, self.broken_since or now
 
+    def unreadable(self, topics: Sequence[str], now: int) -> bool:
+        """These topics are not there, or not for us; whether they are others than before."""
+        with self._lock:
+            changed, self.missing = self.missing != tuple(topics), tuple(topics)
+            self.missing_since = (self.missing_since or now) if topics else None
+            return changed
+
+    def is_old(self, written_at: int, now: int) -> bool:
+        """Whether something that is written all the time was not written for too long."""
+        return now - written_at > self.quiet_ms
+
     def verdict(self, now: int) -> dict[str, Any]:
-        """{live, reasons: [{code, text, since}], lag, received_at, produced_at, now}; live only without any reason."""
+        """{live, reasons: [{code, text, since}], lag, written_at, now}; live only without any reason."""
         with self._lock:
             reasons = list(self._reasons(now))
-            return {
-                "live": not reasons, "reasons": reasons, "lag": self.lag, "received_at": self.received_at,
-                "produced_at": self.produced_at, "now": now,
-            }
+            return {"live": not reasons, "reasons": reasons, "lag": self.lag, "written_at": self.written_at, "now": now}
 
     def _reasons(self, now: int) -> list[dict[str, Any]]:
         found = []
         if self.broken_since is not None:
             found.append({"code": "BROKER", "text": "Kafka cannot be read", "since": self.broken_since})
+        if self.missing_since is not None:
+            found.append({"code": "TOPIC", "text": f"{', '.join(self.missing)} cannot be read", "since": self.missing_since})
         if self.behind_since is not None:
-            found.append({"code": "BEHIND", "text": f"catching up, {self.lag:,} events behind", "since": self.behind_since})
-        if self.received_at is None:
+            found.append({"code": "BEHIND", "text": "catching up with Kafka, nothing is known", "since": self.behind_since})
+        if self.written_at is None:
             found.append({"code": "EMPTY", "text": "no margin event received yet", "since": self.started_at})
-        elif now - self.received_at > self.quiet_ms:
-            found.append({"code": "QUIET", "text": "no margin event arrives", "since": self.received_at})
+        elif self.is_old(self.written_at, now):
+            found.append({"code": "QUIET", "text": "no margin event written", "since": self.written_at})
         return found

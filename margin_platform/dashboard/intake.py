@@ -19,6 +19,7 @@ from margin_platform.dashboard.desk import Desk
 from margin_platform.dashboard.health import Feed
 from margin_platform.dashboard.holdings import Holdings
 from margin_platform.dashboard.ladder_log import KINDS
+from margin_platform.dashboard.reading import Place, Reading
 from margin_platform.events import (
     ACCOUNTS,
     FIRM_RISK,
@@ -38,7 +39,9 @@ from margin_platform.kafka_security import LoginErrors
 from margin_platform.margin_engine import TOPICS_IN_ORDER
 from margin_platform.settings import settings
 
-TOPICS = (MARGIN_STATUS, MARGIN_CALC, STRESS, FIRM_RISK, MARGIN_CALLS, RESTRICTIONS, LIQUIDATION_ORDERS, NOTIFICATIONS, *TOPICS_IN_ORDER)
+SHOWN = (MARGIN_STATUS, MARGIN_CALC, STRESS, FIRM_RISK, MARGIN_CALLS, RESTRICTIONS, LIQUIDATION_ORDERS, NOTIFICATIONS)
+TOPICS = (*SHOWN, *TOPICS_IN_ORDER)
+_TIMED = frozenset(KINDS) | {FIRM_RISK}                # shown with when Kafka got them
 _READ_WHOLE = frozenset(TOPICS_IN_ORDER) - {PRICES}   # the book is their sum; of the others the newest records say everything
 _BATCH = 5_000          # records applied under one sequence number; bounds how long readers wait for the lock
 _POLL_SECONDS = 0.03
@@ -46,8 +49,6 @@ _ANSWER_SECONDS = 3.0
 _PROBE_SECONDS = 1.0    # how often the broker is asked whether it is there, and which partitions it has
 _RETRY_SECONDS = 1.0
 _log = logging.getLogger(__name__)
-
-Place = tuple[str, int]   # topic and partition
 
 
 class Intake:
@@ -63,8 +64,7 @@ class Intake:
         self.bootstrap, self.desk, self.holdings, self.feed, self.history = bootstrap, desk, holdings, feed, history
         self._now_ms = now_ms
         self._stop = threading.Event()
-        self._positions: dict[Place, int] = {}   # next offset
-        self._ends: dict[Place, int] = {}        # the highest offset heard of
+        self._reading = Reading()
         self._thread = threading.Thread(target=self._run, name="dashboard-intake", daemon=True)
 
     def start(self) -> None:
@@ -114,11 +114,11 @@ class Intake:
     def _read(self, consumer: Consumer) -> None:
         """First the accounts there are: fills of unknown ones would have to wait in memory. Then everything, for ever."""
         terms = self._assign(consumer, (ACCOUNTS,))
-        self._follow(consumer, (ACCOUNTS,), lambda: self._has_read(terms))
+        self._follow(consumer, (ACCOUNTS,), lambda: self._reading.has_read(terms, (ACCOUNTS,)))
         everything = self._assign(consumer, TOPICS)
         if not everything:
             raise LookupError(f"none of the topics exists at {self.bootstrap}")
-        self._follow(consumer, TOPICS, lambda: self.holdings.ready or self._has_read(everything))
+        self._follow(consumer, TOPICS, lambda: self.holdings.ready or self._reading.has_read(everything, TOPICS_IN_ORDER))
         self.holdings.ready = True
         self._follow(consumer, TOPICS, lambda: False)
 
@@ -127,15 +127,11 @@ class Intake:
         starts, ends = [], {}
         for topic, partition in _existing(consumer, topics):
             first, last = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_ANSWER_SECONDS)
-            start = self._positions.get((topic, partition), first if topic in _READ_WHOLE else last - self.history)
-            self._positions[topic, partition] = min(max(start, first), last)
-            ends[topic, partition] = self._ends[topic, partition] = last
-            starts.append(TopicPartition(topic, partition, self._positions[topic, partition]))
+            ends[topic, partition] = last
+            start = self._reading.begin((topic, partition), first, last, first if topic in _READ_WHOLE else last - self.history)
+            starts.append(TopicPartition(topic, partition, start))
         consumer.assign(starts)
         return ends
-
-    def _has_read(self, ends: dict[Place, int]) -> bool:
-        return all(self._positions[place] >= end for place, end in ends.items() if place[0] in TOPICS_IN_ORDER)
 
     def _follow(self, consumer: Consumer, topics: Sequence[str], ended: Callable[[], bool]) -> None:
         probed = 0.0
@@ -149,16 +145,21 @@ class Intake:
 
     def _probe(self, consumer: Consumer, topics: Sequence[str]) -> None:
         """Asks the broker for its partitions: the answer proves that it is there, and new ones are read. Ends come with what is fetched."""
-        places = _existing(consumer, topics)
-        behind = 0
+        places, now = _existing(consumer, topics), self._now_ms()
         for topic, partition in places:
             _, last = consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
-            place = topic, partition
-            self._ends[place] = max(last, self._ends.get(place, 0))   # below zero: nothing fetched yet
-            behind += max(0, self._ends[place] - self._positions.get(place, 0))
-        self.feed.behind(behind, self._now_ms())
-        if any(place not in self._positions for place in places):
+            self._reading.heard((topic, partition), last, now)
+        shown = [place for place in places if place[0] in SHOWN]
+        self.feed.behind(sum(map(self._reading.left, places)), self._reading.known_up_to(shown), now)
+        self._say_what_cannot_be_read({topic for topic, _ in places}, topics)
+        if any(place not in self._reading.next for place in places):
             self._assign(consumer, topics)
+
+    def _say_what_cannot_be_read(self, existing: set[str], topics: Sequence[str]) -> None:
+        refused = self._reading.failing()
+        told = sorted(topic for topic in SHOWN if topic in topics and (topic not in existing or topic in refused))
+        if self.feed.unreadable(told, self._now_ms()):
+            _log.warning("%s: cannot read %s", self.bootstrap, ", ".join(f"{t} ({refused.get(t, 'no such topic')})" for t in told))
 
     def _take(self, messages: list[Message]) -> None:
         told: list[tuple[str, int, Event]] = []
@@ -167,26 +168,33 @@ class Intake:
         for message in messages:
             topic, partition, offset = str(message.topic()), int(message.partition() or 0), int(message.offset() or 0)
             if (error := message.error()) is not None:
-                if error.code() == KafkaError._PARTITION_EOF:
-                    self._positions[topic, partition] = offset   # past what is no record: a transaction's marker
-                continue   # the client repeats what can be repeated; a broker that is gone shows in the next probe
-            self._positions[topic, partition] = offset + 1
+                self._stopped((topic, partition), offset, error)
+                continue
+            written = message.timestamp()[1]
+            self._reading.read((topic, partition), offset, written)
             if topic in TOPICS_IN_ORDER:
-                booked.append(Record(topic, partition, offset, None, message.value(), message.timestamp()[1]))
+                booked.append(Record(topic, partition, offset, None, message.value(), written))
                 continue
             try:
                 event = decode(topic, message.value())
-                told.append((topic, partition, event | {"produced_at": message.timestamp()[1]} if topic in KINDS else event))
+                told.append((topic, partition, event | {"produced_at": written} if topic in _TIMED else event))
             except BadEvent as refusal:
                 self.desk.bad_events += 1
                 _log.warning("%s[%s]@%s refused: %s", topic, partition, offset, refusal)
             if topic in (MARGIN_CALC, MARGIN_STATUS):
-                newest = max(newest, message.timestamp()[1])
+                newest = max(newest, written)
         self.desk.apply(told)
         if booked:
             self.holdings.take(booked)
         if newest:
             self.feed.received(newest, self._now_ms())
+
+    def _stopped(self, place: Place, offset: int, error: KafkaError) -> None:
+        """The client repeats what can be repeated, and a broker that is gone shows in the next probe; what is refused is told."""
+        if error.code() == KafkaError._PARTITION_EOF:
+            self._reading.passed(place, offset)
+        elif place[0] in TOPICS:
+            self._reading.failed(place, str(error))
 
 
 def _existing(consumer: Consumer, topics: Sequence[str]) -> list[Place]:

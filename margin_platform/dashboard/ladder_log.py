@@ -13,6 +13,7 @@ from typing import Any
 
 from margin_platform.dashboard.rows import CALL_OPEN, CLOSE_ONLY, LIQUIDATING
 from margin_platform.events import LIQUIDATION_ORDERS, MARGIN_CALLS, NOTIFICATIONS, RESTRICTIONS, Event
+from margin_platform.notify.message import SUBJECTS
 
 FEED_KEPT = 1_000        # newest items every page shows
 TIMELINE_KEPT = 200      # newest items of one account
@@ -28,9 +29,13 @@ class Item:
 
     number: int
     changed: int
-    kind: str
+    topic: str
     event: Event
     delivery: dict[str, Event] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        return KINDS[self.topic]
 
     def wire(self) -> dict[str, Any]:
         """As the page gets it: texts are the events' own, shown as text only."""
@@ -41,7 +46,8 @@ class Item:
             "text": get("explanation") or get("reason") or get("escalation") or get("subject") or "", "deficiency": get("deficiency"),
             "excess_after": get("excess_after"), "due_at": get("due_at"), "timestamp": get("timestamp"),
             "produced_at": get("produced_at"), "run_id": get("run_id"), "call_id": get("call_id"), "order_id": get("order_id"),
-            "positions": get("positions") or [], "channel": get("channel"), "delivery": [_delivered(e) for e in self.delivery.values()],
+            "positions": get("positions") or [], "channel": get("channel"), "told": (self.topic, str(get("action", "NEW"))) in SUBJECTS,
+            "delivery": [_delivered(e) for e in self.delivery.values()],
         }
 
 
@@ -60,7 +66,7 @@ class LadderLog:
         self.restricted: set[str] = set()
         self.liquidating: set[str] = set()
         self._by_id: OrderedDict[str, Item] = OrderedDict()
-        self._early: OrderedDict[str, list[Event]] = OrderedDict()   # notices read before what they tell of: topics have no common order
+        self._early: OrderedDict[str, dict[str, Event]] = OrderedDict()   # notices read before what they tell of: topics have no order
         self._numbers = 0
 
     def apply(self, topic: str, event: Event, sequence: int) -> str:
@@ -80,14 +86,13 @@ class LadderLog:
 
     def _append(self, identity: str, topic: str, account: str, event: Event, sequence: int) -> None:
         self._numbers += 1
-        item = Item(self._numbers, sequence, KINDS[topic], event)
+        item = Item(self._numbers, sequence, topic, event)
         self.feed.append(item)
         self.timelines.setdefault(account, deque(maxlen=TIMELINE_KEPT)).append(item)
         self._by_id[identity] = item
         for subject in _subjects(topic, event):
             self._by_id[subject] = item
-            for notice in self._early.pop(subject, ()):
-                item.delivery[_way(notice)] = notice
+            item.delivery |= self._early.pop(subject, {})
         while len(self._by_id) > 20 * FEED_KEPT:
             self._by_id.popitem(last=False)
 
@@ -98,7 +103,7 @@ class LadderLog:
         if parent is not None:
             parent.delivery[_way(notice)], parent.changed = notice, sequence
         elif wanted:
-            self._early.setdefault(wanted[0], []).append(notice)
+            self._early.setdefault(wanted[0], {})[_way(notice)] = notice
             while len(self._early) > FEED_KEPT:
                 self._early.popitem(last=False)
 
@@ -110,6 +115,7 @@ class LadderLog:
                 self._note_due(account, event.get("due_at"))
             elif action == "EXPIRED" and account in self.open_calls:
                 self.open_calls[account] = {**self.open_calls[account], "expired": True}
+                self._note_due(account, None)
             elif action in _CLOSES:
                 self.open_calls.pop(account, None)
                 self._note_due(account, None)
@@ -140,6 +146,10 @@ class LadderLog:
             return None
         _, account, text = min(self._due.values())
         return {"account_id": account, "due_at": text}
+
+    def past_due(self) -> int:
+        """How many open calls were not met in time."""
+        return sum("expired" in call for call in self.open_calls.values())
 
     def changed_since(self, sequence: int) -> list[dict[str, Any]]:
         """Feed items new or changed after a sequence number, oldest first."""

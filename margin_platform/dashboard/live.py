@@ -67,8 +67,10 @@ class Pulse:
             return self.tick
 
     def header(self) -> dict[str, Any]:
-        now = firm_now(self.desk.firm() or (), self._policy)
-        return {"summary": self.desk.summary(), "firm_now": now, "health": self.feed.verdict(self._now_ms())}
+        now, firm = self._now_ms(), firm_now(self.desk.firm() or (), self._policy)
+        if firm is not None:
+            firm["old"] = self.feed.is_old(firm["written_at"], now)   # its stream may have ended while the accounts' goes on
+        return {"summary": self.desk.summary(), "firm_now": firm, "health": self.feed.verdict(now)}
 
     def messages(self, after: int) -> tuple[int, list[Callable[[], bytes]]]:
         """(sequence reached, what to send in order) for a page that holds everything up to `after`; encoded when sent."""

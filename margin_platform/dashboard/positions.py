@@ -141,5 +141,5 @@ def whatif(event: Event, trades: list[tuple[str, float]], cash: float, quote_of:
     return {
         "before": evaluation(parse(before, policy))["accounts"][0],
         "after": evaluation(parse({"accounts": [changed]}, policy))["accounts"][0],
-        "book": {"accounts": [changed]}, "policy_version": policy.version,
+        "book": {"accounts": [changed]}, "policy_version": policy.version, "timestamp": event.get("timestamp"),
     }

@@ -16,7 +16,9 @@ from margin_platform.dashboard.desk import Desk
 from margin_platform.dashboard.firm_now import firm_now
 from margin_platform.dashboard.health import Feed
 from margin_platform.dashboard.ladder_log import FEED_KEPT, LadderLog, instant
+from margin_platform.dashboard.live import Pulse
 from margin_platform.dashboard.positions import document, explain, policy_of, whatif
+from margin_platform.dashboard.reading import Reading
 from margin_platform.dashboard.rows import COLUMNS
 from margin_platform.evaluation import evaluation
 from margin_platform.policy import current_policy
@@ -114,6 +116,16 @@ def test_a_call_delivered_twice_is_one_call_and_one_line() -> None:
     assert not log.open_calls
 
 
+def test_a_call_past_due_leaves_the_next_due_time_to_those_that_can_still_be_met() -> None:
+    log = LadderLog()
+    for account, day in (("A", "2020-03-17"), ("B", "2020-03-18")):
+        call = {"account_id": account, "call_id": account, "action": "MARGIN_CALL", "due_at": f"{day}T15:00:00-04:00"}
+        log.apply("margin.calls.v1", call, 1)
+    log.apply("margin.calls.v1", {"account_id": "A", "call_id": "A", "action": "EXPIRED"}, 2)
+    assert (log.next_due(), log.past_due()) == ({"account_id": "B", "due_at": "2020-03-18T15:00:00-04:00"}, 1)
+    assert set(log.open_calls) == {"A", "B"}
+
+
 @pytest.mark.parametrize("early", [True, False], ids=["read before its call", "read after it"])
 def test_a_notification_is_the_delivery_state_of_the_very_step_it_told_about(early: bool) -> None:
     """Topics have no order between them; and all steps of an episode share its correlation id, so the rung decides."""
@@ -136,10 +148,29 @@ def test_the_firms_line_takes_the_newest_exposure_and_the_worst_loss_against_the
               {"scenario": "+0.06", "firm_loss": 0.0, "firm_beta_weighted_exposure": 10.0, "timestamp": 1} | shared]
     policy = current_policy().firm.model_copy(update={"firm_warning_share": 0.8})
     assert firm_now(events, policy) == {
+        "written_at": 0,
         "exposure": {"amount": -90.0, "limit": 100.0, "level": "WARNING"},
         "loss": {"amount": 50.0, "limit": 50.0, "level": "WARNING", "scenario": "-0.08"},      # the limit itself is still within
     }
     assert firm_now([], policy) is None
+
+
+def test_scenarios_of_an_earlier_policy_no_longer_count() -> None:
+    subject, shared = desk(), {"firm_loss": 1.0, "firm_beta_weighted_exposure": 0.0}
+    subject.apply([("firm.risk.v1", 0, shared | {"scenario": s, "policy_version": "old"}) for s in ("-0.50", "-0.08")])
+    subject.apply([("firm.risk.v1", 0, shared | {"scenario": "-0.08", "policy_version": "new"})])
+    assert [e["policy_version"] for e in subject.firm() or ()] == ["new"]
+
+
+def test_the_firms_line_is_old_where_its_stream_ended_and_the_accounts_goes_on() -> None:
+    subject, feed = desk(), Feed(quiet_ms=1_000)
+    pulse = Pulse(subject, feed, lambda: 5_000, 0.15, current_policy().firm, {})
+    event = {"scenario": "-0.08", "firm_loss": 1.0, "firm_beta_weighted_exposure": 0.0}
+    feed.received(5_000, 5_000)
+    for written, old in ((3_999, True), (4_000, False)):
+        subject.apply([("firm.risk.v1", 0, event | {"produced_at": written})])
+        header = pulse.header()
+        assert (header["health"]["live"], header["firm_now"]["old"]) == (True, old)
 
 
 @pytest.mark.parametrize("due", ["tomorrow", "2020-03-18T15:00:00", True, None, {}])
@@ -148,19 +179,51 @@ def test_a_due_time_without_a_zone_or_sense_is_no_due_time(due: Any) -> None:
 
 
 def test_the_verdict_names_each_reason_and_since_when() -> None:
-    feed = Feed(quiet_ms=1_000, behind_limit=10, started_at=5)
+    feed = Feed(quiet_ms=1_000, behind_ms=10, started_at=5)
     assert [r["code"] for r in feed.verdict(6)["reasons"]] == ["EMPTY"]
-    feed.received(99, 100)
-    feed.behind(10, 100)
+    feed.received(100, 100)
+    feed.behind(3, 95, 100)
     assert feed.verdict(1_100)["live"]
     assert [(r["code"], r["since"]) for r in feed.verdict(1_101)["reasons"]] == [("QUIET", 100)]
-    feed.behind(11, 1_200)
+    feed.behind(3, 1_189, 1_200)
     feed.broken("refused", 1_300)
     feed.broken("refused", 1_400)
-    assert {r["code"]: r["since"] for r in feed.verdict(1_400)["reasons"]} == {"BROKER": 1_300, "BEHIND": 1_200, "QUIET": 100}
-    feed.received(99, 1_500)
-    feed.behind(0, 1_500)
+    assert feed.unreadable(["restrictions.v1"], 1_400)
+    assert not feed.unreadable(["restrictions.v1"], 1_450)
+    reasons = {r["code"]: r["since"] for r in feed.verdict(1_450)["reasons"]}
+    assert reasons == {"BROKER": 1_300, "TOPIC": 1_400, "BEHIND": 1_189, "QUIET": 100}
+    feed.received(1_500, 1_500)
+    feed.behind(0, None, 1_500)
+    feed.unreadable([], 1_500)
     assert feed.verdict(1_500)["live"]
+
+
+def test_what_is_read_back_after_a_restart_is_as_old_as_its_writing() -> None:
+    """A stream that died hours ago must not look alive because its last events have just been read."""
+    feed = Feed(quiet_ms=1_000)
+    feed.received(500, 9_000)
+    feed.behind(0, None, 9_000)
+    assert [(r["code"], r["since"]) for r in feed.verdict(9_000)["reasons"]] == [("QUIET", 500)]
+    feed.received(9_999, 9_100)                                    # a producer whose clock is fast
+    assert feed.written_at == 9_100
+
+
+def test_a_partition_is_known_up_to_its_newest_record_or_to_when_nothing_was_left() -> None:
+    reading, place = Reading(), ("margin.calc.v1", 0)
+    assert reading.begin(place, first=10, last=20, start=0) == 10
+    reading.heard(place, 20, now=1_000)
+    assert (reading.left(place), reading.known_up_to([place])) == (10, 0)          # never read
+    reading.read(place, 14, written=400)
+    assert (reading.left(place), reading.known_up_to([place])) == (5, 400)
+    reading.passed(place, 20)
+    reading.heard(place, 20, now=2_000)
+    assert reading.known_up_to([place]) is None
+    reading.heard(place, 21, now=3_000)                             # the first record after a quiet second
+    assert reading.known_up_to([place]) == 2_000
+    reading.failed(place, "not authorised")
+    assert reading.failing() == {"margin.calc.v1": "not authorised"}
+    reading.read(place, 20, written=2_900)
+    assert (reading.left(place), reading.failing()) == (0, {})
 
 
 @pytest.fixture(scope="module")
