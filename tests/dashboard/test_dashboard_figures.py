@@ -14,7 +14,11 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import insert
 from websockets.sync.client import connect
 
+from margin_platform.book_json import parse
 from margin_platform.bus import Bus
+from margin_platform.cures import cheapest_cures
+from margin_platform.dashboard.app import CURES_SHOWN
+from margin_platform.dashboard.positions import document, policy_of
 from margin_platform.dashboard.rows import COLUMNS
 from margin_platform.store import Store
 from margin_platform.store.tables import ladder_states
@@ -69,6 +73,64 @@ def test_rows_are_filtered_by_method_symbol_and_action_under_way(bus: Bus, firm:
     expect(tab.locator('.ag-row[row-index="0"]').filter(has_text="LEVERED-4")).to_have_count(1)
 
 
+SORTED = {
+    "Excess %": "excess_pct", "Equity": "equity", "Requirement": "requirement", "Reg T": "reg_t_margin", "TIMS": "portfolio_margin_req",
+    "Saving": "margin_savings", "Worst stress": "worst_stress", "β exposure": "beta_weighted_exposure", "Gross value": "gross_mv",
+}
+
+
+def test_every_figure_of_every_account_is_shown_and_sorts(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+    firm.publish(bus, firm.open())
+    events = firm.publish(bus, firm.tick(**FALL)).calc
+    tab.set_viewport_size({"width": 2_300, "height": 950})       # the grid draws only what is in sight
+    tab.goto(start().url)
+    tab.wait_for_selector(LIVE)
+    first = tab.locator('.ag-row[row-index="0"]')
+    for heading, name in SORTED.items():
+        column = tab.locator(".ag-header-cell").filter(has=tab.get_by_text(heading, exact=True))
+        for pick in (min, max):                                  # the first click sorts from the lowest, the second from the highest
+            column.click()
+            account, value = pick(((e["account_id"], e[name]) for e in events), key=lambda pair: pair[1])
+            shown = f"{value:.1%}" if name == "excess_pct" else f"{value:,.2f}"
+            expect(first.filter(has_text=account)).to_have_count(1)
+            expect(first.locator(f'[col-id="{column.get_attribute("col-id")}"]')).to_have_text(shown.replace("-", "−"))
+
+
+def test_a_chart_says_in_words_what_it_draws(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+    firm.publish(bus, firm.open())
+    firm.publish(bus, firm.tick(**FALL))
+    server = start()
+    tab.goto(f"{server.url}/#/account/LEVERED-4")
+    expect(tab.locator("#chart-stress canvas, #chart-tims canvas")).to_have_count(2)
+    told = server.get("/api/account", id="LEVERED-4")["explained"]
+
+    def compact(value: float) -> str:
+        return str(tab.evaluate("async (x) => (await import('/static/format.js')).compact(x)", value))
+
+    stress = tab.get_by_role("img", name="equity by SPY").get_attribute("aria-label") or ""
+    for row in told["figures"]["stress"]:
+        assert compact(row["equity_stressed"]) in stress
+        assert compact(row["excess_recomputed"]) in stress
+    tims = tab.get_by_role("img", name="all groups").get_attribute("aria-label") or ""
+    for point, total in zip(told["tims"]["points"], told["tims"]["total"], strict=True):
+        assert f"{'+' if point > 0 else '−'}{abs(point):.1f}× {compact(total)}" in tims
+
+
+def test_the_cheapest_cures_are_the_kernels_and_the_positions_sum_to_what_binds(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+    firm.publish(bus, firm.open())
+    event = next(e for e in firm.publish(bus, firm.tick(**FALL)).status if e["account_id"] == "LEVERED-4")
+    cures = cheapest_cures(parse(document(event), policy_of(event)))
+    tab.goto(f"{start().url}/#/account/LEVERED-4")
+    shown = tab.locator("#account-cures tbody tr")
+    expect(shown).to_have_count(min(len(cures), CURES_SHOWN))
+    for row, cure in zip(shown.all(), cures, strict=False):
+        expect(row).to_contain_text(f"{cure.amount:,.2f}")
+    expect(tab.locator("#account-rungs .next")).to_have_count(0)                          # past every rung
+    total = tab.locator("#account-positions tbody tr").last
+    expect(total).to_contain_text(f"{event['maintenance_req']:,.2f}")
+    expect(tab.locator("#binding")).to_contain_text(f"held as Portfolio: requirement ${event['requirement']:,.2f}")
+
+
 def test_the_firm_view_shows_the_savings_and_the_concentration_of_the_events(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
     firm.publish(bus, firm.open())
     outcome = firm.publish(bus, firm.tick(**FALL))
@@ -77,6 +139,16 @@ def test_the_firm_view_shows_the_savings_and_the_concentration_of_the_events(bus
     savings = tab.locator("#view-firm .panel").filter(has_text="Savings of hedged portfolios")
     expect(savings).to_contain_text(f"for {sum(s > 0 for s in saved)} of {len(saved)} accounts")
     expect(savings.locator("tbody tr").first).to_contain_text(f"{max(saved):,.2f}")
+    worst = max(firm.firm.events(), key=lambda e: e["firm_loss"])
+    contributors = tab.locator("#firm-contributors tbody tr")
+    expect(contributors).to_have_count(len(worst["top_contributors"]) or 1)
+    for row, owed in zip(contributors.all(), worst["top_contributors"], strict=False):
+        expect(row).to_contain_text(owed["account_id"])
+        expect(row).to_contain_text(f"{owed['amount']:,.2f}")
+    weakest = min(outcome.calc, key=lambda e: e["worst_stress"])
+    expect(tab.locator("#firm-weakest tbody tr").first).to_contain_text(weakest["account_id"])
+    exposed = max(outcome.calc, key=lambda e: abs(e["beta_weighted_exposure"]))
+    expect(tab.locator("#firm-exposure tbody tr").first).to_contain_text(exposed["account_id"])
     held = (200, 1_000, 25_000)                            # GREEN-1, EDGE-2, LEVERED-4
     row = tab.locator("#view-firm .panel").filter(has_text="Concentration by symbol").locator("tbody tr").filter(has_text="AAPL")
     expect(row.locator("td").nth(1)).to_have_text(f"{sum(held) * 55:,.2f}")
@@ -103,7 +175,7 @@ def test_an_account_that_was_never_decided_upon_is_told_from_the_book(bus: Bus, 
     published = next(e for e in outcome.calc if e["account_id"] == "GREEN-1")
     tab.goto(f"{start().url}/#/account/GREEN-1")
     positions = tab.locator("#account-positions")
-    expect(positions.locator("tbody tr")).to_have_count(3)
+    expect(positions.locator("tbody tr")).to_have_count(4)                           # and their sum
     expect(positions.locator("tbody tr").filter(has_text="XOM")).to_contain_text(f"{300 * FALL['XOM']:,.2f}")
     expect(positions).to_contain_text("equals the published figure")
     expect(tab.locator("#chart-stress canvas, #chart-tims canvas")).to_have_count(2)

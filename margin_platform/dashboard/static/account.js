@@ -1,5 +1,5 @@
 // One account: the figure, what it is made of, what would change it, and what was done about it.
-import { badge, h, num, signed, table, visible } from "./dom.js";
+import { badge, fill, h, mark, num, signed, table, visible } from "./dom.js";
 import { chart } from "./charts.js";
 import { age, dollars, money, move, number, percent, shares, time } from "./format.js";
 import { timeline } from "./feed.js";
@@ -7,6 +7,8 @@ import { marks, why } from "./why.js";
 import { WhatIf } from "./whatif.js";
 
 const REFRESH_MS = 1000;
+const ANSWER_MS = 10_000;
+const HELD = { REG_T: "Reg T", PORTFOLIO: "Portfolio" };
 
 export class AccountView {
   constructor(box, desk) {
@@ -26,9 +28,12 @@ export class AccountView {
   frame({ rows, feed }) {
     if (this.id === null) return;
     this.#figures();
-    const touched = rows.some((r) => r[1] === this.id) || (feed ?? []).some((item) => item.account_id === this.id);
-    if (touched || this.stale) this.#ask();
+    this.touch(rows);
+    if (this.stale || (feed ?? []).some((item) => item.account_id === this.id)) this.#ask();
   }
+
+  // A change may come in several parts, and only its last is a frame to show.
+  touch(rows) { if (rows.some((r) => r[1] === this.id)) this.stale = true; }
 
   async #ask() {
     if (this.asking) { this.stale = true; return; }
@@ -39,7 +44,7 @@ export class AccountView {
     this.asked = performance.now();
     const id = this.id;
     try {
-      const reply = await fetch(`/api/account?id=${encodeURIComponent(id)}`);
+      const reply = await fetch(`/api/account?id=${encodeURIComponent(id)}`, { signal: AbortSignal.timeout(ANSWER_MS) });
       const answer = await reply.json();
       if (id !== this.id) return;
       if (reply.status === 404) { this.#drop(); this.box.replaceChildren(h("p", { class: "note" }, `Account ${visible(id)} has not been heard of on any topic.`)); }
@@ -56,7 +61,6 @@ export class AccountView {
   // selection, hover and half-typed trade survive.
   #build() {
     const parts = this.parts = {};
-    this.written = {};
     const panel = (name, title, wide) => h("section", { class: `panel${wide ? " span2" : ""}` }, h("h3", null, title), parts[name] = h("div", { id: `account-${name}` }));
     this.head = h("div", { class: "account-head" });
     this.box.replaceChildren(this.head, h("div", { class: "panels" }, panel("positions", "Positions and add-ons", true),
@@ -77,20 +81,14 @@ export class AccountView {
     this.#figures();
   }
 
-  #write(name, content, nodes) {
-    const key = JSON.stringify(content);
-    if (this.written[name] === key) return;
-    this.written[name] = key;
-    this.parts[name].replaceChildren(...[nodes()].flat().filter(Boolean));
-  }
+  #write(name, content, nodes) { fill(this.parts[name], content, nodes); }
 
   #plot(name, x, labels, series) {
     const key = JSON.stringify([labels, series.map((s) => s.label), document.documentElement.dataset.theme]);
     if (this.plots[name]?.key === key) { this.plots[name].plot.set(series.map((s) => s.values)); return; }
     this.plots[name]?.plot.destroy();
-    this.written[name] = null;
     const box = h("div", { class: "chart", id: `chart-${name}` });
-    this.parts[name].replaceChildren(box);
+    this.#write(name, ["chart", key], () => box);
     this.plots[name] = { key, plot: chart(box, { x, labels, series }) };
   }
 
@@ -107,9 +105,9 @@ export class AccountView {
   #points({ explained }) {
     if (!explained) { this.#write("tims", [], () => h("p", { class: "note" }, "positions not known")); return; }
     const { points, total, groups } = explained.tims;
-    this.#plot("tims", "point", points.map((p) => move(p)), [{ label: "all groups, before offsets", values: total, colour: "--series-1", kind: "bars" },
+    this.#plot("tims", "point", points.map((p) => `${p > 0 ? "+" : "−"}${number(Math.abs(p), 1)}×`), [{ label: "all groups, before offsets", values: total, colour: "--series-1", kind: "bars" },
       ...groups.slice(0, 3).map((g, k) => ({ label: visible(g.group), values: g.pnl, colour: `--series-${k + 2}`, kind: "line" }))]);
-    if (this.parts.tims.childElementCount === 1) this.parts.tims.append(h("p", { class: "note" }, "points as shares of each class group's scan range"));
+    if (this.parts.tims.childElementCount === 1) this.parts.tims.append(h("p", { class: "note" }, "each point is that multiple of a class group's scan range, its largest price move under TIMS"));
   }
 
   // The head follows every frame; it is small.
@@ -122,11 +120,11 @@ export class AccountView {
     this.head.dataset.key = key;
     const figure = (label, value, title) => h("div", { class: "figure-box", title }, h("span", null, label), h("b", { class: String(value).startsWith("−") ? "negative" : null }, value));
     this.head.replaceChildren(
-      h("h2", null, badge(row.colour), " ", h("span", { class: "id" }, visible(row.account_id)), " ", h("span", { class: "marks" }, marks(row.flags ?? 0).map(([, letter, title]) => h("b", { title }, letter)))),
+      h("h2", null, badge(row.colour), " ", h("span", { class: "id" }, visible(row.account_id)), " ", h("span", { class: "marks" }, marks(row.flags ?? 0).map(mark))),
       h("p", { class: "why" }, why(row, this.desk.facts.warn_frac)),
       h("div", { class: "figures" }, figure("Equity", dollars(row.equity)), figure("Requirement", dollars(row.requirement)), figure("Excess", dollars(row.excess)),
         figure("Excess %", percent(row.excess_pct)), figure("Reg T", dollars(row.reg_t)), figure("TIMS", dollars(row.tims)), figure("Saving", dollars(row.saving)),
-        figure("Worst stressed excess", dollars(row.worst_stress)), figure("β exposure", dollars(row.beta_exposure)), figure("Held as", { REG_T: "Reg T", PORTFOLIO: "Portfolio" }[row.margin_type] ?? "–")),
+        figure("Worst stressed excess", dollars(row.worst_stress)), figure("β exposure", dollars(row.beta_exposure)), figure("Held as", HELD[row.margin_type] ?? "–")),
       h("p", { class: "note" }, note));
   }
 }
@@ -145,17 +143,23 @@ function positions({ explained, basis, calc }) {
     num(money(p.base)), num(money(p.concentration), p.concentration ? "hot" : ""), num(money(p.volatility), p.volatility ? "hot" : ""), num(money(p.hard_to_borrow)), num(money(p.cap)), num(money(p.requirement), "strong"), num(p.price_timestamp ? time(p.price_timestamp, { date: false }) : "–")]);
   const source = basis.calc_id ? `as published ${time(basis.timestamp)}, calculation ${visible(basis.calc_id)}` : `as the book stood at ${time(basis.timestamp)}`;
   const differs = `gives requirement ${dollars(figures.requirement)} and equity ${dollars(figures.equity)}; published ${time(calc?.timestamp)}: ${dollars(calc?.requirement)} and ${dollars(calc?.equity)}`;
-  return [table(head, body, { caption: "Fixed-percentage requirement by position, dollars", empty: "no positions" }),
+  const sum = (field) => (rows.some((p) => p[field] === null) ? null : rows.reduce((all, p) => all + p[field], 0));
+  const parts = ["base", "concentration", "volatility", "hard_to_borrow", "cap", "requirement"];
+  const total = ["Sum", "", "", num(money(sum("market_value"))), "", "", "", ...parts.map((field) => num(money(sum(field)), "strong")), ""];
+  const binding = `Rule-based maintenance requirement ${dollars(figures.maintenance_req)}, TIMS ${dollars(figures.portfolio_margin_req)}; the account is held as ${HELD[basis.margin_type] ?? "Reg T"}: requirement ${dollars(figures.requirement)}.`;
+  return [table(head, rows.length > 1 ? [...body, total] : body, { caption: "Rule-based maintenance requirement by position, dollars", empty: "no positions" }),
+    figures.equity !== null && h("p", { class: "note", id: "binding" }, binding),
     h("p", { class: "note" }, `${source}, policy ${visible(version)}. Computed by the kernel: `,
       h("b", { class: agrees ? "agrees" : "differs" }, figures.equity === null ? unpriced(explained) : agrees ? "equals the published figure" : differs), ".")];
 }
 
 function rungs({ rungs: rows, figures }) {
   const scale = Math.max(...rows.map((r) => Math.abs(r.distance)), 1);
+  const next = rows.filter((r) => r.distance >= 0).sort((a, b) => a.distance - b.distance)[0];
   return h("div", { class: "rungs" }, rows.map((r) => {
     const fill = h("i", { class: r.distance < 0 ? "past" : "" });
     fill.style.width = `${Math.min(100, (100 * Math.abs(r.distance)) / scale)}%`;
-    return h("div", { class: "rung" }, h("span", null, r.rung.replace("_", " ").toLowerCase()), h("div", { class: "track" }, fill),
+    return h("div", { class: `rung${r === next ? " next" : ""}` }, h("span", null, r === next ? "next: " : "", r.rung.replace("_", " ").toLowerCase()), h("div", { class: "track" }, fill),
       h("b", { class: r.distance < 0 ? "negative" : "" }, r.distance < 0 ? `past by ${dollars(-r.distance)}` : dollars(r.distance)),
       h("small", null, r.rule, "spy_move" in r && figures.excess >= 0 ? (r.spy_move === null ? "; no SPY move within 40% reaches it" : `; reached at SPY ${move(r.spy_move)}`) : ""));
   }));

@@ -26,8 +26,13 @@ export function chart(box, { x, labels, series, height = 210 }) {
   }, [labels.map((_, i) => i), ...series.map((s) => s.values)], box);
   const watch = new ResizeObserver(() => { if (box.clientWidth > 0) plot.setSize({ width: Math.max(260, box.clientWidth), height }); });
   watch.observe(box);
-  return { set: (next) => plot.setData([labels.map((_, i) => i), ...next]), destroy: () => { watch.disconnect(); plot.destroy(); } };
+  const tell = (values) => { box.setAttribute("role", "img"); box.setAttribute("aria-label", inWords(x, labels, series, values)); };
+  tell(series.map((s) => s.values));
+  return { set: (next) => { plot.setData([labels.map((_, i) => i), ...next]); tell(next); }, destroy: () => { watch.disconnect(); plot.destroy(); } };
 }
+
+// A chart for whoever cannot see it, and for tests: every value of every series.
+const inWords = (x, labels, series, values) => series.map((s, k) => `${s.label} by ${x}: ${labels.map((label, i) => `${label} ${compact(values[k][i])}`).join(", ")}`).join(". ");
 
 function padded(low, high) {
   const pad = (high - low || 1) * 0.08;

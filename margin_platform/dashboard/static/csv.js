@@ -8,7 +8,7 @@ export function cell(value) {
   if (typeof value === "number" || typeof value === "boolean") return String(value);
   const text = RISKY.test(value) ? `'${value}` : String(value);
   const plain = visible(text);
-  return /[",\n\r]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
+  return /[",;\n\r]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
 }
 
 export const csv = (headings, rows) => [headings, ...rows].map((r) => r.map(cell).join(",")).join("\r\n") + "\r\n";

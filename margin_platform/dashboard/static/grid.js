@@ -1,30 +1,35 @@
 // The grid of accounts: AG Grid shows the rows in sight, the store holds and orders all of them.
-import { $, badge, h, visible, accountLink } from "./dom.js";
+import { $, LETTER, MEANING, badge, h, mark, setText, visible, accountLink } from "./dom.js";
 import { csv, download } from "./csv.js";
 import { age, count, money, percent, time } from "./format.js";
 import { COLOURS, FLAG } from "./store.js";
 import { marks, why } from "./why.js";
 
-const dollarsColumn = (field, headerName, extra = {}) => ({ field, headerName, type: "rightAligned", width: 116, valueFormatter: (p) => money(p.value),
+const dollarsColumn = (field, headerName, extra = {}) => ({ field, headerName, type: "rightAligned", width: 110, valueFormatter: (p) => money(p.value),
   cellClass: "num", cellClassRules: { negative: (p) => p.value < 0 }, ...extra });
+const HELD = { REG_T: "Reg T", PORTFOLIO: "Portfolio" }, CHEAPER = { REG_T: "Reg T", PORTFOLIO: "TIMS" };
 
+// Ordered so that a screen of 1,600 pixels holds every figure up to the age.
 function definitions(warnFrac) {
   return [
-    { field: "colour", headerName: "State", headerTooltip: "G clear, Y warning, R call, ? not current", width: 62, minWidth: 44, pinned: "left", cellRenderer: (p) => (p.data ? badge(p.value) : "") },
-    { field: "account_id", headerName: "Account", width: 150, pinned: "left", valueFormatter: (p) => visible(p.value), cellClass: "id" },
+    { field: "colour", headerName: "State", headerTooltip: Object.entries(MEANING).map(([c, meaning]) => `${LETTER[c]} ${meaning}`).join(", "), width: 58, minWidth: 44, pinned: "left", cellRenderer: (p) => (p.data ? badge(p.value) : "") },
+    { field: "account_id", headerName: "Account", width: 124, pinned: "left", valueFormatter: (p) => visible(p.value), cellClass: "id" },
     dollarsColumn("excess", "Excess", { cellClass: "num strong" }),
-    { field: "excess_pct", headerName: "Excess %", type: "rightAligned", width: 96, valueFormatter: (p) => percent(p.value), cellClass: "num", cellClassRules: { negative: (p) => p.value < 0 } },
-    { field: "flags", headerName: "Under way", headerTooltip: marks(~0).map(([, letter, title]) => `${letter} ${title}`).join(", "), width: 104, cellRenderer: (p) => h("span", { class: "marks" }, marks(p.value ?? 0).map(([, letter, title]) => h("b", { title }, letter))) },
-    { colId: "why", headerName: "Why", width: 330, sortable: false, valueGetter: (p) => (p.data ? why(p.data, warnFrac, { brief: true }) : ""),
+    { field: "excess_pct", headerName: "Excess %", headerTooltip: "excess as a share of gross market value", type: "rightAligned", width: 86, valueFormatter: (p) => percent(p.value), cellClass: "num", cellClassRules: { negative: (p) => p.value < 0 } },
+    { field: "flags", headerName: "Under way", headerTooltip: marks(~0).map(([, letter, title]) => `${letter} ${title}`).join(", "), width: 100, cellRenderer: (p) => h("span", { class: "marks" }, marks(p.value ?? 0).map(mark)) },
+    { colId: "why", headerName: "Why", width: 262, sortable: false, valueGetter: (p) => (p.data ? why(p.data, warnFrac, { brief: true }) : ""),
       tooltipValueGetter: (p) => (p.data ? why(p.data, warnFrac) : ""), cellClass: "why" },
-    dollarsColumn("equity", "Equity"), dollarsColumn("requirement", "Requirement"),
-    { field: "margin_type", headerName: "Held as", width: 92, valueFormatter: (p) => ({ REG_T: "Reg T", PORTFOLIO: "Portfolio" })[p.value] ?? visible(p.value) },
-    { field: "method", headerName: "Lower by", headerTooltip: "the method with the lower requirement", width: 96, valueFormatter: (p) => ({ REG_T: "Reg T", PORTFOLIO: "TIMS" })[p.value] ?? "" },
-    dollarsColumn("reg_t", "Reg T"), dollarsColumn("tims", "TIMS"), dollarsColumn("saving", "Saving"), dollarsColumn("worst_stress", "Worst stressed excess", { width: 160 }),
-    dollarsColumn("beta_exposure", "β exposure"), dollarsColumn("gross_mv", "Gross value"),
-    { field: "age", headerName: "Age", headerTooltip: "on the event clock", type: "rightAligned", width: 84, valueFormatter: (p) => age(p.value), cellClass: "num", cellClassRules: { aged: (p) => p.data?.old } },
+    dollarsColumn("equity", "Equity"), dollarsColumn("requirement", "Requirement"), dollarsColumn("reg_t", "Reg T"), dollarsColumn("tims", "TIMS"), dollarsColumn("saving", "Saving", { headerTooltip: "Reg T less TIMS" }),
+    dollarsColumn("worst_stress", "Worst stress", { headerTooltip: "lowest excess in any SPY scenario", width: 116 }), dollarsColumn("beta_exposure", "β exposure"),
+    { field: "age", headerName: "Age", headerTooltip: "since the account was last calculated, on the event clock", type: "rightAligned", width: 74, valueFormatter: (p) => age(p.value), cellClass: "num", cellClassRules: { aged: (p) => p.data?.old } },
+    { field: "margin_type", headerName: "Held as", width: 92, valueFormatter: (p) => HELD[p.value] ?? visible(p.value) },
+    { field: "method", headerName: "Cheaper", headerTooltip: "the method with the lower requirement", width: 92, valueFormatter: (p) => CHEAPER[p.value] ?? "" },
+    dollarsColumn("gross_mv", "Gross value"),
   ];
 }
+
+const EXPORTED = ["account_id", "colour", "status", "band", "margin_type", "method", "excess", "excess_pct", "equity", "requirement", "reg_t", "tims", "saving",
+  "worst_stress", "beta_exposure", "gross_mv", "timestamp", "age_seconds", "oldest_price", "flags", "why", "as_of", "live"];
 
 // Age sorts by the calculation's time, the other way round.
 const SORTED_AS = { age: ["timestamp", -1] };
@@ -34,6 +39,7 @@ export class AccountsGrid {
     this.store = store;
     this.sort = { column: "excess", direction: 1 };
     this.filter = null;
+    this.warnFrac = facts.warn_frac;
     store.setView(this.sort, null);
     this.api = globalThis.agGrid.createGrid($("grid"), {
       theme: "legacy", rowModelType: "infinite", cacheBlockSize: 100, maxBlocksInCache: 6, rowHeight: 28, headerHeight: 32, getRowId: (p) => String(p.data.i),
@@ -72,18 +78,20 @@ export class AccountsGrid {
       this.pending = false;
       if ($("view-accounts").hidden) return;
       this.api.refreshInfiniteCache();
-      $("shown").textContent = `${count(this.store.view.length)} of ${count(this.store.size)}`;
+      setText("shown", `${count(this.store.view.length)} of ${count(this.store.size)}`);
     });
   }
 
   // filter: { q, colours: Set, method, holders: Set | null, flagged }
   setFilter({ q, colours, method, holders, flagged }) {
-    const { texts, numbers, colour } = this.store, wanted = q.trim().toLowerCase();
-    const anyColour = colours.size === 0 || colours.size === COLOURS.length;
-    this.filter = !wanted && anyColour && !method && !holders && !flagged ? null : (i) =>
-      (anyColour || colours.has(COLOURS[colour[i]])) && (!method || texts.method[i] === method) && (!holders || holders.has(i)) &&
-      (!flagged || (numbers.flags[i] & (FLAG.CALL_OPEN | FLAG.CLOSE_ONLY | FLAG.LIQUIDATING)) !== 0) &&
-      (!wanted || String(texts.account_id[i]).toLowerCase().includes(wanted));
+    const wanted = q.trim().toLowerCase(), anyColour = colours.size === 0 || colours.size === COLOURS.length;
+    const passes = (i) => {
+      const { texts, numbers, colour } = this.store;      // asked anew: its arrays are others once it has grown or the server restarted
+      return (anyColour || colours.has(COLOURS[colour[i]])) && (!method || texts.method[i] === method) && (!holders || holders.has(i)) &&
+        (!flagged || (numbers.flags[i] & (FLAG.CALL_OPEN | FLAG.CLOSE_ONLY | FLAG.LIQUIDATING)) !== 0) &&
+        (!wanted || String(texts.account_id[i]).toLowerCase().includes(wanted));
+    };
+    this.filter = wanted || !anyColour || method || holders || flagged ? passes : null;
     this.store.setView(this.sort, this.filter);
     this.api.purgeInfiniteCache();
     this.refresh();
@@ -94,10 +102,11 @@ export class AccountsGrid {
     store.setView(this.sort, this.filter);
   }
 
-  exportShown() {
-    const names = ["account_id", "colour", "status", "band", "margin_type", "method", "excess", "excess_pct", "equity", "requirement", "reg_t", "tims", "saving",
-      "worst_stress", "beta_exposure", "gross_mv", "timestamp", "flags"];
-    const rows = this.store.slice(0, this.store.view.length).map((r) => names.map((n) => (n === "timestamp" ? time(r[n]) : n === "flags" ? marks(r.flags ?? 0).map((m) => m[1]).join("") : r[n])));
-    download(`margin-accounts-${new Date().toISOString().replaceAll(":", "")}.csv`, csv(names, rows));
+  // A file outlives the page: it says which event time it shows, and is grey where the page is.
+  exportShown(live) {
+    const clock = time(this.store.clock), rows = this.store.slice(0, this.store.view.length);
+    const value = { colour: (r) => (live ? r.colour : "grey"), flags: (r) => marks(r.flags ?? 0).map((m) => m[1]).join(""), why: (r) => why(r, this.warnFrac), timestamp: (r) => time(r.timestamp),
+      oldest_price: (r) => time(r.oldest_price), age_seconds: (r) => (r.age === null ? null : r.age / 1000), as_of: () => clock, live: () => live };
+    download(`margin-accounts-${new Date().toISOString().replaceAll(":", "")}.csv`, csv(EXPORTED, rows.map((r) => EXPORTED.map((name) => (value[name] ?? ((row) => row[name]))(r)))));
   }
 }

@@ -1,5 +1,5 @@
 // The firm in one line, and the page's honesty: live only while the stream is up and its inputs are young.
-import { $, LETTER, MEANING, badge, h, setText, visible, accountLink } from "./dom.js";
+import { $, MEANING, badge, h, setText, visible, accountLink } from "./dom.js";
 import { age, compact, count, dollars, move, percent, time } from "./format.js";
 import { COLOURS } from "./store.js";
 
@@ -21,6 +21,7 @@ export class Header {
     if (firm) this.#firm(firm);
     this.#accounts(summary);
     this.#calls(summary);
+    this.#due(summary);
     this.#age();
     this.#judge();
   }
@@ -38,15 +39,18 @@ export class Header {
     if (root.dataset.live !== String(live)) root.dataset.live = String(live);
     setText("live", live ? "live" : "not live");
     $("stale").hidden = live;
-    const now = Date.now() + this.skew;
+    const now = Date.now() + this.skew, title = live ? "Margin desk" : "NOT LIVE · Margin desk";
+    if (document.title !== title) document.title = title;      // seen in a tab that is not
     if (live) return;
     setText("stale-why", `${reasons.map((r) => `${r.text} since ${time(r.since)}`).join(" · ")}. Figures below are as they stood then.`);
     setText("stale-age", ` (${age(now - Math.min(...reasons.map((r) => r.since)))} ago)`);      // apart: an alert is read out anew with every change
   }
 
-  #firm({ exposure, loss }) {
-    against("exposure", exposure, `limit ${compact(exposure.limit)}`);
-    against("loss", loss, `${loss.amount > 0 ? `SPY ${move(Number(loss.scenario))}` : "no scenario loses"} · limit ${compact(loss.limit)}`);
+  // The firm's stream may have ended while the accounts' goes on: its tiles then turn grey alone.
+  #firm({ exposure, loss, old, written_at }) {
+    const since = old ? ` · not renewed since ${time(written_at)}` : "";
+    against("exposure", exposure, `limit ${compact(exposure.limit)}`, since);
+    against("loss", loss, `${loss.amount > 0 ? `SPY ${move(Number(loss.scenario))}` : "no scenario loses"} · limit ${compact(loss.limit)}`, since);
   }
 
   #accounts({ accounts, colours, restricted }) {
@@ -60,6 +64,12 @@ export class Header {
     setText("accounts-note", `${count(accounts)} accounts · ${count(restricted)} close-only`);
   }
 
+  // How long until the next due time, on the event clock: the ladder decides by it.
+  #due({ next_due, event_clock, past_due }) {
+    const left = next_due && event_clock !== null ? new Date(next_due.due_at).getTime() - event_clock : null;
+    setText("due-in", [left > 0 ? `in ${age(left)}` : "", past_due ? `${count(past_due)} past due` : ""].filter(Boolean).join(" · "));
+  }
+
   #calls({ calls_open, next_due }) {
     setText("calls", count(calls_open));
     const key = next_due ? `${next_due.account_id} ${next_due.due_at}` : "";
@@ -71,21 +81,22 @@ export class Header {
   #age() {
     const { health, summary } = this, now = Date.now() + this.skew;
     setText("lag", health.lag === null ? "–" : `${count(health.lag)} events`);
-    setText("lag-note", (health.received_at === null ? "nothing received yet" : `newest margin event received ${age(now - health.received_at)} ago`)
+    setText("lag-note", (health.written_at === null ? "nothing received yet" : `newest margin event ${age(now - health.written_at)} old`)
       + (summary.bad_events ? ` · ${count(summary.bad_events)} refused` : ""));
     const behind = summary.event_clock !== null && summary.oldest_price !== null ? summary.event_clock - summary.oldest_price : null;
     setText("oldest", age(behind));
     setText("oldest-note", summary.oldest_price === null ? "the events name no price time" : `on the event clock, from ${time(summary.oldest_price)}`);
-    setText("clock", summary.event_clock === null ? "" : time(summary.event_clock));
+    setText("clock", summary.event_clock === null ? "" : `event time ${time(summary.event_clock)}`);
   }
 }
 
 // An amount, how much of its limit it takes, and the level the server gave it: in words too where it is not clear.
-function against(id, { amount, limit, level }, note) {
+function against(id, { amount, limit, level }, note, since) {
   const share = Math.abs(amount) / limit, bar = $(`${id}-bar`);
   setText(id, compact(amount));
   $(id).title = dollars(amount);
-  setText(`${id}-limit`, `${note} · ${percent(share, 0)} used${{ BREACH: " · beyond the limit", WARNING: " · near the limit" }[level] ?? ""}`);
+  setText(`${id}-limit`, `${note} · ${percent(share, 0)} used${{ BREACH: " · beyond the limit", WARNING: " · near the limit" }[level] ?? ""}${since}`);
+  bar.closest(".tile").classList.toggle("old", since !== "");
   bar.style.width = `${Math.min(100, share * 100)}%`;
   bar.className = { BREACH: "red", WARNING: "yellow" }[level] ?? "plain";
 }

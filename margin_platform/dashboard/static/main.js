@@ -24,7 +24,9 @@ stream.addEventListener("hello", ({ detail }) => {
   desk.store = new Store(detail.columns);
   desk.firm = [];
   desk.feed = new Map();
-  if (grid) { grid.useStore(desk.store); if (filter.symbol) { filter.holders = new Set(); filter.known = null; grid.setFilter(filter); holders(); } }
+  if (!grid) start();
+  else grid.useStore(desk.store);
+  if (filter.symbol) { filter.holders = new Set(); filter.known = null; grid.setFilter(filter); holders(); }
 });
 
 stream.addEventListener("frame", ({ detail }) => {
@@ -36,8 +38,7 @@ stream.addEventListener("frame", ({ detail }) => {
   if (detail.firm) desk.firm = detail.firm;
   desk.firmNow = detail.firm_now;
   header.frame(detail);
-  if (detail.seq === null) return;
-  if (!grid) start();
+  if (detail.seq === null) { views.account.touch(detail.rows); return; }
   grid.refresh();
   for (const view of Object.values(views)) view.frame(detail);
   document.documentElement.dataset.seq = detail.seq;
@@ -61,7 +62,7 @@ function wire() {
   $("by-symbol").addEventListener("change", (e) => { filter.symbol = e.target.value.trim(); holders(); });
   $("by-symbol").addEventListener("focus", symbols);
   $("filters").addEventListener("submit", (e) => e.preventDefault());
-  $("csv").addEventListener("click", () => grid.exportShown());
+  $("csv").addEventListener("click", () => grid.exportShown(document.documentElement.dataset.live === "true"));
   for (const colour of COLOURS) {
     const box = h("input", { type: "checkbox", value: colour, onchange: (e) => { filter.colours[e.target.checked ? "add" : "delete"](colour); apply(); } });
     $("by-colour").append(h("label", { class: `chip ${colour}` }, box, h("span", { class: `badge ${colour}`, "aria-hidden": "true" }, LETTER[colour]), ` ${MEANING[colour]}`));
@@ -73,8 +74,9 @@ function wire() {
 }
 
 async function symbols() {
-  const { symbols: known } = await (await fetch("/api/symbols")).json();
-  $("symbols").replaceChildren(...known.map((value) => h("option", { value })));
+  const reply = await fetch("/api/symbols").catch(() => null);      // without the list a symbol can still be typed
+  if (!reply?.ok) return;
+  $("symbols").replaceChildren(...(await reply.json()).symbols.map((value) => h("option", { value })));
 }
 
 // Who holds the symbol is asked again every few seconds: fills go on while the filter stands.
