@@ -8,6 +8,7 @@ value, and goes to dead_letter.v1.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -187,10 +188,9 @@ _CALC = dict.fromkeys(
      "beta_weighted_exposure", "gross_mv"), _figure,
 ) | dict.fromkeys(("status", "band", "margin_type", "margin_method", "policy_version", "calc_id"), _label)
 _SCENARIO = {"scenario": _number, **dict.fromkeys(("delta_pnl", "equity_stressed", "excess_stressed", "unsecured"), _figure)}
-_FIRM_MORE = {"timestamp": _epoch_ms} | dict.fromkeys(
-    ("firm_beta_weighted_exposure", "firm_total_mv", "firm_delta_pnl", "firm_loss", "calls_expected", "exposure_limit", "loss_limit"),
-    _figure,
-)
+_FIRM_MORE = {"timestamp": _epoch_ms} | dict.fromkeys((
+    "firm_beta_weighted_exposure", "firm_total_mv", "firm_delta_pnl", "firm_loss", "calls_expected", "exposure_limit", "loss_limit",
+), _figure)
 _ORDER_MORE = {"not_before": _epoch_ms, "positions": _objects, "deficiency": _figure, "excess_after": _figure}
 _STATUS = {"account_id": _account_id, "calc_id": _text, "timestamp": _epoch_ms, **dict.fromkeys(_FIGURES, _figure)}
 _STATUS_MORE = _CALC | {
@@ -248,11 +248,23 @@ def decode(topic: str, raw: bytes | None) -> Event:
     try:
         event = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise BadEvent("value", raw[:200].decode(errors="replace"), f"not JSON ({error.msg})") from error
+        raise _unreadable(TOPICS[topic], raw, error.msg) from error
     if not isinstance(event, dict):
         raise BadEvent("value", event, "not a JSON object")
     check_fields(TOPICS[topic], event)
     return event
+
+
+def _unreadable(topic: Topic, raw: bytes, why: str) -> BadEvent:
+    """What is wrong with a message that is not JSON: the field, where all else of it is and that one is NaN or an infinity."""
+    try:
+        event = json.loads(raw)
+    except (ValueError, RecursionError):
+        event = None
+    for name in (*topic.required, *topic.optional) if isinstance(event, dict) else ():
+        if isinstance(event.get(name), float) and not math.isfinite(event[name]):
+            return BadEvent(name, json.dumps(event[name]), "not a finite number")
+    return BadEvent("value", raw[:200].decode(errors="replace"), f"not JSON ({why})")
 
 
 def check_fields(topic: Topic, event: Event) -> None:
