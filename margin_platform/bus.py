@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,6 +173,12 @@ class Bus:
         with self._lock:
             return {tp.partition: offset for tp, offset in self._guard(lambda c: c.beginning_offsets(self._partitions(topic))).items()}
 
+    def lost(self, topic: str, positions: Mapping[int, int]) -> str | None:
+        """What retention deleted from these next offsets on, as `topic[partition] first-next, ...`; None where it is all there."""
+        oldest = self.beginning_offsets(topic)
+        ranges = [f"{topic}[{p}] {offset}-{oldest[p]}" for p, offset in sorted(positions.items()) if offset < oldest.get(p, 0)]
+        return ", ".join(ranges) or None
+
     def _guard(self, call: Any) -> Any:
         try:
             return call(self._open_consumer())
@@ -183,7 +189,7 @@ class Bus:
         """Records of a topic from these next offsets on; returns with the first that arrive, or empty after the timeout.
 
         `positions` is not changed: the caller moves its cursor when it has acted. Offsets already deleted by retention
-        are skipped to the oldest kept.
+        are skipped to the oldest kept: who must not miss any asks `lost` first.
         """
         with self._lock:
             self._seek(topic, positions)
@@ -215,7 +221,7 @@ class Bus:
     def read_range(self, topic: str, partition: int, start: int, end: int, timeout_s: float = 30.0) -> list[Record]:
         """Every record of a partition with start <= offset < end: what a run with an offset range in its config reads.
 
-        TimeoutError where the broker does not deliver them in time. Gaps (compaction) are passed over.
+        TimeoutError where the broker does not deliver them in time. Gaps (compaction, retention: see `lost`) are passed over.
         """
         with self._lock:
             consumer = self._seek(topic, {partition: start})
@@ -225,7 +231,7 @@ class Bus:
             while consumer.position(where) < end:
                 found += _records(self._guard(lambda c: c.poll(timeout_ms=500, max_records=20_000)))
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"{topic}[{partition}] {start}-{end}: not read within {timeout_s:g} s")
+                    raise TimeoutError(f"{topic}[{partition}] {start}-{end}: not read from {self.bootstrap} within {timeout_s:g} s")
             return [r for r in found if r.offset < end]
 
     def read_all(self, topic: str) -> Iterator[Record]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -9,9 +10,11 @@ from margin_platform.bus import Record
 from margin_platform.dead_letters import dead_letter
 from margin_platform.events import FIRM_RISK, MARGIN_CALC, BadEvent, decode
 from margin_platform.firm_engine import FirmEngine
+from spark.durable_state import StateRefused
 from spark.stream import Stream, StreamSettings
 from spark.table_sink import FIRM_EXPOSURE, TableSink
 
+log = logging.getLogger(__name__)
 _PUBLISH_SECONDS = 1.0
 
 
@@ -20,6 +23,7 @@ class FirmExposure(Stream):
 
     name = "firm_exposure"
     topics = (MARGIN_CALC,)
+    may_miss = True   # the topic is kept two days; an account's next figures replace whatever was missed
 
     def __init__(self, settings: StreamSettings) -> None:
         super().__init__(settings, TableSink(settings.tables, self.name, FIRM_EXPOSURE))
@@ -31,6 +35,17 @@ class FirmExposure(Stream):
 
     def next_offset(self) -> dict[str, dict[int, int]]:
         return {MARGIN_CALC: self._next}
+
+    def prepare(self) -> None:
+        """Says what was missed in a long stop. StateRefused where the topic was made anew: its records would pass for applied ones."""
+        ends = self.bus.end_offsets(MARGIN_CALC)
+        if any(offset > ends.get(partition, 0) for partition, offset in self._next.items()):
+            raise StateRefused(f"{self.name}: {MARGIN_CALC} ends before what was read of it, so it was made anew; --rebuild begins with it")
+        if lost := self.bus.lost(MARGIN_CALC, self._next):
+            log.warning(
+                "%s: %s deleted by retention before it was read: accounts without figures since are counted as they were; "
+                "--rebuild --only margin_snapshots publishes all anew", self.name, lost,
+            )
 
     def take(self, records: list[Record], batch_id: int, *, publish: bool) -> int:
         for record in records:

@@ -16,10 +16,12 @@ _FETCH_WAIT_MS = 5
 _MAX_PER_BATCH = 50_000   # bounds a batch after a long stop, so that progress is seen
 
 
-def stream(session: SparkSession, bootstrap: str, topics: Iterable[str], security: KafkaSecurity | None = None) -> DataFrame:
+def stream(
+    session: SparkSession, bootstrap: str, topics: Iterable[str], security: KafkaSecurity | None = None, *, may_miss: bool = False
+) -> DataFrame:
     """The topics as one stream from their beginning; a checkpoint moves it on. Data lost to retention is an error, not a gap.
 
-    security: how to log in; None takes the MARGIN_KAFKA_* settings.
+    security: how to log in; None takes the MARGIN_KAFKA_* settings. may_miss: a gap all the same, for a reader that notices it.
     """
     login = settings().kafka_security if security is None else security
     return (
@@ -29,7 +31,7 @@ def stream(session: SparkSession, bootstrap: str, topics: Iterable[str], securit
         .option("subscribe", ",".join(topics))
         .option("startingOffsets", "earliest")
         .option("maxOffsetsPerTrigger", _MAX_PER_BATCH)
-        .option("failOnDataLoss", "true")
+        .option("failOnDataLoss", str(not may_miss).lower())
         .option("kafka.fetch.max.wait.ms", _FETCH_WAIT_MS)
         .load()
     )

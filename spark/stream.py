@@ -52,6 +52,7 @@ class Stream(ABC):
 
     name: str
     topics: tuple[str, ...]
+    may_miss = False   # records that retention deleted unread: an error, unless the stream can do without them and says so
 
     def __init__(self, settings: StreamSettings, sink: TableSink) -> None:
         self.settings = settings
@@ -177,7 +178,7 @@ class Stream(ABC):
         """Starts the query; `recover` first."""
         self._keeper.start()
         return (
-            kafka_source.stream(session, self.settings.bootstrap, self.topics)
+            kafka_source.stream(session, self.settings.bootstrap, self.topics, may_miss=self.may_miss)
             .writeStream.queryName(self.name)
             .option("checkpointLocation", str(self.folder / "spark"))
             .trigger(processingTime=f"{self.settings.trigger_ms} milliseconds")
