@@ -16,6 +16,10 @@ RETRIES = {"dagster/max_retries": "3", "dagster/max_runtime": "300"}
 Source = tuple[str, int, int]
 
 
+class SpanLost(RuntimeError):
+    """Events of the span are no longer kept: a run on what is left of it would report them as done."""
+
+
 class SpanConfig(dg.Config):
     """Offsets start <= o < end of one partition."""
 
@@ -55,7 +59,12 @@ def decoded(records: Sequence[Record]) -> Read:
 
 
 def read_span(context: dg.OpExecutionContext, bus: Bus, span: SpanConfig) -> Read:
-    """Reads the span; refused messages go to dead_letter.v1, the run goes on, and the snapshot it read is observed."""
+    """Reads the span; refused messages go to dead_letter.v1, the run goes on, and the snapshot it read is observed.
+
+    SpanLost where retention has deleted events of it.
+    """
+    if lost := bus.lost(span.topic, {span.partition: span.start}):
+        raise SpanLost(f"{lost}: deleted by retention; this run cannot be executed any more")
     read = decoded(bus.read_range(span.topic, span.partition, span.start, span.end))
     for record, error in read.refused:
         context.log.warning(f"{record.topic}[{record.partition}]@{record.offset} refused: {error}")

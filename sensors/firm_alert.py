@@ -8,12 +8,12 @@ import dagster as dg
 
 from jobs.firm_alert import firm_alert_job
 from jobs.topic_span import decoded
-from margin_platform.bus import BrokerUnreachable, Record
+from margin_platform.bus import Record
 from margin_platform.events import FIRM_RISK
 from margin_platform.firm_limits import Levels, alerts_of
 from margin_platform.policy import current_policy
 from margin_platform.policy_sections import FirmPolicy
-from resources.kafka import KafkaResource
+from resources.kafka import UNAVAILABLE, KafkaResource
 from sensors.topic_events import EVENTS_PER_RUN, Span, next_positions, read, start_positions, written
 
 
@@ -44,7 +44,7 @@ def firm_alert(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.
         with kafka.bus() as bus:
             positions = start_positions(bus, FIRM_RISK, positions)
             records = bus.poll(FIRM_RISK, positions, kafka.poll_seconds, EVENTS_PER_RUN)
-    except (BrokerUnreachable, LookupError) as missing:
+    except UNAVAILABLE as missing:
         return dg.SkipReason(str(missing))
     span, after = changes(records, levels, current_policy().firm) if records else (None, levels)
     cursor = text_of(next_positions(positions, records), after)

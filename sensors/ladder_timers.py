@@ -5,11 +5,10 @@ import time
 import dagster as dg
 
 from jobs.ladder_timers import ladder_timers_job
-from margin_platform.bus import BrokerUnreachable
 from margin_platform.enforcement import Enforcer
 from margin_platform.event_clock import clock
 from resources.decisions import DecisionsResource
-from resources.kafka import KafkaResource
+from resources.kafka import UNAVAILABLE, KafkaResource
 from sensors import earlier_runs
 
 
@@ -34,7 +33,7 @@ def ladder_timers(
     try:
         with kafka.bus() as bus:
             now_ms = clock(bus, time.time_ns() // 1_000_000)
-    except (BrokerUnreachable, LookupError) as missing:
+    except UNAVAILABLE as missing:
         return dg.SkipReason(str(missing))
     with decisions.store() as store:
         wait = reason_to_wait(now_ms, int(context.cursor or 0), Enforcer(store, decisions.policy).next_timer())

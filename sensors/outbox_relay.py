@@ -3,11 +3,10 @@
 import dagster as dg
 
 from jobs.outbox_relay import outbox_relay_job
-from margin_platform.bus import BrokerUnreachable
 from margin_platform.events import MARGIN_CALLS
 from margin_platform.outbox import oldest_unsent
 from resources.decisions import DecisionsResource
-from resources.kafka import KafkaResource
+from resources.kafka import UNAVAILABLE, KafkaResource
 
 
 def still_waiting(cursor: str | None, oldest: int | None) -> bool:
@@ -28,7 +27,7 @@ def outbox_relay(
     try:
         with kafka.bus() as bus:
             bus.end_offsets(MARGIN_CALLS)
-    except (BrokerUnreachable, LookupError) as missing:
+    except UNAVAILABLE as missing:
         return dg.SkipReason(str(missing))
     return dg.SensorResult(run_requests=[dg.RunRequest()], cursor="")
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import dagster as dg
 
 from jobs.streams import streams_job
-from margin_platform.bus import BrokerUnreachable
 from margin_platform.events import PRICES
 from margin_platform.worker_identity import WORKER_TAG, is_alive
-from resources.kafka import KafkaResource
+from resources.kafka import UNAVAILABLE, KafkaResource
 
 _ACTIVE = [
     dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED,
@@ -61,7 +60,7 @@ def stream_health(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> 
     try:
         with kafka.bus() as bus:
             bus.end_offsets(PRICES)
-    except (BrokerUnreachable, LookupError) as missing:
+    except UNAVAILABLE as missing:
         return dg.SkipReason(f"the streams wait: {missing}")
     return dg.RunRequest()
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from margin_platform.bus import BrokerUnreachable, Bus, Record
-from resources.kafka import KafkaResource
+from margin_platform.bus import Bus, Record
+from resources.kafka import UNAVAILABLE, KafkaResource
 from sensors import earlier_runs
 
 EVENTS_PER_RUN = 2000
@@ -21,6 +21,10 @@ _ACCOUNTS_IN_TAG = 8
 
 class TopicRecreated(RuntimeError):
     """The cursor stands beyond the end of its partition: reading on would skip events silently."""
+
+
+class EventsLost(RuntimeError):
+    """Events after the cursor are no longer kept: reading on would skip them silently."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,10 @@ def read(cursor: str | None) -> dict[int, int]:
 
 
 def start_positions(bus: Bus, topic: str, cursor: Mapping[int, int]) -> dict[int, int]:
-    """The cursor, with partitions it does not know from their oldest event. TopicRecreated where it lies beyond the end."""
+    """The cursor, with partitions it does not know from their oldest event.
+
+    TopicRecreated where it lies beyond the end, EventsLost where it lies before the oldest event kept.
+    """
     ends = bus.end_offsets(topic)
     for partition, offset in cursor.items():
         if offset > ends.get(partition, 0):
@@ -94,6 +101,11 @@ def start_positions(bus: Bus, topic: str, cursor: Mapping[int, int]) -> dict[int
                 f"{topic}[{partition}]: the cursor stands at {offset}, the topic ends at {ends.get(partition, 0)}. It was made anew; "
                 "reset this sensor's cursor (and the decision store that belongs to the old topic) to start over."
             )
+    if lost := bus.lost(topic, cursor):
+        raise EventsLost(
+            f"{lost}: deleted by retention before this sensor read them; nothing was started for them. "
+            "Reset this sensor's cursor to go on with the oldest event kept; docs/operations.md says what else to do."
+        )
     return {**bus.beginning_offsets(topic), **cursor}
 
 
@@ -113,7 +125,7 @@ def tick(
         with kafka.bus() as bus:
             positions = start_positions(bus, topic, read(context.cursor))
             records = bus.poll(topic, positions, kafka.poll_seconds, EVENTS_PER_RUN)
-    except (BrokerUnreachable, LookupError) as missing:
+    except UNAVAILABLE as missing:
         return dg.SkipReason(str(missing))
     after = next_positions(positions, records)
     spans = spans_of(records, is_relevant)

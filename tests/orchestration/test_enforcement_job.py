@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 
 import dagster as dg
 import pytest
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient
 from sqlalchemy import func, select
 
 from assets.topics import topic_key
@@ -18,6 +20,7 @@ from jobs.firm_alert import firm_alert_job
 from jobs.ladder_timers import ladder_timers_job
 from jobs.liquidation import liquidation_job
 from jobs.outbox_relay import outbox_relay_job
+from jobs.topic_span import SpanLost
 from margin_platform.bus import Bus
 from margin_platform.enforcement import Enforcer
 from margin_platform.event_clock import clock
@@ -115,6 +118,20 @@ def test_a_run_executed_again_reads_the_same_events_and_decides_nothing_twice(
     bus.flush()
     enforce(instance, resources, 0, 2)
     assert actions(bus, MARGIN_CALLS) == [("A1", "MARGIN_CALL"), ("A2", "MARGIN_CALL")]
+
+
+def test_a_run_whose_events_are_no_longer_kept_fails_and_names_them(
+    bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any]
+) -> None:
+    for account in ("A1", "A2", "A3"):
+        bus.produce(MARGIN_STATUS, status(account, -1_000.0))
+    bus.flush()
+    admin = KafkaAdminClient(bootstrap_servers=bus.bootstrap)
+    admin.delete_records({TopicPartition(MARGIN_STATUS, 0): 2})
+    admin.close()
+    with pytest.raises(SpanLost, match=r"margin\.status\.v1\[0\] 0-2: deleted by retention"):
+        enforce(instance, resources, 0, 3)
+    assert actions(bus, MARGIN_CALLS) == []
 
 
 BROKEN: list[tuple[str, str, Any]] = [

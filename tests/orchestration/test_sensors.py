@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient
 
 from margin_platform.bus import Bus, Record
-from margin_platform.events import FIRM_RISK, MARGIN_STATUS
+from margin_platform.events import FIRM_RISK, MARGIN_STATUS, PRICES
 from margin_platform.firm_limits import START, alerts_of
 from margin_platform.policy import current_policy
+from margin_platform.unit_of_work import post
+from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
-from sensors.firm_alert import firm_alert
+from sensors import enforcement, liquidation, notification
+from sensors.firm_alert import firm_alert, text_of
+from sensors.ladder_timers import ladder_timers
+from sensors.outbox_relay import outbox_relay
 from sensors.stream_health import StreamRun, stream_health, verdict_on
-from sensors.topic_events import Span, TopicRecreated, spans_of, tick
+from sensors.topic_events import EventsLost, Span, TopicRecreated, spans_of, tick
 
 NO_BROKER = "127.0.0.1:1"
 
@@ -85,6 +93,39 @@ def test_a_topic_made_anew_is_refused_not_skipped(bus: Bus, instance: dg.Dagster
         evaluate(kafka, json.dumps({"0": 40}), instance)
 
 
+def forget(bus: Bus, topic: str, before: int) -> None:
+    """Deletes what stands before an offset of partition 0, as retention does."""
+    admin = KafkaAdminClient(bootstrap_servers=bus.bootstrap)
+    admin.delete_records({TopicPartition(topic, 0): before})
+    admin.close()
+
+
+@pytest.mark.kafka
+def test_events_lost_before_they_were_read_fail_the_tick_until_the_cursor_is_reset(bus: Bus, instance: dg.DagsterInstance) -> None:
+    for number in range(5):
+        bus.produce(MARGIN_STATUS, status("A1", number))
+    bus.flush()
+    forget(bus, MARGIN_STATUS, 3)
+    kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=5)
+    for _ in range(2):
+        with pytest.raises(EventsLost, match=r"margin\.status\.v1\[0\] 1-3: deleted by retention .* Reset this sensor's cursor"):
+            evaluate(kafka, json.dumps({"0": 1}), instance)
+    reset = evaluate(kafka, None, instance)
+    assert [r.tags["kafka/offsets"] for r in reset.run_requests or []] == ["3-5"]
+    assert evaluate(kafka, json.dumps({"0": 3}), instance) == reset   # what was acted on already may go
+
+
+@pytest.mark.kafka
+def test_the_firm_alert_says_what_it_never_read(bus: Bus, instance: dg.DagsterInstance) -> None:
+    for at in range(1, 4):
+        bus.produce(FIRM_RISK, firm(9e6, 0, at))
+    bus.flush()
+    forget(bus, FIRM_RISK, 2)
+    kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=5)
+    with pytest.raises(EventsLost, match=r"firm\.risk\.v1\[0\] 1-2"):
+        firm_alert(dg.build_sensor_context(instance=instance, cursor=text_of({0: 1}, START), resources={"kafka": kafka}))
+
+
 @pytest.mark.kafka
 def test_the_firm_alert_starts_a_run_only_when_a_level_changes(bus: Bus, instance: dg.DagsterInstance) -> None:
     for event in (firm(1e6, 0, 1), firm(9e6, 0, 2), firm(9.5e6, 0, 3)):
@@ -120,13 +161,39 @@ def test_an_exposure_that_wavers_on_a_line_is_one_episode() -> None:
     assert [(a.timestamp, a.level) for a in alerts] == [(1, "WARNING"), (4, "BREACH"), (7, "WARNING"), (9, "CLEAR")]
 
 
-def test_a_sensor_without_a_broker_skips_and_names_the_address(instance: dg.DagsterInstance) -> None:
-    kafka = KafkaResource(bootstrap_servers=NO_BROKER, poll_seconds=0, connect_seconds=0.5)
-    skipped = tick(dg.build_sensor_context(instance=instance), kafka, MARGIN_STATUS, "enforcement", "enforce")
+ON_THE_BROKER = [
+    *enforcement.SENSORS, *liquidation.SENSORS, *(s for s in notification.SENSORS if s is not notification.notification_retry),
+    firm_alert, ladder_timers, outbox_relay, stream_health,
+]
+
+
+@pytest.mark.parametrize("sensor", ON_THE_BROKER, ids=lambda s: s.name)
+def test_a_sensor_without_a_broker_skips_and_names_the_address(
+    sensor: dg.SensorDefinition, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    decisions = DecisionsResource(store_url=f"sqlite:///{tmp_path / 'store.db'}")
+    with decisions.store() as store, store.write() as connection:
+        post(connection, [(MARGIN_STATUS, status("A1", 1))])   # for the relay: a message left since the look before
+    given = {"kafka": KafkaResource(bootstrap_servers=NO_BROKER, poll_seconds=0, connect_seconds=0.5), "decisions": decisions}
+    skipped = sensor(dg.build_sensor_context(instance=instance, cursor="1" if sensor is outbox_relay else None, resources=given))
     assert isinstance(skipped, dg.SkipReason)
     assert NO_BROKER in str(skipped.skip_message)
-    waiting = stream_health(dg.build_sensor_context(instance=instance, resources={"kafka": kafka}))
-    assert NO_BROKER in str(waiting.skip_message)
+
+
+@pytest.mark.kafka
+def test_the_timers_wait_for_a_broker_that_stops_answering_while_the_clock_is_read(
+    bus: Bus, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answered where the topic ends; the records before that are asked for, one more than there are, and do not come."""
+    bus.produce(PRICES, {"symbol": "SPY", "price": 300.0, "timestamp": 1})
+    bus.flush()
+    real = Bus.read_range
+    monkeypatch.setattr(Bus, "read_range", lambda self, topic, part, start, end: real(self, topic, part, start, end + 1, timeout_s=0.5))
+    decisions = DecisionsResource(store_url=f"sqlite:///{tmp_path / 'store.db'}")
+    needed = {"kafka": KafkaResource(bootstrap_servers=bus.bootstrap), "decisions": decisions}
+    skipped = ladder_timers(dg.build_sensor_context(instance=instance, resources=needed))
+    assert isinstance(skipped, dg.SkipReason)
+    assert bus.bootstrap in str(skipped.skip_message)
 
 
 @pytest.mark.kafka
