@@ -11,6 +11,7 @@ import pytest
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
+from jobs.enforcement import enforcement_job
 from margin_platform.bus import Bus, Record
 from margin_platform.events import FIRM_RISK, MARGIN_STATUS, PRICES
 from margin_platform.firm_limits import START, alerts_of
@@ -211,6 +212,29 @@ def test_while_a_run_works_on_a_topic_its_events_wait_and_share_the_next_run(bus
     instance.report_run_canceled(earlier)
     (request,) = evaluate(kafka, None, instance).run_requests or []
     assert request.tags["kafka/offsets"] == "0-2"
+
+
+@pytest.mark.kafka
+def test_events_wait_for_the_repetition_of_a_run_that_failed(bus: Bus, tmp_path: Path) -> None:
+    """Dagster marks a failure that it will repeat, and then with the run that does."""
+    bus.produce(MARGIN_STATUS, status("A1", 1))
+    bus.flush()
+    kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=1)
+    given = {
+        "kafka": KafkaResource(bootstrap_servers=NO_BROKER, connect_seconds=0.5),
+        "decisions": DecisionsResource(store_url=f"sqlite:///{tmp_path / 'store.db'}"),
+    }
+    span = Span(MARGIN_STATUS, 0, 0, 1, ())
+    with dg.instance_for_test(overrides={"run_retries": {"enabled": True, "max_retries": 0}}) as instance:
+        failed = enforcement_job.execute_in_process(
+            {"ops": {"enforce": {"config": span.config}}}, instance, resources=given, tags=span.tags, raise_on_error=False
+        )
+        assert not failed.success
+        skipped = tick(dg.build_sensor_context(instance=instance), kafka, MARGIN_STATUS, "enforcement", "enforce")
+        assert isinstance(skipped, dg.SkipReason)
+        assert failed.run_id in str(skipped.skip_message)
+        instance.add_run_tags(failed.run_id, {"dagster/auto_retry_run_id": "the repetition, over by now"})
+        assert evaluate(kafka, None, instance).run_requests
 
 
 def test_a_storm_of_ten_thousand_accounts_makes_five_runs() -> None:
