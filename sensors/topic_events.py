@@ -98,8 +98,9 @@ def start_positions(bus: Bus, topic: str, cursor: Mapping[int, int]) -> dict[int
     for partition, offset in cursor.items():
         if offset > ends.get(partition, 0):
             raise TopicRecreated(
-                f"{topic}[{partition}]: the cursor stands at {offset}, the topic ends at {ends.get(partition, 0)}. It was made anew; "
-                "reset this sensor's cursor (and the decision store that belongs to the old topic) to start over."
+                f"{topic}[{partition}]: the cursor stands at {offset}, the topic ends at {ends.get(partition, 0)}. It was made anew, "
+                "and what knows its old offsets would pass over new events: delete this sensor's runs in Dagster (their keys are offsets) "
+                "and the topic's rows of `processed` in the decision store, then reset this sensor's cursor."
             )
     if lost := bus.lost(topic, cursor):
         raise EventsLost(
