@@ -30,7 +30,8 @@ from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from margin_platform import instruments
 from margin_platform.bus import Bus, Record
-from margin_platform.events import MARGIN_CALC, Event, encode
+from margin_platform.events import FIRM_RISK, MARGIN_CALC, Event, encode
+from margin_platform.firm_engine import FirmEngine
 from margin_platform.margin_engine import MarginEngine
 from margin_platform.policy import current_policy
 from margin_platform.stack import broker, ports, topics
@@ -38,6 +39,7 @@ from margin_platform.stack import broker, ports, topics
 PROBE = "PROBE"
 OPENING = 1_584_019_800_000          # 2020-03-12 09:30 New York, epoch milliseconds
 PROBE_SECONDS = 0.5
+VIEW_SECONDS = 2.0
 _WATCH = """() => { window.paints = {};
   new MutationObserver(() => { const seen = document.querySelector('.ag-row[row-index="0"] [col-id=excess]')?.textContent;
     if (seen && !(seen in paints)) { paints[seen] = 0; requestAnimationFrame(() => setTimeout(() => { paints[seen] = Date.now(); })); }
@@ -120,16 +122,27 @@ def heap_mb(session: CDPSession) -> float:
     return round(next(m["value"] for m in metrics if m["name"] == "JSHeapUsedSize") / 1e6, 1)
 
 
+def look_around(page: Page) -> None:
+    """Through the other views, as a reader does: what one of them leaves behind is in the next look at the heap."""
+    for view in (f"account/{PROBE}", "firm", "feed", "accounts"):
+        page.evaluate("(view) => { location.hash = `#/${view}`; }", view)
+        page.wait_for_timeout(VIEW_SECONDS * 1000)
+
+
 def seed(bus: Bus, accounts: int) -> None:
     base = template()
     for number in range(accounts):
         bus.produce(MARGIN_CALC, event_of(base, number, round(number * 0.9 - 3_000, 2), OPENING))
     bus.produce(MARGIN_CALC, base | {"account_id": PROBE, "excess": -9e8})
+    firm = FirmEngine(current_policy())
+    firm.update([base])
+    for event in firm.events():
+        bus.produce(FIRM_RISK, event)
     bus.flush()
 
 
 def probe(page: Page, bus: Bus, seconds: float, session: CDPSession) -> tuple[dict[float, float], list[float]]:
-    """Sends a probe every half second; returns when each was sent (epoch ms), and the heap a dozen times on the way."""
+    """Sends a probe every half second; returns when each was sent (epoch ms), and the heap a dozen times, after a look around."""
     base, sent, heaps, end, number = template(), {}, [], time.monotonic() + seconds, 0
     heap_due = time.monotonic()
     while time.monotonic() < end:
@@ -141,6 +154,7 @@ def probe(page: Page, bus: Bus, seconds: float, session: CDPSession) -> tuple[di
         bus.flush()
         page.wait_for_timeout(PROBE_SECONDS * 1000)
         if time.monotonic() >= heap_due:
+            look_around(page)
             heaps.append(heap_mb(session))
             heap_due += seconds / 12
     page.wait_for_timeout(2_000)

@@ -320,6 +320,15 @@ def test_everything_is_reached_by_keyboard(bus: Bus, firm: Any, start: Any, tab:
     expect(tab.locator("#view-accounts")).to_be_visible()
     tab.keyboard.press("2")
     expect(tab.locator("#view-firm")).to_contain_text("SPY scenarios")
+    tab.click("#keys")                        # switched off, they are letters again, also after a reload
+    tab.reload()
+    tab.wait_for_selector(LIVE)
+    tab.keyboard.press("3")
+    tab.keyboard.press("/")
+    expect(tab.locator("#view-firm")).to_be_visible()
+    tab.click("#keys")
+    tab.keyboard.press("3")
+    expect(tab.locator("#view-feed")).to_be_visible()
 
 
 @pytest.mark.parametrize(("width", "height", "scale"), [(800, 475, 2), (390, 800, 1)], ids=["zoomed to 200%", "narrow window"])

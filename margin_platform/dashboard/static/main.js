@@ -69,6 +69,8 @@ function wire() {
   }
   addEventListener("hashchange", route);
   addEventListener("keydown", keys);
+  setKeys(localStorage.getItem("margin-keys") !== "off");
+  $("keys").addEventListener("click", () => setKeys($("keys").getAttribute("aria-pressed") !== "true"));
   $("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme === "light" ? "dark" : "light"));
   setTheme(document.documentElement.dataset.theme, false);
 }
@@ -113,10 +115,16 @@ function route() {
 function keys(event) {
   const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
   if (event.key === "Escape") { if (typing) event.target.blur(); else if (document.documentElement.dataset.view === "account") location.hash = "#/accounts"; return; }
-  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || $("keys").getAttribute("aria-pressed") !== "true") return;
   if (event.key === "/") { event.preventDefault(); location.hash = "#/accounts"; $("q").focus(); $("q").select(); }
   const jump = { 1: "#/accounts", 2: "#/firm", 3: "#/feed" }[event.key];
   if (jump) location.hash = jump;
+}
+
+// Who dictates to a computer, or rests a hand on the keys, can switch them off (WCAG 2.1.4).
+function setKeys(on) {
+  $("keys").setAttribute("aria-pressed", on);
+  localStorage.setItem("margin-keys", on ? "on" : "off");
 }
 
 function setTheme(theme, chosen = true) {
