@@ -27,7 +27,8 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Start the stack, seed a book, replay 2020-02-20 to 2020-03-23, show what happens, stop the stack.
 
-        Exit 0 only if every stage produced something: prices, figures, calls, restrictions, orders, fills, notices, firm risk.
+        Exit 0 only if every stage did its work: figures and stress of accounts and firm, volatilities, margin calls, restrictions,
+        orders, simulated fills, delivered notices, the audit trail, and rows in each table.
         """
         from margin_platform.demo.run import may_be_emptied
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from deltalake import DeltaTable
 
 from margin_platform.bus import Bus
 from margin_platform.events import (
+    AUDIT,
     DEAD_LETTER,
     FILLS,
     FIRM_RISK,
@@ -19,23 +23,33 @@ from margin_platform.events import (
     NOTIFICATIONS,
     PRICES,
     RESTRICTIONS,
+    STRESS,
     TOPICS,
+    VOLATILITY,
     BadEvent,
     Event,
     decode,
 )
 
-# Every stage must produce something for a demo to count as a success.
-STAGES = (PRICES, FILLS, MARGIN_CALC, MARGIN_STATUS, MARGIN_CALLS, RESTRICTIONS, LIQUIDATION_ORDERS, NOTIFICATIONS, FIRM_RISK)
+# Every stage must produce something for a demo to count as a success; what only looks like it (a warning, a notice held) does not.
+STAGES = (
+    PRICES, FILLS, VOLATILITY, MARGIN_CALC, MARGIN_STATUS, STRESS, MARGIN_CALLS, RESTRICTIONS, LIQUIDATION_ORDERS, NOTIFICATIONS, FIRM_RISK,
+    AUDIT,
+)
+TABLES = ("volatility", "margin_snapshots", "firm_exposure")
 _READ = (MARGIN_CALC, MARGIN_CALLS, RESTRICTIONS, LIQUIDATION_ORDERS, NOTIFICATIONS, FIRM_RISK, FILLS)
 _BATCH = 20_000
 
 
 @dataclass
 class Monitor:
-    """Reads the output topics from where they stood at the start; `snapshot` is what the screen and the JSON show."""
+    """Reads the output topics from where they stood at the start; `snapshot` is what the screen and the JSON show.
+
+    tables: the folder of the streams' Delta tables.
+    """
 
     bus: Bus
+    tables: Path
     started: float = field(default_factory=time.monotonic)
     status: dict[str, str] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
@@ -51,6 +65,7 @@ class Monitor:
     first_call_seconds: float | None = None
     begins: dict[str, dict[int, int]] = field(default_factory=dict)
     positions: dict[str, dict[int, int]] = field(default_factory=dict)
+    filled_tables: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.begins = {topic: dict(self.bus.end_offsets(topic)) for topic in TOPICS}
@@ -108,5 +123,20 @@ class Monitor:
             "event_clock": self.event_clock,
             "lag_event_seconds": max(0.0, (self.event_clock - self.calc_clock) / 1000) if self.calc_clock else None,
             "seconds_to_first_margin_call": self.first_call_seconds,
-            "missing": [topic for topic in STAGES if counts[topic] <= 0] + ([] if self.simulated_fills else ["simulated fills"]),
+            "missing": self._missing(counts),
         }
+
+    def _missing(self, counts: dict[str, int]) -> list[str]:
+        """The stages without what they are there for; `counts` are the events of each topic."""
+        seen = {topic: counts[topic] > 0 for topic in STAGES} | {
+            "MARGIN_CALL": self.calls["MARGIN_CALL"] > 0, "CLOSE_ONLY": self.restrictions["CLOSE_ONLY"] > 0,
+            "orders": self.orders > 0, "simulated fills": self.simulated_fills > 0, "DELIVERED notices": self.delivery["DELIVERED"] > 0,
+        }
+        return [stage for stage, there in seen.items() if not there] + [f"rows of {name}" for name in TABLES if not self._filled(name)]
+
+    def _filled(self, table: str) -> bool:
+        """Whether the table has rows; one that had some is not opened again."""
+        where = str(self.tables / table)
+        if table not in self.filled_tables and DeltaTable.is_deltatable(where) and DeltaTable(where).count() > 0:
+            self.filled_tables.add(table)
+        return table in self.filled_tables

@@ -69,7 +69,8 @@ class Demo:
             stack = supervisor.up(self.folder, progress=say)
             urls = {name: c.url for name, c in stack.components.items() if c.url}
             with Bus(stack.environment["MARGIN_KAFKA"]) as bus:
-                figures = self._play(bus, lambda f: show(f | {"urls": urls}), say) | {"urls": urls}
+                tables = Path(stack.environment["MARGIN_TABLES"])
+                figures = self._play(bus, tables, lambda f: show(f | {"urls": urls}), say) | {"urls": urls}
             stay()
             figures["stack"] = _memory(supervisor.status(self.folder))
             return figures
@@ -77,8 +78,8 @@ class Demo:
             say("stopping the stack")
             supervisor.down(self.folder)
 
-    def _play(self, bus: Bus, show: Show, say: Say) -> dict[str, Any]:
-        monitor = Monitor(bus)
+    def _play(self, bus: Bus, tables: Path, show: Show, say: Say) -> dict[str, Any]:
+        monitor = Monitor(bus, tables)
         rows = generate(usual_counts(self.accounts), seed.closes_on(EVE))
         say(f"seeding {len(rows)} accounts and the market up to {EVE}")
         _seed(bus, rows)
