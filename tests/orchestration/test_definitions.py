@@ -82,6 +82,18 @@ def test_every_acting_job_runs_in_process_and_the_streams_are_never_retried() ->
         assert repository.get_job(job).tags["dagster/max_retries"] == "3"
 
 
+def test_what_the_platform_cannot_do_without_runs_from_the_start_and_what_only_costs_does_not() -> None:
+    """A table that nobody compacts is a file a micro-batch; the table of schedules in docs/concepts/orchestration.md says the same."""
+    repository = definitions.get_repository_def()
+    on = {s.name for s in repository.schedule_defs if s.default_status is dg.DefaultScheduleStatus.RUNNING}
+    page = (ROOT / "docs" / "concepts" / "orchestration.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1]: line.split("|")[3].strip() for line in page.splitlines() if line.startswith("| `")}
+    for schedule in repository.schedule_defs:
+        assert rows[schedule.name].startswith("on" if schedule.name in on else "off"), schedule.name
+    assert "table_maintenance_schedule" in on
+    assert all(s.default_status is dg.DefaultSensorStatus.RUNNING for s in repository.sensor_defs)
+
+
 def test_the_stock_launcher_and_postgres_are_a_choice_of_dagster_yaml(tmp_path: Path) -> None:
     dagster_home.prepare(tmp_path, "postgresql://margin@127.0.0.1/dagster", launcher="default")
     chosen = yaml.safe_load((tmp_path / "dagster.yaml").read_text(encoding="utf-8"))
