@@ -23,7 +23,7 @@ from dagster._core.storage.dagster_run import DagsterRun
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
 
-from margin_platform.worker_identity import WORKER_TAG, is_alive, pid_of, worker_of
+from margin_platform.worker_identity import WORKER_TAG, is_alive, is_ours, pid_of, worker_of
 
 ENDS_WITH_LAUNCHER_TAG = "margin/ends_with_launcher"   # on runs that never end by themselves
 _ROOT = Path(__file__).parent.parent
@@ -122,7 +122,10 @@ class ForkServerRunLauncher(RunLauncher, ConfigurableClass):
             return self._server.fork(request)
 
     def terminate(self, run_id: str) -> bool:
-        """Interrupts the run's worker; the run is CANCELED when its ops have cleaned up. False where nothing works for it."""
+        """Interrupts the run's worker; the run is CANCELED when its ops have cleaned up. False where nothing works for it.
+
+        A worker of another host cannot be reached: its run is CANCELED at once, on the word of whoever asked that it is gone.
+        """
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False
@@ -130,6 +133,9 @@ class ForkServerRunLauncher(RunLauncher, ConfigurableClass):
         worker = run.tags.get(WORKER_TAG)
         if worker is None or not is_alive(worker):
             self._instance.report_run_canceled(run, message="No worker was left to interrupt.")
+            return True
+        if not is_ours(worker):   # its process id belongs to somebody else here
+            self._instance.report_run_canceled(run, message=f"Worker {worker} is of another host and was left alone: see that it is gone.")
             return True
         os.kill(pid_of(worker), signal.SIGINT)
         return True

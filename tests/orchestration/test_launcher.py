@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
+import psutil
 import pytest
 from dagster._core.code_pointer import FileCodePointer
 from dagster._core.launcher.base import WorkerStatus
@@ -18,7 +21,7 @@ from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from margin_platform import dagster_home, fork_server
 from margin_platform.launcher import ENDS_WITH_LAUNCHER_TAG, ForkServerRunLauncher
 from margin_platform.run_lanes import BATCH_TAGS, LaneRunCoordinator
-from margin_platform.worker_identity import WORKER_TAG, is_alive, pid_of, this_worker
+from margin_platform.worker_identity import WORKER_TAG, is_alive, pid_of, this_worker, worker_of
 
 JOB_FILE = str(Path(__file__).parent / "launched_job.py")
 
@@ -101,7 +104,39 @@ def test_a_stream_run_ends_when_its_launcher_goes(tmp_path: Path) -> None:
 def test_a_reused_process_id_is_not_mistaken_for_the_worker() -> None:
     host, pid, start = this_worker().rsplit(":", 2)
     assert is_alive(f"{host}:{pid}:{start}")
-    assert not is_alive(f"{host}:{pid}:1.00")
+    assert not is_alive(f"{host}:{pid}:1{start}")
+
+
+def test_a_worker_is_known_again_after_the_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel then tells another time of its boot; a living driver taken for dead would get a second beside it."""
+    worker = this_worker()
+    booted = psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + 3600)
+    assert is_alive(worker)
+
+
+def test_a_machine_may_be_given_another_name_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    lives = subprocess.Popen(["sleep", "60"])
+    worker = worker_of(lives.pid)
+    monkeypatch.setattr(socket, "gethostname", lambda: "renamed")
+    assert is_alive(worker)
+    lives.kill()
+    lives.wait()
+    assert not is_alive(worker)
+
+
+def test_a_worker_of_another_host_is_never_signalled_and_its_run_can_be_ended(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    """A container made anew on kept data has another name: its process ids mean others here."""
+    run_id = launched(instance, tmp_path / "diary", 60.0)
+    worker = run_of(instance, run_id).tags[WORKER_TAG]
+    elsewhere = f"another-host:{pid_of(worker)}:1@another-boot.1"
+    instance.add_run_tags(run_id, {WORKER_TAG: elsewhere})
+    assert is_alive(elsewhere)
+    assert instance.run_coordinator.cancel_run(run_id)
+    assert run_of(instance, run_id).status is dg.DagsterRunStatus.CANCELED
+    assert is_alive(worker)
+    os.kill(pid_of(worker), signal.SIGKILL)
+    eventually(lambda: not is_alive(worker))
 
 
 def test_only_the_batch_lane_waits_in_the_queue(tmp_path: Path) -> None:
