@@ -20,8 +20,16 @@ have() {
     java) [ "$(java -version 2>&1 | sed -nE 's/.* version "([0-9]+).*/\1/p')" -ge 17 ] 2>/dev/null ;;   # Spark 4 runs on no older one
     postgres) compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null ;;
     chromium) command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ;;
+    mvn) command -v mvn >/dev/null || jars_cached ;;
     *) command -v "$1" >/dev/null ;;
   esac
+}
+
+jars_cached() {   # Maven only fetches the jars: with all of them there, whole, it is not asked for
+  local set cache="${MARGIN_JARS:-${XDG_CACHE_HOME:-${HOME:-}/.cache}/margin-platform/jars}"
+  for set in margin_platform/stack/*.sha256; do
+    (sums=$PWD/$set; cd "$cache/$(basename "$set" .sha256)" && sha256sum --status -c "$sums") 2>/dev/null || return 1
+  done
 }
 
 debian_packages() {   # the first that the release has
@@ -46,7 +54,9 @@ for program in "$@"; do have "$program" || install_program "$program"; done
 stamp=.venv/.installed
 if [ ! -f "$stamp" ] || [ requirements.lock -nt "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
   python=$(find_python)
-  [ -x .venv/bin/python ] || "$python" -m venv .venv || fail "cannot make .venv: install the venv module of $python (Debian: python3-venv)"
+  if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then   # none yet, or one that was left half made
+    "$python" -m venv --clear .venv || { rm -rf .venv; fail "cannot make .venv: install the venv module of $python (Debian: python3-venv)"; }
+  fi
   echo "setup: installing the locked Python packages into .venv"
   .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.7"
   .venv/bin/uv pip install --quiet --python .venv/bin/python -r requirements.lock
