@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 import yaml
 
 from margin_platform.settings import Settings
 from margin_platform.stack import broker, jars, ports, processes
+from margin_platform.stack.processes import Identity
 
 ROOT = Path(__file__).parents[2]
 _CODE_MODULE = "margin_platform.definitions"
@@ -36,16 +38,19 @@ class Place:
         return self.ports[name]
 
 
+Ready = Callable[[Place, Identity], bool]   # whether the process serves at this place
+
+
 @dataclass(frozen=True)
 class Component:
-    """One process. ready(place) is asked until it is true; `port` None means that it serves nothing.
+    """One process. ready(place, process) is asked until it is true; `port` None means that it serves nothing.
 
     after: components that must serve before this one is started.
     """
 
     name: str
     command: Callable[[Place], list[str]]
-    ready: Callable[[Place], bool]
+    ready: Ready
     port: int | None = None
     path: str = ""           # of the URL that is shown to people
     scheme: str = "http"
@@ -58,12 +63,26 @@ class Component:
         return f"{ports.HOST}:{port}" if self.scheme == "kafka" else f"{self.scheme}://{ports.HOST}:{port}{self.path}"
 
 
-def _answers(name: str) -> Callable[[Place], bool]:
-    return lambda place: ports.accepts(place.port(name))
+def _answers(name: str) -> Ready:
+    return lambda place, _: ports.accepts(place.port(name))
 
 
-def _serves(name: str, path: str) -> Callable[[Place], bool]:
-    def ask(place: Place) -> bool:
+def _connected_to(name: str) -> Ready:
+    """For a process that serves no port: it holds a connection to the component it works for."""
+
+    def look(place: Place, identity: Identity) -> bool:
+        process = identity.process()
+        try:
+            connections = process.net_connections("tcp") if process else []
+        except psutil.NoSuchProcess:
+            return False
+        return any(c.status == psutil.CONN_ESTABLISHED and c.raddr[1] == place.port(name) for c in connections)
+
+    return look
+
+
+def _serves(name: str, path: str) -> Ready:
+    def ask(place: Place, _: Identity) -> bool:
         try:
             return httpx.get(f"http://{ports.HOST}:{place.port(name)}{path}", timeout=_PROBE_S).is_success
         except httpx.HTTPError:
@@ -72,11 +91,14 @@ def _serves(name: str, path: str) -> Callable[[Place], bool]:
     return ask
 
 
-_HEALTH = "{ instance { daemonHealth { allDaemonStatuses { required healthy } } } }"
+_HEALTH = "{ instance { daemonHealth { allDaemonStatuses { required healthy lastHeartbeatTime } } } }"
 
 
-def _daemon_beats(place: Place) -> bool:
-    """Every required daemon has reported to the storage lately, as the webserver sees it; started counts without a webserver."""
+def _daemon_beats(place: Place, identity: Identity) -> bool:
+    """Every required daemon has reported since its process started, as the webserver sees it; started counts without a webserver.
+
+    What the process before it reported keeps looking healthy for a minute.
+    """
     if "dagster-webserver" not in place.ports:
         return True
     try:
@@ -84,7 +106,7 @@ def _daemon_beats(place: Place) -> bool:
         statuses = answer.json()["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return False
-    return all(status["healthy"] for status in statuses if status["required"])
+    return all(status["healthy"] and status["lastHeartbeatTime"] >= identity.started for status in statuses if status["required"])
 
 
 def _python(*arguments: str) -> list[str]:
@@ -138,7 +160,7 @@ COMPONENTS: dict[str, Component] = {
         # At its first look the daemon repeats runs that a stop had interrupted; without a code server it gives them up for good.
         Component("dagster-daemon", _daemon, _daemon_beats, after=("dagster-code",)),
         Component("dashboard", lambda _: _python("-m", "margin_platform.dashboard"), _answers("dashboard"), 8050),
-        Component("venue", lambda _: _python("-m", "margin_platform.venue"), lambda _: True),
+        Component("venue", lambda _: _python("-m", "margin_platform.venue"), _connected_to("kafka")),
     )
 }
 

@@ -134,8 +134,8 @@ def _launch(component: Component, place: Place, stack: StackState) -> Any:
 
 
 def _wait(component: Component, process: Any, place: Place, stack: StackState) -> None:
-    log = Path(stack.components[component.name].log)
-    processes.wait_until(lambda: component.ready(place), process, log, component.name, component.ready_s)
+    running = stack.components[component.name]
+    processes.wait_until(lambda: component.ready(place, running.identity), process, Path(running.log), component.name, component.ready_s)
 
 
 def down(data: Path) -> list[str]:
@@ -195,7 +195,7 @@ def _component_status(running: Running, known: StackState) -> dict[str, Any]:
     process = running.identity.process()
     members = processes.tree([process]) if process else []
     place = Place(Path(known.data), settings({**os.environ, **known.environment}), _known_ports(known), jars.log.info)
-    ready = process is not None and components.COMPONENTS[running.name].ready(place)
+    ready = process is not None and components.COMPONENTS[running.name].ready(place, running.identity)
     return {
         **asdict(running), "alive": process is not None, "ready": ready, "processes": len(members),
         "memory_mb": round(sum(map(_memory_mb, members)), 1), "tree": [p.pid for p in members],

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,29 @@ def test_a_component_brings_what_it_needs() -> None:
 def test_what_is_needed_cannot_be_left_out() -> None:
     with pytest.raises(ValueError, match="dashboard needs it, value 'kafka'"):
         components.chosen(only=["dashboard"], without=["kafka"])
+
+
+def test_a_venue_serves_only_while_it_is_connected_to_its_broker(tmp_path: Path) -> None:
+    """It listens nowhere: a process that is only just starting, or about to die, must not be called running."""
+    ready = components.COMPONENTS["venue"].ready
+    with socket.socket() as broker:
+        broker.bind(("127.0.0.1", 0))
+        broker.listen()
+        port = broker.getsockname()[1]
+        place = components.Place(tmp_path, settings(), {"kafka": port}, print)
+        connects = f"import socket; input(); s = socket.create_connection(('127.0.0.1', {port})); print('connected', flush=True); input()"
+        with subprocess.Popen([sys.executable, "-c", connects], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            venue = processes.identity(process.pid)
+            assert not ready(place, venue)
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == b"connected\n"
+            assert ready(place, venue)
+            process.kill()
+            process.wait()
+            assert not ready(place, venue)
 
 
 def test_children_are_led_to_this_stack_and_nowhere_else(tmp_path: Path) -> None:
