@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -47,6 +48,7 @@ class Story:
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
         self.seen: dict[str, list[events.Event]] = {}
+        self.places: dict[str, tuple[str, int, int]] = {}   # topic, partition and offset of an event id
         self._positions = {topic: dict(bus.beginning_offsets(topic)) for topic in (events.MARGIN_CALC, *DECISIONS)}
 
     def read(self, topic: str, seconds: float = 0.0) -> None:
@@ -56,6 +58,7 @@ class Story:
             event = json.loads(record.value or b"{}")
             if event.get("account_id") == WATCHED.account_id:
                 self.seen.setdefault(topic, []).append(event)
+                self.places[event.get("event_id") or event.get("calc_id", "")] = (topic, record.partition, record.offset)
 
     def until_computed(self, at: int) -> None:
         self.until(f"figures of {at}", lambda: self.calc_time() >= at, topics=())
@@ -85,6 +88,27 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield supervisor.up(folder, without=["dashboard"])
     finally:
         supervisor.down(folder)
+    assert processes.owned_by(folder) == []
+
+
+def asked(stack: Any, query: str) -> Any:
+    """What Dagster answers to GraphQL."""
+    address = stack.components["dagster-webserver"].url.rstrip("/") + "/graphql"
+    return httpx.post(address, json={"query": query}, timeout=30).json()["data"]
+
+
+def runs_of(stack: Any, job: str | None = None) -> dict[str, dict[str, Any]]:
+    """Dagster's runs by id, newest first, their tags as a mapping."""
+    which = f'filter: {{pipelineName: "{job}"}}, ' if job else ""
+    fields = "results { runId jobName status tags { key value } }"
+    found = asked(stack, f"{{ runsOrError({which}limit: 1000) {{ ... on Runs {{ {fields} }} }} }}")
+    return {r["runId"]: r | {"tags": {t["key"]: t["value"] for t in r["tags"]}} for r in found["runsOrError"]["results"]}
+
+
+def span_of(run: dict[str, Any]) -> tuple[int, int]:
+    """The offsets from (inclusive) and to (exclusive) that a run works on."""
+    start, end = run["tags"]["kafka/offsets"].split("-")
+    return int(start), int(end)
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +176,7 @@ def _by_time(ticks: Iterable[sample_market.Tick]) -> Iterator[tuple[int, dict[st
 
 
 def test_the_account_goes_from_active_to_liquidation_and_is_cured(story: Story) -> None:
+    assert story.seen[events.MARGIN_STATUS][0]["status"] == "ACTIVE"
     calls = story.actions(events.MARGIN_CALLS)
     first = [calls.index(action) for action in ("WARNING", "MARGIN_CALL", "LIQUIDATE", "MET")]
     assert first == sorted(first)
@@ -208,23 +233,25 @@ def test_the_customer_got_the_call_on_a_topic_of_their_own(story: Story, mailbox
 
 
 def test_each_action_is_a_dagster_run_tagged_with_its_offsets(story: Story, stack: Any) -> None:
-    query = "{ runsOrError(limit: 500) { ... on Runs { results { runId jobName status tags { key value } } } } }"
-    address = stack.components["dagster-webserver"].url.rstrip("/") + "/graphql"
-    results = httpx.post(address, json={"query": query}, timeout=30).json()["data"]["runsOrError"]["results"]
-    runs = {r["runId"]: r | {"tags": {t["key"]: t["value"] for t in r["tags"]}} for r in results}
     (call,) = [e for e in story.seen[events.MARGIN_CALLS] if e["action"] == "MARGIN_CALL"]
     order = story.seen[events.LIQUIDATION_ORDERS][0]
     notice = story.seen[events.NOTIFICATIONS][0]
-    for event, job in ((call, "enforcement"), (order, "liquidation"), (notice, "notification")):
+    acting = {call["run_id"]: "enforcement", order["run_id"]: "liquidation", notice["run_id"]: "notification"}
+    story.until("the end of the runs", lambda: {runs_of(stack)[r]["status"] for r in acting} == {"SUCCESS"}, 30)
+    runs = runs_of(stack)
+    for run_id, job in acting.items():
+        assert runs[run_id]["jobName"] == job
+        assert {"kafka/topic", "kafka/partition", "kafka/offsets"} <= set(runs[run_id]["tags"])
+    for event in (call, order):
+        topic, partition, offset = story.places[event["causation_id"]]
         run = runs[event["run_id"]]
-        assert run["jobName"] == job
-        assert {"kafka/topic", "kafka/partition", "kafka/offsets"} <= set(run["tags"])
+        assert (run["tags"]["kafka/topic"], run["tags"]["kafka/partition"]) == (topic, str(partition))
+        start, end = span_of(run)
+        assert start <= offset < end
 
 
 def test_the_asset_graph_leads_from_prices_and_fills_to_notifications(stack: Any) -> None:
-    query = "{ assetNodes { assetKey { path } dependencyKeys { path } } }"
-    address = stack.components["dagster-webserver"].url.rstrip("/") + "/graphql"
-    nodes = httpx.post(address, json={"query": query}, timeout=30).json()["data"]["assetNodes"]
+    nodes = asked(stack, "{ assetNodes { assetKey { path } dependencyKeys { path } } }")["assetNodes"]
     above = {"/".join(n["assetKey"]["path"]): ["/".join(d["path"]) for d in n["dependencyKeys"]] for n in nodes}
     reached, frontier = set(), ["kafka/notifications.v1"]
     while frontier:
@@ -244,32 +271,80 @@ def test_the_streams_figures_are_in_status_and_on_their_assets(story: Story, sta
     assert rows.keys() == {"volatility_tables", "margin_snapshots", "firm_exposure"}
     assert all(row["batch_seconds"] > 0 and row["state_bytes"] > 0 for row in rows.values())
     assert rows["margin_snapshots"]["oldest_input_seconds"] >= 0
-    query = "{ assetNodes { assetKey { path } assetMaterializations(limit: 1) { metadataEntries { label } } } }"
-    address = stack.components["dagster-webserver"].url.rstrip("/") + "/graphql"
-    nodes = httpx.post(address, json={"query": query}, timeout=30).json()["data"]["assetNodes"]
+    nodes = asked(stack, "{ assetNodes { assetKey { path } assetMaterializations(limit: 1) { metadataEntries { label } } } }")["assetNodes"]
     shown = {"/".join(n["assetKey"]["path"]): {e["label"] for m in n["assetMaterializations"] for e in m["metadataEntries"]} for n in nodes}
     for table in ("volatility", "margin_snapshots", "firm_exposure"):
         assert {"lag", "batch_seconds", "dead_letters", "state_bytes", "oldest_input_seconds"} <= shown[table], table
 
 
+def test_a_restart_repeats_the_interrupted_run_and_continues_the_streams_where_they_stood(story: Story, stack: Any) -> None:
+    """The price falls to a new call, and the stack is stopped while the run that is to issue it waits for the store."""
+    data, calls = Path(stack.data), story.actions(events.MARGIN_CALLS).count("MARGIN_CALL")
+    held = story.seen[events.MARGIN_STATUS][-1]
+    (row,) = held["positions"]
+    called_at = 0.97 * -held["cash"] / (row["qty"] * 0.85)
+    at = row["price_timestamp"] + 60_000
+
+    def called() -> list[events.Event]:
+        return [e for e in story.seen[events.MARGIN_CALLS] if e["action"] == "MARGIN_CALL"][calls:]
+
+    with sqlite3.connect(data / "store.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        _send_prices(story.bus, at, called_at)
+        story.until("the status of the fall", lambda: story.seen[events.MARGIN_STATUS][-1]["calc_timestamp"] >= at)
+        _, _, offset = story.places[story.seen[events.MARGIN_STATUS][-1]["calc_id"]]
+        (interrupted,) = story.until("the run that decides", lambda: [
+            run for run in runs_of(stack, "enforcement").values() if run["status"] == "STARTED" and offset in range(*span_of(run))
+        ])
+        supervisor.down(data)
+    other.close()
+    assert processes.owned_by(data) == []
+    again = supervisor.up(data, without=["dashboard"])
+    assert {name: part.port for name, part in again.components.items()} == {name: part.port for name, part in stack.components.items()}
+    assert supervisor.status(data)["up"]
+    beats = asked(stack, "{ instance { daemonHealth { allDaemonStatuses { required lastHeartbeatTime } } } }")
+    daemons = beats["instance"]["daemonHealth"]["allDaemonStatuses"]
+    assert all(d["lastHeartbeatTime"] > again.components["dagster-daemon"].started for d in daemons if d["required"])
+    story.until("the call", called)
+    repeated = runs_of(stack, "enforcement")[called()[0]["run_id"]]
+    assert repeated["tags"]["dagster/parent_run_id"] == interrupted["runId"]
+    assert repeated["tags"]["kafka/offsets"] == interrupted["tags"]["kafka/offsets"]
+    story.until_computed(_send_prices(story.bus, at + 60_000, called_at))
+    after = story.seen[events.MARGIN_CALC][-1]
+    assert (after["cash"], after["long_mv"]) == (pytest.approx(held["cash"]), pytest.approx(row["qty"] * called_at, abs=0.01))
+    assert len(called()) == 1
+
+
+def _send_prices(bus: Bus, at: int, aapl: float) -> int:
+    """Every symbol's last close but AAPL's; returns their time."""
+    for symbol, price in (seed.closes_on(dt.date(2020, 2, 26)) | {"AAPL": aapl}).items():
+        bus.produce(events.PRICES, {"symbol": symbol, "price": price, "timestamp": at})
+    bus.flush()
+    return at
+
+
+def test_every_status_event_was_decided_by_one_run(story: Story, stack: Any) -> None:
+    """Before the restart and after it: the sensor's cursor neither went back nor left anything out."""
+    def spans() -> list[tuple[int, int]]:
+        return sorted(span_of(run) for run in runs_of(stack, "enforcement").values() if run["status"] == "SUCCESS")
+
+    end = story.bus.end_offsets(events.MARGIN_STATUS)[0]
+    story.until("a run for each status event", lambda: spans() and spans()[-1][1] >= end, 60)
+    assert [start for start, _ in spans()] == [0, *(stop for _, stop in spans()[:-1])]
+
+
 def test_terminate_in_the_ui_ends_the_streams_and_their_jvm(story: Story, stack: Any) -> None:
     """The last test of the file: after it nothing computes. What the UI's Terminate button sends is sent here."""
-    address = stack.components["dagster-webserver"].url.rstrip("/") + "/graphql"
-
-    def ask(query: str) -> Any:
-        return httpx.post(address, json={"query": query}, timeout=30).json()["data"]
-
-    def streams() -> list[dict[str, str]]:
-        runs = ask('{ runsOrError(filter: {pipelineName: "streams"}) { ... on Runs { results { runId status } } } }')
-        return runs["runsOrError"]["results"]
+    def newest() -> dict[str, Any]:
+        return next(iter(runs_of(stack, "streams").values()))
 
     def drivers() -> list[str]:
         command_lines = [" ".join(p.cmdline()) for p in processes.owned_by(Path(stack.data)) if p.is_running()]
         return [line for line in command_lines if "spark.streams" in line or "pyspark-shell" in line]
 
-    (run,) = streams()
+    run = newest()
     assert run["status"] == "STARTED"
     assert len(drivers()) == 2   # Python and its JVM
-    ask(f'mutation {{ terminateRun(runId: "{run["runId"]}") {{ __typename }} }}')
-    story.until("the run to be cancelled", lambda: streams() == [{"runId": run["runId"], "status": "CANCELED"}], 60)
+    asked(stack, f'mutation {{ terminateRun(runId: "{run["runId"]}") {{ __typename }} }}')
+    story.until("the run to be cancelled", lambda: (newest()["runId"], newest()["status"]) == (run["runId"], "CANCELED"), 60)
     story.until("the end of Spark's processes", lambda: not drivers(), 60)

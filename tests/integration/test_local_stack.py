@@ -73,16 +73,6 @@ def test_a_stack_goes_up_twice_serves_and_leaves_nothing_behind(data: Path) -> N
     assert margin("status", data, code=1)["up"] is False
 
 
-def test_a_restart_continues_where_the_stack_stopped(data: Path) -> None:
-    first = margin("up", data, "--only", "kafka")
-    with Bus(part(first, "kafka")["url"]) as bus:
-        bus.produce(CASH, TRANSFER)
-    margin("down", data)
-    second = margin("up", data, "--only", "kafka")
-    assert second["topics"][CASH] == 1
-    assert part(second, "kafka")["port"] == part(first, "kafka")["port"]
-
-
 def test_a_taken_port_is_left_to_its_owner(data: Path) -> None:
     """The stack moves, also where it stood before: its broker's data does not know the port."""
     first = margin("up", data, "--only", "kafka")
