@@ -1,16 +1,18 @@
 """How the tables' asset specs and checks are made: every table shows its columns, its owner and how old it may be.
 
 A check passes only on evidence: an empty or missing table fails, as does a single row that breaks the rule. The rows that
-break it are counted and a few are shown.
+break it are counted and a few are shown. A row that passed is not read again, for the tables grow without end: a check reads on from
+the batch up to which it last passed, so that one that fails goes on failing until the row is gone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 import pyarrow as pa
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from margin_platform.bus import BrokerUnreachable
 from margin_platform.event_clock import event_time
@@ -19,6 +21,8 @@ from resources.tables import MissingTable, TablesResource
 
 OWNER = "team:risk"
 _SHOWN = 5
+_BATCH = "batch_id"      # grows from append to append; the newest may still gain rows
+_TABLE, _UP_TO = "table_id", "up_to_batch"
 
 
 def asset_spec(
@@ -35,9 +39,9 @@ def asset_spec(
     )
 
 
-def verdict(rows: pd.DataFrame, broken: pd.DataFrame) -> dg.AssetCheckResult:
-    """Passed where there are rows and none is broken."""
-    metadata: dict[str, Any] = {"rows": len(rows), "broken": len(broken)}
+def verdict(rows: pd.DataFrame, broken: pd.DataFrame, read: Mapping[str, Any]) -> dg.AssetCheckResult:
+    """Passed where there are rows and none is broken; `read` says which rows of the table these are."""
+    metadata: dict[str, Any] = {"rows": len(rows), "broken": len(broken), **read}
     if len(broken):
         metadata["examples"] = dg.MetadataValue.md(broken.head(_SHOWN).to_markdown(index=False))
     if rows.empty:
@@ -55,14 +59,28 @@ def rule_check(
     """A check that no row of these columns breaks a rule; `broken` selects those that do."""
 
     @dg.asset_check(asset=key, name=name)
-    def check(tables: TablesResource) -> dg.AssetCheckResult:
+    def check(context: dg.AssetCheckExecutionContext, tables: TablesResource) -> dg.AssetCheckResult:
         try:
-            rows = tables.frame(key.path[-1], columns)
+            table = tables.open(key.path[-1])
         except MissingTable as error:
             return missing(error)
-        return verdict(rows, broken(rows))
+        identity = str(table.metadata().id)
+        since = passed_up_to(context.instance, dg.AssetCheckKey(key, name), identity)
+        rows = table.to_pandas(columns=list(dict.fromkeys([*columns, _BATCH])), filters=[(_BATCH, ">=", since)])
+        read = {} if rows.empty else {_TABLE: identity, "from_batch": since, _UP_TO: int(rows[_BATCH].max())}
+        return verdict(rows, broken(rows), read)
 
     return check
+
+
+def passed_up_to(instance: dg.DagsterInstance, check: dg.AssetCheckKey, table: str) -> int:
+    """The newest batch that was there when the check last passed on the table of this id; 0 where it never did."""
+    passed = {AssetCheckExecutionRecordStatus.SUCCEEDED}
+    for record in instance.event_log_storage.get_asset_check_execution_history(check, limit=1, status=passed):
+        said = record.event.asset_check_evaluation.metadata if record.event and record.event.asset_check_evaluation else {}
+        if _UP_TO in said and said[_TABLE].value == table:
+            return int(said[_UP_TO].value)   # type: ignore[arg-type]
+    return 0
 
 
 def freshness_check(key: dg.AssetKey, column: str, max_age_seconds: float) -> dg.AssetChecksDefinition:
@@ -71,14 +89,14 @@ def freshness_check(key: dg.AssetKey, column: str, max_age_seconds: float) -> dg
     @dg.asset_check(asset=key, name="keeps_up_with_the_event_clock")
     def check(tables: TablesResource, kafka: KafkaResource) -> dg.AssetCheckResult:
         try:
-            newest = tables.frame(key.path[-1], [column])[column].max()
+            newest = tables.newest(key.path[-1], column)
             with kafka.bus() as bus:
                 now = event_time(bus)
         except (MissingTable, BrokerUnreachable, LookupError) as error:
             return dg.AssetCheckResult(passed=False, metadata={"reason": str(error)})
-        if now is None or pd.isna(newest):
+        if now is None or newest is None:
             return dg.AssetCheckResult(passed=False, metadata={"reason": "no price or no row to compare"})
-        age = max(0.0, (now - int(newest)) / 1000)
+        age = max(0.0, (now - newest) / 1000)
         return dg.AssetCheckResult(passed=bool(age <= max_age_seconds), metadata={"age_seconds": age, "allowed_seconds": max_age_seconds})
 
     return check

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import dagster as dg
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 from pydantic import Field
@@ -39,3 +41,9 @@ class TablesResource(dg.ConfigurableResource):
     def frame(self, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The table's rows, all columns or these."""
         return self.open(table).to_pandas(columns=None if columns is None else list(columns))
+
+    def newest(self, table: str, column: str) -> int | None:
+        """The largest whole number in a column, as the statistics of the table's files say; None where there is no row."""
+        files = pa.table(self.open(table).get_add_actions(flatten=True))
+        largest = f"max.{column}"
+        return pc.max(files[largest]).as_py() if largest in files.column_names else None
