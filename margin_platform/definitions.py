@@ -6,7 +6,18 @@ import dagster as dg
 
 from assets import backtest_reports, end_of_day_margin, topics
 from assets import streams as stream_assets
-from jobs import backtest, enforcement, firm_alert, ladder_timers, liquidation, notification, outbox_relay, streams, table_maintenance
+from jobs import (
+    backtest,
+    enforcement,
+    firm_alert,
+    ladder_timers,
+    liquidation,
+    notification,
+    outbox_relay,
+    run_history,
+    streams,
+    table_maintenance,
+)
 from resources.aws import AwsResource
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
@@ -27,9 +38,9 @@ definitions = dg.Definitions(
     asset_checks=[*stream_assets.CHECKS, *backtest_reports.CHECKS],
     jobs=[
         *streams.JOBS, *enforcement.JOBS, *ladder_timers.JOBS, *liquidation.JOBS, *notification.JOBS, *outbox_relay.JOBS,
-        *firm_alert.JOBS, *table_maintenance.JOBS, *backtest.JOBS,
+        *firm_alert.JOBS, *table_maintenance.JOBS, *run_history.JOBS, *backtest.JOBS,
     ],
-    schedules=[*streams.SCHEDULES, *table_maintenance.SCHEDULES, *backtest.SCHEDULES],
+    schedules=[*streams.SCHEDULES, *table_maintenance.SCHEDULES, *run_history.SCHEDULES, *backtest.SCHEDULES],
     sensors=[
         *stream_health.SENSORS, *enforcement_sensor.SENSORS, *ladder_timers_sensor.SENSORS, *liquidation_sensor.SENSORS,
         *notification_sensor.SENSORS,
