@@ -64,12 +64,15 @@ class _LazyGroup(TyperGroup):
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
-app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__)
+app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
 @app.callback()
 def _program() -> None:
-    """Real-time margin and risk surveillance. Every command takes --help and --json."""
+    """Real-time margin and risk surveillance. Every command takes --help and --json.
+
+    Exit code 0: done, 1: failed, 2: an input that cannot be used, named with its value on standard error.
+    """
     from margin_platform.settings import settings
 
     try:

@@ -29,6 +29,12 @@ UNUSABLE = [   # arguments, environment, exit code, what standard error says
 ]
 
 
+def test_the_program_says_what_it_is_for() -> None:
+    shown = CliRunner().invoke(app, ["--help"]).stdout
+    assert "Real-time margin and risk surveillance" in shown.partition("Options:")[0]
+    assert all(command in shown.partition("Commands:")[2] for command in COMMANDS)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself_and_answers_in_json(command: str) -> None:
     shown = CliRunner().invoke(app, [command, "--help"])
