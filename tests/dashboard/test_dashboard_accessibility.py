@@ -1,12 +1,16 @@
-"""Every view is readable by everybody the axe rules of WCAG 2.1 AA speak for: contrast, names, roles, in both themes, live and grey."""
+"""Every view is readable by everybody the axe rules of WCAG 2.1 AA speak for: contrast, names, roles, in both themes, live and grey.
+
+On the way the pictures of docs/capabilities/dashboard.md are taken; written into the tree only when asked (MARGIN_SCREENSHOTS).
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from margin_platform.bus import Bus
 
@@ -14,26 +18,49 @@ pytestmark = [pytest.mark.kafka, pytest.mark.browser]
 
 FALL = {"AAPL": 55.0, "JPM": 80.0, "SPY": 235.0, "AMD": 47.0, "XOM": 33.0, "SIMINV": 52.6}
 VIEWS = {
-    "accounts": ".ag-row", "account/LEVERED-4": "#chart-tims canvas", "firm": "#chart-firm canvas", "feed": "#feed .item.call",
+    "accounts": ".ag-row", "account/LEVERED-4": "#chart-tims canvas", "firm": "#firm-concentration td.num",
+    "feed": "#feed .item.call",
 }
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
 
 
+def picture(page: Page, view: str, theme: str, folder: Path) -> None:
+    """All views in the dark, the accounts in the light too."""
+    name = view.split("/")[0]
+    if theme == "light" and name != "accounts":
+        return
+    if name == "account":
+        page.fill("#whatif-trades", "AAPL:-10000")
+        page.press("#whatif-trades", "Enter")
+        page.locator("#whatif-result td").first.wait_for()
+    target = folder / f"dashboard-{name}{'-light' if theme == 'light' else ''}.png"
+    page.screenshot(path=target, full_page=True)
+    assert target.stat().st_size > 20_000
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
-def test_no_view_breaks_a_rule_of_accessibility(theme: str, bus: Bus, firm: Any, start: Any, browser: Browser) -> None:
+def test_no_view_breaks_a_rule_of_accessibility(theme: Any, bus: Bus, firm: Any, start: Any, browser: Browser, pictures: Path) -> None:
     firm.publish(bus, firm.open())
     firm.publish(bus, firm.tick(**FALL))
     firm.ladder(bus)
     page = browser.new_page(viewport={"width": 1600, "height": 950}, color_scheme=theme)
     broken: dict[str, str] = {}
     for live, quiet in (("true", "600"), ("false", "1")):   # after a second without events a page is grey
-        server = start("--quiet", quiet)
+        server = start("--quiet", quiet, MARGIN_DAGSTER_URL="http://127.0.0.1:3000")
         for view, landmark in VIEWS.items():
             page.goto(f"{server.url}/#/{view}")
             page.locator(landmark).first.wait_for()
             page.wait_for_selector(f"html[data-live={live}]")
+            if live == "true":
+                picture(page, view, theme, pictures)
             found = Axe().run(page, options=RULES)
             if found.violations_count:
                 broken[f"{view}, live {live}"] = found.generate_report()
+    if theme == "dark":
+        page.goto(f"{server.url}/#/accounts")
+        page.locator(".ag-row").first.wait_for()
+        server.kill()
+        page.locator("#stale").get_by_text("the page lost its stream").wait_for()
+        page.screenshot(path=pictures / "dashboard-stream-lost.png")
     page.close()
     assert broken == {}, "\n".join(broken.values())

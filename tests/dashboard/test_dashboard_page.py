@@ -380,35 +380,3 @@ def test_it_stops_cleanly_with_a_page_open(bus: Bus, start: Any, tab: Page) -> N
     tab.goto(server.url)
     settled(tab, "marginDesk.stream.epoch !== null")
     assert server.stop() == 0
-
-
-def test_screenshots_of_every_view(bus: Bus, firm: Any, start: Any, browser: Browser, pictures: Path) -> None:
-    """The pictures of docs/capabilities/dashboard.md; written into the tree only when asked."""
-    firm.publish(bus, firm.open())
-    firm.publish(bus, firm.tick(**FALL))
-    firm.ladder(bus)
-    server = start("--quiet", "600", MARGIN_DAGSTER_URL="http://127.0.0.1:3000")
-    for theme in ("dark", "light"):
-        page = browser.new_page(viewport={"width": 1600, "height": 950}, color_scheme=theme)
-        for name, route, landmark in (("accounts", "accounts", ".ag-row"), ("account", "account/LEVERED-4", "#chart-tims canvas"),
-                                      ("firm", "firm", "#chart-firm canvas"), ("feed", "feed", "#feed .item.call")):
-            if theme == "light" and name != "accounts":
-                continue
-            page.goto(f"{server.url}/#/{route}")
-            page.wait_for_selector(LIVE)
-            page.locator(landmark).first.wait_for()
-            if name == "account":
-                page.fill("#whatif-trades", "AAPL:-10000")
-                page.press("#whatif-trades", "Enter")
-                page.locator("#whatif-result td").first.wait_for()
-            target = pictures / f"dashboard-{name}{'-light' if theme == 'light' else ''}.png"
-            page.screenshot(path=target, full_page=True)
-            assert target.stat().st_size > 20_000
-        if theme == "dark":
-            page.goto(f"{server.url}/#/accounts")
-            page.locator(".ag-row").first.wait_for()
-            server.kill()
-            page.wait_for_selector("html[data-live=false]")
-            page.screenshot(path=pictures / "dashboard-stream-lost.png")
-            server = start("--quiet", "600")
-        page.close()
