@@ -312,7 +312,7 @@ def test_a_restart_repeats_the_interrupted_run_and_continues_the_streams_where_t
     story.until_computed(_send_prices(story.bus, at + 60_000, called_at))
     after = story.seen[events.MARGIN_CALC][-1]
     assert (after["cash"], after["long_mv"]) == (pytest.approx(held["cash"]), pytest.approx(row["qty"] * called_at, abs=0.01))
-    assert len(called()) == 1
+    assert len({e["event_id"] for e in called()}) == 1
 
 
 def _send_prices(bus: Bus, at: int, aapl: float) -> int:
