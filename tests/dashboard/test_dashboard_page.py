@@ -375,8 +375,12 @@ def test_an_open_address_without_a_token_is_bad_input(broker: str) -> None:
     assert "token" in done.stderr
 
 
-def test_it_stops_cleanly_with_a_page_open(bus: Bus, start: Any, tab: Page) -> None:
-    server = start()
-    tab.goto(server.url)
-    settled(tab, "marginDesk.stream.epoch !== null")
-    assert server.stop() == 0
+def test_it_stops_cleanly_with_a_page_open(broker: str, tab: Page) -> None:
+    """Started as people start it."""
+    program = [str(Path(sys.executable).parent / "margin"), "dashboard", "--bootstrap", broker, "--port", "0", "--json"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        tab.goto(orjson.loads(server.stdout.readline())["url"])
+        settled(tab, "marginDesk.stream.epoch !== null")
+        server.terminate()
+        assert server.wait(15) == 0

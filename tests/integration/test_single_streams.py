@@ -12,31 +12,27 @@ import pytest
 from margin_platform.bus import Bus
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
-STEMS = ("volatility_tables", "margin_snapshots", "firm_exposure")
+STARTED, *REFUSED = ("volatility_tables", "margin_snapshots", "firm_exposure")
 
 
-def program(stem: str, bus: Bus, work: Path, *options: str) -> list[str]:
-    where = ["--bootstrap", bus.bootstrap, "--checkpoint", str(work / "checkpoints"), "--tables", str(work / "tables")]
-    return [sys.executable, "-m", f"spark.{stem}", *where, "--metrics-port", "0", "--master", "local[1]", *options]
+def program(stem: str, bus: Bus, work: Path, *options: str) -> subprocess.Popen[str]:
+    where = ["--bootstrap", bus.bootstrap, "--checkpoint", str(work / stem), "--tables", str(work / "tables")]
+    command = [sys.executable, "-m", f"spark.{stem}", *where, "--metrics-port", "0", "--master", "local[1]", *options]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
-def test_a_stream_alone_starts_and_stops(bus: Bus, tmp_path: Path) -> None:
-    with subprocess.Popen(
-        program("volatility_tables", bus, tmp_path), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    ) as process:
-        assert process.stderr is not None
-        assert any("spark.streams running volatility_tables\n" in line for line in process.stderr), "it never ran"
-        process.send_signal(signal.SIGTERM)
-        process.stderr.read()
-        assert process.wait(60) == 0
-    assert [folder.name for folder in (tmp_path / "checkpoints").iterdir()] == ["volatility_tables"]
-
-
-@pytest.mark.parametrize("stem", STEMS[1:])
-def test_the_other_programs_run_the_stream_they_are_named_after(stem: str, bus: Bus, tmp_path: Path) -> None:
-    """Up to Spark's start, which the JVM refuses for a master that does not exist: it takes seconds less than a whole start."""
-    alone = program(stem, bus, tmp_path, "--master", "nowhere")
-    done = subprocess.run(alone, input=None, capture_output=True, text=True, timeout=90)
-    assert [folder.name for folder in (tmp_path / "checkpoints").iterdir()] == [stem]
-    assert "JAVA_GATEWAY_EXITED" in done.stderr
-    assert done.returncode == 1
+def test_each_program_runs_the_stream_it_is_named_after_and_no_other(bus: Bus, tmp_path: Path) -> None:
+    """One of them whole; the others, side by side with it, up to Spark's start, which the JVM refuses for a master that does not exist."""
+    refused = {stem: program(stem, bus, tmp_path, "--master", "nowhere") for stem in REFUSED}
+    with program(STARTED, bus, tmp_path) as started:
+        assert started.stderr is not None
+        assert any(f"spark.streams running {STARTED}\n" in line for line in started.stderr), "it never ran"
+        started.send_signal(signal.SIGTERM)
+        started.stderr.read()
+        assert started.wait(60) == 0
+    for process in refused.values():
+        _, said = process.communicate(timeout=90)
+        assert "JAVA_GATEWAY_EXITED" in said
+        assert process.returncode == 1
+    for stem in (STARTED, *REFUSED):
+        assert [folder.name for folder in (tmp_path / stem).iterdir()] == [stem]
