@@ -23,7 +23,8 @@ from margin_platform.stack.state import Running, StackState
 
 _GRACE_S = 15.0
 _LAST_GRACE_S = 5.0
-_POLL_GRACE_S = 2.0     # Dagster's daemon would end its sensors' long polls first: a tick that is cut off is taken again
+_POLLING = ("dagster-daemon", "dagster-code")
+_POLL_GRACE_S = 2.0     # they would end the sensors' long polls first: a tick that is cut off is taken again
 
 
 def up(
@@ -152,8 +153,8 @@ def _end_all(data: Path, known: StackState, spared: Collection[psutil.Process] =
     """The broker goes last, so that the others can deliver; a JVM after the Python that drives it, so that it can stop it."""
     kafka = _roots({n: r for n, r in known.components.items() if n == "kafka"})
     with processes.undisturbed():
-        daemon = _roots({n: r for n, r in known.components.items() if n == "dagster-daemon"})
-        processes.end([p for p in daemon if p not in spared], _POLL_GRACE_S)
+        polling = _roots({n: r for n, r in known.components.items() if n in _POLLING})
+        processes.end([p for p in polling if p not in spared], _POLL_GRACE_S)
         processes.end([p for p in _belonging(data, known, [*spared, *kafka]) if not _is_java(p)], _GRACE_S)
         processes.end(_belonging(data, known, [*spared, *kafka]), _LAST_GRACE_S)
         processes.end(_belonging(data, known, spared), _GRACE_S)
