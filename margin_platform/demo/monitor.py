@@ -95,7 +95,7 @@ class Monitor:
         elif topic == LIQUIDATION_ORDERS:
             self.orders += event.get("action", "NEW") != "CANCEL"
         elif topic == NOTIFICATIONS:
-            self.delivery[str(event.get("status", "UNKNOWN"))] += 1
+            self.delivery[str(event.get("status", "ALERT"))] += 1   # an alert of the firm's limits has no delivery of its own
         elif topic == FILLS:
             self.simulated_fills += event.get("venue") == "SIMULATED"
         elif topic == FIRM_RISK:
