@@ -26,6 +26,7 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)   # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Two workers in `make test`: files that start a broker, Spark, a browser or a stack run in one of them, one after the other as on
     a machine of their own; the files that only compute run in the other, on the core that the first leaves idle while it waits.
