@@ -26,21 +26,6 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)   # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two workers in `make test`: files that start a broker, Spark, a browser or a stack run in one of them, one after the other as on
-    a machine of their own; the files that only compute run in the other, on the core that the first leaves idle while it waits.
-    """
-    starting = {item.path for item in items if _starts_something(item)}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("starting" if item.path in starting else "computing"))
-
-
-def _starts_something(item: pytest.Item) -> bool:
-    marked = any(item.get_closest_marker(name) for name in ("kafka", "spark", "browser", "end_to_end"))
-    return marked or item.path.parent.name in ("integration", "orchestration")
-
-
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """host:port of the run's broker, all topics of the contract created. Mark the test `kafka`."""
