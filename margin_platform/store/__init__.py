@@ -17,7 +17,7 @@ from sqlalchemy.engine import Engine
 MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 30
 _JSON: dict[str, Any] = {"json_serializer": lambda value: orjson.dumps(value).decode(), "json_deserializer": orjson.loads}
-_WRITER_LOCK = 4_210      # Postgres advisory locks, of the one writer and of the one publisher; the numbers are FINRA's rule
+_WRITER_LOCK = 4_210      # Postgres advisory locks, of the one writer and of the one publisher; 4210 is FINRA's rule
 _PUBLISHER_LOCK = 4_211
 
 

@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 
 from margin_platform.bus import Bus
 from spark.session import DELTA, build
+from tests.streaming.running import Running
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,13 @@ def spark_session() -> Iterator[SparkSession]:
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
     return tmp_path
+
+
+@pytest.fixture
+def running(spark_session: SparkSession, bus: Bus, work: Path) -> Iterator[Running]:
+    streams = Running(spark_session, bus, work)
+    yield streams
+    streams.stop()
 
 
 class Driver:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,9 @@ import jsonschema
 import pandas as pd
 import pytest
 from deltalake import DeltaTable
-from kafka import TopicPartition
-from kafka.admin import KafkaAdminClient
-from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
-from pyspark.sql.streaming import StreamingQuery
 
 from margin_platform import snapshots
-from margin_platform.bus import Bus
 from margin_platform.evaluate import evaluate
 from margin_platform.events import (
     ACCOUNTS,
@@ -37,52 +31,16 @@ from margin_platform.events import (
     VOLATILITY,
     Event,
 )
-from margin_platform.policy import current_policy
-from margin_platform.stack import topics
 from spark import durable_state
 from spark.firm_exposure import FirmExposure
 from spark.margin_snapshots import MarginSnapshots
-from spark.stream import Stream, StreamSettings
 from spark.volatility_tables import VolatilityTables
 from tests.streaming.market_day import OPEN, PRICE, seed, send, tick
+from tests.streaming.running import Running
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
 SCHEMAS = Path(snapshots.__file__).parent / "schemas"
 Events = Callable[[str], list[Event]]
-
-
-class Running:
-    """Streams of one test, driven to the end of their topics instead of waited for."""
-
-    def __init__(self, session: SparkSession, bus: Bus, work: Path) -> None:
-        self.session, self.bus = session, bus
-        self.settings = StreamSettings(
-            bus.bootstrap, work / "checkpoints", str(work / "tables"), current_policy(), state_seconds=0, table_seconds=0
-        )
-        self.streams: list[tuple[Stream, StreamingQuery]] = []
-
-    def start(self, kind: Callable[[StreamSettings], Any]) -> Any:
-        stream = kind(self.settings)
-        stream.recover()
-        self.streams.append((stream, stream.start(self.session)))
-        return stream
-
-    def drain(self) -> None:
-        for _, query in self.streams:
-            query.processAllAvailable()
-
-    def stop(self) -> None:
-        for stream, query in self.streams:
-            query.stop()
-            stream.close()
-        self.streams.clear()
-
-
-@pytest.fixture
-def running(spark_session: SparkSession, bus: Bus, work: Path) -> Iterator[Running]:
-    streams = Running(spark_session, bus, work)
-    yield streams
-    streams.stop()
 
 
 def whole(state: dict[str, Any]) -> bytes:
@@ -284,80 +242,6 @@ def test_status_follows_bands_and_stress_and_firm_rows_agree_with_the_accounts(
     assert {row["num_accounts"] for row in totals().values()} == {12}
     running.stop()
     assert {e["account_id"] for e in events_of(STRESS)} == set(calc)
-
-
-def figures(account: str) -> Event:
-    """What the firm's sums are made of, for one account."""
-    lanes = dict.fromkeys(("stress_pnl", "stress_unsecured", "stress_calls"), [0.0] * len(current_policy().stress.scenarios))
-    return {"account_id": account, "equity": 10.0, "gross_mv": 5.0, "requirement": 1.0, "excess": 9.0, "beta_weighted_exposure": 5.0,
-            "total_mv": 5.0, **lanes, "calc_id": "c", "status": "ACTIVE", "timestamp": OPEN}
-
-
-def forget(bus: Bus, topic: str) -> None:
-    """Deletes every record that stands on a topic, as retention does during a stop."""
-    admin = KafkaAdminClient(bootstrap_servers=bus.bootstrap)
-    admin.delete_records({TopicPartition(topic, partition): end for partition, end in bus.end_offsets(topic).items()})
-    admin.close()
-
-
-def test_after_a_stop_longer_than_its_topic_is_kept_the_firm_goes_on_with_what_is_there_and_says_so(
-    running: Running, events_of: Events, until: Callable[..., Any], caplog: pytest.LogCaptureFixture
-) -> None:
-    def publish(*accounts: str) -> None:
-        for account in accounts:
-            running.bus.produce(MARGIN_CALC, figures(account), key="all in one partition")
-        running.bus.flush()
-
-    running.start(FirmExposure)
-    publish("A", "B")
-    running.drain()
-    running.stop()
-    assert "retention" not in caplog.text
-    publish("C", "D")
-    forget(running.bus, MARGIN_CALC)
-    publish("A", "E")
-    running.start(FirmExposure)
-    running.drain()
-    until(lambda: {row["num_accounts"] for row in events_of(FIRM_RISK)} == {2, 3}, "the firm with the account that came after the gap")
-    assert re.search(r"margin\.calc\.v1\[\d\] 2-4 deleted by retention before it was read", caplog.text)
-
-
-def test_the_firm_does_not_take_a_topic_made_anew_for_one_it_has_read(running: Running) -> None:
-    running.start(FirmExposure)
-    running.bus.produce(MARGIN_CALC, figures("A"))
-    running.bus.flush()
-    running.drain()
-    running.stop()
-    topics.recreate(running.bus.bootstrap, [MARGIN_CALC])
-    with pytest.raises(durable_state.StateRefused, match=r"margin\.calc\.v1 ends before what was read of it.*--rebuild"):
-        running.start(FirmExposure)
-
-
-def test_a_record_of_the_book_that_retention_deleted_unread_stops_its_stream(running: Running) -> None:
-    running.start(MarginSnapshots)
-    send(running.bus, seed(1))
-    running.drain()
-    running.stop()
-    send(running.bus, [(CASH, {"transfer_id": "unread", "account_id": "A0000", "amount": 5.0, "timestamp": OPEN})])
-    forget(running.bus, CASH)
-    running.start(MarginSnapshots)
-    with pytest.raises(StreamingQueryException, match="lost|changed"):
-        running.drain()
-
-
-def test_published_figures_that_are_none_are_dead_letters_and_the_firm_counts_the_others(
-    bus: Bus, work: Path, events_of: Events
-) -> None:
-    policy = current_policy()
-    for account, flaw in (("A", {}), ("B", {"stress_pnl": "much"}), ("C", {"total_mv": {}}), ("D", {"stress_calls": [[1]]}), ("E", {})):
-        bus.produce(MARGIN_CALC, figures(account) | flaw)
-    bus.flush()
-    stream = FirmExposure(StreamSettings(bus.bootstrap, work / "checkpoints", str(work / "tables"), policy))
-    stream.take(bus.read_all(MARGIN_CALC), 0, publish=True)
-    stream.bus.close()
-    letters = {(e["field"], e["value"]) for e in events_of(DEAD_LETTER)}
-    assert letters == {("stress_pnl", "much"), ("total_mv", "{}"), ("stress_calls", "[[1]]")}
-    assert {row["num_accounts"] for row in events_of(FIRM_RISK)} == {2}
 
 
 def test_volatility_is_published_once_a_session_and_knows_splits(running: Running, work: Path, events_of: Events) -> None:
