@@ -19,7 +19,6 @@ import psutil
 from margin_platform.stack import jars, ports, processes
 
 DEFAULT_PORT = 9092
-_CONTROLLER_PORT = 9093
 _READY_S = 60.0
 # The local stack's traffic is small: a heap of 384 MB, one garbage collector thread, only the quick compiler.
 _JAVA = ("java", "-Xms96m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.awt.headless=true")
@@ -78,7 +77,7 @@ def _format(java: list[str], configuration: Path, folder: Path) -> None:
 
 
 def _write_configuration(folder: Path, port: int) -> Path:
-    controller = ports.choose(_CONTROLLER_PORT, taken={port})
+    controller = ports.any_free({port})   # nobody else speaks to it, and two brokers that start at once must not choose the same
     path = folder / "server.properties"
     path.write_text(_CONFIGURATION.format(host=ports.HOST, port=port, controller=controller, folder=folder), encoding="utf-8")
     (folder / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")

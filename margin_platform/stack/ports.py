@@ -11,9 +11,7 @@ def choose(default: int, taken: set[int] | None = None) -> int:
     """`default` where nothing listens there and it is not in `taken`, else a port the system says is free."""
     if default not in (taken or set()) and is_free(default):
         return default
-    while (port := any_free()) in (taken or set()):
-        continue
-    return port
+    return any_free(taken)
 
 
 def is_free(port: int) -> bool:
@@ -36,8 +34,11 @@ def accepts(port: int) -> bool:
         return False
 
 
-def any_free() -> int:
-    """A port nothing listens on, chosen by the system."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+def any_free(taken: set[int] | None = None) -> int:
+    """A port nothing listens on and not in `taken`, chosen by the system."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            port = int(probe.getsockname()[1])
+        if port not in (taken or set()):
+            return port
