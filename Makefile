@@ -17,7 +17,7 @@ demo: ## replay the crash of 2020 through the whole local stack, with the dashbo
 test: ## everything CI runs: lint, types, architecture, tests against real parts
 	@scripts/setup.sh java mvn chromium postgres
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest --durations 15 $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 --durations 15 $(PYTEST)
 
 lint: ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .

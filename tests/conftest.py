@@ -1,4 +1,4 @@
-"""What tests of every kind share: one real Kafka broker per run, started by the first test that asks for it."""
+"""What tests of every kind share: one real Kafka broker per worker, started by the first test that asks for it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
 
 from margin_platform.bus import Bus
 from margin_platform.stack import broker as kafka_broker
 from margin_platform.stack import ports, topics
+from tests.lanes import TwoLanes
 
 # A landing passes or fails the same way each time; `make fuzz` looks for examples nobody has seen.
 settings.register_profile("repeatable", derandomize=True)
@@ -24,6 +26,12 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)   # without xdist (-p no:xdist) nobody asks
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> TwoLanes:
+    """Under `-n 2`. xdist's own groups have no effect with pytest 9.2: xdist 3.8 writes them where ids are no longer read."""
+    return TwoLanes(config, log)
 
 
 @pytest.fixture(scope="session")
