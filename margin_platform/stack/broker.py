@@ -114,6 +114,8 @@ log.index.size.max.bytes=1048576
 log.segment.delete.delay.ms=1000
 message.max.bytes=8388608
 metadata.log.segment.bytes=16777216
+broker.heartbeat.interval.ms=1000
+broker.session.timeout.ms=4000
 """
 
 _LOGGING = """\
