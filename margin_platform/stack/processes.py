@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 
 _STARTED_TOLERANCE_S = 1.0   # psutil derives the start time from the boot time, which the clock may nudge
+_LOOK_S = 0.05
+_KILLED_WITHIN_S = 5.0
 STACK = "MARGIN_STACK"       # every process of a stack, and only those, carries its data folder in this variable
 
 
@@ -34,7 +36,7 @@ class Identity:
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.started) < _STARTED_TOLERANCE_S
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+            return process if same and _lives(process) else None
         except psutil.NoSuchProcess:
             return None
 
@@ -62,7 +64,7 @@ def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log:
             raise StartFailed(f"{what} ended with exit code {process.returncode}: {tail(log)}")
         if time.monotonic() > deadline:
             raise StartFailed(f"{what} was not ready within {timeout_s:g} s: {tail(log)}")
-        time.sleep(0.05)
+        time.sleep(_LOOK_S)
 
 
 def tail(log: Path, lines: int = 5) -> str:
@@ -107,11 +109,26 @@ def end(processes: Iterable[psutil.Process], grace_s: float = 15.0) -> list[int]
     listed = list(processes)
     for process in listed:
         _signal(process.terminate)
-    _, alive = psutil.wait_procs(listed, timeout=grace_s)
-    for process in alive:
+    left = _left_after(grace_s, listed)
+    for process in left:
         _signal(process.kill)
-    psutil.wait_procs(alive, timeout=5)
-    return [process.pid for process in alive]
+    _left_after(_KILLED_WITHIN_S, left)
+    return [process.pid for process in left]
+
+
+def _left_after(seconds: float, listed: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Waits until none lives; those that do after `seconds`. A zombie has ended: a container's first process collects it late or never."""
+    deadline = time.monotonic() + seconds
+    while (living := [p for p in listed if _lives(p)]) and time.monotonic() < deadline:
+        time.sleep(_LOOK_S)
+    return living
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager

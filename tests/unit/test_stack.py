@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from margin_platform.settings import settings, stand_alone
@@ -67,8 +69,22 @@ def test_a_process_that_ignores_term_is_killed(tmp_path: Path) -> None:
     processes.wait_until(lambda: "armed" in (tmp_path / "x.log").read_text(), process, tmp_path / "x.log", "sh", 10)
     victim = processes.identity(process.pid).process()
     assert victim is not None
-    assert processes.end(processes.tree([victim]), grace_s=0.3)
-    assert not victim.is_running()
+    assert process.pid in processes.end(processes.tree([victim]), grace_s=0.3)
+    assert process.wait(timeout=10) == -signal.SIGKILL
+
+
+def test_a_process_that_nobody_collects_has_ended(tmp_path: Path) -> None:
+    """As under a container's first process that collects none: waiting for it to vanish would take the whole grace."""
+    log = tmp_path / "x.log"
+    parent = processes.start(["sh", "-c", "sleep 600 & echo $!; exec sleep 600"], {}, log)
+    try:
+        processes.wait_until(lambda: log.read_text().endswith("\n"), parent, log, "sh", 10)
+        child = psutil.Process(int(log.read_text()))
+        assert processes.end([child], grace_s=20) == []
+        assert child.status() == psutil.STATUS_ZOMBIE
+    finally:
+        parent.kill()
+        parent.wait()
 
 
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
