@@ -1,6 +1,8 @@
 # Margin Platform: `make` prints this help. Every target prepares what it needs (scripts/setup.sh).
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint fuzz chaos dev up down bench lock
+# Images for containers often set it. Here dozens of processes start, and each would compile all that it imports again.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 PROPERTIES := tests/properties tests/golden/test_liquidation_cases.py tests/unit/test_money.py tests/unit/test_ledger.py
 
