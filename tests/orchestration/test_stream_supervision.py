@@ -27,7 +27,7 @@ DRIVER = """
 import json, os, signal, sys, threading, time
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
-threading.Thread(target=lambda: (sys.stdin.buffer.read(), stop.set()), daemon=True).start()
+threading.Thread(target=lambda: (os.read(0, 1), stop.set()), daemon=True).start()
 pause = float(sys.argv[1])
 n = 0
 while not stop.wait(pause):
@@ -137,7 +137,7 @@ def test_each_stream_reports_under_the_key_of_its_own_table(tmp_path: Path) -> N
 
 def test_the_streams_materialize_their_tables_and_roll_over(driver: Callable[..., StreamDriver]) -> None:
     """One run reports the same table many times, with its batch, rows, offsets, lag and freshness."""
-    config = dg.RunConfig(ops={"run_streams": StreamsConfig(report_seconds=0.0, roll_over_hours=0.3 / 3600)})
+    config = dg.RunConfig(ops={"run_streams": StreamsConfig(report_seconds=0.0, roll_over_hours=3 / 3600)})
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize([streams], run_config=config, resources={"stream_driver": driver(0.02)}, instance=instance)
         assert result.success
