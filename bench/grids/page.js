@@ -47,6 +47,7 @@ export async function measure(adapter, { rows = 100000, perTick = 1250, ticks = 
     await pause(Math.max(0, 250 - (performance.now() - before)));
   }
   counting = false;
+  if (!scroller.scrollTop) throw new Error("it did not scroll: a grid that stands still is no comparison");
   return { load_ms: Math.round(load), update_p50_ms: +median(updates).toFixed(1), update_p99_ms: +at(updates, 0.99).toFixed(1),
     frame_p50_ms: +median(frames).toFixed(1), frame_p99_ms: +at(frames, 0.99).toFixed(1), frames: frames.length };
 }

@@ -4,6 +4,13 @@ import perspective from "/npm/@perspective-dev/client/dist/cdn/perspective.js";
 import { COLUMNS, measure } from "./page.js";
 
 let table, viewer;
+const within = (root) => {   // the datagrid keeps its table in a shadow root of its own
+  for (const element of root.querySelectorAll("*")) {
+    const found = element.localName === "regular-table" ? element : element.shadowRoot && within(element.shadowRoot);
+    if (found) return found;
+  }
+  return null;
+};
 const adapter = {
   async load(data) {
     viewer = document.createElement("perspective-viewer");
@@ -14,6 +21,6 @@ const adapter = {
     await viewer.restore({ plugin: "Datagrid", columns: COLUMNS, sort: [["excess", "asc"]] });
   },
   async update(rows) { await table.update(rows); await viewer.flush(); },
-  scroller: () => viewer.querySelector("regular-table") ?? viewer.shadowRoot?.querySelector("regular-table"),
+  scroller: () => within(document),
 };
 window.run = (options) => measure(adapter, options);
