@@ -84,6 +84,7 @@ def _write_configuration(folder: Path, port: int) -> Path:
     return path
 
 
+# A killed broker's successor is refused until the old session is over: 4 s here, 9 by default.
 _CONFIGURATION = """\
 process.roles=broker,controller
 node.id=1
