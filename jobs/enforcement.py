@@ -3,22 +3,34 @@
 import dagster as dg
 
 from jobs.produced import report
-from jobs.topic_span import RETRIES, SpanConfig, read_span
-from margin_platform.enforcement import Enforcer
+from jobs.topic_span import RETRIES, SpanConfig, undecided
+from margin_platform.bus import Bus
+from margin_platform.enforcement import CONSUMER, Enforcer
+from margin_platform.offsets import Span
 from margin_platform.outbox import publish
+from margin_platform.store import Store
+from margin_platform.unit_of_work import Message
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 
 
+def decide(context: dg.OpExecutionContext, bus: Bus, store: Store, enforcer: Enforcer, span: Span) -> tuple[int, list[Message]]:
+    """Decide every undecided status event up to the span's end; return how many there were and the messages that follow."""
+    count, messages = 0, []
+    for read in undecided(context, bus, store, CONSUMER, span):
+        messages += enforcer.handle_many(read.sourced, context.run_id, read.span)
+        count += len(read.events)
+    return count, messages
+
+
 @dg.op
 def enforce(context: dg.OpExecutionContext, config: SpanConfig, kafka: KafkaResource, decisions: DecisionsResource) -> None:
-    """Warnings, calls, restrictions and liquidation requests of one span of margin.status.v1."""
+    """Decide warnings, calls, restrictions and liquidation requests up to the end of a span of margin.status.v1."""
     with kafka.bus() as bus, decisions.store() as store:
-        read = read_span(context, bus, config)
-        messages = Enforcer(store, decisions.policy).handle_many(read.sourced, run_id=context.run_id)
+        count, messages = decide(context, bus, store, Enforcer(store, decisions.policy), config.span)
         publish(store, bus)
-        count = report(context, messages, cause=f"{config.topic}[{config.partition}] {config.start}-{config.end}")
-    context.log.info(f"{len(read.events)} status events, {count} messages")
+        report(context, messages, cause=str(config.span))
+    context.log.info(f"{count} status events, {len(messages)} messages")
 
 
 @dg.job(name="enforcement", executor_def=dg.in_process_executor, tags=RETRIES)

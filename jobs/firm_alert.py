@@ -33,7 +33,7 @@ def alert(
 ) -> None:
     """One notice per change of level, on notifications.v1 and to the firm's own address; its id is the same when the run is repeated."""
     with kafka.bus() as bus, decisions.store() as store:
-        read = read_span(context, bus, config)
+        read = read_span(context, bus, config.span)
         alerts, _ = alerts_of((event for _, event in read.events), config.levels, decisions.policy.firm)
         notices = [(NOTIFICATIONS, notice(a, context.run_id)) for a in alerts]
         for topic, event in notices:
@@ -44,7 +44,7 @@ def alert(
         held = desk.tell([firm_notice(a) for a in alerts], notifier.firm_contact(), notifier.now(), context.run_id)
         sent = desk.deliver(notifier.now(), context.run_id, FIRM)   # a customer's notice is its own run's to send
         publish(store, bus)
-        report(context, [*notices, *held, *sent], cause=f"{config.topic}[{config.partition}] {config.start}-{config.end}")
+        report(context, [*notices, *held, *sent], cause=str(config.span))
 
 
 @dg.job(name="firm_alert", executor_def=dg.in_process_executor, tags=RETRIES)

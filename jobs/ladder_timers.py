@@ -2,9 +2,12 @@
 
 import dagster as dg
 
+from jobs.enforcement import decide
 from jobs.produced import report
 from jobs.topic_span import RETRIES
 from margin_platform.enforcement import Enforcer
+from margin_platform.events import MARGIN_STATUS
+from margin_platform.offsets import Span
 from margin_platform.outbox import publish
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
@@ -18,9 +21,13 @@ class ClockConfig(dg.Config):
 
 @dg.op
 def fire_timers(context: dg.OpExecutionContext, config: ClockConfig, kafka: KafkaResource, decisions: DecisionsResource) -> None:
-    """Every timer due at `now_ms`."""
+    """Decide the status events that are on their topic, then fire every timer due at `now_ms`."""
     with kafka.bus() as bus, decisions.store() as store:
-        messages = Enforcer(store, decisions.policy).fire_timers(config.now_ms, run_id=context.run_id)
+        enforcer = Enforcer(store, decisions.policy)
+        messages = []
+        for partition, end in bus.end_offsets(MARGIN_STATUS).items():   # a cure that is on the topic comes before its timer
+            messages += decide(context, bus, store, enforcer, Span(MARGIN_STATUS, partition, end, end))[1]
+        messages += enforcer.fire_timers(config.now_ms, run_id=context.run_id)
         publish(store, bus)
         report(context, messages, cause=f"event clock {config.now_ms}")
 

@@ -3,10 +3,10 @@
 import dagster as dg
 
 from jobs.produced import report
-from jobs.topic_span import RETRIES, SpanConfig, read_span
+from jobs.topic_span import RETRIES, SpanConfig, undecided
 from margin_platform.event_clock import event_time
 from margin_platform.events import Event
-from margin_platform.liquidation_desk import LiquidationDesk
+from margin_platform.liquidation_desk import CONSUMER, LiquidationDesk
 from margin_platform.outbox import publish
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
@@ -20,13 +20,15 @@ def asks_for_orders(event: Event) -> bool:
 
 @dg.op
 def liquidate(context: dg.OpExecutionContext, config: SpanConfig, kafka: KafkaResource, decisions: DecisionsResource) -> None:
-    """The orders of one span of margin.calls.v1."""
+    """Answer the requests for orders up to the end of a span of margin.calls.v1."""
     with kafka.bus() as bus, decisions.store() as store:
-        read = read_span(context, bus, config)
-        requests = [(event, source) for event, source in read.sourced if asks_for_orders(event)]
-        messages = LiquidationDesk(store, decisions.policy, event_time(bus)).handle_many(requests, run_id=context.run_id)
+        desk = LiquidationDesk(store, decisions.policy, event_time(bus))
+        messages = []
+        for read in undecided(context, bus, store, CONSUMER, config.span):
+            requests = [(event, source) for event, source in read.sourced if asks_for_orders(event)]
+            messages += desk.handle_many(requests, context.run_id, read.span)
         publish(store, bus)
-        report(context, messages, cause=f"{config.topic}[{config.partition}] {config.start}-{config.end}")
+        report(context, messages, cause=str(config.span))
 
 
 @dg.job(name="liquidation", executor_def=dg.in_process_executor, tags=RETRIES)

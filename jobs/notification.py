@@ -3,8 +3,9 @@
 import dagster as dg
 
 from jobs.produced import report
-from jobs.topic_span import RETRIES, SpanConfig, read_span
+from jobs.topic_span import RETRIES, SpanConfig, undecided
 from margin_platform.notify.contacts import refresh
+from margin_platform.notify.delivery import CONSUMER
 from margin_platform.outbox import publish
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
@@ -15,14 +16,16 @@ from resources.notifier import NotifierResource
 def notify(
     context: dg.OpExecutionContext, config: SpanConfig, kafka: KafkaResource, decisions: DecisionsResource, notifier: NotifierResource
 ) -> None:
-    """The notices of one span of margin.calls.v1, restrictions.v1 or liquidation.orders.v1, and whatever else is due."""
+    """Send the notices up to the end of a span of margin.calls.v1, restrictions.v1 or liquidation.orders.v1, and whatever else is due."""
     with kafka.bus() as bus, decisions.store() as store:
         desk = notifier.notifier(store, decisions.policy)
         refresh(store, bus, desk.readdress)
-        held = desk.record(read_span(context, bus, config).sourced, notifier.now(), run_id=context.run_id)
+        held = []
+        for read in undecided(context, bus, store, CONSUMER, config.span):
+            held += desk.record(read.sourced, notifier.now(), context.run_id, read.span)
         sent = desk.deliver(notifier.now(), run_id=context.run_id)
         publish(store, bus)
-        report(context, [*held, *sent], cause=f"{config.topic}[{config.partition}] {config.start}-{config.end}")
+        report(context, [*held, *sent], cause=str(config.span))
 
 
 @dg.op

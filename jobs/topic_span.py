@@ -1,6 +1,6 @@
 """The offset range a run works on: its config, so that executing the run again reads the very same events."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -10,10 +10,12 @@ from assets.topics import topic_key
 from margin_platform.bus import Bus, Record
 from margin_platform.dead_letters import dead_letter
 from margin_platform.events import DEAD_LETTER, BadEvent, Event, decode
+from margin_platform.offsets import Source, Span, TopicRecreated
+from margin_platform.store import Store, progress
 
 # Repeating is harmless: what a run does is keyed by the event that caused it. One that hangs must not hold up those after it.
 RETRIES = {"dagster/max_retries": "3", "dagster/max_runtime": "300"}
-Source = tuple[str, int, int]
+EVENTS_AT_ONCE = 2000   # read, decided and stored together: what a run catches up on is not held in memory as a whole
 
 
 class SpanLost(RuntimeError):
@@ -27,19 +29,25 @@ class SpanConfig(dg.Config):
     partition: int = Field(ge=0)
     start: int = Field(ge=0)
     end: int = Field(ge=0)
+    topic_id: str | None = Field(default=None, description="Kafka's id of the topic: the offsets are meaningless in another")
+
+    @property
+    def span(self) -> Span:
+        return Span(self.topic, self.partition, self.start, self.end, self.topic_id)
 
 
 @dataclass(frozen=True)
 class Read:
-    """The span's events with where each stood, and the messages that broke their contract."""
+    """A span, its events with where each stood, and the messages that broke their contract."""
 
+    span: Span
     events: tuple[tuple[Record, Event], ...]
     refused: tuple[tuple[Record, BadEvent], ...]
 
     @property
     def sourced(self) -> list[tuple[Event, Source]]:
         """Each event with the topic, partition and offset that make what follows from it unique."""
-        return [(event, (record.topic, record.partition, record.offset)) for record, event in self.events]
+        return [(event, Source(record.topic, record.partition, record.offset)) for record, event in self.events]
 
     @property
     def newest(self) -> int:
@@ -47,7 +55,7 @@ class Read:
         return max((int(event["timestamp"]) for _, event in self.events), default=0)
 
 
-def decoded(records: Sequence[Record]) -> Read:
+def decoded(records: Sequence[Record]) -> tuple[list[tuple[Record, Event]], list[tuple[Record, BadEvent]]]:
     """Each record as an event or as a refusal, in order. An event that names no time happened when Kafka recorded it."""
     events, refused = [], []
     for record in records:
@@ -55,33 +63,66 @@ def decoded(records: Sequence[Record]) -> Read:
             events.append((record, {"timestamp": record.timestamp_ms} | decode(record.topic, record.value)))
         except BadEvent as error:
             refused.append((record, error))
-    return Read(tuple(events), tuple(refused))
+    return events, refused
 
 
-def read_span(context: dg.OpExecutionContext, bus: Bus, span: SpanConfig) -> Read:
-    """Reads the span; refused messages go to dead_letter.v1, the run goes on, and the snapshot it read is observed.
+def undecided(
+    context: dg.OpExecutionContext, bus: Bus, store: Store, consumer: str, span: Span
+) -> Iterator[Read]:
+    """Yield what the consumer has not decided of a partition up to the span's end, in order, a bounded part at a time.
 
-    SpanLost where retention has deleted events of it.
+    It begins where the store says, not where the span does: earlier events whose run failed or waits are decided first, and
+    those that another run has decided meanwhile are left out. The caller must store each part before it asks for the next.
     """
-    if lost := bus.lost(span.topic, {span.partition: span.start}):
-        raise SpanLost(f"{lost}: deleted by retention; this run cannot be executed any more")
-    read = decoded(bus.read_range(span.topic, span.partition, span.start, span.end))
-    for record, error in read.refused:
+    span = span._replace(topic_id=span.topic_id or bus.topic_id(span.topic))
+    with store.read() as connection:
+        known = progress.of(connection, consumer, span.topic, span.partition)
+    if known is not None:
+        progress.check_topic(known, span.topic_id)
+    oldest = bus.beginning_offsets(span.topic)[span.partition]
+    start = min(oldest, span.start) if known is None else known.next_offset
+    if start >= span.end:
+        context.log.info(f"{consumer}: {span} is decided already")
+    elif start < span.start:
+        context.log.info(f"{consumer}: begins with {span._replace(start=start, end=span.start)}, which no earlier run has decided")
+    for begin in range(start, span.end, EVENTS_AT_ONCE):
+        yield read_span(context, bus, span._replace(start=begin, end=min(begin + EVENTS_AT_ONCE, span.end)))
+
+
+def read_span(context: dg.OpExecutionContext, bus: Bus, span: Span) -> Read:
+    """Read a span; send refused messages to dead_letter.v1, go on with the rest, and observe the snapshot that was read.
+
+    TopicRecreated where the topic is another one of the same name, SpanLost where retention has deleted events of the span.
+    """
+    _check(bus, span)
+    events, refused = decoded(bus.read_range(span.topic, span.partition, span.start, span.end))
+    for record, error in refused:
         context.log.warning(f"{record.topic}[{record.partition}]@{record.offset} refused: {error}")
         bus.produce(DEAD_LETTER, dead_letter(record.topic, record.partition, record.offset, record.value, error, record.timestamp_ms))
-    if read.refused:
+    if refused:
         bus.flush()   # the run succeeds only with its dead letters at the broker
-    ids = [str(event[name]) for _, event in read.events for name in ("calc_id", "call_id", "order_id") if event.get(name)]
+    read = Read(span, tuple(events), tuple(refused))
+    ids = [str(event[name]) for _, event in events for name in ("calc_id", "call_id", "order_id") if event.get(name)]
     context.log_event(
         dg.AssetObservation(
             topic_key(span.topic),
             metadata={
-                "offsets": f"{span.topic}[{span.partition}] {span.start}-{span.end}", "events": len(read.events),
-                "refused": len(read.refused), "ids": named(ids), "newest_event_time": read.newest,
+                "offsets": str(span), "events": len(events), "refused": len(refused), "ids": named(ids), "newest_event_time": read.newest,
             },
         )
     )
     return read
+
+
+def _check(bus: Bus, span: Span) -> None:
+    """The offsets still mean what they meant when the run was requested, and their events are still there."""
+    now = bus.topic_id(span.topic)
+    if span.topic_id and now and now != span.topic_id:
+        raise TopicRecreated(f"{span}: the topic was deleted and created again (id {span.topic_id}, now {now})")
+    if lost := bus.lost(span.topic, {span.partition: span.start}):
+        raise SpanLost(
+            f"{lost}: deleted by retention before they were decided. `margin progress skip` leaves them undecided for good"
+        )
 
 
 def named(ids: Sequence[str], shown: int = 20) -> str:

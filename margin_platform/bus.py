@@ -173,6 +173,13 @@ class Bus:
         with self._lock:
             return {tp.partition: offset for tp, offset in self._guard(lambda c: c.beginning_offsets(self._partitions(topic))).items()}
 
+    def topic_id(self, topic: str) -> str | None:
+        """Return Kafka's id of a topic, which one created again does not share; None where the broker names none."""
+        with self._lock:
+            self._partitions(topic)
+            found = self._open_consumer()._cluster.topic_id(topic)   # kafka-python, pinned, has no public name for it
+            return None if found is None else str(found)
+
     def lost(self, topic: str, positions: Mapping[int, int]) -> str | None:
         """What retention deleted from these next offsets on, as `topic[partition] first-next, ...`; None where it is all there."""
         oldest = self.beginning_offsets(topic)

@@ -1,13 +1,13 @@
 """Enforcement: status events and the clock through the ladder, into the store and out through the outbox, each exactly once.
 
-State, calls, audit and outgoing messages change in one transaction. A message already acted on (its topic, partition and
-offset) changes nothing, and every outgoing message has an id that follows from its cause, so that repeating an op, a run or
-a publication repeats nothing downstream.
+State, calls, audit, outgoing messages and the consumer's progress change in one transaction. An event already decided changes
+nothing, and one is not decided before the events ahead of it. Every outgoing message has an id that follows from its cause, so
+that repeating an op, a run or a publication repeats nothing downstream.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import select
 
@@ -15,10 +15,12 @@ from margin_platform import ladder, open_orders
 from margin_platform.decision_events import audit_entry, message_of
 from margin_platform.events import AUDIT, LIQUIDATION_ORDERS, Event
 from margin_platform.ladder import Decision, LadderState, Observation
+from margin_platform.offsets import Source, Span
 from margin_platform.policy import Policy
 from margin_platform.store import Store
+from margin_platform.store.progress import fresh
 from margin_platform.store.tables import ladder_states
-from margin_platform.unit_of_work import AccountRow, Message, Source, UnitOfWork, first_times
+from margin_platform.unit_of_work import AccountRow, Message, UnitOfWork
 
 CONSUMER = "enforcement"
 
@@ -33,21 +35,20 @@ class Enforcer:
         self.store = store
         self.policy = policy
 
-    def handle_many(self, events: Iterable[tuple[Event, Source]], run_id: str | None = None) -> list[Message]:
-        """Acts on status events in order, in one transaction; returns the messages it put into the outbox."""
-        given = list(events)
+    def handle_many(
+        self, events: Sequence[tuple[Event, tuple[str, int, int]]], run_id: str | None = None, span: Span | None = None
+    ) -> list[Message]:
+        """Decide status events in order, in one transaction; return the messages put into the outbox.
+
+        span: the offsets that were read (see `store.progress.fresh`). OutOfOrder where an earlier event is undecided.
+        """
         with self.store.write() as connection:
-            new = first_times(connection, (source for _, source in given), CONSUMER)
-            work = UnitOfWork(connection, (event["account_id"] for event, source in given if source in new))
-            for event, source in given:
-                if source in new:
-                    new.remove(source)   # the same message twice in one span is acted on once
-                    self._observe(work, event, source, run_id)
+            new = fresh(connection, CONSUMER, events, span)
+            work = UnitOfWork(connection, (event["account_id"] for event, _ in new))
+            for event, source in new:
+                self._observe(work, event, source, run_id)
             work.flush()
         return work.messages
-
-    def handle(self, event: Event, source: Source, run_id: str | None = None) -> list[Message]:
-        return self.handle_many([(event, source)], run_id)
 
     def fire_timers(self, now: int, run_id: str | None = None) -> list[Message]:
         """Acts on every timer due up to an event time (epoch milliseconds)."""
@@ -77,7 +78,7 @@ class Enforcer:
         after, decisions = ladder.step(row.state, Observation.from_status_event(event), self.policy)
         if after is not row.state:
             row.last_event = event
-        self._record(work, row, after, decisions, run_id, f"{source[0]}[{source[1]}]@{source[2]}")
+        self._record(work, row, after, decisions, run_id, str(source))
 
     def _record(
         self, work: UnitOfWork, row: AccountRow, after: LadderState, decisions: Sequence[Decision], run_id: str | None,

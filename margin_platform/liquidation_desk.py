@@ -8,7 +8,7 @@ answer to a request, an order or why there is none, goes into the account's audi
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,13 @@ from margin_platform.evidence import rebuilt
 from margin_platform.ladder import Decision
 from margin_platform.liquidation import Proposal, Terms, propose
 from margin_platform.new_york import NEW_YORK
+from margin_platform.offsets import Source, Span
 from margin_platform.open_orders import SENT, settle
 from margin_platform.policy import Policy
 from margin_platform.store import Store
+from margin_platform.store.progress import fresh
 from margin_platform.store.tables import orders
-from margin_platform.unit_of_work import Message, Source, UnitOfWork, first_times
+from margin_platform.unit_of_work import Message, UnitOfWork
 
 CONSUMER = "liquidation"
 ORDER, NO_ORDER = "ORDER", "NO_ORDER"   # decisions in the audit chain
@@ -43,16 +45,18 @@ class LiquidationDesk:
         self.policy = policy
         self.newest_price = newest_price or 0
 
-    def handle_many(self, requests: Iterable[tuple[Event, Source]], run_id: str | None = None) -> list[Message]:
-        """Acts on margin.calls.v1 events with action LIQUIDATE, in one transaction; returns the orders put into the outbox."""
-        given = list(requests)
+    def handle_many(
+        self, requests: Sequence[tuple[Event, tuple[str, int, int]]], run_id: str | None = None, span: Span | None = None
+    ) -> list[Message]:
+        """Answer margin.calls.v1 events with action LIQUIDATE, in one transaction; return the orders put into the outbox.
+
+        span: the offsets that were read (see `store.progress.fresh`). OutOfOrder where an earlier request has no answer.
+        """
         with self.store.write() as connection:
-            new = first_times(connection, (source for _, source in given), CONSUMER)
-            work = UnitOfWork(connection, (event["account_id"] for event, source in given if source in new))
-            for event, source in given:
-                if source in new:
-                    new.remove(source)   # the same message twice in one span is acted on once
-                    self._answer(work, event, source, run_id)
+            new = fresh(connection, CONSUMER, requests, span)
+            work = UnitOfWork(connection, (event["account_id"] for event, _ in new))
+            for event, source in new:
+                self._answer(work, event, source, run_id)
             work.flush()
         return work.messages
 
@@ -65,7 +69,7 @@ class LiquidationDesk:
             work.messages.append((LIQUIDATION_ORDERS, order))
         kind = NO_ORDER if order is None else ORDER
         decided = Decision(kind, row.account_id, at, why, request["deficiency"], request["call_id"], attempt=request["attempt"])
-        entry = audit_entry(decided, status, self.policy, f"{source[0]}[{source[1]}]@{source[2]}", run_id)
+        entry = audit_entry(decided, status, self.policy, str(source), run_id)
         work.messages.append((AUDIT, work.chain(row, entry | _traded(order))))
         work.keep(row)
 

@@ -15,9 +15,8 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from margin_platform.audit import GENESIS, entry_hash
 from margin_platform.events import Event, deterministic_id
 from margin_platform.ladder import LadderState
-from margin_platform.store.tables import audit, calls, ladder_states, outbox, processed
+from margin_platform.store.tables import audit, calls, ladder_states, outbox
 
-Source = tuple[str, int, int]        # topic, partition, offset of the event
 Message = tuple[str, Event]          # topic, event
 _IN_ONE_QUERY = 500                  # values of an IN list; SQLite and Postgres both take more
 
@@ -95,23 +94,6 @@ class UnitOfWork:
         if self._audit:
             self.connection.execute(insert(audit), self._audit)
         post(self.connection, self.messages)
-
-
-def first_times(connection: Connection, sources: Iterable[Source], consumer: str) -> set[Source]:
-    """Marks messages as acted on; returns those that were not before."""
-    wanted = set(sources)
-    by_partition: dict[tuple[str, int], list[int]] = defaultdict(list)
-    for topic, partition, offset in wanted:
-        by_partition[topic, partition].append(offset)
-    for (topic, partition), offsets in by_partition.items():
-        where = (processed.c.consumer == consumer, processed.c.topic == topic, processed.c.partition == partition)
-        between = processed.c.offset.between(min(offsets), max(offsets))
-        known = connection.execute(select(processed.c.offset).where(*where, between)).scalars()
-        wanted -= {(topic, partition, offset) for offset in known}
-    if wanted:
-        rows = [{"consumer": consumer, "topic": t, "partition": p, "offset": o} for t, p, o in sorted(wanted)]
-        connection.execute(insert(processed), rows)
-    return wanted
 
 
 def post(connection: Connection, messages: Sequence[Message]) -> None:

@@ -11,48 +11,51 @@ from jobs.topic_span import decoded
 from margin_platform.bus import Record
 from margin_platform.events import FIRM_RISK
 from margin_platform.firm_limits import Levels, alerts_of
+from margin_platform.offsets import Span
 from margin_platform.policy import current_policy
 from margin_platform.policy_sections import FirmPolicy
 from resources.kafka import UNAVAILABLE, KafkaResource
-from sensors.topic_events import EVENTS_PER_RUN, Span, next_positions, read, start_positions, written
+from sensors.topic_events import EVENTS_PER_RUN, Cursor, WantedRun
 
 
-def state_of(cursor: str | None) -> tuple[dict[int, int], Levels]:
+def state_of(cursor: str | None) -> tuple[Cursor, Levels]:
     """Positions and levels in a cursor's text."""
     state = json.loads(cursor or "{}")
-    return read(json.dumps(state.get("offsets", {}))), dict(state.get("levels", {}))
+    return Cursor.read(json.dumps(state.get("offsets", {}))), dict(state.get("levels", {}))
 
 
-def text_of(positions: Mapping[int, int], levels: Mapping[str, str]) -> str:
-    return json.dumps({"offsets": json.loads(written(positions)), "levels": dict(levels)}, sort_keys=True)
+def text_of(cursor: Cursor, levels: Mapping[str, str]) -> str:
+    return json.dumps({"offsets": json.loads(cursor.written()), "levels": dict(levels)}, sort_keys=True)
 
 
-def changes(records: Sequence[Record], levels: Levels, policy: FirmPolicy) -> tuple[Span | None, Levels]:
-    """The span to work on if a level changes within it (its accounts: those that cause it), and the levels after it."""
-    alerts, after = alerts_of((event for _, event in decoded(records).events), levels, policy)
+def changes(
+    records: Sequence[Record], levels: Levels, policy: FirmPolicy, topic_id: str | None = None
+) -> tuple[WantedRun | None, Levels]:
+    """The run to start if a level changes within the records (its accounts: those that cause it), and the levels after them."""
+    alerts, after = alerts_of((event for _, event in decoded(records)[0]), levels, policy)
     if not alerts:
         return None, after
     accounts = tuple(dict.fromkeys(a for alert in alerts for a in alert.accounts))
-    return Span(FIRM_RISK, records[0].partition, records[0].offset, records[-1].offset + 1, accounts), after
+    return WantedRun(Span(FIRM_RISK, records[0].partition, records[0].offset, records[-1].offset + 1, topic_id), accounts), after
 
 
 @dg.sensor(job=firm_alert_job, minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
 def firm_alert(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.SensorResult | dg.SkipReason:
     """Folds the levels over the new events of the topic's one partition."""
-    positions, levels = state_of(context.cursor)
+    cursor, levels = state_of(context.cursor)
     try:
         with kafka.bus() as bus:
-            positions = start_positions(bus, FIRM_RISK, positions)
-            records = bus.poll(FIRM_RISK, positions, kafka.poll_seconds, EVENTS_PER_RUN)
+            cursor = cursor.opened(bus, FIRM_RISK)
+            records = bus.poll(FIRM_RISK, dict(cursor.positions), kafka.poll_seconds, EVENTS_PER_RUN)
     except UNAVAILABLE as missing:
         return dg.SkipReason(str(missing))
-    span, after = changes(records, levels, current_policy().firm) if records else (None, levels)
-    cursor = text_of(next_positions(positions, records), after)
-    if span is None:
-        return dg.SensorResult(skip_reason=f"no level changed among {len(records)} events", cursor=cursor)
-    config: dict[str, Any] = {**span.config, "levels": levels}
-    request = dg.RunRequest(run_key=span.run_key, run_config={"ops": {"alert": {"config": config}}}, tags=span.tags)
-    return dg.SensorResult(run_requests=[request], cursor=cursor)
+    run, after = changes(records, levels, current_policy().firm, cursor.topic_id) if records else (None, levels)
+    text = text_of(cursor.after(records), after)
+    if run is None:
+        return dg.SensorResult(skip_reason=f"no level changed among {len(records)} events", cursor=text)
+    config: dict[str, Any] = {**run.config, "levels": levels}
+    request = dg.RunRequest(run_key=run.run_key, run_config={"ops": {"alert": {"config": config}}}, tags=run.tags)
+    return dg.SensorResult(run_requests=[request], cursor=text)
 
 
 SENSORS = [firm_alert]

@@ -22,6 +22,7 @@ COMMANDS = {
     "replay": ("replay", "Replay a price history to Kafka as live events."),
     "explain": ("explain", "Why an account stands where it does, or why a call was issued."),
     "audit": ("audit", "Verify the hash chain of decisions."),
+    "progress": ("progress", "How far decisions have come, by consumer, topic and partition."),
     "up": ("stack", "Start the local stack: Kafka, Spark, Dagster, AWS endpoint, dashboard."),
     "down": ("stack", "Stop the local stack."),
     "status": ("stack", "What of the local stack is running, and where."),

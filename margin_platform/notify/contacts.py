@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from margin_platform.bus import Bus, Record
 from margin_platform.events import ACCOUNTS, BadEvent, decode
-from margin_platform.store import Store
-from margin_platform.store.tables import contacts, processed
+from margin_platform.offsets import Span
+from margin_platform.store import Store, progress
+from margin_platform.store.tables import contacts
 
 _CONSUMER = "contacts"
 
@@ -19,25 +20,19 @@ Changed = Callable[[Connection, str, Mapping[str, Any]], None]   # what else is 
 
 
 def refresh(store: Store, bus: Bus, changed: Changed) -> int:
-    """Takes in accounts.v1 from where the store stands, telling of each account and contact; returns how many there were."""
+    """Take in accounts.v1 from where the store stands; call `changed` for each account and contact, and return how many."""
     with store.read() as connection:
-        done = {
-            partition: offset + 1
-            for partition, offset in connection.execute(
-                select(processed.c.partition, func.max(processed.c.offset)).where(processed.c.consumer == _CONSUMER)
-                .group_by(processed.c.partition)
-            ).all()
-        }
+        done = {p.partition: p.next_offset for p in progress.everything(connection) if p.consumer == _CONSUMER}
     oldest = bus.beginning_offsets(ACCOUNTS)
-    fresh: list[Record] = []
-    for partition, end in bus.end_offsets(ACCOUNTS).items():
-        start = max(done.get(partition, 0), oldest[partition])
-        if end > start:
-            fresh += bus.read_range(ACCOUNTS, partition, start, end)
-    return _keep(store, fresh, changed) if fresh else 0
+    unread = [
+        Span(ACCOUNTS, partition, start, end) for partition, end in bus.end_offsets(ACCOUNTS).items()
+        if (start := done.get(partition, oldest[partition])) < end
+    ]
+    records = [r for s in unread for r in bus.read_range(ACCOUNTS, s.partition, max(s.start, oldest[s.partition]), s.end)]
+    return _keep(store, records, unread, changed) if unread else 0
 
 
-def _keep(store: Store, records: list[Record], changed: Changed) -> int:
+def _keep(store: Store, records: list[Record], read: list[Span], changed: Changed) -> int:
     found: dict[str, tuple[int, dict[str, Any]]] = {}
     for record in records:
         try:
@@ -53,9 +48,6 @@ def _keep(store: Store, records: list[Record], changed: Changed) -> int:
                 connection.execute(delete(contacts).where(contacts.c.account_id == account_id))
                 connection.execute(insert(contacts).values(account_id=account_id, contact=contact, updated_at=at))
                 changed(connection, account_id, contact)
-        for partition in {r.partition for r in records}:
-            last = max(r.offset for r in records if r.partition == partition)
-            same = (processed.c.consumer == _CONSUMER) & (processed.c.partition == partition)
-            connection.execute(delete(processed).where(same))
-            connection.execute(insert(processed).values(consumer=_CONSUMER, topic=ACCOUNTS, partition=partition, offset=last))
+        for span in read:
+            progress.advance(connection, _CONSUMER, span)
     return len(found)

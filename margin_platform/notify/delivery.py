@@ -17,10 +17,12 @@ from sqlalchemy import Connection, case, func, insert, select, update
 from margin_platform.events import NOTIFICATIONS, Event, deterministic_id
 from margin_platform.notify.channels import Channel, DeliveryFailed, DeliveryRefused, Outgoing
 from margin_platform.notify.message import FIRM, OUR_DESK, Notice, notice_of, unreached_notice
+from margin_platform.offsets import Span
 from margin_platform.policy import Policy
 from margin_platform.store import Store
+from margin_platform.store.progress import fresh
 from margin_platform.store.tables import contacts, notifications
-from margin_platform.unit_of_work import Message, Source, first_times, post
+from margin_platform.unit_of_work import Message, post
 
 CONSUMER = "notification"
 PENDING, SENDING, DELIVERED, HELD, UNDELIVERED = "PENDING", "SENDING", "DELIVERED", "HELD", "UNDELIVERED"
@@ -47,17 +49,19 @@ class Notifier:
         self.desk = desk
         self.firm = firm or {}
 
-    def record(self, events: Iterable[tuple[Event, Source]], now: int, run_id: str | None = None) -> list[Message]:
-        """Records the notices of events, each once, due now; returns notifications.v1 events of those without an address."""
+    def record(
+        self, events: Sequence[tuple[Event, tuple[str, int, int]]], now: int, run_id: str | None = None, span: Span | None = None
+    ) -> list[Message]:
+        """Record the notices of events, each once, due now; return notifications.v1 events of those without an address.
+
+        span: the offsets that were read (see `store.progress.fresh`).
+        """
         messages: list[Message] = []
-        given = list(events)
         with self.store.write() as connection:
-            new = first_times(connection, (source for _, source in given), CONSUMER)
-            for event, source in given:
-                if source in new:
-                    notice = notice_of(source[0], event, self.policy, self.desk)
-                    if notice is not None:
-                        messages += self._record(connection, notice, _contact(connection, notice.account_id), now, run_id)
+            for event, source in fresh(connection, CONSUMER, events, span):
+                notice = notice_of(source.topic, event, self.policy, self.desk)
+                if notice is not None:
+                    messages += self._record(connection, notice, _contact(connection, notice.account_id), now, run_id)
             post(connection, messages)
         return messages
 

@@ -24,12 +24,13 @@ ladder_states = Table(
     Column("audit_hash", _ID, nullable=False),       # head of the account's audit chain
 )
 
-processed = Table(
-    "processed", metadata,                           # which messages a consumer has acted on
+progress = Table(
+    "progress", metadata,                            # the next offset that a consumer decides (store/progress.py)
     Column("consumer", String(64), primary_key=True),
     Column("topic", String(128), primary_key=True),
     Column("partition", Integer, primary_key=True),
-    Column("offset", BigInteger, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("topic_id", String(64)),                  # Kafka's id of the topic: one created again has another
 )
 
 calls = Table(

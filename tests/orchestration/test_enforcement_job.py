@@ -28,7 +28,7 @@ from margin_platform.events import DEAD_LETTER, FIRM_RISK, MARGIN_CALLS, MARGIN_
 from margin_platform.notify.channels import Channel, Outgoing
 from margin_platform.policy import current_policy
 from margin_platform.store import Store
-from margin_platform.store.tables import calls
+from margin_platform.store.tables import calls, outbox
 from resources.aws import AwsResource
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
@@ -57,8 +57,13 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def resources(bus: Bus, tmp_path: Path) -> dict[str, Any]:
-    url = f"sqlite:///{tmp_path / 'store.db'}"
-    return {"kafka": KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=1), "decisions": DecisionsResource(store_url=url)}
+    return stores(bus, tmp_path / "store.db")
+
+
+def stores(bus: Bus, file: Path) -> dict[str, Any]:
+    """The resources of a run on a store of its own."""
+    kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=1)
+    return {"kafka": kafka, "decisions": DecisionsResource(store_url=f"sqlite:///{file}")}
 
 
 def span(topic: str, start: int, end: int) -> dict[str, Any]:
@@ -118,6 +123,48 @@ def test_a_run_executed_again_reads_the_same_events_and_decides_nothing_twice(
     bus.flush()
     enforce(instance, resources, 0, 2)
     assert actions(bus, MARGIN_CALLS) == [("A1", "MARGIN_CALL"), ("A2", "MARGIN_CALL")]
+
+
+def decisions_of(resources: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every message in the outbox, in order, without the run that made it."""
+    with resources["decisions"].store() as store, store.read() as connection:
+        found = connection.execute(select(outbox.c.event).order_by(outbox.c.seq)).scalars()
+        return [{k: v for k, v in event.items() if k not in ("run_id", "hash", "previous_hash", "event_id")} for event in found]
+
+
+def test_a_span_that_overtakes_a_failed_one_decides_its_events_first(
+    bus: Bus, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    """Whatever Dagster does: the run of 0-4 failed and is not yet marked for its retry, or its retry is NOT_STARTED.
+
+    A1 is 1,000 short, then whole; A2 is short, then shorter. Overtaken, A1's call would be opened on the later figures, or never.
+    """
+    story = [("A1", -1_000.0), ("A2", -1_000.0), ("A1", -1_000.0), ("A2", -1_500.0), ("A1", 6_000.0), ("A2", -4_000.0)]
+    for minute, (account, excess) in enumerate(story):
+        bus.produce(MARGIN_STATUS, status(account, excess, TEN_AM + minute * 60_000))
+    bus.flush()
+    given = {name: stores(bus, tmp_path / f"{name}.db") for name in ("in_order", "overtaken")}
+    for start, end in ((0, 4), (4, 6)):
+        enforce(instance, given["in_order"], start, end)
+    for start, end in ((4, 6), (0, 4)):   # the retry comes last
+        enforce(instance, given["overtaken"], start, end)
+    expected = decisions_of(given["in_order"])
+    assert {"MARGIN_CALL", "MET", "AMENDED"} <= {event.get("action") for event in expected}
+    assert decisions_of(given["overtaken"]) == expected
+
+
+def test_a_timer_does_not_overtake_the_cure_whose_run_failed(
+    bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any]
+) -> None:
+    """The call is cured after ten minutes, the run of that event failed, and after half an hour close-only is due."""
+    bus.produce(MARGIN_STATUS, status("A1", -1_000.0))
+    bus.produce(MARGIN_STATUS, status("A1", 20_000.0, TEN_AM + 600_000))
+    bus.flush()
+    enforce(instance, resources, 0, 1)
+    config = {"ops": {"fire_timers": {"config": {"now_ms": TEN_AM + 1_800_000}}}}
+    assert ladder_timers_job.execute_in_process(run_config=config, resources=resources, instance=instance).success
+    assert ("A1", "MET") in actions(bus, MARGIN_CALLS)
+    assert ("A1", "CLOSE_ONLY") not in actions(bus, RESTRICTIONS)
 
 
 def test_a_run_whose_events_are_no_longer_kept_fails_and_names_them(
@@ -236,12 +283,12 @@ def test_what_a_run_committed_and_did_not_send_is_sent_by_the_relay(
 
 def test_a_storm_split_into_runs_loses_no_call_and_doubles_none(bus: Bus, resources: dict[str, Any]) -> None:
     """300 accounts in spans of 100; the sensor's own spans hold 2,000 (see test_sensors: 10,000 accounts are 5 runs)."""
-    from sensors.topic_events import spans_of
+    from sensors.topic_events import runs_of
 
     for number in range(300):
         bus.produce(MARGIN_STATUS, status(f"A{number}", -1_000.0))
     bus.flush()
-    spans = spans_of(list(bus.read_all(MARGIN_STATUS)), lambda _: True, size=100)
+    spans = [run.span for run in runs_of(list(bus.read_all(MARGIN_STATUS)), lambda _: True, size=100)]
     assert len(spans) == 3
     with dg.DagsterInstance.ephemeral() as instance:
         for one in spans:

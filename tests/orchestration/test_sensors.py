@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from kafka import TopicPartition
-from kafka.admin import KafkaAdminClient
+from kafka.admin import KafkaAdminClient, NewTopic
 
 from jobs.enforcement import enforcement_job
 from margin_platform.bus import Bus, Record
 from margin_platform.events import FIRM_RISK, MARGIN_STATUS, PRICES
 from margin_platform.firm_limits import START, alerts_of
+from margin_platform.offsets import Span
 from margin_platform.policy import current_policy
 from margin_platform.unit_of_work import post
 from resources.decisions import DecisionsResource
@@ -24,7 +26,7 @@ from sensors.firm_alert import firm_alert, text_of
 from sensors.ladder_timers import ladder_timers
 from sensors.outbox_relay import outbox_relay
 from sensors.stream_health import StreamRun, stream_health, verdict_on
-from sensors.topic_events import EventsLost, Span, TopicRecreated, spans_of, tick
+from sensors.topic_events import Cursor, EventsLost, TopicRecreated, WantedRun, runs_of, tick
 
 NO_BROKER = "127.0.0.1:1"
 
@@ -63,10 +65,12 @@ def test_the_same_events_fed_twice_ask_for_the_same_runs(bus: Bus, instance: dg.
     bus.flush()
     kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=5)
     first, again = (evaluate(kafka, None, instance) for _ in range(2))
-    assert [r.run_key for r in first.run_requests or []] == ["margin.status.v1:0:0-3"]
+    topic_id = bus.topic_id(MARGIN_STATUS)
+    assert [r.run_key for r in first.run_requests or []] == [f"margin.status.v1@{topic_id}:0:0-3"]
     assert first == again
     request = (first.run_requests or [])[0]
-    assert request.run_config == {"ops": {"enforce": {"config": {"topic": MARGIN_STATUS, "partition": 0, "start": 0, "end": 3}}}}
+    config = {"topic": MARGIN_STATUS, "partition": 0, "start": 0, "end": 3, "topic_id": topic_id}
+    assert request.run_config == {"ops": {"enforce": {"config": config}}}
     assert request.tags["margin/accounts"] == "A0,A1,A2"
     assert request.tags["kafka/offsets"] == "0-3"
 
@@ -88,10 +92,21 @@ def test_the_cursor_moves_past_what_was_asked_for_and_no_event_is_asked_for_twic
 
 
 @pytest.mark.kafka
-def test_a_topic_made_anew_is_refused_not_skipped(bus: Bus, instance: dg.DagsterInstance) -> None:
+def test_a_topic_created_again_is_refused_not_skipped(bus: Bus, instance: dg.DagsterInstance) -> None:
+    """Also where the new topic has grown past the cursor: its id tells."""
     kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=0)
-    with pytest.raises(TopicRecreated, match="cursor stands at 40, the topic ends at 0.* delete this sensor's runs .* `processed`"):
+    with pytest.raises(TopicRecreated, match="cursor stands at 40, the topic ends at 0.* `margin progress forget margin.status.v1`"):
         evaluate(kafka, json.dumps({"0": 40}), instance)
+    for number in range(8):
+        bus.produce(MARGIN_STATUS, status("A1", number))
+    bus.flush()
+    before = evaluate(KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=5), None, instance).cursor
+    recreate(bus, MARGIN_STATUS)
+    for number in range(10):
+        bus.produce(MARGIN_STATUS, status("A1", number))
+    bus.flush()
+    with pytest.raises(TopicRecreated, match="deleted and created again .* `margin progress forget margin.status.v1`"):
+        evaluate(kafka, before, instance)
 
 
 def forget(bus: Bus, topic: str, before: int) -> None:
@@ -99,6 +114,25 @@ def forget(bus: Bus, topic: str, before: int) -> None:
     admin = KafkaAdminClient(bootstrap_servers=bus.bootstrap)
     admin.delete_records({TopicPartition(topic, 0): before})
     admin.close()
+
+
+def recreate(bus: Bus, topic: str) -> None:
+    """Deletes a topic and creates it again; returns when the broker names its new id."""
+    old = bus.topic_id(topic)
+    admin = KafkaAdminClient(bootstrap_servers=bus.bootstrap)
+    admin.delete_topics([topic])
+    end = time.monotonic() + 30
+    while topic in admin.list_topics():
+        assert time.monotonic() < end
+    admin.create_topics([NewTopic(topic, 1, 1)])
+    admin.close()
+    while True:
+        try:
+            with Bus(bus.bootstrap) as fresh:
+                if fresh.topic_id(topic) != old:
+                    return
+        except LookupError:
+            assert time.monotonic() < end
 
 
 @pytest.mark.kafka
@@ -109,7 +143,7 @@ def test_events_lost_before_they_were_read_fail_the_tick_until_the_cursor_is_res
     forget(bus, MARGIN_STATUS, 3)
     kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=5)
     for _ in range(2):
-        with pytest.raises(EventsLost, match=r"margin\.status\.v1\[0\] 1-3: deleted by retention .* Reset this sensor's cursor"):
+        with pytest.raises(EventsLost, match=r"margin\.status\.v1\[0\] 1-3: deleted by retention .* `margin progress skip`"):
             evaluate(kafka, json.dumps({"0": 1}), instance)
     reset = evaluate(kafka, None, instance)
     assert [r.tags["kafka/offsets"] for r in reset.run_requests or []] == ["3-5"]
@@ -124,7 +158,7 @@ def test_the_firm_alert_says_what_it_never_read(bus: Bus, instance: dg.DagsterIn
     forget(bus, FIRM_RISK, 2)
     kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=5)
     with pytest.raises(EventsLost, match=r"firm\.risk\.v1\[0\] 1-2"):
-        firm_alert(dg.build_sensor_context(instance=instance, cursor=text_of({0: 1}, START), resources={"kafka": kafka}))
+        firm_alert(dg.build_sensor_context(instance=instance, cursor=text_of(Cursor({0: 1}), START), resources={"kafka": kafka}))
 
 
 @pytest.mark.kafka
@@ -224,10 +258,10 @@ def test_events_wait_for_the_repetition_of_a_run_that_failed(bus: Bus, tmp_path:
         "kafka": KafkaResource(bootstrap_servers=NO_BROKER, connect_seconds=0.5),
         "decisions": DecisionsResource(store_url=f"sqlite:///{tmp_path / 'store.db'}"),
     }
-    span = Span(MARGIN_STATUS, 0, 0, 1, ())
+    run = WantedRun(Span(MARGIN_STATUS, 0, 0, 1), ())
     with dg.instance_for_test(overrides={"run_retries": {"enabled": True, "max_retries": 0}}) as instance:
         failed = enforcement_job.execute_in_process(
-            {"ops": {"enforce": {"config": span.config}}}, instance, resources=given, tags=span.tags, raise_on_error=False
+            {"ops": {"enforce": {"config": run.config}}}, instance, resources=given, tags=run.tags, raise_on_error=False
         )
         assert not failed.success
         skipped = tick(dg.build_sensor_context(instance=instance), kafka, MARGIN_STATUS, "enforcement", "enforce")
@@ -238,18 +272,18 @@ def test_events_wait_for_the_repetition_of_a_run_that_failed(bus: Bus, tmp_path:
 
 
 def test_a_storm_of_ten_thousand_accounts_makes_five_runs() -> None:
-    spans = spans_of(records(10_000, 10_000), lambda _: True)
-    assert len(spans) == 5
-    assert [spans[0].start, *[s.end for s in spans]] == list(range(0, 10_001, 2000))
-    assert sum(len(s.accounts) for s in spans) == 10_000
-    assert max(len(value) for s in spans for value in s.tags.values()) < 200
-    assert spans[0].tags["margin/accounts"].endswith("and 1992 more")
+    runs = runs_of(records(10_000, 10_000), lambda _: True)
+    assert len(runs) == 5
+    assert [runs[0].span.start, *[r.span.end for r in runs]] == list(range(0, 10_001, 2000))
+    assert sum(len(r.accounts) for r in runs) == 10_000
+    assert max(len(value) for r in runs for value in r.tags.values()) < 200
+    assert runs[0].tags["margin/accounts"].endswith("and 1992 more")
 
 
 def test_events_of_no_interest_move_the_cursor_and_make_no_run() -> None:
-    assert spans_of(records(10, 2), lambda _: False) == []
-    (span,) = spans_of(records(10, 2), lambda r: r.offset == 7)
-    assert span == Span(MARGIN_STATUS, 0, 0, 10, ("A1",))
+    assert runs_of(records(10, 2), lambda _: False) == []
+    (run,) = runs_of(records(10, 2), lambda r: r.offset == 7)
+    assert run == WantedRun(Span(MARGIN_STATUS, 0, 0, 10), ("A1",))
 
 
 @pytest.mark.parametrize(

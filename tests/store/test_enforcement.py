@@ -10,16 +10,20 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from margin_platform import audit, events
 from margin_platform.enforcement import Enforcer
 from margin_platform.evidence import rebuilt
+from margin_platform.offsets import Span, TopicRecreated
 from margin_platform.policy import current_policy
-from margin_platform.store import Store
+from margin_platform.store import MIGRATIONS, Store, progress
 from margin_platform.store import tables as t
+from margin_platform.store.progress import OutOfOrder
 
 _spec = importlib.util.spec_from_file_location("status_events", Path(__file__).with_name("status_events.py"))
 assert _spec is not None
@@ -34,6 +38,14 @@ SCHEMAS = Path(events.__file__).parent / "schemas"
 @pytest.fixture
 def url(store_url: str) -> str:
     return store_url
+
+
+def migrate(connection: Connection, revision: str) -> None:
+    """Take an up-to-date store back to an older schema."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.downgrade(config, revision)
 
 
 def _story() -> list[tuple[events.Event, tuple[str, int, int]]]:
@@ -104,6 +116,31 @@ def test_acting_twice_on_the_same_events_changes_nothing(url: str) -> None:
     assert again == []
 
 
+def test_a_span_is_refused_while_an_earlier_one_is_undecided(url: str) -> None:
+    """It leaves no trace; after the earlier one it is decided, and what both hold is decided once."""
+    story = _story()
+    with Store(url) as store:
+        enforcer = Enforcer(store, POLICY)
+        enforcer.handle_many(story[:2])
+        with pytest.raises(OutOfOrder, match=r"enforcement: margin\.status\.v1\[0\] 2-4 is not decided; margin\.status\.v1\[0\] 4-"):
+            enforcer.handle_many(story[4:])
+        enforcer.handle_many(story[:4])
+        enforcer.handle_many(story[3:])
+        in_order = _actions(store, events.MARGIN_CALLS)
+    assert in_order == ["WARNING", "MARGIN_CALL", "AMENDED", "LIQUIDATE", "MET"]
+
+
+def test_refused_messages_and_those_of_other_consumers_move_the_progress_too(url: str) -> None:
+    with Store(url) as store:
+        enforcer = Enforcer(store, POLICY)
+        enforcer.handle_many([], span=Span(events.MARGIN_STATUS, 0, 0, 3, "id-1"))
+        enforcer.handle_many([], span=Span(events.MARGIN_STATUS, 0, 3, 5, "id-1"))
+        with store.read() as connection:
+            assert progress.everything(connection) == [("enforcement", events.MARGIN_STATUS, 0, 5, "id-1")]
+        with pytest.raises(TopicRecreated, match="stands at 5 of a topic that was deleted"):
+            enforcer.handle_many([], span=Span(events.MARGIN_STATUS, 0, 0, 3, "id-2"))
+
+
 def test_a_replay_decides_the_same_byte_for_byte(tmp_path: Path) -> None:
     written = []
     for name in ("one", "two"):
@@ -157,7 +194,7 @@ def test_the_same_is_decided_whether_or_not_the_clock_is_read_between_the_events
             for event, source in _story():
                 if look is not None and event["timestamp"] > status_events.MORNING + 35 * 60_000 - 1:
                     enforcer.fire_timers(status_events.MORNING + int(look * 60_000), "r")
-                enforcer.handle(event, source, "r")
+                enforcer.handle_many([(event, source)], "r")
             with store.read() as connection:
                 sent = select(t.outbox.c.message_id, t.outbox.c.topic, t.outbox.c.event).order_by(t.outbox.c.seq)
                 told.append(connection.execute(sent).all())
@@ -209,3 +246,17 @@ def test_the_audit_chain_holds_and_shows_every_edit_and_removal(url: str) -> Non
 def test_the_migrations_make_the_tables_the_code_uses(url: str) -> None:
     with Store(url) as store, store.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), t.metadata) == []
+
+
+def test_a_store_of_before_goes_on_where_it_stood(tmp_path: Path) -> None:
+    """Up to 0003 every decided offset was a row."""
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    with Store(url) as store, store.write() as connection:
+        migrate(connection, "0003")
+        decided = [("enforcement", "margin.status.v1", 0, offset) for offset in (0, 1, 2)] + [("contacts", "accounts.v1", 1, 41)]
+        for row in decided:
+            connection.exec_driver_sql('INSERT INTO processed (consumer, topic, partition, "offset") VALUES (?, ?, ?, ?)', row)
+    with Store(url) as store, store.read() as connection:
+        assert progress.everything(connection) == [
+            ("contacts", "accounts.v1", 1, 42, None), ("enforcement", "margin.status.v1", 0, 3, None),
+        ]

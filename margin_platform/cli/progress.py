@@ -1,0 +1,81 @@
+"""`margin progress`: how far each consumer has decided each topic, and the two repairs that only a person may decide on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from margin_platform.cli.output import bad_input, print_json, recorded
+
+if TYPE_CHECKING:
+    from margin_platform.store import Store
+
+_STORE = Annotated[str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)", show_default=False)]
+_JSON = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="Show how far decisions have come, by consumer, topic and partition.", invoke_without_command=True)
+    app.add_typer(group, name="progress")
+
+    @group.callback()
+    def show(context: typer.Context, store: _STORE = None, as_json: _JSON = False) -> None:
+        """Show the next offset that each consumer decides."""
+        if context.invoked_subcommand is None:
+            with recorded(store) as opened:
+                _show(opened, as_json)
+
+    @group.command()
+    def skip(
+        consumer: Annotated[str, typer.Argument(help="enforcement, liquidation, notification or contacts")],
+        topic: Annotated[str, typer.Argument(help="a topic of `margin progress`")],
+        partition: Annotated[int, typer.Argument(min=0)],
+        offset: Annotated[int, typer.Argument(min=0, help="the next offset to decide: the oldest that is still kept")],
+        store: _STORE = None,
+        as_json: _JSON = False,
+    ) -> None:
+        """Leave events undecided that retention has deleted. Nothing else moves a consumer past undecided events."""
+        from margin_platform.store import progress
+
+        with recorded(store) as opened, opened.write() as connection:
+            try:
+                left = progress.skip(connection, consumer, topic, partition, offset)
+            except ValueError as error:
+                raise bad_input(str(error)) from error
+        if as_json:
+            print_json({"consumer": consumer, **left._asdict()})
+        else:
+            typer.echo(f"{consumer}: {left} stays undecided")
+
+    @group.command()
+    def forget(
+        topic: Annotated[str, typer.Argument(help="a topic that was deleted and created again")],
+        store: _STORE = None,
+        as_json: _JSON = False,
+    ) -> None:
+        """Begin a topic that was created again with its first event."""
+        from margin_platform.store import progress
+
+        with recorded(store) as opened, opened.write() as connection:
+            count = progress.forget(connection, topic)
+        if not count:
+            raise bad_input(f"topic: no consumer has decided anything of it, value {topic!r}")
+        if as_json:
+            print_json({"topic": topic, "forgotten": count})
+        else:
+            typer.echo(f"{topic}: {count} offsets forgotten")
+
+
+def _show(store: Store, as_json: bool) -> None:
+    from margin_platform.store import progress
+
+    with store.read() as connection:
+        rows = progress.everything(connection)
+    if as_json:
+        print_json([row._asdict() for row in rows])
+        return
+    for row in rows:
+        typer.echo(f"{row.consumer:14} {row.topic:24} partition {row.partition:<3} next offset {row.next_offset}")
+    if not rows:
+        typer.echo("nothing is decided yet")

@@ -1,0 +1,42 @@
+"""Positions in Kafka: the offset of one message, and a range of offsets of one partition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Source(NamedTuple):
+    """Where an event stood: the cause of what is decided on it."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}]@{self.offset}"
+
+
+class Span(NamedTuple):
+    """Offsets start <= o < end of one partition. topic_id: Kafka's id of the topic, where it is known."""
+
+    topic: str
+    partition: int
+    start: int
+    end: int
+    topic_id: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}] {self.start}-{self.end}"
+
+
+class TopicRecreated(RuntimeError):
+    """The topic is not the one whose offsets are remembered: reading on would skip events silently."""
+
+
+def spans_over(sources: Iterable[tuple[str, int, int]]) -> list[Span]:
+    """Return the smallest span of each partition that holds all of its sources."""
+    offsets: dict[tuple[str, int], list[int]] = {}
+    for topic, partition, offset in sources:
+        offsets.setdefault((topic, partition), []).append(offset)
+    return [Span(*where, min(found), max(found) + 1) for where, found in offsets.items()]
