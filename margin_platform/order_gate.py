@@ -123,6 +123,8 @@ def endpoint(store: Store | Callable[[], Store] | None = None) -> Starlette:
     from starlette.responses import Response
     from starlette.routing import Route
 
+    from margin_platform.store import StoreOutdated
+
     opened = functools.cache(store if callable(store) else functools.partial(_store, store))
 
     def answer(data: dict[str, Any], status: int = 200) -> Response:
@@ -139,7 +141,7 @@ def endpoint(store: Store | Callable[[], Store] | None = None) -> Starlette:
             verdict = await asyncio.to_thread(lambda: judge(opened(), *order))
         except BadOrder as error:
             return answer({"error": str(error), "field": error.field, "value": repr(error.value), "reason": error.reason}, error.status)
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, OSError, StoreOutdated) as error:
             return answer({"error": f"the store does not answer: {type(error).__name__}", "allow": False}, 503)
         return answer(vars(verdict))
 
@@ -150,4 +152,4 @@ def _store(store: Store | None) -> Store:
     from margin_platform.settings import settings
     from margin_platform.store import Store as Opened
 
-    return store if store is not None else Opened(settings().store_url)
+    return store if store is not None else Opened(settings().store_url, read_only=True)

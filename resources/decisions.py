@@ -10,7 +10,9 @@ from pydantic import Field
 
 from margin_platform.policy import Policy, current_policy
 from margin_platform.settings import settings
-from margin_platform.store import Store
+from margin_platform.store import Store, StoreMissing, StoreOutdated
+
+NOTHING_DECIDED = (StoreMissing, StoreOutdated)   # no run has created the store yet, or migrated it since the upgrade
 
 
 class DecisionsResource(dg.ConfigurableResource):
@@ -22,8 +24,18 @@ class DecisionsResource(dg.ConfigurableResource):
     def policy(self) -> Policy:
         return current_policy()
 
+    @property
+    def url(self) -> str:
+        return self.store_url or settings().store_url
+
     @contextmanager
     def store(self) -> Iterator[Store]:
-        """The opened store, its schema up to date; closed at the end."""
-        with Store(self.store_url or settings().store_url) as store:
+        """Open the store for a run, created or migrated where that is due; close it at the end."""
+        with Store(self.url) as store:
+            yield store
+
+    @contextmanager
+    def reader(self) -> Iterator[Store]:
+        """Open the store for a sensor, which changes nothing. StoreMissing before the first decision."""
+        with Store(self.url, read_only=True) as store:
             yield store

@@ -7,7 +7,7 @@ import dagster as dg
 from jobs.ladder_timers import ladder_timers_job
 from margin_platform.enforcement import Enforcer
 from margin_platform.event_clock import clock
-from resources.decisions import DecisionsResource
+from resources.decisions import NOTHING_DECIDED, DecisionsResource
 from resources.kafka import UNAVAILABLE, KafkaResource
 from sensors import earlier_runs
 
@@ -35,8 +35,11 @@ def ladder_timers(
             now_ms = clock(bus, time.time_ns() // 1_000_000)
     except UNAVAILABLE as missing:
         return dg.SkipReason(str(missing))
-    with decisions.store() as store:
-        wait = reason_to_wait(now_ms, int(context.cursor or 0), Enforcer(store, decisions.policy).next_timer())
+    try:
+        with decisions.reader() as store:
+            wait = reason_to_wait(now_ms, int(context.cursor or 0), Enforcer(store, decisions.policy).next_timer())
+    except NOTHING_DECIDED as none:
+        return dg.SkipReason(str(none))
     if wait is not None:
         return dg.SkipReason(wait)
     assert now_ms is not None

@@ -9,7 +9,7 @@ from margin_platform.bus import Record
 from margin_platform.events import LIQUIDATION_ORDERS, MARGIN_CALLS, RESTRICTIONS, BadEvent, decode
 from margin_platform.notify.delivery import next_due
 from margin_platform.notify.message import SUBJECTS
-from resources.decisions import DecisionsResource
+from resources.decisions import NOTHING_DECIDED, DecisionsResource
 from resources.kafka import KafkaResource
 from sensors import earlier_runs
 from sensors.topic_events import tick
@@ -39,8 +39,11 @@ def notification_retry(context: dg.SensorEvaluationContext, decisions: Decisions
     """Starts a run when a further attempt is due, one a minute for the same time: a run that failed for good is followed by another."""
     if (busy := earlier_runs.working(context.instance, notification_retry_job.name)) is not None:
         return dg.SkipReason(f"run {busy} still works")
-    with decisions.store() as store:
-        due = next_due(store)
+    try:
+        with decisions.reader() as store:
+            due = next_due(store)
+    except NOTHING_DECIDED as none:
+        return dg.SkipReason(str(none))
     now = time.time_ns() // 1_000_000
     if due is None or due > now:
         return dg.SkipReason("no notice waits" if due is None else f"the next attempt is due at {due}")

@@ -5,7 +5,7 @@ import dagster as dg
 from jobs.outbox_relay import outbox_relay_job
 from margin_platform.events import MARGIN_CALLS
 from margin_platform.outbox import oldest_unsent
-from resources.decisions import DecisionsResource
+from resources.decisions import NOTHING_DECIDED, DecisionsResource
 from resources.kafka import UNAVAILABLE, KafkaResource
 
 
@@ -19,8 +19,11 @@ def outbox_relay(
     context: dg.SensorEvaluationContext, kafka: KafkaResource, decisions: DecisionsResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Publishes leftovers when a broker answers; the oldest message left is the cursor."""
-    with decisions.store() as store:
-        oldest = oldest_unsent(store)
+    try:
+        with decisions.reader() as store:
+            oldest = oldest_unsent(store)
+    except NOTHING_DECIDED as none:
+        return dg.SkipReason(str(none))
     if not still_waiting(context.cursor, oldest):
         reason = "nothing is left to send" if oldest is None else f"message {oldest} may still be on its way"
         return dg.SensorResult(skip_reason=reason, cursor="" if oldest is None else str(oldest))

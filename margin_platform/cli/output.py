@@ -31,24 +31,24 @@ def print_json(data: Any) -> None:
 
 
 @contextmanager
-def recorded(url: str | None) -> Iterator[Store]:
-    """The store to read from (None: MARGIN_STORE). Ends the program where there is none: an empty one would say that all is well."""
-    from pathlib import Path
-
+def recorded(url: str | None, *, read_only: bool = True) -> Iterator[Store]:
+    """Open the store (None: MARGIN_STORE). End the program where there is none: creating one would look like "no calls"."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
     from margin_platform.settings import settings
-    from margin_platform.store import Store
+    from margin_platform.store import Store, StoreMissing, StoreOutdated, check_exists
 
     given = url or settings().store_url
     try:
-        parsed = make_url(given)
-        if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
-            raise bad_input(f"store: nothing was recorded there, value {given!r}")
-        store = Store(given)
+        check_exists(make_url(given))
+        store = Store(given, read_only=read_only)
+    except StoreMissing as error:
+        raise bad_input(str(error)) from error
     except (ArgumentError, NoSuchModuleError) as error:
         raise bad_input(f"store: not a SQLAlchemy URL, value {given!r}") from error
+    except StoreOutdated as error:
+        raise failed(error) from error
     except OperationalError as error:
         raise failed(f"the store does not answer: {str(error.orig).strip()}") from error
     with store:

@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
         """Leave events undecided that retention has deleted. Nothing else moves a consumer past undecided events."""
         from margin_platform.store import progress
 
-        with recorded(store) as opened, opened.write() as connection:
+        with recorded(store, read_only=False) as opened, opened.write() as connection:
             try:
                 left = progress.skip(connection, consumer, topic, partition, offset)
             except ValueError as error:
@@ -57,7 +57,7 @@ def register(app: typer.Typer) -> None:
         """Begin a topic that was created again with its first event."""
         from margin_platform.store import progress
 
-        with recorded(store) as opened, opened.write() as connection:
+        with recorded(store, read_only=False) as opened, opened.write() as connection:
             count = progress.forget(connection, topic)
         if not count:
             raise bad_input(f"topic: no consumer has decided anything of it, value {topic!r}")

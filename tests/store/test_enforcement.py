@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import multiprocessing
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -14,14 +16,16 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, select, update
+from sqlalchemy.exc import OperationalError
 
 from margin_platform import audit, events
 from margin_platform.enforcement import Enforcer
 from margin_platform.evidence import rebuilt
 from margin_platform.offsets import Span, TopicRecreated
 from margin_platform.policy import current_policy
-from margin_platform.store import MIGRATIONS, Store, progress
+from margin_platform.store import MIGRATIONS, SCHEMA, Store, StoreMissing, StoreOutdated, progress
 from margin_platform.store import tables as t
 from margin_platform.store.progress import OutOfOrder
 
@@ -260,3 +264,30 @@ def test_a_store_of_before_goes_on_where_it_stood(tmp_path: Path) -> None:
         assert progress.everything(connection) == [
             ("contacts", "accounts.v1", 1, 42, None), ("enforcement", "margin.status.v1", 0, 3, None),
         ]
+
+
+def test_a_reader_changes_nothing_and_creates_no_store(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    with pytest.raises(StoreMissing, match="nothing was recorded there"):
+        Store(url, read_only=True)
+    assert list(tmp_path.iterdir()) == []
+    with Store(url) as store:
+        Enforcer(store, POLICY).handle_many(_story())
+        with Store(url, read_only=True) as reader:
+            assert audit.verify(reader)[1] == []
+            with pytest.raises(OperationalError, match="readonly"), reader.write() as connection:
+                connection.execute(t.calls.delete())
+        with store.write() as connection:
+            migrate(connection, "0003")
+    with pytest.raises(StoreOutdated, match="schema is 0003, this program's 0004"):
+        Store(url, read_only=True)
+
+
+def test_the_newest_migration_is_the_schema_that_is_opened_without_alembic(tmp_path: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == SCHEMA
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    Store(url).close()
+    seen = f"import sys; from margin_platform.store import Store; Store({url!r}).close(); print('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True).stdout == "False\n"
