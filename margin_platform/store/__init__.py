@@ -51,8 +51,10 @@ class Store:
             return
         if read_only:
             self.close()
-            shown = make_url(url).render_as_string()
-            raise StoreOutdated(f"the store's schema is {found or 'missing'}, this program's {SCHEMA}: `margin up` migrates it, value {shown!r}")
+            raise StoreOutdated(
+                f"the store's schema is {found or 'missing'}, this program's {SCHEMA}: `margin up` migrates it, "
+                f"value {make_url(url).render_as_string()!r}"
+            )
         self._migrate()
 
     @contextmanager
