@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +12,7 @@ from xdist.remote import Producer
 
 from margin_platform.bus import Bus
 from margin_platform.stack import broker as kafka_broker
-from margin_platform.stack import ports, topics
+from margin_platform.stack import ports, processes, topics
 from tests.lanes import TwoLanes
 
 # A landing passes or fails the same way each time; `make fuzz` looks for examples nobody has seen.
@@ -44,6 +45,19 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield running.bootstrap
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="session")
+def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of the local stack's AWS endpoint. A process: `deltalake` holds the interpreter while it waits, so it cannot be a thread."""
+    log, port = tmp_path_factory.mktemp("aws") / "aws.log", ports.any_free()
+    server = processes.start([sys.executable, "-m", "margin_platform.stack.aws_endpoint", str(port)], {}, log)
+    try:
+        processes.wait_until(lambda: ports.accepts(port), server, log, "aws", 60)
+        yield f"http://{ports.HOST}:{port}"
+    finally:
+        server.kill()
+        server.wait()
 
 
 @pytest.fixture

@@ -143,7 +143,7 @@ def _kafka(place: Place) -> list[str]:
 
 
 def _aws(place: Place) -> list[str]:
-    return _python("-m", "moto.server", "-H", ports.HOST, "-p", str(place.port("aws")))
+    return _python("-m", "margin_platform.stack.aws_endpoint", str(place.port("aws")))
 
 
 def _daemon(place: Place) -> list[str]:
@@ -154,7 +154,7 @@ COMPONENTS: dict[str, Component] = {
     c.name: c
     for c in (
         Component("kafka", _kafka, _answers("kafka"), broker.DEFAULT_PORT, scheme="kafka"),
-        Component("aws", _aws, _serves("aws", "/moto-api/data.json"), 5566),
+        Component("aws", _aws, _answers("aws"), 5566),
         Component("dagster-code", _code_server, _answers("dagster-code"), 4266, scheme="grpc"),
         Component("dagster-webserver", _webserver, _serves("dagster-webserver", "/server_info"), 3000),
         # At its first look the daemon repeats runs that a stop had interrupted; without a code server it gives them up for good.

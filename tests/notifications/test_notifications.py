@@ -12,7 +12,6 @@ from typing import Any
 import boto3
 import pytest
 from aiosmtpd.controller import Controller
-from moto.server import ThreadedMotoServer
 from sqlalchemy import insert, select
 
 from margin_platform.events import MARGIN_CALLS, NOTIFICATIONS, RESTRICTIONS, Event
@@ -190,28 +189,20 @@ def test_a_restriction_and_its_end_are_told(store: Store) -> None:
     }
 
 
-def test_sns_delivers_to_the_accounts_own_topic_and_nobody_elses() -> None:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        where = {
-            "endpoint_url": f"http://{host}:{port}", "region_name": "us-east-1", "aws_access_key_id": "x", "aws_secret_access_key": "x",
-        }
-        sns, sqs = boto3.client("sns", **where), boto3.client("sqs", **where)
-        queues = {}
-        for account in ("ACC-12345678", "ACC-OTHER"):
-            queues[account] = sqs.create_queue(QueueName=account)["QueueUrl"]
-            arn = sqs.get_queue_attributes(QueueUrl=queues[account], AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-            sns.subscribe(TopicArn=sns.create_topic(Name=topic_name(account))["TopicArn"], Protocol="sqs", Endpoint=arn)
-        assert SnsChannel(sns).send(_outgoing("+12025550100"))
-        (received,) = sqs.receive_message(QueueUrl=queues["ACC-12345678"])["Messages"]
-        assert json.loads(received["Body"])["Message"] == "the text"
-        assert "Messages" not in sqs.receive_message(QueueUrl=queues["ACC-OTHER"])
-        with pytest.raises(DeliveryRefused):
-            SnsChannel(sns).send(_outgoing("not a phone number"))
-    finally:
-        server.stop()
+def test_sns_delivers_to_the_accounts_own_topic_and_nobody_elses(aws_endpoint: str) -> None:
+    where = {"endpoint_url": aws_endpoint, "region_name": "us-east-1", "aws_access_key_id": "x", "aws_secret_access_key": "x"}
+    sns, sqs = boto3.client("sns", **where), boto3.client("sqs", **where)
+    queues = {}
+    for account in ("ACC-12345678", "ACC-OTHER"):
+        queues[account] = sqs.create_queue(QueueName=account)["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=queues[account], AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        sns.subscribe(TopicArn=sns.create_topic(Name=topic_name(account))["TopicArn"], Protocol="sqs", Endpoint=arn)
+    assert SnsChannel(sns).send(_outgoing("+12025550100"))
+    (received,) = sqs.receive_message(QueueUrl=queues["ACC-12345678"])["Messages"]
+    assert json.loads(received["Body"])["Message"] == "the text"
+    assert "Messages" not in sqs.receive_message(QueueUrl=queues["ACC-OTHER"])
+    with pytest.raises(DeliveryRefused):
+        SnsChannel(sns).send(_outgoing("not a phone number"))
 
 
 class _Mailbox:

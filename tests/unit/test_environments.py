@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import datetime
-import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -14,10 +13,11 @@ import botocore.auth
 import dagster as dg
 import pyarrow as pa
 import pytest
+from moto.server import ThreadedMotoServer
 
 from margin_platform.kafka_security import KafkaSecurity, iam_token
 from margin_platform.settings import settings
-from margin_platform.stack import ports, processes
+from margin_platform.stack import ports
 from resources import emr_serverless
 from resources.stream_driver import DriverEnded, StreamDriver
 from resources.tables import MissingTable, TablesResource
@@ -101,33 +101,31 @@ def test_the_msk_token_carries_the_signature_of_awss_own_signer(monkeypatch: pyt
     assert "&User-Agent=" in address
 
 
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A moto server of its own: `deltalake` holds the interpreter while it waits, so the server cannot be a thread of ours."""
-    log, port = tmp_path_factory.mktemp("moto") / "moto.log", ports.any_free()
-    server = processes.start([sys.executable, "-m", "moto.server", "-H", ports.HOST, "-p", str(port)], {}, log)
-    try:
-        processes.wait_until(lambda: ports.accepts(port), server, log, "moto", 60)
-        yield f"http://{ports.HOST}:{port}"
-    finally:
-        server.kill()
-        server.wait()
-
-
-@pytest.fixture
-def on_aws(aws: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The settings of a deployment whose AWS is moto."""
+def use_aws(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the settings of a deployment whose AWS is at this address."""
     given = {
-        "MARGIN_AWS_ENDPOINT": aws, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1",
+        "MARGIN_AWS_ENDPOINT": url, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    return aws
 
 
-def test_tables_live_in_a_bucket_as_they_do_in_a_folder(on_aws: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    boto3.client("s3", endpoint_url=on_aws).create_bucket(Bucket="margin")
+@pytest.fixture
+def emr_endpoint() -> Iterator[str]:
+    """URL of moto's own server while a test lasts: the endpoint of the local stack does not serve EMR."""
+    server = ThreadedMotoServer(ip_address=ports.HOST, port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+def test_tables_live_in_a_bucket_as_they_do_in_a_folder(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_aws(aws_endpoint, monkeypatch)
+    boto3.client("s3", endpoint_url=aws_endpoint).create_bucket(Bucket="margin")
     monkeypatch.setenv("MARGIN_TABLES", "s3://margin/tables")
     sink = TableSink(settings().tables, "volatility", pa.schema([pa.field("symbol", pa.string()), pa.field("batch_id", pa.int64())]))
     assert sink.written_batch() == -1
@@ -151,8 +149,9 @@ def emr(monkeypatch: pytest.MonkeyPatch, **more: str) -> None:
         monkeypatch.setenv(name, value)
 
 
-def test_in_aws_the_streams_are_a_job_run_of_emr_serverless(on_aws: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = boto3.client("emr-serverless", endpoint_url=on_aws)
+def test_in_aws_the_streams_are_a_job_run_of_emr_serverless(emr_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_aws(emr_endpoint, monkeypatch)
+    client = boto3.client("emr-serverless", endpoint_url=emr_endpoint)
     application = client.create_application(name="margin", releaseLabel="emr-7.9.0", type="SPARK")["applicationId"]
     emr(monkeypatch, MARGIN_EMR_APPLICATION=application)
 
