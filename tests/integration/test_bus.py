@@ -100,3 +100,11 @@ def test_state_is_compacted_and_the_book_is_kept_for_ever() -> None:
     assert topics.configuration(TOPICS[BETAS])["cleanup.policy"] == "compact"
     assert topics.configuration(TOPICS[FILLS])["retention.ms"] == "-1"
     assert topics.configuration(TOPICS[PRICES])["retention.ms"] == str(30 * 86_400_000)
+
+
+def test_the_checksum_of_a_record_is_computed_in_c() -> None:
+    """In pure Python it took 39% of the time of a run of decisions; the compiled module is an extra of kafka-python."""
+    import crc32c
+    from kafka.record import util
+
+    assert util.calc_crc32c.__defaults__ == (crc32c.crc32c,)
