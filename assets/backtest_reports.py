@@ -7,12 +7,13 @@ from typing import Any
 import dagster as dg
 
 from assets.topics import topic_key
-from margin_platform import sample_market
-from margin_platform.backtest import crises, plots, report, runs, session
-from margin_platform.backtest.measures import COUNTED, RunResult
-from margin_platform.backtest.recognise import is_sample
-from margin_platform.events import ACCOUNTS, BETAS, CASH, FILLS, PRICES, VOLATILITY
-from margin_platform.policy import current_policy
+from margin_platform.backtest import crises, runs, session
+from margin_platform.backtest.history import sample_market
+from margin_platform.backtest.history.sample_recognition import is_sample
+from margin_platform.backtest.report import plots, report
+from margin_platform.backtest.report.measures import COUNTED, RunResult
+from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, FILLS, PRICES, VOLATILITY
+from margin_platform.policy.policy import current_policy
 from margin_platform.settings import settings
 from resources.kafka import KafkaResource
 

@@ -8,7 +8,7 @@ from pyspark.sql import functions as f
 
 from assets.table_checks import OWNER
 from assets.topics import MARGIN_SNAPSHOTS
-from margin_platform.new_york import NEW_YORK
+from margin_platform.trading_time.new_york import NEW_YORK
 from resources.spark_session import BatchSpark
 from resources.tables import TablesResource
 

@@ -7,7 +7,7 @@ import pandas as pd
 from assets.table_checks import asset_spec, freshness_check, rule_check
 from assets.topics import MARGIN_SNAPSHOTS as KEY
 from assets.topics import topic_key
-from margin_platform import events as e
+from margin_platform.contracts import messages as e
 from spark.table_sink import MARGIN_SNAPSHOTS
 
 TABLE = "margin_snapshots"

@@ -17,7 +17,7 @@ import dagster as dg
 
 from assets import firm_exposure, margin_snapshots, volatility_tables
 from assets.stream_metadata import typed
-from margin_platform.worker_identity import WORKER_TAG, this_worker
+from margin_platform.orchestration.worker_identity import WORKER_TAG, this_worker
 from resources.stream_driver import DriverEnded, StreamDriver
 
 RESTARTS = 5

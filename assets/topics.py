@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from margin_platform import events as e
+from margin_platform.contracts import messages as e
 
 VOLATILITY_TABLE = dg.AssetKey("volatility")
 MARGIN_SNAPSHOTS = dg.AssetKey("margin_snapshots")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from assets.table_checks import asset_spec, rule_check
 from assets.topics import VOLATILITY_TABLE, topic_key
-from margin_platform import events as e
+from margin_platform.contracts import messages as e
 from spark.table_sink import VOLATILITY
 
 TABLE = "volatility"

@@ -15,15 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from margin_platform import instruments, sample_market
-from margin_platform.backtest.engine import Job
-from margin_platform.backtest.market_path import WITHOUT_FLOORS, MarketPath, market_path
-from margin_platform.backtest.measures import RunResult
+from margin_platform.backtest.engine.engine import Job
+from margin_platform.backtest.engine.market_path import WITHOUT_FLOORS, MarketPath, market_path
+from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.parts import execute
+from margin_platform.backtest.report.measures import RunResult
 from margin_platform.backtest.runs import sample_history
-from margin_platform.book import MARGIN_TYPES, Book, Market
-from margin_platform.evaluate import evaluate
-from margin_platform.policy import Policy, current_policy
+from margin_platform.kernel.book import MARGIN_TYPES, Book, Market
+from margin_platform.kernel.evaluate import evaluate
+from margin_platform.market import instruments
+from margin_platform.policy.policy import Policy, current_policy
 
 NAMES = tuple(i.symbol for i in instruments.load() if not i.symbol.startswith("S"))   # the 20 stocks
 # One in twenty sells short: the usual mix. Held for 33 rising years such an account is called every few days, which is dear.

@@ -28,13 +28,14 @@ import psutil
 from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
-from margin_platform import instruments
-from margin_platform.bus import Bus, Record
-from margin_platform.events import FIRM_RISK, MARGIN_CALC, Event, encode
-from margin_platform.firm_engine import FirmEngine
-from margin_platform.margin_engine import MarginEngine
-from margin_platform.policy import current_policy
-from margin_platform.stack import broker, ports, topics
+from margin_platform.contracts.messages import FIRM_RISK, MARGIN_CALC, Event, encode
+from margin_platform.firm.engine import FirmEngine
+from margin_platform.kafka import topic_admin
+from margin_platform.kafka.bus import Bus, Record
+from margin_platform.market import instruments
+from margin_platform.policy.policy import current_policy
+from margin_platform.snapshots.engine import MarginEngine
+from margin_platform.stack import broker, ports
 
 PROBE = "PROBE"
 OPENING = 1_584_019_800_000          # 2020-03-12 09:30 New York, epoch milliseconds
@@ -105,7 +106,7 @@ class BareConsumer(threading.Thread):
 
 @contextmanager
 def server(bootstrap: str) -> Iterator[tuple[str, psutil.Process]]:
-    command = [sys.executable, "-m", "margin_platform.dashboard", "--json", "--bootstrap", bootstrap, "--port", "0"]
+    command = [sys.executable, "-m", "margin_platform.cli", "dashboard", "--json", "--bootstrap", bootstrap, "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -236,7 +237,7 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="dashboard-") as name, sync_playwright() as playwright:
         kafka = broker.start(Path(name) / "kafka", port=ports.any_free())
         try:
-            topics.create(kafka.bootstrap)
+            topic_admin.create(kafka.bootstrap)
             with Bus(kafka.bootstrap) as bus:
                 seed(bus, given.accounts)
             chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])

@@ -19,9 +19,9 @@ import numpy as np
 from dagster._core.events import DagsterEventType
 from dagster._daemon.sensor import MIN_INTERVAL_LOOP_TIME
 
-from margin_platform.bus import Bus
+from margin_platform.contracts.messages import MARGIN_STATUS
 from margin_platform.demo.run import Demo
-from margin_platform.events import MARGIN_STATUS
+from margin_platform.kafka.bus import Bus
 from margin_platform.stack import state
 
 PARTS = {"produced -> run created": 0, "run created -> op body": 1, "produced -> op body": 2}

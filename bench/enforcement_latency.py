@@ -22,10 +22,11 @@ from typing import Any
 import dagster as dg
 from dagster._core.events import DagsterEventType
 
-from margin_platform import dagster_home
-from margin_platform.bus import Bus
-from margin_platform.events import MARGIN_STATUS, PRICES, TOPICS
-from margin_platform.stack import broker, ports, topics
+from margin_platform.contracts.messages import MARGIN_STATUS, PRICES, TOPICS
+from margin_platform.kafka import topic_admin
+from margin_platform.kafka.bus import Bus
+from margin_platform.orchestration import dagster_home
+from margin_platform.stack import broker, ports
 
 ROOT = Path(__file__).parents[1]
 JOB = "enforcement"
@@ -80,7 +81,7 @@ def measure(launcher: dagster_home.Launcher, folder: Path, bootstrap: str, event
     """Latencies in seconds, one per event after the warm-up."""
     home = folder / launcher
     dagster_home.prepare(home, launcher=launcher)
-    topics.recreate(bootstrap, [t for t in TOPICS if t != PRICES])   # without prices.v1 the streams and timers stay asleep
+    topic_admin.recreate(bootstrap, [t for t in TOPICS if t != PRICES])   # without prices.v1 the streams and timers stay asleep
     latencies = []
     with running(home, bootstrap), dg.DagsterInstance.from_config(str(home)) as instance, Bus(bootstrap) as bus:
         for number in range(WARM_UP + events):
@@ -108,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
         folder = Path(name)
         kafka = broker.start(folder / "kafka", port=ports.any_free(), environment={})
         try:
-            topics.create(kafka.bootstrap, [t for t in TOPICS if t != PRICES])
+            topic_admin.create(kafka.bootstrap, [t for t in TOPICS if t != PRICES])
             results = {kind: figures(measure(kind, folder, kafka.bootstrap, given.events)) for kind in ("fork", "default")}
         finally:
             kafka.stop()

@@ -20,10 +20,10 @@ from typing import Any
 import numba
 import numpy as np
 
-from margin_platform.book import Book, Instrument, Market
-from margin_platform.evaluate import PricedMarket, evaluate_accounts
-from margin_platform.policy import current_policy
-from margin_platform.sweep import FIGURES
+from margin_platform.kernel.account_sweep import FIGURES
+from margin_platform.kernel.book import Book, Instrument, Market
+from margin_platform.kernel.evaluate import PricedMarket, evaluate_accounts
+from margin_platform.policy.policy import current_policy
 
 SYMBOLS, POSITIONS, THREADS = 5_000, 10, 2
 POLICY = current_policy()

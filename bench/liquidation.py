@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from margin_platform.book import Book, Instrument, Market
-from margin_platform.evaluate import PricedMarket, evaluate_accounts
-from margin_platform.liquidation import Terms, propose
+from margin_platform.kernel.book import Book, Instrument, Market
+from margin_platform.kernel.evaluate import PricedMarket, evaluate_accounts
+from margin_platform.liquidation.workbench import Terms, propose
 from margin_platform.money import cents
-from margin_platform.policy import current_policy
+from margin_platform.policy.policy import current_policy
 
 POLICY = current_policy()
 CASES = (("one name", 1, 20_000, 0.76), ("three names", 3, 20_000, 0.76), ("ten names, six sold", 10, 20_000, 0.9))

@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from margin_platform.bus import Bus
-from margin_platform.events import PRICES
-from margin_platform.stack import broker, ports, topics
+from margin_platform.contracts.messages import PRICES
+from margin_platform.kafka import topic_admin
+from margin_platform.kafka.bus import Bus
+from margin_platform.stack import broker, ports
 
 RECORDS = 20
 _CHILD = """
@@ -96,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="floor-") as name:
         kafka = broker.start(Path(name) / "kafka", port=ports.any_free())
         try:
-            topics.create(kafka.bootstrap)
+            topic_admin.create(kafka.bootstrap)
             base = 0.0
             with Bus(kafka.bootstrap) as bus:
                 for number, (title, variant) in enumerate(VARIANTS.items()):

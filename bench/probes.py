@@ -16,8 +16,8 @@ import orjson
 import psutil
 from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 
-from margin_platform.events import MARGIN_STATUS
-from spark import durable_state
+from margin_platform import durable_state
+from margin_platform.contracts.messages import MARGIN_STATUS
 
 
 class Statuses(threading.Thread):

@@ -21,12 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from margin_platform import sample_market
-from margin_platform.backtest.books import generate, usual_counts
-from margin_platform.bus import Bus
+from margin_platform.backtest.books.generated import generate, usual_counts
+from margin_platform.backtest.history import sample_market
+from margin_platform.contracts.messages import MARGIN_CALC, PRICES
 from margin_platform.demo import seed
-from margin_platform.events import MARGIN_CALC, PRICES
-from margin_platform.stack import broker, ports, topics
+from margin_platform.kafka import topic_admin
+from margin_platform.kafka.bus import Bus
+from margin_platform.stack import broker, ports
 
 DAY = dt.date(2020, 2, 19)
 _NOTHING = """
@@ -114,14 +115,14 @@ def nothing_latency(bus: Bus, folder: Path, ticks: int) -> list[float]:
 
 def measure(accounts: int, ticks: int, folder: Path) -> dict[str, Any]:
     kafka = broker.start(folder / "kafka", port=ports.any_free())
-    topics.create(kafka.bootstrap)
+    topic_admin.create(kafka.bootstrap)
     try:
         with Bus(kafka.bootstrap) as bus:
             book = generate(usual_counts(accounts), seed.closes_on(DAY))
             for topic, event in (*seed.market_events(DAY), *seed.account_events(book, DAY)):
                 bus.produce(topic, event)
             bus.flush()
-            command = [sys.executable, "-m", "spark.streams", "--bootstrap", kafka.bootstrap, "--checkpoint", str(folder / "checkpoints")]
+            command = [sys.executable, "-m", "spark.driver", "--bootstrap", kafka.bootstrap, "--checkpoint", str(folder / "checkpoints")]
             process, lines = child([*command, "--tables", str(folder / "tables")], folder, "streams")
             try:
                 until(lambda: all(any(f'"{n}","batch_id":1' in x for x in lines) for n in ("margin_snapshots", "firm_exposure")), "batches")

@@ -33,17 +33,18 @@ import plots  # noqa: E402 - the neighbours, whichever way this file is run
 from kernel import POSITIONS, SYMBOLS, book, market  # noqa: E402
 from probes import Lines, Sizes, Statuses, child, quantiles, tree_mb  # noqa: E402
 
-from margin_platform.book import Book, Floats, Instrument, Market  # noqa: E402
-from margin_platform.bus import Bus  # noqa: E402
-from margin_platform.evaluate import PricedMarket, evaluate_accounts  # noqa: E402
-from margin_platform.events import FILLS, PRICES  # noqa: E402
-from margin_platform.ledger import Ledger  # noqa: E402
-from margin_platform.margin_engine import MarginEngine  # noqa: E402
-from margin_platform.micros import MICRO  # noqa: E402
-from margin_platform.policy import current_policy  # noqa: E402
-from margin_platform.stack import broker, ports, topics  # noqa: E402
-from spark import durable_state  # noqa: E402
-from spark.standalone_cluster import SparkCluster  # noqa: E402
+from margin_platform import durable_state  # noqa: E402
+from margin_platform.contracts.messages import FILLS, PRICES  # noqa: E402
+from margin_platform.kafka import topic_admin  # noqa: E402
+from margin_platform.kafka.bus import Bus  # noqa: E402
+from margin_platform.kernel.book import Book, Floats, Instrument, Market  # noqa: E402
+from margin_platform.kernel.evaluate import PricedMarket, evaluate_accounts  # noqa: E402
+from margin_platform.ledger.ledger import Ledger  # noqa: E402
+from margin_platform.ledger.micros import MICRO  # noqa: E402
+from margin_platform.policy.policy import current_policy  # noqa: E402
+from margin_platform.snapshots.engine import MarginEngine  # noqa: E402
+from margin_platform.stack import broker, ports  # noqa: E402
+from margin_platform.stack.spark_cluster import SparkCluster  # noqa: E402
 
 OPENING = 1_790_000_000_000
 CHANGED = 500
@@ -153,7 +154,7 @@ def measure(given: argparse.Namespace, accounts: int, executors: int, folder: Pa
     (folder / "instruments.yaml").write_text(yaml.safe_dump(rows), encoding="utf-8")
     kafka = broker.start(folder / "kafka", port=ports.any_free())
     try:
-        topics.create(kafka.bootstrap)
+        topic_admin.create(kafka.bootstrap)
         with Bus(kafka.bootstrap) as bus:
             send(bus, priced.symbols, np.arange(SYMBOLS), priced.price, OPENING)
             engine = engine_of(held, priced)
@@ -178,7 +179,7 @@ def measure(given: argparse.Namespace, accounts: int, executors: int, folder: Pa
 
 def streamed(given: argparse.Namespace, bootstrap: str, address: str, bus: Bus, engine: MarginEngine, folder: Path) -> dict[str, Any]:
     """The real driver under ticks."""
-    command = [sys.executable, "-m", "spark.streams", "--only", "margin_snapshots", "--bootstrap", bootstrap, "--master", address]
+    command = [sys.executable, "-m", "spark.driver", "--only", "margin_snapshots", "--bootstrap", bootstrap, "--master", address]
     command += ["--checkpoint", str(folder / "checkpoints"), "--tables", str(folder / "tables")]
     with child(command, folder, "streams") as lines:
         began = time.time()

@@ -2,14 +2,14 @@
 
 import dagster as dg
 
-from jobs.produced import report
+from jobs.run_report import report
 from jobs.topic_span import RETRIES, SpanConfig, undecided
-from margin_platform.bus import Bus
-from margin_platform.enforcement import CONSUMER, Enforcer
-from margin_platform.offsets import Span
-from margin_platform.outbox import publish
-from margin_platform.store import Store
-from margin_platform.unit_of_work import Message
+from margin_platform.contracts.offsets import Span
+from margin_platform.enforcement.enforcer import CONSUMER, Enforcer
+from margin_platform.kafka.bus import Bus
+from margin_platform.store.outbox import publish
+from margin_platform.store.store import Store
+from margin_platform.store.unit_of_work import Message
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 

@@ -2,12 +2,12 @@
 
 import dagster as dg
 
-from jobs.produced import report
+from jobs.run_report import report
 from jobs.topic_span import RETRIES, SpanConfig, read_span
-from margin_platform.events import NOTIFICATIONS, Event
-from margin_platform.firm_limits import FirmAlert, alerts_of
-from margin_platform.notify.message import FIRM, firm_notice
-from margin_platform.outbox import publish
+from margin_platform.contracts.messages import NOTIFICATIONS, Event
+from margin_platform.firm.limits import FirmAlert, alerts_of
+from margin_platform.notification.message import FIRM, firm_notice
+from margin_platform.store.outbox import publish
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 from resources.notifier import NotifierResource

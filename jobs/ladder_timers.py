@@ -3,12 +3,12 @@
 import dagster as dg
 
 from jobs.enforcement import decide
-from jobs.produced import report
+from jobs.run_report import report
 from jobs.topic_span import RETRIES
-from margin_platform.enforcement import Enforcer
-from margin_platform.events import MARGIN_STATUS
-from margin_platform.offsets import Span
-from margin_platform.outbox import publish
+from margin_platform.contracts.messages import MARGIN_STATUS
+from margin_platform.contracts.offsets import Span
+from margin_platform.enforcement.enforcer import Enforcer
+from margin_platform.store.outbox import publish
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 

@@ -2,12 +2,12 @@
 
 import dagster as dg
 
-from jobs.produced import report
+from jobs.run_report import report
 from jobs.topic_span import RETRIES, SpanConfig, undecided
-from margin_platform.event_clock import event_time
-from margin_platform.events import Event
-from margin_platform.liquidation_desk import CONSUMER, LiquidationDesk
-from margin_platform.outbox import publish
+from margin_platform.contracts.messages import Event
+from margin_platform.enforcement.liquidation_desk import CONSUMER, LiquidationDesk
+from margin_platform.kafka.event_clock import event_time
+from margin_platform.store.outbox import publish
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 

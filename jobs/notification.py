@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from jobs.produced import report
+from jobs.run_report import report
 from jobs.topic_span import RETRIES, SpanConfig, undecided
-from margin_platform.notify.contacts import refresh
-from margin_platform.notify.delivery import CONSUMER
-from margin_platform.outbox import publish
+from margin_platform.notification.contacts import refresh
+from margin_platform.notification.delivery import CONSUMER
+from margin_platform.store.outbox import publish
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 from resources.notifier import NotifierResource

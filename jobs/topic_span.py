@@ -7,11 +7,12 @@ import dagster as dg
 from pydantic import Field
 
 from assets.topics import topic_key
-from margin_platform.bus import Bus, Record
-from margin_platform.dead_letters import dead_letter
-from margin_platform.events import DEAD_LETTER, BadEvent, Event, decode
-from margin_platform.offsets import Source, Span, TopicRecreated
-from margin_platform.store import Store, progress
+from margin_platform.contracts.dead_letters import dead_letter
+from margin_platform.contracts.messages import DEAD_LETTER, BadEvent, Event, decode
+from margin_platform.contracts.offsets import Source, Span, TopicRecreated
+from margin_platform.kafka.bus import Bus, Record
+from margin_platform.store import progress
+from margin_platform.store.store import Store
 
 # Repeating is harmless: what a run does is keyed by the event that caused it. One that hangs must not hold up those after it.
 RETRIES = {"dagster/max_retries": "3", "dagster/max_runtime": "300"}

@@ -19,7 +19,7 @@ class Settings:
 
     data_folder: everything the local stack writes; bootstrap_servers: Kafka; store_url: the decision store (SQLAlchemy
     URL); aws_endpoint_url: None means AWS itself; tables: folder or URL of the Delta tables; jars: cached JVM packages;
-    instruments: reference data in the form of margin_platform/reference/instruments.yaml, None for that file;
+    instruments: reference data in the form of margin_platform/market/reference/instruments.yaml, None for that file;
     metrics_host, metrics_port: where the streams serve Prometheus, port 0 for nowhere;
     firm_email, firm_phone: who is told of the firm's limits and of customers nobody could tell; desk_contact: whom a notice
     says to ask, with a number or an address; environment: where the streams run (docs/operations.md,

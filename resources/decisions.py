@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import dagster as dg
 from pydantic import Field
 
-from margin_platform.policy import Policy, current_policy
+from margin_platform.policy.policy import Policy, current_policy
 from margin_platform.settings import settings
-from margin_platform.store import Store, StoreMissing, StoreOutdated
+from margin_platform.store.store import Store, StoreMissing, StoreOutdated
 
 NOTHING_DECIDED = (StoreMissing, StoreOutdated)   # no run has created the store yet, or migrated it since the upgrade
 

@@ -6,15 +6,15 @@ import time
 
 import dagster as dg
 
-from margin_platform.notify.channels import Channel
-from margin_platform.notify.delivery import Notifier
-from margin_platform.notify.message import OUR_DESK
-from margin_platform.notify.sendgrid import SendGridChannel
-from margin_platform.notify.smtp import SmtpChannel
-from margin_platform.notify.sns import SnsChannel
-from margin_platform.policy import Policy
+from margin_platform.notification.channels import Channel
+from margin_platform.notification.delivery import Notifier
+from margin_platform.notification.message import OUR_DESK
+from margin_platform.notification.sendgrid import SendGridChannel
+from margin_platform.notification.smtp import SmtpChannel
+from margin_platform.notification.sns import SnsChannel
+from margin_platform.policy.policy import Policy
 from margin_platform.settings import settings
-from margin_platform.store import Store
+from margin_platform.store.store import Store
 from resources.aws import AwsResource
 
 

@@ -40,7 +40,7 @@ class DriverEnded(RuntimeError):
 class StreamDriver(dg.ConfigurableResource):
     """How to start the driver, and how long it may take to stop after SIGTERM before its whole group is killed."""
 
-    command: list[str] = Field(default=[sys.executable, "-m", "spark.streams"])
+    command: list[str] = Field(default=[sys.executable, "-m", "spark.driver"])
     stop_seconds: float = 30.0
 
     def batches(self, only: list[str]) -> Iterator[dict[str, Any]]:

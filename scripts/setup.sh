@@ -27,7 +27,7 @@ have() {
 
 jars_cached() {   # Maven only fetches the jars: with all of them there, whole, it is not asked for
   local set cache="${MARGIN_JARS:-${XDG_CACHE_HOME:-${HOME:-}/.cache}/margin-platform/jars}"
-  for set in margin_platform/stack/*.sha256; do
+  for set in margin_platform/jars/*.sha256; do
     (sums=$PWD/$set; cd "$cache/$(basename "$set" .sha256)" && sha256sum --status -c "$sums") 2>/dev/null || return 1
   done
 }

@@ -3,9 +3,9 @@
 import dagster as dg
 
 from jobs.enforcement import enforcement_job
-from margin_platform.events import MARGIN_STATUS
+from margin_platform.contracts.messages import MARGIN_STATUS
 from resources.kafka import KafkaResource
-from sensors.topic_events import tick
+from sensors.topic_sensor import tick
 
 
 @dg.sensor(job=enforcement_job, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)

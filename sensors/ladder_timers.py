@@ -5,8 +5,8 @@ import time
 import dagster as dg
 
 from jobs.ladder_timers import ladder_timers_job
-from margin_platform.enforcement import Enforcer
-from margin_platform.event_clock import clock
+from margin_platform.enforcement.enforcer import Enforcer
+from margin_platform.kafka.event_clock import clock
 from resources.decisions import NOTHING_DECIDED, DecisionsResource
 from resources.kafka import UNAVAILABLE, KafkaResource
 from sensors import earlier_runs

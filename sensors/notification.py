@@ -5,14 +5,14 @@ import time
 import dagster as dg
 
 from jobs.notification import notification_job, notification_retry_job
-from margin_platform.bus import Record
-from margin_platform.events import LIQUIDATION_ORDERS, MARGIN_CALLS, RESTRICTIONS, BadEvent, decode
-from margin_platform.notify.delivery import next_due
-from margin_platform.notify.message import SUBJECTS
+from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, RESTRICTIONS, BadEvent, decode
+from margin_platform.kafka.bus import Record
+from margin_platform.notification.delivery import next_due
+from margin_platform.notification.message import SUBJECTS
 from resources.decisions import NOTHING_DECIDED, DecisionsResource
 from resources.kafka import KafkaResource
 from sensors import earlier_runs
-from sensors.topic_events import tick
+from sensors.topic_sensor import tick
 
 
 def concerns_the_customer(record: Record) -> bool:

@@ -3,8 +3,8 @@
 import dagster as dg
 
 from jobs.outbox_relay import outbox_relay_job
-from margin_platform.events import MARGIN_CALLS
-from margin_platform.outbox import oldest_unsent
+from margin_platform.contracts.messages import MARGIN_CALLS
+from margin_platform.store.outbox import oldest_unsent
 from resources.decisions import NOTHING_DECIDED, DecisionsResource
 from resources.kafka import UNAVAILABLE, KafkaResource
 

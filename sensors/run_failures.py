@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.topics import topic_key
-from margin_platform.events import TOPICS
+from margin_platform.contracts.messages import TOPICS
 
 
 def will_be_repeated(tags: dict[str, str]) -> bool:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import dagster as dg
 
 from jobs.streams import streams_job
-from margin_platform.events import PRICES
-from margin_platform.worker_identity import WORKER_TAG, is_alive
+from margin_platform.contracts.messages import PRICES
+from margin_platform.orchestration.worker_identity import WORKER_TAG, is_alive
 from resources.kafka import UNAVAILABLE, KafkaResource
 
 _ACTIVE = [

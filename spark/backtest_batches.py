@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pandas as pd
 from pyspark.sql import SparkSession
 
-from margin_platform.backtest.engine import Job
-from margin_platform.backtest.measures import RunResult
+from margin_platform.backtest.engine.engine import Job
 from margin_platform.backtest.parts import merge, run_part, split
+from margin_platform.backtest.report.measures import RunResult
 
 _SCHEMA = "number int, part binary"
 

@@ -6,11 +6,11 @@ import logging
 import time
 from typing import Any
 
-from margin_platform.bus import Record
-from margin_platform.dead_letters import dead_letter
-from margin_platform.events import FIRM_RISK, MARGIN_CALC, BadEvent, decode
-from margin_platform.firm_engine import FirmEngine
-from spark.durable_state import StateRefused
+from margin_platform.contracts.dead_letters import dead_letter
+from margin_platform.contracts.messages import FIRM_RISK, MARGIN_CALC, BadEvent, decode
+from margin_platform.durable_state import StateRefused
+from margin_platform.firm.engine import FirmEngine
+from margin_platform.kafka.bus import Record
 from spark.stream import Stream, StreamSettings
 from spark.table_sink import FIRM_EXPOSURE, TableSink
 
@@ -85,6 +85,6 @@ class FirmExposure(Stream):
 
 
 if __name__ == "__main__":
-    from spark.streams import main
+    from spark.driver import main
 
     raise SystemExit(main(["--only", FirmExposure.name]))

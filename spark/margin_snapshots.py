@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from margin_platform.bus import Record
-from margin_platform.events import ACCOUNTS, MARGIN_CALC, MARGIN_STATUS, STRESS
-from margin_platform.instruments import load
-from margin_platform.margin_engine import TOPICS_IN_ORDER, MarginEngine, Outcome
+from margin_platform.contracts.messages import ACCOUNTS, MARGIN_CALC, MARGIN_STATUS, STRESS
+from margin_platform.kafka.bus import Record
+from margin_platform.market.instruments import load
+from margin_platform.snapshots.engine import TOPICS_IN_ORDER, MarginEngine, Outcome
 from spark import progress
 from spark.stream import Stream, StreamSettings
 from spark.table_sink import MARGIN_SNAPSHOTS, TableSink
@@ -89,6 +89,6 @@ class MarginSnapshots(Stream):
 
 
 if __name__ == "__main__":
-    from spark.streams import main
+    from spark.driver import main
 
     raise SystemExit(main(["--only", MarginSnapshots.name]))

@@ -23,8 +23,8 @@ from typing import Any, Protocol
 
 import orjson
 
-from margin_platform.bus import Bus, Record
-from spark import durable_state
+from margin_platform import durable_state
+from margin_platform.kafka.bus import Bus, Record
 
 Figures = dict[str, Any]
 

@@ -10,8 +10,8 @@ import sys
 
 from pyspark.sql import SparkSession
 
+from margin_platform.jars.resolve import spark_classpath
 from margin_platform.settings import settings
-from margin_platform.stack.jars import spark_classpath
 
 # Hadoop's own local file system forks a process for the permissions of every file a micro-batch writes; this one does not.
 _LOCAL_FILES = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"

@@ -20,10 +20,11 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
-from margin_platform.bus import Bus, Record
-from margin_platform.events import DEAD_LETTER, Event
-from margin_platform.policy import Policy
-from spark import checkpoint, durable_state, kafka_source, progress
+from margin_platform import durable_state
+from margin_platform.contracts.messages import DEAD_LETTER, Event
+from margin_platform.kafka.bus import Bus, Record
+from margin_platform.policy.policy import Policy
+from spark import checkpoint, kafka_source, progress
 from spark.table_sink import TableSink
 
 log = logging.getLogger(__name__)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from margin_platform.bus import Record
-from margin_platform.events import CORPORATE_ACTIONS, PRICES, VOLATILITY
-from margin_platform.volatility_engine import VolatilityEngine
+from margin_platform.contracts.messages import CORPORATE_ACTIONS, PRICES, VOLATILITY
+from margin_platform.kafka.bus import Record
+from margin_platform.volatility.engine import VolatilityEngine
 from spark.stream import Stream, StreamSettings
 from spark.table_sink import VOLATILITY as SCHEMA
 from spark.table_sink import TableSink
@@ -42,6 +42,6 @@ class VolatilityTables(Stream):
 
 
 if __name__ == "__main__":
-    from spark.streams import main
+    from spark.driver import main
 
     raise SystemExit(main(["--only", VolatilityTables.name]))

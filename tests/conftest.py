@@ -10,9 +10,10 @@ import pytest
 from hypothesis import settings
 from xdist.remote import Producer
 
-from margin_platform.bus import Bus
+from margin_platform.kafka import topic_admin
+from margin_platform.kafka.bus import Bus
 from margin_platform.stack import broker as kafka_broker
-from margin_platform.stack import ports, processes, topics
+from margin_platform.stack import ports, processes
 from tests.lanes import TwoLanes
 
 # A landing passes or fails the same way each time; `make fuzz` looks for examples nobody has seen.
@@ -41,7 +42,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("kafka")
     running = kafka_broker.start(folder, port=ports.any_free(), environment={"MARGIN_STACK": str(folder)})
     try:
-        topics.create(running.bootstrap)
+        topic_admin.create(running.bootstrap)
         yield running.bootstrap
     finally:
         running.stop()
@@ -63,7 +64,7 @@ def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def fresh_topics(broker: str) -> str:
     """The broker with every topic empty, offsets from 0 again: tests share the broker and nothing else."""
-    topics.recreate(broker)
+    topic_admin.recreate(broker)
     return broker
 
 

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from margin_platform.backtest import runs
-from margin_platform.backtest.engine import Job, State
-from margin_platform.backtest.flaws import Flaw
-from margin_platform.backtest.measures import RunResult
-from margin_platform.backtest.record import Record
-from margin_platform.book import Book
+from margin_platform.backtest.engine.engine import Job, State
+from margin_platform.backtest.engine.record import Record
+from margin_platform.backtest.history.flaws import Flaw
+from margin_platform.backtest.report.measures import RunResult
+from margin_platform.kernel.book import Book
 
 PART_ACCOUNTS = 2500   # the same on every machine: no byte of a result depends on how many cores it has
 _LOOK_SECONDS = 0.2    # between looks at the progress of the workers

@@ -10,21 +10,22 @@ from pathlib import Path
 
 import numpy as np
 
-from margin_platform import instruments, sample_market
-from margin_platform.backtest import books
+from margin_platform.backtest.books import generated
 from margin_platform.backtest.crises import Crisis
-from margin_platform.backtest.engine import Job, State, Trade, due_at, run
-from margin_platform.backtest.flaws import Flaw, HistoryError, settle
-from margin_platform.backtest.history import SAMPLE, PriceHistory, of_table, read
-from margin_platform.backtest.market_path import WITHOUT_FLOORS, market_path
-from margin_platform.backtest.measures import RunResult
-from margin_platform.backtest.recognise import is_sample
-from margin_platform.book import MARGIN_TYPES, Book, Market
-from margin_platform.book_json import BookInput, loads, parse
-from margin_platform.corporate_actions import effective_time
-from margin_platform.evaluate import evaluate
-from margin_platform.events import CORPORATE_ACTIONS
-from margin_platform.policy import Policy
+from margin_platform.backtest.engine.engine import Job, State, Trade, due_at, run
+from margin_platform.backtest.engine.market_path import WITHOUT_FLOORS, market_path
+from margin_platform.backtest.history import sample_market
+from margin_platform.backtest.history.flaws import Flaw, HistoryError, settle
+from margin_platform.backtest.history.price_files import SAMPLE, PriceHistory, of_table, read
+from margin_platform.backtest.history.sample_recognition import is_sample
+from margin_platform.backtest.report.measures import RunResult
+from margin_platform.contracts.messages import CORPORATE_ACTIONS
+from margin_platform.documents.book_input import BookInput, loads, parse
+from margin_platform.kernel.book import MARGIN_TYPES, Book, Market
+from margin_platform.kernel.evaluate import evaluate
+from margin_platform.ledger.corporate_actions import effective_time
+from margin_platform.market import instruments
+from margin_platform.policy.policy import Policy
 
 _WARM_UP = dt.timedelta(days=400)   # calendar days before the first bar: a year of sessions for betas
 CHECKPOINT_BARS = 250
@@ -117,7 +118,7 @@ def sample_history() -> PriceHistory:
     return of_table(sample_market.closes(), adjusted=True, source=SAMPLE)
 
 
-def generated_book(rows: Sequence[books.AccountRow], policy: Policy) -> BookInput:
+def generated_book(rows: Sequence[generated.AccountRow], policy: Policy) -> BookInput:
     """Generated accounts as the kernel's inputs, with the platform's instruments."""
     market = Market.of(instruments.load())
     code = market.code_of()
@@ -146,7 +147,7 @@ def generated_at(history: PriceHistory, first: dt.date | None, accounts: int, po
     """The usual mix of accounts, at the prices of the first bar from a date on."""
     bar = min(history.between(first, None).start, len(history) - 1)
     prices = {s: float(p) for s, p in zip(history.symbols, history.prices[bar], strict=True)}
-    return generated_book(books.generate(books.usual_counts(accounts), prices, seed), policy)
+    return generated_book(generated.generate(generated.usual_counts(accounts), prices, seed), policy)
 
 
 def keeping_jumps(given: BookInput) -> BookInput:

@@ -7,19 +7,19 @@ import datetime as dt
 
 import numpy as np
 
-from margin_platform import instruments
-from margin_platform.backtest.engine import Job, Trade
-from margin_platform.backtest.market_path import MarketPath
-from margin_platform.book import Market
-from margin_platform.bus import Bus
-from margin_platform.business_days import sessions_between
-from margin_platform.corporate_actions import effective_time
-from margin_platform.early_events import book_event
-from margin_platform.events import ACCOUNTS, BETAS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, VOLATILITY, BadEvent, Event, decode
-from margin_platform.ledger import Ledger
-from margin_platform.new_york import NEW_YORK
-from margin_platform.policy import Policy
-from margin_platform.sample_market import INDEX
+from margin_platform.backtest.engine.engine import Job, Trade
+from margin_platform.backtest.engine.market_path import MarketPath
+from margin_platform.backtest.history.sample_market import INDEX
+from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, VOLATILITY, BadEvent, Event, decode
+from margin_platform.kafka.bus import Bus
+from margin_platform.kernel.book import Market
+from margin_platform.ledger.awaiting_account import book_event
+from margin_platform.ledger.corporate_actions import effective_time
+from margin_platform.ledger.ledger import Ledger
+from margin_platform.market import instruments
+from margin_platform.policy.policy import Policy
+from margin_platform.trading_time.new_york import NEW_YORK
+from margin_platform.trading_time.sessions import sessions_between
 
 
 class NoSession(LookupError):

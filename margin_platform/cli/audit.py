@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of text")] = False,
     ) -> None:
         """Verify the hash chain of decisions. Ends with 1 where a chain is broken."""
-        from margin_platform.audit import verify
+        from margin_platform.store.audit_chain import verify
 
         if action != "verify":
             raise bad_input(f"action: not verify, value {action!r}")

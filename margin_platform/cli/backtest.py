@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+from margin_platform.cli.inputs import document as read_document
 from margin_platform.cli.output import bad_input, print_json
-from margin_platform.cli.reading import document as read_document
 from margin_platform.cli.replay import date_option, read_history
 
 
@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON, no progress bar")] = False,
     ) -> None:
         """Backtest a book: calls, restrictions, liquidations and losses by policy, with a report people can read."""
-        from margin_platform.backtest import report
+        from margin_platform.backtest.report import report
 
         span = (date_option("from", first), date_option("to", last))
         history, flaws = read_history(prices)
@@ -56,7 +56,7 @@ def register(app: typer.Typer) -> None:
 
 def _policies(files: Sequence[Path]) -> list[Any]:
     """The policies to compare; the newest shipped one where none is named. Ends the program with 2 on an unusable file."""
-    from margin_platform.policy import PolicyError, current_policy, load_policy_file
+    from margin_platform.policy.policy import PolicyError, current_policy, load_policy_file
 
     try:
         found = [load_policy_file(path) for path in files] or [current_policy()]
@@ -69,7 +69,7 @@ def _policies(files: Sequence[Path]) -> list[Any]:
 
 
 def _is_sample(history: Any) -> bool:
-    from margin_platform.backtest.recognise import is_sample
+    from margin_platform.backtest.history.sample_recognition import is_sample
 
     return is_sample(history)
 
@@ -83,11 +83,11 @@ def _as_adjusted(history: Any, *, asked: bool) -> Any:
 
 def _events(path: Path | None) -> list[Any]:
     """Events on the way. Ends the program with 2, naming line and field."""
-    from margin_platform.backtest import trade_file
-    from margin_platform.book_json import InputError
+    from margin_platform.backtest.books import events_file
+    from margin_platform.documents.book_input import InputError
 
     try:
-        return [] if path is None else trade_file.read(path)
+        return [] if path is None else events_file.read(path)
     except OSError as error:
         raise bad_input(f"{path}: {error.strerror}") from error
     except InputError as error:
@@ -102,7 +102,7 @@ def _document(source: str) -> Any:
 def _book(document: Any, base: Any, history: Any, first: dt.date | None, traded: set[str]) -> Any:
     """The book of a document under a base policy, or `sample:N` generated accounts at the first bar's prices."""
     from margin_platform.backtest import runs
-    from margin_platform.book_json import InputError, parse
+    from margin_platform.documents.book_input import InputError, parse
 
     if isinstance(document, str) and document.startswith("sample:"):
         count = document.partition(":")[2]
@@ -123,16 +123,17 @@ def _one(
     *, quiet: bool,
 ) -> Any:
     """One policy's run, continued from its checkpoint where a killed run left one."""
-    from margin_platform.backtest import parts, runs, trade_file
-    from margin_platform.backtest.flaws import HistoryError
-    from margin_platform.book_json import InputError
-    from margin_platform.events import BadEvent
+    from margin_platform.backtest import parts, runs
+    from margin_platform.backtest.books import events_file
+    from margin_platform.backtest.history.flaws import HistoryError
+    from margin_platform.contracts.messages import BadEvent
+    from margin_platform.documents.book_input import InputError
 
-    given = _book(document, base, history, span[0], trade_file.symbols(events))
+    given = _book(document, base, history, span[0], events_file.symbols(events))
     if _is_sample(history):
         given = runs.keeping_jumps(given)
     try:
-        trades = trade_file.trades(events, set(given.book.account_ids), set(given.market.symbols))
+        trades = events_file.trades(events, set(given.book.account_ids), set(given.market.symbols))
         job, passed = runs.prepare(history, flaws, given, first=span[0], last=span[1], trades=trades)
     except InputError as error:
         raise bad_input(str(error)) from error
@@ -168,7 +169,7 @@ def _say(summary: dict[str, Any], out: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from margin_platform.backtest.measures import COUNTED
+    from margin_platform.backtest.report.measures import COUNTED
     from margin_platform.money import format_dollars
 
     run = summary["policies"][0]

@@ -25,8 +25,8 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Serve the live dashboard: every account's margin as it moves. Read-only; Ctrl-C ends it."""
         from margin_platform.cli.observe import running_broker
-        from margin_platform.dashboard.app import Options
-        from margin_platform.dashboard.serving import serve
+        from margin_platform.dashboard.server.app import Options
+        from margin_platform.dashboard.server.serving import serve
 
         known = settings()
         options = Options(

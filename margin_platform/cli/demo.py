@@ -52,7 +52,7 @@ def _run(folder: Path, accounts: int, seconds: float, headless: bool) -> dict[st
     from rich.live import Live
 
     from margin_platform.demo.run import Demo
-    from margin_platform.stack.jars import JarsUnavailable
+    from margin_platform.jars.resolve import JarsUnavailable
     from margin_platform.stack.processes import StartFailed
 
     console = Console(stderr=True, highlight=False)

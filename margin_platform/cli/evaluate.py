@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from margin_platform.cli.inputs import book_of, document
 from margin_platform.cli.output import print_json
-from margin_platform.cli.reading import book_of, document
 from margin_platform.money import format_dollars, format_move
 
 
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
         house_grid: Annotated[bool, typer.Option("--house-grid", help="also the uniform grid: all names alike, never TIMS")] = False,
     ) -> None:
         """Margin of every account of a book: maintenance with add-ons, portfolio margin beside it, stress, firm totals."""
-        from margin_platform.evaluation import evaluation
+        from margin_platform.documents.figures import evaluation
 
         result = evaluation(book_of(document(book)), house_grid=house_grid)
         if as_json:

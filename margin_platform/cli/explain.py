@@ -20,8 +20,8 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of text")] = False,
     ) -> None:
         """Positions, prices with ages, each rule's arithmetic, offsets, run and cures; the number is computed again."""
-        from margin_platform.explanation import NothingRecorded
-        from margin_platform.explanation import explain as explained
+        from margin_platform.enforcement.explanation import NothingRecorded
+        from margin_platform.enforcement.explanation import explain as explained
 
         with recorded(store) as opened:
             try:

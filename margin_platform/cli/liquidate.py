@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from margin_platform.cli.inputs import book_of, document
 from margin_platform.cli.output import bad_input, print_json
-from margin_platform.cli.reading import book_of, document
 from margin_platform.money import cents_or_none, format_dollars
 
 _STRATEGIES = ("highest-beta", "min-impact")
@@ -28,8 +28,8 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of text")] = False,
     ) -> None:
         """The smallest orders that bring each account of a book back to compliance. It sends nothing."""
-        from margin_platform.liquidation import Proposal, Terms, propose
-        from margin_platform.liquidation_by_impact import propose_by_impact
+        from margin_platform.liquidation.min_impact import propose_by_impact
+        from margin_platform.liquidation.workbench import Proposal, Terms, propose
 
         _check(buffer, lot, slippage, strategy)
         given = book_of(document(book))
@@ -94,7 +94,7 @@ def _volumes(adv: str | None) -> dict[str, float]:
 
 def _caps(given: Any, volumes: dict[str, float], adv_cap: float | None) -> dict[str, float]:
     """Most shares of each symbol; none where neither the option nor the policy sets a share of volume."""
-    from margin_platform.impact import participation_caps
+    from margin_platform.liquidation.impact import participation_caps
 
     if adv_cap is not None and not 0 < adv_cap <= 1:
         raise bad_input(f"--adv-cap: not a share above 0 and up to 1, value {adv_cap!r}")

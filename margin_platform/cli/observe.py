@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from margin_platform.bus import BrokerUnreachable, Bus, Record
 from margin_platform.cli.output import bad_input
-from margin_platform.events import TOPICS
+from margin_platform.contracts.messages import TOPICS
+from margin_platform.kafka.bus import BrokerUnreachable, Bus, Record
 from margin_platform.settings import settings
 from margin_platform.stack import state
 

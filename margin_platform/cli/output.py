@@ -10,7 +10,7 @@ import orjson
 import typer
 
 if TYPE_CHECKING:
-    from margin_platform.store import Store
+    from margin_platform.store.store import Store
 
 
 def bad_input(message: str) -> typer.Exit:
@@ -37,7 +37,7 @@ def recorded(url: str | None, *, read_only: bool = True) -> Iterator[Store]:
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
     from margin_platform.settings import settings
-    from margin_platform.store import Store, StoreMissing, StoreOutdated, check_exists
+    from margin_platform.store.store import Store, StoreMissing, StoreOutdated, check_exists
 
     given = url or settings().store_url
     try:

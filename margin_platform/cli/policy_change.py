@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from margin_platform.cli.inputs import book_of, document
 from margin_platform.cli.output import bad_input, print_json
-from margin_platform.cli.reading import book_of, document
 from margin_platform.money import format_dollars
 
 
@@ -22,8 +22,8 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
     ) -> None:
         """Accounts whose band would change if a policy were activated now: over the live book, before it is."""
-        from margin_platform.backtest.lab import band_changes
-        from margin_platform.policy import PolicyError, current_policy, load_policy_file
+        from margin_platform.backtest.report.policy_lab import band_changes
+        from margin_platform.policy.policy import PolicyError, current_policy, load_policy_file
 
         try:
             now, proposed = current_policy() if against is None else load_policy_file(against), load_policy_file(policy)
@@ -44,9 +44,9 @@ def _given(source: str, policy: Any) -> tuple[Any, Any]:
 
 
 def _live(bootstrap: str | None, policy: Any) -> tuple[Any, Any]:
-    from margin_platform.backtest.live_book import NoLiveBook, live_book
-    from margin_platform.bus import BrokerUnreachable, Bus
+    from margin_platform.backtest.books.live import NoLiveBook, live_book
     from margin_platform.cli.observe import running_broker
+    from margin_platform.kafka.bus import BrokerUnreachable, Bus
 
     try:
         with Bus(bootstrap or running_broker()) as bus:

@@ -9,7 +9,7 @@ import typer
 from margin_platform.cli.output import bad_input, print_json, recorded
 
 if TYPE_CHECKING:
-    from margin_platform.store import Store
+    from margin_platform.store.store import Store
 
 _STORE = Annotated[str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)", show_default=False)]
 _JSON = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]

@@ -19,14 +19,13 @@ from margin_platform.cli.output import bad_input, failed, print_json
 
 def read_history(prices: str) -> Any:
     """The history of a file, or the bundled sample for `sample`. Ends the program with 2 and every flaw where it cannot be read."""
-    from margin_platform import sample_market
-    from margin_platform.backtest import history
-    from margin_platform.backtest.flaws import HistoryError
+    from margin_platform.backtest.history import price_files, sample_market
+    from margin_platform.backtest.history.flaws import HistoryError
 
     if prices == "sample":
-        return history.of_table(sample_market.closes(), adjusted=True, source=history.SAMPLE), []
+        return price_files.of_table(sample_market.closes(), adjusted=True, source=price_files.SAMPLE), []
     try:
-        return history.read(Path(prices))
+        return price_files.read(Path(prices))
     except HistoryError as error:
         raise bad_input(f"{prices}: {error}") from error
 
@@ -53,7 +52,7 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON, no progress bar")] = False,
     ) -> None:
         """Replay a price history to Kafka as live prices. Space or p pauses and resumes; so does SIGUSR1. Ctrl-C ends it."""
-        from margin_platform.backtest.replay import Control, ticks_of
+        from margin_platform.backtest.history.replay import Control, ticks_of
 
         if not 0 <= speed < math.inf:
             raise bad_input(f"speed: not a number from 0 up, value {speed!r}")
@@ -73,9 +72,9 @@ def register(app: typer.Typer) -> None:
 
 
 def _produce(bootstrap: str | None, ticks: Any, speed: float, control: Any, longest_gap: float | None, on_tick: Any) -> Any:
-    from margin_platform.backtest.replay import WallClock, replay
-    from margin_platform.bus import BrokerUnreachable, Bus
+    from margin_platform.backtest.history.replay import WallClock, replay
     from margin_platform.cli.observe import running_broker
+    from margin_platform.kafka.bus import BrokerUnreachable, Bus
 
     try:
         with Bus(bootstrap or running_broker()) as bus:

@@ -61,8 +61,8 @@ def _up(
 
 
 def _start(folder: Path, only: list[str] | None, without: list[str] | None) -> None:
+    from margin_platform.jars.resolve import JarsUnavailable
     from margin_platform.stack import supervisor
-    from margin_platform.stack.jars import JarsUnavailable
     from margin_platform.stack.processes import StartFailed
 
     console = Console(stderr=True, highlight=False)

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from margin_platform.cli.inputs import book_of, document
 from margin_platform.cli.output import bad_input, print_json, recorded
-from margin_platform.cli.reading import book_of, document
 from margin_platform.money import format_dollars, format_move
 
 
@@ -22,8 +22,8 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
     ) -> None:
         """Every margin figure of an account before and after trades at the mark, by the same kernel. It sends nothing."""
-        from margin_platform.book_json import InputError
-        from margin_platform.whatif import compared
+        from margin_platform.documents.book_input import InputError
+        from margin_platform.documents.whatif import compared
 
         trades = [_trade(text) for text in trade]
         given, quote_of, policy = _book(book) if book is not None else _recorded(account, store)
@@ -62,8 +62,8 @@ def _book(source: str) -> tuple[dict[str, Any], Any, None]:
 
 def _recorded(account: str, store: str | None) -> tuple[dict[str, Any], Any, Any]:
     """The account's newest recorded status event as a book, and what is known of other symbols. Ends with 1 where there is none."""
-    from margin_platform.policy import current_policy, shipped_policies
-    from margin_platform.recorded_statuses import recorded_statuses
+    from margin_platform.policy.policy import current_policy, shipped_policies
+    from margin_platform.store.newest_statuses import recorded_statuses
 
     with recorded(store) as opened:
         found = recorded_statuses(opened)

@@ -10,8 +10,7 @@ from typing import Any
 
 from deltalake import DeltaTable
 
-from margin_platform.bus import Bus
-from margin_platform.events import (
+from margin_platform.contracts.messages import (
     AUDIT,
     DEAD_LETTER,
     FILLS,
@@ -30,6 +29,7 @@ from margin_platform.events import (
     Event,
     decode,
 )
+from margin_platform.kafka.bus import Bus
 
 # Every stage must produce something for a demo to count as a success; what only looks like it (a warning, a notice held) does not.
 STAGES = (

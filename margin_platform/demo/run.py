@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from margin_platform import sample_market
-from margin_platform.backtest.books import generate, usual_counts
-from margin_platform.bus import Bus
+from margin_platform.backtest.books.generated import generate, usual_counts
+from margin_platform.backtest.history import sample_market
+from margin_platform.contracts.messages import ACCOUNTS, MARGIN_CALC, PRICES
 from margin_platform.demo import seed
 from margin_platform.demo.monitor import Monitor
-from margin_platform.events import ACCOUNTS, MARGIN_CALC, PRICES
+from margin_platform.kafka.bus import Bus
 from margin_platform.stack import supervisor
 
 EVE = dt.date(2020, 2, 19)

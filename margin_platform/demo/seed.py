@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from margin_platform import sample_market
-from margin_platform.backtest.books import AccountRow
-from margin_platform.beta import estimated
-from margin_platform.events import ACCOUNTS, BETAS, CASH, FILLS, PRICES, Event, deterministic_id
+from margin_platform.backtest.books.generated import AccountRow
+from margin_platform.backtest.history import sample_market
+from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, FILLS, PRICES, Event, deterministic_id
 from margin_platform.money import cents
-from margin_platform.policy import current_policy
+from margin_platform.policy.policy import current_policy
+from margin_platform.volatility.beta import estimated
 
 CLOSE_SESSIONS = 45     # enough closes for a 30-return volatility with some to spare
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import psutil
 
-from margin_platform.stack import jars, ports, processes
+from margin_platform.jars import resolve as jars
+from margin_platform.stack import ports, processes
 
 DEFAULT_PORT = 9092
 _READY_S = 60.0

@@ -11,8 +11,9 @@ import httpx
 import psutil
 import yaml
 
+from margin_platform.jars import resolve as jars
 from margin_platform.settings import Settings
-from margin_platform.stack import broker, jars, ports, processes
+from margin_platform.stack import broker, ports, processes
 from margin_platform.stack.processes import Identity
 
 ROOT = Path(__file__).parents[2]
@@ -159,8 +160,8 @@ COMPONENTS: dict[str, Component] = {
         Component("dagster-webserver", _webserver, _serves("dagster-webserver", "/server_info"), 3000),
         # At its first look the daemon repeats runs that a stop had interrupted; without a code server it gives them up for good.
         Component("dagster-daemon", _daemon, _daemon_beats, after=("dagster-code",)),
-        Component("dashboard", lambda _: _python("-m", "margin_platform.dashboard"), _answers("dashboard"), 8050),
-        Component("venue", lambda _: _python("-m", "margin_platform.venue"), _connected_to("kafka")),
+        Component("dashboard", lambda _: _python("-m", "margin_platform.cli", "dashboard"), _answers("dashboard"), 8050),
+        Component("venue", lambda _: _python("-m", "margin_platform.stack.venue"), _connected_to("kafka")),
     )
 }
 
@@ -192,7 +193,7 @@ def environment(data: Path, settings: Settings, chosen_ports: Ports) -> dict[str
         "AWS_DEFAULT_REGION": settings.aws_region,
     }
     if "dagster-code" in chosen_ports:
-        from margin_platform import dagster_home  # imports Dagster: only where it is run
+        from margin_platform.orchestration import dagster_home  # imports Dagster: only where it is run
 
         local |= dagster_home.ENVIRONMENT
     if "kafka" in chosen_ports:

@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from margin_platform import dagster_home
+from margin_platform.orchestration import dagster_home
 from margin_platform.settings import settings
 from margin_platform.stack import components, state
 

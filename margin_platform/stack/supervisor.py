@@ -14,10 +14,12 @@ from typing import Any
 
 import psutil
 
-from margin_platform.bus import BrokerUnreachable, Bus
-from margin_platform.events import TOPICS
+from margin_platform.contracts.messages import TOPICS
+from margin_platform.jars import resolve as jars
+from margin_platform.kafka import topic_admin
+from margin_platform.kafka.bus import BrokerUnreachable, Bus
 from margin_platform.settings import Settings, settings
-from margin_platform.stack import components, jars, ports, processes, state, stream_figures, topics
+from margin_platform.stack import components, ports, processes, state, stream_figures
 from margin_platform.stack.components import Component, Place, Ports
 from margin_platform.stack.state import Running, StackState
 
@@ -93,7 +95,7 @@ def _start(data: Path, missing: list[Component], chosen_ports: Ports, living: di
         started.append((component, process))
         if component.name == "kafka":   # the others expect their topics
             _wait(component, process, place, stack)
-            topics.create(stack.environment["MARGIN_KAFKA"])
+            topic_admin.create(stack.environment["MARGIN_KAFKA"])
     for component, process in started:
         _wait(component, process, place, stack)
         progress(f"{component.name}: {stack.components[component.name].url or 'running'}")
@@ -103,7 +105,7 @@ def _start(data: Path, missing: list[Component], chosen_ports: Ports, living: di
 def _prepare(data: Path, base: Settings, environment: dict[str, str], missing: list[Component], progress: jars.Progress) -> None:
     """What must be there before the processes: the Dagster home, and Spark's jars for the streams that Dagster launches."""
     if any(c.name.startswith("dagster") for c in missing):
-        from margin_platform import dagster_home  # imports Dagster: a second that `margin status` need not wait
+        from margin_platform.orchestration import dagster_home  # imports Dagster: a second that `margin status` need not wait
 
         dagster_home.prepare(data / "dagster", dagster_home.beside(base.store_url))
         _create_dagster_storage(data / "dagster", environment)

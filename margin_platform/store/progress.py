@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
-from margin_platform.events import Event
-from margin_platform.offsets import Source, Span, TopicRecreated, spans_over
+from margin_platform.contracts.messages import Event
+from margin_platform.contracts.offsets import Source, Span, TopicRecreated, spans_over
 from margin_platform.store.tables import progress
 
 

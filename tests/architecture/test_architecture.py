@@ -16,8 +16,9 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("margin_platform", "assets", "jobs", "sensors", "resources", "spark")
 SOURCES = sorted(p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py"))
 KERNEL = (
-    "money", "policy", "book", "margin_rules", "sweep", "evaluate", "events", "instruments", "ledger", "volatility",
-    "portfolio_margin", "exposure", "bands", "ladder", "liquidation", "snapshots",
+    "money", "policy.policy", "kernel.book", "kernel.instrument_rules", "kernel.account_sweep", "kernel.evaluate",
+    "contracts.messages", "market.instruments", "ledger.ledger", "volatility.estimator", "kernel.valuation_points", "firm.risk",
+    "snapshots.bands", "ladder.ladder", "liquidation.workbench", "snapshots.events",
 )
 FRAMEWORKS = ("dagster", "pyspark", "kafka", "starlette", "sqlalchemy", "boto3", "pandas")
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from margin_platform import sample_market
-from margin_platform.backtest import books, parts, runs
-from margin_platform.backtest.engine import Job
-from margin_platform.backtest.measures import RunResult, measures
+from margin_platform.backtest import parts, runs
+from margin_platform.backtest.books import generated
+from margin_platform.backtest.engine.engine import Job
+from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.parts import merge, run_part, split
-from margin_platform.events import CASH, BadEvent
-from margin_platform.policy import current_policy
+from margin_platform.backtest.report.measures import RunResult, measures
+from margin_platform.contracts.messages import CASH, BadEvent
+from margin_platform.policy.policy import current_policy
 
 FIRST, LAST = dt.date(2020, 3, 2), dt.date(2020, 3, 27)
 
@@ -23,7 +24,7 @@ FIRST, LAST = dt.date(2020, 3, 2), dt.date(2020, 3, 27)
 @pytest.fixture(scope="module")
 def job() -> Job:
     prices = {str(s): float(p) for s, p in sample_market.closes().loc[FIRST.isoformat()].items()}
-    given = runs.keeping_jumps(runs.generated_book(books.generate(books.usual_counts(90), prices), current_policy()))
+    given = runs.keeping_jumps(runs.generated_book(generated.generate(generated.usual_counts(90), prices), current_policy()))
     return runs.prepare(runs.sample_history(), [], given, first=FIRST, last=LAST)[0]
 
 

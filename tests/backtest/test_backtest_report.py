@@ -13,7 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from margin_platform.cli import app
-from margin_platform.policy import POLICY_FOLDER
+from margin_platform.policy.policy import POLICY_FOLDER
 
 PRICES = "timestamp,symbol,price\n2020-03-02,AAA,100\n2020-03-03,AAA,85\n2020-03-04,AAA,90\n"
 BOOK = {"accounts": [{"account_id": "A", "cash": -6500, "positions": [{"symbol": "AAA", "qty": 100}]}],

@@ -9,17 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from margin_platform import sample_market
-from margin_platform.backtest import books, crises, engine, report, runs
-from margin_platform.backtest.engine import Job, Rows, observation
-from margin_platform.backtest.holdings import Holdings
-from margin_platform.backtest.measures import RunResult
-from margin_platform.bands import band_codes
-from margin_platform.evaluate import PricedMarket, evaluate_accounts
-from margin_platform.events import CASH, FILLS
-from margin_platform.ladder import Observation
-from margin_platform.policy import current_policy
-from margin_platform.snapshots import Inputs, calc_events, status_event
+from margin_platform.backtest import crises, runs
+from margin_platform.backtest.books import generated
+from margin_platform.backtest.engine import engine
+from margin_platform.backtest.engine.account_book import Holdings
+from margin_platform.backtest.engine.engine import Job, Rows, observation
+from margin_platform.backtest.history import sample_market
+from margin_platform.backtest.report import report
+from margin_platform.backtest.report.measures import RunResult
+from margin_platform.contracts.messages import CASH, FILLS
+from margin_platform.kernel.evaluate import PricedMarket, evaluate_accounts
+from margin_platform.ladder.ladder import Observation
+from margin_platform.policy.policy import current_policy
+from margin_platform.snapshots.bands import band_codes
+from margin_platform.snapshots.events import Inputs, calc_events, status_event
 
 FIRST, LAST = dt.date(2020, 2, 24), dt.date(2020, 4, 3)
 
@@ -27,7 +30,7 @@ FIRST, LAST = dt.date(2020, 2, 24), dt.date(2020, 4, 3)
 def _job(accounts: int = 150) -> Job:
     opening = sample_market.closes().loc[FIRST.isoformat()]
     prices = {str(s): float(p) for s, p in opening.items()}
-    given = runs.keeping_jumps(runs.generated_book(books.generate(books.usual_counts(accounts), prices), current_policy()))
+    given = runs.keeping_jumps(runs.generated_book(generated.generate(generated.usual_counts(accounts), prices), current_policy()))
     return runs.prepare(runs.sample_history(), [], given, first=FIRST, last=LAST)[0]
 
 
@@ -129,9 +132,9 @@ def test_the_columns_follow_the_ledger_when_positions_appear_change_and_go(job: 
 
 def test_generated_books_are_the_same_for_the_same_seed() -> None:
     prices = {str(s): float(p) for s, p in sample_market.closes().iloc[-1].items()}
-    first, second = (books.generate(books.usual_counts(50), prices, seed=3) for _ in range(2))
+    first, second = (generated.generate(generated.usual_counts(50), prices, seed=3) for _ in range(2))
     assert first == second
-    assert first != books.generate(books.usual_counts(50), prices, seed=4)
+    assert first != generated.generate(generated.usual_counts(50), prices, seed=4)
 
 
 def test_every_crisis_of_the_partitions_runs_on_the_sample() -> None:

@@ -6,12 +6,13 @@ import datetime as dt
 
 import pytest
 
-from margin_platform import instruments, sample_market
 from margin_platform.backtest import runs
-from margin_platform.backtest.measures import measures
-from margin_platform.book import PORTFOLIO, REG_T, Book, Market
-from margin_platform.book_json import BookInput
-from margin_platform.policy import current_policy
+from margin_platform.backtest.history import sample_market
+from margin_platform.backtest.report.measures import measures
+from margin_platform.documents.book_input import BookInput
+from margin_platform.kernel.book import PORTFOLIO, REG_T, Book, Market
+from margin_platform.market import instruments
+from margin_platform.policy.policy import current_policy
 
 GAPS = [("AAPL", "2000-09-29", -0.518), ("PG", "2000-03-07", -0.302), ("HD", "2000-10-12", -0.287), ("BAC", "2009-01-20", -0.290),
         ("CVX", "2020-03-18", -0.221)]

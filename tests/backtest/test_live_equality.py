@@ -15,19 +15,33 @@ from typing import Any
 import numpy as np
 import pytest
 
-from margin_platform import instruments, sample_market
-from margin_platform.backtest import books, runs
-from margin_platform.backtest.engine import Job
-from margin_platform.backtest.sales import sales
-from margin_platform.book import MARGIN_TYPES
-from margin_platform.bus import Record
-from margin_platform.enforcement import Enforcer
-from margin_platform.evaluate import PricedMarket
-from margin_platform.events import ACCOUNTS, AUDIT, BETAS, CASH, FILLS, MARGIN_STATUS, PRICES, VOLATILITY, Event, deterministic_id, encode
-from margin_platform.margin_engine import MarginEngine
-from margin_platform.policy import current_policy
-from margin_platform.store import Store
-from margin_platform.volatility_engine import VolatilityEngine
+from margin_platform.backtest import runs
+from margin_platform.backtest.books import generated
+from margin_platform.backtest.engine.engine import Job
+from margin_platform.backtest.engine.liquidation_sales import sales
+from margin_platform.backtest.history import sample_market
+from margin_platform.contracts.messages import (
+    ACCOUNTS,
+    AUDIT,
+    BETAS,
+    CASH,
+    FILLS,
+    MARGIN_STATUS,
+    PRICES,
+    VOLATILITY,
+    Event,
+    deterministic_id,
+    encode,
+)
+from margin_platform.enforcement.enforcer import Enforcer
+from margin_platform.kafka.bus import Record
+from margin_platform.kernel.book import MARGIN_TYPES
+from margin_platform.kernel.evaluate import PricedMarket
+from margin_platform.market import instruments
+from margin_platform.policy.policy import current_policy
+from margin_platform.snapshots.engine import MarginEngine
+from margin_platform.store.store import Store
+from margin_platform.volatility.engine import VolatilityEngine
 
 FIRST, LAST = dt.date(2020, 3, 11), dt.date(2020, 3, 18)   # -9.5% on the Thursday, -12% on the Monday
 
@@ -35,7 +49,7 @@ FIRST, LAST = dt.date(2020, 3, 11), dt.date(2020, 3, 18)   # -9.5% on the Thursd
 @pytest.fixture(scope="module")
 def job() -> Job:
     prices = {str(s): float(p) for s, p in sample_market.closes().loc[FIRST.isoformat()].items()}
-    given = runs.keeping_jumps(runs.generated_book(books.generate(books.usual_counts(250), prices), current_policy()))
+    given = runs.keeping_jumps(runs.generated_book(generated.generate(generated.usual_counts(250), prices), current_policy()))
     return runs.prepare(runs.sample_history(), [], given, first=FIRST, last=LAST, trades=TRADES)[0]
 
 

@@ -7,14 +7,15 @@ import datetime as dt
 import numpy as np
 import pytest
 
-from margin_platform import instruments, sample_market
 from margin_platform.backtest import crises
-from margin_platform.backtest.market_path import MarketPath, market_path
+from margin_platform.backtest.engine.market_path import MarketPath, market_path
+from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.runs import sample_history
-from margin_platform.beta import beta
-from margin_platform.book import Market
-from margin_platform.policy import current_policy
-from margin_platform.volatility import historical_volatility
+from margin_platform.kernel.book import Market
+from margin_platform.market import instruments
+from margin_platform.policy.policy import current_policy
+from margin_platform.volatility.beta import beta
+from margin_platform.volatility.estimator import historical_volatility
 
 DAY = dt.date(2020, 3, 16)
 

@@ -10,16 +10,17 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from margin_platform import sample_market
-from margin_platform.backtest import books, runs
+from margin_platform.backtest import runs
+from margin_platform.backtest.books import generated
+from margin_platform.backtest.books.live import live_book
 from margin_platform.backtest.crises import crisis
-from margin_platform.backtest.lab import band_changes, compare
-from margin_platform.backtest.live_book import live_book
-from margin_platform.book_json import parse
-from margin_platform.bus import Bus
+from margin_platform.backtest.history import sample_market
+from margin_platform.backtest.report.policy_lab import band_changes, compare
 from margin_platform.cli import app
-from margin_platform.events import ACCOUNTS, CASH, FILLS, PRICES
-from margin_platform.policy import POLICY_FOLDER, current_policy
+from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, PRICES
+from margin_platform.documents.book_input import parse
+from margin_platform.kafka.bus import Bus
+from margin_platform.policy.policy import POLICY_FOLDER, current_policy
 
 
 def test_a_stricter_policy_calls_more_and_the_reverse_is_seen_from_the_other_side() -> None:
@@ -48,7 +49,7 @@ def test_activating_a_policy_names_the_accounts_whose_band_would_change() -> Non
 def test_a_generated_book_can_be_put_to_a_proposed_policy() -> None:
     day = dt.date(2020, 3, 16)
     prices = {str(s): float(p) for s, p in sample_market.closes().loc[day.isoformat()].items()}
-    given = runs.generated_book(books.generate(books.usual_counts(80), prices), current_policy())
+    given = runs.generated_book(generated.generate(generated.usual_counts(80), prices), current_policy())
     market = given.market.with_columns(price=given.market.price.copy())
     for symbol, code in market.code_of().items():
         market.price[code] = prices[symbol]

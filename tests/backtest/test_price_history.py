@@ -11,25 +11,24 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from margin_platform import sample_market
-from margin_platform.backtest import history
-from margin_platform.backtest.flaws import Flaw, HistoryError, settle
-from margin_platform.backtest.recognise import is_sample
+from margin_platform.backtest.history import price_files, sample_market
+from margin_platform.backtest.history.flaws import Flaw, HistoryError, settle
+from margin_platform.backtest.history.sample_recognition import is_sample
 from margin_platform.backtest.runs import sample_history
 from margin_platform.cli import app
-from margin_platform.policy import Policy, current_policy
+from margin_platform.policy.policy import Policy, current_policy
 
 WIDE = "timestamp,AAA,BBB\n2020-03-02,10,20\n2020-03-03,11,21\n2020-03-04,12,22\n"
 LONG = "timestamp,symbol,price\n2020-03-02,AAA,10\n2020-03-02,BBB,20\n2020-03-03,AAA,11\n2020-03-03,BBB,21\n"
 
 
-def _read(folder: Path, text: str, name: str = "prices.csv") -> tuple[history.PriceHistory, list[Flaw]]:
+def _read(folder: Path, text: str, name: str = "prices.csv") -> tuple[price_files.PriceHistory, list[Flaw]]:
     path = folder / name
     path.write_text(text, encoding="utf-8")
-    return history.read(path)
+    return price_files.read(path)
 
 
-def _settle(folder: Path, text: str, policy: Policy | None = None, held: tuple[str, ...] = ("AAA", "BBB")) -> history.PriceHistory:
+def _settle(folder: Path, text: str, policy: Policy | None = None, held: tuple[str, ...] = ("AAA", "BBB")) -> price_files.PriceHistory:
     found, flaws = _read(folder, text)
     return settle(found, flaws, policy or current_policy(), held)
 
@@ -57,7 +56,7 @@ def test_a_date_is_its_close_in_new_york_whatever_the_season(tmp_path: Path) -> 
 def test_parquet_reads_like_csv(tmp_path: Path) -> None:
     frame = pd.DataFrame({"AAA": [10.0, 11.0]}, index=pd.DatetimeIndex(["2020-03-02", "2020-03-03"]))
     frame.to_parquet(tmp_path / "prices.parquet")
-    read, flaws = history.read(tmp_path / "prices.parquet")
+    read, flaws = price_files.read(tmp_path / "prices.parquet")
     assert (read.symbols, read.prices.tolist(), flaws) == (("AAA",), [[10.0], [11.0]], [])
     assert read.times[0] == sample_market.close_time(dt.date(2020, 3, 2))
 
@@ -82,7 +81,7 @@ def test_a_midnight_among_times_of_day_is_a_time(tmp_path: Path) -> None:
 def test_a_parquet_time_that_is_missing_is_named(tmp_path: Path) -> None:
     frame = pd.DataFrame({"date": pd.to_datetime(["2020-03-02", None, "2020-03-04"]), "AAA": [1.0, 2.0, 3.0]})
     frame.to_parquet(tmp_path / "prices.parquet")
-    read, flaws = history.read(tmp_path / "prices.parquet")
+    read, flaws = price_files.read(tmp_path / "prices.parquet")
     assert [str(f) for f in flaws] == ["row 3, column date: not a date or time (epoch times are in milliseconds)"]
     assert read.prices.tolist() == [[1.0], [3.0]]
 
@@ -212,11 +211,11 @@ def test_a_file_without_a_time_column_or_rows_is_refused(tmp_path: Path) -> None
 def test_the_sample_is_recognised_in_other_clothes_and_other_prices_are_not(tmp_path: Path) -> None:
     table = sample_market.closes().loc["2020-03-02":"2020-03-10", ["AAPL", "PG"]]
     table.to_csv(tmp_path / "mine.csv", index_label="date")
-    read, flaws = history.read(tmp_path / "mine.csv")
+    read, flaws = price_files.read(tmp_path / "mine.csv")
     assert flaws == []
     assert is_sample(read)
     (table * 1.5).to_csv(tmp_path / "mine.csv", index_label="date")
-    assert not is_sample(history.read(tmp_path / "mine.csv")[0])
+    assert not is_sample(price_files.read(tmp_path / "mine.csv")[0])
 
 
 def test_the_sample_has_no_flaw_but_the_one_jump_that_looks_like_a_split() -> None:

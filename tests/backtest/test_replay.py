@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from margin_platform.backtest.replay import Control, WallClock, replay, ticks_of
+from margin_platform.backtest.history.replay import Control, WallClock, replay, ticks_of
 from margin_platform.backtest.runs import execute, sample_history
 from margin_platform.backtest.session import session_job
-from margin_platform.bus import Bus
 from margin_platform.cli.replay import _keys
-from margin_platform.events import ACCOUNTS, CASH, FILLS, PRICES, VOLATILITY, decode
-from margin_platform.policy import current_policy
+from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, PRICES, VOLATILITY, decode
+from margin_platform.kafka.bus import Bus
+from margin_platform.policy.policy import current_policy
 
 
 class Tape:

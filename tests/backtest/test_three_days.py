@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from margin_platform.backtest import runs
-from margin_platform.backtest.history import PriceHistory, of_table
-from margin_platform.backtest.measures import RunResult, measures
-from margin_platform.book_json import BookInput, parse
+from margin_platform.backtest.history.price_files import PriceHistory, of_table
+from margin_platform.backtest.report.measures import RunResult, measures
+from margin_platform.documents.book_input import BookInput, parse
 
 BOOK = {"accounts": [{"account_id": "A", "cash": -6500, "positions": [{"symbol": "AAA", "qty": 100}]}],
         "policy": {"use_conc": False, "use_vol": False, "fill_slippage": 0, "on_split_shape": "keep"}}

@@ -10,8 +10,8 @@ import random
 import threading
 from typing import Any
 
-from margin_platform.bus import BrokerUnreachable, Bus
-from margin_platform.events import ACCOUNTS, BETAS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, TOPICS, Event, encode
+from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, TOPICS, Event, encode
+from margin_platform.kafka.bus import BrokerUnreachable, Bus
 from tests.streaming.market_day import OPEN, PRICE
 
 _ACCOUNTS = 40

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from margin_platform.bands import band_codes, band_name
-from margin_platform.book import MARGIN_TYPES, Book, Market
-from margin_platform.bus import Bus, Record
-from margin_platform.evaluate import evaluate
-from margin_platform.events import ACCOUNTS, BETAS, CASH, FILLS, PRICES, VOLATILITY, Event
-from margin_platform.instruments import load
-from margin_platform.policy import current_policy
-from margin_platform.snapshots import Inputs, calc_events
+from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, FILLS, PRICES, VOLATILITY, Event
+from margin_platform.kafka.bus import Bus, Record
+from margin_platform.kernel.book import MARGIN_TYPES, Book, Market
+from margin_platform.kernel.evaluate import evaluate
+from margin_platform.market.instruments import load
+from margin_platform.policy.policy import current_policy
+from margin_platform.snapshots.bands import band_codes, band_name
+from margin_platform.snapshots.events import Inputs, calc_events
 
 SPLIT_KO = 1_582_520_400_000   # midnight in New York of 2020-02-24
 OWN = ("inputs", "calc_id", "calc_timestamp", "timestamp")   # of an event that says when and from what it was computed

@@ -19,12 +19,12 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from margin_platform.bus import Bus
-from margin_platform.events import DEAD_LETTER, MARGIN_CALC, MARGIN_STATUS, Event
-from margin_platform.margin_engine import TOPICS_IN_ORDER
-from margin_platform.policy import current_policy
+from margin_platform.contracts.messages import DEAD_LETTER, MARGIN_CALC, MARGIN_STATUS, Event
+from margin_platform.kafka.bus import Bus
+from margin_platform.policy.policy import current_policy
+from margin_platform.snapshots.engine import TOPICS_IN_ORDER
+from margin_platform.stack.spark_cluster import SparkCluster
 from spark.margin_snapshots import MarginSnapshots
-from spark.standalone_cluster import SparkCluster
 from spark.stream import StreamSettings
 from tests.chaos.load import Load, figures_of
 from tests.chaos.recomputation import Recomputation, figures, recompute

@@ -16,8 +16,9 @@ from typing import Any
 
 import psutil
 
+from margin_platform.kafka import topic_admin
 from margin_platform.stack import broker as kafka_broker
-from margin_platform.stack import ports, topics
+from margin_platform.stack import ports
 
 JVM, PYTHON, WORKER, EXECUTOR, BROKER = "driver's JVM", "driver's Python", "Python worker", "executor", "Kafka broker"
 JVM_AND_BROKER = "Kafka broker and driver's JVM"
@@ -41,7 +42,7 @@ class Broker:
         self._folder, self._port = folder, ports.any_free()
         self._running = self._start()
         self.bootstrap = self._running.bootstrap
-        topics.create(self.bootstrap)
+        topic_admin.create(self.bootstrap)
 
     def _start(self) -> kafka_broker.Broker:
         return kafka_broker.start(self._folder, port=self._port, environment={"MARGIN_STACK": str(self._folder)})
@@ -58,11 +59,11 @@ class Broker:
 
 
 class Driver:
-    """`python -m spark.streams`, supervised as the Dagster op does it: ended for whatever reason, it is started again."""
+    """`python -m spark.driver`, supervised as the Dagster op does it: ended for whatever reason, it is started again."""
 
     def __init__(self, bootstrap: str, work: Path, only: str, master: str) -> None:
         self._command = [
-            sys.executable, "-m", "spark.streams", "--only", only, "--bootstrap", bootstrap, "--checkpoint", str(work / "checkpoints"),
+            sys.executable, "-m", "spark.driver", "--only", only, "--bootstrap", bootstrap, "--checkpoint", str(work / "checkpoints"),
             "--tables", str(work / "tables"), "--master", master,
         ]
         self.log = work / "driver.log"

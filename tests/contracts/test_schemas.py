@@ -8,23 +8,23 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from margin_platform import events
-from margin_platform.dead_letters import dead_letter
+from margin_platform.contracts import messages
+from margin_platform.contracts.dead_letters import dead_letter
 
-SCHEMAS = Path(events.__file__).parent / "schemas"
+SCHEMAS = Path(messages.__file__).parent / "schemas"
 T = 1_582_232_400_000
 GOOD = {
-    events.FILLS: {"fill_id": "f", "account_id": "a", "symbol": "S", "qty": -1.5, "price": 10.01, "timestamp": T, "fee": 0.0},
-    events.CASH: {"transfer_id": "t", "account_id": "a", "amount": -5, "timestamp": T},
-    events.ACCOUNTS: {"account_id": "a", "margin_type": "REG_T", "timestamp": T, "contact": {"email": "a@b.example", "name": "A"}},
-    events.PRICES: {
+    messages.FILLS: {"fill_id": "f", "account_id": "a", "symbol": "S", "qty": -1.5, "price": 10.01, "timestamp": T, "fee": 0.0},
+    messages.CASH: {"transfer_id": "t", "account_id": "a", "amount": -5, "timestamp": T},
+    messages.ACCOUNTS: {"account_id": "a", "margin_type": "REG_T", "timestamp": T, "contact": {"email": "a@b.example", "name": "A"}},
+    messages.PRICES: {
         "symbol": "S", "price": 1, "timestamp": T, "sequence": 0, "confirmed": True, "correction": False, "corrects_timestamp": T,
     },
-    events.BETAS: {"symbol": "S", "beta": -0.5, "timestamp": T},
-    events.CORPORATE_ACTIONS: {
+    messages.BETAS: {"symbol": "S", "beta": -0.5, "timestamp": T},
+    messages.CORPORATE_ACTIONS: {
         "action_id": "x", "symbol": "S", "kind": "SPLIT", "ratio": 2, "post_price": 50.5, "ex_date": "2020-08-31", "timestamp": T,
     },
-    events.VOLATILITY: {"symbol": "S", "volatility_annual": 0.3, "timestamp": T},
+    messages.VOLATILITY: {"symbol": "S", "volatility_annual": 0.3, "timestamp": T},
 }
 WRONG = (
     None, "", " ", "text", 0, -1, 1.5, True, float("nan"), float("inf"), [], {}, 10**15, 2**63, "2020-02-30", "20200831", "SPLIT", "a\0b",
@@ -49,38 +49,38 @@ def _schema(topic: str) -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(json.loads((SCHEMAS / f"{topic}.json").read_text()))
 
 
-def _refused_field(topic: str, message: events.Event) -> str | None:
+def _refused_field(topic: str, message: messages.Event) -> str | None:
     try:
-        events.check_fields(events.TOPICS[topic], message)
-    except events.BadEvent as refused:
+        messages.check_fields(messages.TOPICS[topic], message)
+    except messages.BadEvent as refused:
         return refused.field
     return None
 
 
 def test_every_topic_has_a_schema_and_every_schema_a_topic() -> None:
-    assert {p.stem for p in SCHEMAS.glob("*.json")} == set(events.TOPICS)
+    assert {p.stem for p in SCHEMAS.glob("*.json")} == set(messages.TOPICS)
 
 
-@pytest.mark.parametrize("topic", events.TOPICS)
+@pytest.mark.parametrize("topic", messages.TOPICS)
 def test_the_code_requires_only_what_the_schema_requires(topic: str) -> None:
     schema = _schema(topic).schema
-    assert set(events.TOPICS[topic].required) <= set(schema["required"])
-    assert events.TOPICS[topic].key in schema["required"]
+    assert set(messages.TOPICS[topic].required) <= set(schema["required"])
+    assert messages.TOPICS[topic].key in schema["required"]
 
 
 @pytest.mark.parametrize("topic", GOOD)
 def test_a_good_message_passes_both(topic: str) -> None:
     _schema(topic).validate(GOOD[topic])
-    assert events.decode(topic, events.encode(GOOD[topic])) == GOOD[topic]
+    assert messages.decode(topic, messages.encode(GOOD[topic])) == GOOD[topic]
 
 
 @pytest.mark.parametrize("topic", GOOD)
 def test_a_missing_field_is_refused_by_both_and_named(topic: str) -> None:
-    for name in events.TOPICS[topic].required:
+    for name in messages.TOPICS[topic].required:
         message = {k: v for k, v in GOOD[topic].items() if k != name}
         assert not _schema(topic).is_valid(message)
-        with pytest.raises(events.BadEvent) as refused:
-            events.decode(topic, events.encode(message))
+        with pytest.raises(messages.BadEvent) as refused:
+            messages.decode(topic, messages.encode(message))
         assert (refused.value.field, refused.value.value) == (name, None)
 
 
@@ -88,7 +88,7 @@ def test_a_missing_field_is_refused_by_both_and_named(topic: str) -> None:
 def test_a_wrong_value_is_refused_by_both_or_by_neither(topic: str) -> None:
     """NaN, infinities and impossible dates cannot be said in JSON Schema; there the code is the stricter of the two."""
     for name in GOOD[topic]:
-        if topic == events.CORPORATE_ACTIONS and name in ("kind", "ratio"):
+        if topic == messages.CORPORATE_ACTIONS and name in ("kind", "ratio"):
             continue   # which of ratio and amount is needed depends on kind: tested below
         for value in WRONG:
             message = GOOD[topic] | {name: value}
@@ -101,22 +101,22 @@ def test_a_wrong_value_is_refused_by_both_or_by_neither(topic: str) -> None:
 
 @pytest.mark.parametrize(("kind", "needed"), [("SPLIT", "ratio"), ("DIVIDEND", "amount")])
 def test_a_corporate_action_without_its_figure_is_refused(kind: str, needed: str) -> None:
-    message = {k: v for k, v in GOOD[events.CORPORATE_ACTIONS].items() if k != "ratio"} | {"kind": kind}
-    with pytest.raises(events.BadEvent, match=needed):
-        events.decode(events.CORPORATE_ACTIONS, events.encode(message))
+    message = {k: v for k, v in GOOD[messages.CORPORATE_ACTIONS].items() if k != "ratio"} | {"kind": kind}
+    with pytest.raises(messages.BadEvent, match=needed):
+        messages.decode(messages.CORPORATE_ACTIONS, messages.encode(message))
 
 
 @pytest.mark.parametrize(
     ("topic", "message", "field", "value"),
     [
-        (events.MARGIN_CALLS, CALL, "correlation_id", ""), (events.MARGIN_CALLS, CALL, "deficiency", "much"),
-        (events.RESTRICTIONS, RESTRICTION, "timestamp", "noon"), (events.RESTRICTIONS, RESTRICTION, "correlation_id", None),
-        (events.LIQUIDATION_ORDERS, ORDER, "positions", [1]), (events.LIQUIDATION_ORDERS, ORDER, "positions", [{"symbol": "S"}]),
-        (events.LIQUIDATION_ORDERS, ORDER, "positions", [{"symbol": "S", "side": "SELL", "qty": 0}]),
-        (events.LIQUIDATION_ORDERS, ORDER, "not_before", "noon"), (events.FIRM_RISK, FIRM, "firm_loss", "much"),
+        (messages.MARGIN_CALLS, CALL, "correlation_id", ""), (messages.MARGIN_CALLS, CALL, "deficiency", "much"),
+        (messages.RESTRICTIONS, RESTRICTION, "timestamp", "noon"), (messages.RESTRICTIONS, RESTRICTION, "correlation_id", None),
+        (messages.LIQUIDATION_ORDERS, ORDER, "positions", [1]), (messages.LIQUIDATION_ORDERS, ORDER, "positions", [{"symbol": "S"}]),
+        (messages.LIQUIDATION_ORDERS, ORDER, "positions", [{"symbol": "S", "side": "SELL", "qty": 0}]),
+        (messages.LIQUIDATION_ORDERS, ORDER, "not_before", "noon"), (messages.FIRM_RISK, FIRM, "firm_loss", "much"),
     ],
 )
-def test_a_decision_nobody_could_act_on_is_refused_by_both(topic: str, message: events.Event, field: str, value: object) -> None:
+def test_a_decision_nobody_could_act_on_is_refused_by_both(topic: str, message: messages.Event, field: str, value: object) -> None:
     """What makes a notice or a fill must be there: one such message would otherwise end the run that reads it, with all others of it."""
     _schema(topic).validate(message)
     assert _refused_field(topic, message) is None
@@ -126,22 +126,22 @@ def test_a_decision_nobody_could_act_on_is_refused_by_both(topic: str, message: 
 
 @pytest.mark.parametrize("raw", [None, b"", b"{", b"[1]", b'{"price": NaN}', b"\xff"])
 def test_what_is_not_a_json_object_is_refused(raw: bytes | None) -> None:
-    with pytest.raises(events.BadEvent):
-        events.decode(events.PRICES, raw)
+    with pytest.raises(messages.BadEvent):
+        messages.decode(messages.PRICES, raw)
 
 
 def test_a_dead_letter_says_where_and_what() -> None:
-    with pytest.raises(events.BadEvent) as refused:
-        events.decode(events.PRICES, b'{"symbol": "S", "price": -3, "timestamp": 1}')
-    letter = dead_letter(events.PRICES, 2, 17, b"raw", refused.value, T)
-    _schema(events.DEAD_LETTER).validate(letter)
+    with pytest.raises(messages.BadEvent) as refused:
+        messages.decode(messages.PRICES, b'{"symbol": "S", "price": -3, "timestamp": 1}')
+    letter = dead_letter(messages.PRICES, 2, 17, b"raw", refused.value, T)
+    _schema(messages.DEAD_LETTER).validate(letter)
     assert (letter["field"], letter["value"], letter["reason"], letter["offset"]) == ("price", "-3", "not above zero", 17)
 
 
-@pytest.mark.parametrize("topic", events.TOPICS)
+@pytest.mark.parametrize("topic", messages.TOPICS)
 def test_the_page_of_contracts_lists_every_topic_field_and_key(topic: str) -> None:
-    page = (Path(events.__file__).parents[1] / "docs" / "contracts.md").read_text(encoding="utf-8")
+    page = (Path(messages.__file__).parents[2] / "docs" / "contracts.md").read_text(encoding="utf-8")
     section = page.split(f"\n## {topic}\n", 1)[1].split("\n## ", 1)[0]
-    assert f"Key `{events.TOPICS[topic].key}`" in section
+    assert f"Key `{messages.TOPICS[topic].key}`" in section
     for name in _schema(topic).schema["properties"]:
         assert f"| `{name}` |" in section

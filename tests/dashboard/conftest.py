@@ -21,12 +21,12 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from margin_platform import instruments
-from margin_platform.bus import Bus, Record
-from margin_platform.events import TOPICS, Event, encode
-from margin_platform.firm_engine import FirmEngine
-from margin_platform.margin_engine import MarginEngine, Outcome
-from margin_platform.policy import current_policy
+from margin_platform.contracts.messages import TOPICS, Event, encode
+from margin_platform.firm.engine import FirmEngine
+from margin_platform.kafka.bus import Bus, Record
+from margin_platform.market import instruments
+from margin_platform.policy.policy import current_policy
+from margin_platform.snapshots.engine import MarginEngine, Outcome
 
 OPENING = 1_584_019_800_000          # 2020-03-12 09:30 New York, epoch milliseconds
 PRICES = {"AAPL": 62.0, "JPM": 88.0, "XOM": 37.0, "SPY": 248.0, "SIMINV": 50.0, "AMD": 43.0}
@@ -155,18 +155,18 @@ Start = Callable[..., Server]
 
 # Forked from a process that has imported it already: four seconds of each start are Python's imports, and the tests start it fifty times.
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["margin_platform.dashboard.__main__", "margin_platform.dashboard.serving"])
+_FORKS.set_forkserver_preload(["margin_platform.cli.dashboard", "margin_platform.dashboard.server.serving"])
 
 
 def _run(arguments: tuple[str, ...], environment: dict[str, str], output: Connection) -> None:
     """In the child: the program as it is, with its standard output in our pipe."""
-    from margin_platform.dashboard.__main__ import app
+    from margin_platform.cli import app
 
     for name in [name for name in os.environ if name.startswith("MARGIN_")]:
         del os.environ[name]
     os.environ.update(environment)
     os.dup2(output.fileno(), 1)
-    app(["--json", *arguments])
+    app(["dashboard", "--json", *arguments])
 
 
 def launch(*arguments: str, **more: str) -> Server:

@@ -12,7 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from margin_platform.bus import Bus
+from margin_platform.kafka.bus import Bus
 
 pytestmark = [pytest.mark.kafka, pytest.mark.browser]
 

@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from margin_platform.book_json import InputError, parse
-from margin_platform.cures import cheapest_cures
-from margin_platform.dashboard.access import Guard
-from margin_platform.dashboard.app import Options, build, old_before
-from margin_platform.dashboard.desk import Desk
-from margin_platform.dashboard.firm_now import firm_now
-from margin_platform.dashboard.health import Feed
-from margin_platform.dashboard.ladder_log import FEED_KEPT, LadderLog, instant
-from margin_platform.dashboard.live import Pulse
-from margin_platform.dashboard.positions import document, explain, policy_of, whatif
-from margin_platform.dashboard.reading import Reading
-from margin_platform.dashboard.rows import COLUMNS
-from margin_platform.evaluation import evaluation
-from margin_platform.policy import current_policy
+from margin_platform.dashboard.intake.freshness import Feed
+from margin_platform.dashboard.intake.partitions import Reading
+from margin_platform.dashboard.server.access import Guard
+from margin_platform.dashboard.server.account_detail import document, explain, policy_of, whatif
+from margin_platform.dashboard.server.app import Options, build, old_before
+from margin_platform.dashboard.server.push import Pulse
+from margin_platform.dashboard.state.account_row import COLUMNS
+from margin_platform.dashboard.state.accounts import Desk
+from margin_platform.dashboard.state.firm_now import firm_now
+from margin_platform.dashboard.state.ladder_feed import FEED_KEPT, LadderLog, instant
+from margin_platform.documents.book_input import InputError, parse
+from margin_platform.documents.figures import evaluation
+from margin_platform.liquidation.cures import cheapest_cures
+from margin_platform.policy.policy import current_policy
 
 NOON = 1_584_028_800_000
 HOUR = 3_600_000

@@ -14,13 +14,13 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import insert
 from websockets.sync.client import connect
 
-from margin_platform.book_json import parse
-from margin_platform.bus import Bus
-from margin_platform.cures import cheapest_cures
-from margin_platform.dashboard.app import CURES_SHOWN
-from margin_platform.dashboard.positions import document, policy_of
-from margin_platform.dashboard.rows import COLUMNS
-from margin_platform.store import Store
+from margin_platform.dashboard.server.account_detail import document, policy_of
+from margin_platform.dashboard.server.app import CURES_SHOWN
+from margin_platform.dashboard.state.account_row import COLUMNS
+from margin_platform.documents.book_input import parse
+from margin_platform.kafka.bus import Bus
+from margin_platform.liquidation.cures import cheapest_cures
+from margin_platform.store.store import Store
 from margin_platform.store.tables import ladder_states
 
 pytestmark = [pytest.mark.kafka, pytest.mark.browser]

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from margin_platform.dashboard.app import Options, build
-from margin_platform.dashboard.desk import Desk
-from margin_platform.dashboard.firm_now import firm_now
-from margin_platform.events import BadEvent, decode, encode
-from margin_platform.policy import current_policy
+from margin_platform.contracts.messages import BadEvent, decode, encode
+from margin_platform.dashboard.server.app import Options, build
+from margin_platform.dashboard.state.accounts import Desk
+from margin_platform.dashboard.state.firm_now import firm_now
+from margin_platform.policy.policy import current_policy
 
 NOON = 1_584_028_800_000
 STATUS = {"calc_id": "c", "timestamp": NOON, **dict.fromkeys(("equity", "gross_mv", "requirement", "excess"))}

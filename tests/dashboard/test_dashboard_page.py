@@ -20,11 +20,11 @@ from playwright.sync_api import Browser, Page, expect
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from margin_platform.book_json import parse
-from margin_platform.bus import Bus
-from margin_platform.dashboard.positions import policy_of
-from margin_platform.evaluation import evaluation
-from margin_platform.stack import topics
+from margin_platform.dashboard.server.account_detail import policy_of
+from margin_platform.documents.book_input import parse
+from margin_platform.documents.figures import evaluation
+from margin_platform.kafka import topic_admin
+from margin_platform.kafka.bus import Bus
 
 pytestmark = [pytest.mark.kafka, pytest.mark.browser]
 
@@ -138,7 +138,7 @@ def test_a_topic_that_is_missing_turns_the_page_grey_by_name(bus: Bus, firm: Any
     expect(tab.locator("#stale")).to_contain_text("restrictions.v1 cannot be read since")
     shows(tab, "GREEN-1", "green")
     assert tab.locator(".badge.green").first.evaluate("(b) => getComputedStyle(b).backgroundColor") == "rgb(139, 151, 164)"
-    topics.create(bus.bootstrap)
+    topic_admin.create(bus.bootstrap)
     tab.wait_for_selector(LIVE)
 
 
@@ -369,7 +369,7 @@ def test_elsewhere_than_on_loopback_a_token_and_the_right_origin_are_needed(bus:
 
 def test_an_open_address_without_a_token_is_bad_input(broker: str) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MARGIN_")}
-    command = [sys.executable, "-m", "margin_platform.dashboard", "--bootstrap", broker, "--host", "0.0.0.0", "--port", "0"]
+    command = [sys.executable, "-m", "margin_platform.cli", "dashboard", "--bootstrap", broker, "--host", "0.0.0.0", "--port", "0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
     assert done.returncode == 2
     assert "token" in done.stderr

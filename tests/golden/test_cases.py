@@ -14,20 +14,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from margin_platform.beta import beta
-from margin_platform.book import REG_T
-from margin_platform.book_json import BookInput, parse
-from margin_platform.business_days import business_day_after
-from margin_platform.cures import cure_from_sale, sale_needed, securities_deposit_needed, trigger_price
-from margin_platform.evaluate import STATUS_NAMES, Margin, evaluate
-from margin_platform.evaluation import evaluation
-from margin_platform.intraday import intraday_deficit
-from margin_platform.ledger import Ledger
-from margin_platform.option_margin import short_option_requirement
-from margin_platform.policy import current_policy
-from margin_platform.portfolio_margin import house_grid_loss
-from margin_platform.reg_t import SpecialMemorandumAccount, day_call, deficiency, short_sale
-from margin_platform.volatility import historical_volatility
+from margin_platform.documents.book_input import BookInput, parse
+from margin_platform.documents.figures import evaluation
+from margin_platform.kernel.book import REG_T
+from margin_platform.kernel.evaluate import STATUS_NAMES, Margin, evaluate
+from margin_platform.kernel.valuation_points import house_grid_loss
+from margin_platform.ledger.ledger import Ledger
+from margin_platform.liquidation.cures import cure_from_sale, sale_needed, securities_deposit_needed, trigger_price
+from margin_platform.policy.policy import current_policy
+from margin_platform.rulebook.intraday_deficit import intraday_deficit
+from margin_platform.rulebook.reg_t import SpecialMemorandumAccount, day_call, deficiency, short_sale
+from margin_platform.rulebook.short_options import short_option_requirement
+from margin_platform.trading_time.sessions import business_day_after
+from margin_platform.volatility.beta import beta
+from margin_platform.volatility.estimator import historical_volatility
 
 DOCUMENT = json.loads((Path(__file__).parent / "cases.json").read_text(encoding="utf-8"))
 CASES = {case["id"]: case for case in DOCUMENT["cases"]}

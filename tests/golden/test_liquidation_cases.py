@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from margin_platform.book_json import parse
 from margin_platform.cli import app
-from margin_platform.cures import cheapest_cures
-from margin_platform.evaluate import evaluate
-from margin_platform.liquidation import Proposal, Terms, Workbench, propose
-from margin_platform.liquidation_by_impact import propose_by_impact
+from margin_platform.documents.book_input import parse
+from margin_platform.kernel.evaluate import evaluate
+from margin_platform.liquidation.cures import cheapest_cures
+from margin_platform.liquidation.min_impact import propose_by_impact
+from margin_platform.liquidation.workbench import Proposal, Terms, Workbench, propose
 from margin_platform.money import cents
-from margin_platform.policy import current_policy
+from margin_platform.policy.policy import current_policy
 
 CASES = {c["id"]: c for c in json.loads((Path(__file__).parent / "cases.json").read_text())["cases"]}
 LIQUIDATE = [i for i, c in CASES.items() if c["calc"] == "liquidate"]

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from margin_platform.book_json import parse
-from margin_platform.evaluate import evaluate
-from margin_platform.impact import impact_cost, minimum_impact
-from margin_platform.liquidation import Terms, Workbench, propose
-from margin_platform.liquidation_by_impact import propose_by_impact
+from margin_platform.documents.book_input import parse
+from margin_platform.kernel.evaluate import evaluate
+from margin_platform.liquidation.impact import impact_cost, minimum_impact
+from margin_platform.liquidation.min_impact import propose_by_impact
+from margin_platform.liquidation.workbench import Terms, Workbench, propose
 
 
 def test_liq_005_the_minimum_impact_split_is_the_published_one() -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from margin_platform.bus import BrokerUnreachable, Bus
-from margin_platform.events import BETAS, FILLS, PRICES, TOPICS
-from margin_platform.stack import ports, topics
+from margin_platform.contracts.messages import BETAS, FILLS, PRICES, TOPICS
+from margin_platform.kafka import topic_admin
+from margin_platform.kafka.bus import BrokerUnreachable, Bus
+from margin_platform.stack import ports
 
 pytestmark = pytest.mark.kafka
 
@@ -92,14 +93,14 @@ def test_every_topic_of_the_contract_has_its_partitions(bus: Bus) -> None:
 def test_creating_topics_again_keeps_their_data(bus: Bus) -> None:
     bus.produce(BETAS, {"symbol": "AAPL", "beta": 1.0, "timestamp": 1})
     bus.flush()
-    assert topics.create(bus.bootstrap) == []
+    assert topic_admin.create(bus.bootstrap) == []
     assert bus.end_offsets(BETAS) == {0: 1}
 
 
 def test_state_is_compacted_and_the_book_is_kept_for_ever() -> None:
-    assert topics.configuration(TOPICS[BETAS])["cleanup.policy"] == "compact"
-    assert topics.configuration(TOPICS[FILLS])["retention.ms"] == "-1"
-    assert topics.configuration(TOPICS[PRICES])["retention.ms"] == str(30 * 86_400_000)
+    assert topic_admin.configuration(TOPICS[BETAS])["cleanup.policy"] == "compact"
+    assert topic_admin.configuration(TOPICS[FILLS])["retention.ms"] == "-1"
+    assert topic_admin.configuration(TOPICS[PRICES])["retention.ms"] == str(30 * 86_400_000)
 
 
 def test_the_checksum_of_a_record_is_computed_in_c() -> None:

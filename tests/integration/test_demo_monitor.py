@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from margin_platform import events as e
-from margin_platform.bus import Bus
+from margin_platform.contracts import messages as e
 from margin_platform.demo.monitor import STAGES, TABLES, Monitor
+from margin_platform.kafka.bus import Bus
 
 pytestmark = pytest.mark.kafka
 

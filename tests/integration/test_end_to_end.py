@@ -20,25 +20,27 @@ import httpx
 import jsonschema
 import pytest
 
-from margin_platform import events, sample_market
-from margin_platform.backtest.books import AccountRow, generate
-from margin_platform.bus import Bus
+from margin_platform.backtest.books.generated import AccountRow, generate
+from margin_platform.backtest.history import sample_market
+from margin_platform.contracts import messages
 from margin_platform.demo import seed
-from margin_platform.ladder import CLOSE_ONLY
-from margin_platform.notify.sns import topic_name
+from margin_platform.kafka.bus import Bus
+from margin_platform.ladder.ladder import CLOSE_ONLY
+from margin_platform.notification.sns import topic_name
 from margin_platform.stack import processes, supervisor
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.kafka, pytest.mark.spark, pytest.mark.timeout(600)]
 
 EVE = dt.date(2020, 2, 20)
 WATCHED = AccountRow("WATCHED-0001", "watched", "PORTFOLIO", -62.60 * 30_000, {"AAPL": 30_000.0})
-SCHEMAS = Path(events.__file__).parent / "schemas"
+SCHEMAS = Path(messages.__file__).parent / "schemas"
 SEVERE = 67.68
 TICKS = 8   # less than an hour apart: a price older than that is stale
 
 
 DECISIONS = (
-    events.MARGIN_STATUS, events.MARGIN_CALLS, events.RESTRICTIONS, events.LIQUIDATION_ORDERS, events.FILLS, events.NOTIFICATIONS,
+    messages.MARGIN_STATUS, messages.MARGIN_CALLS, messages.RESTRICTIONS, messages.LIQUIDATION_ORDERS, messages.FILLS,
+    messages.NOTIFICATIONS,
 )
 
 
@@ -47,9 +49,9 @@ class Story:
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
-        self.seen: dict[str, list[events.Event]] = {}
+        self.seen: dict[str, list[messages.Event]] = {}
         self.places: dict[str, tuple[str, int, int]] = {}   # topic, partition and offset of an event id
-        self._positions = {topic: dict(bus.beginning_offsets(topic)) for topic in (events.MARGIN_CALC, *DECISIONS)}
+        self._positions = {topic: dict(bus.beginning_offsets(topic)) for topic in (messages.MARGIN_CALC, *DECISIONS)}
 
     def read(self, topic: str, seconds: float = 0.0) -> None:
         positions = self._positions[topic]
@@ -70,15 +72,15 @@ class Story:
                 self.read(topic)
             if found := happened():
                 return found
-            self.read(events.MARGIN_CALC, 0.5)   # wakes with the next figures
+            self.read(messages.MARGIN_CALC, 0.5)   # wakes with the next figures
         counts = {topic: len(seen) for topic, seen in self.seen.items()}
-        pytest.fail(f"not within {seconds:g} s: {what}; seen {counts}, calls {self.actions(events.MARGIN_CALLS)}")
+        pytest.fail(f"not within {seconds:g} s: {what}; seen {counts}, calls {self.actions(messages.MARGIN_CALLS)}")
 
     def actions(self, topic: str) -> list[str]:
         return [event["action"] for event in self.seen.get(topic, [])]
 
     def calc_time(self) -> int:
-        return max((e["calc_timestamp"] for e in self.seen.get(events.MARGIN_CALC, [])), default=0)
+        return max((e["calc_timestamp"] for e in self.seen.get(messages.MARGIN_CALC, [])), default=0)
 
 
 @pytest.fixture(scope="module")
@@ -139,10 +141,10 @@ def story(stack: Any, mailbox: Any) -> Iterator[Story]:
         seeds = [*seed.market_events(EVE), *seed.account_events(rows, EVE)]
         for wanted in (True, False):   # accounts are announced first
             for topic, event in seeds:
-                if (topic == events.ACCOUNTS) is wanted:
+                if (topic == messages.ACCOUNTS) is wanted:
                     bus.produce(topic, event)
             bus.flush()
-        told.until("first figures", lambda: told.seen.get(events.MARGIN_CALC), 180)
+        told.until("first figures", lambda: told.seen.get(messages.MARGIN_CALC), 180)
         _replay(told, bus)
         yield told
 
@@ -150,20 +152,20 @@ def story(stack: Any, mailbox: Any) -> Iterator[Story]:
 def _replay(told: Story, bus: Bus) -> None:
     """Tick by tick until the account is severely short; then no price moves, so that the sale alone must cure it."""
     checkpoints = {
-        dt.date(2020, 2, 21): ("the warning", lambda: "WARNING" in told.actions(events.MARGIN_CALLS)),
-        dt.date(2020, 2, 24): ("the call", lambda: "MARGIN_CALL" in told.actions(events.MARGIN_CALLS)),
-        dt.date(2020, 2, 25): ("close-only", lambda: CLOSE_ONLY in {e["decision"] for e in told.seen.get(events.RESTRICTIONS, [])}),
+        dt.date(2020, 2, 21): ("the warning", lambda: "WARNING" in told.actions(messages.MARGIN_CALLS)),
+        dt.date(2020, 2, 24): ("the call", lambda: "MARGIN_CALL" in told.actions(messages.MARGIN_CALLS)),
+        dt.date(2020, 2, 25): ("close-only", lambda: CLOSE_ONLY in {e["decision"] for e in told.seen.get(messages.RESTRICTIONS, [])}),
     }
     for day in sample_market.sessions(dt.date(2020, 2, 21), dt.date(2020, 2, 27)):
         for tick in _by_time(sample_market.ticks(day, day, TICKS)):
             at, prices = tick
             for symbol, price in prices.items():
-                bus.produce(events.PRICES, {"symbol": symbol, "price": price, "timestamp": at})
+                bus.produce(messages.PRICES, {"symbol": symbol, "price": price, "timestamp": at})
             bus.flush()
             told.until_computed(at)
             if prices["AAPL"] < SEVERE:
-                told.until("the liquidation order", lambda: told.seen.get(events.LIQUIDATION_ORDERS))
-                told.until("the cure", lambda: "MET" in told.actions(events.MARGIN_CALLS))
+                told.until("the liquidation order", lambda: told.seen.get(messages.LIQUIDATION_ORDERS))
+                told.until("the cure", lambda: "MET" in told.actions(messages.MARGIN_CALLS))
                 return
         if day in checkpoints:
             told.until(*checkpoints[day])
@@ -176,30 +178,30 @@ def _by_time(ticks: Iterable[sample_market.Tick]) -> Iterator[tuple[int, dict[st
 
 
 def test_the_account_goes_from_active_to_liquidation_and_is_cured(story: Story) -> None:
-    assert story.seen[events.MARGIN_STATUS][0]["status"] == "ACTIVE"
-    calls = story.actions(events.MARGIN_CALLS)
+    assert story.seen[messages.MARGIN_STATUS][0]["status"] == "ACTIVE"
+    calls = story.actions(messages.MARGIN_CALLS)
     first = [calls.index(action) for action in ("WARNING", "MARGIN_CALL", "LIQUIDATE", "MET")]
     assert first == sorted(first)
     assert calls.count("MARGIN_CALL") == 1
-    assert CLOSE_ONLY in {e["decision"] for e in story.seen[events.RESTRICTIONS]}
-    (call,) = [e for e in story.seen[events.MARGIN_CALLS] if e["action"] == "MARGIN_CALL"]
+    assert CLOSE_ONLY in {e["decision"] for e in story.seen[messages.RESTRICTIONS]}
+    (call,) = [e for e in story.seen[messages.MARGIN_CALLS] if e["action"] == "MARGIN_CALL"]
     assert call["due_at"].startswith("2020-02-28T15:00:00")   # four sessions after Monday the 24th
 
 
 def test_the_orders_were_filled_and_the_position_is_smaller(story: Story) -> None:
-    def fills() -> list[events.Event]:
-        return [e for e in story.seen[events.FILLS] if "order_id" in e]
+    def fills() -> list[messages.Event]:
+        return [e for e in story.seen[messages.FILLS] if "order_id" in e]
 
-    def orders() -> dict[str, events.Event]:
-        return {e["order_id"]: e for e in story.seen[events.LIQUIDATION_ORDERS] if e["action"] == "NEW"}
+    def orders() -> dict[str, messages.Event]:
+        return {e["order_id"]: e for e in story.seen[messages.LIQUIDATION_ORDERS] if e["action"] == "NEW"}
 
     def held() -> float:
-        return {p["symbol"]: p["qty"] for p in story.seen[events.MARGIN_STATUS][-1]["positions"]}["AAPL"]
+        return {p["symbol"]: p["qty"] for p in story.seen[messages.MARGIN_STATUS][-1]["positions"]}["AAPL"]
 
     def whole() -> bool:
         shown = held() == 30_000 + sum(f["qty"] for f in fills())
         announced = {f["order_id"] for f in fills()} <= orders().keys()   # the topics are read one after the other
-        return bool(fills()) and announced and shown and story.seen[events.MARGIN_STATUS][-1]["excess"] >= 0
+        return bool(fills()) and announced and shown and story.seen[messages.MARGIN_STATUS][-1]["excess"] >= 0
 
     story.until("a position that shows every fill of a known order, without a deficiency", whole, 60)
     assert len({f["fill_id"] for f in fills()}) == len(fills())
@@ -233,9 +235,9 @@ def test_the_customer_got_the_call_on_a_topic_of_their_own(story: Story, mailbox
 
 
 def test_each_action_is_a_dagster_run_tagged_with_its_offsets(story: Story, stack: Any) -> None:
-    (call,) = [e for e in story.seen[events.MARGIN_CALLS] if e["action"] == "MARGIN_CALL"]
-    order = story.seen[events.LIQUIDATION_ORDERS][0]
-    notice = story.seen[events.NOTIFICATIONS][0]
+    (call,) = [e for e in story.seen[messages.MARGIN_CALLS] if e["action"] == "MARGIN_CALL"]
+    order = story.seen[messages.LIQUIDATION_ORDERS][0]
+    notice = story.seen[messages.NOTIFICATIONS][0]
     acting = {call["run_id"]: "enforcement", order["run_id"]: "liquidation", notice["run_id"]: "notification"}
     story.until("the end of the runs", lambda: {runs_of(stack)[r]["status"] for r in acting} == {"SUCCESS"}, 30)
     runs = runs_of(stack)
@@ -279,20 +281,20 @@ def test_the_streams_figures_are_in_status_and_on_their_assets(story: Story, sta
 
 def test_a_restart_repeats_the_interrupted_run_and_continues_the_streams_where_they_stood(story: Story, stack: Any) -> None:
     """The price falls to a new call, and the stack is stopped while the run that is to issue it waits for the store."""
-    data, calls = Path(stack.data), story.actions(events.MARGIN_CALLS).count("MARGIN_CALL")
-    held = story.seen[events.MARGIN_STATUS][-1]
+    data, calls = Path(stack.data), story.actions(messages.MARGIN_CALLS).count("MARGIN_CALL")
+    held = story.seen[messages.MARGIN_STATUS][-1]
     (row,) = held["positions"]
     called_at = 0.97 * -held["cash"] / (row["qty"] * 0.85)
     at = row["price_timestamp"] + 60_000
 
-    def called() -> list[events.Event]:
-        return [e for e in story.seen[events.MARGIN_CALLS] if e["action"] == "MARGIN_CALL"][calls:]
+    def called() -> list[messages.Event]:
+        return [e for e in story.seen[messages.MARGIN_CALLS] if e["action"] == "MARGIN_CALL"][calls:]
 
     with sqlite3.connect(data / "store.db", isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
         _send_prices(story.bus, at, called_at)
-        story.until("the status of the fall", lambda: story.seen[events.MARGIN_STATUS][-1]["calc_timestamp"] >= at)
-        _, _, offset = story.places[story.seen[events.MARGIN_STATUS][-1]["calc_id"]]
+        story.until("the status of the fall", lambda: story.seen[messages.MARGIN_STATUS][-1]["calc_timestamp"] >= at)
+        _, _, offset = story.places[story.seen[messages.MARGIN_STATUS][-1]["calc_id"]]
         (interrupted,) = story.until("the run that decides", lambda: [
             run for run in runs_of(stack, "enforcement").values() if run["status"] == "STARTED" and offset in range(*span_of(run))
         ])
@@ -310,7 +312,7 @@ def test_a_restart_repeats_the_interrupted_run_and_continues_the_streams_where_t
     assert repeated["tags"]["dagster/parent_run_id"] == interrupted["runId"]
     assert repeated["tags"]["kafka/offsets"] == interrupted["tags"]["kafka/offsets"]
     story.until_computed(_send_prices(story.bus, at + 60_000, called_at))
-    after = story.seen[events.MARGIN_CALC][-1]
+    after = story.seen[messages.MARGIN_CALC][-1]
     assert (after["cash"], after["long_mv"]) == (pytest.approx(held["cash"]), pytest.approx(row["qty"] * called_at, abs=0.01))
     assert len({e["event_id"] for e in called()}) == 1
 
@@ -318,7 +320,7 @@ def test_a_restart_repeats_the_interrupted_run_and_continues_the_streams_where_t
 def _send_prices(bus: Bus, at: int, aapl: float) -> int:
     """Every symbol's last close but AAPL's; returns their time."""
     for symbol, price in (seed.closes_on(dt.date(2020, 2, 26)) | {"AAPL": aapl}).items():
-        bus.produce(events.PRICES, {"symbol": symbol, "price": price, "timestamp": at})
+        bus.produce(messages.PRICES, {"symbol": symbol, "price": price, "timestamp": at})
     bus.flush()
     return at
 
@@ -328,7 +330,7 @@ def test_every_status_event_was_decided_by_one_run(story: Story, stack: Any) -> 
     def spans() -> list[tuple[int, int]]:
         return sorted(span_of(run) for run in runs_of(stack, "enforcement").values() if run["status"] == "SUCCESS")
 
-    end = story.bus.end_offsets(events.MARGIN_STATUS)[0]
+    end = story.bus.end_offsets(messages.MARGIN_STATUS)[0]
     story.until("a run for each status event", lambda: spans() and spans()[-1][1] >= end, 60)
     assert [start for start, _ in spans()] == [0, *(stop for _, stop in spans()[:-1])]
 
@@ -340,7 +342,7 @@ def test_terminate_in_the_ui_ends_the_streams_and_their_jvm(story: Story, stack:
 
     def drivers() -> list[str]:
         command_lines = [" ".join(p.cmdline()) for p in processes.owned_by(Path(stack.data)) if p.is_running()]
-        return [line for line in command_lines if "spark.streams" in line or "pyspark-shell" in line]
+        return [line for line in command_lines if "spark.driver" in line or "pyspark-shell" in line]
 
     run = newest()
     assert run["status"] == "STARTED"

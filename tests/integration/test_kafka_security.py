@@ -21,15 +21,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from margin_platform.bus import BrokerRefused, Bus
-from margin_platform.dashboard.health import Feed
-from margin_platform.dashboard.holdings import Holdings
-from margin_platform.dashboard.intake import Intake
-from margin_platform.events import MARGIN_CALC, PRICES
+from margin_platform.contracts.messages import MARGIN_CALC, PRICES
+from margin_platform.dashboard.intake.freshness import Feed
+from margin_platform.dashboard.intake.intake import Intake
+from margin_platform.dashboard.state.live_book import Holdings
+from margin_platform.kafka import topic_admin
+from margin_platform.kafka.bus import BrokerRefused, Bus
 from margin_platform.kafka_security import KafkaSecurity
-from margin_platform.policy import current_policy
+from margin_platform.policy.policy import current_policy
 from margin_platform.stack import broker as kafka_broker
-from margin_platform.stack import ports, processes, topics
+from margin_platform.stack import ports, processes
 
 pytestmark = [pytest.mark.kafka]
 USER, PASSWORD = "margin", 'pa"ss\\word 1'   # what a careless quoting would break
@@ -119,7 +120,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]
     try:
         processes.wait_until(lambda: all(map(ports.accepts, (opened, plain, tls))), process, log, "the secured broker", 60)
         address = f"{ports.HOST}:{opened}"
-        topics.create(address, [PRICES, MARGIN_CALC])
+        topic_admin.create(address, [PRICES, MARGIN_CALC])
         login_of = UserScramCredentialUpsertion(USER, ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096), PASSWORD.encode())
         admin = AdminClient({"bootstrap.servers": address})
         for done in admin.alter_user_scram_credentials([login_of]).values():
@@ -218,7 +219,7 @@ def test_a_wrong_password_is_one_line_that_names_the_setting(
         assert time.monotonic() - started < 30
         said.append(str(refused.value))
     said.append(intake(address, lambda _, feed: feed.error))
-    driver = run("-m", "spark.streams", "--bootstrap", address, "--checkpoint", str(tmp_path / "c"), "--tables", str(tmp_path / "t"))
+    driver = run("-m", "spark.driver", "--bootstrap", address, "--checkpoint", str(tmp_path / "c"), "--tables", str(tmp_path / "t"))
     assert driver.returncode == 1
     assert "Traceback" not in driver.stderr
     said.append(next(line for line in driver.stderr.splitlines() if "ERROR" in line))

@@ -20,8 +20,8 @@ import orjson
 import psutil
 import pytest
 
-from margin_platform.bus import Bus
-from margin_platform.events import CASH, PRICES
+from margin_platform.contracts.messages import CASH, PRICES
+from margin_platform.kafka.bus import Bus
 from margin_platform.stack import ports, processes, state
 from spark import progress
 from spark.metrics import Endpoint

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from margin_platform.bus import Bus
+from margin_platform.kafka.bus import Bus
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
 STARTED, *REFUSED = ("volatility_tables", "margin_snapshots", "firm_exposure")
@@ -26,7 +26,7 @@ def test_each_program_runs_the_stream_it_is_named_after_and_no_other(bus: Bus, t
     refused = {stem: program(stem, bus, tmp_path, "--master", "nowhere") for stem in REFUSED}
     with program(STARTED, bus, tmp_path) as started:
         assert started.stderr is not None
-        assert any(f"spark.streams running {STARTED}\n" in line for line in started.stderr), "it never ran"
+        assert any(f"spark.driver running {STARTED}\n" in line for line in started.stderr), "it never ran"
         started.send_signal(signal.SIGTERM)
         started.stderr.read()
         assert started.wait(60) == 0

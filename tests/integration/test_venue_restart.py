@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from margin_platform.bus import Bus
-from margin_platform.events import FILLS, LIQUIDATION_ORDERS, PRICES, Event, decode
-from margin_platform.venue import run
+from margin_platform.contracts.messages import FILLS, LIQUIDATION_ORDERS, PRICES, Event, decode
+from margin_platform.kafka.bus import Bus
+from margin_platform.stack.venue import run
 
 pytestmark = pytest.mark.kafka
 BEHIND = 6_000   # records: more than the venue takes at once

@@ -14,17 +14,17 @@ import pytest
 from aiosmtpd.controller import Controller
 from sqlalchemy import insert, select
 
-from margin_platform.events import MARGIN_CALLS, NOTIFICATIONS, RESTRICTIONS, Event
-from margin_platform.notify.channels import DeliveryFailed, DeliveryRefused, Outgoing
-from margin_platform.notify.delivery import ATTEMPTS, Notifier, next_due
-from margin_platform.notify.message import notice_of
-from margin_platform.notify.sendgrid import SendGridChannel
-from margin_platform.notify.smtp import SmtpChannel
-from margin_platform.notify.sns import SnsChannel, topic_name
-from margin_platform.policy import current_policy
+from margin_platform.contracts.messages import MARGIN_CALLS, NOTIFICATIONS, RESTRICTIONS, Event
+from margin_platform.notification.channels import DeliveryFailed, DeliveryRefused, Outgoing
+from margin_platform.notification.delivery import ATTEMPTS, Notifier, next_due
+from margin_platform.notification.message import notice_of
+from margin_platform.notification.sendgrid import SendGridChannel
+from margin_platform.notification.smtp import SmtpChannel
+from margin_platform.notification.sns import SnsChannel, topic_name
+from margin_platform.policy.policy import current_policy
 from margin_platform.stack import ports
-from margin_platform.store import Store
 from margin_platform.store import tables as t
+from margin_platform.store.store import Store
 
 POLICY = current_policy()
 NOW = 1_790_000_000_000

@@ -11,9 +11,9 @@ import dagster as dg
 import yaml
 
 from assets.topics import topic_key
-from margin_platform import dagster_home
+from margin_platform.contracts.messages import FILLS, NOTIFICATIONS, PRICES, TOPICS
 from margin_platform.definitions import definitions
-from margin_platform.events import FILLS, NOTIFICATIONS, PRICES, TOPICS
+from margin_platform.orchestration import dagster_home
 
 ROOT = Path(__file__).parents[2]
 NAMES = Path(__file__).parent / "definition_names.yaml"

@@ -21,13 +21,22 @@ from jobs.ladder_timers import ladder_timers_job
 from jobs.liquidation import liquidation_job
 from jobs.outbox_relay import outbox_relay_job
 from jobs.topic_span import SpanLost
-from margin_platform.bus import Bus
-from margin_platform.enforcement import Enforcer
-from margin_platform.event_clock import clock
-from margin_platform.events import DEAD_LETTER, FIRM_RISK, MARGIN_CALLS, MARGIN_STATUS, NOTIFICATIONS, PRICES, RESTRICTIONS, decode
-from margin_platform.notify.channels import Channel, Outgoing
-from margin_platform.policy import current_policy
-from margin_platform.store import Store
+from margin_platform.contracts.messages import (
+    DEAD_LETTER,
+    FIRM_RISK,
+    MARGIN_CALLS,
+    MARGIN_STATUS,
+    NOTIFICATIONS,
+    PRICES,
+    RESTRICTIONS,
+    decode,
+)
+from margin_platform.enforcement.enforcer import Enforcer
+from margin_platform.kafka.bus import Bus
+from margin_platform.kafka.event_clock import clock
+from margin_platform.notification.channels import Channel, Outgoing
+from margin_platform.policy.policy import current_policy
+from margin_platform.store.store import Store
 from margin_platform.store.tables import calls, outbox
 from resources.aws import AwsResource
 from resources.decisions import DecisionsResource
@@ -283,7 +292,7 @@ def test_what_a_run_committed_and_did_not_send_is_sent_by_the_relay(
 
 def test_a_storm_split_into_runs_loses_no_call_and_doubles_none(bus: Bus, resources: dict[str, Any]) -> None:
     """300 accounts in spans of 100; the sensor's own spans hold 2,000 (see test_sensors: 10,000 accounts are 5 runs)."""
-    from sensors.topic_events import runs_of
+    from sensors.topic_sensor import runs_of
 
     for number in range(300):
         bus.produce(MARGIN_STATUS, status(f"A{number}", -1_000.0))

@@ -9,8 +9,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from margin_platform.bus import Bus
-from margin_platform.events import FIRM_RISK, LIQUIDATION_ORDERS, MARGIN_CALLS, MARGIN_STATUS, RESTRICTIONS, Event
+from margin_platform.contracts.messages import FIRM_RISK, LIQUIDATION_ORDERS, MARGIN_CALLS, MARGIN_STATUS, RESTRICTIONS, Event
+from margin_platform.kafka.bus import Bus
 from resources.kafka import KafkaResource
 from sensors import enforcement, firm_alert, liquidation, notification
 

@@ -13,12 +13,12 @@ from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from jobs.enforcement import enforcement_job
-from margin_platform.bus import Bus, Record
-from margin_platform.events import FIRM_RISK, MARGIN_STATUS, PRICES
-from margin_platform.firm_limits import START, alerts_of
-from margin_platform.offsets import Span
-from margin_platform.policy import current_policy
-from margin_platform.unit_of_work import post
+from margin_platform.contracts.messages import FIRM_RISK, MARGIN_STATUS, PRICES
+from margin_platform.contracts.offsets import Span
+from margin_platform.firm.limits import START, alerts_of
+from margin_platform.kafka.bus import Bus, Record
+from margin_platform.policy.policy import current_policy
+from margin_platform.store.unit_of_work import post
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 from sensors import enforcement, liquidation, notification
@@ -26,7 +26,7 @@ from sensors.firm_alert import firm_alert, text_of
 from sensors.ladder_timers import ladder_timers
 from sensors.outbox_relay import outbox_relay
 from sensors.stream_health import StreamRun, stream_health, verdict_on
-from sensors.topic_events import Cursor, EventsLost, TopicRecreated, WantedRun, runs_of, tick
+from sensors.topic_sensor import Cursor, EventsLost, TopicRecreated, WantedRun, runs_of, tick
 
 NO_BROKER = "127.0.0.1:1"
 

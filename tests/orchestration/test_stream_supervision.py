@@ -17,11 +17,11 @@ import psutil
 import pytest
 
 from assets.streams import RESTARTS, Reporter, RestartBudget, StreamsConfig, streams, supervised
-from margin_platform.policy import current_policy
+from margin_platform.policy.policy import current_policy
 from resources.stream_driver import DriverEnded, StreamDriver
 from spark import progress
+from spark.driver import STREAMS
 from spark.stream import StreamSettings
-from spark.streams import STREAMS
 
 DRIVER = """
 import json, os, signal, sys, threading, time

@@ -13,8 +13,8 @@ import pytest
 from assets import firm_exposure, margin_snapshots, volatility_tables
 from assets.end_of_day_margin import close_of
 from jobs.table_maintenance import table_maintenance_job
-from margin_platform.bus import Bus
-from margin_platform.events import PRICES
+from margin_platform.contracts.messages import PRICES
+from margin_platform.kafka.bus import Bus
 from resources.kafka import KafkaResource
 from resources.tables import MissingTable, TablesResource
 from spark.table_sink import FIRM_EXPOSURE, MARGIN_SNAPSHOTS, VOLATILITY, TableSink

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from margin_platform.book_json import parse
-from margin_platform.evaluation import evaluation
+from margin_platform.documents.book_input import parse
+from margin_platform.documents.figures import evaluation
 from tests.reference.decimal_margin import cents, margin
 
 FIGURES = (

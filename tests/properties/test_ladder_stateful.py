@@ -14,10 +14,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from margin_platform import ladder
-from margin_platform.ladder import Decision, LadderState
-from margin_platform.observation import Observation
-from margin_platform.policy import current_policy
+from margin_platform.ladder import ladder
+from margin_platform.ladder.ladder import Decision, LadderState
+from margin_platform.ladder.observation import Observation
+from margin_platform.policy.policy import current_policy
 
 POLICY = current_policy()
 RULES = POLICY.ladder

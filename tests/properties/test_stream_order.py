@@ -8,13 +8,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from margin_platform.book import Instrument
-from margin_platform.bus import Record
-from margin_platform.evaluate import evaluate
-from margin_platform.events import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, encode
-from margin_platform.margin_engine import MarginEngine
-from margin_platform.policy import current_policy
-from margin_platform.snapshots import Inputs, calc_events
+from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, encode
+from margin_platform.kafka.bus import Record
+from margin_platform.kernel.book import Instrument
+from margin_platform.kernel.evaluate import evaluate
+from margin_platform.policy.policy import current_policy
+from margin_platform.snapshots.engine import MarginEngine
+from margin_platform.snapshots.events import Inputs, calc_events
 from tests.streaming.engine_feed import Message, through_bytes
 from tests.streaming.market_day import OPEN
 

@@ -12,14 +12,14 @@ from typing import Any
 
 from sqlalchemy import event
 
-from margin_platform.enforcement import Enforcer
-from margin_platform.events import MARGIN_CALLS, MARGIN_STATUS, Event
-from margin_platform.liquidation_desk import LiquidationDesk
-from margin_platform.notify.channels import Outgoing
-from margin_platform.notify.delivery import Notifier
-from margin_platform.outbox import publish
-from margin_platform.policy import current_policy
-from margin_platform.store import Store
+from margin_platform.contracts.messages import MARGIN_CALLS, MARGIN_STATUS, Event
+from margin_platform.enforcement.enforcer import Enforcer
+from margin_platform.enforcement.liquidation_desk import LiquidationDesk
+from margin_platform.notification.channels import Outgoing
+from margin_platform.notification.delivery import Notifier
+from margin_platform.policy.policy import current_policy
+from margin_platform.store.outbox import publish
+from margin_platform.store.store import Store
 
 
 class FileBus:

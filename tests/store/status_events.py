@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from margin_platform.bus import Record
-from margin_platform.events import ACCOUNTS, CASH, FILLS, PRICES, Event, encode
-from margin_platform.instruments import load
-from margin_platform.margin_engine import MarginEngine
-from margin_platform.policy import current_policy
+from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, PRICES, Event, encode
+from margin_platform.kafka.bus import Record
+from margin_platform.market.instruments import load
+from margin_platform.policy.policy import current_policy
+from margin_platform.snapshots.engine import MarginEngine
 
 MORNING = 1_582_295_400_000   # 2020-02-21 09:30 New York, a session
 PRODUCED = 1_790_000_000_000

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, select
 
-from margin_platform import audit
-from margin_platform.events import AUDIT, LIQUIDATION_ORDERS, MARGIN_CALLS, NOTIFICATIONS
-from margin_platform.store import Store
+from margin_platform.contracts.messages import AUDIT, LIQUIDATION_ORDERS, MARGIN_CALLS, NOTIFICATIONS
+from margin_platform.store import audit_chain
 from margin_platform.store import tables as t
+from margin_platform.store.store import Store
 
 _HERE = Path(__file__).parent
 
@@ -77,7 +77,7 @@ def test_a_kill_at_any_point_loses_and_doubles_no_call(point: str, store_url: st
     with Store(store_url) as store:
         assert _count(store, t.calls.c.call_id.is_not(None)) == 1
         assert _count(store, t.outbox.c.sent.is_(False)) == 0
-        assert audit.verify(store)[1] == []
+        assert audit_chain.verify(store)[1] == []
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -91,7 +91,7 @@ def test_a_kill_at_any_point_loses_and_doubles_no_order(point: str, url: str, tm
     assert len({m["order_id"] for _, m in messages}) == 1
     with Store(url) as store:
         assert _count(store, t.orders.c.status == "SENT") == 1
-        assert audit.verify(store) == (1, [])
+        assert audit_chain.verify(store) == (1, [])
         assert _count(store, t.outbox.c.sent.is_(False)) == 0
 
 

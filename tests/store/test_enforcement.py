@@ -20,14 +20,15 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import OperationalError
 
-from margin_platform import audit, events
-from margin_platform.enforcement import Enforcer
-from margin_platform.evidence import rebuilt
-from margin_platform.offsets import Span, TopicRecreated
-from margin_platform.policy import current_policy
-from margin_platform.store import MIGRATIONS, SCHEMA, Store, StoreMissing, StoreOutdated, progress
+from margin_platform.contracts import messages
+from margin_platform.contracts.offsets import Span, TopicRecreated
+from margin_platform.documents.rebuilt import rebuilt
+from margin_platform.enforcement.enforcer import Enforcer
+from margin_platform.policy.policy import current_policy
+from margin_platform.store import audit_chain, progress
 from margin_platform.store import tables as t
 from margin_platform.store.progress import OutOfOrder
+from margin_platform.store.store import MIGRATIONS, SCHEMA, Store, StoreMissing, StoreOutdated
 
 _spec = importlib.util.spec_from_file_location("status_events", Path(__file__).with_name("status_events.py"))
 assert _spec is not None
@@ -36,7 +37,7 @@ status_events = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(status_events)
 
 POLICY = current_policy()
-SCHEMAS = Path(events.__file__).parent / "schemas"
+SCHEMAS = Path(messages.__file__).parent / "schemas"
 
 
 @pytest.fixture
@@ -52,13 +53,13 @@ def migrate(connection: Connection, revision: str) -> None:
     command.downgrade(config, revision)
 
 
-def _story() -> list[tuple[events.Event, tuple[str, int, int]]]:
+def _story() -> list[tuple[messages.Event, tuple[str, int, int]]]:
     """An account on 2:1 falls into a call, further, and is cured: concentration makes the requirement 35% of value."""
     desk = status_events.Desk()
     seen = desk.open("ACC-1", cash=-60_000, price=100.0, shares=1000)
     for price, minute in ((95.0, 1), (90.0, 2), (70.0, 35), (90.0, 48), (110.0, 50)):
         seen += desk.price(price, minute)
-    return [(event, (events.MARGIN_STATUS, 0, offset)) for offset, event in enumerate(seen)]
+    return [(event, (messages.MARGIN_STATUS, 0, offset)) for offset, event in enumerate(seen)]
 
 
 def _actions(store: Store, topic: str) -> list[str]:
@@ -70,8 +71,8 @@ def _actions(store: Store, topic: str) -> list[str]:
 def test_an_account_goes_down_the_ladder_and_back(url: str) -> None:
     with Store(url) as store:
         Enforcer(store, POLICY).handle_many(_story(), run_id="run-1")
-        assert _actions(store, events.MARGIN_CALLS) == ["WARNING", "MARGIN_CALL", "AMENDED", "LIQUIDATE", "MET"]
-        assert _actions(store, events.RESTRICTIONS)[0] == "CLOSE_ONLY"
+        assert _actions(store, messages.MARGIN_CALLS) == ["WARNING", "MARGIN_CALL", "AMENDED", "LIQUIDATE", "MET"]
+        assert _actions(store, messages.RESTRICTIONS)[0] == "CLOSE_ONLY"
         with store.read() as connection:
             call = connection.execute(select(t.calls)).one()
         assert (call.status, call.account_id, call.run_id, call.outstanding) == ("MET", "ACC-1", "run-1", 0.0)
@@ -85,9 +86,9 @@ def test_what_ends_a_warning_a_hold_or_a_restriction_bears_its_episode(url: str)
         seen += desk.price(price, minute)
     with Store(url) as store:
         enforcer = Enforcer(store, POLICY)
-        told = enforcer.handle_many([(event, (events.MARGIN_STATUS, 0, n)) for n, event in enumerate(seen)])
+        told = enforcer.handle_many([(event, (messages.MARGIN_STATUS, 0, n)) for n, event in enumerate(seen)])
         told += enforcer.fire_timers(status_events.MORNING + 600_000)
-    episode = {m.get("decision") or m["action"]: m["correlation_id"] for topic, m in told if topic != events.AUDIT}
+    episode = {m.get("decision") or m["action"]: m["correlation_id"] for topic, m in told if topic != messages.AUDIT}
     for begins, ends in (("WARNING", "RECOVERED"), ("HELD", "RELEASED"), ("STRESS_RESTRICTION", "LIFTED")):
         assert episode[begins] == episode[ends]
     assert len(set(episode.values())) == 3
@@ -96,7 +97,7 @@ def test_what_ends_a_warning_a_hold_or_a_restriction_bears_its_episode(url: str)
 def test_what_is_published_keeps_its_schema_and_names_its_cause(url: str) -> None:
     with Store(url) as store:
         for topic, event in Enforcer(store, POLICY).handle_many(_story(), run_id="run-1"):
-            jsonschema.validate(json.loads(events.encode(event)), json.loads((SCHEMAS / f"{topic}.json").read_text()))
+            jsonschema.validate(json.loads(messages.encode(event)), json.loads((SCHEMAS / f"{topic}.json").read_text()))
             assert event["run_id"] == "run-1"
             assert event["source"].startswith("margin.status.v1[0]@") or event["source"] == f"clock@{event['timestamp']}"
 
@@ -130,26 +131,26 @@ def test_a_span_is_refused_while_an_earlier_one_is_undecided(url: str) -> None:
             enforcer.handle_many(story[4:])
         enforcer.handle_many(story[:4])
         enforcer.handle_many(story[3:])
-        in_order = _actions(store, events.MARGIN_CALLS)
+        in_order = _actions(store, messages.MARGIN_CALLS)
     assert in_order == ["WARNING", "MARGIN_CALL", "AMENDED", "LIQUIDATE", "MET"]
 
 
 def test_refused_messages_and_those_of_other_consumers_move_the_progress_too(url: str) -> None:
     with Store(url) as store:
         enforcer = Enforcer(store, POLICY)
-        enforcer.handle_many([], span=Span(events.MARGIN_STATUS, 0, 0, 3, "id-1"))
-        enforcer.handle_many([], span=Span(events.MARGIN_STATUS, 0, 3, 5, "id-1"))
+        enforcer.handle_many([], span=Span(messages.MARGIN_STATUS, 0, 0, 3, "id-1"))
+        enforcer.handle_many([], span=Span(messages.MARGIN_STATUS, 0, 3, 5, "id-1"))
         with store.read() as connection:
-            assert progress.everything(connection) == [("enforcement", events.MARGIN_STATUS, 0, 5, "id-1")]
+            assert progress.everything(connection) == [("enforcement", messages.MARGIN_STATUS, 0, 5, "id-1")]
         with pytest.raises(TopicRecreated, match="stands at 5 of a topic that was deleted"):
-            enforcer.handle_many([], span=Span(events.MARGIN_STATUS, 0, 0, 3, "id-2"))
+            enforcer.handle_many([], span=Span(messages.MARGIN_STATUS, 0, 0, 3, "id-2"))
 
 
 def test_a_replay_decides_the_same_byte_for_byte(tmp_path: Path) -> None:
     written = []
     for name in ("one", "two"):
         with Store(f"sqlite:///{tmp_path / name}.db") as store:
-            written.append(events.encode({"messages": Enforcer(store, POLICY).handle_many(_story(), run_id="r")}))
+            written.append(messages.encode({"messages": Enforcer(store, POLICY).handle_many(_story(), run_id="r")}))
     assert written[0] == written[1]
 
 
@@ -181,11 +182,12 @@ def test_timers_decide_on_the_clock_when_no_event_comes(url: str) -> None:
     seen = desk.open("ACC-1", cash=-60_000, price=100.0, shares=1000) + desk.price(90.0, 2)
     with Store(url) as store:
         enforcer = Enforcer(store, POLICY)
-        enforcer.handle_many([(e, (events.MARGIN_STATUS, 0, n)) for n, e in enumerate(seen)])
+        enforcer.handle_many([(e, (messages.MARGIN_STATUS, 0, n)) for n, e in enumerate(seen)])
         due = enforcer.next_timer()
         assert due is not None
         assert enforcer.fire_timers(due - 1) == []
-        assert [m[1].get("decision") or m[1]["action"] for m in enforcer.fire_timers(due) if m[0] == events.RESTRICTIONS] == ["CLOSE_ONLY"]
+        fired = [m[1] for m in enforcer.fire_timers(due) if m[0] == messages.RESTRICTIONS]
+        assert [m.get("decision") or m["action"] for m in fired] == ["CLOSE_ONLY"]
         assert enforcer.fire_timers(due) == []
 
 
@@ -203,7 +205,7 @@ def test_the_same_is_decided_whether_or_not_the_clock_is_read_between_the_events
                 sent = select(t.outbox.c.message_id, t.outbox.c.topic, t.outbox.c.event).order_by(t.outbox.c.seq)
                 told.append(connection.execute(sent).all())
     assert told[0] == told[1] == told[2]
-    restrictions = [(event["decision"], event["timestamp"]) for _, topic, event in told[0] if topic == events.RESTRICTIONS]
+    restrictions = [(event["decision"], event["timestamp"]) for _, topic, event in told[0] if topic == messages.RESTRICTIONS]
     assert ("CLOSE_ONLY", status_events.MORNING + 32 * 60_000) in restrictions
 
 
@@ -213,9 +215,9 @@ def test_a_call_met_and_missed_again_within_one_millisecond_is_two_calls_in_the_
     seen = desk.open("ACC-1", cash=-60_000, price=100.0, shares=1000) + desk.price(90.0, 2)
     at = seen[-1]["timestamp"]
     for number, amount in enumerate((5_000.0, -5_000.0, 5_000.0, -5_000.0)):
-        seen += desk.say((events.CASH, {"transfer_id": f"t{number}", "account_id": "ACC-1", "amount": amount, "timestamp": at}))
+        seen += desk.say((messages.CASH, {"transfer_id": f"t{number}", "account_id": "ACC-1", "amount": amount, "timestamp": at}))
     assert {e["timestamp"] for e in seen[-5:]} == {at}
-    given = [(event, (events.MARGIN_STATUS, 0, offset)) for offset, event in enumerate(seen)]
+    given = [(event, (messages.MARGIN_STATUS, 0, offset)) for offset, event in enumerate(seen)]
     with Store(url) as store:
         enforcer = Enforcer(store, POLICY)
         for cut in range(1, len(given) + 1):   # each run repeats all that came before
@@ -224,27 +226,27 @@ def test_a_call_met_and_missed_again_within_one_millisecond_is_two_calls_in_the_
             rows = connection.execute(select(t.calls.c.call_id, t.calls.c.status)).all()
         assert sorted(row.status for row in rows) == ["MET", "MET", "OPEN"]
         assert len({row.call_id for row in rows}) == 3
-        told = [a for a in _actions(store, events.MARGIN_CALLS) if a in ("MARGIN_CALL", "MET")]
+        told = [a for a in _actions(store, messages.MARGIN_CALLS) if a in ("MARGIN_CALL", "MET")]
         assert told == ["MARGIN_CALL", "MET", "MARGIN_CALL", "MET", "MARGIN_CALL"]
-        assert audit.verify(store)[1] == []
+        assert audit_chain.verify(store)[1] == []
 
 
 def test_the_audit_chain_holds_and_shows_every_edit_and_removal(url: str) -> None:
     with Store(url) as store:
         Enforcer(store, POLICY).handle_many(_story())
-        checked, broken = audit.verify(store)
+        checked, broken = audit_chain.verify(store)
         assert checked > 4
         assert broken == []
         with store.write() as connection:
             entry = connection.execute(select(t.audit.c.entry).where(t.audit.c.number == 2)).scalar_one()
             connection.execute(update(t.audit).where(t.audit.c.number == 2).values(entry=entry | {"amount": 0.01}))
-        assert [b.number for b in audit.verify(store)[1]] == [2]
+        assert [b.number for b in audit_chain.verify(store)[1]] == [2]
         with store.write() as connection:
             connection.execute(t.audit.delete().where(t.audit.c.number == checked))
-        assert any("does not end" in b.reason for b in audit.verify(store)[1])
+        assert any("does not end" in b.reason for b in audit_chain.verify(store)[1])
         with store.write() as connection:
             connection.execute(t.ladder_states.delete())
-        assert any("is gone" in b.reason for b in audit.verify(store)[1])
+        assert any("is gone" in b.reason for b in audit_chain.verify(store)[1])
 
 
 def test_the_migrations_make_the_tables_the_code_uses(url: str) -> None:
@@ -274,7 +276,7 @@ def test_a_reader_changes_nothing_and_creates_no_store(tmp_path: Path) -> None:
     with Store(url) as store:
         Enforcer(store, POLICY).handle_many(_story())
         with Store(url, read_only=True) as reader:
-            assert audit.verify(reader)[1] == []
+            assert audit_chain.verify(reader)[1] == []
             with pytest.raises(OperationalError, match="readonly"), reader.write() as connection:
                 connection.execute(t.calls.delete())
         with store.write() as connection:
@@ -289,5 +291,5 @@ def test_the_newest_migration_is_the_schema_that_is_opened_without_alembic(tmp_p
     assert ScriptDirectory.from_config(config).get_current_head() == SCHEMA
     url = f"sqlite:///{tmp_path / 'store.db'}"
     Store(url).close()
-    seen = f"import sys; from margin_platform.store import Store; Store({url!r}).close(); print('alembic' in sys.modules)"
+    seen = f"import sys; from margin_platform.store.store import Store; Store({url!r}).close(); print('alembic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True).stdout == "False\n"

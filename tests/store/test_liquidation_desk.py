@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from margin_platform import audit, open_orders
-from margin_platform.events import FILLS, LIQUIDATION_ORDERS, MARGIN_CALLS, PRICES
-from margin_platform.liquidation_desk import LiquidationDesk, not_before
-from margin_platform.policy import current_policy
-from margin_platform.store import Store
+from margin_platform.contracts.messages import FILLS, LIQUIDATION_ORDERS, MARGIN_CALLS, PRICES
+from margin_platform.enforcement import open_orders
+from margin_platform.enforcement.liquidation_desk import LiquidationDesk, not_before
+from margin_platform.policy.policy import current_policy
+from margin_platform.store import audit_chain
+from margin_platform.store.store import Store
 from margin_platform.store.tables import audit as audit_table
 from margin_platform.store.tables import ladder_states, orders
 
@@ -42,7 +43,7 @@ def _ordered(desk: LiquidationDesk, *requests: tuple[dict[str, Any], int]) -> li
 
 def _audited(store: Store) -> list[tuple[str, str]]:
     """Decisions of the account's audit chain with their reasons; the chain holds."""
-    assert audit.verify(store)[1] == []
+    assert audit_chain.verify(store)[1] == []
     with store.read() as connection:
         rows = connection.execute(select(audit_table.c.entry).order_by(audit_table.c.number)).scalars()
         return [(entry["decision"], entry["reason"]) for entry in rows]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import func, insert, select
 
-from margin_platform import audit
-from margin_platform.events import MARGIN_CALLS
-from margin_platform.notify.channels import Outgoing
-from margin_platform.notify.delivery import Notifier
-from margin_platform.policy import current_policy
-from margin_platform.store import Store
+from margin_platform.contracts.messages import MARGIN_CALLS
+from margin_platform.notification.channels import Outgoing
+from margin_platform.notification.delivery import Notifier
+from margin_platform.policy.policy import current_policy
+from margin_platform.store import audit_chain
 from margin_platform.store import tables as t
+from margin_platform.store.store import Store
 
 NOW = 1_790_000_000_000
 
@@ -27,7 +27,7 @@ class Mail:
 def test_a_reader_sees_one_moment_whatever_is_committed_meanwhile(store_url: str) -> None:
     """`margin audit verify` reads entries and then heads: a decision in between must not look like a broken chain."""
     counted = select(func.count()).select_from(t.ladder_states)
-    row = {"account_id": "A", "state": {}, "status": "ACTIVE", "restricted": False, "audit_count": 0, "audit_hash": audit.GENESIS}
+    row = {"account_id": "A", "state": {}, "status": "ACTIVE", "restricted": False, "audit_count": 0, "audit_hash": audit_chain.GENESIS}
     with Store(store_url) as store:
         with store.read() as reader:
             before = reader.execute(counted).scalar()

@@ -9,11 +9,11 @@ from typing import cast
 import pytest
 from sqlalchemy import insert
 
-from margin_platform.bus import BrokerUnreachable, Bus
-from margin_platform.events import MARGIN_CALLS
-from margin_platform.outbox import publish
-from margin_platform.store import Store
+from margin_platform.contracts.messages import MARGIN_CALLS
+from margin_platform.kafka.bus import BrokerUnreachable, Bus
 from margin_platform.store import tables as t
+from margin_platform.store.outbox import publish
+from margin_platform.store.store import Store
 
 
 class RecordingBus:

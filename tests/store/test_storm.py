@@ -8,11 +8,11 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from margin_platform.enforcement import Enforcer
-from margin_platform.events import MARGIN_STATUS
-from margin_platform.policy import current_policy
-from margin_platform.store import Store
+from margin_platform.contracts.messages import MARGIN_STATUS
+from margin_platform.enforcement.enforcer import Enforcer
+from margin_platform.policy.policy import current_policy
 from margin_platform.store import tables as t
+from margin_platform.store.store import Store
 
 _spec = importlib.util.spec_from_file_location("status_events", Path(__file__).with_name("status_events.py"))
 assert _spec is not None

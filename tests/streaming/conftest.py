@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from margin_platform.bus import Bus
+from margin_platform.kafka.bus import Bus
 from spark.session import DELTA, build
 from tests.streaming.running import Running
 
@@ -41,12 +41,12 @@ def running(spark_session: SparkSession, bus: Bus, work: Path) -> Iterator[Runni
 
 
 class Driver:
-    """`python -m spark.streams` as its own process, its micro-batches as they come."""
+    """`python -m spark.driver` as its own process, its micro-batches as they come."""
 
     def __init__(self, bootstrap: str, work: Path, only: str, master: str = "local[2]", *options: str) -> None:
         self.batches: list[dict[str, Any]] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "spark.streams", "--only", only, "--bootstrap", bootstrap, "--checkpoint", str(work / "checkpoints"),
+            [sys.executable, "-m", "spark.driver", "--only", only, "--bootstrap", bootstrap, "--checkpoint", str(work / "checkpoints"),
              "--tables", str(work / "tables"), "--master", master, *options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=(work / "driver.log").open("ab"), start_new_session=True,
         )

@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from margin_platform.book import Instrument
-from margin_platform.bus import Record
-from margin_platform.events import CORPORATE_ACTIONS, PRICES, VOLATILITY, Event, encode
-from margin_platform.instruments import load
-from margin_platform.ladder import LadderState, step
-from margin_platform.margin_engine import MarginEngine, Outcome
-from margin_platform.observation import Observation
-from margin_platform.policy import current_policy
-from margin_platform.volatility_engine import VolatilityEngine
-from spark import durable_state
+from margin_platform import durable_state
+from margin_platform.contracts.messages import CORPORATE_ACTIONS, PRICES, VOLATILITY, Event, encode
+from margin_platform.kafka.bus import Record
+from margin_platform.kernel.book import Instrument
+from margin_platform.ladder.ladder import LadderState, step
+from margin_platform.ladder.observation import Observation
+from margin_platform.market.instruments import load
+from margin_platform.policy.policy import current_policy
+from margin_platform.snapshots.engine import MarginEngine, Outcome
+from margin_platform.volatility.engine import VolatilityEngine
 
 POLICY = current_policy()
 Message = tuple[str, Event]

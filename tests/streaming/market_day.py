@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from margin_platform.bus import Bus
-from margin_platform.events import ACCOUNTS, BETAS, CASH, FILLS, PRICES, Event
+from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, FILLS, PRICES, Event
+from margin_platform.kafka.bus import Bus
 
 OPEN = 1_582_295_400_000   # 2020-02-21 09:30 New York, a Friday
 PRICE = {"AAPL": 80.0, "MSFT": 180.0, "KO": 59.0, "PEP": 146.0, "JPM": 137.0}

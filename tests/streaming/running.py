@@ -9,8 +9,8 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
-from margin_platform.bus import Bus
-from margin_platform.policy import current_policy
+from margin_platform.kafka.bus import Bus
+from margin_platform.policy.policy import current_policy
 from spark.stream import Stream, StreamSettings
 
 

@@ -11,15 +11,16 @@ import pytest
 from kafka.admin import KafkaAdminClient, NewPartitions
 from pyspark.sql import SparkSession
 
-from margin_platform.book import Instrument
-from margin_platform.bus import Bus
-from margin_platform.evaluate import evaluate
-from margin_platform.events import DEAD_LETTER, FILLS, MARGIN_CALC, PRICES, TOPICS, Event
-from margin_platform.instruments import load
-from margin_platform.margin_engine import TOPICS_IN_ORDER, MarginEngine
-from margin_platform.policy import Policy, current_policy
-from margin_platform.snapshots import Inputs, calc_events
-from spark import durable_state, margin_snapshots
+from margin_platform import durable_state
+from margin_platform.contracts.messages import DEAD_LETTER, FILLS, MARGIN_CALC, PRICES, TOPICS, Event
+from margin_platform.kafka.bus import Bus
+from margin_platform.kernel.book import Instrument
+from margin_platform.kernel.evaluate import evaluate
+from margin_platform.market.instruments import load
+from margin_platform.policy.policy import Policy, current_policy
+from margin_platform.snapshots.engine import TOPICS_IN_ORDER, MarginEngine
+from margin_platform.snapshots.events import Inputs, calc_events
+from spark import margin_snapshots
 from spark.margin_snapshots import MarginSnapshots
 from tests.streaming.market_day import OPEN, seed, send, tick
 from tests.streaming.test_streams import Running

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from margin_platform.bus import Bus
-from margin_platform.events import DEAD_LETTER, MARGIN_CALC, MARGIN_STATUS, PRICES, Event
-from margin_platform.instruments import load
-from margin_platform.margin_engine import TOPICS_IN_ORDER, MarginEngine
-from margin_platform.policy import current_policy
+from margin_platform.contracts.messages import DEAD_LETTER, MARGIN_CALC, MARGIN_STATUS, PRICES, Event
+from margin_platform.jars.resolve import spark_classpath
+from margin_platform.kafka.bus import Bus
+from margin_platform.market.instruments import load
+from margin_platform.policy.policy import current_policy
+from margin_platform.snapshots.engine import TOPICS_IN_ORDER, MarginEngine
 from margin_platform.stack import ports, processes
-from margin_platform.stack.jars import spark_classpath
-from spark.standalone_cluster import SPARK_HOME, SparkCluster
+from margin_platform.stack.spark_cluster import SPARK_HOME, SparkCluster
 from tests.streaming.market_day import OPEN, PRICE, seed, send, tick
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
@@ -103,7 +103,7 @@ def test_a_driver_that_a_service_submits_takes_its_placement_from_there(bus: Bus
         "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": ports.HOST,
     }
     submit = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", "local[1]", "--jars", ",".join(spark_classpath())]
-    driver = processes.start([*submit, str(ROOT / "spark" / "streams.py"), "--only", "margin_snapshots"], settings, tmp_path / "driver.log")
+    driver = processes.start([*submit, str(ROOT / "spark" / "driver.py"), "--only", "margin_snapshots"], settings, tmp_path / "driver.log")
     try:
         send(bus, seed(3))
         expected, _ = undisturbed(bus)

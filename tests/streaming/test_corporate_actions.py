@@ -19,10 +19,21 @@ import pytest
 from pyspark.sql import SparkSession
 
 from margin_platform.backtest.session import session_job
-from margin_platform.bus import Bus, Record
-from margin_platform.business_days import session_close, sessions_between
-from margin_platform.events import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, MARGIN_CALC, MARGIN_STATUS, PRICES, VOLATILITY, Event, encode
-from margin_platform.volatility import historical_volatility
+from margin_platform.contracts.messages import (
+    ACCOUNTS,
+    CASH,
+    CORPORATE_ACTIONS,
+    FILLS,
+    MARGIN_CALC,
+    MARGIN_STATUS,
+    PRICES,
+    VOLATILITY,
+    Event,
+    encode,
+)
+from margin_platform.kafka.bus import Bus, Record
+from margin_platform.trading_time.sessions import session_close, sessions_between
+from margin_platform.volatility.estimator import historical_volatility
 from spark.margin_snapshots import MarginSnapshots
 from spark.volatility_tables import VolatilityTables
 from tests.streaming.engine_feed import POLICY, Feed, Message

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from margin_platform.book import Instrument
-from margin_platform.bus import Bus
-from margin_platform.events import ACCOUNTS, CASH, CORPORATE_ACTIONS, DEAD_LETTER, FILLS, MARGIN_CALC, PRICES, Event
+from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, DEAD_LETTER, FILLS, MARGIN_CALC, PRICES, Event
+from margin_platform.kafka.bus import Bus
+from margin_platform.kernel.book import Instrument
 from spark.margin_snapshots import MarginSnapshots
 from tests.streaming.engine_feed import Feed
 from tests.streaming.market_day import OPEN, seed, send

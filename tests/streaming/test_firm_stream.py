@@ -12,11 +12,11 @@ from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 from pyspark.errors import StreamingQueryException
 
-from margin_platform.bus import Bus
-from margin_platform.events import CASH, DEAD_LETTER, FIRM_RISK, MARGIN_CALC, Event
-from margin_platform.policy import current_policy
-from margin_platform.stack import topics
-from spark import durable_state
+from margin_platform import durable_state
+from margin_platform.contracts.messages import CASH, DEAD_LETTER, FIRM_RISK, MARGIN_CALC, Event
+from margin_platform.kafka import topic_admin
+from margin_platform.kafka.bus import Bus
+from margin_platform.policy.policy import current_policy
 from spark.firm_exposure import FirmExposure
 from spark.margin_snapshots import MarginSnapshots
 from spark.stream import StreamSettings
@@ -69,7 +69,7 @@ def test_the_firm_does_not_take_a_topic_made_anew_for_one_it_has_read(running: R
     running.bus.flush()
     running.drain()
     running.stop()
-    topics.recreate(running.bus.bootstrap, [MARGIN_CALC])
+    topic_admin.recreate(running.bus.bootstrap, [MARGIN_CALC])
     with pytest.raises(durable_state.StateRefused, match=r"margin\.calc\.v1 ends before what was read of it.*--rebuild"):
         running.start(FirmExposure)
 

@@ -13,13 +13,13 @@ import yaml
 from deltalake import DeltaTable
 from prometheus_client.parser import text_string_to_metric_families
 
-from margin_platform.bus import Bus
-from margin_platform.events import DEAD_LETTER, MARGIN_CALC, MARGIN_STATUS, TOPICS, Event
-from margin_platform.instruments import load
-from margin_platform.margin_engine import TOPICS_IN_ORDER, MarginEngine
-from margin_platform.policy import current_policy
+from margin_platform import durable_state
+from margin_platform.contracts.messages import DEAD_LETTER, MARGIN_CALC, MARGIN_STATUS, TOPICS, Event
+from margin_platform.kafka.bus import Bus
+from margin_platform.market.instruments import load
+from margin_platform.policy.policy import current_policy
+from margin_platform.snapshots.engine import TOPICS_IN_ORDER, MarginEngine
 from margin_platform.stack import ports, stream_figures
-from spark import durable_state
 from tests.streaming.market_day import seed, send, tick
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]

@@ -14,9 +14,8 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from margin_platform import snapshots
-from margin_platform.evaluate import evaluate
-from margin_platform.events import (
+from margin_platform import durable_state
+from margin_platform.contracts.messages import (
     ACCOUNTS,
     BETAS,
     CASH,
@@ -31,7 +30,8 @@ from margin_platform.events import (
     VOLATILITY,
     Event,
 )
-from spark import durable_state
+from margin_platform.kernel.evaluate import evaluate
+from margin_platform.snapshots import events as snapshots
 from spark.firm_exposure import FirmExposure
 from spark.margin_snapshots import MarginSnapshots
 from spark.volatility_tables import VolatilityTables
@@ -39,7 +39,7 @@ from tests.streaming.market_day import OPEN, PRICE, seed, send, tick
 from tests.streaming.running import Running
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
-SCHEMAS = Path(snapshots.__file__).parent / "schemas"
+SCHEMAS = Path(snapshots.__file__).parents[1] / "contracts" / "schemas"
 Events = Callable[[str], list[Event]]
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from margin_platform.book_json import InputError, loads, parse
 from margin_platform.cli import app
-from margin_platform.evaluate import evaluate
-from margin_platform.evaluation import evaluation
+from margin_platform.documents.book_input import InputError, loads, parse
+from margin_platform.documents.figures import evaluation
+from margin_platform.kernel.evaluate import evaluate
 
 GOOD: dict[str, Any] = {
     "policy": {"long_rate": "0.25"},

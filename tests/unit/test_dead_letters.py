@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from margin_platform.dead_letters import dead_letter
-from margin_platform.events import PRICES, BadEvent, Event, encode
+from margin_platform.contracts.dead_letters import dead_letter
+from margin_platform.contracts.messages import PRICES, BadEvent, Event, encode
 
 KAFKA_DEFAULT = 1_048_576   # bytes: message.max.bytes of a broker nobody configured
 

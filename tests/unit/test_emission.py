@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from margin_platform.book import Instrument
-from margin_platform.bus import Record
-from margin_platform.events import ACCOUNTS, CASH, FILLS, PRICES, Event, encode
-from margin_platform.margin_engine import MarginEngine, Outcome
-from margin_platform.policy import current_policy
-from spark import durable_state
+from margin_platform import durable_state
+from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, PRICES, Event, encode
+from margin_platform.kafka.bus import Record
+from margin_platform.kernel.book import Instrument
+from margin_platform.policy.policy import current_policy
+from margin_platform.snapshots.engine import MarginEngine, Outcome
 
 OPEN = 1_790_000_000_000
 POLICY = current_policy()

@@ -21,7 +21,7 @@ from margin_platform.stack import ports
 from resources import emr_serverless
 from resources.stream_driver import DriverEnded, StreamDriver
 from resources.tables import MissingTable, TablesResource
-from spark.streams import _arguments, _watch
+from spark.driver import _arguments, _watch
 from spark.table_sink import TableSink
 
 SECRET = "not-in-any-repr"
@@ -141,7 +141,7 @@ def test_tables_live_in_a_bucket_as_they_do_in_a_folder(aws_endpoint: str, monke
 def emr(monkeypatch: pytest.MonkeyPatch, **more: str) -> None:
     given = {
         "MARGIN_ENVIRONMENT": "aws", "MARGIN_KAFKA": "b-1.msk:9098", "MARGIN_TABLES": "s3://margin/tables",
-        "MARGIN_EMR_ENTRY_POINT": "local:///opt/margin/spark/streams.py", "MARGIN_EMR_ROLE": "arn:aws:iam::123456789012:role/streams",
+        "MARGIN_EMR_ENTRY_POINT": "local:///opt/margin/spark/driver.py", "MARGIN_EMR_ROLE": "arn:aws:iam::123456789012:role/streams",
         "MARGIN_SPARK_JARS": "s3://margin/jars/kafka.jar,s3://margin/jars/aws-msk-iam-auth.jar",
         "MARGIN_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "MARGIN_KAFKA_SASL_MECHANISM": "AWS_MSK_IAM", **more,
     }
@@ -167,7 +167,7 @@ def test_in_aws_the_streams_are_a_job_run_of_emr_serverless(emr_endpoint: str, m
     submit = job["jobDriver"]["sparkSubmit"]
     assert run["id"] in str(ended.value)
     assert job["executionRole"] == "arn:aws:iam::123456789012:role/streams"
-    assert submit["entryPoint"] == "local:///opt/margin/spark/streams.py"
+    assert submit["entryPoint"] == "local:///opt/margin/spark/driver.py"
     assert submit["entryPointArguments"] == ["--only", "margin_snapshots"]
     environment = "--conf spark.emr-serverless.driverEnv."
     for part in (

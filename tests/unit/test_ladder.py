@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from margin_platform import ladder
-from margin_platform.bands import band_codes, band_name
-from margin_platform.book_json import parse
-from margin_platform.evaluate import STATUS_NAMES, evaluate
-from margin_platform.ladder import LadderState, Observation
-from margin_platform.policy import current_policy
+from margin_platform.documents.book_input import parse
+from margin_platform.kernel.evaluate import STATUS_NAMES, evaluate
+from margin_platform.ladder import ladder
+from margin_platform.ladder.ladder import LadderState, Observation
+from margin_platform.policy.policy import current_policy
+from margin_platform.snapshots.bands import band_codes, band_name
 
 POLICY = current_policy()
 CASES = {c["id"]: c for c in json.loads((Path(__file__).parents[1] / "golden" / "cases.json").read_text())["cases"]}

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from margin_platform.events import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, BadEvent
-from margin_platform.ledger import Ledger
-from spark import durable_state
+from margin_platform import durable_state
+from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, BadEvent
+from margin_platform.ledger.ledger import Ledger
 
 DAY = 86_400_000
 T0 = 1_780_000_000_000

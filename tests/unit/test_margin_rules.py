@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from margin_platform.book_json import parse
 from margin_platform.cli import app
-from margin_platform.evaluate import evaluate
-from margin_platform.evaluation import evaluation
-from margin_platform.intraday import intraday_deficit
-from margin_platform.policy import PolicyError, current_policy
-from margin_platform.portfolio_margin import POINTS, valuation_points
-from margin_platform.volatility import historical_volatility, tiers
+from margin_platform.documents.book_input import parse
+from margin_platform.documents.figures import evaluation
+from margin_platform.kernel.evaluate import evaluate
+from margin_platform.kernel.valuation_points import POINTS, valuation_points
+from margin_platform.policy.policy import PolicyError, current_policy
+from margin_platform.rulebook.intraday_deficit import intraday_deficit
+from margin_platform.volatility.estimator import historical_volatility, tiers
 
 
 def row_of(positions: list[dict[str, Any]], cash: float = 0.0, kind: str = "REG_T", **policy: Any) -> dict[str, Any]:

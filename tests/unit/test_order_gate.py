@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
-from margin_platform.order_gate import allow, endpoint
-from margin_platform.store import Store
+from margin_platform.enforcement.order_gate import allow, endpoint
+from margin_platform.store.store import Store
 from margin_platform.store.tables import ladder_states, orders
 
 SHARES = st.integers(-5_000, 5_000)

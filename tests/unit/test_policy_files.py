@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import yaml
 
-from margin_platform import policy as policy_module
-from margin_platform.beta import beta, estimated
-from margin_platform.policy import POLICY_FOLDER, PolicyError, current_policy, load_policy_file, load_policy_folder
-from margin_platform.reg_t import day_call
+from margin_platform.policy import policy as policy_module
+from margin_platform.policy.policy import POLICY_FOLDER, PolicyError, current_policy, load_policy_file, load_policy_folder
+from margin_platform.rulebook.reg_t import day_call
+from margin_platform.volatility.beta import beta, estimated
 
 SHIPPED = next(POLICY_FOLDER.glob("*.yaml"))
 

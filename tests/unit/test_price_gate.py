@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from margin_platform.book import Instrument
-from margin_platform.bus import Record
-from margin_platform.events import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, Event, encode
-from margin_platform.ladder import LadderState, Observation, step
-from margin_platform.margin_engine import MarginEngine, Outcome
-from margin_platform.policy import current_policy
-from margin_platform.price_gate import Suspect, judge, split_shape
-from spark import durable_state
+from margin_platform import durable_state
+from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, Event, encode
+from margin_platform.kafka.bus import Record
+from margin_platform.kernel.book import Instrument
+from margin_platform.ladder.ladder import LadderState, Observation, step
+from margin_platform.market.price_gate import Suspect, judge, split_shape
+from margin_platform.policy.policy import current_policy
+from margin_platform.snapshots.engine import MarginEngine, Outcome
 
 POLICY = current_policy()
 OPEN = 1_790_000_000_000

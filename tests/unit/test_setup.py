@@ -28,7 +28,7 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for part in ("scripts", "bin", "margin_platform/stack", "jars/some"):
+        for part in ("scripts", "bin", "margin_platform/jars", "jars/some"):
             (folder / part).mkdir(parents=True)
         shutil.copy(SCRIPT, folder / "scripts")
         for name in ("requirements.lock", "pyproject.toml"):
@@ -70,7 +70,7 @@ def test_an_environment_left_half_made_is_made_again(checkout: Checkout) -> None
 def test_maven_is_asked_for_only_where_a_jar_is_missing_or_is_not_the_pinned_one(checkout: Checkout) -> None:
     jar = checkout.folder / "jars" / "some" / "a.jar"
     pinned = f"{hashlib.sha256(b'whole').hexdigest()}  a.jar\n"
-    (checkout.folder / "margin_platform" / "stack" / "some.sha256").write_text(pinned, encoding="utf-8")
+    (checkout.folder / "margin_platform" / "jars" / "some.sha256").write_text(pinned, encoding="utf-8")
     assert checkout.setup("whole", "mvn") == (1, "setup: needs mvn: install the package maven\n")
     jar.write_bytes(b"half")
     assert checkout.setup("whole", "mvn")[0] == 1

@@ -6,11 +6,11 @@ import dataclasses
 
 import numpy as np
 
-from margin_platform.book import Book, Instrument, Market
-from margin_platform.book_json import parse
-from margin_platform.evaluate import evaluate
-from margin_platform.policy import current_policy
-from margin_platform.snapshots import Inputs, position_row
+from margin_platform.documents.book_input import parse
+from margin_platform.kernel.book import Book, Instrument, Market
+from margin_platform.kernel.evaluate import evaluate
+from margin_platform.policy.policy import current_policy
+from margin_platform.snapshots.events import Inputs, position_row
 
 INSTRUMENTS = [
     Instrument("GOOG", 100.0, 1.1, 0.39, issuer="Alphabet", volatility_tier=1),

@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from margin_platform.jars import resolve as jars
 from margin_platform.settings import settings, stand_alone
-from margin_platform.stack import components, jars, ports, processes, state
+from margin_platform.stack import components, ports, processes, state
 
 
 def test_the_usual_port_is_kept_where_it_is_free() -> None:

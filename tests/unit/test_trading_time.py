@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from margin_platform.business_days import due_time, trading_seconds_between
+from margin_platform.trading_time.sessions import due_time, trading_seconds_between
 
 FRIDAY_CLOSE = 1_582_318_800_000   # 2020-02-21 16:00 New York
 DAY = 86_400_000

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from margin_platform.bus import Record
-from margin_platform.events import LIQUIDATION_ORDERS, PRICES, encode
-from margin_platform.venue import Venue, readable
+from margin_platform.contracts.messages import LIQUIDATION_ORDERS, PRICES, encode
+from margin_platform.kafka.bus import Record
+from margin_platform.stack.venue import Venue, readable
 
 ORDER = {
     "order_id": "o1",

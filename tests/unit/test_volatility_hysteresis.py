@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from margin_platform.backtest.history import of_table
-from margin_platform.backtest.market_path import market_path
-from margin_platform.book import Instrument, Market
-from margin_platform.book_json import InputError, parse
-from margin_platform.bus import Record
-from margin_platform.business_days import session_close, sessions_between
-from margin_platform.evaluation import evaluation
-from margin_platform.events import ACCOUNTS, FILLS, PRICES, VOLATILITY, Event, encode
-from margin_platform.margin_engine import MarginEngine
-from margin_platform.policy import Policy, current_policy
-from margin_platform.volatility_engine import VolatilityEngine
+from margin_platform.backtest.engine.market_path import market_path
+from margin_platform.backtest.history.price_files import of_table
+from margin_platform.contracts.messages import ACCOUNTS, FILLS, PRICES, VOLATILITY, Event, encode
+from margin_platform.documents.book_input import InputError, parse
+from margin_platform.documents.figures import evaluation
+from margin_platform.kafka.bus import Record
+from margin_platform.kernel.book import Instrument, Market
+from margin_platform.policy.policy import Policy, current_policy
+from margin_platform.snapshots.engine import MarginEngine
+from margin_platform.trading_time.sessions import session_close, sessions_between
+from margin_platform.volatility.engine import VolatilityEngine
 
 SESSIONS = sessions_between(dt.date(2026, 6, 4), dt.date(2026, 12, 31))
 KEEPING = current_policy().override({"vol_hysteresis": True})

@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import insert
 from typer.testing import CliRunner, Result
 
-from margin_platform.book_json import parse
 from margin_platform.cli import app
-from margin_platform.evaluation import evaluation
-from margin_platform.store import Store
+from margin_platform.documents.book_input import parse
+from margin_platform.documents.figures import evaluation
+from margin_platform.documents.whatif import after_trades
+from margin_platform.store.store import Store
 from margin_platform.store.tables import ladder_states
-from margin_platform.whatif import after_trades
 
 X: dict[str, Any] = {"symbol": "X", "qty": 100, "price": 50.0, "beta": 1.5}
 BOOK: dict[str, Any] = {"accounts": [{"account_id": "A", "cash": -3000.0, "positions": [X]}], "market": {"Y": {"price": 20.0}}}

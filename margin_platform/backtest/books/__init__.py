@@ -1,0 +1,1 @@
+"""The books a backtest can run over: generated, from a file, or live."""

@@ -1,0 +1,1 @@
+"""One run of a backtest, bar by bar."""

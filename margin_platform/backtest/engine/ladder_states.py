@@ -1,0 +1,52 @@
+"""The margin desk of a run: the live ladder's state of each account in trouble, and its timers on the run's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from margin_platform.ladder.ladder import Decision, LadderState, Observation, next_deadline, step, tick
+from margin_platform.policy.policy import Policy
+
+
+class Desk:
+    """States by account number. An account back at rest is forgotten: its next trouble is a new episode either way."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._states: dict[int, LadderState] = {}
+        self._deadlines: dict[int, int] = {}
+
+    def knows(self, number: int) -> bool:
+        """Whether the account has anything open."""
+        return number in self._states
+
+    def observe(self, number: int, seen: Observation) -> tuple[Decision, ...]:
+        """One step of the ladder."""
+        state = self._states.get(number) or LadderState(seen.account_id)
+        state, decisions = step(state, seen, self._policy)
+        self._keep(number, state)
+        return decisions
+
+    def tick(self, now: int) -> Iterator[tuple[int, Decision]]:
+        """Fires every timer due up to a time, each at its own time, accounts in number order."""
+        for number in sorted(n for n, at in self._deadlines.items() if at <= now):
+            state, decisions = tick(self._states[number], now, self._policy)
+            self._keep(number, state)
+            for decision in decisions:
+                yield number, decision
+
+    def close(self, number: int) -> None:
+        """The account is gone: nothing more is decided about it."""
+        self._states.pop(number, None)
+        self._deadlines.pop(number, None)
+
+    def _keep(self, number: int, state: LadderState) -> None:
+        if not (state.warned or state.call or state.restricted or state.held):
+            self.close(number)
+            return
+        self._states[number] = state
+        deadline = next_deadline(state, self._policy)
+        if deadline is None:
+            self._deadlines.pop(number, None)
+        else:
+            self._deadlines[number] = deadline

@@ -1,0 +1,1 @@
+"""Price histories: read, checked, repaired and replayed."""

@@ -1,0 +1,1 @@
+"""What backtests found: measures, plots, the report and the comparison of policies."""

@@ -1,0 +1,50 @@
+"""Policy lab: policies side by side over the same history, and over the live book before one is activated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from margin_platform.backtest.report.measures import RunResult
+from margin_platform.kernel.book import Book, Market
+from margin_platform.kernel.evaluate import evaluate
+from margin_platform.money import cents, cents_or_none
+from margin_platform.policy.policy import Policy
+from margin_platform.snapshots.bands import band_codes, band_name
+
+
+def compare(results: Sequence[RunResult]) -> list[dict[str, Any]]:
+    """Every later policy against the first: who is called that was not, the reverse, and the firm loss avoided per extra call."""
+    return [_pair(results[0], other) for other in results[1:]]
+
+
+def _pair(first: RunResult, second: RunResult) -> dict[str, Any]:
+    before, after = _called(first), _called(second)
+    calls = [sum(r.action == "CALL" for r in result.record.decisions) for result in (first, second)]
+    losses = [float(np.maximum(0.0, -np.nan_to_num(result.final_equity)).sum()) for result in (first, second)]
+    extra, avoided = calls[1] - calls[0], losses[0] - losses[1]
+    return {
+        "first": first.label, "second": second.label,
+        "called_only_by_second": sorted(after - before), "called_only_by_first": sorted(before - after),
+        "extra_calls": extra, "loss_avoided": cents(avoided),
+        "loss_avoided_per_extra_call": cents(avoided / extra) if extra > 0 else None,
+    }
+
+
+def _called(result: RunResult) -> set[str]:
+    return {r.account_id for r in result.record.decisions if r.action == "CALL"}
+
+
+def band_changes(book: Book, market: Market, now: Policy, proposed: Policy) -> list[dict[str, Any]]:
+    """Accounts of a book whose band differs under a proposed policy: what activating it would do at once."""
+    margins = [evaluate(book, market, policy) for policy in (now, proposed)]
+    codes = [band_codes(margin) for margin in margins]
+    return [
+        {
+            "account_id": book.account_ids[n], "band": band_name(int(codes[0][n])), "proposed_band": band_name(int(codes[1][n])),
+            "excess": cents_or_none(float(margins[0].excess[n])), "proposed_excess": cents_or_none(float(margins[1].excess[n])),
+        }
+        for n in np.flatnonzero(codes[0] != codes[1]).tolist()
+    ]

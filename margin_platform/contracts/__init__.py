@@ -1,0 +1,1 @@
+"""The wire: the topics, their messages, and the check of every field."""

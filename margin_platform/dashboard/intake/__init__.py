@@ -1,0 +1,1 @@
+"""How events reach the dashboard, and how fresh they are."""

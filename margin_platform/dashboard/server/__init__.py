@@ -1,0 +1,1 @@
+"""The dashboard's HTTP and WebSocket server."""

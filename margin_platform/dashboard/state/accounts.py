@@ -1,0 +1,228 @@
+"""The desk: the newest row of every account, each change numbered, so that any page can ask "what changed since N".
+
+There is no log of changes to overflow. Every row carries the number of its last change; a page that comes back after a
+cut, or reads slowly, gets each changed row once, in its newest form. Memory grows with accounts, never with time.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from margin_platform.contracts.messages import FIRM_RISK, MARGIN_CALC, MARGIN_STATUS, STRESS, Event
+from margin_platform.dashboard.state.account_row import (
+    BAND,
+    COLOUR,
+    COLOURS,
+    FLAGS,
+    GREY,
+    OLDEST_PRICE,
+    STRESSED,
+    TIMESTAMP,
+    colour_of,
+    event_time,
+    row_of,
+)
+from margin_platform.dashboard.state.ladder_feed import KINDS, LadderLog
+from margin_platform.dashboard.state.packed_events import Packed
+
+_UNKNOWN_TIME = -1
+
+
+class Desk:
+    """State of all accounts. One thread applies events, any number read; every public method takes the lock.
+
+    `epoch` names this server's life: account numbers and sequence numbers mean nothing in another one.
+    `cutoff_of`: the event time before which a calculation is old at an event time; such a row counts as grey, whatever its
+    status said.
+    """
+
+    def __init__(self, cutoff_of: Callable[[int], int]) -> None:
+        self.epoch = uuid.uuid4().hex[:12]
+        self._cutoff_of = cutoff_of
+        self.cutoff: int | None = None
+        self.log = LadderLog()
+        self.sequence = 0
+        self.event_clock: int | None = None
+        self.bad_events = 0
+        self._lock = threading.Lock()
+        self._number: dict[str, int] = {}
+        self._rows: list[tuple[Any, ...]] = []
+        self._columns(1024)
+        self._calc = Packed[str]()
+        self._calculated: dict[str, int] = {}  # event time of each account's newest margin.calc.v1
+        self._status = Packed[str]()
+        self._band: dict[str, Any] = {}
+        self._stressed: set[str] = set()
+        self._stress = Packed[tuple[str, Any]]()
+        self._scenarios: dict[str, tuple[Any, ...]] = {}
+        self._firm: dict[str, Event] = {}
+        self._firm_policy: Any = None
+        self._firm_changed = 0
+        self._clocks: dict[int, int] = {}      # event time by partition of margin.calc.v1
+        self._status_clock: int | None = None  # counts until the first calculation is read
+
+    def _columns(self, size: int) -> None:
+        self._changed = np.zeros(size, dtype=np.int64)
+        self._time = np.full(size, _UNKNOWN_TIME, dtype=np.int64)
+        self._oldest = np.full(size, _UNKNOWN_TIME, dtype=np.int64)
+        self._colour = np.full(size, GREY, dtype=np.int8)
+
+    # -- writing
+
+    def apply(self, batch: list[tuple[str, int, Event]]) -> None:
+        """Takes in (topic, partition, checked event) in topic order as one numbered change."""
+        if not batch:
+            return
+        with self._lock:
+            self.sequence += 1
+            for topic, partition, event in batch:
+                if topic == MARGIN_CALC:
+                    self._take_calc(partition, event)
+                elif topic == MARGIN_STATUS:
+                    self._take_status(event)
+                elif topic == STRESS:
+                    self._take_stress(event)
+                elif topic == FIRM_RISK:
+                    self._take_firm(event)
+                elif topic in KINDS:
+                    self._reflag(self.log.apply(topic, event, self.sequence))
+            self._move_clock(max(self._clocks.values(), default=self._status_clock))
+
+    def _move_clock(self, clock: int | None) -> None:
+        if clock is not None and clock != self.event_clock:
+            self.event_clock, self.cutoff = clock, self._cutoff_of(clock)
+
+    def _take_calc(self, partition: int, event: Event) -> None:
+        """Within a partition the log's order is the truth, also when a replay starts over at an earlier day."""
+        if (stamp := event_time(event)) is not None:
+            self._clocks[partition] = stamp
+        account = event["account_id"]
+        self._calc.put(account, event)
+        self._calculated[account] = stamp or 0
+        self._show(event)
+
+    def _take_status(self, event: Event) -> None:
+        account = event["account_id"]
+        self._status.put(account, event)
+        self._band[account] = event.get("band")
+        (self._stressed.add if event.get("severe_underwater") else self._stressed.discard)(account)
+        known = self._calculated.get(account)
+        if known is None or (event_time(event) or 0) >= known:
+            self._show(event)
+        else:
+            self._reflag(account)
+        self._status_clock = event_time(event) or self._status_clock
+
+    def _take_stress(self, event: Event) -> None:
+        account, scenario = event["account_id"], event.get("scenario")
+        self._stress.put((account, scenario), event)
+        if scenario not in (known := self._scenarios.get(account, ())):
+            self._scenarios[account] = (*known, scenario)
+
+    def _take_firm(self, event: Event) -> None:
+        """Another policy may have other scenarios: those of the last one no longer count."""
+        if event.get("policy_version") != self._firm_policy:
+            self._firm.clear()
+            self._firm_policy = event.get("policy_version")
+        self._firm[str(event["scenario"])] = event
+        self._firm_changed = self.sequence
+
+    def _show(self, event: Event) -> None:
+        account = event["account_id"]
+        number = self._number.get(account)
+        if number is None:
+            number = self._enrol(account)
+        row = row_of(number, event, self._flags(account))
+        row[BAND] = row[BAND] or self._band.get(account)
+        self._put(number, row)
+
+    def _enrol(self, account: str) -> int:
+        number = self._number[account] = len(self._rows)
+        self._rows.append(())
+        if number == len(self._changed):
+            for name in ("_changed", "_time", "_oldest", "_colour"):
+                old = getattr(self, name)
+                setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
+        return number
+
+    def _put(self, number: int, row: list[Any]) -> None:
+        row[COLOUR] = colour = colour_of(row)
+        self._rows[number] = tuple(row)
+        self._changed[number] = self.sequence
+        self._time[number] = _UNKNOWN_TIME if row[TIMESTAMP] is None else row[TIMESTAMP]
+        self._oldest[number] = _UNKNOWN_TIME if row[OLDEST_PRICE] is None else row[OLDEST_PRICE]
+        self._colour[number] = colour
+
+    def _flags(self, account: str) -> int:
+        return self.log.flags(account) | (STRESSED if account in self._stressed else 0)
+
+    def _reflag(self, account: str) -> None:
+        number = self._number.get(account)
+        if number is None:
+            return
+        row = list(self._rows[number])
+        row[FLAGS], row[BAND] = self._flags(account), self._band.get(account) or row[BAND]
+        self._put(number, row)
+
+    # -- reading
+
+    def changed(self, after: int) -> tuple[int, NDArray[np.int64]]:
+        """(sequence now, numbers of the accounts changed after a sequence number): what a page lacks."""
+        with self._lock:
+            return self.sequence, np.flatnonzero(self._changed[: len(self._rows)] > after)
+
+    def rows(self, numbers: NDArray[np.int64]) -> list[tuple[Any, ...]]:
+        """The newest rows of these accounts; one enrolled but not yet computed is left out."""
+        with self._lock:
+            return [self._rows[n] for n in numbers.tolist() if self._rows[n]]
+
+    def feed(self, after: int) -> list[dict[str, Any]]:
+        """Feed items new or changed after a sequence number."""
+        with self._lock:
+            return self.log.changed_since(after)
+
+    def firm(self, after: int = -1) -> list[Event] | None:
+        """The newest firm.risk.v1 event of each scenario; None where nothing changed after a sequence number."""
+        with self._lock:
+            return list(self._firm.values()) if self._firm_changed > after else None
+
+    def summary(self) -> dict[str, Any]:
+        """Accounts by colour (old rows are grey), open calls, next due time, oldest price: the header's figures."""
+        with self._lock:
+            count = len(self._rows)
+            colour, time, oldest = self._colour[:count], self._time[:count], self._oldest[:count]
+            grey = colour == GREY
+            if self.cutoff is not None:
+                grey = grey | (time < self.cutoff)
+            by_colour = np.bincount(np.where(grey, GREY, colour), minlength=len(COLOURS))
+            known = oldest[oldest != _UNKNOWN_TIME]
+            return {
+                "accounts": count, "colours": dict(zip(COLOURS, by_colour.tolist(), strict=True)), "event_clock": self.event_clock,
+                "cutoff": self.cutoff,
+                "calls_open": len(self.log.open_calls), "next_due": self.log.next_due(), "past_due": self.log.past_due(),
+                "restricted": len(self.log.restricted),
+                "oldest_price": int(known.min()) if len(known) else None, "bad_events": self.bad_events,
+            }
+
+    def numbers_of(self, account_ids: Iterable[str]) -> list[int]:
+        """The numbers of these accounts; one that nothing was published of has none."""
+        with self._lock:
+            return sorted(self._number[a] for a in account_ids if a in self._number)
+
+    def account(self, account_id: str) -> dict[str, Any] | None:
+        """Everything published about one account; None for an account never heard of."""
+        with self._lock:
+            if account_id not in self._number and account_id not in self.log.timelines:
+                return None
+            return {
+                "calc": self._calc.get(account_id) or self._status.get(account_id), "status": self._status.get(account_id),
+                "stress": [self._stress.get((account_id, s)) for s in self._scenarios.get(account_id, ())],
+                "flags": self._flags(account_id), "call": self.log.open_calls.get(account_id),
+                "timeline": [item.wire() for item in self.log.timelines.get(account_id, ())],
+            }

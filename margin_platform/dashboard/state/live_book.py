@@ -1,0 +1,74 @@
+"""Every account's positions as they stand now: the book of the topics it is kept in, for whoever asks about one account.
+
+Published figures carry positions only where they were decided upon (margin.status.v1), and a desk asks about every account. So the
+dashboard reads fills, cash, terms and the market into the margin stream's own engine, which values nothing until somebody asks.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from margin_platform.contracts.messages import Event
+from margin_platform.dashboard.state.concentration import by_symbol
+from margin_platform.kafka.bus import Record
+from margin_platform.market import instruments
+from margin_platform.policy.policy import Policy
+from margin_platform.snapshots.engine import MarginEngine, Outcome
+
+
+class Holdings:
+    """One thread takes records, any number ask; every public method takes the lock.
+
+    `ready`: the book was read up to where its topics stood at the start. Until then it has only some of the fills, and is not told.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.ready = False
+        self._engine = MarginEngine(instruments.load(), policy)
+        self._lock = threading.Lock()
+        self._batches = 0
+
+    def take(self, records: list[Record]) -> None:
+        """Records of the topics of `engine.TOPICS_IN_ORDER`. What cannot be booked is refused by the stream, and here left out."""
+        with self._lock:
+            self._batches += 1
+            self._engine.take_in(records, self._batches, Outcome())
+            if self.ready:
+                self._engine.unannounced(0)   # forgets the oldest of what waits for accounts that nobody announces
+
+    def account(self, account_id: str) -> Event | None:
+        """An account as margin.status.v1 would tell it now; None for one the book does not have."""
+        with self._lock:
+            if not self.ready or account_id not in self._engine.ledger:
+                return None
+            told = self._engine.account_now(account_id)
+        return {name: value for name, value in told.items() if name not in {"calc_id", "inputs"}}   # of no published calculation
+
+    def symbols(self) -> list[str]:
+        """Every symbol somebody holds."""
+        with self._lock:
+            book, market = self._engine.ledger.book(self._engine.code_of), self._engine.market
+            return sorted(market.symbols[code] for code in book.held().tolist())
+
+    def holders(self, symbol: str) -> list[str]:
+        """The accounts that hold a symbol."""
+        with self._lock:
+            code = self._engine.code_of.get(symbol)
+            if code is None:
+                return []
+            book = self._engine.ledger.book(self._engine.code_of)
+            return [book.account_ids[n] for n in book.accounts_holding(np.array([code])).tolist()]
+
+    def quote(self, symbol: str) -> dict[str, Any] | None:
+        """A symbol's figures (price, beta, sigma, groups); None where it is unknown or has no price."""
+        with self._lock:
+            figures = self._engine.instrument_now(symbol) if symbol in self._engine.code_of else {}
+        return figures if "price" in figures else None
+
+    def concentration(self) -> dict[str, Any]:
+        """Market value by symbol over all accounts, and whether the book is read to its end."""
+        with self._lock:
+            return {"ready": self.ready} | by_symbol(self._engine.ledger.book(self._engine.code_of), self._engine.market)

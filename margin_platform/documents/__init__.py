@@ -1,0 +1,1 @@
+"""JSON documents into the kernel and out of it."""

@@ -1,0 +1,233 @@
+"""Books as JSON: the input of `margin evaluate`, `liquidate` and `whatif`, read strictly into the kernel's columns.
+
+A position's own figures win over the market's, so each distinct set of figures of a symbol becomes an instrument row of
+its own. Every refusal names the field by its path and the value.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from margin_platform.kernel.book import MARGIN_TYPES, Book, Instrument, Market
+from margin_platform.policy.policy import Policy, PolicyError, current_policy
+
+
+class InputError(ValueError):
+    """Input that cannot be used: the path of the field, its value, and why."""
+
+    def __init__(self, field: str, value: Any, reason: str) -> None:
+        super().__init__(f"{field}: {reason}, value {value!r}")
+        self.field, self.value, self.reason = field, value, reason
+
+
+@dataclass(frozen=True)
+class BookInput:
+    """A parsed book: the kernel's inputs. A symbol with several sets of figures has several instrument rows."""
+
+    book: Book
+    market: Market
+    policy: Policy
+
+
+# field of a position or market row -> lowest and highest allowed
+_NUMBERS: dict[str, tuple[float, float]] = {
+    "price": (1e-9, 1e12),
+    "beta": (-100.0, 100.0),
+    "sigma": (0.0, 100.0),
+    "up": (0.0, 10.0),
+    "down": (0.0, 10.0),
+    "etf_leverage": (-10.0, 10.0),
+    "long_rate": (0.0, 10.0),
+    "short_rate": (0.0, 10.0),
+    "htb_addon": (0.0, 10.0),
+}
+_GROUPS = ("class_group", "product_group", "portfolio_group", "issuer")
+
+
+def loads(text: str | bytes) -> Any:
+    """JSON without NaN, infinities or a key given twice in one object. InputError where it is none."""
+
+    def refuse(name: str) -> float:
+        raise InputError("input", name, "not a number JSON knows")
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(twice, [value for name, value in pairs if name == twice], "given twice in one object")
+        return found
+
+    try:
+        return json.loads(text, parse_constant=refuse, object_pairs_hook=unique)
+    except RecursionError as error:
+        raise InputError("input", text[:40], "nested too deeply") from error
+    except json.JSONDecodeError as error:
+        raise InputError("input", error.doc[max(0, error.pos - 20) : error.pos + 20], f"not JSON ({error.msg})") from error
+    except UnicodeDecodeError as error:
+        raise InputError("input", error.object[:40], "not UTF-8") from error
+
+
+def parse(data: Any, base: Policy | None = None, traded: Iterable[str] = ()) -> BookInput:
+    """The kernel's inputs from a book document (DESIGN: command-line contracts). InputError names the first field refused.
+
+    `traded`: symbols that nobody may hold yet and that get an instrument row all the same.
+    """
+    document = _mapping("input", data)
+    policy = _policy(document, base or current_policy())
+    market = {s: _figures(f"market.{s}", row, {}) for s, row in _mapping("market", document.get("market", {})).items()}
+    rows = _list("accounts", document.get("accounts"))
+    instruments: dict[Instrument, None] = {}
+    accounts: list[tuple[str, float, int, list[tuple[Instrument, float]]]] = []
+    seen: set[str] = set()
+    for number, row in enumerate(rows):
+        account = _account(f"accounts[{number}]", row, market, seen, policy)
+        accounts.append(account)
+        instruments.update(dict.fromkeys(i for i, _ in account[3]))
+    held = {i.symbol for i in instruments}
+    instruments.update(dict.fromkeys(Instrument(symbol=s, **market.get(s, {})) for s in sorted(set(traded) - held)))
+    return _columns(list(instruments), accounts, policy)
+
+
+def _columns(
+    instruments: list[Instrument], accounts: list[tuple[str, float, int, list[tuple[Instrument, float]]]], policy: Policy
+) -> BookInput:
+    try:
+        market, order = Market.of(instruments), Market.order_of(instruments)
+    except ValueError as error:
+        raise InputError("positions", str(error), "groups do not nest") from error
+    code = {instrument: n for n, instrument in enumerate(order)}
+    book = Book.of([(i, cash, kind, [(code[ins], qty) for ins, qty in held]) for i, cash, kind, held in accounts])
+    return BookInput(book, market, policy)
+
+
+def _policy(document: dict[str, Any], base: Policy) -> Policy:
+    changes = dict(_mapping("policy", document.get("policy", {})))
+    if document.get("scenarios") is not None:
+        moves = _list("scenarios", document["scenarios"])
+        changes["scenarios"] = [_number(f"scenarios[{n}]", move, -1.0, 10.0) for n, move in enumerate(moves)]
+    try:
+        return base.override(changes)
+    except PolicyError as error:
+        field, _, rest = str(error).partition(": ")
+        reason, _, value = rest.rpartition(", value ")
+        raise InputError(field, _literal(value), reason) from error
+
+
+def _literal(text: str) -> Any:
+    import ast
+
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _account(
+    path: str, row: Any, market: dict[str, dict[str, Any]], seen: set[str], policy: Policy
+) -> tuple[str, float, int, list[tuple[Instrument, float]]]:
+    account = _mapping(path, row)
+    account_id = _text(f"{path}.account_id", account.get("account_id"))
+    if account_id in seen:
+        raise InputError(f"{path}.account_id", account_id, "account given twice")
+    seen.add(account_id)
+    kind = "REG_T" if account.get("margin_type") is None else account["margin_type"]
+    if not isinstance(kind, str) or kind not in MARGIN_TYPES:
+        raise InputError(f"{path}.margin_type", kind, f"not one of {', '.join(MARGIN_TYPES)}")
+    cash = _number(f"{path}.cash", account.get("cash"), -1e15, 1e15)
+    held = []
+    for number, position in enumerate(_list(f"{path}.positions", account.get("positions", []))):
+        held.append(_position(f"{path}.positions[{number}]", position, market, policy))
+    return account_id, cash, MARGIN_TYPES[kind], held
+
+
+def _position(path: str, row: Any, market: dict[str, dict[str, Any]], policy: Policy) -> tuple[Instrument, float]:
+    position = _mapping(path, row)
+    symbol = _text(f"{path}.symbol", position.get("symbol"))
+    qty = _number(f"{path}.qty", position.get("qty"), -1e12, 1e12)
+    figures = _figures(path, position, market.get(symbol, {}))
+    units = abs(_count(path, "contracts", position, 0.0, -1e9, 1e9)) * _count(path, "multiplier", position, 100.0, 0.0, 1e6)
+    if units:   # for a long contract the minimum is never above its market value (4210(g)(7))
+        worth = figures.get("price", np.inf) * qty if qty > 0 else np.inf
+        charge = min(policy.portfolio_margin.contract_minimum * units, worth)
+        if qty == 0:   # contracts that carry no shares of their own: nothing to value, only the minimum
+            figures["price"], qty = 0.0, 1.0
+        figures["minimum_charge"] = charge / abs(qty)
+    return Instrument(symbol=symbol, **figures), qty
+
+
+def _figures(path: str, row: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Instrument fields of a row over those already given by the market."""
+    figures = dict(given)
+    source = _mapping(path, row)
+    for name, (low, high) in _NUMBERS.items():
+        value = source.get(name)
+        if value is not None:
+            figures[name] = _number(f"{path}.{name}", value, low, high)
+    if figures.get("etf_leverage") == 0.0:
+        raise InputError(f"{path}.etf_leverage", 0, "zero")
+    if source.get("volatility_tier") is not None:
+        figures["volatility_tier"] = _tier(f"{path}.volatility_tier", source["volatility_tier"])
+    for name in _GROUPS:
+        if source.get(name) is not None:
+            figures[name] = _text(f"{path}.{name}", source[name])
+    if source.get("marginable") is not None:
+        if not isinstance(source["marginable"], bool):
+            raise InputError(f"{path}.marginable", source["marginable"], "not true or false")
+        figures["marginable"] = source["marginable"]
+    return figures
+
+
+def _tier(path: str, value: Any) -> int:
+    if isinstance(value, bool) or value not in (0, 1, 2):
+        raise InputError(path, value, "not one of 0, 1, 2")
+    return int(value)
+
+
+def _mapping(path: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(path, value, "missing" if value is None else "not an object")
+    return value
+
+
+def _list(path: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise InputError(path, value, "missing" if value is None else "not a list")
+    return value
+
+
+def _text(path: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(path, value, "missing" if value is None else "not a non-empty text")
+    if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise InputError(path, value, "half a character")
+    return value
+
+
+def _count(path: str, name: str, position: dict[str, Any], absent: float, low: float, high: float) -> float:
+    value = position.get(name)
+    return absent if value is None else _number(f"{path}.{name}", value, low, high)
+
+
+def _number(path: str, value: Any, low: float, high: float) -> float:
+    if value is None:
+        raise InputError(path, value, "missing")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(path, value, "not a number")
+    try:
+        number = float(value)
+    except OverflowError:   # a whole number of hundreds of digits
+        number = np.inf
+    if not np.isfinite(number):
+        raise InputError(path, value, "not a finite number")
+    if number < low:
+        raise InputError(path, value, "not above 0" if number <= 0 < low else f"not at least {low:g}")
+    if number > high:
+        raise InputError(path, value, f"above {high:g}")
+    return number
+

@@ -1,0 +1,142 @@
+"""The result of `margin evaluate`: the kernel's columns as rows for people and programs, money rounded to cents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from margin_platform.documents.book_input import BookInput
+from margin_platform.firm.risk import firm_risk
+from margin_platform.kernel.book import Book, Floats, Market
+from margin_platform.kernel.evaluate import STATUS_NAMES, Margin, evaluate
+from margin_platform.kernel.valuation_points import house_grid_loss, house_grid_pnl
+from margin_platform.money import cents, cents_or_none
+
+_MONEY = (
+    "equity", "long_mv", "short_mv", "gross_mv", "base_requirement", "concentration_addon", "volatility_addon", "htb_addon",
+    "cap_adjustment", "maintenance_req", "requirement", "excess", "reg_t_requirement", "reg_t_excess", "buying_power",
+    "portfolio_margin_req", "margin_savings", "beta_weighted_exposure", "worst_stress",
+)
+
+
+HOUSE_GRID = "HOUSE_UNIFORM_GRID"
+
+
+def evaluation(given: BookInput, *, house_grid: bool = False) -> dict[str, Any]:
+    """Every figure of a book (DESIGN: `margin evaluate`). Unknown figures of an account with a missing price are None.
+
+    `house_grid` adds the house's uniform grid to each account as `house_scenario`: a comparison, which no requirement uses.
+    """
+    margin = evaluate(given.book, given.market, given.policy, detail=True)
+    accounts = [account_figures(n, given.book, given.market, margin) for n in range(len(given.book))]
+    if house_grid:
+        for n, account in enumerate(accounts):
+            account["house_scenario"] = _house_scenario(n, margin) if account["equity"] is not None else None
+    return {"policy_version": given.policy.version, "accounts": accounts, "firm": firm_risk(given.book, margin)}
+
+
+def _house_scenario(n: int, margin: Margin) -> dict[str, Any]:
+    """The uniform grid of one account: P&L by move, and the worst loss (MARGIN_RULES 4.6)."""
+    net = margin.total_mv[n : n + 1]
+    moves = margin.policy.portfolio_margin.house_grid
+    points = [{"move": move, "pnl": cents(pnl)} for move, pnl in zip(moves, house_grid_pnl(net, margin.policy)[0].tolist(), strict=True)]
+    return {"name": HOUSE_GRID, "loss": cents(float(house_grid_loss(net, margin.policy)[0])), "points": points}
+
+
+def account_figures(n: int, book: Book, market: Market, margin: Margin) -> dict[str, Any]:
+    """One account's row; `margin` must have been evaluated over the whole book with detail."""
+    figures: dict[str, Any] = {name: cents_or_none(float(getattr(margin, name)[n])) for name in _MONEY}
+    known = figures["equity"] is not None
+    span = range(int(book.offsets[n]), int(book.offsets[n + 1]))
+    minimum = margin.policy.maintenance.minimum_equity
+    return {
+        "account_id": book.account_ids[n],
+        **figures,
+        "portfolio_margin_detail": group_requirements(span, book, market, margin) if known else {},
+        "margin_method": ("PORTFOLIO" if margin.portfolio_method[n] else "REG_T") if known else None,
+        "status": STATUS_NAMES[int(margin.status[n])],
+        "stale_symbols": stale_symbols(span, book, market),
+        "default_volatility_symbols": defaulted_symbols(span, book, market, market.sigma),
+        "default_beta_symbols": defaulted_symbols(span, book, market, market.beta),
+        "meets_minimum_equity": known and (not len(span) or figures["equity"] >= minimum),
+        "by_symbol": symbol_requirements(span, book, market, margin),
+        "stress": stress_rows(n, margin) if known else [],
+        "idiosyncratic": _idiosyncratic(n, book, market, margin) if known and margin.largest_position[n] >= 0 else None,
+    }
+
+
+def stale_symbols(span: range, book: Book, market: Market) -> list[str]:
+    """Symbols of some positions whose price is missing or too old to act upon."""
+    codes = book.symbol[span.start : span.stop]
+    bad = np.isnan(market.price[codes]) | market.stale[codes]
+    return sorted({market.symbols[c] for c in codes[bad]})
+
+
+def defaulted_symbols(span: range, book: Book, market: Market, figure: Floats) -> list[str]:
+    """Symbols of some positions of which this column of the market is unknown, so that the policy's default counts."""
+    codes = book.symbol[span.start : span.stop]
+    unknown = np.isnan(figure[codes])
+    return sorted({market.symbols[c] for c in codes[unknown]}) if unknown.any() else []
+
+
+def symbol_requirements(span: range, book: Book, market: Market, margin: Margin) -> dict[str, float | None]:
+    """Fixed-percentage requirement of each symbol, add-ons and cap included."""
+    totals: dict[str, float] = {}
+    for k in span:
+        symbol = market.symbols[book.symbol[k]]
+        totals[symbol] = totals.get(symbol, 0.0) + float(margin.position_requirement[k])
+    return {symbol: cents_or_none(total) for symbol, total in totals.items()}
+
+
+def group_requirements(span: range, book: Book, market: Market, margin: Margin) -> dict[str, float | None]:
+    """Portfolio margin of each outermost group, by its name: portfolio group, else product group, else class group."""
+    rules = margin.policy.portfolio_margin
+    found: dict[str, float] = {}
+    for k in span:
+        code = book.symbol[k]
+        portfolio, product = int(market.portfolio_group[code]), int(market.product_group[code])
+        if portfolio >= 0 and market.portfolio_groups[portfolio] in rules.portfolio_offsets:
+            name = market.portfolio_groups[portfolio]
+        elif product >= 0 and market.product_groups[product] in rules.product_offsets:
+            name = market.product_groups[product]
+        else:
+            name = market.class_groups[market.class_group[code]]
+        found[name] = found.get(name, 0.0) + float(margin.group_requirement[k])
+    return {name: cents_or_none(amount) for name, amount in found.items()}
+
+
+def stress_rows(n: int, margin: Margin) -> list[dict[str, Any]]:
+    """One row a SPY move of an account that can be valued: held, recomputed, unsecured, each decided on the rounded figure."""
+    one = margin.take(np.array([n]))   # its scenarios alone: the columns would be worked out for every account again
+    pnl, equity, held, recomputed = (
+        cents(column[0]).tolist()
+        for column in (one.stress_pnl, one.stress_equity, one.stress_excess_held, one.stress_excess_recomputed)
+    )
+    return [
+        {
+            "scenario": move,
+            "delta_pnl": pnl[s],
+            "equity_stressed": equity[s],
+            "excess_stressed": held[s],
+            "underwater": held[s] < 0,
+            "excess_recomputed": recomputed[s],
+            "underwater_recomputed": recomputed[s] < 0,
+            "unsecured": max(0.0, -equity[s]),
+        }
+        for s, move in enumerate(margin.policy.stress.scenarios)
+    ]
+
+
+def _idiosyncratic(n: int, book: Book, market: Market, margin: Margin) -> dict[str, Any]:
+    """The largest position moving against the account by the policy's shock (MARGIN_RULES 5.2)."""
+    position = int(margin.largest_position[n])
+    pnl = float(margin.idiosyncratic_pnl[n])
+    shock = margin.policy.stress.idiosyncratic_shock
+    return {
+        "symbol": market.symbols[book.symbol[position]],
+        "move": -shock if book.quantity[position] > 0 else shock,
+        "delta_pnl": cents_or_none(pnl),
+        "equity_stressed": cents_or_none(float(margin.equity[n]) + pnl),
+        "excess_stressed": cents_or_none(float(margin.excess[n]) + pnl),
+    }

@@ -1,0 +1,85 @@
+"""What if: an account's book document after trades that have not happened, at the mark. Pure; margin itself is the kernel's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from margin_platform.documents.book_input import InputError, parse
+from margin_platform.documents.figures import evaluation
+from margin_platform.money import cents, shares
+from margin_platform.policy.policy import Policy
+
+Quote = Callable[[str], dict[str, Any] | None]   # a symbol's figures (price, beta, sigma, groups), or None where nothing is known
+
+
+def after_trades(account: dict[str, Any], trades: Sequence[tuple[str, float]], cash: float, quote_of: Quote) -> dict[str, Any]:
+    """The account (a row of a book document) after trades of signed shares at the mark and a transfer of dollars.
+
+    A trade closes the side it can close before it opens one. InputError names a trade whose symbol has no price.
+    """
+    if account.get("cash") is None:
+        raise InputError("cash", None, "unknown for this account")
+    positions = [dict(p) for p in account.get("positions", [])]
+    balance = float(account["cash"])
+    for symbol, qty in trades:
+        row = _row(positions, symbol, qty)
+        if row is None:
+            known = quote_of(symbol)
+            if known is None:
+                raise InputError("trade", symbol, "no price of this symbol is known")
+            row = {**known, "symbol": symbol, "qty": 0.0}
+            positions.append(row)
+        price = row.get("price") or (quote_of(symbol) or {}).get("price")
+        if not price:
+            raise InputError("trade", symbol, "this symbol has no price now")
+        if row.get("contracts"):
+            raise InputError("trade", symbol, "held as contracts, which are not traded by shares")
+        row["qty"] = shares(row["qty"] + qty)
+        balance -= qty * price
+    return {**account, "cash": cents(balance + cash), "positions": [p for p in positions if p["qty"] != 0]}
+
+
+def _row(positions: list[dict[str, Any]], symbol: str, qty: float) -> dict[str, Any] | None:
+    rows = [p for p in positions if p.get("symbol") == symbol]
+    return next((p for p in rows if p["qty"] * qty < 0), rows[0] if rows else None)
+
+
+def compared(
+    document: dict[str, Any], account_id: str, trades: Sequence[tuple[str, float]], quote_of: Quote, policy: Policy | None = None
+) -> dict[str, Any]:
+    """Every figure of an account of a book document before and after trades, and their difference. InputError, LookupError."""
+    before = parse(document, policy)
+    number = next((n for n, row in enumerate(document["accounts"]) if row["account_id"] == account_id), None)
+    if number is None:
+        raise LookupError(account_id)
+    changed = after_trades(document["accounts"][number], trades, 0.0, quote_of)
+    after = parse({**document, "accounts": [changed]}, policy)
+    rows = evaluation(before)["accounts"][number], evaluation(after)["accounts"][0]
+    return {
+        "account_id": account_id, "policy_version": before.policy.version,
+        "trades": [{"symbol": symbol, "qty": qty} for symbol, qty in trades],
+        "before": rows[0], "after": rows[1], "delta": difference(*rows),
+    }
+
+
+def difference(before: Any, after: Any) -> Any:
+    """After less before, figure by figure and rounded to cents; None where either is unknown or is no figure."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = [*before, *(name for name in after if name not in before)]
+        # a symbol or group that is on one side only carries no requirement on the other
+        return {name: difference(before.get(name, 0.0), after.get(name, 0.0)) for name in names if _has_figures(before, after, name)}
+    if isinstance(before, list) and isinstance(after, list):   # stress rows: the same scenarios on both sides
+        return [difference(old, new) | {"scenario": old["scenario"]} for old, new in zip(before, after, strict=False)]
+    if _is_number(before) and _is_number(after):
+        return cents(after - before)
+    return None
+
+
+def _has_figures(before: dict[str, Any], after: dict[str, Any], name: str) -> bool:
+    values = [side[name] for side in (before, after) if name in side]
+    return any(_is_number(v) or isinstance(v, dict) or (isinstance(v, list) and v and isinstance(v[0], dict)) for v in values)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

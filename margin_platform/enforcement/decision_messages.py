@@ -1,0 +1,89 @@
+"""What is published of a decision: margin.calls.v1, restrictions.v1 and the audit entry, with cause, components and cures."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from margin_platform.contracts.messages import MARGIN_CALLS, RESTRICTIONS, Event, deterministic_id
+from margin_platform.documents.book_input import InputError
+from margin_platform.documents.rebuilt import COMPONENTS, cures_of
+from margin_platform.ladder import ladder
+from margin_platform.ladder.ladder import Decision
+from margin_platform.policy.policy import Policy
+from margin_platform.snapshots.events import CODE_VERSION
+from margin_platform.trading_time.new_york import NEW_YORK
+
+# decision -> action on margin.calls.v1
+_CALL_ACTIONS = {
+    ladder.WARNING: "WARNING", ladder.RECOVERED: "RECOVERED", ladder.CALL: "MARGIN_CALL", ladder.CALL_INCREASED: "AMENDED",
+    ladder.CALL_RESTATED: "AMENDED", ladder.CALL_CURED: "MET", ladder.CALL_EXPIRED: "EXPIRED", ladder.RESCINDED: "RESCINDED",
+    ladder.LIQUIDATE: "LIQUIDATE", ladder.HELD: "HELD", ladder.RELEASED: "RELEASED",
+}
+_RESTRICTION_ACTIONS = {ladder.CLOSE_ONLY: "CLOSE_ONLY", ladder.STRESS_RESTRICTION: "CLOSE_ONLY", ladder.LIFTED: "LIFTED"}
+_BEGAN_AS = {
+    ladder.RECOVERED: ladder.WARNING, ladder.RELEASED: ladder.HELD,
+    ladder.STRESS_RELEASED: ladder.STRESS_RESTRICTION, ladder.LIFTED: ladder.STRESS_RESTRICTION,
+}
+_ASKS_FOR_CURE = (ladder.CALL, ladder.CALL_INCREASED, ladder.CALL_RESTATED, ladder.CALL_EXPIRED, ladder.LIQUIDATE)
+_ORDER_INPUTS = ("cash", "margin_type", "positions")
+_HOLDING = ("symbol", "qty", "price", "price_timestamp")
+
+
+def event_id(decision: Decision, source: str) -> str:
+    """The same for the same decision from the same cause."""
+    return deterministic_id("decision", decision.account_id, decision.kind, decision.timestamp, decision.attempt, source)
+
+
+def episode_of(decision: Decision) -> str:
+    """The call a decision belongs to; where there is none, the warning, stress restriction or hold that it begins or ends."""
+    began_as, at = _BEGAN_AS.get(decision.kind, decision.kind), decision.began_at or decision.timestamp
+    return decision.call_id or deterministic_id("episode", decision.account_id, began_as, at)
+
+
+def local_time(at: int | None) -> str | None:
+    """ISO time in New York with its offset, or None."""
+    return None if at is None else dt.datetime.fromtimestamp(at / 1000, NEW_YORK).isoformat()
+
+
+def message_of(decision: Decision, cause: Event, policy: Policy, source: str, run_id: str | None) -> tuple[str, Event] | None:
+    """The topic and event of a decision; None for one that only the audit trail records."""
+    shared: Event = {
+        "event_id": event_id(decision, source), "account_id": decision.account_id, "correlation_id": episode_of(decision),
+        "causation_id": cause.get("calc_id") or source, "run_id": run_id, "source": source, "policy_version": policy.version,
+        "timestamp": decision.timestamp,
+    }
+    if decision.kind in _RESTRICTION_ACTIONS:
+        return RESTRICTIONS, shared | {"action": _RESTRICTION_ACTIONS[decision.kind], "reason": decision.reason, "decision": decision.kind}
+    if decision.kind not in _CALL_ACTIONS:
+        return None
+    event = shared | {
+        "call_id": episode_of(decision), "action": _CALL_ACTIONS[decision.kind], "deficiency": decision.amount,
+        "due_at": local_time(decision.due_at), "due_at_ms": decision.due_at, "explanation": decision.reason,
+        "opened_at_ms": decision.opened_at, "issued": decision.issued, "figures_at_ms": cause.get("timestamp"),
+        "components": {name: cause.get(name) for name in COMPONENTS}, "attempt": decision.attempt,
+        **{name: cause.get(name) for name in ("equity", "requirement", "excess", "gross_mv", "margin_type")},
+    }
+    if decision.kind in _ASKS_FOR_CURE:
+        event["cures"] = _cures(cause, policy)
+        event["holdings"] = [{name: row.get(name) for name in _HOLDING} for row in cause.get("positions") or []]
+    if decision.kind == ladder.LIQUIDATE:
+        event |= {name: cause.get(name) for name in _ORDER_INPUTS}
+    return MARGIN_CALLS, event
+
+
+def _cures(cause: Event, policy: Policy) -> list[dict[str, Any]]:
+    try:
+        return [cure.to_dict() for cure in cures_of(cause, policy)]
+    except InputError:
+        return []   # a position without a price cannot be worked out; the call itself stands
+
+
+def audit_entry(decision: Decision, cause: Event, policy: Policy, source: str, run_id: str | None) -> dict[str, Any]:
+    """What is kept of a decision for ever: enough to redo it."""
+    return {
+        "account_id": decision.account_id, "decision": decision.kind, "reason": decision.reason, "amount": decision.amount,
+        "call_id": decision.call_id, "due_at": local_time(decision.due_at), "attempt": decision.attempt, "timestamp": decision.timestamp,
+        "calc_id": cause.get("calc_id"), "inputs": cause.get("inputs"), "band": cause.get("band"), "source": source, "run_id": run_id,
+        "policy_version": policy.version, "code_version": CODE_VERSION,
+    }

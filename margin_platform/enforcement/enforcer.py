@@ -1,0 +1,124 @@
+"""Enforcement: status events and the clock through the ladder, into the store and out through the outbox, each exactly once.
+
+State, calls, audit, outgoing messages and the consumer's progress change in one transaction. An event already decided changes
+nothing, and one is not decided before the events ahead of it. Every outgoing message has an id that follows from its cause, so
+that repeating an op, a run or a publication repeats nothing downstream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from margin_platform.contracts.messages import AUDIT, LIQUIDATION_ORDERS, Event
+from margin_platform.contracts.offsets import Source, Span
+from margin_platform.enforcement import open_orders
+from margin_platform.enforcement.decision_messages import audit_entry, message_of
+from margin_platform.ladder import ladder
+from margin_platform.ladder.ladder import Decision, LadderState, Observation
+from margin_platform.policy.policy import Policy
+from margin_platform.store.progress import fresh
+from margin_platform.store.store import Store
+from margin_platform.store.tables import ladder_states
+from margin_platform.store.unit_of_work import AccountRow, Message, UnitOfWork
+
+CONSUMER = "enforcement"
+
+_CLOSES = (ladder.CALL_CURED, ladder.RESCINDED)   # the account is whole: what is left of its orders is cancelled
+_CALL_STATUS = {ladder.CALL_CURED: "MET", ladder.RESCINDED: "RESCINDED"}
+
+
+class Enforcer:
+    """The ladder over a store. One policy decides; every decision names its version."""
+
+    def __init__(self, store: Store, policy: Policy) -> None:
+        self.store = store
+        self.policy = policy
+
+    def handle_many(
+        self, events: Sequence[tuple[Event, tuple[str, int, int]]], run_id: str | None = None, span: Span | None = None
+    ) -> list[Message]:
+        """Decide status events in order, in one transaction; return the messages put into the outbox.
+
+        span: the offsets that were read (see `store.progress.fresh`). OutOfOrder where an earlier event is undecided.
+        """
+        with self.store.write() as connection:
+            new = fresh(connection, CONSUMER, events, span)
+            work = UnitOfWork(connection, (event["account_id"] for event, _ in new))
+            for event, source in new:
+                self._observe(work, event, source, run_id)
+            work.flush()
+        return work.messages
+
+    def fire_timers(self, now: int, run_id: str | None = None) -> list[Message]:
+        """Acts on every timer due up to an event time (epoch milliseconds)."""
+        due = select(ladder_states.c.account_id).where(ladder_states.c.next_deadline <= now).order_by(ladder_states.c.account_id)
+        with self.store.write() as connection:
+            accounts = list(connection.execute(due).scalars())
+            work = UnitOfWork(connection, accounts)
+            for account_id in accounts:
+                self._let_time_pass(work, work.account(account_id), now, run_id)
+            work.flush()
+        return work.messages
+
+    def next_timer(self) -> int | None:
+        """The earliest event time at which a timer is due; None where none is set."""
+        with self.store.read() as connection:
+            return connection.execute(select(ladder_states.c.next_deadline).order_by(ladder_states.c.next_deadline).where(
+                ladder_states.c.next_deadline.is_not(None)).limit(1)).scalar()
+
+    def _let_time_pass(self, work: UnitOfWork, row: AccountRow, now: int, run_id: str | None) -> None:
+        if row.next_deadline is not None and row.next_deadline <= now:
+            self._record(work, row, *ladder.tick(row.state, now, self.policy), run_id)
+
+    def _observe(self, work: UnitOfWork, event: Event, source: Source, run_id: str | None) -> None:
+        """What fell due by then is decided first, on the figures of then: the same whether or not the clock was read in between."""
+        row = work.account(event["account_id"])
+        self._let_time_pass(work, row, event["timestamp"], run_id)
+        after, decisions = ladder.step(row.state, Observation.from_status_event(event), self.policy)
+        if after is not row.state:
+            row.last_event = event
+        self._record(work, row, after, decisions, run_id, str(source))
+
+    def _record(
+        self, work: UnitOfWork, row: AccountRow, after: LadderState, decisions: Sequence[Decision], run_id: str | None,
+        event_source: str | None = None,
+    ) -> None:
+        """event_source: the status event that decided, as topic[partition]@offset; None where the clock did."""
+        cause = row.last_event or {}
+        if row.state.call and after.call and after.call.outstanding != row.state.call.outstanding:
+            work.change_call(after.call.call_id, outstanding=after.call.outstanding)
+        row.state = after
+        row.next_deadline = ladder.next_deadline(after, self.policy)
+        work.keep(row)
+        for decision in decisions:
+            source = event_source or f"clock@{decision.timestamp}"
+            _record_call(work, decision, cause, source, run_id)
+            outgoing = message_of(decision, cause, self.policy, source, run_id)
+            if outgoing is not None:
+                work.messages.append(outgoing)
+            left: list[Event] = []
+            if decision.kind in _CLOSES and decision.call_id:
+                held = cause.get("positions") or []
+                left = open_orders.cancel(work.connection, decision.call_id, held, decision.reason, decision.timestamp, run_id)
+                work.messages += [(LIQUIDATION_ORDERS, event) for event in left]
+            entry = audit_entry(decision, cause, self.policy, source, run_id)
+            cancelled = {"cancelled_orders": [event["order_id"] for event in left]} if left else {}
+            work.messages.append((AUDIT, work.chain(row, entry | cancelled)))
+
+
+def _record_call(work: UnitOfWork, decision: Decision, cause: Event, source: str, run_id: str | None) -> None:
+    if decision.call_id is None:
+        return
+    if decision.kind == ladder.CALL:
+        work.open_call(
+            decision.call_id, account_id=decision.account_id, opened_at=decision.timestamp, due_at=decision.due_at, issued=decision.amount,
+            outstanding=decision.amount, status="OPEN", calc_id=cause.get("calc_id", ""), run_id=run_id, source=source, evidence=cause,
+        )
+    elif decision.kind in (ladder.CALL_INCREASED, ladder.CALL_RESTATED):
+        work.change_call(decision.call_id, issued=decision.amount)
+    elif decision.kind == ladder.CALL_EXPIRED:
+        work.change_call(decision.call_id, status="EXPIRED", closed_at=None)
+    elif decision.kind in _CALL_STATUS:
+        work.change_call(decision.call_id, status=_CALL_STATUS[decision.kind], closed_at=decision.timestamp, outstanding=0.0)

@@ -1,0 +1,156 @@
+"""The answer to "why?": a decision's or an account's figures rebuilt from what was recorded, with every rule's arithmetic.
+
+Everything comes from the recorded status event; the kernel computes the number again from it, and the answer says whether
+the two agree to the cent. Rule: MARGIN_RULES 7.6, 7.7.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from sqlalchemy import select
+
+from margin_platform.contracts.messages import Event
+from margin_platform.documents.book_input import BookInput
+from margin_platform.documents.rebuilt import COMPONENTS, cures_of, rebuilt
+from margin_platform.enforcement.decision_messages import local_time
+from margin_platform.kernel.account_rules import concentration_rate
+from margin_platform.kernel.instrument_rules import volatility_rate
+from margin_platform.money import cents, cents_or_none
+from margin_platform.policy.policy import Policy, shipped_policies
+from margin_platform.store.store import Store
+from margin_platform.store.tables import audit, calls, ladder_states, notifications, orders
+
+_REBUILT = (*COMPONENTS, "maintenance_req", "portfolio_margin_req", "requirement", "equity", "excess", "gross_mv")
+
+
+class NothingRecorded(LookupError):
+    """The store knows no such account or call; the message names it."""
+
+
+def explain(store: Store, account_id: str, call_id: str | None = None, at: int | None = None) -> dict[str, Any]:
+    """Everything behind one call, or behind an account.
+
+    at (epoch milliseconds of event time): nothing recorded later is shown. The call is the newest opened by then, and the figures
+    are the newest recorded by then: those a call rests on, or the account's newest. `status` and the call's own state are today's.
+    """
+    with store.read() as connection:
+        state = connection.execute(select(ladder_states).where(ladder_states.c.account_id == account_id)).one_or_none()
+        if state is None:
+            raise NothingRecorded(f"account: nothing recorded, value {account_id!r}")
+        opened = list(connection.execute(select(calls).where(calls.c.account_id == account_id).order_by(calls.c.opened_at)))
+        trail = select(audit).where(audit.c.account_id == account_id).order_by(audit.c.number)
+        decisions = [row.entry | {"number": row.number} for row in connection.execute(trail)]
+        sent = connection.execute(select(orders).where(orders.c.account_id == account_id).order_by(orders.c.created_at)).all()
+        told = connection.execute(
+            select(notifications).where(notifications.c.account_id == account_id).order_by(notifications.c.created_at, notifications.c.rung)
+        ).all()
+    if call_id is not None:
+        opened = [c for c in opened if c.call_id == call_id]
+        if not opened:
+            raise NothingRecorded(f"call: account {account_id} has no such call, value {call_id!r}")
+        decisions = [d for d in decisions if d["call_id"] == call_id]
+        sent = [o for o in sent if o.call_id == call_id]
+        told = [n for n in told if n.episode == call_id]
+    until = math.inf if at is None else at
+    past = [c for c in opened if c.opened_at <= until]
+    call = past[-1] if past and (call_id is not None or at is not None) else None
+    known = [c.evidence for c in past] if call_id is not None else [state.last_event, *(c.evidence for c in past)]
+    figures = [event for event in known if event and event["timestamp"] <= until]
+    if not figures:
+        raise NothingRecorded(f"at: nothing of account {account_id} was recorded by then, value {local_time(at)!r}")
+    return {
+        "account_id": account_id, "status": state.status, "restricted": state.restricted, "as_of": local_time(at), "call": _call(call),
+        "decisions": [d for d in decisions if d["timestamp"] <= until],
+        "orders": [{"order_id": o.order_id, "status": o.status, "run_id": o.run_id, **o.event} for o in sent if o.created_at <= until],
+        "notifications": [_notification(n) for n in told if n.created_at <= until],
+        "evidence": evidence_of(max(figures, key=lambda event: int(event["timestamp"]))),
+    }
+
+
+def _notification(row: Any) -> dict[str, Any]:
+    """A notice's fate, without its recipient and text."""
+    kept = ("notification_id", "episode", "rung", "channel", "status", "attempts", "receipt", "error", "run_id")
+    return {name: getattr(row, name) for name in kept}
+
+
+def _call(row: Any) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {
+        "call_id": row.call_id, "status": row.status, "opened_at": local_time(row.opened_at), "due_at": local_time(row.due_at),
+        "issued": row.issued, "outstanding": row.outstanding, "closed_at": local_time(row.closed_at), "run_id": row.run_id,
+        "source": row.source, "calc_id": row.calc_id,
+    }
+
+
+def _policy_of(status: Event) -> Policy:
+    version = status["policy_version"]
+    found = next((p for p in shipped_policies() if p.version == version), None)
+    if found is None:
+        raise NothingRecorded(f"policy_version: not a shipped policy, value {version!r}")
+    return found
+
+
+def evidence_of(status: Event) -> dict[str, Any]:
+    """The recorded figures, the same figures computed again from the recorded inputs, and whether they agree to the cent."""
+    policy = _policy_of(status)
+    given, margin = rebuilt(status, policy)
+    again = {name: cents_or_none(float(getattr(margin, name)[0])) for name in _REBUILT}
+    recorded = {name: status.get(name) for name in _REBUILT}
+    positions = []
+    for k, row in enumerate(status["positions"]):
+        age = None if row.get("price_timestamp") is None else (status["timestamp"] - row["price_timestamp"]) / 1000
+        amount = cents_or_none(float(margin.position_requirement[k]))
+        words = _arithmetic(k, given, float(margin.gross_mv[0]), amount)
+        positions.append({**row, "price_age_seconds": age, "requirement": amount, "arithmetic": words})
+    different = {n: [recorded[n], again[n]] for n in _REBUILT if recorded[n] != again[n]}
+    return {
+        "timestamp": status["timestamp"], "at": local_time(status["timestamp"]), "calc_id": status["calc_id"], "band": status["band"],
+        "policy_version": policy.version, "inputs": status["inputs"], "cash": status["cash"], "margin_type": status["margin_type"],
+        "held": status.get("held"), "recorded": recorded, "recomputed": again, "matches": not different, "different": different,
+        "arithmetic": _account_arithmetic(again, status), "positions": positions, "stress": status["stress"],
+        "cures": [cure.to_dict() for cure in cures_of(status, policy)],
+    }
+
+
+def _arithmetic(k: int, given: BookInput, gross: float, requirement: float | None) -> str:
+    """A position's requirement in words: its value times its rate, and the add-ons in it as the kernel's own rules give them."""
+    quantity, price = given.book.quantity[k], given.market.price[given.book.symbol[k]]
+    if math.isnan(price) or requirement is None:
+        return "no price: cannot be valued"
+    value = abs(quantity * price)
+    rate = requirement / value if value else 0.0
+    notes = _notes(k, given, gross)
+    text = f"{quantity:,g} x {price:,.4f} = {cents(value):,.2f}, at {rate:.2%} = {requirement:,.2f}"
+    return text + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def _notes(k: int, given: BookInput, gross: float) -> list[str]:
+    """The add-ons of a position: what its issuer weighs in the account, and its volatility's tier."""
+    market, codes, conc = given.market, given.book.symbol, given.policy.concentration
+    values = np.abs(given.book.quantity * market.price[codes])
+    held = float(values[market.issuer[codes] == market.issuer[codes[k]]].sum())
+    heavy = concentration_rate(held, gross, conc.conc_threshold, conc.conc_addon, conc.ramp) if conc.use_conc else 0.0
+    volatile = float(volatility_rate(market, given.policy)[codes[k]])
+    sigma = float(market.sigma[codes[k]])
+    notes = [f"{held / gross:.1%} of gross is over {conc.conc_threshold:.0%}: +{heavy:.0%}"] if heavy else []
+    if volatile:
+        known = given.policy.volatility.default_sigma if math.isnan(sigma) else sigma
+        notes.append(f"volatility {known:.1%}: +{volatile:.0%}")
+    return notes
+
+
+def _account_arithmetic(again: dict[str, float | None], status: Event) -> list[str]:
+    parts = " + ".join(f"{name.replace('_', ' ')} {again[name]:,.2f}" for name in COMPONENTS if again[name])
+    lines = [f"maintenance: {parts} = {_money(again['maintenance_req'])}"]
+    lines.append(f"equity: cash {_money(status['cash'])} + net market value {_money(status['total_mv'])} = {_money(again['equity'])}")
+    lines.append(f"held to ({status['margin_type']}): {_money(again['requirement'])}")
+    lines.append(f"excess: {_money(again['equity'])} - {_money(again['requirement'])} = {_money(again['excess'])}")
+    return lines
+
+
+def _money(amount: float | None) -> str:
+    return "unknown" if amount is None else f"{amount:,.2f}"

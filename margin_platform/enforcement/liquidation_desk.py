@@ -1,0 +1,151 @@
+"""The liquidation desk: requests from the ladder become orders, each once, sized on the account's newest figures.
+
+An order is sent only when the one before it for the same call is done, so that two orders never sell the same shares; what
+is left of an order is cancelled by `enforcement` as soon as the account is whole. Orders wait for the market to open. Each
+answer to a request, an order or why there is none, goes into the account's audit chain.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, insert, select
+
+from margin_platform.contracts.messages import AUDIT, LIQUIDATION_ORDERS, Event, deterministic_id
+from margin_platform.contracts.offsets import Source, Span
+from margin_platform.documents.book_input import InputError
+from margin_platform.documents.rebuilt import rebuilt
+from margin_platform.enforcement.decision_messages import audit_entry
+from margin_platform.enforcement.open_orders import SENT, settle
+from margin_platform.ladder.ladder import Decision
+from margin_platform.liquidation.workbench import Proposal, Terms, propose
+from margin_platform.policy.policy import Policy
+from margin_platform.store.progress import fresh
+from margin_platform.store.store import Store
+from margin_platform.store.tables import orders
+from margin_platform.store.unit_of_work import Message, UnitOfWork
+from margin_platform.trading_time.new_york import NEW_YORK
+from margin_platform.trading_time.sessions import next_open, trading_seconds_between
+
+CONSUMER = "liquidation"
+ORDER, NO_ORDER = "ORDER", "NO_ORDER"   # decisions in the audit chain
+
+
+class LiquidationDesk:
+    """Sizes and records orders; they leave through the outbox.
+
+    newest_price: event time of the newest price of any symbol, epoch milliseconds; None: that of the account's own is taken for it.
+    """
+
+    def __init__(self, store: Store, policy: Policy, newest_price: int | None = None) -> None:
+        self.store = store
+        self.policy = policy
+        self.newest_price = newest_price or 0
+
+    def handle_many(
+        self, requests: Sequence[tuple[Event, tuple[str, int, int]]], run_id: str | None = None, span: Span | None = None
+    ) -> list[Message]:
+        """Answer margin.calls.v1 events with action LIQUIDATE, in one transaction; return the orders put into the outbox.
+
+        span: the offsets that were read (see `store.progress.fresh`). OutOfOrder where an earlier request has no answer.
+        """
+        with self.store.write() as connection:
+            new = fresh(connection, CONSUMER, requests, span)
+            work = UnitOfWork(connection, (event["account_id"] for event, _ in new))
+            for event, source in new:
+                self._answer(work, event, source, run_id)
+            work.flush()
+        return work.messages
+
+    def _answer(self, work: UnitOfWork, request: Event, source: Source, run_id: str | None) -> None:
+        row = work.account(request["account_id"])
+        status = _newest(row.last_event, request)
+        at = max(int(request["timestamp"]), int(status["timestamp"]))
+        order, why = self._order(work.connection, request, status, at, run_id)
+        if order is not None:
+            work.messages.append((LIQUIDATION_ORDERS, order))
+        kind = NO_ORDER if order is None else ORDER
+        decided = Decision(kind, row.account_id, at, why, request["deficiency"], request["call_id"], attempt=request["attempt"])
+        entry = audit_entry(decided, status, self.policy, str(source), run_id)
+        work.messages.append((AUDIT, work.chain(row, entry | _traded(order))))
+        work.keep(row)
+
+    def _order(
+        self, connection: Connection, request: Event, status: Event, at: int, run_id: str | None
+    ) -> tuple[Event | None, str]:
+        """The order of a request, recorded, or None; and why it is no smaller, or why there is none. The ladder asks again."""
+        if _answered(connection, request):
+            return None, "this request has its order already"
+        if settle(connection, request["call_id"], status["positions"]):
+            return None, "the order before is still being worked"
+        try:
+            proposal = self._proposal(status, at)
+        except InputError as error:
+            return None, f"held: {error}"
+        if not proposal.orders:
+            return None, proposal.statement
+        order = self._event(request, status, proposal, at, run_id)
+        connection.execute(
+            insert(orders).values(
+                order_id=order["order_id"], account_id=order["account_id"], call_id=order["call_id"], attempt=order["attempt"], status=SENT,
+                created_at=order["timestamp"], run_id=run_id, event=order,
+            )
+        )
+        return order, proposal.statement
+
+    def _proposal(self, status: Event, at: int) -> Proposal:
+        """What to sell by these figures; nothing where the whole market fell silent longer ago than a price may be old.
+
+        A symbol that alone gets no more prices is marked by the stream. A silent market moves no batch, so nothing marks it.
+        """
+        given, _ = rebuilt(status, self.policy)
+        heard = max([self.newest_price, *(p.get("price_timestamp") or 0 for p in status["positions"])])
+        silent = heard > 0 and trading_seconds_between(heard, at) > self.policy.prices.max_price_age_seconds
+        stale = np.isin(given.market.symbols, status.get("stale_symbols") or []) | silent
+        return propose(given.book, given.market.with_columns(stale=stale), self.policy, 0, Terms.of(self.policy))
+
+    def _event(self, request: Event, status: Event, proposal: Proposal, at: int, run_id: str | None) -> Event:
+        order_id = deterministic_id("liquidation", request["call_id"], request["attempt"])
+        held = {p["symbol"]: p["qty"] for p in status["positions"]}
+        return {
+            "event_id": order_id, "order_id": order_id, "account_id": request["account_id"], "call_id": request["call_id"], "action": "NEW",
+            "attempt": request["attempt"], "positions": [_leg(o) for o in proposal.orders], "held_before": held,
+            "reason": request["explanation"], "deficiency": request["deficiency"], "excess_before": proposal.excess_before,
+            "excess_after": proposal.excess_after, "cured": proposal.cured, "certificate": proposal.certificate,
+            "not_before": not_before(at), "calc_id": status.get("calc_id"), "correlation_id": request["call_id"],
+            "causation_id": request["event_id"], "run_id": run_id, "policy_version": self.policy.version, "timestamp": at,
+        }
+
+
+def _answered(connection: Connection, request: Event) -> bool:
+    """Whether the request became an order: it stands at two offsets where its sender died between sending and marking it as sent."""
+    same = (orders.c.call_id == request["call_id"], orders.c.attempt == request["attempt"])
+    return connection.execute(select(orders.c.order_id).where(*same)).first() is not None
+
+
+def _newest(status: Event | None, request: Event) -> Event:
+    """The account's newest status event, or the request's own figures where none is newer."""
+    if status is None or status.get("positions") is None or status["timestamp"] < request["timestamp"]:
+        return request
+    return status
+
+
+def not_before(at: int) -> int:
+    """When an order made at an event time may trade: now in market hours, else the next opening (epoch milliseconds)."""
+    return int(next_open(dt.datetime.fromtimestamp(at / 1000, NEW_YORK)).timestamp() * 1000)
+
+
+def _leg(order: Any) -> dict[str, Any]:
+    """A leg with its Regulation SHO mark: sales are of shares held long; a cover is a purchase and needs no locate."""
+    return vars(order) | {"mark": "LONG" if order.side == "SELL" else "COVER_NO_LOCATE"}
+
+
+def _traded(order: Event | None) -> dict[str, Any]:
+    """What the audit entry of an answer says of its order."""
+    if order is None:
+        return {}
+    legs = [{name: leg[name] for name in ("symbol", "side", "qty")} for leg in order["positions"]]
+    return {"order_id": order["order_id"], "positions": legs, "excess_after": order["excess_after"]}

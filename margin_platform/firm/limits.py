@@ -1,0 +1,82 @@
+"""The firm's own limits: beta-weighted exposure and stressed loss against policy, alerted when a level changes, once per episode.
+
+Rule: MARGIN_RULES 6. A level is CLEAR, WARNING (beyond `firm_warning_share` of the limit) or BREACH (beyond the limit). It ends
+`firm_hysteresis` below its line: an amount that wavers on the line is one episode and one alert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from margin_platform.contracts.messages import Event, deterministic_id
+from margin_platform.policy.sections import FirmPolicy
+
+_LEVELS = ("CLEAR", "WARNING", "BREACH")
+Levels = dict[str, str]
+START: Mapping[str, str] = {"exposure": "CLEAR", "loss": "CLEAR"}
+
+
+@dataclass(frozen=True)
+class FirmAlert:
+    """One change of level. amount and limit are dollars; accounts are those that cause most of it, largest first."""
+
+    alert_id: str
+    kind: str
+    level: str
+    previous: str
+    amount: float
+    limit: float
+    scenario: str
+    accounts: tuple[str, ...]
+    timestamp: int
+
+    def as_event(self) -> Event:
+        return {**asdict(self), "accounts": list(self.accounts)}
+
+    def sentence(self) -> str:
+        """What happened, for a person."""
+        what = {"exposure": "Firm beta-weighted exposure", "loss": f"Firm loss in SPY scenario {self.scenario}"}[self.kind]
+        causes = f"; most of it from {', '.join(self.accounts)}" if self.accounts else ""
+        return f"{what} is ${self.amount:,.2f}, limit ${self.limit:,.2f}: {self.previous} -> {self.level}{causes}."
+
+
+def level_of(amount: float, limit: float, policy: FirmPolicy, before: str) -> str:
+    """The level of an amount of either sign, given the level before; the limit itself is still within."""
+    lines = (limit * policy.firm_warning_share, limit)
+    reached = sum(abs(amount) > line for line in lines)
+    kept = sum(abs(amount) > line * (1.0 - policy.firm_hysteresis) for line in lines)
+    return _LEVELS[max(reached, min(kept, _LEVELS.index(before)))]
+
+
+def alerts_of(events: Iterable[Event], levels: Mapping[str, str], policy: FirmPolicy) -> tuple[list[FirmAlert], Levels]:
+    """The changes of level these firm.risk.v1 events bring, in order, and the levels after them.
+
+    Only the worst scenario's row of a sweep is read: it carries the largest loss and the same exposure as the others.
+    """
+    now: Levels = {**START, **levels}
+    alerts = []
+    for event in events:
+        if not event.get("worst"):
+            continue
+        for kind, amount, limit, causes in _readings(event, policy):
+            level = level_of(amount, limit, policy, now[kind])
+            if level != now[kind]:
+                alerts.append(_alert(kind, level, now[kind], amount, limit, event, causes))
+                now[kind] = level
+    return alerts, now
+
+
+def _readings(event: Event, policy: FirmPolicy) -> list[tuple[str, float, float, list[dict[str, Any]]]]:
+    exposure, loss = event["firm_beta_weighted_exposure"], event["firm_loss"]
+    return [
+        ("exposure", exposure, policy.firm_exposure_limit, event.get("top_exposures", [])),
+        ("loss", loss, policy.firm_loss_limit, event.get("top_contributors", [])),
+    ]
+
+
+def _alert(kind: str, level: str, previous: str, amount: float, limit: float, event: Event, causes: list[dict[str, Any]]) -> FirmAlert:
+    accounts = tuple(str(c["account_id"]) for c in causes)
+    alert_id = deterministic_id("firm", kind, level, event["scenario"], event["timestamp"])
+    return FirmAlert(alert_id, kind, level, previous, amount, limit, str(event["scenario"]), accounts, int(event["timestamp"]))

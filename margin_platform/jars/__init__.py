@@ -1,0 +1,1 @@
+"""The jars of Kafka and of Spark's connectors, pinned by version and checksum."""

@@ -1,0 +1,1 @@
+"""Kafka from Python: the bus, the event clock, the administration of topics."""

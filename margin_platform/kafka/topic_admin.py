@@ -1,0 +1,83 @@
+"""The topics of the contract on a cluster: created as `messages.TOPICS` says, and emptied for a test."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from margin_platform.contracts.messages import TOPICS, Topic
+from margin_platform.kafka.bus import BrokerUnreachable
+
+_DAY_MS = 86_400_000
+_WAIT_MS = 30_000
+log = logging.getLogger(__name__)
+
+
+def configuration(topic: Topic) -> dict[str, str]:
+    """Kafka's settings of a topic: state is compacted, a log is kept for its days or for ever."""
+    if topic.compacted:
+        return {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.5", "segment.ms": str(_DAY_MS)}
+    kept = -1 if topic.retention_days is None else topic.retention_days * _DAY_MS
+    return {"cleanup.policy": "delete", "retention.ms": str(kept)}
+
+
+def create(bootstrap: str, names: Iterable[str] = TOPICS) -> list[str]:
+    """Creates the topics that are not there yet and returns their names. One that exists keeps its data and settings."""
+    with _Admin(bootstrap) as admin:
+        existing = set(admin.list_topics())
+        absent = [TOPICS[name] for name in names if name not in existing]
+        _create(admin, absent)
+        return [topic.name for topic in absent]
+
+
+def recreate(bootstrap: str, names: Iterable[str] = TOPICS) -> None:
+    """Empties topics by deleting and creating them, offsets starting at 0 again: for tests, which own their broker."""
+    wanted = list(names)
+    with _Admin(bootstrap) as admin:
+        existing = [name for name in wanted if name in set(admin.list_topics())]
+        if existing:
+            admin.delete_topics(existing, timeout_ms=_WAIT_MS)
+            _wait_until_gone(admin, set(existing))
+        _create(admin, [TOPICS[name] for name in wanted])
+
+
+def _wait_until_gone(admin: KafkaAdminClient, names: set[str]) -> None:
+    """A broker answers for a deleted topic until it has heard of it; one created meanwhile would be taken for the old one."""
+    deadline = time.monotonic() + _WAIT_MS / 1000
+    while left := names & set(admin.list_topics()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"topics were deleted and are still listed: {', '.join(sorted(left))}")
+        time.sleep(0.02)
+
+
+def _create(admin: KafkaAdminClient, topics: list[Topic]) -> None:
+    new = [
+        NewTopic(t.name, num_partitions=t.partitions, replication_factor=1, topic_configs=configuration(t)) for t in topics
+    ]
+    if not new:
+        return
+    try:
+        admin.create_topics(new, timeout_ms=_WAIT_MS, wait_for_metadata=True)
+    except TopicAlreadyExistsError:   # another process created them in between
+        log.info("topics exist already")
+
+
+class _Admin:
+    """An admin connection for one piece of work; BrokerUnreachable where none can be had."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+
+    def __enter__(self) -> KafkaAdminClient:
+        try:
+            self._client = KafkaAdminClient(bootstrap_servers=self._bootstrap, bootstrap_timeout_ms=10_000)
+        except KafkaError as error:
+            raise BrokerUnreachable(self._bootstrap) from error
+        return self._client
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()

@@ -1,0 +1,191 @@
+"""`evaluate`: the one margin function. Stream, batch assets, backtests, what-if, liquidation and tests call it; nothing else
+computes margin.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from margin_platform.kernel.account_sweep import ACTIVE, FIGURES, MARGIN_CALL, STALE, WARNING, sweep
+from margin_platform.kernel.book import REG_T, Book, Floats, Market
+from margin_platform.kernel.priced_market import FLOORED, PricedMarket
+from margin_platform.money import cents
+from margin_platform.policy.policy import Policy
+
+STATUS_NAMES = {ACTIVE: "ACTIVE", WARNING: "WARNING", MARGIN_CALL: "MARGIN_CALL", STALE: "STALE"}
+_THREADS = os.cpu_count() or 1
+_NOT_BY_ROW = ("position_requirement", "group_requirement", "policy")
+_SMALL = 4096   # accounts below which a second thread costs more than it saves
+
+
+@dataclass(frozen=True)
+class Margin:
+    """Margin figures as columns, one row per evaluated account, in dollars, not rounded (round at the edge with `money.cents`).
+
+    An account with a missing price has NaN figures and status STALE; one with a stale price has figures and status STALE.
+    `stress_excess_recomputed` and the stress properties have shape (accounts, scenarios). `position_requirement` and
+    `group_requirement` are (positions of the book,) when detail was asked for, else empty.
+    """
+
+    accounts: NDArray[np.int64]
+    equity: Floats
+    long_mv: Floats
+    short_mv: Floats
+    base_requirement: Floats
+    concentration_addon: Floats
+    volatility_addon: Floats
+    htb_addon: Floats
+    cap_adjustment: Floats
+    reg_t_requirement: Floats
+    portfolio_margin_req: Floats
+    requirement: Floats
+    beta_weighted_exposure: Floats
+    worst_stress: Floats
+    idiosyncratic_pnl: Floats
+    status: NDArray[np.int8]
+    largest_position: NDArray[np.int32]
+    floored_pnl: Floats | None
+    stress_excess_recomputed: Floats
+    position_requirement: Floats
+    group_requirement: Floats
+    policy: Policy
+
+    def take(self, rows: NDArray[np.int64]) -> Margin:
+        """Some rows, in the order given; the columns by position stay as they are."""
+        by_row = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_BY_ROW}
+        return replace(self, **{name: column[rows] for name, column in by_row.items() if column is not None and len(column)})
+
+    @property
+    def gross_mv(self) -> Floats:
+        return self.long_mv + self.short_mv
+
+    @property
+    def total_mv(self) -> Floats:
+        """Net market value."""
+        return self.long_mv - self.short_mv
+
+    @property
+    def maintenance_req(self) -> Floats:
+        """Requirement by the fixed-percentage rules with add-ons: the sum of its components, cap line included."""
+        return self.base_requirement + self.concentration_addon + self.volatility_addon + self.htb_addon + self.cap_adjustment
+
+    @property
+    def excess(self) -> Floats:
+        """Equity less the requirement the account is held to; a deficiency where negative."""
+        return self.equity - self.requirement
+
+    @property
+    def excess_pct(self) -> Floats:
+        """Excess as a fraction of gross market value (the warning band is set on it); NaN without positions."""
+        gross = self.gross_mv
+        return np.divide(self.excess, gross, out=np.full_like(gross, np.nan), where=gross > 0)
+
+    @property
+    def margin_savings(self) -> Floats:
+        """What portfolio margin saves against the fixed-percentage requirement; negative where it costs more."""
+        return self.maintenance_req - self.portfolio_margin_req
+
+    @property
+    def portfolio_method(self) -> NDArray[np.bool_]:
+        """True where portfolio margin is the lower requirement (margin_method PORTFOLIO)."""
+        return cents(self.portfolio_margin_req) < cents(self.maintenance_req)
+
+    @property
+    def reg_t_excess(self) -> Floats:
+        return self.equity - self.reg_t_requirement
+
+    @property
+    def buying_power(self) -> Floats:
+        """Reg T buying power: max(0, Reg T excess / 50%)."""
+        return np.maximum(0.0, self.reg_t_excess / self.policy.maintenance.reg_t)
+
+    @property
+    def stress_pnl(self) -> Floats:
+        """Client P&L by SPY move, (accounts, scenarios): exposure x move, except where a name's fall is floored at -100%."""
+        if self.floored_pnl is not None:
+            return self.floored_pnl
+        return self.beta_weighted_exposure[:, None] * np.array(self.policy.stress.scenarios)[None, :]
+
+    @property
+    def stress_excess_held(self) -> Floats:
+        """Stressed excess with today's requirement held, (accounts, scenarios)."""
+        return self.excess[:, None] + self.stress_pnl
+
+    @property
+    def stress_equity(self) -> Floats:
+        return self.equity[:, None] + self.stress_pnl
+
+
+def evaluate(book: Book, market: Market, policy: Policy, *, detail: bool = False) -> Margin:
+    """Margin of every account of a book.
+
+    Args:
+        book: accounts and positions as columns (dollars, signed shares).
+        market: instrument columns (dollars a share); a NaN price is missing, never zero.
+        policy: every rate and threshold; the result names its version.
+        detail: also fill `position_requirement` and `group_requirement`.
+
+    Returns:
+        Columns of shape (accounts,), stress matrices of shape (accounts, scenarios).
+    """
+    return evaluate_accounts(book, PricedMarket.of(market, policy), np.arange(len(book), dtype=np.int64), detail=detail)
+
+
+def evaluate_accounts(
+    book: Book, priced: PricedMarket, accounts: NDArray[np.int64], *, detail: bool = False, stress: bool = True
+) -> Margin:
+    """Margin of some accounts (by number) against an already priced market: what the stream calls on each micro-batch.
+
+    `stress=False` skips the recomputed scenarios (their columns are empty), for searches that need the requirement only.
+    """
+    n = len(accounts)
+    scenarios = len(priced.policy.stress.scenarios)
+    floored = bool((priced.flags & FLOORED).any())
+    figures = np.empty((len(FIGURES), n))
+    status = np.empty(n, dtype=np.int8)
+    largest = np.empty(n, dtype=np.int32)
+    pnl = np.empty((n if floored else 0, scenarios))
+    recomputed = np.empty((n if stress else 0, scenarios))
+    positions = len(book.symbol) if detail else 0
+    position_req, group_req = np.zeros(positions), np.zeros(positions)
+    arguments = (*_inputs(book, priced, accounts), figures, status, largest, pnl, recomputed, position_req, group_req)
+    _run(n, arguments)
+    columns: dict[str, Any] = dict(zip(FIGURES, figures, strict=True))
+    return Margin(
+        accounts=accounts, status=status, largest_position=largest, floored_pnl=pnl if floored else None,
+        stress_excess_recomputed=recomputed, position_requirement=position_req, group_requirement=group_req, policy=priced.policy,
+        **columns,
+    )
+
+
+def _inputs(book: Book, priced: PricedMarket, accounts: NDArray[np.int64]) -> tuple[Any, ...]:
+    market, policy, s = priced.market, priced.policy, priced.schedule
+    conc = policy.concentration
+    return (
+        accounts, book.cash, book.margin_type, book.offsets, book.symbol, book.quantity, priced.rows, priced.flags, priced.need_long,
+        priced.need_short, s.price, s.long_base, s.short_base, s.volatility, s.htb, priced.security, market.issuer, s.scan_up, s.scan_down,
+        market.minimum_charge, market.class_group, priced.product_group, priced.portfolio_group, priced.product_offset,
+        priced.portfolio_offset, np.array([0.0, *policy.stress.scenarios]), conc.use_conc, conc.conc_threshold, conc.conc_addon, conc.ramp,
+        policy.maintenance.cap_long_at_mv, policy.maintenance.box_rate, policy.ladder.warn_frac,
+        policy.portfolio_margin.pm_minimum_equity, policy.stress.idiosyncratic_shock,
+    )
+
+
+def _run(n: int, arguments: tuple[Any, ...]) -> None:
+    if n < _SMALL or _THREADS == 1:
+        sweep(0, n, *arguments)
+        return
+    cuts = np.linspace(0, n, _THREADS + 1).astype(int)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(lambda span: sweep(span[0], span[1], *arguments), zip(cuts[:-1], cuts[1:], strict=True)))
+
+
+def held_as(margin_type: int) -> str:
+    """The margin type's name as on accounts.v1."""
+    return "REG_T" if margin_type == REG_T else "PORTFOLIO"

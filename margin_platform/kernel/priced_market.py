@@ -1,0 +1,150 @@
+"""A market priced under one policy: every figure that depends on the instrument alone, laid out for the sweep.
+
+One row of eight numbers (a cache line) per instrument and side carries today's dollars a share and their slope along the
+SPY moves; only instruments whose requirement is not linear along the moves (a $5 cliff, a per-share floor) need the lanes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from margin_platform.kernel.book import NO_GROUP, Codes, Floats, Market
+from margin_platform.kernel.instrument_rules import Schedule, schedule_of
+from margin_platform.policy.policy import Policy
+
+# Columns of a share row, dollars a share of one side.
+PRICE, BETA_PRICE, NEED, NEED_SLOPE, BASE_SHARE, VOLATILITY_SHARE, REG_T_SHARE, TIMS_SHARE = range(8)
+# Why an instrument needs more than its row.
+IS_STALE, GROUPED, SHARED_ISSUER, CURVED, FLOORED, CHARGED, EXTRAS, TWIN = (1 << bit for bit in range(8))
+
+_CURVATURE = 1e-9    # relative departure from a straight line below which a requirement counts as linear
+_PER_INSTRUMENT = tuple(
+    f.name for f in fields(Market) if f.name not in ("symbols", "issuers", "class_groups", "product_groups", "portfolio_groups")
+)
+
+
+@dataclass(frozen=True)
+class PricedMarket:
+    """A market with its dollars-a-share schedule under one policy: built once, then swept for any accounts.
+
+    rows: (2 x instruments, 8), row 2 x code is the long side, 2 x code + 1 the short; flags: (2 x instruments,).
+    """
+
+    market: Market
+    policy: Policy
+    schedule: Schedule
+    rows: Floats
+    flags: NDArray[np.uint8]
+    need_long: Floats
+    need_short: Floats
+    security: Codes
+    product_group: Codes
+    portfolio_group: Codes
+    product_offset: Floats
+    portfolio_offset: Floats
+    fixed_flags: NDArray[np.uint8]
+
+    @staticmethod
+    def of(market: Market, policy: Policy) -> PricedMarket:
+        """Every instrument of a market priced under a policy."""
+        rules = policy.portfolio_margin
+        product, product_offset = _listed(market.product_group, market.product_groups, rules.product_offsets)
+        portfolio, portfolio_offset = _listed(market.portfolio_group, market.portfolio_groups, rules.portfolio_offsets)
+        names: dict[str, int] = {}
+        security = np.array([names.setdefault(s, len(names)) for s in market.symbols], dtype=np.int32)
+        fixed = _fixed_flags(market, security, product, portfolio)
+        schedule = schedule_of(market, policy)
+        need_long, need_short = needs(schedule, policy)
+        return PricedMarket(
+            market=market, policy=policy, schedule=schedule, rows=_rows(market, schedule, need_long, need_short, policy),
+            flags=_flags(market, schedule, need_long, need_short, fixed, policy), need_long=need_long, need_short=need_short,
+            security=security, product_group=product, portfolio_group=portfolio, product_offset=product_offset,
+            portfolio_offset=portfolio_offset, fixed_flags=fixed,
+        )
+
+    def at(self, market: Market) -> PricedMarket:
+        """The same instruments at another time, priced anew under the same policy: who shares a group is not looked up again."""
+        schedule = schedule_of(market, self.policy)
+        need_long, need_short = needs(schedule, self.policy)
+        flags = _flags(market, schedule, need_long, need_short, self.fixed_flags, self.policy)
+        rows = _rows(market, schedule, need_long, need_short, self.policy)
+        return replace(self, market=market, schedule=schedule, rows=rows, flags=flags, need_long=need_long, need_short=need_short)
+
+    def with_prices(self, codes: NDArray[np.integer[Any]], prices: Floats) -> PricedMarket:
+        """This market with new prices of some instruments: only their rows are worked out anew, in microseconds.
+
+        The tables are updated in place and returned as the same object: there is one current market, not a history of them.
+        """
+        market, policy, schedule = self.market, self.policy, self.schedule
+        market.price[codes] = prices
+        part = market.with_columns(**{name: getattr(market, name)[codes] for name in _PER_INSTRUMENT})
+        fresh = schedule_of(part, policy)
+        for name in ("price", "long_base", "short_base", "volatility"):
+            getattr(schedule, name)[codes] = getattr(fresh, name)
+        need_long, need_short = needs(fresh, policy)
+        self.need_long[codes], self.need_short[codes] = need_long, need_short
+        both = np.stack([2 * codes, 2 * codes + 1], axis=1).ravel()
+        self.rows[both] = _rows(part, fresh, need_long, need_short, policy)
+        self.flags[both] = _flags(part, fresh, need_long, need_short, self.fixed_flags[codes], policy)
+        return self
+
+
+def needs(schedule: Schedule, policy: Policy) -> tuple[Floats, Floats]:
+    """Requirement a share without concentration, (instruments, lanes), long (capped at the price) and short."""
+    long_need = schedule.long_base + schedule.volatility
+    if policy.maintenance.cap_long_at_mv:
+        long_need = np.minimum(long_need, schedule.price)
+    return long_need, schedule.short_base + schedule.volatility + schedule.htb[:, None] * schedule.price
+
+
+def _sides(long: NDArray[Any], short: NDArray[Any]) -> NDArray[Any]:
+    return np.stack([long, short], axis=1).reshape(2 * len(long), *long.shape[1:])
+
+
+def _rows(market: Market, schedule: Schedule, need_long: Floats, need_short: Floats, policy: Policy) -> Floats:
+    price, beta = schedule.price[:, 0], schedule.beta
+    reg_t, not_marginable = policy.maintenance.reg_t, policy.maintenance.reg_t_non_marginable
+    up, down = schedule.scan_up * price, schedule.scan_down * price
+    sides = [
+        (need_long, schedule.long_base, np.where(market.marginable, reg_t, not_marginable) * price, np.maximum(0.0, np.maximum(-up, down))),
+        (need_short, schedule.short_base, reg_t * price, np.maximum(0.0, np.maximum(up, -down))),
+    ]
+    rows = [
+        np.stack([price, beta * price, need[:, 0], beta * need[:, 0], base[:, 0], schedule.volatility[:, 0], initial, tims], axis=1)
+        for need, base, initial, tims in sides
+    ]
+    return np.ascontiguousarray(_sides(rows[0], rows[1]))
+
+
+def _flags(
+    market: Market, schedule: Schedule, need_long: Floats, need_short: Floats, fixed: NDArray[np.uint8], policy: Policy
+) -> NDArray[np.uint8]:
+    factor = 1.0 + schedule.beta[:, None] * np.concatenate([[0.0], policy.stress.scenarios])[None, :]
+    common = fixed | np.where(market.stale, IS_STALE, 0) | np.where((factor < 0.0).any(axis=1), FLOORED, 0)
+    plain = schedule.volatility[:, 0]
+    sides = []
+    for need, base in ((need_long, schedule.long_base), (need_short, schedule.short_base)):
+        bent = np.abs(need - need[:, :1] * factor) > _CURVATURE * schedule.price[:, :1]
+        extras = np.abs(need[:, 0] - base[:, 0] - plain) > _CURVATURE * schedule.price[:, 0]
+        sides.append(common | np.where(bent.any(axis=1), CURVED, 0) | np.where(extras, EXTRAS, 0))
+    return _sides(sides[0], sides[1]).astype(np.uint8)
+
+
+def _fixed_flags(market: Market, security: Codes, product: Codes, portfolio: Codes) -> NDArray[np.uint8]:
+    """What an instrument's neighbours make of it, whatever the price."""
+    classmates = np.bincount(market.class_group, minlength=1)[market.class_group] > 1
+    grouped = classmates | (product != NO_GROUP) | (portfolio != NO_GROUP)
+    flags = np.where(grouped, GROUPED, 0) | np.where(market.minimum_charge > 0.0, CHARGED, 0)
+    flags |= np.where(np.bincount(market.issuer, minlength=1)[market.issuer] > 1, SHARED_ISSUER, 0)
+    return (flags | np.where(np.bincount(security, minlength=1)[security] > 1, TWIN, 0)).astype(np.uint8)
+
+
+def _listed(codes: Codes, names: tuple[str, ...], offsets: dict[str, float]) -> tuple[Codes, Floats]:
+    """Group codes with unlisted groups dropped: where no offset is given, positions stand alone (no credit)."""
+    listed = np.array([name in offsets for name in names] + [False])
+    rates = np.array([offsets.get(name, 0.0) for name in names] + [0.0])
+    return np.where(listed[codes], codes, NO_GROUP).astype(np.int32), rates

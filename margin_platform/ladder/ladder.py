@@ -1,0 +1,300 @@
+"""The enforcement ladder: a pure state machine from what is seen of an account to what is decided (MARGIN_RULES 7).
+
+Two tracks, margin and stress, are kept apart and combined by the most severe. A decision is a function of the state, the
+observation and the event clock only, so a replay of the same events decides the same, byte for byte. A call has one life:
+issued, amended, met, expired or rescinded; a new deficiency after a cure is a new call with a new clock.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from margin_platform.contracts.messages import deterministic_id
+from margin_platform.ladder.observation import Observation
+from margin_platform.money import cents, exceeds
+from margin_platform.policy.policy import Policy
+from margin_platform.policy.sections import LadderPolicy
+from margin_platform.trading_time.new_york import clock
+
+MS_PER_MINUTE = 60_000
+
+WARNING, RECOVERED = "WARNING", "RECOVERED"
+CALL, CALL_INCREASED, CALL_RESTATED, CALL_EXPIRED = "CALL", "CALL_INCREASED", "CALL_RESTATED", "CALL_EXPIRED"
+CALL_CURED, RESCINDED = "CALL_CURED", "RESCINDED"
+CLOSE_ONLY, LIFTED, STRESS_RESTRICTION, STRESS_RELEASED = "CLOSE_ONLY", "LIFTED", "STRESS_RESTRICTION", "STRESS_RELEASED"
+LIQUIDATE, HELD, RELEASED = "LIQUIDATE", "HELD", "RELEASED"
+
+
+@dataclass(frozen=True)
+class Call:
+    """An open margin call. issued: the amount last notified, at issued_at; outstanding: the deficiency now; due_at never moves."""
+
+    call_id: str
+    opened_at: int
+    due_at: int
+    issued: float
+    outstanding: float
+    issued_at: int = 0
+
+    def told(self) -> dict[str, Any]:
+        """What a decision about the call says of it."""
+        return {"call_id": self.call_id, "opened_at": self.opened_at, "due_at": self.due_at, "issued": self.issued}
+
+
+@dataclass(frozen=True)
+class LadderState:
+    """All the ladder remembers of an account. JSON-able through `to_dict`."""
+
+    account_id: str
+    warned: bool = False
+    call: Call | None = None
+    close_only: bool = False             # by the margin track
+    stress_restricted: bool = False      # by the stress track
+    stress_clear_since: int | None = None
+    severe: bool = False                 # by the newest figures
+    expired: bool = False
+    liquidations: int = 0                # liquidation decisions of this episode
+    liquidated_at: int | None = None
+    held: str | None = None
+    last_time: int = 0
+    last_calc_id: str = ""
+    called_at: int = -1                  # when the newest call was opened
+    calls_then: int = 0                  # calls opened at that very millisecond
+    warned_at: int | None = None         # when the newest warning, stress restriction and hold began: their episodes
+    stressed_at: int | None = None
+    held_at: int | None = None
+
+    @property
+    def restricted(self) -> bool:
+        """Close-only by either track: the most severe wins."""
+        return self.close_only or self.stress_restricted
+
+    @property
+    def status(self) -> str:
+        """The rung the account stands on."""
+        if self.liquidations:
+            return "LIQUIDATION"
+        if self.restricted:
+            return "CLOSE_ONLY"
+        return "MARGIN_CALL" if self.call else "WARNING" if self.warned else "ACTIVE"
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> LadderState:
+        return LadderState(**(data | {"call": Call(**data["call"]) if data.get("call") else None}))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One thing decided about an account, with its reason in words. amount: dollars the decision is about.
+
+    call_id, due_at, opened_at and issued are of its call; where there is none, began_at says when what it ends began.
+    """
+
+    kind: str
+    account_id: str
+    timestamp: int
+    reason: str
+    amount: float = 0.0
+    call_id: str | None = None
+    due_at: int | None = None
+    attempt: int = 0
+    opened_at: int | None = None
+    issued: float | None = None
+    began_at: int | None = None
+
+
+def step(state: LadderState, seen: Observation, policy: Policy) -> tuple[LadderState, tuple[Decision, ...]]:
+    """The next state and the decisions of one observation. One older than the last, or seen already, decides nothing.
+
+    What fell due before it is `tick`'s to decide first.
+    """
+    if seen.timestamp < state.last_time or (seen.calc_id and seen.calc_id == state.last_calc_id):
+        return state, ()
+    state = replace(state, last_time=seen.timestamp, last_calc_id=seen.calc_id)
+    if seen.held:
+        return _hold(state, seen)
+    decisions: list[Decision] = []
+    if state.held:
+        decisions.append(_decision(RELEASED, seen, f"prices are good again after: {state.held}", began_at=state.held_at))
+        state = replace(state, held=None)
+    for rung in (_stress_track, _call_track, _warning_track):
+        state, more = rung(state, seen, policy.ladder)
+        decisions += more
+    state, more = _timers(state, seen.timestamp, policy.ladder)
+    decisions += more
+    state, more = _liquidation_track(state, seen.timestamp, policy.ladder)
+    return state, tuple(decisions + more)
+
+
+def tick(state: LadderState, now: int, policy: Policy) -> tuple[LadderState, tuple[Decision, ...]]:
+    """What the event clock alone decides up to a time: close-only by age, expiry, release of a stress restriction.
+
+    Each is decided at the time it falls due, not at the time somebody looks, so that however often and late the clock is
+    read, the same events give the same decisions. Held accounts wait.
+    """
+    decisions: list[Decision] = []
+    while now >= state.last_time and (due := next_deadline(state, policy)) is not None and due <= now:
+        at = max(due, state.last_time)
+        state, more = _timers(state, at, policy.ladder)
+        decisions += more
+        if not state.liquidations:   # further ones wait for newer figures
+            state, more = _liquidation_track(state, at, policy.ladder)
+            decisions += more
+    return state, tuple(decisions)
+
+
+def next_deadline(state: LadderState, policy: Policy) -> int | None:
+    """The earliest event time at which `tick` may decide something; None where no timer runs.
+
+    A held account has none: the observation that releases it decides what fell due meanwhile.
+    """
+    times: list[int] = []
+    if state.held:
+        return None
+    if state.call and not state.close_only:
+        times.append(_close_only_at(state.call, policy.ladder))
+    if state.call and not state.expired:
+        times.append(state.call.due_at)
+    if state.stress_restricted and state.stress_clear_since is not None:
+        times.append(_release_at(state.stress_clear_since, policy.ladder))
+    return min(times, default=None)
+
+
+_Result = tuple[LadderState, list[Decision]]
+
+
+def _decision(kind: str, seen: Observation, reason: str, **figures: Any) -> Decision:
+    return Decision(kind, seen.account_id, seen.timestamp, reason, **figures)
+
+
+def _hold(state: LadderState, seen: Observation) -> tuple[LadderState, tuple[Decision, ...]]:
+    if state.held == seen.held:
+        return state, ()
+    return replace(state, held=seen.held, held_at=seen.timestamp), (_decision(HELD, seen, f"no enforcement: {seen.held}"),)
+
+
+def _stress_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _Result:
+    if seen.severe_underwater:
+        if state.stress_restricted:
+            return replace(state, stress_clear_since=None), []
+        news = [_decision(STRESS_RESTRICTION, seen, "short of margin in a severe SPY scenario")]
+        return replace(state, stress_restricted=True, stress_clear_since=None, stressed_at=seen.timestamp), news
+    if state.stress_restricted and state.stress_clear_since is None:
+        state = replace(state, stress_clear_since=seen.timestamp)
+    return state, []
+
+
+def _call_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _Result:
+    deficiency = cents(max(0.0, -seen.excess))
+    if deficiency > 0 and state.call is None:
+        nth = state.calls_then + 1 if state.called_at == seen.timestamp else 1
+        new = _new_call(seen, deficiency, rules, nth)
+        reason = f"equity {seen.equity:,.2f} is {deficiency:,.2f} below the requirement {seen.requirement:,.2f}"
+        severe = _is_severe(deficiency, seen, rules)
+        state = replace(state, call=new, warned=False, severe=severe, called_at=seen.timestamp, calls_then=nth)
+        return state, [_decision(CALL, seen, reason, amount=deficiency, **new.told())]
+    call = state.call
+    if call is None:
+        return state, []
+    if deficiency > 0:
+        return _still_deficient(replace(state, severe=_is_severe(deficiency, seen, rules)), call, seen, deficiency)
+    return _cured(state, call, seen)
+
+
+def _is_severe(deficiency: float, seen: Observation, rules: LadderPolicy) -> bool:
+    return exceeds(deficiency, rules.severe_deficiency * seen.requirement) or seen.equity < rules.equity_floor
+
+
+def _new_call(seen: Observation, deficiency: float, rules: LadderPolicy, nth: int) -> Call:
+    """A call that is the nth of its account at this millisecond: met and missed again, it is another one."""
+    from margin_platform.trading_time.sessions import due_time  # the exchange's calendar brings pandas: only a new call needs it
+
+    due = due_time(dt.datetime.fromtimestamp(seen.timestamp / 1000, dt.UTC), rules.call_due_business_days, rules.call_due_hour_et)
+    call_id = deterministic_id("maintenance-call", seen.account_id, seen.timestamp, *([nth] if nth > 1 else []))
+    return Call(call_id, seen.timestamp, int(due.timestamp() * 1000), deficiency, deficiency, seen.timestamp)
+
+
+def _still_deficient(state: LadderState, call: Call, seen: Observation, deficiency: float) -> _Result:
+    """The amount called for follows a deficiency that grows, and one that was called for on a price withdrawn since."""
+    withdrawn = seen.corrected and call.issued_at >= seen.corrected_since
+    if deficiency == call.issued or (deficiency < call.issued and not withdrawn):
+        return replace(state, call=replace(call, outstanding=deficiency)), []
+    amended = replace(call, issued=deficiency, outstanding=deficiency, issued_at=seen.timestamp)
+    kind, reason = CALL_INCREASED, f"the deficiency grew from {call.issued:,.2f} to {deficiency:,.2f}; the due time stays"
+    if deficiency < call.issued:
+        kind = CALL_RESTATED
+        reason = f"{call.issued:,.2f} rested on a price that was withdrawn, {deficiency:,.2f} is owed; the due time stays"
+    return replace(state, call=amended), [_decision(kind, seen, reason, amount=deficiency, **amended.told())]
+
+
+def _cured(state: LadderState, call: Call, seen: Observation) -> _Result:
+    kind, reason = CALL_CURED, f"excess is {seen.excess:,.2f}: the call of {call.issued:,.2f} is met"
+    if seen.corrected and call.opened_at >= seen.corrected_since:
+        kind, reason = RESCINDED, "the call rested on a price that was withdrawn"
+    decisions = [_decision(kind, seen, reason, amount=call.issued, **call.told())]
+    after = replace(state, call=None, close_only=False, severe=False, expired=False, liquidations=0, liquidated_at=None)
+    if state.close_only and not after.restricted:
+        decisions.append(_decision(LIFTED, seen, "the call that restricted the account is closed", **call.told()))
+    return after, decisions
+
+
+def _warning_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _Result:
+    if state.call is not None:
+        return state, []
+    if exceeds(rules.warn_frac * seen.gross_mv, seen.excess):
+        if state.warned:
+            return state, []
+        reason = f"excess {seen.excess:,.2f} is below {rules.warn_frac:.0%} of gross value {seen.gross_mv:,.2f}"
+        return replace(state, warned=True, warned_at=seen.timestamp), [_decision(WARNING, seen, reason, amount=seen.excess)]
+    if state.warned and not exceeds((rules.warn_frac + rules.warn_hysteresis) * seen.gross_mv, seen.excess):
+        reason = f"excess is {seen.excess:,.2f}"
+        return replace(state, warned=False), [_decision(RECOVERED, seen, reason, amount=seen.excess, began_at=state.warned_at)]
+    return state, []
+
+
+def _close_only_at(call: Call, rules: LadderPolicy) -> int:
+    return call.opened_at + int(rules.close_only_after_minutes * MS_PER_MINUTE)
+
+
+def _release_at(clear_since: int, rules: LadderPolicy) -> int:
+    return clear_since + int(rules.stress_release_minutes * MS_PER_MINUTE)
+
+
+def _timers(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
+    decisions: list[Decision] = []
+    call = state.call
+    if call and not state.close_only and now >= _close_only_at(call, rules):
+        state = replace(state, close_only=True)
+        reason = f"the call of {call.issued:,.2f} has been open for {(now - call.opened_at) // MS_PER_MINUTE} minutes"
+        decisions.append(Decision(CLOSE_ONLY, state.account_id, now, reason, call.outstanding, **call.told()))
+    if call and not state.expired and now >= call.due_at:
+        state = replace(state, expired=True)
+        reason = f"unmet when due at {clock(call.due_at)}"
+        decisions.append(Decision(CALL_EXPIRED, state.account_id, now, reason, call.outstanding, **call.told()))
+    since = state.stress_clear_since
+    if state.stress_restricted and since is not None and now >= _release_at(since, rules):
+        state = replace(state, stress_restricted=False, stress_clear_since=None)
+        reason, began = "no severe SPY scenario is short of margin any more", state.stressed_at
+        decisions.append(Decision(STRESS_RELEASED, state.account_id, now, reason, began_at=began))
+        if not state.restricted:
+            decisions.append(Decision(LIFTED, state.account_id, now, "no restriction is left", began_at=began))
+    return state, decisions
+
+
+def _liquidation_track(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
+    """Past due, or severe once close-only; and again, after a pause, for as long as the account stays so (J03, J09)."""
+    call = state.call
+    if call is None or not state.close_only or not (state.severe or state.expired or state.liquidations):
+        return state, []
+    pause = rules.liquidation_retry_minutes * MS_PER_MINUTE
+    if state.liquidated_at is not None and now - state.liquidated_at < pause:
+        return state, []
+    why = "past due" if state.expired else "severe" if state.severe else f"deficient after {state.liquidations} liquidation(s)"
+    state = replace(state, liquidations=state.liquidations + 1, liquidated_at=now)
+    reason = f"{why}: {call.outstanding:,.2f} outstanding"
+    return state, [Decision(LIQUIDATE, state.account_id, now, reason, call.outstanding, attempt=state.liquidations, **call.told())]

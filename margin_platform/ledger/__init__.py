@@ -1,0 +1,1 @@
+"""Positions and cash of every account as a fold of fills, cash and corporate actions."""

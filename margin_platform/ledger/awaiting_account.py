@@ -1,0 +1,70 @@
+"""Early events: fills and cash read before their account was announced. Topics have no order between them.
+
+They wait for the account. One that waits too long is reported in dead_letter.v1 and is still booked, once, if the account comes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from margin_platform.contracts.dead_letters import dead_letter, value_of
+from margin_platform.contracts.messages import FILLS, BadEvent, Event
+from margin_platform.kafka.bus import Record
+from margin_platform.ledger.ledger import Ledger
+
+_MOST_UNANNOUNCED = 1000   # unknown accounts whose events wait for them; the oldest are forgotten, not without their dead letters
+
+
+def book_event(ledger: Ledger, topic: str, event: Event) -> list[str]:
+    """Applies an event to the ledger; returns the accounts it changed. BadEvent where it cannot be booked or is a duplicate."""
+    try:
+        accounts = ledger.apply(topic, event)
+    except ArithmeticError as error:   # finite, but beyond what a ledger can hold
+        raise BadEvent("value", event, f"cannot be booked ({error})") from error
+    name = "fill_id" if topic == FILLS else "transfer_id"
+    if not accounts and name in event:
+        raise BadEvent(name, event[name], "duplicate id")
+    return accounts
+
+
+class EarlyEvents:
+    """What waits, by account, in the order it was read. Durable through `to_state`."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[dict[str, Any]]] = {}
+
+    def keep(self, record: Record, event: Event) -> None:
+        """Keeps a fill or transfer, with the dead letter it becomes if its account does not turn up."""
+        unknown = BadEvent("account_id", event["account_id"], "unknown account; applied if it is announced later")
+        letter = dead_letter(record.topic, record.partition, record.offset, record.value, unknown, record.timestamp_ms)
+        self._rows.setdefault(event["account_id"], []).append({"topic": record.topic, "event": event, "letter": letter})
+
+    def book(self, account_id: str, ledger: Ledger) -> list[Event]:
+        """Books what waited for an account; returns dead letters of what cannot be booked, which stop nothing behind them."""
+        letters = []
+        for row in self._rows.pop(account_id, ()):
+            try:
+                book_event(ledger, row["topic"], row["event"])
+            except BadEvent as error:
+                if row["letter"] is not None:   # otherwise it was reported already: a message has one dead letter
+                    letters.append(row["letter"] | {"reason": error.reason, "field": error.field, "value": value_of(error)})
+        return letters
+
+    def overdue(self, before_ms: int) -> list[Event]:
+        """Dead letters, each once, of what was produced before a time (epoch milliseconds) and still waits, or waits no longer."""
+        letters = []
+        while len(self._rows) > _MOST_UNANNOUNCED:
+            forgotten = self._rows.pop(next(iter(self._rows)))
+            letters += [row["letter"] for row in forgotten if row["letter"] is not None]
+        for row in (row for rows in self._rows.values() for row in rows):
+            if row["letter"] is not None and row["letter"]["timestamp"] <= before_ms:
+                letters.append(row["letter"])
+                row["letter"] = None
+        return letters
+
+    def to_state(self) -> dict[str, list[dict[str, Any]]]:
+        """JSON-able."""
+        return self._rows
+
+    def restore(self, state: dict[str, list[dict[str, Any]]]) -> None:
+        self._rows = state

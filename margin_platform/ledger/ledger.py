@@ -1,0 +1,278 @@
+"""The ledger: fills, cash and corporate actions become cash balances and positions (MARGIN_RULES section 1).
+
+One signed trade-date cash balance an account and one signed quantity a symbol. Every event is applied once, by its id,
+and the order in which a set of events arrives does not change the result: amounts are kept as whole millionths of a
+dollar and of a share, and a position with corporate actions is always the fold of its own events in event-time order.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import insort
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, BadEvent, Event
+from margin_platform.kernel.book import MARGIN_TYPES, REG_T, Book
+from margin_platform.ledger.corporate_actions import CorporateAction, effective_time, fold
+from margin_platform.ledger.fill_log import FillLog, KnownIds, Timeline
+from margin_platform.ledger.micros import MICRO, MOST, to_micros
+
+_COLUMNS = (("type", "b"), ("since", "q"), ("cash", "q"))
+
+
+def _micros(event: Event, field: str, amount: float) -> int:
+    """An amount of an event in millionths. BadEvent names the field and its value where it is more than a ledger holds."""
+    try:
+        return to_micros(amount)
+    except OverflowError:
+        raise BadEvent(field, event[field], "more than a ledger holds") from None
+
+
+def _within(event: Event, field: str, sum_of: int) -> int:
+    """A running sum in millionths, unless it is more than a ledger holds: then BadEvent names the field that led there."""
+    if abs(sum_of) > MOST * MICRO:
+        raise BadEvent(field, event[field], "more than a ledger holds")
+    return sum_of
+
+
+class Ledger:
+    """Accounts and what they hold. `apply` takes one event of fills.v1, cash.v1, accounts.v1 or corporate_actions.v1.
+
+    known_symbols: where given, an event for another symbol is refused. require_account: refuse fills and cash of an account
+    that accounts.v1 has not announced; otherwise the account is opened as REG_T.
+    """
+
+    def __init__(self, known_symbols: Iterable[str] | None = None, *, require_account: bool = False) -> None:
+        self._known = None if known_symbols is None else frozenset(known_symbols)
+        self._require_account = require_account
+        self._ids: list[str] = []
+        self._numbers: dict[str, int] = {}
+        self._type, self._since = array("b"), array("q")       # margin type, and since which event time
+        self._cash = array("q")                                # micro-dollars, corporate actions excluded
+        self._held: list[dict[str, int]] = []                  # micro-shares by symbol, flat ones left out
+        self._accrued: dict[int, dict[str, int]] = {}          # account -> symbol -> micro-dollars of dividends and cash in lieu
+        self._log = FillLog()
+        self._history: dict[str, dict[int, Timeline]] = {}     # of symbols with corporate actions: their fills by account
+        self._announced: set[str] = set()
+        self._seen = KnownIds()
+        self._actions: dict[str, list[CorporateAction]] = {}
+        self._book: Book | None = None
+        self._codes: dict[str, int] = {}
+        self._reshaped: set[int] = set()                       # accounts whose positions the book does not have yet
+
+    def __contains__(self, account_id: str) -> bool:
+        return account_id in self._numbers
+
+    def knows(self, account_id: str) -> bool:
+        """Whether fills and cash of this account are taken."""
+        return not self._require_account or account_id in self._numbers or account_id in self._announced
+
+    def announce(self, account_ids: Iterable[str]) -> None:
+        """Accounts whose accounts.v1 event is known to come: their fills may be read first."""
+        self._announced |= set(account_ids) - self._numbers.keys()
+
+    # -- events in
+
+    def apply(self, topic: str, event: Event) -> list[str]:
+        """Applies one checked event; returns the accounts it changed, none for a duplicate id.
+
+        BadEvent names the field of an unknown account or symbol, or of an amount beyond what a ledger holds, and then nothing
+        has changed. Sources: 12 CFR 220.4(c)(1) for trade-date balances.
+        """
+        if topic == FILLS:
+            return self._fill(event)
+        if topic == CASH:
+            return self._transfer(event)
+        if topic == ACCOUNTS:
+            return self._terms(event)
+        if topic == CORPORATE_ACTIONS:
+            return self._corporate_action(event)
+        raise ValueError(f"topic: not one a ledger takes, value {topic!r}")
+
+    def _account(self, event: Event) -> int:
+        account_id = event["account_id"]
+        number = self._numbers.get(account_id)
+        if number is None:
+            if not self.knows(account_id):
+                raise BadEvent("account_id", account_id, "unknown account")
+            number = self._open(account_id)
+        return number
+
+    def _open(self, account_id: str) -> int:
+        number = self._numbers[account_id] = len(self._ids)
+        self._ids.append(account_id)
+        self._type.append(REG_T)
+        self._since.append(-1)
+        self._cash.append(0)
+        self._held.append({})
+        return number
+
+    def _check_symbol(self, symbol: str) -> None:
+        if self._known is not None and symbol not in self._known:
+            raise BadEvent("symbol", symbol, "unknown symbol")
+
+    def _fill(self, event: Event) -> list[str]:
+        self._check_symbol(event["symbol"])
+        symbol, shares, at = event["symbol"], _micros(event, "qty", event["qty"]), event["timestamp"]
+        cost = _micros(event, "price", event["qty"] * event["price"]) + _micros(event, "fee", event.get("fee") or 0.0)
+        number = self._account(event)
+        digest = KnownIds.digest("fill", event["fill_id"])
+        if digest in self._seen:
+            return []
+        cash = _within(event, "price", self._cash[number] - cost)
+        if symbol in self._actions:
+            timeline = [*self._history[symbol].get(number, ())]
+            insort(timeline, (at, shares))
+            self._settle(number, symbol, timeline, fold(timeline, self._actions[symbol]))
+        else:
+            self._hold(number, symbol, _within(event, "qty", self._held[number].get(symbol, 0) + shares))
+        self._cash[number] = cash
+        self._log.append(number, symbol, at, shares)
+        self._seen.add(digest)
+        self._touch(number, symbol)
+        return [event["account_id"]]
+
+    def _transfer(self, event: Event) -> list[str]:
+        amount = _micros(event, "amount", event["amount"])
+        number = self._account(event)
+        digest = KnownIds.digest("cash", event["transfer_id"])
+        if digest in self._seen:
+            return []
+        self._cash[number] = _within(event, "amount", self._cash[number] + amount)
+        self._seen.add(digest)
+        self._touch(number, None)
+        return [event["account_id"]]
+
+    def _terms(self, event: Event) -> list[str]:
+        known = self._numbers.get(event["account_id"])
+        number = self._open(event["account_id"]) if known is None else known
+        if event["timestamp"] < self._since[number]:
+            return []
+        self._type[number], self._since[number] = MARGIN_TYPES[event["margin_type"]], event["timestamp"]
+        self._touch(number, None)
+        return [event["account_id"]]
+
+    def _corporate_action(self, event: Event) -> list[str]:
+        symbol = event["symbol"]
+        self._check_symbol(symbol)
+        digest = KnownIds.digest("action", event["action_id"])
+        if digest in self._seen:
+            return []
+        field = "ratio" if event["kind"] == "SPLIT" else "amount"
+        action = CorporateAction(effective_time(event), event["action_id"], event["kind"], event[field], event.get("post_price"))
+        actions = sorted([*self._actions.get(symbol, ()), action])
+        history = self._history.get(symbol) if symbol in self._history else self._log.of_symbol(symbol)
+        assert history is not None
+        try:
+            folded = {number: fold(timeline, actions) for number, timeline in history.items()}
+        except OverflowError:
+            raise BadEvent(field, event[field], "more than a ledger holds") from None
+        self._actions[symbol], self._history[symbol] = actions, history
+        self._seen.add(digest)
+        for number, result in folded.items():
+            self._settle(number, symbol, history[number], result)
+            self._touch(number, symbol)
+        return [self._ids[number] for number in folded]
+
+    def _settle(self, number: int, symbol: str, timeline: Timeline, result: tuple[int, int]) -> None:
+        """A position as a fold of its timeline."""
+        self._history[symbol][number] = timeline
+        self._hold(number, symbol, result[0])
+        self._accrued.setdefault(number, {})[symbol] = result[1]
+
+    def _hold(self, number: int, symbol: str, shares: int) -> None:
+        if shares:
+            self._held[number][symbol] = shares
+        else:
+            self._held[number].pop(symbol, None)
+
+    # -- figures out
+
+    def _balance(self, number: int) -> float:
+        return (self._cash[number] + sum(self._accrued.get(number, {}).values())) / MICRO
+
+    def cash(self, account_id: str) -> float:
+        """Signed cash balance in dollars: negative is a debit."""
+        return self._balance(self._numbers[account_id])
+
+    def positions(self, account_id: str) -> dict[str, float]:
+        """Signed shares by symbol, flat ones left out."""
+        return {s: q / MICRO for s, q in self._held[self._numbers[account_id]].items()}
+
+    def margin_type(self, account_id: str) -> int:
+        return self._type[self._numbers[account_id]]
+
+    def account_ids(self) -> list[str]:
+        """Accounts in order of first appearance: the row order of `book`."""
+        return list(self._ids)
+
+    def number_of(self, account_id: str) -> int:
+        """The account's row in `book`, for the life of this ledger."""
+        return self._numbers[account_id]
+
+    def book(self, code_of: dict[str, int]) -> Book:
+        """The book as columns. Cash and known positions are kept current in place; a new or closed one moves the columns behind it."""
+        if self._book is None:
+            self._codes, self._book = code_of, Book.of([])
+        opened = range(len(self._book), len(self._ids))
+        if opened:
+            self._book = self._book.extended(self._ids, [self._balance(n) for n in opened], self._type[opened.start :])
+            self._reshaped.update(opened)
+        if self._reshaped:
+            self._book = self._book.reshaped({n: {code_of[s]: q / MICRO for s, q in self._held[n].items()} for n in self._reshaped})
+            self._reshaped.clear()
+        return self._book
+
+    def _touch(self, number: int, symbol: str | None) -> None:
+        """Keeps the columns current where their shape allows it; the next `book` sees to the rest."""
+        book = self._book
+        if book is None or number >= len(book):
+            return
+        book.cash[number], book.margin_type[number] = self._balance(number), self._type[number]
+        if symbol is None:
+            return
+        start, end = int(book.offsets[number]), int(book.offsets[number + 1])
+        code, shares = self._codes[symbol], self._held[number].get(symbol, 0)
+        at = start + int(np.searchsorted(book.symbol[start:end], code))
+        if at < end and book.symbol[at] == code and shares:
+            book.quantity[at] = shares / MICRO
+        else:
+            self._reshaped.add(number)
+
+    # -- durable state
+
+    def to_state(self) -> dict[str, Any]:
+        """Everything, as columns and JSON-able parts, so that a restart continues as if nothing had happened."""
+        return {
+            "accounts": list(self._ids), **{name: np.array(getattr(self, f"_{name}")) for name, _ in _COLUMNS},
+            "fills": self._log.to_state(), "seen": self._seen.to_state(), "announced": sorted(self._announced - self._numbers.keys()),
+            "actions": {s: [[a.effective, a.action_id, a.kind, a.figure, a.post_price] for a in rows] for s, rows in self._actions.items()},
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], known_symbols: Iterable[str] | None = None, *, require_account: bool = False) -> Ledger:
+        """The ledger a state was taken from; positions are folded from their fills anew.
+
+        ValueError names a held symbol that is not among the known ones any more.
+        """
+        ledger = cls(known_symbols, require_account=require_account)
+        gone = sorted(set(state["fills"]["symbols"]) - ledger._known) if ledger._known is not None else []
+        if gone:
+            raise ValueError(f"instruments: {gone[0]!r} was traded by accounts and is gone from the reference data; put its row back")
+        for account_id in state["accounts"]:
+            ledger._open(account_id)
+        for name, kind in _COLUMNS:
+            setattr(ledger, f"_{name}", array(kind, np.asarray(state[name]).astype(kind).tobytes()))
+        ledger._log, ledger._seen = FillLog.from_state(state["fills"]), KnownIds.from_state(state["seen"])
+        ledger._announced = set(state["announced"])
+        for number, symbol, shares in ledger._log.totals():
+            ledger._hold(number, symbol, shares)
+        for symbol, rows in state["actions"].items():
+            ledger._actions[symbol] = [CorporateAction(*row) for row in rows]
+            ledger._history[symbol] = ledger._log.of_symbol(symbol)
+            for number, timeline in ledger._history[symbol].items():
+                ledger._settle(number, symbol, timeline, fold(timeline, ledger._actions[symbol]))
+        return ledger

@@ -1,0 +1,267 @@
+"""Liquidation: the orders that bring an account back to compliance, sized by re-running the kernel (MARGIN_RULES 8).
+
+Excess is not monotone in the quantity sold: an add-on that falls away lifts it at once, another name becoming concentrated
+lowers it. So whole-lot quantities are put to the kernel, smallest first, as one hypothetical account each in one vectorised
+sweep, and the first that suffices is taken; only those a proven bound excludes are passed over. Nothing is sold through zero;
+nothing here sends an order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from margin_platform.kernel.book import REG_T, Book, Floats, Market
+from margin_platform.kernel.evaluate import PricedMarket, evaluate_accounts
+from margin_platform.kernel.instrument_rules import effective_beta
+from margin_platform.money import cents
+from margin_platform.policy.policy import Policy
+
+SELL, BUY_TO_COVER = "SELL", "BUY_TO_COVER"
+_FIRST_CHUNK, _LARGEST_CHUNK = 64, 65_536
+_A_CENT = 0.01   # decisions are on rounded figures
+
+
+@dataclass(frozen=True)
+class Order:
+    """One order: whole shares, positive (a closing order takes a fraction along); proceeds in dollars, negative for a cover."""
+
+    symbol: str
+    side: str
+    qty: float
+    estimated_proceeds: float
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Why an order is no smaller: the excess with it, and with one lot less, given the orders before it."""
+
+    symbol: str
+    qty: float
+    excess_at_qty: float
+    excess_one_lot_less: float
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The orders for one account, in the order they are to be worked. Money in dollars rounded to cents."""
+
+    account_id: str
+    orders: tuple[Order, ...]
+    excess_before: float
+    excess_after: float
+    cured: bool
+    statement: str
+    proofs: tuple[Proof, ...] = ()
+
+    @property
+    def certificate(self) -> dict[str, Any]:
+        return {"statement": self.statement, "orders": [vars(p) for p in self.proofs]}
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How orders are sized. buffer: dollars of excess to reach; lot: shares; slippage: fraction of the price lost.
+
+    order: symbols in the sequence to sell, instead of highest beta first; most_shares: cap on the shares of a symbol.
+    """
+
+    buffer: float = 0.0
+    lot: int = 1
+    slippage: float = 0.0
+    order: Sequence[str] | None = None
+    most_shares: dict[str, float] = field(default_factory=dict)
+
+    @staticmethod
+    def of(policy: Policy) -> Terms:
+        rules = policy.liquidation
+        return Terms(rules.liquidation_buffer, rules.liquidation_lot, rules.liquidation_slippage)
+
+
+class Workbench:
+    """One account on the bench: its positions and cash as they would stand after the orders chosen so far."""
+
+    def __init__(self, book: Book, market: Market, policy: Policy, account: int, terms: Terms) -> None:
+        span = slice(int(book.offsets[account]), int(book.offsets[account + 1]))
+        self.account_id = book.account_ids[account]
+        self.market, self.policy, self.terms = market, policy, terms
+        self.codes = book.symbol[span]
+        self.quantity = book.quantity[span].copy()
+        self.cash = float(book.cash[account])
+        self.margin_type = book.margin_type[account]
+        self.price = market.price[self.codes]
+        self.symbols = [market.symbols[c] for c in self.codes]
+        self._priced = PricedMarket.of(market, policy)
+        self._plain: Policy | None = None
+
+    def excess_after(self, sold: Floats) -> Floats:
+        """Excess, rounded to cents, after selling or covering these shares: (candidates, positions) -> (candidates,)."""
+        n, held = sold.shape
+        signs = np.sign(self.quantity)
+        proceeds = (sold * self.price * (signs - self.terms.slippage)).sum(axis=1)
+        book = Book(
+            account_ids=(), cash=self.cash + proceeds, margin_type=np.full(n, self.margin_type, dtype=np.int8),
+            offsets=np.arange(0, (n + 1) * held, held, dtype=np.int64) if held else np.zeros(n + 1, dtype=np.int64),
+            symbol=np.tile(self.codes, n), quantity=(self.quantity - signs * sold).ravel(),
+        )
+        margin = evaluate_accounts(book, self._priced, np.arange(n, dtype=np.int64), stress=False)
+        return cents(margin.excess)
+
+    def excess(self) -> float:
+        return float(self.excess_after(np.zeros((1, len(self.codes))))[0])
+
+    def trade(self, position: int, shares: float) -> Order:
+        """Books shares of a position towards flat and returns the order for them."""
+        long = self.quantity[position] > 0
+        value = shares * float(self.price[position])
+        proceeds = value * (1 - self.terms.slippage) if long else -value * (1 + self.terms.slippage)
+        self.cash += proceeds
+        self.quantity[position] -= shares if long else -shares
+        return Order(self.symbols[position], SELL if long else BUY_TO_COVER, float(shares), cents(proceeds))
+
+    def quantities(self, position: int) -> Floats:
+        """The quantities that may be traded of a position, ascending: whole lots, and at last all of it."""
+        size = abs(float(self.quantity[position]))
+        most = self.terms.most_shares.get(self.symbols[position])
+        if most is not None and most < size:
+            return np.arange(self.terms.lot, most + 1e-9, self.terms.lot)
+        lots = np.arange(self.terms.lot, size - 1e-9, self.terms.lot, dtype=np.float64)
+        return np.append(lots, size)
+
+    def one_lot_less(self, shares: float) -> float:
+        """The permitted quantity just below one; below a closing order that is no whole lot, the last whole lot."""
+        return max(0.0, (float(np.ceil(shares / self.terms.lot)) - 1.0) * self.terms.lot)
+
+    def requirements(self, policy: Policy | None = None) -> Floats:
+        """Fixed-percentage requirement of each position as the account now stands, dollars, add-ons and cap included."""
+        book = Book(
+            account_ids=(self.account_id,), cash=np.array([self.cash]), margin_type=np.array([self.margin_type], dtype=np.int8),
+            offsets=np.array([0, len(self.codes)], dtype=np.int64), symbol=self.codes, quantity=self.quantity,
+        )
+        priced = self._priced if policy is None else PricedMarket.of(self.market, policy)
+        return evaluate_accounts(book, priced, np.zeros(1, dtype=np.int64), detail=True, stress=False).position_requirement
+
+    def least_conceivable(self, position: int) -> float:
+        """Shares of a position below which no quantity can suffice; 0 where nothing can be said.
+
+        Trades at the mark never raise equity, and the requirement is never below what it is without concentration, of which
+        each share of this position carries an even part. A box or portfolio margin ties other positions to this one.
+        """
+        if self.margin_type != REG_T or len(set(self.symbols)) < len(self.symbols) or self.terms.slippage < 0:
+            return 0.0
+        if self._plain is None:
+            self._plain = self.policy.override({"use_conc": False})
+        plain = self.requirements(self._plain)
+        signed = self.quantity * self.price
+        missing = self.terms.buffer - (self.cash + float(signed.sum()) - float(plain.sum())) - _A_CENT - 1e-9 * float(np.abs(signed).sum())
+        if missing <= 0:
+            return 0.0
+        return missing * abs(float(self.quantity[position])) / plain[position] if plain[position] > 0 else np.inf
+
+    def smallest_sufficient(self, position: int, choices: Floats) -> float | None:
+        """The smallest choice of one position after which the account has its buffer; None where none suffices."""
+        start, chunk = int(np.searchsorted(choices, self.least_conceivable(position) * (1 - 1e-9))), _FIRST_CHUNK
+        while start < len(choices):
+            some = choices[start : start + chunk]
+            sold = np.zeros((len(some), len(self.codes)))
+            sold[:, position] = some
+            enough = np.flatnonzero(self.excess_after(sold) >= self.terms.buffer)
+            if len(enough):
+                return float(some[enough[0]])
+            start, chunk = start + chunk, min(chunk * 4, _LARGEST_CHUNK)
+        return None
+
+
+def propose(book: Book, market: Market, policy: Policy, account: int, terms: Terms) -> Proposal:
+    """The least whole-lot sales, highest beta first, that bring the account's excess to the buffer.
+
+    A name that cannot do it alone is closed and the next is tried on the account as it then stands. A name whose requirement
+    does not exceed the cost of trading it cannot help and is left.
+    """
+    bench = Workbench(book, market, policy, account, terms)
+    before = bench.excess()
+    if refusal := nothing_to_do(bench, before):
+        return refusal
+    orders, proofs = work(bench)
+    return _proposal(bench, orders, proofs, before, proofs[-1].excess_at_qty if proofs else before)
+
+
+def work(bench: Workbench) -> tuple[list[Order], list[Proof]]:
+    """Trades on the bench in its sequence until the account has its buffer or nothing is left that may be sold."""
+    orders: list[Order] = []
+    proofs: list[Proof] = []
+    for position in sequence(bench):
+        choices = bench.quantities(position)
+        if not len(choices):
+            continue
+        shares = bench.smallest_sufficient(position, choices)
+        chosen = float(choices[-1]) if shares is None else shares
+        proofs.append(_proof(bench, position, chosen))
+        orders.append(bench.trade(position, chosen))
+        if shares is not None:
+            break
+    return orders, proofs
+
+
+def nothing_to_do(bench: Workbench, before: float) -> Proposal | None:
+    if np.isnan(before):
+        missing = sorted({s for s, p in zip(bench.symbols, bench.price, strict=True) if np.isnan(p)})
+        statement = f"held: no price for {', '.join(missing)}; nothing may be sold on a guess"
+        return Proposal(bench.account_id, (), before, before, False, statement)
+    stale = sorted({s for s, old in zip(bench.symbols, bench.market.stale[bench.codes], strict=True) if old})
+    if stale:
+        statement = f"held: the price of {', '.join(stale)} is too old to act upon"
+        return Proposal(bench.account_id, (), before, before, False, statement)
+    if before >= bench.terms.buffer:
+        return Proposal(bench.account_id, (), before, before, True, "the account has its buffer: nothing to sell")
+    return None
+
+
+def _proposal(bench: Workbench, orders: list[Order], proofs: list[Proof], before: float, after: float) -> Proposal:
+    cured = after >= bench.terms.buffer
+    statement = _why_no_less(bench, proofs[-1], after) if cured else not_curable(bench, after)
+    return Proposal(bench.account_id, tuple(orders), before, after, cured, statement, tuple(proofs))
+
+
+def _why_no_less(bench: Workbench, last: Proof, after: float) -> str:
+    told = bench.terms.order is not None
+    kind = "names are sold in the sequence given" if told else "names are sold highest beta first, which is not the least turnover"
+    return (
+        f"after these orders excess is {after:,.2f}, at least {bench.terms.buffer:,.2f}; with one lot less of {last.symbol} it would be "
+        f"{last.excess_one_lot_less:,.2f}, and no smaller quantity of it suffices; {kind}"
+    )
+
+
+def not_curable(bench: Workbench, after: float) -> str:
+    """What is said where all that may be sold is not enough."""
+    what = "everything that may be sold" if bench.terms.order is None else "all that may be sold of the named positions"
+    statement = f"not curable: {what} leaves excess {after:,.2f}"
+    if after < 0 and not np.any(bench.quantity):
+        statement += f"; the account owes {-after:,.2f} unsecured: hand it to collections"
+    return statement
+
+
+def sequence(bench: Workbench) -> list[int]:
+    """Positions in the order they are sold: as told, else by beta descending, then larger cure for its cost, then symbol."""
+    if bench.terms.order is not None:
+        return [k for name in bench.terms.order for k, symbol in enumerate(bench.symbols) if symbol == name]
+    rates = cure_rates(bench)
+    beta = effective_beta(bench.market, bench.policy)[bench.codes]
+    useful = [k for k in range(len(bench.codes)) if rates[k] > bench.terms.slippage]
+    return sorted(useful, key=lambda k: (-beta[k], -(rates[k] - bench.terms.slippage), bench.symbols[k]))
+
+
+def cure_rates(bench: Workbench) -> Floats:
+    """Requirement each position carries as a fraction of its value: what a dollar traded of it cures (MARGIN_RULES 8.2)."""
+    value = np.abs(bench.quantity) * bench.price
+    return np.divide(bench.requirements(), value, out=np.zeros_like(value), where=value > 0)
+
+
+def _proof(bench: Workbench, position: int, shares: float) -> Proof:
+    sold = np.zeros((2, len(bench.codes)))
+    sold[0, position], sold[1, position] = shares, bench.one_lot_less(shares)
+    at, less = bench.excess_after(sold)
+    return Proof(bench.symbols[position], shares, float(at), float(less))

@@ -1,0 +1,1 @@
+"""Instruments, prices and what a price may be trusted for."""

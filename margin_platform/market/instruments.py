@@ -1,0 +1,73 @@
+"""The instruments the platform knows, read strictly from reference data: an unknown symbol in an event is an error, not a guess."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from margin_platform.kernel.book import UNKNOWN, Instrument
+from margin_platform.settings import settings
+
+REFERENCE = Path(__file__).parent / "reference" / "instruments.yaml"
+
+
+class InstrumentError(ValueError):
+    """Reference data that cannot be used; the message names the row, the field and the value."""
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    symbol: str = Field(min_length=1)
+    name: str
+    issuer: str | None = None
+    class_group: str | None = None
+    product_group: str | None = None
+    portfolio_group: str | None = None
+    up: float | None = Field(default=None, gt=0, le=1)
+    down: float | None = Field(default=None, gt=0, le=1)
+    etf_leverage: float = Field(default=1.0, ge=-5, le=5)
+    long_rate: float | None = Field(default=None, ge=0, le=1)
+    short_rate: float | None = Field(default=None, ge=0, le=10)
+    htb_addon: float = Field(default=0.0, ge=0, le=10)
+    marginable: bool = True
+    synthetic: bool = False
+
+
+def read(path: Path) -> tuple[Instrument, ...]:
+    """Instruments of one YAML file, without prices. InstrumentError names the row, the field and the value."""
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    rows = data.get("instruments") if isinstance(data, dict) else None
+    if not isinstance(rows, list):
+        raise InstrumentError(f"{path.name}.instruments: not a list, value {rows!r}")
+    instruments = [_instrument(path, number, row) for number, row in enumerate(rows)]
+    symbols = [i.symbol for i in instruments]
+    if len(set(symbols)) < len(symbols):
+        twice = next(s for s in symbols if symbols.count(s) > 1)
+        raise InstrumentError(f"{path.name}.instruments: symbol given twice, value {twice!r}")
+    return tuple(instruments)
+
+
+def _instrument(path: Path, number: int, row: Any) -> Instrument:
+    try:
+        checked = _Row.model_validate(row)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InstrumentError(f"{path.name}.instruments[{number}].{where}: {first['msg']}, value {first['input']!r}") from error
+    given = checked.model_dump(exclude={"name", "synthetic"})
+    for unset in ("up", "down", "long_rate", "short_rate"):
+        given[unset] = UNKNOWN if given[unset] is None else given[unset]
+    return Instrument(**given)
+
+
+@functools.cache
+def load() -> tuple[Instrument, ...]:
+    """The instruments of MARGIN_INSTRUMENTS, else the shipped ones: the 20 names of the sample history, SPY, and labelled
+    synthetic index funds.
+    """
+    return read(settings().instruments or REFERENCE)

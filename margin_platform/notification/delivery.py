@@ -1,0 +1,206 @@
+"""Delivery: notices are recorded once per account, episode, rung and channel, then sent until a provider answers for them.
+
+A notification is PENDING, SENDING (claimed by one sender for a minute), DELIVERED with a receipt, HELD until its recipient has
+an address, or UNDELIVERED after the last attempt. Where no channel is left, the firm's own people are told to reach the customer.
+Each outcome is an event on notifications.v1. A crash between a provider's answer and its record sends again, under the same id:
+at least once, never never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from sqlalchemy import Connection, case, func, insert, select, update
+
+from margin_platform.contracts.messages import NOTIFICATIONS, Event, deterministic_id
+from margin_platform.contracts.offsets import Span
+from margin_platform.notification.channels import Channel, DeliveryFailed, DeliveryRefused, Outgoing
+from margin_platform.notification.message import FIRM, OUR_DESK, Notice, notice_of, unreached_notice
+from margin_platform.policy.policy import Policy
+from margin_platform.store.progress import fresh
+from margin_platform.store.store import Store
+from margin_platform.store.tables import contacts, notifications
+from margin_platform.store.unit_of_work import Message, post
+
+CONSUMER = "notification"
+PENDING, SENDING, DELIVERED, HELD, UNDELIVERED = "PENDING", "SENDING", "DELIVERED", "HELD", "UNDELIVERED"
+ATTEMPTS = 6
+_FIRST_WAIT_MS = 2_000          # doubled after each failure: about a minute in all
+_CLAIM_MS = 60_000
+_CLAIMED_AT_ONCE = 32           # sent within the claim's minute even where every provider times out after 10 s
+_SENDERS = 8
+_FIRST_ATTEMPT_GRACE_MS = 30_000
+
+
+class Notifier:
+    """Notices over a store and some channels. `now` arguments are wall-clock epoch milliseconds: providers live in real time.
+
+    desk: whom a customer may ask; firm: the contact (`email`, `phone`) that is told of customers nobody could tell.
+    """
+
+    def __init__(
+        self, store: Store, policy: Policy, channels: Sequence[Channel], *, desk: str = OUR_DESK, firm: Mapping[str, Any] | None = None
+    ) -> None:
+        self.store = store
+        self.policy = policy
+        self.channels = {channel.name: channel for channel in channels}
+        self.desk = desk
+        self.firm = firm or {}
+
+    def record(
+        self, events: Sequence[tuple[Event, tuple[str, int, int]]], now: int, run_id: str | None = None, span: Span | None = None
+    ) -> list[Message]:
+        """Record the notices of events, each once, due now; return notifications.v1 events of those without an address.
+
+        span: the offsets that were read (see `store.progress.fresh`).
+        """
+        messages: list[Message] = []
+        with self.store.write() as connection:
+            for event, source in fresh(connection, CONSUMER, events, span):
+                notice = notice_of(source.topic, event, self.policy, self.desk)
+                if notice is not None:
+                    messages += self._record(connection, notice, _contact(connection, notice.account_id), now, run_id)
+            post(connection, messages)
+        return messages
+
+    def tell(self, notices: Iterable[Notice], contact: Mapping[str, Any], now: int, run_id: str | None = None) -> list[Message]:
+        """Records notices that follow from no customer's event, each once, for one contact: `email` and `phone`, either may lack."""
+        with self.store.write() as connection:
+            messages = [message for notice in notices for message in self._record(connection, notice, contact, now, run_id)]
+            post(connection, messages)
+        return messages
+
+    def _record(
+        self, connection: Connection, notice: Notice, contact: Mapping[str, Any], now: int, run_id: str | None
+    ) -> list[Message]:
+        rows = [self._row(notice, channel, contact, run_id) | {"next_attempt_wall": now} for channel in self.channels.values()]
+        ids = [row["notification_id"] for row in rows]
+        known = set(connection.execute(select(notifications.c.notification_id).where(notifications.c.notification_id.in_(ids))).scalars())
+        new = [row for row in rows if row["notification_id"] not in known]
+        if new:
+            connection.execute(insert(notifications), new)
+        held = [row for row in new if row["status"] == HELD]
+        return [message for row in held for message in [(NOTIFICATIONS, outcome(row)), *self._escalated(connection, row, now, run_id)]]
+
+    def _escalated(self, connection: Connection, row: Mapping[str, Any], now: int, run_id: str | None) -> list[Message]:
+        """Records the notice to the firm, once an episode, where no channel of a customer's notice is left."""
+        same = [notifications.c[name] == row[name] for name in ("account_id", "episode", "rung")]
+        left = select(notifications.c.notification_id).where(*same, notifications.c.status.not_in((HELD, UNDELIVERED))).limit(1)
+        if row["account_id"] == FIRM or connection.execute(left).one_or_none() is not None:
+            return []
+        return self._record(connection, unreached_notice(row), self.firm, now, run_id)
+
+    def readdress(self, connection: Connection, account_id: str, contact: Mapping[str, Any]) -> None:
+        """What was held for want of an address is due as soon as the account has one."""
+        for channel in self.channels.values():
+            if address := contact.get(channel.kind):
+                column = notifications.c
+                waits = (column.account_id == account_id) & (column.channel == channel.name) & (column.status == HELD)
+                due = {"status": PENDING, "recipient": address, "error": None, "next_attempt_wall": 0}
+                connection.execute(update(notifications).where(waits).values(**due))
+
+    def _row(self, notice: Notice, channel: Channel, contact: Mapping[str, Any], run_id: str | None) -> dict[str, Any]:
+        address = contact.get(channel.kind)
+        error = None if address else f"contact.{channel.kind}: missing for account {notice.account_id}"
+        by_sms = channel.kind == "phone"
+        return {
+            "notification_id": deterministic_id("notification", notice.account_id, notice.episode, notice.rung, channel.name),
+            "account_id": notice.account_id, "episode": notice.episode, "rung": notice.rung, "channel": channel.name, "recipient": address,
+            "subject": notice.subject, "body": notice.sms if by_sms else notice.text, "html": None if by_sms else notice.html,
+            "status": PENDING if address else HELD, "attempts": 0, "receipt": None, "error": error,
+            "created_at": notice.timestamp, "run_id": run_id,
+        }
+
+    def deliver(self, now: int, run_id: str | None = None, account_id: str | None = None) -> list[Message]:
+        """Sends every notification that is due (of one account, where named); returns the notifications.v1 events put into the outbox.
+
+        Accounts are told side by side, what one account is told in its order. A crash repeats what its batch had sent.
+        """
+        messages: list[Message] = []
+        with ThreadPoolExecutor(_SENDERS, thread_name_prefix="notify") as senders:
+            while rows := self._claim(now, account_id):
+                outcomes = [pair for done in senders.map(lambda some: self._send_in_order(some, now), _by_account(rows)) for pair in done]
+                news: list[Message] = [
+                    (NOTIFICATIONS, outcome(row | result | {"run_id": run_id or row["run_id"]}))
+                    for row, result in outcomes if result["status"] != PENDING
+                ]
+                with self.store.write() as connection:
+                    for row, result in outcomes:
+                        same = notifications.c.notification_id == row["notification_id"]
+                        connection.execute(update(notifications).where(same).values(**result))
+                        if result["status"] == UNDELIVERED:
+                            news += self._escalated(connection, row | result, now, run_id)
+                    post(connection, news)
+                messages += news
+        return messages
+
+    def _claim(self, now: int, account_id: str | None) -> list[dict[str, Any]]:
+        """The next due notifications, marked so that no other sender takes them for a minute."""
+        due = notifications.c.status.in_((PENDING, SENDING)) & (notifications.c.next_attempt_wall <= now)
+        if account_id is not None:
+            due &= notifications.c.account_id == account_id
+        with self.store.write() as connection:
+            rows = connection.execute(
+                select(notifications).where(due, notifications.c.channel.in_(list(self.channels)))
+                .order_by(notifications.c.created_at, notifications.c.notification_id).limit(_CLAIMED_AT_ONCE)
+            ).all()
+            taken = notifications.c.notification_id.in_([row.notification_id for row in rows])
+            claimed = {"status": SENDING, "next_attempt_wall": now + _CLAIM_MS}
+            connection.execute(update(notifications).where(taken).values(**claimed, attempts=notifications.c.attempts + 1))
+            return [dict(row._mapping) | claimed | {"attempts": row.attempts + 1} for row in rows]
+
+    def _send_in_order(self, rows: Sequence[dict[str, Any]], now: int) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        return [(row, self._send(row, now)) for row in rows]
+
+    def _send(self, row: Mapping[str, Any], now: int) -> dict[str, Any]:
+        out = Outgoing(row["notification_id"], row["account_id"], row["recipient"], row["subject"], row["body"], row["html"])
+        try:
+            receipt = self.channels[row["channel"]].send(out)
+        except DeliveryRefused as refused:
+            return {"status": UNDELIVERED, "error": str(refused)}
+        except Exception as failed:  # noqa: BLE001 - DeliveryFailed, or what no channel foresaw: one notice must not take its batch along
+            said = str(failed) if isinstance(failed, DeliveryFailed) else repr(failed)
+            if row["attempts"] >= ATTEMPTS:
+                return {"status": UNDELIVERED, "error": f"{said} (attempt {row['attempts']})"}
+            wait = (getattr(failed, "retry_after", None) or 0) * 1000 or _FIRST_WAIT_MS * 2 ** (row["attempts"] - 1)
+            return {"status": PENDING, "error": said, "next_attempt_wall": now + int(wait)}
+        return {"status": DELIVERED, "receipt": receipt, "error": None}
+
+
+def _contact(connection: Connection, account_id: str) -> Mapping[str, Any]:
+    found = connection.execute(select(contacts.c.contact).where(contacts.c.account_id == account_id)).scalar_one_or_none()
+    return found or {}
+
+
+def _by_account(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Rows of one account together, in the order given."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["account_id"], []).append(row)
+    return list(groups.values())
+
+
+def next_due(store: Store) -> int | None:
+    """When the next attempt of any notification is due (wall clock), None where none waits.
+
+    A first attempt is its own run's to make; one not made half a minute later was lost with its run, and is due here.
+    """
+    waiting = notifications.c.status.in_((PENDING, SENDING))
+    when = notifications.c.next_attempt_wall + case((notifications.c.attempts == 0, _FIRST_ATTEMPT_GRACE_MS), else_=0)
+    with store.read() as connection:
+        return connection.execute(select(func.min(when)).where(waiting)).scalar()
+
+
+def outcome(row: Mapping[str, Any]) -> Event:
+    """The notifications.v1 event of a notification's state. An undelivered one asks the margin desk to call the customer."""
+    event = {
+        "event_id": deterministic_id(row["notification_id"], row["status"], row["attempts"]), "notification_id": row["notification_id"],
+        "account_id": row["account_id"], "episode": row["episode"], "correlation_id": row["episode"], "rung": row["rung"],
+        "channel": row["channel"], "status": row["status"], "attempts": row["attempts"], "receipt": row["receipt"], "error": row["error"],
+        "subject": row["subject"], "run_id": row["run_id"], "timestamp": row["created_at"],
+    }
+    if row["status"] in (UNDELIVERED, HELD):
+        event["escalation"] = f"reach the customer by other means: {row['error']}"
+    return event

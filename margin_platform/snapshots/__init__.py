@@ -1,0 +1,1 @@
+"""What the stream of margin snapshots does to events, without Spark."""

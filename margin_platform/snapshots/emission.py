@@ -1,0 +1,121 @@
+"""Emission: whose figures go out now. What was last published of each account, and which newer figures wait.
+
+A market-wide tick changes a million accounts, and a million encoded events cost two seconds. So a batch publishes at once the
+accounts whose band changed or that traded, then the largest material changes up to the policy's number; the others wait for
+`overdue`, which hands them out longest wait first, and always with the figures of that moment.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from margin_platform.kernel.evaluate import Margin
+from margin_platform.policy.sections import EmissionPolicy
+from margin_platform.snapshots.bands import CLEAR
+
+Numbers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+_NOT_WAITING = -1
+_EMPTY = {"band": (np.int32, CLEAR), "equity": (np.float64, np.nan), "requirement": (np.float64, np.nan),
+          "stress": (np.float64, np.nan), "since": (np.int64, _NOT_WAITING)}
+
+
+class Emission:
+    """Columns by account number: band, equity and requirement as published (NaN: never), worst stressed excess as published,
+    and since which batch newer figures wait.
+    """
+
+    def __init__(self, policy: EmissionPolicy) -> None:
+        self.policy = policy
+        self._n = 0
+        self._columns: dict[str, NDArray[Any]] = {name: np.full(0, empty, dtype=kind) for name, (kind, empty) in _EMPTY.items()}
+
+    def grow(self, accounts: int) -> None:
+        """Makes room for that many accounts."""
+        room = len(self._columns["band"])
+        if accounts > room:
+            more = max(accounts - room, room, 1024)
+            for name, (kind, empty) in _EMPTY.items():
+                self._columns[name] = np.concatenate([self._columns[name], np.full(more, empty, dtype=kind)])
+        self._n = max(self._n, accounts)
+
+    def bands(self, accounts: Numbers) -> NDArray[np.int32]:
+        """The bands in which accounts were last evaluated."""
+        found: NDArray[np.int32] = self._columns["band"][accounts]
+        return found
+
+    def choose(self, margin: Margin, bands: NDArray[np.int32], at_once: Mask, batch_id: int) -> NDArray[np.int64]:
+        """Rows of `margin` to publish now, ascending: all of `at_once`, and material changes while the batch has room.
+
+        bands, at_once: by row. The other rows wait; a row's change is measured against what was last published.
+        """
+        accounts, column = margin.accounts, self._columns
+        column["band"][accounts] = bands
+        share = self._change(margin)
+        left = np.flatnonzero((share > self.policy.material_share) & ~at_once)
+        room = max(0, self.policy.calc_per_batch - int(at_once.sum()))
+        if len(left) > room:
+            left = left[np.argsort(-share[left], kind="stable")[:room]]
+        chosen = np.sort(np.concatenate([np.flatnonzero(at_once), left]))
+        since = column["since"][accounts]
+        column["since"][accounts] = np.where(since == _NOT_WAITING, batch_id, since)
+        self.published(margin, chosen)
+        return chosen
+
+    def _change(self, margin: Margin) -> NDArray[np.float64]:
+        """How far equity or requirement moved since the last publication, as a share of gross value; infinite for the first time
+        and where a figure became known or unknown.
+        """
+        before, now = self._columns["equity"][margin.accounts], margin.equity
+        moved = np.maximum(np.abs(now - before), np.abs(margin.requirement - self._columns["requirement"][margin.accounts]))
+        unknown = np.isnan(now) & np.isnan(before)
+        moved = np.where(np.isnan(moved), np.where(unknown, 0.0, np.inf), moved)
+        return moved / np.maximum(np.nan_to_num(margin.gross_mv), 1.0)
+
+    def published(self, margin: Margin, rows: Numbers) -> None:
+        """These rows go out: nothing newer waits of their accounts."""
+        accounts = margin.accounts[rows]
+        self._columns["equity"][accounts] = margin.equity[rows]
+        self._columns["requirement"][accounts] = margin.requirement[rows]
+        self._columns["since"][accounts] = _NOT_WAITING
+
+    def known(self, accounts: Numbers) -> None:
+        """The newest figures of these accounts are out: none waits."""
+        self._columns["since"][accounts] = _NOT_WAITING
+
+    def stressed_anew(self, margin: Margin) -> Mask:
+        """Rows whose stress rows go out with them: the worst stressed excess changed its sign or moved by the policy's share of
+        gross value.
+        """
+        before, now = self._columns["stress"][margin.accounts], margin.worst_stress
+        moved = np.abs(now - before) > self.policy.stress_step * margin.gross_mv
+        anew: Mask = ~np.isnan(now) & (np.isnan(before) | ((before < 0) != (now < 0)) | moved)
+        self._columns["stress"][margin.accounts[anew]] = now[anew]
+        return anew
+
+    def overdue(self) -> Numbers:
+        """Numbers of the accounts whose figures wait, longest first, as many as one batch may publish; ascending."""
+        since = self._columns["since"][: self._n]
+        waiting = np.flatnonzero(since != _NOT_WAITING)
+        most = self.policy.calc_per_batch
+        if len(waiting) > most:
+            waiting = waiting[np.argpartition(since[waiting], most)[:most]]
+        return np.sort(waiting)
+
+    def waiting(self) -> int:
+        """Accounts with figures newer than the published ones."""
+        return int((self._columns["since"][: self._n] != _NOT_WAITING).sum())
+
+    # -- durable state
+
+    def to_state(self) -> dict[str, NDArray[Any]]:
+        """Copies of the columns."""
+        return {name: column[: self._n].copy() for name, column in self._columns.items()}
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        self._n = len(state["band"])
+        self._columns = {name: state[name].astype(kind) for name, (kind, _) in _EMPTY.items()}

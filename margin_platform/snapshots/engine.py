@@ -1,0 +1,246 @@
+"""The margin engine: events in, margin events out. What the Spark stream runs on each micro-batch, without Spark.
+
+It holds the book (ledger), the live market and what was last published of each account, and evaluates with the kernel only
+the accounts a batch touched. Applying the same records again changes nothing: records below the next expected offset are
+skipped, and ledger events are known by their ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from margin_platform.contracts.dead_letters import dead_letter
+from margin_platform.contracts.messages import (
+    ACCOUNTS,
+    BETAS,
+    CASH,
+    CORPORATE_ACTIONS,
+    FILLS,
+    PRICES,
+    VOLATILITY,
+    BadEvent,
+    Event,
+    check_time,
+    decode,
+)
+from margin_platform.documents.figures import stress_rows
+from margin_platform.kafka.bus import Record
+from margin_platform.kernel.book import Codes, Instrument, Market
+from margin_platform.kernel.evaluate import Margin, PricedMarket, evaluate_accounts
+from margin_platform.ledger.awaiting_account import EarlyEvents, book_event
+from margin_platform.ledger.awaiting_ex_date import AnnouncedActions, refused
+from margin_platform.ledger.ledger import Ledger
+from margin_platform.market.live_market import LiveMarket
+from margin_platform.policy.policy import Policy
+from margin_platform.snapshots.bands import CLEAR, band_codes
+from margin_platform.snapshots.emission import Emission, Mask, Numbers
+from margin_platform.snapshots.events import Inputs, calc_events, instrument_row, status_event, stress_events
+from margin_platform.trading_time.sessions import trading_seconds_between
+
+# Within a batch, terms before cash before fills before the market: the order in which they make sense.
+TOPICS_IN_ORDER = (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS, BETAS, VOLATILITY, PRICES)
+
+
+Offsets = dict[str, dict[str, list[int]]]   # topic -> partition -> [first, next) offset
+
+
+@dataclass
+class Outcome:
+    """What one batch leads to, decisions first. `accounts` is how many were evaluated."""
+
+    status: list[Event] = field(default_factory=list)
+    calc: list[Event] = field(default_factory=list)
+    stress: list[Event] = field(default_factory=list)
+    dead: list[Event] = field(default_factory=list)
+    records: int = 0
+    accounts: int = 0
+
+
+class MarginEngine:
+    """The state of the margin stream; `process` takes a batch of records, `to_state` and `restore` make it durable."""
+
+    def __init__(self, instruments: Sequence[Instrument], policy: Policy) -> None:
+        self.policy = policy
+        self.live = LiveMarket(instruments, policy)
+        self.code_of = self.live.code_of
+        self.ledger = Ledger(self.code_of, require_account=True)
+        self.emission = Emission(policy.emission)
+        self.next_offset: dict[str, dict[int, int]] = {topic: {} for topic in TOPICS_IN_ORDER}
+        self.event_time = 0
+        self.last_batch = -1
+        self.last_offsets: Offsets = {}     # what the last batch consumed
+        self.early = EarlyEvents()
+        self.announced = AnnouncedActions()
+
+    @property
+    def market(self) -> Market:
+        """The market of now."""
+        return self.live.market
+
+    # -- a batch
+
+    def process(self, records: Iterable[Record], batch_id: int) -> Outcome:
+        """Applies records in order and evaluates what they touched. A bad record becomes a dead letter and stops nothing."""
+        outcome = Outcome()
+        touched, changed = self.take_in(records, batch_id, outcome)
+        self._evaluate(touched, changed, outcome)
+        return outcome
+
+    def take_in(self, records: Iterable[Record], batch_id: int, outcome: Outcome) -> tuple[set[str], set[int]]:
+        """Applies records in order, values nothing: (accounts that traded, instruments that changed). `outcome` gets dead letters."""
+        ordered = self._in_order(records)
+        offsets: Offsets = {}
+        touched: set[str] = set()
+        changed: set[int] = set()
+        self.live.gate.withdrawn.clear()
+        for record in ordered:
+            span = offsets.setdefault(record.topic, {}).setdefault(str(record.partition), [record.offset, record.offset + 1])
+            span[1] = record.offset + 1
+            if record.offset < self.next_offset[record.topic].get(record.partition, 0):
+                continue   # applied before; its place in the batch still counts for the batch's id
+            outcome.records += 1
+            self.next_offset[record.topic][record.partition] = record.offset + 1
+            try:
+                self._apply(record, touched, changed, outcome)
+            except BadEvent as error:
+                outcome.dead.append(dead_letter(record.topic, record.partition, record.offset, record.value, error, record.timestamp_ms))
+        changed |= self.live.mark_stale(self.event_time)
+        self.last_batch, self.last_offsets = batch_id, offsets
+        return touched, changed
+
+    def _in_order(self, records: Iterable[Record]) -> list[Record]:
+        """Records in the order they must be applied: by topic, then partition and offset."""
+        rank = {topic: n for n, topic in enumerate(TOPICS_IN_ORDER)}
+        return sorted(records, key=lambda r: (rank[r.topic], r.partition, r.offset))
+
+    def _apply(self, record: Record, touched: set[str], changed: set[int], outcome: Outcome) -> None:
+        topic, event = record.topic, decode(record.topic, record.value)
+        check_time(event, record.timestamp_ms, self.policy.prices.max_future_seconds)
+        if topic in (PRICES, BETAS, VOLATILITY, CORPORATE_ACTIONS) and event["symbol"] not in self.code_of:
+            raise BadEvent("symbol", event["symbol"], "unknown symbol")
+        if topic == CORPORATE_ACTIONS:
+            self.announced.add(record, event)
+        now = max(self.event_time, event["timestamp"])
+        self._into_effect(now, touched, changed, outcome)
+        if topic in (PRICES, BETAS, VOLATILITY):
+            code = self.code_of[event["symbol"]]
+            if self.live.take(topic, code, event):
+                changed.add(code)
+        elif topic in (FILLS, CASH) and not self.ledger.knows(event["account_id"]):
+            self.early.keep(record, event)
+        elif topic != CORPORATE_ACTIONS:
+            touched.update(book_event(self.ledger, topic, event))
+            if topic == ACCOUNTS:
+                outcome.dead += self.early.book(event["account_id"], self.ledger)
+        self.event_time = now
+
+    def _into_effect(self, now: int, touched: set[str], changed: set[int], outcome: Outcome) -> None:
+        """Books the corporate actions whose day has come, before anything of that day is read: holdings and price move together."""
+        for action, place in self.announced.due(now):
+            try:
+                touched.update(book_event(self.ledger, CORPORATE_ACTIONS, action))
+            except BadEvent as error:
+                outcome.dead.append(refused(place, error))
+                continue
+            if action["kind"] == "SPLIT" and self.live.split(action):
+                changed.add(self.code_of[action["symbol"]])
+
+    def unannounced(self, before_ms: int) -> list[Event]:
+        """Dead letters, each once, of fills and cash whose account was still unknown some time after they were produced."""
+        return self.early.overdue(before_ms)
+
+    def oldest_price_seconds(self) -> float | None:
+        """Age of the oldest price of a held instrument against the event clock, in seconds of trading; None where none has a price."""
+        times = self.live.price_time[self.ledger.book(self.code_of).held()]
+        known = times[times > 0]
+        return trading_seconds_between(int(known.min()), self.event_time) if len(known) else None
+
+    # -- what goes out
+
+    def _evaluate(self, touched: set[str], changed: set[int], outcome: Outcome) -> None:
+        book, withdrawn = self.ledger.book(self.code_of), self.live.gate.withdrawn
+        traded = np.zeros(len(book), dtype=np.bool_)
+        traded[[self.ledger.number_of(account) for account in touched]] = True
+        traded[book.accounts_holding(np.array(sorted(withdrawn), dtype=np.int64))] = True   # what rested on such a print is said anew
+        concerned = traded.copy()
+        concerned[book.accounts_holding(np.array(sorted(changed), dtype=np.int64))] = True
+        accounts, traded = np.flatnonzero(concerned), traded[concerned]
+        if not len(accounts):
+            return
+        outcome.accounts = len(accounts)
+        self.emission.grow(len(book))
+        margin = self._margin_of(accounts)
+        codes, before = band_codes(margin), self.emission.bands(accounts)
+        decisive = (codes != before) | (traded & ((codes != CLEAR) | (before != CLEAR)))   # an open episode may hang on it
+        rows = self.emission.choose(margin, codes, decisive | traded, self.last_batch)
+        self._tell(margin.take(rows), codes[rows], decisive[rows], outcome)
+
+    def account_now(self, account_id: str) -> Event:
+        """What margin.status.v1 would say of an account as book and market stand. KeyError for one the book does not have."""
+        book, inputs = self.ledger.book(self.code_of), self._inputs()
+        margin = self._margin_of(np.array([self.ledger.number_of(account_id)], dtype=np.int64))
+        calc = calc_events(book, self.market, margin, inputs)[0]
+        return status_event(calc, 0, int(band_codes(margin)[0]), book, self.market, margin, inputs)
+
+    def instrument_now(self, symbol: str) -> dict[str, Any]:
+        """The figures of a known symbol that a margin rests on, as the market stands."""
+        return instrument_row(self.code_of[symbol], self.market, self._inputs())
+
+    def _margin_of(self, accounts: Numbers) -> Margin:
+        return evaluate_accounts(self.ledger.book(self.code_of), PricedMarket.of(self.market, self.policy), accounts)
+
+    def _tell(self, margin: Margin, codes: Codes, decisive: Mask, outcome: Outcome) -> None:
+        """The events of these rows."""
+        book, inputs = self.ledger.book(self.code_of), self._inputs()
+        calc = calc_events(book, self.market, margin, inputs)
+        outcome.calc += calc
+        for row in np.flatnonzero(decisive).tolist():
+            outcome.status.append(status_event(calc[row], row, int(codes[row]), book, self.market, margin, inputs))
+        for row in np.flatnonzero(self.emission.stressed_anew(margin)).tolist():
+            outcome.stress += stress_events(calc[row], stress_rows(row, margin))
+
+    def _inputs(self) -> Inputs:
+        gate = self.live.gate
+        return Inputs(
+            self.event_time, self.last_batch, self.last_offsets, self.live.price_time, self.live.previous_price, gate.reasons(),
+            dict(gate.withdrawn),
+        )
+
+    def overdue(self) -> Outcome:
+        """Figures that waited for room, as they are after the last batch, longest wait first; empty where none waits."""
+        outcome, accounts = Outcome(), self.emission.overdue()
+        if len(accounts):
+            margin = self._margin_of(accounts)
+            rows = np.arange(len(accounts))
+            self.emission.published(margin, rows)
+            self._tell(margin, self.emission.bands(accounts), np.zeros(len(accounts), dtype=np.bool_), outcome)
+        return outcome
+
+    def written(self, account_ids: Iterable[str]) -> None:
+        """Accounts whose figures after the last batch were published and kept, as a table tells after a restart."""
+        self.emission.known(np.array([self.ledger.number_of(a) for a in account_ids if a in self.ledger], dtype=np.int64))
+
+    # -- durable state
+
+    def to_state(self) -> dict[str, Any]:
+        """Everything the engine knows, as columns and JSON-able parts, with the offsets it has applied."""
+        return {
+            "market": self.live.to_state(), "ledger": self.ledger.to_state(), "emission": self.emission.to_state(),
+            "event_time": self.event_time, "early": self.early.to_state(), "announced": self.announced.to_state(),
+            "last_batch": self.last_batch, "last_offsets": self.last_offsets,
+            "next_offset": {t: {str(p): o for p, o in parts.items()} for t, parts in self.next_offset.items()},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continues from a saved state; instruments are matched by symbol, so reference data may have grown since."""
+        self.live.restore(state["market"])
+        self.ledger = Ledger.from_state(state["ledger"], self.code_of, require_account=True)
+        self.emission.restore(state["emission"])
+        self.event_time, self.last_batch, self.last_offsets = state["event_time"], state["last_batch"], state["last_offsets"]
+        self.next_offset = {t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()}
+        self.early.restore(state["early"])
+        self.announced.restore(state["announced"])

@@ -1,0 +1,167 @@
+"""Snapshots: the events a micro-batch publishes, built from the kernel's columns. Money is rounded here, once.
+
+The stream, the backtest, what-if and explain all build them here, so that a figure on a topic, in a replay and on a
+screen is the same figure. A snapshot names its inputs, so that anybody can rebuild it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from margin_platform.contracts.messages import Event, deterministic_id
+from margin_platform.documents.figures import defaulted_symbols, stale_symbols, stress_rows
+from margin_platform.firm.risk import unsecured
+from margin_platform.kernel.book import REG_T, Book, Market
+from margin_platform.kernel.evaluate import STATUS_NAMES, Margin
+from margin_platform.money import cents, cents_or_none
+from margin_platform.snapshots.bands import STRESS as STRESS_FLAG
+from margin_platform.snapshots.bands import band_name
+
+CODE_VERSION = version("margin-platform")
+# name on the wire -> column of Margin
+_MONEY = {
+    "long_mv": "long_mv", "short_mv": "short_mv", "gross_mv": "gross_mv", "total_mv": "total_mv", "equity": "equity",
+    "base_requirement": "base_requirement", "concentration_addon": "concentration_addon", "volatility_addon": "volatility_addon",
+    "htb_addon": "htb_addon", "cap_adjustment": "cap_adjustment", "maintenance_req": "maintenance_req", "reg_t_margin": "maintenance_req",
+    "portfolio_margin_req": "portfolio_margin_req", "margin_savings": "margin_savings", "requirement": "requirement", "excess": "excess",
+    "reg_t_excess": "reg_t_excess", "buying_power": "buying_power", "beta_weighted_exposure": "beta_weighted_exposure",
+    "worst_stress": "worst_stress", "idiosyncratic_pnl": "idiosyncratic_pnl",
+}
+_EQUITY = list(_MONEY).index("equity")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a batch of figures was computed from.
+
+    event_time: event clock, epoch milliseconds; offsets: topic -> partition -> [first, next) offset consumed by the batch;
+    oldest_price: event time of the oldest price in use, by instrument code (0: none).
+    """
+
+    event_time: int
+    batch_id: int
+    offsets: dict[str, dict[str, list[int]]]
+    price_time: np.ndarray
+    previous_price: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    set_aside: Mapping[int, str] = field(default_factory=dict)   # instrument code -> why its newest print is not acted upon
+    withdrawn: Mapping[int, int] = field(default_factory=dict)   # instrument code -> event time of the print its source withdrew
+
+    def batch_key(self) -> str:
+        """The same for the same consumed offsets, on every replay."""
+        return deterministic_id(sorted((t, p, *span) for t, parts in self.offsets.items() for p, span in parts.items()), self.batch_id)
+
+    def described(self, span: range, book: Book, market: Market, stale: list[str]) -> dict[str, Any]:
+        """The inputs of one account, whose positions are `span`."""
+        codes = book.symbol[span.start : span.stop]
+        times = [int(self.price_time[c]) for c in codes if self.price_time[c] > 0]
+        return {
+            "batch_id": self.batch_id, "offsets": self.offsets, "oldest_price": min(times, default=None), "stale_symbols": stale,
+            "default_volatility_symbols": defaulted_symbols(span, book, market, market.sigma),
+            "default_beta_symbols": defaulted_symbols(span, book, market, market.beta), "code_version": CODE_VERSION,
+        }
+
+
+def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> list[Event]:
+    """margin.calc.v1 of every evaluated account. Rows of `margin` name their accounts; unknown figures are None."""
+    columns = {wire: cents(getattr(margin, name)) for wire, name in _MONEY.items()}
+    cash = cents(book.cash[margin.accounts])
+    percent, lost, by_portfolio = margin.excess_pct, cents(unsecured(margin)), margin.portfolio_method
+    pnl, recomputed = cents(margin.stress_pnl), cents(margin.stress_excess_recomputed)
+    key = (inputs.batch_key(), margin.policy.version, CODE_VERSION)   # the same batch under another policy is another calculation
+    wires, values = list(columns), zip(*(_nullable(column) for column in columns.values()), strict=True)
+    suspect = bool(np.isnan(market.price).any() or market.stale.any())   # otherwise nobody's prices need a look
+    events = []
+    for row, (number, figures) in enumerate(zip(margin.accounts.tolist(), values, strict=True)):
+        span = range(int(book.offsets[number]), int(book.offsets[number + 1]))
+        stale = stale_symbols(span, book, market) if suspect else []
+        known = figures[_EQUITY] is not None
+        event: Event = {"account_id": book.account_ids[number], "cash": float(cash[row]), **dict(zip(wires, figures, strict=True))}
+        event |= {
+            "excess_pct": round(float(percent[row]), 6) if percent[row] == percent[row] else None,
+            "margin_type": "REG_T" if book.margin_type[number] == REG_T else "PORTFOLIO",
+            "margin_method": ("PORTFOLIO" if by_portfolio[row] else "REG_T") if known else None,
+            "stress_pnl": pnl[row].tolist() if known else None,
+            "stress_unsecured": lost[row].tolist() if known else None,
+            "stress_calls": (recomputed[row] < 0).tolist() if known else None,
+            "status": STATUS_NAMES[int(margin.status[row])], "stale": bool(stale), "policy_version": margin.policy.version,
+            "inputs": inputs.described(span, book, market, stale),
+            "calc_id": deterministic_id(book.account_ids[number], *key),
+            "calc_timestamp": inputs.event_time, "timestamp": inputs.event_time,
+        }
+        events.append(event)
+    return events
+
+
+def _nullable(column: np.ndarray) -> list[float | None]:
+    """A column with None for what is not known."""
+    return [x if x == x else None for x in column.tolist()]
+
+
+def status_event(calc: Event, row: int, band: int, book: Book, market: Market, margin: Margin, inputs: Inputs) -> Event:
+    """margin.status.v1: the calc event with its band, and the positions, prices and stress rows that explain it."""
+    number = int(margin.accounts[row])
+    span = range(int(book.offsets[number]), int(book.offsets[number + 1]))
+    known = calc["equity"] is not None
+    return calc | {
+        "band": band_name(band),
+        "positions": [position_row(k, book, market, inputs) for k in span],
+        "stress": stress_rows(row, margin) if known else [],
+        "severe_underwater": bool(band & STRESS_FLAG),
+        "stale_symbols": calc["inputs"]["stale_symbols"],
+    } | _price_remarks(book.symbol[span.start : span.stop].tolist(), calc["inputs"]["stale_symbols"], market, inputs)
+
+
+def _price_remarks(codes: list[int], stale: list[str], market: Market, inputs: Inputs) -> dict[str, Any]:
+    """What the price gate says of an account's prices: why nothing may be enforced on them, and which were corrected."""
+    aside = {market.symbols[c]: inputs.set_aside[c] for c in codes if c in inputs.set_aside}
+    old = [symbol for symbol in stale if symbol not in aside]
+    reasons = [*aside.values(), *([f"stale or missing price: {', '.join(old)}"] if old else [])]
+    corrected = {market.symbols[c]: inputs.withdrawn[c] for c in codes if c in inputs.withdrawn}
+    remarks: dict[str, Any] = {"held": "; ".join(reasons)} if reasons else {}
+    return remarks | ({"corrected_symbols": list(corrected), "corrected_since": min(corrected.values())} if corrected else {})
+
+
+def position_row(k: int, book: Book, market: Market, inputs: Inputs) -> dict[str, Any]:
+    """A position with every figure `book_input.parse` needs to rebuild its margin; unknown figures are left out."""
+    code, qty = int(book.symbol[k]), float(book.quantity[k])
+    row = {"symbol": market.symbols[code], "qty": qty} | instrument_row(code, market, inputs)
+    value = cents_or_none(float(qty * market.price[code]))
+    return row if value is None else row | {"market_value": value}
+
+
+def instrument_row(code: int, market: Market, inputs: Inputs) -> dict[str, Any]:
+    """The figures of an instrument that a margin rests on; unknown ones are left out."""
+    previous = float(inputs.previous_price[code]) if len(inputs.previous_price) else math.nan
+    row: dict[str, Any] = {
+        "symbol": market.symbols[code], "price": _known(market.price[code]),
+        "price_timestamp": int(inputs.price_time[code]) or None, "prev_price": _known(previous), "beta": _known(market.beta[code]),
+        "sigma": _known(market.sigma[code]), "volatility_tier": int(market.volatility_tier[code]) or None,
+        "up": _known(market.up[code]), "down": _known(market.down[code]),
+        "etf_leverage": float(market.etf_leverage[code]), "long_rate": _known(market.long_rate[code]),
+        "short_rate": _known(market.short_rate[code]), "htb_addon": float(market.htb_addon[code]),
+        "marginable": bool(market.marginable[code]), "issuer": market.issuers[market.issuer[code]],
+        "class_group": market.class_groups[market.class_group[code]],
+        "product_group": _group(market.product_group[code], market.product_groups),
+        "portfolio_group": _group(market.portfolio_group[code], market.portfolio_groups),
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _group(code: int, names: tuple[str, ...]) -> str | None:
+    return names[code] if code >= 0 else None
+
+
+def stress_events(status_or_calc: Event, rows: list[dict[str, Any]]) -> list[Event]:
+    """stress.beta_spy.v1: one event a scenario of an account."""
+    shared = {"account_id": status_or_calc["account_id"], "calc_id": status_or_calc["calc_id"], "timestamp": status_or_calc["timestamp"]}
+    return [shared | row for row in rows]

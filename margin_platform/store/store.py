@@ -1,0 +1,169 @@
+"""The decision store: one schema on SQLite (embedded) and Postgres (production), one writer at a time.
+
+A store is created and migrated by the first program that opens it for writing. Every later one only looks at the schema's
+version. A reader never creates, migrates or changes a store.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import orjson
+from filelock import FileLock
+from sqlalchemy import Connection, create_engine, event, inspect, make_url, text
+from sqlalchemy.engine import URL, Engine
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+SCHEMA = "0004"            # the newest migration: a store that has it is opened without Alembic
+_BUSY_SECONDS = 30
+_JSON: dict[str, Any] = {"json_serializer": lambda value: orjson.dumps(value).decode(), "json_deserializer": orjson.loads}
+_WRITER_LOCK = 4_210      # Postgres advisory locks, of the one writer and of the one publisher; 4210 is FINRA's rule
+_PUBLISHER_LOCK = 4_211
+
+
+class StoreMissing(FileNotFoundError):
+    """There is no store to read: it is not created, for an empty one would look as if nothing had ever been decided."""
+
+
+class StoreOutdated(RuntimeError):
+    """The store's schema is older than this program, or newer."""
+
+
+class Store:
+    """An opened store. `write` is a transaction that sees all others finished; `read` is one that changes nothing and sees one moment."""
+
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
+        """Open a SQLAlchemy URL (postgresql+psycopg2://... in production), and create or migrate its schema where that is due.
+
+        read_only: change nothing. StoreMissing where there is nothing to read, StoreOutdated where its schema is another.
+        """
+        self.url = url
+        if read_only:
+            check_exists(make_url(url))
+        self.engine = _engine(url, read_only=read_only)
+        self._readers = _engine(url, writes=False, read_only=read_only)
+        found = self._schema()
+        if found == SCHEMA:
+            return
+        if read_only:
+            self.close()
+            raise StoreOutdated(
+                f"the store's schema is {found or 'missing'}, this program's {SCHEMA}: `margin up` migrates it, "
+                f"value {make_url(url).render_as_string()!r}"
+            )
+        self._migrate()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction, alone among writers: committed at the end, rolled back on any error."""
+        with self.engine.begin() as connection:
+            if self.engine.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK})
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """What was committed at the first question asked of it, also to the later ones; waits for nobody."""
+        with self._readers.connect() as connection:
+            yield connection
+
+    def publishing(self) -> AbstractContextManager[Any]:
+        """A turn as this store's only publisher, among all processes; the turn of a process that is killed ends with it."""
+        if self.engine.dialect.name == "postgresql":
+            return self._advisory_lock(_PUBLISHER_LOCK)
+        file = self.engine.url.database
+        return FileLock(f"{file}.publishing") if file and file != ":memory:" else nullcontext()
+
+    @contextmanager
+    def _advisory_lock(self, key: int) -> Iterator[None]:
+        """Held by a connection of its own: no transaction stays open while Kafka is waited for."""
+        with self._readers.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
+            try:
+                yield
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+
+    def _schema(self) -> str | None:
+        """The newest migration that was applied; None in an empty database."""
+        with self.read() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+    def _migrate(self) -> None:
+        from alembic import command  # costs a fifth of a second, and is needed once in a store's life
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        with self.write() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def close(self) -> None:
+        self.engine.dispose()
+        self._readers.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def check_exists(url: URL) -> None:
+    """Raise StoreMissing where a file is named and is not there."""
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        raise StoreMissing(f"store: nothing was recorded there, value {url.render_as_string()!r}")
+
+
+def _engine(url: str, *, writes: bool = True, read_only: bool = False) -> Engine:
+    parsed = make_url(url)
+    if parsed.drivername == "postgresql":   # SQLAlchemy takes it for a driver that is not installed here
+        parsed = parsed.set(drivername="postgresql+psycopg2")
+    if parsed.get_backend_name() != "sqlite":
+        options: dict[str, Any] = {} if writes else {"isolation_level": "REPEATABLE READ"}
+        if read_only:
+            options["connect_args"] = {"options": "-c default_transaction_read_only=on"}
+        return create_engine(parsed, pool_pre_ping=True, **options, **_JSON)
+    if read_only:
+        parsed = _sqlite_for_reading(parsed)
+    elif parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS}, **_JSON)
+    event.listen(engine, "connect", _read_sqlite if read_only else _prepare_sqlite)
+    event.listen(engine, "begin", _begin_immediate if writes and not read_only else _begin)
+    return engine
+
+
+def _sqlite_for_reading(url: URL) -> URL:
+    """The file opened read-only; as one that cannot change where its folder forbids the files that SQLite keeps beside it."""
+    file = Path(url.database or "").resolve()
+    changing = os.access(file.parent, os.W_OK) or file.with_name(file.name + "-wal").exists()
+    return url.set(database=file.as_uri(), query={"uri": "true", "mode": "ro"} | ({} if changing else {"immutable": "1"}))
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None   # this module says BEGIN itself: the driver's own would take the write lock too late
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_SECONDS * 1000}", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _read_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")

@@ -1,0 +1,1 @@
+"""The exchange's sessions and the clocks of New York."""

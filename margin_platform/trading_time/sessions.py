@@ -1,0 +1,139 @@
+"""Business days and market hours on the New York Stock Exchange calendar (XNYS): due dates of calls, sessions, closes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from typing import Any
+
+import exchange_calendars
+import pandas as pd
+
+from margin_platform.trading_time.new_york import NEW_YORK
+
+_LIVE = dt.date(1989, 1, 1)       # the library's own default covers twenty years only
+_EARLIEST = dt.date(1970, 1, 1)   # event times are not negative
+
+
+def _calendar(reaching: dt.date = _LIVE) -> Any:
+    """The exchange's calendar. Only a date before 1989, of an old history, pays for one that begins in 1970."""
+    return _calendar_from(_LIVE if reaching >= _LIVE else _EARLIEST)
+
+
+@functools.cache
+def _calendar_from(first: dt.date) -> Any:
+    return exchange_calendars.get_calendar("XNYS", start=first.isoformat())
+
+
+def covered(reaching: dt.date = _LIVE) -> tuple[dt.date, dt.date]:
+    """The first and last session known: from 1989, or 1970 where an earlier date is asked about, to about a year from today."""
+    calendar = _calendar(reaching)
+    return calendar.first_session.date(), calendar.last_session.date()
+
+
+def is_session(day: dt.date) -> bool:
+    """Whether the exchange opens on a date; no date before 1989 or beyond the calendar's end is known to be a session."""
+    return _covers(day) and bool(_calendar().is_session(pd.Timestamp(day)))
+
+
+def _covers(day: dt.date) -> bool:
+    first, last = covered()
+    return first < day <= last
+
+
+def business_day_after(start: dt.date, days: int) -> dt.date:
+    """The n-th session after a date (the date itself is day 0, whether or not it is a session). ValueError if days < 0."""
+    if days < 0:
+        raise ValueError(f"days: negative, value {days!r}")
+    if days == 0:
+        return start
+    calendar = _calendar(start)
+    following = calendar.date_to_session(pd.Timestamp(start) + pd.Timedelta(days=1), direction="next")
+    return calendar.session_offset(following, days - 1).date()
+
+
+def session_close(day: dt.date) -> dt.datetime:
+    """Closing time of a session, early closes included, zone-aware New York. ValueError where the date is no session."""
+    if not is_session(day):
+        raise ValueError(f"day: not a session of XNYS, value {day.isoformat()}")
+    return _close(_calendar(), day)
+
+
+def _close(calendar: Any, session: dt.date) -> dt.datetime:
+    return calendar.session_close(pd.Timestamp(session)).to_pydatetime().astimezone(NEW_YORK)
+
+
+def is_open(at: dt.datetime) -> bool:
+    """Whether the market trades at an aware time."""
+    return bool(_calendar().is_trading_minute(pd.Timestamp(at).tz_convert("UTC").floor("min")))
+
+
+def next_open(at: dt.datetime) -> dt.datetime:
+    """The first minute from an aware time on at which the market trades; the time itself where it is open."""
+    if is_open(at):
+        return at
+    return _calendar().next_open(pd.Timestamp(at).tz_convert("UTC").floor("min")).to_pydatetime().astimezone(NEW_YORK)
+
+
+@functools.lru_cache(maxsize=4096)   # a thousand calls may open at one close
+def due_time(opened: dt.datetime, days: int, hour: int) -> dt.datetime:
+    """When a call opened at an aware time falls due: `hour` o'clock New York, or an earlier close, on the n-th session after it.
+
+    One that is due on its own day and opened after that hour is due at once.
+    """
+    day = business_day_after(opened.astimezone(NEW_YORK).date(), days)
+    at_hour = dt.datetime.combine(day, dt.time(hour), NEW_YORK)
+    calendar, (first, last) = _calendar(day), covered(day)
+    known = first < day <= last and calendar.is_session(pd.Timestamp(day))
+    return max(opened.astimezone(NEW_YORK), min(at_hour, _close(calendar, day)) if known else at_hour)
+
+
+@functools.lru_cache(maxsize=4096)
+def _session_bounds(session: pd.Timestamp) -> tuple[float, float]:
+    calendar = _calendar()
+    return calendar.session_open(session).timestamp(), calendar.session_close(session).timestamp()
+
+
+def trading_time_before(at_ms: int, seconds: float) -> int:
+    """The event time that lies this many seconds of trading before another: older prices are stale (epoch milliseconds).
+
+    Where the calendar does not reach, all time counts.
+    """
+    at, left = at_ms / 1000, seconds
+    day = dt.datetime.fromtimestamp(at, NEW_YORK).date()
+    if not _covers(day):
+        return int((at - seconds) * 1000)
+    session = _calendar().date_to_session(pd.Timestamp(day), direction="previous")
+    while session > _calendar().first_session:
+        opened, closed = _session_bounds(session)
+        traded = min(at, closed) - opened
+        if traded >= left:
+            return int((min(at, closed) - left) * 1000)
+        left -= max(0.0, traded)
+        session = _calendar().previous_session(session)
+    return int(_session_bounds(session)[0] * 1000)
+
+
+def trading_seconds_between(first_ms: int, last_ms: int) -> float:
+    """Seconds of trading time between two event times (epoch milliseconds): nights, weekends and holidays do not age a price.
+
+    Where the calendar does not reach, all time counts.
+    """
+    first, last = first_ms / 1000, last_ms / 1000
+    if last <= first:
+        return 0.0
+    from_day, to_day = (dt.datetime.fromtimestamp(at, NEW_YORK).date() for at in (first, last))
+    if not (_covers(from_day) and _covers(to_day)):
+        return last - first
+    total = 0.0
+    for session in _calendar().sessions_in_range(pd.Timestamp(from_day), pd.Timestamp(to_day)):
+        opened, closed = _session_bounds(session)
+        total += max(0.0, min(last, closed) - max(first, opened))
+    return total
+
+
+def sessions_between(first: dt.date, last: dt.date) -> list[dt.date]:
+    """Sessions between two dates, both included, as far as the calendar reaches (1970 to about a year from today)."""
+    calendar = _calendar(first)
+    low, high = max(pd.Timestamp(first), calendar.first_session), min(pd.Timestamp(last), calendar.last_session)
+    return [] if low > high else [day.date() for day in calendar.sessions_in_range(low, high)]

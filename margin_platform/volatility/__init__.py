@@ -1,0 +1,1 @@
+"""Volatility and beta estimated from daily closes."""

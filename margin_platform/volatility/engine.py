@@ -1,0 +1,181 @@
+"""The volatility engine: prices in, one volatility a symbol and session out. What the Spark stream runs, without Spark.
+
+A symbol's close is its last price of an XNYS session by event time and sequence. Once a session is over (the event clock has
+reached its closing time) the volatility of every symbol that traded is computed from its last 31 closes. It is published anew
+where what it rests on changes: a split booked after its day, a print of the session that was read late, a corrected close. A
+close shaped like a split that nobody announced waits for the corporate action until the next session is over.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from bisect import bisect_left, insort
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from margin_platform.contracts.messages import CORPORATE_ACTIONS, PRICES, BadEvent, Event, check_time, decode
+from margin_platform.kafka.bus import Record
+from margin_platform.market.price_gate import split_shape
+from margin_platform.policy.policy import Policy
+from margin_platform.trading_time.new_york import NEW_YORK
+from margin_platform.trading_time.sessions import is_session, session_close
+from margin_platform.volatility.estimator import historical_volatility, tiers
+
+_DAYS_MOVE = 0.05   # how far a split's close may be from the ratio: MSFT closed 3.3% above half on 2003-02-18
+
+
+class Close(NamedTuple):
+    """The newest print of a session: event time in epoch milliseconds, dollars a share as traded, and the source's remarks."""
+
+    timestamp: int
+    price: float
+    sequence: int | None = None
+    confirmed: bool = False
+
+
+class VolatilityEngine:
+    """Closes by symbol (as traded; splits are applied when used) and which session each symbol was last published for."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self._sessions: dict[str, list[str]] = {}                       # symbol -> session dates, ascending
+        self._closes: dict[str, dict[str, Close]] = {}                  # symbol -> session -> close
+        self._splits: dict[str, list[tuple[str, str, float]]] = {}      # symbol -> (ex-date, action id, ratio)
+        self._published: dict[str, str] = {}
+        self._tiers: dict[str, int] = {}    # symbol -> add-on tier as last published, which hysteresis may keep
+        self._tiers_before: dict[str, int] = {}   # and the one of the session before, from which that one is computed anew
+        self._changed: set[str] = set()     # symbols whose published session is to be computed anew
+        self.next_offset: dict[str, dict[int, int]] = {PRICES: {}, CORPORATE_ACTIONS: {}}
+        self.event_time = 0
+
+    def process(self, records: Iterable[Record]) -> list[Event]:
+        """volatility.v1 events of the sessions that these records completed. Bad records are the margin stream's to report."""
+        for record in sorted(records, key=lambda r: (r.topic, r.partition, r.offset)):
+            if record.offset < self.next_offset[record.topic].get(record.partition, 0):
+                continue
+            self.next_offset[record.topic][record.partition] = record.offset + 1
+            try:
+                event = decode(record.topic, record.value)
+                check_time(event, record.timestamp_ms, self.policy.prices.max_future_seconds)
+            except BadEvent:
+                continue   # margin_snapshots reads the same topic and sends it to dead_letter.v1
+            self._take(record.topic, event)
+        return self._completed()
+
+    def _take(self, topic: str, event: Event) -> None:
+        symbol = event["symbol"]
+        if topic == CORPORATE_ACTIONS:
+            self._book(symbol, event)
+            return
+        if event.get("correction") and event.get("corrects_timestamp"):
+            self._correct(symbol, event)
+        day = dt.datetime.fromtimestamp(event["timestamp"] / 1000, NEW_YORK).date()
+        self.event_time = max(self.event_time, event["timestamp"])
+        if not is_session(day):
+            return   # a print on a closed day is no close
+        session = day.isoformat()
+        closes = self._closes.setdefault(symbol, {})
+        if session not in closes:
+            insort(self._sessions.setdefault(symbol, []), session)
+            self._forget(symbol)
+            if session not in self._sessions[symbol]:
+                return   # older than anything still kept
+        if session not in closes or _not_before(event, closes[session]):
+            closes[session] = Close(event["timestamp"], float(event["price"]), event.get("sequence"), bool(event.get("confirmed")))
+            late = session <= self._published.get(symbol, "")
+            if late and event["timestamp"] <= int(session_close(day).timestamp() * 1000):   # a later one is no close of that session
+                self._changed.add(symbol)
+
+    def _book(self, symbol: str, action: Event) -> None:
+        split = (action["ex_date"], action["action_id"], float(action.get("ratio") or 1.0))
+        known = {action_id for _, action_id, _ in self._splits.setdefault(symbol, [])}
+        if action["kind"] != "SPLIT" or action["action_id"] in known:
+            return
+        insort(self._splits[symbol], split)
+        if self._sessions.get(symbol) and self._sessions[symbol][0] < action["ex_date"] <= self._published.get(symbol, ""):
+            self._changed.add(symbol)
+
+    def _correct(self, symbol: str, event: Event) -> None:
+        """Replaces the close of an earlier session where it is the very print that its source withdrew."""
+        withdrawn = event["corrects_timestamp"]
+        session = dt.datetime.fromtimestamp(withdrawn / 1000, NEW_YORK).date().isoformat()
+        close = self._closes.get(symbol, {}).get(session)
+        if close is not None and close.timestamp == withdrawn and event["timestamp"] > withdrawn:
+            self._closes[symbol][session] = close._replace(price=float(event["price"]))
+            if session <= self._published.get(symbol, ""):
+                self._changed.add(symbol)
+
+    def _forget(self, symbol: str) -> None:
+        """Keeps the window, and some more for a session that is still open or a late print."""
+        sessions = self._sessions[symbol]
+        while len(sessions) > self.policy.volatility.vol_window + 5:
+            self._closes[symbol].pop(sessions.pop(0), None)
+
+    def _completed(self) -> list[Event]:
+        events = []
+        for symbol, sessions in self._sessions.items():
+            over = [s for s in sessions if s > self._published.get(symbol, "") and self._is_over(s)]
+            if over and not self._awaits_action(symbol, over[-1]):
+                self._tiers_before[symbol] = self._tiers.get(symbol, 0)
+                events.append(self._event(symbol, over[-1]))
+                self._published[symbol] = over[-1]
+            elif symbol in self._changed:
+                events.append(self._event(symbol, self._published[symbol]))
+        self._changed.clear()
+        return events
+
+    def _awaits_action(self, symbol: str, session: str) -> bool:
+        """Whether the close of a session is a split's away from the one before, with no split booked and no word from its source."""
+        sessions, closes = self._sessions[symbol], self._closes[symbol]
+        at = bisect_left(sessions, session)
+        if at == 0 or closes[session].confirmed:
+            return False
+        if any(sessions[at - 1] < ex <= session for ex, _, _ in self._splits.get(symbol, [])):
+            return False
+        return split_shape(closes[sessions[at - 1]].price, closes[session].price, _DAYS_MOVE) is not None
+
+    def _is_over(self, session: str) -> bool:
+        day = dt.date.fromisoformat(session)
+        last = dt.datetime.fromtimestamp(self.event_time / 1000, NEW_YORK)
+        return last.date() > day or last >= session_close(day)
+
+    def _event(self, symbol: str, session: str) -> Event:
+        sessions = self._sessions[symbol][: bisect_left(self._sessions[symbol], session) + 1]
+        closes = np.array([self._closes[symbol][s].price for s in sessions])
+        splits = [(bisect_left(sessions, ex), ratio) for ex, _, ratio in self._splits.get(symbol, []) if ex <= session]
+        found = historical_volatility(closes, self.policy, splits)
+        sigma = round(found.sigma, 6)   # the tier is that of the published figure
+        held = np.array([self._tiers_before.get(symbol, 0)])
+        self._tiers[symbol] = int(tiers(np.array([sigma]), held, self.policy.volatility)[0])
+        return {
+            "symbol": symbol, "volatility_annual": sigma, "observations": found.observations, "quality": found.quality,
+            "tier": self._tiers[symbol],
+            "as_of": session, "policy_version": self.policy.version,
+            "timestamp": int(session_close(dt.date.fromisoformat(session)).timestamp() * 1000),
+        }
+
+    def to_state(self) -> dict[str, Any]:
+        return {
+            "closes": {symbol: {session: list(close) for session, close in rows.items()} for symbol, rows in self._closes.items()},
+            "splits": self._splits, "published": self._published, "tiers": self._tiers, "tiers_before": self._tiers_before,
+            "event_time": self.event_time,
+            "next_offset": {t: {str(p): o for p, o in parts.items()} for t, parts in self.next_offset.items()},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._closes = {s: {d: Close(*row) for d, row in rows.items()} for s, rows in state["closes"].items()}
+        self._sessions = {s: sorted(rows) for s, rows in self._closes.items()}
+        self._splits = {s: [(e, i, r) for e, i, r in rows] for s, rows in state["splits"].items()}
+        self._published, self.event_time = dict(state["published"]), state["event_time"]
+        self._tiers, self._tiers_before = dict(state["tiers"]), dict(state["tiers_before"])
+        self.next_offset = {t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()}
+
+
+def _not_before(event: Event, close: Close) -> bool:
+    """Whether a print is the newer by event time, then by the source's sequence where both carry one, then by arrival."""
+    mine = event.get("sequence")
+    if event["timestamp"] == close.timestamp and mine is not None and close.sequence is not None:
+        return bool(mine >= close.sequence)
+    return bool(event["timestamp"] >= close.timestamp)
