@@ -12,23 +12,59 @@ import pytest
 ROOT = Path(__file__).parents[2]
 WIDTH = 120
 HOUSE_WORDS = re.compile(
-    r"\b(?:told|anew|nobody|whoever|likewise|of which|hand(?:s|ed|ing)? over|(?:is|are) had by)\b", re.IGNORECASE
+    r"\b(?:told|anew|nobody|whoever|likewise|of which|hand(?:s|ed|ing)? over|(?:is|are) had by)\b",
+    re.IGNORECASE,
 )
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-# A path of this repository inside backticks: a folder at its top, or a concept's folder of margin_platform.
-TOP = ("margin_platform", "spark", "assets", "jobs", "sensors", "resources", "tests", "bench", "docs", "examples", "scripts")
-INSIDE = (
-    "contracts", "trading_time", "policy", "kernel", "ledger", "market", "volatility", "snapshots", "firm", "ladder",
-    "liquidation", "rulebook", "kafka", "store", "enforcement", "notification", "backtest", "dashboard",
-    "orchestration", "jars", "stack", "demo", "cli",
+# A path inside backticks: below a folder at the top, or below a concept's folder of margin_platform, which then ends
+# with a slash or a suffix (`kafka/topic` is a tag of a run).
+TOP = (
+    "margin_platform",
+    "spark",
+    "assets",
+    "jobs",
+    "sensors",
+    "resources",
+    "tests",
+    "bench",
+    "docs",
+    "examples",
+    "scripts",
 )
-PATH = re.compile(rf"(?:{'|'.join((*TOP, *INSIDE))})/[\w./*-]*")
+INSIDE = (
+    "contracts",
+    "trading_time",
+    "policy",
+    "kernel",
+    "ledger",
+    "market",
+    "volatility",
+    "snapshots",
+    "firm",
+    "ladder",
+    "liquidation",
+    "rulebook",
+    "kafka",
+    "store",
+    "enforcement",
+    "notification",
+    "backtest",
+    "dashboard",
+    "orchestration",
+    "jars",
+    "stack",
+    "demo",
+    "cli",
+)
+PATH = re.compile(rf"(?:{'|'.join(TOP)})/[\w./*-]*|(?:{'|'.join(INSIDE)})/(?:[\w/*-]*\.[\w.*]+|(?:[\w-]+/)*)")
 # Named where a decision proposes them, and not there yet.
 PROPOSED = {"snapshots/shard.py", "spark/account_shards.py"}
 
 
 def _documents() -> list[Path]:
-    listed = subprocess.run(["git", "ls-files", "*.md"], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    listed = subprocess.run(
+        ["git", "ls-files", "*.md"], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
     return [ROOT / name for name in listed.splitlines() if not name.startswith(".github/")]
 
 
@@ -75,8 +111,9 @@ def test_every_path_named_in_the_text_exists(page: Path) -> None:
         for span in re.findall(r"`([^`]+)`", line):
             if not PATH.fullmatch(span) or span in PROPOSED:
                 continue
-            # Files made at run time are not listed: only what a reader can open here is a path.
-            if not any(list(base.glob(span.rstrip("/"))) for base in (ROOT, ROOT / "margin_platform", page.parent)):
+            if not any(
+                list(base.glob(span.rstrip("/"))) for base in (ROOT, ROOT / "margin_platform", page.parent)
+            ):
                 gone.append(f"{number}: {span}")
     assert gone == []
 
@@ -108,7 +145,11 @@ def test_a_decision_has_status_context_decision_and_consequences(page: Path) -> 
     text = page.read_text(encoding="utf-8")
     number = int(page.name[:4])
     assert text.startswith(f"# {number}. ")
-    assert re.search(r"^Status: (?:accepted|proposed|rejected|superseded by ADR \d+), \d{4}-\d\d-\d\d\.", text, re.MULTILINE)
+    assert re.search(
+        r"^Status: (?:accepted|proposed|rejected|superseded by ADR \d+), \d{4}-\d\d-\d\d\.",
+        text,
+        re.MULTILINE,
+    )
     headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
     assert headings[:3] == ["Context", "Decision", "Consequences"]
 
@@ -126,6 +167,9 @@ def test_decisions_are_numbered_without_a_gap_and_listed_with_their_status() -> 
 def test_every_page_is_reached_from_the_index() -> None:
     """A page that no other page names is a page without readers."""
     index = ROOT / "docs" / "README.md"
-    linked = {(index.parent / target.partition("#")[0]).resolve() for target in LINK.findall(index.read_text("utf-8"))}
+    linked = {
+        (index.parent / target.partition("#")[0]).resolve()
+        for target in LINK.findall(index.read_text("utf-8"))
+    }
     pages = {page for page in DOCUMENTS if page.is_relative_to(ROOT / "docs")} - {index}
     assert sorted(str(page.relative_to(ROOT)) for page in pages - linked) == []
