@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def test_every_path_named_in_the_text_exists(page: Path) -> None:
     gone = []
     for number, line in _lines(page):
         for span in re.findall(r"`([^`]+)`", line):
-            if not PATH.fullmatch(span) or span in PROPOSED:
+            if not PATH.fullmatch(span) or span in PROPOSED or "NAME" in span:
                 continue
             if not any(
                 list(base.glob(span.rstrip("/"))) for base in (ROOT, ROOT / "margin_platform", page.parent)
@@ -173,3 +174,17 @@ def test_every_page_is_reached_from_the_index() -> None:
     }
     pages = {page for page in DOCUMENTS if page.is_relative_to(ROOT / "docs")} - {index}
     assert sorted(str(page.relative_to(ROOT)) for page in pages - linked) == []
+
+
+def test_the_layers_of_the_page_are_those_that_the_linter_checks() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = next(c["layers"] for c in contracts if c.get("containers") == ["margin_platform"])
+    page = (
+        (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("### The twelve layers", 1)[1]
+    )
+    rows = re.findall(r"^\| \d+ \| (.+) \|$", page.split("\n## ", 1)[0], re.MULTILINE)
+    assert [set(re.findall(r"`(\w+)`", row)) for row in rows] == [
+        set(re.findall(r"\w+", layer)) for layer in layers
+    ]
