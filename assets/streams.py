@@ -18,7 +18,7 @@ import dagster as dg
 from assets import firm_exposure, margin_snapshots, volatility_tables
 from assets.stream_metadata import typed
 from margin_platform.orchestration.worker_identity import WORKER_TAG, this_worker
-from resources.stream_driver import DriverEnded, StreamDriver
+from resources.stream_driver import AlreadyRunning, DriverEnded, StreamDriver
 
 RESTARTS = 5
 RESTARTS_SECONDS = 600.0
@@ -102,13 +102,24 @@ def supervised(
             pause(_BACKOFF_SECONDS * number)
 
 
+@contextlib.contextmanager
+def _refused_in_words() -> Iterator[None]:
+    """Fail the run in one sentence where the streams run already, as after "Materialize" on one of their tables."""
+    try:
+        yield
+    except AlreadyRunning as held:
+        raise dg.Failure(
+            f"The streams keep this table current already; nothing was started. {held}. To start them over, terminate that run."
+        ) from held
+
+
 @dg.multi_asset(name="run_streams", specs=[volatility_tables.SPEC, margin_snapshots.SPEC, firm_exposure.SPEC])
 def streams(context: dg.AssetExecutionContext, config: StreamsConfig, stream_driver: StreamDriver) -> Iterator[dg.AssetMaterialization]:
     """Runs until it is terminated, rolls over, or its driver cannot be kept alive."""
     context.instance.add_run_tags(context.run_id, {WORKER_TAG: this_worker()})
     reporter, ends_at = Reporter(config.report_seconds, time.monotonic), time.monotonic() + config.roll_over_hours * 3600
-    batches = supervised(lambda: stream_driver.batches(config.only), time.monotonic, context.log.warning, time.sleep)
-    with contextlib.closing(batches):  # type: ignore[type-var]
+    batches = supervised(lambda: stream_driver.batches(config.only, context.run_id), time.monotonic, context.log.warning, time.sleep)
+    with contextlib.closing(batches), _refused_in_words():  # type: ignore[type-var]
         for batch in batches:
             for table, figures in batch["assets"].items():
                 if (metadata := reporter.report(table, figures)) is not None:

@@ -25,6 +25,7 @@ from pydantic import Field
 
 from margin_platform.settings import settings
 from resources import emr_serverless
+from spark import checkpoint_lock
 
 _LINES_OF_FAILURE = 30
 
@@ -37,35 +38,47 @@ class DriverEnded(RuntimeError):
         self.code = code
 
 
+class AlreadyRunning(RuntimeError):
+    """Another driver works on the same checkpoint: starting once more would not help. The message names its holder."""
+
+
 class StreamDriver(dg.ConfigurableResource):
     """How to start the driver, and how long it may take to stop after SIGTERM before its whole group is killed."""
 
     command: list[str] = Field(default=[sys.executable, "-m", "spark.driver"])
     stop_seconds: float = 30.0
 
-    def batches(self, only: list[str]) -> Iterator[dict[str, Any]]:
-        """The micro-batches of these streams, as they finish. Closing the iterator stops the driver. Raises DriverEnded.
+    def batches(self, only: list[str], run_id: str = "") -> Iterator[dict[str, Any]]:
+        """The micro-batches of these streams, as they finish. Closing the iterator stops the driver.
+
+        DriverEnded when it ends by itself, AlreadyRunning where another driver holds the checkpoint.
 
         In `aws` none is reported while the job runs, and the wait ends with the job run or with the run of the caller.
         """
         if settings().environment == "aws":
             raise DriverEnded(1, emr_serverless.run(only))
-        yield from self._child(only)
+        yield from self._child(only, run_id)
 
-    def _child(self, only: list[str]) -> Iterator[dict[str, Any]]:
+    def _child(self, only: list[str], run_id: str) -> Iterator[dict[str, Any]]:
         child = subprocess.Popen(
             [*self.command, *(["--only", ",".join(only)] if only else [])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1, start_new_session=True,
+            env={**os.environ, checkpoint_lock.RUN_VARIABLE: run_id},
         )
         assert child.stdout is not None
         assert child.stderr is not None
         last: collections.deque[str] = collections.deque(maxlen=_LINES_OF_FAILURE)
-        threading.Thread(target=_pass_on, args=(child.stderr, last), daemon=True).start()
+        reader = threading.Thread(target=_pass_on, args=(child.stderr, last), daemon=True)
+        reader.start()
         try:
             for line in child.stdout:
                 if line.startswith("{"):
                     yield json.loads(line)
-            raise DriverEnded(child.wait(self.stop_seconds), "".join(last))
+            code = child.wait(self.stop_seconds)
+            reader.join(self.stop_seconds)   # its last line says why it ended
+            if code == checkpoint_lock.EXIT_CODE:
+                raise AlreadyRunning(last[-1].strip() if last else "another driver works on the same checkpoint")
+            raise DriverEnded(code, "".join(last))
         finally:
             self._stop(child)
 

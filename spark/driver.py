@@ -1,7 +1,7 @@
 """`python -m spark.driver`: the streams in one Spark session (one JVM), until SIGTERM, SIGINT or the end of standard input.
 
 Standard output carries one JSON line a micro-batch (see `progress`), standard error the log. Exit 0 when told to stop, 1
-when a stream failed or the broker cannot be reached.
+when a stream failed or the broker cannot be reached, 75 when another driver works on the same checkpoint.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from margin_platform.durable_state import StateRefused
 from margin_platform.kafka.bus import BrokerUnreachable
 from margin_platform.policy.policy import current_policy, load_policy_file
 from margin_platform.settings import settings
+from spark import checkpoint_lock
 from spark.firm_exposure import FirmExposure
 from spark.margin_snapshots import MarginSnapshots
 from spark.metrics import Endpoint
@@ -86,12 +87,15 @@ def _served(streams: Sequence[Stream], host: str, port: int) -> Iterator[None]:
         yield
 
 
+def _chosen(given: argparse.Namespace) -> list[type[VolatilityTables] | type[MarginSnapshots] | type[FirmExposure]]:
+    return [s for s in STREAMS if not given.only or s.name in given.only.split(",")]
+
+
 def run(given: argparse.Namespace, stop: threading.Event) -> int:
     """Starts the streams and waits for the end."""
     policy = current_policy() if given.policy is None else load_policy_file(given.policy)
     options = StreamSettings(given.bootstrap, given.checkpoint, given.tables, policy, trigger_ms=given.trigger)
-    chosen = [s for s in STREAMS if not given.only or s.name in given.only.split(",")]
-    streams: list[Stream] = [kind(options) for kind in chosen]
+    streams: list[Stream] = [kind(options) for kind in _chosen(given)]
     for stream in streams:
         if given.rebuild:
             stream.forget()
@@ -138,7 +142,11 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     _watch_parent(stop)
     try:
-        return run(given, stop)
+        with checkpoint_lock.held(given.checkpoint, (s.name for s in _chosen(given))):
+            return run(given, stop)
+    except checkpoint_lock.CheckpointHeld as error:
+        log.error("not started: %s", error)
+        return checkpoint_lock.EXIT_CODE
     except BrokerUnreachable as error:
         log.error("the streams have no broker: %s", error)
         return 1

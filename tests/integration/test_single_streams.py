@@ -35,4 +35,4 @@ def test_each_program_runs_the_stream_it_is_named_after_and_no_other(bus: Bus, t
         assert "JAVA_GATEWAY_EXITED" in said
         assert process.returncode == 1
     for stem in (STARTED, *REFUSED):
-        assert [folder.name for folder in (tmp_path / stem).iterdir()] == [stem]
+        assert sorted(path.name for path in (tmp_path / stem).iterdir()) == [stem, f"{stem}.holder", f"{stem}.lock"]

@@ -17,9 +17,10 @@ import psutil
 import pytest
 
 from assets.streams import RESTARTS, Reporter, RestartBudget, StreamsConfig, streams, supervised
+from margin_platform.orchestration.worker_identity import this_worker
 from margin_platform.policy.policy import current_policy
 from resources.stream_driver import DriverEnded, StreamDriver
-from spark import progress
+from spark import checkpoint_lock, progress
 from spark.driver import STREAMS
 from spark.stream import StreamSettings
 
@@ -153,3 +154,33 @@ def test_the_streams_materialize_their_tables_and_roll_over(driver: Callable[...
         assert events[0].run_id == result.run_id
         assert instance.get_latest_materialization_event(dg.AssetKey("firm_exposure")) is None   # it reported nothing: skipped
         eventually(lambda: not psutil.pid_exists(metadata["pid"].value))
+
+
+def test_materialize_on_a_table_whose_streams_run_is_refused_with_the_reason(tmp_path: Path) -> None:
+    """The button of the UI starts a run of its own. It must not work on the checkpoint of the run that is there."""
+    command = [sys.executable, "-m", "spark.driver", "--checkpoint", str(tmp_path), "--bootstrap", "127.0.0.1:1"]
+    with checkpoint_lock.held(tmp_path, ["margin_snapshots"]), dg.DagsterInstance.ephemeral() as instance:
+        before = (tmp_path / "margin_snapshots.holder").read_text(encoding="utf-8")
+        result = dg.materialize(
+            [streams], resources={"stream_driver": StreamDriver(command=command)}, instance=instance, raise_on_error=False
+        )
+        (failure,) = [e for e in result.all_events if e.is_step_failure]
+        said = failure.step_failure_data.error.message   # type: ignore[union-attr]
+        assert "nothing was started" in said
+        assert f"margin_snapshots: its checkpoint is held by the driver {this_worker()}" in said
+        assert (tmp_path / "margin_snapshots.holder").read_text(encoding="utf-8") == before
+    with checkpoint_lock.held(tmp_path, ["margin_snapshots", "firm_exposure"]):
+        pass   # free again
+
+
+def test_a_checkpoint_is_free_when_its_driver_is_killed(tmp_path: Path) -> None:
+    hold = "from pathlib import Path; from spark.checkpoint_lock import held; import sys, time\n"
+    hold += "with held(Path(sys.argv[1]), ['x']): print('held', flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", hold, str(tmp_path)], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(checkpoint_lock.CheckpointHeld, match=f":{holder.pid}:"), checkpoint_lock.held(tmp_path, ["x"]):
+            pass
+        holder.kill()
+    with checkpoint_lock.held(tmp_path, ["x"]):
+        pass
