@@ -20,7 +20,7 @@ class Settings:
     data_folder: everything the local stack writes; bootstrap_servers: Kafka; store_url: the decision store (SQLAlchemy
     URL); aws_endpoint_url: None means AWS itself; tables: folder or URL of the Delta tables; jars: cached JVM packages;
     instruments: reference data in the form of margin_platform/market/reference/instruments.yaml, None for that file;
-    metrics_host, metrics_port: where the streams serve Prometheus, port 0 for nowhere;
+    metrics_host, metrics_port: where the streams serve Prometheus, port 0 for nowhere; run_id: the Dagster run of the streams;
     firm_email, firm_phone: who is told of the firm's limits and of customers nobody could tell; desk_contact: whom a notice
     says to ask, with a number or an address; environment: where the streams run (docs/operations.md,
     "Scale-out"); spark_master: empty where whoever submits the driver names it. Secrets are in no repr.
@@ -60,6 +60,7 @@ class Settings:
     dagster_url: str | None
     metrics_host: str
     metrics_port: int
+    run_id: str | None
 
     @property
     def checkpoints(self) -> Path:
@@ -104,6 +105,7 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
         dashboard_port=_port(env, "MARGIN_DASHBOARD_PORT", 8050),
         dashboard_token=env.get("MARGIN_DASHBOARD_TOKEN") or None,
         dagster_url=env.get("MARGIN_DAGSTER_URL") or None,
+        run_id=env.get("MARGIN_RUN_ID") or None,
         metrics_host=env.get("MARGIN_METRICS_HOST", "127.0.0.1"),
         metrics_port=_port(env, "MARGIN_METRICS_PORT", 0),
     )

@@ -5,7 +5,6 @@ The lock is the kernel's, so it ends with its process, also by kill -9. A note b
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from margin_platform.orchestration.worker_identity import this_worker
+from margin_platform.settings import settings
 
 RUN_VARIABLE = "MARGIN_RUN_ID"   # the Dagster run that started the driver
 EXIT_CODE = 75   # EX_TEMPFAIL: nothing is broken, another driver does the work
@@ -38,7 +38,7 @@ def held(folder: Path, streams: Iterable[str]) -> Iterator[None]:
 
 
 def _described() -> str:
-    run = os.environ.get(RUN_VARIABLE)
+    run = settings().run_id
     return f"the driver {this_worker()}" + (f" of the Dagster run {run}" if run else "")
 
 

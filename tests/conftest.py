@@ -54,7 +54,7 @@ def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log, port = tmp_path_factory.mktemp("aws") / "aws.log", ports.any_free()
     server = processes.start([sys.executable, "-m", "margin_platform.stack.aws_endpoint", str(port)], {}, log)
     try:
-        processes.wait_until(lambda: ports.accepts(port), server, log, "aws", 60)
+        processes.wait_until(lambda: ports.accepts(port), processes.end_of(server), log, "aws", 60)
         yield f"http://{ports.HOST}:{port}"
     finally:
         server.kill()

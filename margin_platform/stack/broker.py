@@ -46,7 +46,7 @@ def start(folder: Path, *, port: int | None = None, environment: dict[str, str] 
     log = log or folder / "broker.log"
     process = processes.start(command(folder, chosen, progress), environment or {}, log)
     try:
-        processes.wait_until(lambda: ports.accepts(chosen), process, log, "the Kafka broker", _READY_S)
+        processes.wait_until(lambda: ports.accepts(chosen), processes.end_of(process), log, "the Kafka broker", _READY_S)
     except processes.StartFailed:
         process.kill()
         process.wait()

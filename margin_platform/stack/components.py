@@ -65,7 +65,19 @@ class Component:
 
 
 def _answers(name: str) -> Ready:
-    return lambda place, _: ports.accepts(place.port(name))
+    """A process of ours listens on the port: a stranger that took it first answers, too."""
+    return lambda place, identity: _listens(identity, place.port(name)) and ports.accepts(place.port(name))
+
+
+def _listens(identity: Identity, port: int) -> bool:
+    process = identity.process()
+    for member in processes.tree([process] if process else []):
+        try:
+            if any(c.status == psutil.CONN_LISTEN and c.laddr[1] == port for c in member.net_connections("tcp")):
+                return True
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return False
 
 
 def _connected_to(name: str) -> Ready:
@@ -83,9 +95,10 @@ def _connected_to(name: str) -> Ready:
 
 
 def _serves(name: str, path: str) -> Ready:
-    def ask(place: Place, _: Identity) -> bool:
+    def ask(place: Place, identity: Identity) -> bool:
         try:
-            return httpx.get(f"http://{ports.HOST}:{place.port(name)}{path}", timeout=_PROBE_S).is_success
+            address = f"http://{ports.HOST}:{place.port(name)}{path}"
+            return _listens(identity, place.port(name)) and httpx.get(address, timeout=_PROBE_S).is_success
         except httpx.HTTPError:
             return False
 

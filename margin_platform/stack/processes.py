@@ -56,15 +56,30 @@ def start(command: Sequence[str], environment: Mapping[str, str], log: Path, cwd
         )
 
 
-def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, what: str, timeout_s: float) -> None:
-    """Returns when `ready()` holds. StartFailed when the process ends first, or after the timeout (it is left running)."""
+@contextmanager
+def private_files() -> Iterator[None]:
+    """Let no other user read what is written in the block, or by a process that is started in it: customers, passwords."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def wait_until(ready: Callable[[], bool], ended: Callable[[], str | None], log: Path, what: str, timeout_s: float) -> None:
+    """Return when `ready()` holds. StartFailed when `ended()` says how the process ended, or after the timeout."""
     deadline = time.monotonic() + timeout_s
     while not ready():
-        if process.poll() is not None:
-            raise StartFailed(f"{what} ended with exit code {process.returncode}: {tail(log)}")
+        if how := ended():
+            raise StartFailed(f"{what} ended {how}: {tail(log)}")
         if time.monotonic() > deadline:
             raise StartFailed(f"{what} was not ready within {timeout_s:g} s: {tail(log)}")
         time.sleep(_LOOK_S)
+
+
+def end_of(process: subprocess.Popen[bytes]) -> Callable[[], str | None]:
+    """How a child ended, once it has."""
+    return lambda: None if process.poll() is None else f"with exit code {process.returncode}"
 
 
 def tail(log: Path, lines: int = 5) -> str:

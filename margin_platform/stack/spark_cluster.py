@@ -57,7 +57,7 @@ class SparkCluster:
         self.processes[name] = processes.start(command, environment, self.folder / f"{name}.log")
 
     def _await(self, ready: Callable[[], bool], name: str) -> None:
-        processes.wait_until(ready, self.processes[name], self.folder / f"{name}.log", f"Spark's {name}", _READY_S)
+        processes.wait_until(ready, processes.end_of(self.processes[name]), self.folder / f"{name}.log", f"Spark's {name}", _READY_S)
 
     def state(self) -> dict[str, Any]:
         """What the master says of its workers and applications; its port answers with another page until all of it is up."""

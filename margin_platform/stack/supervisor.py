@@ -7,7 +7,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from margin_platform.jars import resolve as jars
 from margin_platform.kafka import topic_admin
 from margin_platform.kafka.bus import BrokerUnreachable, Bus
 from margin_platform.settings import Settings, settings
-from margin_platform.stack import components, ports, processes, state, stream_figures
+from margin_platform.stack import components, neighbors, ports, processes, state, stream_figures
 from margin_platform.stack.components import Component, Place, Ports
 from margin_platform.stack.state import Running, StackState
 
@@ -38,13 +38,14 @@ def up(
     is stopped again. What ran before runs on, unless a port moved and all had to be started again.
     """
     wanted = components.chosen(only, without)
-    with state.locked(data):
+    with processes.private_files(), state.locked(data), neighbors.turn(settings().jars.parent, data, progress) as taken:
         known = state.load(data)
         living = known.living()
         missing = [c for c in wanted if c.name not in living]
         if not missing:
+            _complete(data, known, progress)
             return known
-        places = _ports(wanted, known, living)
+        places = _ports(wanted, known, living, taken)
         if any(known.components[n].port != port for n, port in places.items() if n in known.components):
             wanted = components.chosen([*living, *(c.name for c in wanted)])   # those alive carry the old address of the one that moves
             living = {}
@@ -61,16 +62,34 @@ def up(
             raise
 
 
-def _ports(wanted: list[Component], known: StackState, living: dict[str, Running]) -> Ports:
-    """The port of each component: the one it has or had, its default, or a free one."""
+def _complete(data: Path, known: StackState, progress: jars.Progress) -> None:
+    """Wait for what runs already to serve, and create missing topics: what a start that was killed did not come to."""
+    place = Place(data, settings({**os.environ, **known.environment}), _known_ports(known), progress)
+    for name, running in known.living().items():
+        _wait_until_ready(components.COMPONENTS[name], running, _gone(running), place)
+        if name == "kafka":
+            _create_topics(known, progress)
+
+
+def _gone(running: Running) -> Callable[[], str | None]:
+    return lambda: None if running.alive else "by itself"
+
+
+def _create_topics(known: StackState, progress: jars.Progress) -> None:
+    for topic in topic_admin.create(known.environment["MARGIN_KAFKA"]):
+        progress(f"created topic {topic}")
+
+
+def _ports(wanted: list[Component], known: StackState, living: dict[str, Running], taken: set[int]) -> Ports:
+    """The port of each component: the one it has or had, its default, or a free one; never one in `taken`."""
     found: Ports = {n: r.port for n, r in living.items() if r.port is not None}
     for component in wanted:
         if component.port is None or component.name in found:
             continue
         before = known.components.get(component.name)
         usual = before.port if before and before.port else component.port
-        found[component.name] = ports.choose(usual, set(found.values()))
-    found[components.STREAMS] = _streams_port(known, living, set(found.values()))
+        found[component.name] = ports.choose(usual, taken | set(found.values()))
+    found[components.STREAMS] = _streams_port(known, living, taken | set(found.values()))
     return found
 
 
@@ -86,6 +105,7 @@ def _start(data: Path, missing: list[Component], chosen_ports: Ports, living: di
     stack = StackState(str(data), components.environment(data, base, chosen_ports), dict(living))
     _prepare(data, base, stack.environment, missing, progress)
     started: list[tuple[Component, Any]] = []
+    _complete(data, stack, progress)
     progress(f"starting {', '.join(c.name for c in missing)}")
     for component in sorted(missing, key=lambda c: len(c.after)):   # stable: the broker stays first
         for earlier, its_process in started:
@@ -95,7 +115,7 @@ def _start(data: Path, missing: list[Component], chosen_ports: Ports, living: di
         started.append((component, process))
         if component.name == "kafka":   # the others expect their topics
             _wait(component, process, place, stack)
-            topic_admin.create(stack.environment["MARGIN_KAFKA"])
+            _create_topics(stack, lambda _: None)
     for component, process in started:
         _wait(component, process, place, stack)
         progress(f"{component.name}: {stack.components[component.name].url or 'running'}")
@@ -139,7 +159,14 @@ def _launch(component: Component, place: Place, stack: StackState) -> Any:
 
 def _wait(component: Component, process: Any, place: Place, stack: StackState) -> None:
     running = stack.components[component.name]
-    processes.wait_until(lambda: component.ready(place, running.identity), process, Path(running.log), component.name, component.ready_s)
+    _wait_until_ready(component, running, processes.end_of(process), place)
+
+
+def _wait_until_ready(component: Component, running: Running, ended: Callable[[], str | None], place: Place) -> None:
+    def ready() -> bool:
+        return component.ready(place, running.identity)
+
+    processes.wait_until(ready, ended, Path(running.log), component.name, component.ready_s)
 
 
 def down(data: Path) -> list[str]:

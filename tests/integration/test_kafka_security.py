@@ -118,7 +118,8 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]
     log = folder / "broker.log"
     process = processes.start(command, {"MARGIN_STACK": str(folder)}, log)
     try:
-        processes.wait_until(lambda: all(map(ports.accepts, (opened, plain, tls))), process, log, "the secured broker", 60)
+        ended = processes.end_of(process)
+        processes.wait_until(lambda: all(map(ports.accepts, (opened, plain, tls))), ended, log, "the secured broker", 60)
         address = f"{ports.HOST}:{opened}"
         topic_admin.create(address, [PRICES, MARGIN_CALC])
         login_of = UserScramCredentialUpsertion(USER, ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096), PASSWORD.encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ import orjson
 import psutil
 import pytest
 
-from margin_platform.contracts.messages import CASH, PRICES
+from margin_platform.contracts.messages import CASH, PRICES, TOPICS
 from margin_platform.kafka.bus import Bus
 from margin_platform.stack import ports, processes, state
 from spark import progress
@@ -86,6 +87,54 @@ def test_a_taken_port_is_left_to_its_owner(data: Path) -> None:
         second = margin("up", data, "--only", "kafka")
         assert part(second, "kafka")["port"] != part(first, "kafka")["port"]
         assert second["topics"][CASH] == 1
+
+
+def test_two_stacks_started_at_once_get_a_broker_each(data: Path, tmp_path: Path) -> None:
+    """One waits for the other's start, so that neither takes a port which the other has chosen."""
+    other = tmp_path / "other"
+    both = [subprocess.Popen([PROGRAM, "up", "--data", str(folder), "--json", *PARTS], stdout=subprocess.PIPE) for folder in (data, other)]
+    try:
+        figures = [orjson.loads(process.communicate(timeout=120)[0]) for process in both]
+        assert [process.returncode for process in both] == [0, 0]
+        addresses = [row["port"] for one in figures for row in one["components"]]
+        assert len(set(addresses)) == len(addresses) == 4
+        with Bus(part(figures[0], "kafka")["url"]) as bus:
+            bus.produce(CASH, TRANSFER)
+        assert [margin("status", folder)["topics"][CASH] for folder in (data, other)] == [1, 0]
+    finally:
+        margin("down", other)
+
+
+def test_a_start_killed_at_any_step_is_completed_by_the_next(data: Path) -> None:
+    """Among the steps: the broker serves, and its topics are not yet created."""
+    def broker_is_known() -> bool:
+        return "kafka" in state.load(data).living()
+
+    def broker_serves() -> bool:
+        return broker_is_known() and ports.accepts(state.load(data).components["kafka"].port or 0)
+
+    def another_is_known() -> bool:
+        return "aws" in state.load(data).living()
+
+    for reached in (data.exists, broker_is_known, broker_serves, another_is_known):
+        process = subprocess.Popen([PROGRAM, "up", "--data", str(data), *PARTS], stdout=subprocess.DEVNULL)
+        end = time.monotonic() + 60
+        while not reached() and process.poll() is None:
+            assert time.monotonic() < end
+            time.sleep(0.005)
+        process.kill()
+        process.wait()
+        figures = margin("up", data, *PARTS)
+        assert {row["name"]: row["ready"] for row in figures["components"]} == {"kafka": True, "aws": True}
+        assert len(figures["topics"]) == len(TOPICS)
+        margin("down", data)
+        shutil.rmtree(data)
+
+
+def test_no_other_user_reads_what_a_stack_writes(data: Path) -> None:
+    margin("up", data, *PARTS)
+    open_to_others = [path for path in [data, *data.rglob("*")] if path.lstat().st_mode & 0o077]
+    assert open_to_others == []
 
 
 def test_a_killed_broker_is_replaced_without_loss_and_the_rest_stays(data: Path) -> None:

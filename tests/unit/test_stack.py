@@ -62,12 +62,12 @@ def test_a_process_that_ends_at_once_is_reported_with_its_log(tmp_path: Path) ->
     log = tmp_path / "x.log"
     process = processes.start(["sh", "-c", "echo no space left; exit 3"], {}, log)
     with pytest.raises(processes.StartFailed, match="thing ended with exit code 3: no space left"):
-        processes.wait_until(lambda: False, process, log, "thing", 10)
+        processes.wait_until(lambda: False, processes.end_of(process), log, "thing", 10)
 
 
 def test_a_process_that_ignores_term_is_killed(tmp_path: Path) -> None:
     process = processes.start(["sh", "-c", "trap '' TERM; echo armed; while :; do sleep 1; done"], {}, tmp_path / "x.log")
-    processes.wait_until(lambda: "armed" in (tmp_path / "x.log").read_text(), process, tmp_path / "x.log", "sh", 10)
+    processes.wait_until(lambda: "armed" in (tmp_path / "x.log").read_text(), processes.end_of(process), tmp_path / "x.log", "sh", 10)
     victim = processes.identity(process.pid).process()
     assert victim is not None
     assert process.pid in processes.end(processes.tree([victim]), grace_s=0.3)
@@ -79,7 +79,7 @@ def test_a_process_that_nobody_collects_has_ended(tmp_path: Path) -> None:
     log = tmp_path / "x.log"
     parent = processes.start(["sh", "-c", "sleep 600 & echo $!; exec sleep 600"], {}, log)
     try:
-        processes.wait_until(lambda: log.read_text().endswith("\n"), parent, log, "sh", 10)
+        processes.wait_until(lambda: log.read_text().endswith("\n"), processes.end_of(parent), log, "sh", 10)
         child = psutil.Process(int(log.read_text()))
         assert processes.end([child], grace_s=20) == []
         assert child.status() == psutil.STATUS_ZOMBIE
