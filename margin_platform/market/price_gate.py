@@ -14,11 +14,8 @@ from math import prod
 from typing import Any
 
 from margin_platform.contracts.messages import Event
+from margin_platform.market.split_shape import HAIR, split_shape
 from margin_platform.policy.sections import PricePolicy
-
-# new shares for old, as announced in practice; each stands for its reverse too
-SPLITS = ((3, 2), (2, 1), (5, 2), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (10, 1), (15, 1), (20, 1), (25, 1), (50, 1))
-_HAIR = 1e-9   # 135 / 100 - 1 is a hair above 0.35 in binary; the threshold itself is within
 
 
 @dataclass(frozen=True)
@@ -40,18 +37,6 @@ class Verdict:
     suspect: Suspect | None = None
 
 
-def split_terms(before: float, after: float, tolerance: float) -> tuple[int, int] | None:
-    """The split, as new shares for old, that would explain a change of price within a tolerance; None where there is none."""
-    both_ways = (terms for new, old in SPLITS for terms in ((new, old), (old, new)))
-    return next(((new, old) for new, old in both_ways if abs(after * new / (before * old) - 1.0) <= tolerance + _HAIR), None)
-
-
-def split_shape(before: float, after: float, tolerance: float) -> str | None:
-    """The same in words, e.g. 2:1 or 1:10."""
-    terms = split_terms(before, after, tolerance)
-    return None if terms is None else f"{terms[0]}:{terms[1]}"
-
-
 def _is_older(event: Event, timestamp: int, sequence: int | None) -> bool:
     """Whether a print is from before another: by event time, then by the source's sequence where both carry one."""
     mine = event.get("sequence")
@@ -71,7 +56,7 @@ def judge(event: Event, good: float | None, suspect: Suspect | None, policy: Pri
     late = suspect is not None and _is_older(event, suspect.timestamp, suspect.sequence)
     shape = split_shape(good, price, policy.split_tolerance)
     jump = price / good - 1.0
-    if shape is None and abs(jump) <= policy.max_jump + _HAIR:
+    if shape is None and abs(jump) <= policy.max_jump + HAIR:
         return Verdict(price, suspect if late else None)
     if suspect is not None and _agrees(event, suspect, shape, policy):
         return Verdict(price)

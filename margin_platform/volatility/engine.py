@@ -17,7 +17,7 @@ import numpy as np
 
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, PRICES, BadEvent, Event, check_time, decode
 from margin_platform.kafka.bus import Record
-from margin_platform.market.price_gate import split_shape
+from margin_platform.market.split_shape import split_shape
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.new_york import NEW_YORK
 from margin_platform.trading_time.sessions import is_session, session_close

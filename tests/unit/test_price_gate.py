@@ -11,7 +11,8 @@ from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS
 from margin_platform.kafka.bus import Record
 from margin_platform.kernel.book import Instrument
 from margin_platform.ladder.ladder import LadderState, Observation, step
-from margin_platform.market.price_gate import Suspect, judge, split_shape
+from margin_platform.market.price_gate import Suspect, judge
+from margin_platform.market.split_shape import split_shape
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine, Outcome
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from margin_platform.market.price_gate import split_terms
+from margin_platform.market.split_shape import split_terms
 from margin_platform.policy.policy import Policy
 
 if TYPE_CHECKING:
