@@ -21,8 +21,9 @@ from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.parts import execute
 from margin_platform.backtest.report.measures import RunResult
 from margin_platform.backtest.runs import sample_history
-from margin_platform.kernel.book import MARGIN_TYPES, Book, Market
+from margin_platform.kernel.book import MARGIN_TYPES, Book
 from margin_platform.kernel.evaluate import evaluate
+from margin_platform.kernel.market import Market
 from margin_platform.market import instruments
 from margin_platform.policy.policy import Policy, current_policy
 

@@ -21,8 +21,9 @@ from margin_platform.backtest.history.sample_recognition import is_sample
 from margin_platform.backtest.report.measures import RunResult
 from margin_platform.contracts.messages import CORPORATE_ACTIONS
 from margin_platform.documents.book_input import BookInput, loads, parse
-from margin_platform.kernel.book import MARGIN_TYPES, Book, Market
+from margin_platform.kernel.book import MARGIN_TYPES, Book
 from margin_platform.kernel.evaluate import evaluate
+from margin_platform.kernel.market import Market
 from margin_platform.ledger.corporate_actions import effective_time
 from margin_platform.market import instruments
 from margin_platform.policy.policy import Policy

@@ -12,7 +12,7 @@ from margin_platform.backtest.engine.market_path import MarketPath
 from margin_platform.backtest.history.sample_market import INDEX
 from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, VOLATILITY, BadEvent, Event, decode
 from margin_platform.kafka.bus import Bus
-from margin_platform.kernel.book import Market
+from margin_platform.kernel.market import Market
 from margin_platform.ledger.awaiting_account import book_event
 from margin_platform.ledger.corporate_actions import effective_time
 from margin_platform.ledger.ledger import Ledger

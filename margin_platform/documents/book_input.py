@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from margin_platform.kernel.book import MARGIN_TYPES, Book, Instrument, Market
+from margin_platform.kernel.book import MARGIN_TYPES, Book
+from margin_platform.kernel.market import Instrument, Market
 from margin_platform.policy.policy import Policy, PolicyError, current_policy
 
 

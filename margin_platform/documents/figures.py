@@ -8,8 +8,9 @@ import numpy as np
 
 from margin_platform.documents.book_input import BookInput
 from margin_platform.firm.risk import firm_risk
-from margin_platform.kernel.book import Book, Floats, Market
+from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import STATUS_NAMES, Margin, evaluate
+from margin_platform.kernel.market import Floats, Market
 from margin_platform.kernel.valuation_points import house_grid_loss, house_grid_pnl
 from margin_platform.money import cents, cents_or_none
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from margin_platform.kernel.book import Book, Floats
+from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import Margin
+from margin_platform.kernel.market import Floats
 from margin_platform.money import cents
 
 

@@ -1,152 +1,24 @@
-"""The kernel's inputs as columns: a Book (accounts and their positions) and a Market (one row per instrument).
+"""The kernel's book as columns: accounts and their positions.
 
-Positions are sorted by account, and within an account by instrument code. Codes follow margin groups
-(portfolio group, product group, class group, symbol), so that every group of an account is one run of neighbours.
+Positions are sorted by account, and within an account by instrument code: every margin group is one run of neighbors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int32]
+from margin_platform.kernel.market import Codes, Floats
 
 REG_T = 0
 PORTFOLIO = 1
 MARGIN_TYPES = {"REG_T": REG_T, "PORTFOLIO": PORTFOLIO}
-NO_GROUP = -1
-UNKNOWN = float("nan")
 _MANY = 0.05        # share of the instruments above which looking at every position beats the index
 _PAYS_AFTER = 3     # questions to one book after which its index is made
-
-
-@dataclass(frozen=True)
-class Instrument:
-    """One instrument's margin figures; NaN or None means "not given", and the policy's default then applies.
-
-    price: dollars a share; sigma: annualised volatility (0.4 is 40%); volatility_tier: the add-on tier
-    held so far, which hysteresis may keep (0, 1, 2); up, down: TIMS scan range as fractions;
-    etf_leverage: signed fund factor; long_rate, short_rate: own maintenance rates; htb_addon: rate on shorts;
-    minimum_charge: dollars per unit of quantity, a long contract's already limited to its value (4210(g)(7)).
-    """
-
-    symbol: str
-    price: float = UNKNOWN
-    beta: float = UNKNOWN
-    sigma: float = UNKNOWN
-    up: float = UNKNOWN
-    down: float = UNKNOWN
-    etf_leverage: float = 1.0
-    long_rate: float = UNKNOWN
-    short_rate: float = UNKNOWN
-    htb_addon: float = 0.0
-    marginable: bool = True
-    volatility_tier: int = 0
-    minimum_charge: float = 0.0
-    issuer: str | None = None
-    class_group: str | None = None
-    product_group: str | None = None
-    portfolio_group: str | None = None
-
-
-@dataclass(frozen=True)
-class Market:
-    """Columns by instrument, shape (instruments,), in code order. Prices are dollars a share; NaN price = missing.
-
-    `stale` marks a price too old to act upon: figures use it, enforcement does not. Group columns hold codes into
-    the name tuples, NO_GROUP where there is none.
-    """
-
-    symbols: tuple[str, ...]
-    price: Floats
-    beta: Floats
-    sigma: Floats
-    up: Floats
-    down: Floats
-    etf_leverage: Floats
-    long_rate: Floats
-    short_rate: Floats
-    htb_addon: Floats
-    minimum_charge: Floats
-    marginable: NDArray[np.bool_]
-    stale: NDArray[np.bool_]
-    volatility_tier: NDArray[np.int8]
-    issuer: Codes
-    class_group: Codes
-    product_group: Codes
-    portfolio_group: Codes
-    issuers: tuple[str, ...]
-    class_groups: tuple[str, ...]
-    product_groups: tuple[str, ...]
-    portfolio_groups: tuple[str, ...]
-
-    @staticmethod
-    def of(instruments: Iterable[Instrument]) -> Market:
-        """A market of these instruments, put in code order. ValueError where a product group spans portfolio groups."""
-        rows = Market.order_of(instruments)
-        _check_nesting(rows)
-        issuer_codes, issuers = _encode([r.issuer or r.symbol for r in rows])
-        class_codes, classes = _encode([r.class_group or r.symbol for r in rows])
-        product_codes, products = _encode([r.product_group for r in rows])
-        portfolio_codes, portfolios = _encode([r.portfolio_group for r in rows])
-        floats = {f: np.array([getattr(r, f) for r in rows], dtype=np.float64) for f in _FLOAT_COLUMNS}
-        return Market(
-            symbols=tuple(r.symbol for r in rows),
-            marginable=np.array([r.marginable for r in rows], dtype=np.bool_),
-            stale=np.zeros(len(rows), dtype=np.bool_),
-            volatility_tier=np.array([r.volatility_tier for r in rows], dtype=np.int8),
-            issuer=issuer_codes,
-            class_group=class_codes,
-            product_group=product_codes,
-            portfolio_group=portfolio_codes,
-            issuers=issuers,
-            class_groups=classes,
-            product_groups=products,
-            portfolio_groups=portfolios,
-            **floats,
-        )
-
-    @staticmethod
-    def order_of(instruments: Iterable[Instrument]) -> list[Instrument]:
-        """The instruments in code order: position n has code n."""
-        return sorted(instruments, key=_group_order)
-
-    def code_of(self) -> dict[str, int]:
-        """Symbol to code; the last row wins where one symbol has several rows (`margin evaluate` with own figures)."""
-        return {symbol: code for code, symbol in enumerate(self.symbols)}
-
-    def with_columns(self, **columns: Any) -> Market:
-        """The same instruments with some columns replaced, e.g. `market.with_columns(price=new_prices)`."""
-        return replace(self, **columns)
-
-
-_FLOAT_COLUMNS = (
-    "price", "beta", "sigma", "up", "down", "etf_leverage", "long_rate", "short_rate", "htb_addon", "minimum_charge",
-)
-
-
-def _group_order(row: Instrument) -> tuple[str, str, str, str]:
-    return (row.portfolio_group or "", row.product_group or "", row.class_group or row.symbol, row.symbol)
-
-
-def _check_nesting(rows: Sequence[Instrument]) -> None:
-    for inner, outer in (("class_group", "product_group"), ("product_group", "portfolio_group")):
-        seen: dict[str, str | None] = {}
-        for row in rows:
-            name = getattr(row, inner) or (row.symbol if inner == "class_group" else None)
-            if name is not None and seen.setdefault(name, getattr(row, outer)) != getattr(row, outer):
-                raise ValueError(f"{row.symbol}.{outer}: {inner} {name!r} lies in two of them, {seen[name]!r} and {getattr(row, outer)!r}")
-
-
-def _encode(names: Sequence[str | None]) -> tuple[Codes, tuple[str, ...]]:
-    order: dict[str, int] = {}
-    codes = [NO_GROUP if name is None else order.setdefault(name, len(order)) for name in names]
-    return np.array(codes, dtype=np.int32), tuple(order)
 
 
 @dataclass(frozen=True)

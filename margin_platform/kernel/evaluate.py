@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from margin_platform.kernel.account_sweep import ACTIVE, FIGURES, MARGIN_CALL, STALE, WARNING, sweep
-from margin_platform.kernel.book import REG_T, Book, Floats, Market
+from margin_platform.kernel.book import REG_T, Book
+from margin_platform.kernel.market import Floats, Market
 from margin_platform.kernel.priced_market import FLOORED, PricedMarket
 from margin_platform.money import cents
 from margin_platform.policy.policy import Policy

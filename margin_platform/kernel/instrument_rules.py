@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from margin_platform.kernel.book import Floats, Market
+from margin_platform.kernel.market import Floats, Market
 from margin_platform.policy.policy import Policy
 from margin_platform.volatility.estimator import tiers
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.kernel.book import NO_GROUP, Codes, Floats, Market
 from margin_platform.kernel.instrument_rules import Schedule, schedule_of
+from margin_platform.kernel.market import NO_GROUP, Codes, Floats, Market
 from margin_platform.policy.policy import Policy
 
 # Columns of a share row, dollars a share of one side.

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from margin_platform.kernel.book import Book, Floats, Market
+from margin_platform.kernel.book import Book
 from margin_platform.kernel.instrument_rules import schedule_of
+from margin_platform.kernel.market import Floats, Market
 from margin_platform.policy.policy import Policy
 
 POINTS_EACH_WAY = 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from margin_platform.kernel.book import Floats
+from margin_platform.kernel.market import Floats
 
 _STEPS = 80   # halvings of the search: far below a cent
 

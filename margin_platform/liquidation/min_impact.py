@@ -14,7 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from margin_platform.kernel.book import Book, Floats, Market
+from margin_platform.kernel.book import Book
+from margin_platform.kernel.market import Floats, Market
 from margin_platform.liquidation.impact import impact_cost, minimum_impacts
 from margin_platform.liquidation.workbench import Order, Proof, Proposal, Terms, Workbench, cure_rates, not_curable, nothing_to_do, work
 from margin_platform.policy.policy import Policy

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from margin_platform.kernel.book import UNKNOWN, Instrument
+from margin_platform.kernel.market import UNKNOWN, Instrument
 from margin_platform.settings import settings
 
 REFERENCE = Path(__file__).parent / "reference" / "instruments.yaml"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from margin_platform.contracts.messages import BETAS, PRICES, VOLATILITY, Event
-from margin_platform.kernel.book import Instrument, Market
+from margin_platform.kernel.market import Instrument, Market
 from margin_platform.ledger.corporate_actions import effective_time
 from margin_platform.market.price_gate import PriceGate
 from margin_platform.policy.policy import Policy

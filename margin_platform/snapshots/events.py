@@ -17,8 +17,9 @@ import numpy as np
 from margin_platform.contracts.messages import Event, deterministic_id
 from margin_platform.documents.figures import defaulted_symbols, stale_symbols, stress_rows
 from margin_platform.firm.risk import unsecured
-from margin_platform.kernel.book import REG_T, Book, Market
+from margin_platform.kernel.book import REG_T, Book
 from margin_platform.kernel.evaluate import STATUS_NAMES, Margin
+from margin_platform.kernel.market import Market
 from margin_platform.money import cents, cents_or_none
 from margin_platform.snapshots.bands import STRESS as STRESS_FLAG
 from margin_platform.snapshots.bands import band_name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from margin_platform.kernel.book import UNKNOWN, Floats
+from margin_platform.kernel.market import UNKNOWN, Floats
 from margin_platform.policy.sections import BetaPolicy
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.kernel.book import Floats
+from margin_platform.kernel.market import Floats
 from margin_platform.policy.policy import Policy
 from margin_platform.policy.sections import VolatilityPolicy
 

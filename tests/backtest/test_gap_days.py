@@ -10,7 +10,8 @@ from margin_platform.backtest import runs
 from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.report.measures import measures
 from margin_platform.documents.book_input import BookInput
-from margin_platform.kernel.book import PORTFOLIO, REG_T, Book, Market
+from margin_platform.kernel.book import PORTFOLIO, REG_T, Book
+from margin_platform.kernel.market import Market
 from margin_platform.market import instruments
 from margin_platform.policy.policy import current_policy
 

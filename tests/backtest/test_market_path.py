@@ -11,7 +11,7 @@ from margin_platform.backtest import crises
 from margin_platform.backtest.engine.market_path import MarketPath, market_path
 from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.runs import sample_history
-from margin_platform.kernel.book import Market
+from margin_platform.kernel.market import Market
 from margin_platform.market import instruments
 from margin_platform.policy.policy import current_policy
 from margin_platform.volatility.beta import beta

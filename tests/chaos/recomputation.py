@@ -15,8 +15,9 @@ import numpy as np
 
 from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, FILLS, PRICES, VOLATILITY, Event
 from margin_platform.kafka.bus import Bus, Record
-from margin_platform.kernel.book import MARGIN_TYPES, Book, Market
+from margin_platform.kernel.book import MARGIN_TYPES, Book
 from margin_platform.kernel.evaluate import evaluate
+from margin_platform.kernel.market import Market
 from margin_platform.market.instruments import load
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.bands import band_codes, band_name

@@ -12,8 +12,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from margin_platform.documents.book_input import parse
-from margin_platform.kernel.book import Book, Instrument, Market
+from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import Margin, evaluate, evaluate_accounts
+from margin_platform.kernel.market import Instrument, Market
 from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.ledger.ledger import Ledger
 from margin_platform.policy.policy import current_policy

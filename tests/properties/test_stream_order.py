@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, encode
 from margin_platform.kafka.bus import Record
-from margin_platform.kernel.book import Instrument
 from margin_platform.kernel.evaluate import evaluate
+from margin_platform.kernel.market import Instrument
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine
 from margin_platform.snapshots.events import Inputs, calc_events

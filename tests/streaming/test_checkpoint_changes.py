@@ -14,8 +14,8 @@ from pyspark.sql import SparkSession
 from margin_platform import durable_state
 from margin_platform.contracts.messages import DEAD_LETTER, FILLS, MARGIN_CALC, PRICES, TOPICS, Event
 from margin_platform.kafka.bus import Bus
-from margin_platform.kernel.book import Instrument
 from margin_platform.kernel.evaluate import evaluate
+from margin_platform.kernel.market import Instrument
 from margin_platform.market.instruments import load
 from margin_platform.policy.policy import Policy, current_policy
 from margin_platform.snapshots.engine import TOPICS_IN_ORDER, MarginEngine

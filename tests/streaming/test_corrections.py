@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, DEAD_LETTER, FILLS, MARGIN_CALC, PRICES, Event
 from margin_platform.kafka.bus import Bus
-from margin_platform.kernel.book import Instrument
+from margin_platform.kernel.market import Instrument
 from spark.margin_snapshots import MarginSnapshots
 from tests.streaming.engine_feed import Feed
 from tests.streaming.market_day import OPEN, seed, send

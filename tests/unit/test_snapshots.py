@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 
 from margin_platform.documents.book_input import parse
-from margin_platform.kernel.book import Book, Instrument, Market
+from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import evaluate
+from margin_platform.kernel.market import Instrument, Market
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.events import Inputs, position_row
 

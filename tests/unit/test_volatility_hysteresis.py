@@ -16,7 +16,7 @@ from margin_platform.contracts.messages import ACCOUNTS, FILLS, PRICES, VOLATILI
 from margin_platform.documents.book_input import InputError, parse
 from margin_platform.documents.figures import evaluation
 from margin_platform.kafka.bus import Record
-from margin_platform.kernel.book import Instrument, Market
+from margin_platform.kernel.market import Instrument, Market
 from margin_platform.policy.policy import Policy, current_policy
 from margin_platform.snapshots.engine import MarginEngine
 from margin_platform.trading_time.sessions import session_close, sessions_between

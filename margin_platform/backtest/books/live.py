@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, VOLATILITY
 from margin_platform.kafka.bus import Bus
-from margin_platform.kernel.book import Book, Market
+from margin_platform.kernel.book import Book
+from margin_platform.kernel.market import Market
 from margin_platform.market import instruments
 from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.engine import MarginEngine

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, Event
-from margin_platform.kernel.book import Book, Market
+from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import held_as
+from margin_platform.kernel.market import Market
 from margin_platform.ledger.ledger import Ledger
 
 _OPENING = 1   # event time of opening balances: before everything

@@ -21,8 +21,9 @@ from margin_platform.backtest.engine.market_path import MarketPath
 from margin_platform.backtest.engine.record import DecisionRow, FillRow, Record
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, Event, deterministic_id
 from margin_platform.documents.figures import stale_symbols
-from margin_platform.kernel.book import Book, Market
+from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import Margin, PricedMarket, evaluate_accounts
+from margin_platform.kernel.market import Market
 from margin_platform.ladder.ladder import CALL, LIQUIDATE, Decision, Observation
 from margin_platform.ledger.corporate_actions import effective_time
 from margin_platform.money import cents

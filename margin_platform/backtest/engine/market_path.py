@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from margin_platform.backtest.history.price_files import PriceHistory
 from margin_platform.backtest.history.sample_market import INDEX
-from margin_platform.kernel.book import UNKNOWN, Floats, Market
+from margin_platform.kernel.market import UNKNOWN, Floats, Market
 from margin_platform.policy.policy import Policy
 from margin_platform.volatility.beta import estimated
 from margin_platform.volatility.estimator import historical_volatility, rolling_volatility, tier_path

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from margin_platform.backtest.history.flaws import NO_TIME, Flaw, HistoryError
-from margin_platform.kernel.book import Floats
+from margin_platform.kernel.market import Floats
 from margin_platform.trading_time.new_york import NEW_YORK
 from margin_platform.trading_time.sessions import covered
 

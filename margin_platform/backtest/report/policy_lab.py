@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from margin_platform.backtest.report.measures import RunResult
-from margin_platform.kernel.book import Book, Market
+from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import evaluate
+from margin_platform.kernel.market import Market
 from margin_platform.money import cents, cents_or_none
 from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.bands import band_codes, band_name

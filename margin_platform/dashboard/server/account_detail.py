@@ -14,8 +14,9 @@ from margin_platform.contracts.messages import Event
 from margin_platform.documents.book_input import BookInput, parse
 from margin_platform.documents.figures import evaluation
 from margin_platform.documents.whatif import after_trades
-from margin_platform.kernel.book import Book, Market
+from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import evaluate
+from margin_platform.kernel.market import Market
 from margin_platform.kernel.valuation_points import POINTS, valuation_points
 from margin_platform.money import cents, cents_or_none
 from margin_platform.policy.policy import Policy, current_policy, shipped_policies

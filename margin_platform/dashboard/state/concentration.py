@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from margin_platform.kernel.book import Book, Market
+from margin_platform.kernel.book import Book
+from margin_platform.kernel.market import Market
 from margin_platform.money import cents
 
 
