@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from margin_platform.documents.book_input import BookInput
 from margin_platform.firm.risk import firm_risk
+from margin_platform.kernel.account_rows import defaulted_symbols, stale_symbols, stress_rows
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import STATUS_NAMES, Margin, evaluate
-from margin_platform.kernel.market import Floats, Market
+from margin_platform.kernel.market import Market
 from margin_platform.kernel.valuation_points import house_grid_loss, house_grid_pnl
 from margin_platform.money import cents, cents_or_none
 
@@ -67,20 +66,6 @@ def account_figures(n: int, book: Book, market: Market, margin: Margin) -> dict[
     }
 
 
-def stale_symbols(span: range, book: Book, market: Market) -> list[str]:
-    """Symbols of some positions whose price is missing or too old to act upon."""
-    codes = book.symbol[span.start : span.stop]
-    bad = np.isnan(market.price[codes]) | market.stale[codes]
-    return sorted({market.symbols[c] for c in codes[bad]})
-
-
-def defaulted_symbols(span: range, book: Book, market: Market, figure: Floats) -> list[str]:
-    """Symbols of some positions of which this column of the market is unknown, so that the policy's default counts."""
-    codes = book.symbol[span.start : span.stop]
-    unknown = np.isnan(figure[codes])
-    return sorted({market.symbols[c] for c in codes[unknown]}) if unknown.any() else []
-
-
 def symbol_requirements(span: range, book: Book, market: Market, margin: Margin) -> dict[str, float | None]:
     """Fixed-percentage requirement of each symbol, add-ons and cap included."""
     totals: dict[str, float] = {}
@@ -105,28 +90,6 @@ def group_requirements(span: range, book: Book, market: Market, margin: Margin) 
             name = market.class_groups[market.class_group[code]]
         found[name] = found.get(name, 0.0) + float(margin.group_requirement[k])
     return {name: cents_or_none(amount) for name, amount in found.items()}
-
-
-def stress_rows(n: int, margin: Margin) -> list[dict[str, Any]]:
-    """One row a SPY move of an account that can be valued: held, recomputed, unsecured, each decided on the rounded figure."""
-    one = margin.take(np.array([n]))   # its scenarios alone: the columns would be worked out for every account again
-    pnl, equity, held, recomputed = (
-        cents(column[0]).tolist()
-        for column in (one.stress_pnl, one.stress_equity, one.stress_excess_held, one.stress_excess_recomputed)
-    )
-    return [
-        {
-            "scenario": move,
-            "delta_pnl": pnl[s],
-            "equity_stressed": equity[s],
-            "excess_stressed": held[s],
-            "underwater": held[s] < 0,
-            "excess_recomputed": recomputed[s],
-            "underwater_recomputed": recomputed[s] < 0,
-            "unsecured": max(0.0, -equity[s]),
-        }
-        for s, move in enumerate(margin.policy.stress.scenarios)
-    ]
 
 
 def _idiosyncratic(n: int, book: Book, market: Market, margin: Margin) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from margin_platform import __version__
 from margin_platform.contracts.messages import MARGIN_CALLS, RESTRICTIONS, Event, deterministic_id
 from margin_platform.documents.book_input import InputError
 from margin_platform.documents.rebuilt import COMPONENTS, cures_of
 from margin_platform.ladder import ladder
 from margin_platform.ladder.ladder import Decision
 from margin_platform.policy.policy import Policy
-from margin_platform.snapshots.events import CODE_VERSION
 from margin_platform.trading_time.new_york import NEW_YORK
 
 # decision -> action on margin.calls.v1
@@ -85,5 +85,5 @@ def audit_entry(decision: Decision, cause: Event, policy: Policy, source: str, r
         "account_id": decision.account_id, "decision": decision.kind, "reason": decision.reason, "amount": decision.amount,
         "call_id": decision.call_id, "due_at": local_time(decision.due_at), "attempt": decision.attempt, "timestamp": decision.timestamp,
         "calc_id": cause.get("calc_id"), "inputs": cause.get("inputs"), "band": cause.get("band"), "source": source, "run_id": run_id,
-        "policy_version": policy.version, "code_version": CODE_VERSION,
+        "policy_version": policy.version, "code_version": __version__,
     }

@@ -12,22 +12,13 @@ from margin_platform.kernel.market import Floats
 from margin_platform.money import cents
 
 
-def unsecured(margin: Margin) -> Floats:
-    """What each account would owe the firm beyond its collateral, (accounts, scenarios): max(0, -stressed equity).
-
-    The firm cannot set one customer's gain against another's loss. Accounts that cannot be valued count as zero here and
-    are reported as `accounts_stale`.
-    """
-    return np.maximum(0.0, np.nan_to_num(-margin.stress_equity, nan=0.0))
-
-
 def firm_risk(book: Book, margin: Margin, top: int = 5) -> dict[str, Any]:
     """Firm totals: beta-weighted exposure (net and gross), and each scenario's client P&L, firm loss and expected calls.
 
     `margin` must be that of the whole book; the `top` accounts that cause most of the worst scenario's loss are named.
     """
     exposure = np.nan_to_num(margin.beta_weighted_exposure)
-    losses = unsecured(margin)
+    losses = margin.unsecured
     short_of_margin = cents(margin.stress_excess_recomputed) < 0
     scenarios = [
         {

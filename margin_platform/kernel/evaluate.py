@@ -122,6 +122,14 @@ class Margin:
     def stress_equity(self) -> Floats:
         return self.equity[:, None] + self.stress_pnl
 
+    @property
+    def unsecured(self) -> Floats:
+        """What each account would owe the firm beyond its collateral, (accounts, scenarios): max(0, -stressed equity).
+
+        The firm cannot set one customer's gain against another's loss. An account that cannot be valued counts as zero.
+        """
+        return np.maximum(0.0, np.nan_to_num(-self.stress_equity, nan=0.0))
+
 
 def evaluate(book: Book, market: Market, policy: Policy, *, detail: bool = False) -> Margin:
     """Margin of every account of a book.

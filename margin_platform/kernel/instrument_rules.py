@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from margin_platform.kernel.market import Floats, Market
+from margin_platform.kernel.volatility_tiers import tiers
 from margin_platform.policy.policy import Policy
-from margin_platform.volatility.estimator import tiers
 
 _TIE = 1e-9   # dollars within which a shocked price counts as the low-price boundary itself
 

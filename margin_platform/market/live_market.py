@@ -10,11 +10,11 @@ import numpy as np
 
 from margin_platform.contracts.messages import BETAS, PRICES, VOLATILITY, Event
 from margin_platform.kernel.market import Instrument, Market
+from margin_platform.kernel.volatility_tiers import DEFAULT
 from margin_platform.ledger.corporate_actions import effective_time
 from margin_platform.market.price_gate import PriceGate
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.sessions import trading_time_before
-from margin_platform.volatility.estimator import DEFAULT
 
 _FIGURES = ("price", "beta", "sigma")
 

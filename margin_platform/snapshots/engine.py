@@ -27,8 +27,8 @@ from margin_platform.contracts.messages import (
     check_time,
     decode,
 )
-from margin_platform.documents.figures import stress_rows
 from margin_platform.kafka.bus import Record
+from margin_platform.kernel.account_rows import stress_rows
 from margin_platform.kernel.evaluate import Margin, PricedMarket, evaluate_accounts
 from margin_platform.kernel.market import Codes, Instrument, Market
 from margin_platform.ledger.awaiting_account import EarlyEvents, book_event

@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
+from margin_platform import __version__
 from margin_platform.contracts.messages import Event, deterministic_id
-from margin_platform.documents.figures import defaulted_symbols, stale_symbols, stress_rows
-from margin_platform.firm.risk import unsecured
+from margin_platform.kernel.account_rows import defaulted_symbols, stale_symbols, stress_rows
 from margin_platform.kernel.book import REG_T, Book
 from margin_platform.kernel.evaluate import STATUS_NAMES, Margin
 from margin_platform.kernel.market import Market
@@ -24,7 +23,6 @@ from margin_platform.money import cents, cents_or_none
 from margin_platform.snapshots.bands import STRESS as STRESS_FLAG
 from margin_platform.snapshots.bands import band_name
 
-CODE_VERSION = version("margin-platform")
 # name on the wire -> column of Margin
 _MONEY = {
     "long_mv": "long_mv", "short_mv": "short_mv", "gross_mv": "gross_mv", "total_mv": "total_mv", "equity": "equity",
@@ -64,7 +62,7 @@ class Inputs:
         return {
             "batch_id": self.batch_id, "offsets": self.offsets, "oldest_price": min(times, default=None), "stale_symbols": stale,
             "default_volatility_symbols": defaulted_symbols(span, book, market, market.sigma),
-            "default_beta_symbols": defaulted_symbols(span, book, market, market.beta), "code_version": CODE_VERSION,
+            "default_beta_symbols": defaulted_symbols(span, book, market, market.beta), "code_version": __version__,
         }
 
 
@@ -72,9 +70,9 @@ def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> l
     """margin.calc.v1 of every evaluated account. Rows of `margin` name their accounts; unknown figures are None."""
     columns = {wire: cents(getattr(margin, name)) for wire, name in _MONEY.items()}
     cash = cents(book.cash[margin.accounts])
-    percent, lost, by_portfolio = margin.excess_pct, cents(unsecured(margin)), margin.portfolio_method
+    percent, lost, by_portfolio = margin.excess_pct, cents(margin.unsecured), margin.portfolio_method
     pnl, recomputed = cents(margin.stress_pnl), cents(margin.stress_excess_recomputed)
-    key = (inputs.batch_key(), margin.policy.version, CODE_VERSION)   # the same batch under another policy is another calculation
+    key = (inputs.batch_key(), margin.policy.version, __version__)   # the same batch under another policy is another calculation
     wires, values = list(columns), zip(*(_nullable(column) for column in columns.values()), strict=True)
     suspect = bool(np.isnan(market.price).any() or market.stale.any())   # otherwise nobody's prices need a look
     events = []

@@ -17,11 +17,12 @@ import numpy as np
 
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, PRICES, BadEvent, Event, check_time, decode
 from margin_platform.kafka.bus import Record
+from margin_platform.kernel.volatility_tiers import tiers
 from margin_platform.market.split_shape import split_shape
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.new_york import NEW_YORK
 from margin_platform.trading_time.sessions import is_session, session_close
-from margin_platform.volatility.estimator import historical_volatility, tiers
+from margin_platform.volatility.estimator import historical_volatility
 
 _DAYS_MOVE = 0.05   # how far a split's close may be from the ratio: MSFT closed 3.3% above half on 2003-02-18
 

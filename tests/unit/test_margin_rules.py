@@ -14,9 +14,10 @@ from margin_platform.documents.book_input import parse
 from margin_platform.documents.figures import evaluation
 from margin_platform.kernel.evaluate import evaluate
 from margin_platform.kernel.valuation_points import POINTS, valuation_points
+from margin_platform.kernel.volatility_tiers import tiers
 from margin_platform.policy.policy import PolicyError, current_policy
 from margin_platform.rulebook.intraday_deficit import intraday_deficit
-from margin_platform.volatility.estimator import historical_volatility, tiers
+from margin_platform.volatility.estimator import historical_volatility
 
 
 def row_of(positions: list[dict[str, Any]], cash: float = 0.0, kind: str = "REG_T", **policy: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from margin_platform.backtest.engine.liquidation_sales import sales
 from margin_platform.backtest.engine.market_path import MarketPath
 from margin_platform.backtest.engine.record import DecisionRow, FillRow, Record
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, Event, deterministic_id
-from margin_platform.documents.figures import stale_symbols
+from margin_platform.kernel.account_rows import stale_symbols
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import Margin, PricedMarket, evaluate_accounts
 from margin_platform.kernel.market import Market

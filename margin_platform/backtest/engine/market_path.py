@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from margin_platform.backtest.history.price_files import PriceHistory
 from margin_platform.backtest.history.sample_market import INDEX
 from margin_platform.kernel.market import UNKNOWN, Floats, Market
+from margin_platform.kernel.volatility_tiers import tier_path
 from margin_platform.policy.policy import Policy
 from margin_platform.volatility.beta import estimated
-from margin_platform.volatility.estimator import historical_volatility, rolling_volatility, tier_path
+from margin_platform.volatility.estimator import historical_volatility, rolling_volatility
 
 # Rates hold on adjusted levels, dollar floors do not: they would apply today's dollars to a price of another scale.
 WITHOUT_FLOORS = {"use_low_price_long": False, "low_price": 0.0, "short_min_per_share": 0.0, "short_low_min": 0.0}
