@@ -22,8 +22,9 @@ import numpy as np
 
 from margin_platform.kernel.account_sweep import FIGURES
 from margin_platform.kernel.book import Book
-from margin_platform.kernel.evaluate import PricedMarket, evaluate_accounts
+from margin_platform.kernel.evaluate import evaluate_accounts
 from margin_platform.kernel.market import Instrument, Market
+from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.policy.policy import current_policy
 
 SYMBOLS, POSITIONS, THREADS = 5_000, 10, 2

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from margin_platform.kernel.book import Book
-from margin_platform.kernel.evaluate import PricedMarket, evaluate_accounts
+from margin_platform.kernel.evaluate import evaluate_accounts
 from margin_platform.kernel.market import Instrument, Market
+from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.liquidation.workbench import Terms, propose
 from margin_platform.money import cents
 from margin_platform.policy.policy import current_policy

@@ -38,8 +38,9 @@ from margin_platform.contracts.messages import FILLS, PRICES  # noqa: E402
 from margin_platform.kafka import topic_admin  # noqa: E402
 from margin_platform.kafka.bus import Bus  # noqa: E402
 from margin_platform.kernel.book import Book
-from margin_platform.kernel.evaluate import PricedMarket, evaluate_accounts  # noqa: E402
+from margin_platform.kernel.evaluate import evaluate_accounts
 from margin_platform.kernel.market import Floats, Instrument, Market  # noqa: E402
+from margin_platform.kernel.priced_market import PricedMarket  # noqa: E402
 from margin_platform.ledger.ledger import Ledger  # noqa: E402
 from margin_platform.ledger.micros import MICRO  # noqa: E402
 from margin_platform.policy.policy import current_policy  # noqa: E402

@@ -9,23 +9,39 @@ from margin_platform import __version__
 from margin_platform.contracts.messages import MARGIN_CALLS, RESTRICTIONS, Event, deterministic_id
 from margin_platform.documents.book_input import InputError
 from margin_platform.documents.rebuilt import COMPONENTS, cures_of
-from margin_platform.ladder import ladder
-from margin_platform.ladder.ladder import Decision
+from margin_platform.ladder.state import (
+    CALL,
+    CALL_CURED,
+    CALL_EXPIRED,
+    CALL_INCREASED,
+    CALL_RESTATED,
+    CLOSE_ONLY,
+    HELD,
+    LIFTED,
+    LIQUIDATE,
+    RECOVERED,
+    RELEASED,
+    RESCINDED,
+    STRESS_RELEASED,
+    STRESS_RESTRICTION,
+    WARNING,
+    Decision,
+)
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.new_york import NEW_YORK
 
 # decision -> action on margin.calls.v1
 _CALL_ACTIONS = {
-    ladder.WARNING: "WARNING", ladder.RECOVERED: "RECOVERED", ladder.CALL: "MARGIN_CALL", ladder.CALL_INCREASED: "AMENDED",
-    ladder.CALL_RESTATED: "AMENDED", ladder.CALL_CURED: "MET", ladder.CALL_EXPIRED: "EXPIRED", ladder.RESCINDED: "RESCINDED",
-    ladder.LIQUIDATE: "LIQUIDATE", ladder.HELD: "HELD", ladder.RELEASED: "RELEASED",
+    WARNING: "WARNING", RECOVERED: "RECOVERED", CALL: "MARGIN_CALL", CALL_INCREASED: "AMENDED",
+    CALL_RESTATED: "AMENDED", CALL_CURED: "MET", CALL_EXPIRED: "EXPIRED", RESCINDED: "RESCINDED",
+    LIQUIDATE: "LIQUIDATE", HELD: "HELD", RELEASED: "RELEASED",
 }
-_RESTRICTION_ACTIONS = {ladder.CLOSE_ONLY: "CLOSE_ONLY", ladder.STRESS_RESTRICTION: "CLOSE_ONLY", ladder.LIFTED: "LIFTED"}
+_RESTRICTION_ACTIONS = {CLOSE_ONLY: "CLOSE_ONLY", STRESS_RESTRICTION: "CLOSE_ONLY", LIFTED: "LIFTED"}
 _BEGAN_AS = {
-    ladder.RECOVERED: ladder.WARNING, ladder.RELEASED: ladder.HELD,
-    ladder.STRESS_RELEASED: ladder.STRESS_RESTRICTION, ladder.LIFTED: ladder.STRESS_RESTRICTION,
+    RECOVERED: WARNING, RELEASED: HELD,
+    STRESS_RELEASED: STRESS_RESTRICTION, LIFTED: STRESS_RESTRICTION,
 }
-_ASKS_FOR_CURE = (ladder.CALL, ladder.CALL_INCREASED, ladder.CALL_RESTATED, ladder.CALL_EXPIRED, ladder.LIQUIDATE)
+_ASKS_FOR_CURE = (CALL, CALL_INCREASED, CALL_RESTATED, CALL_EXPIRED, LIQUIDATE)
 _ORDER_INPUTS = ("cash", "margin_type", "positions")
 _HOLDING = ("symbol", "qty", "price", "price_timestamp")
 
@@ -67,7 +83,7 @@ def message_of(decision: Decision, cause: Event, policy: Policy, source: str, ru
     if decision.kind in _ASKS_FOR_CURE:
         event["cures"] = _cures(cause, policy)
         event["holdings"] = [{name: row.get(name) for name in _HOLDING} for row in cause.get("positions") or []]
-    if decision.kind == ladder.LIQUIDATE:
+    if decision.kind == LIQUIDATE:
         event |= {name: cause.get(name) for name in _ORDER_INPUTS}
     return MARGIN_CALLS, event
 

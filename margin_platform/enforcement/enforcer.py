@@ -16,7 +16,8 @@ from margin_platform.contracts.offsets import Source, Span
 from margin_platform.enforcement import open_orders
 from margin_platform.enforcement.decision_messages import audit_entry, message_of
 from margin_platform.ladder import ladder
-from margin_platform.ladder.ladder import Decision, LadderState, Observation
+from margin_platform.ladder.observation import Observation
+from margin_platform.ladder.state import CALL, CALL_CURED, CALL_EXPIRED, CALL_INCREASED, CALL_RESTATED, RESCINDED, Decision, LadderState
 from margin_platform.policy.policy import Policy
 from margin_platform.store.progress import fresh
 from margin_platform.store.store import Store
@@ -25,8 +26,8 @@ from margin_platform.store.unit_of_work import AccountRow, Message, UnitOfWork
 
 CONSUMER = "enforcement"
 
-_CLOSES = (ladder.CALL_CURED, ladder.RESCINDED)   # the account is whole: what is left of its orders is cancelled
-_CALL_STATUS = {ladder.CALL_CURED: "MET", ladder.RESCINDED: "RESCINDED"}
+_CLOSES = (CALL_CURED, RESCINDED)   # the account is whole: what is left of its orders is cancelled
+_CALL_STATUS = {CALL_CURED: "MET", RESCINDED: "RESCINDED"}
 
 
 class Enforcer:
@@ -111,14 +112,14 @@ class Enforcer:
 def _record_call(work: UnitOfWork, decision: Decision, cause: Event, source: str, run_id: str | None) -> None:
     if decision.call_id is None:
         return
-    if decision.kind == ladder.CALL:
+    if decision.kind == CALL:
         work.open_call(
             decision.call_id, account_id=decision.account_id, opened_at=decision.timestamp, due_at=decision.due_at, issued=decision.amount,
             outstanding=decision.amount, status="OPEN", calc_id=cause.get("calc_id", ""), run_id=run_id, source=source, evidence=cause,
         )
-    elif decision.kind in (ladder.CALL_INCREASED, ladder.CALL_RESTATED):
+    elif decision.kind in (CALL_INCREASED, CALL_RESTATED):
         work.change_call(decision.call_id, issued=decision.amount)
-    elif decision.kind == ladder.CALL_EXPIRED:
+    elif decision.kind == CALL_EXPIRED:
         work.change_call(decision.call_id, status="EXPIRED", closed_at=None)
     elif decision.kind in _CALL_STATUS:
         work.change_call(decision.call_id, status=_CALL_STATUS[decision.kind], closed_at=decision.timestamp, outstanding=0.0)

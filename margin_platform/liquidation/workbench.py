@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from margin_platform.kernel.book import REG_T, Book
-from margin_platform.kernel.evaluate import PricedMarket, evaluate_accounts
+from margin_platform.kernel.evaluate import evaluate_accounts
 from margin_platform.kernel.instrument_rules import effective_beta
 from margin_platform.kernel.market import Floats, Market
+from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.money import cents
 from margin_platform.policy.policy import Policy
 

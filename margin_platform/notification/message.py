@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, RESTRICTIONS, Event
 from margin_platform.firm.limits import FirmAlert
-from margin_platform.ladder.ladder import MS_PER_MINUTE
+from margin_platform.ladder.state import MS_PER_MINUTE
 from margin_platform.money import format_dollars
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.new_york import NEW_YORK

@@ -29,8 +29,9 @@ from margin_platform.contracts.messages import (
 )
 from margin_platform.kafka.bus import Record
 from margin_platform.kernel.account_rows import stress_rows
-from margin_platform.kernel.evaluate import Margin, PricedMarket, evaluate_accounts
+from margin_platform.kernel.evaluate import Margin, evaluate_accounts
 from margin_platform.kernel.market import Codes, Instrument, Market
+from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.ledger.awaiting_account import EarlyEvents, book_event
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions, refused
 from margin_platform.ledger.ledger import Ledger

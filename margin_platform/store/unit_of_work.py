@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from margin_platform.contracts.messages import Event, deterministic_id
-from margin_platform.ladder.ladder import LadderState
+from margin_platform.ladder.state import LadderState
 from margin_platform.store.audit_chain import GENESIS, entry_hash
 from margin_platform.store.tables import audit, calls, ladder_states, outbox
 

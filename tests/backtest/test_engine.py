@@ -18,8 +18,9 @@ from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.report import report
 from margin_platform.backtest.report.measures import RunResult
 from margin_platform.contracts.messages import CASH, FILLS
-from margin_platform.kernel.evaluate import PricedMarket, evaluate_accounts
-from margin_platform.ladder.ladder import Observation
+from margin_platform.kernel.evaluate import evaluate_accounts
+from margin_platform.kernel.priced_market import PricedMarket
+from margin_platform.ladder.observation import Observation
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.bands import band_codes
 from margin_platform.snapshots.events import Inputs, calc_events, status_event

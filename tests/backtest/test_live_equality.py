@@ -36,7 +36,7 @@ from margin_platform.contracts.messages import (
 from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.kafka.bus import Record
 from margin_platform.kernel.book import MARGIN_TYPES
-from margin_platform.kernel.evaluate import PricedMarket
+from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.market import instruments
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine

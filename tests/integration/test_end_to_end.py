@@ -25,7 +25,7 @@ from margin_platform.backtest.history import sample_market
 from margin_platform.contracts import messages
 from margin_platform.demo import seed
 from margin_platform.kafka.bus import Bus
-from margin_platform.ladder.ladder import CLOSE_ONLY
+from margin_platform.ladder.state import CLOSE_ONLY
 from margin_platform.notification.sns import topic_name
 from margin_platform.stack import processes, supervisor
 

@@ -10,8 +10,9 @@ from margin_platform import durable_state
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, PRICES, VOLATILITY, Event, encode
 from margin_platform.kafka.bus import Record
 from margin_platform.kernel.market import Instrument
-from margin_platform.ladder.ladder import LadderState, step
+from margin_platform.ladder.ladder import step
 from margin_platform.ladder.observation import Observation
+from margin_platform.ladder.state import LadderState
 from margin_platform.market.instruments import load
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine, Outcome

@@ -12,7 +12,8 @@ import pytest
 from margin_platform.documents.book_input import parse
 from margin_platform.kernel.evaluate import STATUS_NAMES, evaluate
 from margin_platform.ladder import ladder
-from margin_platform.ladder.ladder import LadderState, Observation
+from margin_platform.ladder.observation import Observation
+from margin_platform.ladder.state import Decision, LadderState
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.bands import band_codes, band_name
 
@@ -27,7 +28,7 @@ def _seen(event: dict[str, Any], number: int, underwater: bool) -> Observation:
     return Observation("a", at, excess + requirement, event.get("gmv", 0.0), requirement, excess, underwater, calc_id=f"c{number}")
 
 
-def _run(events: list[dict[str, Any]]) -> tuple[LadderState, list[ladder.Decision]]:
+def _run(events: list[dict[str, Any]]) -> tuple[LadderState, list[Decision]]:
     """An event that says nothing of the stress leaves it as it was."""
     state, decisions, underwater = LadderState("a"), [], False
     for number, event in enumerate(events):

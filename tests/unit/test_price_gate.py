@@ -10,7 +10,9 @@ from margin_platform import durable_state
 from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, Event, encode
 from margin_platform.kafka.bus import Record
 from margin_platform.kernel.market import Instrument
-from margin_platform.ladder.ladder import LadderState, Observation, step
+from margin_platform.ladder.ladder import step
+from margin_platform.ladder.observation import Observation
+from margin_platform.ladder.state import LadderState
 from margin_platform.market.price_gate import Suspect, judge
 from margin_platform.market.split_shape import split_shape
 from margin_platform.policy.policy import current_policy

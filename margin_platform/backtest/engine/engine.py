@@ -22,9 +22,11 @@ from margin_platform.backtest.engine.record import DecisionRow, FillRow, Record
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, Event, deterministic_id
 from margin_platform.kernel.account_rows import stale_symbols
 from margin_platform.kernel.book import Book
-from margin_platform.kernel.evaluate import Margin, PricedMarket, evaluate_accounts
+from margin_platform.kernel.evaluate import Margin, evaluate_accounts
 from margin_platform.kernel.market import Market
-from margin_platform.ladder.ladder import CALL, LIQUIDATE, Decision, Observation
+from margin_platform.kernel.priced_market import PricedMarket
+from margin_platform.ladder.observation import Observation
+from margin_platform.ladder.state import CALL, LIQUIDATE, Decision
 from margin_platform.ledger.corporate_actions import effective_time
 from margin_platform.money import cents
 from margin_platform.policy.policy import Policy

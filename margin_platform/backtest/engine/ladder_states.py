@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from margin_platform.ladder.ladder import Decision, LadderState, Observation, next_deadline, step, tick
+from margin_platform.ladder.ladder import next_deadline, step, tick
+from margin_platform.ladder.observation import Observation
+from margin_platform.ladder.state import Decision, LadderState
 from margin_platform.policy.policy import Policy
 
 

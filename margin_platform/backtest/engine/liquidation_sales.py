@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from margin_platform.kernel.book import Book
-from margin_platform.kernel.evaluate import PricedMarket
+from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.liquidation.workbench import SELL, Terms, propose
 
 

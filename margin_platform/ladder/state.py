@@ -1,0 +1,95 @@
+"""What the ladder remembers of an account, and what it may decide."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+MS_PER_MINUTE = 60_000
+
+WARNING, RECOVERED = "WARNING", "RECOVERED"
+CALL, CALL_INCREASED, CALL_RESTATED, CALL_EXPIRED = "CALL", "CALL_INCREASED", "CALL_RESTATED", "CALL_EXPIRED"
+CALL_CURED, RESCINDED = "CALL_CURED", "RESCINDED"
+CLOSE_ONLY, LIFTED, STRESS_RESTRICTION, STRESS_RELEASED = "CLOSE_ONLY", "LIFTED", "STRESS_RESTRICTION", "STRESS_RELEASED"
+LIQUIDATE, HELD, RELEASED = "LIQUIDATE", "HELD", "RELEASED"
+
+
+@dataclass(frozen=True)
+class Call:
+    """An open margin call. issued: the amount last notified, at issued_at; outstanding: the deficiency now; due_at never moves."""
+
+    call_id: str
+    opened_at: int
+    due_at: int
+    issued: float
+    outstanding: float
+    issued_at: int = 0
+
+    def told(self) -> dict[str, Any]:
+        """What a decision about the call says of it."""
+        return {"call_id": self.call_id, "opened_at": self.opened_at, "due_at": self.due_at, "issued": self.issued}
+
+
+@dataclass(frozen=True)
+class LadderState:
+    """All the ladder remembers of an account. JSON-able through `to_dict`."""
+
+    account_id: str
+    warned: bool = False
+    call: Call | None = None
+    close_only: bool = False             # by the margin track
+    stress_restricted: bool = False      # by the stress track
+    stress_clear_since: int | None = None
+    severe: bool = False                 # by the newest figures
+    expired: bool = False
+    liquidations: int = 0                # liquidation decisions of this episode
+    liquidated_at: int | None = None
+    held: str | None = None
+    last_time: int = 0
+    last_calc_id: str = ""
+    called_at: int = -1                  # when the newest call was opened
+    calls_then: int = 0                  # calls opened at that very millisecond
+    warned_at: int | None = None         # when the newest warning, stress restriction and hold began: their episodes
+    stressed_at: int | None = None
+    held_at: int | None = None
+
+    @property
+    def restricted(self) -> bool:
+        """Close-only by either track: the most severe wins."""
+        return self.close_only or self.stress_restricted
+
+    @property
+    def status(self) -> str:
+        """The rung the account stands on."""
+        if self.liquidations:
+            return "LIQUIDATION"
+        if self.restricted:
+            return "CLOSE_ONLY"
+        return "MARGIN_CALL" if self.call else "WARNING" if self.warned else "ACTIVE"
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> LadderState:
+        return LadderState(**(data | {"call": Call(**data["call"]) if data.get("call") else None}))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One thing decided about an account, with its reason in words. amount: dollars the decision is about.
+
+    call_id, due_at, opened_at and issued are of its call; where there is none, began_at says when what it ends began.
+    """
+
+    kind: str
+    account_id: str
+    timestamp: int
+    reason: str
+    amount: float = 0.0
+    call_id: str | None = None
+    due_at: int | None = None
+    attempt: int = 0
+    opened_at: int | None = None
+    issued: float | None = None
+    began_at: int | None = None
