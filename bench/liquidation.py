@@ -19,7 +19,8 @@ from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import evaluate_accounts
 from margin_platform.kernel.market import Instrument, Market
 from margin_platform.kernel.priced_market import PricedMarket
-from margin_platform.liquidation.workbench import Terms, propose
+from margin_platform.liquidation.highest_beta import propose
+from margin_platform.liquidation.workbench import Terms
 from margin_platform.money import cents
 from margin_platform.policy.policy import current_policy
 

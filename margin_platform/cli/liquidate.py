@@ -28,8 +28,9 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of text")] = False,
     ) -> None:
         """The smallest orders that bring each account of a book back to compliance. It sends nothing."""
+        from margin_platform.liquidation.highest_beta import propose
         from margin_platform.liquidation.min_impact import propose_by_impact
-        from margin_platform.liquidation.workbench import Proposal, Terms, propose
+        from margin_platform.liquidation.workbench import Proposal, Terms
 
         _check(buffer, lot, slippage, strategy)
         given = book_of(document(book))

@@ -1,6 +1,6 @@
-"""Evidence: a status event carries all its inputs, so its number can be rebuilt by the kernel, and its cures worked out.
+"""A status event carries all its inputs: rebuild its figures by the kernel, from the event alone.
 
-Used where a decision is made (what would cure it), told (the notice) and questioned (`margin explain`).
+Used where a decision is made, written into a notice, and questioned (`margin explain`).
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from margin_platform.contracts.messages import Event
 from margin_platform.documents.book_input import BookInput, parse
 from margin_platform.kernel.evaluate import Margin, evaluate
-from margin_platform.liquidation.cures import Cure, cheapest_cures
 from margin_platform.policy.policy import Policy
 
 COMPONENTS = ("base_requirement", "concentration_addon", "volatility_addon", "htb_addon", "cap_adjustment")
@@ -19,8 +18,3 @@ def rebuilt(status: Event, policy: Policy) -> tuple[BookInput, Margin]:
     account = {k: status.get(k) for k in ("account_id", "cash", "margin_type", "positions")}
     given = parse({"accounts": [account]}, policy)
     return given, evaluate(given.book, given.market, given.policy, detail=True)
-
-
-def cures_of(status: Event, policy: Policy) -> list[Cure]:
-    """What cures the deficiency of a status event, cheapest first; empty where there is none (MARGIN_RULES 7.3, 7.6)."""
-    return cheapest_cures(rebuilt(status, policy)[0]) if (status.get("excess") or 0.0) < 0 else []

@@ -8,7 +8,7 @@ from typing import Any
 from margin_platform import __version__
 from margin_platform.contracts.messages import MARGIN_CALLS, RESTRICTIONS, Event, deterministic_id
 from margin_platform.documents.book_input import InputError
-from margin_platform.documents.rebuilt import COMPONENTS, cures_of
+from margin_platform.documents.rebuilt import COMPONENTS
 from margin_platform.ladder.state import (
     CALL,
     CALL_CURED,
@@ -27,6 +27,7 @@ from margin_platform.ladder.state import (
     WARNING,
     Decision,
 )
+from margin_platform.liquidation.cures import cures_of
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.new_york import NEW_YORK
 

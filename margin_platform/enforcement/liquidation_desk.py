@@ -21,7 +21,8 @@ from margin_platform.documents.rebuilt import rebuilt
 from margin_platform.enforcement.decision_messages import audit_entry
 from margin_platform.enforcement.open_orders import SENT, settle
 from margin_platform.ladder.state import Decision
-from margin_platform.liquidation.workbench import Proposal, Terms, propose
+from margin_platform.liquidation.highest_beta import propose
+from margin_platform.liquidation.workbench import Proposal, Terms
 from margin_platform.policy.policy import Policy
 from margin_platform.store.progress import fresh
 from margin_platform.store.store import Store

@@ -1,7 +1,7 @@
-"""What cures a deficiency, and by how much (MARGIN_RULES 7.3, 8.1): a sale of X at the mark lowers the requirement by rate x X only.
+"""What cures a deficiency, and by how much, worked out by the kernel (MARGIN_RULES 7.3, 8.1).
 
-The formulas hold while no add-on moves. What a customer is told is worked out by the kernel: selling the formula's amount may
-leave the account short, or shorter than before, where another name becomes concentrated (MARGIN_RULES 8.3).
+Selling the textbook formula's amount (rulebook/cure_formulas) may leave the account short, or shorter than before, where
+another name becomes concentrated (MARGIN_RULES 8.3).
 """
 
 from __future__ import annotations
@@ -11,21 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from margin_platform.contracts.messages import Event
 from margin_platform.documents.book_input import BookInput
+from margin_platform.documents.rebuilt import rebuilt
 from margin_platform.liquidation.workbench import BUY_TO_COVER, SELL, Terms, Workbench
 from margin_platform.money import cents
-
-
-def cure_from_sale(amount: float, rate: float) -> float:
-    """Dollars of deficiency cured by selling `amount` dollars of a position margined at `rate`."""
-    return amount * rate
-
-
-def sale_needed(deficiency: float, rate: float, cost: float = 0.0) -> float:
-    """Dollars to sell (or cover) at a rate, less a proportional cost, to cure a deficiency. ValueError where it cannot help."""
-    if rate <= cost:
-        raise ValueError(f"rate: not above the cost {cost!r}, value {rate!r}")
-    return deficiency / (rate - cost)
+from margin_platform.policy.policy import Policy
 
 
 def securities_deposit_needed(deficiency: float, rate: float) -> float:
@@ -33,13 +24,6 @@ def securities_deposit_needed(deficiency: float, rate: float) -> float:
     if rate >= 1.0:
         raise ValueError(f"rate: not below 1, value {rate!r}: such stock has no loan value")
     return deficiency / (1.0 - rate)
-
-
-def trigger_price(debit: float, maintenance: float, shares: float) -> float:
-    """Price at which a long position bought with a debit falls to its maintenance rate. ValueError on no shares or a rate of 1."""
-    if shares <= 0 or maintenance >= 1.0:
-        raise ValueError(f"shares: {shares!r} at maintenance {maintenance!r}: no trigger price")
-    return debit / (1.0 - maintenance) / shares
 
 
 @dataclass(frozen=True)
@@ -87,3 +71,8 @@ def _trade(bench: Workbench, position: int) -> Cure | None:
     side = SELL if bench.quantity[position] > 0 else BUY_TO_COVER
     amount = cents(shares * float(bench.price[position]))
     return Cure(side, amount, bench.symbols[position], shares, excess_after=float(bench.excess_after(sold)[0]))
+
+
+def cures_of(status: Event, policy: Policy) -> list[Cure]:
+    """What cures the deficiency of a status event, cheapest first; empty where there is none (MARGIN_RULES 7.3, 7.6)."""
+    return cheapest_cures(rebuilt(status, policy)[0]) if (status.get("excess") or 0.0) < 0 else []

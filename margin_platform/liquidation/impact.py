@@ -27,14 +27,10 @@ def participation_caps(adv: dict[str, float], share: float, prices: dict[str, fl
     return {symbol: share * volume / prices[symbol] for symbol, volume in adv.items() if prices.get(symbol, 0.0) > 0}
 
 
-def minimum_impact(deficiency: float, rates: Floats, sigma: Floats, adv: Floats, caps: Floats, coefficient: float) -> Floats:
-    """Dollars of each name to trade so that sum(rates x dollars) is the deficiency at least impact, none above its cap."""
-    return minimum_impacts(np.array([deficiency]), rates, sigma, adv, caps, coefficient)[0]
-
-
 def minimum_impacts(deficiencies: Floats, rates: Floats, sigma: Floats, adv: Floats, caps: Floats, coefficient: float) -> Floats:
-    """`minimum_impact` for many deficiencies at once: (n,) to (n, names).
+    """Dollars of each name to trade so that sum(rates x dollars) is the deficiency at least impact, none above its cap.
 
+    One row a deficiency: (n,) to (n, names).
     Without cliffs the problem is convex and the optimum has one marginal cost for every name that is not capped; that cost
     is searched for. Where even the caps do not suffice, the caps are returned.
     """

@@ -1,6 +1,6 @@
 """The min-impact strategy: the orders that cure at the least market impact, checked share by share against the kernel.
 
-The convex split (`impact.minimum_impact`) is right between cliffs only. So it is worked out for every pattern of the at most
+The convex split (`impact.minimum_impacts`) is right between cliffs only. So it is worked out for every pattern of the at most
 three concentrated names keeping or losing their add-on, scaled up until the kernel agrees, and trimmed. Each name alone and the
 orders of highest beta first are candidates too, so that this strategy never costs more than those. From the cheapest, lots are
 exchanged between names while that saves: in whole lots and across cliffs the split need not be the best.
@@ -16,8 +16,9 @@ import numpy as np
 
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.market import Floats, Market
+from margin_platform.liquidation.highest_beta import work
 from margin_platform.liquidation.impact import impact_cost, minimum_impacts
-from margin_platform.liquidation.workbench import Order, Proof, Proposal, Terms, Workbench, cure_rates, not_curable, nothing_to_do, work
+from margin_platform.liquidation.workbench import Order, Proof, Proposal, Terms, Workbench, cure_rates, not_curable, nothing_to_do
 from margin_platform.policy.policy import Policy
 
 _SCALES = np.concatenate([np.linspace(0.05, 1.5, 146), np.geomspace(1.52, 400.0, 110)])

@@ -16,7 +16,6 @@ import numpy as np
 
 from margin_platform.kernel.book import REG_T, Book
 from margin_platform.kernel.evaluate import evaluate_accounts
-from margin_platform.kernel.instrument_rules import effective_beta
 from margin_platform.kernel.market import Floats, Market
 from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.money import cents
@@ -177,37 +176,6 @@ class Workbench:
         return None
 
 
-def propose(book: Book, market: Market, policy: Policy, account: int, terms: Terms) -> Proposal:
-    """The least whole-lot sales, highest beta first, that bring the account's excess to the buffer.
-
-    A name that cannot do it alone is closed and the next is tried on the account as it then stands. A name whose requirement
-    does not exceed the cost of trading it cannot help and is left.
-    """
-    bench = Workbench(book, market, policy, account, terms)
-    before = bench.excess()
-    if refusal := nothing_to_do(bench, before):
-        return refusal
-    orders, proofs = work(bench)
-    return _proposal(bench, orders, proofs, before, proofs[-1].excess_at_qty if proofs else before)
-
-
-def work(bench: Workbench) -> tuple[list[Order], list[Proof]]:
-    """Trades on the bench in its sequence until the account has its buffer or nothing is left that may be sold."""
-    orders: list[Order] = []
-    proofs: list[Proof] = []
-    for position in sequence(bench):
-        choices = bench.quantities(position)
-        if not len(choices):
-            continue
-        shares = bench.smallest_sufficient(position, choices)
-        chosen = float(choices[-1]) if shares is None else shares
-        proofs.append(_proof(bench, position, chosen))
-        orders.append(bench.trade(position, chosen))
-        if shares is not None:
-            break
-    return orders, proofs
-
-
 def nothing_to_do(bench: Workbench, before: float) -> Proposal | None:
     if np.isnan(before):
         missing = sorted({s for s, p in zip(bench.symbols, bench.price, strict=True) if np.isnan(p)})
@@ -222,21 +190,6 @@ def nothing_to_do(bench: Workbench, before: float) -> Proposal | None:
     return None
 
 
-def _proposal(bench: Workbench, orders: list[Order], proofs: list[Proof], before: float, after: float) -> Proposal:
-    cured = after >= bench.terms.buffer
-    statement = _why_no_less(bench, proofs[-1], after) if cured else not_curable(bench, after)
-    return Proposal(bench.account_id, tuple(orders), before, after, cured, statement, tuple(proofs))
-
-
-def _why_no_less(bench: Workbench, last: Proof, after: float) -> str:
-    told = bench.terms.order is not None
-    kind = "names are sold in the sequence given" if told else "names are sold highest beta first, which is not the least turnover"
-    return (
-        f"after these orders excess is {after:,.2f}, at least {bench.terms.buffer:,.2f}; with one lot less of {last.symbol} it would be "
-        f"{last.excess_one_lot_less:,.2f}, and no smaller quantity of it suffices; {kind}"
-    )
-
-
 def not_curable(bench: Workbench, after: float) -> str:
     """What is said where all that may be sold is not enough."""
     what = "everything that may be sold" if bench.terms.order is None else "all that may be sold of the named positions"
@@ -246,24 +199,7 @@ def not_curable(bench: Workbench, after: float) -> str:
     return statement
 
 
-def sequence(bench: Workbench) -> list[int]:
-    """Positions in the order they are sold: as told, else by beta descending, then larger cure for its cost, then symbol."""
-    if bench.terms.order is not None:
-        return [k for name in bench.terms.order for k, symbol in enumerate(bench.symbols) if symbol == name]
-    rates = cure_rates(bench)
-    beta = effective_beta(bench.market, bench.policy)[bench.codes]
-    useful = [k for k in range(len(bench.codes)) if rates[k] > bench.terms.slippage]
-    return sorted(useful, key=lambda k: (-beta[k], -(rates[k] - bench.terms.slippage), bench.symbols[k]))
-
-
 def cure_rates(bench: Workbench) -> Floats:
     """Requirement each position carries as a fraction of its value: what a dollar traded of it cures (MARGIN_RULES 8.2)."""
     value = np.abs(bench.quantity) * bench.price
     return np.divide(bench.requirements(), value, out=np.zeros_like(value), where=value > 0)
-
-
-def _proof(bench: Workbench, position: int, shares: float) -> Proof:
-    sold = np.zeros((2, len(bench.codes)))
-    sold[0, position], sold[1, position] = shares, bench.one_lot_less(shares)
-    at, less = bench.excess_after(sold)
-    return Proof(bench.symbols[position], shares, float(at), float(less))

@@ -20,8 +20,9 @@ from margin_platform.kernel.book import REG_T
 from margin_platform.kernel.evaluate import STATUS_NAMES, Margin, evaluate
 from margin_platform.kernel.valuation_points import house_grid_loss
 from margin_platform.ledger.ledger import Ledger
-from margin_platform.liquidation.cures import cure_from_sale, sale_needed, securities_deposit_needed, trigger_price
+from margin_platform.liquidation.cures import securities_deposit_needed
 from margin_platform.policy.policy import current_policy
+from margin_platform.rulebook.cure_formulas import cure_from_sale, sale_needed, trigger_price
 from margin_platform.rulebook.intraday_deficit import intraday_deficit
 from margin_platform.rulebook.reg_t import SpecialMemorandumAccount, day_call, deficiency, short_sale
 from margin_platform.rulebook.short_options import short_option_requirement

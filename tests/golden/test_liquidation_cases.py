@@ -17,8 +17,9 @@ from margin_platform.cli import app
 from margin_platform.documents.book_input import parse
 from margin_platform.kernel.evaluate import evaluate
 from margin_platform.liquidation.cures import cheapest_cures
+from margin_platform.liquidation.highest_beta import propose
 from margin_platform.liquidation.min_impact import propose_by_impact
-from margin_platform.liquidation.workbench import Proposal, Terms, Workbench, propose
+from margin_platform.liquidation.workbench import Proposal, Terms, Workbench
 from margin_platform.money import cents
 from margin_platform.policy.policy import current_policy
 

@@ -12,9 +12,10 @@ import pytest
 
 from margin_platform.documents.book_input import parse
 from margin_platform.kernel.evaluate import evaluate
-from margin_platform.liquidation.impact import impact_cost, minimum_impact
+from margin_platform.liquidation.highest_beta import propose
+from margin_platform.liquidation.impact import impact_cost, minimum_impacts
 from margin_platform.liquidation.min_impact import propose_by_impact
-from margin_platform.liquidation.workbench import Terms, Workbench, propose
+from margin_platform.liquidation.workbench import Terms, Workbench
 
 
 def test_liq_005_the_minimum_impact_split_is_the_published_one() -> None:
@@ -23,7 +24,7 @@ def test_liq_005_the_minimum_impact_split_is_the_published_one() -> None:
     case = next(c for c in cases if c["id"] == "E25")
     names = case["inputs"]["names"]
     adv, sigma, rate = (np.array([n[k] for n in names.values()]) for k in ("adv", "sigma", "rate"))
-    found = minimum_impact(1e6, rate, sigma, adv, np.full(2, 1e12), 1.0)
+    found = minimum_impacts(np.array([1e6]), rate, sigma, adv, np.full(2, 1e12), 1.0)[0]
     assert found == pytest.approx([case["expected"]["x.A"], case["expected"]["x.B"]], abs=0.01)
     assert float(impact_cost(found, sigma, adv, 1.0).sum()) == pytest.approx(case["expected"]["cost"], abs=0.01)
     alone = impact_cost(1e6 / rate, sigma, adv, 1.0)

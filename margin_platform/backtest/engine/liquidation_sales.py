@@ -9,7 +9,8 @@ import numpy as np
 
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.priced_market import PricedMarket
-from margin_platform.liquidation.workbench import SELL, Terms, propose
+from margin_platform.liquidation.highest_beta import propose
+from margin_platform.liquidation.workbench import SELL, Terms
 
 
 def sales(number: int, book: Book, priced: PricedMarket) -> list[tuple[int, float]]:
