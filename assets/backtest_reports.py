@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.topics import topic_key
+from assets.keys import topic_key
 from margin_platform.backtest import crises, runs, session
 from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.history.sample_recognition import is_sample

@@ -6,8 +6,8 @@ import dagster as dg
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as f
 
+from assets.keys import MARGIN_SNAPSHOTS
 from assets.table_checks import OWNER
-from assets.topics import MARGIN_SNAPSHOTS
 from margin_platform.trading_time.new_york import NEW_YORK
 from resources.spark_session import BatchSpark
 from resources.tables import TablesResource

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from assets.keys import FIRM_EXPOSURE as KEY
+from assets.keys import MARGIN_SNAPSHOTS
 from assets.table_checks import asset_spec, freshness_check, rule_check
-from assets.topics import FIRM_EXPOSURE as KEY
-from assets.topics import MARGIN_SNAPSHOTS
-from spark.table_sink import FIRM_EXPOSURE
+from spark.table_schemas import FIRM_EXPOSURE
 
 TABLE = "firm_exposure"
 SPEC = asset_spec(

@@ -17,7 +17,8 @@ import dagster as dg
 
 from assets import firm_exposure, margin_snapshots, volatility_tables
 from assets.stream_metadata import typed
-from margin_platform.orchestration.worker_identity import WORKER_TAG, this_worker
+from margin_platform.orchestration.run_tags import WORKER_TAG
+from margin_platform.orchestration.worker_identity import this_worker
 from resources.stream_driver import AlreadyRunning, DriverEnded, StreamDriver
 
 RESTARTS = 5

@@ -8,17 +8,8 @@ from __future__ import annotations
 
 import dagster as dg
 
+from assets.keys import FIRM_EXPOSURE, MARGIN_SNAPSHOTS, VOLATILITY_TABLE, topic_key
 from margin_platform.contracts import messages as e
-
-VOLATILITY_TABLE = dg.AssetKey("volatility")
-MARGIN_SNAPSHOTS = dg.AssetKey("margin_snapshots")
-FIRM_EXPOSURE = dg.AssetKey("firm_exposure")
-
-
-def topic_key(topic: str) -> dg.AssetKey:
-    """The asset key of a topic: prices.v1 is kafka/prices.v1."""
-    return dg.AssetKey(["kafka", topic])
-
 
 _UPSTREAM: dict[str, tuple[dg.AssetKey, ...]] = {
     e.VOLATILITY: (VOLATILITY_TABLE,),

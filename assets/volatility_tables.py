@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from assets.keys import VOLATILITY_TABLE, topic_key
 from assets.table_checks import asset_spec, rule_check
-from assets.topics import VOLATILITY_TABLE, topic_key
 from margin_platform.contracts import messages as e
-from spark.table_sink import VOLATILITY
+from spark.table_schemas import VOLATILITY
 
 TABLE = "volatility"
 SPEC = asset_spec(

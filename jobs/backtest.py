@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets.backtest_reports import PARTITIONS, backtest_reports, session_backtest
-from margin_platform.orchestration.run_coordinator import BATCH_TAGS
+from margin_platform.orchestration.run_tags import BATCH_TAGS
 
 TAGS = {**BATCH_TAGS, "margin/concern": "backtest"}
 

@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from jobs import enforcement, firm_alert, ladder_timers, liquidation, notification, outbox_relay
-from margin_platform.orchestration.run_coordinator import BATCH_TAGS
+from margin_platform.orchestration.run_tags import BATCH_TAGS
 
 ACTING = tuple(
     job.name for module in (enforcement, firm_alert, ladder_timers, liquidation, notification, outbox_relay) for job in module.JOBS

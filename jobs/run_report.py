@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import dagster as dg
 
-from assets.topics import topic_key
+from assets.keys import topic_key
 from jobs.topic_span import named
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, NOTIFICATIONS, Event
 

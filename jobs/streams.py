@@ -5,8 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from assets.streams import CHECKS, streams
-from margin_platform.orchestration.run_coordinator import BATCH_TAGS
-from margin_platform.orchestration.run_launcher import ENDS_WITH_LAUNCHER_TAG
+from margin_platform.orchestration.run_tags import BATCH_TAGS, ENDS_WITH_LAUNCHER_TAG
 
 # No automatic retry: the keep-alive sensor starts the next run, and a run stopped by a person must stay stopped.
 streams_job = dg.define_asset_job(

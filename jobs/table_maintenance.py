@@ -4,7 +4,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets.end_of_day_margin import end_of_day_margin
-from margin_platform.orchestration.run_coordinator import BATCH_TAGS
+from margin_platform.orchestration.run_tags import BATCH_TAGS
 from resources.tables import MissingTable, TablesResource
 
 TABLES = ("volatility", "margin_snapshots", "firm_exposure")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import dagster as dg
 from pydantic import Field
 
-from assets.topics import topic_key
+from assets.keys import topic_key
 from margin_platform.contracts.dead_letters import dead_letter
 from margin_platform.contracts.messages import DEAD_LETTER, BadEvent, Event, decode
 from margin_platform.contracts.offsets import Source, Span, TopicRecreated

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.topics import topic_key
+from assets.keys import topic_key
 from margin_platform.contracts.messages import TOPICS
 
 

@@ -7,7 +7,8 @@ import dagster as dg
 
 from jobs.streams import streams_job
 from margin_platform.contracts.messages import PRICES
-from margin_platform.orchestration.worker_identity import WORKER_TAG, is_alive
+from margin_platform.orchestration.run_tags import WORKER_TAG
+from margin_platform.orchestration.worker_identity import is_alive
 from resources.kafka import UNAVAILABLE, KafkaResource
 
 _ACTIVE = [

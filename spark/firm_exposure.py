@@ -12,7 +12,8 @@ from margin_platform.durable_state import StateRefused
 from margin_platform.firm.engine import FirmEngine
 from margin_platform.kafka.bus import Record
 from spark.stream import Stream, StreamSettings
-from spark.table_sink import FIRM_EXPOSURE, TableSink
+from spark.table_schemas import FIRM_EXPOSURE
+from spark.table_sink import TableSink
 
 log = logging.getLogger(__name__)
 _PUBLISH_SECONDS = 1.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 from margin_platform import __version__
@@ -29,7 +28,7 @@ from margin_platform.ladder.state import (
 )
 from margin_platform.liquidation.cures import cures_of
 from margin_platform.policy.policy import Policy
-from margin_platform.trading_time.new_york import NEW_YORK
+from margin_platform.trading_time.new_york import local_time
 
 # decision -> action on margin.calls.v1
 _CALL_ACTIONS = {
@@ -56,11 +55,6 @@ def episode_of(decision: Decision) -> str:
     """The call a decision belongs to; where there is none, the warning, stress restriction or hold that it begins or ends."""
     began_as, at = _BEGAN_AS.get(decision.kind, decision.kind), decision.began_at or decision.timestamp
     return decision.call_id or deterministic_id("episode", decision.account_id, began_as, at)
-
-
-def local_time(at: int | None) -> str | None:
-    """ISO time in New York with its offset, or None."""
-    return None if at is None else dt.datetime.fromtimestamp(at / 1000, NEW_YORK).isoformat()
 
 
 def message_of(decision: Decision, cause: Event, policy: Policy, source: str, run_id: str | None) -> tuple[str, Event] | None:

@@ -15,7 +15,6 @@ from sqlalchemy import select
 from margin_platform.contracts.messages import Event
 from margin_platform.documents.book_input import BookInput
 from margin_platform.documents.rebuilt import COMPONENTS, rebuilt
-from margin_platform.enforcement.decision_messages import local_time
 from margin_platform.kernel.account_rules import concentration_rate
 from margin_platform.kernel.instrument_rules import volatility_rate
 from margin_platform.liquidation.cures import cures_of
@@ -23,6 +22,7 @@ from margin_platform.money import cents, cents_or_none
 from margin_platform.policy.policy import Policy, shipped_policies
 from margin_platform.store.store import Store
 from margin_platform.store.tables import audit, calls, ladder_states, notifications, orders
+from margin_platform.trading_time.new_york import local_time
 
 _REBUILT = (*COMPONENTS, "maintenance_req", "portfolio_margin_req", "requirement", "equity", "excess", "gross_mv")
 

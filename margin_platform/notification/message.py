@@ -5,7 +5,6 @@ Account ids, names and symbols come from outside and are text only: the template
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -19,7 +18,7 @@ from margin_platform.firm.limits import FirmAlert
 from margin_platform.ladder.state import MS_PER_MINUTE
 from margin_platform.money import format_dollars
 from margin_platform.policy.policy import Policy
-from margin_platform.trading_time.new_york import NEW_YORK
+from margin_platform.trading_time.new_york import weekday_clock
 
 OUR_DESK = "your broker's margin desk"
 FIRM = "FIRM"   # stands where a customer's account id would: the notice is about all accounts
@@ -98,8 +97,8 @@ def notice_of(topic: str, event: Event, policy: Policy, desk: str = OUR_DESK) ->
 def firm_notice(alert: FirmAlert) -> Notice:
     """What the firm's own people are told of a change of level; account ids are theirs to see, and text only."""
     subject = f"Firm {alert.kind} limit: {alert.level}"
-    text = f"{subject}\n\n{clock(alert.timestamp)}\n{alert.sentence()}\n\nReference {alert.alert_id}."
-    html = f"<p><strong>{escape(subject)}</strong></p><p>{escape(clock(alert.timestamp))}</p><p>{escape(alert.sentence())}</p>"
+    text = f"{subject}\n\n{weekday_clock(alert.timestamp)}\n{alert.sentence()}\n\nReference {alert.alert_id}."
+    html = f"<p><strong>{escape(subject)}</strong></p><p>{escape(weekday_clock(alert.timestamp))}</p><p>{escape(alert.sentence())}</p>"
     rung = f"FIRM_{alert.kind.upper()}_{alert.level}"
     return Notice(FIRM, alert.alert_id, rung, subject, text, html, f"{subject}. {alert.sentence()}", alert.timestamp)
 
@@ -116,7 +115,7 @@ def unreached_notice(row: Mapping[str, Any]) -> Notice:
 def _facts(topic: str, action: str, event: Event, policy: Policy) -> dict[str, Any]:
     components = event.get("components") or {}
     return {
-        "account": masked(event["account_id"]), "when": clock(event["timestamp"]),
+        "account": masked(event["account_id"]), "when": weekday_clock(event["timestamp"]),
         "deficiency": format_dollars(event["deficiency"]) if action in ("MARGIN_CALL", "AMENDED", "EXPIRED") else None,
         "equity": _dollars(event.get("equity")), "requirement": _dollars(event.get("requirement")), "excess": _dollars(event.get("excess")),
         "components": [(name, format_dollars(components[key])) for key, name in _COMPONENT_NAMES.items() if components.get(key)],
@@ -135,7 +134,7 @@ def _consequence(action: str, event: Event, policy: Policy) -> str | None:
     if action in ("MARGIN_CALL", "AMENDED"):
         rules = policy.ladder
         opened = event.get("opened_at_ms") or event["timestamp"]
-        restricted = clock(opened + int(rules.close_only_after_minutes * MS_PER_MINUTE))
+        restricted = weekday_clock(opened + int(rules.close_only_after_minutes * MS_PER_MINUTE))
         return (
             f"From {restricted} on the account may only close positions while the call is open. Positions are sold from then on if the "
             f"deficiency is severe (more than {rules.severe_deficiency:.0%} of the requirement, or equity below "
@@ -153,7 +152,7 @@ def holding_in_words(row: dict[str, Any]) -> str:
     """A position and the price it was valued at, with the price's time."""
     if row.get("price") is None:
         return f"{row['qty']:,.6g} {row['symbol']}: no price"
-    printed = f", of {clock(row['price_timestamp'])}" if row.get("price_timestamp") else ""
+    printed = f", of {weekday_clock(row['price_timestamp'])}" if row.get("price_timestamp") else ""
     return f"{row['qty']:,.6g} {row['symbol']} at {row['price']:,.4f}{printed}"
 
 
@@ -167,9 +166,4 @@ def _dollars(amount: float | None) -> str | None:
 
 
 def _clock(at: int | None) -> str | None:
-    return None if at is None else clock(at)
-
-
-def clock(at: int) -> str:
-    """An event time with its zone, e.g. Fri 21 Feb 2020 15:00 EST."""
-    return dt.datetime.fromtimestamp(at / 1000, NEW_YORK).strftime("%a %d %b %Y %H:%M %Z")
+    return None if at is None else weekday_clock(at)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import yaml
 
-from margin_platform.orchestration.run_coordinator import BATCH_LANE, LANE_TAG
+from margin_platform.orchestration.run_tags import BATCH_LANE, LANE_TAG
 
 # Every long-polling sensor holds a thread of the code server; its default pool has cores + 4 of them, and the daemon
 # then gives up on ticks that only wait for one. Both must be raised; set them on `dagster dev`, code server and daemon.

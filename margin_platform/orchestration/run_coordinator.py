@@ -13,9 +13,7 @@ from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordi
 from dagster._core.storage.dagster_run import DagsterRun, DagsterRunStatus
 from dagster._core.storage.tags import BACKFILL_ID_TAG
 
-LANE_TAG = "margin/lane"
-BATCH_LANE = "batch"
-BATCH_TAGS = {LANE_TAG: BATCH_LANE}
+from margin_platform.orchestration.run_tags import BATCH_LANE, BATCH_TAGS, LANE_TAG
 
 
 class LaneRunCoordinator(QueuedRunCoordinator):

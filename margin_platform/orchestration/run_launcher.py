@@ -23,9 +23,9 @@ from dagster._core.storage.dagster_run import DagsterRun
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
 
-from margin_platform.orchestration.worker_identity import WORKER_TAG, is_alive, is_ours, pid_of, worker_of
+from margin_platform.orchestration.run_tags import ENDS_WITH_LAUNCHER_TAG, WORKER_TAG
+from margin_platform.orchestration.worker_identity import is_alive, is_ours, pid_of, worker_of
 
-ENDS_WITH_LAUNCHER_TAG = "margin/ends_with_launcher"   # on runs that never end by themselves
 _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("margin_platform", "assets", "jobs", "sensors", "resources", "spark")
 

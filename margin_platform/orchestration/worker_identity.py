@@ -10,7 +10,6 @@ import os
 import socket
 from pathlib import Path
 
-WORKER_TAG = "margin/worker"
 _PROC = Path("/proc")
 
 

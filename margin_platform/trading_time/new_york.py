@@ -1,4 +1,4 @@
-"""The exchange's time zone, in which sessions, ex-dates and due times are told."""
+"""The exchange's time zone, and every way in which a time in epoch milliseconds is written for people."""
 
 from __future__ import annotations
 
@@ -9,5 +9,15 @@ NEW_YORK = ZoneInfo("America/New_York")
 
 
 def clock(at: int) -> str:
-    """A time in epoch milliseconds as a person reads it: date, hour, minute and zone."""
+    """Return date, hour, minute and zone, e.g. 2020-02-21 15:00 EST."""
     return dt.datetime.fromtimestamp(at / 1000, NEW_YORK).strftime("%Y-%m-%d %H:%M %Z")
+
+
+def weekday_clock(at: int) -> str:
+    """Return weekday, date, hour, minute and zone, e.g. Fri 21 Feb 2020 15:00 EST."""
+    return dt.datetime.fromtimestamp(at / 1000, NEW_YORK).strftime("%a %d %b %Y %H:%M %Z")
+
+
+def local_time(at: int | None) -> str | None:
+    """Return the ISO time in New York with its offset, or None."""
+    return None if at is None else dt.datetime.fromtimestamp(at / 1000, NEW_YORK).isoformat()

@@ -12,7 +12,7 @@ import pytest
 from assets.backtest_reports import PARTITIONS, backtest_reports, history_covers_every_crisis, inconsistencies
 from jobs.backtest import JOBS, TAGS, crises_backtest, nightly_session, weekly_crises
 from margin_platform.backtest.history import sample_market
-from margin_platform.orchestration.run_coordinator import BATCH_LANE, LANE_TAG
+from margin_platform.orchestration.run_tags import BATCH_LANE, LANE_TAG
 
 
 def test_a_partition_writes_its_report_and_says_what_it_found(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from assets.backtest_reports import backtest_reports, session_backtest
 from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, FILLS, PRICES, VOLATILITY
 from margin_platform.kafka.bus import Bus
 from margin_platform.orchestration import dagster_home
-from margin_platform.orchestration.run_coordinator import BATCH_LANE, LANE_TAG
+from margin_platform.orchestration.run_tags import BATCH_LANE, LANE_TAG
 from resources.kafka import KafkaResource
 
 LOCATION = Path(__file__).parent / "backtest_location.py"

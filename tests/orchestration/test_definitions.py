@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 import yaml
 
-from assets.topics import topic_key
+from assets.keys import topic_key
 from margin_platform.contracts.messages import FILLS, NOTIFICATIONS, PRICES, TOPICS
 from margin_platform.definitions import definitions
 from margin_platform.orchestration import dagster_home

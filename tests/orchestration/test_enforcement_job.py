@@ -14,7 +14,7 @@ from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 from sqlalchemy import func, select
 
-from assets.topics import topic_key
+from assets.keys import topic_key
 from jobs.enforcement import enforcement_job
 from jobs.firm_alert import firm_alert_job
 from jobs.ladder_timers import ladder_timers_job

@@ -19,9 +19,10 @@ from dagster._core.launcher.base import WorkerStatus
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 
 from margin_platform.orchestration import dagster_home, fork_server
-from margin_platform.orchestration.run_coordinator import BATCH_TAGS, LaneRunCoordinator
-from margin_platform.orchestration.run_launcher import ENDS_WITH_LAUNCHER_TAG, ForkServerRunLauncher
-from margin_platform.orchestration.worker_identity import WORKER_TAG, is_alive, pid_of, this_worker, worker_of
+from margin_platform.orchestration.run_coordinator import LaneRunCoordinator
+from margin_platform.orchestration.run_launcher import ForkServerRunLauncher
+from margin_platform.orchestration.run_tags import BATCH_TAGS, ENDS_WITH_LAUNCHER_TAG, WORKER_TAG
+from margin_platform.orchestration.worker_identity import is_alive, pid_of, this_worker, worker_of
 
 JOB_FILE = str(Path(__file__).parent / "launched_job.py")
 

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from margin_platform.cli import app
 from margin_platform.contracts.messages import MARGIN_STATUS
-from margin_platform.enforcement.decision_messages import local_time
 from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.policy.policy import current_policy
 from margin_platform.store import tables as t
 from margin_platform.store.store import Store
+from margin_platform.trading_time.new_york import local_time
 
 _spec = importlib.util.spec_from_file_location("status_events", Path(__file__).with_name("status_events.py"))
 assert _spec is not None

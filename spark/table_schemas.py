@@ -1,0 +1,30 @@
+"""The columns of the streams' tables."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+
+def _fields(**types: pa.DataType) -> pa.Schema:
+    return pa.schema([pa.field(name, kind) for name, kind in types.items()])
+
+
+_MONEY = (
+    "cash", "long_mv", "short_mv", "gross_mv", "total_mv", "equity", "base_requirement", "concentration_addon", "volatility_addon",
+    "htb_addon", "cap_adjustment", "maintenance_req", "portfolio_margin_req", "margin_savings", "requirement", "excess", "excess_pct",
+    "reg_t_excess", "buying_power", "beta_weighted_exposure", "worst_stress",
+)
+_TEXT = ("margin_type", "margin_method", "status", "policy_version", "calc_id")
+MARGIN_SNAPSHOTS = _fields(
+    account_id=pa.string(), **dict.fromkeys(_MONEY, pa.float64()), **dict.fromkeys(_TEXT, pa.string()), stale=pa.bool_(),
+    calc_timestamp=pa.int64(), batch_id=pa.int64(),
+)
+VOLATILITY = _fields(
+    symbol=pa.string(), volatility_annual=pa.float64(), observations=pa.int64(), quality=pa.string(), as_of=pa.string(),
+    policy_version=pa.string(), timestamp=pa.int64(), batch_id=pa.int64(),
+)
+FIRM_EXPOSURE = _fields(
+    scenario=pa.string(), move=pa.float64(), firm_beta_weighted_exposure=pa.float64(), firm_gross_beta_weighted_exposure=pa.float64(),
+    firm_total_mv=pa.float64(), num_accounts=pa.int64(), firm_delta_pnl=pa.float64(), firm_loss=pa.float64(), calls_expected=pa.int64(),
+    breach=pa.bool_(), policy_version=pa.string(), timestamp=pa.int64(), batch_id=pa.int64(),
+)
