@@ -29,9 +29,10 @@ from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from margin_platform.contracts.messages import FIRM_RISK, MARGIN_CALC, Event, encode
+from margin_platform.contracts.offsets import Record
 from margin_platform.firm.engine import FirmEngine
 from margin_platform.kafka import topic_admin
-from margin_platform.kafka.bus import Bus, Record
+from margin_platform.kafka.bus import Bus
 from margin_platform.market import instruments
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine

@@ -10,8 +10,6 @@ from jobs.topic_span import named
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, NOTIFICATIONS, Event
 
 ID_FIELDS: Mapping[str, str] = {MARGIN_CALLS: "call_id", LIQUIDATION_ORDERS: "order_id", NOTIFICATIONS: "notification_id"}
-
-
 _NAMED_IN_TAG = 8
 
 

@@ -9,8 +9,8 @@ from pydantic import Field
 from assets.keys import topic_key
 from margin_platform.contracts.dead_letters import dead_letter
 from margin_platform.contracts.messages import DEAD_LETTER, BadEvent, Event, decode
-from margin_platform.contracts.offsets import Source, Span, TopicRecreated
-from margin_platform.kafka.bus import Bus, Record
+from margin_platform.contracts.offsets import Record, Source, Span, TopicRecreated
+from margin_platform.kafka.bus import Bus
 from margin_platform.store import progress
 from margin_platform.store.store import Store
 

@@ -9,13 +9,13 @@ import dagster as dg
 from jobs.firm_alert import firm_alert_job
 from jobs.topic_span import decoded
 from margin_platform.contracts.messages import FIRM_RISK
-from margin_platform.contracts.offsets import Span
+from margin_platform.contracts.offsets import Record, Span
 from margin_platform.firm.limits import Levels, alerts_of
-from margin_platform.kafka.bus import Record
 from margin_platform.policy.policy import current_policy
 from margin_platform.policy.sections import FirmPolicy
 from resources.kafka import UNAVAILABLE, KafkaResource
-from sensors.topic_sensor import EVENTS_PER_RUN, Cursor, WantedRun
+from sensors.topic_cursor import Cursor
+from sensors.topic_sensor import EVENTS_PER_RUN, WantedRun
 
 
 def state_of(cursor: str | None) -> tuple[Cursor, Levels]:

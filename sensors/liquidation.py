@@ -4,7 +4,7 @@ import dagster as dg
 
 from jobs.liquidation import asks_for_orders, liquidation_job
 from margin_platform.contracts.messages import MARGIN_CALLS, BadEvent, decode
-from margin_platform.kafka.bus import Record
+from margin_platform.contracts.offsets import Record
 from resources.kafka import KafkaResource
 from sensors.topic_sensor import tick
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from margin_platform.contracts.dead_letters import dead_letter
 from margin_platform.contracts.messages import FIRM_RISK, MARGIN_CALC, BadEvent, decode
+from margin_platform.contracts.offsets import Record
 from margin_platform.durable_state import StateRefused
 from margin_platform.firm.engine import FirmEngine
-from margin_platform.kafka.bus import Record
 from spark.stream import Stream, StreamSettings
 from spark.table_schemas import FIRM_EXPOSURE
 from spark.table_sink import TableSink

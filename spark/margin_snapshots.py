@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from margin_platform.contracts.messages import ACCOUNTS, MARGIN_CALC, MARGIN_STATUS, STRESS
-from margin_platform.kafka.bus import Record
+from margin_platform.contracts.offsets import Record
 from margin_platform.market.instruments import load
 from margin_platform.snapshots.engine import TOPICS_IN_ORDER, MarginEngine, Outcome
 from spark import progress

@@ -24,7 +24,8 @@ from typing import Any, Protocol
 import orjson
 
 from margin_platform import durable_state
-from margin_platform.kafka.bus import Bus, Record
+from margin_platform.contracts.offsets import Record
+from margin_platform.kafka.bus import Bus
 
 Figures = dict[str, Any]
 

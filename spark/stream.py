@@ -22,7 +22,8 @@ from pyspark.sql.streaming import StreamingQuery
 
 from margin_platform import durable_state
 from margin_platform.contracts.messages import DEAD_LETTER, Event
-from margin_platform.kafka.bus import Bus, Record
+from margin_platform.contracts.offsets import Record
+from margin_platform.kafka.bus import Bus
 from margin_platform.policy.policy import Policy
 from spark import checkpoint, kafka_source, progress
 from spark.table_sink import TableSink

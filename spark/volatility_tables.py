@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, PRICES, VOLATILITY
-from margin_platform.kafka.bus import Record
+from margin_platform.contracts.offsets import Record
 from margin_platform.volatility.engine import VolatilityEngine
 from spark.stream import Stream, StreamSettings
 from spark.table_schemas import VOLATILITY as SCHEMA

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
+from margin_platform.cli.inputs import date_option, read_history
 from margin_platform.cli.inputs import document as read_document
 from margin_platform.cli.output import bad_input, print_json
-from margin_platform.cli.replay import date_option, read_history
 
 
 def register(app: typer.Typer) -> None:

@@ -1,7 +1,8 @@
-"""What commands are given as a file, or as `-` for standard input: JSON, and a book of it. What cannot be used ends the program with 2."""
+"""What commands are given: a JSON document, a book, a price history, a date. What cannot be used ends the program with 2."""
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,3 +28,26 @@ def book_of(data: Any, base: Policy | None = None) -> BookInput:
         return parse(data, base)
     except InputError as error:
         raise bad_input(str(error)) from error
+
+
+def read_history(prices: str) -> Any:
+    """The history of a file, or the bundled sample for `sample`. Ends the program with 2 and every flaw where it cannot be read."""
+    from margin_platform.backtest.history import price_files, sample_market
+    from margin_platform.backtest.history.flaws import HistoryError
+
+    if prices == "sample":
+        return price_files.of_table(sample_market.closes(), adjusted=True, source=price_files.SAMPLE), []
+    try:
+        return price_files.read(Path(prices))
+    except HistoryError as error:
+        raise bad_input(f"{prices}: {error}") from error
+
+
+def date_option(name: str, text: str | None) -> dt.date | None:
+    """A date YYYY-MM-DD. Ends the program with 2 where it is none."""
+    if text is None:
+        return None
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise bad_input(f"{name}: not a date YYYY-MM-DD, value {text!r}") from error

@@ -9,35 +9,12 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from margin_platform.cli.inputs import date_option, read_history
 from margin_platform.cli.output import bad_input, failed, print_json
-
-
-def read_history(prices: str) -> Any:
-    """The history of a file, or the bundled sample for `sample`. Ends the program with 2 and every flaw where it cannot be read."""
-    from margin_platform.backtest.history import price_files, sample_market
-    from margin_platform.backtest.history.flaws import HistoryError
-
-    if prices == "sample":
-        return price_files.of_table(sample_market.closes(), adjusted=True, source=price_files.SAMPLE), []
-    try:
-        return price_files.read(Path(prices))
-    except HistoryError as error:
-        raise bad_input(f"{prices}: {error}") from error
-
-
-def date_option(name: str, text: str | None) -> dt.date | None:
-    """A date YYYY-MM-DD. Ends the program with 2 where it is none."""
-    if text is None:
-        return None
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError as error:
-        raise bad_input(f"{name}: not a date YYYY-MM-DD, value {text!r}") from error
 
 
 def register(app: typer.Typer) -> None:

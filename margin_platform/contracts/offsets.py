@@ -1,9 +1,22 @@
-"""Positions in Kafka: the offset of one message, and a range of offsets of one partition."""
+"""Messages and positions in Kafka: one record, its offset, and a range of offsets of one partition."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
+
+
+@dataclass(frozen=True)
+class Record:
+    """One message as it stands in its partition."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str | None
+    value: bytes | None
+    timestamp_ms: int
 
 
 class Source(NamedTuple):

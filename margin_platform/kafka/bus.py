@@ -13,7 +13,6 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -21,6 +20,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaConnectionError, KafkaTimeoutError
 
 from margin_platform.contracts.messages import TOPICS, Event, encode
+from margin_platform.contracts.offsets import Record
 from margin_platform.kafka_security import KafkaSecurity, LoginErrors
 from margin_platform.settings import settings
 
@@ -48,18 +48,6 @@ class BrokerRefused(BrokerUnreachable):
     def __init__(self, address: str, why: str) -> None:
         ConnectionError.__init__(self, f"the Kafka broker at {address} {why}")
         self.address = address
-
-
-@dataclass(frozen=True)
-class Record:
-    """One message as it stands in its partition."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: str | None
-    value: bytes | None
-    timestamp_ms: int
 
 
 class Bus:

@@ -9,7 +9,7 @@ from typing import Any
 
 from margin_platform.contracts.dead_letters import dead_letter, value_of
 from margin_platform.contracts.messages import FILLS, BadEvent, Event
-from margin_platform.kafka.bus import Record
+from margin_platform.contracts.offsets import Record
 from margin_platform.ledger.ledger import Ledger
 
 _MOST_UNANNOUNCED = 1000   # unknown accounts whose events wait for them; the oldest are forgotten, not without their dead letters

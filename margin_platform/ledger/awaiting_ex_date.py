@@ -9,7 +9,7 @@ from typing import Any
 
 from margin_platform.contracts.dead_letters import dead_letter
 from margin_platform.contracts.messages import BadEvent, Event
-from margin_platform.kafka.bus import Record
+from margin_platform.contracts.offsets import Record
 from margin_platform.ledger.corporate_actions import effective_time
 
 _NEVER = 1 << 62

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select
 
 from margin_platform.contracts.messages import ACCOUNTS, BadEvent, decode
-from margin_platform.contracts.offsets import Span
-from margin_platform.kafka.bus import Bus, Record
+from margin_platform.contracts.offsets import Record, Span
+from margin_platform.kafka.bus import Bus
 from margin_platform.store import progress
 from margin_platform.store.store import Store
 from margin_platform.store.tables import contacts

@@ -27,7 +27,7 @@ from margin_platform.contracts.messages import (
     check_time,
     decode,
 )
-from margin_platform.kafka.bus import Record
+from margin_platform.contracts.offsets import Record
 from margin_platform.kernel.account_rows import stress_rows
 from margin_platform.kernel.evaluate import Margin, evaluate_accounts
 from margin_platform.kernel.market import Codes, Instrument, Market

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from margin_platform.contracts.messages import FILLS, LIQUIDATION_ORDERS, PRICES, BadEvent, Event, check_time, decode, deterministic_id
-from margin_platform.kafka.bus import BrokerUnreachable, Bus, Record
+from margin_platform.contracts.offsets import Record
+from margin_platform.kafka.bus import BrokerUnreachable, Bus
 from margin_platform.policy.policy import current_policy
 from margin_platform.settings import settings
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, PRICES, BadEvent, Event, check_time, decode
-from margin_platform.kafka.bus import Record
+from margin_platform.contracts.offsets import Record
 from margin_platform.kernel.volatility_tiers import tiers
 from margin_platform.market.split_shape import split_shape
 from margin_platform.policy.policy import Policy

@@ -33,8 +33,8 @@ from margin_platform.contracts.messages import (
     deterministic_id,
     encode,
 )
+from margin_platform.contracts.offsets import Record
 from margin_platform.enforcement.enforcer import Enforcer
-from margin_platform.kafka.bus import Record
 from margin_platform.kernel.book import MARGIN_TYPES
 from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.market import instruments

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, FILLS, PRICES, VOLATILITY, Event
-from margin_platform.kafka.bus import Bus, Record
+from margin_platform.contracts.offsets import Record
+from margin_platform.kafka.bus import Bus
 from margin_platform.kernel.book import MARGIN_TYPES, Book
 from margin_platform.kernel.evaluate import evaluate
 from margin_platform.kernel.market import Market

@@ -22,8 +22,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from margin_platform.contracts.messages import TOPICS, Event, encode
+from margin_platform.contracts.offsets import Record
 from margin_platform.firm.engine import FirmEngine
-from margin_platform.kafka.bus import Bus, Record
+from margin_platform.kafka.bus import Bus
 from margin_platform.market import instruments
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine, Outcome

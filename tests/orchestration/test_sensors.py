@@ -14,9 +14,9 @@ from kafka.admin import KafkaAdminClient, NewTopic
 
 from jobs.enforcement import enforcement_job
 from margin_platform.contracts.messages import FIRM_RISK, MARGIN_STATUS, PRICES
-from margin_platform.contracts.offsets import Span
+from margin_platform.contracts.offsets import Record, Span
 from margin_platform.firm.limits import START, alerts_of
-from margin_platform.kafka.bus import Bus, Record
+from margin_platform.kafka.bus import Bus
 from margin_platform.policy.policy import current_policy
 from margin_platform.store.unit_of_work import post
 from resources.decisions import DecisionsResource
@@ -26,7 +26,8 @@ from sensors.firm_alert import firm_alert, text_of
 from sensors.ladder_timers import ladder_timers
 from sensors.outbox_relay import outbox_relay
 from sensors.stream_health import StreamRun, stream_health, verdict_on
-from sensors.topic_sensor import Cursor, EventsLost, TopicRecreated, WantedRun, runs_of, tick
+from sensors.topic_cursor import Cursor, EventsLost
+from sensors.topic_sensor import TopicRecreated, WantedRun, runs_of, tick
 
 NO_BROKER = "127.0.0.1:1"
 
@@ -71,7 +72,7 @@ def test_the_same_events_fed_twice_ask_for_the_same_runs(bus: Bus, instance: dg.
     request = (first.run_requests or [])[0]
     config = {"topic": MARGIN_STATUS, "partition": 0, "start": 0, "end": 3, "topic_id": topic_id}
     assert request.run_config == {"ops": {"enforce": {"config": config}}}
-    assert request.tags["margin/accounts"] == "A0,A1,A2"
+    assert request.tags["margin/accounts"] == "A0, A1, A2"
     assert request.tags["kafka/offsets"] == "0-3"
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, encode
-from margin_platform.kafka.bus import Record
+from margin_platform.contracts.offsets import Record
 from margin_platform.kernel.evaluate import evaluate
 from margin_platform.kernel.market import Instrument
 from margin_platform.policy.policy import current_policy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, PRICES, Event, encode
-from margin_platform.kafka.bus import Record
+from margin_platform.contracts.offsets import Record
 from margin_platform.market.instruments import load
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine

@@ -8,7 +8,7 @@ from typing import Any
 
 from margin_platform import durable_state
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, PRICES, VOLATILITY, Event, encode
-from margin_platform.kafka.bus import Record
+from margin_platform.contracts.offsets import Record
 from margin_platform.kernel.market import Instrument
 from margin_platform.ladder.ladder import step
 from margin_platform.ladder.observation import Observation

@@ -31,7 +31,8 @@ from margin_platform.contracts.messages import (
     Event,
     encode,
 )
-from margin_platform.kafka.bus import Bus, Record
+from margin_platform.contracts.offsets import Record
+from margin_platform.kafka.bus import Bus
 from margin_platform.trading_time.sessions import session_close, sessions_between
 from margin_platform.volatility.estimator import historical_volatility
 from spark.margin_snapshots import MarginSnapshots

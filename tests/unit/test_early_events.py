@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from margin_platform.contracts.messages import CASH, encode
-from margin_platform.kafka.bus import Record
+from margin_platform.contracts.offsets import Record
 from margin_platform.ledger.awaiting_account import EarlyEvents
 
 PRODUCED = 1_790_000_000_000

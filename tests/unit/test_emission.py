@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from margin_platform import durable_state
 from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, PRICES, Event, encode
-from margin_platform.kafka.bus import Record
+from margin_platform.contracts.offsets import Record
 from margin_platform.kernel.market import Instrument
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine, Outcome

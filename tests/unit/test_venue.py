@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, PRICES, encode
-from margin_platform.kafka.bus import Record
+from margin_platform.contracts.offsets import Record
 from margin_platform.stack.venue import Venue, readable
 
 ORDER = {

@@ -13,9 +13,9 @@ import pytest
 from margin_platform.backtest.engine.market_path import market_path
 from margin_platform.backtest.history.price_files import of_table
 from margin_platform.contracts.messages import ACCOUNTS, FILLS, PRICES, VOLATILITY, Event, encode
+from margin_platform.contracts.offsets import Record
 from margin_platform.documents.book_input import InputError, parse
 from margin_platform.documents.figures import evaluation
-from margin_platform.kafka.bus import Record
 from margin_platform.kernel.market import Instrument, Market
 from margin_platform.policy.policy import Policy, current_policy
 from margin_platform.snapshots.engine import MarginEngine

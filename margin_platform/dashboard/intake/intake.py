@@ -29,12 +29,13 @@ from margin_platform.contracts.messages import (
     Event,
     decode,
 )
+from margin_platform.contracts.offsets import Record
 from margin_platform.dashboard.intake.freshness import Feed
 from margin_platform.dashboard.intake.partitions import Place, Reading
 from margin_platform.dashboard.state.accounts import Desk
 from margin_platform.dashboard.state.ladder_feed import KINDS
 from margin_platform.dashboard.state.live_book import Holdings
-from margin_platform.kafka.bus import BrokerRefused, Record
+from margin_platform.kafka.bus import BrokerRefused
 from margin_platform.kafka_security import LoginErrors
 from margin_platform.settings import settings
 from margin_platform.snapshots.engine import TOPICS_IN_ORDER

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from margin_platform.contracts.messages import Event
+from margin_platform.contracts.offsets import Record
 from margin_platform.dashboard.state.concentration import by_symbol
-from margin_platform.kafka.bus import Record
 from margin_platform.market import instruments
 from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.engine import MarginEngine, Outcome
