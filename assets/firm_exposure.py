@@ -7,7 +7,7 @@ import pandas as pd
 from assets.keys import FIRM_EXPOSURE as KEY
 from assets.keys import MARGIN_SNAPSHOTS
 from assets.table_checks import asset_spec, freshness_check, rule_check
-from spark.table_schemas import FIRM_EXPOSURE
+from spark.tables.schemas import FIRM_EXPOSURE
 
 TABLE = "firm_exposure"
 SPEC = asset_spec(

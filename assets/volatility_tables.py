@@ -5,7 +5,7 @@ from __future__ import annotations
 from assets.keys import VOLATILITY_TABLE, topic_key
 from assets.table_checks import asset_spec, rule_check
 from margin_platform.contracts import messages as e
-from spark.table_schemas import VOLATILITY
+from spark.tables.schemas import VOLATILITY
 
 TABLE = "volatility"
 SPEC = asset_spec(

@@ -14,7 +14,7 @@ from deltalake.exceptions import TableNotFoundError
 from pydantic import Field
 
 from margin_platform.settings import settings
-from spark.table_sink import storage_options
+from spark.tables.sink import storage_options
 
 
 class MissingTable(LookupError):

@@ -12,8 +12,8 @@ from margin_platform.contracts.offsets import Record
 from margin_platform.durable_state import StateRefused
 from margin_platform.firm.engine import FirmEngine
 from spark.stream import Stream, StreamSettings
-from spark.table_schemas import FIRM_EXPOSURE
-from spark.table_sink import TableSink
+from spark.tables.schemas import FIRM_EXPOSURE
+from spark.tables.sink import TableSink
 
 log = logging.getLogger(__name__)
 _PUBLISH_SECONDS = 1.0

@@ -14,8 +14,8 @@ from margin_platform.market.instruments import load
 from margin_platform.snapshots.engine import TOPICS_IN_ORDER, MarginEngine, Outcome
 from spark import progress
 from spark.stream import Stream, StreamSettings
-from spark.table_schemas import MARGIN_SNAPSHOTS
-from spark.table_sink import TableSink
+from spark.tables.schemas import MARGIN_SNAPSHOTS
+from spark.tables.sink import TableSink
 
 _ANNOUNCE_SECONDS = 2.0   # how long after a fill its account may be announced before the fill is reported
 

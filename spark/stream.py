@@ -26,7 +26,7 @@ from margin_platform.contracts.offsets import Record
 from margin_platform.kafka.bus import Bus
 from margin_platform.policy.policy import Policy
 from spark import checkpoint, kafka_source, progress
-from spark.table_sink import TableSink
+from spark.tables.sink import TableSink
 
 log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.5

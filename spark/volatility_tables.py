@@ -8,8 +8,8 @@ from margin_platform.contracts.messages import CORPORATE_ACTIONS, PRICES, VOLATI
 from margin_platform.contracts.offsets import Record
 from margin_platform.volatility.engine import VolatilityEngine
 from spark.stream import Stream, StreamSettings
-from spark.table_schemas import VOLATILITY as SCHEMA
-from spark.table_sink import TableSink
+from spark.tables.schemas import VOLATILITY as SCHEMA
+from spark.tables.sink import TableSink
 
 
 class VolatilityTables(Stream):

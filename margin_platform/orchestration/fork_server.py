@@ -1,13 +1,15 @@
 """The fork server of the run launcher: a process that has imported everything once and forks a worker per run.
 
-Started by `run_launcher.ForkServerRunLauncher` as `python -m margin_platform.orchestration.fork_server`. Each line of its standard input
-is a request {"run_id", "args", "ends_with_server"}; it answers {"run_id", "pid"} on standard output. End of input means
-that the process that launched runs is gone: workers that never end by themselves are interrupted, the others get
-`GRACE_SECONDS` to finish. No thread may run here before a fork.
+Started by `run_launcher.ForkServerRunLauncher` as `python -m margin_platform.orchestration.fork_server MODULE`, where
+MODULE imports everything a run needs. Each line of its standard input is a request {"run_id", "args",
+"ends_with_server"}; it answers {"run_id", "pid"} on standard output. End of input means that the process that launched
+runs is gone: workers that never end by themselves are interrupted, the others get `GRACE_SECONDS` to finish. No thread
+may run here before a fork.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -22,12 +24,12 @@ GRACE_SECONDS = 20.0
 _REAP_SECONDS = 0.5
 
 
-def warm() -> None:
-    """Imports what a run needs, and executes a job of one empty op: the first execution imports half of dagster."""
+def warm(module: str) -> None:
+    """Import a module and execute a job of one empty op: the first execution imports half of dagster."""
     import dagster as dg
     import dagster._cli.api  # noqa: F401  (imported for the fork, not for its names)
 
-    import margin_platform.definitions  # noqa: F401
+    importlib.import_module(module)
 
     @dg.op
     def nothing() -> None:
@@ -101,10 +103,10 @@ def _end(workers: dict[int, bool]) -> None:
     _signal(list(workers), signal.SIGTERM)
 
 
-def serve() -> None:
-    """Answers requests until the end of input."""
+def serve(module: str) -> None:
+    """Answer requests until the end of input, from a process that has imported the module."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    warm()
+    warm(module)
     workers: dict[int, bool] = {}         # pid -> whether it ends with the server
     pending = b""
     while True:
@@ -124,4 +126,4 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    serve(sys.argv[1])

@@ -26,6 +26,7 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_
 from margin_platform.orchestration.run_tags import ENDS_WITH_LAUNCHER_TAG, WORKER_TAG
 from margin_platform.orchestration.worker_identity import is_alive, is_ours, pid_of, worker_of
 
+_WARMED = "margin_platform.definitions"   # imports everything that a run needs
 _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("margin_platform", "assets", "jobs", "sensors", "resources", "spark")
 
@@ -42,8 +43,8 @@ class ForkServer:
     def __init__(self) -> None:
         self.stamp = code_stamp()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "margin_platform.orchestration.fork_server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            start_new_session=True, cwd=_ROOT,
+            [sys.executable, "-m", "margin_platform.orchestration.fork_server", _WARMED],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, cwd=_ROOT,
         )
 
     @property

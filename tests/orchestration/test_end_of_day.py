@@ -10,8 +10,8 @@ import pytest
 from assets.end_of_day_margin import TABLE, close_of, write_day
 from resources.spark_session import BatchSpark
 from resources.tables import TablesResource
-from spark.table_schemas import MARGIN_SNAPSHOTS
-from spark.table_sink import TableSink
+from spark.tables.schemas import MARGIN_SNAPSHOTS
+from spark.tables.sink import TableSink
 
 DAY = "2020-03-12"
 

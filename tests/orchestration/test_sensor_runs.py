@@ -69,26 +69,26 @@ class Watched:
 
 
 WATCHED = [
-    Watched("enforcement", MARGIN_STATUS, "enforce", [status("A1"), status("A2"), status("A1")], [status("A3")], ("A1,A2", "A3")),
+    Watched("enforcement", MARGIN_STATUS, "enforce", [status("A1"), status("A2"), status("A1")], [status("A3")], ("A1, A2", "A3")),
     Watched(
         "liquidation", MARGIN_CALLS, "liquidate",
         [call("W1", "WARNING"), request("A1"), call("W2", "MARGIN_CALL"), request("A2")], [request("A3"), call("W3", "MET")],
-        ("A1,A2", "A3"), [call("W4", "WARNING"), call("W5", "MARGIN_CALL"), call("W6", "HELD")],
+        ("A1, A2", "A3"), [call("W4", "WARNING"), call("W5", "MARGIN_CALL"), call("W6", "HELD")],
     ),
     Watched(
         "notification_of_calls", MARGIN_CALLS, "notify",
         [request("L1"), call("A1", "WARNING"), call("A2", "MARGIN_CALL")], [call("A3", "MET"), call("L2", "HELD")],
-        ("A1,A2", "A3"), [request("L3"), call("L4", "HELD"), call("L5", "RELEASED")],
+        ("A1, A2", "A3"), [request("L3"), call("L4", "HELD"), call("L5", "RELEASED")],
     ),
     Watched(
         "notification_of_restrictions", RESTRICTIONS, "notify",
         [restriction("A1", "CLOSE_ONLY"), restriction("R1", "REVIEWED"), restriction("A2", "LIFTED")], [restriction("A3", "LIFTED")],
-        ("A1,A2", "A3"), [restriction("R2", "REVIEWED")],
+        ("A1, A2", "A3"), [restriction("R2", "REVIEWED")],
     ),
     Watched(
         "notification_of_orders", LIQUIDATION_ORDERS, "notify",
         [order("A1", "NEW"), order("A1", "CANCEL"), order("A2", "NEW")], [order("O1", "CANCEL"), order("A3", "NEW")],
-        ("A1,A2", "A3"), [order("O2", "CANCEL")],
+        ("A1, A2", "A3"), [order("O2", "CANCEL")],
     ),
     Watched(
         "firm_alert", FIRM_RISK, "alert", [firm("F1", 1e6), firm("A1", 9e6), firm("F2", 9.1e6)], [firm("A3", 11e6)],

@@ -17,8 +17,8 @@ from margin_platform.contracts.messages import PRICES
 from margin_platform.kafka.bus import Bus
 from resources.kafka import KafkaResource
 from resources.tables import MissingTable, TablesResource
-from spark.table_schemas import FIRM_EXPOSURE, MARGIN_SNAPSHOTS, VOLATILITY
-from spark.table_sink import TableSink
+from spark.tables.schemas import FIRM_EXPOSURE, MARGIN_SNAPSHOTS, VOLATILITY
+from spark.tables.sink import TableSink
 
 SNAPSHOT = {
     "account_id": "A1", "stale": False, "equity": 5000.0, "requirement": 3000.0, "excess": 2000.0, "maintenance_req": 3000.0,

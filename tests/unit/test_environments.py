@@ -22,7 +22,7 @@ from resources import emr_serverless
 from resources.stream_driver import DriverEnded, StreamDriver
 from resources.tables import MissingTable, TablesResource
 from spark.driver import _arguments, _watch
-from spark.table_sink import TableSink
+from spark.tables.sink import TableSink
 
 SECRET = "not-in-any-repr"
 

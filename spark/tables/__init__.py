@@ -1,0 +1,1 @@
+"""The Delta tables of the streams: their columns, and how rows are appended."""

@@ -1,0 +1,94 @@
+"""Packages by concept: the pure ones load no framework, none is too full, each says what it is, each concept has one name."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("margin_platform", "assets", "jobs", "sensors", "resources", "spark")
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+PURE: list[str] = next(c["source_modules"] for c in CONTRACTS if c["name"].startswith("pure packages"))
+FRAMEWORKS = {
+    "kafka", "confluent_kafka", "dagster", "pyspark", "sqlalchemy", "starlette", "uvicorn", "httpx", "boto3", "typer", "rich",
+}
+MOST_MODULES = 12
+PACKAGES = sorted(
+    folder
+    for top in FOLDERS
+    for folder in (ROOT / top, *(p for p in (ROOT / top).rglob("*") if p.is_dir()))
+    if any(folder.glob("*.py")) and "migrations" not in folder.parts
+)
+# Files of jobs, sensors, assets and spark that serve every concept begin with one of these.
+SHARED = (
+    "topic", "run_", "table_", "stream", "keys", "earlier_runs", "end_of_day",
+    "driver", "session", "kafka_source", "checkpoint", "metrics", "progress",
+)
+
+
+def _modules_of(package: str) -> list[str]:
+    folder = ROOT / package.replace(".", "/")
+    return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sorted(folder.rglob("*.py"))]
+
+
+@pytest.mark.parametrize("package", PURE)
+def test_a_pure_package_loads_no_framework(package: str) -> None:
+    """Every worker process pays for what the kernel and its neighbors import."""
+    modules = [m.removesuffix(".__init__") for m in _modules_of(package)]
+    code = f"import importlib, sys\nfor m in {modules!r}: importlib.import_module(m)\nprint(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = set(run.stdout.split())
+    assert modules[0] in loaded
+    assert loaded & FRAMEWORKS == set()
+
+
+def test_the_list_of_frameworks_is_the_linters() -> None:
+    forbidden = next(c["forbidden_modules"] for c in CONTRACTS if c["name"].startswith("pure packages"))
+    assert set(forbidden) == FRAMEWORKS
+
+
+def test_no_package_holds_more_than_a_dozen_modules() -> None:
+    """A reader takes in a dozen names at a glance. `cli` is a list of commands, one a file."""
+    counts = {p: sum(m.name != "__init__.py" for m in p.glob("*.py")) for p in PACKAGES if p.name != "cli"}
+    assert {str(p.relative_to(ROOT)): n for p, n in counts.items() if n > MOST_MODULES} == {}
+
+
+def test_each_package_opens_with_one_sentence() -> None:
+    silent = []
+    for package in PACKAGES:
+        face = package / "__init__.py"
+        text = ast.get_docstring(ast.parse(face.read_text(encoding="utf-8"))) if face.is_file() else None
+        if not (text or "").split("\n", maxsplit=1)[0].strip().endswith("."):
+            silent.append(str(package.relative_to(ROOT)))
+    assert silent == []
+
+
+def _concepts() -> list[list[str]]:
+    """The rows of the concept table: a list of cells, each with its names."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.split("## Where a concept lives")[1].split("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+def test_every_name_of_the_concept_table_exists() -> None:
+    places = ("margin_platform", "margin_platform", "spark", "assets", "jobs", "sensors")
+    for row in _concepts():
+        for folder, cell in zip(places, row[1:-1], strict=True):
+            for name in re.findall(r"`([\w/]+)`", cell):
+                path = ROOT / folder / name
+                assert path.is_dir() if name.endswith("/") else path.with_suffix(".py").is_file(), f"{row[0]}: {folder}/{name}"
+
+
+@pytest.mark.parametrize("folder", ["spark", "assets", "jobs", "sensors"])
+def test_every_file_of_a_program_belongs_to_a_concept(folder: str) -> None:
+    """A new sensor, job, asset or stream takes the name of its concept in docs/architecture.md."""
+    known = {name for row in _concepts() for cell in row[1:-1] for name in re.findall(r"`(\w+)`", cell)}
+    files = {p.stem for p in (ROOT / folder).glob("*.py")} - {"__init__"}
+    assert {name for name in files if name not in known and not name.startswith(SHARED)} == set()
