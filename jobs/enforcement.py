@@ -40,4 +40,3 @@ def enforcement_job() -> None:
 
 
 JOBS = [enforcement_job]
-SCHEDULES: list[dg.ScheduleDefinition] = []

@@ -54,4 +54,3 @@ def firm_alert_job() -> None:
 
 
 JOBS = [firm_alert_job]
-SCHEDULES: list[dg.ScheduleDefinition] = []

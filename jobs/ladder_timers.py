@@ -39,4 +39,3 @@ def ladder_timers_job() -> None:
 
 
 JOBS = [ladder_timers_job]
-SCHEDULES: list[dg.ScheduleDefinition] = []

@@ -38,4 +38,3 @@ def liquidation_job() -> None:
 
 
 JOBS = [liquidation_job]
-SCHEDULES: list[dg.ScheduleDefinition] = []

@@ -50,4 +50,3 @@ def notification_retry_job() -> None:
 
 
 JOBS = [notification_job, notification_retry_job]
-SCHEDULES: list[dg.ScheduleDefinition] = []

@@ -22,4 +22,3 @@ def outbox_relay_job() -> None:
 
 
 JOBS = [outbox_relay_job]
-SCHEDULES: list[dg.ScheduleDefinition] = []
