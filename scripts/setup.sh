@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prepares this checkout: a virtual environment from requirements.lock, and the system programs the target needs.
-# Usage: setup.sh [program ...]   with programs among: java mvn chromium postgres
+# Usage: setup.sh [program ...]   with programs among: java mvn chromium postgres node
 # What is missing is installed with apt-get where that is possible, else named in one line.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,6 +21,7 @@ have() {
     postgres) compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null ;;
     chromium) command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ;;
     mvn) command -v mvn >/dev/null || jars_cached ;;
+    node) command -v node >/dev/null && { page_tools_installed || command -v npm >/dev/null; } ;;
     *) command -v "$1" >/dev/null ;;
   esac
 }
@@ -32,8 +33,14 @@ jars_cached() {   # Maven only fetches the jars: with all of them there, whole, 
   done
 }
 
+page_tools_installed() {   # compared by content: a copied checkout has other dates
+  cmp -s package-lock.json node_modules/.installed
+}
+
 debian_packages() {   # the first that the release has
-  case "$1" in java) echo openjdk-17-jre-headless openjdk-21-jre-headless ;; mvn) echo maven ;; postgres) echo postgresql ;; chromium) echo chromium ;; esac
+  case "$1" in java) echo openjdk-17-jre-headless openjdk-21-jre-headless ;; mvn) echo maven ;; postgres) echo postgresql ;; chromium) echo chromium ;;
+    node) echo npm ;;   # which depends on nodejs
+  esac
 }
 
 install_program() {
@@ -62,4 +69,10 @@ if [ ! -f "$stamp" ] || [ requirements.lock -nt "$stamp" ] || [ pyproject.toml -
   .venv/bin/uv pip install --quiet --python .venv/bin/python -r requirements.lock
   .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps -e .
   touch "$stamp"
+fi
+
+if [[ " $* " == *" node "* ]] && ! page_tools_installed; then
+  echo "setup: installing the locked page tools into node_modules"
+  npm ci --silent || fail "npm cannot install what package-lock.json names"
+  cp package-lock.json node_modules/.installed
 fi

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "setup.sh"
-TOOLS = ("bash", "basename", "cat", "chmod", "dirname", "mkdir", "rm", "sha256sum", "touch")
+TOOLS = ("bash", "basename", "cat", "chmod", "cmp", "cp", "dirname", "mkdir", "rm", "sha256sum", "touch")
 # A Python whose `-m venv` makes what its first line says; the made one has pip only where that is `whole`.
 PYTHON = """#!/usr/bin/env bash
 made=%s
@@ -76,3 +76,19 @@ def test_maven_is_asked_for_only_where_a_jar_is_missing_or_is_not_the_pinned_one
     assert checkout.setup("whole", "mvn")[0] == 1
     jar.write_bytes(b"whole")
     assert checkout.setup("whole", "mvn") == (0, "")
+
+
+def test_the_page_tools_are_installed_once_for_each_lock(checkout: Checkout) -> None:
+    """With the locked tools in place npm is not needed, so a machine without a network can lint."""
+    programs = checkout.folder / "bin"
+    lock = checkout.folder / "package-lock.json"
+    lock.write_text("first", encoding="utf-8")
+    assert checkout.setup("whole", "node") == (1, "setup: needs node: install the package npm\n")
+    for name, text in (("node", ""), ("npm", "mkdir -p node_modules")):
+        (programs / name).write_text(f"#!/usr/bin/env bash\n{text}\n", encoding="utf-8")
+        (programs / name).chmod(0o755)
+    assert checkout.setup("whole", "node") == (0, "")
+    (programs / "npm").unlink()
+    assert checkout.setup("whole", "node") == (0, "")
+    lock.write_text("second", encoding="utf-8")
+    assert checkout.setup("whole", "node")[0] == 1
