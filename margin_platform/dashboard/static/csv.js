@@ -11,7 +11,8 @@ export function cell(value) {
   return /[",;\n\r]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
 }
 
-export const csv = (headings, rows) => [headings, ...rows].map((r) => r.map(cell).join(",")).join("\r\n") + "\r\n";
+export const csv = (headings, rows) =>
+  [headings, ...rows].map((r) => r.map(cell).join(",")).join("\r\n") + "\r\n";
 
 export function download(name, text) {
   const url = URL.createObjectURL(new Blob(["\ufeff", text], { type: "text/csv;charset=utf-8" }));

@@ -1,8 +1,21 @@
 // Every account as columns: numbers in typed arrays, texts in plain ones. A view is a sorted, filtered list of row numbers
 // that is kept up to date by merging only the changed rows back in, so that 100,000 rows cost a frame a few milliseconds.
 
-const NUMBERS = ["equity", "requirement", "excess", "excess_pct", "reg_t", "tims", "saving", "worst_stress", "beta_exposure", "gross_mv",
-  "timestamp", "oldest_price", "flags"];
+const NUMBERS = [
+  "equity",
+  "requirement",
+  "excess",
+  "excess_pct",
+  "reg_t",
+  "tims",
+  "saving",
+  "worst_stress",
+  "beta_exposure",
+  "gross_mv",
+  "timestamp",
+  "oldest_price",
+  "flags",
+];
 const TEXTS = ["account_id", "status", "band", "margin_type", "method"];
 export const COLOURS = ["green", "yellow", "red", "grey"];
 const GREY = 3;
@@ -11,8 +24,8 @@ export const FLAG = { CALL_OPEN: 1, CLOSE_ONLY: 2, LIQUIDATING: 4, STRESSED: 8 }
 export class Store {
   constructor(columns) {
     this.columns = columns;
-    this.cutoff = null;        // calculations before this event time are old
-    this.clock = null;         // event clock, epoch milliseconds
+    this.cutoff = null; // calculations before this event time are old
+    this.clock = null; // event clock, epoch milliseconds
     this.size = 0;
     this.capacity = 0;
     this.numbers = {};
@@ -25,10 +38,14 @@ export class Store {
   #reserve(size) {
     if (size <= this.capacity) return;
     const capacity = Math.max(size, this.capacity * 2);
-    const grown = (old, Type, fill) => { const a = new Type(capacity).fill(fill); if (old) a.set(old); return a; };
+    const grown = (old, Type, fill) => {
+      const a = new Type(capacity).fill(fill);
+      if (old) a.set(old);
+      return a;
+    };
     for (const name of NUMBERS) this.numbers[name] = grown(this.numbers[name], Float64Array, NaN);
-    this.told = grown(this.told, Uint8Array, GREY);         // the colour as the server gave it
-    this.colour = grown(this.colour, Uint8Array, GREY);     // and as it is shown: grey where that was too long ago
+    this.told = grown(this.told, Uint8Array, GREY); // the colour as the server gave it
+    this.colour = grown(this.colour, Uint8Array, GREY); // and as it is shown: grey where that was too long ago
     this.mark = grown(null, Uint8Array, 0);
     this.present = grown(this.present, Uint8Array, 0);
     this.capacity = capacity;
@@ -41,12 +58,17 @@ export class Store {
       const i = rows[k][0];
       this.#reserve(i + 1);
       for (let c = 1; c < this.columns.length; c++) {
-        const name = this.columns[c], value = rows[k][c];
+        const name = this.columns[c],
+          value = rows[k][c];
         if (name === "colour") this.told[i] = value;
         else if (name in this.numbers) this.numbers[name][i] = value ?? NaN;
         else if (name in this.texts) this.texts[name][i] = value;
       }
-      if (!this.present[i]) { this.present[i] = 1; this.size++; this.byId.set(this.texts.account_id[i], i); }
+      if (!this.present[i]) {
+        this.present[i] = 1;
+        this.size++;
+        this.byId.set(this.texts.account_id[i], i);
+      }
       this.colour[i] = this.#colour(i);
       touched[k] = i;
     }
@@ -54,9 +76,13 @@ export class Store {
     return touched;
   }
 
-  #colour(i) { return this.isOld(i) ? GREY : this.told[i]; }
+  #colour(i) {
+    return this.isOld(i) ? GREY : this.told[i];
+  }
 
-  isOld(i) { return this.cutoff !== null && !(this.numbers.timestamp[i] >= this.cutoff); }
+  isOld(i) {
+    return this.cutoff !== null && !(this.numbers.timestamp[i] >= this.cutoff);
+  }
 
   // Moves the event clock; rows that grew too old, or young again, change colour.
   setClock(clock, cutoff) {
@@ -66,7 +92,10 @@ export class Store {
     const turned = [];
     for (const i of this.byId.values()) {
       const colour = this.#colour(i);
-      if (colour !== this.colour[i]) { this.colour[i] = colour; turned.push(i); }
+      if (colour !== this.colour[i]) {
+        this.colour[i] = colour;
+        turned.push(i);
+      }
     }
     if (turned.length) this.#merge(Uint32Array.from(turned));
   }
@@ -86,17 +115,20 @@ export class Store {
     const { sort } = this.view;
     if (!sort) return (a, b) => a - b;
     const { column, direction } = sort;
-    const values = column === "colour" ? this.colour : this.numbers[column] ?? this.texts[column];
+    const values = column === "colour" ? this.colour : (this.numbers[column] ?? this.texts[column]);
     return (a, b) => {
-      const x = values[a], y = values[b];
-      const noX = x === null || x === undefined || x !== x, noY = y === null || y === undefined || y !== y;
-      if (noX || noY) return noX === noY ? a - b : noX ? 1 : -1;       // the unknown stand last, in both directions
+      const x = values[a],
+        y = values[b];
+      const noX = x === null || x === undefined || x !== x,
+        noY = y === null || y === undefined || y !== y;
+      if (noX || noY) return noX === noY ? a - b : noX ? 1 : -1; // the unknown stand last, in both directions
       return x < y ? -direction : x > y ? direction : a - b;
     };
   }
 
   #merge(touched) {
-    const { order, length, filter } = this.view, mark = this.mark;
+    const { order, length, filter } = this.view,
+      mark = this.mark;
     const moved = [];
     for (const i of touched) {
       if (mark[i]) continue;
@@ -107,7 +139,8 @@ export class Store {
     moved.sort(compare);
     const room = Math.max(length + moved.length, 1);
     const next = new Uint32Array(room);
-    let n = 0, m = 0;
+    let n = 0,
+      m = 0;
     for (let k = 0; k < length; k++) {
       const i = order[k];
       if (mark[i]) continue;
@@ -122,9 +155,17 @@ export class Store {
 
   // One row as an object, for the grid and the header of an account.
   row(i) {
-    const row = { i, colour: COLOURS[this.colour[i]], age: this.clock === null ? null : Math.max(0, this.clock - this.numbers.timestamp[i]), old: this.isOld(i) };
+    const row = {
+      i,
+      colour: COLOURS[this.colour[i]],
+      age: this.clock === null ? null : Math.max(0, this.clock - this.numbers.timestamp[i]),
+      old: this.isOld(i),
+    };
     for (const name of TEXTS) row[name] = this.texts[name][i] ?? null;
-    for (const name of NUMBERS) { const x = this.numbers[name][i]; row[name] = Number.isNaN(x) ? null : x; }
+    for (const name of NUMBERS) {
+      const x = this.numbers[name][i];
+      row[name] = Number.isNaN(x) ? null : x;
+    }
     return row;
   }
 
@@ -136,7 +177,8 @@ export class Store {
 
   // The first rows by a key of a column's figures, lowest first, in one pass: a firm has a hundred thousand accounts.
   top(column, key, count) {
-    const values = this.numbers[column], found = [];
+    const values = this.numbers[column],
+      found = [];
     for (const i of this.byId.values()) {
       const k = key(values[i]);
       if (Number.isNaN(k) || (found.length === count && k >= found[count - 1].k)) continue;
@@ -148,5 +190,8 @@ export class Store {
     return found.map(({ i }) => i);
   }
 
-  find(accountId) { const i = this.byId.get(accountId); return i === undefined ? null : this.row(i); }
+  find(accountId) {
+    const i = this.byId.get(accountId);
+    return i === undefined ? null : this.row(i);
+  }
 }

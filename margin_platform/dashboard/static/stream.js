@@ -1,7 +1,7 @@
 // The live connection. It remembers how far it got, comes back by itself, and asks for what it missed; the server's frames are
 // acknowledged one by one, so that a busy page is sent fewer and fuller ones.
 
-const SILENCE_MS = 3000;      // the server speaks at least every second: longer silence means the stream is lost
+const SILENCE_MS = 3000; // the server speaks at least every second: longer silence means the stream is lost
 const RETRY_MS = [200, 400, 800, 1500, 3000];
 
 export class Stream extends EventTarget {
@@ -11,7 +11,7 @@ export class Stream extends EventTarget {
     this.epoch = null;
     this.seq = -1;
     this.heard = Date.now();
-    this.lost = Date.now();     // since when there is no stream, null while there is
+    this.lost = Date.now(); // since when there is no stream, null while there is
     this.tries = 0;
     setInterval(() => this.#watch(), 500);
   }
@@ -21,7 +21,10 @@ export class Stream extends EventTarget {
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     const text = new TextDecoder();
-    socket.onopen = () => { this.heard = Date.now(); socket.send(JSON.stringify({ epoch: this.epoch, seq: this.seq })); };
+    socket.onopen = () => {
+      this.heard = Date.now();
+      socket.send(JSON.stringify({ epoch: this.epoch, seq: this.seq }));
+    };
     socket.onmessage = ({ data }) => {
       if (socket !== this.socket) return;
       const message = JSON.parse(typeof data === "string" ? data : text.decode(data));
@@ -29,7 +32,9 @@ export class Stream extends EventTarget {
       if (message.t === "hello") this.#greeted(message);
       else this.#frame(message, socket);
     };
-    socket.onclose = () => { if (socket === this.socket) this.#retry(); };
+    socket.onclose = () => {
+      if (socket === this.socket) this.#retry();
+    };
   }
 
   #greeted(message) {
@@ -41,8 +46,11 @@ export class Stream extends EventTarget {
 
   #frame(message, socket) {
     this.dispatchEvent(new CustomEvent("frame", { detail: message }));
-    if (message.seq !== null) this.seq = message.seq;     // only with a change's last part is it held completely
-    if (this.lost !== null && message.seq !== null) { this.lost = null; this.dispatchEvent(new Event("found")); }
+    if (message.seq !== null) this.seq = message.seq; // only with a change's last part is it held completely
+    if (this.lost !== null && message.seq !== null) {
+      this.lost = null;
+      this.dispatchEvent(new Event("found"));
+    }
     if (socket.readyState === WebSocket.OPEN) socket.send("ack");
   }
 

@@ -6,11 +6,19 @@ export function why(row, warnFrac, { brief = false } = {}) {
   if (!row.status) return "no calculation published yet";
   if (brief) return inShort(row, warnFrac);
   const parts = [];
-  if (row.status === "STALE") parts.push(row.equity === null ? "a price is missing: it cannot be valued" : "a price is too old to act upon");
+  if (row.status === "STALE")
+    parts.push(
+      row.equity === null ? "a price is missing: it cannot be valued" : "a price is too old to act upon",
+    );
   else if (row.old) parts.push(`last calculated ${age(row.age)} ago on the event clock`);
-  else if (row.status === "MARGIN_CALL") parts.push(`short by ${dollars(-row.excess)}: equity ${dollars(row.equity)} against ${dollars(row.requirement)}`);
-  else if (row.status === "WARNING") parts.push(`excess ${dollars(row.excess)} is under ${percent(warnFrac, 0)} of gross value`);
-  else if (row.status === "ACTIVE") parts.push(`excess ${dollars(row.excess)} (${percent(row.excess_pct)} of gross value)`);
+  else if (row.status === "MARGIN_CALL")
+    parts.push(
+      `short by ${dollars(-row.excess)}: equity ${dollars(row.equity)} against ${dollars(row.requirement)}`,
+    );
+  else if (row.status === "WARNING")
+    parts.push(`excess ${dollars(row.excess)} is under ${percent(warnFrac, 0)} of gross value`);
+  else if (row.status === "ACTIVE")
+    parts.push(`excess ${dollars(row.excess)} (${percent(row.excess_pct)} of gross value)`);
   else parts.push(`status ${row.status}`);
   if (row.flags & FLAG.LIQUIDATING) parts.push("liquidation ordered");
   if (row.flags & FLAG.CLOSE_ONLY) parts.push("close-only");
@@ -35,6 +43,10 @@ function inShort(row, warnFrac) {
 
 // Letters beside the colour for what is under way.
 export function marks(flags) {
-  return [[FLAG.CALL_OPEN, "C", "margin call open"], [FLAG.CLOSE_ONLY, "X", "close-only"], [FLAG.LIQUIDATING, "L", "liquidation ordered"],
-    [FLAG.STRESSED, "S", "short of margin in a severe SPY scenario"]].filter(([bit]) => flags & bit);
+  return [
+    [FLAG.CALL_OPEN, "C", "margin call open"],
+    [FLAG.CLOSE_ONLY, "X", "close-only"],
+    [FLAG.LIQUIDATING, "L", "liquidation ordered"],
+    [FLAG.STRESSED, "S", "short of margin in a severe SPY scenario"],
+  ].filter(([bit]) => flags & bit);
 }
