@@ -194,7 +194,7 @@ def measure(page: Page, url: str, process: psutil.Process, bootstrap: str, given
     session.send("Performance.enable")
     began = time.monotonic()
     page.goto(url)
-    while not page.evaluate(f"marginDesk.store?.size === {given.accounts + 1} && document.documentElement.dataset.live === 'true'"):
+    while not page.evaluate(f"marginPage.store?.size === {given.accounts + 1} && document.documentElement.dataset.live === 'true'"):
         page.wait_for_timeout(100)
     loaded = time.monotonic() - began
     page.evaluate(_WATCH)

@@ -1,5 +1,5 @@
 // The dashboard's own arrangement: rows as columns in the page, AG Grid's infinite row model showing only the visible ones.
-import { Store } from "/static/store.js";
+import { Store } from "/static/store/store.js";
 import { money, measure, random, row } from "./page.js";
 
 const WIRE = ["i", "account_id", "status", "band", "margin_type", "method", "equity", "requirement", "excess", "excess_pct", "reg_t", "tims", "saving",

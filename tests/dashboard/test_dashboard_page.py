@@ -52,14 +52,14 @@ def badge(tab: Page, account: str) -> str:
 def shows(tab: Page, account: str, colour: str) -> None:
     """Waits until an account has a colour."""
     settled(tab,
-        """([account, colour]) => { const store = marginDesk.store, i = store?.byId.get(account);
+        """([account, colour]) => { const store = marginPage.store, i = store?.byId.get(account);
            const cell = i === undefined ? null : document.querySelector(`.ag-row[row-id="${i}"] .badge`);
            return cell?.classList.contains(colour); }""", arg=[account, colour])
 
 
 def held(tab: Page) -> dict[str, Any]:
     """Every account's excess as the page holds it."""
-    rows = "[...marginDesk.store.byId.values()].map((i) => marginDesk.store.row(i)).map((r) => [r.account_id, r.excess])"
+    rows = "[...marginPage.store.byId.values()].map((i) => marginPage.store.row(i)).map((r) => [r.account_id, r.excess])"
     return dict(tab.evaluate(rows))
 
 
@@ -102,7 +102,7 @@ def test_a_cut_socket_resumes_from_what_the_page_holds(bus: Bus, firm: Any, star
     server = start()
     tab.goto(server.url)
     tab.wait_for_selector(LIVE)
-    tab.evaluate("""() => { window.frames_ = []; window.dials_ = 0; const s = marginDesk.stream;
+    tab.evaluate("""() => { window.frames_ = []; window.dials_ = 0; const s = marginPage.stream;
         s.addEventListener('hello', (e) => frames_.push(e.detail.resumed));
         s.addEventListener('frame', (e) => frames_.push(...e.detail.rows.map((r) => r[1])));
         s.addEventListener('lost', () => frames_.push('lost')); s.connect = () => dials_++; s.socket.close(); }""")
@@ -110,7 +110,7 @@ def test_a_cut_socket_resumes_from_what_the_page_holds(bus: Bus, firm: Any, star
     outcome = firm.publish(bus, firm.tick(AMD=47.0))        # touches SHORT-5 alone
     while server.get("/api/account", id="SHORT-5")["calc"]["excess"] != outcome.calc[0]["excess"]:
         tab.wait_for_timeout(50)                             # the server has it, and the page has not dialled yet
-    tab.evaluate("() => { delete marginDesk.stream.connect; marginDesk.stream.connect(); }")
+    tab.evaluate("() => { delete marginPage.stream.connect; marginPage.stream.connect(); }")
     settled(tab, "frames_.includes('SHORT-5')")
     assert tab.evaluate("frames_") == ["lost", True, "SHORT-5"]
     assert held(tab)["SHORT-5"] == outcome.calc[0]["excess"]
@@ -175,11 +175,11 @@ def test_an_open_account_is_asked_about_again_when_its_change_comes_in_parts(bus
     expect(tab.locator("#account-positions tbody tr").first).to_be_visible()
     asked: list[str] = []
     tab.on("request", lambda r: asked.append(r.url) if "/api/account" in r.url else None)
-    tab.evaluate("""() => new Promise((done) => marginDesk.stream.addEventListener('frame', ({ detail }) => {
-        const id = 'LEVERED-4', told = { i: marginDesk.store.byId.get(id), account_id: id };
-        const row = marginDesk.store.columns.map((name) => told[name] ?? null);
+    tab.evaluate("""() => new Promise((done) => marginPage.stream.addEventListener('frame', ({ detail }) => {
+        const id = 'LEVERED-4', told = { i: marginPage.store.byId.get(id), account_id: id };
+        const row = marginPage.store.columns.map((name) => told[name] ?? null);
         const frame = (rows, seq) => new CustomEvent('frame', { detail: { ...detail, rows, feed: [], seq } });
-        const part = (...of) => marginDesk.stream.dispatchEvent(frame(...of));
+        const part = (...of) => marginPage.stream.dispatchEvent(frame(...of));
         setTimeout(() => { part([row], null); part([], detail.seq); done(); });
     }, { once: true }))""")
     end = time.monotonic() + 20
@@ -232,7 +232,7 @@ def test_a_hundred_thousand_accounts_sort_filter_scroll_and_export(bus: Bus, sta
         bus.produce_raw("margin.calc.v1", orjson.dumps(event), event["account_id"])
     bus.flush()
     tab.goto(start().url)
-    settled(tab, f"marginDesk.store?.size === {count} && document.documentElement.dataset.live === 'true'")
+    settled(tab, f"marginPage.store?.size === {count} && document.documentElement.dataset.live === 'true'")
     expect(tab.locator("#shown")).to_have_text("100,000 of 100,000")
     expect(tab.locator('.ag-row[row-index="0"]').filter(has_text="A000000")).to_have_count(1)
     tab.locator(".ag-header-cell", has_text="Excess").first.click()          # the other way round
@@ -256,7 +256,7 @@ def test_an_export_never_holds_a_formula(bus: Bus, start: Any, tab: Page) -> Non
         bus.produce("margin.calc.v1", {"account_id": name, "status": "ACTIVE", "excess": -5.25, "timestamp": 1_584_028_800_000})
     bus.flush()
     tab.goto(start().url)
-    settled(tab, f"marginDesk.store?.size === {len(names)}")
+    settled(tab, f"marginPage.store?.size === {len(names)}")
     with tab.expect_download() as download:
         tab.click("#csv")
     _, *rows = csv.reader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig")))
@@ -364,7 +364,7 @@ def test_elsewhere_than_on_loopback_a_token_and_the_right_origin_are_needed(bus:
     connect(f"ws://{address}/live", additional_headers={"Authorization": "Bearer s3cret"}).close()
     tab.goto(f"http://{address}/?token=s3cret")
     assert tab.url == f"http://{address}/"
-    settled(tab, "marginDesk.stream.epoch !== null")
+    settled(tab, "marginPage.stream.epoch !== null")
 
 
 def test_an_open_address_without_a_token_is_bad_input(broker: str) -> None:
@@ -381,6 +381,6 @@ def test_it_stops_cleanly_with_a_page_open(broker: str, tab: Page) -> None:
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         tab.goto(orjson.loads(server.stdout.readline())["url"])
-        settled(tab, "marginDesk.stream.epoch !== null")
+        settled(tab, "marginPage.stream.epoch !== null")
         server.terminate()
         assert server.wait(15) == 0

@@ -21,29 +21,31 @@ const stamp = new Intl.DateTimeFormat("en-US", {
   timeZoneName: "short",
 });
 
-const LATEST = 8.64e15; // what a date can be, epoch milliseconds
+const LATEST = 8.64e15; // the largest date of JavaScript, in epoch milliseconds
+const UNKNOWN = "–";
 
 const unknown = (x) => x === null || x === undefined || Number.isNaN(x);
-export const money = (x) => (unknown(x) ? "–" : exact.format(x).replace("-", "−"));
-export const dollars = (x) => (unknown(x) ? "–" : `${x < 0 ? "−" : ""}$${exact.format(Math.abs(x))}`);
-export const compact = (x) =>
-  unknown(x)
-    ? "–"
-    : `${x < 0 ? "−" : ""}$${Math.abs(x) < 1000 ? exact.format(Math.abs(x)) : short.format(Math.abs(x))}`;
-export const count = (x) => (unknown(x) ? "–" : whole.format(x));
-export const shares = (x) => (unknown(x) ? "–" : quantity.format(x).replace("-", "−"));
-export const percent = (x, digits = 1) =>
-  unknown(x) ? "–" : `${(x * 100).toFixed(digits).replace("-", "−")}%`;
-export const move = (x) =>
-  unknown(x)
-    ? "–"
-    : `${x > 0 ? "+" : x < 0 ? "−" : ""}${Math.abs(x * 100).toFixed(Math.abs(x * 1000) % 10 ? 1 : 0)}%`;
-export const number = (x, digits = 2) => (unknown(x) ? "–" : x.toFixed(digits).replace("-", "−"));
+const known = (x, text) => (unknown(x) ? UNKNOWN : text());
+const minus = (text) => text.replace("-", "−");
+const sign = (x) => (x < 0 ? "−" : "");
+const signOrPlus = (x) => (x > 0 ? "+" : sign(x));
+const rounded = (size) => (size < 1000 ? exact.format(size) : short.format(size));
+const tenths = (x) => (Math.abs(x * 1000) % 10 ? 1 : 0);
+
+export const money = (x) => known(x, () => minus(exact.format(x)));
+export const dollars = (x) => known(x, () => `${sign(x)}$${exact.format(Math.abs(x))}`);
+export const compact = (x) => known(x, () => `${sign(x)}$${rounded(Math.abs(x))}`);
+export const count = (x) => known(x, () => whole.format(x));
+export const shares = (x) => known(x, () => minus(quantity.format(x)));
+export const number = (x, digits = 2) => known(x, () => minus(x.toFixed(digits)));
+export const percent = (x, digits = 1) => known(x, () => minus(`${(x * 100).toFixed(digits)}%`));
+// A price move: "+2%", "−4.4%".
+export const move = (x) => known(x, () => `${signOrPlus(x)}${Math.abs(x * 100).toFixed(tenths(x))}%`);
 
 // Epoch milliseconds or ISO text -> "2020-03-12 09:35:00 EDT".
 export function time(value, { date = true } = {}) {
   const at = typeof value === "string" ? Date.parse(value) : value;
-  if (typeof at !== "number" || !(Math.abs(at) <= LATEST)) return "–";
+  if (typeof at !== "number" || !(Math.abs(at) <= LATEST)) return UNKNOWN;
   const part = Object.fromEntries(stamp.formatToParts(at).map((p) => [p.type, p.value]));
   const clock = `${part.hour}:${part.minute}:${part.second} ${part.timeZoneName}`;
   return date ? `${part.year}-${part.month}-${part.day} ${clock}` : clock;
@@ -51,11 +53,14 @@ export function time(value, { date = true } = {}) {
 
 // Milliseconds -> "3.2 s", "4 min", "2 h 10 min", "3 d".
 export function age(ms) {
-  if (unknown(ms)) return "–";
+  if (unknown(ms)) return UNKNOWN;
   const s = Math.max(0, ms) / 1000;
   if (s < 10) return `${s.toFixed(1)} s`;
   if (s < 120) return `${Math.round(s)} s`;
   if (s < 7200) return `${Math.round(s / 60)} min`;
-  if (s < 172800) return `${Math.floor(s / 3600)} h ${Math.round((s % 3600) / 60)} min`;
+  if (s < 172800) {
+    const minutes = Math.round(s / 60);
+    return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  }
   return `${Math.round(s / 86400)} d`;
 }

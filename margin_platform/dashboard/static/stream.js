@@ -1,7 +1,7 @@
-// The live connection. It remembers how far it got, comes back by itself, and asks for what it missed; the server's frames are
-// acknowledged one by one, so that a busy page is sent fewer and fuller ones.
+// The live connection. It remembers how far it got, reconnects by itself, and asks for what it missed.
+// It acknowledges each frame, so that the server sends a busy page fewer and fuller frames.
 
-const SILENCE_MS = 3000; // the server speaks at least every second: longer silence means the stream is lost
+const SILENCE_MS = 3000; // the server sends every second at least: longer silence means a lost stream
 const RETRY_MS = [200, 400, 800, 1500, 3000];
 
 export class Stream extends EventTarget {
@@ -11,7 +11,7 @@ export class Stream extends EventTarget {
     this.epoch = null;
     this.seq = -1;
     this.heard = Date.now();
-    this.lost = Date.now(); // since when there is no stream, null while there is
+    this.lost = Date.now(); // the time the stream was lost, null while it is up
     this.tries = 0;
     setInterval(() => this.#watch(), 500);
   }
@@ -46,7 +46,7 @@ export class Stream extends EventTarget {
 
   #frame(message, socket) {
     this.dispatchEvent(new CustomEvent("frame", { detail: message }));
-    if (message.seq !== null) this.seq = message.seq; // only with a change's last part is it held completely
+    if (message.seq !== null) this.seq = message.seq; // null until the last part of a change
     if (this.lost !== null && message.seq !== null) {
       this.lost = null;
       this.dispatchEvent(new Event("found"));
@@ -63,7 +63,7 @@ export class Stream extends EventTarget {
 
   #watch() {
     if (this.lost === null && Date.now() - this.heard > SILENCE_MS) this.#lose();
-    // A cut that no packet reports: the socket looks open for ever. Give it up and dial again.
+    // No packet reports some cuts, and the socket looks open forever. Close it and connect again.
     if (this.socket && this.socket.readyState <= WebSocket.OPEN && Date.now() - this.heard > 3 * SILENCE_MS) {
       const silent = this.socket;
       this.socket = null;

@@ -1,9 +1,10 @@
-// What is shown, as a file for a spreadsheet. A text that a spreadsheet would run as a formula is made plain text.
-import { visible } from "./dom.js";
+// Rows as a file for a spreadsheet. A text that a spreadsheet would run as a formula becomes plain text.
+import { visible } from "../dom.js";
 
 const RISKY = /^[=+\-@\t\r\n]|^\s+[=+\-@]/;
+const RELEASE_MS = 10_000; // by then the browser has read the file
 
-export function cell(value) {
+function cell(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "";
   if (typeof value === "number" || typeof value === "boolean") return String(value);
   const text = RISKY.test(value) ? `'${value}` : String(value);
@@ -11,12 +12,14 @@ export function cell(value) {
   return /[",;\n\r]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
 }
 
-export const csv = (headings, rows) =>
-  [headings, ...rows].map((r) => r.map(cell).join(",")).join("\r\n") + "\r\n";
+export function csv(headings, rows) {
+  const lines = [headings, ...rows].map((cells) => cells.map(cell).join(","));
+  return `${lines.join("\r\n")}\r\n`;
+}
 
 export function download(name, text) {
   const url = URL.createObjectURL(new Blob(["\ufeff", text], { type: "text/csv;charset=utf-8" }));
   const link = Object.assign(document.createElement("a"), { href: url, download: name });
   link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  setTimeout(() => URL.revokeObjectURL(url), RELEASE_MS);
 }

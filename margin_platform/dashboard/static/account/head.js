@@ -1,0 +1,64 @@
+// The head of an account: its color, the reason for it, and its figures.
+import { badge, markLetters } from "../badge.js";
+import { h, note, visible } from "../dom.js";
+import { age, dollars, percent, time } from "../format.js";
+import { MARGIN_TYPE } from "../status.js";
+import { why } from "../why.js";
+
+function figure(label, value) {
+  const tone = value.startsWith("−") ? "negative" : null;
+  return h("div", { class: "figure-box" }, h("span", null, label), h("b", { class: tone }, value));
+}
+
+const figures = (row) =>
+  h(
+    "div",
+    { class: "figures" },
+    figure("Equity", dollars(row.equity)),
+    figure("Requirement", dollars(row.requirement)),
+    figure("Excess", dollars(row.excess)),
+    figure("Excess %", percent(row.excess_pct)),
+    figure("Reg T", dollars(row.reg_t)),
+    figure("TIMS", dollars(row.tims)),
+    figure("Saving", dollars(row.saving)),
+    figure("Worst stressed excess", dollars(row.worst_stress)),
+    figure("β exposure", dollars(row.beta_exposure)),
+    figure("Held as", MARGIN_TYPE[row.margin_type] ?? "–"),
+  );
+
+function title(row) {
+  const id = h("span", { class: "id" }, visible(row.account_id));
+  return h("h2", null, badge(row.colour), " ", id, " ", markLetters(row.flags));
+}
+
+function times(row) {
+  const calculated = `calculated ${time(row.timestamp)} (${age(row.age)} ago on the event clock)`;
+  const parts = [calculated, `oldest price ${time(row.oldest_price)}`];
+  if (row.band) parts.push(`band ${visible(row.band)}`);
+  return parts.join(" · ");
+}
+
+export class Head {
+  // An empty head, for a page that is built again.
+  renew() {
+    this.box = h("div", { class: "account-head" });
+    this.shown = null;
+    return this.box;
+  }
+
+  show(row, warnFrac) {
+    // The age moves with every frame. It changes the last line alone, unless it is part of the reason.
+    const key = JSON.stringify({ ...row, age: row.old ? age(row.age) : null });
+    if (key === this.shown) {
+      this.box.lastChild.textContent = times(row);
+      return;
+    }
+    this.shown = key;
+    this.box.replaceChildren(
+      title(row),
+      h("p", { class: "why" }, why(row, warnFrac)),
+      figures(row),
+      note(times(row)),
+    );
+  }
+}

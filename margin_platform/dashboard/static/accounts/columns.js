@@ -1,0 +1,95 @@
+// The columns of the grid, ordered so that a screen of 1,600 pixels shows every figure up to the age.
+import { badge, markLetters } from "../badge.js";
+import { visible } from "../dom.js";
+import { age, money, percent } from "../format.js";
+import { LETTER, MARGIN_TYPE, MEANING, METHOD, marks } from "../status.js";
+import { why } from "../why.js";
+
+const MEANINGS = Object.entries(MEANING).map(([colour, meaning]) => `${LETTER[colour]} ${meaning}`);
+const EVERY_MARK = marks(~0).map(({ letter, title }) => `${letter} ${title}`);
+
+const negative = { negative: (p) => p.value < 0 };
+const figure = { type: "rightAligned", cellClass: "num", cellClassRules: negative };
+const inDollars = { ...figure, width: 110, valueFormatter: (p) => money(p.value) };
+
+const dollars = (field, headerName, more = {}) => ({ ...inDollars, field, headerName, ...more });
+
+export function columns(warnFrac) {
+  return [
+    {
+      field: "colour",
+      headerName: "State",
+      headerTooltip: MEANINGS.join(", "),
+      width: 58,
+      minWidth: 44,
+      pinned: "left",
+      cellRenderer: (p) => (p.data ? badge(p.value) : ""),
+    },
+    {
+      field: "account_id",
+      headerName: "Account",
+      width: 124,
+      pinned: "left",
+      cellClass: "id",
+      valueFormatter: (p) => visible(p.value),
+    },
+    dollars("excess", "Excess", { cellClass: "num strong" }),
+    {
+      ...figure,
+      field: "excess_pct",
+      headerName: "Excess %",
+      headerTooltip: "excess as a share of gross market value",
+      width: 86,
+      valueFormatter: (p) => percent(p.value),
+    },
+    {
+      field: "flags",
+      headerName: "Under way",
+      headerTooltip: EVERY_MARK.join(", "),
+      width: 100,
+      cellRenderer: (p) => markLetters(p.value),
+    },
+    {
+      colId: "why",
+      headerName: "Why",
+      width: 262,
+      sortable: false,
+      cellClass: "why",
+      valueGetter: (p) => (p.data ? why(p.data, warnFrac, { brief: true }) : ""),
+      tooltipValueGetter: (p) => (p.data ? why(p.data, warnFrac) : ""),
+    },
+    dollars("equity", "Equity"),
+    dollars("requirement", "Requirement"),
+    dollars("reg_t", "Reg T"),
+    dollars("tims", "TIMS"),
+    dollars("saving", "Saving", { headerTooltip: "Reg T less TIMS" }),
+    dollars("worst_stress", "Worst stress", {
+      headerTooltip: "lowest excess in any SPY scenario",
+      width: 116,
+    }),
+    dollars("beta_exposure", "β exposure"),
+    {
+      ...figure,
+      field: "age",
+      headerName: "Age",
+      headerTooltip: "since the account was last calculated, on the event clock",
+      width: 74,
+      cellClassRules: { aged: (p) => p.data?.old },
+      valueFormatter: (p) => age(p.value),
+    },
+    {
+      field: "margin_type",
+      headerName: "Held as",
+      width: 92,
+      valueFormatter: (p) => MARGIN_TYPE[p.value] ?? visible(p.value),
+    },
+    {
+      field: "method",
+      headerName: "Cheaper",
+      headerTooltip: "the method with the lower requirement",
+      width: 92,
+      valueFormatter: (p) => METHOD[p.value] ?? "",
+    },
+    dollars("gross_mv", "Gross value"),
+  ];
+}

@@ -1,0 +1,117 @@
+// The two kinds of chart, on uPlot: bars over named points, and lines. Colors come from the page's theme.
+import { compact } from "./format.js";
+import uPlot from "./vendor/uPlot.esm.js";
+
+const LABEL_WIDTH = 54; // pixels a label needs: on a narrower chart every other one is left out
+const NARROWEST = 260;
+const FONT = "11px system-ui";
+
+const themed = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const withoutZeros = (text) => text.replace(/\.0+(?=[KMBT]?$)/, "");
+
+function padded(low, high) {
+  const pad = (high - low || 1) * 0.08;
+  return [low < 0 ? low - pad : 0, high > 0 ? high + pad : 0];
+}
+
+function labelAxis(labels) {
+  const crowded = (plot) => plot.width < labels.length * LABEL_WIDTH;
+  return {
+    stroke: themed("--dim"),
+    grid: { show: false },
+    ticks: { show: false },
+    font: FONT,
+    size: 28,
+    splits: () => labels.map((_, i) => i),
+    values: (plot) => labels.map((text, i) => (crowded(plot) && i % 2 ? "" : text)),
+  };
+}
+
+const dollarAxis = () => ({
+  stroke: themed("--dim"),
+  grid: { stroke: themed("--rule"), width: 1 },
+  ticks: { show: false },
+  font: FONT,
+  size: 66,
+  values: (_, ticks) => ticks.map((value) => withoutZeros(compact(value))),
+});
+
+const legend = (_, value, __, at) => (at === null ? "" : compact(value));
+
+const lineSeries = ({ label, colour }) => ({
+  label,
+  stroke: themed(colour),
+  width: 2,
+  points: { show: true, size: 5 },
+  value: legend,
+});
+
+// Two series of bars stand side by side; one stands over its label.
+function barSeries({ label, colour }, nth, bars) {
+  const paired = bars > 1;
+  const side = nth === 0 ? -1 : 1;
+  return {
+    label,
+    stroke: themed(colour),
+    width: 1,
+    fill: `${themed(colour)}66`,
+    points: { show: false },
+    paths: uPlot.paths.bars({ size: [paired ? 0.36 : 0.6, 48], align: paired ? side : 0 }),
+    value: legend,
+  };
+}
+
+function plotSeries(x, labels, series) {
+  const bars = series.filter(({ kind }) => kind === "bars");
+  const plotted = series.map((one) =>
+    one.kind === "bars" ? barSeries(one, bars.indexOf(one), bars.length) : lineSeries(one),
+  );
+  return [{ label: x, value: (_, value) => (value === null ? "" : labels[value]) }, ...plotted];
+}
+
+// Every value of every series: for a reader who cannot see the chart, and for tests.
+function inWords(x, labels, series, values) {
+  const sentences = series.map(({ label }, k) => {
+    const points = labels.map((name, i) => `${name} ${compact(values[k][i])}`);
+    return `${label} by ${x}: ${points.join(", ")}`;
+  });
+  return sentences.join(". ");
+}
+
+// x: what the points are. labels: one a point. Values are in dollars.
+// series: [{ label, values, colour: CSS variable, kind: "bars" | "line" }]
+export function chart(box, { x, labels, series, height = 210 }) {
+  const width = (pixels) => Math.max(NARROWEST, pixels);
+  const data = (values) => [labels.map((_, i) => i), ...values];
+  const describe = (values) => box.setAttribute("aria-label", inWords(x, labels, series, values));
+  const first = series.map(({ values }) => values);
+  const options = {
+    width: width(box.clientWidth || 480),
+    height,
+    cursor: { y: false, drag: { x: false, y: false } },
+    legend: { live: true },
+    scales: {
+      x: { time: false, range: () => [-0.6, labels.length - 0.4] },
+      y: { range: (_, low, high) => padded(Math.min(0, low), Math.max(0, high)) },
+    },
+    axes: [labelAxis(labels), dollarAxis()],
+    series: plotSeries(x, labels, series),
+  };
+  const plot = new uPlot(options, data(first), box);
+  const watch = new ResizeObserver(() => {
+    if (box.clientWidth > 0) plot.setSize({ width: width(box.clientWidth), height });
+  });
+  watch.observe(box);
+  box.setAttribute("role", "img");
+  describe(first);
+  return {
+    set(values) {
+      plot.setData(data(values));
+      describe(values);
+    },
+    destroy() {
+      watch.disconnect();
+      plot.destroy();
+    },
+  };
+}

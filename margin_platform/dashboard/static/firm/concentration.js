@@ -1,0 +1,33 @@
+// Market value by symbol over all accounts, as the server counts it from the book.
+import { askQuietly } from "../ask.js";
+import { fill, note, visible } from "../dom.js";
+import { compact, count, money, percent } from "../format.js";
+import { num, signed, table } from "../table.js";
+
+const SHOWN = 15;
+const HEADINGS = ["Symbol", ...["Long", "Short", "Net", "Share", "Holders"].map((text) => num(text))];
+
+const line = ({ symbol, long, short, net, share, holders }) => [
+  visible(symbol),
+  num(money(long)),
+  num(money(short)),
+  signed(net, money(net)),
+  num(percent(share)),
+  num(count(holders)),
+];
+
+function basis({ accounts, gross, unpriced_positions: unpriced }) {
+  const missing = unpriced ? `; ${count(unpriced)} positions without a price left out` : "";
+  return `over all positions of ${count(accounts)} accounts, gross ${compact(gross)}${missing}`;
+}
+
+function content(answer) {
+  if (!answer.ready) return note("the book is still being read");
+  const rows = answer.symbols.slice(0, SHOWN).map(line);
+  return [table(HEADINGS, rows, { caption: "Market value by symbol, dollars" }), note(basis(answer))];
+}
+
+export async function concentration(box) {
+  const answer = await askQuietly("/api/concentration");
+  if (answer) fill(box, answer, () => content(answer));
+}

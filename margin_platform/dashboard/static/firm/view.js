@@ -1,0 +1,58 @@
+// The firm: SPY scenarios, the accounts behind its loss, what portfolio margin saves, and concentration.
+import { h, panel, widePanel } from "../dom.js";
+import { concentration } from "./concentration.js";
+import { contributors, EXPOSURE, ranking, SAVINGS, WEAKEST } from "./rankings.js";
+import { savings } from "./savings.js";
+import { ScenariosPanel, scenarioRows } from "./scenarios.js";
+
+const EVERY_MS = 2000;
+const PARTS = ["scenarios", "contributors", "exposure", "weakest", "concentration", "saved", "savings"];
+
+export class FirmView {
+  constructor(box, page) {
+    Object.assign(this, { box, page, shown: false, drawn: null });
+    const part = (name) => h("div", { id: `firm-${name}` });
+    const parts = Object.fromEntries(PARTS.map((name) => [name, part(name)]));
+    const panels = [
+      widePanel("SPY scenarios", parts.scenarios),
+      panel("Top contributors to the firm's loss", parts.contributors),
+      panel("Largest beta exposures", parts.exposure),
+      panel("Weakest in stress", parts.weakest),
+      panel("Concentration by symbol", parts.concentration),
+      widePanel("Savings of hedged portfolios", parts.saved, parts.savings),
+    ];
+    this.parts = parts;
+    this.scenarios = new ScenariosPanel(parts.scenarios);
+    box.replaceChildren(h("div", { class: "panels" }, panels));
+  }
+
+  show() {
+    this.shown = true;
+    this.#draw();
+  }
+
+  hide() {
+    this.shown = false;
+  }
+
+  themed() {
+    this.scenarios.themed();
+    if (this.shown) this.#draw();
+  }
+
+  frame() {
+    if (this.shown && performance.now() - this.drawn >= EVERY_MS) this.#draw();
+  }
+
+  #draw() {
+    this.drawn = performance.now();
+    const { parts, page } = this;
+    const rows = scenarioRows(page.firm);
+    this.scenarios.draw(rows, page.firmNow);
+    if (rows.length) contributors(parts.contributors, rows);
+    for (const described of [WEAKEST, EXPOSURE, SAVINGS])
+      ranking(parts[described.name], page.store, described);
+    savings(parts.saved, page.store);
+    concentration(parts.concentration);
+  }
+}

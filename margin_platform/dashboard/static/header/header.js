@@ -1,0 +1,36 @@
+// The header: the firm in a few tiles, and whether the page is live.
+import { Freshness } from "./freshness.js";
+import { AccountsTile, CallsTile, limitTiles, showTimes } from "./tiles.js";
+
+export class Header {
+  constructor() {
+    this.freshness = new Freshness();
+    this.accounts = new AccountsTile();
+    this.calls = new CallsTile();
+    this.summary = null;
+    this.health = null;
+  }
+
+  frame({ summary, health, firm_now: firm }) {
+    this.summary = summary;
+    this.health = health;
+    this.freshness.update(health);
+    if (firm) limitTiles(firm);
+    this.accounts.show(summary);
+    this.calls.show(summary);
+    this.#age();
+  }
+
+  lost(since) {
+    this.freshness.lost(since);
+  }
+
+  tick() {
+    this.freshness.judge();
+    if (this.health) this.#age();
+  }
+
+  #age() {
+    showTimes(this.summary, this.health, this.freshness.now());
+  }
+}

@@ -1,0 +1,94 @@
+// The tiles of the header, each from the server's summary.
+import { badge } from "../badge.js";
+import { $, accountAddress, h, setText, visible } from "../dom.js";
+import { age, compact, count, dollars, move, percent, time } from "../format.js";
+import { COLOURS, MEANING } from "../status.js";
+
+const LIMIT = {
+  WARNING: { text: " · near the limit", bar: "yellow" },
+  BREACH: { text: " · beyond the limit", bar: "red" },
+};
+const CLEAR = { text: "", bar: "plain" };
+
+// An amount, how much of its limit it uses, and the server's level, in words too unless it is clear.
+function limitTile(id, { amount, limit, level }, note, since) {
+  const share = Math.abs(amount) / limit;
+  const { text, bar } = LIMIT[level] ?? CLEAR;
+  const meter = $(`${id}-bar`);
+  setText(id, compact(amount));
+  $(id).title = dollars(amount);
+  setText(`${id}-limit`, `${note} · ${percent(share, 0)} used${text}${since}`);
+  meter.style.width = `${Math.min(100, share * 100)}%`;
+  meter.className = bar;
+  meter.closest(".tile").classList.toggle("old", since !== "");
+}
+
+// The firm's stream may end while that of the accounts continues. Then these tiles alone turn grey.
+export function limitTiles({ exposure, loss, old, written_at }) {
+  const since = old ? ` · not renewed since ${time(written_at)}` : "";
+  const scenario = loss.amount > 0 ? `SPY ${move(Number(loss.scenario))}` : "no scenario loses";
+  limitTile("exposure", exposure, `limit ${compact(exposure.limit)}`, since);
+  limitTile("loss", loss, `${scenario} · limit ${compact(loss.limit)}`, since);
+}
+
+export class AccountsTile {
+  show({ accounts, colours, restricted }) {
+    setText("accounts-note", `${count(accounts)} accounts · ${count(restricted)} close-only`);
+    const key = JSON.stringify(colours);
+    if (this.shown === key) return;
+    this.shown = key;
+    const counts = COLOURS.map((colour) => {
+      const attributes = { "data-colour": colour, title: MEANING[colour] };
+      return h("span", attributes, badge(colour), count(colours[colour]));
+    });
+    const bars = COLOURS.map((colour) => {
+      const bar = h("i", { class: colour });
+      bar.style.flexGrow = String(colours[colour]);
+      return bar;
+    });
+    $("colours").replaceChildren(...counts);
+    $("colour-bar").replaceChildren(...bars);
+  }
+}
+
+export class CallsTile {
+  show(summary) {
+    setText("calls", count(summary.calls_open));
+    this.#showNext(summary.next_due);
+    this.#showLeft(summary);
+  }
+
+  #showNext(next) {
+    const key = next ? `${next.account_id} ${next.due_at}` : "";
+    if (this.shown === key) return;
+    this.shown = key;
+    if (!next) {
+      $("next-due").replaceChildren("none has a due time");
+      return;
+    }
+    const link = h("a", { href: accountAddress(next.account_id) }, visible(next.account_id));
+    $("next-due").replaceChildren("next due ", time(next.due_at), " ", link);
+  }
+
+  // The time left is counted on the event clock, by which enforcement decides.
+  #showLeft({ next_due: next, event_clock: clock, past_due: past }) {
+    const left = next && clock !== null ? new Date(next.due_at).getTime() - clock : null;
+    const parts = [left > 0 ? `in ${age(left)}` : "", past ? `${count(past)} past due` : ""];
+    setText("due-in", parts.filter(Boolean).join(" · "));
+  }
+}
+
+function lagNote({ written_at: written }, refused, now) {
+  const newest = written === null ? "nothing received yet" : `newest margin event ${age(now - written)} old`;
+  return refused ? `${newest} · ${count(refused)} refused` : newest;
+}
+
+// How far the page is behind, and by which clock its figures stand.
+export function showTimes({ event_clock: clock, oldest_price: oldest, bad_events: refused }, health, now) {
+  setText("lag", health.lag === null ? "–" : `${count(health.lag)} events`);
+  setText("lag-note", lagNote(health, refused, now));
+  setText("oldest", age(clock === null || oldest === null ? null : clock - oldest));
+  const from = `on the event clock, from ${time(oldest)}`;
+  setText("oldest-note", oldest === null ? "the events name no price time" : from);
+  setText("clock", clock === null ? "" : `event time ${time(clock)}`);
+}

@@ -1,0 +1,43 @@
+// Which view is shown: the part of the address after "#/".
+import { $ } from "./dom.js";
+
+const NAMES = ["accounts", "account", "firm", "feed"];
+const TAB = { account: "accounts" }; // an account has no tab of its own
+
+function address() {
+  const [first, ...rest] = location.hash.replace(/^#\//, "").split("/");
+  const name = NAMES.includes(first) ? first : "accounts";
+  return { name, id: decoded(rest.join("/")) };
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a stray percent sign
+  }
+}
+
+function markTab(name) {
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.dataset.view === (TAB[name] ?? name)) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+// views: all but the grid, which only needs a refresh.
+export function route(views, grid) {
+  const { name, id } = address();
+  const focused = document.activeElement.closest(".view"); // may be hidden now, and lose the focus
+  for (const other of NAMES) $(`view-${other}`).hidden = other !== name;
+  markTab(name);
+  document.documentElement.dataset.view = name;
+  for (const [other, view] of Object.entries(views)) {
+    if (other === name) view.show(id);
+    else view.hide();
+  }
+  grid.refresh();
+  if (!focused?.hidden) return;
+  if (name === "accounts") grid.focus();
+  else $(`view-${name}`).focus({ preventScroll: true });
+}
