@@ -2,26 +2,91 @@
 import { Store } from "/static/store/store.js";
 import { money, measure, random, row } from "./page.js";
 
-const WIRE = ["i", "account_id", "status", "band", "margin_type", "method", "equity", "requirement", "excess", "excess_pct", "reg_t", "tims", "saving",
-  "worst_stress", "beta_exposure", "gross_mv", "timestamp", "oldest_price", "flags"];
-const SHOWN = ["account_id", "status", "method", "equity", "requirement", "excess", "excess_pct", "reg_t", "tims", "saving", "worst_stress", "beta_exposure",
-  "gross_mv", "timestamp"];
+const WIRE = [
+  "i",
+  "account_id",
+  "status",
+  "band",
+  "margin_type",
+  "method",
+  "equity",
+  "requirement",
+  "excess",
+  "excess_pct",
+  "reg_t",
+  "tims",
+  "saving",
+  "worst_stress",
+  "beta_exposure",
+  "gross_mv",
+  "timestamp",
+  "oldest_price",
+  "flags",
+];
+const SHOWN = [
+  "account_id",
+  "status",
+  "method",
+  "equity",
+  "requirement",
+  "excess",
+  "excess_pct",
+  "reg_t",
+  "tims",
+  "saving",
+  "worst_stress",
+  "beta_exposure",
+  "gross_mv",
+  "timestamp",
+];
 const numeric = (name) => !["account_id", "status", "method"].includes(name);
-const wire = (r) => [Number(r.account_id.slice(4)), r.account_id, r.status, null, r.method, r.method, r.equity, r.requirement, r.excess, r.excess_pct, r.reg_t,
-  r.tims, r.saving, r.worst_stress, r.beta_exposure, r.gross, 1, 1, 0];
+const wire = (r) => [
+  Number(r.account_id.slice(4)),
+  r.account_id,
+  r.status,
+  null,
+  r.method,
+  r.method,
+  r.equity,
+  r.requirement,
+  r.excess,
+  r.excess_pct,
+  r.reg_t,
+  r.tims,
+  r.saving,
+  r.worst_stress,
+  r.beta_exposure,
+  r.gross,
+  1,
+  1,
+  0,
+];
 const store = new Store(WIRE);
 let api;
 const adapter = {
-  load: (data) => new Promise((done) => {
-    store.apply(data.map(wire));
-    store.setView({ column: "excess", direction: 1 }, null);
-    api = window.agGrid.createGrid(document.getElementById("grid"), {
-      theme: "legacy", rowModelType: "infinite", cacheBlockSize: 100, maxBlocksInCache: 4, rowHeight: 28, headerHeight: 32, getRowId: (p) => String(p.data.i),
-      datasource: { getRows: (p) => p.successCallback(store.slice(p.startRow, p.endRow), store.view.length) },
-      columnDefs: SHOWN.map((field) => ({ field, width: 110, valueFormatter: numeric(field) ? (p) => money.format(p.value) : undefined })),
-      onFirstDataRendered: done,
-    });
-  }),
+  load: (data) =>
+    new Promise((done) => {
+      store.apply(data.map(wire));
+      store.setView({ column: "excess", direction: 1 }, null);
+      api = window.agGrid.createGrid(document.getElementById("grid"), {
+        theme: "legacy",
+        rowModelType: "infinite",
+        cacheBlockSize: 100,
+        maxBlocksInCache: 4,
+        rowHeight: 28,
+        headerHeight: 32,
+        getRowId: (p) => String(p.data.i),
+        datasource: {
+          getRows: (p) => p.successCallback(store.slice(p.startRow, p.endRow), store.view.length),
+        },
+        columnDefs: SHOWN.map((field) => ({
+          field,
+          width: 110,
+          valueFormatter: numeric(field) ? (p) => money.format(p.value) : undefined,
+        })),
+        onFirstDataRendered: done,
+      });
+    }),
   async update(rows) {
     const newest = new Map(rows.map((r) => [r.account_id, r]));
     store.apply([...newest.values()].map(wire));

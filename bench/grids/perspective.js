@@ -4,9 +4,11 @@ import perspective from "/npm/@perspective-dev/client/dist/cdn/perspective.js";
 import { COLUMNS, measure } from "./page.js";
 
 let table, viewer;
-const within = (root) => {   // the datagrid keeps its table in a shadow root of its own
+const within = (root) => {
+  // the datagrid keeps its table in a shadow root of its own
   for (const element of root.querySelectorAll("*")) {
-    const found = element.localName === "regular-table" ? element : element.shadowRoot && within(element.shadowRoot);
+    const found =
+      element.localName === "regular-table" ? element : element.shadowRoot && within(element.shadowRoot);
     if (found) return found;
   }
   return null;
@@ -20,7 +22,10 @@ const adapter = {
     await viewer.load(table);
     await viewer.restore({ plugin: "Datagrid", columns: COLUMNS, sort: [["excess", "asc"]] });
   },
-  async update(rows) { await table.update(rows); await viewer.flush(); },
+  async update(rows) {
+    await table.update(rows);
+    await viewer.flush();
+  },
   scroller: () => within(document),
 };
 window.run = (options) => measure(adapter, options);
