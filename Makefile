@@ -21,10 +21,12 @@ test: ## everything CI runs: lint, types, architecture, tests against real parts
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest -n 2 --durations 15 $(PYTEST)
 
-lint: ## ruff, mypy, import-linter
+lint: ## ruff, mypy, import-linter, biome
+	@scripts/setup.sh node
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@node_modules/.bin/biome check --error-on-warnings
 
 fuzz: ## the property tests on new random examples, FUZZ times (default 10); what fails prints how to see it again
 	@scripts/setup.sh

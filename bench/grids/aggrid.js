@@ -1,4 +1,4 @@
-import { COLUMNS, money, measure } from "./page.js";
+import { COLUMNS, measure, money } from "./page.js";
 
 const { createGrid } = window.agGrid;
 const numeric = (name) => !["account_id", "status", "method"].includes(name);

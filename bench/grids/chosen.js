@@ -1,6 +1,6 @@
-// The dashboard's own arrangement: rows as columns in the page, AG Grid's infinite row model showing only the visible ones.
+// The dashboard as it is: rows as columns in the page, and a grid that draws only the rows in sight.
 import { Store } from "/static/store/store.js";
-import { money, measure, random, row } from "./page.js";
+import { measure, money } from "./page.js";
 
 const WIRE = [
   "i",

@@ -25,10 +25,10 @@ export function random() {
 }
 
 export function row(i) {
-  const equity = Math.round(random() * 1e8) / 100,
-    requirement = Math.round(random() * 8e7) / 100;
-  const reg_t = requirement,
-    tims = Math.round(requirement * 60) / 100;
+  const equity = Math.round(random() * 1e8) / 100;
+  const requirement = Math.round(random() * 8e7) / 100;
+  const reg_t = requirement;
+  const tims = Math.round(requirement * 60) / 100;
   return {
     account_id: `ACC-${String(i).padStart(6, "0")}`,
     status: STATUS[Math.floor(random() * 5)],
@@ -61,10 +61,10 @@ export async function measure(adapter, { rows = 100000, perTick = 1250, ticks = 
   await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
   const load = performance.now() - started;
   await pause(1000);
-  const updates = [],
-    frames = [];
-  let last = performance.now(),
-    counting = true;
+  const updates = [];
+  const frames = [];
+  let last = performance.now();
+  let counting = true;
   requestAnimationFrame(function frame(now) {
     frames.push(now - last);
     last = now;

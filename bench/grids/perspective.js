@@ -3,7 +3,8 @@ import "/npm/@perspective-dev/viewer-datagrid/dist/cdn/perspective-viewer-datagr
 import perspective from "/npm/@perspective-dev/client/dist/cdn/perspective.js";
 import { COLUMNS, measure } from "./page.js";
 
-let table, viewer;
+let table;
+let viewer;
 const within = (root) => {
   // the datagrid keeps its table in a shadow root of its own
   for (const element of root.querySelectorAll("*")) {

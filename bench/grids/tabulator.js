@@ -1,5 +1,5 @@
 import { TabulatorFull as Tabulator } from "/npm/tabulator-tables/dist/js/tabulator_esm.min.mjs";
-import { COLUMNS, money, measure } from "./page.js";
+import { COLUMNS, measure, money } from "./page.js";
 
 const numeric = (name) => !["account_id", "status", "method"].includes(name);
 let table;
