@@ -75,7 +75,7 @@ def test_rows_are_filtered_by_method_symbol_and_action_under_way(bus: Bus, firm:
 
 SORTED = {
     "Excess %": "excess_pct", "Equity": "equity", "Requirement": "requirement", "Reg T": "reg_t_margin", "TIMS": "portfolio_margin_req",
-    "Saving": "margin_savings", "Worst stress": "worst_stress", "β exposure": "beta_weighted_exposure", "Gross value": "gross_mv",
+    "PM relief": "margin_savings", "Worst stress": "worst_stress", "β exposure": "beta_weighted_exposure", "Gross value": "gross_mv",
 }
 
 
@@ -128,7 +128,7 @@ def test_the_cheapest_cures_are_the_kernels_and_the_positions_sum_to_what_binds(
     expect(tab.locator("#account-rungs .next")).to_have_count(0)                          # past every rung
     total = tab.locator("#account-positions tbody tr").last
     expect(total).to_contain_text(f"{event['maintenance_req']:,.2f}")
-    expect(tab.locator("#binding")).to_contain_text(f"held as Portfolio: requirement ${event['requirement']:,.2f}")
+    expect(tab.locator("#binding")).to_contain_text(f"margin type Portfolio: applied requirement ${event['requirement']:,.2f}")
 
 
 def test_the_firm_view_shows_the_savings_and_the_concentration_of_the_events(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
@@ -136,7 +136,7 @@ def test_the_firm_view_shows_the_savings_and_the_concentration_of_the_events(bus
     outcome = firm.publish(bus, firm.tick(**FALL))
     tab.goto(f"{start().url}/#/firm")
     saved = [e["margin_savings"] for e in outcome.calc]
-    savings = tab.locator("#view-firm .panel").filter(has_text="Savings of hedged portfolios")
+    savings = tab.locator("#view-firm .panel").filter(has_text="PM relief of hedged portfolios")
     expect(savings).to_contain_text(f"for {sum(s > 0 for s in saved)} of {len(saved)} accounts")
     expect(savings.locator("tbody tr").first).to_contain_text(f"{max(saved):,.2f}")
     worst = max(firm.firm.events(), key=lambda e: e["firm_loss"])
@@ -247,4 +247,4 @@ def test_the_feed_is_in_the_order_in_which_things_happened_whatever_their_topics
     firm.ladder(bus)
     tab.goto(f"{start().url}/#/feed")
     actions = tab.locator("#feed .item .kind")
-    expect(actions).to_have_text(["failed", "delivered", "order", "liquidate", "close only", "margin call"])
+    expect(actions).to_have_text(["failed", "delivered", "liquidation order", "liquidate", "close-only", "margin call"])

@@ -294,9 +294,14 @@ def test_the_account_page_explains_the_published_figure(bus: Bus, firm: Any, sta
     expect(view).to_contain_text("equals the published figure")
     expect(view.locator(".rung").filter(has_text="margin call")).to_contain_text("past by $201,650.00")
     expect(view.locator("#chart-stress canvas, #chart-tims canvas")).to_have_count(2)
-    expect(view.locator(".item.call").filter(has_text="margin call")).to_contain_text("sms: delivered")
+    expect(view.locator(".item.call").filter(has_text="margin call")).to_contain_text("text: delivered")
     expect(tab.locator("#calls")).to_have_text("1")
     expect(tab.locator("#next-due")).to_contain_text("2020-03-18 15:00:00 EDT")
+
+
+def test_an_unknown_account_is_named_as_not_found(bus: Bus, start: Any, tab: Page) -> None:
+    tab.goto(f"{start().url}/#/account/NO-SUCH")
+    expect(tab.locator("#view-account")).to_have_text("Account not found: NO-SUCH")
 
 
 def test_everything_is_reached_by_keyboard(bus: Bus, firm: Any, start: Any, tab: Page) -> None:

@@ -1,7 +1,7 @@
 // The colors, flags and names that every view uses for an account. No DOM here.
 export const COLOURS = ["green", "yellow", "red", "grey"]; // in the order of the server's numbers
 export const LETTER = { green: "G", yellow: "Y", red: "R", grey: "?" };
-export const MEANING = { green: "clear", yellow: "warning", red: "call or restricted", grey: "not current" };
+export const MEANING = { green: "clear", yellow: "warning", red: "call or restricted", grey: "stale" };
 
 export const FLAG = { CALL_OPEN: 1, CLOSE_ONLY: 2, LIQUIDATING: 4, STRESSED: 8 };
 export const MARGIN_TYPE = { REG_T: "Reg T", PORTFOLIO: "Portfolio" };
@@ -11,7 +11,7 @@ const MARKS = [
   { flag: FLAG.CALL_OPEN, letter: "C", title: "margin call open" },
   { flag: FLAG.CLOSE_ONLY, letter: "X", title: "close-only" },
   { flag: FLAG.LIQUIDATING, letter: "L", title: "liquidation ordered" },
-  { flag: FLAG.STRESSED, letter: "S", title: "short of margin in a severe SPY scenario" },
+  { flag: FLAG.STRESSED, letter: "S", title: "fails severe SPY stress" },
 ];
 
 // The letters that stand for an account's open actions.

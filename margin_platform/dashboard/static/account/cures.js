@@ -10,14 +10,14 @@ const ACTION = {
   SELL: "sell",
   BUY_TO_COVER: "buy to cover",
 };
-const HEADINGS = ["Cure", num("Quantity"), num("Dollars"), num("Excess after")];
-const CAPTION = "Each alone cures the call; by the kernel, at the mark";
+const HEADINGS = ["Action", num("Quantity"), num("Dollars"), num("Excess after")];
+const CAPTION = "Each alone meets the call, at current marks";
 
 function nothing(explained) {
   if (!explained) return UNKNOWN_POSITIONS;
   return explained.figures.excess === null
     ? unpriced(explained)
-    : "nothing to cure: the excess is not negative";
+    : "no call to meet: the excess is not negative";
 }
 
 export function cures(ways, explained) {

@@ -2,8 +2,8 @@
 import { badge, markLetters } from "../badge.js";
 import { h, note, visible } from "../dom.js";
 import { age, dollars, percent, time } from "../format.js";
+import { reason } from "../reason.js";
 import { MARGIN_TYPE } from "../status.js";
-import { why } from "../why.js";
 
 function figure(label, value) {
   const tone = value.startsWith("−") ? "negative" : null;
@@ -20,10 +20,10 @@ const figures = (row) =>
     figure("Excess %", percent(row.excess_pct)),
     figure("Reg T", dollars(row.reg_t)),
     figure("TIMS", dollars(row.tims)),
-    figure("Saving", dollars(row.saving)),
+    figure("PM relief", dollars(row.saving)),
     figure("Worst stressed excess", dollars(row.worst_stress)),
     figure("β exposure", dollars(row.beta_exposure)),
-    figure("Held as", MARGIN_TYPE[row.margin_type] ?? "–"),
+    figure("Margin type", MARGIN_TYPE[row.margin_type] ?? "–"),
   );
 
 function title(row) {
@@ -32,7 +32,7 @@ function title(row) {
 }
 
 function times(row) {
-  const calculated = `calculated ${time(row.timestamp)} (${age(row.age)} ago on the event clock)`;
+  const calculated = `calculated ${time(row.timestamp)} (${age(row.age)} before the as-of time)`;
   const parts = [calculated, `oldest price ${time(row.oldest_price)}`];
   if (row.band) parts.push(`band ${visible(row.band)}`);
   return parts.join(" · ");
@@ -56,7 +56,7 @@ export class Head {
     this.shown = key;
     this.box.replaceChildren(
       title(row),
-      h("p", { class: "why" }, why(row, warnFrac)),
+      h("p", { class: "reason" }, reason(row, warnFrac)),
       figures(row),
       note(times(row)),
     );

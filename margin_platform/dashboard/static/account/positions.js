@@ -27,7 +27,7 @@ const COLUMNS = [
   ["Hard to borrow", figure("hard_to_borrow"), "hard_to_borrow"],
   ["Cap", figure("cap"), "cap"],
   ["Requirement", figure("requirement", strong), "requirement"],
-  ["Price of", priceTime],
+  ["Price time", priceTime],
 ];
 const HEADINGS = ["Symbol", ...COLUMNS.map(([heading]) => num(heading))];
 
@@ -47,8 +47,8 @@ function positionTable(positions) {
 function binding(figures, marginType) {
   const rules = `Rule-based maintenance requirement ${dollars(figures.maintenance_req)}`;
   const tims = `TIMS ${dollars(figures.portfolio_margin_req)}`;
-  const held = `the account is held as ${MARGIN_TYPE[marginType] ?? "Reg T"}`;
-  const text = `${rules}, ${tims}; ${held}: requirement ${dollars(figures.requirement)}.`;
+  const type = `margin type ${MARGIN_TYPE[marginType] ?? "Reg T"}`;
+  const text = `${rules}, ${tims}; ${type}: applied requirement ${dollars(figures.requirement)}.`;
   return h("p", { class: "note", id: "binding" }, text);
 }
 
@@ -62,9 +62,7 @@ function verdict({ figures, agrees, positions }, published) {
 
 function source(basis) {
   const at = time(basis.timestamp);
-  return basis.calc_id
-    ? `as published ${at}, calculation ${visible(basis.calc_id)}`
-    : `as the book stood at ${at}`;
+  return basis.calc_id ? `as published ${at}, calculation ${visible(basis.calc_id)}` : `positions of ${at}`;
 }
 
 export function positions({ explained, basis, calc }) {
@@ -87,7 +85,7 @@ export function positions({ explained, basis, calc }) {
 export function unexplained(reason) {
   if (reason) return note(`The positions cannot be used: ${visible(reason)}`);
   return note(
-    "The positions of this account are not known here: " +
-      "its fills are still being read, or are not on these brokers.",
+    "The positions of this account are not available: " +
+      "its fills are still loading, or are not on these brokers.",
   );
 }

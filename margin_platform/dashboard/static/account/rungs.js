@@ -1,11 +1,11 @@
-// How far the excess is from each rung of the ladder.
+// The cushion to each action: how far the excess is from each rung of the ladder.
 import { h, note } from "../dom.js";
 import { dollars, move } from "../format.js";
 import { UNKNOWN_POSITIONS, unpriced } from "./unpriced.js";
 
 function reachedAt(rung, excess) {
   if (!("spy_move" in rung) || !(excess >= 0)) return "";
-  if (rung.spy_move === null) return "; no SPY move within 40% reaches it";
+  if (rung.spy_move === null) return "; not reached by any SPY move up to 40%";
   return `; reached at SPY ${move(rung.spy_move)}`;
 }
 

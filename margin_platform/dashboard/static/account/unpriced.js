@@ -1,9 +1,9 @@
 // What a panel says when it has no figures to show.
 import { visible } from "../dom.js";
 
-export const UNKNOWN_POSITIONS = "positions not known";
+export const UNKNOWN_POSITIONS = "positions not available";
 
 export function unpriced({ positions }) {
   const missing = positions.filter((position) => position.price === null);
-  return `cannot be valued: no price of ${missing.map(({ symbol }) => visible(symbol)).join(", ")}`;
+  return `cannot be valued: no price for ${missing.map(({ symbol }) => visible(symbol)).join(", ")}`;
 }

@@ -75,7 +75,7 @@ export class AccountView {
 
   #answered(reply, answer) {
     if (reply.status !== 404) this.#fill(answer);
-    else this.#clear(note(`Account ${visible(this.id)} has not been heard of on any topic.`));
+    else this.#clear(note(`Account not found: ${visible(this.id)}`));
   }
 
   #clear(...content) {
@@ -96,10 +96,10 @@ export class AccountView {
       widePanel("Positions and add-ons", parts.positions),
       panel("SPY scenarios", parts.stress),
       panel("TIMS valuation points", parts.tims),
-      panel("Distance to the next rung", parts.rungs),
-      panel("Cheapest cures", parts.cures),
+      panel("Cushion to next action", parts.rungs),
+      panel("Ways to meet the call", parts.cures),
       panel("What if", this.whatif.node(this.id)),
-      panel("Ladder", parts.ladder),
+      panel("Call history", parts.ladder),
     ];
     this.box.replaceChildren(this.head.renew(), h("div", { class: "panels" }, panels));
   }

@@ -9,12 +9,13 @@ const LINES = [
   ["Equity", "equity"],
   ["Requirement", "requirement"],
   ["Excess", "excess"],
-  ["Reg T rules", "maintenance_req"],
-  ["Portfolio margin", "portfolio_margin_req"],
+  ["Rules-based maintenance", "maintenance_req"],
+  ["TIMS requirement", "portfolio_margin_req"],
   ["Worst stressed excess", "worst_stress"],
   ["β exposure", "beta_weighted_exposure"],
 ];
-const HEADINGS = ["", num("Now"), num("Then"), num("Change")];
+const spoken = (status) => status.replaceAll("_", " ").toLowerCase();
+const HEADINGS = ["", num("Now"), num("After"), num("Change")];
 
 function line([label, field], before, after) {
   const [now, then] = [before[field], after[field]];
@@ -25,12 +26,12 @@ function line([label, field], before, after) {
 
 function outcome({ before, after, timestamp }) {
   const short = after.excess < 0;
-  const result = short ? `Still short by ${dollars(-after.excess)}.` : "Within its requirement.";
+  const result = short ? `Still short by ${dollars(-after.excess)}.` : "Meets its requirement.";
   const basis = `Positions and prices of ${time(timestamp)}; trades at the mark, without costs.`;
   const rows = LINES.map((named) => line(named, before, after));
   return [
     table(HEADINGS, rows, { caption: "Before and after, dollars" }),
-    note(`${before.status} → ${after.status}. ${result} ${basis}`),
+    note(`${spoken(before.status)} → ${spoken(after.status)}. ${result} ${basis}`),
   ];
 }
 

@@ -2,8 +2,8 @@
 import { badge, markLetters } from "../badge.js";
 import { visible } from "../dom.js";
 import { age, money, percent } from "../format.js";
+import { reason } from "../reason.js";
 import { LETTER, MARGIN_TYPE, MEANING, METHOD, marks } from "../status.js";
-import { why } from "../why.js";
 
 const MEANINGS = Object.entries(MEANING).map(([colour, meaning]) => `${LETTER[colour]} ${meaning}`);
 const EVERY_MARK = marks(~0).map(({ letter, title }) => `${letter} ${title}`);
@@ -18,7 +18,7 @@ export function columns(warnFrac) {
   return [
     {
       field: "colour",
-      headerName: "State",
+      headerName: "Status",
       headerTooltip: MEANINGS.join(", "),
       width: 58,
       minWidth: 44,
@@ -44,25 +44,25 @@ export function columns(warnFrac) {
     },
     {
       field: "flags",
-      headerName: "Under way",
+      headerName: "Open actions",
       headerTooltip: EVERY_MARK.join(", "),
-      width: 100,
+      width: 108,
       cellRenderer: (p) => markLetters(p.value),
     },
     {
-      colId: "why",
-      headerName: "Why",
-      width: 262,
+      colId: "reason",
+      headerName: "Reason",
+      width: 254,
       sortable: false,
-      cellClass: "why",
-      valueGetter: (p) => (p.data ? why(p.data, warnFrac, { brief: true }) : ""),
-      tooltipValueGetter: (p) => (p.data ? why(p.data, warnFrac) : ""),
+      cellClass: "reason",
+      valueGetter: (p) => (p.data ? reason(p.data, warnFrac, { brief: true }) : ""),
+      tooltipValueGetter: (p) => (p.data ? reason(p.data, warnFrac) : ""),
     },
     dollars("equity", "Equity"),
     dollars("requirement", "Requirement"),
     dollars("reg_t", "Reg T"),
     dollars("tims", "TIMS"),
-    dollars("saving", "Saving", { headerTooltip: "Reg T less TIMS" }),
+    dollars("saving", "PM relief", { headerTooltip: "Reg T less TIMS" }),
     dollars("worst_stress", "Worst stress", {
       headerTooltip: "lowest excess in any SPY scenario",
       width: 116,
@@ -72,22 +72,22 @@ export function columns(warnFrac) {
       ...figure,
       field: "age",
       headerName: "Age",
-      headerTooltip: "since the account was last calculated, on the event clock",
+      headerTooltip: "from the last calculation to the as-of time",
       width: 74,
       cellClassRules: { aged: (p) => p.data?.old },
       valueFormatter: (p) => age(p.value),
     },
     {
       field: "margin_type",
-      headerName: "Held as",
-      width: 92,
+      headerName: "Margin type",
+      width: 104,
       valueFormatter: (p) => MARGIN_TYPE[p.value] ?? visible(p.value),
     },
     {
       field: "method",
-      headerName: "Cheaper",
+      headerName: "Lower method",
       headerTooltip: "the method with the lower requirement",
-      width: 92,
+      width: 116,
       valueFormatter: (p) => METHOD[p.value] ?? "",
     },
     dollars("gross_mv", "Gross value"),

@@ -1,8 +1,8 @@
 // The rows of the grid as a file. A file outlives the page, so it says which event time it shows and
 // whether the page was live. From a page that was not live, every account is grey.
 import { time } from "../format.js";
+import { reason } from "../reason.js";
 import { marks } from "../status.js";
-import { why } from "../why.js";
 import { csv, download } from "./csv.js";
 
 const letters = (flags) => marks(flags ?? 0).map(({ letter }) => letter);
@@ -30,7 +30,7 @@ function fields({ clock, live, warnFrac }) {
     ["age_seconds", (row) => (row.age === null ? null : row.age / 1000)],
     ["oldest_price", (row) => time(row.oldest_price)],
     ["flags", (row) => letters(row.flags).join("")],
-    ["why", (row) => why(row, warnFrac)],
+    ["reason", (row) => reason(row, warnFrac)],
     ["as_of", () => clock],
     ["live", () => live],
   ];

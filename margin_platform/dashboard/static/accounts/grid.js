@@ -26,7 +26,7 @@ const OPTIONS = {
   suppressDragLeaveHidesColumns: true,
   animateRows: false,
   tooltipShowDelay: 400,
-  overlayNoRowsTemplate: "no account matches",
+  overlayNoRowsTemplate: "no matching accounts",
 };
 
 const open = (row) => {

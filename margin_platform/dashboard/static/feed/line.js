@@ -4,6 +4,13 @@ import { dollars, shares, time } from "../format.js";
 
 const DELIVERED = new Set(["DELIVERED", "SENT", "ACCEPTED"]);
 const FAILED = new Set(["FAILED", "BOUNCED", "REJECTED", "UNDELIVERED", "HELD"]);
+const NAME = new Map([
+  ["NEW", "liquidation order"],
+  ["ORDER", "liquidation order"],
+  ["AMENDED", "call amended"],
+  ["CLOSE_ONLY", "close-only"],
+]);
+const CHANNEL = new Map([["sms", "text"]]);
 const TONE = {
   MARGIN_CALL: "alarm",
   AMENDED: "alarm",
@@ -38,29 +45,35 @@ function leg({ side, qty, symbol, estimated_proceeds: proceeds }) {
   return `${visible(side).toLowerCase()} ${quantity} ${visible(symbol)}${amount}`;
 }
 
+const channelName = (channel) => CHANNEL.get(channel) ?? visible(channel);
+
 function text(item) {
   const legs = item.kind === "order" ? item.positions.map(leg).join(", ") : "";
   const sentence = [visible(item.text), legs].filter(Boolean).join(" · ");
   const due = item.due_at && h("em", null, ` due ${time(item.due_at)}`);
-  const channel = item.channel && ` by ${visible(item.channel)}`;
+  const channel = item.channel && ` by ${channelName(item.channel)}`;
   return h("span", { class: "text" }, sentence, due || null, channel || null);
 }
 
 function state({ channel, status, error }) {
   const outcome = DELIVERED.has(status) ? "done" : "";
   const attributes = { class: `state ${FAILED.has(status) ? "bad" : outcome}`, title: visible(error ?? "") };
-  return h("span", attributes, `${visible(channel ?? "notice")}: ${visible(status ?? "?").toLowerCase()}`);
+  return h(
+    "span",
+    attributes,
+    `${channelName(channel ?? "notice")}: ${visible(status ?? "?").toLowerCase()}`,
+  );
 }
 
 function delivery(item) {
   if (item.kind === "notification") return null;
   if (item.delivery.length) return item.delivery.map(state);
-  return item.told ? h("span", { class: "state" }, "no notice yet") : null;
+  return item.told ? h("span", { class: "state" }, "notice pending") : null;
 }
 
 export function line(item, { dagster, withAccount }) {
   const deficiency = item.deficiency === null ? "" : dollars(item.deficiency);
-  const action = visible(item.action).replaceAll("_", " ").toLowerCase();
+  const action = NAME.get(item.action) ?? visible(item.action).replaceAll("_", " ").toLowerCase();
   return h(
     "li",
     { class: `item ${item.kind}`, "data-n": item.n },
@@ -80,7 +93,7 @@ export const newestFirst = (a, b) => (b.produced_at ?? 0) - (a.produced_at ?? 0)
 
 // The steps of one account.
 export function timeline(items, dagster) {
-  if (!items.length) return note("no step has been taken on this account");
+  if (!items.length) return note("no calls or restrictions on this account");
   const lines = [...items].sort(newestFirst).map((item) => line(item, { dagster, withAccount: false }));
   return h("ol", { class: "feed narrow" }, lines);
 }

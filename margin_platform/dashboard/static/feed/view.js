@@ -53,7 +53,7 @@ export class FeedView {
   #draw() {
     const wanted = [...this.page.feed.values()].filter(({ kind }) => this.kinds.has(kind));
     const items = wanted.sort(newestFirst).slice(0, SHOWN);
-    const nothing = h("li", { class: "note" }, "nothing has happened yet");
+    const nothing = h("li", { class: "note" }, "no activity yet");
     this.#place(items.length ? items.map((item) => this.#line(item)) : [nothing]);
     const shown = new Set(items.map(({ n }) => n));
     for (const n of this.lines.keys()) if (!shown.has(n)) this.lines.delete(n);

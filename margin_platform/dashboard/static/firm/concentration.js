@@ -17,12 +17,12 @@ const line = ({ symbol, long, short, net, share, holders }) => [
 ];
 
 function basis({ accounts, gross, unpriced_positions: unpriced }) {
-  const missing = unpriced ? `; ${count(unpriced)} positions without a price left out` : "";
+  const missing = unpriced ? `; without ${count(unpriced)} positions that have no price` : "";
   return `over all positions of ${count(accounts)} accounts, gross ${compact(gross)}${missing}`;
 }
 
 function content(answer) {
-  if (!answer.ready) return note("the book is still being read");
+  if (!answer.ready) return note("positions are still loading");
   const rows = answer.symbols.slice(0, SHOWN).map(line);
   return [table(HEADINGS, rows, { caption: "Market value by symbol, dollars" }), note(basis(answer))];
 }

@@ -23,8 +23,14 @@ export const SAVINGS = {
   name: "savings",
   by: "saving",
   key: (saving) => -saving,
-  columns: { reg_t: "Reg T", tims: "TIMS", saving: "Saving", beta_exposure: "β exposure", gross_mv: "Gross" },
-  caption: "Largest savings, dollars; a hedged account has little β exposure for its gross value",
+  columns: {
+    reg_t: "Reg T",
+    tims: "TIMS",
+    saving: "PM relief",
+    beta_exposure: "β exposure",
+    gross_mv: "Gross",
+  },
+  caption: "Largest PM relief, dollars; a hedged account has little β exposure for its gross value",
 };
 
 export function ranking(box, store, { by, key, columns, caption }) {
@@ -44,7 +50,7 @@ export function contributors(box, scenarios) {
   const worst = scenarios.reduce((a, b) => (b.firm_loss > a.firm_loss ? b : a));
   const rows = (worst.top_contributors ?? []).map((c) => [accountLink(c.account_id), num(money(c.amount))]);
   const spy = move(Number(worst.scenario));
-  const caption = `What accounts would owe beyond what they hold at SPY ${spy}, dollars`;
-  const empty = "no account would owe more than it holds";
+  const caption = `Unsecured debit at SPY ${spy}, dollars`;
+  const empty = "no account would have an unsecured debit";
   fill(box, worst, () => table(["Account", num("Unsecured")], rows, { caption, empty }));
 }

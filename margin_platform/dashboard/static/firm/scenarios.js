@@ -6,11 +6,11 @@ import { num, signed, table } from "../table.js";
 
 const HEADINGS = ["SPY", num("Clients' P&L"), num("Firm loss"), num("Calls expected")];
 const LEVEL = {
-  CLEAR: { text: "within", tone: "" },
-  WARNING: { text: "near", tone: "hot" },
-  BREACH: { text: "beyond", tone: "negative" },
+  CLEAR: { text: "within limit", tone: "" },
+  WARNING: { text: "near limit", tone: "hot" },
+  BREACH: { text: "limit breached", tone: "negative" },
 };
-const UNKNOWN_LEVEL = { text: "unknown against", tone: null };
+const UNKNOWN_LEVEL = { text: "level not known", tone: null };
 
 export function scenarioRows(events) {
   const known = [...events].filter(({ scenario }) => Number.isFinite(Number(scenario)));
@@ -48,14 +48,14 @@ function figures(rows) {
 // The level of a limit is the server's.
 function limit(name, { amount, limit: ceiling, level }) {
   const { text, tone } = LEVEL[level] ?? UNKNOWN_LEVEL;
-  const standing = h("b", { class: tone }, `${text} the limit of ${compact(ceiling)}`);
+  const standing = h("b", { class: tone }, `${text} (${compact(ceiling)})`);
   return h("p", null, `${name} ${compact(amount)}: `, standing);
 }
 
 function limits(now) {
   if (!now) return [];
   return [
-    now.old && note(`The firm's figures were not renewed since ${time(now.written_at)}.`),
+    now.old && note(`The firm's figures have not been updated since ${time(now.written_at)}.`),
     limit("Beta-weighted exposure", now.exposure),
     limit(`Loss at SPY ${spy(now.loss)}`, now.loss),
   ];
@@ -74,7 +74,7 @@ export class ScenariosPanel {
   draw(rows, now) {
     if (!rows.length) {
       this.themed();
-      this.box.replaceChildren(note("no firm.risk.v1 event yet"));
+      this.box.replaceChildren(note("no firm risk published yet"));
       return;
     }
     this.#plot(rows.map(spy), series(rows));

@@ -17,9 +17,9 @@ export class FirmView {
       widePanel("SPY scenarios", parts.scenarios),
       panel("Top contributors to the firm's loss", parts.contributors),
       panel("Largest beta exposures", parts.exposure),
-      panel("Weakest in stress", parts.weakest),
+      panel("Lowest excess under stress", parts.weakest),
       panel("Concentration by symbol", parts.concentration),
-      widePanel("Savings of hedged portfolios", parts.saved, parts.savings),
+      widePanel("PM relief of hedged portfolios", parts.saved, parts.savings),
     ];
     this.parts = parts;
     this.scenarios = new ScenariosPanel(parts.scenarios);

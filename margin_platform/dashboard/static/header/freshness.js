@@ -50,7 +50,7 @@ export class Freshness {
   #explain(reasons) {
     const since = reasons.map((reason) => `${reason.text} since ${time(reason.since)}`);
     const first = Math.min(...reasons.map((reason) => reason.since));
-    setText("stale-why", `${since.join(" · ")}. Figures below are as they stood then.`);
+    setText("stale-why", `${since.join(" · ")}. Figures below are as of that time.`);
     setText("stale-age", ` (${age(this.now() - first)} ago)`);
   }
 }

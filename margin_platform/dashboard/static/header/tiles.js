@@ -5,8 +5,8 @@ import { age, compact, count, dollars, move, percent, time } from "../format.js"
 import { COLOURS, MEANING } from "../status.js";
 
 const LIMIT = {
-  WARNING: { text: " · near the limit", bar: "yellow" },
-  BREACH: { text: " · beyond the limit", bar: "red" },
+  WARNING: { text: " · near limit", bar: "yellow" },
+  BREACH: { text: " · limit breached", bar: "red" },
 };
 const CLEAR = { text: "", bar: "plain" };
 
@@ -25,8 +25,8 @@ function limitTile(id, { amount, limit, level }, note, since) {
 
 // The firm's stream may end while that of the accounts continues. Then these tiles alone turn grey.
 export function limitTiles({ exposure, loss, old, written_at }) {
-  const since = old ? ` · not renewed since ${time(written_at)}` : "";
-  const scenario = loss.amount > 0 ? `SPY ${move(Number(loss.scenario))}` : "no scenario loses";
+  const since = old ? ` · not updated since ${time(written_at)}` : "";
+  const scenario = loss.amount > 0 ? `SPY ${move(Number(loss.scenario))}` : "no loss in any scenario";
   limitTile("exposure", exposure, `limit ${compact(exposure.limit)}`, since);
   limitTile("loss", loss, `${scenario} · limit ${compact(loss.limit)}`, since);
 }
@@ -63,7 +63,7 @@ export class CallsTile {
     if (this.shown === key) return;
     this.shown = key;
     if (!next) {
-      $("next-due").replaceChildren("none has a due time");
+      $("next-due").replaceChildren("no due date");
       return;
     }
     const link = h("a", { href: accountAddress(next.account_id) }, visible(next.account_id));
@@ -88,7 +88,7 @@ export function showTimes({ event_clock: clock, oldest_price: oldest, bad_events
   setText("lag", health.lag === null ? "–" : `${count(health.lag)} events`);
   setText("lag-note", lagNote(health, refused, now));
   setText("oldest", age(clock === null || oldest === null ? null : clock - oldest));
-  const from = `on the event clock, from ${time(oldest)}`;
-  setText("oldest-note", oldest === null ? "the events name no price time" : from);
-  setText("clock", clock === null ? "" : `event time ${time(clock)}`);
+  const from = `priced ${time(oldest)}`;
+  setText("oldest-note", oldest === null ? "no price time published" : from);
+  setText("clock", clock === null ? "" : `as of ${time(clock)}`);
 }

@@ -2,7 +2,7 @@
 import { age, dollars, percent } from "./format.js";
 import { FLAG } from "./status.js";
 
-export function why(row, warnFrac, { brief = false } = {}) {
+export function reason(row, warnFrac, { brief = false } = {}) {
   if (!row.status) return "no calculation published yet";
   return brief ? short(row, warnFrac) : full(row, warnFrac);
 }
@@ -14,7 +14,7 @@ function full(row, warnFrac) {
     [FLAG.LIQUIDATING, "liquidation ordered"],
     [FLAG.CLOSE_ONLY, "close-only"],
     [FLAG.CALL_OPEN, "call open"],
-    [FLAG.STRESSED, "short of margin in a severe SPY scenario"],
+    [FLAG.STRESSED, "fails severe SPY stress"],
   ]);
   return [standing(row, warnFrac), ...actions].join("; ");
 }
@@ -22,14 +22,14 @@ function full(row, warnFrac) {
 function standing(row, warnFrac) {
   const { status, equity, excess } = row;
   if (status === "STALE") {
-    return equity === null ? "a price is missing: it cannot be valued" : "a price is too old to act upon";
+    return equity === null ? "cannot be valued: a price is missing" : "stale: a price is too old to act on";
   }
-  if (row.old) return `last calculated ${age(row.age)} ago on the event clock`;
+  if (row.old) return `stale: last calculated ${age(row.age)} before the as-of time`;
   if (status === "MARGIN_CALL") {
     return `short by ${dollars(-excess)}: equity ${dollars(equity)} against ${dollars(row.requirement)}`;
   }
   if (status === "WARNING")
-    return `excess ${dollars(excess)} is under ${percent(warnFrac, 0)} of gross value`;
+    return `excess ${dollars(excess)} is below ${percent(warnFrac, 0)} of gross value`;
   if (status === "ACTIVE") return `excess ${dollars(excess)} (${percent(row.excess_pct)} of gross value)`;
   return `status ${status}`;
 }
@@ -38,8 +38,8 @@ function standing(row, warnFrac) {
 function short(row, warnFrac) {
   const { status, equity } = row;
   const parts = [];
-  if (status === "STALE") parts.push(equity === null ? "a price is missing" : "a price is too old");
-  else if (row.old) parts.push(`calculated ${age(row.age)} ago`);
+  if (status === "STALE") parts.push(equity === null ? "price missing" : "stale price");
+  else if (row.old) parts.push(`stale: calculated ${age(row.age)} ago`);
   parts.push(
     ...flagged(row, [
       [FLAG.LIQUIDATING, "liquidating"],
@@ -47,9 +47,9 @@ function short(row, warnFrac) {
       [FLAG.CALL_OPEN, "call open"],
     ]),
   );
-  if (status === "MARGIN_CALL" && !(row.flags & FLAG.CALL_OPEN)) parts.push("short, no call yet");
+  if (status === "MARGIN_CALL" && !(row.flags & FLAG.CALL_OPEN)) parts.push("deficient, no call issued");
   if (status === "WARNING") parts.push(`below ${percent(warnFrac, 0)} of gross value`);
-  if (row.flags & FLAG.STRESSED) parts.push("short in a severe scenario");
+  if (row.flags & FLAG.STRESSED) parts.push("fails severe SPY stress");
   if (parts.length) return parts.join("; ");
   return status === "ACTIVE" ? "clear" : `status ${status}`;
 }
