@@ -1,4 +1,4 @@
-"""Every view is readable by everybody the axe rules of WCAG 2.1 AA speak for: contrast, names, roles, in both themes, live and grey.
+"""Every view is readable by everybody the axe rules of WCAG 2.1 AA speak for: contrast, names, roles, in both themes, live and gray.
 
 On the way the pictures of docs/capabilities/dashboard.md are taken; written into the tree only when asked (MARGIN_SCREENSHOTS).
 """
@@ -49,7 +49,7 @@ def test_no_view_breaks_a_rule_of_accessibility(bus: Bus, firm: Any, start: Any,
     firm.ladder(bus)
     dark, light = (browser.new_page(viewport={"width": 1600, "height": 950}, color_scheme=theme) for theme in ("dark", "light"))
     broken: dict[str, str] = {}
-    for live, quiet in (("true", "600"), ("false", "1")):   # after a second without events a page is grey
+    for live, quiet in (("true", "600"), ("false", "1")):   # after a second without events a page is gray
         server = start("--quiet", quiet, MARGIN_DAGSTER_URL="http://127.0.0.1:3000")
         for theme, page in (("dark", dark), ("light", light)):
             for view, landmark in VIEWS.items():

@@ -75,12 +75,12 @@ def test_memory_follows_accounts_and_not_events() -> None:
     assert len(subject.log.feed) == FEED_KEPT
 
 
-def test_an_old_row_counts_as_grey_whatever_its_status_said() -> None:
+def test_an_old_row_counts_as_gray_whatever_its_status_said() -> None:
     """The boundary: calculated exactly one hour of age ago is current, a millisecond more is not."""
     subject = desk()
     subject.apply([("margin.calc.v1", 0, calc("EDGE", NOON - HOUR)), ("margin.calc.v1", 0, calc("OLD", NOON - HOUR - 1))])
     subject.apply([("margin.calc.v1", 0, calc("NEW", NOON))])
-    assert subject.summary()["colours"] == {"green": 2, "yellow": 0, "red": 0, "grey": 1}
+    assert subject.summary()["colors"] == {"green": 2, "yellow": 0, "red": 0, "gray": 1}
 
 
 def test_a_night_does_not_age_a_row_but_a_trading_hour_does() -> None:
@@ -94,16 +94,16 @@ def test_a_night_does_not_age_a_row_but_a_trading_hour_does() -> None:
 def test_a_status_that_is_not_known_is_never_green(status: str | None) -> None:
     subject = desk()
     subject.apply([("margin.calc.v1", 0, calc("A") | {"status": status})])
-    assert subject.summary()["colours"]["grey"] == 1
+    assert subject.summary()["colors"]["gray"] == 1
 
 
 def test_a_restriction_makes_a_cured_account_red_until_it_is_lifted() -> None:
     """Two tracks, the worse decides: equity recovered, but the account may still only close."""
     subject = desk()
     subject.apply([("margin.calc.v1", 0, calc("A")), ("restrictions.v1", 0, {"account_id": "A", "action": "CLOSE_ONLY"})])
-    assert subject.summary()["colours"]["red"] == 1
+    assert subject.summary()["colors"]["red"] == 1
     subject.apply([("restrictions.v1", 0, {"account_id": "A", "action": "LIFTED"})])
-    assert subject.summary()["colours"]["green"] == 1
+    assert subject.summary()["colors"]["green"] == 1
 
 
 def test_a_call_delivered_twice_is_one_call_and_one_line() -> None:

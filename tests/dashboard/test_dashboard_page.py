@@ -43,18 +43,18 @@ def settled(tab: Any, expression: str, seconds: float = 30.0, arg: Any = None) -
 
 
 def badge(tab: Page, account: str) -> str:
-    """The colour of an account's row, as the reader of a screen is told."""
+    """The color of an account's row, as the reader of a screen is told."""
     row = tab.locator(".ag-row").filter(has_text=account)
     number = row.first.get_attribute("row-index")
     return tab.locator(f'.ag-row[row-index="{number}"] .badge').first.get_attribute("aria-label") or ""
 
 
-def shows(tab: Page, account: str, colour: str) -> None:
-    """Waits until an account has a colour."""
+def shows(tab: Page, account: str, color: str) -> None:
+    """Waits until an account has a color."""
     settled(tab,
-        """([account, colour]) => { const store = marginPage.store, i = store?.byId.get(account);
+        """([account, color]) => { const store = marginPage.store, i = store?.byId.get(account);
            const cell = i === undefined ? null : document.querySelector(`.ag-row[row-id="${i}"] .badge`);
-           return cell?.classList.contains(colour); }""", arg=[account, colour])
+           return cell?.classList.contains(color); }""", arg=[account, color])
 
 
 def held(tab: Page) -> dict[str, Any]:
@@ -63,22 +63,22 @@ def held(tab: Page) -> dict[str, Any]:
     return dict(tab.evaluate(rows))
 
 
-def test_colours_change_when_events_arrive(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+def test_colors_change_when_events_arrive(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
     firm.publish(bus, firm.open())
     tab.goto(start().url)
     tab.wait_for_selector(LIVE)
     shows(tab, "EDGE-2", "green")
-    expect(tab.locator("[data-colour=red]")).to_have_text("R0")
+    expect(tab.locator("[data-color=red]")).to_have_text("R0")
     firm.publish(bus, firm.tick(**FALL))
     shows(tab, "EDGE-2", "yellow")
     shows(tab, "LEVERED-4", "red")
     assert badge(tab, "LEVERED-4") == "red: call or restricted"
-    expect(tab.locator("[data-colour=red]")).to_have_text("R1")
+    expect(tab.locator("[data-color=red]")).to_have_text("R1")
     firm.publish(bus, firm.tick(AAPL=52.0))
     shows(tab, "EDGE-2", "red")
 
 
-def test_a_killed_server_turns_the_page_grey_and_nothing_is_missed_when_it_is_back(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+def test_a_killed_server_turns_the_page_gray_and_nothing_is_missed_when_it_is_back(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
     firm.publish(bus, firm.open())
     server = start()
     tab.goto(server.url)
@@ -88,7 +88,7 @@ def test_a_killed_server_turns_the_page_grey_and_nothing_is_missed_when_it_is_ba
     tab.wait_for_selector("html[data-live=false]")
     expect(tab.locator("#stale")).to_contain_text("the page lost its stream since")
     once_green = tab.locator(".badge.green").first
-    assert once_green.evaluate("(b) => getComputedStyle(b).backgroundColor") == "rgb(139, 151, 164)"      # --grey of the dark theme
+    assert once_green.evaluate("(b) => getComputedStyle(b).backgroundColor") == "rgb(139, 151, 164)"      # --gray of the dark theme
     outcome = firm.publish(bus, firm.tick(**FALL))          # while nobody listened
     start(port=server.port)
     tab.wait_for_selector(LIVE)
@@ -117,7 +117,7 @@ def test_a_cut_socket_resumes_from_what_the_page_holds(bus: Bus, firm: Any, star
     tab.wait_for_selector(LIVE)
 
 
-def test_a_quiet_stream_and_a_broker_that_cannot_be_read_are_grey(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+def test_a_quiet_stream_and_a_broker_that_cannot_be_read_are_gray(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
     firm.publish(bus, firm.open())
     tab.goto(start("--quiet", "1.5").url)
     tab.wait_for_selector("html[data-live=false]")
@@ -128,7 +128,7 @@ def test_a_quiet_stream_and_a_broker_that_cannot_be_read_are_grey(bus: Bus, firm
     expect(tab.locator("#stale")).to_contain_text("Kafka cannot be read")
 
 
-def test_a_topic_that_is_missing_turns_the_page_grey_by_name(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+def test_a_topic_that_is_missing_turns_the_page_gray_by_name(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
     """Without restrictions.v1 the page would show accounts as free that are not."""
     admin = AdminClient({"bootstrap.servers": bus.bootstrap})
     for gone in admin.delete_topics(["restrictions.v1"]).values():
@@ -142,7 +142,7 @@ def test_a_topic_that_is_missing_turns_the_page_grey_by_name(bus: Bus, firm: Any
     tab.wait_for_selector(LIVE)
 
 
-def test_a_filter_by_colour_goes_on_after_growth_and_after_a_restart(bus: Bus, start: Any, tab: Page) -> None:
+def test_a_filter_by_color_goes_on_after_growth_and_after_a_restart(bus: Bus, start: Any, tab: Page) -> None:
     def publish(names: range, status: str) -> None:
         for n in names:
             bus.produce("margin.calc.v1", {"account_id": f"A{n:04d}", "status": status, "excess": float(n), "timestamp": 1_584_028_800_000})

@@ -1,7 +1,7 @@
 """Is what the page shows true now? The feed's own account of how fresh it is, on the wall clock and the event clock.
 
 A quiet topic, an unreachable broker and a reader that is behind all mean the same to a risk desk: these figures are not now.
-The verdict names the reason and since when; a page that is told so turns grey.
+The verdict names the reason and since when; a page that is told so turns gray.
 """
 
 from __future__ import annotations

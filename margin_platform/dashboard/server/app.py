@@ -54,7 +54,7 @@ def old_before(seconds: float, clock_ms: int) -> int:
 
 @dataclass(frozen=True)
 class Options:
-    """How a dashboard is served. interval_s: seconds between frames; quiet_s: without a margin event for this long it is grey."""
+    """How a dashboard is served. interval_s: seconds between frames; quiet_s: without a margin event for this long it is gray."""
 
     bootstrap: str
     host: str = "127.0.0.1"

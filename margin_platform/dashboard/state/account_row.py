@@ -1,4 +1,4 @@
-"""One account as the grid shows it: which fields of margin.calc.v1 travel to the page, in which order, and its colour.
+"""One account as the grid shows it: which fields of margin.calc.v1 travel to the page, in which order, and its color.
 
 Money is dollars with cents as published, None where unknown; times are epoch milliseconds UTC of the event clock.
 """
@@ -12,31 +12,31 @@ from margin_platform.contracts.messages import Event
 # The order is the protocol between `accounts` and the page; `i` is the account's number for the life of this server.
 COLUMNS: Final = (
     "i", "account_id", "status", "band", "margin_type", "method", "equity", "requirement", "excess", "excess_pct", "reg_t", "tims",
-    "saving", "worst_stress", "beta_exposure", "gross_mv", "timestamp", "oldest_price", "flags", "colour",
+    "saving", "worst_stress", "beta_exposure", "gross_mv", "timestamp", "oldest_price", "flags", "color",
 )
 TIMESTAMP: Final = COLUMNS.index("timestamp")
 OLDEST_PRICE: Final = COLUMNS.index("oldest_price")
 FLAGS: Final = COLUMNS.index("flags")
 STATUS: Final = COLUMNS.index("status")
 BAND: Final = COLUMNS.index("band")
-COLOUR: Final = COLUMNS.index("colour")
+COLOR: Final = COLUMNS.index("color")
 _LATEST: Final = 253_402_300_799_999   # the end of the year 9999, epoch milliseconds
 
 # Bits of `flags`: what is under way on the account besides its margin status.
 CALL_OPEN, CLOSE_ONLY, LIQUIDATING, STRESSED = 1, 2, 4, 8
 
-GREEN, YELLOW, RED, GREY = 0, 1, 2, 3
-COLOURS: Final = ("green", "yellow", "red", "grey")
+GREEN, YELLOW, RED, GRAY = 0, 1, 2, 3
+COLORS: Final = ("green", "yellow", "red", "gray")
 _BY_STATUS: Final = {"ACTIVE": GREEN, "WARNING": YELLOW, "MARGIN_CALL": RED}
 
 
 def row_of(number: int, event: Event, flags: int) -> list[Any]:
-    """The wire row of a margin.calc.v1 or margin.status.v1 event, its colour still open; figures the event does not carry stay None."""
+    """The wire row of a margin.calc.v1 or margin.status.v1 event, its color still open; figures the event does not carry stay None."""
     get = event.get
     return [
         number, event["account_id"], get("status"), get("band"), get("margin_type"), get("margin_method"), get("equity"),
         get("requirement"), get("excess"), get("excess_pct"), get("reg_t_margin"), get("portfolio_margin_req"), get("margin_savings"),
-        get("worst_stress"), get("beta_weighted_exposure"), get("gross_mv"), event_time(event), oldest_price(event), flags, GREY,
+        get("worst_stress"), get("beta_weighted_exposure"), get("gross_mv"), event_time(event), oldest_price(event), flags, GRAY,
     ]
 
 
@@ -55,14 +55,14 @@ def _moment(stamp: Any) -> int | None:
     return stamp if isinstance(stamp, int) and not isinstance(stamp, bool) and 0 < stamp <= _LATEST else None
 
 
-def colour_of(row: list[Any]) -> int:
-    """Green, yellow or red by the published status; an unknown or STALE one is grey. A liquidation or close-only is red,
+def color_of(row: list[Any]) -> int:
+    """Green, yellow or red by the published status; an unknown or STALE one is gray. A liquidation or close-only is red,
     a severe stress scenario under water at least yellow: the track that is worse decides (MARGIN_RULES 7.2).
     """
-    colour = _BY_STATUS.get(row[STATUS], GREY)
-    if colour == GREY:
-        return GREY
+    color = _BY_STATUS.get(row[STATUS], GRAY)
+    if color == GRAY:
+        return GRAY
     flags = row[FLAGS]
     if flags & (CLOSE_ONLY | LIQUIDATING):
         return RED
-    return max(colour, YELLOW) if flags & STRESSED else colour
+    return max(color, YELLOW) if flags & STRESSED else color

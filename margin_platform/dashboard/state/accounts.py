@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from margin_platform.contracts.messages import FIRM_RISK, MARGIN_CALC, MARGIN_STATUS, STRESS, Event
 from margin_platform.dashboard.state.account_row import (
     BAND,
-    COLOUR,
-    COLOURS,
+    COLOR,
+    COLORS,
     FLAGS,
-    GREY,
+    GRAY,
     OLDEST_PRICE,
     STRESSED,
     TIMESTAMP,
-    colour_of,
+    color_of,
     event_time,
     row_of,
 )
@@ -38,7 +38,7 @@ class Desk:
     """State of all accounts. One thread applies events, any number read; every public method takes the lock.
 
     `epoch` names this server's life: account numbers and sequence numbers mean nothing in another one.
-    `cutoff_of`: the event time before which a calculation is old at an event time; such a row counts as grey, whatever its
+    `cutoff_of`: the event time before which a calculation is old at an event time; such a row counts as gray, whatever its
     status said.
     """
 
@@ -71,7 +71,7 @@ class Desk:
         self._changed = np.zeros(size, dtype=np.int64)
         self._time = np.full(size, _UNKNOWN_TIME, dtype=np.int64)
         self._oldest = np.full(size, _UNKNOWN_TIME, dtype=np.int64)
-        self._colour = np.full(size, GREY, dtype=np.int8)
+        self._color = np.full(size, GRAY, dtype=np.int8)
 
     # -- writing
 
@@ -146,18 +146,18 @@ class Desk:
         number = self._number[account] = len(self._rows)
         self._rows.append(())
         if number == len(self._changed):
-            for name in ("_changed", "_time", "_oldest", "_colour"):
+            for name in ("_changed", "_time", "_oldest", "_color"):
                 old = getattr(self, name)
                 setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
         return number
 
     def _put(self, number: int, row: list[Any]) -> None:
-        row[COLOUR] = colour = colour_of(row)
+        row[COLOR] = color = color_of(row)
         self._rows[number] = tuple(row)
         self._changed[number] = self.sequence
         self._time[number] = _UNKNOWN_TIME if row[TIMESTAMP] is None else row[TIMESTAMP]
         self._oldest[number] = _UNKNOWN_TIME if row[OLDEST_PRICE] is None else row[OLDEST_PRICE]
-        self._colour[number] = colour
+        self._color[number] = color
 
     def _flags(self, account: str) -> int:
         return self.log.flags(account) | (STRESSED if account in self._stressed else 0)
@@ -193,17 +193,17 @@ class Desk:
             return list(self._firm.values()) if self._firm_changed > after else None
 
     def summary(self) -> dict[str, Any]:
-        """Accounts by colour (old rows are grey), open calls, next due time, oldest price: the header's figures."""
+        """Accounts by color (old rows are gray), open calls, next due time, oldest price: the header's figures."""
         with self._lock:
             count = len(self._rows)
-            colour, time, oldest = self._colour[:count], self._time[:count], self._oldest[:count]
-            grey = colour == GREY
+            color, time, oldest = self._color[:count], self._time[:count], self._oldest[:count]
+            gray = color == GRAY
             if self.cutoff is not None:
-                grey = grey | (time < self.cutoff)
-            by_colour = np.bincount(np.where(grey, GREY, colour), minlength=len(COLOURS))
+                gray = gray | (time < self.cutoff)
+            by_color = np.bincount(np.where(gray, GRAY, color), minlength=len(COLORS))
             known = oldest[oldest != _UNKNOWN_TIME]
             return {
-                "accounts": count, "colours": dict(zip(COLOURS, by_colour.tolist(), strict=True)), "event_clock": self.event_clock,
+                "accounts": count, "colors": dict(zip(COLORS, by_color.tolist(), strict=True)), "event_clock": self.event_clock,
                 "cutoff": self.cutoff,
                 "calls_open": len(self.log.open_calls), "next_due": self.log.next_due(), "past_due": self.log.past_due(),
                 "restricted": len(self.log.restricted),

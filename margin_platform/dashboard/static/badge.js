@@ -2,10 +2,10 @@
 import { h } from "./dom.js";
 import { LETTER, MEANING, marks } from "./status.js";
 
-export function badge(colour) {
-  const label = `${colour}: ${MEANING[colour]}`;
-  const attributes = { class: `badge ${colour}`, title: MEANING[colour], role: "img", "aria-label": label };
-  return h("span", attributes, LETTER[colour]);
+export function badge(color) {
+  const label = `${color}: ${MEANING[color]}`;
+  const attributes = { class: `badge ${color}`, title: MEANING[color], role: "img", "aria-label": label };
+  return h("span", attributes, LETTER[color]);
 }
 
 const letterOf = ({ letter, title }) => h("b", { title, role: "img", "aria-label": title }, letter);

@@ -38,23 +38,23 @@ const dollarAxis = () => ({
 
 const legend = (_, value, __, at) => (at === null ? "" : compact(value));
 
-const lineSeries = ({ label, colour }) => ({
+const lineSeries = ({ label, color }) => ({
   label,
-  stroke: themed(colour),
+  stroke: themed(color),
   width: 2,
   points: { show: true, size: 5 },
   value: legend,
 });
 
 // Two series of bars stand side by side; one stands over its label.
-function barSeries({ label, colour }, nth, bars) {
+function barSeries({ label, color }, nth, bars) {
   const paired = bars > 1;
   const side = nth === 0 ? -1 : 1;
   return {
     label,
-    stroke: themed(colour),
+    stroke: themed(color),
     width: 1,
-    fill: `${themed(colour)}66`,
+    fill: `${themed(color)}66`,
     points: { show: false },
     paths: uPlot.paths.bars({ size: [paired ? 0.36 : 0.6, 48], align: paired ? side : 0 }),
     value: legend,
@@ -79,7 +79,7 @@ function inWords(x, labels, series, values) {
 }
 
 // x: what the points are. labels: one a point. Values are in dollars.
-// series: [{ label, values, colour: CSS variable, kind: "bars" | "line" }]
+// series: [{ label, values, color: CSS variable, kind: "bars" | "line" }]
 export function chart(box, { x, labels, series, height = 210 }) {
   const width = (pixels) => Math.max(NARROWEST, pixels);
   const data = (values) => [labels.map((_, i) => i), ...values];

@@ -1,7 +1,7 @@
 // The colors, flags and names that every view uses for an account. No DOM here.
-export const COLOURS = ["green", "yellow", "red", "grey"]; // in the order of the server's numbers
-export const LETTER = { green: "G", yellow: "Y", red: "R", grey: "?" };
-export const MEANING = { green: "clear", yellow: "warning", red: "call or restricted", grey: "stale" };
+export const COLORS = ["green", "yellow", "red", "gray"]; // in the order of the server's numbers
+export const LETTER = { green: "G", yellow: "Y", red: "R", gray: "?" };
+export const MEANING = { green: "clear", yellow: "warning", red: "call or restricted", gray: "stale" };
 
 export const FLAG = { CALL_OPEN: 1, CLOSE_ONLY: 2, LIQUIDATING: 4, STRESSED: 8 };
 export const MARGIN_TYPE = { REG_T: "Reg T", PORTFOLIO: "Portfolio" };

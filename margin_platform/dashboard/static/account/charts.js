@@ -13,17 +13,17 @@ const multiple = (point) => `${point > 0 ? "+" : "−"}${number(Math.abs(point),
 function stressSeries(rows) {
   const values = (field) => rows.map((row) => row[field] ?? null);
   return [
-    { label: "equity", values: values("equity_stressed"), colour: "--series-1", kind: "line" },
+    { label: "equity", values: values("equity_stressed"), color: "--series-1", kind: "line" },
     {
       label: "excess, requirement recomputed",
       values: values("excess_recomputed"),
-      colour: "--series-2",
+      color: "--series-2",
       kind: "bars",
     },
     {
       label: "excess, requirement held",
       values: values("excess_stressed"),
-      colour: "--series-3",
+      color: "--series-3",
       kind: "bars",
     },
   ];
@@ -33,11 +33,11 @@ function timsSeries({ total, groups }) {
   const largest = groups.slice(0, GROUPS_SHOWN).map(({ group, pnl }, k) => ({
     label: visible(group),
     values: pnl,
-    colour: `--series-${k + 2}`,
+    color: `--series-${k + 2}`,
     kind: "line",
   }));
   return [
-    { label: "all groups, before offsets", values: total, colour: "--series-1", kind: "bars" },
+    { label: "all groups, before offsets", values: total, color: "--series-1", kind: "bars" },
     ...largest,
   ];
 }

@@ -28,7 +28,7 @@ const figures = (row) =>
 
 function title(row) {
   const id = h("span", { class: "id" }, visible(row.account_id));
-  return h("h2", null, badge(row.colour), " ", id, " ", markLetters(row.flags));
+  return h("h2", null, badge(row.color), " ", id, " ", markLetters(row.flags));
 }
 
 function times(row) {

@@ -5,7 +5,7 @@ import { age, money, percent } from "../format.js";
 import { reason } from "../reason.js";
 import { LETTER, MARGIN_TYPE, MEANING, METHOD, marks } from "../status.js";
 
-const MEANINGS = Object.entries(MEANING).map(([colour, meaning]) => `${LETTER[colour]} ${meaning}`);
+const MEANINGS = Object.entries(MEANING).map(([color, meaning]) => `${LETTER[color]} ${meaning}`);
 const EVERY_MARK = marks(~0).map(({ letter, title }) => `${letter} ${title}`);
 
 const negative = { negative: (p) => p.value < 0 };
@@ -17,7 +17,7 @@ const dollars = (field, headerName, more = {}) => ({ ...inDollars, field, header
 export function columns(warnFrac) {
   return [
     {
-      field: "colour",
+      field: "color",
       headerName: "Status",
       headerTooltip: MEANINGS.join(", "),
       width: 58,

@@ -1,5 +1,5 @@
 // The rows of the grid as a file. A file outlives the page, so it says which event time it shows and
-// whether the page was live. From a page that was not live, every account is grey.
+// whether the page was live. From a page that was not live, every account is gray.
 import { time } from "../format.js";
 import { reason } from "../reason.js";
 import { marks } from "../status.js";
@@ -11,7 +11,7 @@ function fields({ clock, live, warnFrac }) {
   const same = (name) => [name, (row) => row[name]];
   return [
     same("account_id"),
-    ["colour", (row) => (live ? row.colour : "grey")],
+    ["color", (row) => (live ? row.color : "gray")],
     same("status"),
     same("band"),
     same("margin_type"),

@@ -1,14 +1,14 @@
 // The filters above the grid: by text, color, method, symbol held and open action.
 import { askQuietly } from "../ask.js";
 import { $, h } from "../dom.js";
-import { COLOURS, FLAG, LETTER, MEANING } from "../status.js";
+import { COLORS, FLAG, LETTER, MEANING } from "../status.js";
 
 const HOLDERS_MS = 3000;
 const ACTIONS = FLAG.CALL_OPEN | FLAG.CLOSE_ONLY | FLAG.LIQUIDATING;
 
 export class Filters {
   constructor(page, grid) {
-    Object.assign(this, { page, grid, text: "", colours: new Set(), method: "", flagged: false });
+    Object.assign(this, { page, grid, text: "", colors: new Set(), method: "", flagged: false });
     this.symbol = "";
     this.holders = null; // row numbers of the accounts that hold the symbol, null without a symbol
     this.known = null; // those of the last answer, as a text
@@ -41,7 +41,7 @@ export class Filters {
     });
     $("by-symbol").addEventListener("focus", suggestSymbols);
     $("filters").addEventListener("submit", (event) => event.preventDefault());
-    $("by-colour").append(...COLOURS.map((colour) => this.#chip(colour)));
+    $("by-color").append(...COLORS.map((color) => this.#chip(color)));
   }
 
   #on(id, event, take) {
@@ -51,18 +51,18 @@ export class Filters {
     });
   }
 
-  #chip(colour) {
+  #chip(color) {
     const onchange = ({ target }) => {
-      if (target.checked) this.colours.add(colour);
-      else this.colours.delete(colour);
+      if (target.checked) this.colors.add(color);
+      else this.colors.delete(color);
       this.#apply();
     };
     return h(
       "label",
-      { class: `chip ${colour}` },
-      h("input", { type: "checkbox", value: colour, onchange }),
-      h("span", { class: `badge ${colour}`, "aria-hidden": "true" }, LETTER[colour]),
-      ` ${MEANING[colour]}`,
+      { class: `chip ${color}` },
+      h("input", { type: "checkbox", value: color, onchange }),
+      h("span", { class: `badge ${color}`, "aria-hidden": "true" }, LETTER[color]),
+      ` ${MEANING[color]}`,
     );
   }
 
@@ -73,10 +73,10 @@ export class Filters {
   // Each test reads the store when it runs: its arrays are replaced when it grows, and the store
   // itself when the server restarts.
   #predicate() {
-    const { page, text, colours, method, holders, flagged } = this;
+    const { page, text, colors, method, holders, flagged } = this;
     const tests = [];
-    if (colours.size > 0 && colours.size < COLOURS.length) {
-      tests.push((i) => colours.has(COLOURS[page.store.colour[i]]));
+    if (colors.size > 0 && colors.size < COLORS.length) {
+      tests.push((i) => colors.has(COLORS[page.store.color[i]]));
     }
     if (method) tests.push((i) => page.store.texts.method[i] === method);
     if (holders) tests.push((i) => holders.has(i));

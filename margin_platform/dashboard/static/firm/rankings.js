@@ -37,10 +37,10 @@ export function ranking(box, store, { by, key, columns, caption }) {
   const fields = Object.keys(columns);
   const rows = store.top(by ?? fields[0], key, TOP).map((i) => store.row(i));
   const line = (row) => [
-    h("span", null, badge(row.colour), " ", accountLink(row.account_id)),
+    h("span", null, badge(row.color), " ", accountLink(row.account_id)),
     ...fields.map((field) => signed(row[field], money(row[field]))),
   ];
-  const shown = rows.map((row) => [row.account_id, row.colour, ...fields.map((field) => row[field])]);
+  const shown = rows.map((row) => [row.account_id, row.color, ...fields.map((field) => row[field])]);
   const headings = ["Account", ...Object.values(columns).map((heading) => num(heading))];
   fill(box, shown, () => table(headings, rows.map(line), { caption }));
 }

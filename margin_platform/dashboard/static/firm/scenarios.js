@@ -23,13 +23,13 @@ const series = (rows) => [
   {
     label: "clients' P&L",
     values: rows.map((row) => row.firm_delta_pnl),
-    colour: "--series-1",
+    color: "--series-1",
     kind: "bars",
   },
   {
     label: "firm loss (unsecured), below zero",
     values: rows.map(({ firm_loss: loss }) => (loss === null ? null : -loss)),
-    colour: "--series-2",
+    color: "--series-2",
     kind: "bars",
   },
 ];

@@ -2,7 +2,7 @@
 import { badge } from "../badge.js";
 import { $, accountAddress, h, setText, visible } from "../dom.js";
 import { age, compact, count, dollars, move, percent, time } from "../format.js";
-import { COLOURS, MEANING } from "../status.js";
+import { COLORS, MEANING } from "../status.js";
 
 const LIMIT = {
   WARNING: { text: " · near limit", bar: "yellow" },
@@ -23,7 +23,7 @@ function limitTile(id, { amount, limit, level }, note, since) {
   meter.closest(".tile").classList.toggle("old", since !== "");
 }
 
-// The firm's stream may end while that of the accounts continues. Then these tiles alone turn grey.
+// The firm's stream may end while that of the accounts continues. Then these tiles alone turn gray.
 export function limitTiles({ exposure, loss, old, written_at }) {
   const since = old ? ` · not updated since ${time(written_at)}` : "";
   const scenario = loss.amount > 0 ? `SPY ${move(Number(loss.scenario))}` : "no loss in any scenario";
@@ -32,22 +32,22 @@ export function limitTiles({ exposure, loss, old, written_at }) {
 }
 
 export class AccountsTile {
-  show({ accounts, colours, restricted }) {
+  show({ accounts, colors, restricted }) {
     setText("accounts-note", `${count(accounts)} accounts · ${count(restricted)} close-only`);
-    const key = JSON.stringify(colours);
+    const key = JSON.stringify(colors);
     if (this.shown === key) return;
     this.shown = key;
-    const counts = COLOURS.map((colour) => {
-      const attributes = { "data-colour": colour, title: MEANING[colour] };
-      return h("span", attributes, badge(colour), count(colours[colour]));
+    const counts = COLORS.map((color) => {
+      const attributes = { "data-color": color, title: MEANING[color] };
+      return h("span", attributes, badge(color), count(colors[color]));
     });
-    const bars = COLOURS.map((colour) => {
-      const bar = h("i", { class: colour });
-      bar.style.flexGrow = String(colours[colour]);
+    const bars = COLORS.map((color) => {
+      const bar = h("i", { class: color });
+      bar.style.flexGrow = String(colors[color]);
       return bar;
     });
-    $("colours").replaceChildren(...counts);
-    $("colour-bar").replaceChildren(...bars);
+    $("colors").replaceChildren(...counts);
+    $("color-bar").replaceChildren(...bars);
   }
 }
 

@@ -1,5 +1,5 @@
 // Every account as columns: numbers in typed arrays, texts in plain ones. A row number is the server's.
-import { COLOURS } from "../status.js";
+import { COLORS } from "../status.js";
 import { Order } from "./order.js";
 
 const NUMBERS = [
@@ -18,7 +18,7 @@ const NUMBERS = [
   "flags",
 ];
 const TEXTS = ["account_id", "status", "band", "margin_type", "method"];
-const GREY = COLOURS.indexOf("grey");
+const GRAY = COLORS.indexOf("gray");
 const FIRST_CAPACITY = 1024;
 
 export class Store {
@@ -44,8 +44,8 @@ export class Store {
       return array;
     };
     for (const name of NUMBERS) this.numbers[name] = grown(this.numbers[name], Float64Array, NaN);
-    this.received = grown(this.received, Uint8Array, GREY); // the color that the server sent
-    this.colour = grown(this.colour, Uint8Array, GREY); // the color as shown: grey when the figures are old
+    this.received = grown(this.received, Uint8Array, GRAY); // the color that the server sent
+    this.color = grown(this.color, Uint8Array, GRAY); // the color as shown: gray when the figures are old
     this.mark = grown(null, Uint8Array, 0);
     this.present = grown(this.present, Uint8Array, 0);
     this.capacity = capacity;
@@ -66,7 +66,7 @@ export class Store {
   #write(i, row) {
     for (let c = 1; c < this.columns.length; c++) {
       const name = this.columns[c];
-      if (name === "colour") this.received[i] = row[c];
+      if (name === "color") this.received[i] = row[c];
       else if (name in this.numbers) this.numbers[name][i] = row[c] ?? NaN;
       else if (name in this.texts) this.texts[name][i] = row[c];
     }
@@ -75,11 +75,11 @@ export class Store {
       this.size++;
       this.byId.set(this.texts.account_id[i], i);
     }
-    this.colour[i] = this.#colourOf(i);
+    this.color[i] = this.#colorOf(i);
   }
 
-  #colourOf(i) {
-    return this.isOld(i) ? GREY : this.received[i];
+  #colorOf(i) {
+    return this.isOld(i) ? GRAY : this.received[i];
   }
 
   isOld(i) {
@@ -93,9 +93,9 @@ export class Store {
     this.cutoff = cutoff;
     const changed = [];
     for (const i of this.byId.values()) {
-      const colour = this.#colourOf(i);
-      if (colour === this.colour[i]) continue;
-      this.colour[i] = colour;
+      const color = this.#colorOf(i);
+      if (color === this.color[i]) continue;
+      this.color[i] = color;
       changed.push(i);
     }
     if (changed.length) this.view.merge(this, changed);
@@ -106,13 +106,13 @@ export class Store {
   }
 
   values(column) {
-    return column === "colour" ? this.colour : (this.numbers[column] ?? this.texts[column]);
+    return column === "color" ? this.color : (this.numbers[column] ?? this.texts[column]);
   }
 
   // One row as an object, for the grid and the head of an account.
   row(i) {
     const age = this.clock === null ? null : Math.max(0, this.clock - this.numbers.timestamp[i]);
-    const row = { i, colour: COLOURS[this.colour[i]], age, old: this.isOld(i) };
+    const row = { i, color: COLORS[this.color[i]], age, old: this.isOld(i) };
     for (const name of TEXTS) row[name] = this.texts[name][i] ?? null;
     for (const name of NUMBERS) {
       const value = this.numbers[name][i];
