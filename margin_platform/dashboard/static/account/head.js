@@ -32,7 +32,7 @@ function title(row) {
 }
 
 function times(row) {
-  const calculated = `calculated ${time(row.timestamp)} (${age(row.age)} before the as-of time)`;
+  const calculated = `calculated ${time(row.timestamp)} (age ${age(row.age)})`;
   const parts = [calculated, `oldest price ${time(row.oldest_price)}`];
   if (row.band) parts.push(`band ${visible(row.band)}`);
   return parts.join(" · ");

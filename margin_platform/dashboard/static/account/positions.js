@@ -40,12 +40,12 @@ function positionTable(positions) {
   const rows = positions.map((p) => [visible(p.symbol), ...COLUMNS.map(([, cell]) => cell(p))]);
   const total = (field) => (field ? num(money(sum(positions, field)), "strong") : "");
   if (rows.length > 1) rows.push(["Sum", ...COLUMNS.map(([, , field]) => total(field))]);
-  const caption = "Rule-based maintenance requirement by position, dollars";
+  const caption = "Rules-based maintenance requirement by position, dollars";
   return table(HEADINGS, rows, { caption, empty: "no positions" });
 }
 
 function binding(figures, marginType) {
-  const rules = `Rule-based maintenance requirement ${dollars(figures.maintenance_req)}`;
+  const rules = `Rules-based maintenance requirement ${dollars(figures.maintenance_req)}`;
   const tims = `TIMS ${dollars(figures.portfolio_margin_req)}`;
   const type = `margin type ${MARGIN_TYPE[marginType] ?? "Reg T"}`;
   const text = `${rules}, ${tims}; ${type}: applied requirement ${dollars(figures.requirement)}.`;

@@ -18,7 +18,7 @@ export function columns(warnFrac) {
   return [
     {
       field: "color",
-      headerName: "Status",
+      headerName: "State",
       headerTooltip: MEANINGS.join(", "),
       width: 58,
       minWidth: 44,
