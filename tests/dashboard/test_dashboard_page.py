@@ -247,6 +247,7 @@ def test_a_hundred_thousand_accounts_sort_filter_scroll_and_export(bus: Bus, sta
         tab.click("#csv")
     lines = list(csv.reader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig"))))
     assert len(lines) == 2
+    assert lines[0][:3] == ["account_id", "color", "status"]
     assert lines[1][:3] == ["A000000", "red", "MARGIN_CALL"]
 
 
