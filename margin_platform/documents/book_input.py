@@ -13,17 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from margin_platform.contracts import bounds
+from margin_platform.contracts.identity import refusal_of_id
+from margin_platform.contracts.refusals import InputError, refuse_unknown
 from margin_platform.kernel.book import MARGIN_TYPES, Book
 from margin_platform.kernel.market import Instrument, Market
 from margin_platform.policy.policy import Policy, PolicyError, current_policy
 
-
-class InputError(ValueError):
-    """Input that cannot be used: the path of the field, its value, and why."""
-
-    def __init__(self, field: str, value: Any, reason: str) -> None:
-        super().__init__(f"{field}: {reason}, value {value!r}")
-        self.field, self.value, self.reason = field, value, reason
+__all__ = ["POSITION_FIELDS", "BookInput", "InputError", "loads", "parse"]
 
 
 @dataclass(frozen=True)
@@ -35,19 +32,23 @@ class BookInput:
     policy: Policy
 
 
-# field of a position or market row -> lowest and highest allowed
+# number of a position or market row -> the range it may have
 _NUMBERS: dict[str, tuple[float, float]] = {
-    "price": (1e-9, 1e12),
-    "beta": (-100.0, 100.0),
-    "sigma": (0.0, 100.0),
-    "up": (0.0, 10.0),
-    "down": (0.0, 10.0),
-    "etf_leverage": (-10.0, 10.0),
-    "long_rate": (0.0, 10.0),
-    "short_rate": (0.0, 10.0),
-    "htb_addon": (0.0, 10.0),
+    "price": bounds.PRICE,
+    "beta": bounds.BETA,
+    "sigma": bounds.VOLATILITY,
+    "up": bounds.MOVE_UP,
+    "down": bounds.MOVE_DOWN,
+    "etf_leverage": bounds.LEVERAGE,
+    "long_rate": bounds.LONG_RATE,
+    "short_rate": bounds.SHORT_RATE,
+    "htb_addon": bounds.ADDON_RATE,
 }
 _GROUPS = ("class_group", "product_group", "portfolio_group", "issuer")
+_MARKET_FIELDS = (*_NUMBERS, "volatility_tier", *_GROUPS, "marginable")
+POSITION_FIELDS = ("symbol", "qty", "contracts", "multiplier", *_MARKET_FIELDS)
+_ACCOUNT_FIELDS = ("account_id", "margin_type", "cash", "positions")
+_DOCUMENT_FIELDS = ("accounts", "market", "policy", "scenarios")
 
 
 def loads(text: str | bytes) -> Any:
@@ -80,8 +81,9 @@ def parse(data: Any, base: Policy | None = None, traded: Iterable[str] = ()) -> 
     `traded`: symbols that nobody may hold yet and that get an instrument row all the same.
     """
     document = _mapping("input", data)
+    refuse_unknown("", document, _DOCUMENT_FIELDS)
     policy = _policy(document, base or current_policy())
-    market = {s: _figures(f"market.{s}", row, {}) for s, row in _mapping("market", document.get("market", {})).items()}
+    market = {s: _market_row(f"market.{s}", row) for s, row in _mapping("market", document.get("market", {})).items()}
     rows = _list("accounts", document.get("accounts"))
     instruments: dict[Instrument, None] = {}
     accounts: list[tuple[str, float, int, list[tuple[Instrument, float]]]] = []
@@ -111,36 +113,31 @@ def _policy(document: dict[str, Any], base: Policy) -> Policy:
     changes = dict(_mapping("policy", document.get("policy", {})))
     if document.get("scenarios") is not None:
         moves = _list("scenarios", document["scenarios"])
-        changes["scenarios"] = [_number(f"scenarios[{n}]", move, -1.0, 10.0) for n, move in enumerate(moves)]
+        changes["scenarios"] = [_number(f"scenarios[{n}]", move, *bounds.SCENARIO) for n, move in enumerate(moves)]
     try:
         return base.override(changes)
     except PolicyError as error:
-        field, _, rest = str(error).partition(": ")
-        reason, _, value = rest.rpartition(", value ")
-        raise InputError(field, _literal(value), reason) from error
+        raise InputError(error.field, error.value, error.reason) from error
 
 
-def _literal(text: str) -> Any:
-    import ast
-
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+def _market_row(path: str, row: Any) -> dict[str, Any]:
+    refuse_unknown(path, _mapping(path, row), _MARKET_FIELDS)
+    return _figures(path, row, {})
 
 
 def _account(
     path: str, row: Any, market: dict[str, dict[str, Any]], seen: set[str], policy: Policy
 ) -> tuple[str, float, int, list[tuple[Instrument, float]]]:
     account = _mapping(path, row)
-    account_id = _text(f"{path}.account_id", account.get("account_id"))
+    refuse_unknown(path, account, _ACCOUNT_FIELDS)
+    account_id = _identity(f"{path}.account_id", account.get("account_id"))
     if account_id in seen:
         raise InputError(f"{path}.account_id", account_id, "account given twice")
     seen.add(account_id)
     kind = "REG_T" if account.get("margin_type") is None else account["margin_type"]
     if not isinstance(kind, str) or kind not in MARGIN_TYPES:
         raise InputError(f"{path}.margin_type", kind, f"not one of {', '.join(MARGIN_TYPES)}")
-    cash = _number(f"{path}.cash", account.get("cash"), -1e15, 1e15)
+    cash = _number(f"{path}.cash", account.get("cash"), *bounds.MONEY)
     held = []
     for number, position in enumerate(_list(f"{path}.positions", account.get("positions", []))):
         held.append(_position(f"{path}.positions[{number}]", position, market, policy))
@@ -149,10 +146,12 @@ def _account(
 
 def _position(path: str, row: Any, market: dict[str, dict[str, Any]], policy: Policy) -> tuple[Instrument, float]:
     position = _mapping(path, row)
-    symbol = _text(f"{path}.symbol", position.get("symbol"))
-    qty = _number(f"{path}.qty", position.get("qty"), -1e12, 1e12)
+    refuse_unknown(path, position, POSITION_FIELDS)
+    symbol = _identity(f"{path}.symbol", position.get("symbol"))
+    qty = _number(f"{path}.qty", position.get("qty"), *bounds.QUANTITY)
     figures = _figures(path, position, market.get(symbol, {}))
-    units = abs(_count(path, "contracts", position, 0.0, -1e9, 1e9)) * _count(path, "multiplier", position, 100.0, 0.0, 1e6)
+    contracts = _count(path, "contracts", position, 0.0, bounds.CONTRACTS)
+    units = abs(contracts) * _count(path, "multiplier", position, 100.0, bounds.MULTIPLIER)
     if units:   # for a long contract the minimum is never above its market value (4210(g)(7))
         worth = figures.get("price", np.inf) * qty if qty > 0 else np.inf
         charge = min(policy.portfolio_margin.contract_minimum * units, worth)
@@ -170,13 +169,15 @@ def _figures(path: str, row: Any, given: dict[str, Any]) -> dict[str, Any]:
         value = source.get(name)
         if value is not None:
             figures[name] = _number(f"{path}.{name}", value, low, high)
+    if figures.get("price") in bounds.UNSET_PRICES:
+        raise InputError(f"{path}.price", figures["price"], "a mark for no price, not a price")
     if figures.get("etf_leverage") == 0.0:
         raise InputError(f"{path}.etf_leverage", 0, "zero")
     if source.get("volatility_tier") is not None:
         figures["volatility_tier"] = _tier(f"{path}.volatility_tier", source["volatility_tier"])
     for name in _GROUPS:
         if source.get(name) is not None:
-            figures[name] = _text(f"{path}.{name}", source[name])
+            figures[name] = _identity(f"{path}.{name}", source[name])
     if source.get("marginable") is not None:
         if not isinstance(source["marginable"], bool):
             raise InputError(f"{path}.marginable", source["marginable"], "not true or false")
@@ -202,17 +203,15 @@ def _list(path: str, value: Any) -> list[Any]:
     return value
 
 
-def _text(path: str, value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise InputError(path, value, "missing" if value is None else "not a non-empty text")
-    if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise InputError(path, value, "half a character")
-    return value
+def _identity(path: str, value: Any) -> str:
+    if reason := "missing" if value is None else refusal_of_id(value):
+        raise InputError(path, value, reason)
+    return str(value)
 
 
-def _count(path: str, name: str, position: dict[str, Any], absent: float, low: float, high: float) -> float:
+def _count(path: str, name: str, position: dict[str, Any], absent: float, within: bounds.Range) -> float:
     value = position.get(name)
-    return absent if value is None else _number(f"{path}.{name}", value, low, high)
+    return absent if value is None else _number(f"{path}.{name}", value, *within)
 
 
 def _number(path: str, value: Any, low: float, high: float) -> float:

@@ -5,16 +5,26 @@ Used where a decision is made, written into a notice, and questioned (`margin ex
 
 from __future__ import annotations
 
+from typing import Any
+
 from margin_platform.contracts.messages import Event
-from margin_platform.documents.book_input import BookInput, parse
+from margin_platform.documents.book_input import POSITION_FIELDS, BookInput, parse
 from margin_platform.kernel.evaluate import Margin, evaluate
 from margin_platform.policy.policy import Policy
 
 COMPONENTS = ("base_requirement", "concentration_addon", "volatility_addon", "htb_addon", "cap_adjustment")
 
 
+def document(status: Event) -> dict[str, Any]:
+    """Return the account of a margin.status.v1 event as a book document: of its positions, the fields a book has."""
+    account = {name: status.get(name) for name in ("account_id", "cash", "margin_type")}
+    rows = status.get("positions")
+    if isinstance(rows, list):
+        rows = [{k: row[k] for k in POSITION_FIELDS if k in row} if isinstance(row, dict) else row for row in rows]
+    return {"accounts": [account | {"positions": rows}]}
+
+
 def rebuilt(status: Event, policy: Policy) -> tuple[BookInput, Margin]:
     """The kernel's inputs and figures of a margin.status.v1 event, from the event alone. InputError where it is incomplete."""
-    account = {k: status.get(k) for k in ("account_id", "cash", "margin_type", "positions")}
-    given = parse({"accounts": [account]}, policy)
+    given = parse(document(status), policy)
     return given, evaluate(given.book, given.market, given.policy, detail=True)

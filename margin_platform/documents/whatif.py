@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from margin_platform.documents.book_input import InputError, parse
+from margin_platform.documents.book_input import POSITION_FIELDS, InputError, parse
 from margin_platform.documents.figures import evaluation
 from margin_platform.money import cents, shares
 from margin_platform.policy.policy import Policy
@@ -28,7 +28,7 @@ def after_trades(account: dict[str, Any], trades: Sequence[tuple[str, float]], c
             known = quote_of(symbol)
             if known is None:
                 raise InputError("trade", symbol, "no price of this symbol is known")
-            row = {**known, "symbol": symbol, "qty": 0.0}
+            row = {name: known[name] for name in POSITION_FIELDS if name in known} | {"symbol": symbol, "qty": 0.0}
             positions.append(row)
         price = row.get("price") or (quote_of(symbol) or {}).get("price")
         if not price:

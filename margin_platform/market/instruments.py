@@ -9,14 +9,16 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from margin_platform.contracts.bounds import ADDON_RATE, LEVERAGE, LONG_RATE, MOVE_DOWN, MOVE_UP, SHORT_RATE
+from margin_platform.contracts.refusals import Refused
 from margin_platform.kernel.market import UNKNOWN, Instrument
 from margin_platform.settings import settings
 
 REFERENCE = Path(__file__).parent / "reference" / "instruments.yaml"
 
 
-class InstrumentError(ValueError):
-    """Reference data that cannot be used; the message names the row, the field and the value."""
+class InstrumentError(Refused):
+    """Reference data that cannot be used."""
 
 
 class _Row(BaseModel):
@@ -28,12 +30,12 @@ class _Row(BaseModel):
     class_group: str | None = None
     product_group: str | None = None
     portfolio_group: str | None = None
-    up: float | None = Field(default=None, gt=0, le=1)
-    down: float | None = Field(default=None, gt=0, le=1)
-    etf_leverage: float = Field(default=1.0, ge=-5, le=5)
-    long_rate: float | None = Field(default=None, ge=0, le=1)
-    short_rate: float | None = Field(default=None, ge=0, le=10)
-    htb_addon: float = Field(default=0.0, ge=0, le=10)
+    up: float | None = Field(default=None, gt=0, le=MOVE_UP.high)
+    down: float | None = Field(default=None, gt=0, le=MOVE_DOWN.high)
+    etf_leverage: float = Field(default=1.0, ge=LEVERAGE.low, le=LEVERAGE.high)
+    long_rate: float | None = Field(default=None, ge=0, le=LONG_RATE.high)
+    short_rate: float | None = Field(default=None, ge=0, le=SHORT_RATE.high)
+    htb_addon: float = Field(default=0.0, ge=0, le=ADDON_RATE.high)
     marginable: bool = True
     synthetic: bool = False
 
@@ -43,12 +45,12 @@ def read(path: Path) -> tuple[Instrument, ...]:
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
     rows = data.get("instruments") if isinstance(data, dict) else None
     if not isinstance(rows, list):
-        raise InstrumentError(f"{path.name}.instruments: not a list, value {rows!r}")
+        raise InstrumentError(f"{path.name}.instruments", rows, "not a list")
     instruments = [_instrument(path, number, row) for number, row in enumerate(rows)]
     symbols = [i.symbol for i in instruments]
     if len(set(symbols)) < len(symbols):
         twice = next(s for s in symbols if symbols.count(s) > 1)
-        raise InstrumentError(f"{path.name}.instruments: symbol given twice, value {twice!r}")
+        raise InstrumentError(f"{path.name}.instruments", twice, "symbol given twice")
     return tuple(instruments)
 
 
@@ -58,7 +60,7 @@ def _instrument(path: Path, number: int, row: Any) -> Instrument:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise InstrumentError(f"{path.name}.instruments[{number}].{where}: {first['msg']}, value {first['input']!r}") from error
+        raise InstrumentError(f"{path.name}.instruments[{number}].{where}", first["input"], first["msg"]) from error
     given = checked.model_dump(exclude={"name", "synthetic"})
     for unset in ("up", "down", "long_rate", "short_rate"):
         given[unset] = UNKNOWN if given[unset] is None else given[unset]

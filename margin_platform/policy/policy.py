@@ -10,13 +10,14 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import hashlib
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 from pydantic import Field, ValidationError
 
+from margin_platform.contracts.refusals import NO_VALUE, Refused, unknown_field
 from margin_platform.policy.sections import (
     FROM_FILE,
     BacktestPolicy,
@@ -53,8 +54,11 @@ _ASCENDING_WITH_HYSTERESIS = (   # without it nothing is left late, and these le
 )
 
 
-class PolicyError(ValueError):
-    """A policy that cannot be used; the message names the key and the value."""
+class PolicyError(Refused):
+    """A policy that cannot be used."""
+
+
+Where = Callable[[tuple[str, ...]], str]   # the path of a field, as its reader knows it, from its section and name
 
 
 _SECTIONS = (
@@ -94,9 +98,15 @@ class Policy(Section):
         for key, value in changes.items():
             owner = next((s for s in _SECTIONS if key in type(getattr(self, s)).model_fields), None)
             if owner is None:
-                raise PolicyError(f"policy.{key}: unknown policy field, value {value!r}")
+                raise PolicyError(f"policy.{key}", value, unknown_field(key, self._flat_names()).replace("field", "policy field", 1))
             sections[owner][key] = value
-        return _validated(sections | {"version": f"{self.version}+{_digest(changes)}", "effective_from": self.effective_from}, "policy")
+        changed = sections | {"version": f"{self.version}+{_digest(changes)}", "effective_from": self.effective_from}
+        policy = _validated(changed, _in_override, from_file=False)
+        _check_order(policy, _in_override)
+        return policy
+
+    def _flat_names(self) -> list[str]:
+        return [name for section in _SECTIONS for name in type(getattr(self, section)).model_fields]
 
 
 def _digest(changes: dict[str, Any]) -> str:
@@ -104,34 +114,45 @@ def _digest(changes: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
 
 
-def _validated(data: Any, origin: str) -> Policy:
+def _in_override(path: tuple[str, ...]) -> str:
+    """Name a field as an override does: without its section."""
+    return ".".join(("policy", *(path[1:] or path)))
+
+
+def _validated(data: Any, where: Where, *, from_file: bool) -> Policy:
     if not isinstance(data, dict):
-        raise PolicyError(f"{origin}: not a mapping of policy sections, value {data!r}")
+        raise PolicyError(where(()), data, "not a mapping of policy sections")
     try:
-        policy = Policy.model_validate(data, context={FROM_FILE: origin != "policy"})
+        return Policy.model_validate(data, context={FROM_FILE: from_file})
     except ValidationError as error:
         first = error.errors()[0]
-        loc = [str(part) for part in first["loc"]]
-        where = ".".join(loc[1:] if origin == "policy" and len(loc) > 1 else loc)
-        given = "" if first["type"] == "missing" else f", value {first['input']!r}"
-        raise PolicyError(f"{origin}.{where}: {first['msg']}{given}") from error
-    _check_order(policy, origin)
-    return policy
+        path = tuple(str(part) for part in first["loc"])
+        reason = _unknown(path) if first["type"] == "extra_forbidden" else first["msg"]
+        raise PolicyError(where(path), NO_VALUE if first["type"] == "missing" else first["input"], reason) from error
 
 
-def _check_order(policy: Policy, origin: str) -> None:
-    """PolicyError where one level lies beyond the level it must stay under."""
+def _unknown(path: tuple[str, ...]) -> str:
+    """Return why a section or a field that no policy has is refused."""
+    model: Any = Policy if len(path) == 1 else Policy.model_fields[path[0]].annotation
+    return unknown_field(path[-1], model.model_fields)
+
+
+def _check_order(policy: Policy, where: Where) -> None:
+    """Raise PolicyError where one level lies beyond the level it must stay under."""
     pairs = _ASCENDING + (_ASCENDING_WITH_HYSTERESIS if policy.volatility.vol_hysteresis else ())
     for section, low, high, strict in pairs:
         values = getattr(policy, section)
         below, above = getattr(values, low), getattr(values, high)
         if above is not None and (below > above or (strict and below == above)):
-            where = f"{origin}.{high}" if origin == "policy" else f"{origin}.{section}.{high}"
-            raise PolicyError(f"{where}: not above {low} {below!r}, value {above!r}")
+            raise PolicyError(where((section, high)), above, f"not above {low} {below!r}")
+
+
+def _check_ascending(policy: Policy, where: Where) -> None:
+    """Raise PolicyError where a file's list of moves does not ascend; an override may list them in any order."""
     for section, name in (("stress", "scenarios"), ("portfolio_margin", "house_grid")):
         moves = getattr(getattr(policy, section), name)
-        if origin != "policy" and list(moves) != sorted(set(moves)):
-            raise PolicyError(f"{origin}.{section}.{name}: not ascending, value {list(moves)!r}")
+        if list(moves) != sorted(set(moves)):
+            raise PolicyError(where((section, name)), list(moves), "not ascending")
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -142,7 +163,8 @@ class _UniqueKeys(yaml.SafeLoader):
         for key_node, value_node in node.value:
             key = self.construct_object(key_node)
             if key in seen:
-                raise PolicyError(f"{key}: given twice, value {getattr(value_node, 'value', None)!r}, line {key_node.start_mark.line + 1}")
+                given = getattr(value_node, "value", None)
+                raise PolicyError(str(key), given, f"given twice, again on line {key_node.start_mark.line + 1}")
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -152,10 +174,17 @@ def load_policy_file(path: Path) -> Policy:
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except PolicyError as error:
-        raise PolicyError(f"{path.name}.{error}") from error
+        raise PolicyError(f"{path.name}.{error.field}", error.value, error.reason) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PolicyError(f"{path.name}: cannot be read: {error}") from error
-    return _validated(data, path.name)
+        raise PolicyError(path.name, NO_VALUE, f"cannot be read: {error}") from error
+
+    def where(field: tuple[str, ...]) -> str:
+        return ".".join((path.name, *field))
+
+    policy = _validated(data, where, from_file=True)
+    _check_order(policy, where)
+    _check_ascending(policy, where)
+    return policy
 
 
 def load_policy_folder(folder: Path) -> tuple[Policy, ...]:
@@ -166,7 +195,7 @@ def load_policy_folder(folder: Path) -> tuple[Policy, ...]:
         for name, policy in policies.items():
             value = getattr(policy, field)
             if first.setdefault(value, name) != name:
-                raise PolicyError(f"{name}.{field}: already in {first[value]}, value {str(value)!r}")
+                raise PolicyError(f"{name}.{field}", str(value), f"already in {first[value]}")
     return tuple(sorted(policies.values(), key=lambda p: p.effective_from))
 
 

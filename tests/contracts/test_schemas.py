@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from margin_platform.contracts import messages
+from margin_platform.contracts import figures, messages, published
 from margin_platform.contracts.dead_letters import dead_letter
 
 SCHEMAS = Path(messages.__file__).parent / "schemas"
@@ -139,9 +139,14 @@ def test_a_dead_letter_says_where_and_what() -> None:
 
 
 @pytest.mark.parametrize("topic", messages.TOPICS)
-def test_the_page_of_contracts_lists_every_topic_field_and_key(topic: str) -> None:
-    page = (Path(messages.__file__).parents[2] / "docs" / "contracts.md").read_text(encoding="utf-8")
-    section = page.split(f"\n## {topic}\n", 1)[1].split("\n## ", 1)[0]
-    assert f"Key `{messages.TOPICS[topic].key}`" in section
-    for name in _schema(topic).schema["properties"]:
-        assert f"| `{name}` |" in section
+def test_the_schema_of_a_topic_is_what_its_declaration_says(topic: str) -> None:
+    assert (SCHEMAS / f"{topic}.json").read_text(encoding="utf-8") == published.text_of(messages.TOPICS[topic])
+
+
+def test_the_page_of_contracts_is_what_the_declarations_say() -> None:
+    assert published.PAGE.read_text(encoding="utf-8") == published.page()
+
+
+def test_the_money_figures_are_the_fields_of_a_calculation_that_hold_dollars() -> None:
+    fields = messages.TOPICS[messages.MARGIN_CALC].check.fields
+    assert tuple(field.name for field in fields if field.kind.words == "dollars, cents") == figures.MONEY_FIGURES

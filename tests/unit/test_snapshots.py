@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from margin_platform.documents.book_input import parse
+from margin_platform.documents.rebuilt import document
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import evaluate
 from margin_platform.kernel.market import Instrument, Market
@@ -31,7 +32,7 @@ def test_the_positions_of_a_status_event_carry_every_figure_the_kernel_used() ->
     book = Book.of([("A", 3000.0, 0, [(code[s], q) for s, q in HELD.items()])])
     inputs = Inputs(1, 1, {}, np.ones(len(code), dtype=np.int64))
     rows = [position_row(k, book, market, inputs) for k in range(len(book.symbol))]
-    again = parse({"accounts": [{"account_id": "A", "cash": 3000.0, "positions": rows}]}, policy)
+    again = parse(document({"account_id": "A", "cash": 3000.0, "positions": rows}), policy)
     before, after = evaluate(book, market, policy), evaluate(again.book, again.market, again.policy)
     assert before.concentration_addon[0] > 0
     assert before.volatility_addon[0] > 0

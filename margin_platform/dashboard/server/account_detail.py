@@ -13,6 +13,7 @@ import numpy as np
 from margin_platform.contracts.messages import Event
 from margin_platform.documents.book_input import BookInput, parse
 from margin_platform.documents.figures import evaluation
+from margin_platform.documents.rebuilt import document as as_document
 from margin_platform.documents.whatif import after_trades
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import evaluate
@@ -37,10 +38,7 @@ def document(event: Event) -> dict[str, Any]:
     """The event's account as a book document (the input of `margin evaluate`)."""
     if not isinstance(event.get("positions"), list):
         raise NoPositions(str(event.get("account_id")))
-    account = {"account_id": event["account_id"], "cash": event.get("cash"), "positions": event["positions"]}
-    if event.get("margin_type") is not None:
-        account["margin_type"] = event["margin_type"]
-    return {"accounts": [account]}
+    return as_document(event)
 
 
 def explain(event: Event, published: Event) -> dict[str, Any]:

@@ -1,0 +1,139 @@
+"""The events of enforcement: calls, restrictions, orders, the audit chain, notices, and the dead letters of refused messages."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from margin_platform.contracts.field_types import (
+    ALWAYS,
+    Count,
+    EpochMs,
+    Holdings,
+    Identity,
+    Label,
+    Legs,
+    Money,
+    Number,
+    Rows,
+    Text,
+    Whole,
+)
+
+_Action = Literal["WARNING", "MARGIN_CALL", "AMENDED", "MET", "EXPIRED", "LIQUIDATE", "HELD", "RELEASED", "RESCINDED", "RECOVERED"]
+_Always = Annotated[Text | UnsetType, ALWAYS]
+_RunId = Annotated[Text | None | UnsetType, ALWAYS]
+_Time = Annotated[EpochMs | None | UnsetType, ALWAYS]
+_HOLDINGS = "each with symbol, qty, price, price_timestamp: what the amount was computed from"
+_CURES = "each with action, amount, symbol, qty, rate, excess_after: each alone cures, least dollars first"
+
+
+class MarginCall(Struct, kw_only=True):
+    """A step of a margin call's life.
+
+    A LIQUIDATE is a request for orders and carries what they are made from: `event_id`, `attempt`, `timestamp`, `positions`, `cash` and
+    `margin_type`.
+    """
+
+    call_id: Text
+    account_id: Identity
+    action: _Action
+    deficiency: Annotated[Money | None | UnsetType, ALWAYS] = UNSET
+    due_at: _RunId = UNSET
+    explanation: _Always = UNSET
+    correlation_id: _Always = UNSET
+    causation_id: _Always = UNSET
+    run_id: _RunId = UNSET
+    timestamp: _Time = UNSET
+    issued: Money | None | UnsetType = UNSET
+    opened_at_ms: EpochMs | None | UnsetType = UNSET
+    due_at_ms: EpochMs | None | UnsetType = UNSET
+    holdings: Annotated[Rows | None | UnsetType, Meta(description=_HOLDINGS)] = UNSET
+    cures: Annotated[Rows | None | UnsetType, Meta(description=_CURES)] = UNSET
+
+
+class Liquidate(Struct, kw_only=True):
+    """What a LIQUIDATE says beyond a margin call: without it no order could be made."""
+
+    event_id: Text
+    attempt: Count
+    timestamp: EpochMs
+    deficiency: Number
+    explanation: Text
+    positions: Holdings
+
+
+class Notice(Struct, kw_only=True):
+    """What a message to a customer is made from."""
+
+    correlation_id: Text
+    timestamp: EpochMs
+
+
+class NoticeOfCall(Notice, kw_only=True):
+    """The same of a margin call."""
+
+    deficiency: Number
+
+
+class Restriction(Struct, kw_only=True):
+    """A trading restriction applied or lifted."""
+
+    account_id: Identity
+    action: Literal["CLOSE_ONLY", "LIFTED"]
+    reason: _Always = UNSET
+    correlation_id: _Always = UNSET
+    run_id: _RunId = UNSET
+    timestamp: _Time = UNSET
+
+
+class LiquidationOrder(Struct, kw_only=True):
+    """An order to reduce an account's risk, or the cancellation of what is left of one."""
+
+    account_id: Identity
+    order_id: Text
+    action: Literal["NEW", "CANCEL"] | None | UnsetType = UNSET
+    positions: Annotated[Legs | None | UnsetType, ALWAYS] = UNSET
+    reason: _Always = UNSET
+    deficiency: Annotated[Money | None | UnsetType, ALWAYS] = UNSET
+    excess_after: Annotated[Money | None | UnsetType, ALWAYS] = UNSET
+    correlation_id: _Always = UNSET
+    run_id: _RunId = UNSET
+    timestamp: _Time = UNSET
+    not_before: Annotated[EpochMs | None | UnsetType, Meta(description="when it may trade at the earliest")] = UNSET
+
+
+class NewOrder(Notice, kw_only=True):
+    """What an order to trade says beyond a cancellation."""
+
+    positions: Legs
+
+
+class AuditEntry(Struct, kw_only=True):
+    """One decision, chained to the one before it by hash."""
+
+    account_id: Identity
+
+
+class NotificationState(Struct, kw_only=True):
+    """The delivery state of one notification."""
+
+    account_id: Identity
+
+
+class DeadLetter(Struct, kw_only=True):
+    """A refused message: where it stood and what was wrong.
+
+    Of a large message `raw` is the first 65,536 bytes, of a long value `value` the first 1,000 characters; each then ends with
+    `... (cut: N bytes in all)` or `characters`, so that a letter fits the topic.
+    """
+
+    topic: Text
+    partition: Annotated[Whole | UnsetType, ALWAYS] = UNSET
+    offset: Annotated[Whole | UnsetType, ALWAYS] = UNSET
+    reason: Text
+    field: Annotated[Label | None | UnsetType, ALWAYS] = UNSET
+    value: Annotated[Label | None | UnsetType, ALWAYS, Meta(description="cut where long")] = UNSET
+    raw: Annotated[Label | UnsetType, ALWAYS, Meta(description="cut where long")] = UNSET
+    timestamp: Annotated[Whole | None | UnsetType, ALWAYS] = UNSET

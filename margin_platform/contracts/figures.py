@@ -1,0 +1,116 @@
+"""The events of a calculation: what the margin and firm streams publish. Their money figures are named here once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+from margin_platform.contracts.field_types import (
+    ALWAYS,
+    EpochMs,
+    Flag,
+    Holdings,
+    Identity,
+    Label,
+    Money,
+    Number,
+    Object,
+    Objects,
+    Rows,
+    Sequence,
+    Text,
+)
+
+MONEY_FIGURES = (
+    "cash", "long_mv", "short_mv", "gross_mv", "total_mv", "equity", "base_requirement", "concentration_addon", "volatility_addon",
+    "htb_addon", "cap_adjustment", "maintenance_req", "reg_t_margin", "portfolio_margin_req", "margin_savings", "requirement", "excess",
+    "beta_weighted_exposure", "worst_stress",
+)
+_Dollars = Annotated[Money | None | UnsetType, ALWAYS]
+_Method = Literal["REG_T", "PORTFOLIO"]
+_Status = Literal["ACTIVE", "WARNING", "MARGIN_CALL", "STALE"]
+
+
+class MarginCalculation(Struct, kw_only=True):
+    """One account's margin after a micro-batch. Also published on margin.status.v1 when its band changes."""
+
+    account_id: Identity
+    cash: _Dollars = UNSET
+    long_mv: _Dollars = UNSET
+    short_mv: _Dollars = UNSET
+    gross_mv: _Dollars = UNSET
+    total_mv: _Dollars = UNSET
+    equity: _Dollars = UNSET
+    base_requirement: _Dollars = UNSET
+    concentration_addon: _Dollars = UNSET
+    volatility_addon: _Dollars = UNSET
+    htb_addon: _Dollars = UNSET
+    cap_adjustment: _Dollars = UNSET
+    maintenance_req: _Dollars = UNSET
+    reg_t_margin: _Dollars = UNSET
+    portfolio_margin_req: _Dollars = UNSET
+    margin_savings: _Dollars = UNSET
+    requirement: _Dollars = UNSET
+    excess: _Dollars = UNSET
+    beta_weighted_exposure: _Dollars = UNSET
+    worst_stress: _Dollars = UNSET
+    excess_pct: Annotated[Number | None | UnsetType, ALWAYS] = UNSET
+    margin_method: Annotated[_Method | None | UnsetType, ALWAYS] = UNSET
+    status: Annotated[_Status | UnsetType, ALWAYS] = UNSET
+    stale: Annotated[Flag | UnsetType, ALWAYS] = UNSET
+    policy_version: Annotated[Label | UnsetType, ALWAYS] = UNSET
+    inputs: Annotated[Object | UnsetType, ALWAYS] = UNSET
+    calc_id: Annotated[Label | UnsetType, ALWAYS] = UNSET
+    calc_timestamp: Annotated[EpochMs | UnsetType, ALWAYS] = UNSET
+    timestamp: EpochMs | UnsetType = UNSET
+    band: Label | None | UnsetType = UNSET
+    margin_type: Label | None | UnsetType = UNSET
+
+
+class MarginStatus(MarginCalculation, kw_only=True):
+    """A margin.calc.v1 event whose band changed, with the positions and stress rows that explain it."""
+
+    calc_id: Text
+    timestamp: EpochMs
+    gross_mv: Money | None
+    equity: Money | None
+    requirement: Money | None
+    excess: Money | None
+    band: Annotated[Label | None | UnsetType, ALWAYS] = UNSET
+    positions: Annotated[Holdings | None | UnsetType, ALWAYS] = UNSET
+    stress: Annotated[Objects | None | UnsetType, ALWAYS] = UNSET
+    stale_symbols: Rows | None | UnsetType = UNSET
+    corrected_symbols: Rows | None | UnsetType = UNSET
+    corrected_since: EpochMs | None | UnsetType = UNSET
+    severe_underwater: Flag | None | UnsetType = UNSET
+
+
+class StressRow(Struct, kw_only=True):
+    """One account under one SPY move."""
+
+    account_id: Identity
+    scenario: Annotated[Number | UnsetType, ALWAYS] = UNSET
+    delta_pnl: _Dollars = UNSET
+    equity_stressed: _Dollars = UNSET
+    excess_stressed: _Dollars = UNSET
+    underwater: Annotated[Flag | None | UnsetType, ALWAYS] = UNSET
+    underwater_recomputed: Annotated[Flag | None | UnsetType, ALWAYS] = UNSET
+    unsecured: _Dollars = UNSET
+    timestamp: EpochMs | UnsetType = UNSET
+
+
+class FirmRisk(Struct, kw_only=True):
+    """The firm under one SPY move; firm_loss is the sum of the accounts' unsecured amounts, never netted."""
+
+    scenario: Text
+    firm_beta_weighted_exposure: Money
+    firm_loss: Money
+    firm_total_mv: _Dollars = UNSET
+    num_accounts: Annotated[Sequence | UnsetType, ALWAYS] = UNSET
+    firm_delta_pnl: _Dollars = UNSET
+    calls_expected: Annotated[Number | None | UnsetType, ALWAYS] = UNSET
+    breach: Annotated[Flag | UnsetType, ALWAYS] = UNSET
+    exposure_limit: Money | None | UnsetType = UNSET
+    loss_limit: Money | None | UnsetType = UNSET
+    timestamp: EpochMs | None | UnsetType = UNSET

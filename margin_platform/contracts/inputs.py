@@ -1,0 +1,108 @@
+"""The events a book and a market are made of: what other systems send. One declaration gives the check, the schema and the page.
+
+A field without a default is required. Fields that are not declared are accepted and are not kept.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from margin_platform.contracts.field_types import (
+    Amount,
+    Beta,
+    Contact,
+    Date,
+    Dividend,
+    EpochMs,
+    Fee,
+    Flag,
+    Identity,
+    Label,
+    Price,
+    Quantity,
+    Sequence,
+    SplitRatio,
+    Tier,
+    Volatility,
+)
+
+MarginType = Literal["REG_T", "PORTFOLIO"]
+
+
+class Fill(Struct, kw_only=True):
+    """One execution. qty is signed shares (buys +, sells -); price and fee are dollars, a negative fee is a rebate."""
+
+    fill_id: Identity
+    account_id: Identity
+    symbol: Identity
+    qty: Annotated[Quantity, Meta(description="kept to 1e-6 of a share; what rounds to nothing is refused")]
+    price: Price
+    timestamp: EpochMs
+    fee: Fee | None | UnsetType = UNSET
+    order_id: Identity | None | UnsetType = UNSET
+    venue: Label | None | UnsetType = UNSET
+
+
+class CashMovement(Struct, kw_only=True):
+    """One cash movement: deposits positive, withdrawals negative, dollars."""
+
+    transfer_id: Identity
+    account_id: Identity
+    amount: Amount
+    timestamp: EpochMs
+
+
+class AccountTerms(Struct, kw_only=True):
+    """An account's terms; the latest per account holds."""
+
+    account_id: Identity
+    margin_type: MarginType
+    timestamp: EpochMs
+    contact: Annotated[Contact | None | UnsetType, Meta(description="`email` and `phone` as texts, and whatever else")] = UNSET
+
+
+class PricePrint(Struct, kw_only=True):
+    """A price of one symbol, dollars a share."""
+
+    symbol: Identity
+    price: Price
+    timestamp: EpochMs
+    sequence: Annotated[Sequence | None | UnsetType, Meta(description="the source's own order of prints of one millisecond")] = UNSET
+    confirmed: Annotated[Flag | None | UnsetType, Meta(description="the source stands by a jump")] = UNSET
+    correction: Annotated[Flag | None | UnsetType, Meta(description="replaces a print its source withdrew")] = UNSET
+    corrects_timestamp: Annotated[EpochMs | None | UnsetType, Meta(description="event time of the print withdrawn")] = UNSET
+
+
+class BetaFigure(Struct, kw_only=True):
+    """A symbol's beta to SPY."""
+
+    symbol: Identity
+    beta: Beta
+    timestamp: EpochMs
+
+
+class CorporateAction(Struct, kw_only=True):
+    """A split (ratio new shares for one old) or a cash dividend (amount, dollars a share), effective on ex_date."""
+
+    action_id: Identity
+    symbol: Identity
+    kind: Literal["SPLIT", "DIVIDEND"]
+    ex_date: Date
+    timestamp: EpochMs
+    ratio: SplitRatio | None | UnsetType = UNSET
+    amount: Dividend | None | UnsetType = UNSET
+    post_price: Annotated[Price | None | UnsetType, Meta(description="pays the fraction left by a split in cash")] = UNSET
+
+
+class VolatilityFigure(Struct, kw_only=True):
+    """30-day annualized historical volatility of one symbol (0.4 is 40%)."""
+
+    symbol: Identity
+    volatility_annual: Volatility
+    timestamp: EpochMs
+    tier: Tier | None | UnsetType = UNSET
+    observations: Sequence | None | UnsetType = UNSET
+    quality: Label | None | UnsetType = UNSET
+    as_of: Date | None | UnsetType = UNSET
