@@ -19,4 +19,4 @@ class AwsResource(dg.ConfigurableResource):
 
     def sns(self) -> Any:
         here = settings()
-        return boto3.client("sns", endpoint_url=self.endpoint_url or here.aws_endpoint_url, region_name=self.region or here.aws_region)
+        return boto3.client("sns", endpoint_url=self.endpoint_url or here.aws.endpoint_url, region_name=self.region or here.aws.region)

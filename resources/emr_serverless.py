@@ -22,22 +22,22 @@ _POLL_SECONDS = 5.0
 def request(only: list[str], here: Settings) -> dict[str, Any]:
     """The StartJobRun request of these streams, all when empty. ValueError names a setting that is missing or cannot travel."""
     wanted = {
-        "MARGIN_EMR_APPLICATION": here.emr_application, "MARGIN_EMR_ROLE": here.emr_role, "MARGIN_EMR_ENTRY_POINT": here.emr_entry_point,
+        "MARGIN_EMR_APPLICATION": here.emr.application, "MARGIN_EMR_ROLE": here.emr.role, "MARGIN_EMR_ENTRY_POINT": here.emr.entry_point,
     }
     for name, value in wanted.items():
         if not value:
             raise ValueError(f"{name}: needed where MARGIN_ENVIRONMENT=aws, value {value!r}")
-    if here.kafka_security.password:
+    if here.kafka.security.password:
         raise ValueError("MARGIN_KAFKA_PASSWORD: would be readable in the job run; use MARGIN_KAFKA_SASL_MECHANISM=AWS_MSK_IAM")
     return {
-        "applicationId": here.emr_application,
-        "executionRoleArn": here.emr_role,
+        "applicationId": here.emr.application,
+        "executionRoleArn": here.emr.role,
         "name": "margin-streams",
         "mode": "STREAMING",
         "retryPolicy": {"maxFailedAttemptsPerHour": _FAILURES_AN_HOUR},
         "jobDriver": {
             "sparkSubmit": {
-                "entryPoint": here.emr_entry_point,
+                "entryPoint": here.emr.entry_point,
                 "entryPointArguments": ["--only", ",".join(only)] if only else [],
                 "sparkSubmitParameters": _parameters(here),
             }
@@ -48,19 +48,19 @@ def request(only: list[str], here: Settings) -> dict[str, Any]:
 
 def _parameters(here: Settings) -> str:
     """The connector's jars, the executors' memory and, as the driver's environment, the settings the streams read."""
-    security = here.kafka_security
+    security = here.kafka.security
     environment = {
         "MARGIN_ENVIRONMENT": "aws",
-        "MARGIN_KAFKA": here.bootstrap_servers,
+        "MARGIN_KAFKA": here.kafka.bootstrap_servers,
         "MARGIN_KAFKA_SECURITY_PROTOCOL": security.protocol,
         "MARGIN_KAFKA_SASL_MECHANISM": security.mechanism,
         "MARGIN_KAFKA_CA_FILE": None if security.ca_file is None else str(security.ca_file),
         "MARGIN_TABLES": here.tables,
-        "AWS_DEFAULT_REGION": here.aws_region,
+        "AWS_DEFAULT_REGION": here.aws.region,
     }
     given = {f"spark.emr-serverless.driverEnv.{name}": value for name, value in environment.items() if value}
-    parts = [f"--jars {','.join(here.spark_jars)}"] if here.spark_jars else []
-    for name, value in {"spark.executor.memory": here.spark_executor_memory, **given}.items():
+    parts = [f"--jars {','.join(here.spark.jars)}"] if here.spark.jars else []
+    for name, value in {"spark.executor.memory": here.spark.executor_memory, **given}.items():
         if re.search(r"\s", value):
             raise ValueError(f"{name.rpartition('.')[2]}: has a space, which spark-submit's parameters cannot carry, value {value!r}")
         parts.append(f"--conf {name}={value}")
@@ -71,7 +71,7 @@ def run(only: list[str]) -> str:
     """Starts the job run, waits until it has ended, and says how. Must be called inside a Dagster step."""
     here = settings()
     pipes = PipesEMRServerlessClient(
-        client=boto3.client("emr-serverless", endpoint_url=here.aws_endpoint_url, region_name=here.aws_region),
+        client=boto3.client("emr-serverless", endpoint_url=here.aws.endpoint_url, region_name=here.aws.region),
         message_reader=dg.PipesTempFileMessageReader(),   # the driver sends no Pipes messages: its log stays in CloudWatch
         poll_interval=_POLL_SECONDS,
     )

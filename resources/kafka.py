@@ -23,7 +23,7 @@ class KafkaResource(dg.ConfigurableResource):
 
     @property
     def address(self) -> str:
-        return self.bootstrap_servers or settings().bootstrap_servers
+        return self.bootstrap_servers or settings().kafka.bootstrap_servers
 
     @contextmanager
     def bus(self) -> Iterator[Bus]:

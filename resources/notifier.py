@@ -27,14 +27,14 @@ class NotifierResource(dg.ConfigurableResource):
         """The channels this deployment has."""
         here = settings()
         found: list[Channel] = [SnsChannel(self.aws.sns())]
-        if here.sendgrid_api_key:
-            found.append(SendGridChannel(here.sendgrid_api_key, here.mail_from, here.sendgrid_url))
-        elif here.smtp_address:
-            found.append(SmtpChannel(here.smtp_address, here.mail_from))
+        if here.mail.sendgrid_api_key:
+            found.append(SendGridChannel(here.mail.sendgrid_api_key, here.mail.sender, here.mail.sendgrid_url))
+        elif here.mail.smtp_address:
+            found.append(SmtpChannel(here.mail.smtp_address, here.mail.sender))
         return found
 
     def notifier(self, store: Store, policy: Policy) -> Notifier:
-        return Notifier(store, policy, self.channels(), desk=settings().desk_contact or OUR_DESK, firm=self.firm_contact())
+        return Notifier(store, policy, self.channels(), desk=settings().contacts.desk or OUR_DESK, firm=self.firm_contact())
 
     @staticmethod
     def firm_contact() -> dict[str, str]:
@@ -43,7 +43,7 @@ class NotifierResource(dg.ConfigurableResource):
         What is missing is held, visibly.
         """
         here = settings()
-        return {name: value for name, value in (("email", here.firm_email), ("phone", here.firm_phone)) if value}
+        return {name: value for name, value in (("email", here.contacts.firm_email), ("phone", here.contacts.firm_phone)) if value}
 
     @staticmethod
     def now() -> int:

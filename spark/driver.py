@@ -39,16 +39,16 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     here = settings()
     parser = argparse.ArgumentParser(prog="python -m spark.driver", description=__doc__)
     parser.add_argument("--only", default="", help=f"streams to run, comma separated, of {', '.join(s.name for s in STREAMS)}; default all")
-    parser.add_argument("--bootstrap", default=here.bootstrap_servers, help="Kafka address (default %(default)s)")
+    parser.add_argument("--bootstrap", default=here.kafka.bootstrap_servers, help="Kafka address (default %(default)s)")
     parser.add_argument("--checkpoint", type=Path, default=here.checkpoints, help="folder of offsets and state (default %(default)s)")
     parser.add_argument("--tables", default=here.tables, help="folder of the Delta tables (default %(default)s)")
     parser.add_argument("--policy", type=Path, help="policy file; default the newest shipped")
     parser.add_argument("--trigger", type=int, default=100, metavar="MS", help="shortest time between micro-batches (default %(default)s)")
-    parser.add_argument("--master", default=here.spark_master, help="Spark master; empty: the submitter names it (default %(default)r)")
+    parser.add_argument("--master", default=here.spark.master, help="Spark master; empty: the submitter names it (default %(default)r)")
     parser.add_argument(
-        "--metrics-port", type=int, default=here.metrics_port, metavar="N", help="serve Prometheus here, 0: nowhere (default %(default)s)"
+        "--metrics-port", type=int, default=here.metrics.port, metavar="N", help="serve Prometheus here, 0: nowhere (default %(default)s)"
     )
-    parser.add_argument("--metrics-host", default=here.metrics_host, metavar="HOST", help="address to serve it on (default %(default)s)")
+    parser.add_argument("--metrics-host", default=here.metrics.host, metavar="HOST", help="address to serve it on (default %(default)s)")
     parser.add_argument(
         "--rebuild", action="store_true", help="forget checkpoints and state, and read the topics from their beginning (tables are kept)"
     )

@@ -23,7 +23,7 @@ def stream(
 
     security: how to log in; None takes the MARGIN_KAFKA_* settings. may_miss: a gap all the same, for a reader that notices it.
     """
-    login = settings().kafka_security if security is None else security
+    login = settings().kafka.security if security is None else security
     return (
         session.readStream.format("kafka")
         .options(**login.spark())

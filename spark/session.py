@@ -41,20 +41,20 @@ def _placement(master: str) -> dict[str, str]:
     if not master:
         return {}
     here = settings()
-    jars = [*spark_classpath(), *here.spark_jars]
+    jars = [*spark_classpath(), *here.spark.jars]
     driver = {
         "spark.driver.memory": "700m", "spark.driver.extraJavaOptions": _JVM, "spark.driver.extraClassPath": os.pathsep.join(jars),
-        "spark.driver.host": here.spark_driver_host, "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": here.spark.driver_host, "spark.driver.bindAddress": "127.0.0.1",
     }
     if master.startswith("local"):
         return driver
     driver |= {   # executors elsewhere get the jars from the driver, and reach it by the name it gives them
-        "spark.jars": ",".join(jars), "spark.driver.bindAddress": "127.0.0.1" if here.spark_driver_host == "127.0.0.1" else "0.0.0.0",
-        "spark.executor.memory": here.spark_executor_memory, "spark.executor.extraJavaOptions": _JVM,
+        "spark.jars": ",".join(jars), "spark.driver.bindAddress": "127.0.0.1" if here.spark.driver_host == "127.0.0.1" else "0.0.0.0",
+        "spark.executor.memory": here.spark.executor_memory, "spark.executor.extraJavaOptions": _JVM,
     }
     if master.startswith("k8s://"):
-        assert here.spark_image is not None   # settings refuse such a master without it
-        driver |= {"spark.kubernetes.container.image": here.spark_image, "spark.kubernetes.namespace": here.spark_namespace}
+        assert here.spark.image is not None   # settings refuse such a master without it
+        driver |= {"spark.kubernetes.container.image": here.spark.image, "spark.kubernetes.namespace": here.spark.namespace}
     return driver
 
 

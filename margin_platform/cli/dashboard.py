@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
         known = settings()
         options = Options(
-            bootstrap=bootstrap or running_broker(), host=host or known.dashboard_host, token=token or known.dashboard_token,
+            bootstrap=bootstrap or running_broker(), host=host or known.dashboard.host, token=token or known.dashboard.token,
             origins=tuple(origin or ()), dagster_url=known.dagster_url, quiet_s=quiet, history=history,
         )
 
@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
             typer.echo(orjson.dumps({"url": url, "port": bound, "pid": os.getpid()}).decode() if as_json else f"Dashboard at {url}")
 
         try:
-            serve(options, known.dashboard_port if port is None else port, announce)
+            serve(options, known.dashboard.port if port is None else port, announce)
         except ValueError as error:
             typer.echo(f"margin: {error}", err=True)
             raise typer.Exit(2) from error

@@ -47,7 +47,7 @@ def running_broker() -> str:
     """The broker of the local stack that runs in this data folder, else the configured one."""
     ours = settings()
     known = state.load(ours.data_folder)
-    return known.environment["MARGIN_KAFKA"] if "kafka" in known.living() else ours.bootstrap_servers
+    return known.environment["MARGIN_KAFKA"] if "kafka" in known.living() else ours.kafka.bootstrap_servers
 
 
 def _follow(bus: Bus, wanted: list[str], from_beginning: bool, maximum: int | None, as_json: bool) -> None:

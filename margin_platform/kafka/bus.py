@@ -59,7 +59,7 @@ class Bus:
         security: how to log in; None takes the MARGIN_KAFKA_* settings.
         """
         self.bootstrap = bootstrap
-        self._security = settings().kafka_security if security is None else security
+        self._security = settings().kafka.security if security is None else security
         self._timeout_ms = int(connect_seconds * 1000)
         self._lock = threading.RLock()
         self._producer: Producer | None = None

@@ -202,8 +202,8 @@ def environment(data: Path, settings: Settings, chosen_ports: Ports) -> dict[str
     """The variables of every process of a stack: its own addresses where it runs the part, the outer settings elsewhere."""
     local = {
         processes.STACK: str(data), "MARGIN_DATA": str(data), "MARGIN_STORE": settings.store_url, "MARGIN_TABLES": settings.tables,
-        "MARGIN_JARS": str(settings.jars), "MARGIN_KAFKA": settings.bootstrap_servers, "DAGSTER_HOME": str(data / "dagster"),
-        "AWS_DEFAULT_REGION": settings.aws_region,
+        "MARGIN_JARS": str(settings.jars), "MARGIN_KAFKA": settings.kafka.bootstrap_servers, "DAGSTER_HOME": str(data / "dagster"),
+        "AWS_DEFAULT_REGION": settings.aws.region,
     }
     if "dagster-code" in chosen_ports:
         from margin_platform.orchestration import dagster_home  # imports Dagster: only where it is run

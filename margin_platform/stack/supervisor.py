@@ -95,7 +95,7 @@ def _ports(wanted: list[Component], known: StackState, living: dict[str, Running
 
 def _streams_port(known: StackState, living: dict[str, Running], taken: set[int]) -> int:
     """Where the streams serve their figures: as it was while anything lives, for they may be serving now."""
-    before = settings(known.environment).metrics_port
+    before = settings(known.environment).metrics.port
     return before if before and living else ports.choose(before or components.STREAMS_PORT, taken)
 
 
@@ -252,7 +252,7 @@ def _streams(known: StackState) -> dict[str, Any] | None:
     living = known.living()
     if not living:
         return None
-    url = f"http://{ports.HOST}:{settings(known.environment).metrics_port}/metrics"
+    url = f"http://{ports.HOST}:{settings(known.environment).metrics.port}/metrics"
     return {"expected": "dagster-daemon" in living, **stream_figures.read(url)}
 
 

@@ -139,7 +139,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        bus = Bus(settings().bootstrap_servers)
+        bus = Bus(settings().kafka.bootstrap_servers)
         try:
             run(bus, stop)
         finally:

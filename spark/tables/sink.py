@@ -27,10 +27,10 @@ def storage_options(uri: str) -> dict[str, str]:
     if not uri.startswith(("s3://", "s3a://")):
         return {}
     here = settings()
-    options = {"AWS_REGION": here.aws_region}
-    if here.aws_endpoint_url is not None:
-        plain = here.aws_endpoint_url.startswith("http://")
-        options |= {"AWS_ENDPOINT_URL": here.aws_endpoint_url, "AWS_ALLOW_HTTP": str(plain).lower()}
+    options = {"AWS_REGION": here.aws.region}
+    if here.aws.endpoint_url is not None:
+        plain = here.aws.endpoint_url.startswith("http://")
+        options |= {"AWS_ENDPOINT_URL": here.aws.endpoint_url, "AWS_ALLOW_HTTP": str(plain).lower()}
     return options
 
 

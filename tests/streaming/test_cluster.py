@@ -145,7 +145,7 @@ def test_kubernetes_is_asked_for_executor_pods_by_settings_alone(tmp_path: Path,
         "MARGIN_ENVIRONMENT": "cluster", "MARGIN_SPARK_MASTER": f"k8s://http://{ports.HOST}:{server.server_port}",
         "MARGIN_SPARK_IMAGE": "registry.example/margin:1", "MARGIN_SPARK_NAMESPACE": "risk", "MARGIN_SPARK_EXECUTOR_MEMORY": "600m",
     }
-    start = "from spark.session import build; from margin_platform.settings import settings; build('margin', settings().spark_master)"
+    start = "from spark.session import build; from margin_platform.settings import settings; build('margin', settings().spark.master)"
     driver = processes.start([sys.executable, "-c", start], settings, tmp_path / "driver.log")
     try:
         pods = until(lambda: [body for path, body in KubernetesApi.asked if path == "/api/v1/namespaces/risk/pods"], "a pod asked for")

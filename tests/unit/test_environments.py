@@ -72,7 +72,7 @@ def test_no_secret_is_in_a_repr() -> None:
         "MARGIN_STORE": f"postgresql://margin:{SECRET}@db/margin",
     }
     assert SECRET not in repr(settings(given))
-    assert settings(given).kafka_security.password == SECRET
+    assert settings(given).kafka.security.password == SECRET
 
 
 def test_msk_iam_is_spelled_for_each_client() -> None:

@@ -175,7 +175,7 @@ def test_children_are_led_to_this_stack_and_nowhere_else(tmp_path: Path) -> None
     own = components.environment(tmp_path, outer, {"kafka": 19000, "aws": 19001})
     assert own["MARGIN_KAFKA"] == "127.0.0.1:19000"
     assert own["MARGIN_AWS_ENDPOINT"] == "http://127.0.0.1:19001"
-    assert settings(own).bootstrap_servers == "127.0.0.1:19000"
+    assert settings(own).kafka.bootstrap_servers == "127.0.0.1:19000"
     without_broker = components.environment(tmp_path, outer, {})
     assert without_broker["MARGIN_KAFKA"] == "kafka.example:9092"
     assert "MARGIN_AWS_ENDPOINT" not in without_broker
@@ -190,4 +190,4 @@ def test_a_demo_forgets_the_store_broker_and_providers_of_its_surroundings(monke
         monkeypatch.setenv(name, value)
     stand_alone()
     assert not outside.keys() & os.environ.keys()
-    assert (settings().environment, settings().bootstrap_servers, str(settings().jars)) == ("local", "127.0.0.1:9092", "/kept")
+    assert (settings().environment, settings().kafka.bootstrap_servers, str(settings().jars)) == ("local", "127.0.0.1:9092", "/kept")

@@ -94,9 +94,9 @@ class Intake:
                     consumer.close()
 
     def _connect(self) -> Consumer:
-        errors = LoginErrors(settings().kafka_security)
+        errors = LoginErrors(settings().kafka.security)
         consumer = Consumer(
-            settings().kafka_security.librdkafka() | {
+            settings().kafka.security.librdkafka() | {
                 "bootstrap.servers": self.bootstrap, "group.id": "margin-dashboard", "enable.auto.commit": False,
                 "auto.offset.reset": "earliest", "fetch.wait.max.ms": 50, "enable.partition.eof": True, "log_level": 0, "error_cb": errors,
             }
