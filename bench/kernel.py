@@ -20,8 +20,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from margin_platform.kernel.account_sweep import FIGURES
 from margin_platform.kernel.book import Book
+from margin_platform.kernel.columns import Figures
 from margin_platform.kernel.evaluate import evaluate_accounts
 from margin_platform.kernel.market import Instrument, Market
 from margin_platform.kernel.priced_market import PricedMarket
@@ -120,8 +120,8 @@ def bound(held: Book, priced: PricedMarket) -> Callable[[], None]:
 
     def run() -> None:
         n = len(held)
-        outputs = (np.empty((len(FIGURES), n)), np.empty(n, np.int8), np.empty(n, np.int32), np.empty((n, len(moves) - 1)))
-        arguments = (held.cash, held.offsets, held.symbol, held.quantity, priced.rows, moves, 0.30, 0.10, 0.05, *outputs)
+        outputs = (np.empty((len(Figures._fields), n)), np.empty(n, np.int8), np.empty(n, np.int32), np.empty((n, len(moves) - 1)))
+        arguments = (held.cash, held.offsets, held.symbol, held.quantity, priced.shares.rows, moves, 0.30, 0.10, 0.05, *outputs)
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(lambda span: bare_loop(span[0], span[1], *arguments), zip(cuts[:-1], cuts[1:], strict=True)))
 

@@ -23,6 +23,7 @@ _HALF_NUDGE = 1e-6
 _LAST_PLACE = 2.0**-52
 _WIDEST_NUDGE = 1e-3
 _NOISE = 1e-6   # dollars
+ROUNDING_REACH = 0.02   # dollars from a line at which rounding to cents decides nothing
 
 
 @numba.njit(nogil=True, cache=True, inline="always")

@@ -8,7 +8,8 @@ from margin_platform.documents.book_input import BookInput
 from margin_platform.firm.risk import firm_risk
 from margin_platform.kernel.account_rows import defaulted_symbols, stale_symbols, stress_rows
 from margin_platform.kernel.book import Book
-from margin_platform.kernel.evaluate import STATUS_NAMES, Margin, evaluate
+from margin_platform.kernel.columns import Status
+from margin_platform.kernel.evaluate import Margin, evaluate
 from margin_platform.kernel.market import Market
 from margin_platform.kernel.valuation_points import house_grid_loss, house_grid_pnl
 from margin_platform.money import cents, cents_or_none
@@ -55,7 +56,7 @@ def account_figures(n: int, book: Book, market: Market, margin: Margin) -> dict[
         **figures,
         "portfolio_margin_detail": group_requirements(span, book, market, margin) if known else {},
         "margin_method": ("PORTFOLIO" if margin.portfolio_method[n] else "REG_T") if known else None,
-        "status": STATUS_NAMES[int(margin.status[n])],
+        "status": Status(margin.status[n]).name,
         "stale_symbols": stale_symbols(span, book, market),
         "default_volatility_symbols": defaulted_symbols(span, book, market, market.sigma),
         "default_beta_symbols": defaulted_symbols(span, book, market, market.beta),

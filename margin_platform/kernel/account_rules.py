@@ -1,20 +1,22 @@
-"""What depends on the whole account, compiled and in full: concentration by issuer, the box, the cap (MARGIN_RULES 2.2, 3.1, 3.6).
+"""What depends on the whole account, in full: concentration by issuer, the box, the cap.
 
-The sweep uses a shorter form of the same rules for accounts without boxes and shared issuers; tests hold the two
-against one another and against a Decimal reference.
+Compiled (MARGIN_RULES 2.2, 3.1, 3.6). The sweep uses a shorter form of the same rules for accounts without
+boxes and shared issuers. Tests hold the two against one another and against a Decimal reference.
 """
 
 from __future__ import annotations
 
-import numba
+from margin_platform.kernel.book import Floats
+from margin_platform.kernel.columns import Positions, Priced, Requirement, Span
+from margin_platform.kernel.compiled import inlined, kernel
 
 # A weight of exactly the threshold is not over it, whatever the last bit of a float64 sum says.
 TIE = 1.0 + 1e-12
 
 
-@numba.njit(nogil=True, inline="always")
-def concentration_rate(held, gross, threshold, addon, ramp):
-    """The add-on rate of a name: nothing up to the threshold of gross value, then all of it, or sloped over `ramp`."""
+@inlined
+def concentration_rate(held: float, gross: float, threshold: float, addon: float, ramp: float) -> float:
+    """The add-on rate of a name: none up to the threshold of gross value, then all, or sloped over `ramp`."""
     if not held > threshold * TIE * gross:
         return 0.0
     if ramp <= 0.0:
@@ -22,13 +24,14 @@ def concentration_rate(held, gross, threshold, addon, ramp):
     return addon * min(1.0, (held / gross - threshold) / ramp)
 
 
-@numba.njit(nogil=True)
-def boxed_shares(k, first, last, symbol, quantity, security):
-    """Shares of position k offset by the opposite side of the same security (a box), shared out over the rows of its side."""
-    if quantity[k] == 0.0:   # closed by a liquidation that is being tried
+@kernel
+def _boxed_shares(k: int, span: Span, book: Positions, priced: Priced) -> float:
+    """Shares of position k offset by the other side of its security, shared out over the rows of its side."""
+    symbol, quantity, security = book.symbol, book.quantity, priced.groups.security
+    if quantity[k] == 0.0:  # closed by a liquidation that is being tried
         return 0.0
     same = other = 0.0
-    for j in range(first, last):
+    for j in range(span.first, span.last):
         if security[symbol[j]] == security[symbol[k]]:
             if (quantity[j] > 0.0) == (quantity[k] > 0.0):
                 same += abs(quantity[j])
@@ -37,45 +40,68 @@ def boxed_shares(k, first, last, symbol, quantity, security):
     return abs(quantity[k]) * min(1.0, other / same)
 
 
-@numba.njit(nogil=True)
-def requirement_in_full(first, last, lane, symbol, quantity, security, issuer, price, long_base, short_base, volatility, htb,
-                        use_conc, threshold, addon, ramp, cap_long, box_rate, parts, position_out):
-    """Fixed-percentage requirement of the positions first:last at a lane's prices, dollars; its parts go to `parts`.
+@kernel
+def _issuer_rate(issuer: int, gross: float, span: Span, lane: int, book: Positions, priced: Priced) -> float:
+    """The concentration rate of all that an account holds of one issuer, boxed pairs included."""
+    held = 0.0
+    for j in range(span.first, span.last):
+        s = book.symbol[j]
+        if priced.groups.issuer[s] == issuer:
+            held += abs(book.quantity[j]) * priced.schedule.price[s, lane]
+    return concentration_rate(
+        held,
+        gross,
+        priced.rules.concentration_threshold,
+        priced.rules.concentration_addon,
+        priced.rules.concentration_ramp,
+    )
 
-    parts: base, concentration, volatility, hard-to-borrow, cap (negative). A boxed pair needs 5% of the long and takes no add-on,
-    but counts towards its issuer's weight, whose measure is gross value.
+
+@kernel
+def _position_in_full(
+    k: int, gross: float, span: Span, lane: int, book: Positions, priced: Priced
+) -> Requirement:
+    """One position's requirement. A boxed pair needs 5% of the long and takes no add-on."""
+    s = book.symbol[k]
+    price = priced.schedule.price[s, lane]
+    held = abs(book.quantity[k])
+    is_long = book.quantity[k] > 0.0
+    boxed = _boxed_shares(k, span, book, priced)
+    free = held - boxed
+    base = free * (priced.schedule.long_base[s, lane] if is_long else priced.schedule.short_base[s, lane])
+    if is_long:
+        base += priced.rules.box_rate * boxed * price
+    volatility = free * priced.schedule.volatility[s, lane]
+    borrow = 0.0 if is_long else priced.schedule.htb[s] * free * price
+    concentration = 0.0
+    if priced.rules.use_concentration and free > 0.0:
+        concentration = free * price * _issuer_rate(priced.groups.issuer[s], gross, span, lane, book, priced)
+    total = base + volatility + borrow + concentration
+    over = max(0.0, total - held * price) if priced.rules.cap_long and is_long else 0.0
+    return Requirement(total - over, base, concentration, volatility, borrow, -over)
+
+
+@kernel
+def requirement_in_full(
+    span: Span, lane: int, book: Positions, priced: Priced, position_requirement: Floats
+) -> Requirement:
+    """Fixed-percentage requirement of an account's positions at a lane's prices, in dollars.
+
+    Where `position_requirement` has room, each position's is written to it. Concentration is measured on
+    gross value.
     """
     gross = 0.0
-    for k in range(first, last):
-        gross += abs(quantity[k]) * price[symbol[k], lane]
-    parts[:] = 0.0
-    need = 0.0
-    for k in range(first, last):
-        s = symbol[k]
-        p = price[s, lane]
-        is_long = quantity[k] > 0.0
-        boxed = boxed_shares(k, first, last, symbol, quantity, security)
-        free = abs(quantity[k]) - boxed
-        base = free * (long_base[s, lane] if is_long else short_base[s, lane])
-        if is_long:
-            base += box_rate * boxed * p
-        vol = free * volatility[s, lane]
-        borrow = 0.0 if is_long else htb[s] * free * p
-        conc = 0.0
-        if use_conc and free > 0.0:
-            held = 0.0
-            for j in range(first, last):
-                if issuer[symbol[j]] == issuer[s]:
-                    held += abs(quantity[j]) * price[symbol[j], lane]
-            conc = free * p * concentration_rate(held, gross, threshold, addon, ramp)
-        total = base + vol + borrow + conc
-        over = max(0.0, total - abs(quantity[k]) * p) if cap_long and is_long else 0.0
-        need += total - over
-        parts[0] += base
-        parts[1] += conc
-        parts[2] += vol
-        parts[3] += borrow
-        parts[4] -= over
-        if len(position_out) > 0:
-            position_out[k] = total - over
-    return need
+    for k in range(span.first, span.last):
+        gross += abs(book.quantity[k]) * priced.schedule.price[book.symbol[k], lane]
+    need = base = concentration = volatility = borrow = cap = 0.0
+    for k in range(span.first, span.last):
+        own = _position_in_full(k, gross, span, lane, book, priced)
+        need += own.need
+        base += own.base
+        concentration += own.concentration
+        volatility += own.volatility
+        borrow += own.htb
+        cap += own.cap
+        if len(position_requirement) > 0:
+            position_requirement[k] = own.need
+    return Requirement(need, base, concentration, volatility, borrow, cap)

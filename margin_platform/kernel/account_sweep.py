@@ -1,283 +1,252 @@
 """The account sweep: one fused, compiled pass from positions to every margin figure of an account.
 
-There is one function, run over ranges of accounts, on as many threads as the caller likes (it releases the GIL). Value,
-requirement and beta exposure are straight lines along the SPY moves, so one row of eight numbers a position (see
-`priced_market`) carries today's figures and every scenario's; cliffs are added where an account meets one, and accounts with
-boxes, shared issuers or prices floored at zero are worked out in full (`account_rules`).
+It runs over ranges of accounts, on as many threads as the caller likes (it releases the GIL). Its phases are
+value, fixed-percentage requirement, portfolio margin and stress. Value, requirement and beta exposure are
+straight lines along the SPY moves. So one row of eight numbers a position (`columns.Share`) carries today's
+figures and every scenario's.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-import sys
-from pathlib import Path
+from typing import Any
 
-import numba
 import numpy as np
+from numpy.typing import NDArray
 
-from margin_platform.kernel.account_rules import TIE, requirement_in_full
-from margin_platform.kernel.book import PORTFOLIO
-from margin_platform.kernel.priced_market import (
-    BASE_SHARE,
-    BETA_PRICE,
-    CHARGED,
-    CURVED,
-    EXTRAS,
-    FLOORED,
-    GROUPED,
-    IS_STALE,
-    NEED,
-    NEED_SLOPE,
-    PRICE,
-    REG_T_SHARE,
-    SHARED_ISSUER,
-    TIMS_SHARE,
-    TWIN,
-    VOLATILITY_SHARE,
+from margin_platform.kernel.book import Floats
+from margin_platform.kernel.columns import (
+    Figures,
+    Flag,
+    Groups,
+    Outputs,
+    Positions,
+    Priced,
+    Reach,
+    Room,
+    Rules,
+    Schedule,
+    Share,
+    Shares,
+    Span,
+    Status,
+    Totals,
+    row_of,
 )
-from margin_platform.kernel.scenario_cliffs import bend, concentrate
-from margin_platform.kernel.tims import tims_requirement
-from margin_platform.money import exceeds, round_cents
+from margin_platform.kernel.compiled import inlined, kept_on_disk, kernel
+from margin_platform.kernel.fixed_percentage import fixed_percentage, second_look
+from margin_platform.kernel.tims import portfolio_margin
+from margin_platform.money import ROUNDING_REACH, exceeds, round_cents
 
-# Columns of the account figures, in the order the sweep writes them.
-FIGURES = (
-    "equity", "long_mv", "short_mv", "base_requirement", "concentration_addon", "volatility_addon", "htb_addon",
-    "cap_adjustment", "reg_t_requirement", "portfolio_margin_req", "requirement", "beta_weighted_exposure",
-    "worst_stress", "idiosyncratic_pnl",
-)
-(EQUITY, LONG_MV, SHORT_MV, BASE, CONCENTRATION, VOLATILITY, HTB, CAP, REG_T_REQUIREMENT, PORTFOLIO_REQ, REQUIREMENT,
- BETA_EXPOSURE, WORST_STRESS, IDIOSYNCRATIC) = range(len(FIGURES))
+_CURVED_BIT = Flag.CURVED.bit_length() - 1
 
-ACTIVE, WARNING, MARGIN_CALL, STALE = 0, 1, 2, 3
-_FAR = 0.02   # dollars from a line at which rounding to cents decides nothing
-_CURVED_BIT = CURVED.bit_length() - 1
-_COUNTED = GROUPED | SHARED_ISSUER | TWIN | EXTRAS   # flags that need a second look at the account
+Plain = tuple[
+    Any, ...
+]  # the columns of a NamedTuple without their names: Numba recognizes those faster at each call
 
 
-@numba.njit(nogil=True, inline="always")
-def _status(excess, gross, warn_frac):
-    line = warn_frac * gross
-    if excess > line + _FAR:
-        return ACTIVE
-    if excess < -_FAR:
-        return MARGIN_CALL
-    published = round_cents(excess)
-    if published < 0.0:
-        return MARGIN_CALL
-    if exceeds(warn_frac * round_cents(gross), published):
-        return WARNING
-    return ACTIVE
+def _entry(
+    lo: int,
+    hi: int,
+    accounts: NDArray[np.int64],
+    positions: Plain,
+    shares: Plain,
+    schedule: Plain,
+    groups: Plain,
+    rules: Plain,
+    outputs: Plain,
+) -> None:
+    """Work out accounts[lo:hi]."""
+    book, out = Positions(*positions), Outputs(*outputs)
+    priced = Priced(Shares(*shares), Schedule(*schedule), Groups(*groups), Rules(*rules))
+    lanes = len(priced.rules.moves) if len(out.recomputed) > 0 else 1
+    longest = _longest(lo, hi, accounts, book)
+    room = Room(np.zeros(lanes), np.zeros(longest + 1, dtype=np.int64), np.zeros(longest + 1), np.zeros(0))
+    _sweep(lo, hi, accounts, book, priced, room, out)
 
 
-@numba.njit(nogil=True)
-def _longest(lo, hi, accounts, offsets):
-    """Positions of the account with the most of them."""
+@kernel
+def _sweep(
+    lo: int, hi: int, accounts: NDArray[np.int64], book: Positions, priced: Priced, room: Room, out: Outputs
+) -> None:
+    rules = priced.rules
+    reach, scenarios = _reach(rules.moves, 0, len(room.need)), _reach(rules.moves, 1, len(rules.moves))
+    for r in range(lo, hi):
+        account = accounts[r]
+        span = Span(book.offsets[account], book.offsets[account + 1])
+        totals = _value(span, book, priced, reach, room)
+        equity = book.cash[account] + (totals.long_mv - totals.short_mv)
+        extras = second_look(totals.seen, span, book, priced)
+        fixed = fixed_percentage(span, totals, extras, book, priced, reach, room, out)
+        tims, held_to_it = portfolio_margin(account, equity, span, totals, extras, book, priced, room, out)
+        requirement = tims if held_to_it else fixed.need
+        worst = _stress(r, equity, span, totals, book, priced, scenarios, room, out)
+        figures = Figures(
+            equity=equity,
+            long_mv=totals.long_mv,
+            short_mv=totals.short_mv,
+            base_requirement=fixed.base,
+            concentration_addon=fixed.concentration,
+            volatility_addon=fixed.volatility,
+            htb_addon=fixed.htb,
+            cap_adjustment=fixed.cap,
+            reg_t_requirement=totals.reg_t,
+            portfolio_margin_req=tims,
+            requirement=requirement,
+            beta_weighted_exposure=totals.exposure,
+            worst_stress=equity - requirement + worst if len(rules.moves) > 1 else math.nan,
+            idiosyncratic_pnl=-rules.idiosyncratic_shock * totals.largest,
+        )
+        _write(r, figures, totals, rules.warn_frac, out)
+
+
+@kernel
+def _longest(lo: int, hi: int, accounts: NDArray[np.int64], book: Positions) -> int:
+    """How many positions the account with the most of them holds."""
     longest = 0
     for r in range(lo, hi):
-        longest = max(longest, offsets[accounts[r] + 1] - offsets[accounts[r]])
+        longest = max(longest, book.offsets[accounts[r] + 1] - book.offsets[accounts[r]])
     return longest
 
 
-@numba.njit(nogil=True)
-def _sweep(lo, hi, accounts, cash, margin_type, offsets, symbol, quantity, rows, flags, need_long, need_short,
-          price, long_base, short_base, volatility, htb, security, issuer, scan_up, scan_down, minimum, klass, product, portfolio,
-          product_offset, portfolio_offset, moves, use_conc, threshold, addon, ramp, cap_long, box_rate, warn_frac, pm_minimum, idio_shock,
-          figures, status, largest_position, pnl, recomputed, position_req, group_req):
-    """Margin of accounts[lo:hi]; row r of the outputs is account accounts[r]. Dollars, not rounded.
-
-    moves: SPY moves by lane, lane 0 is today (0.0). figures: (FIGURES, rows); status: (rows,) int8; largest_position: (rows,);
-    pnl: (rows, moves - 1), or empty where no price is floored; recomputed: (rows, moves - 1) or empty; position_req,
-    group_req: (positions,) or empty.
-    """
-    lanes = len(moves)
-    wanted = lanes if len(recomputed) > 0 else 1
-    lowest, highest = moves[:wanted].min(), moves[:wanted].max()
-    low_move, high_move = (moves[1:].min(), moves[1:].max()) if lanes > 1 else (0.0, 0.0)
-    need = np.zeros(wanted)
-    bends = np.zeros(_longest(lo, hi, accounts, offsets) + 1, dtype=np.int64)
-    peaks = np.zeros(len(bends))
-    parts, unused, today = np.zeros(5), np.zeros(5), np.zeros(2)
-    nothing = np.zeros(0)
-    for r in range(lo, hi):
-        account = accounts[r]
-        first, last = offsets[account], offsets[account + 1]
-        long_mv = short_mv = exposure = gross_slope = required = required_slope = base = vol = reg_t = tims = 0.0
-        borrow = cap = conc = largest = most = 0.0
-        largest_at = -1
-        seen = grouped = shared = twins = bent = 0
-        boxed = False
-        previous = -1
-        for k in range(first, last):
-            s = symbol[k]
-            q = quantity[k]
-            size = abs(q)
-            at = 2 * s + (0 if q > 0.0 else 1)
-            value = size * rows[at, PRICE]
-            slope = size * rows[at, BETA_PRICE]
-            long_value = value if q > 0.0 else 0.0
-            long_mv += long_value
-            short_mv += value - long_value
-            exposure += q * rows[at, BETA_PRICE]
-            gross_slope += slope
-            required += size * rows[at, NEED]
-            required_slope += size * rows[at, NEED_SLOPE]
-            base += size * rows[at, BASE_SHARE]
-            vol += size * rows[at, VOLATILITY_SHARE]
-            reg_t += size * rows[at, REG_T_SHARE]
-            tims += size * rows[at, TIMS_SHARE]
-            peak = max(value + slope * lowest, value + slope * highest)
-            peaks[k - first] = peak
-            most = max(most, peak)
-            if value > largest:
-                largest = value
-                largest_at = k
-            boxed |= s == previous
-            previous = s
-            f = flags[at]
-            seen |= f
-            bends[bent] = k
-            bent += (f & CURVED) >> _CURVED_BIT
-        if seen & _COUNTED:
-            for k in range(first, last):
-                at = 2 * symbol[k] + (0 if quantity[k] > 0.0 else 1)
-                f = flags[at]
-                grouped += 1 if f & GROUPED else 0
-                shared += 1 if f & SHARED_ISSUER else 0
-                twins += 1 if f & TWIN else 0
-                if f & EXTRAS:
-                    more = abs(quantity[k]) * (rows[at, NEED] - rows[at, BASE_SHARE] - rows[at, VOLATILITY_SHARE])
-                    cap += more if quantity[k] > 0.0 else 0.0
-                    borrow += 0.0 if quantity[k] > 0.0 else more
-        if len(position_req) > 0:
-            for k in range(first, last):
-                position_req[k] = abs(quantity[k]) * rows[2 * symbol[k] + (0 if quantity[k] > 0.0 else 1), NEED]
-        equity = cash[account] + (long_mv - short_mv)
-        gross = long_mv + short_mv
-        known = not math.isnan(equity)
-        floored = (seen & FLOORED) != 0
-        in_full = boxed or shared > 1 or twins > 1
-        if in_full:
-            required = requirement_in_full(first, last, 0, symbol, quantity, security, issuer, price, long_base, short_base, volatility,
-                                           htb, use_conc, threshold, addon, ramp, cap_long, box_rate, parts, position_req)
-            base, conc, vol, borrow, cap = parts[0], parts[1], parts[2], parts[3], parts[4]
-        need[0] = required
-        if in_full or floored:
-            for lane in range(1, wanted):
-                need[lane] = requirement_in_full(first, last, lane, symbol, quantity, security, issuer, price, long_base, short_base,
-                                                 volatility, htb, use_conc, threshold, addon, ramp, cap_long, box_rate, unused, nothing)
-        else:
-            for lane in range(1, wanted):
-                need[lane] = required + moves[lane] * required_slope
-            bend(bends, bent, wanted, symbol, quantity, rows, need_long, need_short, moves, need)
-        if use_conc and not in_full:
-            floor = threshold * min(gross + gross_slope * lowest, gross + gross_slope * highest)
-            if most > floor:
-                lanes_left = 1 if floored else wanted   # a floored account has its scenarios in full already
-                line = line_slope = today[0] = today[1] = 0.0
-                for k in range(first, last):
-                    if peaks[k - first] > floor:
-                        s = symbol[k]
-                        at = 2 * s + (0 if quantity[k] > 0.0 else 1)
-                        curved = (flags[at] & CURVED) != 0
-                        capped = cap_long and quantity[k] > 0.0 and (curved or rows[at, NEED] + addon * rows[at, PRICE] > rows[at, PRICE])
-                        before = need[0]
-                        size = abs(quantity[k])
-                        value, slope = size * rows[at, PRICE], size * rows[at, BETA_PRICE]
-                        over, over_slope = value - threshold * TIE * gross, slope - threshold * TIE * gross_slope
-                        if not capped and ramp <= 0.0 and over + over_slope * lowest > 0.0 and over + over_slope * highest > 0.0:
-                            line += addon * value
-                            line_slope += addon * slope
-                            if len(position_req) > 0:
-                                position_req[k] += addon * value
-                            continue
-                        concentrate(lanes_left, capped, curved, size, s, at, rows, need_long, moves, gross, gross_slope,
-                                     threshold, addon, ramp, need, today)
-                        if len(position_req) > 0:
-                            position_req[k] += need[0] - before
-                if line > 0.0:
-                    for lane in range(lanes_left):
-                        need[lane] += line + moves[lane] * line_slope
-                conc = today[0] + line
-                cap += today[1]
-        netted = grouped > 1 or boxed or (seen & CHARGED) != 0
-        if netted or len(group_req) > 0:
-            tims = tims_requirement(first, last, 0, symbol, quantity, price, scan_up, scan_down, minimum, klass, product, portfolio,
-                                    product_offset, portfolio_offset, group_req)
-        by_tims = margin_type[account] == PORTFOLIO and round_cents(equity) >= pm_minimum
-        requirement = tims if by_tims else need[0]
-        if by_tims and wanted > 1:
-            tims_slope = 0.0
-            if not netted:
-                for k in range(first, last):
-                    at = 2 * symbol[k] + (0 if quantity[k] > 0.0 else 1)
-                    tims_slope += abs(quantity[k]) * rows[at, TIMS_SHARE] * rows[at, BETA_PRICE] / rows[at, PRICE]
-            for lane in range(1, wanted):
-                if netted or floored:
-                    need[lane] = tims_requirement(first, last, lane, symbol, quantity, price, scan_up, scan_down, minimum, klass, product,
-                                                  portfolio, product_offset, portfolio_offset, nothing)
-                else:
-                    need[lane] = tims + moves[lane] * tims_slope
-        if floored:
-            worst = math.inf
-            for lane in range(1, lanes):
-                delta = 0.0
-                for k in range(first, last):
-                    delta += quantity[k] * (price[symbol[k], lane] - price[symbol[k], 0])
-                worst = min(worst, delta)
-                pnl[r, lane - 1] = delta
-                if lane < wanted:
-                    recomputed[r, lane - 1] = equity + delta - need[lane]
-        else:
-            worst = min(exposure * low_move, exposure * high_move)
-            for lane in range(1, wanted):
-                recomputed[r, lane - 1] = equity + exposure * moves[lane] - need[lane]
-            if len(pnl) > 0:
-                for lane in range(1, lanes):
-                    pnl[r, lane - 1] = exposure * moves[lane]
-        figures[EQUITY, r] = equity
-        figures[LONG_MV, r] = long_mv
-        figures[SHORT_MV, r] = short_mv
-        figures[BASE, r] = base
-        figures[CONCENTRATION, r] = conc
-        figures[VOLATILITY, r] = vol
-        figures[HTB, r] = borrow
-        figures[CAP, r] = cap
-        figures[REG_T_REQUIREMENT, r] = reg_t
-        figures[PORTFOLIO_REQ, r] = tims
-        figures[REQUIREMENT, r] = requirement
-        figures[BETA_EXPOSURE, r] = exposure
-        figures[WORST_STRESS, r] = equity - requirement + worst if lanes > 1 else math.nan
-        figures[IDIOSYNCRATIC, r] = -idio_shock * largest
-        if not known:
-            for n in range(len(figures)):
-                figures[n, r] = math.nan
-        largest_position[r] = largest_at
-        if not known or seen & IS_STALE:
-            status[r] = STALE
-        else:
-            status[r] = _status(equity - requirement, gross, warn_frac)
+@kernel
+def _reach(moves: Floats, first: int, last: int) -> Reach:
+    """The extremes of moves[first:last]; both 0.0 where there is none."""
+    if last <= first:
+        return Reach(0.0, 0.0)
+    low = high = moves[first]
+    for lane in range(first, last):
+        low, high = min(low, moves[lane]), max(high, moves[lane])
+    return Reach(low, high)
 
 
-def source_digest(*modules: str) -> str:
-    """A digest of every file some compiled code comes from."""
-    sources = (Path(str(sys.modules[m].__file__)).read_bytes() for m in modules)
-    return hashlib.sha256(b"".join(sources)).hexdigest()
+@inlined
+def _value(span: Span, book: Positions, priced: Priced, reach: Reach, room: Room) -> Totals:
+    """Add up the account, and note each position's peak and which positions bend."""
+    rows = priced.shares.rows
+    long_mv = short_mv = exposure = gross_slope = need = need_slope = base = volatility = reg_t = tims = 0.0
+    most = largest = 0.0
+    largest_at = previous = -1
+    seen = bent = 0
+    boxed = False
+    for k in range(span.first, span.last):
+        s = book.symbol[k]
+        q = book.quantity[k]
+        size = abs(q)
+        at = row_of(book, k)
+        value = size * rows[at, Share.PRICE]
+        slope = size * rows[at, Share.BETA_PRICE]
+        long_value = value if q > 0.0 else 0.0
+        long_mv += long_value
+        short_mv += value - long_value
+        exposure += q * rows[at, Share.BETA_PRICE]
+        gross_slope += slope
+        need += size * rows[at, Share.NEED]
+        need_slope += size * rows[at, Share.NEED_SLOPE]
+        base += size * rows[at, Share.BASE]
+        volatility += size * rows[at, Share.VOLATILITY]
+        reg_t += size * rows[at, Share.REG_T]
+        tims += size * rows[at, Share.TIMS]
+        peak = max(value + slope * reach.low, value + slope * reach.high)
+        room.peaks[k - span.first] = peak
+        most = max(most, peak)
+        if value > largest:
+            largest = value
+            largest_at = k
+        boxed |= s == previous
+        previous = s
+        flags = priced.shares.flags[at]
+        seen |= flags
+        room.bends[bent] = k
+        bent += (flags & Flag.CURVED.value) >> _CURVED_BIT
+    return Totals(
+        long_mv,
+        short_mv,
+        exposure,
+        gross_slope,
+        need,
+        need_slope,
+        base,
+        volatility,
+        reg_t,
+        tims,
+        most,
+        largest,
+        largest_at,
+        seen,
+        bent,
+        boxed,
+    )
 
 
-def _cached(digest: str):
-    """The sweep with its machine code kept on disk. Numba's cache looks at one file's date only; the digest makes it look at all."""
+@inlined
+def _stress(
+    r: int,
+    equity: float,
+    span: Span,
+    totals: Totals,
+    book: Positions,
+    priced: Priced,
+    scenarios: Reach,
+    room: Room,
+    out: Outputs,
+) -> float:
+    """Write the account's P&L and recomputed excess by scenario; return its worst P&L."""
+    if totals.seen & Flag.FLOORED.value:
+        return _floored_stress(r, equity, span, book, priced, room, out)
+    moves, need, exposure = priced.rules.moves, room.need, totals.exposure
+    for lane in range(1, len(need)):
+        out.recomputed[r, lane - 1] = equity + exposure * moves[lane] - need[lane]
+    if len(out.pnl) > 0:
+        for lane in range(1, len(moves)):
+            out.pnl[r, lane - 1] = exposure * moves[lane]
+    return min(exposure * scenarios.low, exposure * scenarios.high)
 
-    @numba.njit(nogil=True, cache=True)
-    def run(*arguments):
-        if len(digest) > 0:
-            _sweep(*arguments)
 
-    return run
+@inlined
+def _floored_stress(
+    r: int, equity: float, span: Span, book: Positions, priced: Priced, room: Room, out: Outputs
+) -> float:
+    """The same where a fall stops at -100%: every position at every lane's price."""
+    price, worst = priced.schedule.price, math.inf
+    for lane in range(1, len(priced.rules.moves)):
+        pnl = 0.0
+        for k in range(span.first, span.last):
+            s = book.symbol[k]
+            pnl += book.quantity[k] * (price[s, lane] - price[s, 0])
+        worst = min(worst, pnl)
+        out.pnl[r, lane - 1] = pnl
+        if lane < len(room.need):
+            out.recomputed[r, lane - 1] = equity + pnl - room.need[lane]
+    return worst
 
 
-_SOURCES = (
-    __name__, "margin_platform.money",
-    *(f"margin_platform.kernel.{name}" for name in ("account_rules", "scenario_cliffs", "tims", "priced_market")),
-)
-sweep = _cached(source_digest(*_SOURCES))
+@inlined
+def _write(r: int, figures: Figures, totals: Totals, warn_frac: float, out: Outputs) -> None:
+    known = not math.isnan(figures.equity)
+    for n in range(len(figures)):
+        out.figures[n, r] = figures[n] if known else math.nan
+    out.largest_position[r] = totals.largest_at
+    if not known or totals.seen & Flag.STALE.value:
+        out.status[r] = Status.STALE
+    else:
+        out.status[r] = _status(
+            figures.equity - figures.requirement, totals.long_mv + totals.short_mv, warn_frac
+        )
+
+
+@inlined
+def _status(excess: float, gross: float, warn_frac: float) -> Status:
+    if excess > warn_frac * gross + ROUNDING_REACH:
+        return Status.ACTIVE
+    if excess < -ROUNDING_REACH:
+        return Status.MARGIN_CALL
+    published = round_cents(excess)
+    if published < 0.0:
+        return Status.MARGIN_CALL
+    if exceeds(warn_frac * round_cents(gross), published):
+        return Status.WARNING
+    return Status.ACTIVE
+
+
+sweep = kept_on_disk(_entry)

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.kernel.account_sweep import ACTIVE, FIGURES, MARGIN_CALL, STALE, WARNING, sweep
+from margin_platform.kernel.account_sweep import sweep
 from margin_platform.kernel.book import REG_T, Book
+from margin_platform.kernel.columns import Figures, Flag, Outputs, Positions
 from margin_platform.kernel.market import Floats, Market
-from margin_platform.kernel.priced_market import FLOORED, PricedMarket
+from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.money import cents
 from margin_platform.policy.policy import Policy
 
-STATUS_NAMES = {ACTIVE: "ACTIVE", WARNING: "WARNING", MARGIN_CALL: "MARGIN_CALL", STALE: "STALE"}
 _THREADS = os.cpu_count() or 1
 _NOT_BY_ROW = ("position_requirement", "group_requirement", "policy")
 _SMALL = 4096   # accounts below which a second thread costs more than it saves
@@ -153,46 +153,43 @@ def evaluate_accounts(
 
     `stress=False` skips the recomputed scenarios (their columns are empty), for searches that need the requirement only.
     """
-    n = len(accounts)
-    scenarios = len(priced.policy.stress.scenarios)
-    floored = bool((priced.flags & FLOORED).any())
-    figures = np.empty((len(FIGURES), n))
-    status = np.empty(n, dtype=np.int8)
-    largest = np.empty(n, dtype=np.int32)
-    pnl = np.empty((n if floored else 0, scenarios))
-    recomputed = np.empty((n if stress else 0, scenarios))
-    positions = len(book.symbol) if detail else 0
-    position_req, group_req = np.zeros(positions), np.zeros(positions)
-    arguments = (*_inputs(book, priced, accounts), figures, status, largest, pnl, recomputed, position_req, group_req)
-    _run(n, arguments)
-    columns: dict[str, Any] = dict(zip(FIGURES, figures, strict=True))
+    floored = bool((priced.shares.flags & Flag.FLOORED.value).any())
+    outputs = _outputs(book, priced, len(accounts), floored=floored, detail=detail, stress=stress)
+    _run(accounts, book, priced, outputs)
+    columns: dict[str, Any] = dict(zip(Figures._fields, outputs.figures, strict=True))
     return Margin(
-        accounts=accounts, status=status, largest_position=largest, floored_pnl=pnl if floored else None,
-        stress_excess_recomputed=recomputed, position_requirement=position_req, group_requirement=group_req, policy=priced.policy,
+        accounts=accounts, status=outputs.status, largest_position=outputs.largest_position,
+        floored_pnl=outputs.pnl if floored else None, stress_excess_recomputed=outputs.recomputed,
+        position_requirement=outputs.position_requirement, group_requirement=outputs.group_requirement, policy=priced.policy,
         **columns,
     )
 
 
-def _inputs(book: Book, priced: PricedMarket, accounts: NDArray[np.int64]) -> tuple[Any, ...]:
-    market, policy, s = priced.market, priced.policy, priced.schedule
-    conc = policy.concentration
-    return (
-        accounts, book.cash, book.margin_type, book.offsets, book.symbol, book.quantity, priced.rows, priced.flags, priced.need_long,
-        priced.need_short, s.price, s.long_base, s.short_base, s.volatility, s.htb, priced.security, market.issuer, s.scan_up, s.scan_down,
-        market.minimum_charge, market.class_group, priced.product_group, priced.portfolio_group, priced.product_offset,
-        priced.portfolio_offset, np.array([0.0, *policy.stress.scenarios]), conc.use_conc, conc.conc_threshold, conc.conc_addon, conc.ramp,
-        policy.maintenance.cap_long_at_mv, policy.maintenance.box_rate, policy.ladder.warn_frac,
-        policy.portfolio_margin.pm_minimum_equity, policy.stress.idiosyncratic_shock,
+def _outputs(book: Book, priced: PricedMarket, accounts: int, *, floored: bool, detail: bool, stress: bool) -> Outputs:
+    scenarios = len(priced.policy.stress.scenarios)
+    positions = len(book.symbol) if detail else 0
+    return Outputs(
+        figures=np.empty((len(Figures._fields), accounts)),
+        status=np.empty(accounts, dtype=np.int8),
+        largest_position=np.empty(accounts, dtype=np.int32),
+        pnl=np.empty((accounts if floored else 0, scenarios)),
+        recomputed=np.empty((accounts if stress else 0, scenarios)),
+        position_requirement=np.zeros(positions),
+        group_requirement=np.zeros(positions),
     )
 
 
-def _run(n: int, arguments: tuple[Any, ...]) -> None:
+def _run(accounts: NDArray[np.int64], book: Book, priced: PricedMarket, outputs: Outputs) -> None:
+    n = len(accounts)
+    positions = Positions(book.cash, book.margin_type, book.offsets, book.symbol, book.quantity)
+    columns = positions, priced.shares, priced.schedule, priced.groups, priced.rules, outputs
+    plain: list[tuple[Any, ...]] = [tuple(named) for named in columns]
     if n < _SMALL or _THREADS == 1:
-        sweep(0, n, *arguments)
+        sweep(0, n, accounts, *plain)
         return
     cuts = np.linspace(0, n, _THREADS + 1).astype(int)
     with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(lambda span: sweep(span[0], span[1], *arguments), zip(cuts[:-1], cuts[1:], strict=True)))
+        list(pool.map(lambda span: sweep(span[0], span[1], accounts, *plain), zip(cuts[:-1], cuts[1:], strict=True)))
 
 
 def held_as(margin_type: int) -> str:

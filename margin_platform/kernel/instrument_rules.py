@@ -7,33 +7,14 @@ What depends on the account (concentration, box, cap, TIMS netting) is in `accou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from margin_platform.kernel.columns import Schedule
 from margin_platform.kernel.market import Floats, Market
 from margin_platform.kernel.volatility_tiers import tiers
 from margin_platform.policy.policy import Policy
 
 _TIE = 1e-9   # dollars within which a shocked price counts as the low-price boundary itself
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Dollars per share by instrument and price lane, shape (instruments, lanes); lane 0 is today's price.
-
-    price: the lane's price; long_base, short_base: maintenance before add-ons; volatility:
-    the volatility add-on; beta, htb, scan_up, scan_down (times the fund's leverage): (instruments,).
-    """
-
-    price: Floats
-    long_base: Floats
-    short_base: Floats
-    volatility: Floats
-    htb: Floats
-    beta: Floats
-    scan_up: Floats
-    scan_down: Floats
 
 
 def shocked_prices(price: Floats, beta: Floats, moves: Floats) -> Floats:

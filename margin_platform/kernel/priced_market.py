@@ -12,14 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.kernel.instrument_rules import Schedule, schedule_of
+from margin_platform.kernel.columns import Flag, Groups, Rules, Schedule, Shares
+from margin_platform.kernel.instrument_rules import schedule_of
 from margin_platform.kernel.market import NO_GROUP, Codes, Floats, Market
 from margin_platform.policy.policy import Policy
-
-# Columns of a share row, dollars a share of one side.
-PRICE, BETA_PRICE, NEED, NEED_SLOPE, BASE_SHARE, VOLATILITY_SHARE, REG_T_SHARE, TIMS_SHARE = range(8)
-# Why an instrument needs more than its row.
-IS_STALE, GROUPED, SHARED_ISSUER, CURVED, FLOORED, CHARGED, EXTRAS, TWIN = (1 << bit for bit in range(8))
 
 _CURVATURE = 1e-9    # relative departure from a straight line below which a requirement counts as linear
 _PER_INSTRUMENT = tuple(
@@ -29,50 +25,32 @@ _PER_INSTRUMENT = tuple(
 
 @dataclass(frozen=True)
 class PricedMarket:
-    """A market with its dollars-a-share schedule under one policy: built once, then swept for any accounts.
-
-    rows: (2 x instruments, 8), row 2 x code is the long side, 2 x code + 1 the short; flags: (2 x instruments,).
-    """
+    """A market with its dollars-a-share schedule under one policy: built once, then swept for any accounts."""
 
     market: Market
     policy: Policy
     schedule: Schedule
-    rows: Floats
-    flags: NDArray[np.uint8]
-    need_long: Floats
-    need_short: Floats
-    security: Codes
-    product_group: Codes
-    portfolio_group: Codes
-    product_offset: Floats
-    portfolio_offset: Floats
+    shares: Shares
+    groups: Groups
+    rules: Rules
     fixed_flags: NDArray[np.uint8]
 
     @staticmethod
     def of(market: Market, policy: Policy) -> PricedMarket:
         """Every instrument of a market priced under a policy."""
-        rules = policy.portfolio_margin
-        product, product_offset = _listed(market.product_group, market.product_groups, rules.product_offsets)
-        portfolio, portfolio_offset = _listed(market.portfolio_group, market.portfolio_groups, rules.portfolio_offsets)
-        names: dict[str, int] = {}
-        security = np.array([names.setdefault(s, len(names)) for s in market.symbols], dtype=np.int32)
-        fixed = _fixed_flags(market, security, product, portfolio)
+        groups = _groups(market, policy)
+        fixed = _fixed_flags(market, groups)
         schedule = schedule_of(market, policy)
-        need_long, need_short = needs(schedule, policy)
         return PricedMarket(
-            market=market, policy=policy, schedule=schedule, rows=_rows(market, schedule, need_long, need_short, policy),
-            flags=_flags(market, schedule, need_long, need_short, fixed, policy), need_long=need_long, need_short=need_short,
-            security=security, product_group=product, portfolio_group=portfolio, product_offset=product_offset,
-            portfolio_offset=portfolio_offset, fixed_flags=fixed,
+            market=market, policy=policy, schedule=schedule, shares=_shares(market, schedule, fixed, policy), groups=groups,
+            rules=_rules(policy), fixed_flags=fixed,
         )
 
     def at(self, market: Market) -> PricedMarket:
-        """The same instruments at another time, priced anew under the same policy: who shares a group is not looked up again."""
+        """The same instruments at another time, priced anew under the same policy: groups and charges are kept."""
         schedule = schedule_of(market, self.policy)
-        need_long, need_short = needs(schedule, self.policy)
-        flags = _flags(market, schedule, need_long, need_short, self.fixed_flags, self.policy)
-        rows = _rows(market, schedule, need_long, need_short, self.policy)
-        return replace(self, market=market, schedule=schedule, rows=rows, flags=flags, need_long=need_long, need_short=need_short)
+        shares = _shares(market, schedule, self.fixed_flags, self.policy)
+        return replace(self, market=market, schedule=schedule, shares=shares)
 
     def with_prices(self, codes: NDArray[np.integer[Any]], prices: Floats) -> PricedMarket:
         """This market with new prices of some instruments: only their rows are worked out anew, in microseconds.
@@ -85,12 +63,54 @@ class PricedMarket:
         fresh = schedule_of(part, policy)
         for name in ("price", "long_base", "short_base", "volatility"):
             getattr(schedule, name)[codes] = getattr(fresh, name)
-        need_long, need_short = needs(fresh, policy)
-        self.need_long[codes], self.need_short[codes] = need_long, need_short
+        shares = _shares(part, fresh, self.fixed_flags[codes], policy)
         both = np.stack([2 * codes, 2 * codes + 1], axis=1).ravel()
-        self.rows[both] = _rows(part, fresh, need_long, need_short, policy)
-        self.flags[both] = _flags(part, fresh, need_long, need_short, self.fixed_flags[codes], policy)
+        self.shares.rows[both], self.shares.flags[both] = shares.rows, shares.flags
+        self.shares.need_long[codes], self.shares.need_short[codes] = shares.need_long, shares.need_short
         return self
+
+
+def _shares(market: Market, schedule: Schedule, fixed: NDArray[np.uint8], policy: Policy) -> Shares:
+    need_long, need_short = needs(schedule, policy)
+    return Shares(
+        rows=_rows(market, schedule, need_long, need_short, policy),
+        flags=_flags(market, schedule, need_long, need_short, fixed, policy),
+        need_long=need_long,
+        need_short=need_short,
+    )
+
+
+def _groups(market: Market, policy: Policy) -> Groups:
+    rules = policy.portfolio_margin
+    product, product_offset = _listed(market.product_group, market.product_groups, rules.product_offsets)
+    portfolio, portfolio_offset = _listed(market.portfolio_group, market.portfolio_groups, rules.portfolio_offsets)
+    names: dict[str, int] = {}
+    return Groups(
+        security=np.array([names.setdefault(s, len(names)) for s in market.symbols], dtype=np.int32),
+        issuer=market.issuer,
+        minimum_charge=market.minimum_charge,
+        class_group=market.class_group,
+        product_group=product,
+        portfolio_group=portfolio,
+        product_offset=product_offset,
+        portfolio_offset=portfolio_offset,
+    )
+
+
+def _rules(policy: Policy) -> Rules:
+    concentration = policy.concentration
+    return Rules(
+        moves=np.array([0.0, *policy.stress.scenarios]),
+        use_concentration=concentration.use_conc,
+        concentration_threshold=concentration.conc_threshold,
+        concentration_addon=concentration.conc_addon,
+        concentration_ramp=concentration.ramp,
+        cap_long=policy.maintenance.cap_long_at_mv,
+        box_rate=policy.maintenance.box_rate,
+        warn_frac=policy.ladder.warn_frac,
+        portfolio_minimum_equity=policy.portfolio_margin.pm_minimum_equity,
+        idiosyncratic_shock=policy.stress.idiosyncratic_shock,
+    )
 
 
 def needs(schedule: Schedule, policy: Policy) -> tuple[Floats, Floats]:
@@ -124,23 +144,23 @@ def _flags(
     market: Market, schedule: Schedule, need_long: Floats, need_short: Floats, fixed: NDArray[np.uint8], policy: Policy
 ) -> NDArray[np.uint8]:
     factor = 1.0 + schedule.beta[:, None] * np.concatenate([[0.0], policy.stress.scenarios])[None, :]
-    common = fixed | np.where(market.stale, IS_STALE, 0) | np.where((factor < 0.0).any(axis=1), FLOORED, 0)
+    common = fixed | np.where(market.stale, Flag.STALE, 0) | np.where((factor < 0.0).any(axis=1), Flag.FLOORED, 0)
     plain = schedule.volatility[:, 0]
     sides = []
     for need, base in ((need_long, schedule.long_base), (need_short, schedule.short_base)):
         bent = np.abs(need - need[:, :1] * factor) > _CURVATURE * schedule.price[:, :1]
         extras = np.abs(need[:, 0] - base[:, 0] - plain) > _CURVATURE * schedule.price[:, 0]
-        sides.append(common | np.where(bent.any(axis=1), CURVED, 0) | np.where(extras, EXTRAS, 0))
+        sides.append(common | np.where(bent.any(axis=1), Flag.CURVED, 0) | np.where(extras, Flag.EXTRAS, 0))
     return _sides(sides[0], sides[1]).astype(np.uint8)
 
 
-def _fixed_flags(market: Market, security: Codes, product: Codes, portfolio: Codes) -> NDArray[np.uint8]:
+def _fixed_flags(market: Market, groups: Groups) -> NDArray[np.uint8]:
     """What an instrument's neighbours make of it, whatever the price."""
     classmates = np.bincount(market.class_group, minlength=1)[market.class_group] > 1
-    grouped = classmates | (product != NO_GROUP) | (portfolio != NO_GROUP)
-    flags = np.where(grouped, GROUPED, 0) | np.where(market.minimum_charge > 0.0, CHARGED, 0)
-    flags |= np.where(np.bincount(market.issuer, minlength=1)[market.issuer] > 1, SHARED_ISSUER, 0)
-    return (flags | np.where(np.bincount(security, minlength=1)[security] > 1, TWIN, 0)).astype(np.uint8)
+    grouped = classmates | (groups.product_group != NO_GROUP) | (groups.portfolio_group != NO_GROUP)
+    flags = np.where(grouped, Flag.GROUPED, 0) | np.where(market.minimum_charge > 0.0, Flag.CHARGED, 0)
+    flags |= np.where(np.bincount(market.issuer, minlength=1)[market.issuer] > 1, Flag.SHARED_ISSUER, 0)
+    return (flags | np.where(np.bincount(groups.security, minlength=1)[groups.security] > 1, Flag.TWIN, 0)).astype(np.uint8)
 
 
 def _listed(codes: Codes, names: tuple[str, ...], offsets: dict[str, float]) -> tuple[Codes, Floats]:

@@ -1,86 +1,152 @@
 """Bands: where an account stands, coarsely enough that margin.status.v1 follows decisions and not ticks.
 
-A band is what can change a decision of the ladder: the level (clear, near the warning line, warning, call), how far a
-deficiency has grown, whether it is severe, whether a severe SPY scenario is underwater, and whether a price is stale.
+A band is what can change a decision of the ladder: the level (clear, near the warning line, warning, call),
+how far a deficiency has grown, whether it is severe, whether a severe SPY scenario is underwater, and whether
+a price is stale.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from enum import IntEnum, IntFlag
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.kernel.account_sweep import STALE as STALE_STATUS
-from margin_platform.kernel.account_sweep import source_digest
-from margin_platform.kernel.evaluate import Margin
-from margin_platform.money import exceeds, round_cents
+from margin_platform.kernel.columns import Status
+from margin_platform.kernel.compiled import kept_on_disk, kernel
+from margin_platform.money import ROUNDING_REACH, exceeds, round_cents
 
-CLEAR, NEAR, WARNING, MARGIN_CALL = 0, 1, 2, 3
-LEVELS = ("CLEAR", "NEAR", "WARNING", "MARGIN_CALL")
-SEVERE, STRESS, STALE = 4, 8, 16     # flags on top of the level
-_FAR = 0.02                          # dollars from a line at which rounding to cents decides nothing
-_BUCKET = 256                        # and above them the deterioration step of a deficiency
+if TYPE_CHECKING:  # the compiled code does not depend on it
+    from margin_platform.kernel.evaluate import Margin
+
+_BUCKET = 256  # the deterioration step of a deficiency counts in these, above level and flags
 
 Codes = NDArray[np.int32]
+Floats = NDArray[np.float64]
 
 
-@numba.njit(nogil=True)
-def _code(excess, gross, requirement, equity, status, stressed, warn, near, severe_deficiency, equity_floor, amend):
-    """One account's band. `stressed`: its recomputed excess in each severe scenario. A figure that is not known decides nothing."""
-    code = CLEAR
-    if not excess >= near * gross + _FAR:   # further away, rounding to cents decides nothing
-        short = round_cents(excess)
-        if short < 0.0:
-            code = MARGIN_CALL
-        elif exceeds(warn * round_cents(gross), short):
-            code = WARNING
-        elif exceeds(near * round_cents(gross), short):
-            code = NEAR
-        if code == MARGIN_CALL:
-            if exceeds(-short, severe_deficiency * round_cents(requirement)) or round_cents(equity) < equity_floor:
-                code += SEVERE
-            code += _BUCKET * int(math.floor(math.log(max(1.0, -short)) / amend))
-    for lane in range(len(stressed)):
-        if stressed[lane] < 0.0 and round_cents(stressed[lane]) < 0.0:
-            code += STRESS
-            break
-    return code + STALE if status == STALE_STATUS else code
+class Level(IntEnum):
+    """How close an account is to a call: the lowest bits of a band's code."""
+
+    CLEAR = 0
+    NEAR = 1
+    WARNING = 2
+    MARGIN_CALL = 3
 
 
-def _cached(digest: str) -> Any:
-    """The loop over accounts, its machine code kept on disk until a source it comes from changes (see `account_sweep`)."""
+class BandFlag(IntFlag):
+    """What a band says on top of its level. Compiled code reads a member's `value`."""
 
-    @numba.njit(nogil=True, cache=True)
-    def run(excess, gross, requirement, equity, status, stressed, severe, warn, near, severe_deficiency, equity_floor, amend, out):
-        lanes = np.zeros(len(severe) if len(digest) > 0 else 0)
-        for r in range(len(out)):
-            for n in range(len(lanes)):
-                lanes[n] = stressed[r, severe[n]]
-            out[r] = _code(excess[r], gross[r], requirement[r], equity[r], status[r], lanes, warn, near, severe_deficiency, equity_floor,
-                           amend)
-
-    return run
+    SEVERE = 4
+    STRESS = 8
+    STALE = 16
 
 
-_codes = _cached(source_digest(__name__, "margin_platform.money"))
+class _Standing(NamedTuple):
+    """Columns of what decides a band, by account. stressed: recomputed excess, (accounts, scenarios)."""
+
+    excess: Floats
+    gross: Floats
+    requirement: Floats
+    equity: Floats
+    status: NDArray[np.int8]
+    stressed: Floats
+
+
+class _Lines(NamedTuple):
+    """Where the policy draws the lines. severe: numbers of the severe scenarios; amend: log of a step."""
+
+    severe: NDArray[np.int64]
+    warn: float
+    near: float
+    severe_deficiency: float
+    equity_floor: float
+    amend: float
+
+
+@kernel
+def _level(excess: float, gross: float, lines: _Lines) -> Level:
+    if excess >= lines.near * gross + ROUNDING_REACH:
+        return Level.CLEAR
+    published = round_cents(excess)
+    if published < 0.0:
+        return Level.MARGIN_CALL
+    if exceeds(lines.warn * round_cents(gross), published):
+        return Level.WARNING
+    if exceeds(lines.near * round_cents(gross), published):
+        return Level.NEAR
+    return Level.CLEAR
+
+
+@kernel
+def _deficiency(short: float, requirement: float, equity: float, lines: _Lines) -> int:
+    """What a call's band says of its deficiency: how far it has grown, and whether it is severe."""
+    code = _BUCKET * int(math.floor(math.log(max(1.0, short)) / lines.amend))
+    severe = exceeds(short, lines.severe_deficiency * round_cents(requirement))
+    if severe or round_cents(equity) < lines.equity_floor:
+        code += BandFlag.SEVERE.value
+    return code
+
+
+@kernel
+def _underwater(stressed: Floats, r: int, severe: NDArray[np.int64]) -> bool:
+    """Whether the recomputed excess of an account is negative in any severe scenario."""
+    worst = math.inf
+    for n in range(len(severe)):
+        worst = min(worst, stressed[r, severe[n]])
+    return worst < 0.0 and round_cents(worst) < 0.0
+
+
+@kernel
+def _fill(now: _Standing, lines: _Lines, codes: Codes) -> None:
+    """Write every account's band. A figure that is not known decides nothing."""
+    for r in range(len(codes)):
+        level = _level(now.excess[r], now.gross[r], lines)
+        code = level.value
+        if level == Level.MARGIN_CALL:
+            code += _deficiency(-round_cents(now.excess[r]), now.requirement[r], now.equity[r], lines)
+        if _underwater(now.stressed, r, lines.severe):
+            code += BandFlag.STRESS.value
+        if now.status[r] == Status.STALE:
+            code += BandFlag.STALE.value
+        codes[r] = code
+
+
+def _entry(standing: tuple[Any, ...], lines: tuple[Any, ...], codes: Codes) -> None:
+    _fill(_Standing(*standing), _Lines(*lines), codes)
+
+
+_codes = kept_on_disk(_entry)
 
 
 def band_codes(margin: Margin) -> Codes:
     """Each account's band as a code, shape (accounts,), decided on figures rounded to cents.
 
-    NEAR is the hysteresis zone above the warning line, which an account must leave upwards to end a warning. A deficiency's
-    step is the power of (1 + amend_step) it has reached, so every further amend_step of deterioration is a new band.
+    NEAR is the hysteresis zone above the warning line, which an account must leave upwards to end a warning.
+    A deficiency's step is the power of (1 + amend_step) it has reached, so every further amend_step is a new
+    band.
     """
     ladder = margin.policy.ladder
-    codes = np.empty(len(margin.equity), dtype=np.int32)
-    _codes(
-        margin.excess, margin.gross_mv, margin.requirement, margin.equity, margin.status, margin.stress_excess_recomputed,
-        _severe_scenarios(margin), ladder.warn_frac, ladder.warn_frac + ladder.warn_hysteresis, ladder.severe_deficiency,
-        ladder.equity_floor, math.log1p(ladder.amend_step), codes,
+    standing = _Standing(
+        excess=margin.excess,
+        gross=margin.gross_mv,
+        requirement=margin.requirement,
+        equity=margin.equity,
+        status=margin.status,
+        stressed=margin.stress_excess_recomputed,
     )
+    lines = _Lines(
+        severe=_severe_scenarios(margin),
+        warn=ladder.warn_frac,
+        near=ladder.warn_frac + ladder.warn_hysteresis,
+        severe_deficiency=ladder.severe_deficiency,
+        equity_floor=ladder.equity_floor,
+        amend=math.log1p(ladder.amend_step),
+    )
+    codes = np.empty(len(margin.equity), dtype=np.int32)
+    _codes(tuple(standing), tuple(lines), codes)
     return codes
 
 
@@ -93,17 +159,16 @@ def _severe_scenarios(margin: Margin) -> NDArray[np.int64]:
 
 
 def levels(codes: Codes) -> Codes:
-    """CLEAR, NEAR, WARNING or MARGIN_CALL of each code."""
+    """The Level of each code."""
     return codes & 3
 
 
-def level(code: int) -> int:
-    """CLEAR, NEAR, WARNING or MARGIN_CALL."""
-    return code & 3
+def level(code: int) -> Level:
+    """The level of a code."""
+    return Level(code & 3)
 
 
 def band_name(code: int) -> str:
     """The band as on margin.status.v1, e.g. CLEAR, WARNING, MARGIN_CALL.38+SEVERE+STRESS, CLEAR+STALE."""
-    step = f".{code // _BUCKET}" if level(code) == MARGIN_CALL else ""
-    flags = [name for flag, name in ((SEVERE, "+SEVERE"), (STRESS, "+STRESS"), (STALE, "+STALE")) if code & flag]
-    return LEVELS[level(code)] + step + "".join(flags)
+    step = f".{code // _BUCKET}" if level(code) == Level.MARGIN_CALL else ""
+    return level(code).name + step + "".join(f"+{flag.name}" for flag in BandFlag if code & flag)

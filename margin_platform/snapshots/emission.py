@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from margin_platform.kernel.evaluate import Margin
 from margin_platform.policy.sections import EmissionPolicy
-from margin_platform.snapshots.bands import CLEAR
+from margin_platform.snapshots.bands import Level
 
 Numbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 _NOT_WAITING = -1
-_EMPTY = {"band": (np.int32, CLEAR), "equity": (np.float64, np.nan), "requirement": (np.float64, np.nan),
+_EMPTY = {"band": (np.int32, Level.CLEAR), "equity": (np.float64, np.nan), "requirement": (np.float64, np.nan),
           "stress": (np.float64, np.nan), "since": (np.int64, _NOT_WAITING)}
 
 

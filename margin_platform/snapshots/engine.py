@@ -37,7 +37,7 @@ from margin_platform.ledger.awaiting_ex_date import AnnouncedActions, refused
 from margin_platform.ledger.ledger import Ledger
 from margin_platform.market.live_market import LiveMarket
 from margin_platform.policy.policy import Policy
-from margin_platform.snapshots.bands import CLEAR, band_codes
+from margin_platform.snapshots.bands import Level, band_codes
 from margin_platform.snapshots.emission import Emission, Mask, Numbers
 from margin_platform.snapshots.events import Inputs, calc_events, instrument_row, status_event, stress_events
 from margin_platform.trading_time.sessions import trading_seconds_between
@@ -176,7 +176,7 @@ class MarginEngine:
         self.emission.grow(len(book))
         margin = self._margin_of(accounts)
         codes, before = band_codes(margin), self.emission.bands(accounts)
-        decisive = (codes != before) | (traded & ((codes != CLEAR) | (before != CLEAR)))   # an open episode may hang on it
+        decisive = (codes != before) | (traded & ((codes != Level.CLEAR) | (before != Level.CLEAR)))   # an open episode may hang on it
         rows = self.emission.choose(margin, codes, decisive | traded, self.last_batch)
         self._tell(margin.take(rows), codes[rows], decisive[rows], outcome)
 

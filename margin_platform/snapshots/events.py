@@ -17,11 +17,11 @@ from margin_platform import __version__
 from margin_platform.contracts.messages import Event, deterministic_id
 from margin_platform.kernel.account_rows import defaulted_symbols, stale_symbols, stress_rows
 from margin_platform.kernel.book import REG_T, Book
-from margin_platform.kernel.evaluate import STATUS_NAMES, Margin
+from margin_platform.kernel.columns import Status
+from margin_platform.kernel.evaluate import Margin
 from margin_platform.kernel.market import Market
 from margin_platform.money import cents, cents_or_none
-from margin_platform.snapshots.bands import STRESS as STRESS_FLAG
-from margin_platform.snapshots.bands import band_name
+from margin_platform.snapshots.bands import BandFlag, band_name
 
 # name on the wire -> column of Margin
 _MONEY = {
@@ -88,7 +88,7 @@ def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> l
             "stress_pnl": pnl[row].tolist() if known else None,
             "stress_unsecured": lost[row].tolist() if known else None,
             "stress_calls": (recomputed[row] < 0).tolist() if known else None,
-            "status": STATUS_NAMES[int(margin.status[row])], "stale": bool(stale), "policy_version": margin.policy.version,
+            "status": Status(margin.status[row]).name, "stale": bool(stale), "policy_version": margin.policy.version,
             "inputs": inputs.described(span, book, market, stale),
             "calc_id": deterministic_id(book.account_ids[number], *key),
             "calc_timestamp": inputs.event_time, "timestamp": inputs.event_time,
@@ -111,7 +111,7 @@ def status_event(calc: Event, row: int, band: int, book: Book, market: Market, m
         "band": band_name(band),
         "positions": [position_row(k, book, market, inputs) for k in span],
         "stress": stress_rows(row, margin) if known else [],
-        "severe_underwater": bool(band & STRESS_FLAG),
+        "severe_underwater": bool(band & BandFlag.STRESS),
         "stale_symbols": calc["inputs"]["stale_symbols"],
     } | _price_remarks(book.symbol[span.start : span.stop].tolist(), calc["inputs"]["stale_symbols"], market, inputs)
 

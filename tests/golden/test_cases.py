@@ -17,7 +17,8 @@ import pytest
 from margin_platform.documents.book_input import BookInput, parse
 from margin_platform.documents.figures import evaluation
 from margin_platform.kernel.book import REG_T
-from margin_platform.kernel.evaluate import STATUS_NAMES, Margin, evaluate
+from margin_platform.kernel.columns import Status
+from margin_platform.kernel.evaluate import Margin, evaluate
 from margin_platform.kernel.valuation_points import house_grid_loss
 from margin_platform.ledger.ledger import Ledger
 from margin_platform.liquidation.cures import securities_deposit_needed
@@ -112,7 +113,7 @@ def _account_result(given: BookInput, margin: Margin) -> dict[str, Any]:
         "concentration": float(margin.concentration_addon[0]), "volatility": float(margin.volatility_addon[0]),
         "by_symbol": dict(zip(symbols, margin.position_requirement, strict=True)), "reg_t_requirement": float(margin.reg_t_requirement[0]),
         "reg_t_excess": float(margin.reg_t_excess[0]), "buying_power": float(margin.buying_power[0]),
-        "beta_exposure": float(margin.beta_weighted_exposure[0]), "status": STATUS_NAMES[int(margin.status[0])],
+        "beta_exposure": float(margin.beta_weighted_exposure[0]), "status": Status(margin.status[0]).name,
     }
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from margin_platform.documents.book_input import parse
-from margin_platform.kernel.evaluate import STATUS_NAMES, evaluate
+from margin_platform.kernel.columns import Status
+from margin_platform.kernel.evaluate import evaluate
 from margin_platform.ladder import ladder
 from margin_platform.ladder.observation import Observation
 from margin_platform.ladder.state import Decision, LadderState
@@ -179,5 +180,5 @@ def test_status_band_and_ladder_draw_the_warning_line_at_the_same_cent(excess: f
     margin = evaluate(given.book, given.market, given.policy)
     seen = Observation("a", START, excess + 25_000.02, 100_000.08, 25_000.02, excess, calc_id="c")
     _, decisions = ladder.step(LadderState("a"), seen, given.policy)
-    said = STATUS_NAMES[int(margin.status[0])], band_name(int(band_codes(margin)[0])), [d.kind for d in decisions]
+    said = Status(margin.status[0]).name, band_name(int(band_codes(margin)[0])), [d.kind for d in decisions]
     assert said == (("WARNING", "WARNING", ["WARNING"]) if warned else ("ACTIVE", "NEAR", []))

@@ -30,7 +30,7 @@ from margin_platform.ladder.state import CALL, LIQUIDATE, Decision
 from margin_platform.ledger.corporate_actions import effective_time
 from margin_platform.money import cents
 from margin_platform.policy.policy import Policy
-from margin_platform.snapshots.bands import CLEAR, STALE, STRESS, WARNING, band_codes, levels
+from margin_platform.snapshots.bands import BandFlag, Level, band_codes, levels
 
 _MOST_ROUNDS = 3   # liquidations of one account at one bar: the first cures, another follows only where slippage ate the cure
 Trade = tuple[str, Event]   # topic, event
@@ -94,7 +94,7 @@ class State:
 def start(job: Job) -> State:
     """The state before the first bar."""
     accounts = np.arange(len(job.book), dtype=np.int64)
-    bands = np.full(len(accounts), CLEAR, dtype=np.int32)
+    bands = np.full(len(accounts), Level.CLEAR, dtype=np.int32)
     return State(Holdings(job.book, job.path.market), Desk(job.policy), bands=bands, open_accounts=accounts)
 
 
@@ -156,7 +156,7 @@ def _step(
     moved = codes != before
     if touched:
         own = np.isin(accounts, np.fromiter(touched, dtype=np.int64))
-        moved |= own & ((codes != CLEAR) | (before != CLEAR))
+        moved |= own & ((codes != Level.CLEAR) | (before != Level.CLEAR))
     state.bands[accounts] = codes
     _observe(job, state, priced.market, margin, codes, np.flatnonzero(moved), time, batch)
     return margin, codes
@@ -198,7 +198,7 @@ def _observe(
     """One ladder step for each of these rows whose band, or whose past, can lead to a decision."""
     if not len(rows):
         return
-    troubled = (levels(codes[rows]) >= WARNING) | ((codes[rows] & (STRESS | STALE)) > 0)
+    troubled = (levels(codes[rows]) >= Level.WARNING) | ((codes[rows] & (BandFlag.STRESS | BandFlag.STALE)) > 0)
     known = np.array([state.desk.knows(n) for n in margin.accounts[rows].tolist()], dtype=np.bool_)
     seen = Rows.of(margin, codes, rows[troubled | known])   # the others were and are in no trouble
     for at, number in enumerate(seen.number):
@@ -210,12 +210,13 @@ def observation(rows: Rows, at: int, book: Book, market: Market, time: int, calc
     """What `Observation.from_status_event` reads off the account's status event, straight from the columns; a test holds them equal."""
     number, code = rows.number[at], rows.code[at]
     span = range(int(book.offsets[number]), int(book.offsets[number + 1]))
-    stale = stale_symbols(span, book, market) if code & STALE else []
+    stale = stale_symbols(span, book, market) if code & BandFlag.STALE else []
     held = f"stale or missing price: {', '.join(stale)}" if stale else None
     equity, gross, requirement, excess = rows.equity[at], rows.gross[at], rows.requirement[at], rows.excess[at]
     if excess != excess:
         return Observation(book.account_ids[number], time, 0.0, 0.0, 0.0, 0.0, held=held or "figures missing", calc_id=calc_id)
-    return Observation(book.account_ids[number], time, equity, gross, requirement, excess, bool(code & STRESS), held, calc_id=calc_id)
+    stressed = bool(code & BandFlag.STRESS)
+    return Observation(book.account_ids[number], time, equity, gross, requirement, excess, stressed, held, calc_id=calc_id)
 
 
 def _note(job: Job, state: State, number: int, decision: Decision, seen: Rows | None, at: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from margin_platform.kernel.evaluate import Margin
-from margin_platform.snapshots.bands import MARGIN_CALL, STALE, STRESS, WARNING, levels
+from margin_platform.snapshots.bands import BandFlag, Level, levels
 
 
 class DecisionRow(NamedTuple):
@@ -67,7 +67,10 @@ class Record:
         *totals, unsecured = (float(column.sum() if known else np.nansum(column)) for column in figures)
         self.bars.append((
             *totals, unsecured + writable,
-            *(int(np.count_nonzero(which)) for which in (level == MARGIN_CALL, level == WARNING, codes & STRESS, codes & STALE)),
+            *(
+                int(np.count_nonzero(which))
+                for which in (level == Level.MARGIN_CALL, level == Level.WARNING, codes & BandFlag.STRESS, codes & BandFlag.STALE)
+            ),
         ))
 
     def state(self) -> dict[str, Any]:
