@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from margin_platform.contracts.field_types import (
+    ActionAmount,
     Amount,
     Beta,
     Contact,
     Date,
-    Dividend,
     EpochMs,
     Fee,
     Flag,
@@ -24,6 +24,7 @@ from margin_platform.contracts.field_types import (
     Quantity,
     Sequence,
     SplitRatio,
+    SplitTerm,
     Tier,
     Volatility,
 )
@@ -84,16 +85,22 @@ class BetaFigure(Struct, kw_only=True):
 
 
 class CorporateAction(Struct, kw_only=True):
-    """A split (ratio new shares for one old) or a cash dividend (amount, dollars a share), effective on ex_date."""
+    """A corporate action, effective from midnight in New York of its ex-date; every figure is for one share held before it."""
 
     action_id: Identity
     symbol: Identity
-    kind: Literal["SPLIT", "DIVIDEND"]
+    kind: Literal["DIVIDEND", "SPIN_OFF", "SPLIT", "CASH_MERGER", "STOCK_MERGER", "SYMBOL_CHANGE", "DELISTING"]
     ex_date: Date
     timestamp: EpochMs
-    ratio: SplitRatio | None | UnsetType = UNSET
-    amount: Dividend | None | UnsetType = UNSET
-    post_price: Annotated[Price | None | UnsetType, Meta(description="pays the fraction left by a split in cash")] = UNSET
+    ratio: Annotated[SplitRatio | None | UnsetType, Meta(description="new shares for one old")] = UNSET
+    ratio_new: Annotated[SplitTerm | None | UnsetType, Meta(description="with `ratio_old` the same as a fraction")] = UNSET
+    ratio_old: SplitTerm | None | UnsetType = UNSET
+    amount: ActionAmount | None | UnsetType = UNSET
+    post_price: Annotated[Price | None | UnsetType, Meta(description="pays the fraction of a share left over in cash")] = UNSET
+    new_symbol: Annotated[Identity | None | UnsetType, Meta(description="the symbol of the new shares")] = UNSET
+    version: Annotated[Sequence | None | UnsetType, Meta(description="of the terms; the highest holds")] = UNSET
+    status: Literal["ANNOUNCED", "CANCELLED"] | None | UnsetType = UNSET
+    source: Annotated[Identity | None | UnsetType, Meta(description="who announces it")] = UNSET
 
 
 class VolatilityFigure(Struct, kw_only=True):

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from margin_platform.contracts import action_terms
 from margin_platform.contracts.declarations import Event
 from margin_platform.contracts.refusals import BadEvent
 from margin_platform.contracts.topics import (
@@ -145,10 +146,8 @@ def check_fields(topic: Topic, event: Event) -> None:
     topic.check(event)
     if topic.by_action and (more := topic.by_action.get(str(event.get("action", "NEW")))):
         more(event)
-    if topic.name == CORPORATE_ACTIONS:
-        needed = "ratio" if event["kind"] == "SPLIT" else "amount"
-        if event.get(needed) is None:
-            raise BadEvent(needed, None, f"missing for a {event['kind']}")
+    if topic.name == CORPORATE_ACTIONS and (problem := action_terms.problem(event)):
+        raise BadEvent(*problem)
 
 
 def check_time(event: Event, produced_ms: int, most_seconds: float) -> None:
