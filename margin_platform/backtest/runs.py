@@ -12,19 +12,19 @@ import numpy as np
 
 from margin_platform.backtest.books import generated
 from margin_platform.backtest.crises import Crisis
-from margin_platform.backtest.engine.engine import Job, State, Trade, due_at, run
+from margin_platform.backtest.engine.engine import Job, State, Trade, run
+from margin_platform.backtest.engine.known_actions import announced, in_doubt
 from margin_platform.backtest.engine.market_path import WITHOUT_FLOORS, market_path
 from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.history.flaws import Flaw, HistoryError, settle
 from margin_platform.backtest.history.price_files import SAMPLE, PriceHistory, of_table, read
 from margin_platform.backtest.history.sample_recognition import is_sample
 from margin_platform.backtest.report.measures import RunResult
-from margin_platform.contracts.messages import CORPORATE_ACTIONS
+from margin_platform.contracts.action_terms import SPLIT
 from margin_platform.documents.book_input import BookInput, loads, parse
 from margin_platform.kernel.book import MARGIN_TYPES, Book
 from margin_platform.kernel.evaluate import evaluate
 from margin_platform.kernel.market import Market
-from margin_platform.ledger.corporate_actions import effective_time
 from margin_platform.market import instruments
 from margin_platform.policy.policy import Policy
 
@@ -43,19 +43,22 @@ def prepare(
     part = warm.between(first, None)
     if part.start >= len(warm):
         raise HistoryError([Flaw("empty", "-", "timestamp", f"{first or ''}..{last or ''}", "no bar between these dates")])
-    events = tuple(sorted(trades, key=lambda trade: (due_at(trade), trade[0])))
-    splits = [e for t, e in events if t == CORPORATE_ACTIONS and e["kind"] == "SPLIT"]
-    explained = [(e["symbol"], dt.date.fromisoformat(e["ex_date"])) for e in splits]
-    held = {given.market.symbols[c] for c in np.unique(given.book.symbol)} | {e["symbol"] for _, e in events if "symbol" in e}
-    settled = settle(warm, found, policy, sorted(held), explained)
+    events = tuple(sorted(trades, key=lambda trade: (trade[1]["timestamp"], trade[0])))
+    known = announced(events)
+    actions = [action for symbol in known.symbols() for action in known.actions(symbol)]
+    traded = {e[name] for _, e in events for name in ("symbol", "new_symbol") if e.get(name) is not None}
+    held = {given.market.symbols[c] for c in np.unique(given.book.symbol)} | traded
+    settled = settle(warm, found, policy, sorted(held), actions)
+    settled.stale[:] |= in_doubt(events, settled.symbols, settled.times)
     slots = slice(part.start, len(settled))
-    path = market_path(given.market, settled, policy, slots, [(effective_time(e), e["symbol"], e["ratio"]) for e in splits])
+    splits = [(action.effective, action.symbol, float(action.ratio)) for action in actions if action.kind == SPLIT]
+    path = market_path(given.market, settled, policy, slots, splits)
     return Job(given.book, path, policy, events, _suspicious(settled, path.market, slots, policy)), settled.flaws
 
 
 def _suspicious(history: PriceHistory, market: Market, part: slice, policy: Policy) -> frozenset[tuple[int, int]]:
     """(bar, instrument row) of prices that look wrong: shaped like a split, or a jump over `max_jump` that mostly came back next bar."""
-    named = {(f.time, f.column) for f in history.flaws if f.kind == "split_shape"}
+    named = {(f.time, f.column) for f in history.flaws if f.kind in ("split_shape", "jump")}
     prices = history.prices
     with np.errstate(invalid="ignore", divide="ignore"):
         jump = np.abs(prices[1:-1] / prices[:-2] - 1.0)
@@ -153,5 +156,5 @@ def generated_at(history: PriceHistory, first: dt.date | None, accounts: int, po
 
 def keeping_jumps(given: BookInput) -> BookInput:
     """The bundled history is adjusted for splits, so a jump shaped like one was a real move: the run goes on with it named."""
-    backtest = given.policy.backtest.model_copy(update={"on_split_shape": "keep"})
+    backtest = given.policy.backtest.model_copy(update={"on_split_shape": "keep", "on_jump": "keep"})
     return replace(given, policy=given.policy.model_copy(update={"backtest": backtest}))

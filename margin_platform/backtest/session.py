@@ -8,13 +8,15 @@ import datetime as dt
 import numpy as np
 
 from margin_platform.backtest.engine.engine import Job, Trade
+from margin_platform.backtest.engine.known_actions import announced
 from margin_platform.backtest.engine.market_path import MarketPath
 from margin_platform.backtest.history.sample_market import INDEX
+from margin_platform.contracts.action_terms import SPLIT
 from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, VOLATILITY, BadEvent, Event, decode
 from margin_platform.kafka.bus import Bus
 from margin_platform.kernel.market import Market
 from margin_platform.ledger.awaiting_account import book_event
-from margin_platform.ledger.corporate_actions import effective_time
+from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
 from margin_platform.ledger.ledger import Ledger
 from margin_platform.market import instruments
 from margin_platform.policy.policy import Policy
@@ -38,25 +40,34 @@ def session_job(bus: Bus, day: dt.date, policy: Policy) -> Job:
     closed = int(dt.datetime.combine(day + dt.timedelta(days=1), dt.time(0), NEW_YORK).timestamp() * 1000)
     market = Market.of(instruments.load())
     code_of = market.code_of()
-    ledger, trades, splits = Ledger(code_of), list[Trade](), dict[str, Event]()
-    for topic in (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS):
+    ledger, trades = Ledger(code_of), list[Trade]()
+    actions = [a for a in _events(bus, CORPORATE_ACTIONS) if _concerns(a, code_of) and a["timestamp"] < closed]
+    trades += [(CORPORATE_ACTIONS, action) for action in actions]
+    known = announced((CORPORATE_ACTIONS, action) for action in actions if action["timestamp"] < opened)
+    for topic in (ACCOUNTS, CASH, FILLS):
         for event in _events(bus, topic):
-            if event.get("symbol", INDEX) not in code_of or (topic == CORPORATE_ACTIONS and effective_time(event) > opened):
-                continue   # of no instrument known here, or announced for a later day
+            if event.get("symbol", INDEX) not in code_of:
+                continue
             if event["timestamp"] < opened or topic == ACCOUNTS:
                 _book(ledger, topic, event)
-                if topic == CORPORATE_ACTIONS and event["kind"] == "SPLIT":
-                    splits.setdefault(event["action_id"], event)
             elif event["timestamp"] < closed:
                 trades.append((topic, event))
+    for symbol in known.due(opened):
+        ledger.restate(symbol, known.in_effect(symbol))
+    booked = frozenset(action.action_id for action in ledger.actions_in_effect())
     ticks = [e for e in _events(bus, PRICES) if e["timestamp"] < closed and e["symbol"] in code_of]
     if not ledger.account_ids():
         raise NoSession(f"{ACCOUNTS}: no account, so nothing to replay")
-    path = _path(bus, market, ticks, list(splits.values()), opened, closed)
+    path = _path(bus, market, ticks, known, opened, closed)
     if not len(path):
         raise NoSession(f"{PRICES}: no price on {day.isoformat()}")
-    known = [te for te in trades if te[0] == CORPORATE_ACTIONS or te[1]["account_id"] in ledger]
-    return Job(ledger.book(code_of), path, policy, tuple(sorted(known, key=lambda te: te[1]["timestamp"])))
+    told = [te for te in trades if te[0] == CORPORATE_ACTIONS or te[1]["account_id"] in ledger]
+    return Job(ledger.book(code_of), path, policy, tuple(sorted(told, key=lambda te: te[1]["timestamp"])), booked=booked)
+
+
+def _concerns(action: Event, code_of: dict[str, int]) -> bool:
+    """Whether an action is of known instruments only."""
+    return all(action.get(name) is None or action[name] in code_of for name in ("symbol", "new_symbol"))
 
 
 def _book(ledger: Ledger, topic: str, event: Event) -> None:
@@ -76,7 +87,7 @@ def _events(bus: Bus, topic: str) -> list[Event]:
     return sorted(found, key=lambda e: e["timestamp"])
 
 
-def _path(bus: Bus, market: Market, ticks: list[Event], splits: list[Event], opened: int, closed: int) -> MarketPath:
+def _path(bus: Bus, market: Market, ticks: list[Event], known: AnnouncedActions, opened: int, closed: int) -> MarketPath:
     """One bar a distinct price time of the day; a price stands until the next, put on the share basis of a split since.
 
     Volatility and betas are as last published before it.
@@ -86,9 +97,9 @@ def _path(bus: Bus, market: Market, ticks: list[Event], splits: list[Event], ope
     times, rows = list[int](), list[np.ndarray]()
     for tick in ticks:
         if tick["timestamp"] >= opened and not times:
-            for split in splits:
-                if newest[code_of[split["symbol"]]] < effective_time(split):
-                    latest[code_of[split["symbol"]]] /= split["ratio"]
+            for action in (a for symbol in known.symbols() for a in known.in_effect(symbol) if a.kind == SPLIT):
+                if newest[code_of[action.symbol]] < action.effective:
+                    latest[code_of[action.symbol]] /= float(action.ratio)
         if tick["timestamp"] >= opened and (not times or tick["timestamp"] != times[-1]):
             times.append(tick["timestamp"])
             rows.append(latest.copy())

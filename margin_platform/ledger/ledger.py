@@ -3,6 +3,7 @@
 One signed trade-date cash balance an account and one signed quantity a symbol. Every event is applied once, by its id,
 and the order in which a set of events arrives does not change the result: amounts are kept as whole millionths of a
 dollar and of a share, and a position with corporate actions is always the fold of its own events in event-time order.
+Symbols that an action links, as a merger does, are folded together.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, BadEvent, Event
+from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, BadEvent, Event
 from margin_platform.kernel.book import MARGIN_TYPES, REG_T, Book
-from margin_platform.ledger.corporate_actions import CorporateAction, effective_time, fold
+from margin_platform.ledger.corporate_actions import CorporateAction, fold, share_basis
 from margin_platform.ledger.fill_log import FillLog, KnownIds, Timeline
 from margin_platform.ledger.micros import MICRO, MOST, to_micros
 
@@ -38,8 +39,18 @@ def _within(event: Event, field: str, sum_of: int) -> int:
     return sum_of
 
 
+def _groups(actions: dict[str, list[CorporateAction]]) -> dict[str, tuple[str, ...]]:
+    """Return, for every symbol of these actions, the symbols that share a fold with it."""
+    of: dict[str, set[str]] = {}
+    for symbol, rows in actions.items():
+        joined = {symbol}.union(*(of.get(name, {name}) for name in [symbol, *(a.into for a in rows if a.into)]))
+        for name in joined:
+            of[name] = joined
+    return {name: tuple(sorted(group)) for name, group in of.items()}
+
+
 class Ledger:
-    """Accounts and what they hold. `apply` takes one event of fills.v1, cash.v1, accounts.v1 or corporate_actions.v1.
+    """Accounts and what they hold. `apply` takes one event of fills.v1, cash.v1 or accounts.v1.
 
     known_symbols: where given, an event for another symbol is refused. require_account: refuse fills and cash of an account
     that accounts.v1 has not announced; otherwise the account is opened as REG_T.
@@ -53,12 +64,13 @@ class Ledger:
         self._type, self._since = array("b"), array("q")       # margin type, and since which event time
         self._cash = array("q")                                # micro-dollars, corporate actions excluded
         self._held: list[dict[str, int]] = []                  # micro-shares by symbol, flat ones left out
-        self._accrued: dict[int, dict[str, int]] = {}          # account -> symbol -> micro-dollars of dividends and cash in lieu
+        self._accrued: dict[int, dict[str, int]] = {}          # account -> first of its linked symbols -> micro-dollars of actions
         self._log = FillLog()
         self._history: dict[str, dict[int, Timeline]] = {}     # of symbols with corporate actions: their fills by account
         self._announced: set[str] = set()
         self._seen = KnownIds()
-        self._actions: dict[str, list[CorporateAction]] = {}
+        self._actions: dict[str, list[CorporateAction]] = {}   # in effect, by symbol
+        self._linked: dict[str, tuple[str, ...]] = {}          # symbols with corporate actions: those folded with them
         self._book: Book | None = None
         self._codes: dict[str, int] = {}
         self._reshaped: set[int] = set()                       # accounts whose positions the book does not have yet
@@ -88,8 +100,6 @@ class Ledger:
             return self._transfer(event)
         if topic == ACCOUNTS:
             return self._terms(event)
-        if topic == CORPORATE_ACTIONS:
-            return self._corporate_action(event)
         raise ValueError(f"topic: not one a ledger takes, value {topic!r}")
 
     def _account(self, event: Event) -> int:
@@ -123,10 +133,15 @@ class Ledger:
         if digest in self._seen:
             return []
         cash = _within(event, "price", self._cash[number] - cost)
-        if symbol in self._actions:
-            timeline = [*self._history[symbol].get(number, ())]
-            insort(timeline, (at, shares))
-            self._settle(number, symbol, timeline, fold(timeline, self._actions[symbol]))
+        if symbol in self._linked:
+            fills = self._fills_of(number, symbol)
+            insort(fills[symbol], (at, shares))
+            try:
+                folded = self._folded(fills)
+            except OverflowError:
+                raise BadEvent("qty", event["qty"], "more than a ledger holds") from None
+            self._history[symbol][number] = fills[symbol]
+            self._settle(number, folded)
         else:
             self._hold(number, symbol, _within(event, "qty", self._held[number].get(symbol, 0) + shares))
         self._cash[number] = cash
@@ -155,33 +170,55 @@ class Ledger:
         self._touch(number, None)
         return [event["account_id"]]
 
-    def _corporate_action(self, event: Event) -> list[str]:
-        symbol = event["symbol"]
-        self._check_symbol(symbol)
-        digest = KnownIds.digest("action", event["action_id"])
-        if digest in self._seen:
-            return []
-        field = "ratio" if event["kind"] == "SPLIT" else "amount"
-        action = CorporateAction(effective_time(event), event["action_id"], event["kind"], event[field], event.get("post_price"))
-        actions = sorted([*self._actions.get(symbol, ()), action])
-        history = self._history.get(symbol) if symbol in self._history else self._log.of_symbol(symbol)
-        assert history is not None
-        try:
-            folded = {number: fold(timeline, actions) for number, timeline in history.items()}
-        except OverflowError:
-            raise BadEvent(field, event[field], "more than a ledger holds") from None
-        self._actions[symbol], self._history[symbol] = actions, history
-        self._seen.add(digest)
-        for number, result in folded.items():
-            self._settle(number, symbol, history[number], result)
-            self._touch(number, symbol)
-        return [self._ids[number] for number in folded]
+    def restate(self, symbol: str, actions: list[CorporateAction]) -> list[str]:
+        """Put the corporate actions of a symbol that are in effect in the place of those known; return the accounts this may change.
 
-    def _settle(self, number: int, symbol: str, timeline: Timeline, result: tuple[int, int]) -> None:
-        """A position as a fold of its timeline."""
-        self._history[symbol][number] = timeline
-        self._hold(number, symbol, result[0])
-        self._accrued.setdefault(number, {})[symbol] = result[1]
+        OverflowError where a position comes to more than a ledger holds, and then nothing has changed.
+        """
+        before, linked = self._actions.get(symbol, []), self._linked
+        self._actions[symbol] = list(actions)
+        self._linked = _groups(self._actions)
+        concerned = {*linked.get(symbol, (symbol,)), *self._linked[symbol]}
+        for name in concerned:
+            if name not in linked:   # its history was not kept
+                self._history[name] = self._log.of_symbol(name)
+        groups = {self._linked.get(name, (name,)) for name in concerned}
+        numbers = {group: {number for name in group for number in self._history[name]} for group in groups}
+        try:
+            folded = [(n, self._folded(self._fills_of(n, group[0]))) for group in sorted(groups) for n in numbers[group]]
+        except OverflowError:
+            self._actions[symbol], self._linked = before, linked
+            raise
+        for number, result in folded:
+            self._settle(number, result)
+        return [self._ids[number] for number in sorted({number for number, _ in folded})]
+
+    def actions_in_effect(self) -> list[CorporateAction]:
+        """Return every corporate action that positions rest on."""
+        return [action for rows in self._actions.values() for action in rows]
+
+    def basis(self, symbol: str) -> str | None:
+        """Name what a share of a symbol is after the actions in effect; None where nothing changed it."""
+        return share_basis(self._actions[symbol]) if symbol in self._actions else None
+
+    def _fills_of(self, number: int, symbol: str) -> dict[str, Timeline]:
+        """Return copies of an account's fills in a symbol and those linked to it, in event-time order."""
+        return {name: [*self._history[name].get(number, ())] for name in self._linked.get(symbol, (symbol,))}
+
+    def _folded(self, fills: dict[str, Timeline]) -> tuple[dict[str, int], int]:
+        actions = (action for name in fills for action in self._actions.get(name, ()))
+        return fold(fills, sorted(actions, key=CorporateAction.order))
+
+    def _settle(self, number: int, result: tuple[dict[str, int], int]) -> None:
+        """Hold the positions of linked symbols as folded."""
+        held, cash = result
+        accrued = self._accrued.setdefault(number, {})
+        for name, shares in held.items():
+            self._hold(number, name, shares)
+            accrued.pop(name, None)
+        accrued[min(held)] = cash
+        for name in held:
+            self._touch(number, name)
 
     def _hold(self, number: int, symbol: str, shares: int) -> None:
         if shares:
@@ -249,7 +286,7 @@ class Ledger:
         return {
             "accounts": list(self._ids), **{name: np.array(getattr(self, f"_{name}")) for name, _ in _COLUMNS},
             "fills": self._log.to_state(), "seen": self._seen.to_state(), "announced": sorted(self._announced - self._numbers.keys()),
-            "actions": {s: [[a.effective, a.action_id, a.kind, a.figure, a.post_price] for a in rows] for s, rows in self._actions.items()},
+            "actions": {symbol: [action.row() for action in rows] for symbol, rows in self._actions.items()},
         }
 
     @classmethod
@@ -271,8 +308,5 @@ class Ledger:
         for number, symbol, shares in ledger._log.totals():
             ledger._hold(number, symbol, shares)
         for symbol, rows in state["actions"].items():
-            ledger._actions[symbol] = [CorporateAction(*row) for row in rows]
-            ledger._history[symbol] = ledger._log.of_symbol(symbol)
-            for number, timeline in ledger._history[symbol].items():
-                ledger._settle(number, symbol, timeline, fold(timeline, ledger._actions[symbol]))
+            ledger.restate(symbol, sorted((CorporateAction.of_row(row, symbol) for row in rows), key=CorporateAction.order))
         return ledger

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from margin_platform.contracts.action_terms import SPLIT, SYMBOL_CHANGE
 from margin_platform.contracts.messages import BETAS, PRICES, VOLATILITY, Event
 from margin_platform.kernel.market import Instrument, Market
 from margin_platform.kernel.volatility_tiers import DEFAULT
-from margin_platform.ledger.corporate_actions import effective_time
+from margin_platform.ledger.corporate_actions import CorporateAction
 from margin_platform.market.price_gate import PriceGate
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.sessions import trading_time_before
@@ -66,19 +67,39 @@ class LiveMarket:
         self.market.sigma[code], self.market.volatility_tier[code] = now
         return not np.array_equal(before, now, equal_nan=True)
 
-    def split(self, action: Event) -> bool:
-        """Brings a symbol's price in line with a split just booked; whether it changed."""
-        code = self.code_of[action["symbol"]]
-        good = float(self.market.price[code])
-        effective = effective_time(action)
-        if not self.gate.is_new(code, action, effective) or good != good:
-            return False
-        explained = self.gate.suspects.get(code)
-        price = self.gate.split(code, action, effective, good, int(self.price_time[code]))
+    def restate(self, symbol: str, actions: Sequence[CorporateAction], contested: str | None = None) -> set[int]:
+        """Bring prices in line with the actions of a symbol now in effect; return the instruments that changed.
+
+        contested: why its holdings are in doubt, so that nothing is enforced on its holders; None where they are not.
+        """
+        code = self.code_of[symbol]
+        changed = {code} if self.gate.contested.get(code) != contested else set()
+        self.gate.contested.pop(code, None)
+        if contested is not None:
+            self.gate.contested[code] = contested
+        good, aside = float(self.market.price[code]), self.gate.suspects.get(code)
+        splits = [(action.effective, float(action.ratio)) for action in actions if action.kind == SPLIT]
+        price = self.gate.resplit(code, symbol, splits, good, int(self.price_time[code]))
+        if aside is not self.gate.suspects.get(code):
+            changed.add(code)
         if price is not None:
+            changed.add(code)
             self.previous_price[code], self.market.price[code] = good, price
-            if explained is not None and explained.price == price:
-                self.price_time[code] = explained.timestamp
+            if aside is not None and code not in self.gate.suspects:
+                self.price_time[code] = max(aside.timestamp, int(self.price_time[code]))
+        renamed = [self.code_of[a.into] for a in actions if a.kind == SYMBOL_CHANGE and a.into is not None]
+        return changed | {new for new in renamed if self._inherit(code, new)}
+
+    def _inherit(self, old: int, new: int) -> bool:
+        """Give a symbol without a price of its own that of the one it replaces, with beta and volatility."""
+        market = self.market
+        if not np.isnan(market.price[new]) or np.isnan(market.price[old]):
+            return False
+        for known in (market.price, self.price_time, market.volatility_tier):
+            known[new] = known[old]
+        for column in (market.beta, market.sigma):
+            if np.isnan(column[new]):
+                column[new] = column[old]
         return True
 
     def mark_stale(self, event_time: int) -> set[int]:
@@ -87,7 +108,7 @@ class LiveMarket:
             return set()
         oldest = trading_time_before(event_time, self.policy.prices.max_price_age_seconds)
         stale = (self.price_time > 0) & (self.price_time < oldest)
-        stale[list(self.gate.suspects)] = True   # set aside by the price gate: the last good price stands and holds enforcement
+        stale[list(self.gate.reasons())] = True   # a print set aside, or holdings in doubt: no enforcement
         different = np.flatnonzero(stale != self.market.stale)
         self.market.stale[:] = stale
         return set(different.tolist())

@@ -1,21 +1,25 @@
 """The price gate: whether a new price may be acted upon (MARGIN_RULES 10; the thresholds are policy.prices).
 
-A price that jumps beyond `max_jump` is set aside until a second print confirms it, and one shaped like a split until the
-corporate action arrives, the source confirms it, or a print leaves the shape. Until then the last good price stands, marked
-as not to be enforced on. A correction from the source replaces a price already used and names the print it withdraws.
-Missing and stale prices are held by the kernel's own marks. Pure: a verdict follows from the prints and the policy only.
+A price that jumps beyond `max_jump` is set aside until a second print confirms it. One shaped like a split, or like another
+unit, is set aside until the corporate action arrives, the source confirms it or the old level returns. Until then the last
+good price stands, marked as not to be enforced on. A correction from the source replaces a price already used and names the
+print it withdraws. Missing and stale prices are held by the kernel's own marks. Pure: a verdict follows from the prints and
+the policy only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from math import prod
+from dataclasses import asdict, dataclass, replace
+from math import isclose, log, prod
 from typing import Any
 
 from margin_platform.contracts.messages import Event
 from margin_platform.market.split_shape import HAIR, split_shape
 from margin_platform.policy.sections import PricePolicy
+
+Splits = Sequence[tuple[int, float]]   # epoch milliseconds from which a split counts, new shares for one old
+
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Suspect:
     reason: str
     split: str | None
     sequence: int | None = None
+    expected: bool = False   # the price that a split calls for, which the next print near it confirms
 
 
 @dataclass(frozen=True)
@@ -56,37 +61,64 @@ def judge(event: Event, good: float | None, suspect: Suspect | None, policy: Pri
     late = suspect is not None and _is_older(event, suspect.timestamp, suspect.sequence)
     shape = split_shape(good, price, policy.split_tolerance)
     jump = price / good - 1.0
-    if shape is None and abs(jump) <= policy.max_jump + HAIR:
+    if shape is None and abs(jump) <= policy.max_jump + HAIR and not _still_split(event, good, suspect, late=late):
         return Verdict(price, suspect if late else None)
     if suspect is not None and _agrees(event, suspect, shape, policy):
         return Verdict(price)
     if late or (suspect is not None and event["timestamp"] == suspect.timestamp and price == suspect.price):
         return Verdict(None, suspect)   # an older print, or the same one delivered twice, decides nothing
+    if shape is None and suspect is not None and _is_near(event, suspect, policy):
+        shape = suspect.split   # it has drifted since: the jump is still the split's
     awaited = f"the shape of a {shape} split without its corporate action" if shape else "to be confirmed by a second print"
     reason = f"implausible price of {event['symbol']}: {good:,.4f} -> {price:,.4f} ({jump:+.1%}), {awaited}"
     return Verdict(None, Suspect(price, event["timestamp"], reason, shape, event.get("sequence")))
 
 
 def _agrees(event: Event, suspect: Suspect, shape: str | None, policy: PricePolicy) -> bool:
-    """Whether a later print confirms the one set aside. Prints that all look like one split confirm only that something split."""
-    if event["timestamp"] <= suspect.timestamp or (shape is not None and suspect.split is not None):
+    """Whether a later print confirms the one set aside. A jump in the shape of a split, or of another unit, is confirmed by no print."""
+    if event["timestamp"] <= suspect.timestamp:
         return False
-    return abs(event["price"] / suspect.price - 1.0) <= policy.max_jump
+    if not suspect.expected and (shape is not None or suspect.split is not None):
+        return False
+    return _is_near(event, suspect, policy)
 
 
-def after_split(good: float, good_time: int, suspect: Suspect | None, action: Event, effective: int, policy: PricePolicy) -> Verdict:
-    """The price once a split's corporate action is known. effective, good_time: epoch milliseconds; ratio: new shares for one old.
+def _still_split(event: Event, good: float, suspect: Suspect | None, *, late: bool) -> bool:
+    """Whether a print within `max_jump` is one at the level of a split set aside, as after 3 for 2, rather than back at the good price."""
+    if suspect is None or suspect.split is None or late:
+        return False
+    return abs(log(event["price"] / suspect.price)) < abs(log(event["price"] / good))
 
-    The split explains its own print. Without one, a price from before the split is divided, which keeps the value of holdings;
+
+def _is_near(event: Event, suspect: Suspect, policy: PricePolicy) -> bool:
+    return bool(abs(event["price"] / suspect.price - 1.0) <= policy.max_jump)
+
+
+def ratio_since(splits: Splits, timestamp: int) -> float:
+    """Return the new shares that one share of an event time has become."""
+    return prod(ratio for effective, ratio in splits if timestamp < effective)
+
+
+def after_splits(
+    symbol: str, good: float, good_time: int, suspect: Suspect | None, before: Splits, after: Splits, policy: PricePolicy
+) -> Verdict:
+    """The price once other splits are in effect than before: one more, one with other terms, one less. Times: epoch milliseconds.
+
+    A split explains its own print. Without one, a price from before the split is divided, which keeps the value of holdings;
     a price from the day itself may be of either kind, so the next print decides.
     """
-    divided = good / action["ratio"]
-    if suspect is not None and abs(suspect.price / divided - 1.0) <= policy.max_jump:
-        return Verdict(suspect.price)
-    if good_time < effective:
+    change = ratio_since(after, 0) / ratio_since(before, 0)
+    divided = good * ratio_since(before, good_time) / ratio_since(after, good_time)
+    expected = good / change
+    if suspect is not None:
+        restated = suspect.price * ratio_since(before, suspect.timestamp) / ratio_since(after, suspect.timestamp)
+        if abs(restated / expected - 1.0) <= policy.max_jump:
+            return Verdict(restated)
+        suspect = replace(suspect, price=restated)
+    if isclose(divided, expected):
         return Verdict(divided, suspect)
-    reason = f"split of {action['symbol']} at {action['ratio']:g} for 1 booked after a price of its day: the next print decides"
-    return Verdict(None, Suspect(divided, max(good_time, suspect.timestamp if suspect else 0), reason, None))
+    reason = f"split of {symbol} at {change:g} for 1 booked after a price of its day: the next print decides"
+    return Verdict(divided, Suspect(expected, max(good_time, suspect.timestamp if suspect else 0), reason, None, expected=True))
 
 
 class PriceGate:
@@ -96,14 +128,14 @@ class PriceGate:
         self.policy = policy
         self.suspects: dict[int, Suspect] = {}
         self.withdrawn: dict[int, int] = {}   # code -> event time from which decisions rested on a withdrawn print
-        self._booked: dict[str, None] = {}    # ids of splits taken into account
-        self._splits: dict[int, list[tuple[int, float]]] = {}   # code -> (epoch milliseconds, new shares for one old) in effect
+        self.contested: dict[int, str] = {}   # code -> why holdings are in doubt: announcements that contradict each other
+        self._splits: dict[int, Splits] = {}  # in effect, by code
         self._sequence: dict[int, int | None] = {}   # code -> the source's sequence of the price in use
 
     def restated(self, code: int, event: Event) -> Event:
         """A print on today's share basis: one of before a split that is in effect is divided by its ratio."""
-        after = [ratio for effective, ratio in self._splits.get(code, ()) if event["timestamp"] < effective]
-        return event | {"price": event["price"] / prod(after)} if after else event
+        ratio = ratio_since(self._splits.get(code, ()), event["timestamp"])
+        return event if ratio == 1.0 else event | {"price": event["price"] / ratio}
 
     def passes_over(self, code: int, event: Event, good_time: int) -> bool:
         """Whether a print is older than the price in use, which then stands. A correction of one used before is remembered all the same."""
@@ -121,21 +153,16 @@ class PriceGate:
             self._sequence[code] = event.get("sequence")
         return price
 
-    def is_new(self, code: int, action: Event, effective: int) -> bool:
-        """Whether a split has not been taken into account yet; says yes once. effective: epoch milliseconds."""
-        if action["action_id"] in self._booked:
-            return False
-        self._booked[action["action_id"]] = None
-        self._splits.setdefault(code, []).append((effective, action["ratio"]))
-        return True
-
     def reasons(self) -> dict[int, str]:
-        """Why each print set aside is not acted upon, by instrument code."""
-        return {code: suspect.reason for code, suspect in self.suspects.items()}
+        """Why nothing is enforced on an instrument, by code: a print set aside, or holdings in doubt."""
+        return {code: suspect.reason for code, suspect in self.suspects.items()} | self.contested
 
-    def split(self, code: int, action: Event, effective: int, good: float, good_time: int) -> float | None:
-        """The price to value at after a split was booked; None where the last good one stays."""
-        return self._settle(code, after_split(good, good_time, self.suspects.get(code), action, effective, self.policy))
+    def resplit(self, code: int, symbol: str, splits: Splits, good: float, good_time: int) -> float | None:
+        """The price to value at once these splits are in effect; None where there is none, or nothing changes. good: NaN where unknown."""
+        before, self._splits[code] = self._splits.get(code, ()), splits
+        if good != good or sorted(before) == sorted(splits):
+            return None
+        return self._settle(code, after_splits(symbol, good, good_time, self.suspects.get(code), before, splits, self.policy))
 
     def _settle(self, code: int, verdict: Verdict) -> float | None:
         if verdict.suspect is None:
@@ -147,7 +174,8 @@ class PriceGate:
     def to_state(self, symbols: Sequence[str]) -> dict[str, Any]:
         """JSON-able, by symbol, so that reference data may grow."""
         return {
-            "set_aside": {symbols[code]: asdict(suspect) for code, suspect in self.suspects.items()}, "booked": list(self._booked),
+            "set_aside": {symbols[code]: asdict(suspect) for code, suspect in self.suspects.items()},
+            "contested": {symbols[code]: reason for code, reason in self.contested.items()},
             "splits": {symbols[code]: rows for code, rows in self._splits.items()},
             "sequence": {symbols[code]: number for code, number in self._sequence.items() if number is not None},
         }
@@ -155,7 +183,7 @@ class PriceGate:
     def restore(self, state: dict[str, Any], code_of: dict[str, int]) -> None:
         rows = state.get("set_aside", {}).items()
         self.suspects = {code_of[symbol]: Suspect(**row) for symbol, row in rows if symbol in code_of}
-        self._booked = dict.fromkeys(state.get("booked", ()))
+        self.contested = {code_of[symbol]: reason for symbol, reason in state.get("contested", {}).items() if symbol in code_of}
         splits, numbers = state.get("splits", {}).items(), state.get("sequence", {}).items()
         self._splits = {code_of[symbol]: [(at, ratio) for at, ratio in found] for symbol, found in splits if symbol in code_of}
         self._sequence = {code_of[symbol]: number for symbol, number in numbers if symbol in code_of}

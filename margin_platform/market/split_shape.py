@@ -1,19 +1,35 @@
-"""The shape of a split in a change of price: the terms that would explain it."""
+"""The shape of a split: the ratio of small whole numbers that a jump of the price looks like."""
 
 from __future__ import annotations
 
-# new shares for old, as announced in practice; each stands for its reverse too
-SPLITS = ((3, 2), (2, 1), (5, 2), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (10, 1), (15, 1), (20, 1), (25, 1), (50, 1))
+import math
+
+_SHAPES = (1, 2)       # n for 1, n for 2; n for 3 would hold most true crashes
+_OTHERS = ((5, 3),)
+_LEAST_SHAPE = 1.4     # a smaller jump is a price move: 4 for 3 is a fall of 25%
 HAIR = 1e-9   # 135 / 100 - 1 is a hair above 0.35 in binary; the threshold itself is within
 
 
 def split_terms(before: float, after: float, tolerance: float) -> tuple[int, int] | None:
-    """The split, as new shares for old, that would explain a change of price within a tolerance; None where there is none."""
-    both_ways = (terms for new, old in SPLITS for terms in ((new, old), (old, new)))
-    return next(((new, old) for new, old in both_ways if abs(after * new / (before * old) - 1.0) <= tolerance + HAIR), None)
+    """Return the split, new shares for old ones, that would explain a change of price within a tolerance; None where there is none.
+
+    Any ratio of small whole numbers counts, forward or reverse: n for 1, n for 2 and 5 for 3. A wrong unit (cents, pence)
+    is 100 for 1.
+    """
+    larger, smaller = max(before, after), min(before, after)
+    if smaller <= 0.0 or larger / smaller < _LEAST_SHAPE:
+        return None
+    nearest = [(round(larger / smaller * old), old) for old in _SHAPES]
+    for new, old in (*nearest, *_OTHERS):
+        if math.gcd(new, old) != 1:
+            continue
+        terms = (new, old) if before > after else (old, new)
+        if abs(after * terms[0] / (before * terms[1]) - 1.0) <= tolerance + HAIR:
+            return terms
+    return None
 
 
 def split_shape(before: float, after: float, tolerance: float) -> str | None:
-    """The same in words, e.g. 2:1 or 1:10."""
+    """Return the same in words, e.g. 2:1 or 1:10."""
     terms = split_terms(before, after, tolerance)
     return None if terms is None else f"{terms[0]}:{terms[1]}"

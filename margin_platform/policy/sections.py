@@ -219,6 +219,7 @@ class BacktestPolicy(Section):
     on_duplicate: Literal["refuse", "last"]
     on_no_history: Literal["refuse", "stale"]
     on_split_shape: Literal["refuse", "keep", "adjust"]
+    on_jump: Literal["refuse", "keep"] = "refuse"   # another move beyond `max_jump`
     fill_at: Literal["close", "next"]
     fill_slippage: Share
     most_lots: Annotated[int, BeforeValidator(_whole), Field(ge=1)]

@@ -33,7 +33,7 @@ from margin_platform.kernel.evaluate import Margin, evaluate_accounts
 from margin_platform.kernel.market import Codes, Instrument, Market
 from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.ledger.awaiting_account import EarlyEvents, book_event
-from margin_platform.ledger.awaiting_ex_date import AnnouncedActions, refused
+from margin_platform.ledger.awaiting_ex_date import AnnouncedActions, place_of
 from margin_platform.ledger.ledger import Ledger
 from margin_platform.market.live_market import LiveMarket
 from margin_platform.policy.policy import Policy
@@ -123,10 +123,12 @@ class MarginEngine:
         check_time(event, record.timestamp_ms, self.policy.prices.max_future_seconds)
         if topic in (PRICES, BETAS, VOLATILITY, CORPORATE_ACTIONS) and event["symbol"] not in self.code_of:
             raise BadEvent("symbol", event["symbol"], "unknown symbol")
-        if topic == CORPORATE_ACTIONS:
-            self.announced.add(record, event)
         now = max(self.event_time, event["timestamp"])
-        self._into_effect(now, touched, changed, outcome)
+        try:
+            if topic == CORPORATE_ACTIONS:
+                self._announce(record, event)
+        finally:   # what contradicts another announcement has its dead letter, and holds all the same
+            self._into_effect(now, touched, changed, outcome)
         if topic in (PRICES, BETAS, VOLATILITY):
             code = self.code_of[event["symbol"]]
             if self.live.take(topic, code, event):
@@ -139,16 +141,22 @@ class MarginEngine:
                 outcome.dead += self.early.book(event["account_id"], self.ledger)
         self.event_time = now
 
+    def _announce(self, record: Record, action: Event) -> None:
+        into = action.get("new_symbol")
+        if into is not None and into not in self.code_of:
+            raise BadEvent("new_symbol", into, "unknown symbol")
+        self.announced.add(action, place_of(record))
+
     def _into_effect(self, now: int, touched: set[str], changed: set[int], outcome: Outcome) -> None:
-        """Books the corporate actions whose day has come, before anything of that day is read: holdings and price move together."""
-        for action, place in self.announced.due(now):
+        """Book what corporate actions of this time change, before anything of it is read: holdings and price move together."""
+        for symbol in self.announced.due(now):
             try:
-                touched.update(book_event(self.ledger, CORPORATE_ACTIONS, action))
-            except BadEvent as error:
-                outcome.dead.append(refused(place, error))
+                touched.update(self.ledger.restate(symbol, self.announced.in_effect(symbol)))
+            except OverflowError as error:
+                refused = BadEvent("ratio", symbol, f"cannot be booked ({error})")
+                outcome.dead += self.announced.refuse(symbol, refused, now)
                 continue
-            if action["kind"] == "SPLIT" and self.live.split(action):
-                changed.add(self.code_of[action["symbol"]])
+            changed |= self.live.restate(symbol, self.announced.in_effect(symbol), self.announced.contested(symbol, now))
 
     def unannounced(self, before_ms: int) -> list[Event]:
         """Dead letters, each once, of fills and cash whose account was still unknown some time after they were produced."""
@@ -244,4 +252,4 @@ class MarginEngine:
         self.event_time, self.last_batch, self.last_offsets = state["event_time"], state["last_batch"], state["last_offsets"]
         self.next_offset = {t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()}
         self.early.restore(state["early"])
-        self.announced.restore(state["announced"])
+        self.announced.restore(state["announced"], self.ledger.actions_in_effect())

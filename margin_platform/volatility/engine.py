@@ -8,6 +8,7 @@ close shaped like a split that nobody announced waits for the corporate action u
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from bisect import bisect_left, insort
 from collections.abc import Iterable
@@ -15,9 +16,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from margin_platform.contracts.action_terms import SPLIT
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, PRICES, BadEvent, Event, check_time, decode
 from margin_platform.contracts.offsets import Record
 from margin_platform.kernel.volatility_tiers import tiers
+from margin_platform.contracts.split_ratio import as_written
+from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
 from margin_platform.market.split_shape import split_shape
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.new_york import NEW_YORK
@@ -43,7 +47,7 @@ class VolatilityEngine:
         self.policy = policy
         self._sessions: dict[str, list[str]] = {}                       # symbol -> session dates, ascending
         self._closes: dict[str, dict[str, Close]] = {}                  # symbol -> session -> close
-        self._splits: dict[str, list[tuple[str, str, float]]] = {}      # symbol -> (ex-date, action id, ratio)
+        self._actions = AnnouncedActions()
         self._published: dict[str, str] = {}
         self._tiers: dict[str, int] = {}    # symbol -> add-on tier as last published, which hysteresis may keep
         self._tiers_before: dict[str, int] = {}   # and the one of the session before, from which that one is computed anew
@@ -90,13 +94,18 @@ class VolatilityEngine:
                 self._changed.add(symbol)
 
     def _book(self, symbol: str, action: Event) -> None:
-        split = (action["ex_date"], action["action_id"], float(action.get("ratio") or 1.0))
-        known = {action_id for _, action_id, _ in self._splits.setdefault(symbol, [])}
-        if action["kind"] != "SPLIT" or action["action_id"] in known:
-            return
-        insort(self._splits[symbol], split)
-        if self._sessions.get(symbol) and self._sessions[symbol][0] < action["ex_date"] <= self._published.get(symbol, ""):
+        before = self._splits(symbol)
+        with contextlib.suppress(BadEvent):   # the margin stream reports it
+            self._actions.add(action)
+        changed = {day for day, _ in {*before} ^ {*self._splits(symbol)}}
+        sessions = self._sessions.get(symbol)
+        if sessions and any(sessions[0] < day <= self._published.get(symbol, "") for day in changed):
             self._changed.add(symbol)
+
+    def _splits(self, symbol: str) -> list[tuple[str, float]]:
+        """Return ex-date and ratio of the symbol's splits."""
+        splits = self._actions.splits(symbol)
+        return [(dt.datetime.fromtimestamp(a.effective / 1000, NEW_YORK).date().isoformat(), float(a.ratio)) for a in splits]
 
     def _correct(self, symbol: str, event: Event) -> None:
         """Replaces the close of an earlier session where it is the very print that its source withdrew."""
@@ -133,7 +142,7 @@ class VolatilityEngine:
         at = bisect_left(sessions, session)
         if at == 0 or closes[session].confirmed:
             return False
-        if any(sessions[at - 1] < ex <= session for ex, _, _ in self._splits.get(symbol, [])):
+        if any(sessions[at - 1] < ex <= session for ex, _ in self._splits(symbol)):
             return False
         return split_shape(closes[sessions[at - 1]].price, closes[session].price, _DAYS_MOVE) is not None
 
@@ -145,7 +154,7 @@ class VolatilityEngine:
     def _event(self, symbol: str, session: str) -> Event:
         sessions = self._sessions[symbol][: bisect_left(self._sessions[symbol], session) + 1]
         closes = np.array([self._closes[symbol][s].price for s in sessions])
-        splits = [(bisect_left(sessions, ex), ratio) for ex, _, ratio in self._splits.get(symbol, []) if ex <= session]
+        splits = [(bisect_left(sessions, ex), ratio) for ex, ratio in self._splits(symbol) if ex <= session]
         found = historical_volatility(closes, self.policy, splits)
         sigma = round(found.sigma, 6)   # the tier is that of the published figure
         held = np.array([self._tiers_before.get(symbol, 0)])
@@ -160,7 +169,7 @@ class VolatilityEngine:
     def to_state(self) -> dict[str, Any]:
         return {
             "closes": {symbol: {session: list(close) for session, close in rows.items()} for symbol, rows in self._closes.items()},
-            "splits": self._splits, "published": self._published, "tiers": self._tiers, "tiers_before": self._tiers_before,
+            "actions": self._actions.to_state(), "published": self._published, "tiers": self._tiers, "tiers_before": self._tiers_before,
             "event_time": self.event_time,
             "next_offset": {t: {str(p): o for p, o in parts.items()} for t, parts in self.next_offset.items()},
         }
@@ -168,10 +177,19 @@ class VolatilityEngine:
     def restore(self, state: dict[str, Any]) -> None:
         self._closes = {s: {d: Close(*row) for d, row in rows.items()} for s, rows in state["closes"].items()}
         self._sessions = {s: sorted(rows) for s, rows in self._closes.items()}
-        self._splits = {s: [(e, i, r) for e, i, r in rows] for s, rows in state["splits"].items()}
+        self._actions.restore(state["actions"] if "actions" in state else _of_splits(state["splits"]))
         self._published, self.event_time = dict(state["published"]), state["event_time"]
         self._tiers, self._tiers_before = dict(state["tiers"]), dict(state["tiers_before"])
         self.next_offset = {t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()}
+
+
+def _of_splits(splits: dict[str, list[list[Any]]]) -> list[tuple[Event, dict[str, Any]]]:
+    """Return the announcements of the splits in a state of before 0.2: (ex-date, action id, ratio) by symbol."""
+    return [
+        ({"action_id": action_id, "symbol": symbol, "kind": SPLIT, "ex_date": ex, "timestamp": 0} | dict(
+            zip(("ratio_new", "ratio_old"), as_written(ratio), strict=True)), {})
+        for symbol, rows in splits.items() for ex, action_id, ratio in rows
+    ]
 
 
 def _not_before(event: Event, close: Close) -> bool:

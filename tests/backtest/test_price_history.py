@@ -16,6 +16,7 @@ from margin_platform.backtest.history.flaws import Flaw, HistoryError, settle
 from margin_platform.backtest.history.sample_recognition import is_sample
 from margin_platform.backtest.runs import sample_history
 from margin_platform.cli import app
+from margin_platform.ledger.corporate_actions import CorporateAction
 from margin_platform.policy.policy import Policy, current_policy
 
 WIDE = "timestamp,AAA,BBB\n2020-03-02,10,20\n2020-03-03,11,21\n2020-03-04,12,22\n"
@@ -169,11 +170,15 @@ def test_flaws_of_symbols_nobody_holds_stop_nothing(tmp_path: Path) -> None:
     assert len(_settle(tmp_path, WIDE.replace("21", "-1"), held=("AAA",))) == 3
 
 
-def test_a_jump_shaped_like_a_split_is_named_and_a_real_crash_is_not(tmp_path: Path) -> None:
+def test_a_jump_shaped_like_a_split_is_named_and_so_is_a_crash_which_may_be_kept(tmp_path: Path) -> None:
     (flaw,) = _refused(tmp_path, WIDE.replace("11,21", "5.01,21").replace("12,22", "5,22"))
     assert (flaw.kind, flaw.row, flaw.column) == ("split_shape", "row 3", "AAA")
     assert "1/2" in flaw.reason
-    assert len(_settle(tmp_path, WIDE.replace("11,21", "4.82,21").replace("12,22", "5,22"))) == 3   # AAPL's -51.8%
+    crash = WIDE.replace("11,21", "4.82,21").replace("12,22", "5,22")   # AAPL's -51.8%
+    (flaw,) = _refused(tmp_path, crash)
+    assert (flaw.kind, flaw.reason) == ("jump", "2020-03-03: -51.8% from the price before, beyond max_jump 0.35")
+    kept = _settle(tmp_path, crash, current_policy().override({"on_jump": "keep"}))
+    assert [f.kind for f in kept.flaws] == ["jump"]
 
 
 def test_a_history_from_before_the_live_calendar_is_of_its_own_sessions(tmp_path: Path) -> None:
@@ -185,8 +190,20 @@ def test_a_history_from_before_the_live_calendar_is_of_its_own_sessions(tmp_path
 
 def test_a_known_split_explains_its_jump(tmp_path: Path) -> None:
     found, flaws = _read(tmp_path, WIDE.replace("11,21", "5,21").replace("12,22", "5,22"))
-    settled = settle(found, flaws, current_policy(), ("AAA",), [("AAA", dt.date(2020, 3, 3))])
+    settled = settle(found, flaws, current_policy(), ("AAA",), [_split("AAA", "2020-03-03", 2)])
     assert settled.flaws == ()
+
+
+@pytest.mark.parametrize(("ex_date", "ratio"), [("2020-03-03", 3), ("2020-03-04", 2)])
+def test_a_split_of_another_ratio_or_day_explains_no_jump(tmp_path: Path, ex_date: str, ratio: int) -> None:
+    found, flaws = _read(tmp_path, WIDE.replace("11,21", "5,21").replace("12,22", "5,22"))
+    with pytest.raises(HistoryError):
+        settle(found, flaws, current_policy(), ("AAA",), [_split("AAA", ex_date, ratio)])
+
+
+def _split(symbol: str, ex_date: str, ratio: int) -> CorporateAction:
+    event = {"action_id": "s", "symbol": symbol, "kind": "SPLIT", "ratio": ratio, "ex_date": ex_date, "timestamp": 1}
+    return CorporateAction.of(event)
 
 
 def test_the_policy_may_let_each_flaw_pass(tmp_path: Path) -> None:
@@ -223,5 +240,5 @@ def test_the_sample_has_no_flaw_but_the_one_jump_that_looks_like_a_split() -> No
     with pytest.raises(HistoryError) as caught:
         settle(sample, [], current_policy(), sample.symbols)
     named = {(f.kind, f.column, f.reason[:10]) for f in caught.value.flaws}
-    assert named == {("split_shape", "RRC", "1990-04-10"), ("split_shape", "AMD", "2016-04-22")}
+    assert {name for name in named if name[0] != "jump"} == {("split_shape", "RRC", "1990-04-10"), ("split_shape", "AMD", "2016-04-22")}
     assert np.isfinite(sample.prices).all()

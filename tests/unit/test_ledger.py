@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from margin_platform import durable_state
 from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, BadEvent
+from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
 from margin_platform.ledger.ledger import Ledger
 
 DAY = 86_400_000
@@ -33,18 +34,28 @@ DIVIDEND = (CORPORATE_ACTIONS, ON_X | {"action_id": "d", "kind": "DIVIDEND", "am
 TRADES = st.lists(st.tuples(st.sampled_from(["X", "Y"]), st.integers(-300, 300).filter(bool), st.integers(1, 9_999)), max_size=12)
 
 
+def book(ledger: Ledger, actions: AnnouncedActions, topic: str, event: dict[str, Any]) -> list[str]:
+    """Apply an event as the engine does, on a day when every action is in effect."""
+    if topic != CORPORATE_ACTIONS:
+        return ledger.apply(topic, event)
+    actions.add(event)
+    return [account for symbol in actions.due(T0 + 90 * DAY) for account in ledger.restate(symbol, actions.in_effect(symbol))]
+
+
 def holding(events: Any) -> Ledger:
-    ledger = Ledger()
+    ledger, actions = Ledger(), AnnouncedActions()
     for topic, event in events:
-        ledger.apply(topic, event)
+        book(ledger, actions, topic, event)
     return ledger
 
 
 def test_ldg_005_a_second_delivery_changes_nothing() -> None:
     events = [cash(1, 1000.0), fill(1, 10, 50.0), SPLIT, DIVIDEND]
-    ledger = holding(events)
+    ledger, actions = Ledger(), AnnouncedActions()
+    for topic, event in events:
+        book(ledger, actions, topic, event)
     before = durable_state.dump(ledger.to_state())
-    assert [ledger.apply(*e) for e in events] == [[], [], [], []]
+    assert [book(ledger, actions, *e) for e in events] == [[], [], [], []]
     assert durable_state.dump(ledger.to_state()) == before
 
 

@@ -48,7 +48,9 @@ def test_a_second_print_confirms_a_jump_but_not_the_shape_of_a_split_nor_the_sam
     halved = judge(_print(50.0, 1), 100.0, None, POLICY.prices)
     assert judge(_print(50.1, 2), 100.0, halved.suspect, POLICY.prices).price is None
     assert judge(_print(50.1, 2, confirmed=True), 100.0, halved.suspect, POLICY.prices).price == 50.1
-    assert judge(_print(47.0, 3), 100.0, halved.suspect, POLICY.prices).price == 47.0   # left the shape, agrees
+    drifted = judge(_print(47.0, 3), 100.0, halved.suspect, POLICY.prices)
+    assert drifted.price is None
+    assert judge(_print(46.0, 4), 100.0, drifted.suspect, POLICY.prices).price is None   # still the split's jump, 8% further
 
 
 def test_a_print_that_comes_back_ends_the_suspicion_and_a_late_one_does_not() -> None:

@@ -33,13 +33,15 @@ def read(path: Path) -> list[Line]:
 
 def symbols(lines: Sequence[Line]) -> set[str]:
     """Every symbol the events are about."""
-    return {event["symbol"] for _, (_, event) in lines if "symbol" in event}
+    return {event[name] for _, (_, event) in lines for name in ("symbol", "new_symbol") if event.get(name) is not None}
 
 
 def trades(lines: Sequence[Line], accounts: Collection[str], instruments: Collection[str]) -> list[Trade]:
     """The events, for a run of these accounts and instruments. InputError names the line of any other."""
     for number, (_, event) in lines:
-        for field, known in (("account_id", accounts), ("symbol", instruments)):
-            if field in event and event[field] not in known:
-                raise InputError(f"events line {number}, {field}", event[field], f"unknown {field.removesuffix('_id')}")
+        for field, kind, known in (
+            ("account_id", "account", accounts), ("symbol", "symbol", instruments), ("new_symbol", "symbol", instruments),
+        ):
+            if event.get(field) is not None and event[field] not in known:
+                raise InputError(f"events line {number}, {field}", event[field], f"unknown {kind}")
     return [trade for _, trade in lines]

@@ -6,15 +6,17 @@ action on a symbol it holds) opens it in a real `Ledger`, whose arithmetic is th
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, Event
+from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, Event
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import held_as
 from margin_platform.kernel.market import Market
+from margin_platform.ledger.corporate_actions import CorporateAction
 from margin_platform.ledger.ledger import Ledger
 
 _OPENING = 1   # event time of opening balances: before everything
@@ -35,8 +37,6 @@ class Holdings:
 
     def apply(self, topic: str, event: Event) -> list[int]:
         """One event as on its topic; returns the numbers of the accounts it changed. KeyError on an unknown account or symbol."""
-        if topic == CORPORATE_ACTIONS:
-            return self._corporate_action(event)
         self._open(self._number_of[event["account_id"]])
         return self._follow(topic, event)
 
@@ -50,15 +50,19 @@ class Holdings:
             touched.add(number)
         self._write(sorted(touched))
 
-    def _corporate_action(self, event: Event) -> list[int]:
-        codes = [code for code, symbol in enumerate(self._market.symbols) if symbol == event["symbol"]]
-        for number in self.book.accounts_holding(np.array(codes, dtype=np.int64)) if codes else ():
+    def restate(self, symbol: str, actions: list[CorporateAction]) -> list[int]:
+        """Put a symbol's corporate actions in effect in the place of those known; return the numbers of the accounts this changed."""
+        codes = [code for code, name in enumerate(self._market.symbols) if name == symbol]
+        into = {action.into for action in actions} - {None}
+        codes_to_open = [code for code, name in enumerate(self._market.symbols) if name == symbol or name in into]
+        for number in self.book.accounts_holding(np.array(codes_to_open, dtype=np.int64)) if codes_to_open else ():
             self._open(int(number))
-        touched = []
-        for code in codes:
-            name = self._names[code]
-            touched += self._follow(CORPORATE_ACTIONS, event | {"symbol": name, "action_id": f"{event['action_id']} {name}"})
-        return sorted(set(touched))
+        touched: set[int] = set()
+        for name in (self._names[code] for code in codes):
+            own = [dataclasses.replace(action, symbol=name) for action in actions]
+            touched.update(self._number_of[account] for account in self._ledger.restate(name, own))
+        self._write(sorted(touched))
+        return sorted(touched)
 
     def _follow(self, topic: str, event: Event) -> list[int]:
         touched = [self._number_of[a] for a in self._ledger.apply(topic, event)]

@@ -8,6 +8,7 @@ margin.status.v1), and liquidations are proposed and filled. The sequence is tha
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
@@ -17,9 +18,9 @@ import numpy as np
 from margin_platform.backtest.engine.account_book import Holdings
 from margin_platform.backtest.engine.ladder_states import Desk
 from margin_platform.backtest.engine.liquidation_sales import sales
-from margin_platform.backtest.engine.market_path import MarketPath
+from margin_platform.backtest.engine.market_path import MarketPath, SplitRow
 from margin_platform.backtest.engine.record import DecisionRow, FillRow, Record
-from margin_platform.contracts.messages import CORPORATE_ACTIONS, Event, deterministic_id
+from margin_platform.contracts.messages import CORPORATE_ACTIONS, BadEvent, Event, deterministic_id
 from margin_platform.kernel.account_rows import stale_symbols
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import Margin, evaluate_accounts
@@ -27,40 +28,37 @@ from margin_platform.kernel.market import Market
 from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.ladder.observation import Observation
 from margin_platform.ladder.state import CALL, LIQUIDATE, Decision
-from margin_platform.ledger.corporate_actions import effective_time
+from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
+from margin_platform.contracts.action_terms import SPLIT
 from margin_platform.money import cents
 from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.bands import BandFlag, Level, band_codes, levels
 
 _MOST_ROUNDS = 3   # liquidations of one account at one bar: the first cures, another follows only where slippage ate the cure
+_STATE = b"2"      # changes with what a checkpoint holds
 Trade = tuple[str, Event]   # topic, event
-
-
-def due_at(trade: Trade) -> int:
-    """The event time from which an event counts: its own, but a corporate action announced ahead waits for its ex-date."""
-    topic, event = trade
-    return max(event["timestamp"], effective_time(event)) if topic == CORPORATE_ACTIONS else int(event["timestamp"])
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run: a book over a market path under one policy, with the events (trades, cash, corporate actions) on the way."""
+    """One run: a book over a market path under one policy, with the events (trades, cash, corporate actions) on the way, in time order."""
 
     book: Book
     path: MarketPath
     policy: Policy
     trades: Sequence[Trade] = ()
     suspicious: frozenset[tuple[int, int]] = frozenset()   # (bar, instrument row) of prices named as flawed
+    booked: frozenset[str] = frozenset()                   # ids of the corporate actions that the book rests on already
 
     def fingerprint(self) -> str:
         """Changes whenever the run's result could: a checkpoint of another job is never continued."""
-        digest = hashlib.sha256(self.policy.model_dump_json().encode())
+        digest = hashlib.sha256(_STATE + self.policy.model_dump_json().encode())
         for part in (self.book, self.path, self.path.market):
             for each in fields(part):
                 column = getattr(part, each.name)
                 if not isinstance(column, Market):
                     digest.update(np.ascontiguousarray(column).tobytes() if isinstance(column, np.ndarray) else repr(column).encode())
-        digest.update(repr((self.trades, sorted(self.suspicious))).encode())
+        digest.update(repr((self.trades, sorted(self.suspicious), sorted(self.booked))).encode())
         return digest.hexdigest()
 
 
@@ -75,8 +73,9 @@ class State:
     trade: int = 0
     bands: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     open_accounts: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    pending: list[tuple[int, int, float]] = field(default_factory=list)   # account, instrument row, signed shares for the next bar
+    pending: list[tuple[int, int, float, int]] = field(default_factory=list)   # account, instrument row, signed shares, bar it was made at
     due: set[int] = field(default_factory=set)                            # accounts to liquidate
+    announced: AnnouncedActions = field(default_factory=AnnouncedActions)
     priced: PricedMarket | None = None                                    # the bar before's
 
     def priced_at(self, market: Market, policy: Policy) -> PricedMarket:
@@ -126,20 +125,40 @@ def _between(job: Job, state: State, until: int) -> set[int]:
     Events of the bar's own time and corporate actions are seen with the bar's prices: returns the accounts these changed.
     """
     later: set[int] = set()
-    while state.trade < len(job.trades) and (at := due_at(job.trades[state.trade])) <= until:
+    while (at := _next_event(job, state)) <= until:
         _timers(job, state, at)
         now: set[int] = set()
-        while state.trade < len(job.trades) and due_at(job.trades[state.trade]) == at:
+        while state.trade < len(job.trades) and job.trades[state.trade][1]["timestamp"] == at:
             topic, event = job.trades[state.trade]
-            waits = topic == CORPORATE_ACTIONS or at == until or state.bar == 0
-            (later if waits else now).update(state.holdings.apply(topic, event))
             state.trade += 1
+            if topic == CORPORATE_ACTIONS:
+                with contextlib.suppress(BadEvent):   # the stream sends it to dead_letter.v1 and holds the symbol
+                    state.announced.add(event)
+            else:
+                (later if at == until or state.bar == 0 else now).update(state.holdings.apply(topic, event))
+        for symbol in state.announced.due(at):
+            actions = [action for action in state.announced.in_effect(symbol) if action.action_id not in job.booked]
+            later.update(state.holdings.restate(symbol, actions))
         accounts = np.intersect1d(np.array(sorted(now), dtype=np.int64), state.open_accounts)
         if len(accounts):
-            priced = state.priced_at(job.path.between(state.bar, at), job.policy)
+            priced = state.priced_at(job.path.between(state.bar, at, _splits(job, state)), job.policy)
             _step(job, state, priced, accounts, now, at, f".{state.trade}")
     _timers(job, state, until)
     return later
+
+
+def _next_event(job: Job, state: State) -> int:
+    """Return the event time of what comes next: an event, or an announced corporate action's day."""
+    day = state.announced.next_day()
+    return min(day, job.trades[state.trade][1]["timestamp"]) if state.trade < len(job.trades) else day
+
+
+def _splits(job: Job, state: State) -> list[SplitRow]:
+    """Return the splits in effect, as far as they were announced."""
+    return [
+        (action.effective, code, float(action.ratio)) for code, symbol in enumerate(job.path.market.symbols)
+        for action in state.announced.in_effect(symbol) if action.kind == SPLIT and action.action_id not in job.booked
+    ]
 
 
 def _timers(job: Job, state: State, until: int) -> None:
@@ -163,11 +182,23 @@ def _step(
 
 
 def _pending_fills(job: Job, state: State, market: Market) -> set[int]:
-    """Fills the orders that waited for this bar; one whose price is stale here waits on."""
-    orders = [order for order in state.pending if not market.stale[order[1]]]
-    state.pending = [order for order in state.pending if market.stale[order[1]]]
+    """Fill the orders that waited for this bar; one whose price is stale here waits on.
+
+    One made before a corporate action changed what its shares are is cancelled, and its account looked at anew: as live.
+    """
+    waiting, state.pending = state.pending, []
+    orders, cancelled = [], set()
+    for number, code, qty, bar in waiting:
+        made, now = int(job.path.times[bar]), int(job.path.times[state.bar])
+        if state.announced.reshaped_since(market.symbols[code], made, now):
+            cancelled.add(number)
+        elif market.stale[code]:
+            state.pending.append((number, code, qty, bar))
+        else:
+            orders.append((number, code, qty))
     _fill(job, state, market, orders)
-    return {number for number, _, _ in orders}
+    state.due |= cancelled
+    return cancelled | {number for number, _, _ in orders}
 
 
 @dataclass(frozen=True)
@@ -256,7 +287,7 @@ def _liquidate(job: Job, state: State, priced: PricedMarket) -> None:
             return
         orders = [(number, code, qty) for number in due for code, qty in sales(number, state.holdings.book, priced)]
         if job.policy.backtest.fill_at == "next":
-            state.pending += orders
+            state.pending += [(*order, state.bar) for order in orders]
             return
         _fill(job, state, priced.market, orders)
         accounts = np.array(due, dtype=np.int64)

@@ -24,6 +24,7 @@ from margin_platform.volatility.estimator import historical_volatility, rolling_
 
 # Rates hold on adjusted levels, dollar floors do not: they would apply today's dollars to a price of another scale.
 WITHOUT_FLOORS = {"use_low_price_long": False, "low_price": 0.0, "short_min_per_share": 0.0, "short_low_min": 0.0}
+SplitRow = tuple[int, int, float]   # the same with its instrument row
 Split = tuple[int, str, float]   # epoch milliseconds from which it counts, symbol, new shares for one old
 _PUBLISHED_DIGITS = 6   # of volatility.v1: a backtest uses the figure as it was published
 
@@ -40,7 +41,7 @@ class MarketPath:
     stale: NDArray[np.bool_]
     index: Floats
     tier: NDArray[np.int8]   # the volatility add-on's tier held so far, which hysteresis may keep
-    splits: tuple[tuple[int, int, float], ...] = ()   # epoch milliseconds from which it counts, instrument row, ratio
+    splits: tuple[SplitRow, ...] = ()   # in the end known; what was known at a time may differ
 
     def __len__(self) -> int:
         return len(self.times)
@@ -50,17 +51,20 @@ class MarketPath:
         return self.market.with_columns(price=self.price[bar], sigma=self.sigma[bar], beta=self.beta[bar], stale=self.stale[bar],
                                         volatility_tier=self.tier[bar])
 
-    def before(self, bar: int, at: int | None = None) -> Floats:
-        """The prices of the bar before one, on the share basis of a time since then: the bar's own unless given."""
-        price, last = self.price[bar - 1].copy(), int(self.times[bar - 1])
-        for effective, code, ratio in self.splits:
-            if last < effective <= (int(self.times[bar]) if at is None else at):
+    def before(self, bar: int) -> Floats:
+        """The prices of the bar before one, on the bar's own share basis."""
+        return self._on_basis(bar - 1, int(self.times[bar]), self.splits)
+
+    def between(self, bar: int, at: int, splits: Iterable[SplitRow]) -> Market:
+        """Return the market as it is known at a time after the bar before: its prices, volatility and betas, on the splits known."""
+        return self.at(bar).with_columns(price=self._on_basis(bar - 1, at, splits), stale=self.stale[bar - 1])
+
+    def _on_basis(self, bar: int, at: int, splits: Iterable[SplitRow]) -> Floats:
+        price, last = self.price[bar].copy(), int(self.times[bar])
+        for effective, code, ratio in splits:
+            if last < effective <= at:
                 price[code] /= ratio
         return price
-
-    def between(self, bar: int, at: int) -> Market:
-        """The market as it is known at a time after the bar before: its prices, and the volatility and betas of its close."""
-        return self.at(bar).with_columns(price=self.before(bar, at), stale=self.stale[bar - 1])
 
     def moves(self, bars: NDArray[np.int64]) -> Floats:
         """Relative moves from each of these bars to the next of them, (bars - 1, instruments); a split is none."""

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from margin_platform.contracts.action_terms import ENDS, SPLIT
+from margin_platform.ledger.corporate_actions import CorporateAction
 from margin_platform.market.split_shape import split_terms
 from margin_platform.policy.policy import Policy
+from margin_platform.trading_time.new_york import NEW_YORK
 
 if TYPE_CHECKING:
     from margin_platform.backtest.history.price_files import PriceHistory
@@ -20,8 +23,10 @@ if TYPE_CHECKING:
 # What a flaw is called -> the policy key that decides about it. Others always end the run.
 DECIDED_BY = {
     "missing_date": "on_missing_date", "hole": "on_hole", "bad_price": "on_bad_price", "duplicate": "on_duplicate",
-    "no_history": "on_no_history", "split_shape": "on_split_shape",
+    "no_history": "on_no_history", "split_shape": "on_split_shape", "jump": "on_jump",
 }
+NEVER = 1 << 62
+_HAIR = 1e-9
 NO_TIME = -(1 << 63)   # of a flaw, or a row, that belongs to no bar
 
 
@@ -50,12 +55,12 @@ class HistoryError(ValueError):
 
 
 def settle(
-    history: PriceHistory, found: Iterable[Flaw], policy: Policy, held: Iterable[str], splits: Sequence[tuple[str, dt.date]] = ()
+    history: PriceHistory, found: Iterable[Flaw], policy: Policy, held: Iterable[str], actions: Sequence[CorporateAction] = ()
 ) -> PriceHistory:
     """The history a run may use: held symbols only, flaws named, each gone on from only as the policy says.
 
-    `splits` are the (symbol, ex-date) known from corporate actions: a jump they explain is no flaw. HistoryError lists
-    every flaw whose policy key says refuse.
+    A jump that corporate actions explain is no flaw, nor is a missing price of a symbol that has ended or not begun.
+    HistoryError lists every flaw whose policy key says refuse.
     """
     rules = policy.backtest
     wanted = list(dict.fromkeys(held))
@@ -64,16 +69,17 @@ def settle(
     flaws = [f for f in flaws if f.time == NO_TIME or within[0] <= f.time <= within[1]]
     flaws += missing_dates(history)
     flaws += [Flaw("no_history", "-", s, s, "symbol of the book has no price in the file") for s in wanted if s not in history.symbols]
-    jumps = split_shapes(history, policy, set(wanted), set(splits))
+    flaws = _without_trading(history, flaws, actions)
+    jumps = split_shapes(history, policy, set(wanted), actions)
     flaws += [flaw for flaw, _, _, _ in jumps]
     refused = [f for f in flaws if f.kind not in DECIDED_BY or getattr(rules, DECIDED_BY[f.kind]) == "refuse"]
     if refused:
-        raise HistoryError(refused)
+        raise HistoryError(_in_one_line(history, refused))
     prices = history.prices
     if rules.on_split_shape == "adjust":
         prices = prices.copy()
         for _, bar, column, ratio in jumps:
-            prices[:bar, column] *= ratio
+            prices[:bar, column] *= ratio   # 1 where no ratio explains the jump: it was a real move
     carried = pd.DataFrame(prices).ffill().to_numpy(np.float64)
     stale = np.isnan(prices)
     return dataclasses.replace(history, prices=carried, stale=stale, flaws=tuple(flaws))
@@ -98,24 +104,74 @@ def missing_dates(history: PriceHistory) -> list[Flaw]:
 
 
 def split_shapes(
-    history: PriceHistory, policy: Policy, held: set[str], explained: set[tuple[str, dt.date]]
+    history: PriceHistory, policy: Policy, held: set[str], actions: Sequence[CorporateAction]
 ) -> list[tuple[Flaw, int, int, float]]:
-    """Jumps over `max_jump` that look like an unadjusted split: (flaw, bar, column, price ratio of the split)."""
+    """Moves over `max_jump` from one good price to the next that no action explains: (flaw, bar, column, ratio of prices).
+
+    Most look like an unadjusted split or a change of unit; the ratio of others is 1. An action of another ratio explains nothing.
+    """
     rules = policy.prices
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = history.prices[1:] / history.prices[:-1]
-        large = np.abs(ratio - 1.0) > rules.max_jump
     days = history.dates()
+    carried = pd.DataFrame(history.prices).ffill().to_numpy(np.float64)
     found = []
-    for before, column in np.argwhere(large):
-        symbol, bar = history.symbols[column], int(before) + 1
-        price = float(history.prices[bar, column])
-        terms = split_terms(float(history.prices[before, column]), price, rules.split_tolerance)
-        if terms is None or symbol not in held or (symbol, days[bar]) in explained:
+    for column, symbol in enumerate(history.symbols):
+        if symbol not in held:
             continue
-        new, old = terms
-        name = f"{old}/{new}" if new > 1 else f"{old}"
-        reason = f"{days[bar]}: {name} of the price before, shaped like a split"
-        flaw = Flaw("split_shape", f"row {history.rows[bar]}", symbol, price, reason, int(history.times[bar]))
-        found.append((flaw, bar, int(column), old / new))
+        basis = _basis(history, symbol, actions)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            move = history.prices[1:, column] * basis[1:] / (carried[:-1, column] * basis[:-1])
+            large = np.flatnonzero(np.abs(move - 1.0) > rules.max_jump + _HAIR)
+        for bar in (large + 1).tolist():
+            price = float(history.prices[bar, column])
+            terms = split_terms(1.0, float(move[bar - 1]), rules.split_tolerance)
+            if terms is not None:
+                new, old = terms
+                name = f"{old}/{new}" if new > 1 else f"{old}"
+                kind, reason = "split_shape", f"{days[bar]}: {name} of the price before, shaped like a split"
+            else:
+                new = old = 1
+                kind, reason = "jump", f"{days[bar]}: {move[bar - 1] - 1.0:+.1%} from the price before, beyond max_jump {rules.max_jump:g}"
+            found.append((Flaw(kind, f"row {history.rows[bar]}", symbol, price, reason, int(history.times[bar])), bar, column, old / new))
     return found
+
+
+def _basis(history: PriceHistory, symbol: str, actions: Sequence[CorporateAction]) -> np.ndarray:
+    """Return the shares that one share of the beginning has become, by bar."""
+    basis = np.ones(len(history))
+    for action in actions:
+        if action.kind == SPLIT and action.symbol == symbol:
+            basis[history.times >= action.effective] *= float(action.ratio)
+    return basis
+
+
+def _without_trading(history: PriceHistory, flaws: Sequence[Flaw], actions: Sequence[CorporateAction]) -> list[Flaw]:
+    """Leave out the missing prices of symbols that ended by then, or begin later, by a corporate action."""
+    ended = {a.symbol: a.effective for a in actions if a.kind in ENDS}
+    begun = {a.into: a.effective for a in actions if a.into is not None}
+    return [
+        f for f in flaws
+        if f.kind != "hole" or not (f.time >= ended.get(f.column, NEVER) or f.time < begun.get(f.column, NO_TIME))
+    ]
+
+
+def _in_one_line(history: PriceHistory, flaws: Sequence[Flaw]) -> list[Flaw]:
+    """Name a symbol without prices from a bar to the end once, with what to do about it."""
+    said = []
+    last = {s: int(history.times[known[-1]]) if len(known := np.flatnonzero(~np.isnan(column))) else NO_TIME
+            for s, column in zip(history.symbols, history.prices.T, strict=True)}
+    to_the_end: dict[str, list[Flaw]] = {}
+    for flaw in flaws:
+        if flaw.kind == "hole" and flaw.time > last.get(flaw.column, NEVER):
+            to_the_end.setdefault(flaw.column, []).append(flaw)
+        else:
+            said.append(flaw)
+    for holes in to_the_end.values():
+        first = min(holes, key=lambda flaw: flaw.time)
+        if len(holes) == 1:
+            said.append(first)
+            continue
+        day = dt.datetime.fromtimestamp(first.time / 1000, NEW_YORK).date()
+        reason = (f"no price from {first.row} ({day}) to the end, {len(holes)} rows; a DELISTING, merger or SYMBOL_CHANGE among the events "
+                  "says what became of it")
+        said.append(dataclasses.replace(first, reason=reason))
+    return said

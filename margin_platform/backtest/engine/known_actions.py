@@ -1,0 +1,43 @@
+"""Corporate actions of a run: what was announced in the end, and at which bars holdings rested on other terms."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from margin_platform.contracts.messages import CORPORATE_ACTIONS, BadEvent, Event
+from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
+
+
+def announced(events: Iterable[tuple[str, Event]]) -> AnnouncedActions:
+    """Return everything these events announce. What contradicts another is left out, as live, where it is a dead letter."""
+    known = AnnouncedActions()
+    for topic, event in events:
+        if topic == CORPORATE_ACTIONS:
+            with contextlib.suppress(BadEvent):
+                known.add(event)
+    return known
+
+
+def in_doubt(events: Sequence[tuple[str, Event]], symbols: Sequence[str], times: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return (bars, symbols): where the actions known at a bar are not those that turned out to hold, or contradict each other.
+
+    Live, the price gate sets such a price aside: holders are held until the terms are amended.
+    """
+    doubt = np.zeros((len(times), len(symbols)), dtype=np.bool_)
+    actions = sorted((event for topic, event in events if topic == CORPORATE_ACTIONS), key=lambda event: event["timestamp"])
+    final, known, at = announced(events), AnnouncedActions(), 0
+    concerned = [(column, symbol) for column, symbol in enumerate(symbols) if symbol in set(final.symbols())]
+    for bar, time in enumerate(times.tolist() if concerned else ()):
+        while at < len(actions) and actions[at]["timestamp"] <= time:
+            with contextlib.suppress(BadEvent):
+                known.add(actions[at])
+            at += 1
+        for column, symbol in concerned:
+            amended = [a.terms() for a in known.actions(symbol, time)] != [a.terms() for a in final.actions(symbol, time)]
+            late = amended and not known.actions(symbol, time)   # not known yet at all: the move itself is what was seen
+            doubt[bar, column] = (amended and not late) or known.contested(symbol, time) is not None
+    return doubt
