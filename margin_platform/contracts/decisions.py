@@ -102,6 +102,9 @@ class LiquidationOrder(Struct, kw_only=True):
     run_id: _RunId = UNSET
     timestamp: _Time = UNSET
     not_before: Annotated[EpochMs | None | UnsetType, Meta(description="when it may trade at the earliest")] = UNSET
+    valid_until: Annotated[
+        EpochMs | None | UnsetType, Meta(description="nothing of it may trade from then on: its shares change")
+    ] = UNSET
 
 
 class NewOrder(Notice, kw_only=True):

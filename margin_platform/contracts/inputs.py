@@ -42,7 +42,9 @@ class Fill(Struct, kw_only=True):
     price: Price
     timestamp: EpochMs
     fee: Fee | None | UnsetType = UNSET
-    order_id: Identity | None | UnsetType = UNSET
+    order_id: Annotated[
+        Identity | None | UnsetType, Meta(description="the liquidation order it fills; without it a fill is the customer's own")
+    ] = UNSET
     venue: Label | None | UnsetType = UNSET
 
 
