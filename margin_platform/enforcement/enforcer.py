@@ -80,6 +80,9 @@ class Enforcer:
         after, decisions = ladder.step(row.state, Observation.from_status_event(event), self.policy)
         if after is not row.state:
             row.last_event = event
+            if after.liquidations or row.state.liquidations:
+                withdrawn = open_orders.withdraw(work.connection, event, event["timestamp"], run_id)
+                work.messages += [(LIQUIDATION_ORDERS, cancelled) for cancelled in withdrawn]
         self._record(work, row, after, decisions, run_id, str(source))
 
     def _record(
@@ -101,8 +104,7 @@ class Enforcer:
                 work.messages.append(outgoing)
             left: list[Event] = []
             if decision.kind in _CLOSES and decision.call_id:
-                held = cause.get("positions") or []
-                left = open_orders.cancel(work.connection, decision.call_id, held, decision.reason, decision.timestamp, run_id)
+                left = open_orders.cancel(work.connection, decision.call_id, cause, decision.reason, decision.timestamp, run_id)
                 work.messages += [(LIQUIDATION_ORDERS, event) for event in left]
             entry = audit_entry(decision, cause, self.policy, source, run_id)
             cancelled = {"cancelled_orders": [event["order_id"] for event in left]} if left else {}

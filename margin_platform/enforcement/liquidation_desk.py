@@ -19,7 +19,7 @@ from margin_platform.contracts.offsets import Source, Span
 from margin_platform.documents.book_input import InputError
 from margin_platform.documents.rebuilt import rebuilt
 from margin_platform.enforcement.decision_messages import audit_entry
-from margin_platform.enforcement.open_orders import SENT, settle
+from margin_platform.enforcement.open_orders import SENT, settle, withdraw
 from margin_platform.ladder.state import Decision
 from margin_platform.liquidation.highest_beta import propose
 from margin_platform.liquidation.workbench import Proposal, Terms
@@ -65,6 +65,8 @@ class LiquidationDesk:
         row = work.account(request["account_id"])
         status = _newest(row.last_event, request)
         at = max(int(request["timestamp"]), int(status["timestamp"]))
+        withdrawn = withdraw(work.connection, status, at, run_id)
+        work.messages += [(LIQUIDATION_ORDERS, cancelled) for cancelled in withdrawn]
         order, why = self._order(work.connection, request, status, at, run_id)
         if order is not None:
             work.messages.append((LIQUIDATION_ORDERS, order))
@@ -80,7 +82,7 @@ class LiquidationDesk:
         """The order of a request, recorded, or None; and why it is no smaller, or why there is none. The ladder asks again."""
         if _answered(connection, request):
             return None, "this request has its order already"
-        if settle(connection, request["call_id"], status["positions"]):
+        if settle(connection, request["call_id"], status):
             return None, "the order before is still being worked"
         try:
             proposal = self._proposal(status, at)
@@ -88,6 +90,8 @@ class LiquidationDesk:
             return None, f"held: {error}"
         if not proposal.orders:
             return None, proposal.statement
+        if changing := _changing(status, proposal, not_before(at)):
+            return None, f"held: a corporate action of {', '.join(changing)} takes effect before the order may trade; sized after it"
         order = self._event(request, status, proposal, at, run_id)
         connection.execute(
             insert(orders).values(
@@ -111,14 +115,23 @@ class LiquidationDesk:
     def _event(self, request: Event, status: Event, proposal: Proposal, at: int, run_id: str | None) -> Event:
         order_id = deterministic_id("liquidation", request["call_id"], request["attempt"])
         held = {p["symbol"]: p["qty"] for p in status["positions"]}
+        sold, days = {o.symbol for o in proposal.orders}, status.get("next_actions") or {}
         return {
             "event_id": order_id, "order_id": order_id, "account_id": request["account_id"], "call_id": request["call_id"], "action": "NEW",
             "attempt": request["attempt"], "positions": [_leg(o) for o in proposal.orders], "held_before": held,
             "reason": request["explanation"], "deficiency": request["deficiency"], "excess_before": proposal.excess_before,
             "excess_after": proposal.excess_after, "cured": proposal.cured, "certificate": proposal.certificate,
-            "not_before": not_before(at), "calc_id": status.get("calc_id"), "correlation_id": request["call_id"],
+            "not_before": not_before(at), "valid_until": min((days[s] for s in sold if s in days), default=None),
+            "share_basis": {s: basis for s, basis in (status.get("share_basis") or {}).items() if s in sold},
+            "calc_id": status.get("calc_id"), "correlation_id": request["call_id"],
             "causation_id": request["event_id"], "run_id": run_id, "policy_version": self.policy.version, "timestamp": at,
         }
+
+
+def _changing(status: Event, proposal: Proposal, first: int) -> list[str]:
+    """Return the symbols to trade whose shares change by the time (epoch milliseconds) from which the order may trade."""
+    days = status.get("next_actions") or {}
+    return sorted({o.symbol for o in proposal.orders if days.get(o.symbol, first + 1) <= first})
 
 
 def _answered(connection: Connection, request: Event) -> bool:

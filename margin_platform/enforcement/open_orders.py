@@ -1,54 +1,100 @@
-"""Open liquidation orders in the store: which still have shares to trade, and their cancellation once the account is whole."""
+"""Open liquidation orders in the store: which still have shares to trade, and when what is left of them is cancelled.
+
+An order counts in the shares of its own day. It ends once the account is whole, a corporate action changes what its shares
+are, or less is held than it would trade.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from margin_platform.contracts.messages import Event, deterministic_id
 from margin_platform.money import shares
 from margin_platform.store.tables import orders
 
 SENT, FILLED, CANCELLED = "SENT", "FILLED", "CANCELLED"
+_SHARE = 1e-6              # the finest quantity the platform keeps
+Filled = dict[str, float]   # symbol -> signed shares
 
 
-def unfilled(order: Event, positions: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What is left of the legs of an order by these newer positions: each with the shares still to trade, none where all are.
+def unfilled(order: Event, positions: list[dict[str, Any]], filled: Filled | None = None) -> list[dict[str, Any]]:
+    """Return what an order may still trade by these newer positions: its legs with the shares left, none where all are traded.
 
-    An order keeps what was held of each symbol when it was made; what the position has shrunk by since is taken to be its fills.
+    filled: the order's own fills. A position also shrinks by a split or by the customer's own sale: that is no fill, and leaves
+    less to trade. No leg goes through zero.
     """
-    held = {p["symbol"]: float(p["qty"]) for p in positions}
-    before = order["held_before"]
-    left = []
-    for leg in order["positions"]:
-        traded = max(0.0, abs(before[leg["symbol"]]) - abs(held.get(leg["symbol"], 0.0)))
-        if leg["qty"] - traded > 1e-6:
-            left.append(leg | {"qty": shares(leg["qty"] - traded)})
-    return left
+    held = {p["symbol"]: abs(float(p["qty"])) for p in positions}
+    legs = [leg | {"qty": shares(min(leg["qty"], held.get(leg["symbol"], 0.0)))} for leg in _left(order, filled)]
+    return [leg for leg in legs if leg["qty"] > _SHARE]
 
 
-def settle(connection: Connection, call_id: str, positions: list[dict[str, Any]]) -> list[Event]:
-    """Marks the call's orders that are wholly traded as filled; returns the events of those that are not."""
+def fills_of(order: Event, status: Event) -> Filled:
+    """Return the shares an order has traded by symbol, as a status event says."""
+    return dict((status.get("orders_filled") or {}).get(order["order_id"], {}))
+
+
+def void(order: Event, status: Event) -> str | None:
+    """Return why an order must not trade any more by these newer figures, or None."""
+    if (order.get("valid_until") or status["timestamp"] + 1) <= status["timestamp"]:
+        return "a corporate action took effect: the order counts in shares of before"
+    bases, now = order.get("share_basis"), status.get("share_basis") or {}
+    held = {p["symbol"]: abs(float(p["qty"])) for p in status.get("positions") or []}
+    for leg in _left(order, fills_of(order, status)):
+        symbol = leg["symbol"]
+        if bases is not None and bases.get(symbol) != now.get(symbol):
+            return f"a corporate action of {symbol} took effect: the order counts in shares of before"
+        if leg["qty"] > held.get(symbol, 0.0) + _SHARE:
+            return f"{symbol}: {leg['qty']:,.6g} shares are left to trade and {held.get(symbol, 0.0):,.6g} are held"
+    return None
+
+
+def _left(order: Event, filled: Filled | None) -> list[dict[str, Any]]:
+    """Return the legs that the order's own fills leave."""
+    traded = filled or {}
+    legs = [leg | {"qty": shares(leg["qty"] - abs(traded.get(leg["symbol"], 0.0)))} for leg in order["positions"]]
+    return [leg for leg in legs if leg["qty"] > _SHARE]
+
+
+def settle(connection: Connection, call_id: str, status: Event) -> list[Event]:
+    """Mark the call's orders that are wholly traded as filled; return the events of those that are not."""
     open_orders = []
-    rows = connection.execute(select(orders).where(orders.c.call_id == call_id, orders.c.status == SENT).order_by(orders.c.attempt)).all()
-    for row in rows:
-        if unfilled(row.event, positions):
-            open_orders.append(row.event)
+    for order in _sent(connection, orders.c.call_id == call_id):
+        if _left(order, fills_of(order, status)):
+            open_orders.append(order)
         else:
-            connection.execute(update(orders).where(orders.c.order_id == row.order_id).values(status=FILLED))
+            _mark(connection, order, FILLED)
     return open_orders
 
 
-def cancel(connection: Connection, call_id: str, positions: list[dict[str, Any]], reason: str, now: int, run_id: str | None) -> list[Event]:
-    """Cancels what is left of a call's orders; returns the liquidation.orders.v1 events that say so."""
+def cancel(connection: Connection, call_id: str, status: Event, reason: str, now: int, run_id: str | None) -> list[Event]:
+    """Cancel what is left of a call's orders; return the liquidation.orders.v1 events that say so."""
+    return [_cancelled(connection, order, status, reason, now, run_id) for order in settle(connection, call_id, status)]
+
+
+def withdraw(connection: Connection, status: Event, now: int, run_id: str | None) -> list[Event]:
+    """Cancel the account's orders that must not trade any more by these figures, each with its reason."""
     events = []
-    for order in settle(connection, call_id, positions):
-        connection.execute(update(orders).where(orders.c.order_id == order["order_id"]).values(status=CANCELLED))
-        kept = ("account_id", "order_id", "call_id", "attempt", "correlation_id", "deficiency", "excess_after")
-        cancellation = {name: order[name] for name in kept} | {
-            "event_id": deterministic_id("cancel", order["order_id"]), "action": "CANCEL", "positions": unfilled(order, positions),
-            "reason": reason, "run_id": run_id, "timestamp": now,
-        }
-        events.append(cancellation)
+    for order in _sent(connection, orders.c.account_id == status["account_id"]):
+        if reason := void(order, status):
+            events.append(_cancelled(connection, order, status, reason, now, run_id))
     return events
+
+
+def _sent(connection: Connection, which: ColumnElement[bool]) -> list[Event]:
+    found = connection.execute(select(orders.c.event).where(which, orders.c.status == SENT).order_by(orders.c.attempt))
+    return list(found.scalars())
+
+
+def _mark(connection: Connection, order: Event, status: str) -> None:
+    connection.execute(update(orders).where(orders.c.order_id == order["order_id"]).values(status=status))
+
+
+def _cancelled(connection: Connection, order: Event, status: Event, reason: str, now: int, run_id: str | None) -> Event:
+    _mark(connection, order, CANCELLED)
+    kept = ("account_id", "order_id", "call_id", "attempt", "correlation_id", "deficiency", "excess_after")
+    return {name: order[name] for name in kept} | {
+        "event_id": deterministic_id("cancel", order["order_id"]), "action": "CANCEL", "reason": reason, "run_id": run_id, "timestamp": now,
+        "positions": _left(order, fills_of(order, status)),
+    }

@@ -90,7 +90,7 @@ def judge(store: Store, account_id: str, symbol: str, quantity: float) -> Verdic
     """The verdict on an order by what the store holds now: the ladder's restriction, and the newest status event's positions."""
     from sqlalchemy import select
 
-    from margin_platform.enforcement.open_orders import SENT, unfilled
+    from margin_platform.enforcement.open_orders import SENT, fills_of, unfilled
     from margin_platform.store.tables import ladder_states, orders
 
     state = ladder_states.c
@@ -103,7 +103,7 @@ def judge(store: Store, account_id: str, symbol: str, quantity: float) -> Verdic
     if positions is None:
         return Verdict(False, UNKNOWN_POSITIONS, "the account is close-only and its positions are not known here")
     held = sum(float(p["qty"]) for p in positions if p["symbol"] == symbol)
-    legs = [leg for event in sent for leg in unfilled(event, positions) if leg["symbol"] == symbol]
+    legs = [leg for event in sent for leg in unfilled(event, positions, fills_of(event, row.last_event)) if leg["symbol"] == symbol]
     working = sum(leg["qty"] * (-1.0 if leg["side"] == "SELL" else 1.0) for leg in legs)
     return allow(restricted=True, position=held, quantity=quantity, working=working)
 

@@ -17,10 +17,11 @@ import numpy as np
 
 from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, BadEvent, Event
 from margin_platform.kernel.book import MARGIN_TYPES, REG_T, Book
-from margin_platform.ledger.corporate_actions import CorporateAction, fold, share_basis
+from margin_platform.ledger.corporate_actions import CorporateAction, fold
 from margin_platform.ledger.fill_log import FillLog, KnownIds, Timeline
 from margin_platform.ledger.micros import MICRO, MOST, to_micros
 
+_ORDERS_KEPT = 16   # of an account
 _COLUMNS = (("type", "b"), ("since", "q"), ("cash", "q"))
 
 
@@ -71,6 +72,7 @@ class Ledger:
         self._seen = KnownIds()
         self._actions: dict[str, list[CorporateAction]] = {}   # in effect, by symbol
         self._linked: dict[str, tuple[str, ...]] = {}          # symbols with corporate actions: those folded with them
+        self._worked: dict[str, dict[str, dict[str, int]]] = {}   # account -> order -> symbol -> signed micro-shares
         self._book: Book | None = None
         self._codes: dict[str, int] = {}
         self._reshaped: set[int] = set()                       # accounts whose positions the book does not have yet
@@ -147,8 +149,19 @@ class Ledger:
         self._cash[number] = cash
         self._log.append(number, symbol, at, shares)
         self._seen.add(digest)
+        self._note_order(event, shares)
         self._touch(number, symbol)
         return [event["account_id"]]
+
+    def _note_order(self, event: Event, shares: int) -> None:
+        """Count a fill to the order it names. The newest orders of an account are kept: one is done before the next is sent."""
+        if not event.get("order_id"):
+            return
+        worked = self._worked.setdefault(event["account_id"], {})
+        traded = worked.setdefault(event["order_id"], {})
+        traded[event["symbol"]] = traded.get(event["symbol"], 0) + shares
+        while len(worked) > _ORDERS_KEPT:
+            worked.pop(next(iter(worked)))
 
     def _transfer(self, event: Event) -> list[str]:
         amount = _micros(event, "amount", event["amount"])
@@ -193,13 +206,14 @@ class Ledger:
             self._settle(number, result)
         return [self._ids[number] for number in sorted({number for number, _ in folded})]
 
+    def orders_filled(self, account_id: str) -> dict[str, dict[str, float]]:
+        """Return the signed shares traded by symbol of each of the account's newest orders, as their fills name them."""
+        worked = self._worked.get(account_id, {})
+        return {order: {symbol: shares / MICRO for symbol, shares in traded.items()} for order, traded in worked.items()}
+
     def actions_in_effect(self) -> list[CorporateAction]:
         """Return every corporate action that positions rest on."""
         return [action for rows in self._actions.values() for action in rows]
-
-    def basis(self, symbol: str) -> str | None:
-        """Name what a share of a symbol is after the actions in effect; None where nothing changed it."""
-        return share_basis(self._actions[symbol]) if symbol in self._actions else None
 
     def _fills_of(self, number: int, symbol: str) -> dict[str, Timeline]:
         """Return copies of an account's fills in a symbol and those linked to it, in event-time order."""
@@ -286,6 +300,7 @@ class Ledger:
         return {
             "accounts": list(self._ids), **{name: np.array(getattr(self, f"_{name}")) for name, _ in _COLUMNS},
             "fills": self._log.to_state(), "seen": self._seen.to_state(), "announced": sorted(self._announced - self._numbers.keys()),
+            "worked": {account: {order: dict(traded) for order, traded in rows.items()} for account, rows in self._worked.items()},
             "actions": {symbol: [action.row() for action in rows] for symbol, rows in self._actions.items()},
         }
 
@@ -305,6 +320,7 @@ class Ledger:
             setattr(ledger, f"_{name}", array(kind, np.asarray(state[name]).astype(kind).tobytes()))
         ledger._log, ledger._seen = FillLog.from_state(state["fills"]), KnownIds.from_state(state["seen"])
         ledger._announced = set(state["announced"])
+        ledger._worked = {a: {o: dict(t) for o, t in rows.items()} for a, rows in state.get("worked", {}).items()}
         for number, symbol, shares in ledger._log.totals():
             ledger._hold(number, symbol, shares)
         for symbol, rows in state["actions"].items():

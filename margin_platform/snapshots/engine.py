@@ -34,6 +34,7 @@ from margin_platform.kernel.market import Codes, Instrument, Market
 from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.ledger.awaiting_account import EarlyEvents, book_event
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions, place_of
+from margin_platform.ledger.corporate_actions import share_basis
 from margin_platform.ledger.ledger import Ledger
 from margin_platform.market.live_market import LiveMarket
 from margin_platform.policy.policy import Policy
@@ -76,6 +77,8 @@ class MarginEngine:
         self.last_offsets: Offsets = {}     # what the last batch consumed
         self.early = EarlyEvents()
         self.announced = AnnouncedActions()
+        self._basis: dict[str, Any] = {}
+        self._next_actions: dict[str, Any] = {}
 
     @property
     def market(self) -> Market:
@@ -126,7 +129,7 @@ class MarginEngine:
         now = max(self.event_time, event["timestamp"])
         try:
             if topic == CORPORATE_ACTIONS:
-                self._announce(record, event)
+                self._announce(record, event, now, touched)
         finally:   # what contradicts another announcement has its dead letter, and holds all the same
             self._into_effect(now, touched, changed, outcome)
         if topic in (PRICES, BETAS, VOLATILITY):
@@ -141,15 +144,35 @@ class MarginEngine:
                 outcome.dead += self.early.book(event["account_id"], self.ledger)
         self.event_time = now
 
-    def _announce(self, record: Record, action: Event) -> None:
+    def _note_basis(self, symbol: str, now: int) -> None:
+        """Keep what orders must know of a symbol: what its shares are, and when that changes next."""
+        basis, day = share_basis(self.announced.in_effect(symbol)), self.announced.next_reshaping(symbol, now)
+        for known, value in ((self._basis, basis), (self._next_actions, day)):
+            known.pop(symbol, None)
+            if value is not None:
+                known[symbol] = value
+
+    def _announce(self, record: Record, action: Event, now: int, touched: set[str]) -> None:
         into = action.get("new_symbol")
         if into is not None and into not in self.code_of:
             raise BadEvent("new_symbol", into, "unknown symbol")
-        self.announced.add(action, place_of(record))
+        try:
+            self.announced.add(action, place_of(record))
+        finally:
+            before = self._next_actions.get(action["symbol"])
+            self._note_basis(action["symbol"], now)
+            if self._next_actions.get(action["symbol"]) != before:   # holders in a call learn how long an order may stand
+                touched.update(self._holders(action["symbol"]))
+
+    def _holders(self, symbol: str) -> list[str]:
+        book = self.ledger.book(self.code_of)
+        numbers = book.accounts_holding(np.array([self.code_of[symbol]], dtype=np.int64))
+        return [book.account_ids[number] for number in numbers.tolist()]
 
     def _into_effect(self, now: int, touched: set[str], changed: set[int], outcome: Outcome) -> None:
         """Book what corporate actions of this time change, before anything of it is read: holdings and price move together."""
         for symbol in self.announced.due(now):
+            self._note_basis(symbol, now)
             try:
                 touched.update(self.ledger.restate(symbol, self.announced.in_effect(symbol)))
             except OverflowError as error:
@@ -216,7 +239,8 @@ class MarginEngine:
         gate = self.live.gate
         return Inputs(
             self.event_time, self.last_batch, self.last_offsets, self.live.price_time, self.live.previous_price, gate.reasons(),
-            dict(gate.withdrawn),
+            share_basis=dict(self._basis), next_actions=dict(self._next_actions), orders_filled=self.ledger.orders_filled,
+            withdrawn=dict(gate.withdrawn),
         )
 
     def overdue(self) -> Outcome:
@@ -253,3 +277,5 @@ class MarginEngine:
         self.next_offset = {t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()}
         self.early.restore(state["early"])
         self.announced.restore(state["announced"], self.ledger.actions_in_effect())
+        for symbol in self.announced.symbols():
+            self._note_basis(symbol, self.event_time)

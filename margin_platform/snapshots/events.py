@@ -7,7 +7,7 @@ screen is the same figure. A snapshot names its inputs, so that anybody can rebu
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,9 @@ class Inputs:
     price_time: np.ndarray
     previous_price: np.ndarray = field(default_factory=lambda: np.zeros(0))
     set_aside: Mapping[int, str] = field(default_factory=dict)   # instrument code -> why its newest print is not acted upon
+    share_basis: Mapping[str, str] = field(default_factory=dict)    # symbol -> name of what a share is after its corporate actions
+    next_actions: Mapping[str, int] = field(default_factory=dict)   # symbol -> event time of the next one that changes it
+    orders_filled: Callable[[str], dict[str, dict[str, float]]] = lambda _: {}   # of an account: order -> symbol -> signed shares
     withdrawn: Mapping[int, int] = field(default_factory=dict)   # instrument code -> event time of the print its source withdrew
 
     def batch_key(self) -> str:
@@ -106,14 +109,25 @@ def status_event(calc: Event, row: int, band: int, book: Book, market: Market, m
     """margin.status.v1: the calc event with its band, and the positions, prices and stress rows that explain it."""
     number = int(margin.accounts[row])
     span = range(int(book.offsets[number]), int(book.offsets[number + 1]))
-    known = calc["equity"] is not None
+    known, codes = calc["equity"] is not None, book.symbol[span.start : span.stop].tolist()
     return calc | {
         "band": band_name(band),
         "positions": [position_row(k, book, market, inputs) for k in span],
         "stress": stress_rows(row, margin) if known else [],
         "severe_underwater": bool(band & BandFlag.STRESS),
         "stale_symbols": calc["inputs"]["stale_symbols"],
-    } | _price_remarks(book.symbol[span.start : span.stop].tolist(), calc["inputs"]["stale_symbols"], market, inputs)
+    } | _order_remarks(calc["account_id"], codes, market, inputs) | _price_remarks(codes, calc["inputs"]["stale_symbols"], market, inputs)
+
+
+def _order_remarks(account_id: str, codes: list[int], market: Market, inputs: Inputs) -> dict[str, Any]:
+    """What an order for these positions must know: which shares they are, until when, and what orders have traded."""
+    symbols = [market.symbols[c] for c in codes]
+    remarks = {
+        "share_basis": {s: inputs.share_basis[s] for s in symbols if s in inputs.share_basis},
+        "next_actions": {s: inputs.next_actions[s] for s in symbols if s in inputs.next_actions},
+        "orders_filled": inputs.orders_filled(account_id),
+    }
+    return {name: value for name, value in remarks.items() if value}
 
 
 def _price_remarks(codes: list[int], stale: list[str], market: Market, inputs: Inputs) -> dict[str, Any]:

@@ -2,27 +2,43 @@
 
 It stands where a broker's execution system would. Fill ids follow from the order and the symbol, so an order answered
 twice (a restart, a duplicate message) is one fill to everybody who reads it. It keeps nothing of its own: after a
-restart, orders without a fill are found again by reading both topics.
+restart, orders without a fill are found again by reading the topics.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
 import signal
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
-from margin_platform.contracts.messages import FILLS, LIQUIDATION_ORDERS, PRICES, BadEvent, Event, check_time, decode, deterministic_id
+from margin_platform.contracts.action_terms import SPLIT
+from margin_platform.contracts.messages import (
+    CORPORATE_ACTIONS,
+    FILLS,
+    LIQUIDATION_ORDERS,
+    PRICES,
+    BadEvent,
+    Event,
+    check_time,
+    decode,
+    deterministic_id,
+)
 from margin_platform.contracts.offsets import Record
 from margin_platform.kafka.bus import BrokerUnreachable, Bus
+from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
+from margin_platform.market.price_gate import PriceGate
 from margin_platform.policy.policy import current_policy
 from margin_platform.settings import settings
 
 log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2
 _BATCH = 5000
+_MOST_OTHERS = 100_000   # accounts' symbols whose fills of elsewhere are kept: orders are young
+_NAME = "SIMULATED"
 Positions = dict[str, dict[int, int]]   # topic -> partition -> next offset
 
 
@@ -37,26 +53,56 @@ def fill_of(order: Event, leg: dict[str, Any], price: float, timestamp: int) -> 
         "price": price,
         "timestamp": timestamp,
         "order_id": order["order_id"],
-        "venue": "SIMULATED",
+        "venue": _NAME,
     }
 
 
-@dataclass
 class Venue:
-    """Working orders and the market they meet. `step` fills one leg of each order, so that whoever watches can cancel the rest."""
+    """Working orders and the market they meet. `step` fills one leg of each order, so that whoever watches can cancel the rest.
 
-    orders: dict[str, Event] = field(default_factory=dict)
-    open_legs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    prices: dict[str, tuple[int, float]] = field(default_factory=dict)
-    filled: set[str] = field(default_factory=set)
-    clock: int = 0
+    A price that the platform's price gate sets aside fills nothing. An order counts in the shares of its own day: what is left
+    of it is dropped once a corporate action has changed them, and it never takes a position through zero.
+    """
+
+    def __init__(self) -> None:
+        self.orders: dict[str, Event] = {}
+        self.open_legs: dict[str, list[dict[str, Any]]] = {}
+        self.prices: dict[str, tuple[int, float]] = {}
+        self.filled: set[str] = set()
+        self.clock = 0
+        self._gate = PriceGate(current_policy().prices)
+        self._codes: dict[str, int] = {}
+        self._actions = AnnouncedActions()
+        self._others: dict[tuple[str, str], list[tuple[int, float]]] = {}   # account, symbol -> (event time, shares) not traded here
 
     def on_price(self, event: Event) -> None:
-        """The latest price by event time; the venue's clock is the latest event time seen."""
-        known = self.prices.get(event["symbol"])
-        if known is None or event["timestamp"] >= known[0]:
-            self.prices[event["symbol"]] = (event["timestamp"], float(event["price"]))
-        self.clock = max(self.clock, event["timestamp"])
+        """Take a price by event time; the venue's clock is the latest event time seen."""
+        self._pass_time(event["timestamp"])
+        symbol = event["symbol"]
+        code = self._codes.setdefault(symbol, len(self._codes))
+        event = self._gate.restated(code, event)
+        at, good = self.prices.get(symbol, (0, None))
+        if good is not None and self._gate.passes_over(code, event, at):
+            return
+        price = self._gate.take(code, event, good, at)
+        if price is not None:
+            self.prices[symbol] = event["timestamp"], float(price)
+
+    def on_action(self, event: Event) -> None:
+        """Take a corporate action, known from now on and in effect from its day."""
+        with contextlib.suppress(BadEvent):   # the margin stream reports it
+            self._actions.add(event)
+        self._pass_time(event["timestamp"])
+
+    def _pass_time(self, now: int) -> None:
+        self.clock = max(self.clock, now)
+        for symbol in self._actions.due(self.clock):
+            code = self._codes.setdefault(symbol, len(self._codes))
+            at, good = self.prices.get(symbol, (0, math.nan))
+            splits = [(a.effective, float(a.ratio)) for a in self._actions.in_effect(symbol) if a.kind == SPLIT]
+            price = self._gate.resplit(code, symbol, splits, good, at)
+            if price is not None:
+                self.prices[symbol] = at, price
 
     def on_order(self, event: Event) -> None:
         """A new order, a repeated one (ignored), or the cancellation of what is left of one."""
@@ -69,22 +115,49 @@ class Venue:
             self.open_legs[event["order_id"]] = legs
 
     def on_fill(self, event: Event) -> None:
-        """A fill already made, read back after a restart."""
+        """Take a fill: one already made here, read back after a restart, or one made elsewhere, e.g. the customer's own sale."""
+        if event["fill_id"] not in self.filled and event.get("venue") != _NAME:
+            self._others.setdefault((event["account_id"], event["symbol"]), []).append((event["timestamp"], float(event["qty"])))
+            if len(self._others) > _MOST_OTHERS:
+                self._others.pop(next(iter(self._others)))
         self.filled.add(event["fill_id"])
 
     def step(self) -> list[Event]:
-        """Fills of the next leg of every order that may trade now and whose symbol has a price."""
+        """Return fills of the next leg of every order that may trade now and whose symbol has a price."""
         fills = []
         for order_id, legs in list(self.open_legs.items()):
             order = self.orders[order_id]
+            while legs and self._is_over(order, legs[0]["symbol"]):
+                leg = legs.pop(0)
+                log.info("order %s in %s dropped: a corporate action changed its shares", order_id, leg["symbol"])
             if not legs:
                 del self.open_legs[order_id]
-            elif self.clock >= int(order.get("not_before") or 0) and legs[0]["symbol"] in self.prices:
-                leg = legs.pop(0)
-                fill = fill_of(order, leg, self.prices[leg["symbol"]][1], self.clock)
-                self.filled.add(fill["fill_id"])
-                fills.append(fill)
+            elif self.clock >= int(order.get("not_before") or 0) and self._has_price(legs[0]["symbol"]):
+                leg = self._within_position(order, legs.pop(0))
+                if leg["qty"] > 0:
+                    fill = fill_of(order, leg, self.prices[leg["symbol"]][1], self.clock)
+                    self.filled.add(fill["fill_id"])
+                    fills.append(fill)
         return fills
+
+    def _has_price(self, symbol: str) -> bool:
+        return symbol in self.prices and self._codes[symbol] not in self._gate.suspects
+
+    def _is_over(self, order: Event, symbol: str) -> bool:
+        """Whether the shares an order counts in are there no more."""
+        if (order.get("valid_until") or self.clock + 1) <= self.clock:
+            return True
+        made = order.get("timestamp")
+        return made is not None and self._actions.reshaped_since(symbol, int(made), self.clock)
+
+    def _within_position(self, order: Event, leg: dict[str, Any]) -> dict[str, Any]:
+        """Return a leg cut to what the position can have left: it may have been reduced elsewhere since the order was made."""
+        held = (order.get("held_before") or {}).get(leg["symbol"])
+        if held is None:
+            return leg
+        since = [qty for at, qty in self._others.get((order["account_id"], leg["symbol"]), []) if at > int(order.get("timestamp") or 0)]
+        left = held + sum(since)
+        return leg | {"qty": min(leg["qty"], max(0.0, left if held > 0 else -left))}
 
 
 def readable(records: Iterable[Record]) -> Iterable[Event]:
@@ -103,15 +176,16 @@ def readable(records: Iterable[Record]) -> Iterable[Event]:
 def run(bus: Bus, stop: threading.Event) -> None:
     """Serves until told to stop: reads prices and orders as they come, produces fills, and flushes before it reads on.
 
-    Nothing is filled before it has read what stood on both topics at its start: partitions are read one after the other, so that
+    Nothing is filled before it has read what stood on the topics at its start: partitions are read one after the other, so that
     on the way the clock may be of today and a symbol's price of last week, and a cancelled order still open.
     """
     venue = Venue()
-    venue_topics = {PRICES: venue.on_price, LIQUIDATION_ORDERS: venue.on_order}
-    for partition, end in bus.end_offsets(FILLS).items():
+    venue_topics = {CORPORATE_ACTIONS: venue.on_action, PRICES: venue.on_price, LIQUIDATION_ORDERS: venue.on_order, FILLS: venue.on_fill}
+    fills_end = bus.end_offsets(FILLS)
+    for partition, end in fills_end.items():
         for event in readable(bus.read_range(FILLS, partition, bus.beginning_offsets(FILLS)[partition], end)):
             venue.on_fill(event)
-    positions = {topic: dict(bus.beginning_offsets(topic)) for topic in venue_topics}
+    positions = {topic: dict(bus.beginning_offsets(topic)) for topic in venue_topics} | {FILLS: fills_end}
     at_start = {topic: bus.end_offsets(topic) for topic in venue_topics}
     while not stop.is_set():
         for topic, handle in venue_topics.items():

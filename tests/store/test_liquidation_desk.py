@@ -74,11 +74,12 @@ def _statuses(price: float) -> Any:
     feed.open("A1", -70_000.0, 100.0, 1_000.0)
     feed.price(85.0, 1.0)
 
-    def after(qty: float, minute: int) -> dict[str, Any]:
+    def after(qty: float, minute: int, order_id: str | None = None) -> dict[str, Any]:
         nonlocal sold
         sold += 1
         at = status_events.MORNING + minute * 60_000
         fill = {"fill_id": f"f{sold}", "account_id": "A1", "symbol": "AAPL", "qty": -qty, "price": price, "timestamp": at}
+        fill |= {} if order_id is None else {"order_id": order_id}
         quote = {"symbol": "AAPL", "price": price, "timestamp": at}
         (status,) = [s for s in feed.say((FILLS, fill), (PRICES, quote)) if s["account_id"] == "A1"]
         return dict(status)
@@ -92,11 +93,11 @@ def test_shares_an_order_still_works_on_are_not_asked_for_again_until_it_is_done
         desk = LiquidationDesk(store, current_policy())
         (first,) = _ordered(desk, (request_event, 7))
         ordered = first["positions"][0]["qty"]
-        _stands(store, after(ordered - 1, 2))   # all but one share is traded, at a worse price
+        _stands(store, after(ordered - 1, 2, first["order_id"]))   # all but one share is traded, at a worse price
         for attempt in (2, 3):
             again = request_event | {"attempt": attempt, "event_id": f"e{attempt}"}
             assert _ordered(desk, (again, 6 + attempt)) == []
-        whole = after(1, 3)
+        whole = after(1, 3, first["order_id"])
         _stands(store, whole)
         assert whole["excess"] < 0
         (second,) = _ordered(desk, (request_event | {"attempt": 4, "event_id": "e4"}, 10))
@@ -114,7 +115,7 @@ def test_a_request_published_twice_has_one_order_and_stops_no_other_account(stor
     with Store(store_url) as store:
         desk = LiquidationDesk(store, current_policy())
         (first,) = _ordered(desk, (request_event, 7))
-        _stands(store, after(first["positions"][0]["qty"], 2))   # filled at a worse price: the account is still deficient
+        _stands(store, after(first["positions"][0]["qty"], 2, first["order_id"]))   # at a worse price: still deficient
         other = request_event | {"account_id": "A2", "call_id": "c2", "event_id": "e2"}
         (made,) = _ordered(desk, (request_event, 8), (other, 9))
         assert (made["account_id"], made["call_id"]) == ("A2", "c2")
@@ -129,10 +130,10 @@ def test_a_cure_cancels_what_is_left_of_a_partly_filled_order(store_url: str, re
     with Store(store_url) as store:
         (order,) = _ordered(LiquidationDesk(store, current_policy()), (request_event, 7))
         ordered = order["positions"][0]["qty"]
-        newer = after(10, 2)
+        newer = after(10, 2, order["order_id"])
         with store.write() as connection:
-            (event,) = open_orders.cancel(connection, "c1", newer["positions"], "whole again", newer["timestamp"], "run-2")
-            assert open_orders.cancel(connection, "c1", newer["positions"], "whole again", newer["timestamp"], "run-3") == []
+            (event,) = open_orders.cancel(connection, "c1", newer, "whole again", newer["timestamp"], "run-2")
+            assert open_orders.cancel(connection, "c1", newer, "whole again", newer["timestamp"], "run-3") == []
         assert (event["action"], event["order_id"], event["positions"][0]["qty"]) == ("CANCEL", order["order_id"], ordered - 10)
 
 
