@@ -134,3 +134,13 @@ def _exchanged(shares: int, action: CorporateAction) -> tuple[int, int]:
         return new, 0
     whole = abs(new) // MICRO * MICRO * (1 if new >= 0 else -1)
     return whole, to_micros((new - whole) / MICRO * action.post_price)
+
+
+def linked_symbols(actions: Mapping[str, list[CorporateAction]]) -> dict[str, tuple[str, ...]]:
+    """Return, for every symbol of these actions, the symbols that share a fold with it."""
+    of: dict[str, set[str]] = {}
+    for symbol, rows in actions.items():
+        joined = {symbol}.union(*(of.get(name, {name}) for name in [symbol, *(a.into for a in rows if a.into)]))
+        for name in joined:
+            of[name] = joined
+    return {name: tuple(sorted(group)) for name, group in of.items()}

@@ -17,11 +17,11 @@ import numpy as np
 
 from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, BadEvent, Event
 from margin_platform.kernel.book import MARGIN_TYPES, REG_T, Book
-from margin_platform.ledger.corporate_actions import CorporateAction, fold
+from margin_platform.ledger.corporate_actions import CorporateAction, fold, linked_symbols
 from margin_platform.ledger.fill_log import FillLog, KnownIds, Timeline
 from margin_platform.ledger.micros import MICRO, MOST, to_micros
+from margin_platform.ledger.order_fills import OrderFills
 
-_ORDERS_KEPT = 16   # of an account
 _COLUMNS = (("type", "b"), ("since", "q"), ("cash", "q"))
 
 
@@ -38,16 +38,6 @@ def _within(event: Event, field: str, sum_of: int) -> int:
     if abs(sum_of) > MOST * MICRO:
         raise BadEvent(field, event[field], "more than a ledger holds")
     return sum_of
-
-
-def _groups(actions: dict[str, list[CorporateAction]]) -> dict[str, tuple[str, ...]]:
-    """Return, for every symbol of these actions, the symbols that share a fold with it."""
-    of: dict[str, set[str]] = {}
-    for symbol, rows in actions.items():
-        joined = {symbol}.union(*(of.get(name, {name}) for name in [symbol, *(a.into for a in rows if a.into)]))
-        for name in joined:
-            of[name] = joined
-    return {name: tuple(sorted(group)) for name, group in of.items()}
 
 
 class Ledger:
@@ -72,7 +62,7 @@ class Ledger:
         self._seen = KnownIds()
         self._actions: dict[str, list[CorporateAction]] = {}   # in effect, by symbol
         self._linked: dict[str, tuple[str, ...]] = {}          # symbols with corporate actions: those folded with them
-        self._worked: dict[str, dict[str, dict[str, int]]] = {}   # account -> order -> symbol -> signed micro-shares
+        self._order_fills = OrderFills()
         self._book: Book | None = None
         self._codes: dict[str, int] = {}
         self._reshaped: set[int] = set()                       # accounts whose positions the book does not have yet
@@ -149,19 +139,9 @@ class Ledger:
         self._cash[number] = cash
         self._log.append(number, symbol, at, shares)
         self._seen.add(digest)
-        self._note_order(event, shares)
+        self._order_fills.add(event, shares)
         self._touch(number, symbol)
         return [event["account_id"]]
-
-    def _note_order(self, event: Event, shares: int) -> None:
-        """Count a fill to the order it names. The newest orders of an account are kept: one is done before the next is sent."""
-        if not event.get("order_id"):
-            return
-        worked = self._worked.setdefault(event["account_id"], {})
-        traded = worked.setdefault(event["order_id"], {})
-        traded[event["symbol"]] = traded.get(event["symbol"], 0) + shares
-        while len(worked) > _ORDERS_KEPT:
-            worked.pop(next(iter(worked)))
 
     def _transfer(self, event: Event) -> list[str]:
         amount = _micros(event, "amount", event["amount"])
@@ -190,26 +170,25 @@ class Ledger:
         """
         before, linked = self._actions.get(symbol, []), self._linked
         self._actions[symbol] = list(actions)
-        self._linked = _groups(self._actions)
+        self._linked = linked_symbols(self._actions)
         concerned = {*linked.get(symbol, (symbol,)), *self._linked[symbol]}
         for name in concerned:
             if name not in linked:   # its history was not kept
                 self._history[name] = self._log.of_symbol(name)
-        groups = {self._linked.get(name, (name,)) for name in concerned}
-        numbers = {group: {number for name in group for number in self._history[name]} for group in groups}
+        groups = sorted({self._linked.get(name, (name,)) for name in concerned})
+        numbers = sorted({number for name in concerned for number in self._history[name]})
         try:
-            folded = [(n, self._folded(self._fills_of(n, group[0]))) for group in sorted(groups) for n in numbers[group]]
+            folded = [(number, self._folded(self._fills_of(number, group[0]))) for group in groups for number in numbers]
         except OverflowError:
             self._actions[symbol], self._linked = before, linked
             raise
         for number, result in folded:
             self._settle(number, result)
-        return [self._ids[number] for number in sorted({number for number, _ in folded})]
+        return [self._ids[number] for number in numbers]
 
     def orders_filled(self, account_id: str) -> dict[str, dict[str, float]]:
         """Return the signed shares traded by symbol of each of the account's newest orders, as their fills name them."""
-        worked = self._worked.get(account_id, {})
-        return {order: {symbol: shares / MICRO for symbol, shares in traded.items()} for order, traded in worked.items()}
+        return self._order_fills.of(account_id)
 
     def actions_in_effect(self) -> list[CorporateAction]:
         """Return every corporate action that positions rest on."""
@@ -300,7 +279,7 @@ class Ledger:
         return {
             "accounts": list(self._ids), **{name: np.array(getattr(self, f"_{name}")) for name, _ in _COLUMNS},
             "fills": self._log.to_state(), "seen": self._seen.to_state(), "announced": sorted(self._announced - self._numbers.keys()),
-            "worked": {account: {order: dict(traded) for order, traded in rows.items()} for account, rows in self._worked.items()},
+            "worked": self._order_fills.to_state(),
             "actions": {symbol: [action.row() for action in rows] for symbol, rows in self._actions.items()},
         }
 
@@ -320,7 +299,7 @@ class Ledger:
             setattr(ledger, f"_{name}", array(kind, np.asarray(state[name]).astype(kind).tobytes()))
         ledger._log, ledger._seen = FillLog.from_state(state["fills"]), KnownIds.from_state(state["seen"])
         ledger._announced = set(state["announced"])
-        ledger._worked = {a: {o: dict(t) for o, t in rows.items()} for a, rows in state.get("worked", {}).items()}
+        ledger._order_fills = OrderFills(state.get("worked", {}))
         for number, symbol, shares in ledger._log.totals():
             ledger._hold(number, symbol, shares)
         for symbol, rows in state["actions"].items():

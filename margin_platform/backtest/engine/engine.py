@@ -16,9 +16,10 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 
 from margin_platform.backtest.engine.account_book import Holdings
+from margin_platform.backtest.engine.known_actions import splits_known
 from margin_platform.backtest.engine.ladder_states import Desk
 from margin_platform.backtest.engine.liquidation_sales import sales
-from margin_platform.backtest.engine.market_path import MarketPath, SplitRow
+from margin_platform.backtest.engine.market_path import MarketPath
 from margin_platform.backtest.engine.record import DecisionRow, FillRow, Record
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, BadEvent, Event, deterministic_id
 from margin_platform.kernel.account_rows import stale_symbols
@@ -141,7 +142,7 @@ def _between(job: Job, state: State, until: int) -> set[int]:
             later.update(state.holdings.restate(symbol, actions))
         accounts = np.intersect1d(np.array(sorted(now), dtype=np.int64), state.open_accounts)
         if len(accounts):
-            priced = state.priced_at(job.path.between(state.bar, at, _splits(job, state)), job.policy)
+            priced = state.priced_at(job.path.between(state.bar, at, splits_known(state.announced, job.path.market.symbols, job.booked)), job.policy)
             _step(job, state, priced, accounts, now, at, f".{state.trade}")
     _timers(job, state, until)
     return later
@@ -151,14 +152,6 @@ def _next_event(job: Job, state: State) -> int:
     """Return the event time of what comes next: an event, or an announced corporate action's day."""
     day = state.announced.next_day()
     return min(day, job.trades[state.trade][1]["timestamp"]) if state.trade < len(job.trades) else day
-
-
-def _splits(job: Job, state: State) -> list[SplitRow]:
-    """Return the splits in effect, as far as they were announced."""
-    return [
-        (action.effective, code, float(action.ratio)) for code, symbol in enumerate(job.path.market.symbols)
-        for action in state.announced.in_effect(symbol) if action.kind == SPLIT and action.action_id not in job.booked
-    ]
 
 
 def _timers(job: Job, state: State, until: int) -> None:

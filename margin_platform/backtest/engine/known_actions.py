@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from margin_platform.backtest.engine.market_path import SplitRow
+from margin_platform.contracts.action_terms import SPLIT
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, BadEvent, Event
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
 
@@ -41,3 +43,11 @@ def in_doubt(events: Sequence[tuple[str, Event]], symbols: Sequence[str], times:
             late = amended and not known.actions(symbol, time)   # not known yet at all: the move itself is what was seen
             doubt[bar, column] = (amended and not late) or known.contested(symbol, time) is not None
     return doubt
+
+
+def splits_known(known: AnnouncedActions, symbols: Sequence[str], booked: Collection[str]) -> list[SplitRow]:
+    """Return the splits in effect, as far as they were announced, without those the book rests on already (ids)."""
+    return [
+        (action.effective, code, float(action.ratio)) for code, symbol in enumerate(symbols)
+        for action in known.in_effect(symbol) if action.kind == SPLIT and action.action_id not in booked
+    ]
