@@ -22,7 +22,7 @@ from margin_platform.enforcement.decision_messages import audit_entry
 from margin_platform.enforcement.open_orders import SENT, settle, withdraw
 from margin_platform.ladder.state import Decision
 from margin_platform.liquidation.highest_beta import propose
-from margin_platform.liquidation.workbench import Proposal, Terms
+from margin_platform.liquidation.workbench import Order, Proposal, Terms
 from margin_platform.policy.policy import Policy
 from margin_platform.store.progress import fresh
 from margin_platform.store.store import Store
@@ -152,7 +152,7 @@ def not_before(at: int) -> int:
     return int(next_open(dt.datetime.fromtimestamp(at / 1000, NEW_YORK)).timestamp() * 1000)
 
 
-def _leg(order: Any) -> dict[str, Any]:
+def _leg(order: Order) -> dict[str, Any]:
     """A leg with its Regulation SHO mark: sales are of shares held long; a cover is a purchase and needs no locate."""
     return vars(order) | {"mark": "LONG" if order.side == "SELL" else "COVER_NO_LOCATE"}
 

@@ -37,7 +37,8 @@ def _boxed_shares(k: int, span: Span, book: Positions, priced: Priced) -> float:
                 same += abs(quantity[j])
             else:
                 other += abs(quantity[j])
-    return abs(quantity[k]) * min(1.0, other / same)
+    boxed: float = abs(quantity[k]) * min(1.0, other / same)
+    return boxed
 
 
 @kernel

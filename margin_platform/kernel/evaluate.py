@@ -111,7 +111,8 @@ class Margin:
         """Client P&L by SPY move, (accounts, scenarios): exposure x move, except where a name's fall is floored at -100%."""
         if self.floored_pnl is not None:
             return self.floored_pnl
-        return self.beta_weighted_exposure[:, None] * np.array(self.policy.stress.scenarios)[None, :]
+        pnl: Floats = self.beta_weighted_exposure[:, None] * np.array(self.policy.stress.scenarios)[None, :]
+        return pnl
 
     @property
     def stress_excess_held(self) -> Floats:

@@ -20,7 +20,8 @@ _TIE = 1e-9   # dollars within which a shocked price counts as the low-price bou
 def shocked_prices(price: Floats, beta: Floats, moves: Floats) -> Floats:
     """Prices under SPY moves: price x (1 + beta x move), a fall floored at -100% (MARGIN_RULES 5.1). Shape (n, 1 + moves)."""
     lanes = np.concatenate([[0.0], moves])
-    return price[:, None] * np.maximum(0.0, 1.0 + beta[:, None] * lanes[None, :])
+    shocked: Floats = price[:, None] * np.maximum(0.0, 1.0 + beta[:, None] * lanes[None, :])
+    return shocked
 
 
 def effective_beta(market: Market, policy: Policy) -> Floats:

@@ -159,9 +159,10 @@ def _limited_charge(
 @inlined
 def _share(name: _Name, lane: int, priced: Priced) -> float:
     """A long position's requirement a share in a lane, without the add-on."""
+    need: float
     if name.curved:
-        return priced.shares.need_long[name.symbol, lane]
-    return (
-        priced.shares.rows[name.row, Share.NEED]
-        + priced.rules.moves[lane] * priced.shares.rows[name.row, Share.NEED_SLOPE]
-    )
+        need = priced.shares.need_long[name.symbol, lane]
+    else:
+        rows = priced.shares.rows
+        need = rows[name.row, Share.NEED] + priced.rules.moves[lane] * rows[name.row, Share.NEED_SLOPE]
+    return need

@@ -37,9 +37,11 @@ def house_grid_pnl(net_mv: Floats, policy: Policy) -> Floats:
     All names net in full: it credits a short in one stock against a long in another, which 4210(g) does not. A teaching
     figure: never TIMS, never a requirement.
     """
-    return net_mv[:, None] * np.array(policy.portfolio_margin.house_grid)[None, :]
+    pnl: Floats = net_mv[:, None] * np.array(policy.portfolio_margin.house_grid)[None, :]
+    return pnl
 
 
 def house_grid_loss(net_mv: Floats, policy: Policy) -> Floats:
     """The worst loss of the uniform grid, dollars, not below zero, (accounts,)."""
-    return np.maximum(0.0, -house_grid_pnl(net_mv, policy).min(axis=1))
+    loss: Floats = np.maximum(0.0, -house_grid_pnl(net_mv, policy).min(axis=1))
+    return loss

@@ -55,7 +55,8 @@ def propose_by_impact(
         candidates.append(_trimmed(bench, others))
 
     def cost(sold: Floats) -> Floats:
-        return impact_cost(sold * bench.price, sigma, volume, policy.liquidation.impact_coefficient).sum(axis=-1)
+        dollars: Floats = impact_cost(sold * bench.price, sigma, volume, policy.liquidation.impact_coefficient).sum(axis=-1)
+        return dollars
 
     sold = _exchanged(bench, min(candidates, key=cost), most, cost) if candidates else others
     return _as_proposal(bench, sold, before)

@@ -31,7 +31,7 @@ class SendGridChannel:
         except httpx.HTTPError as error:
             raise DeliveryFailed(f"SendGrid: {error!r}") from error
         if answer.status_code == 202:
-            return answer.headers.get("X-Message-Id", "accepted")
+            return str(answer.headers.get("X-Message-Id", "accepted"))
         if answer.status_code == 429 or answer.status_code >= 500:
             raise DeliveryFailed(f"SendGrid: {answer.status_code}", _seconds(answer.headers.get("Retry-After")))
         raise DeliveryRefused(f"SendGrid: {answer.status_code} {answer.text[:300]}")

@@ -49,7 +49,8 @@ def business_day_after(start: dt.date, days: int) -> dt.date:
         return start
     calendar = _calendar(start)
     following = calendar.date_to_session(pd.Timestamp(start) + pd.Timedelta(days=1), direction="next")
-    return calendar.session_offset(following, days - 1).date()
+    session: pd.Timestamp = calendar.session_offset(following, days - 1)
+    return session.date()
 
 
 def session_close(day: dt.date) -> dt.datetime:
@@ -60,7 +61,8 @@ def session_close(day: dt.date) -> dt.datetime:
 
 
 def _close(calendar: Any, session: dt.date) -> dt.datetime:
-    return calendar.session_close(pd.Timestamp(session)).to_pydatetime().astimezone(NEW_YORK)
+    close: pd.Timestamp = calendar.session_close(pd.Timestamp(session))
+    return close.to_pydatetime().astimezone(NEW_YORK)
 
 
 def is_open(at: dt.datetime) -> bool:
@@ -72,7 +74,8 @@ def next_open(at: dt.datetime) -> dt.datetime:
     """The first minute from an aware time on at which the market trades; the time itself where it is open."""
     if is_open(at):
         return at
-    return _calendar().next_open(pd.Timestamp(at).tz_convert("UTC").floor("min")).to_pydatetime().astimezone(NEW_YORK)
+    opening: pd.Timestamp = _calendar().next_open(pd.Timestamp(at).tz_convert("UTC").floor("min"))
+    return opening.to_pydatetime().astimezone(NEW_YORK)
 
 
 @functools.lru_cache(maxsize=4096)   # a thousand calls may open at one close

@@ -30,7 +30,6 @@ from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.ladder.observation import Observation
 from margin_platform.ladder.state import CALL, LIQUIDATE, Decision
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
-from margin_platform.contracts.action_terms import SPLIT
 from margin_platform.money import cents
 from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.bands import BandFlag, Level, band_codes, levels
@@ -142,7 +141,8 @@ def _between(job: Job, state: State, until: int) -> set[int]:
             later.update(state.holdings.restate(symbol, actions))
         accounts = np.intersect1d(np.array(sorted(now), dtype=np.int64), state.open_accounts)
         if len(accounts):
-            priced = state.priced_at(job.path.between(state.bar, at, splits_known(state.announced, job.path.market.symbols, job.booked)), job.policy)
+            known = splits_known(state.announced, job.path.market.symbols, job.booked)
+            priced = state.priced_at(job.path.between(state.bar, at, known), job.policy)
             _step(job, state, priced, accounts, now, at, f".{state.trade}")
     _timers(job, state, until)
     return later

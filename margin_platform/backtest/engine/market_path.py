@@ -60,7 +60,8 @@ class MarketPath:
         return self.at(bar).with_columns(price=self._on_basis(bar - 1, at, splits), stale=self.stale[bar - 1])
 
     def _on_basis(self, bar: int, at: int, splits: Iterable[SplitRow]) -> Floats:
-        price, last = self.price[bar].copy(), int(self.times[bar])
+        price: Floats = self.price[bar].copy()
+        last = int(self.times[bar])
         for effective, code, ratio in splits:
             if last < effective <= at:
                 price[code] /= ratio

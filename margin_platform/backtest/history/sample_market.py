@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from margin_platform.trading_time.new_york import NEW_YORK
 
@@ -50,7 +51,8 @@ def closes() -> pd.DataFrame:
 
 def _fund(returns: pd.Series) -> pd.Series:
     level = (1.0 + returns).cumprod()
-    return _FUND_LAST * level / level.iloc[-1]
+    fund: pd.Series = _FUND_LAST * level / level.iloc[-1]
+    return fund
 
 
 def sessions(first: dt.date, last: dt.date) -> list[dt.date]:
@@ -100,4 +102,5 @@ def _bridge(start: np.ndarray, end: np.ndarray, steps: int, generator: np.random
     scale = _TICK_NOISE / np.sqrt(steps)
     wander = np.cumsum(generator.normal(0, scale, (steps, 1)) + generator.normal(0, scale / 2, (steps, len(start))), axis=0)
     wander -= along * wander[-1]
-    return np.round(np.exp((1 - along) * np.log(start) + along * np.log(end) + wander), 4)
+    path: NDArray[np.float64] = np.exp((1 - along) * np.log(start) + along * np.log(end) + wander)
+    return path.round(4)

@@ -115,7 +115,8 @@ def _name(host: str) -> str:
 
 
 def _query_token(scope: Scope) -> str:
-    return parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
+    query: bytes = scope.get("query_string", b"")
+    return parse_qs(query.decode("latin-1")).get("token", [""])[0]
 
 
 def _hardened(send: Send) -> Send:

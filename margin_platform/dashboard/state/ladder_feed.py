@@ -71,7 +71,7 @@ class LadderLog:
 
     def apply(self, topic: str, event: Event, sequence: int) -> str:
         """Takes in one event; the account it concerns."""
-        account = event["account_id"]
+        account: str = event["account_id"]
         kind = KINDS[topic]
         if kind == "notification":
             self._deliver(event, sequence)
