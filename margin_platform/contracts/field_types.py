@@ -18,6 +18,7 @@ from margin_platform.contracts.bounds import Range
 from margin_platform.contracts.identity import PATTERN, refusal_of_id
 
 FINEST_SHARE = 1e-6   # what a ledger keeps of a quantity
+_ROUNDING = 0.01      # the most that keeping it may change a quantity by
 _WIDEST = Range(-1e18, 1e18)
 
 
@@ -100,7 +101,8 @@ def _date(value: Any) -> str | None:
 def _quantity(value: float) -> str | None:
     if value == 0:
         return "zero"
-    return None if abs(value) >= FINEST_SHARE / 2 else f"finer than {FINEST_SHARE:g} of a share"
+    kept = round(value / FINEST_SHARE) * FINEST_SHARE
+    return None if abs(kept - value) <= abs(value) * _ROUNDING else f"finer than {FINEST_SHARE:g} of a share"
 
 
 def _price(value: float) -> str | None:

@@ -38,7 +38,7 @@ class Fill(Struct, kw_only=True):
     fill_id: Identity
     account_id: Identity
     symbol: Identity
-    qty: Annotated[Quantity, Meta(description="kept to 1e-6 of a share; what rounds to nothing is refused")]
+    qty: Annotated[Quantity, Meta(description="kept to 1e-6 of a share; refused where that would change it by more than 1%")]
     price: Price
     timestamp: EpochMs
     fee: Fee | None | UnsetType = UNSET

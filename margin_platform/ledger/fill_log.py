@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_UNKNOWN = -1   # the content of an id booked before contents were kept
 _DIGEST = 16   # bytes: with ten million ids the chance that two of them look the same is below one in 10^24
 
 Timeline = list[tuple[int, int]]   # (event time in epoch milliseconds, micro-shares), by time
@@ -85,30 +86,46 @@ class FillLog:
 
 
 class KnownIds:
-    """Ids of events that were booked, for as long as the topics keep them: each as a digest of 128 bits."""
+    """Ids of events that were booked, for as long as the topics keep them: each as a digest of 128 bits, and one of its content.
+
+    The content tells an event delivered twice from another event under the same id. States of before have none.
+    """
 
     def __init__(self) -> None:
-        self._digests: set[bytes] = set()
-        self._in_order = bytearray()
+        self._contents: dict[bytes, int] = {}
 
     @staticmethod
     def digest(kind: str, identity: str) -> bytes:
         return hashlib.blake2b(f"{kind}:{identity}".encode(), digest_size=_DIGEST).digest()
 
-    def __contains__(self, digest: bytes) -> bool:
-        return digest in self._digests
+    @staticmethod
+    def content(*figures: str | float | None) -> int:
+        """Return a digest of what an event says; equal numbers are equal, whole or not."""
+        text = "\x1f".join(repr(float(f)) if isinstance(f, int | float) else str(f) for f in figures)
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest())
 
-    def add(self, digest: bytes) -> None:
-        self._digests.add(digest)
-        self._in_order += digest
+    def __contains__(self, digest: bytes) -> bool:
+        return digest in self._contents
+
+    def differs(self, digest: bytes, content: int) -> bool:
+        """Return True if the event known under an id said something else."""
+        return self._contents.get(digest, _UNKNOWN) not in (_UNKNOWN, content)
+
+    def add(self, digest: bytes, content: int = _UNKNOWN) -> None:
+        self._contents[digest] = content
 
     def to_state(self) -> NDArray[np.uint8]:
         """The digests one after another, in order of booking."""
-        return np.frombuffer(bytes(self._in_order), dtype=np.uint8)
+        return np.frombuffer(b"".join(self._contents), dtype=np.uint8)
+
+    def contents(self) -> NDArray[np.int64]:
+        """The digests of the contents, in the same order."""
+        return np.fromiter(self._contents.values(), dtype=np.int64, count=len(self._contents))
 
     @classmethod
-    def from_state(cls, state: Any) -> KnownIds:
-        ids = cls()
-        ids._in_order = bytearray(np.asarray(state, dtype=np.uint8).tobytes())
-        ids._digests = {bytes(ids._in_order[n : n + _DIGEST]) for n in range(0, len(ids._in_order), _DIGEST)}
+    def from_state(cls, state: Any, contents: Any = None) -> KnownIds:
+        ids, joined = cls(), np.asarray(state, dtype=np.uint8).tobytes()
+        digests = [joined[n : n + _DIGEST] for n in range(0, len(joined), _DIGEST)]
+        given = [_UNKNOWN] * len(digests) if contents is None else np.asarray(contents).tolist()
+        ids._contents = dict(zip(digests, given, strict=True))
         return ids

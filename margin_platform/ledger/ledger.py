@@ -22,6 +22,7 @@ from margin_platform.ledger.fill_log import FillLog, KnownIds, Timeline
 from margin_platform.ledger.micros import MICRO, MOST, to_micros
 from margin_platform.ledger.order_fills import OrderFills
 
+_EXACT = 1e-3   # micro-shares: what binary keeps of a quantity given in whole ones
 _COLUMNS = (("type", "b"), ("since", "q"), ("cash", "q"))
 
 
@@ -55,6 +56,7 @@ class Ledger:
         self._type, self._since = array("b"), array("q")       # margin type, and since which event time
         self._cash = array("q")                                # micro-dollars, corporate actions excluded
         self._held: list[dict[str, int]] = []                  # micro-shares by symbol, flat ones left out
+        self._rounded: dict[tuple[int, str], int] = {}         # fills finer than a micro-share, by account and symbol
         self._accrued: dict[int, dict[str, int]] = {}          # account -> first of its linked symbols -> micro-dollars of actions
         self._log = FillLog()
         self._history: dict[str, dict[int, Timeline]] = {}     # of symbols with corporate actions: their fills by account
@@ -122,7 +124,8 @@ class Ledger:
         cost = _micros(event, "price", event["qty"] * event["price"]) + _micros(event, "fee", event.get("fee") or 0.0)
         number = self._account(event)
         digest = KnownIds.digest("fill", event["fill_id"])
-        if digest in self._seen:
+        content = KnownIds.content(event["account_id"], symbol, event["qty"], event["price"], event.get("fee") or 0.0, at)
+        if self._delivered_before(event, "fill_id", digest, content):
             return []
         cash = _within(event, "price", self._cash[number] - cost)
         if symbol in self._linked:
@@ -138,8 +141,9 @@ class Ledger:
             self._hold(number, symbol, _within(event, "qty", self._held[number].get(symbol, 0) + shares))
         self._cash[number] = cash
         self._log.append(number, symbol, at, shares)
-        self._seen.add(digest)
+        self._seen.add(digest, content)
         self._order_fills.add(event, shares)
+        self._count_rounding(number, symbol, event["qty"], shares)
         self._touch(number, symbol)
         return [event["account_id"]]
 
@@ -147,12 +151,31 @@ class Ledger:
         amount = _micros(event, "amount", event["amount"])
         number = self._account(event)
         digest = KnownIds.digest("cash", event["transfer_id"])
-        if digest in self._seen:
+        content = KnownIds.content(event["account_id"], event["amount"], event["timestamp"])
+        if self._delivered_before(event, "transfer_id", digest, content):
             return []
         self._cash[number] = _within(event, "amount", self._cash[number] + amount)
-        self._seen.add(digest)
+        self._seen.add(digest, content)
         self._touch(number, None)
         return [event["account_id"]]
+
+    def _delivered_before(self, event: Event, name: str, digest: bytes, content: int) -> bool:
+        """Return True if this event was booked. BadEvent where another one was booked under its id: it must not be lost silently."""
+        if digest not in self._seen:
+            return False
+        if self._seen.differs(digest, content):
+            raise BadEvent(name, event[name], "id of an earlier event that says something else: not booked")
+        return True
+
+    def _count_rounding(self, number: int, symbol: str, qty: float, shares: int) -> None:
+        """Note that a quantity finer than a millionth was rounded: a position may come out that much beside zero."""
+        if abs(qty * MICRO - shares) > _EXACT:
+            self._rounded[number, symbol] = self._rounded.get((number, symbol), 0) + 1
+
+    def _shares(self, number: int) -> dict[str, int]:
+        """Micro-shares by symbol, without what is no more than the rounding of the fills behind it."""
+        held = self._held[number]
+        return {s: q for s, q in held.items() if abs(q) > self._rounded.get((number, s), 0)} if self._rounded else held
 
     def _terms(self, event: Event) -> list[str]:
         known = self._numbers.get(event["account_id"])
@@ -230,7 +253,7 @@ class Ledger:
 
     def positions(self, account_id: str) -> dict[str, float]:
         """Signed shares by symbol, flat ones left out."""
-        return {s: q / MICRO for s, q in self._held[self._numbers[account_id]].items()}
+        return {s: q / MICRO for s, q in self._shares(self._numbers[account_id]).items()}
 
     def margin_type(self, account_id: str) -> int:
         return self._type[self._numbers[account_id]]
@@ -252,7 +275,7 @@ class Ledger:
             self._book = self._book.extended(self._ids, [self._balance(n) for n in opened], self._type[opened.start :])
             self._reshaped.update(opened)
         if self._reshaped:
-            self._book = self._book.reshaped({n: {code_of[s]: q / MICRO for s, q in self._held[n].items()} for n in self._reshaped})
+            self._book = self._book.reshaped({n: {code_of[s]: q / MICRO for s, q in self._shares(n).items()} for n in self._reshaped})
             self._reshaped.clear()
         return self._book
 
@@ -265,7 +288,7 @@ class Ledger:
         if symbol is None:
             return
         start, end = int(book.offsets[number]), int(book.offsets[number + 1])
-        code, shares = self._codes[symbol], self._held[number].get(symbol, 0)
+        code, shares = self._codes[symbol], self._shares(number).get(symbol, 0)
         at = start + int(np.searchsorted(book.symbol[start:end], code))
         if at < end and book.symbol[at] == code and shares:
             book.quantity[at] = shares / MICRO
@@ -278,8 +301,9 @@ class Ledger:
         """Everything, as columns and JSON-able parts, so that a restart continues as if nothing had happened."""
         return {
             "accounts": list(self._ids), **{name: np.array(getattr(self, f"_{name}")) for name, _ in _COLUMNS},
-            "fills": self._log.to_state(), "seen": self._seen.to_state(), "announced": sorted(self._announced - self._numbers.keys()),
-            "worked": self._order_fills.to_state(),
+            "fills": self._log.to_state(), "seen": self._seen.to_state(), "seen_content": self._seen.contents(),
+            "announced": sorted(self._announced - self._numbers.keys()), "worked": self._order_fills.to_state(),
+            "rounded": [[number, symbol, count] for (number, symbol), count in self._rounded.items()],
             "actions": {symbol: [action.row() for action in rows] for symbol, rows in self._actions.items()},
         }
 
@@ -297,7 +321,8 @@ class Ledger:
             ledger._open(account_id)
         for name, kind in _COLUMNS:
             setattr(ledger, f"_{name}", array(kind, np.asarray(state[name]).astype(kind).tobytes()))
-        ledger._log, ledger._seen = FillLog.from_state(state["fills"]), KnownIds.from_state(state["seen"])
+        ledger._log, ledger._seen = FillLog.from_state(state["fills"]), KnownIds.from_state(state["seen"], state.get("seen_content"))
+        ledger._rounded = {(number, symbol): count for number, symbol, count in state.get("rounded", ())}
         ledger._announced = set(state["announced"])
         ledger._order_fills = OrderFills(state.get("worked", {}))
         for number, symbol, shares in ledger._log.totals():
