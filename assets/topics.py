@@ -35,7 +35,7 @@ def _group(topic: str) -> str:
 
 
 def _spec(topic: e.Topic) -> dg.AssetSpec:
-    kept = "compacted" if topic.compacted else "kept for ever" if topic.retention_days is None else f"kept {topic.retention_days} days"
+    kept = "kept for ever" if topic.retention_days is None else f"kept {topic.retention_days} days"
     return dg.AssetSpec(
         topic_key(topic.name), deps=_UPSTREAM.get(topic.name, ()), group_name=_group(topic.name), kinds={"kafka"},
         owners=[_OWNERS[_group(topic.name)]],

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pyspark.sql import DataFrame, SparkSession
 
-from margin_platform.contracts.offsets import Record
+from margin_platform.contracts.offsets import Record, not_after_now
 from margin_platform.kafka_security import KafkaSecurity
 from margin_platform.settings import settings
 
@@ -43,5 +43,5 @@ def records(batch: DataFrame) -> list[Record]:
         "topic", "partition", "offset", "value", "unix_millis(timestamp) AS timestamp"
     ).toArrow()
     columns = [rows.column(name).to_pylist() for name in ("topic", "partition", "offset", "value", "timestamp")]
-    found = [Record(topic, part, offset, None, value, at) for topic, part, offset, value, at in zip(*columns, strict=True)]
+    found = [Record(topic, part, offset, None, value, not_after_now(at)) for topic, part, offset, value, at in zip(*columns, strict=True)]
     return sorted(found, key=lambda r: (r.topic, r.partition, r.offset))

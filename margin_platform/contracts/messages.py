@@ -80,7 +80,7 @@ def decode(topic: str, raw: bytes | None) -> Event:
     Of what other systems send, fields that are not declared are dropped.
     """
     if raw is None:
-        raise BadEvent("value", None, "empty message")
+        raise BadEvent("value", None, "empty message: a null deletes nothing")
     try:
         event = orjson.loads(raw)
     except orjson.JSONDecodeError as error:

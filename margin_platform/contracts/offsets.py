@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,6 +18,11 @@ class Record:
     key: str | None
     value: bytes | None
     timestamp_ms: int
+
+
+def not_after_now(timestamp_ms: int) -> int:
+    """Return a record's time, at most the reader's own clock: the producer's may be fast."""
+    return min(timestamp_ms, int(time.time() * 1000))
 
 
 class Source(NamedTuple):

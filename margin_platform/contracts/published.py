@@ -55,8 +55,6 @@ def section(topic: Topic) -> str:
 
 
 def _kept(topic: Topic) -> str:
-    if topic.compacted:
-        return "compacted: the latest record per key is kept"
     return "kept for ever" if topic.retention_days is None else f"kept {topic.retention_days} days"
 
 

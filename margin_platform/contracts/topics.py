@@ -33,15 +33,14 @@ DEAD_LETTER = "dead_letter.v1"
 class Topic:
     """One topic: its key field, what its events say, and how long Kafka keeps it.
 
-    by_action: what an event with this `action` says beyond its topic's fields. `compacted` topics are state (the latest record per
-    key is kept for ever); the others are logs kept `retention_days`, None meaning for ever (the book is rebuilt from them).
+    by_action: what an event with this `action` says beyond its topic's fields. A topic is kept `retention_days`, None meaning for ever:
+    the book is rebuilt from it. None is compacted: a null value would then delete on a rebuild what it did not delete live.
     """
 
     name: str
     key: str
     event: type[Struct]
     partitions: int = 4
-    compacted: bool = False
     retention_days: int | None = 7
     by_action: Mapping[str, Checker] = field(default_factory=dict)
     check: Checker = field(init=False)
@@ -64,11 +63,11 @@ TOPICS: dict[str, Topic] = {
     for t in (
         Topic(FILLS, "account_id", inputs.Fill, retention_days=None),
         Topic(CASH, "account_id", inputs.CashMovement, retention_days=None),
-        Topic(ACCOUNTS, "account_id", inputs.AccountTerms, compacted=True),
+        Topic(ACCOUNTS, "account_id", inputs.AccountTerms, retention_days=None),
         Topic(PRICES, "symbol", inputs.PricePrint, retention_days=30),
-        Topic(BETAS, "symbol", inputs.BetaFigure, partitions=1, compacted=True),
+        Topic(BETAS, "symbol", inputs.BetaFigure, partitions=1, retention_days=None),
         Topic(CORPORATE_ACTIONS, "symbol", inputs.CorporateAction, partitions=1, retention_days=None),
-        Topic(VOLATILITY, "symbol", inputs.VolatilityFigure, partitions=1, compacted=True),
+        Topic(VOLATILITY, "symbol", inputs.VolatilityFigure, partitions=1, retention_days=None),
         Topic(MARGIN_CALC, "account_id", figures.MarginCalculation, retention_days=2),
         Topic(MARGIN_STATUS, "account_id", figures.MarginStatus, partitions=1, retention_days=90),
         Topic(STRESS, "account_id", figures.StressRow, retention_days=2),

@@ -20,7 +20,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaConnectionError, KafkaTimeoutError
 
 from margin_platform.contracts.messages import TOPICS, Event, encode
-from margin_platform.contracts.offsets import Record
+from margin_platform.contracts.offsets import Record, not_after_now
 from margin_platform.kafka_security import KafkaSecurity, LoginErrors
 from margin_platform.settings import settings
 
@@ -262,7 +262,14 @@ class Bus:
 
 def _records(polled: dict[TopicPartition, list[Any]]) -> list[Record]:
     return [
-        Record(tp.topic, tp.partition, r.offset, None if r.key is None else r.key.decode(errors="replace"), r.value, r.timestamp)
+        Record(
+            tp.topic,
+            tp.partition,
+            r.offset,
+            None if r.key is None else r.key.decode(errors="replace"),
+            r.value,
+            not_after_now(r.timestamp),
+        )
         for tp, rows in polled.items()
         for r in rows
     ]

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterable
 
-from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from margin_platform.contracts.messages import TOPICS, Topic
@@ -18,20 +18,28 @@ log = logging.getLogger(__name__)
 
 
 def configuration(topic: Topic) -> dict[str, str]:
-    """Kafka's settings of a topic: state is compacted, a log is kept for its days or for ever."""
-    if topic.compacted:
-        return {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.5", "segment.ms": str(_DAY_MS)}
+    """Return Kafka's settings of a topic: it is kept for its days or for ever, and never compacted.
+
+    The broker stamps each record with its own clock: a producer whose clock is fast is caught now and on every later reading.
+    """
     kept = -1 if topic.retention_days is None else topic.retention_days * _DAY_MS
-    return {"cleanup.policy": "delete", "retention.ms": str(kept)}
+    return {"cleanup.policy": "delete", "retention.ms": str(kept), "message.timestamp.type": "LogAppendTime"}
 
 
 def create(bootstrap: str, names: Iterable[str] = TOPICS) -> list[str]:
-    """Creates the topics that are not there yet and returns their names. One that exists keeps its data and settings."""
+    """Create the topics that are not there yet and return their names. One that exists keeps its data and gets today's settings."""
     with _Admin(bootstrap) as admin:
         existing = set(admin.list_topics())
         absent = [TOPICS[name] for name in names if name not in existing]
         _create(admin, absent)
+        _keep_settings(admin, [TOPICS[name] for name in names if name in existing])
         return [topic.name for topic in absent]
+
+
+def _keep_settings(admin: KafkaAdminClient, topics: list[Topic]) -> None:
+    """Bring topics of an earlier version up to date: state topics were compacted, and producers stamped their own records."""
+    if topics:
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name, configuration(topic)) for topic in topics])
 
 
 def recreate(bootstrap: str, names: Iterable[str] = TOPICS) -> None:

@@ -17,6 +17,7 @@ from margin_platform.market.price_gate import PriceGate
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.sessions import trading_time_before
 
+LATE_MS = 60_000   # how much later than it was produced a print may arrive
 _FIGURES = ("price", "beta", "sigma")
 
 
@@ -31,14 +32,17 @@ class LiveMarket:
         self.price_time = np.zeros(n, dtype=np.int64)
         self.previous_price = np.full(n, np.nan)
         self.gate = PriceGate(policy.prices)
+        self._behind: dict[int, int] = {}   # when the last print was produced that was too old for the price in use
         self._input_time = {BETAS: np.zeros(n, dtype=np.int64), VOLATILITY: np.zeros(n, dtype=np.int64)}
 
-    def take(self, topic: str, code: int, event: Event) -> bool:
+    def take(self, topic: str, code: int, event: Event, produced: int | None = None) -> bool:
         """One event of prices.v1, betas.v1 or volatility.v1; whether figures of its holders may have changed.
 
         Newest event time wins, arrival order breaking ties; an older event changes nothing (MARGIN_RULES 10).
+        produced: when its record was produced, epoch milliseconds; by default at its own time.
         """
         if topic == PRICES:
+            self._forget_time_ahead(code, event["timestamp"], event["timestamp"] if produced is None else produced)
             event = self.gate.restated(code, event)
             if self.gate.passes_over(code, event, int(self.price_time[code])):
                 return code in self.gate.withdrawn
@@ -58,6 +62,21 @@ class LiveMarket:
         different = bool(self.market.beta[code] != event["beta"])
         self.market.beta[code] = event["beta"]
         return different
+
+    def _forget_time_ahead(self, code: int, event_time: int, produced: int) -> None:
+        """Let a print count again where the price in use carries a time that has not come: a fast host must not freeze a symbol.
+
+        Prints of a symbol stand in one partition, in the order of their arrival. Two in a row that were produced well before the time
+        of the price in use show that its clock was ahead; one may only be late.
+        """
+        if produced >= max(self.price_time[code], self.gate.newest(code)) - LATE_MS:
+            self._behind.pop(code, None)
+        elif 0 < self._behind.get(code, 0) < produced:
+            del self._behind[code]
+            self.price_time[code] = min(int(self.price_time[code]), event_time)
+            self.gate.forget_times(code)
+        else:
+            self._behind[code] = produced
 
     def _volatility(self, code: int, event: Event) -> bool:
         """Insufficient history stays unknown: the kernel's policy says what it counts as, and the account's inputs name it."""
@@ -122,7 +141,7 @@ class LiveMarket:
             "symbols": list(market.symbols), **{name: getattr(market, name).copy() for name in _FIGURES},
             "previous_price": self.previous_price.copy(), "volatility_tier": market.volatility_tier.copy(), "stale": market.stale.copy(),
             "price_time": self.price_time.copy(), "input_time": {topic: times.copy() for topic, times in self._input_time.items()},
-            "gate": self.gate.to_state(market.symbols),
+            "gate": self.gate.to_state(market.symbols), "behind": {market.symbols[code]: at for code, at in self._behind.items()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -138,3 +157,4 @@ class LiveMarket:
         for topic, times in state["input_time"].items():
             self._input_time[topic][here] = times[there]
         self.gate.restore(state["gate"], self.code_of)
+        self._behind = {self.code_of[symbol]: at for symbol, at in state.get("behind", {}).items() if symbol in self.code_of}

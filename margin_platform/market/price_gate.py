@@ -153,6 +153,16 @@ class PriceGate:
             self._sequence[code] = event.get("sequence")
         return price
 
+    def newest(self, code: int) -> int:
+        """Event time of the print set aside, epoch milliseconds; 0 where there is none."""
+        suspect = self.suspects.get(code)
+        return 0 if suspect is None else suspect.timestamp
+
+    def forget_times(self, code: int) -> None:
+        """Forget the order of a symbol's prints so far: their times were those of a clock that is ahead."""
+        self.suspects.pop(code, None)
+        self._sequence.pop(code, None)
+
     def reasons(self) -> dict[int, str]:
         """Why nothing is enforced on an instrument, by code: a print set aside, or holdings in doubt."""
         return {code: suspect.reason for code, suspect in self.suspects.items()} | self.contested

@@ -41,6 +41,7 @@ from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.bands import Level, band_codes
 from margin_platform.snapshots.emission import Emission, Mask, Numbers
 from margin_platform.snapshots.events import Inputs, calc_events, instrument_row, status_event, stress_events
+from margin_platform.snapshots.stream_clock import StreamClock
 from margin_platform.trading_time.sessions import trading_seconds_between
 
 # Within a batch, terms before cash before fills before the market: the order in which they make sense.
@@ -72,13 +73,18 @@ class MarginEngine:
         self.ledger = Ledger(self.code_of, require_account=True)
         self.emission = Emission(policy.emission)
         self.next_offset: dict[str, dict[int, int]] = {topic: {} for topic in TOPICS_IN_ORDER}
-        self.event_time = 0
+        self.clock = StreamClock()
         self.last_batch = -1
         self.last_offsets: Offsets = {}     # what the last batch consumed
         self.early = EarlyEvents()
         self.announced = AnnouncedActions()
         self._basis: dict[str, Any] = {}
         self._next_actions: dict[str, Any] = {}
+
+    @property
+    def event_time(self) -> int:
+        """The event clock, epoch milliseconds."""
+        return self.clock.now
 
     @property
     def market(self) -> Market:
@@ -126,7 +132,7 @@ class MarginEngine:
         check_time(event, record.timestamp_ms, self.policy.prices.max_future_seconds)
         if topic in (PRICES, BETAS, VOLATILITY, CORPORATE_ACTIONS) and event["symbol"] not in self.code_of:
             raise BadEvent("symbol", event["symbol"], "unknown symbol")
-        now = max(self.event_time, event["timestamp"])
+        now = self.clock.after(f"{topic}[{record.partition}]", event["timestamp"], record.timestamp_ms)
         try:
             if topic == CORPORATE_ACTIONS:
                 self._announce(record, event, now, touched)
@@ -134,7 +140,7 @@ class MarginEngine:
             self._into_effect(now, touched, changed, outcome)
         if topic in (PRICES, BETAS, VOLATILITY):
             code = self.code_of[event["symbol"]]
-            if self.live.take(topic, code, event):
+            if self.live.take(topic, code, event, record.timestamp_ms):
                 changed.add(code)
         elif topic in (FILLS, CASH) and not self.ledger.knows(event["account_id"]):
             self.early.keep(record, event)
@@ -142,7 +148,6 @@ class MarginEngine:
             touched.update(book_event(self.ledger, topic, event))
             if topic == ACCOUNTS:
                 outcome.dead += self.early.book(event["account_id"], self.ledger)
-        self.event_time = now
 
     def _note_basis(self, symbol: str, now: int) -> None:
         """Keep what orders must know of a symbol: what its shares are, and when that changes next."""
@@ -263,7 +268,8 @@ class MarginEngine:
         """Everything the engine knows, as columns and JSON-able parts, with the offsets it has applied."""
         return {
             "market": self.live.to_state(), "ledger": self.ledger.to_state(), "emission": self.emission.to_state(),
-            "event_time": self.event_time, "early": self.early.to_state(), "announced": self.announced.to_state(),
+            "event_time": self.event_time, "clock": self.clock.to_state(), "early": self.early.to_state(),
+            "announced": self.announced.to_state(),
             "last_batch": self.last_batch, "last_offsets": self.last_offsets,
             "next_offset": {t: {str(p): o for p, o in parts.items()} for t, parts in self.next_offset.items()},
         }
@@ -273,7 +279,8 @@ class MarginEngine:
         self.live.restore(state["market"])
         self.ledger = Ledger.from_state(state["ledger"], self.code_of, require_account=True)
         self.emission.restore(state["emission"])
-        self.event_time, self.last_batch, self.last_offsets = state["event_time"], state["last_batch"], state["last_offsets"]
+        self.clock.restore(state["event_time"], state.get("clock", {}))
+        self.last_batch, self.last_offsets = state["last_batch"], state["last_offsets"]
         self.next_offset = {t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()}
         self.early.restore(state["early"])
         self.announced.restore(state["announced"], self.ledger.actions_in_effect())

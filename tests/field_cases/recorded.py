@@ -10,8 +10,8 @@ from typing import Any
 from margin_platform.contracts.messages import Event, encode
 from margin_platform.contracts.offsets import Record
 from margin_platform.kernel.market import Instrument
-from margin_platform.ladder.observation import Observation
 from margin_platform.ladder.ladder import step
+from margin_platform.ladder.observation import Observation
 from margin_platform.ladder.state import LadderState
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine

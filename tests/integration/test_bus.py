@@ -97,8 +97,11 @@ def test_creating_topics_again_keeps_their_data(bus: Bus) -> None:
     assert bus.end_offsets(BETAS) == {0: 1}
 
 
-def test_state_is_compacted_and_the_book_is_kept_for_ever() -> None:
-    assert topic_admin.configuration(TOPICS[BETAS])["cleanup.policy"] == "compact"
+def test_no_topic_is_compacted_and_the_book_is_kept_for_ever() -> None:
+    """A null on a compacted topic would delete on a rebuild what it did not delete live."""
+    assert {topic_admin.configuration(topic)["cleanup.policy"] for topic in TOPICS.values()} == {"delete"}
+    assert {topic_admin.configuration(topic)["message.timestamp.type"] for topic in TOPICS.values()} == {"LogAppendTime"}
+    assert topic_admin.configuration(TOPICS[BETAS])["retention.ms"] == "-1"
     assert topic_admin.configuration(TOPICS[FILLS])["retention.ms"] == "-1"
     assert topic_admin.configuration(TOPICS[PRICES])["retention.ms"] == str(30 * 86_400_000)
 

@@ -100,7 +100,7 @@ def test_a_state_of_another_format_is_refused_in_one_line_and_rebuilt_from_the_t
 
 
 def test_the_inputs_of_a_rebuild_are_kept_for_ever_or_hold_the_newest_of_each_key() -> None:
-    """What --rebuild reads: the logs of the book have no end of retention, and state topics are compacted; prices stay 30 days."""
+    """What --rebuild reads: the topics of the book and of the market have no end of retention; prices stay 30 days."""
     for name in TOPICS_IN_ORDER:
         topic = TOPICS[name]
-        assert topic.compacted or topic.retention_days is None or (name == PRICES and topic.retention_days == 30)
+        assert topic.retention_days is None or (name == PRICES and topic.retention_days == 30)

@@ -165,11 +165,11 @@ def test_what_waits_for_its_account_is_booked_past_a_bad_record_among_it(feed: F
 
 
 def test_a_split_too_large_to_book_is_reported_and_leaves_its_symbol_usable(feed: Feed) -> None:
-    feed.say(fill("huge", 9e9, second=2))
-    outcome = feed.say(action("SPLIT", "2020-02-24", second=3, ratio=1000.0), print_of(99.0, 3 * 86_400))
+    feed.say(fill("huge", 9e8, second=2))
+    outcome = feed.say(action("SPLIT", "2020-02-24", second=3, ratio=100_000.0), print_of(99.0, 3 * 86_400))
     assert [(d["topic"], d["raw"][:12]) for d in outcome.dead] == [(CORPORATE_ACTIONS, '{"action_id"')]
     assert feed.say(fill("next", 1, second=3 * 86_400)).dead == []
-    assert feed.engine.ledger.positions("a") == {"X": 9e9 + 101}
+    assert feed.engine.ledger.positions("a") == {"X": 9e8 + 101}
 
 
 @pytest.mark.parametrize(("topic", "name"), [(PRICES, "corrects_timestamp"), (PRICES, "sequence"), (CORPORATE_ACTIONS, "post_price")])

@@ -29,7 +29,7 @@ from margin_platform.contracts.messages import (
     Event,
     decode,
 )
-from margin_platform.contracts.offsets import Record
+from margin_platform.contracts.offsets import Record, not_after_now
 from margin_platform.dashboard.intake.freshness import Feed
 from margin_platform.dashboard.intake.partitions import Place, Reading
 from margin_platform.dashboard.state.accounts import Desk
@@ -174,7 +174,7 @@ class Intake:
             written = message.timestamp()[1]
             self._reading.read((topic, partition), offset, written)
             if topic in TOPICS_IN_ORDER:
-                booked.append(Record(topic, partition, offset, None, message.value(), written))
+                booked.append(Record(topic, partition, offset, None, message.value(), not_after_now(written)))
                 continue
             try:
                 event = decode(topic, message.value())

@@ -1,0 +1,48 @@
+"""The clock of a stream: the newest event time read, unless the partition that showed it proves it to be ahead.
+
+A host whose clock is fast stamps its events, and the records that carry them, later than they happen. Readers refuse what is ahead of
+their own clock (`contracts.offsets.not_after_now`). What a replay can still tell, it tells from the order of a partition's records,
+which is that of their arrival: two records in a row, produced well before the newest time of their partition, show that this time had
+not come, and the clock goes back to them; one may only be late. A time further ahead than any market is closed moves the clock only
+once the next record of the partition bears it out. Pure: follows from the records.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+LATE_MS = 60_000   # how much later than it was produced a record may arrive
+FAR_MS = 10 * 86_400_000   # longer than any closing of the market
+
+
+class StreamClock:
+    """`now` is in epoch milliseconds, 0 before the first event. Durable through `to_state`."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        # of each partition: newest event time; when the last record was produced that contradicts it, and the last far ahead; 0: none
+        self._partitions: dict[str, tuple[int, int, int]] = {}
+
+    def after(self, partition: str, event_time: int, produced: int) -> int:
+        """Return what the clock shows once an event of a partition is read."""
+        newest, behind, ahead = self._partitions.get(partition, (0, 0, 0))
+        if self.now and event_time > self.now + FAR_MS and not 0 < ahead <= produced + LATE_MS:
+            self._partitions[partition] = newest, behind, produced
+        elif produced >= newest - LATE_MS:
+            self._partitions[partition] = max(newest, event_time), 0, 0
+            self.now = max(self.now, event_time)
+        elif 0 < behind < produced:
+            self._partitions[partition] = event_time, 0, 0
+            self.now = max(time for time, _, _ in self._partitions.values())
+        else:
+            self._partitions[partition] = newest, produced, 0
+        return self.now
+
+    def to_state(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {name: list(times) for name, times in self._partitions.items()}
+
+    def restore(self, now: int, state: dict[str, Any]) -> None:
+        """Continue from a saved state; one of before has no partitions."""
+        self.now = now
+        self._partitions = {name: (newest, behind, ahead) for name, (newest, behind, ahead) in state.items()}
