@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from margin_platform.contracts import action_terms
-from margin_platform.contracts.declarations import Event
+from margin_platform.contracts.events.declarations import Event
 from margin_platform.contracts.refusals import BadEvent
 from margin_platform.contracts.topics import (
     ACCOUNTS,

@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from margin_platform.contracts.declarations import Field
+from margin_platform.contracts.events.declarations import Field
 from margin_platform.contracts.topics import TOPICS, Topic
 
 SCHEMAS = Path(__file__).parent / "schemas"

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from margin_platform.contracts import decisions, figures, inputs
-from margin_platform.contracts.declarations import Checker
+from margin_platform.contracts.events import decisions, figures, inputs
+from margin_platform.contracts.events.declarations import Checker
 
 FILLS = "fills.v1"
 CASH = "cash.v1"

@@ -8,8 +8,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from margin_platform.contracts import figures, messages, published
+from margin_platform.contracts import messages, published
 from margin_platform.contracts.dead_letters import dead_letter
+from margin_platform.contracts.events import figures
 
 SCHEMAS = Path(messages.__file__).parent / "schemas"
 T = 1_582_232_400_000

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from msgspec import NODEFAULT, Meta, Struct, convert
 from msgspec.structs import fields
 
-from margin_platform.contracts.field_types import Always, Kind, one_of
+from margin_platform.contracts.events.field_types import Always, Kind, one_of
 from margin_platform.contracts.refusals import BadEvent
 
 Event = dict[str, Any]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from margin_platform.contracts.field_types import (
+from margin_platform.contracts.events.field_types import (
     ActionAmount,
     Amount,
     Beta,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from margin_platform.contracts.field_types import (
+from margin_platform.contracts.events.field_types import (
     ALWAYS,
     Count,
     EpochMs,

@@ -1,0 +1,1 @@
+"""The declarations: one class an event, and what a field may hold."""
