@@ -53,7 +53,7 @@ class PricedMarket:
         return replace(self, market=market, schedule=schedule, shares=shares)
 
     def with_prices(self, codes: NDArray[np.integer[Any]], prices: Floats) -> PricedMarket:
-        """This market with new prices of some instruments: only their rows are worked out anew, in microseconds.
+        """Return this market with new prices of some instruments, and what else their columns hold now, in microseconds.
 
         The tables are updated in place and returned as the same object: there is one current market, not a history of them.
         """
@@ -61,7 +61,7 @@ class PricedMarket:
         market.price[codes] = prices
         part = market.with_columns(**{name: getattr(market, name)[codes] for name in _PER_INSTRUMENT})
         fresh = schedule_of(part, policy)
-        for name in ("price", "long_base", "short_base", "volatility"):
+        for name in ("price", "long_base", "short_base", "volatility", "beta"):
             getattr(schedule, name)[codes] = getattr(fresh, name)
         shares = _shares(part, fresh, self.fixed_flags[codes], policy)
         both = np.stack([2 * codes, 2 * codes + 1], axis=1).ravel()

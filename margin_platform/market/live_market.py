@@ -11,6 +11,7 @@ import numpy as np
 from margin_platform.contracts.action_terms import SPLIT, SYMBOL_CHANGE
 from margin_platform.contracts.messages import BETAS, PRICES, VOLATILITY, Event
 from margin_platform.kernel.market import Instrument, Market
+from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.kernel.volatility_tiers import DEFAULT
 from margin_platform.ledger.corporate_actions import CorporateAction
 from margin_platform.market.price_gate import PriceGate
@@ -19,6 +20,7 @@ from margin_platform.trading_time.sessions import trading_time_before
 
 LATE_MS = 60_000   # how much later than it was produced a print may arrive
 _FIGURES = ("price", "beta", "sigma")
+_MOVING = (*_FIGURES, "volatility_tier", "stale")   # the columns that events and the clock change
 
 
 class LiveMarket:
@@ -33,6 +35,8 @@ class LiveMarket:
         self.previous_price = np.full(n, np.nan)
         self.gate = PriceGate(policy.prices)
         self._behind: dict[int, int] = {}   # when the last print was produced that was too old for the price in use
+        self._priced: PricedMarket | None = None
+        self._priced_at: dict[str, np.ndarray] = {}   # the moving columns that `_priced` rests on
         self._input_time = {BETAS: np.zeros(n, dtype=np.int64), VOLATILITY: np.zeros(n, dtype=np.int64)}
 
     def take(self, topic: str, code: int, event: Event, produced: int | None = None) -> bool:
@@ -132,6 +136,23 @@ class LiveMarket:
         self.market.stale[:] = stale
         return set(different.tolist())
 
+    def priced(self) -> PricedMarket:
+        """Return the market of now, priced under the policy: only the instruments that moved are priced again."""
+        moving = {name: getattr(self.market, name) for name in _MOVING}
+        if self._priced is None:
+            self._priced = PricedMarket.of(self.market, self.policy)
+            self._priced_at = {name: column.copy() for name, column in moving.items()}
+            return self._priced
+        moved = np.zeros(len(self.price_time), dtype=np.bool_)
+        for name, column in moving.items():
+            moved |= (column != self._priced_at[name]) & ~((column != column) & (self._priced_at[name] != self._priced_at[name]))
+        if moved.any():
+            codes = np.flatnonzero(moved)
+            self._priced = self._priced.with_prices(codes, self.market.price[codes])
+            for name, column in moving.items():
+                self._priced_at[name][codes] = column[codes]
+        return self._priced
+
     # -- durable state
 
     def to_state(self) -> dict[str, Any]:
@@ -152,6 +173,7 @@ class LiveMarket:
         for name, column in columns.items():
             column[here] = state[name][there]
         self.market = replace(self.market, **columns)
+        self._priced = None
         self.previous_price[here] = state["previous_price"][there]
         self.price_time[here] = state["price_time"][there]
         for topic, times in state["input_time"].items():

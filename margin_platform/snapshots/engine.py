@@ -7,9 +7,9 @@ skipped, and ledger events are known by their ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,7 +31,6 @@ from margin_platform.contracts.offsets import Record
 from margin_platform.kernel.account_rows import stress_rows
 from margin_platform.kernel.evaluate import Margin, evaluate_accounts
 from margin_platform.kernel.market import Codes, Instrument, Market
-from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.ledger.awaiting_account import EarlyEvents, book_event
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions, place_of
 from margin_platform.ledger.corporate_actions import share_basis
@@ -49,6 +48,25 @@ TOPICS_IN_ORDER = (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS, BETAS, VOLATILITY, 
 
 
 Offsets = dict[str, dict[str, list[int]]]   # topic -> partition -> [first, next) offset
+
+
+class Touched(NamedTuple):
+    """What records changed: accounts that traded, instruments whose figures moved. dead: the letters they led to.
+
+    records: how many of them had not been applied before.
+    """
+
+    accounts: Set[str] = frozenset()
+    instruments: Set[int] = frozenset()
+    dead: Sequence[Event] = ()
+    records: int = 0
+
+    def also(self, other: Touched) -> Touched:
+        """Return what either touched."""
+        return Touched(
+            self.accounts | other.accounts, self.instruments | other.instruments, [*self.dead, *other.dead],
+            self.records + other.records,
+        )
 
 
 @dataclass
@@ -94,60 +112,90 @@ class MarginEngine:
     # -- a batch
 
     def process(self, records: Iterable[Record], batch_id: int) -> Outcome:
-        """Applies records in order and evaluates what they touched. A bad record becomes a dead letter and stops nothing."""
-        outcome = Outcome()
-        touched, changed = self.take_in(records, batch_id, outcome)
-        self._evaluate(touched, changed, outcome)
-        return outcome
+        """Apply records in order and evaluate what they touched. A bad record becomes a dead letter and stops nothing."""
+        touched = self.take_in(records, batch_id)
+        return replace(self._evaluate(touched), dead=list(touched.dead), records=touched.records)
 
-    def take_in(self, records: Iterable[Record], batch_id: int, outcome: Outcome) -> tuple[set[str], set[int]]:
-        """Applies records in order, values nothing: (accounts that traded, instruments that changed). `outcome` gets dead letters."""
-        ordered = self._in_order(records)
+    def take_in(self, records: Iterable[Record], batch_id: int) -> Touched:
+        """Apply records in order and value nothing."""
         offsets: Offsets = {}
-        touched: set[str] = set()
-        changed: set[int] = set()
+        accounts: set[str] = set()
+        instruments: set[int] = set()
+        dead: list[Event] = []
+        applied = 0
         self.live.gate.withdrawn.clear()
-        for record in ordered:
+        for record in self._in_order(records):
             span = offsets.setdefault(record.topic, {}).setdefault(str(record.partition), [record.offset, record.offset + 1])
             span[1] = record.offset + 1
             if record.offset < self.next_offset[record.topic].get(record.partition, 0):
                 continue   # applied before; its place in the batch still counts for the batch's id
-            outcome.records += 1
+            applied += 1
             self.next_offset[record.topic][record.partition] = record.offset + 1
-            try:
-                self._apply(record, touched, changed, outcome)
-            except BadEvent as error:
-                outcome.dead.append(dead_letter(record.topic, record.partition, record.offset, record.value, error, record.timestamp_ms))
-        changed |= self.live.mark_stale(self.event_time)
+            touched = self._apply(record)
+            accounts |= touched.accounts
+            instruments |= touched.instruments
+            dead += touched.dead
         self.last_batch, self.last_offsets = batch_id, offsets
-        return touched, changed
+        return Touched(accounts, instruments | self.live.mark_stale(self.event_time), dead, applied)
 
     def _in_order(self, records: Iterable[Record]) -> list[Record]:
         """Records in the order they must be applied: by topic, then partition and offset."""
         rank = {topic: n for n, topic in enumerate(TOPICS_IN_ORDER)}
         return sorted(records, key=lambda r: (rank[r.topic], r.partition, r.offset))
 
-    def _apply(self, record: Record, touched: set[str], changed: set[int], outcome: Outcome) -> None:
+    def _apply(self, record: Record) -> Touched:
+        """Apply one record. Corporate actions that its time brings into effect come first: it may rest on them."""
+        try:
+            event = self._checked(record)
+        except BadEvent as error:
+            return Touched(dead=[_refused(record, error)])
+        now = self.clock.after(f"{record.topic}[{record.partition}]", event["timestamp"], record.timestamp_ms)
+        announced = self._announce(record, event, now) if record.topic == CORPORATE_ACTIONS else Touched()
+        effects = self._into_effect(now).also(announced)   # a refused announcement may have ended what another one holds
+        try:
+            taken = self._take(record, event)
+        except BadEvent as error:
+            return effects.also(Touched(dead=[_refused(record, error)]))
+        return effects.also(taken)
+
+    def _checked(self, record: Record) -> Event:
+        """Return a record's event. BadEvent where it breaks its contract or names an unknown symbol."""
         topic, event = record.topic, decode(record.topic, record.value)
         check_time(event, record.timestamp_ms, self.policy.prices.max_future_seconds)
         if topic in (PRICES, BETAS, VOLATILITY, CORPORATE_ACTIONS) and event["symbol"] not in self.code_of:
             raise BadEvent("symbol", event["symbol"], "unknown symbol")
-        now = self.clock.after(f"{topic}[{record.partition}]", event["timestamp"], record.timestamp_ms)
-        try:
-            if topic == CORPORATE_ACTIONS:
-                self._announce(record, event, now, touched)
-        finally:   # what contradicts another announcement has its dead letter, and holds all the same
-            self._into_effect(now, touched, changed, outcome)
+        return event
+
+    def _take(self, record: Record, event: Event) -> Touched:
+        """Take an event into the market or the ledger."""
+        topic = record.topic
+        if topic == CORPORATE_ACTIONS:
+            return Touched()   # it waits for its day
         if topic in (PRICES, BETAS, VOLATILITY):
             code = self.code_of[event["symbol"]]
-            if self.live.take(topic, code, event, record.timestamp_ms):
-                changed.add(code)
-        elif topic in (FILLS, CASH) and not self.ledger.knows(event["account_id"]):
+            moved = self.live.take(topic, code, event, record.timestamp_ms)
+            return Touched(instruments={code}) if moved else Touched()
+        if topic in (FILLS, CASH) and not self.ledger.knows(event["account_id"]):
             self.early.keep(record, event)
-        elif topic != CORPORATE_ACTIONS:
-            touched.update(book_event(self.ledger, topic, event))
-            if topic == ACCOUNTS:
-                outcome.dead += self.early.book(event["account_id"], self.ledger)
+            return Touched()
+        accounts = set(book_event(self.ledger, topic, event))
+        return Touched(accounts, dead=self.early.book(event["account_id"], self.ledger) if topic == ACCOUNTS else ())
+
+    def _announce(self, record: Record, action: Event, now: int) -> Touched:
+        """Keep a corporate action for its day, and what orders must know of it."""
+        symbol, into = action["symbol"], action.get("new_symbol")
+        if into is not None and into not in self.code_of:
+            return Touched(dead=[_refused(record, BadEvent("new_symbol", into, "unknown symbol"))])
+        dead: list[Event] = []
+        try:
+            self.announced.add(action, place_of(record))
+        except BadEvent as error:
+            dead = [_refused(record, error)]
+        before = self._next_actions.get(symbol)
+        self._note_basis(symbol, now)
+        if self._next_actions.get(symbol) == before:
+            return Touched(dead=dead)
+        return Touched(self._holders(symbol), dead=dead)   # those in a call learn how long an order may stand
 
     def _note_basis(self, symbol: str, now: int) -> None:
         """Keep what orders must know of a symbol: what its shares are, and when that changes next."""
@@ -157,34 +205,25 @@ class MarginEngine:
             if value is not None:
                 known[symbol] = value
 
-    def _announce(self, record: Record, action: Event, now: int, touched: set[str]) -> None:
-        into = action.get("new_symbol")
-        if into is not None and into not in self.code_of:
-            raise BadEvent("new_symbol", into, "unknown symbol")
-        try:
-            self.announced.add(action, place_of(record))
-        finally:
-            before = self._next_actions.get(action["symbol"])
-            self._note_basis(action["symbol"], now)
-            if self._next_actions.get(action["symbol"]) != before:   # holders in a call learn how long an order may stand
-                touched.update(self._holders(action["symbol"]))
-
-    def _holders(self, symbol: str) -> list[str]:
+    def _holders(self, symbol: str) -> frozenset[str]:
         book = self.ledger.book(self.code_of)
         numbers = book.accounts_holding(np.array([self.code_of[symbol]], dtype=np.int64))
-        return [book.account_ids[number] for number in numbers.tolist()]
+        return frozenset(book.account_ids[number] for number in numbers.tolist())
 
-    def _into_effect(self, now: int, touched: set[str], changed: set[int], outcome: Outcome) -> None:
+    def _into_effect(self, now: int) -> Touched:
         """Book what corporate actions of this time change, before anything of it is read: holdings and price move together."""
+        effects = Touched()
         for symbol in self.announced.due(now):
             self._note_basis(symbol, now)
             try:
-                touched.update(self.ledger.restate(symbol, self.announced.in_effect(symbol)))
+                accounts = frozenset(self.ledger.restate(symbol, self.announced.in_effect(symbol)))
             except OverflowError as error:
                 refused = BadEvent("ratio", symbol, f"cannot be booked ({error})")
-                outcome.dead += self.announced.refuse(symbol, refused, now)
+                effects = effects.also(Touched(dead=self.announced.refuse(symbol, refused, now)))
                 continue
-            changed |= self.live.restate(symbol, self.announced.in_effect(symbol), self.announced.contested(symbol, now))
+            repriced = self.live.restate(symbol, self.announced.in_effect(symbol), self.announced.contested(symbol, now))
+            effects = effects.also(Touched(accounts, repriced))
+        return effects
 
     def unannounced(self, before_ms: int) -> list[Event]:
         """Dead letters, each once, of fills and cash whose account was still unknown some time after they were produced."""
@@ -198,23 +237,22 @@ class MarginEngine:
 
     # -- what goes out
 
-    def _evaluate(self, touched: set[str], changed: set[int], outcome: Outcome) -> None:
+    def _evaluate(self, touched: Touched) -> Outcome:
         book, withdrawn = self.ledger.book(self.code_of), self.live.gate.withdrawn
         traded = np.zeros(len(book), dtype=np.bool_)
-        traded[[self.ledger.number_of(account) for account in touched]] = True
+        traded[[self.ledger.number_of(account) for account in touched.accounts]] = True
         traded[book.accounts_holding(np.array(sorted(withdrawn), dtype=np.int64))] = True   # what rested on such a print is said anew
         concerned = traded.copy()
-        concerned[book.accounts_holding(np.array(sorted(changed), dtype=np.int64))] = True
+        concerned[book.accounts_holding(np.array(sorted(touched.instruments), dtype=np.int64))] = True
         accounts, traded = np.flatnonzero(concerned), traded[concerned]
         if not len(accounts):
-            return
-        outcome.accounts = len(accounts)
+            return Outcome()
         self.emission.grow(len(book))
         margin = self._margin_of(accounts)
         codes, before = band_codes(margin), self.emission.bands(accounts)
         decisive = (codes != before) | (traded & ((codes != Level.CLEAR) | (before != Level.CLEAR)))   # an open episode may hang on it
         rows = self.emission.choose(margin, codes, decisive | traded, self.last_batch)
-        self._tell(margin.take(rows), codes[rows], decisive[rows], outcome)
+        return replace(self._published(margin.take(rows), codes[rows], decisive[rows]), accounts=len(accounts))
 
     def account_now(self, account_id: str) -> Event:
         """What margin.status.v1 would say of an account as book and market stand. KeyError for one the book does not have."""
@@ -228,17 +266,18 @@ class MarginEngine:
         return instrument_row(self.code_of[symbol], self.market, self._inputs())
 
     def _margin_of(self, accounts: Numbers) -> Margin:
-        return evaluate_accounts(self.ledger.book(self.code_of), PricedMarket.of(self.market, self.policy), accounts)
+        return evaluate_accounts(self.ledger.book(self.code_of), self.live.priced(), accounts)
 
-    def _tell(self, margin: Margin, codes: Codes, decisive: Mask, outcome: Outcome) -> None:
-        """The events of these rows."""
+    def _published(self, margin: Margin, codes: Codes, decisive: Mask) -> Outcome:
+        """Return the events of these rows."""
         book, inputs = self.ledger.book(self.code_of), self._inputs()
         calc = calc_events(book, self.market, margin, inputs)
-        outcome.calc += calc
-        for row in np.flatnonzero(decisive).tolist():
-            outcome.status.append(status_event(calc[row], row, int(codes[row]), book, self.market, margin, inputs))
-        for row in np.flatnonzero(self.emission.stressed_anew(margin)).tolist():
-            outcome.stress += stress_events(calc[row], stress_rows(row, margin))
+        decided, stressed = np.flatnonzero(decisive).tolist(), np.flatnonzero(self.emission.stressed_anew(margin)).tolist()
+        return Outcome(
+            status=[status_event(calc[row], row, int(codes[row]), book, self.market, margin, inputs) for row in decided],
+            calc=calc,
+            stress=[event for row in stressed for event in stress_events(calc[row], stress_rows(row, margin))],
+        )
 
     def _inputs(self) -> Inputs:
         gate = self.live.gate
@@ -250,13 +289,12 @@ class MarginEngine:
 
     def overdue(self) -> Outcome:
         """Figures that waited for room, as they are after the last batch, longest wait first; empty where none waits."""
-        outcome, accounts = Outcome(), self.emission.overdue()
-        if len(accounts):
-            margin = self._margin_of(accounts)
-            rows = np.arange(len(accounts))
-            self.emission.published(margin, rows)
-            self._tell(margin, self.emission.bands(accounts), np.zeros(len(accounts), dtype=np.bool_), outcome)
-        return outcome
+        accounts = self.emission.overdue()
+        if not len(accounts):
+            return Outcome()
+        margin = self._margin_of(accounts)
+        self.emission.published(margin, np.arange(len(accounts)))
+        return self._published(margin, self.emission.bands(accounts), np.zeros(len(accounts), dtype=np.bool_))
 
     def written(self, account_ids: Iterable[str]) -> None:
         """Accounts whose figures after the last batch were published and kept, as a table tells after a restart."""
@@ -286,3 +324,7 @@ class MarginEngine:
         self.announced.restore(state["announced"], self.ledger.actions_in_effect())
         for symbol in self.announced.symbols():
             self._note_basis(symbol, self.event_time)
+
+
+def _refused(record: Record, error: BadEvent) -> Event:
+    return dead_letter(record.topic, record.partition, record.offset, record.value, error, record.timestamp_ms)

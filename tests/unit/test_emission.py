@@ -13,9 +13,10 @@ OPEN = 1_790_000_000_000
 POLICY = current_policy()
 
 
-def small(calc_per_batch: int, material_share: float = 0.0001) -> MarginEngine:
+def small(calc_per_batch: int, material_share: float = 0.0001, version: str = POLICY.version) -> MarginEngine:
     emission = POLICY.emission.model_copy(update={"calc_per_batch": calc_per_batch, "material_share": material_share})
-    return MarginEngine([Instrument(symbol="X"), Instrument(symbol="Y")], POLICY.model_copy(update={"emission": emission}))
+    policy = POLICY.model_copy(update={"emission": emission, "version": version})
+    return MarginEngine([Instrument(symbol="X"), Instrument(symbol="Y")], policy)
 
 
 class Feed:
@@ -108,7 +109,5 @@ def test_what_waits_survives_a_restart_with_the_same_id_and_body() -> None:
 def test_another_policy_makes_another_calculation() -> None:
     events = opening(1)
     one = Feed(small(9))(*events)
-    other = small(9)
-    other.policy = POLICY.model_copy(update={"version": "another"})
-    two = Feed(other)(*events)
+    two = Feed(small(9, version="another"))(*events)
     assert one.calc[0]["calc_id"] != two.calc[0]["calc_id"]

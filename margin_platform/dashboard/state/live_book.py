@@ -16,7 +16,7 @@ from margin_platform.contracts.offsets import Record
 from margin_platform.dashboard.state.concentration import by_symbol
 from margin_platform.market import instruments
 from margin_platform.policy.policy import Policy
-from margin_platform.snapshots.engine import MarginEngine, Outcome
+from margin_platform.snapshots.engine import MarginEngine
 
 
 class Holdings:
@@ -35,7 +35,7 @@ class Holdings:
         """Records of the topics of `engine.TOPICS_IN_ORDER`. What cannot be booked is refused by the stream, and here left out."""
         with self._lock:
             self._batches += 1
-            self._engine.take_in(records, self._batches, Outcome())
+            self._engine.take_in(records, self._batches)
             if self.ready:
                 self._engine.unannounced(0)   # forgets the oldest of what waits for accounts that nobody announces
 
