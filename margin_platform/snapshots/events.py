@@ -20,6 +20,7 @@ from margin_platform.kernel.book import REG_T, Book
 from margin_platform.kernel.columns import Status
 from margin_platform.kernel.evaluate import Margin
 from margin_platform.kernel.market import Market
+from margin_platform.ladder.observation import price_hold
 from margin_platform.money import cents, cents_or_none
 from margin_platform.snapshots.bands import BandFlag, band_name
 
@@ -134,7 +135,7 @@ def _price_remarks(codes: list[int], stale: list[str], market: Market, inputs: I
     """What the price gate says of an account's prices: why nothing may be enforced on them, and which were corrected."""
     aside = {market.symbols[c]: inputs.set_aside[c] for c in codes if c in inputs.set_aside}
     old = [symbol for symbol in stale if symbol not in aside]
-    reasons = [*aside.values(), *([f"stale or missing price: {', '.join(old)}"] if old else [])]
+    reasons = [reason for reason in (*aside.values(), price_hold(old)) if reason]
     corrected = {market.symbols[c]: inputs.withdrawn[c] for c in codes if c in inputs.withdrawn}
     remarks: dict[str, Any] = {"held": "; ".join(reasons)} if reasons else {}
     return remarks | ({"corrected_symbols": list(corrected), "corrected_since": min(corrected.values())} if corrected else {})
