@@ -1,10 +1,12 @@
 """Backtest reports as assets: one partition a crisis on the bundled history, and the last session's book replayed each night."""
 
 import datetime as dt
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from assets.keys import topic_key
 from margin_platform.backtest import crises, runs, session
@@ -16,6 +18,7 @@ from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, FILLS, PRI
 from margin_platform.policy.policy import current_policy
 from margin_platform.settings import settings
 from resources.kafka import KafkaResource
+from spark import backtest_batches
 
 PARTITIONS = dg.StaticPartitionsDefinition(list(crises.KEYS))
 _SHARED: dict[str, Any] = {"group_name": "backtests", "kinds": {"python"}, "owners": ["team:risk"]}
@@ -25,6 +28,7 @@ class CrisisConfig(dg.Config):
     """accounts, seed: the generated book; folder: where reports go, the platform's data folder when empty.
 
     prices, book: files of one's own, as for `margin backtest`; the bundled history and the generated book when empty.
+    spark_tasks: tasks of a Spark job that the accounts are spread over; 0 runs them in this process.
     """
 
     accounts: int = 400
@@ -32,6 +36,7 @@ class CrisisConfig(dg.Config):
     folder: str = ""
     prices: str = ""
     book: str = ""
+    spark_tasks: int = Field(default=0, ge=0)
 
 
 class SessionConfig(dg.Config):
@@ -84,7 +89,10 @@ def inconsistencies(summary: dict[str, Any]) -> list[str]:
 def backtest_reports(context: dg.AssetExecutionContext, config: CrisisConfig) -> dg.MaterializeResult:
     crisis = crises.crisis(context.partition_key)
     prices, book = (Path(text) if text else None for text in (config.prices, config.book))
-    result, history = runs.crisis_run(crisis, current_policy(), config.accounts, config.seed, prices=prices, book=book)
+    execution = partial(backtest_batches.execute, tasks=config.spark_tasks) if config.spark_tasks else None
+    result, history = runs.crisis_run(
+        crisis, current_policy(), config.accounts, config.seed, prices=prices, book=book, execution=execution
+    )
     place = report_folder(config.folder) / crisis.key
     said = report.statement(history.source, adjusted=history.adjusted, sample=is_sample(history))
     summary = report.write([result], said, place)

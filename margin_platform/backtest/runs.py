@@ -31,6 +31,7 @@ from margin_platform.policy.policy import Policy
 _WARM_UP = dt.timedelta(days=400)   # calendar days before the first bar: a year of sessions for betas
 CHECKPOINT_BARS = 250
 Progress = Callable[[int, int], None]   # bars done, bars in all
+Execution = Callable[[Job, tuple[Flaw, ...], str], RunResult]   # a job, its flaws and its label to the result
 
 
 def prepare(
@@ -132,10 +133,11 @@ def generated_book(rows: Sequence[generated.AccountRow], policy: Policy) -> Book
 
 def crisis_run(
     crisis: Crisis, policy: Policy, accounts: int, seed: int = 7, *, label: str | None = None, prices: Path | None = None,
-    book: Path | None = None,
+    book: Path | None = None, execution: Execution | None = None,
 ) -> tuple[RunResult, PriceHistory]:
     """A book through a crisis, and the history it went through: the bundled one, or a price file of one's own.
 
+    execution: where the run happens; None for this process.
     The book is a file of `margin evaluate`, or a fresh one generated at the prices of the crisis's first bar. HistoryError,
     InputError, OSError where a file cannot be used; ValueError where the history has no price of what is generated.
     """
@@ -144,7 +146,7 @@ def crisis_run(
     if is_sample(history):
         history, given = replace(history, adjusted=True), keeping_jumps(given)
     job, flaws = prepare(history, found, given, first=crisis.first, last=crisis.last)
-    return execute(job, flaws, label or policy.version), history
+    return (execution or execute)(job, flaws, label or policy.version), history
 
 
 def generated_at(history: PriceHistory, first: dt.date | None, accounts: int, policy: Policy, seed: int = 7) -> BookInput:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,6 +16,7 @@ from margin_platform.backtest.parts import merge, run_part, split
 from margin_platform.backtest.report.measures import RunResult, measures
 from margin_platform.contracts.messages import CASH, BadEvent
 from margin_platform.policy.policy import current_policy
+from spark import backtest_batches
 
 FIRST, LAST = dt.date(2020, 3, 2), dt.date(2020, 3, 27)
 
@@ -65,16 +65,6 @@ def test_more_parts_than_accounts_are_as_many_as_accounts(job: Job) -> None:
 
 
 @pytest.mark.spark
-def test_spark_comes_to_the_same(job: Job, whole: RunResult, session: Any) -> None:
-    from spark.backtest_batches import run_on_spark
-
-    _same(run_on_spark(session, job, "run", parts=4), whole)
-
-
-@pytest.fixture(scope="module")
-def session() -> Any:
-    from spark.session import build
-
-    opened = build("backtest", "local[2]")
-    yield opened
-    opened.stop()
+def test_spark_comes_to_the_same(job: Job, whole: RunResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARGIN_SPARK_MASTER", "local[2]")
+    _same(backtest_batches.execute(job, (), "run", tasks=4), whole)
