@@ -139,15 +139,13 @@ class LiveMarket:
     def priced(self) -> PricedMarket:
         """Return the market of now, priced under the policy: only the instruments that moved are priced again."""
         moving = {name: getattr(self.market, name) for name in _MOVING}
-        if self._priced is None:
+        if self._priced is None or self._priced.market is not self.market:
             self._priced = PricedMarket.of(self.market, self.policy)
             self._priced_at = {name: column.copy() for name, column in moving.items()}
             return self._priced
-        moved = np.zeros(len(self.price_time), dtype=np.bool_)
-        for name, column in moving.items():
-            moved |= (column != self._priced_at[name]) & ~((column != column) & (self._priced_at[name] != self._priced_at[name]))
-        if moved.any():
-            codes = np.flatnonzero(moved)
+        moved = np.any([_differ(column, self._priced_at[name]) for name, column in moving.items()], axis=0)
+        codes = np.flatnonzero(moved)
+        if len(codes):
             self._priced = self._priced.with_prices(codes, self.market.price[codes])
             for name, column in moving.items():
                 self._priced_at[name][codes] = column[codes]
@@ -173,10 +171,14 @@ class LiveMarket:
         for name, column in columns.items():
             column[here] = state[name][there]
         self.market = replace(self.market, **columns)
-        self._priced = None
         self.previous_price[here] = state["previous_price"][there]
         self.price_time[here] = state["price_time"][there]
         for topic, times in state["input_time"].items():
             self._input_time[topic][here] = times[there]
         self.gate.restore(state["gate"], self.code_of)
         self._behind = {self.code_of[symbol]: at for symbol, at in state.get("behind", {}).items() if symbol in self.code_of}
+
+
+def _differ(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return where two columns differ; unknown (NaN) and unknown are equal."""
+    return (one != other) & ~((one != one) & (other != other))
