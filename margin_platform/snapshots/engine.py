@@ -7,9 +7,9 @@ skipped, and ledger events are known by their ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -40,45 +40,12 @@ from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.bands import Level, band_codes
 from margin_platform.snapshots.emission import Emission, Mask, Numbers
 from margin_platform.snapshots.events import Inputs, calc_events, instrument_row, status_event, stress_events
+from margin_platform.snapshots.outcome import Offsets, Outcome, Touched
 from margin_platform.snapshots.stream_clock import StreamClock
 from margin_platform.trading_time.sessions import trading_seconds_between
 
 # Within a batch, terms before cash before fills before the market: the order in which they make sense.
 TOPICS_IN_ORDER = (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS, BETAS, VOLATILITY, PRICES)
-
-
-Offsets = dict[str, dict[str, list[int]]]   # topic -> partition -> [first, next) offset
-
-
-class Touched(NamedTuple):
-    """What records changed: accounts that traded, instruments whose figures moved. dead: the letters they led to.
-
-    records: how many of them had not been applied before.
-    """
-
-    accounts: Set[str] = frozenset()
-    instruments: Set[int] = frozenset()
-    dead: Sequence[Event] = ()
-    records: int = 0
-
-    def also(self, other: Touched) -> Touched:
-        """Return what either touched."""
-        return Touched(
-            self.accounts | other.accounts, self.instruments | other.instruments, [*self.dead, *other.dead],
-            self.records + other.records,
-        )
-
-
-@dataclass
-class Outcome:
-    """What one batch leads to, decisions first. `accounts` is how many were evaluated."""
-
-    status: list[Event] = field(default_factory=list)
-    calc: list[Event] = field(default_factory=list)
-    stress: list[Event] = field(default_factory=list)
-    dead: list[Event] = field(default_factory=list)
-    records: int = 0
-    accounts: int = 0
 
 
 class MarginEngine:

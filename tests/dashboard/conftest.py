@@ -27,7 +27,8 @@ from margin_platform.firm.engine import FirmEngine
 from margin_platform.kafka.bus import Bus
 from margin_platform.market import instruments
 from margin_platform.policy.policy import current_policy
-from margin_platform.snapshots.engine import MarginEngine, Outcome
+from margin_platform.snapshots.engine import MarginEngine
+from margin_platform.snapshots.outcome import Outcome
 
 OPENING = 1_584_019_800_000          # 2020-03-12 09:30 New York, epoch milliseconds
 PRICES = {"AAPL": 62.0, "JPM": 88.0, "XOM": 37.0, "SPY": 248.0, "SIMINV": 50.0, "AMD": 43.0}

@@ -15,7 +15,8 @@ from margin_platform.ladder.observation import Observation
 from margin_platform.ladder.state import LadderState
 from margin_platform.market.instruments import load
 from margin_platform.policy.policy import current_policy
-from margin_platform.snapshots.engine import MarginEngine, Outcome
+from margin_platform.snapshots.engine import MarginEngine
+from margin_platform.snapshots.outcome import Outcome
 from margin_platform.volatility.engine import VolatilityEngine
 
 POLICY = current_policy()

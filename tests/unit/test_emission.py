@@ -7,7 +7,8 @@ from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, PRICES, Ev
 from margin_platform.contracts.offsets import Record
 from margin_platform.kernel.market import Instrument
 from margin_platform.policy.policy import current_policy
-from margin_platform.snapshots.engine import MarginEngine, Outcome
+from margin_platform.snapshots.engine import MarginEngine
+from margin_platform.snapshots.outcome import Outcome
 
 OPEN = 1_790_000_000_000
 POLICY = current_policy()

@@ -16,7 +16,8 @@ from margin_platform.ladder.state import LadderState
 from margin_platform.market.price_gate import Suspect, judge
 from margin_platform.market.split_shape import split_shape
 from margin_platform.policy.policy import current_policy
-from margin_platform.snapshots.engine import MarginEngine, Outcome
+from margin_platform.snapshots.engine import MarginEngine
+from margin_platform.snapshots.outcome import Outcome
 
 POLICY = current_policy()
 OPEN = 1_790_000_000_000
