@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from margin_platform.backtest.engine.engine import Job
+from margin_platform.backtest.engine.job import Job
 from margin_platform.backtest.engine.market_path import WITHOUT_FLOORS, MarketPath, market_path
 from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.parts import execute

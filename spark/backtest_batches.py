@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pandas as pd
 from pyspark.sql import SparkSession
 
-from margin_platform.backtest.engine.engine import Job
+from margin_platform.backtest.engine.job import Job
 from margin_platform.backtest.history.flaws import Flaw
 from margin_platform.backtest.parts import merge, run_part, split
 from margin_platform.backtest.report.measures import RunResult

@@ -7,7 +7,7 @@ import datetime as dt
 
 import numpy as np
 
-from margin_platform.backtest.engine.engine import Job, Trade
+from margin_platform.backtest.engine.job import Job, Trade
 from margin_platform.backtest.engine.known_actions import announced
 from margin_platform.backtest.engine.market_path import MarketPath
 from margin_platform.backtest.history.sample_market import INDEX

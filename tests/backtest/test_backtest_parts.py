@@ -10,7 +10,7 @@ import pytest
 
 from margin_platform.backtest import parts, runs
 from margin_platform.backtest.books import generated
-from margin_platform.backtest.engine.engine import Job
+from margin_platform.backtest.engine.job import Job
 from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.parts import merge, run_part, split
 from margin_platform.backtest.report.measures import RunResult, measures

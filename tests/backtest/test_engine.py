@@ -13,7 +13,8 @@ from margin_platform.backtest import crises, runs
 from margin_platform.backtest.books import generated
 from margin_platform.backtest.engine import engine
 from margin_platform.backtest.engine.account_book import Holdings
-from margin_platform.backtest.engine.engine import Job, Rows, observation
+from margin_platform.backtest.engine.job import Job
+from margin_platform.backtest.engine.rows import Rows, observation
 from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.report import report
 from margin_platform.backtest.report.measures import RunResult

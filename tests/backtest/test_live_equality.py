@@ -17,7 +17,7 @@ import pytest
 
 from margin_platform.backtest import runs
 from margin_platform.backtest.books import generated
-from margin_platform.backtest.engine.engine import Job
+from margin_platform.backtest.engine.job import Job
 from margin_platform.backtest.engine.liquidation_sales import sales
 from margin_platform.backtest.history import sample_market
 from margin_platform.contracts.messages import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from margin_platform.backtest.engine.engine import Trade
+from margin_platform.backtest.engine.job import Trade
 from margin_platform.contracts.messages import CASH, CORPORATE_ACTIONS, FILLS, TOPICS, BadEvent, check_fields
 from margin_platform.documents.book_input import InputError, loads
 

@@ -9,57 +9,29 @@ margin.status.v1), and liquidations are proposed and filled. The sequence is tha
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from margin_platform.backtest.engine.account_book import Holdings
+from margin_platform.backtest.engine.job import Job
 from margin_platform.backtest.engine.known_actions import splits_known
 from margin_platform.backtest.engine.ladder_states import Desk
 from margin_platform.backtest.engine.liquidation_sales import sales
-from margin_platform.backtest.engine.market_path import MarketPath
 from margin_platform.backtest.engine.record import DecisionRow, FillRow, Record
-from margin_platform.contracts.messages import CORPORATE_ACTIONS, BadEvent, Event, deterministic_id
-from margin_platform.kernel.account_rows import stale_symbols
+from margin_platform.backtest.engine.rows import Rows, observation
+from margin_platform.contracts.messages import CORPORATE_ACTIONS, BadEvent, deterministic_id
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import Margin, evaluate_accounts
 from margin_platform.kernel.market import Market
 from margin_platform.kernel.priced_market import PricedMarket
-from margin_platform.ladder.observation import Observation
 from margin_platform.ladder.state import CALL, LIQUIDATE, Decision
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
-from margin_platform.money import cents
 from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.bands import BandFlag, Level, band_codes, levels
 
 _MOST_ROUNDS = 3   # liquidations of one account at one bar: the first cures, another follows only where slippage ate the cure
-_STATE = b"2"      # changes with what a checkpoint holds
-Trade = tuple[str, Event]   # topic, event
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run: a book over a market path under one policy, with the events (trades, cash, corporate actions) on the way, in time order."""
-
-    book: Book
-    path: MarketPath
-    policy: Policy
-    trades: Sequence[Trade] = ()
-    suspicious: frozenset[tuple[int, int]] = frozenset()   # (bar, instrument row) of prices named as flawed
-    booked: frozenset[str] = frozenset()                   # ids of the corporate actions that the book rests on already
-
-    def fingerprint(self) -> str:
-        """Changes whenever the run's result could: a checkpoint of another job is never continued."""
-        digest = hashlib.sha256(_STATE + self.policy.model_dump_json().encode())
-        for part in (self.book, self.path, self.path.market):
-            for each in fields(part):
-                column = getattr(part, each.name)
-                if not isinstance(column, Market):
-                    digest.update(np.ascontiguousarray(column).tobytes() if isinstance(column, np.ndarray) else repr(column).encode())
-        digest.update(repr((self.trades, sorted(self.suspicious), sorted(self.booked))).encode())
-        return digest.hexdigest()
 
 
 @dataclass
@@ -97,223 +69,214 @@ def start(job: Job) -> State:
     return State(Holdings(job.book, job.path.market), Desk(job.policy), bands=bands, open_accounts=accounts)
 
 
+class Run:
+    """A job under way: what each bar does to its state."""
+
+    def __init__(self, job: Job, state: State | None = None) -> None:
+        """Begin a job, or continue it from a state."""
+        self.job = job
+        self.state = state or start(job)
+
+    @property
+    def time(self) -> int:
+        """The event time of the bar, epoch milliseconds."""
+        return int(self.job.path.times[self.state.bar])
+
+    @property
+    def book(self) -> Book:
+        """The book as it stands."""
+        return self.state.holdings.book
+
+    def bar(self) -> None:
+        """Bring the run to its bar: what happens before it, every account at its prices, then the liquidations due."""
+        touched = self.between(self.time)
+        market = self.job.path.at(self.state.bar)
+        touched |= self._pending_fills(market)
+        priced = self.state.priced_at(market, self.job.policy)
+        margin, codes = self._step(priced, self.state.open_accounts, touched, self.time)
+        self.state.record.bar(margin, codes, self.state.written_off())
+        self.liquidate(priced)
+
+    def between(self, until: int) -> set[int]:
+        """Apply what comes up to a bar, in time order: timers, and events, whose accounts are seen at the last bar's prices.
+
+        Events of the bar's own time and corporate actions are seen with the bar's prices: return the accounts these changed.
+        """
+        later: set[int] = set()
+        while (at := self._next_event()) <= until:
+            self._timers(at)
+            changed = self._events(at)
+            if at == until or self.state.bar == 0:
+                later |= changed
+                changed = set()
+            later |= self._actions(at)
+            accounts = np.intersect1d(np.array(sorted(changed), dtype=np.int64), self.state.open_accounts)
+            if len(accounts):
+                self._step(self._priced_between(at), accounts, changed, at, f".{self.state.trade}")
+        self._timers(until)
+        return later
+
+    def _events(self, at: int) -> set[int]:
+        """Book the events of a time and announce its corporate actions; return the accounts that changed."""
+        changed: set[int] = set()
+        while self.state.trade < len(self.job.trades) and self.job.trades[self.state.trade][1]["timestamp"] == at:
+            topic, event = self.job.trades[self.state.trade]
+            self.state.trade += 1
+            if topic != CORPORATE_ACTIONS:
+                changed.update(self.state.holdings.apply(topic, event))
+                continue
+            with contextlib.suppress(BadEvent):   # the stream sends it to dead_letter.v1 and holds the symbol
+                self.state.announced.add(event)
+        return changed
+
+    def _actions(self, at: int) -> set[int]:
+        """Book the corporate actions whose time has come; return the accounts that changed."""
+        changed: set[int] = set()
+        for symbol in self.state.announced.due(at):
+            actions = [action for action in self.state.announced.in_effect(symbol) if action.action_id not in self.job.booked]
+            changed.update(self.state.holdings.restate(symbol, actions))
+        return changed
+
+    def _priced_between(self, at: int) -> PricedMarket:
+        """Return the last bar's prices, on the share basis of a time."""
+        splits = splits_known(self.state.announced, self.job.path.market.symbols, self.job.booked)
+        return self.state.priced_at(self.job.path.between(self.state.bar, at, splits), self.job.policy)
+
+    def _next_event(self) -> int:
+        """Return the event time of what comes next: an event, or an announced corporate action's day."""
+        day = self.state.announced.next_day()
+        return min(day, self.job.trades[self.state.trade][1]["timestamp"]) if self.state.trade < len(self.job.trades) else day
+
+    def _timers(self, until: int) -> None:
+        for number, decision in self.state.desk.tick(until):
+            self._note(number, decision, None, 0)
+
+    def _step(
+        self, priced: PricedMarket, accounts: np.ndarray, touched: set[int], time: int, batch: str = ""
+    ) -> tuple[Margin, np.ndarray]:
+        """Evaluates accounts at a time; the ladder steps for those whose band moved, and for the touched that were or are in trouble."""
+        margin = evaluate_accounts(self.book, priced, accounts)
+        codes, before = band_codes(margin), self.state.bands[accounts]
+        moved = codes != before
+        if touched:
+            own = np.isin(accounts, np.fromiter(touched, dtype=np.int64))
+            moved |= own & ((codes != Level.CLEAR) | (before != Level.CLEAR))
+        self.state.bands[accounts] = codes
+        self.observe(priced.market, margin, codes, np.flatnonzero(moved), time, batch)
+        return margin, codes
+
+    def _pending_fills(self, market: Market) -> set[int]:
+        """Fill the orders that waited for this bar; one whose price is stale here waits on.
+
+        One made before a corporate action changed what its shares are is cancelled, and its account looked at anew: as live.
+        """
+        waiting, self.state.pending = self.state.pending, []
+        orders, cancelled = [], set()
+        for number, code, qty, bar in waiting:
+            made, now = int(self.job.path.times[bar]), self.time
+            if self.state.announced.reshaped_since(market.symbols[code], made, now):
+                cancelled.add(number)
+            elif market.stale[code]:
+                self.state.pending.append((number, code, qty, bar))
+            else:
+                orders.append((number, code, qty))
+        self._fill(market, orders)
+        self.state.due |= cancelled
+        return cancelled | {number for number, _, _ in orders}
+
+    def observe(
+        self, market: Market, margin: Margin, codes: np.ndarray, rows: np.ndarray, time: int, batch: str = ""
+    ) -> None:
+        """One ladder step for each of these rows whose band, or whose past, can lead to a decision."""
+        if not len(rows):
+            return
+        troubled = (levels(codes[rows]) >= Level.WARNING) | ((codes[rows] & (BandFlag.STRESS | BandFlag.STALE)) > 0)
+        known = np.array([self.state.desk.knows(n) for n in margin.accounts[rows].tolist()], dtype=np.bool_)
+        seen = Rows.of(margin, codes, rows[troubled | known])   # the others were and are in no trouble
+        for at, number in enumerate(seen.number):
+            observed = observation(seen, at, self.book, market, time, f"{self.state.bar}{batch}")
+            for decision in self.state.desk.observe(number, observed):
+                self._note(number, decision, seen, at)
+
+    def _note(self, number: int, decision: Decision, seen: Rows | None, at: int) -> None:
+        """Writes a decision down; a liquidation is carried out at the end of the bar."""
+        if decision.kind == LIQUIDATE:
+            self.state.due.add(number)
+        deficiency = equity = requirement = excess = np.nan
+        scenario = None
+        if seen is not None:
+            equity, requirement, excess, scenario = seen.equity[at], seen.requirement[at], seen.excess[at], seen.worst[at]
+            deficiency = max(0.0, -excess)
+        suspicious, symbol = self._cause(number, decision)
+        self.state.record.decisions.append(DecisionRow(
+            self.state.bar, decision.timestamp, self.book.account_ids[number], decision.kind, deficiency, equity,
+            requirement, excess, scenario, symbol, suspicious, decision.reason,
+        ))
+
+    def _cause(self, number: int, decision: Decision) -> tuple[bool, str]:
+        """Whether a flawed price is among an account's, and the symbol that cost it most at this bar (calls by its prices only)."""
+        by_prices = decision.kind == CALL and decision.timestamp == self.job.path.times[self.state.bar]
+        if not by_prices and not self.job.suspicious:
+            return False, ""
+        held = self.state.holdings.quantity(number)
+        suspicious = any((self.state.bar, code) in self.job.suspicious for code in held)
+        if not by_prices or self.state.bar == 0 or not held:
+            return suspicious, ""
+        moved = self.job.path.price[self.state.bar] - self.job.path.before(self.state.bar)
+        return suspicious, self.job.path.market.symbols[min(held, key=lambda code: (held[code] * moved[code], code))]
+
+    def liquidate(self, priced: PricedMarket) -> None:
+        """Proposes and fills for every account due, and observes each again until it is whole or has nothing left."""
+        for attempt in range(_MOST_ROUNDS):
+            due, self.state.due = sorted(self.state.due), set()
+            if not due:
+                return
+            orders = [(number, code, qty) for number in due for code, qty in sales(number, self.book, priced)]
+            if self.job.policy.backtest.fill_at == "next":
+                self.state.pending += [(*order, self.state.bar) for order in orders]
+                return
+            self._fill(priced.market, orders)
+            accounts = np.array(due, dtype=np.int64)
+            margin = evaluate_accounts(self.book, priced, accounts)
+            codes = band_codes(margin)
+            self.state.bands[accounts] = codes
+            self.observe(priced.market, margin, codes, np.arange(len(due)), self.time, f".{attempt}")
+            self._close_empty(due)
+
+    def _close_empty(self, numbers: Sequence[int]) -> None:
+        """An account with nothing left to sell leaves the run; what it owes is the firm's loss."""
+        book = self.book
+        empty = [n for n in numbers if book.offsets[n] == book.offsets[n + 1]]
+        if empty:
+            self.state.open_accounts = np.setdiff1d(self.state.open_accounts, np.array(empty, dtype=np.int64))
+            self.state.due.difference_update(empty)
+            for number in empty:
+                self.state.desk.close(number)
+
+    def _fill(self, market: Market, orders: Sequence[tuple[int, int, float]]) -> None:
+        """Assumed fills at the bar's price, worse by the slippage: a sale below it, a purchase above."""
+        slip, time = self.job.policy.backtest.fill_slippage, self.time
+        fills = []
+        for number, code, ordered in orders:
+            held = self.state.holdings.quantity(number).get(code, 0.0)
+            qty = max(ordered, -held) if held > 0 else min(ordered, -held)   # never through zero: the book may have traded since
+            if qty == 0.0:
+                continue
+            price = float(market.price[code]) * (1.0 - slip if qty < 0 else 1.0 + slip)
+            account = self.book.account_ids[number]
+            self.state.record.fills.append(FillRow(self.state.bar, time, account, market.symbols[code], qty, price))
+            fill_id = deterministic_id("backtest", account, code, self.state.bar, len(self.state.record.fills))
+            fills.append((number, code, qty, price, fill_id))
+        if fills:
+            self.state.holdings.fill_all(fills, time)
+
+
 def run(job: Job, state: State | None = None, *, after_bar: Callable[[State], None] | None = None) -> State:
     """Runs a job from a state (its beginning, if none) to its last bar. `after_bar` sees the state after each: progress, checkpoints."""
-    state = state or start(job)
-    while state.bar < len(job.path):
-        _bar(job, state)
-        state.bar += 1
+    under_way = Run(job, state)
+    while under_way.state.bar < len(job.path):
+        under_way.bar()
+        under_way.state.bar += 1
         if after_bar is not None:
-            after_bar(state)
-    return state
-
-
-def _bar(job: Job, state: State) -> None:
-    time = int(job.path.times[state.bar])
-    touched = _between(job, state, time)
-    market = job.path.at(state.bar)
-    touched |= _pending_fills(job, state, market)
-    priced = state.priced_at(market, job.policy)
-    margin, codes = _step(job, state, priced, state.open_accounts, touched, time)
-    state.record.bar(margin, codes, state.written_off())
-    _liquidate(job, state, priced)
-
-
-def _between(job: Job, state: State, until: int) -> set[int]:
-    """What comes up to a bar, in time order: timers, and events, the accounts of which are seen at once at the last bar's prices.
-
-    Events of the bar's own time and corporate actions are seen with the bar's prices: returns the accounts these changed.
-    """
-    later: set[int] = set()
-    while (at := _next_event(job, state)) <= until:
-        _timers(job, state, at)
-        now: set[int] = set()
-        while state.trade < len(job.trades) and job.trades[state.trade][1]["timestamp"] == at:
-            topic, event = job.trades[state.trade]
-            state.trade += 1
-            if topic == CORPORATE_ACTIONS:
-                with contextlib.suppress(BadEvent):   # the stream sends it to dead_letter.v1 and holds the symbol
-                    state.announced.add(event)
-            else:
-                (later if at == until or state.bar == 0 else now).update(state.holdings.apply(topic, event))
-        for symbol in state.announced.due(at):
-            actions = [action for action in state.announced.in_effect(symbol) if action.action_id not in job.booked]
-            later.update(state.holdings.restate(symbol, actions))
-        accounts = np.intersect1d(np.array(sorted(now), dtype=np.int64), state.open_accounts)
-        if len(accounts):
-            known = splits_known(state.announced, job.path.market.symbols, job.booked)
-            priced = state.priced_at(job.path.between(state.bar, at, known), job.policy)
-            _step(job, state, priced, accounts, now, at, f".{state.trade}")
-    _timers(job, state, until)
-    return later
-
-
-def _next_event(job: Job, state: State) -> int:
-    """Return the event time of what comes next: an event, or an announced corporate action's day."""
-    day = state.announced.next_day()
-    return min(day, job.trades[state.trade][1]["timestamp"]) if state.trade < len(job.trades) else day
-
-
-def _timers(job: Job, state: State, until: int) -> None:
-    for number, decision in state.desk.tick(until):
-        _note(job, state, number, decision, None, 0)
-
-
-def _step(
-    job: Job, state: State, priced: PricedMarket, accounts: np.ndarray, touched: set[int], time: int, batch: str = ""
-) -> tuple[Margin, np.ndarray]:
-    """Evaluates accounts at a time; the ladder steps for those whose band moved, and for the touched that were or are in trouble."""
-    margin = evaluate_accounts(state.holdings.book, priced, accounts)
-    codes, before = band_codes(margin), state.bands[accounts]
-    moved = codes != before
-    if touched:
-        own = np.isin(accounts, np.fromiter(touched, dtype=np.int64))
-        moved |= own & ((codes != Level.CLEAR) | (before != Level.CLEAR))
-    state.bands[accounts] = codes
-    _observe(job, state, priced.market, margin, codes, np.flatnonzero(moved), time, batch)
-    return margin, codes
-
-
-def _pending_fills(job: Job, state: State, market: Market) -> set[int]:
-    """Fill the orders that waited for this bar; one whose price is stale here waits on.
-
-    One made before a corporate action changed what its shares are is cancelled, and its account looked at anew: as live.
-    """
-    waiting, state.pending = state.pending, []
-    orders, cancelled = [], set()
-    for number, code, qty, bar in waiting:
-        made, now = int(job.path.times[bar]), int(job.path.times[state.bar])
-        if state.announced.reshaped_since(market.symbols[code], made, now):
-            cancelled.add(number)
-        elif market.stale[code]:
-            state.pending.append((number, code, qty, bar))
-        else:
-            orders.append((number, code, qty))
-    _fill(job, state, market, orders)
-    state.due |= cancelled
-    return cancelled | {number for number, _, _ in orders}
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Some rows of a bar's margin as plain numbers, rounded once for all of them: dollars, and the SPY move that hurts most."""
-
-    number: list[int]
-    code: list[int]
-    equity: list[float]
-    gross: list[float]
-    requirement: list[float]
-    excess: list[float]
-    worst: list[float | None]
-
-    @staticmethod
-    def of(margin: Margin, codes: np.ndarray, rows: np.ndarray) -> Rows:
-        figures = (margin.equity, margin.gross_mv, margin.requirement, margin.excess)
-        moves = margin.policy.stress.scenarios
-        stressed = margin.stress_excess_recomputed[rows]
-        worst: list[float | None] = [moves[k] for k in stressed.argmin(axis=1).tolist()] if len(moves) else [None] * len(rows)
-        equity, gross, requirement, excess = (cents(column[rows]).tolist() for column in figures)
-        return Rows(margin.accounts[rows].tolist(), codes[rows].tolist(), equity, gross, requirement, excess, worst)
-
-
-def _observe(
-    job: Job, state: State, market: Market, margin: Margin, codes: np.ndarray, rows: np.ndarray, time: int, batch: str = ""
-) -> None:
-    """One ladder step for each of these rows whose band, or whose past, can lead to a decision."""
-    if not len(rows):
-        return
-    troubled = (levels(codes[rows]) >= Level.WARNING) | ((codes[rows] & (BandFlag.STRESS | BandFlag.STALE)) > 0)
-    known = np.array([state.desk.knows(n) for n in margin.accounts[rows].tolist()], dtype=np.bool_)
-    seen = Rows.of(margin, codes, rows[troubled | known])   # the others were and are in no trouble
-    for at, number in enumerate(seen.number):
-        for decision in state.desk.observe(number, observation(seen, at, state.holdings.book, market, time, f"{state.bar}{batch}")):
-            _note(job, state, number, decision, seen, at)
-
-
-def observation(rows: Rows, at: int, book: Book, market: Market, time: int, calc_id: str) -> Observation:
-    """What `Observation.from_status_event` reads off the account's status event, straight from the columns; a test holds them equal."""
-    number, code = rows.number[at], rows.code[at]
-    span = range(int(book.offsets[number]), int(book.offsets[number + 1]))
-    stale = stale_symbols(span, book, market) if code & BandFlag.STALE else []
-    held = f"stale or missing price: {', '.join(stale)}" if stale else None
-    equity, gross, requirement, excess = rows.equity[at], rows.gross[at], rows.requirement[at], rows.excess[at]
-    if excess != excess:
-        return Observation(book.account_ids[number], time, 0.0, 0.0, 0.0, 0.0, held=held or "figures missing", calc_id=calc_id)
-    stressed = bool(code & BandFlag.STRESS)
-    return Observation(book.account_ids[number], time, equity, gross, requirement, excess, stressed, held, calc_id=calc_id)
-
-
-def _note(job: Job, state: State, number: int, decision: Decision, seen: Rows | None, at: int) -> None:
-    """Writes a decision down; a liquidation is carried out at the end of the bar."""
-    if decision.kind == LIQUIDATE:
-        state.due.add(number)
-    deficiency = equity = requirement = excess = np.nan
-    scenario = None
-    if seen is not None:
-        equity, requirement, excess, scenario = seen.equity[at], seen.requirement[at], seen.excess[at], seen.worst[at]
-        deficiency = max(0.0, -excess)
-    suspicious, symbol = _cause(job, state, number, decision)
-    state.record.decisions.append(DecisionRow(
-        state.bar, decision.timestamp, state.holdings.book.account_ids[number], decision.kind, deficiency, equity, requirement, excess,
-        scenario, symbol, suspicious, decision.reason,
-    ))
-
-
-def _cause(job: Job, state: State, number: int, decision: Decision) -> tuple[bool, str]:
-    """Whether a flawed price is among an account's, and the symbol that cost it most at this bar (calls by its prices only)."""
-    by_prices = decision.kind == CALL and decision.timestamp == job.path.times[state.bar]
-    if not by_prices and not job.suspicious:
-        return False, ""
-    held = state.holdings.quantity(number)
-    suspicious = any((state.bar, code) in job.suspicious for code in held)
-    if not by_prices or state.bar == 0 or not held:
-        return suspicious, ""
-    moved = job.path.price[state.bar] - job.path.before(state.bar)
-    return suspicious, job.path.market.symbols[min(held, key=lambda code: (held[code] * moved[code], code))]
-
-
-def _liquidate(job: Job, state: State, priced: PricedMarket) -> None:
-    """Proposes and fills for every account due, and observes each again until it is whole or has nothing left."""
-    for attempt in range(_MOST_ROUNDS):
-        due, state.due = sorted(state.due), set()
-        if not due:
-            return
-        orders = [(number, code, qty) for number in due for code, qty in sales(number, state.holdings.book, priced)]
-        if job.policy.backtest.fill_at == "next":
-            state.pending += [(*order, state.bar) for order in orders]
-            return
-        _fill(job, state, priced.market, orders)
-        accounts = np.array(due, dtype=np.int64)
-        margin = evaluate_accounts(state.holdings.book, priced, accounts)
-        codes = band_codes(margin)
-        state.bands[accounts] = codes
-        _observe(job, state, priced.market, margin, codes, np.arange(len(due)), int(job.path.times[state.bar]), f".{attempt}")
-        _close_empty(state, due)
-
-
-def _close_empty(state: State, numbers: Sequence[int]) -> None:
-    """An account with nothing left to sell leaves the run; what it owes is the firm's loss."""
-    book = state.holdings.book
-    empty = [n for n in numbers if book.offsets[n] == book.offsets[n + 1]]
-    if empty:
-        state.open_accounts = np.setdiff1d(state.open_accounts, np.array(empty, dtype=np.int64))
-        state.due.difference_update(empty)
-        for number in empty:
-            state.desk.close(number)
-
-
-def _fill(job: Job, state: State, market: Market, orders: Sequence[tuple[int, int, float]]) -> None:
-    """Assumed fills at the bar's price, worse by the slippage: a sale below it, a purchase above."""
-    slip, time = job.policy.backtest.fill_slippage, int(job.path.times[state.bar])
-    fills = []
-    for number, code, ordered in orders:
-        held = state.holdings.quantity(number).get(code, 0.0)
-        qty = max(ordered, -held) if held > 0 else min(ordered, -held)   # never through zero: the book may have traded since
-        if qty == 0.0:
-            continue
-        price = float(market.price[code]) * (1.0 - slip if qty < 0 else 1.0 + slip)
-        account = state.holdings.book.account_ids[number]
-        state.record.fills.append(FillRow(state.bar, time, account, market.symbols[code], qty, price))
-        fills.append((number, code, qty, price, deterministic_id("backtest", account, code, state.bar, len(state.record.fills))))
-    if fills:
-        state.holdings.fill_all(fills, time)
+            after_bar(under_way.state)
+    return under_way.state
