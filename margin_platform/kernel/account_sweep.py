@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.kernel.book import Floats
 from margin_platform.kernel.columns import (
     Figures,
     Flag,
@@ -35,6 +34,7 @@ from margin_platform.kernel.columns import (
 )
 from margin_platform.kernel.compiled import inlined, kept_on_disk, kernel
 from margin_platform.kernel.fixed_percentage import fixed_percentage, second_look
+from margin_platform.kernel.market import Floats
 from margin_platform.kernel.tims import portfolio_margin
 from margin_platform.money import ROUNDING_REACH, exceeds, round_cents
 

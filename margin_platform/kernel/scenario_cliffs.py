@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from margin_platform.kernel.account_rules import TIE, concentration_rate
-from margin_platform.kernel.book import Floats
 from margin_platform.kernel.columns import Flag, Positions, Priced, Reach, Room, Share, Span, Totals, row_of
 from margin_platform.kernel.compiled import inlined
+from margin_platform.kernel.market import Floats
 
 
 class _Name(NamedTuple):

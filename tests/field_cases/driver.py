@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from margin_platform.contracts.messages import Event
-from margin_platform.kernel.book import Instrument
+from margin_platform.kernel.market import Instrument
 from tests.streaming.engine_feed import Feed
 
 HERE = Path(__file__).parent

@@ -29,7 +29,7 @@ from margin_platform.contracts.messages import (
 from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.enforcement.liquidation_desk import LiquidationDesk
 from margin_platform.enforcement.open_orders import unfilled
-from margin_platform.kernel.book import Instrument
+from margin_platform.kernel.market import Instrument
 from margin_platform.stack.venue import Venue
 from margin_platform.store.store import Store
 from margin_platform.trading_time.new_york import NEW_YORK

@@ -14,7 +14,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 
 from jobs.enforcement import enforcement_job
 from margin_platform.contracts.messages import FIRM_RISK, MARGIN_STATUS, PRICES
-from margin_platform.contracts.offsets import Record, Span
+from margin_platform.contracts.offsets import Record, Span, TopicRecreated
 from margin_platform.firm.limits import START, alerts_of
 from margin_platform.kafka.bus import Bus
 from margin_platform.policy.policy import current_policy
@@ -27,7 +27,7 @@ from sensors.ladder_timers import ladder_timers
 from sensors.outbox_relay import outbox_relay
 from sensors.stream_health import StreamRun, stream_health, verdict_on
 from sensors.topic_cursor import Cursor, EventsLost
-from sensors.topic_sensor import TopicRecreated, WantedRun, runs_of, tick
+from sensors.topic_sensor import WantedRun, runs_of, tick
 
 NO_BROKER = "127.0.0.1:1"
 
