@@ -21,10 +21,10 @@ import numba
 import numpy as np
 
 from margin_platform.kernel.book import Book
-from margin_platform.kernel.columns import Figures
 from margin_platform.kernel.evaluate import evaluate_accounts
 from margin_platform.kernel.market import Instrument, Market
 from margin_platform.kernel.priced_market import PricedMarket
+from margin_platform.kernel.sweep.columns import Figures
 from margin_platform.policy.policy import current_policy
 
 SYMBOLS, POSITIONS, THREADS = 5_000, 10, 2

@@ -8,9 +8,9 @@ from margin_platform.documents.book_input import BookInput
 from margin_platform.firm.risk import firm_risk
 from margin_platform.kernel.account_rows import defaulted_symbols, stale_symbols, stress_rows
 from margin_platform.kernel.book import Book
-from margin_platform.kernel.columns import Status
 from margin_platform.kernel.evaluate import Margin, evaluate
 from margin_platform.kernel.market import Market
+from margin_platform.kernel.sweep.columns import Status
 from margin_platform.kernel.valuation_points import house_grid_loss, house_grid_pnl
 from margin_platform.money import cents, cents_or_none
 

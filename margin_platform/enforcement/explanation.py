@@ -15,8 +15,8 @@ from sqlalchemy import select
 from margin_platform.contracts.messages import Event
 from margin_platform.documents.book_input import BookInput
 from margin_platform.documents.rebuilt import COMPONENTS, rebuilt
-from margin_platform.kernel.account_rules import concentration_rate
 from margin_platform.kernel.instrument_rules import volatility_rate
+from margin_platform.kernel.sweep.account_rules import concentration_rate
 from margin_platform.liquidation.cures import cures_of
 from margin_platform.money import cents, cents_or_none
 from margin_platform.policy.policy import Policy, shipped_policies

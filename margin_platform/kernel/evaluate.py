@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.kernel.account_sweep import sweep
 from margin_platform.kernel.book import REG_T, Book
-from margin_platform.kernel.columns import Figures, Flag, Outputs, Positions
 from margin_platform.kernel.market import Floats, Market
 from margin_platform.kernel.priced_market import PricedMarket
+from margin_platform.kernel.sweep.account_sweep import sweep
+from margin_platform.kernel.sweep.columns import Figures, Flag, Outputs, Positions
 from margin_platform.money import cents
 from margin_platform.policy.policy import Policy
 

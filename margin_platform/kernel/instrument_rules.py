@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from margin_platform.kernel.columns import Schedule
 from margin_platform.kernel.market import Floats, Market
+from margin_platform.kernel.sweep.columns import Schedule
 from margin_platform.kernel.volatility_tiers import tiers
 from margin_platform.policy.policy import Policy
 

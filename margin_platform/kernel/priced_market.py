@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.kernel.columns import Flag, Groups, Rules, Schedule, Shares
 from margin_platform.kernel.instrument_rules import schedule_of
 from margin_platform.kernel.market import NO_GROUP, Codes, Floats, Market
+from margin_platform.kernel.sweep.columns import Flag, Groups, Rules, Schedule, Shares
 from margin_platform.policy.policy import Policy
 
 _CURVATURE = 1e-9    # relative departure from a straight line below which a requirement counts as linear

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.kernel.columns import Status
-from margin_platform.kernel.compiled import kept_on_disk, kernel
+from margin_platform.kernel.sweep.columns import Status
+from margin_platform.kernel.sweep.compiled import kept_on_disk, kernel
 from margin_platform.money import ROUNDING_REACH, exceeds, round_cents
 
 if TYPE_CHECKING:  # the compiled code does not depend on it

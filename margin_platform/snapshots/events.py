@@ -17,9 +17,9 @@ from margin_platform import __version__
 from margin_platform.contracts.messages import Event, deterministic_id
 from margin_platform.kernel.account_rows import defaulted_symbols, stale_symbols, stress_rows
 from margin_platform.kernel.book import REG_T, Book
-from margin_platform.kernel.columns import Status
 from margin_platform.kernel.evaluate import Margin
 from margin_platform.kernel.market import Market
+from margin_platform.kernel.sweep.columns import Status
 from margin_platform.ladder.observation import price_hold
 from margin_platform.money import cents, cents_or_none
 from margin_platform.snapshots.bands import BandFlag, band_name

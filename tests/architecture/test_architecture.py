@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("margin_platform", "assets", "jobs", "sensors", "resources", "spark")
 SOURCES = sorted(p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py"))
 KERNEL = (
-    "money", "policy.policy", "kernel.book", "kernel.instrument_rules", "kernel.account_sweep", "kernel.evaluate",
+    "money", "policy.policy", "kernel.book", "kernel.instrument_rules", "kernel.sweep.account_sweep", "kernel.evaluate",
     "contracts.messages", "market.instruments", "ledger.ledger", "volatility.estimator", "kernel.valuation_points", "firm.risk",
     "snapshots.bands", "ladder.ladder", "liquidation.workbench", "snapshots.events",
 )

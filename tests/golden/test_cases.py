@@ -17,8 +17,8 @@ import pytest
 from margin_platform.documents.book_input import BookInput, parse
 from margin_platform.documents.figures import evaluation
 from margin_platform.kernel.book import REG_T
-from margin_platform.kernel.columns import Status
 from margin_platform.kernel.evaluate import Margin, evaluate
+from margin_platform.kernel.sweep.columns import Status
 from margin_platform.kernel.valuation_points import house_grid_loss
 from margin_platform.ledger.ledger import Ledger
 from margin_platform.liquidation.cures import securities_deposit_needed

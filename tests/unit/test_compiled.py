@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from margin_platform.kernel import account_sweep, compiled
+from margin_platform.kernel.sweep import account_sweep, compiled
 from margin_platform.snapshots import bands
 
 ENTRY = """

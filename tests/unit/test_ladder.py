@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from margin_platform.documents.book_input import parse
-from margin_platform.kernel.columns import Status
 from margin_platform.kernel.evaluate import evaluate
+from margin_platform.kernel.sweep.columns import Status
 from margin_platform.ladder import ladder
 from margin_platform.ladder.observation import Observation
 from margin_platform.ladder.state import Decision, LadderState

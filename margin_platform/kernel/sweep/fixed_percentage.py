@@ -7,11 +7,24 @@ and shared issuers leave that line altogether, and so do scenarios with a price 
 
 from __future__ import annotations
 
-from margin_platform.kernel.account_rules import requirement_in_full
-from margin_platform.kernel.columns import Extras, Flag, Outputs, Positions, Priced, Reach, Requirement, Room, Share, Span, Totals, row_of
-from margin_platform.kernel.compiled import inlined
 from margin_platform.kernel.market import Floats
-from margin_platform.kernel.scenario_cliffs import bend, concentration
+from margin_platform.kernel.sweep.account_rules import requirement_in_full
+from margin_platform.kernel.sweep.columns import (
+    Extras,
+    Flag,
+    Outputs,
+    Positions,
+    Priced,
+    Reach,
+    Requirement,
+    Room,
+    Share,
+    Span,
+    Totals,
+    row_of,
+)
+from margin_platform.kernel.sweep.compiled import inlined
+from margin_platform.kernel.sweep.scenario_cliffs import bend, concentration
 
 _SECOND_LOOK = int(Flag.GROUPED | Flag.SHARED_ISSUER | Flag.TWIN | Flag.EXTRAS)
 

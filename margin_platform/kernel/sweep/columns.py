@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.kernel.compiled import inlined
 from margin_platform.kernel.market import Codes, Floats
+from margin_platform.kernel.sweep.compiled import inlined
 
 
 class Status(IntEnum):

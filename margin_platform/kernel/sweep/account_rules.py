@@ -6,9 +6,9 @@ boxes and shared issuers. Tests hold the two against one another and against a D
 
 from __future__ import annotations
 
-from margin_platform.kernel.columns import Positions, Priced, Requirement, Span
-from margin_platform.kernel.compiled import inlined, kernel
 from margin_platform.kernel.market import Floats
+from margin_platform.kernel.sweep.columns import Positions, Priced, Requirement, Span
+from margin_platform.kernel.sweep.compiled import inlined, kernel
 
 # A weight of exactly the threshold is not over it, whatever the last bit of a float64 sum says.
 TIE = 1.0 + 1e-12

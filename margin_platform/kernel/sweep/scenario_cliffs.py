@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from margin_platform.kernel.account_rules import TIE, concentration_rate
-from margin_platform.kernel.columns import Flag, Positions, Priced, Reach, Room, Share, Span, Totals, row_of
-from margin_platform.kernel.compiled import inlined
 from margin_platform.kernel.market import Floats
+from margin_platform.kernel.sweep.account_rules import TIE, concentration_rate
+from margin_platform.kernel.sweep.columns import Flag, Positions, Priced, Reach, Room, Share, Span, Totals, row_of
+from margin_platform.kernel.sweep.compiled import inlined
 
 
 class _Name(NamedTuple):

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from margin_platform.kernel.book import PORTFOLIO
-from margin_platform.kernel.columns import Extras, Flag, Outputs, Positions, Priced, Room, Share, Span, Totals, row_of
-from margin_platform.kernel.compiled import inlined, kernel
 from margin_platform.kernel.market import Codes, Floats
+from margin_platform.kernel.sweep.columns import Extras, Flag, Outputs, Positions, Priced, Room, Share, Span, Totals, row_of
+from margin_platform.kernel.sweep.compiled import inlined, kernel
 from margin_platform.money import round_cents
 
 

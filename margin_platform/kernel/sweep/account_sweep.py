@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.kernel.columns import (
+from margin_platform.kernel.market import Floats
+from margin_platform.kernel.sweep.columns import (
     Figures,
     Flag,
     Groups,
@@ -32,10 +33,9 @@ from margin_platform.kernel.columns import (
     Totals,
     row_of,
 )
-from margin_platform.kernel.compiled import inlined, kept_on_disk, kernel
-from margin_platform.kernel.fixed_percentage import fixed_percentage, second_look
-from margin_platform.kernel.market import Floats
-from margin_platform.kernel.tims import portfolio_margin
+from margin_platform.kernel.sweep.compiled import inlined, kept_on_disk, kernel
+from margin_platform.kernel.sweep.fixed_percentage import fixed_percentage, second_look
+from margin_platform.kernel.sweep.tims import portfolio_margin
 from margin_platform.money import ROUNDING_REACH, exceeds, round_cents
 
 _CURVED_BIT = Flag.CURVED.bit_length() - 1
