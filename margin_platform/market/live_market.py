@@ -181,4 +181,5 @@ class LiveMarket:
 
 def _differ(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return where two columns differ; unknown (NaN) and unknown are equal."""
-    return (one != other) & ~((one != one) & (other != other))
+    different: np.ndarray = (one != other) & ~((one != one) & (other != other))
+    return different
