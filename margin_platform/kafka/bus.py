@@ -17,7 +17,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaConnectionError, KafkaTimeoutError
+from kafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError
 
 from margin_platform.contracts.messages import TOPICS, Event, encode
 from margin_platform.contracts.offsets import Record, not_after_now
@@ -31,7 +31,8 @@ _CONNECT_SECONDS = 5.0
 _ASK_SECONDS = 0.5
 _DELIVERY_MS = 30_000
 _NO_ANSWER = (KafkaError._MSG_TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)
-_UNREACHABLE = (KafkaTimeoutError, KafkaConnectionError)   # any other Kafka error is raised as it is
+# A broker that pauses ends a request in RequestTimedOutError, not in KafkaTimeoutError. Other Kafka errors are raised as they are.
+_UNREACHABLE = (KafkaTimeoutError, KafkaConnectionError, RequestTimedOutError, NodeNotReadyError)
 
 
 class BrokerUnreachable(ConnectionError):

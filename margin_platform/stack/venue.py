@@ -12,7 +12,7 @@ import logging
 import math
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from margin_platform.contracts.action_terms import SPLIT
@@ -28,7 +28,7 @@ from margin_platform.contracts.messages import (
     deterministic_id,
 )
 from margin_platform.contracts.offsets import Record
-from margin_platform.kafka.bus import BrokerUnreachable, Bus
+from margin_platform.kafka.bus import BrokerRefused, BrokerUnreachable, Bus
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
 from margin_platform.market.price_gate import PriceGate
 from margin_platform.policy.policy import current_policy
@@ -39,6 +39,7 @@ _POLL_SECONDS = 0.2
 _BATCH = 5000
 _MOST_OTHERS = 100_000   # accounts' symbols whose fills of elsewhere are kept: orders are young
 _NAME = "SIMULATED"
+_MOST_WAIT_S = 15.0   # for a broker that is away, before it is asked again
 Positions = dict[str, dict[int, int]]   # topic -> partition -> next offset
 
 
@@ -202,22 +203,40 @@ def run(bus: Bus, stop: threading.Event) -> None:
         bus.flush()
 
 
+def serve(connect: Callable[[], Bus], stop: threading.Event) -> None:
+    """Run until stopped, and wait for a broker that goes away: the next run finds again what has no fill yet.
+
+    BrokerUnreachable where there is none at the start, or where it refuses the login.
+    """
+    reached, wait = False, 1.0
+    while not stop.is_set():
+        bus = connect()
+        try:
+            bus.end_offsets(FILLS)
+            reached, wait = True, 1.0
+            run(bus, stop)
+        except (BrokerUnreachable, TimeoutError) as error:
+            if not reached or isinstance(error, BrokerRefused):
+                raise
+            log.warning("%s: asking again in %g s", error, wait)
+            stop.wait(wait)
+            wait = min(2 * wait, _MOST_WAIT_S)
+        finally:
+            bus.close()
+
+
 def _reached(positions: Positions, ends: Positions) -> bool:
     return all(positions[topic][partition] >= end for topic, parts in ends.items() for partition, end in parts.items())
 
 
 def main() -> int:
-    """`python -m margin_platform.stack.venue`: exit 0 when stopped by a signal, 1 when the broker cannot be reached."""
+    """`python -m margin_platform.stack.venue`: exit 0 when stopped by a signal, 1 when there is no broker at the start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        bus = Bus(settings().kafka.bootstrap_servers)
-        try:
-            run(bus, stop)
-        finally:
-            bus.close()
+        serve(lambda: Bus(settings().kafka.bootstrap_servers), stop)
     except BrokerUnreachable as error:
         log.error("the venue has no broker: %s", error)
         return 1

@@ -7,12 +7,14 @@ import functools
 from typing import Any
 
 import exchange_calendars
+import numpy as np
 import pandas as pd
 
 from margin_platform.trading_time.new_york import NEW_YORK
 
 _LIVE = dt.date(1989, 1, 1)       # the library's own default covers twenty years only
 _EARLIEST = dt.date(1970, 1, 1)   # event times are not negative
+_A_MONTH = dt.timedelta(days=31)
 
 
 def _calendar(reaching: dt.date = _LIVE) -> Any:
@@ -41,12 +43,23 @@ def _covers(day: dt.date) -> bool:
     return first < day <= last
 
 
+def _reaches(day: dt.date) -> bool:
+    """Whether the calendar knows the weeks after a date."""
+    first, last = covered(day)
+    return first < day < last - _A_MONTH
+
+
 def business_day_after(start: dt.date, days: int) -> dt.date:
-    """The n-th session after a date (the date itself is day 0, whether or not it is a session). ValueError if days < 0."""
+    """The n-th session after a date (the date itself is day 0, whether or not it is a session). ValueError if days < 0.
+
+    Where the calendar does not reach, every weekday counts.
+    """
     if days < 0:
         raise ValueError(f"days: negative, value {days!r}")
     if days == 0:
         return start
+    if not _reaches(start):
+        return np.busday_offset(start, days, roll="backward").item()
     calendar = _calendar(start)
     following = calendar.date_to_session(pd.Timestamp(start) + pd.Timedelta(days=1), direction="next")
     session: pd.Timestamp = calendar.session_offset(following, days - 1)
@@ -71,7 +84,12 @@ def is_open(at: dt.datetime) -> bool:
 
 
 def next_open(at: dt.datetime) -> dt.datetime:
-    """The first minute from an aware time on at which the market trades; the time itself where it is open."""
+    """The first minute from an aware time on at which the market trades; the time itself where it is open.
+
+    Where the calendar does not reach, the market counts as open.
+    """
+    if not _reaches(at.astimezone(NEW_YORK).date()):
+        return at
     if is_open(at):
         return at
     opening: pd.Timestamp = _calendar().next_open(pd.Timestamp(at).tz_convert("UTC").floor("min"))

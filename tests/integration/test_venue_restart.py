@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from kafka.errors import RequestTimedOutError
 
-from margin_platform.contracts.messages import FILLS, LIQUIDATION_ORDERS, PRICES, Event, decode
-from margin_platform.kafka.bus import Bus
+from margin_platform.contracts.messages import FILLS, LIQUIDATION_ORDERS, PRICES, Event, decode, encode
+from margin_platform.contracts.offsets import Record
+from margin_platform.kafka.bus import BrokerUnreachable, Bus
+from margin_platform.stack import venue
 from margin_platform.stack.venue import run
 
 pytestmark = pytest.mark.kafka
@@ -75,3 +80,43 @@ def test_a_venue_behind_a_long_log_fills_no_order_that_was_cancelled_meanwhile(b
     serve()
     (only,) = fills(bus, 1)
     assert only["order_id"] == "last"
+
+
+class Pausing(Bus):
+    """A bus whose broker answers no request for orders for a while, as a stopped process does."""
+
+    def __init__(self, bootstrap: str, pauses: list[Exception]) -> None:
+        super().__init__(bootstrap)
+        self.pauses = pauses
+
+    def poll(self, topic: str, *args: Any, **options: Any) -> list[Record]:
+        if topic == LIQUIDATION_ORDERS and self.pauses:
+            self._guard(self._paused)
+        return super().poll(topic, *args, **options)
+
+    def _paused(self, _: Any) -> None:
+        raise self.pauses.pop()
+
+
+def test_a_venue_survives_a_broker_that_pauses(bus: Bus) -> None:
+    bus.produce(PRICES, {"symbol": "AAPL", "price": 60.0, "timestamp": 1_000})
+    bus.produce(LIQUIDATION_ORDERS, order("o1", "AAPL"))
+    bus.produce_raw(LIQUIDATION_ORDERS, encode(order("bad", "AAPL") | {"action": "HALT"}), "A1")
+    bus.produce_raw(LIQUIDATION_ORDERS, encode({"order_id": "bad", "account_id": "A1", "action": "X", "positions": [{}]}), "A1")
+    bus.produce(LIQUIDATION_ORDERS, order("o2", "AAPL"))
+    bus.flush()
+    pauses: list[Exception] = [RequestTimedOutError(), RequestTimedOutError()]
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        serving = threads.submit(venue.serve, lambda: Pausing(bus.bootstrap, pauses), stop)
+        try:
+            assert {f["order_id"] for f in fills(bus, 2)} == {"o1", "o2"}
+        finally:
+            stop.set()
+        serving.result(timeout=30)
+    assert not pauses
+
+
+def test_a_venue_without_a_broker_at_its_start_says_so() -> None:
+    with pytest.raises(BrokerUnreachable):
+        venue.serve(lambda: Bus("127.0.0.1:9", connect_seconds=0.5), threading.Event())
