@@ -1,36 +1,61 @@
 """The order gate: whether an order may be sent, asked before it is. An account that is close-only may reduce, and no more.
 
-`allow` is the rule. `endpoint` serves it over HTTP for order systems, on the restriction and the positions the store holds.
+`allow` is the rule. `Gate` judges by it on the restriction and the positions that the store holds, and reserves what it allows
+a close-only account, so that two orders that each sell everything cannot both pass.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
 
-import orjson
+from sqlalchemy import Connection, select
 
-if TYPE_CHECKING:   # the rule runs without a server or a store
-    from starlette.applications import Starlette
+from margin_platform.contracts.messages import Event
+from margin_platform.enforcement import reservations
+from margin_platform.enforcement.open_orders import SENT, fills_of, unfilled
+from margin_platform.enforcement.reservations import Reservation
+from margin_platform.policy.sections import GatePolicy
+from margin_platform.store.store import Store
+from margin_platform.store.tables import contacts, ladder_states, orders
+from margin_platform.trading_time.sessions import trading_seconds_between
 
-    from margin_platform.store.store import Store
-
-NOT_RESTRICTED, REDUCES, OPENS, CROSSES_ZERO = "NOT_RESTRICTED", "CLOSE_ONLY_REDUCES", "CLOSE_ONLY_OPENS", "CLOSE_ONLY_THROUGH_ZERO"
-UNKNOWN_POSITIONS = "CLOSE_ONLY_POSITIONS_UNKNOWN"
-_MOST_SHARES = 1e12
-_MOST_BYTES = 65_536
+NOT_RESTRICTED, UNKNOWN_ACCOUNT = "NOT_RESTRICTED", "UNKNOWN_ACCOUNT"
+REDUCES, OPENS, CROSSES_ZERO = "CLOSE_ONLY_REDUCES", "CLOSE_ONLY_OPENS", "CLOSE_ONLY_THROUGH_ZERO"
+UNKNOWN_POSITIONS, ID_IN_USE = "CLOSE_ONLY_POSITIONS_UNKNOWN", "ORDER_ID_IN_USE"
 _SHARE = 1e-6   # the finest quantity the platform keeps
+_MS_PER_MINUTE = 60_000
+
+
+class Order(NamedTuple):
+    """What is asked about: signed shares, buys positive. order_id: the sender's own, so that a repeated question is one order."""
+
+    account_id: str
+    symbol: str
+    quantity: float
+    order_id: str | None = None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer: whether the order may be sent, by which rule, and why in words."""
+    """The answer: whether the order may be sent, by which rule, and why in words.
+
+    as_of: event time of the account's figures that it rests on, None where there are none; old: they are older than the policy's
+    bound; reservation_id, reserved_until: what was set aside for the order, and until when (wall clock, epoch milliseconds).
+    """
 
     allow: bool
     rule: str
     reason: str
+    as_of: int | None = None
+    old: bool = False
+    reservation_id: str | None = None
+    reserved_until: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the answer as it goes out."""
+        return asdict(self)
 
 
 def allow(*, restricted: bool, position: float, quantity: float, working: float = 0.0) -> Verdict:
@@ -45,111 +70,113 @@ def allow(*, restricted: bool, position: float, quantity: float, working: float 
     open_shares = abs(position) - closing
     if position * quantity >= 0:
         held = "long" if position > 0 else "short" if position < 0 else "flat"
-        return Verdict(False, OPENS, f"the account is close-only and {held}: {quantity:+,.6g} shares would open or add to a position")
+        reason = f"the account is close-only and {held}: {quantity:+,.6g} shares would open or add to a position"
+        return Verdict(False, OPENS, reason)
     if abs(quantity) > open_shares + _SHARE / 2:
         pending = f", {closing:,.6g} of them in working orders" if closing else ""
-        reason = f"the account is close-only: {quantity:+,.6g} shares would go through zero, {abs(position):,.6g} are held{pending}"
+        reason = (
+            f"the account is close-only: {quantity:+,.6g} shares would go through zero, "
+            f"{abs(position):,.6g} are held{pending}"
+        )
         return Verdict(False, CROSSES_ZERO, reason)
     return Verdict(True, REDUCES, f"the order reduces a position of {position:+,.6g} shares to {position + quantity:+,.6g}")
 
 
-class BadOrder(ValueError):
-    """An order that cannot be judged; names the field, its value and the reason. status: 400 not JSON, 422 a field."""
+class Gate:
+    """Judges orders over a store.
 
-    def __init__(self, field: str, value: Any, reason: str, status: int = 422) -> None:
-        super().__init__(f"{field}: {reason}, value {value!r}")
-        self.field, self.value, self.reason, self.status = field, value, reason, status
-
-
-_SIDES = {"BUY": 1.0, "BUY_TO_COVER": 1.0, "SELL": -1.0, "SELL_SHORT": -1.0}
-_FIELDS = ("account_id", "symbol", "side", "qty")
-
-
-def parse_order(body: bytes) -> tuple[str, str, float]:
-    """(account, symbol, signed shares) of a request `{"account_id", "symbol", "side", "qty"}`. BadOrder names what cannot be used."""
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise BadOrder("body", body[:80].decode("utf-8", "replace"), "not JSON", 400) from None
-    if not isinstance(data, dict):
-        raise BadOrder("body", data, "not an object", 400)
-    if unknown := sorted(set(data) - set(_FIELDS)):
-        raise BadOrder(unknown[0], data[unknown[0]], f"unknown field, not one of {', '.join(_FIELDS)}")
-    for name in ("account_id", "symbol"):
-        if not isinstance(data.get(name), str) or not data[name].strip():
-            raise BadOrder(name, data.get(name), "missing or not a non-empty text")
-    side, qty = data.get("side"), data.get("qty")
-    if not isinstance(side, str) or side not in _SIDES:
-        raise BadOrder("side", side, f"not one of {', '.join(_SIDES)}")
-    if isinstance(qty, bool) or not isinstance(qty, int | float) or not math.isfinite(qty) or not 0 < qty <= _MOST_SHARES:
-        raise BadOrder("qty", qty, "not a number of shares above 0")
-    return data["account_id"], data["symbol"], _SIDES[side] * qty
-
-
-def judge(store: Store, account_id: str, symbol: str, quantity: float) -> Verdict:
-    """The verdict on an order by what the store holds now: the ladder's restriction, and the newest status event's positions."""
-    from sqlalchemy import select
-
-    from margin_platform.enforcement.open_orders import SENT, fills_of, unfilled
-    from margin_platform.store.tables import ladder_states, orders
-
-    state = ladder_states.c
-    with store.read() as connection:
-        row = connection.execute(select(state.restricted, state.last_event).where(state.account_id == account_id)).one_or_none()
-        sent = connection.execute(select(orders.c.event).where(orders.c.account_id == account_id, orders.c.status == SENT)).scalars().all()
-    if row is None or not row.restricted:   # an account the ladder never had to look at is not restricted
-        return allow(restricted=False, position=0.0, quantity=quantity)
-    positions = (row.last_event or {}).get("positions")
-    if positions is None:
-        return Verdict(False, UNKNOWN_POSITIONS, "the account is close-only and its positions are not known here")
-    held = sum(float(p["qty"]) for p in positions if p["symbol"] == symbol)
-    legs = [leg for event in sent for leg in unfilled(event, positions, fills_of(event, row.last_event)) if leg["symbol"] == symbol]
-    working = sum(leg["qty"] * (-1.0 if leg["side"] == "SELL" else 1.0) for leg in legs)
-    return allow(restricted=True, position=held, quantity=quantity, working=working)
-
-
-def endpoint(store: Store | Callable[[], Store] | None = None) -> Starlette:
-    """An application that answers POST /orders/check with `{"allow", "rule", "reason"}`: 200 for either verdict.
-
-    store: an open store, or a function that opens one on the first question; by default the one of the settings. 400 and
-    422 name the field and the value of a request that cannot be judged; 503: the store does not answer, so nothing is allowed.
+    clock: event time now, against which figures are old; now: wall clock, by which reservations end; both epoch milliseconds.
+    known: whether an account exists that the store has not heard of, such as one of the book that was never in trouble.
     """
-    import asyncio
-    import functools
 
-    from sqlalchemy.exc import SQLAlchemyError
-    from starlette.applications import Starlette
-    from starlette.requests import Request
-    from starlette.responses import Response
-    from starlette.routing import Route
+    def __init__(
+        self, store: Store, policy: GatePolicy, clock: Callable[[], int], now: Callable[[], int], known: Callable[[str], bool]
+    ) -> None:
+        self.store = store
+        self.policy = policy
+        self._clock, self._now, self._known = clock, now, known
 
-    from margin_platform.store.store import StoreOutdated
+    def judge(self, order: Order) -> Verdict:
+        """Return the verdict on an order. What it allows a close-only account is reserved in the same transaction."""
+        with self.store.read() as connection:
+            row = _account(connection, order.account_id)
+            in_contacts = row is None and _has_contact(connection, order.account_id)
+        if row is None and not in_contacts and not self._known(order.account_id):
+            return Verdict(False, UNKNOWN_ACCOUNT, f"no account has exactly this id, value {order.account_id!r}")
+        if row is None or not row.restricted:
+            return self._dated(allow(restricted=False, position=0.0, quantity=order.quantity), row and row.last_event)
+        with self.store.write() as connection:   # alone among writers: two orders cannot both be given the same shares
+            row = _account(connection, order.account_id)
+            verdict = self._judge_restricted(connection, order, row.last_event or {})
+        return self._dated(verdict, row.last_event)
 
-    opened = functools.cache(store if callable(store) else functools.partial(_store, store))
+    def release(self, account_id: str, reservation_id: str) -> bool:
+        """Give back what is left of a reservation: its order was canceled or rejected. False where there is none."""
+        with self.store.write() as connection:
+            return reservations.release(connection, account_id, reservation_id)
 
-    def answer(data: dict[str, Any], status: int = 200) -> Response:
-        return Response(orjson.dumps(data), status, media_type="application/json")
+    def _judge_restricted(self, connection: Connection, order: Order, event: Event) -> Verdict:
+        positions = event.get("positions")
+        if positions is None:
+            return Verdict(False, UNKNOWN_POSITIONS, "the account is close-only and its positions are not known here")
+        held = sum(float(p["qty"]) for p in positions if p["symbol"] == order.symbol)
+        rows = _liquidation_orders(connection, order.account_id)
+        done = sum(abs(fills_of(row.event, event).get(order.symbol, 0.0)) for row in rows)
+        look = reservations.Look(order.account_id, order.symbol, held, done, self._now())
+        mine = reservations.current(connection, look)
+        if (same := _asked_before(mine, order)) is not None:
+            return same
+        working = sum(_unfilled(row.event, event, order.symbol) for row in rows if row.status == SENT)
+        working += sum(r.left for r in mine)
+        verdict = allow(restricted=True, position=held, quantity=order.quantity, working=working)
+        if not verdict.allow:
+            return verdict
+        until = self._now() + int(self.policy.gate_reservation_minutes * _MS_PER_MINUTE)
+        return _reserved(verdict, reservations.take(connection, order, look, until))
 
-    async def check(request: Request) -> Response:
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > _MOST_BYTES:
-                return answer({"error": f"body: above {_MOST_BYTES} bytes", "field": "body"}, 413)
-        try:
-            order = parse_order(body)
-            verdict = await asyncio.to_thread(lambda: judge(opened(), *order))
-        except BadOrder as error:
-            return answer({"error": str(error), "field": error.field, "value": repr(error.value), "reason": error.reason}, error.status)
-        except (SQLAlchemyError, OSError, StoreOutdated) as error:
-            return answer({"error": f"the store does not answer: {type(error).__name__}", "allow": False}, 503)
-        return answer(vars(verdict))
-
-    return Starlette(routes=[Route("/orders/check", check, methods=["POST"])])
+    def _dated(self, verdict: Verdict, event: Event | None) -> Verdict:
+        """The verdict with the time of the figures it rests on, and a warning where they are old."""
+        as_of = (event or {}).get("timestamp")
+        if as_of is None:
+            return verdict
+        age = trading_seconds_between(as_of, self._clock())
+        if age <= self.policy.gate_figures_seconds:
+            return replace(verdict, as_of=as_of)
+        remark = f"; it rests on figures {age:,.0f} s of trading old, the bound is {self.policy.gate_figures_seconds:,.0f} s"
+        return replace(verdict, as_of=as_of, old=True, reason=verdict.reason + remark)
 
 
-def _store(store: Store | None) -> Store:
-    from margin_platform.settings import settings
-    from margin_platform.store.store import Store as Opened
+def _reserved(verdict: Verdict, reservation: Reservation) -> Verdict:
+    return replace(verdict, reservation_id=reservation.reservation_id, reserved_until=reservation.expires_wall)
 
-    return store if store is not None else Opened(settings().store_url, read_only=True)
+
+def _asked_before(mine: list[Reservation], order: Order) -> Verdict | None:
+    """The answer to an order id that has a reservation: the same for the same order, a refusal for another."""
+    known = next((r for r in mine if order.order_id is not None and r.order_id == order.order_id), None)
+    if known is None:
+        return None
+    if abs(known.quantity - order.quantity) > _SHARE / 2:
+        reason = f"order_id stands for an order of {known.quantity:+,.6g} shares, value {order.order_id!r}"
+        return Verdict(False, ID_IN_USE, reason)
+    return _reserved(Verdict(True, REDUCES, "the order was allowed before, and its shares are reserved"), known)
+
+
+def _account(connection: Connection, account_id: str) -> Any:
+    columns = ladder_states.c
+    return connection.execute(
+        select(columns.restricted, columns.last_event).where(columns.account_id == account_id)
+    ).one_or_none()
+
+
+def _has_contact(connection: Connection, account_id: str) -> bool:
+    return connection.execute(select(contacts.c.account_id).where(contacts.c.account_id == account_id)).first() is not None
+
+
+def _unfilled(order: Event, status: Event, symbol: str) -> float:
+    """Signed shares that a liquidation order has still to trade in a symbol."""
+    legs = unfilled(order, status["positions"], fills_of(order, status))
+    return float(sum(-leg["qty"] if leg["side"] == "SELL" else leg["qty"] for leg in legs if leg["symbol"] == symbol))
+
+
+def _liquidation_orders(connection: Connection, account_id: str) -> Any:
+    return connection.execute(select(orders.c.event, orders.c.status).where(orders.c.account_id == account_id)).all()

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, case, func, insert, select, update
 
 from margin_platform.contracts.messages import NOTIFICATIONS, Event, deterministic_id
 from margin_platform.contracts.offsets import Span
+from margin_platform.notification.addresses import address_of
 from margin_platform.notification.channels import Channel, DeliveryFailed, DeliveryRefused, Outgoing
 from margin_platform.notification.message import FIRM, OUR_DESK, Notice, notice_of, unreached_notice
 from margin_platform.policy.policy import Policy
@@ -95,15 +96,15 @@ class Notifier:
     def readdress(self, connection: Connection, account_id: str, contact: Mapping[str, Any]) -> None:
         """What was held for want of an address is due as soon as the account has one."""
         for channel in self.channels.values():
-            if address := contact.get(channel.kind):
+            address, _ = address_of(contact, channel.kind, account_id)
+            if address is not None:
                 column = notifications.c
                 waits = (column.account_id == account_id) & (column.channel == channel.name) & (column.status == HELD)
                 due = {"status": PENDING, "recipient": address, "error": None, "next_attempt_wall": 0}
                 connection.execute(update(notifications).where(waits).values(**due))
 
     def _row(self, notice: Notice, channel: Channel, contact: Mapping[str, Any], run_id: str | None) -> dict[str, Any]:
-        address = contact.get(channel.kind)
-        error = None if address else f"contact.{channel.kind}: missing for account {notice.account_id}"
+        address, error = address_of(contact, channel.kind, notice.account_id)
         by_sms = channel.kind == "phone"
         return {
             "notification_id": deterministic_id("notification", notice.account_id, notice.episode, notice.rung, channel.name),

@@ -25,10 +25,12 @@ from margin_platform.policy.sections import (
     ConcentrationPolicy,
     EmissionPolicy,
     FirmPolicy,
+    GatePolicy,
     IntradayPolicy,
     LadderPolicy,
     LiquidationPolicy,
     MaintenancePolicy,
+    NoticePolicy,
     OptionPolicy,
     PortfolioMarginPolicy,
     PricePolicy,
@@ -63,7 +65,7 @@ Where = Callable[[tuple[str, ...]], str]   # the path of a field, as its reader 
 
 _SECTIONS = (
     "maintenance", "concentration", "volatility", "portfolio_margin", "intraday", "options", "beta", "stress", "firm", "ladder",
-    "liquidation", "prices", "emission", "backtest",
+    "liquidation", "prices", "emission", "backtest", "gate", "notices",
 )
 
 
@@ -86,6 +88,8 @@ class Policy(Section):
     prices: PricePolicy
     emission: EmissionPolicy
     backtest: BacktestPolicy
+    gate: GatePolicy = GatePolicy()
+    notices: NoticePolicy = NoticePolicy()
 
     def override(self, changes: dict[str, Any]) -> Policy:
         """A policy with flat rulebook names replaced, e.g. {'long_rate': '0.30'}. PolicyError names an unknown key or bad value.

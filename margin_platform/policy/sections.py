@@ -183,6 +183,30 @@ class LiquidationPolicy(Section):
     impact_coefficient: Dollars
 
 
+class GatePolicy(Section):
+    """The order gate: how long an allowed order is taken to work, and from when on it says that its figures are old.
+
+    gate_figures_seconds: of trading time between the account's figures and now. Policies written before it have these values.
+    """
+
+    gate_reservation_minutes: Annotated[float, BeforeValidator(_number), Field(gt=0)] = 390.0
+    gate_figures_seconds: Seconds = 3600.0
+
+
+class NoticePolicy(Section):
+    """How hard a notice is tried, and how mail travels. Policies written before it have these values.
+
+    notice_retry_hours: from a notice's record to its last attempt; notice_longest_wait_minutes: between two attempts, which grow
+    up to it; notice_alarm_minutes: from when on a person must know that a customer is not reached yet; smtp_tls: `required`
+    sends over TLS with a checked certificate or not at all, `opportunistic` where the server offers it, `off` never.
+    """
+
+    notice_retry_hours: Annotated[float, BeforeValidator(_number), Field(gt=0)] = 96.0
+    notice_longest_wait_minutes: Annotated[float, BeforeValidator(_number), Field(gt=0)] = 15.0
+    notice_alarm_minutes: Minutes = 5.0
+    smtp_tls: Literal["required", "opportunistic", "off"] = "required"
+
+
 class PricePolicy(Section):
     """When a price may be acted upon."""
 

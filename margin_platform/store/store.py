@@ -18,7 +18,7 @@ from sqlalchemy import Connection, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL, Engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-SCHEMA = "0004"            # the newest migration: a store that has it is opened without Alembic
+SCHEMA = "0005"            # the newest migration: a store that has it is opened without Alembic
 _BUSY_SECONDS = 30
 _JSON: dict[str, Any] = {"json_serializer": lambda value: orjson.dumps(value).decode(), "json_deserializer": orjson.loads}
 _WRITER_LOCK = 4_210      # Postgres advisory locks, of the one writer and of the one publisher; 4210 is FINRA's rule

@@ -62,6 +62,21 @@ orders = Table(
     UniqueConstraint("call_id", "attempt"),
 )
 
+reservations = Table(
+    "reservations", metadata,                        # of close-only accounts (enforcement/reservations.py)
+    Column("reservation_id", _ID, primary_key=True),
+    Column("account_id", String(256), nullable=False),
+    Column("symbol", String(256), nullable=False),
+    Column("order_id", _ID),                         # the sender's own
+    Column("quantity", Float, nullable=False),
+    Column("left", Float, nullable=False),
+    Column("position", Float, nullable=False),
+    Column("liquidated", Float, nullable=False),
+    Column("created_wall", BigInteger, nullable=False),
+    Column("expires_wall", BigInteger, nullable=False),
+    Index("reservations_of", "account_id", "symbol"),
+)
+
 notifications = Table(
     "notifications", metadata,
     Column("notification_id", _ID, primary_key=True),
@@ -73,9 +88,10 @@ notifications = Table(
     Column("subject", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("html", Text),
-    Column("status", String(16), nullable=False),    # PENDING, SENDING, DELIVERED, HELD, UNDELIVERED
+    Column("status", String(16), nullable=False),    # PENDING, SENDING, DELIVERED, HELD, UNDELIVERED, REACHED
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_wall", BigInteger),
+    Column("recorded_wall", BigInteger),             # when it became due for the first time: retries end after a time
     Column("receipt", String(256)),
     Column("error", Text),
     Column("created_at", BigInteger, nullable=False),

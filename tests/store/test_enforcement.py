@@ -281,7 +281,7 @@ def test_a_reader_changes_nothing_and_creates_no_store(tmp_path: Path) -> None:
                 connection.execute(t.calls.delete())
         with store.write() as connection:
             migrate(connection, "0003")
-    with pytest.raises(StoreOutdated, match="schema is 0003, this program's 0004"):
+    with pytest.raises(StoreOutdated, match=f"schema is 0003, this program's {SCHEMA}"):
         Store(url, read_only=True)
 
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import functools
 import math
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,24 +23,19 @@ from starlette.websockets import WebSocket
 from margin_platform.contracts.messages import Event
 from margin_platform.dashboard.intake.freshness import Feed
 from margin_platform.dashboard.intake.intake import Intake
-from margin_platform.dashboard.server import push
+from margin_platform.dashboard.server import order_gate, push
 from margin_platform.dashboard.server.access import Guard
 from margin_platform.dashboard.server.account_detail import NoPositions, document, explain, policy_of, whatif
+from margin_platform.dashboard.server.wall_clock import wall_clock_ms
 from margin_platform.dashboard.state.accounts import Desk
 from margin_platform.dashboard.state.live_book import Holdings
 from margin_platform.documents.book_input import InputError, parse
-from margin_platform.enforcement import order_gate
 from margin_platform.liquidation.cures import cheapest_cures
 from margin_platform.policy.policy import Policy, current_policy
 from margin_platform.trading_time.sessions import trading_time_before
 
 STATIC = Path(__file__).parents[1] / "static"
 CURES_SHOWN = 6
-
-
-def wall_clock_ms() -> int:
-    """Now, epoch milliseconds UTC: used for freshness and lag only, never in a figure."""
-    return time.time_ns() // 1_000_000
 
 
 def old_before(seconds: float, clock_ms: int) -> int:
@@ -93,7 +87,7 @@ def build(options: Options, now_ms: Callable[[], int] = wall_clock_ms) -> ASGIAp
         WebSocketRoute("/live", socket),
         Mount("/static", StaticFiles(directory=STATIC)),
         *_questions(desk, holdings, feed, now_ms),
-        _gate(),
+        _gate(holdings, now_ms),
     ]
     return Guard(Starlette(routes=routes, lifespan=lifespan), options.host, options.token, options.origins)
 
@@ -103,9 +97,10 @@ def _facts(options: Options, policy: Policy) -> dict[str, Any]:
     return {"facts": {"warn_frac": policy.ladder.warn_frac, "dagster_url": options.dagster_url}}
 
 
-def _gate() -> Mount:
-    """The pre-trade order gate: the only thing here that answers a POST."""
-    return Mount("/gate", order_gate.endpoint())
+def _gate(holdings: Holdings, now_ms: Callable[[], int]) -> Mount:
+    """The pre-trade order gate: the only thing here that answers a POST. Its time is that of the newest event read."""
+    endpoint = order_gate.endpoint(known=holdings.knows, clock=lambda: holdings.event_time() or now_ms(), now=now_ms)
+    return Mount("/gate", endpoint)
 
 
 async def _index(_: Request) -> Response:

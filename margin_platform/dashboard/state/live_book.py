@@ -47,6 +47,16 @@ class Holdings:
             told = self._engine.account_now(account_id)
         return {name: value for name, value in told.items() if name not in {"calc_id", "inputs"}}   # of no published calculation
 
+    def knows(self, account_id: str) -> bool:
+        """Whether the book has an account of exactly this id."""
+        with self._lock:
+            return account_id in self._engine.ledger
+
+    def event_time(self) -> int:
+        """Event time of the newest event taken in, epoch milliseconds; 0 where there is none."""
+        with self._lock:
+            return self._engine.event_time
+
     def symbols(self) -> list[str]:
         """Every symbol somebody holds."""
         with self._lock:

@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
-from margin_platform.enforcement.order_gate import allow, endpoint
+from margin_platform.dashboard.server.order_gate import endpoint
+from margin_platform.enforcement.order_gate import allow
 from margin_platform.store.store import Store
-from margin_platform.store.tables import ladder_states, orders
+from margin_platform.store.tables import contacts, ladder_states, orders
 
 SHARES = st.integers(-5_000, 5_000)
-Ask = Callable[[bytes], tuple[int, dict[str, Any]]]
+Ask = Callable[..., tuple[int, dict[str, Any]]]
 
 
 @pytest.mark.parametrize(
@@ -54,19 +56,23 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
     folder: Path = tmp_path_factory.mktemp("gate")
     with Store(f"sqlite:///{folder / 'store.db'}") as store:
         with store.write() as connection:
-            for account_id, restricted, event in (("A", True, {"positions": positions}), ("FREE", False, None), ("BLIND", True, None)):
+            for account_id, restricted, event in (
+                ("A", True, {"positions": positions}), ("Ångström-1", True, {"positions": []}), ("FREE", False, None),
+                ("BLIND", True, None),
+            ):
                 connection.execute(insert(ladder_states).values(account_id=account_id, restricted=restricted, last_event=event, **fixed))
             connection.execute(
                 insert(orders).values(order_id="o", account_id="A", call_id="c", attempt=1, status="SENT", created_at=0, event=sent)
             )
+            connection.execute(insert(contacts).values(account_id="ANNOUNCED", contact={}, updated_at=1))
         listener = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(endpoint(store), log_level="warning"))
+        server = uvicorn.Server(uvicorn.Config(endpoint(store, known={"IN_THE_BOOK"}.__contains__), log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
 
-        def post(body: bytes) -> tuple[int, dict[str, Any]]:
+        def post(body: bytes, what: str = "check") -> tuple[int, dict[str, Any]]:
             connection = http.client.HTTPConnection("127.0.0.1", listener.getsockname()[1], timeout=10)
-            connection.request("POST", "/orders/check", body)
+            connection.request("POST", f"/orders/{what}", body)
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
 
@@ -89,7 +95,13 @@ def _order(**changes: Any) -> bytes:
         ({"symbol": "Y", "side": "BUY", "qty": 50.5}, False, "CLOSE_ONLY_THROUGH_ZERO"),
         ({"symbol": "Z", "side": "SELL_SHORT"}, False, "CLOSE_ONLY_OPENS"),
         ({"account_id": "FREE", "side": "BUY", "qty": 1e6}, True, "NOT_RESTRICTED"),
-        ({"account_id": "NEVER_SEEN", "side": "BUY"}, True, "NOT_RESTRICTED"),
+        ({"account_id": "NEVER_SEEN", "side": "BUY"}, False, "UNKNOWN_ACCOUNT"),
+        ({"account_id": "A ", "side": "BUY"}, False, "UNKNOWN_ACCOUNT"),
+        ({"account_id": "a", "side": "BUY"}, False, "UNKNOWN_ACCOUNT"),
+        ({"account_id": unicodedata.normalize("NFD", "Ångström-1"), "side": "BUY"}, False, "UNKNOWN_ACCOUNT"),
+        ({"account_id": "Ångström-1", "side": "BUY"}, False, "CLOSE_ONLY_OPENS"),
+        ({"account_id": "ANNOUNCED", "side": "BUY"}, True, "NOT_RESTRICTED"),
+        ({"account_id": "IN_THE_BOOK", "side": "BUY"}, True, "NOT_RESTRICTED"),
         ({"account_id": "BLIND"}, False, "CLOSE_ONLY_POSITIONS_UNKNOWN"),
     ],
 )
@@ -97,6 +109,10 @@ def test_the_endpoint_answers_with_the_rule(ask: Ask, changes: dict[str, Any], a
     status, answer = ask(_order(**changes))
     assert (status, answer["allow"], answer["rule"]) == (200, allowed, rule)
     assert answer["reason"]
+    if answer["reservation_id"]:
+        release = {"account_id": "A", "reservation_id": answer["reservation_id"]}
+        assert ask(json.dumps(release).encode(), "release") == (200, {"released": True})
+        assert ask(json.dumps(release).encode(), "release") == (200, {"released": False})
 
 
 @pytest.mark.parametrize(
@@ -105,7 +121,8 @@ def test_the_endpoint_answers_with_the_rule(ask: Ask, changes: dict[str, Any], a
         (b"{", 400, "body"), (b"[]", 400, "body"), (b"\xff", 400, "body"), (b'{"qty": NaN}', 400, "body"), (b"x" * 70_000, 413, "body"),
         (_order(account_id=None), 422, "account_id"), (_order(symbol=" "), 422, "symbol"), (_order(side="HOLD"), 422, "side"),
         (_order(side=["SELL"]), 422, "side"), (_order(qty=0), 422, "qty"), (_order(qty=-5), 422, "qty"), (_order(qty="60"), 422, "qty"),
-        (_order(qty=True), 422, "qty"), (_order(price=5), 422, "price"),
+        (_order(qty=True), 422, "qty"), (_order(price=5), 422, "price"), (_order(order_id=5), 422, "order_id"),
+        (_order(order_id="x" * 65), 422, "order_id"), (_order(account_id="A\0"), 422, "account_id"),
     ],
 )
 def test_a_request_that_cannot_be_judged_names_the_field(ask: Ask, body: bytes, status: int, field: str) -> None:
@@ -114,14 +131,27 @@ def test_a_request_that_cannot_be_judged_names_the_field(ask: Ask, body: bytes, 
     assert "allow" not in answer
 
 
+def _post(app: Any, body: bytes) -> httpx.Response:
+    async def post() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gate") as client:
+            return await client.post("/orders/check", content=body)
+
+    return asyncio.run(post())
+
+
+def test_a_gate_whose_store_is_missing_creates_none_and_allows_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARGIN_STORE", f"sqlite:///{tmp_path / 'elsewhere' / 'store.db'}")
+    answer = _post(endpoint(), _order())
+    assert (answer.status_code, answer.json()["allow"]) == (503, False)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_its_store_the_gate_allows_nothing(tmp_path: Path) -> None:
     def broken() -> Store:
         return Store(f"sqlite:///{tmp_path}")   # a folder is no database
 
-    async def post() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(endpoint(broken)), base_url="http://gate") as client:
-            return await client.post("/orders/check", content=_order())
-
-    answer = asyncio.run(post())
+    answer = _post(endpoint(broken), _order())
     assert answer.status_code == 503
     assert answer.json()["allow"] is False

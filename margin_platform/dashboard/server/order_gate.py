@@ -1,0 +1,148 @@
+"""The order gate over HTTP: order systems ask before they send, and give back what they do not use."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from margin_platform.dashboard.server.wall_clock import wall_clock_ms
+from margin_platform.enforcement.order_gate import Gate, Order
+from margin_platform.policy.policy import current_policy
+from margin_platform.settings import settings
+from margin_platform.store.store import Store, StoreOutdated
+
+_MOST_SHARES = 1e12
+_MOST_BYTES = 65_536
+_LONGEST_KEY = 64   # characters of an order's or a reservation's id
+_SIDES = {"BUY": 1.0, "BUY_TO_COVER": 1.0, "SELL": -1.0, "SELL_SHORT": -1.0}
+_ORDER_FIELDS = ("account_id", "symbol", "side", "qty", "order_id")
+_RELEASE_FIELDS = ("account_id", "reservation_id")
+
+
+class BadOrder(ValueError):
+    """A request that cannot be judged; names the field, its value and the reason. status: 400 not JSON, 413 too long, 422 a field."""
+
+    def __init__(self, field: str, value: Any, reason: str, status: int = 422) -> None:
+        super().__init__(f"{field}: {reason}, value {value!r}")
+        self.field, self.value, self.reason, self.status = field, value, reason, status
+
+
+def parse_order(body: bytes) -> Order:
+    """Read `{"account_id", "symbol", "side", "qty"}` and, where given, `"order_id"`. BadOrder names what cannot be used."""
+    data = _object(body, _ORDER_FIELDS)
+    for name in ("account_id", "symbol"):
+        _require_text(data, name)
+    side, qty = data.get("side"), data.get("qty")
+    if not isinstance(side, str) or side not in _SIDES:
+        raise BadOrder("side", side, f"not one of {', '.join(_SIDES)}")
+    if isinstance(qty, bool) or not isinstance(qty, int | float) or not math.isfinite(qty) or not 0 < qty <= _MOST_SHARES:
+        raise BadOrder("qty", qty, "not a number of shares above 0")
+    if data.get("order_id") is not None:
+        _require_text(data, "order_id", _LONGEST_KEY)
+    return Order(data["account_id"], data["symbol"], _SIDES[side] * qty, data.get("order_id"))
+
+
+def parse_release(body: bytes) -> tuple[str, str]:
+    """Read `{"account_id", "reservation_id"}`. BadOrder names what cannot be used."""
+    data = _object(body, _RELEASE_FIELDS)
+    _require_text(data, "account_id")
+    _require_text(data, "reservation_id", _LONGEST_KEY)
+    return data["account_id"], data["reservation_id"]
+
+
+def _object(body: bytes, fields: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise BadOrder("body", body[:80].decode("utf-8", "replace"), "not JSON", 400) from None
+    if not isinstance(data, dict):
+        raise BadOrder("body", data, "not an object", 400)
+    if unknown := sorted(set(data) - set(fields)):
+        raise BadOrder(unknown[0], data[unknown[0]], f"unknown field, not one of {', '.join(fields)}")
+    return data
+
+
+def _require_text(data: dict[str, Any], name: str, longest: int = 256) -> None:
+    value = data.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise BadOrder(name, value, "missing or not a non-empty text")
+    if len(value) > longest or "\0" in value:
+        raise BadOrder(name, value[:80], f"longer than {longest} characters" if len(value) > longest else "holds a NUL")
+
+
+def endpoint(
+    store: Store | Callable[[], Store] | None = None,
+    *,
+    known: Callable[[str], bool] = lambda _: False,
+    clock: Callable[[], int] = wall_clock_ms,
+    now: Callable[[], int] = wall_clock_ms,
+) -> Starlette:
+    """Return an application that answers POST /orders/check and POST /orders/release.
+
+    A check is answered by the fields of a `Verdict`, with 200 for either verdict; a release by `{"released"}`. store: an open
+    store, or a function that opens one on the first question; by default the one of the settings, which is never created here.
+    known, clock, now: see `Gate`. 400, 413 and 422 name the field and the value of a request that cannot be judged; 503: the
+    store does not answer, so nothing is allowed.
+    """
+    opened = functools.cache(store if callable(store) else functools.partial(_opened, store))
+
+    def gate() -> Gate:
+        return Gate(opened(), current_policy().gate, clock, now, known)
+
+    def check(body: bytes) -> dict[str, Any]:
+        return gate().judge(parse_order(body)).as_dict()
+
+    def release(body: bytes) -> dict[str, Any]:
+        return {"released": gate().release(*parse_release(body))}
+
+    return Starlette(routes=[
+        Route("/orders/check", _answering(check), methods=["POST"]),
+        Route("/orders/release", _answering(release), methods=["POST"]),
+    ])
+
+
+def _answering(act: Callable[[bytes], dict[str, Any]]) -> Callable[[Request], Any]:
+    """A handler that reads a bounded body, acts in a thread, and turns each failure into its answer."""
+
+    async def handle(request: Request) -> Response:
+        try:
+            return _json(await asyncio.to_thread(act, await _body(request)))
+        except BadOrder as error:
+            refusal = {"error": str(error), "field": error.field, "value": repr(error.value), "reason": error.reason}
+            return _json(refusal, error.status)
+        except (SQLAlchemyError, OSError, StoreOutdated) as error:
+            return _json({"error": f"the store does not answer: {type(error).__name__}", "allow": False}, 503)
+
+    return handle
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _MOST_BYTES:
+            raise BadOrder("body", f"{len(body)} bytes", f"above {_MOST_BYTES} bytes", 413)
+    return body
+
+
+def _json(data: dict[str, Any], status: int = 200) -> Response:
+    return Response(orjson.dumps(data), status, media_type="application/json")
+
+
+def _opened(store: Store | None) -> Store:
+    """The store to write reservations to. One that does not exist, or has another schema, is an error and is not created."""
+    if store is not None:
+        return store
+    url = settings().store_url
+    Store(url, read_only=True).close()
+    return Store(url)
