@@ -8,25 +8,25 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from margin_platform.contracts.events.field_types import (
     ALWAYS,
-    Count,
     EpochMs,
-    Holdings,
     Identity,
     Label,
     Legs,
     Money,
     Number,
-    Rows,
     Text,
     Whole,
 )
+from margin_platform.contracts.row_types import Attempt, Components, Cures, Key, Note, Positions, Request
 
 _Action = Literal["WARNING", "MARGIN_CALL", "AMENDED", "MET", "EXPIRED", "LIQUIDATE", "HELD", "RELEASED", "RESCINDED", "RECOVERED"]
 _Always = Annotated[Text | UnsetType, ALWAYS]
 _RunId = Annotated[Text | None | UnsetType, ALWAYS]
 _Time = Annotated[EpochMs | None | UnsetType, ALWAYS]
-_HOLDINGS = "each with symbol, qty, price, price_timestamp: what the amount was computed from"
-_CURES = "each with action, amount, symbol, qty, rate, excess_after: each alone cures, least dollars first"
+_KeyAlways = Annotated[Key | UnsetType, ALWAYS]
+_NoteAlways = Annotated[Note | UnsetType, ALWAYS]
+_HOLDINGS = "what the amount was computed from"
+_CURES = "each alone cures, least dollars first; with `rate` and `excess_after`"
 
 
 class MarginCall(Struct, kw_only=True):
@@ -36,38 +36,49 @@ class MarginCall(Struct, kw_only=True):
     `margin_type`.
     """
 
-    call_id: Text
+    call_id: Key
     account_id: Identity
     action: _Action
     deficiency: Annotated[Money | None | UnsetType, ALWAYS] = UNSET
     due_at: _RunId = UNSET
-    explanation: _Always = UNSET
-    correlation_id: _Always = UNSET
+    explanation: _NoteAlways = UNSET
+    correlation_id: _KeyAlways = UNSET
     causation_id: _Always = UNSET
     run_id: _RunId = UNSET
     timestamp: _Time = UNSET
     issued: Money | None | UnsetType = UNSET
     opened_at_ms: EpochMs | None | UnsetType = UNSET
     due_at_ms: EpochMs | None | UnsetType = UNSET
-    holdings: Annotated[Rows | None | UnsetType, Meta(description=_HOLDINGS)] = UNSET
-    cures: Annotated[Rows | None | UnsetType, Meta(description=_CURES)] = UNSET
+    figures_at_ms: Annotated[EpochMs | None | UnsetType, Meta(description="event time of the figures")] = UNSET
+    holdings: Annotated[Positions | None | UnsetType, Meta(description=_HOLDINGS)] = UNSET
+    cures: Annotated[Cures | None | UnsetType, Meta(description=_CURES)] = UNSET
+    components: Components | None | UnsetType = UNSET
+    equity: Money | None | UnsetType = UNSET
+    requirement: Money | None | UnsetType = UNSET
+    excess: Money | None | UnsetType = UNSET
+    gross_mv: Money | None | UnsetType = UNSET
+    attempt: Attempt | None | UnsetType = UNSET
+    policy_version: Note | None | UnsetType = UNSET
+    positions: Positions | None | UnsetType = UNSET
+    cash: Money | None | UnsetType = UNSET
+    margin_type: Note | None | UnsetType = UNSET
 
 
 class Liquidate(Struct, kw_only=True):
     """What a LIQUIDATE says beyond a margin call: without it no order could be made."""
 
-    event_id: Text
-    attempt: Count
+    event_id: Key
+    attempt: Request
     timestamp: EpochMs
     deficiency: Number
-    explanation: Text
-    positions: Holdings
+    explanation: Note
+    positions: Positions
 
 
 class Notice(Struct, kw_only=True):
     """What a message to a customer is made from."""
 
-    correlation_id: Text
+    correlation_id: Key
     timestamp: EpochMs
 
 
@@ -82,8 +93,8 @@ class Restriction(Struct, kw_only=True):
 
     account_id: Identity
     action: Literal["CLOSE_ONLY", "LIFTED"]
-    reason: _Always = UNSET
-    correlation_id: _Always = UNSET
+    reason: _NoteAlways = UNSET
+    correlation_id: _KeyAlways = UNSET
     run_id: _RunId = UNSET
     timestamp: _Time = UNSET
 
@@ -93,12 +104,12 @@ class LiquidationOrder(Struct, kw_only=True):
 
     account_id: Identity
     order_id: Text
-    action: Literal["NEW", "CANCEL"] | None | UnsetType = UNSET
+    action: Annotated[Literal["NEW", "CANCEL"] | UnsetType, Meta(description="NEW where it is missing")] = UNSET
     positions: Annotated[Legs | None | UnsetType, ALWAYS] = UNSET
-    reason: _Always = UNSET
+    reason: _NoteAlways = UNSET
     deficiency: Annotated[Money | None | UnsetType, ALWAYS] = UNSET
     excess_after: Annotated[Money | None | UnsetType, ALWAYS] = UNSET
-    correlation_id: _Always = UNSET
+    correlation_id: _KeyAlways = UNSET
     run_id: _RunId = UNSET
     timestamp: _Time = UNSET
     not_before: Annotated[EpochMs | None | UnsetType, Meta(description="when it may trade at the earliest")] = UNSET

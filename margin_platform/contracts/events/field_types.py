@@ -39,7 +39,7 @@ class Always:
 ALWAYS = Always()
 
 
-def _is_number(value: Any) -> str | None:
+def is_number(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "not a number"
     try:
@@ -56,7 +56,7 @@ def _outside(value: float, within: Range) -> str | None:
 
 def _number(words: str, within: Range, also: Callable[[Any], str | None] | None = None, **schema: Any) -> tuple[Meta, Kind]:
     def reason(value: Any) -> str | None:
-        return _is_number(value) or _outside(value, within) or (also(value) if also else None)
+        return is_number(value) or _outside(value, within) or (also(value) if also else None)
 
     return (
         Meta(ge=within.low, le=within.high),
@@ -64,7 +64,7 @@ def _number(words: str, within: Range, also: Callable[[Any], str | None] | None 
     )
 
 
-def _whole(words: str, low: int, high: int | None = None) -> tuple[Meta, Kind]:
+def whole(words: str, low: int, high: int | None = None) -> tuple[Meta, Kind]:
     def reason(value: Any) -> str | None:
         if isinstance(value, bool) or not isinstance(value, int):
             return f"not a {words}"
@@ -74,7 +74,7 @@ def _whole(words: str, low: int, high: int | None = None) -> tuple[Meta, Kind]:
     return Meta(ge=low, le=high), Kind(words, reason, {"type": "integer", "minimum": low} | most)
 
 
-def _epoch_ms(value: Any) -> str | None:
+def refuse_epoch_ms(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return "not whole epoch milliseconds"
     if bounds.TIME[0] <= value < bounds.TIME[1]:
@@ -130,7 +130,7 @@ def _legs(value: Any) -> str | None:
 
 
 def _above_zero(value: Any) -> bool:
-    return _is_number(value) is None and bool(value > 0)
+    return is_number(value) is None and bool(value > 0)
 
 
 def _contact(value: Any) -> str | None:
@@ -149,7 +149,6 @@ def one_of(names: tuple[str, ...]) -> Kind:
     )
 
 
-_NAMED = {"type": "object", "required": ["symbol"], "properties": {"symbol": {"type": "string", "pattern": PATTERN}}}
 _LEG = {
     "type": "object", "required": ["symbol", "side", "qty"],
     "properties": {
@@ -168,11 +167,10 @@ Text = Annotated[str, Kind("text", _text, {"type": "string", "pattern": r"\S"}, 
 Label = Annotated[str, Kind("text", _of_type(str, "not a text"), {"type": "string"})]
 Date = Annotated[str, Kind("date YYYY-MM-DD", _date, {"type": "string", "pattern": r"^(19[89]|20\d)\d-\d{2}-\d{2}$"}, _date)]
 Flag = Annotated[bool, Kind("true / false", _of_type(bool, "neither true nor false"), {"type": "boolean"})]
-EpochMs = Annotated[int, Meta(ge=bounds.TIME[0], lt=bounds.TIME[1]), Kind("epoch ms UTC", _epoch_ms, _TIME_SCHEMA)]
-Count = Annotated[int, *_whole("whole number above zero", 1)]
-Whole = Annotated[int, *_whole("whole number", -(2**63), 2**63 - 1)]
-Sequence = Annotated[int, *_whole("whole number from 0 up", 0)]
-Tier = Annotated[int, *_whole("whole number from 0 to 2", 0, 2)]
+EpochMs = Annotated[int, Meta(ge=bounds.TIME[0], lt=bounds.TIME[1]), Kind("epoch ms UTC", refuse_epoch_ms, _TIME_SCHEMA)]
+Whole = Annotated[int, *whole("whole number", -(2**63), 2**63 - 1)]
+Sequence = Annotated[int, *whole("whole number from 0 up", 0)]
+Tier = Annotated[int, *whole("whole number from 0 to 2", 0, 2)]
 Price = Annotated[float, *_number("dollars a share, above 0", bounds.PRICE, _price, **_NOT_UNSET)]
 Quantity = Annotated[float, *_number("signed shares, not 0", bounds.QUANTITY, _quantity, **_NOT_DUST)]
 Amount = Annotated[float, *_number("dollars, not 0", bounds.MONEY, lambda value: None if value else "zero", **{"not": {"const": 0}})]
@@ -184,12 +182,8 @@ SplitTerm = Annotated[int, *_whole("whole number from 1 to 100,000", 1, 100_000)
 ActionAmount = Annotated[float, *_number("dollars a share, 0 or more", bounds.ACTION_AMOUNT)]
 Number = Annotated[float, *_number("number", _WIDEST)]
 Money = Annotated[float, *_number("dollars, cents", _WIDEST)]
-Rows = Annotated[list[Any], Kind("array", _list, {"type": "array"})]
 Objects = Annotated[list[dict[str, Any]], Kind("array of objects", _objects, {"type": "array", "items": {"type": "object"}})]
 Object = Annotated[dict[str, Any], Kind("object", _of_type(dict, "not an object"), {"type": "object"})]
-Holdings = Annotated[
-    list[dict[str, Any]], Kind("array of objects, each with its `symbol`", _holdings, {"type": "array", "items": _NAMED}, _holdings)
-]
 Legs = Annotated[
     list[dict[str, Any]],
     Kind("array of legs: `symbol`, `side` (SELL / BUY_TO_COVER), `qty` above 0", _legs, {"type": "array", "items": _LEG}, _legs),

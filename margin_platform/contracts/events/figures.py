@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from margin_platform.contracts.events.field_types import (
     ALWAYS,
     EpochMs,
     Flag,
-    Holdings,
     Identity,
     Label,
     Money,
     Number,
     Object,
     Objects,
-    Rows,
     Sequence,
     Text,
 )
+from margin_platform.contracts.row_types import Key, Note, Positions, Symbols
 
 MONEY_FIGURES = (
     "cash", "long_mv", "short_mv", "gross_mv", "total_mv", "equity", "base_requirement", "concentration_addon", "volatility_addon",
@@ -71,19 +70,20 @@ class MarginCalculation(Struct, kw_only=True):
 class MarginStatus(MarginCalculation, kw_only=True):
     """A margin.calc.v1 event whose band changed, with the positions and stress rows that explain it."""
 
-    calc_id: Text
+    calc_id: Key
     timestamp: EpochMs
     gross_mv: Money | None
     equity: Money | None
     requirement: Money | None
     excess: Money | None
     band: Annotated[Label | None | UnsetType, ALWAYS] = UNSET
-    positions: Annotated[Holdings | None | UnsetType, ALWAYS] = UNSET
+    positions: Annotated[Positions | None | UnsetType, ALWAYS] = UNSET
     stress: Annotated[Objects | None | UnsetType, ALWAYS] = UNSET
-    stale_symbols: Rows | None | UnsetType = UNSET
-    corrected_symbols: Rows | None | UnsetType = UNSET
+    stale_symbols: Symbols | None | UnsetType = UNSET
+    corrected_symbols: Symbols | None | UnsetType = UNSET
     corrected_since: EpochMs | None | UnsetType = UNSET
     severe_underwater: Flag | None | UnsetType = UNSET
+    held: Annotated[Note | None | UnsetType, Meta(description="why nothing may be enforced")] = UNSET
 
 
 class StressRow(Struct, kw_only=True):

@@ -1,0 +1,127 @@
+"""Field types of decision events: ids and texts the store can keep, and the rows a notice, an order or a decision is made from.
+
+A reader takes these rows apart. A row of another shape would stop the reader, and with it every event behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from margin_platform.contracts import bounds
+from margin_platform.contracts.field_types import Kind, is_number, refuse_epoch_ms, whole
+from margin_platform.contracts.identity import PATTERN, refusal_of_id
+
+_LONGEST_KEY = 64            # characters of the platform's own ids: what the store keeps
+_MOST_ATTEMPTS = 1_000_000
+_NO_NUL = r"^[^\u0000]*$"    # Postgres refuses a NUL in a text
+Reason = Callable[[Any], str | None]
+
+
+def _note(value: Any) -> str | None:
+    return "not a text" if not isinstance(value, str) else "holds a NUL" if "\0" in value else None
+
+
+def _key(value: Any) -> str | None:
+    if reason := _note(value):
+        return reason
+    if not value.strip():
+        return "not a non-empty text"
+    return f"longer than {_LONGEST_KEY} characters" if len(value) > _LONGEST_KEY else None
+
+
+def _or_null(reason: Reason) -> Reason:
+    return lambda value: None if value is None else reason(value)
+
+
+def _fields(value: Any, checks: Mapping[str, Reason]) -> str | None:
+    """Return which field of a row is wrong, and why; a field that may be null may be missing."""
+    if not isinstance(value, dict):
+        return "not an object"
+    found = ((name, check(value.get(name))) for name, check in checks.items())
+    return next((f"{name} is {reason}" for name, reason in found if reason), None)
+
+
+def _rows(value: Any, check: Reason) -> str | None:
+    if not isinstance(value, list):
+        return "not a list"
+    return next((reason for reason in map(check, value) if reason), None)
+
+
+def _position(value: Any) -> str | None:
+    return _fields(value, _POSITION)
+
+
+def _positions(value: Any) -> str | None:
+    return _rows(value, _position)
+
+
+def _cure(value: Any) -> str | None:
+    action = value.get("action") if isinstance(value, dict) else None
+    if not isinstance(action, str) or action not in _CURES:
+        return f"action is not one of {', '.join(_CURES)}"
+    return _fields(value, _CURES[action])
+
+
+def _cures(value: Any) -> str | None:
+    return _rows(value, _cure)
+
+
+def _components(value: Any) -> str | None:
+    return _fields(value, dict.fromkeys(_PARTS, _or_null(is_number)))
+
+
+def _symbols(value: Any) -> str | None:
+    return _rows(value, refusal_of_id)
+
+
+_PARTS = ("base_requirement", "concentration_addon", "volatility_addon", "htb_addon", "cap_adjustment")
+_POSITION: dict[str, Reason] = {
+    "symbol": refusal_of_id,
+    "qty": is_number,
+    "price": _or_null(is_number),
+    "price_timestamp": _or_null(refuse_epoch_ms),
+}
+_DEPOSIT: dict[str, Reason] = {"amount": is_number}
+_TRADE: dict[str, Reason] = {"amount": is_number, "symbol": refusal_of_id, "qty": is_number}
+_CURES = {"DEPOSIT_CASH": _DEPOSIT, "DEPOSIT_STOCK": _DEPOSIT, "SELL": _TRADE, "BUY_TO_COVER": _TRADE}
+
+_SYMBOL = {"type": "string", "pattern": PATTERN}
+_NUMBER = {"type": ["number", "null"]}
+_TIME = {"type": ["integer", "null"], "minimum": bounds.TIME[0], "exclusiveMaximum": bounds.TIME[1]}
+_POSITION_ROW = {
+    "type": "object",
+    "required": ["symbol", "qty"],
+    "properties": {"symbol": _SYMBOL, "qty": {"type": "number"}, "price": _NUMBER, "price_timestamp": _TIME},
+}
+_CURE_ROW = {
+    "type": "object",
+    "required": ["action", "amount"],
+    "properties": {"action": {"enum": list(_CURES)}, "amount": {"type": "number"}},
+    "if": {"properties": {"action": {"enum": ["SELL", "BUY_TO_COVER"]}}},
+    "then": {"required": ["symbol", "qty"], "properties": {"symbol": _SYMBOL, "qty": {"type": "number"}}},
+}
+
+Key = Annotated[
+    str,
+    Kind("text, at most 64 characters", _key, {"type": "string", "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$",
+                                               "maxLength": _LONGEST_KEY}, _key),
+]
+Note = Annotated[str, Kind("text without a NUL", _note, {"type": "string", "pattern": _NO_NUL}, _note)]
+Attempt = Annotated[int, *whole(f"whole number from 0 to {_MOST_ATTEMPTS:,}", 0, _MOST_ATTEMPTS)]
+Request = Annotated[int, *whole(f"whole number from 1 to {_MOST_ATTEMPTS:,}", 1, _MOST_ATTEMPTS)]
+Positions = Annotated[
+    list[Any],
+    Kind("array of positions: `symbol`, `qty`, and `price`, `price_timestamp` where known", _positions,
+         {"type": "array", "items": _POSITION_ROW}, _positions),
+]
+Cures = Annotated[
+    list[Any], Kind("array of cures: `action`, `amount`, and `symbol`, `qty` of a trade", _cures,
+                    {"type": "array", "items": _CURE_ROW}, _cures),
+]
+Components = Annotated[
+    dict[str, Any],
+    Kind("object of dollars, by part of the requirement", _components,
+         {"type": "object", "properties": dict.fromkeys(_PARTS, _NUMBER)}, _components),
+]
+Symbols = Annotated[list[Any], Kind("array of symbols", _symbols, {"type": "array", "items": _SYMBOL}, _symbols)]
