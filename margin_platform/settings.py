@@ -96,12 +96,22 @@ class Aws(_Group):
 
 
 class Mail(_Group):
-    """How mail leaves: by SendGrid where it has a key, else by the SMTP server."""
+    """How mail leaves: by SendGrid where it has a key, else by the SMTP server.
+
+    smtp_ca_file: of the authority that signed the server's certificate; None takes this machine's authorities.
+    """
 
     sender: str = Field("margin@broker.example", validation_alias="MARGIN_MAIL_FROM")
     sendgrid_url: str = Field("https://api.sendgrid.com", validation_alias="MARGIN_SENDGRID_URL")
     sendgrid_api_key: str | None = Field(None, validation_alias="MARGIN_SENDGRID_API_KEY", repr=False)
     smtp_address: Address | None = Field(None, validation_alias="MARGIN_SMTP")
+    smtp_user: str | None = Field(None, validation_alias="MARGIN_SMTP_USER")
+    smtp_password: str | None = Field(None, validation_alias="MARGIN_SMTP_PASSWORD", repr=False)
+    smtp_ca_file: Path | None = Field(None, validation_alias="MARGIN_SMTP_CA_FILE")
+
+    @property
+    def smtp_login(self) -> tuple[str, str] | None:
+        return (self.smtp_user, self.smtp_password or "") if self.smtp_user else None
 
 
 class Contacts(_Group):

@@ -23,18 +23,21 @@ class NotifierResource(dg.ConfigurableResource):
 
     aws: AwsResource
 
-    def channels(self) -> list[Channel]:
+    def channels(self, policy: Policy) -> list[Channel]:
         """The channels this deployment has."""
         here = settings()
         found: list[Channel] = [SnsChannel(self.aws.sns())]
         if here.mail.sendgrid_api_key:
             found.append(SendGridChannel(here.mail.sendgrid_api_key, here.mail.sender, here.mail.sendgrid_url))
         elif here.mail.smtp_address:
-            found.append(SmtpChannel(here.mail.smtp_address, here.mail.sender))
+            found.append(SmtpChannel(
+                here.mail.smtp_address, here.mail.sender, tls=policy.notices.smtp_tls, login=here.mail.smtp_login,
+                ca_file=here.mail.smtp_ca_file,
+            ))
         return found
 
     def notifier(self, store: Store, policy: Policy) -> Notifier:
-        return Notifier(store, policy, self.channels(), desk=settings().contacts.desk or OUR_DESK, firm=self.firm_contact())
+        return Notifier(store, policy, self.channels(policy), desk=settings().contacts.desk or OUR_DESK, firm=self.firm_contact())
 
     @staticmethod
     def firm_contact() -> dict[str, str]:
