@@ -23,6 +23,7 @@ COMMANDS = {
     "explain": ("explain", "Why an account stands where it does, or why a call was issued."),
     "audit": ("audit", "Verify the hash chain of decisions."),
     "progress": ("progress", "How far decisions have come, by consumer, topic and partition."),
+    "notices": ("notices", "List notices that reached nobody, and send them again."),
     "up": ("stack", "Start the local stack: Kafka, Spark, Dagster, AWS endpoint, dashboard."),
     "down": ("stack", "Stop the local stack."),
     "status": ("stack", "What of the local stack is running, and where."),

@@ -111,16 +111,33 @@ def _down(data: _Data = None, as_json: _Json = False) -> None:
 def _status(data: _Data = None, as_json: _Json = False) -> None:
     """What of the local stack is running, where, with how much memory, what its topics hold, and how far its streams are.
 
-    The streams' figures come from their Prometheus endpoint. Exit 1 where a component is not up, or the streams do not answer
-    although Dagster should run them.
+    The streams' figures come from their Prometheus endpoint. Exit 1 where a component is not up, the streams do not answer
+    although Dagster should run them, or a customer's notice reached nobody (see `margin notices`).
     """
     from margin_platform.stack import supervisor
 
-    figures = supervisor.status(_folder(data))
+    folder = _folder(data)
+    figures = supervisor.status(folder) | {"unreached": _unreached(folder)}
     _show(figures, as_json)
     streams = figures["streams"]
-    if not figures["up"] or (streams and streams["expected"] and not streams["answers"]):
+    if not figures["up"] or figures["unreached"] or (streams and streams["expected"] and not streams["answers"]):
         raise typer.Exit(1)
+
+
+def _unreached(folder: Path) -> int | None:
+    """How many notices of this stack reached nobody; None where its store cannot be read."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from margin_platform.cli.notices import listed
+    from margin_platform.stack import state
+    from margin_platform.store.store import Store, StoreOutdated
+
+    url = state.load(folder).environment.get("MARGIN_STORE", f"sqlite:///{folder / 'store.db'}")
+    try:
+        with Store(url, read_only=True) as store:
+            return len(listed(store))
+    except (SQLAlchemyError, OSError, StoreOutdated):
+        return None
 
 
 def _show(figures: dict[str, Any], as_json: bool) -> None:
@@ -128,6 +145,8 @@ def _show(figures: dict[str, Any], as_json: bool) -> None:
         print_json(figures)
         return
     console = Console(highlight=False)
+    if figures.get("unreached"):
+        console.print(f"notices that reached nobody: {figures['unreached']:,}; see `margin notices`", soft_wrap=True, markup=False)
     if not figures["components"]:
         console.print(f"nothing was started in {figures['data']}", soft_wrap=True, markup=False)
         return

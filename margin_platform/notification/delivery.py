@@ -1,9 +1,10 @@
 """Delivery: notices are recorded once per account, episode, rung and channel, then sent until a provider answers for them.
 
 A notification is PENDING, SENDING (claimed by one sender for a minute), DELIVERED with a receipt, HELD until its recipient has
-an address, or UNDELIVERED after the last attempt. Where no channel is left, the firm's own people are told to reach the customer.
-Each outcome is an event on notifications.v1. A crash between a provider's answer and its record sends again, under the same id:
-at least once, never never.
+an address, UNDELIVERED after the last attempt, or REACHED by a person. It is tried for the policy's hours, with growing waits.
+Where no channel is left, or none has delivered within the policy's minutes, the firm's own people get a notice to reach the
+customer. Each outcome is an event on notifications.v1. A crash between a provider's answer and its record sends again, under the
+same id: at least once; a message is never lost.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from sqlalchemy import Connection, case, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, func, insert, select, update
 
 from margin_platform.contracts.messages import NOTIFICATIONS, Event, deterministic_id
 from margin_platform.contracts.offsets import Span
@@ -20,15 +21,17 @@ from margin_platform.notification.addresses import address_of
 from margin_platform.notification.channels import Channel, DeliveryFailed, DeliveryRefused, Outgoing
 from margin_platform.notification.message import FIRM, OUR_DESK, Notice, notice_of, unreached_notice
 from margin_platform.policy.policy import Policy
+from margin_platform.policy.sections import NoticePolicy
 from margin_platform.store.progress import fresh
 from margin_platform.store.store import Store
 from margin_platform.store.tables import contacts, notifications
 from margin_platform.store.unit_of_work import Message, post
 
 CONSUMER = "notification"
-PENDING, SENDING, DELIVERED, HELD, UNDELIVERED = "PENDING", "SENDING", "DELIVERED", "HELD", "UNDELIVERED"
-ATTEMPTS = 6
-_FIRST_WAIT_MS = 2_000          # doubled after each failure: about a minute in all
+PENDING, SENDING, DELIVERED, HELD, UNDELIVERED, REACHED = "PENDING", "SENDING", "DELIVERED", "HELD", "UNDELIVERED", "REACHED"
+_FIRST_WAIT_MS = 2_000          # doubled after each failure, up to the policy's longest wait
+_MOST_DOUBLINGS = 30
+_MS_PER_MINUTE = 60_000
 _CLAIM_MS = 60_000
 _CLAIMED_AT_ONCE = 32           # sent within the claim's minute even where every provider times out after 10 s
 _SENDERS = 8
@@ -76,7 +79,8 @@ class Notifier:
     def _record(
         self, connection: Connection, notice: Notice, contact: Mapping[str, Any], now: int, run_id: str | None
     ) -> list[Message]:
-        rows = [self._row(notice, channel, contact, run_id) | {"next_attempt_wall": now} for channel in self.channels.values()]
+        due = {"next_attempt_wall": now, "recorded_wall": now}
+        rows = [self._row(notice, channel, contact, run_id) | due for channel in self.channels.values()]
         ids = [row["notification_id"] for row in rows]
         known = set(connection.execute(select(notifications.c.notification_id).where(notifications.c.notification_id.in_(ids))).scalars())
         new = [row for row in rows if row["notification_id"] not in known]
@@ -86,9 +90,10 @@ class Notifier:
         return [message for row in held for message in [(NOTIFICATIONS, outcome(row)), *self._escalated(connection, row, now, run_id)]]
 
     def _escalated(self, connection: Connection, row: Mapping[str, Any], now: int, run_id: str | None) -> list[Message]:
-        """Records the notice to the firm, once an episode, where no channel of a customer's notice is left."""
+        """Record the notice to the firm, once an episode, where no channel of a customer's notice delivered or may still in time."""
         same = [notifications.c[name] == row[name] for name in ("account_id", "episode", "rung")]
-        left = select(notifications.c.notification_id).where(*same, notifications.c.status.not_in((HELD, UNDELIVERED))).limit(1)
+        young = unexpired(now, self.policy.notices)
+        left = select(notifications.c.notification_id).where(*same, young).limit(1)
         if row["account_id"] == FIRM or connection.execute(left).one_or_none() is not None:
             return []
         return self._record(connection, unreached_notice(row), self.firm, now, run_id)
@@ -100,7 +105,7 @@ class Notifier:
             if address is not None:
                 column = notifications.c
                 waits = (column.account_id == account_id) & (column.channel == channel.name) & (column.status == HELD)
-                due = {"status": PENDING, "recipient": address, "error": None, "next_attempt_wall": 0}
+                due = {"status": PENDING, "recipient": address, "error": None, "next_attempt_wall": 0, "recorded_wall": None}
                 connection.execute(update(notifications).where(waits).values(**due))
 
     def _row(self, notice: Notice, channel: Channel, contact: Mapping[str, Any], run_id: str | None) -> dict[str, Any]:
@@ -131,7 +136,7 @@ class Notifier:
                     for row, result in outcomes:
                         same = notifications.c.notification_id == row["notification_id"]
                         connection.execute(update(notifications).where(same).values(**result))
-                        if result["status"] == UNDELIVERED:
+                        if result["status"] == UNDELIVERED or self._late(row | result, now):
                             news += self._escalated(connection, row | result, now, run_id)
                     post(connection, news)
                 messages += news
@@ -149,8 +154,22 @@ class Notifier:
             ).all()
             taken = notifications.c.notification_id.in_([row.notification_id for row in rows])
             claimed = {"status": SENDING, "next_attempt_wall": now + _CLAIM_MS}
-            connection.execute(update(notifications).where(taken).values(**claimed, attempts=notifications.c.attempts + 1))
-            return [dict(row._mapping) | claimed | {"attempts": row.attempts + 1} for row in rows]
+            counted = {
+                "attempts": notifications.c.attempts + 1, "recorded_wall": func.coalesce(notifications.c.recorded_wall, now)
+            }
+            connection.execute(update(notifications).where(taken).values(**claimed, **counted))
+            return [_claimed(row, now) | claimed for row in rows]
+
+    def _wait(self, attempts: int, asked: float | None) -> int:
+        """Return the milliseconds before the next attempt: as long as the provider asked, else doubled each time."""
+        if asked:
+            return int(asked * 1000)
+        doubled = _FIRST_WAIT_MS * 2 ** min(attempts - 1, _MOST_DOUBLINGS)
+        return min(doubled, int(self.policy.notices.notice_longest_wait_minutes * _MS_PER_MINUTE))
+
+    def _late(self, row: Mapping[str, Any], now: int) -> bool:
+        alarm = int(self.policy.notices.notice_alarm_minutes * _MS_PER_MINUTE)
+        return row["status"] == PENDING and now - row["recorded_wall"] >= alarm
 
     def _send_in_order(self, rows: Sequence[dict[str, Any]], now: int) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         return [(row, self._send(row, now)) for row in rows]
@@ -163,11 +182,25 @@ class Notifier:
             return {"status": UNDELIVERED, "error": str(refused)}
         except Exception as failed:  # noqa: BLE001 - DeliveryFailed, or what no channel foresaw: one notice must not take its batch along
             said = str(failed) if isinstance(failed, DeliveryFailed) else repr(failed)
-            if row["attempts"] >= ATTEMPTS:
+            last = row["recorded_wall"] + int(self.policy.notices.notice_retry_hours * 60 * _MS_PER_MINUTE)
+            if now >= last:
                 return {"status": UNDELIVERED, "error": f"{said} (attempt {row['attempts']})"}
-            wait = (getattr(failed, "retry_after", None) or 0) * 1000 or _FIRST_WAIT_MS * 2 ** (row["attempts"] - 1)
-            return {"status": PENDING, "error": said, "next_attempt_wall": now + int(wait)}
+            wait = self._wait(row["attempts"], getattr(failed, "retry_after", None))
+            return {"status": PENDING, "error": said, "next_attempt_wall": min(now + wait, last)}
         return {"status": DELIVERED, "receipt": receipt, "error": None}
+
+
+def _claimed(row: Row[Any], now: int) -> dict[str, Any]:
+    recorded = now if row.recorded_wall is None else row.recorded_wall
+    return dict(row._mapping) | {"attempts": row.attempts + 1, "recorded_wall": recorded}
+
+
+def unexpired(now: int, rules: NoticePolicy, column: Any = notifications.c) -> ColumnElement[bool]:
+    """Select notices that reached their recipient, or still may within the policy's minutes. column: of the table or an alias."""
+    since = now - int(rules.notice_alarm_minutes * _MS_PER_MINUTE)
+    waits = column.status.in_((PENDING, SENDING)) & (column.recorded_wall.is_(None) | (column.recorded_wall > since))
+    found: ColumnElement[bool] = column.status.in_((DELIVERED, REACHED)) | waits
+    return found
 
 
 def _contact(connection: Connection, account_id: str) -> Mapping[str, Any]:

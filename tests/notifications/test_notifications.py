@@ -16,7 +16,7 @@ from sqlalchemy import insert, select
 
 from margin_platform.contracts.messages import MARGIN_CALLS, NOTIFICATIONS, RESTRICTIONS, Event
 from margin_platform.notification.channels import DeliveryFailed, DeliveryRefused, Outgoing
-from margin_platform.notification.delivery import ATTEMPTS, Notifier, next_due
+from margin_platform.notification.delivery import Notifier, next_due
 from margin_platform.notification.message import notice_of
 from margin_platform.notification.sendgrid import SendGridChannel
 from margin_platform.notification.smtp import SmtpChannel
@@ -118,25 +118,61 @@ def test_the_same_event_and_the_same_rung_are_told_once(store: Store) -> None:
     assert (row.status, row.receipt, row.attempts) == ("DELIVERED", "receipt-1", 1)
 
 
-def test_a_failure_is_tried_again_later_and_later_and_then_escalates(store: Store) -> None:
-    provider = Provider(*[DeliveryFailed("down")] * ATTEMPTS)
+MINUTE = 60_000
+HOUR = 60 * MINUTE
+
+
+def _tried_until_the_end(desk: Notifier, store: Store) -> tuple[list[int], list[Any]]:
+    """Deliver whenever something is due until nothing is; return the waits and the messages."""
+    now, waits, messages = NOW, [], desk.deliver(NOW)
+    while (due := next_due(store)) is not None:
+        assert [m for m in desk.deliver(due - 1) if m[1]["account_id"] != "FIRM"] == []   # not before its time
+        waits.append(due - now)
+        now = due
+        messages += desk.deliver(due)
+    return waits, messages
+
+
+def test_a_failure_is_tried_for_the_policys_hours_with_growing_waits_and_a_person_knows_in_time(store: Store) -> None:
+    class Down(Provider):
+        def send(self, message: Outgoing) -> str:
+            if message.recipient == "customer@example.com":
+                raise DeliveryFailed("down")
+            return super().send(message)
+
+    provider = Down()
     desk = Notifier(store, POLICY, [provider], firm={"email": "desk@broker.example"})
     desk.record([(CALL, (MARGIN_CALLS, 0, 0))], NOW)
-    now, waits, messages = NOW, [], desk.deliver(NOW)
-    while not messages:
-        due = next_due(store)
-        assert due is not None
-        assert desk.deliver(due - 1) == []   # not before its time
-        waits.append(due - now)
-        now, messages = due, desk.deliver(due)
-    assert waits == [2000, 4000, 8000, 16000, 32000]
-    (topic, event), (_, to_the_firm) = messages
-    assert (topic, event["status"], event["attempts"]) == (NOTIFICATIONS, "UNDELIVERED", ATTEMPTS)
+    waits, messages = _tried_until_the_end(desk, store)
+    assert waits[:6] == [2000, 4000, 8000, 16000, 32000, 64000]
+    assert max(waits) == POLICY.notices.notice_longest_wait_minutes * MINUTE
+    assert sum(waits) == POLICY.notices.notice_retry_hours * HOUR
+    (_, to_the_firm), (topic, event) = messages   # the firm's people first, while the customer is still tried
+    assert (to_the_firm["account_id"], to_the_firm["rung"], to_the_firm["status"]) == ("FIRM", "UNREACHED", "DELIVERED")
+    assert (topic, event["status"], event["attempts"]) == (NOTIFICATIONS, "UNDELIVERED", len(waits) + 1)
     assert "other means" in event["escalation"]
     (mail,) = provider.taken
     assert (mail.recipient, mail.subject) == ("desk@broker.example", "Customer not reached: account ACC-12345678")
-    assert "PROVIDER: down (attempt 6)" in mail.text
-    assert (to_the_firm["account_id"], to_the_firm["rung"], to_the_firm["status"]) == ("FIRM", "UNREACHED", "DELIVERED")
+    assert "PROVIDER: down" in mail.text
+
+
+def test_a_provider_that_is_away_for_two_minutes_loses_nothing(store: Store) -> None:
+    class Away(Provider):
+        def send(self, message: Outgoing) -> str:
+            if self.now < NOW + 2 * MINUTE:
+                raise DeliveryFailed("away")
+            return super().send(message)
+
+        now = NOW
+
+    provider = Away()
+    desk = Notifier(store, POLICY, [provider])
+    desk.record([(CALL, (MARGIN_CALLS, 0, 0))], NOW)
+    messages = desk.deliver(NOW)
+    while (due := next_due(store)) is not None:
+        provider.now = due
+        messages += desk.deliver(due)
+    assert [event["status"] for _, event in messages] == ["DELIVERED"]
 
 
 def test_what_no_channel_foresaw_is_tried_again_and_takes_no_other_notice_along(store: Store) -> None:
