@@ -5,7 +5,8 @@ from __future__ import annotations
 from xdist.scheduler import LoadScopeScheduling
 
 BESIDE = {
-    "architecture", "backtest", "contracts", "dashboard", "golden", "notifications", "orchestration", "properties", "store", "unit",
+    "architecture", "backtest", "contracts", "dashboard", "field_cases", "golden", "notifications", "orchestration", "properties", "store",
+    "unit",
 }
 
 

@@ -53,11 +53,11 @@ def _trade(text: str) -> tuple[str, float]:
 
 
 def _book(source: str) -> tuple[dict[str, Any], Any, None]:
+    from margin_platform.whatif import quotes
+
     book = document(source)
     book_of(book)   # what cannot be used is named before anything is worked out
-    held = {p["symbol"]: p for row in book["accounts"] for p in row.get("positions", []) if not p.get("contracts")}
-    figures = {s: {k: v for k, v in p.items() if k != "qty"} for s, p in held.items()} | book.get("market", {})
-    return book, figures.get, None
+    return book, quotes(book).get, None
 
 
 def _recorded(account: str, store: str | None) -> tuple[dict[str, Any], Any, Any]:

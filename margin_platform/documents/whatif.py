@@ -40,6 +40,22 @@ def after_trades(account: dict[str, Any], trades: Sequence[tuple[str, float]], c
     return {**account, "cash": cents(balance + cash), "positions": [p for p in positions if p["qty"] != 0]}
 
 
+def quotes(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return each symbol's figures in a book document: its market row, completed by what positions say of it themselves."""
+    known: dict[str, dict[str, Any]] = {}
+    for row in document["accounts"]:
+        for position in row.get("positions", []):
+            if not position.get("contracts"):
+                known.setdefault(position["symbol"], {}).update(_given(position))
+    for symbol, row in document.get("market", {}).items():
+        known.setdefault(symbol, {}).update(_given(row))
+    return known
+
+
+def _given(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in ("symbol", "qty") and value is not None}
+
+
 def _row(positions: list[dict[str, Any]], symbol: str, qty: float) -> dict[str, Any] | None:
     rows = [p for p in positions if p.get("symbol") == symbol]
     return next((p for p in rows if p["qty"] * qty < 0), rows[0] if rows else None)
