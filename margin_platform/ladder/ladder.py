@@ -92,6 +92,8 @@ def next_deadline(state: LadderState, policy: Policy) -> int | None:
         times.append(_close_only_at(state.call, policy.ladder))
     if state.call and not state.expired:
         times.append(state.call.due_at)
+    if state.close_only and (state.severe or state.expired) and not state.liquidations:
+        times.append(_trading_time_after(state.last_time, 0.0))
     if state.stress_restricted and state.stress_clear_since is not None:
         times.append(_release_at(state.stress_clear_since, policy.ladder))
     return min(times, default=None)
@@ -190,7 +192,14 @@ def _warning_track(state: LadderState, seen: Observation, rules: LadderPolicy) -
 
 
 def _close_only_at(call: Call, rules: LadderPolicy) -> int:
-    return call.opened_at + int(rules.close_only_after_minutes * MS_PER_MINUTE)
+    """Minutes of trading after the call was opened: nights, weekends and holidays do not count."""
+    return _trading_time_after(call.opened_at, rules.close_only_after_minutes * 60)
+
+
+def _trading_time_after(at: int, seconds: float) -> int:
+    from margin_platform.business_days import trading_time_after  # the exchange's calendar brings pandas: only a call needs it
+
+    return trading_time_after(at, seconds)
 
 
 def _release_at(clear_since: int, rules: LadderPolicy) -> int:
@@ -202,7 +211,8 @@ def _timers(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
     call = state.call
     if call and not state.close_only and now >= _close_only_at(call, rules):
         state = replace(state, close_only=True)
-        reason = f"the call of {call.issued:,.2f} has been open for {(now - call.opened_at) // MS_PER_MINUTE} minutes"
+        minutes = rules.close_only_after_minutes
+        reason = f"the call of {call.issued:,.2f} has been open for {minutes:g} minutes of trading"
         decisions.append(Decision(CLOSE_ONLY, state.account_id, now, reason, call.outstanding, **call.told()))
     if call and not state.expired and now >= call.due_at:
         state = replace(state, expired=True)
@@ -219,12 +229,17 @@ def _timers(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
 
 
 def _liquidation_track(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
-    """Past due, or severe once close-only; and again, after a pause, for as long as the account stays so (J03, J09)."""
+    """Past due, or severe once close-only; and again, after a pause, for as long as the account stays so (J03, J09).
+
+    Outside a session nothing is sold: the decision waits for the opening and its figures.
+    """
     call = state.call
     if call is None or not state.close_only or not (state.severe or state.expired or state.liquidations):
         return state, []
     pause = rules.liquidation_retry_minutes * MS_PER_MINUTE
     if state.liquidated_at is not None and now - state.liquidated_at < pause:
+        return state, []
+    if _trading_time_after(now, 0.0) > now:
         return state, []
     why = "past due" if state.expired else "severe" if state.severe else f"deficient after {state.liquidations} liquidation(s)"
     state = replace(state, liquidations=state.liquidations + 1, liquidated_at=now)

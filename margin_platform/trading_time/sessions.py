@@ -15,6 +15,8 @@ from margin_platform.trading_time.new_york import NEW_YORK
 _LIVE = dt.date(1989, 1, 1)       # the library's own default covers twenty years only
 _EARLIEST = dt.date(1970, 1, 1)   # event times are not negative
 _A_MONTH = dt.timedelta(days=31)
+_USUAL_CLOSE = dt.time(16)
+_SATURDAY = 5
 
 
 def _calendar(reaching: dt.date = _LIVE) -> Any:
@@ -34,12 +36,12 @@ def covered(reaching: dt.date = _LIVE) -> tuple[dt.date, dt.date]:
 
 
 def is_session(day: dt.date) -> bool:
-    """Whether the exchange opens on a date; no date before 1989 or beyond the calendar's end is known to be a session."""
-    return _covers(day) and bool(_calendar().is_session(pd.Timestamp(day)))
+    """Whether the exchange opens on a date; no date before 1970 or beyond the calendar's end is known to be a session."""
+    return _covers(day) and bool(_calendar(day).is_session(pd.Timestamp(day)))
 
 
 def _covers(day: dt.date) -> bool:
-    first, last = covered()
+    first, last = covered(day)
     return first < day <= last
 
 
@@ -70,7 +72,22 @@ def session_close(day: dt.date) -> dt.datetime:
     """Closing time of a session, early closes included, zone-aware New York. ValueError where the date is no session."""
     if not is_session(day):
         raise ValueError(f"day: not a session of XNYS, value {day.isoformat()}")
-    return _close(_calendar(), day)
+    return _close(_calendar(day), day)
+
+
+def close_ms(day: dt.date) -> int:
+    """Return the event time of a date's close: its session's, early closes included, or 16:00 where it is no session."""
+    close = session_close(day) if is_session(day) else dt.datetime.combine(day, _USUAL_CLOSE, NEW_YORK)
+    return int(close.timestamp() * 1000)
+
+
+def why_closed(day: dt.date) -> str:
+    """Say why the exchange does not open on a date that is no session: the day of the week, or the holiday's name."""
+    if day.weekday() >= _SATURDAY:
+        return f"{day:%A}"
+    at = pd.Timestamp(day)
+    named = _calendar(day).regular_holidays.holidays(at, at, return_name=True)
+    return str(named.iloc[0]) if len(named) and named.iloc[0] else "the exchange was closed"
 
 
 def _close(calendar: Any, session: dt.date) -> dt.datetime:
@@ -100,19 +117,63 @@ def next_open(at: dt.datetime) -> dt.datetime:
 def due_time(opened: dt.datetime, days: int, hour: int) -> dt.datetime:
     """When a call opened at an aware time falls due: `hour` o'clock New York, or an earlier close, on the n-th session after it.
 
-    One that is due on its own day and opened after that hour is due at once.
+    One that is due on its own day and opened after that hour is due at once, or when the exchange next opens. A closed day
+    stands for the session after it.
     """
-    day = business_day_after(opened.astimezone(NEW_YORK).date(), days)
+    opened = opened.astimezone(NEW_YORK)
+    day = business_day_after(opened.date(), days)
+    if _covers(day) and not is_session(day):   # opened on a closed day and due on it
+        day = business_day_after(day, 1)
     at_hour = dt.datetime.combine(day, dt.time(hour), NEW_YORK)
-    calendar, (first, last) = _calendar(day), covered(day)
-    known = first < day <= last and calendar.is_session(pd.Timestamp(day))
-    return max(opened.astimezone(NEW_YORK), min(at_hour, _close(calendar, day)) if known else at_hour)
+    due = min(at_hour, session_close(day)) if is_session(day) else at_hour
+    if due > opened:
+        return due
+    return dt.datetime.fromtimestamp(trading_time_after(int(opened.timestamp() * 1000), 0.0) / 1000, NEW_YORK)
 
 
 @functools.lru_cache(maxsize=4096)
 def _session_bounds(session: pd.Timestamp) -> tuple[float, float]:
-    calendar = _calendar()
+    calendar = _calendar(session.date())
     return calendar.session_open(session).timestamp(), calendar.session_close(session).timestamp()
+
+
+def in_session(at_ms: int) -> bool:
+    """Say whether an event time (epoch milliseconds) lies in a session, its closing print included.
+
+    Where the calendar does not reach, all time counts.
+    """
+    day = dt.datetime.fromtimestamp(at_ms / 1000, NEW_YORK).date()
+    if not _covers(day):
+        return True
+    if not is_session(day):
+        return False
+    opened, closed = _session_bounds(pd.Timestamp(day))
+    return opened <= at_ms / 1000 <= closed
+
+
+@functools.lru_cache(maxsize=4096)   # a thousand calls may open at one close
+def trading_time_after(at_ms: int, seconds: float) -> int:
+    """Return the event time at which this many seconds of trading have passed since another (epoch milliseconds).
+
+    Of no seconds it is the first time in a session from then on. Where the calendar does not reach, all time counts.
+    """
+    if seconds == 0 and in_session(at_ms):
+        return at_ms
+    at, left = at_ms / 1000, seconds
+    day = dt.datetime.fromtimestamp(at, NEW_YORK).date()
+    calendar = _calendar(day)
+    if not _covers(day):
+        return int((at + seconds) * 1000)
+    session = calendar.date_to_session(pd.Timestamp(day), direction="next")
+    while True:
+        opened, closed = _session_bounds(session)
+        begun = max(at, opened)
+        if closed > at and closed - begun >= left:
+            return int(round((begun + left) * 1000))
+        left -= max(0.0, closed - begun)
+        if session >= calendar.last_session:
+            return int((closed + left) * 1000)
+        session = calendar.next_session(session)
 
 
 def trading_time_before(at_ms: int, seconds: float) -> int:

@@ -6,9 +6,11 @@ state except to compare the two at the end of a step.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import asdict
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -23,6 +25,7 @@ POLICY = current_policy()
 RULES = POLICY.ladder
 MINUTE = 60_000
 START = 1_582_295_400_000            # 2020-02-21 09:30 New York, a session
+HOLIDAYS = {dt.date(2020, 4, 10), dt.date(2020, 5, 25), dt.date(2020, 7, 3), dt.date(2020, 9, 7), dt.date(2020, 11, 26)}
 GROSS, REQUIREMENT = 100_000.0, 30_000.0
 LINES = [   # dollars and cents, as the rules compare them
     round(line, 2)
@@ -30,7 +33,7 @@ LINES = [   # dollars and cents, as the rules compare them
 ]
 excesses = st.sampled_from([round(line + step, 2) for line in LINES for step in (-500.0, -0.01, 0.0, 0.01, 500.0)]) | st.integers(
     -4_000_000, 2_000_000).map(lambda c: c / 100)
-pauses = st.sampled_from([0, 1, 14, 15, 16, 29, 30, 31, 200, 1_440, 6_000])   # minutes; the last is beyond any due time
+pauses = st.sampled_from([0, 1, 14, 15, 16, 29, 30, 31, 200, 390, 900, 1_440, 6_000])   # minutes; the last is beyond any due time
 corrections = st.sampled_from([None, None, 0, 60, 9_000])   # minutes back to the withdrawn print
 held_reasons = st.sampled_from([None, None, None, "stale or missing price: X", "implausible price of X"])
 
@@ -207,7 +210,10 @@ class LadderMachine(RuleBasedStateMachine):
     def _close_only(self, made: Decision, seen: Observation | None) -> None:
         assert self.call is not None
         assert not self.close_only
-        assert made.timestamp == self._due(self.call["opened"] + RULES.close_only_after_minutes * MINUTE)
+        assert made.timestamp == self._due(made.timestamp)
+        assert _traded_minutes(self.call["opened"], made.timestamp) >= RULES.close_only_after_minutes
+        assert _traded_minutes(self.call["opened"], made.timestamp - MINUTE) < RULES.close_only_after_minutes or (
+            made.timestamp == self.seen[-1].timestamp)
         self.close_only = True
 
     def _call_expired(self, made: Decision, seen: Observation | None) -> None:
@@ -222,6 +228,7 @@ class LadderMachine(RuleBasedStateMachine):
         last = next(s for s in reversed(self.seen) if not s.held)
         severe = last.excess < LINES[3] or last.equity < RULES.equity_floor
         at = made.timestamp
+        assert _is_open(at)
         assert at >= self.call["due"] or severe or self.call["liquidations"]
         assert made.attempt == self.call["liquidations"] + 1
         assert self.call["liquidated"] is None or at - self.call["liquidated"] >= RULES.liquidation_retry_minutes * MINUTE
@@ -249,11 +256,26 @@ class LadderMachine(RuleBasedStateMachine):
     def _whatever_is_due_was_decided(self) -> None:
         """No timer is overdue after the clock was looked at, and the next one lies ahead."""
         if self.call is not None:
-            assert self.close_only == (self.now - self.call["opened"] >= RULES.close_only_after_minutes * MINUTE)
+            assert self.close_only == (_traded_minutes(self.call["opened"], self.now) >= RULES.close_only_after_minutes)
             assert self.call["expired"] == (self.now >= self.call["due"])
-            assert not (self.call["expired"] and self.close_only) or self.call["liquidations"]
+            assert not (self.call["expired"] and self.close_only) or self.call["liquidations"] or not _is_open(self.now)
         deadline = ladder.next_deadline(self.state, POLICY)
         assert deadline is None or deadline > self.now
+
+
+def _is_open(at: float) -> bool:
+    """New York's market hours as one knows them, without the exchange's calendar: no half day falls within the machine's months."""
+    local = dt.datetime.fromtimestamp(at / 1000, ZoneInfo("America/New_York"))
+    return local.weekday() < 5 and local.date() not in HOLIDAYS and dt.time(9, 30) <= local.time() <= dt.time(16)
+
+
+def _traded_minutes(first: float, last: float) -> int:
+    """Whole minutes of trading between two times, counted one by one, up to those that make an account close-only."""
+    minutes, at = 0, int(first)
+    while at + MINUTE <= last and minutes < RULES.close_only_after_minutes:
+        minutes += _is_open(at) and _is_open(at + MINUTE)
+        at += MINUTE
+    return minutes
 
 
 _MOVED = {"held": None, "held_at": None, "last_time": 0, "last_calc_id": ""}
