@@ -164,12 +164,12 @@ class Notifier:
         """Return the milliseconds before the next attempt: as long as the provider asked, else doubled each time."""
         if asked:
             return int(asked * 1000)
-        doubled = _FIRST_WAIT_MS * 2 ** min(attempts - 1, _MOST_DOUBLINGS)
+        doubled: int = _FIRST_WAIT_MS * 2 ** min(attempts - 1, _MOST_DOUBLINGS)
         return min(doubled, int(self.policy.notices.notice_longest_wait_minutes * _MS_PER_MINUTE))
 
     def _late(self, row: Mapping[str, Any], now: int) -> bool:
         alarm = int(self.policy.notices.notice_alarm_minutes * _MS_PER_MINUTE)
-        return row["status"] == PENDING and now - row["recorded_wall"] >= alarm
+        return bool(row["status"] == PENDING and now - row["recorded_wall"] >= alarm)
 
     def _send_in_order(self, rows: Sequence[dict[str, Any]], now: int) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         return [(row, self._send(row, now)) for row in rows]

@@ -19,20 +19,20 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 # Without reference counts (`_nrt`): phases read columns out of tuples for every account, and to count each
 # reading would take three times as long as the work. Such a function cannot make an array (Numba refuses it);
-# the entry makes them.
-_PHASE: dict[str, Any] = {"nogil": True, "_nrt": False}
+# the entry makes them. Without wrappers for Python and C, which have no caller and take as long to compile.
+_PHASE: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _PACKAGE = __name__.partition(".")[0]
 _IMPORT = re.compile(rf"^from ({_PACKAGE}[.\w]*) import", re.MULTILINE)
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function that other compiled functions call."""
-    return cast(Function, numba.njit(**_PHASE)(function))
+    """Let compiled functions call this one, compiled; from Python it stays an ordinary function."""
+    return register_jitable(**_PHASE)(function)
 
 
 def inlined(function: Function) -> Function:
     """Compile a phase of a hot loop into its caller: a name for the reader, no call for the processor."""
-    return cast(Function, numba.njit(**_PHASE, forceinline=True)(function))
+    return register_jitable(**_PHASE, forceinline=True)(function)
 
 
 def kept_on_disk(function: Function) -> Function:
