@@ -53,7 +53,7 @@ def _trade(text: str) -> tuple[str, float]:
 
 
 def _book(source: str) -> tuple[dict[str, Any], Any, None]:
-    from margin_platform.whatif import quotes
+    from margin_platform.documents.whatif import quotes
 
     book = document(source)
     book_of(book)   # what cannot be used is named before anything is worked out

@@ -197,7 +197,7 @@ def _close_only_at(call: Call, rules: LadderPolicy) -> int:
 
 
 def _trading_time_after(at: int, seconds: float) -> int:
-    from margin_platform.business_days import trading_time_after  # the exchange's calendar brings pandas: only a call needs it
+    from margin_platform.trading_time.sessions import trading_time_after  # the exchange's calendar brings pandas: only a call needs it
 
     return trading_time_after(at, seconds)
 

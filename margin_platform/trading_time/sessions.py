@@ -61,8 +61,7 @@ def business_day_after(start: dt.date, days: int) -> dt.date:
     if days == 0:
         return start
     if not _reaches(start):
-        weekday: dt.date = np.busday_offset(start, days, roll="backward").item()
-        return weekday
+        return dt.date.fromisoformat(str(np.busday_offset(start, days, roll="backward")))
     calendar = _calendar(start)
     following = calendar.date_to_session(pd.Timestamp(start) + pd.Timedelta(days=1), direction="next")
     session: pd.Timestamp = calendar.session_offset(following, days - 1)

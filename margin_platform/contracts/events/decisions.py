@@ -17,7 +17,7 @@ from margin_platform.contracts.events.field_types import (
     Text,
     Whole,
 )
-from margin_platform.contracts.row_types import Attempt, Components, Cures, Key, Note, Positions, Request
+from margin_platform.contracts.events.row_types import Attempt, Components, Cures, Key, Note, Positions, Request
 
 _Action = Literal["WARNING", "MARGIN_CALL", "AMENDED", "MET", "EXPIRED", "LIQUIDATE", "HELD", "RELEASED", "RESCINDED", "RECOVERED"]
 _Always = Annotated[Text | UnsetType, ALWAYS]

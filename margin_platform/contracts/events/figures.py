@@ -19,7 +19,7 @@ from margin_platform.contracts.events.field_types import (
     Sequence,
     Text,
 )
-from margin_platform.contracts.row_types import Key, Note, Positions, Symbols
+from margin_platform.contracts.events.row_types import Key, Note, Positions, Symbols
 
 MONEY_FIGURES = (
     "cash", "long_mv", "short_mv", "gross_mv", "total_mv", "equity", "base_requirement", "concentration_addon", "volatility_addon",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from margin_platform.contracts import bounds
-from margin_platform.contracts.field_types import Kind, is_number, refuse_epoch_ms, whole
+from margin_platform.contracts.events.field_types import Kind, is_number, refuse_epoch_ms, whole
 from margin_platform.contracts.identity import PATTERN, refusal_of_id
 
 _LONGEST_KEY = 64            # characters of the platform's own ids: what the store keeps
