@@ -16,10 +16,10 @@ from margin_platform.contracts.action_terms import (
     SPLIT,
     WITH_AMOUNT,
     WITH_RATIO,
+    as_written,
     ratio_of,
 )
 from margin_platform.contracts.messages import Event, deterministic_id
-from margin_platform.contracts.split_ratio import as_written
 from margin_platform.ledger.fill_log import Timeline
 from margin_platform.ledger.micros import MICRO, MOST, to_micros
 from margin_platform.trading_time.new_york import NEW_YORK

@@ -17,28 +17,14 @@ import numpy as np
 
 from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, BadEvent, Event
 from margin_platform.kernel.book import MARGIN_TYPES, REG_T, Book
+from margin_platform.ledger.amounts import micros_of, within
 from margin_platform.ledger.corporate_actions import CorporateAction, fold, linked_symbols
 from margin_platform.ledger.fill_log import FillLog, KnownIds, Timeline
-from margin_platform.ledger.micros import MICRO, MOST, to_micros
+from margin_platform.ledger.micros import MICRO
 from margin_platform.ledger.order_fills import OrderFills
 
 _EXACT = 1e-3   # micro-shares: what binary keeps of a quantity given in whole ones
 _COLUMNS = (("type", "b"), ("since", "q"), ("cash", "q"))
-
-
-def _micros(event: Event, field: str, amount: float) -> int:
-    """An amount of an event in millionths. BadEvent names the field and its value where it is more than a ledger holds."""
-    try:
-        return to_micros(amount)
-    except OverflowError:
-        raise BadEvent(field, event[field], "more than a ledger holds") from None
-
-
-def _within(event: Event, field: str, sum_of: int) -> int:
-    """A running sum in millionths, unless it is more than a ledger holds: then BadEvent names the field that led there."""
-    if abs(sum_of) > MOST * MICRO:
-        raise BadEvent(field, event[field], "more than a ledger holds")
-    return sum_of
 
 
 class Ledger:
@@ -120,14 +106,14 @@ class Ledger:
 
     def _fill(self, event: Event) -> list[str]:
         self._check_symbol(event["symbol"])
-        symbol, shares, at = event["symbol"], _micros(event, "qty", event["qty"]), event["timestamp"]
-        cost = _micros(event, "price", event["qty"] * event["price"]) + _micros(event, "fee", event.get("fee") or 0.0)
+        symbol, shares, at = event["symbol"], micros_of(event, "qty", event["qty"]), event["timestamp"]
+        cost = micros_of(event, "price", event["qty"] * event["price"]) + micros_of(event, "fee", event.get("fee") or 0.0)
         number = self._account(event)
         digest = KnownIds.digest("fill", event["fill_id"])
         content = KnownIds.content(event["account_id"], symbol, event["qty"], event["price"], event.get("fee") or 0.0, at)
         if self._delivered_before(event, "fill_id", digest, content):
             return []
-        cash = _within(event, "price", self._cash[number] - cost)
+        cash = within(event, "price", self._cash[number] - cost)
         if symbol in self._linked:
             fills = self._fills_of(number, symbol)
             insort(fills[symbol], (at, shares))
@@ -138,7 +124,7 @@ class Ledger:
             self._history[symbol][number] = fills[symbol]
             self._settle(number, folded)
         else:
-            self._hold(number, symbol, _within(event, "qty", self._held[number].get(symbol, 0) + shares))
+            self._hold(number, symbol, within(event, "qty", self._held[number].get(symbol, 0) + shares))
         self._cash[number] = cash
         self._log.append(number, symbol, at, shares)
         self._seen.add(digest, content)
@@ -148,13 +134,13 @@ class Ledger:
         return [event["account_id"]]
 
     def _transfer(self, event: Event) -> list[str]:
-        amount = _micros(event, "amount", event["amount"])
+        amount = micros_of(event, "amount", event["amount"])
         number = self._account(event)
         digest = KnownIds.digest("cash", event["transfer_id"])
         content = KnownIds.content(event["account_id"], event["amount"], event["timestamp"])
         if self._delivered_before(event, "transfer_id", digest, content):
             return []
-        self._cash[number] = _within(event, "amount", self._cash[number] + amount)
+        self._cash[number] = within(event, "amount", self._cash[number] + amount)
         self._seen.add(digest, content)
         self._touch(number, None)
         return [event["account_id"]]

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from margin_platform.cli import app
-from margin_platform.contracts.action_terms import problem
-from margin_platform.contracts.split_ratio import fraction
+from margin_platform.contracts.action_terms import fraction, problem
 from margin_platform.market.price_gate import judge
 from margin_platform.market.split_shape import split_terms
 from margin_platform.policy.policy import current_policy
