@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from margin_platform.backtest import runs
@@ -20,11 +21,13 @@ from margin_platform.backtest.books import generated
 from margin_platform.backtest.engine.job import Job
 from margin_platform.backtest.engine.liquidation_sales import sales
 from margin_platform.backtest.history import sample_market
+from margin_platform.backtest.history.price_files import PriceHistory
 from margin_platform.contracts.messages import (
     ACCOUNTS,
     AUDIT,
     BETAS,
     CASH,
+    CORPORATE_ACTIONS,
     FILLS,
     MARGIN_STATUS,
     PRICES,
@@ -34,14 +37,18 @@ from margin_platform.contracts.messages import (
     encode,
 )
 from margin_platform.contracts.offsets import Record
+from margin_platform.documents.book_input import BookInput
 from margin_platform.enforcement.enforcer import Enforcer
-from margin_platform.kernel.book import MARGIN_TYPES
+from margin_platform.kernel.book import MARGIN_TYPES, Book
+from margin_platform.kernel.market import Instrument, Market
 from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.market import instruments
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine
 from margin_platform.store.store import Store
 from margin_platform.volatility.engine import VolatilityEngine
+from tests.field_cases import driver as field_cases
+from tests.field_cases.test_amended_actions import AMENDED, MONDAY, at, opening, printed
 
 FIRST, LAST = dt.date(2020, 3, 11), dt.date(2020, 3, 18)   # -9.5% on the Thursday, -12% on the Monday
 
@@ -199,3 +206,44 @@ def test_the_comparison_notices_a_different_policy(job: Job, tmp_path: Path) -> 
     strict = runs.execute(other, (), "strict")
     plain = runs.execute(job, (), "plain")
     assert [r[:4] for r in strict.record.decisions] != [r[:4] for r in plain.record.decisions]
+
+
+CASES = [
+    "corrected-corporate-action/events.jsonl", "corrected-corporate-action/moved_date.jsonl",
+    "corrected-corporate-action/after_ex_date.jsonl",
+    "split-and-dividend-one-day/a_split_z_dividend.jsonl", "split-and-dividend-one-day/a_dividend_z_split.jsonl",
+]
+GAPS = {"on_hole": "stale", "on_missing_date": "skip", "on_no_history": "stale"}
+
+
+def _replayed(rows: list[Event]) -> runs.RunResult:
+    """The events of a field case as a backtest: prices are the history, all else are events on the way."""
+    ticks = [row["event"] for row in rows if row["topic"] == PRICES]
+    table = pd.DataFrame(ticks).pivot_table(index="timestamp", columns="symbol", values="price", aggfunc="last")
+    shape = table.shape
+    history = PriceHistory(
+        table.index.to_numpy(np.int64), tuple(table.columns), table.to_numpy(np.float64), np.zeros(shape, bool), np.arange(shape[0]),
+    )
+    symbols = [Instrument(symbol=symbol) for symbol in ("AAA", "BBB", "CCC")]
+    policy = current_policy().override(GAPS)
+    book = BookInput(Book.of([("A", 0.0, MARGIN_TYPES["REG_T"], [])]), Market.of(symbols), policy)
+    trades = [(row["topic"], row["event"]) for row in rows if row["topic"] in (CASH, FILLS, CORPORATE_ACTIONS)]
+    return runs.execute(runs.prepare(history, [], book, trades=trades)[0], (), "case")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_field_case_comes_to_the_same_live_and_replayed(name: str) -> None:
+    rows = field_cases.lines(name)
+    live, replayed = field_cases.fed(rows), _replayed(rows)
+    assert replayed.final_equity.tolist() == pytest.approx([field_cases.stands(live)["equity"]])
+    acted = {"CALL", "LIQUIDATE", "CLOSE_ONLY", "WARNING"}
+    assert [row.action for row in replayed.record.decisions if row.action in acted] == [d for d in live.decisions("A") if d in acted]
+
+
+@pytest.mark.parametrize("name", AMENDED)
+def test_an_amended_action_comes_to_the_same_live_and_replayed(name: str) -> None:
+    told, _, price = AMENDED[name]
+    rows = [*opening(), *told, *MONDAY, printed(price, at(10, 9, 40))]
+    live, replayed = field_cases.fed(rows), _replayed(rows)
+    assert replayed.final_equity.tolist() == pytest.approx([field_cases.stands(live)["equity"]])
+    assert not any(row.action in ("CALL", "LIQUIDATE") for row in replayed.record.decisions)

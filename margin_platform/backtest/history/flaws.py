@@ -80,7 +80,8 @@ def settle(
         prices = prices.copy()
         for _, bar, column, ratio in jumps:
             prices[:bar, column] *= ratio   # 1 where no ratio explains the jump: it was a real move
-    carried = pd.DataFrame(prices).ffill().to_numpy(np.float64)
+    basis = np.array([_basis(history, symbol, actions) for symbol in history.symbols]).reshape(prices.shape[::-1]).T
+    carried = pd.DataFrame(prices * basis).ffill().to_numpy(np.float64) / basis   # across a split on the shares of after it
     stale = np.isnan(prices)
     return dataclasses.replace(history, prices=carried, stale=stale, flaws=tuple(flaws))
 
@@ -112,14 +113,13 @@ def split_shapes(
     """
     rules = policy.prices
     days = history.dates()
-    carried = pd.DataFrame(history.prices).ffill().to_numpy(np.float64)
     found = []
     for column, symbol in enumerate(history.symbols):
         if symbol not in held:
             continue
-        basis = _basis(history, symbol, actions)
+        on_one_basis = history.prices[:, column] * _basis(history, symbol, actions)
         with np.errstate(invalid="ignore", divide="ignore"):
-            move = history.prices[1:, column] * basis[1:] / (carried[:-1, column] * basis[:-1])
+            move = on_one_basis[1:] / pd.Series(on_one_basis).ffill().to_numpy(np.float64)[:-1]
             large = np.flatnonzero(np.abs(move - 1.0) > rules.max_jump + _HAIR)
         for bar in (large + 1).tolist():
             price = float(history.prices[bar, column])
