@@ -8,19 +8,17 @@ from pyspark.sql import functions as f
 
 from assets.keys import MARGIN_SNAPSHOTS
 from assets.table_checks import OWNER
-from margin_platform.trading_time.new_york import NEW_YORK
+from margin_platform.trading_time.sessions import close_ms
 from resources.spark_session import BatchSpark
 from resources.tables import TablesResource
 
 TABLE = "end_of_day_margin"
 DAYS = dg.DailyPartitionsDefinition(start_date="1990-01-02", timezone="America/New_York")
-_CLOSE = dt.time(16)
 
 
 def close_of(day: str) -> int:
-    """The close of a day (YYYY-MM-DD) in epoch milliseconds UTC."""
-    local = dt.datetime.combine(dt.date.fromisoformat(day), _CLOSE, NEW_YORK)
-    return int(local.timestamp() * 1000)
+    """The close of a day (YYYY-MM-DD) in epoch milliseconds UTC, early closes included."""
+    return close_ms(dt.date.fromisoformat(day))
 
 
 def last_before(snapshots: DataFrame, close_ms: int, day: str) -> DataFrame:

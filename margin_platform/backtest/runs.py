@@ -42,9 +42,8 @@ def prepare(
     """The job of a book over a history between two dates, and the flaws the policy let pass. HistoryError lists those it did not."""
     policy = given.policy.override(WITHOUT_FLOORS) if history.adjusted else given.policy
     warm = history.cut(history.between(None if first is None else first - _WARM_UP, last))
-    part = warm.between(first, None)
-    if part.start >= len(warm):
-        raise HistoryError([Flaw("empty", "-", "timestamp", f"{first or ''}..{last or ''}", "no bar between these dates")])
+    if warm.between(first, None).start >= len(warm):
+        raise HistoryError([_no_bar(first, last)])
     events = tuple(sorted(trades, key=lambda trade: (trade[1]["timestamp"], trade[0])))
     known = announced(events)
     actions = [action for symbol in known.symbols() for action in known.actions(symbol)]
@@ -52,10 +51,16 @@ def prepare(
     held = {given.market.symbols[c] for c in np.unique(given.book.symbol)} | traded
     settled = settle(warm, found, policy, sorted(held), actions)
     settled.stale[:] |= in_doubt(events, settled.symbols, settled.times)
-    slots = slice(part.start, len(settled))
+    slots = settled.between(first, None)
+    if slots.start >= len(settled):
+        raise HistoryError([_no_bar(first, last)])
     splits = [(action.effective, action.symbol, float(action.ratio)) for action in actions if action.kind == SPLIT]
     path = market_path(given.market, settled, policy, slots, splits)
     return Job(given.book, path, policy, events, _suspicious(settled, path.market, slots, policy)), settled.flaws
+
+
+def _no_bar(first: dt.date | None, last: dt.date | None) -> Flaw:
+    return Flaw("empty", "-", "timestamp", f"{first or ''}..{last or ''}", "no bar between these dates")
 
 
 def _suspicious(history: PriceHistory, market: Market, part: slice, policy: Policy) -> frozenset[tuple[int, int]]:

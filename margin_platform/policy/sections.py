@@ -238,6 +238,7 @@ class BacktestPolicy(Section):
     """
 
     on_missing_date: Literal["refuse", "skip"]
+    on_no_session: Literal["refuse", "skip"] = "refuse"   # policies written before it leave it out
     on_hole: Literal["refuse", "stale"]
     on_bad_price: Literal["refuse", "stale"]
     on_duplicate: Literal["refuse", "last"]

@@ -8,6 +8,11 @@ from zoneinfo import ZoneInfo
 NEW_YORK = ZoneInfo("America/New_York")
 
 
+def date_of(at: int) -> dt.date:
+    """Return the New York date of a time in epoch milliseconds."""
+    return dt.datetime.fromtimestamp(at / 1000, NEW_YORK).date()
+
+
 def clock(at: int) -> str:
     """Return date, hour, minute and zone, e.g. 2020-02-21 15:00 EST."""
     return dt.datetime.fromtimestamp(at / 1000, NEW_YORK).strftime("%Y-%m-%d %H:%M %Z")

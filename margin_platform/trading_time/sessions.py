@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import math
 from typing import Any
 
 import exchange_calendars
 import numpy as np
 import pandas as pd
 
-from margin_platform.trading_time.new_york import NEW_YORK
+from margin_platform.trading_time.new_york import NEW_YORK, date_of
 
 _LIVE = dt.date(1989, 1, 1)       # the library's own default covers twenty years only
 _EARLIEST = dt.date(1970, 1, 1)   # event times are not negative
@@ -97,7 +98,7 @@ def _close(calendar: Any, session: dt.date) -> dt.datetime:
 
 def is_open(at: dt.datetime) -> bool:
     """Whether the market trades at an aware time."""
-    return bool(_calendar().is_trading_minute(pd.Timestamp(at).tz_convert("UTC").floor("min")))
+    return bool(_calendar(at.date()).is_trading_minute(pd.Timestamp(at).tz_convert("UTC").floor("min")))
 
 
 def next_open(at: dt.datetime) -> dt.datetime:
@@ -109,7 +110,7 @@ def next_open(at: dt.datetime) -> dt.datetime:
         return at
     if is_open(at):
         return at
-    opening: pd.Timestamp = _calendar().next_open(pd.Timestamp(at).tz_convert("UTC").floor("min"))
+    opening: pd.Timestamp = _calendar(at.date()).next_open(pd.Timestamp(at).tz_convert("UTC").floor("min"))
     return opening.to_pydatetime().astimezone(NEW_YORK)
 
 
@@ -142,13 +143,16 @@ def in_session(at_ms: int) -> bool:
 
     Where the calendar does not reach, all time counts.
     """
-    day = dt.datetime.fromtimestamp(at_ms / 1000, NEW_YORK).date()
-    if not _covers(day):
-        return True
-    if not is_session(day):
-        return False
-    opened, closed = _session_bounds(pd.Timestamp(day))
+    opened, closed = _hours(date_of(at_ms))
     return opened <= at_ms / 1000 <= closed
+
+
+@functools.lru_cache(maxsize=4096)
+def _hours(day: dt.date) -> tuple[float, float]:
+    """Opening and closing time of a date in seconds; of a closed day none lies between them."""
+    if not _covers(day):
+        return -math.inf, math.inf
+    return _session_bounds(pd.Timestamp(day)) if is_session(day) else (math.inf, -math.inf)
 
 
 @functools.lru_cache(maxsize=4096)   # a thousand calls may open at one close
@@ -185,14 +189,15 @@ def trading_time_before(at_ms: int, seconds: float) -> int:
     day = dt.datetime.fromtimestamp(at, NEW_YORK).date()
     if not _covers(day):
         return int((at - seconds) * 1000)
-    session = _calendar().date_to_session(pd.Timestamp(day), direction="previous")
-    while session > _calendar().first_session:
+    calendar = _calendar(day)
+    session = calendar.date_to_session(pd.Timestamp(day), direction="previous")
+    while session > calendar.first_session:
         opened, closed = _session_bounds(session)
         traded = min(at, closed) - opened
         if traded >= left:
             return int((min(at, closed) - left) * 1000)
         left -= max(0.0, traded)
-        session = _calendar().previous_session(session)
+        session = calendar.previous_session(session)
     return int(_session_bounds(session)[0] * 1000)
 
 
@@ -208,7 +213,7 @@ def trading_seconds_between(first_ms: int, last_ms: int) -> float:
     if not (_covers(from_day) and _covers(to_day)):
         return last - first
     total = 0.0
-    for session in _calendar().sessions_in_range(pd.Timestamp(from_day), pd.Timestamp(to_day)):
+    for session in _calendar(from_day).sessions_in_range(pd.Timestamp(from_day), pd.Timestamp(to_day)):
         opened, closed = _session_bounds(session)
         total += max(0.0, min(last, closed) - max(first, opened))
     return total

@@ -33,6 +33,9 @@ def test_a_time_beyond_the_calendar_is_an_age_and_no_error() -> None:
         ("2020-02-22T12:00-05:00", 1, "2020-02-24T15:00-05:00"),   # opened on a Saturday
         ("2020-02-21T23:30-05:00", 1, "2020-02-24T15:00-05:00"),   # still Friday in New York, Saturday in UTC
         ("2020-02-21T15:30-05:00", 0, "2020-02-21T15:30-05:00"),   # due on its own day, whose hour is past
+        ("2020-02-21T17:00-05:00", 0, "2020-02-24T09:30-05:00"),   # and whose session is over
+        ("2020-02-22T12:00-05:00", 0, "2020-02-24T15:00-05:00"),   # opened and due on a Saturday: the session after it
+        ("2020-11-27T09:00-05:00", 0, "2020-11-27T13:00-05:00"),
     ],
 )
 def test_a_call_falls_due_by_the_exchanges_calendar_and_new_yorks_clock(opened: str, days: int, due: str) -> None:

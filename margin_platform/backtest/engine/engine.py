@@ -30,6 +30,7 @@ from margin_platform.ladder.state import CALL, LIQUIDATE, Decision
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
 from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.bands import BandFlag, Level, band_codes, levels
+from margin_platform.trading_time.sessions import in_session
 
 _MOST_ROUNDS = 3   # liquidations of one account at one bar: the first cures, another follows only where slippage ate the cure
 
@@ -166,7 +167,7 @@ class Run:
         return margin, codes
 
     def _pending_fills(self, market: Market) -> set[int]:
-        """Fill the orders that waited for this bar; one whose price is stale here waits on.
+        """Fill the orders that waited for this bar; all wait on outside a session, and one whose price is stale here.
 
         One made before a corporate action changed what its shares are is cancelled, and its account looked at anew: as live.
         """
@@ -176,7 +177,7 @@ class Run:
             made, now = int(self.job.path.times[bar]), self.time
             if self.state.announced.reshaped_since(market.symbols[code], made, now):
                 cancelled.add(number)
-            elif market.stale[code]:
+            elif market.stale[code] or not in_session(now):
                 self.state.pending.append((number, code, qty, bar))
             else:
                 orders.append((number, code, qty))
@@ -226,7 +227,9 @@ class Run:
         return suspicious, self.job.path.market.symbols[min(held, key=lambda code: (held[code] * moved[code], code))]
 
     def liquidate(self, priced: PricedMarket) -> None:
-        """Proposes and fills for every account due, and observes each again until it is whole or has nothing left."""
+        """Within a session, propose and fill for every account due; observe each again until it is whole or has nothing left."""
+        if not in_session(self.time):
+            return
         for attempt in range(_MOST_ROUNDS):
             due, self.state.due = sorted(self.state.due), set()
             if not due:

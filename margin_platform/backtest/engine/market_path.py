@@ -19,6 +19,7 @@ from margin_platform.backtest.history.sample_market import INDEX
 from margin_platform.kernel.market import UNKNOWN, Floats, Market
 from margin_platform.kernel.volatility_tiers import tier_path
 from margin_platform.policy.policy import Policy
+from margin_platform.trading_time.sessions import in_session
 from margin_platform.volatility.beta import estimated
 from margin_platform.volatility.estimator import historical_volatility, rolling_volatility
 
@@ -82,7 +83,9 @@ def market_path(market: Market, history: PriceHistory, policy: Policy, part: sli
     `splits` are those on the way: prices are as traded, estimates on one share basis.
     """
     sessions, of_bar = _sessions(history)
-    closes = np.where(history.stale[sessions], np.nan, _on_one_basis(history, splits)[sessions])
+    open_then = np.array([in_session(t) for t in history.times[sessions].tolist()])
+    usable = open_then[:, None] & ~history.stale[sessions]
+    closes = np.where(usable, _on_one_basis(history, splits)[sessions], np.nan)
     sigma = _lagged(_volatilities(closes, policy).round(_PUBLISHED_DIGITS), policy.volatility.default_sigma)
     betas = _betas(history, sessions, closes, policy)
     column = {symbol: n for n, symbol in enumerate(history.symbols)}
@@ -123,12 +126,15 @@ def _given(own: Floats, known: Floats) -> Floats:
 
 
 def _sessions(history: PriceHistory) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The last bar of each session, and the session number of each bar."""
+    """The closing bar of each session (its last in market hours, else its last), and the session number of each bar."""
     days = history.dates()
     new = np.array([True] + [a != b for a, b in pairwise(days)])
     of_bar = np.cumsum(new) - 1
-    last = np.append(np.flatnonzero(new)[1:] - 1, len(days) - 1)
-    return last.astype(np.int64), of_bar
+    last = np.append(np.flatnonzero(new)[1:] - 1, len(days) - 1).astype(np.int64)
+    for bar, time in enumerate(history.times.tolist()):   # in time order: the last of a session stays
+        if in_session(time):
+            last[of_bar[bar]] = bar
+    return last, of_bar
 
 
 def _volatilities(closes: Floats, policy: Policy) -> Floats:

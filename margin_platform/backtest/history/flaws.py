@@ -15,15 +15,15 @@ from margin_platform.contracts.action_terms import ENDS, SPLIT
 from margin_platform.ledger.corporate_actions import CorporateAction
 from margin_platform.market.split_shape import split_terms
 from margin_platform.policy.policy import Policy
-from margin_platform.trading_time.new_york import NEW_YORK
+from margin_platform.trading_time.new_york import NEW_YORK, date_of
 
 if TYPE_CHECKING:
     from margin_platform.backtest.history.price_files import PriceHistory
 
 # What a flaw is called -> the policy key that decides about it. Others always end the run.
 DECIDED_BY = {
-    "missing_date": "on_missing_date", "hole": "on_hole", "bad_price": "on_bad_price", "duplicate": "on_duplicate",
-    "no_history": "on_no_history", "split_shape": "on_split_shape", "jump": "on_jump",
+    "missing_date": "on_missing_date", "no_session": "on_no_session", "hole": "on_hole", "bad_price": "on_bad_price",
+    "duplicate": "on_duplicate", "no_history": "on_no_history", "split_shape": "on_split_shape", "jump": "on_jump",
 }
 NEVER = 1 << 62
 _HAIR = 1e-9
@@ -57,7 +57,7 @@ class HistoryError(ValueError):
 def settle(
     history: PriceHistory, found: Iterable[Flaw], policy: Policy, held: Iterable[str], actions: Sequence[CorporateAction] = ()
 ) -> PriceHistory:
-    """The history a run may use: held symbols only, flaws named, each gone on from only as the policy says.
+    """The history a run may use: held symbols and sessions only, flaws named, each gone on from only as the policy says.
 
     A jump that corporate actions explain is no flaw, nor is a missing price of a symbol that has ended or not begun.
     HistoryError lists every flaw whose policy key says refuse.
@@ -67,7 +67,10 @@ def settle(
     within = (int(history.times[0]), int(history.times[-1])) if len(history) else (0, 0)
     flaws = [f for f in found if f.column in wanted or f.column not in history.symbols]
     flaws = [f for f in flaws if f.time == NO_TIME or within[0] <= f.time <= within[1]]
-    flaws += missing_dates(history)
+    closed = closed_days(history)
+    history = history.cut(~np.isin(history.dates(), list(closed)))
+    flaws = [f for f in flaws if f.time == NO_TIME or date_of(f.time) not in closed]
+    flaws += [*closed.values(), *missing_dates(history)]
     flaws += [Flaw("no_history", "-", s, s, "symbol of the book has no price in the file") for s in wanted if s not in history.symbols]
     flaws = _without_trading(history, flaws, actions)
     jumps = split_shapes(history, policy, set(wanted), actions)
@@ -84,6 +87,20 @@ def settle(
     carried = pd.DataFrame(prices * basis).ffill().to_numpy(np.float64) / basis   # across a split on the shares of after it
     stale = np.isnan(prices)
     return dataclasses.replace(history, prices=carried, stale=stale, flaws=tuple(flaws))
+
+
+def closed_days(history: PriceHistory) -> dict[dt.date, Flaw]:
+    """Return the dates with bars on which the exchange does not open, each with a flaw that names its first row and why."""
+    from margin_platform.trading_time.sessions import sessions_between, why_closed
+
+    days = history.dates()
+    open_days = set(sessions_between(days[0], days[-1])) if days else set()
+    found: dict[dt.date, Flaw] = {}
+    for day, row, time in zip(days, history.rows.tolist(), history.times.tolist(), strict=True):
+        if day not in open_days and day not in found:
+            reason = f"no session of the exchange: {why_closed(day)}"
+            found[day] = Flaw("no_session", f"row {row}", "timestamp", day.isoformat(), reason, time)
+    return found
 
 
 def missing_dates(history: PriceHistory) -> list[Flaw]:

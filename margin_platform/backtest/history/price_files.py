@@ -1,7 +1,7 @@
 """Price histories as files: CSV or Parquet, long (`timestamp,symbol,price`) or wide (one column a symbol), read strictly.
 
 Every flaw is named by row and column with its value. A flaw ends the run unless the policy's backtest section says how
-to go on. Dates without a time are the session's close, 16:00 New York; times without a zone are New York's.
+to go on. Dates without a time are the session's close, early closes included; times without a zone are New York's.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 from margin_platform.backtest.history.flaws import NO_TIME, Flaw, HistoryError
 from margin_platform.kernel.market import Floats
-from margin_platform.trading_time.new_york import NEW_YORK
-from margin_platform.trading_time.sessions import covered
+from margin_platform.trading_time.new_york import NEW_YORK, date_of
+from margin_platform.trading_time.sessions import close_ms, covered
 
 SAMPLE = "skfolio sample: 20 S&P 500 names and the index, 1990-2022"
-_CLOSE = dt.time(16)
 _TIME_NAMES = ("timestamp", "date", "time", "datetime")
 _FIRST_ROW = 2   # of a table's data: the names of its columns are row 1
 _EPOCH_MILLISECONDS = range(100_000_000_000, 100_000_000_000_000)   # from 1973 on: what is less is seconds
@@ -51,7 +50,7 @@ class PriceHistory:
 
     def dates(self) -> list[dt.date]:
         """The New York date of every bar."""
-        return [dt.datetime.fromtimestamp(t / 1000, NEW_YORK).date() for t in self.times.tolist()]
+        return [date_of(t) for t in self.times.tolist()]
 
     def between(self, first: dt.date | None, last: dt.date | None) -> slice:
         """The bars of two dates, both included, as a slice."""
@@ -59,7 +58,7 @@ class PriceHistory:
         high = len(self) if last is None else int(np.searchsorted(self.times, _at(last + dt.timedelta(days=1), dt.time(0))))
         return slice(low, high)
 
-    def cut(self, part: slice) -> PriceHistory:
+    def cut(self, part: slice | NDArray[np.bool_]) -> PriceHistory:
         """The same history over some bars only."""
         return replace(self, times=self.times[part], prices=self.prices[part], stale=self.stale[part], rows=self.rows[part])
 
@@ -70,7 +69,7 @@ def _at(day: dt.date, time: dt.time) -> int:
 
 def of_table(table: pd.DataFrame, *, adjusted: bool, source: str) -> PriceHistory:
     """A history from a frame of closes with session dates as index and symbols as columns; NaN is missing."""
-    times = np.array([_at(day.date(), _CLOSE) for day in table.index], dtype=np.int64)
+    times = np.array([close_ms(day.date()) for day in table.index], dtype=np.int64)
     prices = table.to_numpy(np.float64)
     rows = np.arange(len(table), dtype=np.int64) + _FIRST_ROW
     return PriceHistory(times, tuple(str(c) for c in table.columns), prices, np.zeros(prices.shape, bool), rows, adjusted, source)
@@ -171,7 +170,7 @@ def _known_to_calendar(moment: dt.date | dt.datetime | None, of_days: bool) -> i
     if day is None and isinstance(moment, dt.datetime):
         time = int((moment if moment.tzinfo else moment.replace(tzinfo=NEW_YORK)).timestamp() * 1000)
     else:
-        time = _at(day or moment, _CLOSE)
+        time = close_ms(day or moment)
     first, last = covered(moment.date() if isinstance(moment, dt.datetime) else moment)
     if not _at(first, dt.time(0)) <= time <= _at(last - _LONGEST_DUE, dt.time(0)):
         return f"not between {first} and {last - _LONGEST_DUE}, which the exchange's calendar covers"
@@ -247,4 +246,4 @@ def _long(times: NDArray[np.int64], symbols: pd.Series, column: pd.Series, flaws
 
 def _stamp(time: int) -> str:
     moment = dt.datetime.fromtimestamp(int(time) / 1000, NEW_YORK)
-    return moment.date().isoformat() if moment.time() == _CLOSE else moment.isoformat()
+    return moment.date().isoformat() if int(time) == close_ms(moment.date()) else moment.isoformat()

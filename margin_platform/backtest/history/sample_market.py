@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from margin_platform.trading_time.new_york import NEW_YORK
+from margin_platform.trading_time.sessions import close_ms
 
 INDEX = "SPY"
 _INDEX_POINTS_PER_SHARE = 10.0
@@ -67,8 +68,8 @@ def window(table: pd.DataFrame, last: dt.date, rows: int) -> pd.DataFrame:
 
 
 def close_time(day: dt.date) -> int:
-    """16:00 New York of a session in epoch milliseconds."""
-    return int(dt.datetime.combine(day, dt.time(16), NEW_YORK).timestamp() * 1000)
+    """Return a session's close in epoch milliseconds, early closes included."""
+    return close_ms(day)
 
 
 def _open_time(day: dt.date) -> int:
