@@ -1,6 +1,7 @@
 """The volatility engine: prices in, one volatility a symbol and session out. What the Spark stream runs, without Spark.
 
-A symbol's close is its last price of an XNYS session by event time and sequence. Once a session is over (the event clock has
+A symbol's close is the print that its source marks as the official close of an XNYS session, else its last price within
+market hours by event time and sequence: what is paid in the evening or before the opening is no close. Once a session is over (the event clock has
 reached its closing time) the volatility of every symbol that traded is computed from its last 31 closes. It is published anew
 where what it rests on changes: a split booked after its day, a print of the session that was read late, a corrected close. A
 close shaped like a split that nobody announced waits for the corporate action until the next session is over.
@@ -24,20 +25,21 @@ from margin_platform.kernel.volatility_tiers import tiers
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
 from margin_platform.market.split_shape import split_shape
 from margin_platform.policy.policy import Policy
-from margin_platform.trading_time.new_york import NEW_YORK
-from margin_platform.trading_time.sessions import is_session, session_close
+from margin_platform.trading_time.new_york import NEW_YORK, date_of
+from margin_platform.trading_time.sessions import in_session, is_session, session_close
 from margin_platform.volatility.estimator import historical_volatility
 
 _DAYS_MOVE = 0.05   # how far a split's close may be from the ratio: MSFT closed 3.3% above half on 2003-02-18
 
 
 class Close(NamedTuple):
-    """The newest print of a session: event time in epoch milliseconds, dollars a share as traded, and the source's remarks."""
+    """A session's closing print: event time in epoch milliseconds, dollars a share as traded, and the source's remarks."""
 
     timestamp: int
     price: float
     sequence: int | None = None
     confirmed: bool = False
+    official: bool = False
 
 
 class VolatilityEngine:
@@ -49,6 +51,7 @@ class VolatilityEngine:
         self._closes: dict[str, dict[str, Close]] = {}                  # symbol -> session -> close
         self._actions = AnnouncedActions()
         self._published: dict[str, str] = {}
+        self._last_print: dict[str, int] = {}   # symbol -> newest event time, of whatever hour
         self._tiers: dict[str, int] = {}    # symbol -> add-on tier as last published, which hysteresis may keep
         self._tiers_before: dict[str, int] = {}   # and the one of the session before, from which that one is computed anew
         self._changed: set[str] = set()     # symbols whose published session is to be computed anew
@@ -74,12 +77,13 @@ class VolatilityEngine:
         if topic == CORPORATE_ACTIONS:
             self._book(symbol, event)
             return
-        if event.get("correction") and event.get("corrects_timestamp"):
+        if event.get("correction"):
             self._correct(symbol, event)
-        day = dt.datetime.fromtimestamp(event["timestamp"] / 1000, NEW_YORK).date()
+        self._last_print[symbol] = max(self._last_print.get(symbol, 0), event["timestamp"])
         self.event_time = max(self.event_time, event["timestamp"])
-        if not is_session(day):
-            return   # a print on a closed day is no close
+        day = date_of(event["timestamp"])
+        if not is_session(day) or not (event.get("official_close") or in_session(event["timestamp"])):
+            return
         session = day.isoformat()
         closes = self._closes.setdefault(symbol, {})
         if session not in closes:
@@ -87,10 +91,10 @@ class VolatilityEngine:
             self._forget(symbol)
             if session not in self._sessions[symbol]:
                 return   # older than anything still kept
-        if session not in closes or _not_before(event, closes[session]):
-            closes[session] = Close(event["timestamp"], float(event["price"]), event.get("sequence"), bool(event.get("confirmed")))
-            late = session <= self._published.get(symbol, "")
-            if late and event["timestamp"] <= int(session_close(day).timestamp() * 1000):   # a later one is no close of that session
+        if session not in closes or _supersedes(event, closes[session]):
+            remarks = (event.get("sequence"), bool(event.get("confirmed")), bool(event.get("official_close")))
+            closes[session] = Close(event["timestamp"], float(event["price"]), *remarks)
+            if session <= self._published.get(symbol, ""):
                 self._changed.add(symbol)
 
     def _book(self, symbol: str, action: Event) -> None:
@@ -108,9 +112,9 @@ class VolatilityEngine:
         return [(dt.datetime.fromtimestamp(a.effective / 1000, NEW_YORK).date().isoformat(), float(a.ratio)) for a in splits]
 
     def _correct(self, symbol: str, event: Event) -> None:
-        """Replaces the close of an earlier session where it is the very print that its source withdrew."""
-        withdrawn = event["corrects_timestamp"]
-        session = dt.datetime.fromtimestamp(withdrawn / 1000, NEW_YORK).date().isoformat()
+        """Replaces the close of a session where it is the very print that its source withdrew: the last one, if it names none."""
+        withdrawn = event.get("corrects_timestamp") or self._last_print.get(symbol, 0)
+        session = date_of(withdrawn).isoformat()
         close = self._closes.get(symbol, {}).get(session)
         if close is not None and close.timestamp == withdrawn and event["timestamp"] > withdrawn:
             self._closes[symbol][session] = close._replace(price=float(event["price"]))
@@ -170,7 +174,7 @@ class VolatilityEngine:
         return {
             "closes": {symbol: {session: list(close) for session, close in rows.items()} for symbol, rows in self._closes.items()},
             "actions": self._actions.to_state(), "published": self._published, "tiers": self._tiers, "tiers_before": self._tiers_before,
-            "event_time": self.event_time,
+            "event_time": self.event_time, "last_print": self._last_print,
             "next_offset": {t: {str(p): o for p, o in parts.items()} for t, parts in self.next_offset.items()},
         }
 
@@ -180,6 +184,7 @@ class VolatilityEngine:
         self._actions.restore(state["actions"] if "actions" in state else _of_splits(state["splits"]))
         self._published, self.event_time = dict(state["published"]), state["event_time"]
         self._tiers, self._tiers_before = dict(state["tiers"]), dict(state["tiers_before"])
+        self._last_print = dict(state.get("last_print", {}))
         self.next_offset = {t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()}
 
 
@@ -192,8 +197,14 @@ def _of_splits(splits: dict[str, list[list[Any]]]) -> list[tuple[Event, dict[str
     ]
 
 
-def _not_before(event: Event, close: Close) -> bool:
-    """Whether a print is the newer by event time, then by the source's sequence where both carry one, then by arrival."""
+def _supersedes(event: Event, close: Close) -> bool:
+    """Whether a print is the close rather than another: the official one, else the newer.
+
+    The newer by event time, then by the source's sequence where both carry one, then by arrival.
+    """
+    official = bool(event.get("official_close"))
+    if official != close.official:
+        return official
     mine = event.get("sequence")
     if event["timestamp"] == close.timestamp and mine is not None and close.sequence is not None:
         return bool(mine >= close.sequence)

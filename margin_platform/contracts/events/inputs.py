@@ -76,6 +76,9 @@ class PricePrint(Struct, kw_only=True):
     confirmed: Annotated[Flag | None | UnsetType, Meta(description="the source stands by a jump")] = UNSET
     correction: Annotated[Flag | None | UnsetType, Meta(description="replaces a print its source withdrew")] = UNSET
     corrects_timestamp: Annotated[EpochMs | None | UnsetType, Meta(description="event time of the print withdrawn")] = UNSET
+    official_close: Annotated[
+        Flag | None | UnsetType, Meta(description="the closing price of its date's session, whenever it is printed")
+    ] = UNSET
 
 
 class BetaFigure(Struct, kw_only=True):
