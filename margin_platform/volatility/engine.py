@@ -1,10 +1,11 @@
 """The volatility engine: prices in, one volatility a symbol and session out. What the Spark stream runs, without Spark.
 
-A symbol's close is the print that its source marks as the official close of an XNYS session, else its last price within
-market hours by event time and sequence: what is paid in the evening or before the opening is no close. Once a session is over (the event clock has
-reached its closing time) the volatility of every symbol that traded is computed from its last 31 closes. It is published anew
-where what it rests on changes: a split booked after its day, a print of the session that was read late, a corrected close. A
-close shaped like a split that nobody announced waits for the corporate action until the next session is over.
+A symbol's close is the print that its source marks as the official close of an XNYS session, else its last price in
+market hours by event time and sequence: a price paid in the evening or before the opening is no close. Once a session is
+over (the event clock has reached its closing time) the volatility of every symbol that traded is computed from its last
+31 closes. It is published again where what it rests on changes: a split booked after its day, a print of the session that
+was read late, a corrected close. A close shaped like a split that nobody announced waits for the corporate action until
+the next session is over.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ FLAWED = [   # what is wrong, the file, and the place and value the program name
     ("negative", WIDE.replace("21", "-21"), "row 3, column BBB: negative, value '-21'"),
     ("not a number", WIDE.replace("21", "x"), "row 3, column BBB: not a number, value 'x'"),
     ("duplicate", WIDE + "2020-03-03,11,21\n", "row 5, column timestamp: already in row 3, value '2020-03-03"),
-    ("no history", WIDE.replace("BBB", "CCC"), "-, column BBB: symbol of the book has no price in the file, value 'BBB'"),
+    ("no history", WIDE.replace("BBB", "CCC"), "-, column BBB: symbol of the book has no price in the file (it has AAA, CCC), value 'BBB'"),
     ("split", WIDE.replace("11,21", "5,21").replace("12,22", "5,22"), "row 3, column AAA: 2020-03-03: 1/2 of the price before"),
     ("a date that is none", WIDE.replace("2020-03-03", "3 March"), "row 3, column timestamp: not a date or time (epoch times are in "),
     ("epoch seconds", WIDE.replace("2020-03-03", "1583251200"), "(epoch times are in milliseconds), value '1583251200'"),

@@ -17,7 +17,9 @@ OWN: dict[str, Any] = {"symbol": "NVDA", "qty": 5, "price": 900}
 
 def _after(book: dict[str, Any]) -> dict[str, Any]:
     """Account A after it buys one NVDA."""
-    done = CliRunner().invoke(app, ["whatif", "A", "--trade", "NVDA:1", "--book", "-", "--json"], input=json.dumps(book))
+    done = CliRunner().invoke(
+        app, ["whatif", "A", "--trade", "NVDA:1", "--book", "-", "--json"], input=json.dumps(book)
+    )
     assert done.exit_code == 0, done.stderr
     after: dict[str, Any] = json.loads(done.stdout)["after"]
     return after
@@ -46,7 +48,9 @@ def test_the_price_of_another_account_completes_a_market_row_without_one() -> No
     ],
     ids=str,
 )
-def test_a_position_bought_has_the_figures_of_the_market_row_and_the_price_of_the_holder(market: dict[str, Any]) -> None:
+def test_a_position_bought_has_the_figures_of_the_market_row_and_the_price_of_the_holder(
+    market: dict[str, Any],
+) -> None:
     """The same margin as where the market row gives the price itself."""
     holder = {"account_id": "B", "cash": 0, "positions": [OWN]}
     buyer = {"account_id": "A", "cash": 5_000, "positions": [{"symbol": "MSFT", "qty": 10, "price": 400}]}
@@ -63,6 +67,8 @@ def test_where_both_give_a_figure_the_market_row_counts_for_other_accounts() -> 
 
 def test_figures_of_several_holders_complete_one_another() -> None:
     buyer = {"account_id": "A", "cash": 5_000, "positions": []}
-    holders = [{"account_id": n, "cash": 0, "positions": [{"symbol": "NVDA", "qty": 1, **row}]}
-               for n, row in (("B", {"price": 900}), ("C", {"beta": 1.8}))]
+    holders = [
+        {"account_id": n, "cash": 0, "positions": [{"symbol": "NVDA", "qty": 1, **row}]}
+        for n, row in (("B", {"price": 900}), ("C", {"beta": 1.8}))
+    ]
     assert _after({"accounts": [buyer, *holders]})["long_mv"] == 900.0

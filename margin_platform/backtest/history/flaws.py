@@ -68,10 +68,10 @@ def settle(
     flaws = [f for f in found if f.column in wanted or f.column not in history.symbols]
     flaws = [f for f in flaws if f.time == NO_TIME or within[0] <= f.time <= within[1]]
     closed = closed_days(history)
-    history = history.cut(~np.isin(history.dates(), list(closed)))
+    history = history.cut(np.array([day not in closed for day in history.dates()], dtype=np.bool_))
     flaws = [f for f in flaws if f.time == NO_TIME or date_of(f.time) not in closed]
     flaws += [*closed.values(), *missing_dates(history)]
-    flaws += [Flaw("no_history", "-", s, s, "symbol of the book has no price in the file") for s in wanted if s not in history.symbols]
+    flaws += [_no_history(s, history) for s in wanted if s not in history.symbols]
     flaws = _without_trading(history, flaws, actions)
     jumps = split_shapes(history, policy, set(wanted), actions)
     flaws += [flaw for flaw, _, _, _ in jumps]
@@ -87,6 +87,13 @@ def settle(
     carried = pd.DataFrame(prices * basis).ffill().to_numpy(np.float64) / basis   # across a split on the shares of after it
     stale = np.isnan(prices)
     return dataclasses.replace(history, prices=carried, stale=stale, flaws=tuple(flaws))
+
+
+def _no_history(symbol: str, history: PriceHistory) -> Flaw:
+    from margin_platform.backtest.history.bar_files import unheard
+
+    reason = f"symbol of the book has no price in the file ({unheard(symbol, history.symbols)})"
+    return Flaw("no_history", "-", symbol, symbol, reason)
 
 
 def closed_days(history: PriceHistory) -> dict[dt.date, Flaw]:

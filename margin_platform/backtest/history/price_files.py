@@ -15,15 +15,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from margin_platform.backtest.history import bar_files
 from margin_platform.backtest.history.flaws import NO_TIME, Flaw, HistoryError
 from margin_platform.kernel.market import Floats
 from margin_platform.trading_time.new_york import NEW_YORK, date_of
 from margin_platform.trading_time.sessions import close_ms, covered
 
 SAMPLE = "skfolio sample: 20 S&P 500 names and the index, 1990-2022"
-_TIME_NAMES = ("timestamp", "date", "time", "datetime")
 _FIRST_ROW = 2   # of a table's data: the names of its columns are row 1
 _EPOCH_MILLISECONDS = range(100_000_000_000, 100_000_000_000_000)   # from 1973 on: what is less is seconds
+_EPOCH_UNITS = (1, 1_000, 1_000_000)   # milliseconds; micro- and nanoseconds, which cannot be taken for them
 _LONGEST_DUE = dt.timedelta(days=60)   # a call opened on the last bar falls due within
 
 
@@ -80,8 +81,9 @@ def read(path: Path) -> tuple[PriceHistory, list[Flaw]]:
     table = _table(path)
     if table.empty:
         raise HistoryError([Flaw("empty", "row 2", str(path.name), None, "no rows")])
-    names = {str(c).strip().lower(): c for c in table.columns}
-    time_name = next((names[n] for n in _TIME_NAMES if n in names), None)
+    table = bar_files.prices_of(table)
+    names = {bar_files.word(c): c for c in table.columns}
+    time_name = next((names[n] for n in bar_files.TIME_NAMES if n in names), None)
     if time_name is None:
         raise HistoryError([Flaw("columns", "row 1", "timestamp", ",".join(map(str, table.columns)), "no timestamp or date column")])
     flaws: list[Flaw] = []
@@ -111,8 +113,10 @@ def _table(path: Path) -> pd.DataFrame:
 
 def _parquet(path: Path) -> pd.DataFrame:
     table = pd.read_parquet(path)
-    if not any(str(c).strip().lower() in _TIME_NAMES for c in table.columns):
-        table = table.rename_axis("timestamp").reset_index()
+    table = table.set_axis(bar_files.flat(table.columns), axis=1)
+    if not any(bar_files.word(c) in bar_files.TIME_NAMES for c in table.columns):
+        named = [str(name or "timestamp") for name in table.index.names]
+        table = table.rename_axis(named if len(named) > 1 else "timestamp").reset_index()
     return table.set_axis(range(_FIRST_ROW, len(table) + _FIRST_ROW))
 
 
@@ -120,7 +124,7 @@ def _csv(path: Path) -> pd.DataFrame:
     cells = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True, header=None, skip_blank_lines=False)
     cells = cells.set_axis(range(1, len(cells) + 1))
     filled = cells[~(cells.isna() | (cells == "")).all(axis=1)]
-    return filled.iloc[1:].set_axis(filled.iloc[0], axis=1) if len(filled) else filled
+    return bar_files.one_header(filled, [_moment(cell) is not None for cell in filled.iloc[:4, 0]]) if len(filled) else filled
 
 
 def _times(column: pd.Series, name: str, flaws: list[Flaw]) -> NDArray[np.int64]:
@@ -146,7 +150,8 @@ def _moment(value: Any) -> dt.date | dt.datetime | None:
     text = str(value).strip()
     try:
         if text.isdecimal() and len(text) > 8:
-            return dt.datetime.fromtimestamp(int(text) / 1000, dt.UTC) if int(text) in _EPOCH_MILLISECONDS else None
+            time = next((int(text) // unit for unit in _EPOCH_UNITS if int(text) // unit in _EPOCH_MILLISECONDS), None)
+            return None if time is None else dt.datetime.fromtimestamp(time / 1000, dt.UTC)
         return dt.date.fromisoformat(text) if len(text) <= 10 else dt.datetime.fromisoformat(text)
     except ValueError:
         return None
