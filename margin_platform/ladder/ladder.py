@@ -7,11 +7,11 @@ issued, amended, met, expired or rescinded; a new deficiency after a cure is a n
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import replace
 from typing import Any
 
 from margin_platform.contracts.messages import deterministic_id
+from margin_platform.ladder.deadlines import close_only_at, due_at, next_deadline, next_trading_time, release_at
 from margin_platform.ladder.observation import Observation
 from margin_platform.ladder.state import (
     CALL,
@@ -80,25 +80,6 @@ def tick(state: LadderState, now: int, policy: Policy) -> tuple[LadderState, tup
     return state, tuple(decisions)
 
 
-def next_deadline(state: LadderState, policy: Policy) -> int | None:
-    """The earliest event time at which `tick` may decide something; None where no timer runs.
-
-    A held account has none: the observation that releases it decides what fell due meanwhile.
-    """
-    times: list[int] = []
-    if state.held:
-        return None
-    if state.call and not state.close_only:
-        times.append(_close_only_at(state.call, policy.ladder))
-    if state.call and not state.expired:
-        times.append(state.call.due_at)
-    if state.close_only and (state.severe or state.expired) and not state.liquidations:
-        times.append(_trading_time_after(state.last_time, 0.0))
-    if state.stress_restricted and state.stress_clear_since is not None:
-        times.append(_release_at(state.stress_clear_since, policy.ladder))
-    return min(times, default=None)
-
-
 _Result = tuple[LadderState, list[Decision]]
 
 
@@ -146,11 +127,8 @@ def _is_severe(deficiency: float, seen: Observation, rules: LadderPolicy) -> boo
 
 def _new_call(seen: Observation, deficiency: float, rules: LadderPolicy, nth: int) -> Call:
     """A call that is the nth of its account at this millisecond: met and missed again, it is another one."""
-    from margin_platform.trading_time.sessions import due_time  # the exchange's calendar brings pandas: only a new call needs it
-
-    due = due_time(dt.datetime.fromtimestamp(seen.timestamp / 1000, dt.UTC), rules.call_due_business_days, rules.call_due_hour_et)
     call_id = deterministic_id("maintenance-call", seen.account_id, seen.timestamp, *([nth] if nth > 1 else []))
-    return Call(call_id, seen.timestamp, int(due.timestamp() * 1000), deficiency, deficiency, seen.timestamp)
+    return Call(call_id, seen.timestamp, due_at(seen.timestamp, rules), deficiency, deficiency, seen.timestamp)
 
 
 def _still_deficient(state: LadderState, call: Call, seen: Observation, deficiency: float) -> _Result:
@@ -191,25 +169,10 @@ def _warning_track(state: LadderState, seen: Observation, rules: LadderPolicy) -
     return state, []
 
 
-def _close_only_at(call: Call, rules: LadderPolicy) -> int:
-    """Minutes of trading after the call was opened: nights, weekends and holidays do not count."""
-    return _trading_time_after(call.opened_at, rules.close_only_after_minutes * 60)
-
-
-def _trading_time_after(at: int, seconds: float) -> int:
-    from margin_platform.trading_time.sessions import trading_time_after  # the exchange's calendar brings pandas: only a call needs it
-
-    return trading_time_after(at, seconds)
-
-
-def _release_at(clear_since: int, rules: LadderPolicy) -> int:
-    return clear_since + int(rules.stress_release_minutes * MS_PER_MINUTE)
-
-
 def _timers(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
     decisions: list[Decision] = []
     call = state.call
-    if call and not state.close_only and now >= _close_only_at(call, rules):
+    if call and not state.close_only and now >= close_only_at(call.opened_at, rules):
         state = replace(state, close_only=True)
         minutes = rules.close_only_after_minutes
         reason = f"the call of {call.issued:,.2f} has been open for {minutes:g} minutes of trading"
@@ -219,7 +182,7 @@ def _timers(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
         reason = f"unmet when due at {clock(call.due_at)}"
         decisions.append(Decision(CALL_EXPIRED, state.account_id, now, reason, call.outstanding, **call.told()))
     since = state.stress_clear_since
-    if state.stress_restricted and since is not None and now >= _release_at(since, rules):
+    if state.stress_restricted and since is not None and now >= release_at(since, rules):
         state = replace(state, stress_restricted=False, stress_clear_since=None)
         reason, began = "no severe SPY scenario is short of margin any more", state.stressed_at
         decisions.append(Decision(STRESS_RELEASED, state.account_id, now, reason, began_at=began))
@@ -239,7 +202,7 @@ def _liquidation_track(state: LadderState, now: int, rules: LadderPolicy) -> _Re
     pause = rules.liquidation_retry_minutes * MS_PER_MINUTE
     if state.liquidated_at is not None and now - state.liquidated_at < pause:
         return state, []
-    if _trading_time_after(now, 0.0) > now:
+    if next_trading_time(now) > now:
         return state, []
     why = "past due" if state.expired else "severe" if state.severe else f"deficient after {state.liquidations} liquidation(s)"
     state = replace(state, liquidations=state.liquidations + 1, liquidated_at=now)

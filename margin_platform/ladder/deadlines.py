@@ -1,0 +1,60 @@
+"""When the ladder's timers fall due, in epoch milliseconds. The clock of a call runs in trading time.
+
+The exchange's calendar brings pandas, so it is loaded by the first call that needs it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from margin_platform.ladder.state import LadderState
+from margin_platform.policy.policy import Policy
+from margin_platform.policy.sections import LadderPolicy
+
+_MS_PER_MINUTE = 60_000
+
+
+def next_deadline(state: LadderState, policy: Policy) -> int | None:
+    """The earliest event time at which `tick` may decide something; None where no timer runs.
+
+    A held account has none: the observation that releases it decides what fell due meanwhile.
+    """
+    times: list[int] = []
+    if state.held:
+        return None
+    if state.call and not state.close_only:
+        times.append(close_only_at(state.call.opened_at, policy.ladder))
+    if state.call and not state.expired:
+        times.append(state.call.due_at)
+    if state.close_only and (state.severe or state.expired) and not state.liquidations:
+        times.append(next_trading_time(state.last_time))
+    if state.stress_restricted and state.stress_clear_since is not None:
+        times.append(release_at(state.stress_clear_since, policy.ladder))
+    return min(times, default=None)
+
+
+def due_at(opened_at: int, rules: LadderPolicy) -> int:
+    """When a call opened at an event time must be met: at the policy's hour of a session."""
+    from margin_platform.trading_time.sessions import due_time
+
+    opened = dt.datetime.fromtimestamp(opened_at / 1000, dt.UTC)
+    return int(due_time(opened, rules.call_due_business_days, rules.call_due_hour_et).timestamp() * 1000)
+
+
+def close_only_at(opened_at: int, rules: LadderPolicy) -> int:
+    """When a call restricts its account: minutes of trading after it was opened, without nights, weekends and holidays."""
+    from margin_platform.trading_time.sessions import trading_time_after
+
+    return trading_time_after(opened_at, rules.close_only_after_minutes * 60)
+
+
+def next_trading_time(at: int) -> int:
+    """The first time in a session from an event time on: that time itself, or the next opening."""
+    from margin_platform.trading_time.sessions import trading_time_after
+
+    return trading_time_after(at, 0.0)
+
+
+def release_at(clear_since: int, rules: LadderPolicy) -> int:
+    """When a stress restriction ends that has had no cause since an event time."""
+    return clear_since + int(rules.stress_release_minutes * _MS_PER_MINUTE)
