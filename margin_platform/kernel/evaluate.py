@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.kernel.book import REG_T, Book
+from margin_platform.kernel.book import PORTFOLIO, REG_T, Book
 from margin_platform.kernel.market import Floats, Market
 from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.kernel.sweep.account_sweep import sweep
@@ -94,8 +94,13 @@ class Margin:
 
     @property
     def portfolio_method(self) -> NDArray[np.bool_]:
-        """True where portfolio margin is the lower requirement (margin_method PORTFOLIO)."""
+        """True where portfolio margin is the lower requirement (margin_method PORTFOLIO), applied or not."""
         return cents(self.portfolio_margin_req) < cents(self.maintenance_req)
+
+    def portfolio_applied(self, book: Book) -> NDArray[np.bool_]:
+        """True where the account is held to portfolio margin (applied_method PORTFOLIO): of that type, with the minimum equity."""
+        enough = cents(self.equity) >= self.policy.portfolio_margin.pm_minimum_equity
+        return (book.margin_type[self.accounts] == PORTFOLIO) & enough
 
     @property
     def reg_t_excess(self) -> Floats:
@@ -103,8 +108,8 @@ class Margin:
 
     @property
     def buying_power(self) -> Floats:
-        """Reg T buying power: max(0, Reg T excess / 50%)."""
-        return np.maximum(0.0, self.reg_t_excess / self.policy.maintenance.reg_t)
+        """What may still be bought: the lesser of Reg T excess and maintenance excess, over the initial rate (4210(b)); 0 in a call."""
+        return np.maximum(0.0, np.minimum(self.reg_t_excess, self.excess) / self.policy.maintenance.reg_t)
 
     @property
     def stress_pnl(self) -> Floats:

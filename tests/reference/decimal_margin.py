@@ -64,7 +64,8 @@ def _account(account: dict[str, Any], market: dict[str, Any], rules: dict[str, A
     return now | {
         "account_id": account["account_id"], "stale": False, "equity": equity, "requirement": requirement, "portfolio_margin_req": tims,
         "excess": equity - requirement, "margin_savings": now["maintenance_req"] - tims, "reg_t_excess": equity - reg_t,
-        "buying_power": max(ZERO, (equity - reg_t) / number(rules["reg_t"])), "beta_weighted_exposure": exposure, "stress": stress,
+        "buying_power": max(ZERO, min(equity - reg_t, equity - requirement) / number(rules["reg_t"])),
+        "beta_weighted_exposure": exposure, "stress": stress,
         "status": _status(equity - requirement, now["gross_mv"], rules),
     }
 
