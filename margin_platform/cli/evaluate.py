@@ -45,8 +45,8 @@ def _print_parts(result: dict[str, Any]) -> None:
     from rich.text import Text
 
     table = Table(title="What maintenance is made of")
-    for heading in ("account", *(h for _, h in _PARTS), "method"):
-        table.add_column(heading, justify="left" if heading in ("account", "method") else "right", no_wrap=True)
+    for heading in ("account", *(h for _, h in _PARTS), "cheaper"):
+        table.add_column(heading, justify="left" if heading in ("account", "cheaper") else "right", no_wrap=True)
     for account in result["accounts"]:
         cells = [format_dollars(account[name]) for name, _ in _PARTS]
         table.add_row(Text(account["account_id"]), *cells, account["margin_method"] or "–")

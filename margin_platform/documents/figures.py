@@ -7,12 +7,13 @@ from typing import Any
 from margin_platform.documents.book_input import BookInput
 from margin_platform.firm.risk import firm_risk
 from margin_platform.kernel.account_rows import defaulted_symbols, stale_symbols, stress_rows
-from margin_platform.kernel.book import Book
+from margin_platform.kernel.book import PORTFOLIO, Book
 from margin_platform.kernel.evaluate import Margin, evaluate
 from margin_platform.kernel.market import Market
 from margin_platform.kernel.sweep.columns import Status
 from margin_platform.kernel.valuation_points import house_grid_loss, house_grid_pnl
 from margin_platform.money import cents, cents_or_none
+from margin_platform.policy.policy import Policy
 
 _MONEY = (
     "equity", "long_mv", "short_mv", "gross_mv", "base_requirement", "concentration_addon", "volatility_addon", "htb_addon",
@@ -56,6 +57,8 @@ def account_figures(n: int, book: Book, market: Market, margin: Margin) -> dict[
         **figures,
         "portfolio_margin_detail": group_requirements(span, book, market, margin) if known else {},
         "margin_method": ("PORTFOLIO" if margin.portfolio_method[n] else "REG_T") if known else None,
+        "applied_requirement": figures["requirement"],
+        "applied_method": _applied_method(book.margin_type[n], figures["equity"], margin.policy),
         "status": Status(margin.status[n]).name,
         "stale_symbols": stale_symbols(span, book, market),
         "default_volatility_symbols": defaulted_symbols(span, book, market, market.sigma),
@@ -65,6 +68,14 @@ def account_figures(n: int, book: Book, market: Market, margin: Margin) -> dict[
         "stress": stress_rows(n, margin) if known else [],
         "idiosyncratic": _idiosyncratic(n, book, market, margin) if known and margin.largest_position[n] >= 0 else None,
     }
+
+
+def _applied_method(margin_type: int, equity: float | None, policy: Policy) -> str | None:
+    """Return by which requirement an account is held; None where its equity is unknown (see `Margin.portfolio_applied`)."""
+    if equity is None:
+        return None
+    enough = equity >= policy.portfolio_margin.pm_minimum_equity
+    return "PORTFOLIO" if margin_type == PORTFOLIO and enough else "REG_T"
 
 
 def symbol_requirements(span: range, book: Book, market: Market, margin: Margin) -> dict[str, float | None]:

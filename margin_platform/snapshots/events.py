@@ -74,7 +74,8 @@ def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> l
     """margin.calc.v1 of every evaluated account. Rows of `margin` name their accounts; unknown figures are None."""
     columns = {wire: cents(getattr(margin, name)) for wire, name in _MONEY.items()}
     cash = cents(book.cash[margin.accounts])
-    percent, lost, by_portfolio = margin.excess_pct, cents(margin.unsecured), margin.portfolio_method
+    percent, lost = margin.excess_pct, cents(margin.unsecured)
+    by_portfolio, held_to_portfolio = margin.portfolio_method, margin.portfolio_applied(book)
     pnl, recomputed = cents(margin.stress_pnl), cents(margin.stress_excess_recomputed)
     key = (inputs.batch_key(), margin.policy.version, __version__)   # the same batch under another policy is another calculation
     wires, values = list(columns), zip(*(_nullable(column) for column in columns.values()), strict=True)
@@ -89,6 +90,8 @@ def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> l
             "excess_pct": round(float(percent[row]), 6) if percent[row] == percent[row] else None,
             "margin_type": "REG_T" if book.margin_type[number] == REG_T else "PORTFOLIO",
             "margin_method": ("PORTFOLIO" if by_portfolio[row] else "REG_T") if known else None,
+            "applied_requirement": event["requirement"],
+            "applied_method": ("PORTFOLIO" if held_to_portfolio[row] else "REG_T") if known else None,
             "stress_pnl": pnl[row].tolist() if known else None,
             "stress_unsecured": lost[row].tolist() if known else None,
             "stress_calls": (recomputed[row] < 0).tolist() if known else None,

@@ -74,7 +74,7 @@ def test_rows_are_filtered_by_method_symbol_and_action_under_way(bus: Bus, firm:
 
 
 SORTED = {
-    "Excess %": "excess_pct", "Equity": "equity", "Requirement": "requirement", "Reg T": "reg_t_margin", "TIMS": "portfolio_margin_req",
+    "Excess %": "excess_pct", "Equity": "equity", "Applied req.": "requirement", "Reg T": "reg_t_margin", "TIMS": "portfolio_margin_req",
     "PM relief": "margin_savings", "Worst stress": "worst_stress", "β exposure": "beta_weighted_exposure", "Gross value": "gross_mv",
 }
 

@@ -15,7 +15,7 @@ const figures = (row) =>
     "div",
     { class: "figures" },
     figure("Equity", dollars(row.equity)),
-    figure("Requirement", dollars(row.requirement)),
+    figure("Applied requirement", dollars(row.requirement)),
     figure("Excess", dollars(row.excess)),
     figure("Excess %", percent(row.excess_pct)),
     figure("Reg T", dollars(row.reg_t)),

@@ -1,7 +1,7 @@
 // The positions with every add-on, their sum, and whether the kernel arrives at the published figure.
 import { h, note, visible } from "../dom.js";
 import { dollars, money, number, percent, shares, time } from "../format.js";
-import { MARGIN_TYPE } from "../status.js";
+import { MARGIN_TYPE, METHOD } from "../status.js";
 import { num, signed, table } from "../table.js";
 import { unpriced } from "./unpriced.js";
 
@@ -48,7 +48,9 @@ function binding(figures, marginType) {
   const rules = `Rules-based maintenance requirement ${dollars(figures.maintenance_req)}`;
   const tims = `TIMS ${dollars(figures.portfolio_margin_req)}`;
   const type = `margin type ${MARGIN_TYPE[marginType] ?? "Reg T"}`;
-  const text = `${rules}, ${tims}; ${type}: applied requirement ${dollars(figures.requirement)}.`;
+  const applied = `applied requirement ${dollars(figures.applied_requirement)}`;
+  const method = METHOD[figures.applied_method] ?? "neither";
+  const text = `${rules}, ${tims}; ${type}: ${applied} (${method}).`;
   return h("p", { class: "note", id: "binding" }, text);
 }
 

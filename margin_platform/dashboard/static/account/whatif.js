@@ -7,7 +7,7 @@ import { num, table } from "../table.js";
 
 const LINES = [
   ["Equity", "equity"],
-  ["Requirement", "requirement"],
+  ["Applied requirement", "requirement"],
   ["Excess", "excess"],
   ["Rules-based maintenance", "maintenance_req"],
   ["TIMS requirement", "portfolio_margin_req"],

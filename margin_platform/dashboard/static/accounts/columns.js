@@ -59,7 +59,9 @@ export function columns(warnFrac) {
       tooltipValueGetter: (p) => (p.data ? reason(p.data, warnFrac) : ""),
     },
     dollars("equity", "Equity"),
-    dollars("requirement", "Requirement"),
+    dollars("requirement", "Applied req.", {
+      headerTooltip: "the requirement the account is held to",
+    }),
     dollars("reg_t", "Reg T"),
     dollars("tims", "TIMS"),
     dollars("saving", "PM relief", { headerTooltip: "Reg T less TIMS" }),
