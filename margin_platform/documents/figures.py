@@ -35,7 +35,15 @@ def evaluation(given: BookInput, *, house_grid: bool = False) -> dict[str, Any]:
     if house_grid:
         for n, account in enumerate(accounts):
             account["house_scenario"] = _house_scenario(n, margin) if account["equity"] is not None else None
-    return {"policy_version": given.policy.version, "accounts": accounts, "firm": firm_risk(given.book, margin)}
+    found = {"policy_version": given.policy.version, "accounts": accounts, "firm": firm_risk(given.book, margin)}
+    return found | ({"small_deficiencies": _small(margin)} if given.policy.ladder.small_deficiency else {})
+
+
+def _small(margin: Margin) -> dict[str, Any]:
+    """What the policy's `small_deficiency` passes over: how many accounts, and the sum of their deficiencies in dollars."""
+    excess = cents(margin.excess)
+    small = (excess < 0) & (excess >= -margin.policy.ladder.small_deficiency)
+    return {"accounts": int(small.sum()), "dollars": cents(float(-excess[small].sum()))}
 
 
 def _house_scenario(n: int, margin: Margin) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from margin_platform.kernel.book import PORTFOLIO, REG_T, Book
 from margin_platform.kernel.market import Floats, Market
 from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.kernel.sweep.account_sweep import sweep
-from margin_platform.kernel.sweep.columns import Figures, Flag, Outputs, Positions
+from margin_platform.kernel.sweep.columns import Figures, Flag, Outputs, Positions, Status
 from margin_platform.money import cents
 from margin_platform.policy.policy import Policy
 
@@ -80,6 +80,14 @@ class Margin:
     def excess(self) -> Floats:
         """Equity less the requirement the account is held to; a deficiency where negative."""
         return self.equity - self.requirement
+
+    def counted(self, excess: Floats) -> Floats:
+        """An excess as it is acted on: a deficiency of no more than the policy's `small_deficiency` counts as zero."""
+        floor = self.policy.ladder.small_deficiency
+        if not floor:
+            return excess
+        published = cents(excess)
+        return np.where((published < 0.0) & (published >= -floor), 0.0, excess)
 
     @property
     def excess_pct(self) -> Floats:
@@ -163,12 +171,22 @@ def evaluate_accounts(
     outputs = _outputs(book, priced, len(accounts), floored=floored, detail=detail, stress=stress)
     _run(accounts, book, priced, outputs)
     columns: dict[str, Any] = dict(zip(Figures._fields, outputs.figures, strict=True))
-    return Margin(
+    margin = Margin(
         accounts=accounts, status=outputs.status, largest_position=outputs.largest_position,
         floored_pnl=outputs.pnl if floored else None, stress_excess_recomputed=outputs.recomputed,
         position_requirement=outputs.position_requirement, group_requirement=outputs.group_requirement, policy=priced.policy,
         **columns,
     )
+    if priced.policy.ladder.small_deficiency:
+        _pass_over_small(margin)
+    return margin
+
+
+def _pass_over_small(margin: Margin) -> None:
+    """Let a deficiency of no more than the policy's `small_deficiency` count as an excess of zero in the status."""
+    small = (margin.status == Status.MARGIN_CALL) & (cents(margin.counted(margin.excess)) == 0.0)
+    near = margin.policy.ladder.warn_frac * cents(margin.gross_mv) > 0.0
+    margin.status[small] = np.where(near[small], Status.WARNING, Status.ACTIVE)
 
 
 def _outputs(book: Book, priced: PricedMarket, accounts: int, *, floored: bool, detail: bool, stress: bool) -> Outputs:

@@ -48,6 +48,8 @@ def step(state: LadderState, seen: Observation, policy: Policy) -> tuple[LadderS
     if seen.timestamp < state.last_time or (seen.calc_id and seen.calc_id == state.last_calc_id):
         return state, ()
     state = replace(state, last_time=seen.timestamp, last_calc_id=seen.calc_id)
+    if -policy.ladder.small_deficiency <= seen.excess < 0:
+        seen = replace(seen, excess=0.0)
     if seen.held:
         return _hold(state, seen)
     decisions: list[Decision] = []

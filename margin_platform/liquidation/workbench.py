@@ -187,6 +187,9 @@ def nothing_to_do(bench: Workbench, before: float) -> Proposal | None:
         return Proposal(bench.account_id, (), before, before, False, statement)
     if before >= bench.terms.buffer:
         return Proposal(bench.account_id, (), before, before, True, "the account has its buffer: nothing to sell")
+    if -bench.policy.ladder.small_deficiency <= cents(before) < 0:
+        statement = f"a deficiency of {-before:,.2f} is passed over by the policy's small_deficiency: nothing to sell"
+        return Proposal(bench.account_id, (), before, before, True, statement)
     return None
 
 

@@ -159,7 +159,11 @@ class FirmPolicy(Section):
 
 
 class LadderPolicy(Section):
-    """The enforcement ladder's thresholds and clocks (MARGIN_RULES 7)."""
+    """The enforcement ladder's thresholds and clocks (MARGIN_RULES 7).
+
+    small_deficiency: a deficiency of no more than this counts as an excess of zero: nobody is called, restricted or notified
+    for it, today or in a severe scenario. `margin evaluate` adds up what is passed over; 0 passes over nothing.
+    """
 
     warn_frac: Share
     warn_hysteresis: Share
@@ -171,6 +175,7 @@ class LadderPolicy(Section):
     call_due_hour_et: Annotated[int, BeforeValidator(_whole), Field(ge=0, le=23)]
     stress_release_minutes: Minutes
     liquidation_retry_minutes: Minutes
+    small_deficiency: Dollars = 0.0   # policies written before it have none
 
 
 class LiquidationPolicy(Section):

@@ -130,12 +130,12 @@ def band_codes(margin: Margin) -> Codes:
     """
     ladder = margin.policy.ladder
     standing = _Standing(
-        excess=margin.excess,
+        excess=margin.counted(margin.excess),
         gross=margin.gross_mv,
         requirement=margin.requirement,
         equity=margin.equity,
         status=margin.status,
-        stressed=margin.stress_excess_recomputed,
+        stressed=margin.counted(margin.stress_excess_recomputed),
     )
     lines = _Lines(
         severe=_severe_scenarios(margin),
