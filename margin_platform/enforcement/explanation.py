@@ -148,7 +148,8 @@ def _account_arithmetic(again: dict[str, float | None], status: Event) -> list[s
     parts = " + ".join(f"{name.replace('_', ' ')} {again[name]:,.2f}" for name in COMPONENTS if again[name])
     lines = [f"maintenance: {parts} = {_money(again['maintenance_req'])}"]
     lines.append(f"equity: cash {_money(status['cash'])} + net market value {_money(status['total_mv'])} = {_money(again['equity'])}")
-    lines.append(f"held to ({again['applied_method']}): {_money(again['requirement'])}")
+    method = status.get("applied_method") or status["margin_type"]   # events kept from before the field have no method
+    lines.append(f"held to ({method}): {_money(again['requirement'])}")
     lines.append(f"excess: {_money(again['equity'])} - {_money(again['requirement'])} = {_money(again['excess'])}")
     return lines
 
