@@ -29,12 +29,17 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON, no progress bar")] = False,
     ) -> None:
         """Replay a price history to Kafka as live prices. Space or p pauses and resumes; so does SIGUSR1. Ctrl-C ends it."""
+        import numpy as np
+
+        from margin_platform.backtest.history.flaws import closed_days
         from margin_platform.backtest.history.replay import Control, ticks_of
 
         if not 0 <= speed < math.inf:
             raise bad_input(f"speed: not a number from 0 up, value {speed!r}")
         history, flaws = read_history(prices)
-        for flaw in flaws:
+        closed = closed_days(history)
+        history = history.cut(np.array([day not in closed for day in history.dates()], dtype=np.bool_))
+        for flaw in (*flaws, *closed.values()):
             typer.echo(f"margin: left out: {flaw}", err=True)
         part = history.between(date_option("from", first), date_option("to", last))
         total = int((history.prices[part] > 0).sum())

@@ -33,6 +33,8 @@ from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
 from margin_platform.market.price_gate import PriceGate
 from margin_platform.policy.policy import current_policy
 from margin_platform.settings import settings
+from margin_platform.trading_time.new_york import date_of
+from margin_platform.trading_time.sessions import in_session
 
 log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2
@@ -124,7 +126,7 @@ class Venue:
         self.filled.add(event["fill_id"])
 
     def step(self) -> list[Event]:
-        """Return fills of the next leg of every order that may trade now and whose symbol has a price."""
+        """Return fills of the next leg of every order that may trade now and whose symbol has a price of this session."""
         fills = []
         for order_id, legs in list(self.open_legs.items()):
             order = self.orders[order_id]
@@ -142,7 +144,11 @@ class Venue:
         return fills
 
     def _has_price(self, symbol: str) -> bool:
-        return symbol in self.prices and self._codes[symbol] not in self._gate.suspects
+        """Whether the market is open and a symbol has a price of this session: none of the night or the days before is paid."""
+        if symbol not in self.prices or self._codes[symbol] in self._gate.suspects or not in_session(self.clock):
+            return False
+        at, _ = self.prices[symbol]
+        return in_session(at) and date_of(at) == date_of(self.clock)
 
     def _is_over(self, order: Event, symbol: str) -> bool:
         """Whether the shares an order counts in are there no more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import math
 
 import pandas as pd
@@ -12,13 +13,14 @@ from margin_platform.backtest import runs
 from margin_platform.backtest.history.price_files import PriceHistory, of_table
 from margin_platform.backtest.report.measures import RunResult, measures
 from margin_platform.documents.book_input import BookInput, parse
+from margin_platform.trading_time.sessions import sessions_between
 
 BOOK = {"accounts": [{"account_id": "A", "cash": -6500, "positions": [{"symbol": "AAA", "qty": 100}]}],
         "policy": {"use_conc": False, "use_vol": False, "fill_slippage": 0, "on_split_shape": "keep"}}
 
 
 def _history(*closes: float, symbol: str = "AAA") -> PriceHistory:
-    days = pd.bdate_range("2020-03-02", periods=len(closes))
+    days = pd.DatetimeIndex(sessions_between(dt.date(2020, 3, 2), dt.date(2020, 6, 30))[: len(closes)])
     return of_table(pd.DataFrame({symbol: closes}, index=days), adjusted=False, source="by hand")
 
 
@@ -35,7 +37,7 @@ def test_three_days_by_hand() -> None:
            -8%: equity 9,200 - 6,500 = 2,700 against 25% of 9,200 = 2,300: not underwater.
     day 2: equity 8,500 - 6,500 = 2,000; requirement 2,125; excess -125: a call of 125, due four sessions later, 15:00.
            Severe would be over half of 2,125 = 1,062.50: no. -8%: 1,320 against 1,955: the stress track restricts too.
-    16:30: the call is 30 minutes old: close-only.
+    10:00: the call has been open for 30 minutes of trading: close-only.
     day 3: equity 9,000 - 6,500 = 2,500; requirement 2,250; excess 250: cured; below 5% of 9,000 (450): a warning.
            -8%: 8,280 - 6,500 = 1,780 against 2,070: the stress restriction stays.
     """
@@ -48,7 +50,7 @@ def test_three_days_by_hand() -> None:
     call = result.record.decisions[1]
     assert (call.equity, call.requirement, call.excess, call.deficiency, call.symbol) == (2000, 2125, -125, 125, "AAA")
     assert call.worst_scenario == -0.08
-    assert result.record.decisions[2].time - call.time == 30 * 60_000   # the timer fired at its own time, not at the next bar
+    assert result.record.decisions[2].time - call.time == 18 * 3_600_000   # from 16:00 to 10:00, and not at the next bar
     assert result.final_equity.tolist() == [2500]
     assert [bar[:3] for bar in result.record.bars] == [(3500, 2500, 10000), (2000, 2125, 8500), (2500, 2250, 9000)]
     found = measures(result)
@@ -68,10 +70,10 @@ def test_a_fall_through_the_debit_is_the_firms_loss() -> None:
 
 
 def test_a_deposit_on_the_way_meets_the_call() -> None:
-    """200 dollars on the morning of day 3 meet the call of 125 although the price has not moved."""
+    """200 dollars half an hour before the opening of day 3 meet the call of 125 although the price has not moved."""
     deposit = {"transfer_id": "t1", "account_id": "A", "amount": 200.0, "timestamp": 1583330400000}   # 2020-03-04 14:00 UTC
     result = _run(100, 85, 85, trades=(("cash.v1", deposit),))
-    assert [r.action for r in result.record.decisions if r.bar == 2] == ["CLOSE_ONLY", "CALL_CURED", "WARNING"]
+    assert [r.action for r in result.record.decisions if r.bar == 2] == ["CALL_CURED", "WARNING"]
     assert result.final_equity.tolist() == [2200]
 
 
@@ -95,9 +97,9 @@ def test_a_split_announced_ahead_waits_for_its_day() -> None:
 def test_a_split_on_the_way_is_no_move_and_no_volatility() -> None:
     """40 sessions between 100 and 101, then 2 for 1 at the same swing: the volatility stays what it was, nothing passes the TIMS point."""
     closes = [100.0 + n % 2 for n in range(40)] + [(100.0 + n % 2) / 2 for n in range(40, 60)]
-    split = {"action_id": "s1", "symbol": "AAA", "kind": "SPLIT", "ratio": 2.0, "ex_date": "2020-04-27", "timestamp": 1583067600000}
+    split = {"action_id": "s1", "symbol": "AAA", "kind": "SPLIT", "ratio": 2.0, "ex_date": "2020-04-28", "timestamp": 1583067600000}
     result = _run(*closes, trades=(("corporate_actions.v1", split),))
-    assert result.day(40) == "2020-04-27"
+    assert result.day(40) == "2020-04-28"
     swing = 100 * math.log(1.01) * math.sqrt(252 * 30 / 29) / 100   # 30 returns of one size, in turn up and down: mean nothing
     assert result.path.sigma[41:, 0] == pytest.approx(swing, abs=1e-3)
     assert measures(result)["beyond_tims"]["name_days"] == 0
@@ -116,7 +118,7 @@ def test_a_deposit_in_the_morning_of_the_due_day_meets_the_call_before_it_is_due
 
 
 def test_an_order_for_the_next_bar_waits_for_a_good_price() -> None:
-    """Below zero on day 2, close-only and liquidated from 16:30; day 3 has no price: the order of day 3 fills at day 5's."""
+    """Below zero on day 2, close-only and liquidated from 10:00 on the next; day 3 has no price: the order of day 3 fills at day 5's."""
     given = parse(BOOK | {"policy": BOOK["policy"] | {"on_hole": "stale", "fill_at": "next"}})
     history = _history(100, 60, 60, 60, 61)
     holed = dataclasses.replace(history, prices=history.prices.copy())

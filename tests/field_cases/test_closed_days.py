@@ -72,6 +72,14 @@ def test_left_out_they_call_and_sell_nothing(tmp_path: Path) -> None:
     assert _rows(tmp_path / "out", "fills") == []
 
 
+def test_a_replay_names_them_and_publishes_none() -> None:
+    """There is no broker: what it says before it looks for one."""
+    done = CliRunner().invoke(app, ["replay", "--prices", str(CASE / "weekend.csv"), "--bootstrap", "127.0.0.1:1"])
+    named = [line for line in done.stderr.splitlines() if "left out" in line]
+    assert len(named) == 5
+    assert "row 6, column timestamp: no session of the exchange: Saturday, value '2024-01-06'" in named[0]
+
+
 @pytest.mark.parametrize(
     ("day", "why"),
     [

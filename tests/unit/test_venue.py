@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+import pytest
+
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, PRICES, encode
 from margin_platform.contracts.offsets import Record
 from margin_platform.stack.venue import Venue, readable
@@ -72,6 +77,32 @@ def test_an_order_waits_for_its_time_and_for_a_price() -> None:
     venue.on_price(_price("MSFT", 60.0, 5000))
     assert len(venue.step()) == 1
     assert venue.step() == []   # KO has no price: never filled at a guess
+
+
+@pytest.mark.parametrize(
+    ("price_at", "clock_at", "filled"),
+    [
+        ("2024-01-05T15:00", "2024-01-05T15:59", True),
+        ("2024-01-05T15:00", "2024-01-05T16:00", True),
+        ("2024-01-05T15:00", "2024-01-05T18:00", False),   # the evening of a session
+        ("2024-01-06T12:00", "2024-01-06T12:01", False),   # a Saturday
+        ("2024-01-06T12:00", "2024-01-08T09:30", False),   # Saturday's price on Monday: another symbol opened the market
+        ("2024-01-05T15:00", "2024-01-08T09:30", False),   # and Friday's
+        ("2024-01-08T08:00", "2024-01-08T09:30", False),   # the price is of before the opening
+        ("2024-01-08T09:30", "2024-01-08T09:30", True),
+        ("2024-01-15T12:00", "2024-01-15T12:00", False),   # Martin Luther King's day
+        ("2023-11-24T12:59", "2023-11-24T13:30", False),   # a half day
+    ],
+)
+def test_nothing_trades_outside_a_session_or_at_a_price_of_another(price_at: str, clock_at: str, filled: bool) -> None:
+    venue = Venue()
+    at, clock = (
+        int(dt.datetime.fromisoformat(t).replace(tzinfo=ZoneInfo("America/New_York")).timestamp() * 1000) for t in (price_at, clock_at)
+    )
+    venue.on_order(ORDER | {"not_before": at})
+    venue.on_price(_price("AAPL", 60.0, at))
+    venue.on_price(_price("MSFT", 60.0, clock))
+    assert bool(venue.step()) is filled
 
 
 def test_an_older_price_does_not_replace_a_newer_one() -> None:

@@ -24,7 +24,7 @@ from margin_platform.contracts.events.row_types import Key, Note, Positions, Sym
 MONEY_FIGURES = (
     "cash", "long_mv", "short_mv", "gross_mv", "total_mv", "equity", "base_requirement", "concentration_addon", "volatility_addon",
     "htb_addon", "cap_adjustment", "maintenance_req", "reg_t_margin", "portfolio_margin_req", "margin_savings", "requirement", "excess",
-    "beta_weighted_exposure", "worst_stress",
+    "beta_weighted_exposure", "worst_stress", "applied_requirement",
 )
 _Dollars = Annotated[Money | None | UnsetType, ALWAYS]
 _Method = Literal["REG_T", "PORTFOLIO"]
