@@ -18,10 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from margin_platform.contracts.action_terms import SPLIT
+from margin_platform.contracts.action_terms import SPLIT, as_written
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, PRICES, BadEvent, Event, check_time, decode
 from margin_platform.contracts.offsets import Record
-from margin_platform.contracts.action_terms import as_written
 from margin_platform.kernel.volatility_tiers import tiers
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
 from margin_platform.market.split_shape import split_shape
