@@ -8,11 +8,11 @@ from assets.keys import MARGIN_SNAPSHOTS as KEY
 from assets.keys import topic_key
 from assets.table_checks import asset_spec, freshness_check, rule_check
 from margin_platform.contracts import messages as e
+from margin_platform.contracts.events.figures import COMPONENTS
 from spark.tables.schemas import MARGIN_SNAPSHOTS
 
 TABLE = "margin_snapshots"
 _SOURCES = (e.PRICES, e.FILLS, e.CASH, e.ACCOUNTS, e.BETAS, e.CORPORATE_ACTIONS, e.VOLATILITY)
-_PARTS = ("base_requirement", "concentration_addon", "volatility_addon", "htb_addon", "cap_adjustment")
 _CENTS = 0.05 + 1e-9     # five parts and their sum, each rounded to a cent on its own
 SPEC = asset_spec(
     KEY, MARGIN_SNAPSHOTS, deps=[topic_key(t) for t in _SOURCES], group="margin",
@@ -39,13 +39,15 @@ def with_negative_requirement(rows: pd.DataFrame) -> pd.DataFrame:
 def whose_parts_do_not_add_up(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows whose maintenance requirement is not the sum of its components, to the cents lost in rounding."""
     known = valued(rows)
-    gap = known[list(_PARTS)].sum(axis=1, min_count=len(_PARTS)) - known["maintenance_req"]
+    gap = known[list(COMPONENTS)].sum(axis=1, min_count=len(COMPONENTS)) - known["maintenance_req"]
     return known[~(gap.abs() <= _CENTS)]
 
 
 CHECKS = [
     rule_check(KEY, "valued_accounts_have_every_figure", ["account_id", "stale", "equity", "requirement", "excess"], with_unknown_figures),
     rule_check(KEY, "requirements_are_not_negative", ["account_id", "stale", "requirement", "maintenance_req"], with_negative_requirement),
-    rule_check(KEY, "components_sum_to_the_requirement", ["account_id", "stale", "maintenance_req", *_PARTS], whose_parts_do_not_add_up),
+    rule_check(
+        KEY, "components_sum_to_the_requirement", ["account_id", "stale", "maintenance_req", *COMPONENTS], whose_parts_do_not_add_up
+    ),
     freshness_check(KEY, "calc_timestamp", max_age_seconds=3600),
 ]

@@ -12,8 +12,6 @@ from margin_platform.documents.book_input import POSITION_FIELDS, BookInput, par
 from margin_platform.kernel.evaluate import Margin, evaluate
 from margin_platform.policy.policy import Policy
 
-COMPONENTS = ("base_requirement", "concentration_addon", "volatility_addon", "htb_addon", "cap_adjustment")
-
 
 def document(status: Event) -> dict[str, Any]:
     """Return the account of a margin.status.v1 event as a book document: of its positions, the fields a book has."""

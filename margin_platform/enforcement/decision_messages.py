@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from margin_platform import __version__
+from margin_platform.contracts.events.figures import COMPONENTS
 from margin_platform.contracts.messages import MARGIN_CALLS, RESTRICTIONS, Event, deterministic_id
 from margin_platform.documents.book_input import InputError
-from margin_platform.documents.rebuilt import COMPONENTS
 from margin_platform.ladder.state import (
     CALL,
     CALL_CURED,

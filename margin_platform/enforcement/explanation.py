@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from sqlalchemy import select
 
+from margin_platform.contracts.events.figures import COMPONENTS
 from margin_platform.contracts.messages import Event
 from margin_platform.documents.book_input import BookInput
-from margin_platform.documents.rebuilt import COMPONENTS, rebuilt
+from margin_platform.documents.rebuilt import rebuilt
 from margin_platform.kernel.instrument_rules import volatility_rate
 from margin_platform.kernel.sweep.account_rules import concentration_rate
 from margin_platform.liquidation.cures import cures_of

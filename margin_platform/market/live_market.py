@@ -14,6 +14,7 @@ from margin_platform.kernel.market import Instrument, Market
 from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.kernel.volatility_tiers import DEFAULT
 from margin_platform.ledger.corporate_actions import CorporateAction
+from margin_platform.market.figure_gate import FigureGate
 from margin_platform.market.price_gate import PriceGate
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.sessions import trading_time_before
@@ -34,6 +35,7 @@ class LiveMarket:
         self.price_time = np.zeros(n, dtype=np.int64)
         self.previous_price = np.full(n, np.nan)
         self.gate = PriceGate(policy.prices)
+        self.figure_gate = FigureGate()
         self._behind: dict[int, int] = {}   # when the last print was produced that was too old for the price in use
         self._priced: PricedMarket | None = None
         self._priced_at: dict[str, np.ndarray] = {}   # the moving columns that `_priced` rests on
@@ -60,12 +62,19 @@ class LiveMarket:
         seen = self._input_time[topic]
         if event["timestamp"] < seen[code]:
             return False
+        self._hold_implausible(topic, code, event)
         seen[code] = event["timestamp"]
         if topic == VOLATILITY:
             return self._volatility(code, event)
         different = bool(self.market.beta[code] != event["beta"])
         self.market.beta[code] = event["beta"]
         return different
+
+    def _hold_implausible(self, topic: str, code: int, event: Event) -> None:
+        """Raise BadEvent for a beta or a measured volatility that awaits a second one."""
+        if topic == BETAS or event.get("quality") != DEFAULT:
+            known, figure = (self.market.beta, "beta") if topic == BETAS else (self.market.sigma, "volatility_annual")
+            self.figure_gate.pass_on(topic, event["symbol"], float(known[code]), event[figure], event["timestamp"])
 
     def _forget_time_ahead(self, code: int, event_time: int, produced: int) -> None:
         """Let a print count again where the price in use carries a time that has not come: a fast host must not freeze a symbol.
@@ -160,7 +169,8 @@ class LiveMarket:
             "symbols": list(market.symbols), **{name: getattr(market, name).copy() for name in _FIGURES},
             "previous_price": self.previous_price.copy(), "volatility_tier": market.volatility_tier.copy(), "stale": market.stale.copy(),
             "price_time": self.price_time.copy(), "input_time": {topic: times.copy() for topic, times in self._input_time.items()},
-            "gate": self.gate.to_state(market.symbols), "behind": {market.symbols[code]: at for code, at in self._behind.items()},
+            "gate": self.gate.to_state(market.symbols), "figure_gate": self.figure_gate.to_state(),
+            "behind": {market.symbols[code]: at for code, at in self._behind.items()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -176,6 +186,7 @@ class LiveMarket:
         for topic, times in state["input_time"].items():
             self._input_time[topic][here] = times[there]
         self.gate.restore(state["gate"], self.code_of)
+        self.figure_gate.restore(state.get("figure_gate", {}))
         self._behind = {self.code_of[symbol]: at for symbol, at in state.get("behind", {}).items() if symbol in self.code_of}
 
 

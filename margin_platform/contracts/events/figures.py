@@ -26,6 +26,7 @@ MONEY_FIGURES = (
     "htb_addon", "cap_adjustment", "maintenance_req", "reg_t_margin", "portfolio_margin_req", "margin_savings", "requirement", "excess",
     "beta_weighted_exposure", "worst_stress", "applied_requirement",
 )
+COMPONENTS = ("base_requirement", "concentration_addon", "volatility_addon", "htb_addon", "cap_adjustment")   # of maintenance_req
 _Dollars = Annotated[Money | None | UnsetType, ALWAYS]
 _Method = Literal["REG_T", "PORTFOLIO"]
 _Status = Literal["ACTIVE", "WARNING", "MARGIN_CALL", "STALE"]
