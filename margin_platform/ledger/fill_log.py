@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from margin_platform.contracts.messages import BadEvent, Event
+
 _UNKNOWN = -1   # the content of an id booked before contents were kept
 _DIGEST = 16   # bytes: with ten million ids the chance that two of them look the same is below one in 10^24
 
@@ -107,9 +109,12 @@ class KnownIds:
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._contents
 
-    def differs(self, digest: bytes, content: int) -> bool:
-        """Return True if the event known under an id said something else."""
-        return self._contents.get(digest, _UNKNOWN) not in (_UNKNOWN, content)
+    def delivered(self, event: Event, name: str, digest: bytes, content: int) -> bool:
+        """Return True if an event was booked. BadEvent where another one was, under its id: it must not be lost silently."""
+        known = self._contents.get(digest)
+        if known not in (None, _UNKNOWN, content):
+            raise BadEvent(name, event[name], "id of an earlier event that says something else: not booked")
+        return known is not None
 
     def add(self, digest: bytes, content: int = _UNKNOWN) -> None:
         self._contents[digest] = content

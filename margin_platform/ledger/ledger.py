@@ -22,8 +22,8 @@ from margin_platform.ledger.corporate_actions import CorporateAction, fold, link
 from margin_platform.ledger.fill_log import FillLog, KnownIds, Timeline
 from margin_platform.ledger.micros import MICRO
 from margin_platform.ledger.order_fills import OrderFills
+from margin_platform.ledger.rounding import Rounding
 
-_EXACT = 1e-3   # micro-shares: what binary keeps of a quantity given in whole ones
 _COLUMNS = (("type", "b"), ("since", "q"), ("cash", "q"))
 
 
@@ -42,7 +42,7 @@ class Ledger:
         self._type, self._since = array("b"), array("q")       # margin type, and since which event time
         self._cash = array("q")                                # micro-dollars, corporate actions excluded
         self._held: list[dict[str, int]] = []                  # micro-shares by symbol, flat ones left out
-        self._rounded: dict[tuple[int, str], int] = {}         # fills finer than a micro-share, by account and symbol
+        self._rounding = Rounding()
         self._accrued: dict[int, dict[str, int]] = {}          # account -> first of its linked symbols -> micro-dollars of actions
         self._log = FillLog()
         self._history: dict[str, dict[int, Timeline]] = {}     # of symbols with corporate actions: their fills by account
@@ -111,7 +111,7 @@ class Ledger:
         number = self._account(event)
         digest = KnownIds.digest("fill", event["fill_id"])
         content = KnownIds.content(event["account_id"], symbol, event["qty"], event["price"], event.get("fee") or 0.0, at)
-        if self._delivered_before(event, "fill_id", digest, content):
+        if self._seen.delivered(event, "fill_id", digest, content):
             return []
         cash = within(event, "price", self._cash[number] - cost)
         if symbol in self._linked:
@@ -129,7 +129,7 @@ class Ledger:
         self._log.append(number, symbol, at, shares)
         self._seen.add(digest, content)
         self._order_fills.add(event, shares)
-        self._count_rounding(number, symbol, event["qty"], shares)
+        self._rounding.count(number, symbol, event["qty"], shares)
         self._touch(number, symbol)
         return [event["account_id"]]
 
@@ -138,30 +138,12 @@ class Ledger:
         number = self._account(event)
         digest = KnownIds.digest("cash", event["transfer_id"])
         content = KnownIds.content(event["account_id"], event["amount"], event["timestamp"])
-        if self._delivered_before(event, "transfer_id", digest, content):
+        if self._seen.delivered(event, "transfer_id", digest, content):
             return []
         self._cash[number] = within(event, "amount", self._cash[number] + amount)
         self._seen.add(digest, content)
         self._touch(number, None)
         return [event["account_id"]]
-
-    def _delivered_before(self, event: Event, name: str, digest: bytes, content: int) -> bool:
-        """Return True if this event was booked. BadEvent where another one was booked under its id: it must not be lost silently."""
-        if digest not in self._seen:
-            return False
-        if self._seen.differs(digest, content):
-            raise BadEvent(name, event[name], "id of an earlier event that says something else: not booked")
-        return True
-
-    def _count_rounding(self, number: int, symbol: str, qty: float, shares: int) -> None:
-        """Note that a quantity finer than a millionth was rounded: a position may come out that much beside zero."""
-        if abs(qty * MICRO - shares) > _EXACT:
-            self._rounded[number, symbol] = self._rounded.get((number, symbol), 0) + 1
-
-    def _shares(self, number: int) -> dict[str, int]:
-        """Micro-shares by symbol, without what is no more than the rounding of the fills behind it."""
-        held = self._held[number]
-        return {s: q for s, q in held.items() if abs(q) > self._rounded.get((number, s), 0)} if self._rounded else held
 
     def _terms(self, event: Event) -> list[str]:
         known = self._numbers.get(event["account_id"])
@@ -239,7 +221,7 @@ class Ledger:
 
     def positions(self, account_id: str) -> dict[str, float]:
         """Signed shares by symbol, flat ones left out."""
-        return {s: q / MICRO for s, q in self._shares(self._numbers[account_id]).items()}
+        return {s: q / MICRO for s, q in self._visible(self._numbers[account_id]).items()}
 
     def margin_type(self, account_id: str) -> int:
         return self._type[self._numbers[account_id]]
@@ -261,9 +243,12 @@ class Ledger:
             self._book = self._book.extended(self._ids, [self._balance(n) for n in opened], self._type[opened.start :])
             self._reshaped.update(opened)
         if self._reshaped:
-            self._book = self._book.reshaped({n: {code_of[s]: q / MICRO for s, q in self._shares(n).items()} for n in self._reshaped})
+            self._book = self._book.reshaped({n: {code_of[s]: q / MICRO for s, q in self._visible(n).items()} for n in self._reshaped})
             self._reshaped.clear()
         return self._book
+
+    def _visible(self, number: int) -> dict[str, int]:
+        return self._rounding.without_dust(number, self._held[number])
 
     def _touch(self, number: int, symbol: str | None) -> None:
         """Keeps the columns current where their shape allows it; the next `book` sees to the rest."""
@@ -274,7 +259,7 @@ class Ledger:
         if symbol is None:
             return
         start, end = int(book.offsets[number]), int(book.offsets[number + 1])
-        code, shares = self._codes[symbol], self._shares(number).get(symbol, 0)
+        code, shares = self._codes[symbol], self._visible(number).get(symbol, 0)
         at = start + int(np.searchsorted(book.symbol[start:end], code))
         if at < end and book.symbol[at] == code and shares:
             book.quantity[at] = shares / MICRO
@@ -289,7 +274,7 @@ class Ledger:
             "accounts": list(self._ids), **{name: np.array(getattr(self, f"_{name}")) for name, _ in _COLUMNS},
             "fills": self._log.to_state(), "seen": self._seen.to_state(), "seen_content": self._seen.contents(),
             "announced": sorted(self._announced - self._numbers.keys()), "worked": self._order_fills.to_state(),
-            "rounded": [[number, symbol, count] for (number, symbol), count in self._rounded.items()],
+            "rounded": self._rounding.to_state(),
             "actions": {symbol: [action.row() for action in rows] for symbol, rows in self._actions.items()},
         }
 
@@ -308,7 +293,7 @@ class Ledger:
         for name, kind in _COLUMNS:
             setattr(ledger, f"_{name}", array(kind, np.asarray(state[name]).astype(kind).tobytes()))
         ledger._log, ledger._seen = FillLog.from_state(state["fills"]), KnownIds.from_state(state["seen"], state.get("seen_content"))
-        ledger._rounded = {(number, symbol): count for number, symbol, count in state.get("rounded", ())}
+        ledger._rounding = Rounding(state.get("rounded"))
         ledger._announced = set(state["announced"])
         ledger._order_fills = OrderFills(state.get("worked", {}))
         for number, symbol, shares in ledger._log.totals():
