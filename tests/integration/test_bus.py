@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from margin_platform.contracts.messages import BETAS, FILLS, PRICES, TOPICS
 from margin_platform.kafka import topic_admin
@@ -104,6 +105,32 @@ def test_no_topic_is_compacted_and_the_book_is_kept_for_ever() -> None:
     assert topic_admin.configuration(TOPICS[BETAS])["retention.ms"] == "-1"
     assert topic_admin.configuration(TOPICS[FILLS])["retention.ms"] == "-1"
     assert topic_admin.configuration(TOPICS[PRICES])["retention.ms"] == str(30 * 86_400_000)
+
+
+def test_a_topic_of_an_earlier_version_gets_todays_settings_and_keeps_its_data(bus: Bus) -> None:
+    """State topics were compacted, and records carried their producer's clock: both are ended by a start, without a loss."""
+    before = {"cleanup.policy": "compact", "message.timestamp.type": "CreateTime", "retention.ms": "60000"}
+    admin = KafkaAdminClient(bootstrap_servers=bus.bootstrap)
+    try:
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, BETAS, before)])
+        _await_settings(admin, before)
+        bus.produce(BETAS, {"symbol": "AAPL", "beta": 1.0, "timestamp": 1_582_000_000_000})
+        bus.flush()
+        assert topic_admin.create(bus.bootstrap, [BETAS]) == []
+        _await_settings(admin, topic_admin.configuration(TOPICS[BETAS]))
+    finally:
+        admin.close()
+    assert bus.end_offsets(BETAS) == {0: 1}
+
+
+def _await_settings(admin: KafkaAdminClient, wanted: dict[str, str]) -> None:
+    """Return once the broker shows these settings: it applies a change a moment after it has taken it."""
+    deadline = time.monotonic() + 20
+    shown: dict[str, str] = {}
+    while shown != wanted:
+        found = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, BETAS)])["topic"][BETAS]
+        shown = {name: str(found[name]["value"]) for name in wanted}
+        assert time.monotonic() < deadline, shown
 
 
 def test_the_checksum_of_a_record_is_computed_in_c() -> None:
