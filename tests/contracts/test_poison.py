@@ -38,10 +38,13 @@ CALL: Event = {
     "cures": [{"action": "DEPOSIT_CASH", "amount": 2500.0}, {"action": "SELL", "amount": 7150.0, "symbol": "AAPL", "qty": 77.0}],
     "holdings": [POSITION], "issued": 2500.0, "opened_at_ms": T, "figures_at_ms": T, "policy_version": "house",
     "timestamp": T, "attempt": 1, "positions": [POSITION], "cash": -62_857.0, "margin_type": "REG_T",
+    "share_basis": {"AAPL": "b"}, "next_actions": {"AAPL": T + 86_400_000},
+    "orders_filled": {"o1": {"AAPL": -5.0}},
 }
 ORDER: Event = {
     "order_id": "o1", "account_id": "A", "correlation_id": "c1", "action": "NEW", "timestamp": T, "not_before": T, "reason": "r",
     "positions": [{"symbol": "AAPL", "side": "SELL", "qty": 10.0}], "deficiency": 1.0, "policy_version": "house", "attempt": 1,
+    "valid_until": T + 86_400_000,
 }
 RESTRICTION: Event = {
     "account_id": "A", "action": "CLOSE_ONLY", "correlation_id": "c1", "timestamp": T, "reason": "r", "policy_version": "house",
@@ -50,6 +53,8 @@ STATUS: Event = {
     "account_id": "A", "calc_id": "k", "timestamp": T, "equity": 30000.0, "gross_mv": 92857.0, "requirement": 32500.0,
     "excess": -2500.0, "cash": -62_857.0, "margin_type": "REG_T", "positions": [POSITION], "stress": [], "stale_symbols": [],
     "corrected_symbols": ["AAPL"], "corrected_since": T, "severe_underwater": False, "band": "CALL", "held": None,
+    "share_basis": {"AAPL": "b"}, "next_actions": {"AAPL": T + 86_400_000},
+    "orders_filled": {"o1": {"AAPL": -5.0}},
 }
 ODD: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 0.5, 10**18, 1e308, -1e308, "", " ", "x", "0\0", "x" * 5000, [], {}, [[]], [{}], [None], {"a": 1},

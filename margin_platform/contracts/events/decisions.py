@@ -17,7 +17,7 @@ from margin_platform.contracts.events.field_types import (
     Text,
     Whole,
 )
-from margin_platform.contracts.events.row_types import Attempt, Components, Cures, Key, Note, Positions, Request
+from margin_platform.contracts.events.row_types import Attempt, Basis, Components, Cures, Days, FilledByOrder, Key, Note, Positions, Request
 
 _Action = Literal["WARNING", "MARGIN_CALL", "AMENDED", "MET", "EXPIRED", "LIQUIDATE", "HELD", "RELEASED", "RESCINDED", "RECOVERED"]
 _Always = Annotated[Text | UnsetType, ALWAYS]
@@ -61,6 +61,9 @@ class MarginCall(Struct, kw_only=True):
     policy_version: Note | None | UnsetType = UNSET
     positions: Positions | None | UnsetType = UNSET
     cash: Money | None | UnsetType = UNSET
+    share_basis: Basis | None | UnsetType = UNSET
+    next_actions: Days | None | UnsetType = UNSET
+    orders_filled: FilledByOrder | None | UnsetType = UNSET
     margin_type: Note | None | UnsetType = UNSET
 
 

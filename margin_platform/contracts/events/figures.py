@@ -19,7 +19,7 @@ from margin_platform.contracts.events.field_types import (
     Sequence,
     Text,
 )
-from margin_platform.contracts.events.row_types import Key, Note, Positions, Symbols
+from margin_platform.contracts.events.row_types import Basis, Days, FilledByOrder, Key, Note, Positions, Symbols
 
 MONEY_FIGURES = (
     "cash", "long_mv", "short_mv", "gross_mv", "total_mv", "equity", "base_requirement", "concentration_addon", "volatility_addon",
@@ -88,6 +88,9 @@ class MarginStatus(MarginCalculation, kw_only=True):
     corrected_symbols: Symbols | None | UnsetType = UNSET
     corrected_since: EpochMs | None | UnsetType = UNSET
     severe_underwater: Flag | None | UnsetType = UNSET
+    share_basis: Basis | None | UnsetType = UNSET
+    next_actions: Days | None | UnsetType = UNSET
+    orders_filled: FilledByOrder | None | UnsetType = UNSET
     held: Annotated[Note | None | UnsetType, Meta(description="why nothing may be enforced")] = UNSET
 
 

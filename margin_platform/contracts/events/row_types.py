@@ -75,6 +75,14 @@ def _symbols(value: Any) -> str | None:
     return _rows(value, refusal_of_id)
 
 
+def _by_symbol(check: Reason) -> Reason:
+    """Return the check of an object whose keys are any names, each with a value of one kind."""
+    return lambda value: _fields(value, dict.fromkeys(value, check)) if isinstance(value, dict) else "not an object"
+
+
+_texts_by_symbol = _by_symbol(_note)
+_times_by_symbol = _by_symbol(refuse_epoch_ms)
+_shares_by_order = _by_symbol(_by_symbol(is_number))
 _PARTS = ("base_requirement", "concentration_addon", "volatility_addon", "htb_addon", "cap_adjustment")
 _POSITION: dict[str, Reason] = {
     "symbol": refusal_of_id,
@@ -125,3 +133,19 @@ Components = Annotated[
          {"type": "object", "properties": dict.fromkeys(_PARTS, _NUMBER)}, _components),
 ]
 Symbols = Annotated[list[Any], Kind("array of symbols", _symbols, {"type": "array", "items": _SYMBOL}, _symbols)]
+Basis = Annotated[
+    dict[str, Any],
+    Kind("object: symbol to text", _texts_by_symbol,
+         {"type": "object", "additionalProperties": {"type": "string"}}, _texts_by_symbol),
+]
+Days = Annotated[
+    dict[str, Any],
+    Kind("object: symbol to epoch ms UTC", _times_by_symbol,
+         {"type": "object", "additionalProperties": {"type": "integer"}}, _times_by_symbol),
+]
+FilledByOrder = Annotated[
+    dict[str, Any],
+    Kind("object: order to symbol to signed shares", _shares_by_order,
+         {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": {"type": "number"}}},
+         _shares_by_order),
+]
