@@ -44,7 +44,7 @@ CALL: Event = {
 ORDER: Event = {
     "order_id": "o1", "account_id": "A", "correlation_id": "c1", "action": "NEW", "timestamp": T, "not_before": T, "reason": "r",
     "positions": [{"symbol": "AAPL", "side": "SELL", "qty": 10.0}], "deficiency": 1.0, "policy_version": "house", "attempt": 1,
-    "valid_until": T + 86_400_000,
+    "valid_until": T + 86_400_000, "held_before": {"AAPL": 1000.0}, "share_basis": {"AAPL": "b"},
 }
 RESTRICTION: Event = {
     "account_id": "A", "action": "CLOSE_ONLY", "correlation_id": "c1", "timestamp": T, "reason": "r", "policy_version": "house",
@@ -105,7 +105,8 @@ def test_every_accepted_request_is_answered_by_the_liquidation_desk(tmp_path: Pa
 
 def test_every_accepted_order_is_worked_by_the_venue_and_makes_its_notice() -> None:
     for order in _accepted(LIQUIDATION_ORDERS, ORDER):
-        venue = Venue(prices={"AAPL": (T, 90.0)}, clock=4_102_444_799_999)
+        venue = Venue()
+        venue.on_price({"symbol": "AAPL", "price": 90.0, "timestamp": T})
         venue.on_order(order)
         venue.step()
         notice_of(LIQUIDATION_ORDERS, order, POLICY)

@@ -17,7 +17,19 @@ from margin_platform.contracts.events.field_types import (
     Text,
     Whole,
 )
-from margin_platform.contracts.events.row_types import Attempt, Basis, Components, Cures, Days, FilledByOrder, Key, Note, Positions, Request
+from margin_platform.contracts.events.row_types import (
+    Attempt,
+    Basis,
+    Components,
+    Cures,
+    Days,
+    FilledByOrder,
+    Key,
+    Note,
+    Positions,
+    Request,
+    SharesBySymbol,
+)
 
 _Action = Literal["WARNING", "MARGIN_CALL", "AMENDED", "MET", "EXPIRED", "LIQUIDATE", "HELD", "RELEASED", "RESCINDED", "RECOVERED"]
 _Always = Annotated[Text | UnsetType, ALWAYS]
@@ -116,6 +128,10 @@ class LiquidationOrder(Struct, kw_only=True):
     run_id: _RunId = UNSET
     timestamp: _Time = UNSET
     not_before: Annotated[EpochMs | None | UnsetType, Meta(description="when it may trade at the earliest")] = UNSET
+    held_before: Annotated[SharesBySymbol | None | UnsetType, Meta(description="when the order was made")] = UNSET
+    share_basis: Basis | None | UnsetType = UNSET
+    attempt: Attempt | None | UnsetType = UNSET
+    policy_version: Note | None | UnsetType = UNSET
     valid_until: Annotated[
         EpochMs | None | UnsetType, Meta(description="nothing of it may trade from then on: its shares change")
     ] = UNSET

@@ -82,6 +82,7 @@ def _by_symbol(check: Reason) -> Reason:
 
 _texts_by_symbol = _by_symbol(_note)
 _times_by_symbol = _by_symbol(refuse_epoch_ms)
+_shares_by_symbol = _by_symbol(is_number)
 _shares_by_order = _by_symbol(_by_symbol(is_number))
 _PARTS = ("base_requirement", "concentration_addon", "volatility_addon", "htb_addon", "cap_adjustment")
 _POSITION: dict[str, Reason] = {
@@ -148,4 +149,9 @@ FilledByOrder = Annotated[
     Kind("object: order to symbol to signed shares", _shares_by_order,
          {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": {"type": "number"}}},
          _shares_by_order),
+]
+SharesBySymbol = Annotated[
+    dict[str, Any],
+    Kind("object: symbol to signed shares", _shares_by_symbol,
+         {"type": "object", "additionalProperties": {"type": "number"}}, _shares_by_symbol),
 ]
