@@ -17,6 +17,7 @@ from margin_platform.stack import venue
 from margin_platform.stack.venue import run
 
 pytestmark = pytest.mark.kafka
+T = 1_582_299_000_000   # event time: a session of 2020
 BEHIND = 6_000   # records: more than the venue takes at once
 
 
@@ -39,7 +40,7 @@ def serve(bus: Bus) -> Iterator[Callable[[], None]]:
 
 def order(order_id: str, symbol: str) -> Event:
     return {
-        "order_id": order_id, "account_id": "A1", "correlation_id": "c1", "timestamp": 1, "action": "NEW",
+        "order_id": order_id, "account_id": "A1", "correlation_id": "c1", "timestamp": T, "action": "NEW",
         "positions": [{"symbol": symbol, "side": "SELL", "qty": 10}],
     }
 
@@ -60,17 +61,17 @@ def test_a_venue_behind_a_long_log_fills_at_the_newest_price(bus: Bus, serve: Ca
     symbols = ("AAPL", "KO", "MSFT", "PEP")
     for n in range(BEHIND):
         for symbol in symbols:
-            bus.produce(PRICES, {"symbol": symbol, "price": 1.0 + n, "timestamp": 1_000 + n})
+            bus.produce(PRICES, {"symbol": symbol, "price": 1.0 + n, "timestamp": T + n})
     for symbol in symbols:
         bus.produce(LIQUIDATION_ORDERS, order(f"o-{symbol}", symbol))
     bus.flush()
     serve()
     made = {(f["symbol"], f["price"], f["timestamp"]) for f in fills(bus, len(symbols))}
-    assert made == {(symbol, float(BEHIND), 999 + BEHIND) for symbol in symbols}
+    assert made == {(symbol, float(BEHIND), T - 1 + BEHIND) for symbol in symbols}
 
 
 def test_a_venue_behind_a_long_log_fills_no_order_that_was_cancelled_meanwhile(bus: Bus, serve: Callable[[], None]) -> None:
-    bus.produce(PRICES, {"symbol": "AAPL", "price": 60.0, "timestamp": 1_000})
+    bus.produce(PRICES, {"symbol": "AAPL", "price": 60.0, "timestamp": T})
     for n in range(BEHIND):
         bus.produce(LIQUIDATION_ORDERS, order(f"o{n}", "AAPL"))
     for n in range(BEHIND):
@@ -99,7 +100,7 @@ class Pausing(Bus):
 
 
 def test_a_venue_survives_a_broker_that_pauses(bus: Bus) -> None:
-    bus.produce(PRICES, {"symbol": "AAPL", "price": 60.0, "timestamp": 1_000})
+    bus.produce(PRICES, {"symbol": "AAPL", "price": 60.0, "timestamp": T})
     bus.produce(LIQUIDATION_ORDERS, order("o1", "AAPL"))
     bus.produce_raw(LIQUIDATION_ORDERS, encode(order("bad", "AAPL") | {"action": "HALT"}), "A1")
     bus.produce_raw(LIQUIDATION_ORDERS, encode({"order_id": "bad", "account_id": "A1", "action": "X", "positions": [{}]}), "A1")
