@@ -61,13 +61,13 @@ def test_a_venue_behind_a_long_log_fills_at_the_newest_price(bus: Bus, serve: Ca
     symbols = ("AAPL", "KO", "MSFT", "PEP")
     for n in range(BEHIND):
         for symbol in symbols:
-            bus.produce(PRICES, {"symbol": symbol, "price": 1.0 + n, "timestamp": T + n})
+            bus.produce(PRICES, {"symbol": symbol, "price": 100.0 + n / 1_000, "timestamp": T + n})
     for symbol in symbols:
         bus.produce(LIQUIDATION_ORDERS, order(f"o-{symbol}", symbol))
     bus.flush()
     serve()
     made = {(f["symbol"], f["price"], f["timestamp"]) for f in fills(bus, len(symbols))}
-    assert made == {(symbol, float(BEHIND), T - 1 + BEHIND) for symbol in symbols}
+    assert made == {(symbol, 100.0 + (BEHIND - 1) / 1_000, T - 1 + BEHIND) for symbol in symbols}
 
 
 def test_a_venue_behind_a_long_log_fills_no_order_that_was_cancelled_meanwhile(bus: Bus, serve: Callable[[], None]) -> None:
