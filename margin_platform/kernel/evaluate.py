@@ -107,8 +107,8 @@ class Margin:
 
     def portfolio_applied(self, book: Book) -> NDArray[np.bool_]:
         """True where the account is held to portfolio margin (applied_method PORTFOLIO): of that type, with the minimum equity."""
-        enough = cents(self.equity) >= self.policy.portfolio_margin.pm_minimum_equity
-        return (book.margin_type[self.accounts] == PORTFOLIO) & enough
+        enough: NDArray[np.bool_] = cents(self.equity) >= self.policy.portfolio_margin.pm_minimum_equity
+        return enough & (book.margin_type[self.accounts] == PORTFOLIO)
 
     @property
     def reg_t_excess(self) -> Floats:
