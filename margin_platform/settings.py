@@ -200,9 +200,15 @@ def stand_alone() -> None:
         del os.environ[name]
 
 
+def _listed(context: Mapping[str, Any]) -> str:
+    """The words that a variable may have: pydantic names them as 'a', 'b' or 'c'."""
+    return str(context["expected"]).replace("'", "").replace(" or ", ", ")
+
+
 def _named(refused: ValidationError) -> str:
     first = refused.errors()[0]
-    reason = first.get("ctx", {}).get("error") or first["msg"]
+    context = first.get("ctx", {})
+    reason = context.get("error") or (f"not one of {_listed(context)}" if first["type"] == "literal_error" else first["msg"])
     return f"{first['loc'][-1]}: {reason}, value {first['input']!r}"
 
 

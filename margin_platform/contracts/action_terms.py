@@ -32,6 +32,7 @@ _PERCENT = 2           # decimals of a stock dividend in percent: 1.07 is 107 sh
 _USUAL_OLD = 9         # 7 for 3, 5 for 4: old shares of a ratio that is not one new share for many old
 _MOST_OLD = 100_000    # old shares for one new share
 _MOST_DECIMALS = 6     # of a decimal that no usual ratio explains
+_FULL_DECIMALS = 12    # of a computed factor, such as 1 / 0.49999: its rounding is below the finest share
 _SAME = 1e-9   # between a ratio and the fraction it is given with
 
 
@@ -97,7 +98,7 @@ def fraction(ratio: float) -> Fraction:
         return meant[0]
     if meant:
         raise ValueError(f"may stand for {_words(meant[0])} or {_words(meant[1])}: give ratio_new and ratio_old")
-    if decimals > _MOST_DECIMALS:
+    if _MOST_DECIMALS < decimals < _FULL_DECIMALS:
         raise ValueError("the decimal of no ratio of whole numbers: give ratio_new and ratio_old")
     return exact
 

@@ -146,11 +146,11 @@ def test_a_session_is_named_by_nothing(tmp_path: Path) -> None:
 def test_a_fall_outside_market_hours_that_comes_back_with_the_session_sells_nothing(
     tmp_path: Path, fall: str, recovery: str, fill_at: str
 ) -> None:
-    """Severe at once, for hours: a call, and no minute of its clock before the opening, whatever the bars between."""
+    """CAL-002. Severe at once, for hours: a call, and no minute of its clock before the opening, whatever the bars between."""
     began, ended = (dt.datetime.fromisoformat(t).replace(tzinfo=NEW_YORK) for t in (fall, recovery))
     days = sessions_between(began.date() - dt.timedelta(days=4), ended.date() + dt.timedelta(days=4))
     times = {dt.datetime.combine(day, dt.time(hour, 30), NEW_YORK) for day in days for hour in range(4, 20)}
-    prices = [(t, 70.0 if began <= t < ended else 100.0) for t in sorted(times | {began, ended})]
+    prices = [(t, 75.0 if began <= t < ended else 100.0) for t in sorted(times | {began, ended})]
     (tmp_path / "prices.csv").write_text(
         "\n".join(["timestamp,AAPL", *(f"{t.isoformat()},{p}" for t, p in prices)])
     )

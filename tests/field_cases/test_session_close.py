@@ -84,6 +84,7 @@ DAY = SESSIONS[-3]
     ],
 )
 def test_a_print_outside_market_hours_moves_no_volatility(extra: list[Print]) -> None:
+    """VOL-006."""
     assert _published(extra) == _published([])
 
 

@@ -1,4 +1,4 @@
-"""A policy floor under which a deficiency opens no call, off unless a policy sets it."""
+"""STA-003. A policy floor under which a deficiency opens no call, off unless a policy sets it."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from margin_platform.kernel.book import REG_T
 from margin_platform.kernel.evaluate import Margin, evaluate
 from margin_platform.kernel.sweep.columns import Status
 from margin_platform.kernel.valuation_points import house_grid_loss
+from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
 from margin_platform.ledger.ledger import Ledger
 from margin_platform.liquidation.cures import securities_deposit_needed
 from margin_platform.policy.policy import current_policy
@@ -207,13 +208,22 @@ def opened(case: dict[str, Any]) -> Ledger:
     return ledger
 
 
+def book(ledger: Ledger, actions: AnnouncedActions, topic: str, event: dict[str, Any]) -> list[str]:
+    """Book an event as the stream does; a corporate action once its ex-date has come. Return the accounts it changed."""
+    if topic != "corporate_actions.v1":
+        return ledger.apply(topic, event)
+    actions.add(event)
+    symbols = actions.due(event["timestamp"] + 86_400_000)
+    return [account for symbol in symbols for account in ledger.restate(symbol, actions.in_effect(symbol))]
+
+
 @_named("ledger")
 def test_the_ledger_ends_where_its_case_says(case: dict[str, Any]) -> None:
-    ledger = opened(case)
+    ledger, actions = opened(case), AnnouncedActions()
     for number, event in enumerate(case["inputs"]["events"]):
         topic, message = ledger_event(case["id"], number, event)
-        ledger.apply(topic, message)
-        assert ledger.apply(topic, message) == []   # a second delivery changes nothing
+        book(ledger, actions, topic, message)
+        assert book(ledger, actions, topic, message) == []   # a second delivery changes nothing
     positions = ledger.positions(case["id"])
     marks = case["inputs"].get("marks") or {}
     equity = ledger.cash(case["id"]) + sum(qty * marks.get(symbol, np.nan) for symbol, qty in positions.items())
@@ -340,7 +350,8 @@ def _ex_date_continuity(case: dict[str, Any]) -> dict[str, float]:
     ledger = opened({"id": case["id"], "inputs": {"cash": v["cash"], "positions": {"S": v["q"]}}})
     before = ledger.cash(case["id"]) + v["q"] * v["p0"]
     naive = ledger.cash(case["id"]) + v["q"] * v["p1"]
-    ledger.apply(*ledger_event(case["id"], 0, {"type": "dividend", "symbol": "S", "per_share": v["dps"]}))
+    dividend = ledger_event(case["id"], 0, {"type": "dividend", "symbol": "S", "per_share": v["dps"]})
+    book(ledger, AnnouncedActions(), *dividend)
     return {"before": before, "naive_after": naive, "accrued_after": ledger.cash(case["id"]) + v["q"] * v["p1"]}
 
 
