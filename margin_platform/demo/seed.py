@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from margin_platform.backtest.books.generated import AccountRow
 from margin_platform.backtest.history import sample_market
 from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, FILLS, PRICES, Event, deterministic_id
@@ -55,7 +53,7 @@ def account_events(rows: Sequence[AccountRow], day: dt.date) -> Iterator[Seed]:
         email = f"{row.account_id.lower()}@customers.example"
         contact = {"name": row.account_id.title(), "email": email, "phone": f"+1202555{number % 10000:04d}"}
         yield ACCOUNTS, {"account_id": row.account_id, "margin_type": row.margin_type, "contact": contact, "timestamp": at}
-        cost = float(np.sum([qty * prices[symbol] for symbol, qty in row.positions.items()]))
+        cost = sum(cents(qty * prices[symbol]) for symbol, qty in row.positions.items())
         transfer = {"transfer_id": deterministic_id("demo", row.account_id), "account_id": row.account_id, "amount": cents(row.cash + cost)}
         yield CASH, transfer | {"timestamp": at}
         for symbol, qty in row.positions.items():

@@ -36,7 +36,7 @@ def after_trades(account: dict[str, Any], trades: Sequence[tuple[str, float]], c
         if row.get("contracts"):
             raise InputError("trade", symbol, "held as contracts, which are not traded by shares")
         row["qty"] = shares(row["qty"] + qty)
-        balance -= qty * price
+        balance -= cents(qty * price)
     return {**account, "cash": cents(balance + cash), "positions": [p for p in positions if p["qty"] != 0]}
 
 

@@ -22,6 +22,7 @@ from margin_platform.contracts.action_terms import (
 from margin_platform.contracts.messages import Event, deterministic_id
 from margin_platform.ledger.fill_log import Timeline
 from margin_platform.ledger.micros import MICRO, MOST, to_micros
+from margin_platform.money import cents
 from margin_platform.trading_time.new_york import NEW_YORK
 
 _RANK = {kind: rank for rank, kind in enumerate(KINDS)}
@@ -113,7 +114,7 @@ def fold(fills: Mapping[str, Timeline], actions: Iterable[CorporateAction]) -> t
 def _book(held: dict[str, int], action: CorporateAction) -> int:
     """Change positions by one action; return the micro-dollars it pays."""
     shares = held.get(action.symbol, 0)
-    cash = to_micros(shares / MICRO * action.amount) if action.amount else 0
+    cash = to_micros(cents(shares / MICRO * action.amount)) if action.amount else 0
     if action.kind in ENDS:
         held[action.symbol] = 0
     if action.into is None and action.kind != SPLIT:
@@ -133,7 +134,7 @@ def _exchanged(shares: int, action: CorporateAction) -> tuple[int, int]:
     if action.post_price is None:
         return new, 0
     whole = abs(new) // MICRO * MICRO * (1 if new >= 0 else -1)
-    return whole, to_micros((new - whole) / MICRO * action.post_price)
+    return whole, to_micros(cents((new - whole) / MICRO * action.post_price))
 
 
 def linked_symbols(actions: Mapping[str, list[CorporateAction]]) -> dict[str, tuple[str, ...]]:

@@ -1,9 +1,9 @@
 """The ledger: fills, cash and corporate actions become cash balances and positions (MARGIN_RULES section 1).
 
 One signed trade-date cash balance an account and one signed quantity a symbol. Every event is applied once, by its id,
-and the order in which a set of events arrives does not change the result: amounts are kept as whole millionths of a
-dollar and of a share, and a position with corporate actions is always the fold of its own events in event-time order.
-Symbols that an action links, as a merger does, are folded together.
+and the order in which a set of events arrives does not change the result: the net money of each is whole cents, shares
+are whole millionths, and a position with corporate actions is always the fold of its own events in event-time order.
+Symbols that an action links, as a merger does, are folded together. Saved states of before 0.2 may hold a fraction of a cent.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from margin_platform.ledger.fill_log import FillLog, KnownIds, Timeline
 from margin_platform.ledger.micros import MICRO
 from margin_platform.ledger.order_fills import OrderFills
 from margin_platform.ledger.rounding import Rounding
+from margin_platform.money import cents
 
 _COLUMNS = (("type", "b"), ("since", "q"), ("cash", "q"))
 
@@ -40,7 +41,7 @@ class Ledger:
         self._ids: list[str] = []
         self._numbers: dict[str, int] = {}
         self._type, self._since = array("b"), array("q")       # margin type, and since which event time
-        self._cash = array("q")                                # micro-dollars, corporate actions excluded
+        self._cash = array("q")                                # whole cents in micro-dollars, corporate actions excluded
         self._held: list[dict[str, int]] = []                  # micro-shares by symbol, flat ones left out
         self._rounding = Rounding()
         self._accrued: dict[int, dict[str, int]] = {}          # account -> first of its linked symbols -> micro-dollars of actions
@@ -107,7 +108,9 @@ class Ledger:
     def _fill(self, event: Event) -> list[str]:
         self._check_symbol(event["symbol"])
         symbol, shares, at = event["symbol"], micros_of(event, "qty", event["qty"]), event["timestamp"]
-        cost = micros_of(event, "price", event["qty"] * event["price"]) + micros_of(event, "fee", event.get("fee") or 0.0)
+        fee = event.get("fee") or 0.0
+        micros_of(event, "fee", fee)
+        cost = micros_of(event, "price", cents(event["qty"] * event["price"] + fee))   # the net money, as on a confirmation
         number = self._account(event)
         digest = KnownIds.digest("fill", event["fill_id"])
         content = KnownIds.content(event["account_id"], symbol, event["qty"], event["price"], event.get("fee") or 0.0, at)
@@ -134,7 +137,7 @@ class Ledger:
         return [event["account_id"]]
 
     def _transfer(self, event: Event) -> list[str]:
-        amount = micros_of(event, "amount", event["amount"])
+        amount = micros_of(event, "amount", cents(event["amount"]))
         number = self._account(event)
         digest = KnownIds.digest("cash", event["transfer_id"])
         content = KnownIds.content(event["account_id"], event["amount"], event["timestamp"])

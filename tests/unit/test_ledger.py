@@ -49,6 +49,17 @@ def holding(events: Any) -> Ledger:
     return ledger
 
 
+def test_the_net_money_of_every_event_is_whole_cents() -> None:
+    """As on a confirmation: 3 x 10.0015 and a fee of 0.002 are 30.01; a half cent rounds away from zero, both ways."""
+    for events, balance in (
+        ([fill(1, 3, 10.0015, fee=0.002)], -30.01), ([fill(1, 1, 0.005)], -0.01), ([fill(1, -1, 0.005)], 0.01),
+        ([fill(1, 1, 0.0049)], 0.0), ([cash(1, 1.005)], 1.01), ([fill(n, 1, 10.004) for n in range(3)], -30.0),
+        ([fill(1, 33, 1.0), (DIVIDEND[0], DIVIDEND[1] | {"amount": 0.0123})], -32.59),
+        ([fill(1, 1, 1.0), (SPLIT[0], SPLIT[1] | {"post_price": 3.333})], 0.67),
+    ):
+        assert holding(events).cash("A") == balance, events
+
+
 def test_ldg_005_a_second_delivery_changes_nothing() -> None:
     events = [cash(1, 1000.0), fill(1, 10, 50.0), SPLIT, DIVIDEND]
     ledger, actions = Ledger(), AnnouncedActions()
