@@ -60,6 +60,14 @@ def test_three_days_by_hand() -> None:
     assert (found["amount_called"], found["largest_call"], found["loss_beyond_equity"]) == (125, 125, 0)
 
 
+def test_the_largest_call_is_what_a_call_was_increased_to() -> None:
+    """A call of 125 at 85 grows at 82 to 8,200 - 6,500 = 1,700 against 2,050, and at 84 is neither met nor larger."""
+    result = _run(100, 85, 82, 84)
+    found = measures(result)
+    assert [r.deficiency for r in result.record.decisions if r.action in ("CALL", "CALL_INCREASED")] == [125, 350]
+    assert (found["margin_calls"], found["amount_called"], found["largest_call"]) == (1, 350, 350)
+
+
 def test_a_fall_through_the_debit_is_the_firms_loss() -> None:
     """100 shares at 60 with a debit of 6,500: 6,000 of stock, so 500 are owed that nothing secures, sold or not."""
     result = _run(100, 60, 60)

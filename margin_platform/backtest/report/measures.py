@@ -53,6 +53,7 @@ def measures(result: RunResult) -> dict[str, Any]:
     episodes = call_episodes(result)
     lost = np.maximum(0.0, -np.nan_to_num(result.final_equity))
     days = [e["days"] for e in episodes if e["days"] is not None]
+    amounts = [float(e["amount"]) for e in episodes if e["amount"] == e["amount"]]
     return {
         "policy": result.label,
         "bars": len(result.path), "accounts": len(result.book),
@@ -63,8 +64,8 @@ def measures(result: RunResult) -> dict[str, Any]:
         "cured_by_themselves": sum(e["cured"] and not e["liquidated"] for e in episodes),
         "false_calls": sum(r.action == "CALL" and r.suspicious for r in rows),
         "days_to_cure": {"mean": round(float(np.mean(days)), 2), "median": float(np.median(days)), "max": max(days)} if days else None,
-        "amount_called": cents(float(np.nansum([r.deficiency for r in rows if r.action == "CALL"]))),
-        "largest_call": max((cents(r.deficiency) for r in rows if r.action == "CALL"), default=0.0),
+        "amount_called": cents(sum(amounts)),
+        "largest_call": cents(max(amounts, default=0.0)),
         "amount_liquidated": cents(float(sum(abs(f.qty * f.price) for f in result.record.fills))),
         "loss_beyond_equity": cents(float(lost.sum())),
         "accounts_beyond_equity": int((lost > 0).sum()),
@@ -85,7 +86,10 @@ def _count(rows: list[DecisionRow], actions: tuple[str, ...]) -> int:
 
 
 def call_episodes(result: RunResult) -> list[dict[str, Any]]:
-    """Each call from its opening to its cure: whether it cured, in how many calendar days, and whether positions were sold for it."""
+    """Each call from its opening to its cure: whether it cured, in how many calendar days, and whether positions were sold for it.
+
+    amount: the most it was issued or increased to, in dollars.
+    """
     open_calls: dict[str, dict[str, Any]] = {}
     sold: dict[str, set[int]] = defaultdict(set)
     for fill in result.record.fills:
@@ -97,6 +101,9 @@ def call_episodes(result: RunResult) -> list[dict[str, Any]]:
                     "cured": False, "liquidated": False, "days": None}
             open_calls[row.account_id] = call
             episodes.append(call)
+        elif row.action == "CALL_INCREASED" and row.account_id in open_calls:
+            call = open_calls[row.account_id]
+            call["amount"] = max(call["amount"], row.deficiency)
         elif row.action == "CALL_CURED" and row.account_id in open_calls:
             call = open_calls.pop(row.account_id)
             call |= {"cured": True, "days": round((row.time - int(result.path.times[call["bar"]])) / 86_400_000, 2)}
