@@ -103,7 +103,7 @@ def finish(job: Job, *, checkpoint: Path | None = None, after_bar: Callable[[Sta
 
 def final_equity(job: Job, state: State) -> np.ndarray:
     """Equity of every account at the last bar's prices, in dollars."""
-    return evaluate(state.holdings.book, job.path.at(len(job.path) - 1), job.policy).equity
+    return evaluate(state.holdings.book, job.path.at(len(job.path) - 1), job.policy).published.equity
 
 
 def _save(path: Path, identity: str, state: State) -> None:

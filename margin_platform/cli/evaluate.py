@@ -94,7 +94,11 @@ def _print_tables(result: dict[str, Any]) -> None:
         cells = [format_dollars(account[name]) for name, _ in _COLUMNS]
         table.add_row(Text(account["account_id"]), *cells, Text(status))
     console.print(table)
-    firm = Table(title=f"Firm: beta-weighted exposure {format_dollars(result['firm']['beta_weighted_exposure'])}")
+    unvalued = result["firm"]["accounts_stale"]
+    firm = Table(
+        title=f"Firm: beta-weighted exposure {format_dollars(result['firm']['beta_weighted_exposure'])}",
+        caption=f"without {unvalued} of {result['firm']['num_accounts']} accounts, which have no price" if unvalued else None,
+    )
     for heading in ("SPY", "clients' P&L", "firm loss (unsecured)"):
         firm.add_column(heading, justify="right")
     for row in result["firm"]["stress"]:

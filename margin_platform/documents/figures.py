@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from margin_platform.documents.book_input import BookInput
 from margin_platform.firm.risk import firm_risk
 from margin_platform.kernel.account_rows import defaulted_symbols, stale_symbols, stress_rows
+from margin_platform.kernel.apportionment import apportioned_rows
 from margin_platform.kernel.book import PORTFOLIO, Book
 from margin_platform.kernel.evaluate import Margin, evaluate
-from margin_platform.kernel.market import Market
+from margin_platform.kernel.market import Floats, Market
 from margin_platform.kernel.sweep.columns import Status
 from margin_platform.kernel.valuation_points import house_grid_loss, house_grid_pnl
 from margin_platform.money import cents, cents_or_none
@@ -41,7 +44,7 @@ def evaluation(given: BookInput, *, house_grid: bool = False) -> dict[str, Any]:
 
 def _small(margin: Margin) -> dict[str, Any]:
     """What the policy's `small_deficiency` passes over: how many accounts, and the sum of their deficiencies in dollars."""
-    excess = cents(margin.excess)
+    excess = margin.published.excess
     small = (excess < 0) & (excess >= -margin.policy.ladder.small_deficiency)
     return {"accounts": int(small.sum()), "dollars": cents(float(-excess[small].sum()))}
 
@@ -56,15 +59,15 @@ def _house_scenario(n: int, margin: Margin) -> dict[str, Any]:
 
 def account_figures(n: int, book: Book, market: Market, margin: Margin) -> dict[str, Any]:
     """One account's row; `margin` must have been evaluated over the whole book with detail."""
-    figures: dict[str, Any] = {name: cents_or_none(float(getattr(margin, name)[n])) for name in _MONEY}
+    figures: dict[str, Any] = {name: cents_or_none(float(getattr(margin.published, name)[n])) for name in _MONEY}
     known = figures["equity"] is not None
     span = range(int(book.offsets[n]), int(book.offsets[n + 1]))
     minimum = margin.policy.maintenance.minimum_equity
     return {
         "account_id": book.account_ids[n],
         **figures,
-        "portfolio_margin_detail": group_requirements(span, book, market, margin) if known else {},
-        "margin_method": ("PORTFOLIO" if margin.portfolio_method[n] else "REG_T") if known else None,
+        "portfolio_margin_detail": group_requirements(n, span, book, market, margin) if known else {},
+        "margin_method": ("PORTFOLIO" if margin.published.portfolio_method[n] else "REG_T") if known else None,
         "applied_requirement": figures["requirement"],
         "applied_method": _applied_method(book.margin_type[n], figures["equity"], margin.policy),
         "status": Status(margin.status[n]).name,
@@ -72,31 +75,41 @@ def account_figures(n: int, book: Book, market: Market, margin: Margin) -> dict[
         "default_volatility_symbols": defaulted_symbols(span, book, market, market.sigma),
         "default_beta_symbols": defaulted_symbols(span, book, market, market.beta),
         "meets_minimum_equity": known and (not len(span) or figures["equity"] >= minimum),
-        "by_symbol": symbol_requirements(span, book, market, margin),
+        "by_symbol": symbol_requirements(n, span, book, market, margin),
         "stress": stress_rows(n, margin) if known else [],
         "idiosyncratic": _idiosyncratic(n, book, market, margin) if known and margin.largest_position[n] >= 0 else None,
     }
 
 
 def _applied_method(margin_type: int, equity: float | None, policy: Policy) -> str | None:
-    """Return by which requirement an account is held; None where its equity is unknown (see `Margin.portfolio_applied`)."""
+    """Return by which requirement an account is held; None where its equity is unknown (see `Published.portfolio_applied`)."""
     if equity is None:
         return None
     enough = equity >= policy.portfolio_margin.pm_minimum_equity
     return "PORTFOLIO" if margin_type == PORTFOLIO and enough else "REG_T"
 
 
-def symbol_requirements(span: range, book: Book, market: Market, margin: Margin) -> dict[str, float | None]:
-    """Fixed-percentage requirement of each symbol, add-ons and cap included."""
+def symbol_requirements(n: int, span: range, book: Book, market: Market, margin: Margin) -> dict[str, float | None]:
+    """Fixed-percentage requirement of each symbol, add-ons and cap included; they sum to published maintenance."""
+    rows = position_requirements(n, span, margin)
     totals: dict[str, float] = {}
-    for k in span:
+    for k, amount in zip(span, rows.tolist(), strict=True):
         symbol = market.symbols[book.symbol[k]]
-        totals[symbol] = totals.get(symbol, 0.0) + float(margin.position_requirement[k])
+        totals[symbol] = totals.get(symbol, 0.0) + amount
     return {symbol: cents_or_none(total) for symbol, total in totals.items()}
 
 
-def group_requirements(span: range, book: Book, market: Market, margin: Margin) -> dict[str, float | None]:
-    """Portfolio margin of each outermost group, by its name: portfolio group, else product group, else class group."""
+def position_requirements(n: int, span: range, margin: Margin) -> Floats:
+    """Fixed-percentage requirement of each position of an account, in whole cents that sum to published maintenance."""
+    exact = margin.position_requirement[span.start : span.stop]
+    return apportioned_rows(exact, float(margin.published.maintenance_req[n]))
+
+
+def group_requirements(n: int, span: range, book: Book, market: Market, margin: Margin) -> dict[str, float | None]:
+    """Portfolio margin of each outermost group, by its name: portfolio group, else product group, else class group.
+
+    They sum to the published portfolio margin.
+    """
     rules = margin.policy.portfolio_margin
     found: dict[str, float] = {}
     for k in span:
@@ -109,18 +122,20 @@ def group_requirements(span: range, book: Book, market: Market, margin: Margin) 
         else:
             name = market.class_groups[market.class_group[code]]
         found[name] = found.get(name, 0.0) + float(margin.group_requirement[k])
-    return {name: cents_or_none(amount) for name, amount in found.items()}
+    rows = apportioned_rows(np.array(list(found.values())), float(margin.published.portfolio_margin_req[n]))
+    return dict(zip(found, (cents_or_none(amount) for amount in rows.tolist()), strict=True))
 
 
 def _idiosyncratic(n: int, book: Book, market: Market, margin: Margin) -> dict[str, Any]:
     """The largest position moving against the account by the policy's shock (MARGIN_RULES 5.2)."""
     position = int(margin.largest_position[n])
-    pnl = float(margin.idiosyncratic_pnl[n])
+    published = margin.published
+    pnl = float(published.idiosyncratic_pnl[n])
     shock = margin.policy.stress.idiosyncratic_shock
     return {
         "symbol": market.symbols[book.symbol[position]],
         "move": -shock if book.quantity[position] > 0 else shock,
         "delta_pnl": cents_or_none(pnl),
-        "equity_stressed": cents_or_none(float(margin.equity[n]) + pnl),
-        "excess_stressed": cents_or_none(float(margin.excess[n]) + pnl),
+        "equity_stressed": cents_or_none(float(published.equity[n]) + pnl),
+        "excess_stressed": cents_or_none(float(published.excess[n]) + pnl),
     }

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from margin_platform.contracts.events.figures import COMPONENTS
 from margin_platform.contracts.messages import Event
 from margin_platform.documents.book_input import BookInput
+from margin_platform.documents.figures import position_requirements
 from margin_platform.documents.rebuilt import rebuilt
 from margin_platform.kernel.instrument_rules import volatility_rate
 from margin_platform.kernel.sweep.account_rules import concentration_rate
@@ -25,7 +26,9 @@ from margin_platform.store.store import Store
 from margin_platform.store.tables import audit, calls, ladder_states, notifications, orders
 from margin_platform.trading_time.new_york import local_time
 
-_REBUILT = (*COMPONENTS, "maintenance_req", "portfolio_margin_req", "requirement", "equity", "excess", "gross_mv")
+_REBUILT = (
+    *COMPONENTS, "maintenance_req", "portfolio_margin_req", "margin_savings", "requirement", "total_mv", "gross_mv", "equity", "excess",
+)
 
 
 class NothingRecorded(LookupError):
@@ -100,12 +103,13 @@ def evidence_of(status: Event) -> dict[str, Any]:
     """The recorded figures, the same figures computed again from the recorded inputs, and whether they agree to the cent."""
     policy = _policy_of(status)
     given, margin = rebuilt(status, policy)
-    again = {name: cents_or_none(float(getattr(margin, name)[0])) for name in _REBUILT}
+    again = {name: cents_or_none(float(getattr(margin.published, name)[0])) for name in _REBUILT}
     recorded = {name: status.get(name) for name in _REBUILT}
     positions = []
+    amounts = position_requirements(0, range(len(given.book.symbol)), margin)
     for k, row in enumerate(status["positions"]):
         age = None if row.get("price_timestamp") is None else (status["timestamp"] - row["price_timestamp"]) / 1000
-        amount = cents_or_none(float(margin.position_requirement[k]))
+        amount = cents_or_none(float(amounts[k]))
         words = _arithmetic(k, given, float(margin.gross_mv[0]), amount)
         positions.append({**row, "price_age_seconds": age, "requirement": amount, "arithmetic": words})
     different = {n: [recorded[n], again[n]] for n in _REBUILT if recorded[n] != again[n]}
@@ -148,7 +152,7 @@ def _notes(k: int, given: BookInput, gross: float) -> list[str]:
 def _account_arithmetic(again: dict[str, float | None], status: Event) -> list[str]:
     parts = " + ".join(f"{name.replace('_', ' ')} {again[name]:,.2f}" for name in COMPONENTS if again[name])
     lines = [f"maintenance: {parts} = {_money(again['maintenance_req'])}"]
-    lines.append(f"equity: cash {_money(status['cash'])} + net market value {_money(status['total_mv'])} = {_money(again['equity'])}")
+    lines.append(f"equity: cash {_money(status['cash'])} + net market value {_money(again['total_mv'])} = {_money(again['equity'])}")
     method = status.get("applied_method") or status["margin_type"]   # events kept from before the field have no method
     lines.append(f"held to ({method}): {_money(again['requirement'])}")
     lines.append(f"excess: {_money(again['equity'])} - {_money(again['requirement'])} = {_money(again['excess'])}")

@@ -16,30 +16,39 @@ def firm_risk(book: Book, margin: Margin, top: int = 5) -> dict[str, Any]:
     """Firm totals: beta-weighted exposure (net and gross), and each scenario's client P&L, firm loss and expected calls.
 
     `margin` must be that of the whole book; the `top` accounts that cause most of the worst scenario's loss are named.
+    Accounts that cannot be valued are counted in `accounts_stale` and in no total.
     """
-    exposure = np.nan_to_num(margin.beta_weighted_exposure)
-    losses = margin.unsecured
-    short_of_margin = cents(margin.stress_excess_recomputed) < 0
+    published = margin.published
+    exposure, recomputed = published.beta_weighted_exposure, published.stress_excess_recomputed
+    losses = np.where(np.isnan(published.stress_equity), np.nan, published.unsecured)
+    short_of_margin = recomputed < 0
     scenarios = [
         {
             "scenario": move,
-            "delta_pnl": cents(float(np.nansum(margin.stress_pnl[:, s]))),
-            "firm_loss": cents(float(losses[:, s].sum())),
+            "delta_pnl": _total(published.stress_pnl[:, s]),
+            "firm_loss": _total(losses[:, s]),
             "calls_expected": int(short_of_margin[:, s].sum()),
-            "collateral_short": cents(float(np.maximum(0.0, -np.nan_to_num(margin.stress_excess_recomputed[:, s])).sum())),
+            "collateral_short": _total(np.maximum(0.0, -recomputed[:, s])),
         }
         for s, move in enumerate(margin.policy.stress.scenarios)
     ]
     return {
-        "beta_weighted_exposure": cents(float(exposure.sum())),
-        "gross_beta_weighted_exposure": cents(float(np.abs(exposure).sum())),
-        "total_mv": cents(float(np.nansum(margin.total_mv))),
-        "gross_mv": cents(float(np.nansum(margin.gross_mv))),
+        "beta_weighted_exposure": _total(exposure),
+        "gross_beta_weighted_exposure": _total(np.abs(exposure)),
+        "total_mv": _total(published.total_mv),
+        "gross_mv": _total(published.gross_mv),
         "num_accounts": len(exposure),
         "accounts_stale": int(np.isnan(margin.equity).sum()),
         "stress": scenarios,
-        "top_contributors": _top(book, losses, top),
+        "top_contributors": _top(book, published.unsecured, top),
     }
+
+
+def _total(column: Floats) -> float | None:
+    """The sum over the accounts that can be valued; None where there are accounts and none of them can."""
+    if len(column) and np.isnan(column).all():
+        return None
+    return cents(float(np.nansum(column)))
 
 
 def _top(book: Book, losses: Floats, top: int) -> list[dict[str, Any]]:

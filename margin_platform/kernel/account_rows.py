@@ -9,7 +9,6 @@ import numpy as np
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import Margin
 from margin_platform.kernel.market import Floats, Market
-from margin_platform.money import cents
 
 
 def stale_symbols(span: range, book: Book, market: Market) -> list[str]:
@@ -28,9 +27,9 @@ def defaulted_symbols(span: range, book: Book, market: Market, figure: Floats) -
 
 def stress_rows(n: int, margin: Margin) -> list[dict[str, Any]]:
     """One row a SPY move of an account that can be valued: held, recomputed, unsecured, each decided on the rounded figure."""
-    one = margin.take(np.array([n]))   # its scenarios alone: the columns would be worked out for every account again
+    one = margin.take(np.array([n])).published   # its scenarios alone: the columns would be worked out for every account again
     pnl, equity, held, recomputed = (
-        cents(column[0]).tolist()
+        column[0].tolist()
         for column in (one.stress_pnl, one.stress_equity, one.stress_excess_held, one.stress_excess_recomputed)
     )
     return [

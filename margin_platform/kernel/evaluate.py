@@ -7,14 +7,16 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.kernel.book import PORTFOLIO, REG_T, Book
+from margin_platform.kernel.book import REG_T, Book
 from margin_platform.kernel.market import Floats, Market
 from margin_platform.kernel.priced_market import PricedMarket
+from margin_platform.kernel.published import Published
 from margin_platform.kernel.sweep.account_sweep import sweep
 from margin_platform.kernel.sweep.columns import Figures, Flag, Outputs, Positions, Status
 from margin_platform.money import cents
@@ -27,7 +29,7 @@ _SMALL = 4096   # accounts below which a second thread costs more than it saves
 
 @dataclass(frozen=True)
 class Margin:
-    """Margin figures as columns, one row per evaluated account, in dollars, not rounded (round at the edge with `money.cents`).
+    """Margin figures as columns, one row per evaluated account, in dollars, not rounded (`published` has them in whole cents).
 
     An account with a missing price has NaN figures and status STALE; one with a stale price has figures and status STALE.
     `stress_excess_recomputed` and the stress properties have shape (accounts, scenarios). `position_requirement` and
@@ -62,6 +64,11 @@ class Margin:
         by_row = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_BY_ROW}
         return replace(self, **{name: column[rows] for name, column in by_row.items() if column is not None and len(column)})
 
+    @cached_property
+    def published(self) -> Published:
+        """The figures in whole cents that foot: what leaves the process, and what decisions are taken on."""
+        return Published(self)
+
     @property
     def gross_mv(self) -> Floats:
         return self.long_mv + self.short_mv
@@ -90,34 +97,13 @@ class Margin:
         return np.where((published < 0.0) & (published >= -floor), 0.0, excess)
 
     @property
-    def excess_pct(self) -> Floats:
-        """Excess as a fraction of gross market value (the warning band is set on it); NaN without positions."""
-        gross = self.gross_mv
-        return np.divide(self.excess, gross, out=np.full_like(gross, np.nan), where=gross > 0)
-
-    @property
     def margin_savings(self) -> Floats:
         """What portfolio margin saves against the fixed-percentage requirement; negative where it costs more."""
         return self.maintenance_req - self.portfolio_margin_req
 
     @property
-    def portfolio_method(self) -> NDArray[np.bool_]:
-        """True where portfolio margin is the lower requirement (margin_method PORTFOLIO), applied or not."""
-        return cents(self.portfolio_margin_req) < cents(self.maintenance_req)
-
-    def portfolio_applied(self, book: Book) -> NDArray[np.bool_]:
-        """True where the account is held to portfolio margin (applied_method PORTFOLIO): of that type, with the minimum equity."""
-        enough: NDArray[np.bool_] = cents(self.equity) >= self.policy.portfolio_margin.pm_minimum_equity
-        return enough & (book.margin_type[self.accounts] == PORTFOLIO)
-
-    @property
     def reg_t_excess(self) -> Floats:
         return self.equity - self.reg_t_requirement
-
-    @property
-    def buying_power(self) -> Floats:
-        """What may still be bought: the lesser of Reg T excess and maintenance excess, over the initial rate (4210(b)); 0 in a call."""
-        return np.maximum(0.0, np.minimum(self.reg_t_excess, self.excess) / self.policy.maintenance.reg_t)
 
     @property
     def stress_pnl(self) -> Floats:
@@ -127,22 +113,6 @@ class Margin:
         pnl: Floats = self.beta_weighted_exposure[:, None] * np.array(self.policy.stress.scenarios)[None, :]
         return pnl
 
-    @property
-    def stress_excess_held(self) -> Floats:
-        """Stressed excess with today's requirement held, (accounts, scenarios)."""
-        return self.excess[:, None] + self.stress_pnl
-
-    @property
-    def stress_equity(self) -> Floats:
-        return self.equity[:, None] + self.stress_pnl
-
-    @property
-    def unsecured(self) -> Floats:
-        """What each account would owe the firm beyond its collateral, (accounts, scenarios): max(0, -stressed equity).
-
-        The firm cannot set one customer's gain against another's loss. An account that cannot be valued counts as zero.
-        """
-        return np.maximum(0.0, np.nan_to_num(-self.stress_equity, nan=0.0))
 
 
 def evaluate(book: Book, market: Market, policy: Policy, *, detail: bool = False) -> Margin:
@@ -184,8 +154,9 @@ def evaluate_accounts(
 
 def _pass_over_small(margin: Margin) -> None:
     """Let a deficiency of no more than the policy's `small_deficiency` count as an excess of zero in the status."""
-    small = (margin.status == Status.MARGIN_CALL) & (cents(margin.counted(margin.excess)) == 0.0)
-    near = margin.policy.ladder.warn_frac * cents(margin.gross_mv) > 0.0
+    published = margin.published
+    small = (margin.status == Status.MARGIN_CALL) & (margin.counted(published.excess) == 0.0)
+    near = margin.policy.ladder.warn_frac * published.gross_mv > 0.0
     margin.status[small] = np.where(near[small], Status.WARNING, Status.ACTIVE)
 
 

@@ -17,13 +17,12 @@ import numpy as np
 
 from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, BadEvent, Event
 from margin_platform.kernel.book import MARGIN_TYPES, REG_T, Book
-from margin_platform.ledger.amounts import micros_of, within
+from margin_platform.ledger.amounts import micros_of, money_of, net_money, within
 from margin_platform.ledger.corporate_actions import CorporateAction, fold, linked_symbols
 from margin_platform.ledger.fill_log import FillLog, KnownIds, Timeline
 from margin_platform.ledger.micros import MICRO
 from margin_platform.ledger.order_fills import OrderFills
 from margin_platform.ledger.rounding import Rounding
-from margin_platform.money import cents
 
 _COLUMNS = (("type", "b"), ("since", "q"), ("cash", "q"))
 
@@ -108,9 +107,7 @@ class Ledger:
     def _fill(self, event: Event) -> list[str]:
         self._check_symbol(event["symbol"])
         symbol, shares, at = event["symbol"], micros_of(event, "qty", event["qty"]), event["timestamp"]
-        fee = event.get("fee") or 0.0
-        micros_of(event, "fee", fee)
-        cost = micros_of(event, "price", cents(event["qty"] * event["price"] + fee))   # the net money, as on a confirmation
+        cost = net_money(event)
         number = self._account(event)
         digest = KnownIds.digest("fill", event["fill_id"])
         content = KnownIds.content(event["account_id"], symbol, event["qty"], event["price"], event.get("fee") or 0.0, at)
@@ -137,7 +134,7 @@ class Ledger:
         return [event["account_id"]]
 
     def _transfer(self, event: Event) -> list[str]:
-        amount = micros_of(event, "amount", cents(event["amount"]))
+        amount = money_of(event, "amount", event["amount"])
         number = self._account(event)
         digest = KnownIds.digest("cash", event["transfer_id"])
         content = KnownIds.content(event["account_id"], event["amount"], event["timestamp"])

@@ -23,7 +23,7 @@ from margin_platform.policy.policy import Policy
 
 SELL, BUY_TO_COVER = "SELL", "BUY_TO_COVER"
 _FIRST_CHUNK, _LARGEST_CHUNK = 64, 65_536
-_A_CENT = 0.01   # decisions are on rounded figures
+_ROUNDING = 0.025   # dollars: decisions are on rounded cash, value, requirement and proceeds
 
 
 @dataclass(frozen=True)
@@ -99,17 +99,17 @@ class Workbench:
         self._plain: Policy | None = None
 
     def excess_after(self, sold: Floats) -> Floats:
-        """Excess, rounded to cents, after selling or covering these shares: (candidates, positions) -> (candidates,)."""
+        """Published excess after selling or covering these shares: (candidates, positions) -> (candidates,)."""
         n, held = sold.shape
         signs = np.sign(self.quantity)
-        proceeds = (sold * self.price * (signs - self.terms.slippage)).sum(axis=1)
+        proceeds = cents(sold * self.price * (signs - self.terms.slippage)).sum(axis=1)   # each fill in whole cents
         book = Book(
             account_ids=(), cash=self.cash + proceeds, margin_type=np.full(n, self.margin_type, dtype=np.int8),
             offsets=np.arange(0, (n + 1) * held, held, dtype=np.int64) if held else np.zeros(n + 1, dtype=np.int64),
             symbol=np.tile(self.codes, n), quantity=(self.quantity - signs * sold).ravel(),
         )
         margin = evaluate_accounts(book, self._priced, np.arange(n, dtype=np.int64), stress=False)
-        return cents(margin.excess)
+        return margin.published.excess
 
     def excess(self) -> float:
         return float(self.excess_after(np.zeros((1, len(self.codes))))[0])
@@ -118,10 +118,10 @@ class Workbench:
         """Books shares of a position towards flat and returns the order for them."""
         long = self.quantity[position] > 0
         value = shares * float(self.price[position])
-        proceeds = value * (1 - self.terms.slippage) if long else -value * (1 + self.terms.slippage)
+        proceeds = cents(value * (1 - self.terms.slippage) if long else -value * (1 + self.terms.slippage))
         self.cash += proceeds
         self.quantity[position] -= shares if long else -shares
-        return Order(self.symbols[position], SELL if long else BUY_TO_COVER, float(shares), cents(proceeds))
+        return Order(self.symbols[position], SELL if long else BUY_TO_COVER, float(shares), proceeds)
 
     def quantities(self, position: int) -> Floats:
         """The quantities that may be traded of a position, ascending: whole lots, and at last all of it."""
@@ -157,7 +157,8 @@ class Workbench:
             self._plain = self.policy.override({"use_conc": False})
         plain = self.requirements(self._plain)
         signed = self.quantity * self.price
-        missing = self.terms.buffer - (self.cash + float(signed.sum()) - float(plain.sum())) - _A_CENT - 1e-9 * float(np.abs(signed).sum())
+        excess = self.cash + float(signed.sum()) - float(plain.sum())
+        missing = self.terms.buffer - excess - _ROUNDING - 1e-9 * float(np.abs(signed).sum())
         if missing <= 0:
             return 0.0
         return missing * abs(float(self.quantity[position])) / plain[position] if plain[position] > 0 else np.inf

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from margin_platform.kernel.published import published_equity, published_excess, published_gross
 from margin_platform.kernel.sweep.columns import Status
 from margin_platform.kernel.sweep.compiled import kept_on_disk, kernel
 from margin_platform.money import ROUNDING_REACH, exceeds, round_cents
@@ -47,8 +48,8 @@ class BandFlag(IntFlag):
 class _Standing(NamedTuple):
     """Columns of what decides a band, by account. stressed: recomputed excess, (accounts, scenarios)."""
 
-    excess: Floats
-    gross: Floats
+    long_mv: Floats
+    short_mv: Floats
     requirement: Floats
     equity: Floats
     status: NDArray[np.int8]
@@ -63,19 +64,19 @@ class _Lines(NamedTuple):
     near: float
     severe_deficiency: float
     equity_floor: float
+    small: float
     amend: float
 
 
 @kernel
-def _level(excess: float, gross: float, lines: _Lines) -> Level:
-    if excess >= lines.near * gross + ROUNDING_REACH:
-        return Level.CLEAR
-    published = round_cents(excess)
-    if published < 0.0:
+def _level(now: _Standing, r: int, excess: float, lines: _Lines) -> Level:
+    """The level of an account, given its published excess."""
+    if excess < 0.0:
         return Level.MARGIN_CALL
-    if exceeds(lines.warn * round_cents(gross), published):
+    gross = published_gross(now.long_mv[r], now.short_mv[r])
+    if exceeds(lines.warn * gross, excess):
         return Level.WARNING
-    if exceeds(lines.near * round_cents(gross), published):
+    if exceeds(lines.near * gross, excess):
         return Level.NEAR
     return Level.CLEAR
 
@@ -85,9 +86,31 @@ def _deficiency(short: float, requirement: float, equity: float, lines: _Lines) 
     """What a call's band says of its deficiency: how far it has grown, and whether it is severe."""
     code = _BUCKET * int(math.floor(math.log(max(1.0, short)) / lines.amend))
     severe = exceeds(short, lines.severe_deficiency * round_cents(requirement))
-    if severe or round_cents(equity) < lines.equity_floor:
+    if severe or equity < lines.equity_floor:
         code += BandFlag.SEVERE.value
     return code
+
+
+@kernel
+def _far_above(now: _Standing, r: int, lines: _Lines) -> bool:
+    """Whether an account is so far above every line that rounding decides nothing."""
+    line = lines.near * (now.long_mv[r] + now.short_mv[r]) + ROUNDING_REACH
+    excess: float = now.equity[r] - now.requirement[r]
+    return excess >= line
+
+
+@kernel
+def _near_a_line(now: _Standing, r: int, lines: _Lines) -> int:
+    """The level of an account on its published figures, and what a call's band says of its deficiency."""
+    net = now.long_mv[r] - now.short_mv[r]
+    excess = published_excess(now.equity[r], net, now.requirement[r])
+    if -lines.small <= excess < 0.0:
+        excess = 0.0
+    level = _level(now, r, excess, lines)
+    if level != Level.MARGIN_CALL:
+        return level.value
+    equity = published_equity(now.equity[r], net)
+    return level.value + _deficiency(-excess, now.requirement[r], equity, lines)
 
 
 @kernel
@@ -103,10 +126,9 @@ def _underwater(stressed: Floats, r: int, severe: NDArray[np.int64]) -> bool:
 def _fill(now: _Standing, lines: _Lines, codes: Codes) -> None:
     """Write every account's band. A figure that is not known decides nothing."""
     for r in range(len(codes)):
-        level = _level(now.excess[r], now.gross[r], lines)
-        code = level.value
-        if level == Level.MARGIN_CALL:
-            code += _deficiency(-round_cents(now.excess[r]), now.requirement[r], now.equity[r], lines)
+        code = Level.CLEAR.value
+        if not _far_above(now, r, lines):
+            code = _near_a_line(now, r, lines)
         if _underwater(now.stressed, r, lines.severe):
             code += BandFlag.STRESS.value
         if now.status[r] == Status.STALE:
@@ -130,8 +152,8 @@ def band_codes(margin: Margin) -> Codes:
     """
     ladder = margin.policy.ladder
     standing = _Standing(
-        excess=margin.counted(margin.excess),
-        gross=margin.gross_mv,
+        long_mv=margin.long_mv,
+        short_mv=margin.short_mv,
         requirement=margin.requirement,
         equity=margin.equity,
         status=margin.status,
@@ -143,6 +165,7 @@ def band_codes(margin: Margin) -> Codes:
         near=ladder.warn_frac + ladder.warn_hysteresis,
         severe_deficiency=ladder.severe_deficiency,
         equity_floor=ladder.equity_floor,
+        small=ladder.small_deficiency,
         amend=math.log1p(ladder.amend_step),
     )
     codes = np.empty(len(margin.equity), dtype=np.int32)

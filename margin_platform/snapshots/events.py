@@ -24,7 +24,7 @@ from margin_platform.ladder.observation import price_hold
 from margin_platform.money import cents, cents_or_none
 from margin_platform.snapshots.bands import BandFlag, band_name
 
-# name on the wire -> column of Margin
+# name on the wire -> column of Published
 _MONEY = {
     "long_mv": "long_mv", "short_mv": "short_mv", "gross_mv": "gross_mv", "total_mv": "total_mv", "equity": "equity",
     "base_requirement": "base_requirement", "concentration_addon": "concentration_addon", "volatility_addon": "volatility_addon",
@@ -72,11 +72,12 @@ class Inputs:
 
 def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> list[Event]:
     """margin.calc.v1 of every evaluated account. Rows of `margin` name their accounts; unknown figures are None."""
-    columns = {wire: cents(getattr(margin, name)) for wire, name in _MONEY.items()}
+    published = margin.published
+    columns = {wire: getattr(published, name) for wire, name in _MONEY.items()}
     cash = cents(book.cash[margin.accounts])
-    percent, lost = margin.excess_pct, cents(margin.unsecured)
-    by_portfolio, held_to_portfolio = margin.portfolio_method, margin.portfolio_applied(book)
-    pnl, recomputed = cents(margin.stress_pnl), cents(margin.stress_excess_recomputed)
+    percent, lost = published.excess_pct, published.unsecured
+    by_portfolio, held_to_portfolio = published.portfolio_method, published.portfolio_applied(book)
+    pnl, recomputed = published.stress_pnl, published.stress_excess_recomputed
     key = (inputs.batch_key(), margin.policy.version, __version__)   # the same batch under another policy is another calculation
     wires, values = list(columns), zip(*(_nullable(column) for column in columns.values()), strict=True)
     suspect = bool(np.isnan(market.price).any() or market.stale.any())   # otherwise nobody's prices need a look

@@ -113,7 +113,7 @@ def _account_result(given: BookInput, margin: Margin) -> dict[str, Any]:
         "deficiency": max(0.0, requirement - equity), "base": float(margin.base_requirement[0]),
         "concentration": float(margin.concentration_addon[0]), "volatility": float(margin.volatility_addon[0]),
         "by_symbol": dict(zip(symbols, margin.position_requirement, strict=True)), "reg_t_requirement": float(margin.reg_t_requirement[0]),
-        "reg_t_excess": float(margin.reg_t_excess[0]), "buying_power": float(margin.buying_power[0]),
+        "reg_t_excess": float(margin.reg_t_excess[0]), "buying_power": float(margin.published.buying_power[0]),
         "beta_exposure": float(margin.beta_weighted_exposure[0]), "status": Status(margin.status[0]).name,
     }
 
@@ -132,8 +132,9 @@ def test_an_account_under_stress_stands_as_its_case_says(case: dict[str, Any]) -
     margin = evaluate(given.book, given.market, given.policy)
     rows = [
         {
-            "pnl": float(margin.stress_pnl[0, s]), "equity": float(margin.stress_equity[0, s]),
-            "excess_held": float(margin.stress_excess_held[0, s]), "underwater_held": bool(margin.stress_excess_held[0, s] < 0),
+            "pnl": float(margin.stress_pnl[0, s]), "equity": float(margin.published.stress_equity[0, s]),
+            "excess_held": float(margin.published.stress_excess_held[0, s]),
+            "underwater_held": bool(margin.published.stress_excess_held[0, s] < 0),
             "excess_recomputed": float(margin.stress_excess_recomputed[0, s]),
             "underwater_recomputed": bool(margin.stress_excess_recomputed[0, s] < 0),
         }

@@ -24,10 +24,12 @@ from margin_platform.backtest.books.generated import AccountRow, generate
 from margin_platform.backtest.history import sample_market
 from margin_platform.contracts import messages
 from margin_platform.demo import seed
+from margin_platform.enforcement.explanation import evidence_of
 from margin_platform.kafka.bus import Bus
 from margin_platform.ladder.state import CLOSE_ONLY
 from margin_platform.notification.sns import topic_name
 from margin_platform.stack import processes, supervisor
+from tests.footing import unequal
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.kafka, pytest.mark.spark, pytest.mark.timeout(600)]
 
@@ -221,6 +223,30 @@ def test_every_event_of_the_account_keeps_its_published_schema(story: Story) -> 
         schema = json.loads((SCHEMAS / f"{topic}.json").read_text())
         for event in seen[:50]:
             jsonschema.validate(event, schema)
+
+
+def test_every_published_row_of_every_account_foots_to_the_cent(story: Story) -> None:
+    """All figures of the replay, not the watched account's alone; those with positions are computed again, too."""
+    counted: dict[str, set[str]] = {}
+    for topic in (messages.MARGIN_CALC, messages.MARGIN_STATUS):
+        for event in _all_of(story.bus, topic):
+            counted.setdefault(topic, set()).add(event["account_id"])
+            if event["equity"] is None:
+                continue
+            assert unequal(event) == [], event["account_id"]
+            if topic == messages.MARGIN_STATUS:
+                assert evidence_of(event)["different"] == {}, event["account_id"]
+    assert len(counted[messages.MARGIN_CALC]) == 1 + 15 + 10
+    assert WATCHED.account_id in counted[messages.MARGIN_STATUS]
+
+
+def _all_of(bus: Bus, topic: str) -> Iterator[messages.Event]:
+    """Every event of a topic, from its beginning to what stands there now."""
+    positions, ends = dict(bus.beginning_offsets(topic)), bus.end_offsets(topic)
+    while any(positions[partition] < end for partition, end in ends.items()):
+        for record in bus.poll(topic, positions, 1.0, 20_000):
+            positions[record.partition] = record.offset + 1
+            yield json.loads(record.value or b"{}")
 
 
 def test_the_customer_got_the_call_on_a_topic_of_their_own(story: Story, mailbox: Callable[[], list[dict[str, Any]]]) -> None:

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from margin_platform.documents.book_input import parse
 from margin_platform.documents.figures import evaluation
-from tests.reference.decimal_margin import cents, margin
+from tests.reference.decimal_margin import cents, margin, published
 
 FIGURES = (
     "equity", "long_mv", "short_mv", "gross_mv", "base_requirement", "concentration_addon", "volatility_addon", "htb_addon",
     "maintenance_req", "portfolio_margin_req", "margin_savings", "requirement", "excess", "reg_t_excess", "buying_power",
     "beta_weighted_exposure",
 )
+PARTS = ("base_requirement", "concentration_addon", "volatility_addon", "htb_addon")
 
 prices = st.one_of(
     st.sampled_from([5.0, 4.99, 5.01, 2.5, 2.49, 16.67, 16.66, 0.01, 100.0, 50.0, 6.25]),
@@ -118,17 +119,23 @@ def test_a_stale_price_changes_no_figure_and_marks_exactly_its_holders(document:
 def assert_agree(document: dict[str, Any]) -> None:
     expected = margin(document)[0]
     actual = evaluation(parse(document))["accounts"][0]
+    figures = published(expected, document.get("policy", {}))
     for name in FIGURES:
-        assert actual[name] == pytest.approx(float(cents(expected[name])), abs=0.001), name
+        if name in PARTS:   # a cent of rounding may go to another part
+            assert abs(actual[name] - float(expected[name])) < 0.01 + 1e-6, name
+        else:
+            assert actual[name] == pytest.approx(float(figures[name]), abs=0.001), name
     assert actual["status"] == expected["status"]
     by_tims = cents(expected["portfolio_margin_req"]) < cents(expected["maintenance_req"])
     assert actual["margin_method"] == ("PORTFOLIO" if by_tims else "REG_T")
     for symbol, requirement in expected["by_symbol"].items():
-        assert actual["by_symbol"][symbol] == pytest.approx(float(cents(requirement)), abs=0.001), symbol
+        assert abs(actual["by_symbol"][symbol] - float(requirement)) < 0.01 * len(document["accounts"][0]["positions"]) + 1e-6, symbol
     for row, (pnl, held, again) in zip(actual["stress"], expected["stress"], strict=True):
+        stressed = figures["excess"] + cents(pnl)
         found = [row["delta_pnl"], row["excess_stressed"], row["excess_recomputed"]]
-        assert found == pytest.approx([float(cents(figure)) for figure in (pnl, held, again)], abs=0.001), row["scenario"]
-        assert row["underwater"] == (cents(held) < 0)
+        assert found == pytest.approx([float(figure) for figure in (cents(pnl), stressed, cents(again))], abs=0.001), row["scenario"]
+        assert abs(float(stressed - held)) < 0.021
+        assert row["underwater"] == (stressed < 0)
         assert row["underwater_recomputed"] == (cents(again) < 0)
 
 

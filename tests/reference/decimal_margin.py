@@ -51,7 +51,8 @@ def _account(account: dict[str, Any], market: dict[str, Any], rules: dict[str, A
     now = _rule_based(rows, prices, rules)
     equity = cash + sum((r["qty"] * p for r, p in zip(rows, prices, strict=True)), ZERO)
     tims = _tims(rows, prices, rules)
-    eligible = account.get("margin_type") == "PORTFOLIO" and cents(equity) >= number(rules["pm_minimum_equity"])
+    published_equity = cents(cash) + cents(equity - cash)
+    eligible = account.get("margin_type") == "PORTFOLIO" and published_equity >= number(rules["pm_minimum_equity"])
     requirement = tims if eligible else now["maintenance_req"]
     reg_t = sum((_reg_t_rate(r, rules) * abs(r["qty"]) * p for r, p in zip(rows, prices, strict=True)), ZERO)
     exposure = sum((r["qty"] * p * number(r.get("beta", 1)) for r, p in zip(rows, prices, strict=True)), ZERO)
@@ -66,7 +67,27 @@ def _account(account: dict[str, Any], market: dict[str, Any], rules: dict[str, A
         "excess": equity - requirement, "margin_savings": now["maintenance_req"] - tims, "reg_t_excess": equity - reg_t,
         "buying_power": max(ZERO, min(equity - reg_t, equity - requirement) / number(rules["reg_t"])),
         "beta_weighted_exposure": exposure, "stress": stress,
-        "status": _status(equity - requirement, now["gross_mv"], rules),
+        "cash": cash, "reg_t_requirement": reg_t,
+        "status": _status(published_equity - cents(requirement), _gross(now), rules),
+    }
+
+
+def _gross(found: dict[str, Any]) -> Fraction:
+    """Gross value as published: net and short are in whole cents, the rest follows."""
+    return cents(found["long_mv"] - found["short_mv"]) + 2 * cents(found["short_mv"])
+
+
+def published(found: dict[str, Any], rules: dict[str, Any]) -> dict[str, Fraction]:
+    """The figures of an account in whole cents that foot (MARGIN_RULES 10). Parts of maintenance are not among them."""
+    net, short = cents(found["long_mv"] - found["short_mv"]), cents(found["short_mv"])
+    equity = cents(found["cash"]) + net
+    rounded = {n: cents(found[n]) for n in ("maintenance_req", "portfolio_margin_req", "requirement", "beta_weighted_exposure")}
+    reg_t_excess, excess = equity - cents(found["reg_t_requirement"]), equity - rounded["requirement"]
+    buying_power = max(ZERO, cents(min(reg_t_excess, excess) / number((RULES | rules)["reg_t"])))
+    return rounded | {
+        "equity": equity, "long_mv": net + short, "short_mv": short, "gross_mv": _gross(found), "excess": excess,
+        "margin_savings": rounded["maintenance_req"] - rounded["portfolio_margin_req"], "reg_t_excess": reg_t_excess,
+        "buying_power": buying_power,
     }
 
 

@@ -177,6 +177,20 @@ def test_margin_evaluate_reads_standard_input_and_prints_the_contract() -> None:
     assert [row["scenario"] for row in account["stress"]] == [-0.08, -0.06, -0.04, -0.02, 0.0, 0.02, 0.04, 0.06]
 
 
+def test_firm_totals_without_any_valued_account_are_unknown_and_never_zero() -> None:
+    """With one account that can be valued, they are that account's, and the table says who is left out."""
+    unpriced = {"account_id": "B", "cash": 1.0, "positions": [{"symbol": "Z", "qty": 1}]}
+    alone, both = {"accounts": [unpriced]}, {"accounts": [unpriced, *GOOD["accounts"]]}
+    firm = json.loads(_run("-", "--json", text=json.dumps(alone)).stdout)["firm"]
+    assert (firm["beta_weighted_exposure"], firm["gross_mv"], firm["stress"][0]["firm_loss"]) == (None, None, None)
+    shown = _run("-", text=json.dumps(alone)).stdout
+    assert "beta-weighted exposure –" in shown
+    assert "$0.00" not in shown.split("Firm:")[1]
+    shown = _run("-", text=json.dumps(both)).stdout.split("Firm:")[1]
+    assert "without 1 of 2 accounts, which have no price" in " ".join(shown.split())
+    assert "–" not in shown
+
+
 def test_margin_evaluate_prints_a_table_for_people() -> None:
     done = _run("-", text=json.dumps(GOOD))
     assert done.exit_code == 0

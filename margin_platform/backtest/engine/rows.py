@@ -11,7 +11,6 @@ from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import Margin
 from margin_platform.kernel.market import Market
 from margin_platform.ladder.observation import Observation
-from margin_platform.money import cents
 from margin_platform.snapshots.bands import BandFlag
 
 
@@ -29,12 +28,14 @@ class Rows:
 
     @staticmethod
     def of(margin: Margin, codes: np.ndarray, rows: np.ndarray) -> Rows:
-        figures = (margin.equity, margin.gross_mv, margin.requirement, margin.excess)
+        seen = margin.take(rows)
+        published = seen.published
+        columns = (published.equity, published.gross_mv, published.requirement, published.excess)
         moves = margin.policy.stress.scenarios
-        stressed = margin.stress_excess_recomputed[rows]
+        stressed = seen.stress_excess_recomputed
         worst: list[float | None] = [moves[k] for k in stressed.argmin(axis=1).tolist()] if len(moves) else [None] * len(rows)
-        equity, gross, requirement, excess = (cents(column[rows]).tolist() for column in figures)
-        return Rows(margin.accounts[rows].tolist(), codes[rows].tolist(), equity, gross, requirement, excess, worst)
+        equity, gross, requirement, excess = (column.tolist() for column in columns)
+        return Rows(seen.accounts.tolist(), codes[rows].tolist(), equity, gross, requirement, excess, worst)
 
 
 def observation(rows: Rows, at: int, book: Book, market: Market, time: int, calc_id: str) -> Observation:

@@ -41,11 +41,12 @@ def _called(result: RunResult) -> set[str]:
 def band_changes(book: Book, market: Market, now: Policy, proposed: Policy) -> list[dict[str, Any]]:
     """Accounts of a book whose band differs under a proposed policy: what activating it would do at once."""
     margins = [evaluate(book, market, policy) for policy in (now, proposed)]
+    excess = [margin.published.excess for margin in margins]
     codes = [band_codes(margin) for margin in margins]
     return [
         {
             "account_id": book.account_ids[n], "band": band_name(int(codes[0][n])), "proposed_band": band_name(int(codes[1][n])),
-            "excess": cents_or_none(float(margins[0].excess[n])), "proposed_excess": cents_or_none(float(margins[1].excess[n])),
+            "excess": cents_or_none(float(excess[0][n])), "proposed_excess": cents_or_none(float(excess[1][n])),
         }
         for n in np.flatnonzero(codes[0] != codes[1]).tolist()
     ]

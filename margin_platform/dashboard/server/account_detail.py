@@ -12,12 +12,14 @@ import numpy as np
 
 from margin_platform.contracts.messages import Event
 from margin_platform.documents.book_input import BookInput, parse
-from margin_platform.documents.figures import evaluation
+from margin_platform.documents.figures import evaluation, position_requirements
 from margin_platform.documents.rebuilt import document as as_document
 from margin_platform.documents.whatif import after_trades
+from margin_platform.kernel.apportionment import apportioned_table
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import evaluate
 from margin_platform.kernel.market import Market
+from margin_platform.kernel.published import COMPONENTS
 from margin_platform.kernel.valuation_points import POINTS, valuation_points
 from margin_platform.money import cents, cents_or_none
 from margin_platform.policy.policy import Policy, current_policy, shipped_policies
@@ -47,11 +49,10 @@ def explain(event: Event, published: Event) -> dict[str, Any]:
     published: the newest figures of the account that were published, which the kernel's own may equal.
     """
     given = parse(document(event), policy_of(event))
-    result = evaluation(given)
-    figures = result["accounts"][0]
+    figures = evaluation(given)["accounts"][0]
     return {
         "figures": figures, "policy_version": given.policy.version,
-        "agrees": all(figures[name] == published.get(name) for name in ("requirement", "equity")),
+        "agrees": all(figures[name] == published.get(name) for name in ("requirement", "equity", "excess")),
         "positions": _positions(given, event), "tims": _tims(given.book, given.market, given.policy), "rungs": rungs(given, figures),
     }
 
@@ -60,14 +61,20 @@ _PARTS = (("concentration", {"use_conc": True}), ("volatility", {"use_vol": True
 
 
 def _positions(given: BookInput, event: Event) -> list[dict[str, Any]]:
-    """Each position's base, add-ons and cap line: the kernel's own figures with one rule switched on at a time."""
+    """Each position's base, add-ons and cap line: the kernel's own figures with one rule switched on at a time.
+
+    Rows and columns foot: each row to the position's requirement, each column to the account's published part.
+    """
     plain = {"use_conc": False, "use_vol": False, "cap_long_at_mv": False}
     no_htb = given.market.with_columns(htb_addon=np.zeros_like(given.market.htb_addon))
     base = _requirements(given, no_htb, plain)
     parts = {name: _requirements(given, no_htb, plain | switch) - base for name, switch in _PARTS}
     parts["hard_to_borrow"] = _requirements(given, given.market, plain) - base
-    total = _requirements(given, given.market, {})
-    cap = total - base - sum(parts.values())
+    margin = evaluate(given.book, given.market, given.policy, detail=True)
+    cap = margin.position_requirement - base - sum(parts.values())
+    total = position_requirements(0, range(len(cap)), margin)
+    exact = np.stack([base, *parts.values(), cap], axis=1)
+    table = apportioned_table(exact, total, np.array([getattr(margin.published, name)[0] for name in COMPONENTS]))
     published = {p.get("symbol"): p for p in event["positions"]}
     rows = []
     values = given.book.quantity * given.market.price[given.book.symbol]
@@ -79,8 +86,8 @@ def _positions(given: BookInput, event: Event) -> list[dict[str, Any]]:
                 "symbol": symbol, "qty": float(given.book.quantity[k]), "price": _known(given.market.price[code]),
                 "price_timestamp": published.get(symbol, {}).get("price_timestamp"), "market_value": cents_or_none(float(values[k])),
                 "weight": abs(float(values[k])) / gross if gross > 0 else None, "beta": _known(given.market.beta[code]),
-                "sigma": _known(given.market.sigma[code]), "base": cents_or_none(float(base[k])),
-                **{name: cents_or_none(float(part[k])) for name, part in parts.items()}, "cap": cents_or_none(float(cap[k])),
+                "sigma": _known(given.market.sigma[code]),
+                **{name: cents_or_none(float(part)) for name, part in zip(("base", *parts, "cap"), table[k], strict=True)},
                 "requirement": cents_or_none(float(total[k])),
             }
         )

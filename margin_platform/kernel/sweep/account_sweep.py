@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from margin_platform.kernel.market import Floats
+from margin_platform.kernel.published import published_excess, published_gross
 from margin_platform.kernel.sweep.columns import (
     Figures,
     Flag,
@@ -36,7 +37,7 @@ from margin_platform.kernel.sweep.columns import (
 from margin_platform.kernel.sweep.compiled import inlined, kept_on_disk, kernel
 from margin_platform.kernel.sweep.fixed_percentage import fixed_percentage, second_look
 from margin_platform.kernel.sweep.tims import portfolio_margin
-from margin_platform.money import ROUNDING_REACH, exceeds, round_cents
+from margin_platform.money import ROUNDING_REACH, exceeds
 
 _CURVED_BIT = Flag.CURVED.bit_length() - 1
 
@@ -230,21 +231,20 @@ def _write(r: int, figures: Figures, totals: Totals, warn_frac: float, out: Outp
     if not known or totals.seen & Flag.STALE.value:
         out.status[r] = Status.STALE
     else:
-        out.status[r] = _status(
-            figures.equity - figures.requirement, totals.long_mv + totals.short_mv, warn_frac
-        )
+        out.status[r] = _status(figures, totals.long_mv, totals.short_mv, warn_frac)
 
 
 @inlined
-def _status(excess: float, gross: float, warn_frac: float) -> Status:
-    if excess > warn_frac * gross + ROUNDING_REACH:
+def _status(figures: Figures, long_mv: float, short_mv: float, warn_frac: float) -> Status:
+    excess = figures.equity - figures.requirement
+    if excess > warn_frac * (long_mv + short_mv) + ROUNDING_REACH:
         return Status.ACTIVE
     if excess < -ROUNDING_REACH:
         return Status.MARGIN_CALL
-    published = round_cents(excess)
+    published = published_excess(figures.equity, long_mv - short_mv, figures.requirement)
     if published < 0.0:
         return Status.MARGIN_CALL
-    if exceeds(warn_frac * round_cents(gross), published):
+    if exceeds(warn_frac * published_gross(long_mv, short_mv), published):
         return Status.WARNING
     return Status.ACTIVE
 

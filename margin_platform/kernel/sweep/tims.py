@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from margin_platform.kernel.book import PORTFOLIO
 from margin_platform.kernel.market import Codes, Floats
+from margin_platform.kernel.published import published_equity
 from margin_platform.kernel.sweep.columns import Extras, Flag, Outputs, Positions, Priced, Room, Share, Span, Totals, row_of
 from margin_platform.kernel.sweep.compiled import inlined, kernel
-from margin_platform.money import round_cents
 
 
 class _Netting(NamedTuple):
@@ -124,7 +124,8 @@ def portfolio_margin(
         tims = tims_requirement(span, 0, book, priced, out.group_requirement)
     held_to_it = (
         book.margin_type[account] == PORTFOLIO
-        and round_cents(equity) >= priced.rules.portfolio_minimum_equity
+        and published_equity(equity, totals.long_mv - totals.short_mv)
+        >= priced.rules.portfolio_minimum_equity
     )
     if held_to_it and len(room.need) > 1:
         _scenarios(tims, netted, span, totals, book, priced, room)
