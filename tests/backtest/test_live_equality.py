@@ -43,6 +43,7 @@ from margin_platform.kernel.book import MARGIN_TYPES, Book
 from margin_platform.kernel.market import Instrument, Market
 from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.market import instruments
+from margin_platform.money import cents
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine
 from margin_platform.store.store import Store
@@ -135,7 +136,7 @@ def _opening(job: Job) -> dict[str, list[Event]]:
     price, symbols, book = job.path.price[0], job.path.market.symbols, job.book
     for n, account in enumerate(book.account_ids):
         held = range(int(book.offsets[n]), int(book.offsets[n + 1]))
-        cost = sum(float(book.quantity[k]) * float(price[book.symbol[k]]) for k in held)
+        cost = sum(cents(float(book.quantity[k] * price[book.symbol[k]])) for k in held)
         topics[ACCOUNTS].append({"account_id": account, "margin_type": names[int(book.margin_type[n])], "timestamp": at})
         topics[CASH].append({"account_id": account, "transfer_id": account, "amount": float(book.cash[n]) + cost, "timestamp": at})
         for k in held:
