@@ -94,7 +94,7 @@ def _deficiency(short: float, requirement: float, equity: float, lines: _Lines) 
 @kernel
 def _far_above(now: _Standing, r: int, lines: _Lines) -> bool:
     """Whether an account is so far above every line that rounding decides nothing."""
-    line = lines.near * (now.long_mv[r] + now.short_mv[r]) + ROUNDING_REACH
+    line: float = lines.near * (now.long_mv[r] + now.short_mv[r]) + ROUNDING_REACH
     excess: float = now.equity[r] - now.requirement[r]
     return excess >= line
 
