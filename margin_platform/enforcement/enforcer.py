@@ -8,6 +8,7 @@ that repeating an op, a run or a publication repeats nothing downstream.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import select
 
@@ -83,6 +84,8 @@ class Enforcer:
             if after.liquidations or row.state.liquidations:
                 withdrawn = open_orders.withdraw(work.connection, event, event["timestamp"], run_id)
                 work.messages += [(LIQUIDATION_ORDERS, cancelled) for cancelled in withdrawn]
+                if withdrawn and after.call and not any(decision.kind == ladder.LIQUIDATE for decision in decisions):
+                    after = replace(after, asks_again=True)
         self._record(work, row, after, decisions, run_id, str(source))
 
     def _record(

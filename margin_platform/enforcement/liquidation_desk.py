@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from margin_platform.documents.book_input import InputError
 from margin_platform.documents.rebuilt import rebuilt
 from margin_platform.enforcement.decision_messages import audit_entry
 from margin_platform.enforcement.open_orders import SENT, settle, withdraw
+from margin_platform.ladder.deadlines import next_deadline
 from margin_platform.ladder.state import Decision
 from margin_platform.liquidation.highest_beta import propose
 from margin_platform.liquidation.workbench import Order, Proposal, Terms
@@ -32,6 +34,7 @@ from margin_platform.trading_time.new_york import NEW_YORK
 from margin_platform.trading_time.sessions import next_open, trading_seconds_between
 
 CONSUMER = "liquidation"
+_WAITS = "held: a corporate action"   # how a reason begins after which the ladder is to ask again by the clock
 ORDER, NO_ORDER = "ORDER", "NO_ORDER"   # decisions in the audit chain
 
 
@@ -70,6 +73,9 @@ class LiquidationDesk:
         order, why = self._order(work.connection, request, status, at, run_id)
         if order is not None:
             work.messages.append((LIQUIDATION_ORDERS, order))
+        if why.startswith(_WAITS) and row.state.call:
+            row.state = replace(row.state, asks_again=True)
+            row.next_deadline = next_deadline(row.state, self.policy)
         kind = NO_ORDER if order is None else ORDER
         decided = Decision(kind, row.account_id, at, why, request["deficiency"], request["call_id"], attempt=request["attempt"])
         entry = audit_entry(decided, status, self.policy, str(source), run_id)
@@ -91,7 +97,7 @@ class LiquidationDesk:
         if not proposal.orders:
             return None, proposal.statement
         if changing := _changing(status, proposal, not_before(at)):
-            return None, f"held: a corporate action of {', '.join(changing)} takes effect before the order may trade; sized after it"
+            return None, f"{_WAITS} of {', '.join(changing)} takes effect before the order may trade; sized after it"
         order = self._event(request, status, proposal, at, run_id)
         connection.execute(
             insert(orders).values(

@@ -26,7 +26,8 @@ def next_deadline(state: LadderState, policy: Policy) -> int | None:
         times.append(close_only_at(state.call.opened_at, policy.ladder))
     if state.call and not state.expired:
         times.append(state.call.due_at)
-    if state.close_only and (state.severe or state.expired) and not state.liquidations:
+    first = (state.severe or state.expired) and not state.liquidations
+    if state.call and state.close_only and (first or state.asks_again):
         times.append(next_trading_time(state.last_time))
     if state.stress_restricted and state.stress_clear_since is not None:
         times.append(release_at(state.stress_clear_since, policy.ladder))

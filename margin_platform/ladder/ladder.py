@@ -76,7 +76,7 @@ def tick(state: LadderState, now: int, policy: Policy) -> tuple[LadderState, tup
         at = max(due, state.last_time)
         state, more = _timers(state, at, policy.ladder)
         decisions += more
-        if not state.liquidations:   # further ones wait for newer figures
+        if state.asks_again or not state.liquidations:   # further ones wait for newer figures
             state, more = _liquidation_track(state, at, policy.ladder)
             decisions += more
     return state, tuple(decisions)
@@ -151,7 +151,8 @@ def _cured(state: LadderState, call: Call, seen: Observation) -> _Result:
     if seen.corrected and call.opened_at >= seen.corrected_since:
         kind, reason = RESCINDED, "the call rested on a price that was withdrawn"
     decisions = [_decision(kind, seen, reason, amount=call.issued, **call.told())]
-    after = replace(state, call=None, close_only=False, severe=False, expired=False, liquidations=0, liquidated_at=None)
+    after = replace(state, call=None, close_only=False, severe=False, expired=False, liquidations=0, liquidated_at=None,
+                    asks_again=False)
     if state.close_only and not after.restricted:
         decisions.append(_decision(LIFTED, seen, "the call that restricted the account is closed", **call.told()))
     return after, decisions
@@ -202,11 +203,11 @@ def _liquidation_track(state: LadderState, now: int, rules: LadderPolicy) -> _Re
     if call is None or not state.close_only or not (state.severe or state.expired or state.liquidations):
         return state, []
     pause = rules.liquidation_retry_minutes * MS_PER_MINUTE
-    if state.liquidated_at is not None and now - state.liquidated_at < pause:
+    if state.liquidated_at is not None and now - state.liquidated_at < pause and not state.asks_again:
         return state, []
     if next_trading_time(now) > now:
         return state, []
     why = "past due" if state.expired else "severe" if state.severe else f"deficient after {state.liquidations} liquidation(s)"
-    state = replace(state, liquidations=state.liquidations + 1, liquidated_at=now)
+    state = replace(state, liquidations=state.liquidations + 1, liquidated_at=now, asks_again=False)
     reason = f"{why}: {call.outstanding:,.2f} outstanding"
     return state, [Decision(LIQUIDATE, state.account_id, now, reason, call.outstanding, attempt=state.liquidations, **call.told())]

@@ -44,6 +44,7 @@ class LadderState:
     expired: bool = False
     liquidations: int = 0                # liquidation decisions of this episode
     liquidated_at: int | None = None
+    asks_again: bool = False             # no order stands for the last of them: the clock asks without waiting for newer figures
     held: str | None = None
     last_time: int = 0
     last_calc_id: str = ""

@@ -124,13 +124,15 @@ def until_the_evening(house: House, *, announced: Fraction | None = None, below:
     house.let_time_pass(ny(4, 16, 30))
 
 
-@pytest.mark.parametrize("known", ["ahead", "in the morning", "after the opening", "not at the venue"])
+@pytest.mark.parametrize("known", ["ahead", "ahead, and seen before the opening", "in the morning", "after the opening", "not at the venue"])
 @pytest.mark.parametrize("ratio", RATIOS, ids=str)
 def test_an_order_is_never_worked_in_the_shares_of_before_a_split(ratio: Fraction, known: str, store: Store) -> None:
     house = House(store, venue_knows=known != "not at the venue")
-    until_the_evening(house, announced=ratio if known == "ahead" else None)
-    assert (house.new() == []) == (known == "ahead")   # it could not trade before the split
+    until_the_evening(house, announced=ratio if known.startswith("ahead") else None)
+    assert (house.new() == []) == known.startswith("ahead")   # it could not trade before the split
     opening = 58.0 / float(ratio)
+    if known == "ahead, and seen before the opening":
+        house.say(price(1.0, ny(5, 8), "ZZZ"))
     if known in ("in the morning", "not at the venue"):
         house.say(split(ratio, ny(5, 8)))
     for minute in range(4):
@@ -153,7 +155,7 @@ def test_an_order_is_never_worked_in_the_shares_of_before_a_split(ratio: Fractio
     assert house.held() == pytest.approx(0.0, abs=1.0)   # debt beyond the shares: all of them go, of today's count
     sold = sum(leg["qty"] for order in house.new()[-1:] for leg in order["positions"])
     assert sold == pytest.approx(100 * float(ratio), abs=1.0)
-    if known != "ahead":
+    if not known.startswith("ahead"):
         assert [order["action"] for order in house.orders].count("CANCEL") == 1
 
 

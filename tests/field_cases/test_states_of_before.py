@@ -38,7 +38,7 @@ def test_booked_and_waiting_actions_of_an_older_state_go_on_and_can_be_amended()
     for row in (printed(1.0, at(17, 10), "BBB"), split(1 / 3, at(17, 11))):   # its day; and the split delivered again
         feed.say((row["topic"], row["event"]))
     assert stands(feed)["positions"] == {"AAA": 3.333333}
-    assert stands(feed)["cash"] == 103.333333
+    assert stands(feed)["cash"] == 103.33
     amended = split(0.5, at(17, 12))
     feed.say((amended["topic"], amended["event"]))
     assert stands(feed)["positions"] == {"AAA": 5.0}
