@@ -124,7 +124,10 @@ def until_the_evening(house: House, *, announced: Fraction | None = None, below:
     house.let_time_pass(ny(4, 16, 30))
 
 
-@pytest.mark.parametrize("known", ["ahead", "ahead, and seen before the opening", "in the morning", "after the opening", "not at the venue"])
+KNOWN = ["ahead", "ahead, and seen before the opening", "in the morning", "after the opening", "not at the venue"]
+
+
+@pytest.mark.parametrize("known", KNOWN)
 @pytest.mark.parametrize("ratio", RATIOS, ids=str)
 def test_an_order_is_never_worked_in_the_shares_of_before_a_split(ratio: Fraction, known: str, store: Store) -> None:
     house = House(store, venue_knows=known != "not at the venue")
