@@ -31,6 +31,7 @@ from margin_platform.rulebook.short_options import short_option_requirement
 from margin_platform.trading_time.sessions import business_day_after
 from margin_platform.volatility.beta import beta
 from margin_platform.volatility.estimator import historical_volatility
+from tests.support.booking import book
 
 DOCUMENT = json.loads((Path(__file__).parent / "cases.json").read_text(encoding="utf-8"))
 CASES = {case["id"]: case for case in DOCUMENT["cases"]}
@@ -207,15 +208,6 @@ def opened(case: dict[str, Any]) -> Ledger:
     if opening:
         ledger.apply("cash.v1", {"transfer_id": "open", "account_id": case["id"], "amount": opening, "timestamp": at})
     return ledger
-
-
-def book(ledger: Ledger, actions: AnnouncedActions, topic: str, event: dict[str, Any]) -> list[str]:
-    """Book an event as the stream does; a corporate action once its ex-date has come. Return the accounts it changed."""
-    if topic != "corporate_actions.v1":
-        return ledger.apply(topic, event)
-    actions.add(event)
-    symbols = actions.due(event["timestamp"] + 86_400_000)
-    return [account for symbol in symbols for account in ledger.restate(symbol, actions.in_effect(symbol))]
 
 
 @_named("ledger")

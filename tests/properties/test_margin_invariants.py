@@ -16,8 +16,10 @@ from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import Margin, evaluate, evaluate_accounts
 from margin_platform.kernel.market import Instrument, Market
 from margin_platform.kernel.priced_market import PricedMarket
+from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
 from margin_platform.ledger.ledger import Ledger
 from margin_platform.policy.policy import current_policy
+from tests.support.booking import book
 
 POLICY = current_policy()
 FIGURES = (
@@ -117,7 +119,7 @@ def test_a_split_changes_equity_by_nothing(qty: int, ratio: float, price_cents: 
     ledger.apply("fills.v1", {"fill_id": "1", "account_id": "A", "symbol": "X", "qty": qty, "price": price, "timestamp": 1})
     before = ledger.cash("A") + qty * price
     action = {"action_id": "s", "symbol": "X", "kind": "SPLIT", "ratio": ratio, "post_price": price / ratio, "ex_date": "2026-06-05"}
-    ledger.apply("corporate_actions.v1", action | {"timestamp": 2})
+    book(ledger, AnnouncedActions(), "corporate_actions.v1", action | {"timestamp": 2})
     held = ledger.positions("A").get("X", 0.0)
     assert held == math.trunc(held)
     assert ledger.cash("A") + held * price / ratio == pytest.approx(before, abs=0.01)
@@ -130,7 +132,7 @@ def test_an_accrued_dividend_changes_equity_by_nothing_across_its_ex_date(qty: i
     ledger = Ledger()
     ledger.apply("fills.v1", {"fill_id": "1", "account_id": "A", "symbol": "X", "qty": qty, "price": price_cents / 100, "timestamp": 1})
     action = {"action_id": "d", "symbol": "X", "kind": "DIVIDEND", "amount": dividend_cents / 100, "ex_date": "2026-06-05", "timestamp": 2}
-    ledger.apply("corporate_actions.v1", action)
+    book(ledger, AnnouncedActions(), "corporate_actions.v1", action)
     assert ledger.cash("A") + qty * (price_cents - dividend_cents) / 100 == pytest.approx(0.0, abs=1e-6)
 
 
