@@ -272,9 +272,8 @@ class Ledger:
         """Everything, as columns and JSON-able parts, so that a restart continues as if nothing had happened."""
         return {
             "accounts": list(self._ids), **{name: np.array(getattr(self, f"_{name}")) for name, _ in _COLUMNS},
-            "fills": self._log.to_state(), "seen": self._seen.to_state(), "seen_content": self._seen.contents(),
-            "announced": sorted(self._announced - self._numbers.keys()), "worked": self._order_fills.to_state(),
-            "rounded": self._rounding.to_state(),
+            "fills": self._log.to_state(), "worked": self._order_fills.to_state(), "rounded": self._rounding.to_state(),
+            "seen": self._seen.to_state(), "seen_content": self._seen.contents(), "announced": sorted(self._announced - self._numbers.keys()),
             "actions": {symbol: [action.row() for action in rows] for symbol, rows in self._actions.items()},
         }
 
@@ -285,17 +284,15 @@ class Ledger:
         ValueError names a held symbol that is not among the known ones any more.
         """
         ledger = cls(known_symbols, require_account=require_account)
-        gone = sorted(set(state["fills"]["symbols"]) - ledger._known) if ledger._known is not None else []
-        if gone:
+        if ledger._known is not None and (gone := sorted(set(state["fills"]["symbols"]) - ledger._known)):
             raise ValueError(f"instruments: {gone[0]!r} was traded by accounts and is gone from the reference data; put its row back")
         for account_id in state["accounts"]:
             ledger._open(account_id)
         for name, kind in _COLUMNS:
             setattr(ledger, f"_{name}", array(kind, np.asarray(state[name]).astype(kind).tobytes()))
         ledger._log, ledger._seen = FillLog.from_state(state["fills"]), KnownIds.from_state(state["seen"], state.get("seen_content"))
-        ledger._rounding = Rounding(state.get("rounded"))
+        ledger._rounding, ledger._order_fills = Rounding(state.get("rounded")), OrderFills(state.get("worked", {}))
         ledger._announced = set(state["announced"])
-        ledger._order_fills = OrderFills(state.get("worked", {}))
         for number, symbol, shares in ledger._log.totals():
             ledger._hold(number, symbol, shares)
         for symbol, rows in state["actions"].items():
