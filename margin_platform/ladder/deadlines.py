@@ -26,8 +26,9 @@ def next_deadline(state: LadderState, policy: Policy) -> int | None:
         times.append(close_only_at(state.call.opened_at, policy.ladder))
     if state.call and not state.expired:
         times.append(state.call.due_at)
-    first = (state.severe or state.expired) and not state.liquidations
-    if state.call and state.close_only and (first or state.asks_again):
+    if state.awaits_session:
+        times.append(_liquidation_at(state, policy.ladder))
+    if state.call and state.close_only and state.asks_again:
         times.append(next_trading_time(state.last_time))
     if state.stress_restricted and state.stress_clear_since is not None:
         times.append(release_at(state.stress_clear_since, policy.ladder))
@@ -54,6 +55,16 @@ def next_trading_time(at: int) -> int:
     from margin_platform.trading_time.sessions import trading_time_after
 
     return trading_time_after(at, 0.0)
+
+
+def _liquidation_at(state: LadderState, rules: LadderPolicy) -> int:
+    """When a liquidation that waits for the session is decided: at its opening, a further one after the pause from then.
+
+    Until then the order before it, which waited for the same opening, may be filled.
+    """
+    from margin_platform.trading_time.sessions import trading_time_after
+
+    return trading_time_after(state.last_time, rules.liquidation_retry_minutes * 60 if state.liquidations else 0.0)
 
 
 def release_at(clear_since: int, rules: LadderPolicy) -> int:

@@ -76,7 +76,7 @@ def tick(state: LadderState, now: int, policy: Policy) -> tuple[LadderState, tup
         at = max(due, state.last_time)
         state, more = _timers(state, at, policy.ladder)
         decisions += more
-        if state.asks_again or not state.liquidations:   # further ones wait for newer figures
+        if state.asks_again or state.awaits_session or not state.liquidations:   # further ones wait for newer figures
             state, more = _liquidation_track(state, at, policy.ladder)
             decisions += more
     return state, tuple(decisions)
@@ -201,13 +201,13 @@ def _liquidation_track(state: LadderState, now: int, rules: LadderPolicy) -> _Re
     """
     call = state.call
     if call is None or not state.close_only or not (state.severe or state.expired or state.liquidations):
-        return state, []
+        return replace(state, awaits_session=False), []
     pause = rules.liquidation_retry_minutes * MS_PER_MINUTE
     if state.liquidated_at is not None and now - state.liquidated_at < pause and not state.asks_again:
         return state, []
     if next_trading_time(now) > now:
-        return state, []
+        return replace(state, awaits_session=True), []
     why = "past due" if state.expired else "severe" if state.severe else f"deficient after {state.liquidations} liquidation(s)"
-    state = replace(state, liquidations=state.liquidations + 1, liquidated_at=now, asks_again=False)
+    state = replace(state, liquidations=state.liquidations + 1, liquidated_at=now, asks_again=False, awaits_session=False)
     reason = f"{why}: {call.outstanding:,.2f} outstanding"
     return state, [Decision(LIQUIDATE, state.account_id, now, reason, call.outstanding, attempt=state.liquidations, **call.told())]

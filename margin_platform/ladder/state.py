@@ -45,6 +45,7 @@ class LadderState:
     liquidations: int = 0                # liquidation decisions of this episode
     liquidated_at: int | None = None
     asks_again: bool = False             # no order stands for the last of them: the clock asks without waiting for newer figures
+    awaits_session: bool = False         # a liquidation is due that the market's hours keep waiting
     held: str | None = None
     last_time: int = 0
     last_calc_id: str = ""

@@ -106,8 +106,7 @@ class Ledger:
 
     def _fill(self, event: Event) -> list[str]:
         self._check_symbol(event["symbol"])
-        symbol, shares, at = event["symbol"], micros_of(event, "qty", event["qty"]), event["timestamp"]
-        cost = net_money(event)
+        symbol, shares, at, cost = event["symbol"], micros_of(event, "qty", event["qty"]), event["timestamp"], net_money(event)
         number = self._account(event)
         digest = KnownIds.digest("fill", event["fill_id"])
         content = KnownIds.content(event["account_id"], symbol, event["qty"], event["price"], event.get("fee") or 0.0, at)
@@ -273,7 +272,8 @@ class Ledger:
         return {
             "accounts": list(self._ids), **{name: np.array(getattr(self, f"_{name}")) for name, _ in _COLUMNS},
             "fills": self._log.to_state(), "worked": self._order_fills.to_state(), "rounded": self._rounding.to_state(),
-            "seen": self._seen.to_state(), "seen_content": self._seen.contents(), "announced": sorted(self._announced - self._numbers.keys()),
+            "seen": self._seen.to_state(), "seen_content": self._seen.contents(),
+            "announced": sorted(self._announced - self._numbers.keys()),
             "actions": {symbol: [action.row() for action in rows] for symbol, rows in self._actions.items()},
         }
 

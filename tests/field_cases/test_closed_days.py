@@ -1,4 +1,4 @@
-"""Bars of days and hours without a session: named, and nothing is sold or restricted on them."""
+"""Bars of days and hours without a session: named, and nothing is sold or restricted on them (CAL-002)."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_a_fall_outside_market_hours_that_comes_back_with_the_session_sells_noth
         "\n".join(["timestamp,AAPL", *(f"{t.isoformat()},{p}" for t, p in prices)])
     )
     done = _backtest(
-        tmp_path / "prices.csv", tmp_path / "out", "--policy", str(_policy(tmp_path, fill_at=fill_at))
+        tmp_path / "prices.csv", tmp_path / "out", "--policy", str(_policy(tmp_path, fill_at=fill_at, on_jump="keep"))
     )
     assert done.exit_code == 0, done.stderr
     assert _rows(tmp_path / "out", "fills") == []
@@ -173,7 +173,7 @@ def test_a_fall_in_the_evening_that_stays_sells_in_the_session(tmp_path: Path, f
     ]
     (tmp_path / "prices.csv").write_text("\n".join(["timestamp,AAPL", *rows]))
     done = _backtest(
-        tmp_path / "prices.csv", tmp_path / "out", "--policy", str(_policy(tmp_path, fill_at=fill_at))
+        tmp_path / "prices.csv", tmp_path / "out", "--policy", str(_policy(tmp_path, fill_at=fill_at, on_jump="keep"))
     )
     assert done.exit_code == 0, done.stderr
     first = _rows(tmp_path / "out", "fills")[0]

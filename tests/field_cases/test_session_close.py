@@ -1,4 +1,4 @@
-"""A session's close is its last print in market hours, or the official one: live and in a backtest the same."""
+"""A session's close is its last print in market hours, or the official one: live and in a backtest the same (VOL-006)."""
 
 from __future__ import annotations
 

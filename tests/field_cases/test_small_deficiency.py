@@ -1,4 +1,4 @@
-"""STA-003. A policy floor under which a deficiency opens no call, off unless a policy sets it."""
+"""A policy floor under which a deficiency opens no call, off unless a policy sets it (STA-003)."""
 
 from __future__ import annotations
 
