@@ -13,6 +13,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from margin_platform.cli import app
+from margin_platform.ladder import ladder
+from margin_platform.ladder.observation import Observation
+from margin_platform.ladder.state import Decision, LadderState
+from margin_platform.policy.policy import current_policy
 from margin_platform.trading_time.sessions import (
     in_session,
     sessions_between,
@@ -191,3 +195,23 @@ def test_minutes_of_trading_end_in_a_session_and_are_as_many_as_asked_for(at: in
     assert end >= at
     assert in_session(end)
     assert trading_seconds_between(at, end) == pytest.approx(minutes * 60, abs=0.01)
+
+
+def test_a_further_liquidation_of_the_evening_is_not_lost_where_the_morning_brings_no_newer_figures() -> None:
+    """Liquidated at 14:30, worse at 18:00, no print after it: the clock decides in the next session, after the pause."""
+    policy = current_policy()
+    day = dt.datetime(2024, 1, 4, tzinfo=NEW_YORK)
+
+    def at(hour: int, days: int = 0) -> int:
+        return int((day + dt.timedelta(days=days, hours=hour)).timestamp() * 1000)
+
+    state, decided = LadderState("A"), list[Decision]()
+    for time, excess in ((at(14), -9_000.0), (at(18), -9_500.0)):
+        state, before = ladder.tick(state, time, policy)
+        state, then = ladder.step(state, Observation("A", time, 1_000.0, 10_000.0, 10_000.0, excess), policy)
+        decided += [*before, *then]
+    state, next_day = ladder.tick(state, at(12, days=1), policy)
+    decided += next_day
+    times = [(d.timestamp, d.attempt) for d in decided if d.kind == "LIQUIDATE"]
+    assert times == [(at(14) + 30 * 60_000, 1), (at(9, days=1) + 45 * 60_000, 2)]
+    assert ladder.tick(state, at(12, days=4), policy)[1] == ()  # a further one needs newer figures again
