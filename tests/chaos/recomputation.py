@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import numpy as np
@@ -93,7 +93,7 @@ def _book(account: Account, topic: str, e: Any) -> None:
         return
     assert account.shares is not None
     shares = Decimal(e["qty"]) * (2 if e["symbol"] == "KO" and e["timestamp"] < SPLIT_KO else 1)
-    account.cash -= Decimal(e["qty"]) * e["price"] + e["fee"]
+    account.cash -= (Decimal(e["qty"]) * e["price"] + e["fee"]).quantize(Decimal("0.01"), ROUND_HALF_UP)   # as confirmed
     account.shares[e["symbol"]] = account.shares.get(e["symbol"], Decimal(0)) + shares
 
 

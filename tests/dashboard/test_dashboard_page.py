@@ -191,11 +191,14 @@ def test_an_open_account_is_asked_about_again_when_its_change_comes_in_parts(bus
 def test_a_script_in_an_account_id_or_a_symbol_does_nothing(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
     firm.publish(bus, firm.open())
     outcome = firm.publish(bus, firm.tick(**FALL))
-    call = dict.fromkeys(("account_id", "call_id", "action", "explanation", "run_id", "correlation_id"), HOSTILE)
-    bus.produce("margin.calls.v1", call)
-    leg = {"symbol": HOSTILE, "side": HOSTILE, "qty": HOSTILE}
-    bus.produce("liquidation.orders.v1", call | {"order_id": "O", "reason": HOSTILE, "positions": [leg]})
+    short = "<script>document.title='owned'</script>"   # an id has at most 64 characters
     told = next(e for e in outcome.status if e["account_id"] == "LEVERED-4")
+    call = dict.fromkeys(("account_id", "explanation"), HOSTILE) | dict.fromkeys(("call_id", "run_id", "correlation_id"), short)
+    call["timestamp"] = told["timestamp"]
+    bus.produce("margin.calls.v1", call | {"action": "MARGIN_CALL"})
+    leg = {"symbol": HOSTILE, "side": "SELL", "qty": 7}
+    order = call | {"action": "NEW", "order_id": "O", "reason": HOSTILE, "positions": [leg]}
+    bus.produce("liquidation.orders.v1", order)
     named = [p | {"symbol": HOSTILE, "class_group": HOSTILE} for p in told["positions"][:1]]
     bus.produce("margin.status.v1", told | {"positions": named, "timestamp": told["timestamp"] + 1})
     bus.flush()
@@ -206,7 +209,7 @@ def test_a_script_in_an_account_id_or_a_symbol_does_nothing(bus: Bus, firm: Any,
     for view in (f"account/{quote(HOSTILE, safe='')}", "account/LEVERED-4", "firm", "feed"):
         tab.goto(f"{server.url}/#/{view}")
         expect(tab.locator(f"#view-{view.split('/')[0]}")).to_contain_text("<script>")
-    expect(tab.locator("#feed .item.order")).to_contain_text(f"{HOSTILE.lower()} {HOSTILE} {HOSTILE}")
+    expect(tab.locator("#feed .item.order")).to_contain_text(f"sell 7 {HOSTILE}")
     assert "owned" not in tab.title()
     assert tab.locator("main img, main script").count() == 0
 
