@@ -34,8 +34,9 @@ from margin_platform.contracts.messages import (
 from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.kafka.bus import Bus
 from margin_platform.kafka.event_clock import clock
+from margin_platform.ladder import deadlines, ladder
 from margin_platform.notification.channels import Channel, Outgoing
-from margin_platform.policy.policy import current_policy
+from margin_platform.policy.policy import Policy, current_policy
 from margin_platform.store.store import Store
 from margin_platform.store.tables import calls, outbox
 from resources.aws import AwsResource
@@ -259,9 +260,11 @@ def test_the_clock_of_a_live_market_goes_on_when_no_price_arrives_and_a_replays_
 
 
 def test_a_timer_fires_in_a_live_market_although_no_price_arrives(
-    bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any]
+    bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The call is half an hour old two seconds after the last price."""
+    """The call is half an hour old two seconds after the last price. Its minutes count as on a day of trading, whatever today is."""
+    for module in (ladder, deadlines):
+        monkeypatch.setattr(module, "close_only_at", lambda opened, _: opened + 1_800_000)
     now = time.time_ns() // 1_000_000
     opened = now - 1_800_000 + 2_000
     bus.produce(MARGIN_STATUS, status("A1", -1_000.0, opened))
@@ -313,7 +316,7 @@ class FirmDesk(NotifierResource):
 
     taken: ClassVar[list[Outgoing]] = []
 
-    def channels(self) -> list[Channel]:
+    def channels(self, policy: Policy) -> list[Channel]:
         return [self]   # type: ignore[list-item]
 
     name: ClassVar[str] = "EMAIL"

@@ -82,8 +82,8 @@ WATCHED = [
     ),
     Watched(
         "notification_of_restrictions", RESTRICTIONS, "notify",
-        [restriction("A1", "CLOSE_ONLY"), restriction("R1", "REVIEWED"), restriction("A2", "LIFTED")], [restriction("A3", "LIFTED")],
-        ("A1, A2", "A3"), [restriction("R2", "REVIEWED")],
+        [restriction("A1", "CLOSE_ONLY"), restriction("A2", "LIFTED")], [restriction("A3", "LIFTED")],
+        ("A1, A2", "A3"),
     ),
     Watched(
         "notification_of_orders", LIQUIDATION_ORDERS, "notify",
@@ -116,11 +116,11 @@ def record(bus: Bus, topic: str, events: list[Event]) -> None:
     bus.flush()
 
 
-def expected(watched: Watched, start: int, end: int, accounts: str, config: Event) -> dict[str, Any]:
+def expected(watched: Watched, topic_id: str, start: int, end: int, accounts: str, config: Event) -> dict[str, Any]:
     """The one run of these offsets, as a request for it reads."""
-    where = {"topic": watched.topic, "partition": 0, "start": start, "end": end}
+    where = {"topic": watched.topic, "partition": 0, "start": start, "end": end, "topic_id": topic_id}
     return {
-        "run_key": f"{watched.topic}:0:{start}-{end}",
+        "run_key": f"{watched.topic}@{topic_id}:0:{start}-{end}",
         "run_config": {"ops": {watched.op: {"config": where | config}}},
         "tags": {
             "kafka/topic": watched.topic, "kafka/partition": "0", "kafka/offsets": f"{start}-{end}",
@@ -139,7 +139,9 @@ def test_recorded_events_fed_twice_ask_for_the_same_runs_and_the_others_for_none
         once, again = (ticked(watched, bus, instance, cursor) for _ in range(2))
         (run,) = once.run_requests or []
         found = {"run_key": run.run_key, "run_config": run.run_config, "tags": dict(run.tags)}
-        assert found == expected(watched, start, start + len(events), accounts, config)
+        topic_id = bus.topic_id(watched.topic)
+        assert topic_id is not None
+        assert found == expected(watched, topic_id, start, start + len(events), accounts, config)
         assert once == again
         cursor, start = once.cursor, start + len(events)
     if watched.idle:

@@ -164,13 +164,14 @@ def test_the_firm_alert_says_what_it_never_read(bus: Bus, instance: dg.DagsterIn
 
 @pytest.mark.kafka
 def test_the_firm_alert_starts_a_run_only_when_a_level_changes(bus: Bus, instance: dg.DagsterInstance) -> None:
-    for event in (firm(1e6, 0, 1), firm(9e6, 0, 2), firm(9.5e6, 0, 3)):
+    morning = 1_582_210_800_000
+    for event in (firm(1e6, 0, morning), firm(9e6, 0, morning + 1), firm(9.5e6, 0, morning + 2)):
         bus.produce(FIRM_RISK, event)
     bus.flush()
     kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=5)
     first = firm_alert(dg.build_sensor_context(instance=instance, resources={"kafka": kafka}))
     assert [r.tags["margin/account"] for r in first.run_requests] == ["A1"]
-    bus.produce(FIRM_RISK, firm(9.6e6, 0, 4))
+    bus.produce(FIRM_RISK, firm(9.6e6, 0, morning + 3))
     bus.flush()
     second = firm_alert(dg.build_sensor_context(instance=instance, cursor=first.cursor, resources={"kafka": kafka}))
     assert not second.run_requests
