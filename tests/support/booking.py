@@ -6,9 +6,8 @@ from typing import Any
 
 from margin_platform.contracts.topics import CORPORATE_ACTIONS
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
+from margin_platform.ledger.corporate_actions import effective_time
 from margin_platform.ledger.ledger import Ledger
-
-_A_DAY_MS = 86_400_000
 
 
 def book(ledger: Ledger, actions: AnnouncedActions, topic: str, event: dict[str, Any]) -> list[str]:
@@ -16,6 +15,6 @@ def book(ledger: Ledger, actions: AnnouncedActions, topic: str, event: dict[str,
     if topic != CORPORATE_ACTIONS:
         return ledger.apply(topic, event)
     actions.add(event)
-    ex_date_has_come = max(event["timestamp"] + _A_DAY_MS, actions.next_day())
+    ex_date_has_come = max(event["timestamp"], effective_time(event))
     symbols = actions.due(ex_date_has_come)
     return [account for symbol in symbols for account in ledger.restate(symbol, actions.in_effect(symbol))]
