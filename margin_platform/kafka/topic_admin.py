@@ -6,7 +6,8 @@ import logging
 import time
 from collections.abc import Iterable
 
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
+from kafka import TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic, OffsetSpec
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from margin_platform.contracts.messages import TOPICS, Topic
@@ -14,6 +15,7 @@ from margin_platform.kafka.bus import BrokerUnreachable
 
 _DAY_MS = 86_400_000
 _WAIT_MS = 30_000
+_RETENTION = "retention.ms"
 log = logging.getLogger(__name__)
 
 
@@ -23,7 +25,7 @@ def configuration(topic: Topic) -> dict[str, str]:
     The broker stamps each record with its own clock: a producer whose clock is fast is caught now and on every later reading.
     """
     kept = -1 if topic.retention_days is None else topic.retention_days * _DAY_MS
-    return {"cleanup.policy": "delete", "retention.ms": str(kept), "message.timestamp.type": "LogAppendTime"}
+    return {"cleanup.policy": "delete", _RETENTION: str(kept), "message.timestamp.type": "LogAppendTime"}
 
 
 def create(bootstrap: str, names: Iterable[str] = TOPICS) -> list[str]:
@@ -37,20 +39,32 @@ def create(bootstrap: str, names: Iterable[str] = TOPICS) -> list[str]:
 
 
 def _keep_settings(admin: KafkaAdminClient, topics: list[Topic]) -> None:
-    """Bring topics of an earlier version up to date: state topics were compacted, and producers stamped their own records."""
-    if topics:
-        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name, configuration(topic)) for topic in topics])
+    """Bring topics of an earlier version up to date: state topics were compacted, and producers stamped their own records.
+
+    How long records are kept is left as an operator has set it.
+    """
+    wanted = [(topic.name, {key: value for key, value in configuration(topic).items() if key != _RETENTION}) for topic in topics]
+    if wanted:
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, settings) for name, settings in wanted])
 
 
 def recreate(bootstrap: str, names: Iterable[str] = TOPICS) -> None:
-    """Empties topics by deleting and creating them, offsets starting at 0 again: for tests, which own their broker."""
+    """Empty topics by deleting and creating those that hold records: for tests, which own their broker. Offsets start at 0 again."""
     wanted = list(names)
     with _Admin(bootstrap) as admin:
-        existing = [name for name in wanted if name in set(admin.list_topics())]
-        if existing:
-            admin.delete_topics(existing, timeout_ms=_WAIT_MS)
-            _wait_until_gone(admin, set(existing))
-        _create(admin, [TOPICS[name] for name in wanted])
+        known = set(admin.list_topics())
+        used = _used(admin, [name for name in wanted if name in known])
+        if used:
+            admin.delete_topics(sorted(used), timeout_ms=_WAIT_MS)
+            _wait_until_gone(admin, used)
+        _create(admin, [TOPICS[name] for name in wanted if name not in known or name in used])
+
+
+def _used(admin: KafkaAdminClient, names: list[str]) -> set[str]:
+    """Return the topics to which something was written, kept or not."""
+    partitions = [TopicPartition(name, number) for name in names for number in range(TOPICS[name].partitions)]
+    ends = admin.list_partition_offsets({partition: OffsetSpec.LATEST for partition in partitions}) if partitions else {}
+    return {partition.topic for partition, end in ends.items() if end.offset > 0}
 
 
 def _wait_until_gone(admin: KafkaAdminClient, names: set[str]) -> None:
