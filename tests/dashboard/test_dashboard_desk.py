@@ -14,7 +14,7 @@ from margin_platform.dashboard.server.access import Guard
 from margin_platform.dashboard.server.account_detail import document, explain, policy_of, whatif
 from margin_platform.dashboard.server.app import Options, build, old_before
 from margin_platform.dashboard.server.push import Pulse
-from margin_platform.dashboard.state.account_row import COLUMNS
+from margin_platform.dashboard.state.account_row import COLUMNS, PAST_DUE
 from margin_platform.dashboard.state.accounts import Desk
 from margin_platform.dashboard.state.firm_now import firm_now
 from margin_platform.dashboard.state.ladder_feed import FEED_KEPT, LadderLog, instant
@@ -111,7 +111,7 @@ def test_a_call_delivered_twice_is_one_call_and_one_line() -> None:
     for sequence in (1, 2):
         log.apply("margin.calls.v1", call, sequence)
     assert len(log.open_calls) == len(log.feed) == 1
-    assert log.next_due() == {"account_id": "A", "due_at": call["due_at"]}
+    assert log.next_due(None) == {"account_id": "A", "due_at": call["due_at"]}
     log.apply("margin.calls.v1", {"account_id": "A", "call_id": "C", "action": "MET"}, 3)
     assert not log.open_calls
 
@@ -122,8 +122,31 @@ def test_a_call_past_due_leaves_the_next_due_time_to_those_that_can_still_be_met
         call = {"account_id": account, "call_id": account, "action": "MARGIN_CALL", "due_at": f"{day}T15:00:00-04:00"}
         log.apply("margin.calls.v1", call, 1)
     log.apply("margin.calls.v1", {"account_id": "A", "call_id": "A", "action": "EXPIRED"}, 2)
-    assert (log.next_due(), log.past_due()) == ({"account_id": "B", "due_at": "2020-03-18T15:00:00-04:00"}, 1)
+    assert (log.next_due(None), log.past_due(None)) == ({"account_id": "B", "due_at": "2020-03-18T15:00:00-04:00"}, 1)
     assert set(log.open_calls) == {"A", "B"}
+
+
+@pytest.mark.parametrize("amendments", range(1, 9))
+def test_a_call_amended_after_its_due_time_stays_past_due(amendments: int) -> None:
+    subject = desk()
+    call = {"account_id": "A", "call_id": "C1", "action": "MARGIN_CALL", "due_at": "2020-03-17T15:00:00-04:00"}
+    steps = [call, call | {"action": "EXPIRED"}, *([call | {"action": "AMENDED"}] * amendments)]
+    subject.apply([("margin.calc.v1", 0, calc("A")), *(("margin.calls.v1", 0, step | {"event_id": n}) for n, step in enumerate(steps))])
+    summary = subject.summary()
+    assert (summary["calls_open"], summary["past_due"], summary["next_due"]) == (1, 1, None)
+    assert subject.log.flags("A") & PAST_DUE
+    subject.apply([("margin.calls.v1", 0, {"account_id": "A", "call_id": "C1", "event_id": "met", "action": "MET"})])
+    assert (subject.summary()["past_due"], subject.log.flags("A")) == (0, 0)
+    newer = call | {"call_id": "C2", "event_id": "C2", "due_at": "2020-03-25T15:00:00-04:00"}
+    subject.apply([("margin.calls.v1", 0, newer)])
+    assert (subject.summary()["past_due"], subject.summary()["next_due"]) == (0, {"account_id": "A", "due_at": newer["due_at"]})
+
+
+def test_a_due_time_in_the_past_is_past_due_before_enforcement_says_so() -> None:
+    log = LadderLog()
+    log.apply("margin.calls.v1", {"account_id": "A", "call_id": "C", "action": "MARGIN_CALL", "due_at": "2020-03-17T15:00:00-04:00"}, 1)
+    due = 1_584_471_600_000
+    assert [(log.next_due(at) is None, log.past_due(at)) for at in (due - 1, due)] == [(False, 0), (True, 1)]
 
 
 @pytest.mark.parametrize("early", [True, False], ids=["read before its call", "read after it"])

@@ -23,7 +23,7 @@ COLOR: Final = COLUMNS.index("color")
 _LATEST: Final = 253_402_300_799_999   # the end of the year 9999, epoch milliseconds
 
 # Bits of `flags`: what is under way on the account besides its margin status.
-CALL_OPEN, CLOSE_ONLY, LIQUIDATING, STRESSED = 1, 2, 4, 8
+CALL_OPEN, CLOSE_ONLY, LIQUIDATING, STRESSED, PAST_DUE = 1, 2, 4, 8, 16
 
 GREEN, YELLOW, RED, GRAY = 0, 1, 2, 3
 COLORS: Final = ("green", "yellow", "red", "gray")

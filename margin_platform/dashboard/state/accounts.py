@@ -205,7 +205,8 @@ class Desk:
             return {
                 "accounts": count, "colors": dict(zip(COLORS, by_color.tolist(), strict=True)), "event_clock": self.event_clock,
                 "cutoff": self.cutoff,
-                "calls_open": len(self.log.open_calls), "next_due": self.log.next_due(), "past_due": self.log.past_due(),
+                "calls_open": len(self.log.open_calls), "next_due": self.log.next_due(self.event_clock),
+                "past_due": self.log.past_due(self.event_clock),
                 "restricted": len(self.log.restricted),
                 "oldest_price": int(known.min()) if len(known) else None, "bad_events": self.bad_events,
             }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, NOTIFICATIONS, RESTRICTIONS, Event
-from margin_platform.dashboard.state.account_row import CALL_OPEN, CLOSE_ONLY, LIQUIDATING
+from margin_platform.dashboard.state.account_row import CALL_OPEN, CLOSE_ONLY, LIQUIDATING, PAST_DUE
 from margin_platform.notification.message import SUBJECTS
 
 FEED_KEPT = 1_000        # newest items every page shows
@@ -111,8 +111,10 @@ class LadderLog:
         action = event.get("action")
         if kind == "call":
             if action in _OPENS:
-                self.open_calls[account] = event
-                self._note_due(account, event.get("due_at"))
+                known = self.open_calls.get(account, {})
+                expired = "expired" in known and known.get("call_id") == event.get("call_id")   # an increase leaves the due time as it is
+                self.open_calls[account] = {**event, "expired": True} if expired else event
+                self._note_due(account, None if expired else event.get("due_at"))
             elif action == "EXPIRED" and account in self.open_calls:
                 self.open_calls[account] = {**self.open_calls[account], "expired": True}
                 self._note_due(account, None)
@@ -133,23 +135,27 @@ class LadderLog:
             self._due[account] = (moment, account, due_at)
 
     def flags(self, account: str) -> int:
-        """CALL_OPEN, CLOSE_ONLY and LIQUIDATING bits of an account."""
+        """Return the CALL_OPEN, PAST_DUE, CLOSE_ONLY and LIQUIDATING bits of an account."""
+        call = self.open_calls.get(account)
         return (
-            (CALL_OPEN if account in self.open_calls else 0)
+            (CALL_OPEN if call is not None else 0)
+            | (PAST_DUE if call is not None and "expired" in call else 0)
             | (CLOSE_ONLY if account in self.restricted else 0)
             | (LIQUIDATING if account in self.liquidating else 0)
         )
 
-    def next_due(self) -> dict[str, Any] | None:
-        """The open call that falls due first: {account_id, due_at}; None where no open call has a due time."""
-        if not self._due:
+    def next_due(self, clock: int | None) -> dict[str, Any] | None:
+        """Return the open call that falls due first after an event time: {account_id, due_at}; None where none does."""
+        ahead = [due for due in self._due.values() if clock is None or due[0] > clock]
+        if not ahead:
             return None
-        _, account, text = min(self._due.values())
+        _, account, text = min(ahead)
         return {"account_id": account, "due_at": text}
 
-    def past_due(self) -> int:
-        """How many open calls were not met in time."""
-        return sum("expired" in call for call in self.open_calls.values())
+    def past_due(self, clock: int | None) -> int:
+        """Return how many open calls were not met in time: those enforcement has found, and those it has yet to find."""
+        found = sum("expired" in call for call in self.open_calls.values())
+        return found + sum(clock is not None and moment <= clock for moment, _, _ in self._due.values())
 
     def changed_since(self, sequence: int) -> list[dict[str, Any]]:
         """Feed items new or changed after a sequence number, oldest first."""

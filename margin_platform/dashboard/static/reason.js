@@ -9,11 +9,15 @@ export function reason(row, warnFrac, { brief = false } = {}) {
 
 const flagged = (row, texts) => texts.filter(([flag]) => row.flags & flag).map(([, text]) => text);
 
+// A call past due is an open call too: it is named once.
+const openCall = ({ flags }, prefix = "") =>
+  flags & FLAG.PAST_DUE ? [FLAG.PAST_DUE, `${prefix}past due`] : [FLAG.CALL_OPEN, "call open"];
+
 function full(row, warnFrac) {
   const actions = flagged(row, [
     [FLAG.LIQUIDATING, "liquidation ordered"],
     [FLAG.CLOSE_ONLY, "close-only"],
-    [FLAG.CALL_OPEN, "call open"],
+    openCall(row, "call "),
     [FLAG.STRESSED, "fails severe SPY stress"],
   ]);
   return [standing(row, warnFrac), ...actions].join("; ");
@@ -41,11 +45,7 @@ function short(row, warnFrac) {
   if (status === "STALE") parts.push(equity === null ? "price missing" : "stale price");
   else if (row.old) parts.push(`stale: calculated ${age(row.age)} ago`);
   parts.push(
-    ...flagged(row, [
-      [FLAG.LIQUIDATING, "liquidating"],
-      [FLAG.CLOSE_ONLY, "close-only"],
-      [FLAG.CALL_OPEN, "call open"],
-    ]),
+    ...flagged(row, [[FLAG.LIQUIDATING, "liquidating"], [FLAG.CLOSE_ONLY, "close-only"], openCall(row)]),
   );
   if (status === "MARGIN_CALL" && !(row.flags & FLAG.CALL_OPEN)) parts.push("deficient, no call issued");
   if (status === "WARNING") parts.push(`below ${percent(warnFrac, 0)} of gross value`);

@@ -3,12 +3,13 @@ export const COLORS = ["green", "yellow", "red", "gray"]; // in the order of the
 export const LETTER = { green: "G", yellow: "Y", red: "R", gray: "?" };
 export const MEANING = { green: "clear", yellow: "warning", red: "call or restricted", gray: "stale" };
 
-export const FLAG = { CALL_OPEN: 1, CLOSE_ONLY: 2, LIQUIDATING: 4, STRESSED: 8 };
+export const FLAG = { CALL_OPEN: 1, CLOSE_ONLY: 2, LIQUIDATING: 4, STRESSED: 8, PAST_DUE: 16 };
 export const MARGIN_TYPE = { REG_T: "Reg T", PORTFOLIO: "Portfolio" };
 export const METHOD = { REG_T: "Reg T", PORTFOLIO: "TIMS" };
 
 const MARKS = [
   { flag: FLAG.CALL_OPEN, letter: "C", title: "margin call open" },
+  { flag: FLAG.PAST_DUE, letter: "D", title: "margin call past due" },
   { flag: FLAG.CLOSE_ONLY, letter: "X", title: "close-only" },
   { flag: FLAG.LIQUIDATING, letter: "L", title: "liquidation ordered" },
   { flag: FLAG.STRESSED, letter: "S", title: "fails severe SPY stress" },
