@@ -16,6 +16,8 @@ from margin_platform.stack import broker as kafka_broker
 from margin_platform.stack import ports, processes
 from tests.lanes import TwoLanes
 
+pytest_plugins = ["tests.support.postgres"]
+
 # A landing passes or fails the same way each time; `make fuzz` looks for examples nobody has seen.
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("search", print_blob=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, TOPICS, Event, encode
 from margin_platform.kafka.bus import BrokerUnreachable, Bus
-from tests.streaming.market_day import OPEN, PRICE
+from tests.support.market_day import OPEN, PRICE
 
 _ACCOUNTS = 40
 _STEP_SECONDS = 0.1                    # one second of event time every tenth of a second

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, Event
 from margin_platform.trading_time.new_york import NEW_YORK
-from tests.field_cases.driver import fed, lines, stands
+from tests.support.field_cases import fed, lines, stands
 
 ANNOUNCED = 1_717_423_200_000   # 2024-06-03 10:00 New York
 EX_DATE = "2024-06-10"

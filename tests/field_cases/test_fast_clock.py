@@ -9,7 +9,7 @@ import pytest
 from margin_platform.contracts import offsets
 from margin_platform.contracts.messages import ACCOUNTS, PRICES, TOPICS, BadEvent, check_time, decode
 from margin_platform.kafka.topic_admin import configuration
-from tests.field_cases.recorded import Replay, replayed
+from tests.support.recorded import Replay, replayed
 
 T = 1_704_816_000_000
 MINUTE = 60_000

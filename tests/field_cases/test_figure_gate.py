@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from margin_platform.contracts.messages import BETAS, VOLATILITY
-from tests.field_cases.recorded import Replay
+from tests.support.recorded import Replay
 
 T = 1_704_816_000_000
 FIELD = {BETAS: "beta", VOLATILITY: "volatility_annual"}

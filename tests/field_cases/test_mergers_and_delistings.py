@@ -23,7 +23,7 @@ from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS
 from margin_platform.documents.book_input import parse
 from margin_platform.policy.policy import current_policy
 from margin_platform.trading_time.new_york import NEW_YORK
-from tests.field_cases.driver import HERE, fed, stands
+from tests.support.field_cases import HERE, fed, stands
 
 SYMBOLS = ("OLD", "NEW", "OTHER")
 

@@ -33,7 +33,7 @@ from margin_platform.kernel.market import Instrument
 from margin_platform.stack.venue import Venue
 from margin_platform.store.store import Store
 from margin_platform.trading_time.new_york import NEW_YORK
-from tests.streaming.engine_feed import POLICY, Feed
+from tests.support.engine_feed import POLICY, Feed
 
 RATIOS = [Fraction(1, n) for n in (2, 3, 4, 7, 10, 12, 20, 30, 50, 100, 225)] + [Fraction(n) for n in (2, 3, 5, 10, 12, 20, 50)]
 RATIOS += [Fraction(3, 2), Fraction(2, 3), Fraction(5, 2)]

@@ -10,7 +10,7 @@ import pytest
 from margin_platform.contracts.bounds import TIME
 from margin_platform.contracts.messages import BETAS, CASH, FILLS, PRICES, VOLATILITY, BadEvent, decode, encode
 from margin_platform.documents.book_input import InputError, loads, parse
-from tests.field_cases.recorded import CASES, Replay, replayed
+from tests.support.recorded import CASES, Replay, replayed
 
 T = 1_704_816_000_000
 FILL = {"fill_id": "f", "account_id": "A", "symbol": "AAA", "qty": 100, "price": 100, "timestamp": T}

@@ -29,7 +29,7 @@ from margin_platform.kafka.bus import Bus
 from margin_platform.ladder.state import CLOSE_ONLY
 from margin_platform.notification.sns import topic_name
 from margin_platform.stack import processes, supervisor
-from tests.footing import unequal
+from tests.support.footing import unequal
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.kafka, pytest.mark.spark, pytest.mark.timeout(600)]
 

@@ -24,7 +24,7 @@ from margin_platform.liquidation.cures import cures_of
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.bands import Level, band_codes, levels
 from margin_platform.snapshots.events import Inputs, calc_events, status_event
-from tests.footing import in_cents, unequal
+from tests.support.footing import in_cents, unequal
 
 POLICY = current_policy()
 GROUPS: list[dict[str, Any]] = [

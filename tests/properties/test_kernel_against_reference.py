@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from margin_platform.documents.book_input import parse
 from margin_platform.documents.figures import evaluation
-from tests.reference.decimal_margin import cents, margin, published
+from tests.support.decimal_margin import cents, margin, published
 
 FIGURES = (
     "equity", "long_mv", "short_mv", "gross_mv", "base_requirement", "concentration_addon", "volatility_addon", "htb_addon",

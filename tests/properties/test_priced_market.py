@@ -17,7 +17,7 @@ from margin_platform.kernel.market import Instrument
 from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.market.live_market import LiveMarket
 from margin_platform.policy.policy import current_policy
-from tests.streaming.market_day import OPEN
+from tests.support.market_day import OPEN
 
 POLICY = current_policy()
 INSTRUMENTS = [

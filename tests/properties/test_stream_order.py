@@ -15,8 +15,8 @@ from margin_platform.kernel.market import Instrument
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine
 from margin_platform.snapshots.events import Inputs, calc_events
-from tests.streaming.engine_feed import Message, through_bytes
-from tests.streaming.market_day import OPEN
+from tests.support.engine_feed import Message, through_bytes
+from tests.support.market_day import OPEN
 
 POLICY = current_policy()
 INSTRUMENTS = [Instrument(symbol="X", beta=1.2), Instrument(symbol="Y", beta=0.7)]

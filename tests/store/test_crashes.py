@@ -6,7 +6,6 @@ carry one id, by which the provider's or the customer's side tells the repetitio
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import signal
 import subprocess
@@ -21,20 +20,10 @@ from margin_platform.contracts.messages import AUDIT, LIQUIDATION_ORDERS, MARGIN
 from margin_platform.store import audit_chain
 from margin_platform.store import tables as t
 from margin_platform.store.store import Store
+from tests.store import crashing
+from tests.support import status_events
 
-_HERE = Path(__file__).parent
-
-
-def _module(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, _HERE / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-status_events, crashing = _module("status_events"), _module("crashing")
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -52,8 +41,8 @@ def _killed_and_repeated(act: str, url: str, given: list[dict[str, Any]], folder
     events.write_text(json.dumps(given))
     with Store(url):
         pass
-    command = [sys.executable, str(_HERE / "crashing.py"), act, url, str(events), str(log), point]
-    died = subprocess.run(command, timeout=200, cwd=_HERE.parents[1], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tests.store.crashing", act, url, str(events), str(log), point]
+    died = subprocess.run(command, timeout=200, cwd=ROOT, capture_output=True, text=True, check=False)
     assert died.returncode == -signal.SIGKILL, died.stderr
     for _ in range(2):
         crashing.main(act, url, str(events), str(log), "never")

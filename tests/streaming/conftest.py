@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 
 from margin_platform.kafka.bus import Bus
 from spark.session import DELTA, build
-from tests.streaming.running import Running
+from tests.support.running import Running
 
 
 @pytest.fixture(scope="session")

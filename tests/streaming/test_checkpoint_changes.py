@@ -22,8 +22,8 @@ from margin_platform.snapshots.engine import TOPICS_IN_ORDER, MarginEngine
 from margin_platform.snapshots.events import Inputs, calc_events
 from spark import margin_snapshots
 from spark.margin_snapshots import MarginSnapshots
-from tests.streaming.market_day import OPEN, seed, send, tick
-from tests.streaming.test_streams import Running
+from tests.support.market_day import OPEN, seed, send, tick
+from tests.support.running import Running
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
 OWN = ("inputs", "calc_id", "calc_timestamp", "timestamp")   # of an event that says when and from what it was computed

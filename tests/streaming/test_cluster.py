@@ -23,7 +23,7 @@ from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import TOPICS_IN_ORDER, MarginEngine
 from margin_platform.stack import ports, processes
 from margin_platform.stack.spark_cluster import SPARK_HOME, SparkCluster
-from tests.streaming.market_day import OPEN, PRICE, seed, send, tick
+from tests.support.market_day import OPEN, PRICE, seed, send, tick
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
 ROOT = Path(__file__).parents[2]

@@ -37,9 +37,9 @@ from margin_platform.trading_time.sessions import session_close, sessions_betwee
 from margin_platform.volatility.estimator import historical_volatility
 from spark.margin_snapshots import MarginSnapshots
 from spark.volatility_tables import VolatilityTables
-from tests.streaming.engine_feed import POLICY, Feed, Message
-from tests.streaming.market_day import send
-from tests.streaming.test_streams import Running
+from tests.support.engine_feed import POLICY, Feed, Message
+from tests.support.market_day import send
+from tests.support.running import Running
 
 HERE = Path(__file__).parent
 HOUR = 3_600_000

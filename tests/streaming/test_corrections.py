@@ -13,9 +13,9 @@ from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS
 from margin_platform.kafka.bus import Bus
 from margin_platform.kernel.market import Instrument
 from spark.margin_snapshots import MarginSnapshots
-from tests.streaming.engine_feed import Feed
-from tests.streaming.market_day import OPEN, seed, send
-from tests.streaming.test_streams import Running
+from tests.support.engine_feed import Feed
+from tests.support.market_day import OPEN, seed, send
+from tests.support.running import Running
 
 DAY = 86_400_000   # OPEN is a Friday
 

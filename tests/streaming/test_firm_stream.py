@@ -20,8 +20,8 @@ from margin_platform.policy.policy import current_policy
 from spark.firm_exposure import FirmExposure
 from spark.margin_snapshots import MarginSnapshots
 from spark.stream import StreamSettings
-from tests.streaming.market_day import OPEN, seed, send
-from tests.streaming.running import Running
+from tests.support.market_day import OPEN, seed, send
+from tests.support.running import Running
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
 Events = Callable[[str], list[Event]]

@@ -20,7 +20,7 @@ from margin_platform.market.instruments import load
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import TOPICS_IN_ORDER, MarginEngine
 from margin_platform.stack import ports, stream_figures
-from tests.streaming.market_day import seed, send, tick
+from tests.support.market_day import seed, send, tick
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
 ROOT = Path(__file__).parents[2]

@@ -35,8 +35,8 @@ from margin_platform.snapshots import events as snapshots
 from spark.firm_exposure import FirmExposure
 from spark.margin_snapshots import MarginSnapshots
 from spark.volatility_tables import VolatilityTables
-from tests.streaming.market_day import OPEN, PRICE, seed, send, tick
-from tests.streaming.running import Running
+from tests.support.market_day import OPEN, PRICE, seed, send, tick
+from tests.support.running import Running
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
 SCHEMAS = Path(snapshots.__file__).parents[1] / "contracts" / "schemas"

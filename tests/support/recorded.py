@@ -16,7 +16,7 @@ from margin_platform.ladder.state import LadderState
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine
 
-CASES = Path(__file__).parent
+CASES = Path(__file__).parents[1] / "field_cases"
 POLICY = current_policy()
 BOOKED = ("fills.v1", "cash.v1")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from pathlib import Path
 
@@ -13,12 +12,7 @@ from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.policy.policy import current_policy
 from margin_platform.store import tables as t
 from margin_platform.store.store import Store
-
-_spec = importlib.util.spec_from_file_location("status_events", Path(__file__).with_name("status_events.py"))
-assert _spec is not None
-assert _spec.loader is not None
-status_events = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(status_events)
+from tests.support import status_events
 
 ACCOUNTS, EVENTS_PER_RUN = 10_000, 2000
 

@@ -15,7 +15,7 @@ from aiosmtpd.smtp import AuthResult
 from margin_platform.notification.channels import DeliveryFailed, DeliveryRefused, Outgoing
 from margin_platform.notification.smtp import SmtpChannel
 from margin_platform.stack import ports
-from tests.notifications.certificates import authority_and_server
+from tests.notification.certificates import authority_and_server
 
 MESSAGE = Outgoing("n1", "ACC-1", "customer@example.com", "Margin call", "the text", None)
 

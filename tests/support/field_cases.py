@@ -9,13 +9,13 @@ from typing import Any
 
 from margin_platform.contracts.messages import Event
 from margin_platform.kernel.market import Instrument
-from tests.streaming.engine_feed import Feed
+from tests.support.engine_feed import Feed
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1] / "field_cases"
 
 
 def lines(name: str) -> list[Event]:
-    """Return the lines of a file of this folder: {"topic", "event"}."""
+    """Return the lines of a file of tests/field_cases: {"topic", "event"}."""
     return [json.loads(line) for line in (HERE / name).read_text(encoding="utf-8").splitlines() if line.strip()]
 
 

@@ -20,7 +20,7 @@ from margin_platform.liquidation.workbench import Terms, Workbench
 
 def test_liq_005_the_minimum_impact_split_is_the_published_one() -> None:
     """E25: 15,478 dollars against 61,088 for the higher-volatility name alone."""
-    cases = json.loads((Path(__file__).parent / "cases.json").read_text(encoding="utf-8"))["cases"]
+    cases = json.loads((Path(__file__).parents[1] / "golden" / "cases.json").read_text(encoding="utf-8"))["cases"]
     case = next(c for c in cases if c["id"] == "E25")
     names = case["inputs"]["names"]
     adv, sigma, rate = (np.array([n[k] for n in names.values()]) for k in ("adv", "sigma", "rate"))

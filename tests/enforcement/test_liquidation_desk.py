@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,12 +16,7 @@ from margin_platform.store import audit_chain
 from margin_platform.store.store import Store
 from margin_platform.store.tables import audit as audit_table
 from margin_platform.store.tables import ladder_states, orders
-
-_spec = importlib.util.spec_from_file_location("status_events", Path(__file__).with_name("status_events.py"))
-assert _spec is not None
-assert _spec.loader is not None
-status_events = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(status_events)
+from tests.support import status_events
 
 
 @pytest.fixture

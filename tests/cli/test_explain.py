@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -17,12 +16,7 @@ from margin_platform.policy.policy import current_policy
 from margin_platform.store import tables as t
 from margin_platform.store.store import Store
 from margin_platform.trading_time.new_york import local_time
-
-_spec = importlib.util.spec_from_file_location("status_events", Path(__file__).with_name("status_events.py"))
-assert _spec is not None
-assert _spec.loader is not None
-status_events = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(status_events)
+from tests.support import status_events
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from margin_platform.liquidation.workbench import Proposal, Terms, Workbench
 from margin_platform.money import cents
 from margin_platform.policy.policy import current_policy
 
-CASES = {c["id"]: c for c in json.loads((Path(__file__).parent / "cases.json").read_text())["cases"]}
+CASES = {c["id"]: c for c in json.loads((Path(__file__).parents[1] / "golden" / "cases.json").read_text())["cases"]}
 LIQUIDATE = [i for i, c in CASES.items() if c["calc"] == "liquidate"]
 
 

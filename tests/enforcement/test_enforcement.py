@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import multiprocessing
 import subprocess
@@ -29,12 +28,7 @@ from margin_platform.store import audit_chain, progress
 from margin_platform.store import tables as t
 from margin_platform.store.progress import OutOfOrder
 from margin_platform.store.store import MIGRATIONS, SCHEMA, Store, StoreMissing, StoreOutdated
-
-_spec = importlib.util.spec_from_file_location("status_events", Path(__file__).with_name("status_events.py"))
-assert _spec is not None
-assert _spec.loader is not None
-status_events = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(status_events)
+from tests.support import status_events
 
 POLICY = current_policy()
 SCHEMAS = Path(messages.__file__).parent / "schemas"

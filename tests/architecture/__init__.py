@@ -1,0 +1,1 @@
+"""The layout, the sources and the documents keep their promises."""

@@ -1,0 +1,1 @@
+"""margin_platform/cli: the program's commands."""

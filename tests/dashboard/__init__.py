@@ -1,0 +1,1 @@
+"""margin_platform/dashboard: its server, and its page in a real browser."""

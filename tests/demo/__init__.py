@@ -1,0 +1,1 @@
+"""margin_platform/demo: what the demo counts as seen."""

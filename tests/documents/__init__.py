@@ -1,0 +1,1 @@
+"""margin_platform/documents: books and figures as JSON."""

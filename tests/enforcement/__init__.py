@@ -1,0 +1,1 @@
+"""margin_platform/enforcement: decisions, the liquidation desk, reservations and the order gate."""

@@ -1,0 +1,1 @@
+"""Cases seen in the field, each from the events or files that showed it."""

@@ -1,0 +1,1 @@
+"""The worked cases of the rulebook, and the rules that every test names."""

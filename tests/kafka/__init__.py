@@ -1,0 +1,1 @@
+"""margin_platform/kafka: the bus against a real broker."""

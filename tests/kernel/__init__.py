@@ -1,0 +1,1 @@
+"""margin_platform/kernel: rules at their boundaries, and the compiled sweep."""

@@ -1,0 +1,1 @@
+"""margin_platform/ladder: the states of an account in a call."""

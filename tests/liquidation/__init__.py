@@ -1,0 +1,1 @@
+"""margin_platform/liquidation: what to sell, and the proof that it is the least."""

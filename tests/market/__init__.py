@@ -1,0 +1,1 @@
+"""margin_platform/market: the gates of prices."""

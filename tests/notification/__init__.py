@@ -1,0 +1,1 @@
+"""margin_platform/notification: notices and the channels that carry them."""

@@ -1,0 +1,1 @@
+"""Dagster: jobs, sensors, assets, resources, and margin_platform/orchestration."""

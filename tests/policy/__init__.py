@@ -1,0 +1,1 @@
+"""margin_platform/policy: strict reading of policy files."""

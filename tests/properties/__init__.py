@@ -1,0 +1,1 @@
+"""What must hold for random books, events and orders."""

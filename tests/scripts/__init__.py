@@ -1,0 +1,1 @@
+"""scripts/: the set-up of a checkout."""

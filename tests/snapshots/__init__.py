@@ -1,0 +1,1 @@
+"""margin_platform/snapshots: what the margin engine publishes, and when."""

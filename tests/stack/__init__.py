@@ -1,0 +1,1 @@
+"""margin_platform/stack: ports, processes, components, the venue, the AWS endpoint."""

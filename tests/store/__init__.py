@@ -1,0 +1,1 @@
+"""margin_platform/store: the outbox, crashes, and one moment for each reader."""

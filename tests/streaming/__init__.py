@@ -1,0 +1,1 @@
+"""spark/: the streams on a real broker and a real Spark session."""

@@ -1,0 +1,1 @@
+"""What tests share: feeds, market days, the exact reference, a PostgreSQL server."""

@@ -1,0 +1,1 @@
+"""margin_platform/volatility: the tiers and their hysteresis."""
