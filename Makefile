@@ -4,7 +4,7 @@
 # Images for containers often set it. Here dozens of processes start, and each would compile all that it imports again.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
-PROPERTIES := tests/properties tests/golden/test_liquidation_cases.py tests/unit/test_money.py tests/unit/test_ledger.py
+PROPERTIES := tests/properties tests/liquidation/test_liquidation_cases.py tests/test_money.py tests/ledger/test_ledger.py
 
 help: ## print the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10

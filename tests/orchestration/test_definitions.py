@@ -31,7 +31,7 @@ def names() -> dict[str, list[str]]:
 
 
 def test_the_names_of_all_definitions_are_the_reviewed_ones() -> None:
-    """`python tests/orchestration/test_definitions.py` writes the list anew; it is short enough to be read."""
+    """`python -m tests.orchestration.test_definitions` writes the list anew; it is short enough to be read."""
     assert names() == yaml.safe_load(NAMES.read_text(encoding="utf-8"))
     assert len(NAMES.read_text(encoding="utf-8").splitlines()) <= 100
 
