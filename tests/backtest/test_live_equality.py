@@ -48,8 +48,8 @@ from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine
 from margin_platform.store.store import Store
 from margin_platform.volatility.engine import VolatilityEngine
-from tests.field_cases.test_amended_actions import AMENDED, MONDAY, at, opening, printed
 from tests.support import field_cases
+from tests.support.amended_actions import AMENDED, MONDAY, at, opening, printed
 
 FIRST, LAST = dt.date(2020, 3, 11), dt.date(2020, 3, 18)   # -9.5% on the Thursday, -12% on the Monday
 

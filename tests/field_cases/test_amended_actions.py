@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import itertools
 from typing import Any
 
@@ -10,40 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, Event
-from margin_platform.trading_time.new_york import NEW_YORK
+from tests.support.amended_actions import AMENDED, ANNOUNCED, MONDAY, at, opening, printed, said, split
 from tests.support.field_cases import fed, lines, stands
-
-ANNOUNCED = 1_717_423_200_000   # 2024-06-03 10:00 New York
-EX_DATE = "2024-06-10"
-
-
-def at(day: int, hour: int, minute: int = 0) -> int:
-    return int(dt.datetime(2024, 6, day, hour, minute, tzinfo=NEW_YORK).timestamp() * 1000)
-
-
-def opening(price: float = 1000.0, shares: float = 10.0) -> list[Event]:
-    """100 cash beyond the shares' price."""
-    shared = {"account_id": "A", "timestamp": ANNOUNCED}
-    return [
-        {"topic": ACCOUNTS, "event": shared | {"margin_type": "REG_T"}},
-        {"topic": CASH, "event": shared | {"transfer_id": "c", "amount": price * shares + 100.0}},
-        {"topic": FILLS, "event": shared | {"fill_id": "f", "symbol": "AAA", "qty": shares, "price": price}},
-        printed(price, ANNOUNCED + 1),
-    ]
-
-
-def printed(price: float, when: int, symbol: str = "AAA") -> Event:
-    return {"topic": PRICES, "event": {"symbol": symbol, "price": price, "timestamp": when}}
-
-
-def said(identity: str, kind: str, when: int, **terms: Any) -> Event:
-    event = {"action_id": identity, "symbol": "AAA", "kind": kind, "ex_date": EX_DATE, "timestamp": when}
-    return {"topic": CORPORATE_ACTIONS, "event": event | terms}
-
-
-def split(ratio: float, when: int = ANNOUNCED + 2, identity: str = "s", **more: Any) -> Event:
-    return said(identity, "SPLIT", when, ratio=ratio, **more)
 
 
 @pytest.mark.parametrize(
@@ -55,24 +22,6 @@ def test_the_later_terms_of_an_action_hold(name: str, equity: float, restart_aft
     feed = fed(lines(f"corrected-corporate-action/{name}.jsonl"), restart_after=restart_after)
     assert stands(feed) == {"positions": {"AAA": 100.0}, "cash": 0.0, "equity": equity, "stale_symbols": []}
     assert not any(outcome.dead for outcome in feed.outcomes)
-
-
-MONDAY = [printed(1.0, at(10, 9, 31), "BBB")]
-AMENDED = {
-    "another ratio, by version": ([split(2, version=2), split(10, ANNOUNCED + 1, version=3)], 100.0, 100.0),
-    "an older version read late": ([split(10, version=3), split(2, ANNOUNCED + 9, version=2)], 100.0, 100.0),
-    "an older timestamp read late": ([split(10, ANNOUNCED + 9), split(2, ANNOUNCED + 2)], 100.0, 100.0),
-    "cancelled before its day": ([split(10), split(10, ANNOUNCED + 3, status="CANCELLED")], 10.0, 1000.0),
-    "cancelled without terms": ([split(10), said("s", "SPLIT", ANNOUNCED + 3, status="CANCELLED")], 10.0, 1000.0),
-    "cancelled and announced again": (
-        [split(10), split(10, ANNOUNCED + 3, status="CANCELLED"), split(4, ANNOUNCED + 4)], 40.0, 250.0),
-    "moved to the week after": ([split(10), split(10, ANNOUNCED + 3, ex_date="2024-06-17")], 10.0, 1000.0),
-    "cancelled after its day": ([split(10), *MONDAY, split(10, at(10, 9, 32), status="CANCELLED")], 10.0, 1000.0),
-    "moved on after its day": ([split(10), *MONDAY, split(10, at(10, 9, 32), ex_date="2024-06-17")], 10.0, 1000.0),
-    "another ratio after its day": ([split(10), *MONDAY, split(4, at(10, 9, 32))], 40.0, 250.0),
-    "reversed after its day": ([split(2), *MONDAY, split(0.5, at(10, 9, 32))], 5.0, 2000.0),
-    "amended twice after its day": ([split(2), *MONDAY, split(4, at(10, 9, 32)), split(10, at(10, 9, 33))], 100.0, 100.0),
-}
 
 
 @pytest.mark.parametrize("name", AMENDED)

@@ -16,7 +16,7 @@ from margin_platform.contracts.action_terms import fraction, problem
 from margin_platform.market.price_gate import judge
 from margin_platform.market.split_shape import split_terms
 from margin_platform.policy.policy import current_policy
-from tests.field_cases.test_amended_actions import MONDAY, at, opening, printed, split
+from tests.support.amended_actions import MONDAY, at, opening, printed, split
 from tests.support.field_cases import HERE, fed, stands
 
 PRICES = current_policy().prices

@@ -6,7 +6,7 @@ from typing import Any
 
 from margin_platform.snapshots.engine import MarginEngine
 from margin_platform.volatility.engine import VolatilityEngine
-from tests.field_cases.test_amended_actions import MONDAY, at, opening, printed, said, split
+from tests.support.amended_actions import MONDAY, at, opening, printed, said, split
 from tests.support.engine_feed import POLICY, Feed, through_bytes
 from tests.support.field_cases import fed, stands
 
