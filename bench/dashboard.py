@@ -198,7 +198,7 @@ def measure(page: Page, url: str, process: psutil.Process, bootstrap: str, given
         page.wait_for_timeout(100)
     loaded = time.monotonic() - began
     page.evaluate(_WATCH)
-    child = [sys.executable, __file__, "--producer", bootstrap, "--accounts", str(given.accounts), "--rate", str(given.rate)]
+    child = [sys.executable, "-m", "bench.dashboard", "--producer", bootstrap, "--accounts", str(given.accounts), "--rate", str(given.rate)]
     load = subprocess.Popen([*child, "--seconds", str(given.seconds + 20)], stdout=subprocess.PIPE, text=True)
     with Bus(bootstrap) as bus:
         bare = BareConsumer(bootstrap)

@@ -1,6 +1,6 @@
 """The kernel against that of an earlier revision: every figure bit by bit, and time by turns.
 
-    python bench/kernel_before.py 49931db [--seeds 400] [--rounds 40]
+    python -m bench.kernel_before 49931db [--seeds 400] [--rounds 40]
 
 Each side runs in a process of its own on its own sources; the earlier ones are a worktree of this repository.
 Books and markets are drawn from a seed without help of either kernel: boxes, shared issuers, groups, cliffs
@@ -202,8 +202,8 @@ class Side:
     """One kernel in its own process."""
 
     def __init__(self, root: Path) -> None:
-        command = [sys.executable, __file__, "--serve", str(root)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, "-m", "bench.kernel_before", "--serve", str(root)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
     def ask(self, **question: int) -> Any:
         assert self.process.stdin is not None

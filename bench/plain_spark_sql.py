@@ -1,4 +1,4 @@
-"""The tick of `stream_scale.py` as most would write it in Spark: join the newest prices, aggregate by account, compare with the last bands.
+"""The tick of `bench.stream_scale` as most would write it in Spark: join the newest prices, aggregate by account, compare bands.
 
 It does less than the margin stream: the two fixed percentages and the concentration add-on only; no per-share minimums, volatility,
 portfolio margin, groups, buying power or scenarios, no cents, nothing published. So its time is a lower bound of that way.
@@ -26,7 +26,7 @@ BANDS = """
 """
 
 
-def main(bootstrap: str, checkpoint: str, positions: str) -> int:
+def run(bootstrap: str, checkpoint: str, positions: str) -> int:
     """Runs until standard input ends; a line of JSON a micro-batch, as the streams print theirs."""
     session = build("plain", "local[*]", {"spark.driver.memory": "6g", "spark.sql.adaptive.enabled": "true"})
     session.read.parquet(positions).repartition(2, "account").cache().createOrReplaceTempView("positions")
@@ -57,4 +57,4 @@ def main(bootstrap: str, checkpoint: str, positions: str) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(*sys.argv[1:4]))
+    raise SystemExit(run(*sys.argv[1:4]))

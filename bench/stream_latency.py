@@ -1,4 +1,4 @@
-"""Price produced -> margin.calc.v1 consumed: `python bench/stream_latency.py [--accounts 1000 10000] [--ticks 60]`.
+"""Price produced -> margin.calc.v1 consumed: `python -m bench.stream_latency [--accounts 1000 10000] [--ticks 60]`.
 
 Starts a broker and the real driver (all three streams), seeds a book, then sends one market-wide tick after another (every
 symbol changes, so every account is touched) and waits for the first and for the last account's figures. In the same run a

@@ -27,26 +27,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import plots  # noqa: E402 - the neighbours, whichever way this file is run
-from kernel import POSITIONS, SYMBOLS, book, market  # noqa: E402
-from probes import Lines, Sizes, Statuses, child, quantiles, tree_mb  # noqa: E402
-
-from margin_platform import durable_state  # noqa: E402
-from margin_platform.contracts.messages import FILLS, PRICES  # noqa: E402
-from margin_platform.kafka import topic_admin  # noqa: E402
-from margin_platform.kafka.bus import Bus  # noqa: E402
+from bench import plots
+from bench.kernel import POSITIONS, SYMBOLS, book, market
+from bench.probes import Lines, Sizes, Statuses, child, quantiles, tree_mb
+from margin_platform import durable_state
+from margin_platform.contracts.messages import FILLS, PRICES
+from margin_platform.kafka import topic_admin
+from margin_platform.kafka.bus import Bus
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import evaluate_accounts
-from margin_platform.kernel.market import Floats, Instrument, Market  # noqa: E402
-from margin_platform.kernel.priced_market import PricedMarket  # noqa: E402
-from margin_platform.ledger.ledger import Ledger  # noqa: E402
-from margin_platform.ledger.micros import MICRO  # noqa: E402
-from margin_platform.policy.policy import current_policy  # noqa: E402
-from margin_platform.snapshots.engine import MarginEngine  # noqa: E402
-from margin_platform.stack import broker, ports  # noqa: E402
-from margin_platform.stack.spark_cluster import SparkCluster  # noqa: E402
+from margin_platform.kernel.market import Floats, Instrument, Market
+from margin_platform.kernel.priced_market import PricedMarket
+from margin_platform.ledger.ledger import Ledger
+from margin_platform.ledger.micros import MICRO
+from margin_platform.policy.policy import current_policy
+from margin_platform.snapshots.engine import MarginEngine
+from margin_platform.stack import broker, ports
+from margin_platform.stack.spark_cluster import SparkCluster
 
 OPENING = 1_790_000_000_000
 CHANGED = 500
@@ -217,8 +214,7 @@ def plainly(bootstrap: str, bus: Bus, engine: MarginEngine, folder: Path, ticks:
     table = {"account": number, "symbol": names[held.symbol], "quantity": held.quantity, "cash": held.cash[number]}
     pq.write_table(pa.table(table), folder / "positions.parquet")
     known = int(sum(bus.end_offsets(PRICES).values()))
-    plain = Path(__file__).with_name("plain_spark_sql.py")
-    command = [sys.executable, str(plain), bootstrap, str(folder / "plain"), str(folder / "positions.parquet")]
+    command = [sys.executable, "-m", "bench.plain_spark_sql", bootstrap, str(folder / "plain"), str(folder / "positions.parquet")]
     with child(command, folder, "plain") as lines:
         lines.until(known)
         ticking(bus, lines, engine, known, 2, 500_000)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+import importlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,13 +24,7 @@ def benchmarks() -> dict[str, str]:
 
 
 def _main_of(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(f"bench_{name}", BENCH / f"{name}.py")
-    if spec is None or spec.loader is None:
-        raise bad_input(f"NAME: no such benchmark, value {name!r}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module.main
+    return importlib.import_module(f"bench.{name}").main
 
 
 def register(app: typer.Typer) -> None:
