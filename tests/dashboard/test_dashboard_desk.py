@@ -83,6 +83,14 @@ def test_an_old_row_counts_as_gray_whatever_its_status_said() -> None:
     assert subject.summary()["colors"] == {"green": 2, "yellow": 0, "red": 0, "gray": 1}
 
 
+def test_cash_and_a_debit_alone_do_not_grow_old() -> None:
+    """Sold out with a debit: no price touches the account again, and it stays red."""
+    subject = desk()
+    owed = calc("OWES", NOON - 5 * HOUR, "MARGIN_CALL") | {"gross_mv": 0.0, "inputs": {"oldest_price": None}}
+    subject.apply([("margin.calc.v1", 0, owed), ("margin.calc.v1", 0, calc("NEW", NOON))])
+    assert subject.summary()["colors"] == {"green": 1, "yellow": 0, "red": 1, "gray": 0}
+
+
 def test_a_night_does_not_age_a_row_but_a_trading_hour_does() -> None:
     """2020-03-12 16:00 New York to 2020-03-13 09:30 is no trading time; 10:31 is an hour and a minute of it."""
     close, next_open = 1_584_043_200_000, 1_584_106_200_000

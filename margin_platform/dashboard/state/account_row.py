@@ -20,6 +20,7 @@ FLAGS: Final = COLUMNS.index("flags")
 STATUS: Final = COLUMNS.index("status")
 BAND: Final = COLUMNS.index("band")
 COLOR: Final = COLUMNS.index("color")
+GROSS_MV: Final = COLUMNS.index("gross_mv")
 _LATEST: Final = 253_402_300_799_999   # the end of the year 9999, epoch milliseconds
 
 # Bits of `flags`: what is under way on the account besides its margin status.

@@ -21,6 +21,7 @@ from margin_platform.dashboard.state.account_row import (
     COLORS,
     FLAGS,
     GRAY,
+    GROSS_MV,
     OLDEST_PRICE,
     STRESSED,
     TIMESTAMP,
@@ -32,6 +33,14 @@ from margin_platform.dashboard.state.ladder_feed import KINDS, LadderLog
 from margin_platform.dashboard.state.packed_events import Packed
 
 _UNKNOWN_TIME = -1
+_NEVER = np.iinfo(np.int64).max
+
+
+def _ages_from(row: list[Any]) -> int:
+    """Return the event time from which a row's figures age. Cash alone has no price that could grow old."""
+    if row[GROSS_MV] == 0:
+        return int(_NEVER)
+    return _UNKNOWN_TIME if row[TIMESTAMP] is None else int(row[TIMESTAMP])
 
 
 class Desk:
@@ -155,7 +164,7 @@ class Desk:
         row[COLOR] = color = color_of(row)
         self._rows[number] = tuple(row)
         self._changed[number] = self.sequence
-        self._time[number] = _UNKNOWN_TIME if row[TIMESTAMP] is None else row[TIMESTAMP]
+        self._time[number] = _ages_from(row)
         self._oldest[number] = _UNKNOWN_TIME if row[OLDEST_PRICE] is None else row[OLDEST_PRICE]
         self._color[number] = color
 

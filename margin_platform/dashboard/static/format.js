@@ -1,6 +1,7 @@
 // Figures and times as people read them. Unknown is a dash, never a zero. Every time names its zone.
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const exact = new Intl.NumberFormat("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const printed = new Intl.NumberFormat("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 4 });
 const short = new Intl.NumberFormat("en-US", {
   notation: "compact",
   minimumFractionDigits: 1,
@@ -33,6 +34,8 @@ const rounded = (size) => (size < 1000 ? exact.format(size) : short.format(size)
 const tenths = (x) => (Math.abs(x * 1000) % 10 ? 1 : 0);
 
 export const money = (x) => known(x, () => minus(exact.format(x)));
+// A price of a share has the decimals it was printed with, at most four.
+export const price = (x) => known(x, () => minus(printed.format(x)));
 export const dollars = (x) => known(x, () => `${sign(x)}$${exact.format(Math.abs(x))}`);
 export const compact = (x) => known(x, () => `${sign(x)}$${rounded(Math.abs(x))}`);
 export const count = (x) => known(x, () => whole.format(x));

@@ -1,6 +1,6 @@
 // The positions with every add-on, their sum, and whether the kernel arrives at the published figure.
 import { h, note, visible } from "../dom.js";
-import { dollars, money, number, percent, shares, time } from "../format.js";
+import { dollars, money, number, percent, price, shares, time } from "../format.js";
 import { MARGIN_TYPE, METHOD } from "../status.js";
 import { num, signed, table } from "../table.js";
 import { unpriced } from "./unpriced.js";
@@ -16,11 +16,11 @@ const priceTime = (p) => num(p.price_timestamp ? time(p.price_timestamp, { date:
 // Heading, cell, and the field that the last line sums.
 const COLUMNS = [
   ["Qty", (p) => num(shares(p.qty))],
-  ["Price", figure("price")],
+  ["Price", (p) => num(price(p.price))],
   ["Value", (p) => signed(p.market_value, money(p.market_value)), "market_value"],
   ["Weight", (p) => num(percent(p.weight))],
   ["β", (p) => num(number(p.beta))],
-  ["σ", (p) => num(percent(p.sigma, 0))],
+  ["σ", (p) => num(percent(p.sigma))],
   ["Base", figure("base"), "base"],
   ["Concentration", figure("concentration", hot), "concentration"],
   ["Volatility", figure("volatility", hot), "volatility"],

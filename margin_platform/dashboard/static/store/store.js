@@ -82,8 +82,10 @@ export class Store {
     return this.isOld(i) ? GRAY : this.received[i];
   }
 
+  // Cash alone has no price that could grow old.
   isOld(i) {
-    return this.cutoff !== null && !(this.numbers.timestamp[i] >= this.cutoff);
+    if (this.cutoff === null || this.numbers.gross_mv[i] === 0) return false;
+    return !(this.numbers.timestamp[i] >= this.cutoff);
   }
 
   // Moves the event clock. Rows that become old, or current again, change color.
