@@ -63,7 +63,7 @@ def recreate(bootstrap: str, names: Iterable[str] = TOPICS) -> None:
 def _used(admin: KafkaAdminClient, names: list[str]) -> set[str]:
     """Return the topics to which something was written, kept or not."""
     partitions = [TopicPartition(name, number) for name in names for number in range(TOPICS[name].partitions)]
-    ends = admin.list_partition_offsets({partition: OffsetSpec.LATEST for partition in partitions}) if partitions else {}
+    ends = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST)) if partitions else {}
     return {partition.topic for partition, end in ends.items() if end.offset > 0}
 
 
