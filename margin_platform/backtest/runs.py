@@ -17,8 +17,10 @@ from margin_platform.backtest.engine.job import Job, Trade
 from margin_platform.backtest.engine.known_actions import announced, in_doubt
 from margin_platform.backtest.engine.market_path import WITHOUT_FLOORS, market_path
 from margin_platform.backtest.history import sample_market
-from margin_platform.backtest.history.flaws import Flaw, HistoryError, settle
-from margin_platform.backtest.history.price_files import SAMPLE, PriceHistory, of_table, read
+from margin_platform.backtest.history.flaws import Flaw, HistoryError
+from margin_platform.backtest.history.price_files import read
+from margin_platform.backtest.history.price_history import SAMPLE, PriceHistory, of_table
+from margin_platform.backtest.history.repair import settle
 from margin_platform.backtest.history.sample_recognition import is_sample
 from margin_platform.backtest.report.measures import RunResult
 from margin_platform.contracts.action_terms import SPLIT

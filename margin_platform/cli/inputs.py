@@ -32,11 +32,11 @@ def book_of(data: Any, base: Policy | None = None) -> BookInput:
 
 def read_history(prices: str) -> Any:
     """The history of a file, or the bundled sample for `sample`. Ends the program with 2 and every flaw where it cannot be read."""
-    from margin_platform.backtest.history import price_files, sample_market
+    from margin_platform.backtest.history import price_files, price_history, sample_market
     from margin_platform.backtest.history.flaws import HistoryError
 
     if prices == "sample":
-        return price_files.of_table(sample_market.closes(), adjusted=True, source=price_files.SAMPLE), []
+        return price_history.of_table(sample_market.closes(), adjusted=True, source=price_history.SAMPLE), []
     try:
         return price_files.read(Path(prices))
     except HistoryError as error:

@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
         """Replay a price history to Kafka as live prices. Space or p pauses and resumes; so does SIGUSR1. Ctrl-C ends it."""
         import numpy as np
 
-        from margin_platform.backtest.history.flaws import closed_days
+        from margin_platform.backtest.history.repair import closed_days
         from margin_platform.backtest.history.replay import Control, ticks_of
 
         if not 0 <= speed < math.inf:

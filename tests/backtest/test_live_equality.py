@@ -21,7 +21,7 @@ from margin_platform.backtest.books import generated
 from margin_platform.backtest.engine.job import Job
 from margin_platform.backtest.engine.liquidation_sales import sales
 from margin_platform.backtest.history import sample_market
-from margin_platform.backtest.history.price_files import PriceHistory
+from margin_platform.backtest.history.price_history import PriceHistory
 from margin_platform.contracts.messages import (
     ACCOUNTS,
     AUDIT,

@@ -12,7 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from margin_platform.backtest.history import price_files, sample_market
-from margin_platform.backtest.history.flaws import Flaw, HistoryError, settle
+from margin_platform.backtest.history.flaws import Flaw, HistoryError
+from margin_platform.backtest.history.price_history import PriceHistory
+from margin_platform.backtest.history.repair import settle
 from margin_platform.backtest.history.sample_recognition import is_sample
 from margin_platform.backtest.runs import sample_history
 from margin_platform.cli import app
@@ -23,13 +25,13 @@ WIDE = "timestamp,AAA,BBB\n2020-03-02,10,20\n2020-03-03,11,21\n2020-03-04,12,22\
 LONG = "timestamp,symbol,price\n2020-03-02,AAA,10\n2020-03-02,BBB,20\n2020-03-03,AAA,11\n2020-03-03,BBB,21\n"
 
 
-def _read(folder: Path, text: str, name: str = "prices.csv") -> tuple[price_files.PriceHistory, list[Flaw]]:
+def _read(folder: Path, text: str, name: str = "prices.csv") -> tuple[PriceHistory, list[Flaw]]:
     path = folder / name
     path.write_text(text, encoding="utf-8")
     return price_files.read(path)
 
 
-def _settle(folder: Path, text: str, policy: Policy | None = None, held: tuple[str, ...] = ("AAA", "BBB")) -> price_files.PriceHistory:
+def _settle(folder: Path, text: str, policy: Policy | None = None, held: tuple[str, ...] = ("AAA", "BBB")) -> PriceHistory:
     found, flaws = _read(folder, text)
     return settle(found, flaws, policy or current_policy(), held)
 

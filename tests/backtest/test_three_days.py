@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from margin_platform.backtest import runs
-from margin_platform.backtest.history.price_files import PriceHistory, of_table
+from margin_platform.backtest.history.price_history import PriceHistory, of_table
 from margin_platform.backtest.report.measures import RunResult, measures
 from margin_platform.documents.book_input import BookInput, parse
 from margin_platform.trading_time.sessions import sessions_between

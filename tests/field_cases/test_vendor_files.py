@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from margin_platform.backtest.history.flaws import HistoryError
-from margin_platform.backtest.history.price_files import PriceHistory, read
+from margin_platform.backtest.history.price_files import read
+from margin_platform.backtest.history.price_history import PriceHistory
 from margin_platform.cli import app
 
 CASE = Path(__file__).parent / "04-ohlcv-files"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from margin_platform.backtest.engine.market_path import market_path
-from margin_platform.backtest.history.price_files import of_table
+from margin_platform.backtest.history.price_history import of_table
 from margin_platform.contracts.messages import ACCOUNTS, FILLS, PRICES, VOLATILITY, Event, encode
 from margin_platform.contracts.offsets import Record
 from margin_platform.documents.book_input import InputError, parse

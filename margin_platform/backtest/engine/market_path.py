@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.backtest.history.price_files import PriceHistory
+from margin_platform.backtest.history.price_history import PriceHistory
 from margin_platform.backtest.history.sample_market import INDEX
 from margin_platform.kernel.market import UNKNOWN, Floats, Market
 from margin_platform.kernel.volatility_tiers import tier_path

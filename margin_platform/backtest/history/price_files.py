@@ -7,7 +7,7 @@ to go on. Dates without a time are the session's close, early closes included; t
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,64 +16,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from margin_platform.backtest.history import bar_files
+from margin_platform.backtest.history.file_times import moment_of, times_of
 from margin_platform.backtest.history.flaws import NO_TIME, Flaw, HistoryError
+from margin_platform.backtest.history.price_history import FIRST_ROW, PriceHistory
 from margin_platform.kernel.market import Floats
-from margin_platform.trading_time.new_york import NEW_YORK, date_of
-from margin_platform.trading_time.sessions import close_ms, covered
-
-SAMPLE = "skfolio sample: 20 S&P 500 names and the index, 1990-2022"
-_FIRST_ROW = 2   # of a table's data: the names of its columns are row 1
-_EPOCH_MILLISECONDS = range(100_000_000_000, 100_000_000_000_000)   # from 1973 on: what is less is seconds
-_EPOCH_UNITS = (1, 1_000, 1_000_000)   # milliseconds; micro- and nanoseconds, which cannot be taken for them
-_LONGEST_DUE = dt.timedelta(days=60)   # a call opened on the last bar falls due within
-
-
-@dataclass(frozen=True)
-class PriceHistory:
-    """Bars in time order.
-
-    times: (bars,) epoch milliseconds; prices: (bars, symbols) dollars a share, NaN where missing; stale: (bars, symbols) a
-    price carried over a flaw; rows: (bars,) row of the file each bar came from (wide) or first appeared in (long);
-    adjusted: levels are adjusted for splits and dividends, so per-share dollar floors do not apply; source: for people.
-    """
-
-    times: NDArray[np.int64]
-    symbols: tuple[str, ...]
-    prices: Floats
-    stale: NDArray[np.bool_]
-    rows: NDArray[np.int64]
-    adjusted: bool = False
-    source: str = ""
-    flaws: tuple[Flaw, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.times)
-
-    def dates(self) -> list[dt.date]:
-        """The New York date of every bar."""
-        return [date_of(t) for t in self.times.tolist()]
-
-    def between(self, first: dt.date | None, last: dt.date | None) -> slice:
-        """The bars of two dates, both included, as a slice."""
-        low = 0 if first is None else int(np.searchsorted(self.times, _at(first, dt.time(0))))
-        high = len(self) if last is None else int(np.searchsorted(self.times, _at(last + dt.timedelta(days=1), dt.time(0))))
-        return slice(low, high)
-
-    def cut(self, part: slice | NDArray[np.bool_]) -> PriceHistory:
-        """The same history over some bars only."""
-        return replace(self, times=self.times[part], prices=self.prices[part], stale=self.stale[part], rows=self.rows[part])
-
-
-def _at(day: dt.date, time: dt.time) -> int:
-    return int(dt.datetime.combine(day, time, NEW_YORK).timestamp() * 1000)
-
-
-def of_table(table: pd.DataFrame, *, adjusted: bool, source: str) -> PriceHistory:
-    """A history from a frame of closes with session dates as index and symbols as columns; NaN is missing."""
-    times = np.array([close_ms(day.date()) for day in table.index], dtype=np.int64)
-    prices = table.to_numpy(np.float64)
-    rows = np.arange(len(table), dtype=np.int64) + _FIRST_ROW
-    return PriceHistory(times, tuple(str(c) for c in table.columns), prices, np.zeros(prices.shape, bool), rows, adjusted, source)
+from margin_platform.trading_time.new_york import NEW_YORK
+from margin_platform.trading_time.sessions import close_ms
 
 
 def read(path: Path) -> tuple[PriceHistory, list[Flaw]]:
@@ -87,7 +35,7 @@ def read(path: Path) -> tuple[PriceHistory, list[Flaw]]:
     if time_name is None:
         raise HistoryError([Flaw("columns", "row 1", "timestamp", ",".join(map(str, table.columns)), "no timestamp or date column")])
     flaws: list[Flaw] = []
-    times = _times(table[time_name], str(time_name), flaws)
+    times = times_of(table[time_name], str(time_name), flaws)
     if "symbol" in names and "price" in names:
         history = _long(times, table[names["symbol"]], table[names["price"]], flaws)
     else:
@@ -117,69 +65,14 @@ def _parquet(path: Path) -> pd.DataFrame:
     if not any(bar_files.word(c) in bar_files.TIME_NAMES for c in table.columns):
         named = [str(name or "timestamp") for name in table.index.names]
         table = table.rename_axis(named if len(named) > 1 else "timestamp").reset_index()
-    return table.set_axis(range(_FIRST_ROW, len(table) + _FIRST_ROW))
+    return table.set_axis(range(FIRST_ROW, len(table) + FIRST_ROW))
 
 
 def _csv(path: Path) -> pd.DataFrame:
     cells = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True, header=None, skip_blank_lines=False)
     cells = cells.set_axis(range(1, len(cells) + 1))
     filled = cells[~(cells.isna() | (cells == "")).all(axis=1)]
-    return bar_files.one_header(filled, [_moment(cell) is not None for cell in filled.iloc[:4, 0]]) if len(filled) else filled
-
-
-def _times(column: pd.Series, name: str, flaws: list[Flaw]) -> NDArray[np.int64]:
-    """Epoch milliseconds of each row; NO_TIME where the row has none and is set aside.
-
-    Where every time of a file is a midnight, they are dates: a file of days that was written with times.
-    """
-    codes, values = pd.factorize(column)   # a blank cell has code -1: the last of what follows
-    moments = [*map(_moment, values), None]
-    of_days = all(m is None or _date(m) is not None for m in moments)
-    found = [_known_to_calendar(m, of_days) for m in moments]
-    times = np.array([NO_TIME if isinstance(t, str) else t for t in found], dtype=np.int64)[codes]
-    rows = column.index.to_numpy()
-    for place in np.flatnonzero(times == NO_TIME):
-        cell = column.iloc[place]
-        flaws.append(Flaw("bad_price", f"row {rows[place]}", name, None if pd.isna(cell) else cell, str(found[codes[place]])))
-    return times
-
-
-def _moment(value: Any) -> dt.date | dt.datetime | None:
-    if isinstance(value, dt.date):   # times are dates too
-        return value
-    text = str(value).strip()
-    try:
-        if text.isdecimal() and len(text) > 8:
-            time = next((int(text) // unit for unit in _EPOCH_UNITS if int(text) // unit in _EPOCH_MILLISECONDS), None)
-            return None if time is None else dt.datetime.fromtimestamp(time / 1000, dt.UTC)
-        return dt.date.fromisoformat(text) if len(text) <= 10 else dt.datetime.fromisoformat(text)
-    except ValueError:
-        return None
-
-
-def _date(moment: dt.date | dt.datetime) -> dt.date | None:
-    """The day that a date, or a midnight in its own zone or New York's, stands for; None of a time of day."""
-    if not isinstance(moment, dt.datetime):
-        return moment
-    for local in (moment, moment.astimezone(NEW_YORK) if moment.tzinfo else moment):
-        if local.time() == dt.time(0):
-            return local.date()
-    return None
-
-
-def _known_to_calendar(moment: dt.date | dt.datetime | None, of_days: bool) -> int | str:
-    """Epoch milliseconds of a moment, or why it has none. Calls fall due by the exchange's calendar, so it must reach beyond."""
-    if moment is None:
-        return "not a date or time (epoch times are in milliseconds)"
-    day = _date(moment) if of_days else None
-    if day is None and isinstance(moment, dt.datetime):
-        time = int((moment if moment.tzinfo else moment.replace(tzinfo=NEW_YORK)).timestamp() * 1000)
-    else:
-        time = close_ms(day or moment)
-    first, last = covered(moment.date() if isinstance(moment, dt.datetime) else moment)
-    if not _at(first, dt.time(0)) <= time <= _at(last - _LONGEST_DUE, dt.time(0)):
-        return f"not between {first} and {last - _LONGEST_DUE}, which the exchange's calendar covers"
-    return time
+    return bar_files.one_header(filled, [moment_of(cell) is not None for cell in filled.iloc[:4, 0]]) if len(filled) else filled
 
 
 def _numbers(column: pd.Series) -> tuple[Floats, NDArray[np.bool_], NDArray[np.bool_]]:

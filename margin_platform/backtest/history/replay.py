@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from margin_platform.backtest.history.price_files import PriceHistory
+from margin_platform.backtest.history.price_history import PriceHistory
 from margin_platform.contracts.messages import PRICES, Event
 
 Tick = tuple[int, str, float]   # event time in epoch milliseconds, symbol, dollars a share

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from margin_platform.backtest.history import sample_market
-from margin_platform.backtest.history.price_files import PriceHistory
+from margin_platform.backtest.history.price_history import PriceHistory
 
 _TOLERANCE = 0.005
 _ENOUGH = 0.9
