@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from margin_platform.backtest import runs
-from margin_platform.backtest.engine.engine import State
 from margin_platform.backtest.engine.job import Job
 from margin_platform.backtest.engine.record import Record
+from margin_platform.backtest.engine.state import State
 from margin_platform.backtest.history.flaws import Flaw
 from margin_platform.backtest.report.measures import RunResult
 from margin_platform.kernel.book import Book

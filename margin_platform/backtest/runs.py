@@ -12,10 +12,11 @@ import numpy as np
 
 from margin_platform.backtest.books import generated
 from margin_platform.backtest.crises import Crisis
-from margin_platform.backtest.engine.engine import State, run
+from margin_platform.backtest.engine.engine import run
 from margin_platform.backtest.engine.job import Job, Trade
 from margin_platform.backtest.engine.known_actions import announced, in_doubt
 from margin_platform.backtest.engine.market_path import WITHOUT_FLOORS, market_path
+from margin_platform.backtest.engine.state import State
 from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.history.flaws import Flaw, HistoryError
 from margin_platform.backtest.history.price_files import read

@@ -1,0 +1,52 @@
+"""What a run carries from bar to bar: its book, its margin desk, its record, and what is still to come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from margin_platform.backtest.engine.account_book import Holdings
+from margin_platform.backtest.engine.job import Job
+from margin_platform.backtest.engine.ladder_states import Desk
+from margin_platform.backtest.engine.record import Record
+from margin_platform.kernel.market import Market
+from margin_platform.kernel.priced_market import PricedMarket
+from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
+from margin_platform.policy.policy import Policy
+from margin_platform.snapshots.bands import Level
+
+
+@dataclass
+class State:
+    """Everything a run carries from bar to bar."""
+
+    holdings: Holdings
+    desk: Desk
+    record: Record = field(default_factory=Record)
+    bar: int = 0
+    trade: int = 0
+    bands: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    open_accounts: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    pending: list[tuple[int, int, float, int]] = field(default_factory=list)   # account, instrument row, signed shares, bar it was made at
+    due: set[int] = field(default_factory=set)                            # accounts to liquidate
+    announced: AnnouncedActions = field(default_factory=AnnouncedActions)
+    priced: PricedMarket | None = None                                    # the bar before's
+
+    def priced_at(self, market: Market, policy: Policy) -> PricedMarket:
+        """The market of a bar, priced; instruments and policy are the run's, so only what moves is worked out."""
+        self.priced = PricedMarket.of(market, policy) if self.priced is None else self.priced.at(market)
+        return self.priced
+
+    def written_off(self) -> float:
+        """Dollars owed by accounts that have nothing left to sell."""
+        closed = np.ones(len(self.holdings.book), dtype=np.bool_)
+        closed[self.open_accounts] = False
+        return float(np.maximum(0.0, -self.holdings.book.cash[closed]).sum())
+
+
+def start(job: Job) -> State:
+    """The state before the first bar."""
+    accounts = np.arange(len(job.book), dtype=np.int64)
+    bands = np.full(len(accounts), Level.CLEAR, dtype=np.int32)
+    return State(Holdings(job.book, job.path.market), Desk(job.policy), bands=bands, open_accounts=accounts)
