@@ -7,8 +7,8 @@ import dagster as dg
 from jobs.notification import notification_job, notification_retry_job
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, RESTRICTIONS, BadEvent, decode
 from margin_platform.contracts.offsets import Record
-from margin_platform.notification.delivery import next_due
 from margin_platform.notification.message import SUBJECTS
+from margin_platform.notification.states import next_due
 from resources.decisions import NOTHING_DECIDED, DecisionsResource
 from resources.kafka import KafkaResource
 from sensors import earlier_runs

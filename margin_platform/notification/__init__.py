@@ -1,1 +1,1 @@
-"""Notices to customers: what happened, by how much, until when, and what cures it; delivered with proof or escalated."""
+"""Notices to customers: what happened, what cures it and until when, delivered with proof or escalated."""

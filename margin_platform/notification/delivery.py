@@ -13,29 +13,35 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from margin_platform.contracts.messages import NOTIFICATIONS, Event, deterministic_id
 from margin_platform.contracts.offsets import Span
 from margin_platform.notification.addresses import address_of
 from margin_platform.notification.channels import Channel, DeliveryFailed, DeliveryRefused, Outgoing
 from margin_platform.notification.message import FIRM, OUR_DESK, Notice, notice_of, unreached_notice
+from margin_platform.notification.states import (
+    DELIVERED,
+    HELD,
+    MS_PER_MINUTE,
+    PENDING,
+    SENDING,
+    UNDELIVERED,
+    outcome,
+    unexpired,
+)
 from margin_platform.policy.policy import Policy
-from margin_platform.policy.sections import NoticePolicy
 from margin_platform.store.progress import fresh
 from margin_platform.store.store import Store
 from margin_platform.store.tables import contacts, notifications
 from margin_platform.store.unit_of_work import Message, post
 
 CONSUMER = "notification"
-PENDING, SENDING, DELIVERED, HELD, UNDELIVERED, REACHED = "PENDING", "SENDING", "DELIVERED", "HELD", "UNDELIVERED", "REACHED"
 _FIRST_WAIT_MS = 2_000          # doubled after each failure, up to the policy's longest wait
 _MOST_DOUBLINGS = 30
-_MS_PER_MINUTE = 60_000
 _CLAIM_MS = 60_000
 _CLAIMED_AT_ONCE = 32           # sent within the claim's minute even where every provider times out after 10 s
 _SENDERS = 8
-_FIRST_ATTEMPT_GRACE_MS = 30_000
 
 
 class Notifier:
@@ -165,10 +171,10 @@ class Notifier:
         if asked:
             return int(asked * 1000)
         doubled: int = _FIRST_WAIT_MS * 2 ** min(attempts - 1, _MOST_DOUBLINGS)
-        return min(doubled, int(self.policy.notices.notice_longest_wait_minutes * _MS_PER_MINUTE))
+        return min(doubled, int(self.policy.notices.notice_longest_wait_minutes * MS_PER_MINUTE))
 
     def _late(self, row: Mapping[str, Any], now: int) -> bool:
-        alarm = int(self.policy.notices.notice_alarm_minutes * _MS_PER_MINUTE)
+        alarm = int(self.policy.notices.notice_alarm_minutes * MS_PER_MINUTE)
         return bool(row["status"] == PENDING and now - row["recorded_wall"] >= alarm)
 
     def _send_in_order(self, rows: Sequence[dict[str, Any]], now: int) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -182,7 +188,7 @@ class Notifier:
             return {"status": UNDELIVERED, "error": str(refused)}
         except Exception as failed:  # noqa: BLE001 - DeliveryFailed, or what no channel foresaw: one notice must not take its batch along
             said = str(failed) if isinstance(failed, DeliveryFailed) else repr(failed)
-            last = row["recorded_wall"] + int(self.policy.notices.notice_retry_hours * 60 * _MS_PER_MINUTE)
+            last = row["recorded_wall"] + int(self.policy.notices.notice_retry_hours * 60 * MS_PER_MINUTE)
             if now >= last:
                 return {"status": UNDELIVERED, "error": f"{said} (attempt {row['attempts']})"}
             wait = self._wait(row["attempts"], getattr(failed, "retry_after", None))
@@ -193,14 +199,6 @@ class Notifier:
 def _claimed(row: Row[Any], now: int) -> dict[str, Any]:
     recorded = now if row.recorded_wall is None else row.recorded_wall
     return dict(row._mapping) | {"attempts": row.attempts + 1, "recorded_wall": recorded}
-
-
-def unexpired(now: int, rules: NoticePolicy, column: Any = notifications.c) -> ColumnElement[bool]:
-    """Select notices that reached their recipient, or still may within the policy's minutes. column: of the table or an alias."""
-    since = now - int(rules.notice_alarm_minutes * _MS_PER_MINUTE)
-    waits = column.status.in_((PENDING, SENDING)) & (column.recorded_wall.is_(None) | (column.recorded_wall > since))
-    found: ColumnElement[bool] = column.status.in_((DELIVERED, REACHED)) | waits
-    return found
 
 
 def _contact(connection: Connection, account_id: str) -> Mapping[str, Any]:
@@ -214,27 +212,3 @@ def _by_account(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     for row in rows:
         groups.setdefault(row["account_id"], []).append(row)
     return list(groups.values())
-
-
-def next_due(store: Store) -> int | None:
-    """When the next attempt of any notification is due (wall clock), None where none waits.
-
-    A first attempt is its own run's to make; one not made half a minute later was lost with its run, and is due here.
-    """
-    waiting = notifications.c.status.in_((PENDING, SENDING))
-    when = notifications.c.next_attempt_wall + case((notifications.c.attempts == 0, _FIRST_ATTEMPT_GRACE_MS), else_=0)
-    with store.read() as connection:
-        return connection.execute(select(func.min(when)).where(waiting)).scalar()
-
-
-def outcome(row: Mapping[str, Any]) -> Event:
-    """The notifications.v1 event of a notification's state. An undelivered one asks the margin desk to call the customer."""
-    event = {
-        "event_id": deterministic_id(row["notification_id"], row["status"], row["attempts"]), "notification_id": row["notification_id"],
-        "account_id": row["account_id"], "episode": row["episode"], "correlation_id": row["episode"], "rung": row["rung"],
-        "channel": row["channel"], "status": row["status"], "attempts": row["attempts"], "receipt": row["receipt"], "error": row["error"],
-        "subject": row["subject"], "run_id": row["run_id"], "timestamp": row["created_at"],
-    }
-    if row["status"] in (UNDELIVERED, HELD):
-        event["escalation"] = f"reach the customer by other means: {row['error']}"
-    return event

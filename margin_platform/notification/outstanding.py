@@ -9,8 +9,8 @@ from sqlalchemy import Connection, and_, exists, or_, select, update
 
 from margin_platform.contracts.messages import NOTIFICATIONS
 from margin_platform.notification.addresses import address_of
-from margin_platform.notification.delivery import HELD, PENDING, REACHED, SENDING, UNDELIVERED, outcome, unexpired
 from margin_platform.notification.message import FIRM
+from margin_platform.notification.states import HELD, PENDING, REACHED, SENDING, UNDELIVERED, outcome, unexpired
 from margin_platform.policy.sections import NoticePolicy
 from margin_platform.store.store import Store
 from margin_platform.store.tables import contacts, notifications

@@ -16,11 +16,12 @@ from sqlalchemy import insert, select
 
 from margin_platform.contracts.messages import MARGIN_CALLS, NOTIFICATIONS, RESTRICTIONS, Event
 from margin_platform.notification.channels import DeliveryFailed, DeliveryRefused, Outgoing
-from margin_platform.notification.delivery import Notifier, next_due
+from margin_platform.notification.delivery import Notifier
 from margin_platform.notification.message import notice_of
 from margin_platform.notification.sendgrid import SendGridChannel
 from margin_platform.notification.smtp import SmtpChannel
 from margin_platform.notification.sns import SnsChannel, topic_name
+from margin_platform.notification.states import next_due
 from margin_platform.policy.policy import current_policy
 from margin_platform.stack import ports
 from margin_platform.store import tables as t
