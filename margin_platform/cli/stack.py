@@ -51,11 +51,12 @@ def _up(
 ) -> None:
     """Start what of the local stack is not running yet: Kafka, AWS endpoint, Dagster, dashboard, simulated venue."""
     from margin_platform.stack import supervisor
+    from margin_platform.stack.status import summary
 
     folder = _folder(data)
     _start(folder, _names("--only", only), _names("--without", without))
     stop = _told_to_stop() if foreground else None   # from now on, so that Ctrl-C while the table prints counts too
-    _show(supervisor.status(folder), as_json)
+    _show(summary.status(folder), as_json)
     if stop is not None:
         raise typer.Exit(_stay(folder, stop))
 
@@ -114,10 +115,10 @@ def _status(data: _Data = None, as_json: _Json = False) -> None:
     The streams' figures come from their Prometheus endpoint. Exit 1 where a component is not up, the streams do not answer
     although Dagster should run them, or a customer's notice reached nobody (see `margin notices`).
     """
-    from margin_platform.stack import supervisor
+    from margin_platform.stack.status import summary
 
     folder = _folder(data)
-    figures = supervisor.status(folder) | {"unreached": _unreached(folder)}
+    figures = summary.status(folder) | {"unreached": _unreached(folder)}
     _show(figures, as_json)
     streams = figures["streams"]
     if not figures["up"] or figures["unreached"] or (streams and streams["expected"] and not streams["answers"]):

@@ -17,6 +17,7 @@ from margin_platform.demo import seed
 from margin_platform.demo.monitor import Monitor
 from margin_platform.kafka.bus import Bus
 from margin_platform.stack import supervisor
+from margin_platform.stack.status import summary
 
 EVE = dt.date(2020, 2, 19)
 FIRST, LAST = dt.date(2020, 2, 20), dt.date(2020, 3, 23)
@@ -72,7 +73,7 @@ class Demo:
                 tables = Path(stack.environment["MARGIN_TABLES"])
                 figures = self._play(bus, tables, lambda f: show(f | {"urls": urls}), say) | {"urls": urls}
             stay()
-            figures["stack"] = _memory(supervisor.status(self.folder))
+            figures["stack"] = _memory(summary.status(self.folder))
             return figures
         finally:
             say("stopping the stack")

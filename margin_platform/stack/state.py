@@ -47,6 +47,10 @@ class StackState:
         """The components whose process is still the one that was started: after a reboot or a kill there are none."""
         return {name: running for name, running in self.components.items() if running.alive}
 
+    def ports(self) -> dict[str, int]:
+        """The port of each component that has one."""
+        return {name: running.port for name, running in self.components.items() if running.port is not None}
+
     def save(self) -> None:
         """Replaces the file in one step: a reader never sees half a state."""
         path = Path(self.data) / _FILE

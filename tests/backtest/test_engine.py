@@ -11,10 +11,10 @@ import pytest
 
 from margin_platform.backtest import crises, runs
 from margin_platform.backtest.books import generated
-from margin_platform.backtest.engine import engine
 from margin_platform.backtest.engine.account_book import Holdings
 from margin_platform.backtest.engine.job import Job
 from margin_platform.backtest.engine.rows import Rows, observation
+from margin_platform.backtest.engine.state import start
 from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.report import report
 from margin_platform.backtest.report.measures import RunResult
@@ -80,7 +80,7 @@ def test_a_killed_run_continues_to_the_same_bytes(
 def test_a_checkpoint_of_another_job_is_not_continued(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "CHECKPOINT_BARS", 5)
     checkpoint = tmp_path / "run.checkpoint"
-    runs._save(checkpoint, job.fingerprint(), dataclasses.replace(engine.start(job), bar=20))
+    runs._save(checkpoint, job.fingerprint(), dataclasses.replace(start(job), bar=20))
     other = dataclasses.replace(job, policy=job.policy.override({"long_rate": 0.3}))
     bars = []
     runs.execute(other, (), "other", checkpoint=checkpoint, progress=lambda done, _: bars.append(done))

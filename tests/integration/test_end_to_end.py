@@ -29,6 +29,7 @@ from margin_platform.kafka.bus import Bus
 from margin_platform.ladder.state import CLOSE_ONLY
 from margin_platform.notification.sns import topic_name
 from margin_platform.stack import processes, supervisor
+from margin_platform.stack.status import summary
 from tests.support.footing import unequal
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.kafka, pytest.mark.spark, pytest.mark.timeout(600)]
@@ -292,7 +293,7 @@ def test_the_asset_graph_leads_from_prices_and_fills_to_notifications(stack: Any
 def test_the_streams_figures_are_in_status_and_on_their_assets(story: Story, stack: Any) -> None:
     """`margin status` reads the endpoint of the driver that Dagster started; each table's materialization carries the same figures."""
     def caught_up() -> Any:
-        streams = supervisor.status(Path(stack.data))["streams"]
+        streams = summary.status(Path(stack.data))["streams"]
         return streams["answers"] and all(row["lag"] == 0 for row in streams["streams"]) and streams
 
     rows = {row["stream"]: row for row in story.until("streams without lag", caught_up, 60)["streams"]}
@@ -329,7 +330,7 @@ def test_a_restart_repeats_the_interrupted_run_and_continues_the_streams_where_t
     assert processes.owned_by(data) == []
     again = supervisor.up(data, without=["dashboard"])
     assert {name: part.port for name, part in again.components.items()} == {name: part.port for name, part in stack.components.items()}
-    assert supervisor.status(data)["up"]
+    assert summary.status(data)["up"]
     beats = asked(stack, "{ instance { daemonHealth { allDaemonStatuses { required lastHeartbeatTime } } } }")
     daemons = beats["instance"]["daemonHealth"]["allDaemonStatuses"]
     assert all(d["lastHeartbeatTime"] > again.components["dagster-daemon"].started for d in daemons if d["required"])

@@ -19,7 +19,8 @@ from margin_platform.kafka.bus import Bus
 from margin_platform.market.instruments import load
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import TOPICS_IN_ORDER, MarginEngine
-from margin_platform.stack import ports, stream_figures
+from margin_platform.stack import ports
+from margin_platform.stack.status import stream_figures
 from tests.support.market_day import seed, send, tick
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
