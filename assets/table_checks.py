@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from margin_platform.kafka.bus import BrokerUnreachable
+from margin_platform.kafka.broker_errors import BrokerUnreachable
 from margin_platform.kafka.event_clock import event_time
 from resources.kafka import KafkaResource
 from resources.tables import MissingTable, TablesResource

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import dagster as dg
 from pydantic import Field
 
-from margin_platform.kafka.bus import BrokerUnreachable, Bus
+from margin_platform.kafka.broker_errors import BrokerUnreachable
+from margin_platform.kafka.bus import Bus
 from margin_platform.settings import settings
 
 UNAVAILABLE = (BrokerUnreachable, LookupError, TimeoutError)   # no broker, no such topic yet, a broker that stopped answering

@@ -19,7 +19,7 @@ from pathlib import Path
 from pyspark.sql.streaming import StreamingQuery
 
 from margin_platform.durable_state import StateRefused
-from margin_platform.kafka.bus import BrokerUnreachable
+from margin_platform.kafka.broker_errors import BrokerUnreachable
 from margin_platform.policy.policy import current_policy, load_policy_file
 from margin_platform.settings import settings
 from spark import checkpoint_lock

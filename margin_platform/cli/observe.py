@@ -11,7 +11,8 @@ import typer
 from margin_platform.cli.output import bad_input
 from margin_platform.contracts.messages import TOPICS
 from margin_platform.contracts.offsets import Record
-from margin_platform.kafka.bus import BrokerUnreachable, Bus
+from margin_platform.kafka.broker_errors import BrokerUnreachable
+from margin_platform.kafka.bus import Bus
 from margin_platform.settings import settings
 from margin_platform.stack import state
 

@@ -46,7 +46,8 @@ def _given(source: str, policy: Any) -> tuple[Any, Any]:
 def _live(bootstrap: str | None, policy: Any) -> tuple[Any, Any]:
     from margin_platform.backtest.books.live import NoLiveBook, live_book
     from margin_platform.cli.observe import running_broker
-    from margin_platform.kafka.bus import BrokerUnreachable, Bus
+    from margin_platform.kafka.broker_errors import BrokerUnreachable
+    from margin_platform.kafka.bus import Bus
 
     try:
         with Bus(bootstrap or running_broker()) as bus:

@@ -56,7 +56,8 @@ def register(app: typer.Typer) -> None:
 def _produce(bootstrap: str | None, ticks: Any, speed: float, control: Any, longest_gap: float | None, on_tick: Any) -> Any:
     from margin_platform.backtest.history.replay import WallClock, replay
     from margin_platform.cli.observe import running_broker
-    from margin_platform.kafka.bus import BrokerUnreachable, Bus
+    from margin_platform.kafka.broker_errors import BrokerUnreachable
+    from margin_platform.kafka.bus import Bus
 
     try:
         with Bus(bootstrap or running_broker()) as bus:

@@ -50,7 +50,6 @@ def _up(
     as_json: _Json = False,
 ) -> None:
     """Start what of the local stack is not running yet: Kafka, AWS endpoint, Dagster, dashboard, simulated venue."""
-    from margin_platform.stack import supervisor
     from margin_platform.stack.status import summary
 
     folder = _folder(data)

@@ -1,7 +1,6 @@
 """The bus: the one place that speaks Kafka from Python. Offsets are the caller's, never a consumer group's.
 
-Reading is kafka-python's; writing is confluent-kafka's, because a micro-batch publishes thousands of figures: 1,000 events
-cost 200 ms of processor time in a producer written in Python and 5 ms in librdkafka.
+Reading is kafka-python's; writing is librdkafka's (see `writer`).
 
 Every reader names the offsets it wants, so that a sensor's cursor, a stream's checkpoint or a re-executed run is the
 only truth about what was read. Waits are bounded, and an unreachable broker is one clear error with its address.
@@ -15,40 +14,22 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError
 
 from margin_platform.contracts.messages import TOPICS, Event, encode
 from margin_platform.contracts.offsets import Record, not_after_now
-from margin_platform.kafka_security import KafkaSecurity, LoginErrors
+from margin_platform.kafka.broker_errors import BrokerUnreachable
+from margin_platform.kafka.writer import Writer
+from margin_platform.kafka_security import KafkaSecurity
 from margin_platform.settings import settings
 
 for _noisy in ("kafka", "kafka.net", "kafka.client"):
     logging.getLogger(_noisy).setLevel(logging.CRITICAL)   # it logs every refused connection; BrokerUnreachable says it once
 
 _CONNECT_SECONDS = 5.0
-_ASK_SECONDS = 0.5
-_DELIVERY_MS = 30_000
-_NO_ANSWER = (KafkaError._MSG_TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)
 # A broker that pauses ends a request in RequestTimedOutError, not in KafkaTimeoutError. Other Kafka errors are raised as they are.
 _UNREACHABLE = (KafkaTimeoutError, KafkaConnectionError, RequestTimedOutError, NodeNotReadyError)
-
-
-class BrokerUnreachable(ConnectionError):
-    """No broker answers; the message names the address."""
-
-    def __init__(self, address: str) -> None:
-        super().__init__(f"no Kafka broker answers at {address}")
-        self.address = address
-
-
-class BrokerRefused(BrokerUnreachable):
-    """A broker answers and does not let us in; the message names the settings to look at."""
-
-    def __init__(self, address: str, why: str) -> None:
-        ConnectionError.__init__(self, f"the Kafka broker at {address} {why}")
-        self.address = address
 
 
 class Bus:
@@ -63,9 +44,8 @@ class Bus:
         self._security = settings().kafka.security if security is None else security
         self._timeout_ms = int(connect_seconds * 1000)
         self._lock = threading.RLock()
-        self._producer: Producer | None = None
+        self._writer = Writer(bootstrap, self._timeout_ms, self._security)
         self._consumer: KafkaConsumer | None = None
-        self._failures: list[KafkaError] = []
 
     # -- writing
 
@@ -75,67 +55,21 @@ class Bus:
 
     def produce_raw(self, topic: str, value: bytes, key: str | None) -> None:
         """Bytes as they are: for already encoded events, and for tests of bad input."""
-        producer = self._open_producer()
-        encoded = None if key is None else key.encode()
-        while True:
-            try:
-                producer.produce(topic, value=value, key=encoded, on_delivery=self._delivered)
-                producer.poll(0)
-                return
-            except BufferError:
-                producer.poll(0.1)   # the queue is full: deliver some before taking more
-
-    def _delivered(self, error: KafkaError | None, _: Any) -> None:
-        if error is not None:
-            self._failures.append(error)
+        self._writer.write(topic, value, key)
 
     def flush(self, timeout_s: float = 30.0) -> None:
         """Returns when every event handed over is acknowledged by the broker; raises for the first that was not.
 
         BrokerUnreachable where the broker does not answer in time.
         """
-        left = 0 if self._producer is None else self._producer.flush(timeout_s)
-        failures, self._failures = self._failures, []
-        if left or any(f.code() in _NO_ANSWER for f in failures):
-            raise BrokerUnreachable(self.bootstrap)
-        if failures:
-            raise KafkaException(failures[0])
-
-    def _open_producer(self) -> Producer:
-        with self._lock:
-            if self._producer is None:
-                errors = LoginErrors(self._security)
-                producer = Producer(
-                    self._security.librdkafka() | {
-                        "bootstrap.servers": self.bootstrap, "acks": "all", "enable.idempotence": True, "linger.ms": 2,
-                        "partitioner": "murmur2_random", "message.max.bytes": 8_388_608, "delivery.timeout.ms": _DELIVERY_MS,
-                        "log_level": 0, "error_cb": errors,
-                    }
-                )
-                self._await_broker(producer, errors)
-                self._producer = producer
-        return self._producer
-
-    def _await_broker(self, producer: Producer, errors: LoginErrors) -> None:
-        """Returns once the broker has answered. BrokerRefused at once where it does not let us in, else BrokerUnreachable."""
-        deadline = time.monotonic() + self._timeout_ms / 1000
-        producer.poll(0)   # hands over the token where one is needed: nothing connects without it
-        while True:
-            try:
-                producer.list_topics(timeout=min(_ASK_SECONDS, self._timeout_ms / 1000))
-                return
-            except KafkaException as error:
-                if refusal := errors.served(producer.poll):
-                    raise BrokerRefused(self.bootstrap, refusal) from error
-                if time.monotonic() >= deadline:
-                    raise BrokerUnreachable(self.bootstrap) from error
+        self._writer.flush(timeout_s)
 
     # -- reading
 
     def _open_consumer(self) -> KafkaConsumer:
         if self._consumer is None:
             if self._security.protocol != "PLAINTEXT":
-                self._open_producer()   # says why it is refused; kafka-python ends in the same timeout whatever the reason
+                self._writer.open()   # says why it is refused; kafka-python ends in the same timeout whatever the reason
             try:
                 self._consumer = KafkaConsumer(
                     bootstrap_servers=self.bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="none",
@@ -248,11 +182,10 @@ class Bus:
     def close(self) -> None:
         """Delivers what is left and lets go of every connection."""
         with self._lock:
-            if self._producer is not None:
-                self._producer.flush(5)
+            self._writer.close()
             if self._consumer is not None:
                 self._consumer.close()
-            self._producer = self._consumer = None
+            self._consumer = None
 
     def __enter__(self) -> Bus:
         return self

@@ -11,7 +11,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, Ne
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from margin_platform.contracts.messages import TOPICS, Topic
-from margin_platform.kafka.bus import BrokerUnreachable
+from margin_platform.kafka.broker_errors import BrokerUnreachable
 
 _DAY_MS = 86_400_000
 _WAIT_MS = 30_000

@@ -28,7 +28,8 @@ from margin_platform.contracts.messages import (
     deterministic_id,
 )
 from margin_platform.contracts.offsets import Record
-from margin_platform.kafka.bus import BrokerRefused, BrokerUnreachable, Bus
+from margin_platform.kafka.broker_errors import BrokerRefused, BrokerUnreachable
+from margin_platform.kafka.bus import Bus
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
 from margin_platform.market.price_gate import PriceGate
 from margin_platform.policy.policy import current_policy

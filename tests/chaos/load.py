@@ -11,7 +11,8 @@ import threading
 from typing import Any
 
 from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, TOPICS, Event, encode
-from margin_platform.kafka.bus import BrokerUnreachable, Bus
+from margin_platform.kafka.broker_errors import BrokerUnreachable
+from margin_platform.kafka.bus import Bus
 from tests.support.market_day import OPEN, PRICE
 
 _ACCOUNTS = 40

@@ -26,7 +26,8 @@ from margin_platform.dashboard.intake.freshness import Feed
 from margin_platform.dashboard.intake.intake import Intake
 from margin_platform.dashboard.state.live_book import Holdings
 from margin_platform.kafka import topic_admin
-from margin_platform.kafka.bus import BrokerRefused, Bus
+from margin_platform.kafka.broker_errors import BrokerRefused
+from margin_platform.kafka.bus import Bus
 from margin_platform.kafka_security import KafkaSecurity
 from margin_platform.policy.policy import current_policy
 from margin_platform.stack import broker as kafka_broker

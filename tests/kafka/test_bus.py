@@ -10,7 +10,8 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from margin_platform.contracts.messages import BETAS, FILLS, PRICES, TOPICS
 from margin_platform.kafka import topic_admin
-from margin_platform.kafka.bus import BrokerUnreachable, Bus
+from margin_platform.kafka.broker_errors import BrokerUnreachable
+from margin_platform.kafka.bus import Bus
 from margin_platform.stack import ports
 
 pytestmark = pytest.mark.kafka

@@ -12,7 +12,8 @@ from kafka.errors import RequestTimedOutError
 
 from margin_platform.contracts.messages import FILLS, LIQUIDATION_ORDERS, PRICES, Event, decode, encode
 from margin_platform.contracts.offsets import Record
-from margin_platform.kafka.bus import BrokerUnreachable, Bus
+from margin_platform.kafka.broker_errors import BrokerUnreachable
+from margin_platform.kafka.bus import Bus
 from margin_platform.stack import venue
 from margin_platform.stack.venue import run
 

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import insert
 
 from margin_platform.contracts.messages import MARGIN_CALLS
-from margin_platform.kafka.bus import BrokerUnreachable, Bus
+from margin_platform.kafka.broker_errors import BrokerUnreachable
+from margin_platform.kafka.bus import Bus
 from margin_platform.store import tables as t
 from margin_platform.store.outbox import publish
 from margin_platform.store.store import Store

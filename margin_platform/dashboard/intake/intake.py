@@ -35,7 +35,7 @@ from margin_platform.dashboard.intake.partitions import Place, Reading
 from margin_platform.dashboard.state.accounts import Desk
 from margin_platform.dashboard.state.ladder_feed import KINDS
 from margin_platform.dashboard.state.live_book import Holdings
-from margin_platform.kafka.bus import BrokerRefused
+from margin_platform.kafka.broker_errors import BrokerRefused
 from margin_platform.kafka_security import LoginErrors
 from margin_platform.settings import settings
 from margin_platform.snapshots.engine import TOPICS_IN_ORDER

@@ -11,7 +11,8 @@ import psutil
 
 from margin_platform.contracts.messages import TOPICS
 from margin_platform.jars import resolve as jars
-from margin_platform.kafka.bus import BrokerUnreachable, Bus
+from margin_platform.kafka.broker_errors import BrokerUnreachable
+from margin_platform.kafka.bus import Bus
 from margin_platform.settings import settings
 from margin_platform.stack import components, ports, processes, state
 from margin_platform.stack.components import Place
