@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from margin_platform.contracts.action_terms import ANNOUNCED, CANCELLED, RESHAPES, SPLIT
+from margin_platform.contracts.action_terms import CANCELLED, RESHAPES, SPLIT
 from margin_platform.contracts.dead_letters import dead_letter
 from margin_platform.contracts.messages import BadEvent, Event
-from margin_platform.contracts.offsets import Record
+from margin_platform.ledger.announcements import Place, announcement_of, status_of, terms_of
 from margin_platform.ledger.corporate_actions import CorporateAction, effective_time
 
 _NEVER = 1 << 62
-Place = dict[str, Any]   # where an announcement stood: topic, partition, offset, timestamp, raw
 
 
 class AnnouncedActions:
@@ -50,7 +49,7 @@ class AnnouncedActions:
         if known is None:
             self._of.setdefault(action["symbol"], []).append(identity)
         self._changed.add(action["symbol"])
-        twin = next((other for other in self._twins(action) if _terms(other) != _terms(action)), None)
+        twin = next((other for other in self._twins(action) if terms_of(other) != terms_of(action)), None)
         if twin is not None:
             reason = f"contradicts {twin['action_id']}, the same {action['kind']} of {action['symbol']} on {action['ex_date']}"
             raise BadEvent("action_id", identity, reason)
@@ -59,7 +58,7 @@ class AnnouncedActions:
         """Whether an announcement replaces the one known of its id: by version where both have one, else by timestamp."""
         mine, other = ([e.get("version"), e["timestamp"]] for e in (action, known))
         by = 0 if mine[0] is not None and other[0] is not None else 1
-        same = _status(action) == _status(known) and (_status(action) == CANCELLED or _terms(action) == _terms(known))
+        same = status_of(action) == status_of(known) and (status_of(action) == CANCELLED or terms_of(action) == terms_of(known))
         if mine[by] == other[by] and not same:
             self._disputed.add(known["action_id"])
             self._changed.add(known["symbol"])
@@ -68,7 +67,7 @@ class AnnouncedActions:
 
     def _twins(self, action: Event) -> list[Event]:
         """Return other announcements of the same action: symbol, kind and ex-date. One source does not announce one action twice."""
-        if _status(action) == CANCELLED:
+        if status_of(action) == CANCELLED:
             return []
         source = action.get("source")
         return [
@@ -80,7 +79,7 @@ class AnnouncedActions:
     def _active(self, symbol: str) -> list[Event]:
         """Return a symbol's actions that are not cancelled, the first announced first."""
         found = [self._known[identity][0] for identity in self._of.get(symbol, ())]
-        return sorted((e for e in found if _status(e) != CANCELLED), key=lambda e: (e["timestamp"], e["action_id"]))
+        return sorted((e for e in found if status_of(e) != CANCELLED), key=lambda e: (e["timestamp"], e["action_id"]))
 
     # -- what holds
 
@@ -120,7 +119,7 @@ class AnnouncedActions:
             name = f"{event['kind']} of {symbol} on {event['ex_date']}"
             if event["action_id"] in self._disputed:
                 return f"{name}: announced as {event['action_id']} with two terms"
-            if other := next((twin for twin in self._twins(event) if _terms(twin) != _terms(event)), None):
+            if other := next((twin for twin in self._twins(event) if terms_of(twin) != terms_of(event)), None):
                 return f"{name}: {event['action_id']} and {other['action_id']} contradict each other"
         return None
 
@@ -172,7 +171,7 @@ class AnnouncedActions:
             told: dict[str, list[CorporateAction]] = {}
             for action in booked:
                 told.setdefault(action.symbol, []).append(action)
-            known = [[_announcement(action), {}] for actions in told.values() for action in actions]
+            known = [[announcement_of(action), {}] for actions in told.values() for action in actions]
             self.restore({"known": known + [[e, p] for e, p in state], "disputed": [], "told": {
                 symbol: [action.row() for action in sorted(actions, key=CorporateAction.order)] for symbol, actions in told.items()}})
             return
@@ -183,32 +182,3 @@ class AnnouncedActions:
         self._disputed, self._doubts = set(state["disputed"]), dict(state.get("doubts", {}))
         self._told = {symbol: [CorporateAction.of_row(row, symbol) for row in rows] for symbol, rows in state["told"].items()}
         self._changed, self._next = set(self._of), _NEVER
-
-
-def place_of(record: Record) -> Place:
-    """Return where a record stands, for the dead letter of an action that cannot be booked when its day comes."""
-    place = {"topic": record.topic, "partition": record.partition, "offset": record.offset, "timestamp": record.timestamp_ms}
-    return place | {"raw": (record.value or b"").decode(errors="replace")}
-
-
-def _status(event: Event) -> str:
-    return str(event.get("status") or ANNOUNCED)
-
-
-def _terms(event: Event) -> tuple[Any, ...]:
-    return CorporateAction.of(event).terms()
-
-
-def _announcement(action: CorporateAction) -> Event:
-    """Return the event of an action that an older version booked and did not keep: any announcement since is newer."""
-    import datetime as dt
-
-    from margin_platform.trading_time.new_york import NEW_YORK
-
-    day = dt.datetime.fromtimestamp(action.effective / 1000, NEW_YORK).date()
-    event: Event = {"action_id": action.action_id, "symbol": action.symbol, "kind": action.kind, "ex_date": day.isoformat(), "timestamp": 0}
-    if action.kind == SPLIT:
-        event |= {"ratio_new": action.ratio.numerator, "ratio_old": action.ratio.denominator}
-    else:
-        event["amount"] = action.amount
-    return event | ({} if action.post_price is None else {"post_price": action.post_price})

@@ -9,7 +9,6 @@ Symbols that an action links, as a merger does, are folded together. Saved state
 from __future__ import annotations
 
 from array import array
-from bisect import insort
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,8 +17,10 @@ import numpy as np
 from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, BadEvent, Event
 from margin_platform.kernel.book import MARGIN_TYPES, REG_T, Book
 from margin_platform.ledger.amounts import micros_of, money_of, net_money, within
-from margin_platform.ledger.corporate_actions import CorporateAction, fold, linked_symbols
-from margin_platform.ledger.fill_log import FillLog, KnownIds, Timeline
+from margin_platform.ledger.corporate_actions import CorporateAction
+from margin_platform.ledger.current_book import CurrentBook
+from margin_platform.ledger.fill_log import FillLog, KnownIds
+from margin_platform.ledger.linked_fills import Folded, LinkedFills
 from margin_platform.ledger.micros import MICRO
 from margin_platform.ledger.order_fills import OrderFills
 from margin_platform.ledger.rounding import Rounding
@@ -45,15 +46,11 @@ class Ledger:
         self._rounding = Rounding()
         self._accrued: dict[int, dict[str, int]] = {}          # account -> first of its linked symbols -> micro-dollars of actions
         self._log = FillLog()
-        self._history: dict[str, dict[int, Timeline]] = {}     # of symbols with corporate actions: their fills by account
         self._announced: set[str] = set()
         self._seen = KnownIds()
-        self._actions: dict[str, list[CorporateAction]] = {}   # in effect, by symbol
-        self._linked: dict[str, tuple[str, ...]] = {}          # symbols with corporate actions: those folded with them
+        self._linked = LinkedFills()
         self._order_fills = OrderFills()
-        self._book: Book | None = None
-        self._codes: dict[str, int] = {}
-        self._reshaped: set[int] = set()                       # accounts whose positions the book does not have yet
+        self._book = CurrentBook(self._balance, self._visible)
 
     def __contains__(self, account_id: str) -> bool:
         return account_id in self._numbers
@@ -114,13 +111,11 @@ class Ledger:
             return []
         cash = within(event, "price", self._cash[number] - cost)
         if symbol in self._linked:
-            fills = self._fills_of(number, symbol)
-            insort(fills[symbol], (at, shares))
             try:
-                folded = self._folded(fills)
+                folded, keep = self._linked.with_fill(number, symbol, at, shares)
             except OverflowError:
                 raise BadEvent("qty", event["qty"], "more than a ledger holds") from None
-            self._history[symbol][number] = fills[symbol]
+            keep()
             self._settle(number, folded)
         else:
             self._hold(number, symbol, within(event, "qty", self._held[number].get(symbol, 0) + shares))
@@ -158,23 +153,10 @@ class Ledger:
 
         OverflowError where a position comes to more than a ledger holds, and then nothing has changed.
         """
-        before, linked = self._actions.get(symbol, []), self._linked
-        self._actions[symbol] = list(actions)
-        self._linked = linked_symbols(self._actions)
-        concerned = {*linked.get(symbol, (symbol,)), *self._linked[symbol]}
-        for name in concerned:
-            if name not in linked:   # its history was not kept
-                self._history[name] = self._log.of_symbol(name)
-        groups = sorted({self._linked.get(name, (name,)) for name in concerned})
-        numbers = sorted({number for name in concerned for number in self._history[name]})
-        try:
-            folded = [(number, self._folded(self._fills_of(number, group[0]))) for group in groups for number in numbers]
-        except OverflowError:
-            self._actions[symbol], self._linked = before, linked
-            raise
+        folded = self._linked.restate(symbol, actions, self._log.of_symbol)
         for number, result in folded:
             self._settle(number, result)
-        return [self._ids[number] for number in numbers]
+        return [self._ids[number] for number in sorted({number for number, _ in folded})]
 
     def orders_filled(self, account_id: str) -> dict[str, dict[str, float]]:
         """Return the signed shares traded by symbol of each of the account's newest orders, as their fills name them."""
@@ -182,17 +164,9 @@ class Ledger:
 
     def actions_in_effect(self) -> list[CorporateAction]:
         """Return every corporate action that positions rest on."""
-        return [action for rows in self._actions.values() for action in rows]
+        return self._linked.in_effect()
 
-    def _fills_of(self, number: int, symbol: str) -> dict[str, Timeline]:
-        """Return copies of an account's fills in a symbol and those linked to it, in event-time order."""
-        return {name: [*self._history[name].get(number, ())] for name in self._linked.get(symbol, (symbol,))}
-
-    def _folded(self, fills: dict[str, Timeline]) -> tuple[dict[str, int], int]:
-        actions = (action for name in fills for action in self._actions.get(name, ()))
-        return fold(fills, sorted(actions, key=CorporateAction.order))
-
-    def _settle(self, number: int, result: tuple[dict[str, int], int]) -> None:
+    def _settle(self, number: int, result: Folded) -> None:
         """Hold the positions of linked symbols as folded."""
         held, cash = result
         accrued = self._accrued.setdefault(number, {})
@@ -234,36 +208,14 @@ class Ledger:
         return self._numbers[account_id]
 
     def book(self, code_of: dict[str, int]) -> Book:
-        """The book as columns. Cash and known positions are kept current in place; a new or closed one moves the columns behind it."""
-        if self._book is None:
-            self._codes, self._book = code_of, Book.of([])
-        opened = range(len(self._book), len(self._ids))
-        if opened:
-            self._book = self._book.extended(self._ids, [self._balance(n) for n in opened], self._type[opened.start :])
-            self._reshaped.update(opened)
-        if self._reshaped:
-            self._book = self._book.reshaped({n: {code_of[s]: q / MICRO for s, q in self._visible(n).items()} for n in self._reshaped})
-            self._reshaped.clear()
-        return self._book
+        """The book as columns. Cash and known positions are kept current in place."""
+        return self._book.of(self._ids, self._type, code_of)
 
     def _visible(self, number: int) -> dict[str, int]:
         return self._rounding.without_dust(number, self._held[number])
 
     def _touch(self, number: int, symbol: str | None) -> None:
-        """Keeps the columns current where their shape allows it; the next `book` sees to the rest."""
-        book = self._book
-        if book is None or number >= len(book):
-            return
-        book.cash[number], book.margin_type[number] = self._balance(number), self._type[number]
-        if symbol is None:
-            return
-        start, end = int(book.offsets[number]), int(book.offsets[number + 1])
-        code, shares = self._codes[symbol], self._visible(number).get(symbol, 0)
-        at = start + int(np.searchsorted(book.symbol[start:end], code))
-        if at < end and book.symbol[at] == code and shares:
-            book.quantity[at] = shares / MICRO
-        else:
-            self._reshaped.add(number)
+        self._book.touch(number, self._type[number], symbol)
 
     # -- durable state
 
@@ -274,7 +226,7 @@ class Ledger:
             "fills": self._log.to_state(), "worked": self._order_fills.to_state(), "rounded": self._rounding.to_state(),
             "seen": self._seen.to_state(), "seen_content": self._seen.contents(),
             "announced": sorted(self._announced - self._numbers.keys()),
-            "actions": {symbol: [action.row() for action in rows] for symbol, rows in self._actions.items()},
+            "actions": self._linked.rows(),
         }
 
     @classmethod

@@ -1,0 +1,75 @@
+"""Fills of symbols with corporate actions: kept in event-time order, and folded with those of the symbols an action links."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable, Iterable
+
+from margin_platform.ledger.corporate_actions import CorporateAction, fold, linked_symbols
+from margin_platform.ledger.fill_log import Timeline
+
+Folded = tuple[dict[str, int], int]   # micro-shares by symbol, micro-dollars of the actions
+
+
+class LinkedFills:
+    """The corporate actions in effect and the fills they rest on, by symbol and account."""
+
+    def __init__(self) -> None:
+        self._actions: dict[str, list[CorporateAction]] = {}
+        self._linked: dict[str, tuple[str, ...]] = {}          # symbols with corporate actions: those folded with them
+        self._history: dict[str, dict[int, Timeline]] = {}     # their fills by account
+
+    def __contains__(self, symbol: str) -> bool:
+        return symbol in self._linked
+
+    def in_effect(self) -> list[CorporateAction]:
+        """Return every action that positions rest on."""
+        return [action for rows in self._actions.values() for action in rows]
+
+    def rows(self) -> dict[str, list[list[object]]]:
+        """The actions by symbol, JSON-able."""
+        return {symbol: [action.row() for action in actions] for symbol, actions in self._actions.items()}
+
+    def with_fill(self, number: int, symbol: str, at: int, shares: int) -> tuple[Folded, Callable[[], None]]:
+        """Return what an account's positions come to with one more fill, and what keeps the fill.
+
+        OverflowError where a position comes to more than a ledger holds.
+        """
+        fills = self._fills_of(number, symbol)
+        insort(fills[symbol], (at, shares))
+        folded = self._folded(fills)
+
+        def keep() -> None:
+            self._history[symbol][number] = fills[symbol]
+
+        return folded, keep
+
+    def restate(
+        self, symbol: str, actions: Iterable[CorporateAction], fills_in: Callable[[str], dict[int, Timeline]]
+    ) -> list[tuple[int, Folded]]:
+        """Put the actions of a symbol in the place of those known; return (account, what its positions come to).
+
+        fills_in: all fills in a symbol whose history was not kept. OverflowError as above, and then nothing has changed.
+        """
+        before, linked = self._actions.get(symbol, []), self._linked
+        self._actions[symbol] = list(actions)
+        self._linked = linked_symbols(self._actions)
+        concerned = {*linked.get(symbol, (symbol,)), *self._linked[symbol]}
+        for name in concerned:
+            if name not in linked:
+                self._history[name] = fills_in(name)
+        groups = sorted({self._linked.get(name, (name,)) for name in concerned})
+        numbers = sorted({number for name in concerned for number in self._history[name]})
+        try:
+            return [(number, self._folded(self._fills_of(number, group[0]))) for group in groups for number in numbers]
+        except OverflowError:
+            self._actions[symbol], self._linked = before, linked
+            raise
+
+    def _fills_of(self, number: int, symbol: str) -> dict[str, Timeline]:
+        """Return copies of an account's fills in a symbol and those linked to it, in event-time order."""
+        return {name: [*self._history[name].get(number, ())] for name in self._linked.get(symbol, (symbol,))}
+
+    def _folded(self, fills: dict[str, Timeline]) -> Folded:
+        actions = (action for name in fills for action in self._actions.get(name, ()))
+        return fold(fills, sorted(actions, key=CorporateAction.order))
