@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from margin_platform.contracts.dead_letters import dead_letter
 from margin_platform.contracts.messages import (
     ACCOUNTS,
     BETAS,
@@ -32,15 +31,14 @@ from margin_platform.kernel.account_rows import stress_rows
 from margin_platform.kernel.evaluate import Margin, evaluate_accounts
 from margin_platform.kernel.market import Codes, Instrument, Market
 from margin_platform.ledger.awaiting_account import EarlyEvents, book_event
-from margin_platform.ledger.awaiting_ex_date import AnnouncedActions, place_of
-from margin_platform.ledger.corporate_actions import share_basis
 from margin_platform.ledger.ledger import Ledger
 from margin_platform.market.live_market import LiveMarket
 from margin_platform.policy.policy import Policy
+from margin_platform.snapshots.actions_in_effect import ActionsInEffect
 from margin_platform.snapshots.bands import Level, band_codes
 from margin_platform.snapshots.emission import Emission, Mask, Numbers
 from margin_platform.snapshots.events import Inputs, calc_events, instrument_row, status_event, stress_events
-from margin_platform.snapshots.outcome import Offsets, Outcome, Touched
+from margin_platform.snapshots.outcome import Offsets, Outcome, Touched, refused
 from margin_platform.snapshots.stream_clock import StreamClock
 from margin_platform.trading_time.sessions import trading_seconds_between
 
@@ -62,9 +60,7 @@ class MarginEngine:
         self.last_batch = -1
         self.last_offsets: Offsets = {}     # what the last batch consumed
         self.early = EarlyEvents()
-        self.announced = AnnouncedActions()
-        self._basis: dict[str, Any] = {}
-        self._next_actions: dict[str, Any] = {}
+        self.actions = ActionsInEffect()
 
     @property
     def event_time(self) -> int:
@@ -115,15 +111,21 @@ class MarginEngine:
         try:
             event = self._checked(record)
         except BadEvent as error:
-            return Touched(dead=[_refused(record, error)])
+            return Touched(dead=[refused(record, error)])
         now = self.clock.after(f"{record.topic}[{record.partition}]", event["timestamp"], record.timestamp_ms)
-        announced = self._announce(record, event, now) if record.topic == CORPORATE_ACTIONS else Touched()
-        effects = self._into_effect(now).also(announced)   # a refused announcement may have ended what another one holds
+        announced = self._announce(record, event, now)
+        # a refused announcement may have ended what another one holds
+        effects = self.actions.into_effect(now, self.ledger, self.live).also(announced)
         try:
             taken = self._take(record, event)
         except BadEvent as error:
-            return effects.also(Touched(dead=[_refused(record, error)]))
+            return effects.also(Touched(dead=[refused(record, error)]))
         return effects.also(taken)
+
+    def _announce(self, record: Record, event: Event, now: int) -> Touched:
+        if record.topic != CORPORATE_ACTIONS:
+            return Touched()
+        return self.actions.announce(record, event, now, self.ledger, self.code_of)
 
     def _checked(self, record: Record) -> Event:
         """Return a record's event. BadEvent where it breaks its contract or names an unknown symbol."""
@@ -147,50 +149,6 @@ class MarginEngine:
             return Touched()
         accounts = set(book_event(self.ledger, topic, event))
         return Touched(accounts, dead=self.early.book(event["account_id"], self.ledger) if topic == ACCOUNTS else ())
-
-    def _announce(self, record: Record, action: Event, now: int) -> Touched:
-        """Keep a corporate action for its day, and what orders must know of it."""
-        symbol, into = action["symbol"], action.get("new_symbol")
-        if into is not None and into not in self.code_of:
-            return Touched(dead=[_refused(record, BadEvent("new_symbol", into, "unknown symbol"))])
-        dead: list[Event] = []
-        try:
-            self.announced.add(action, place_of(record))
-        except BadEvent as error:
-            dead = [_refused(record, error)]
-        before = self._next_actions.get(symbol)
-        self._note_basis(symbol, now)
-        if self._next_actions.get(symbol) == before:
-            return Touched(dead=dead)
-        return Touched(self._holders(symbol), dead=dead)   # those in a call learn how long an order may stand
-
-    def _note_basis(self, symbol: str, now: int) -> None:
-        """Keep what orders must know of a symbol: what its shares are, and when that changes next."""
-        basis, day = share_basis(self.announced.in_effect(symbol)), self.announced.next_reshaping(symbol, now)
-        for known, value in ((self._basis, basis), (self._next_actions, day)):
-            known.pop(symbol, None)
-            if value is not None:
-                known[symbol] = value
-
-    def _holders(self, symbol: str) -> frozenset[str]:
-        book = self.ledger.book(self.code_of)
-        numbers = book.accounts_holding(np.array([self.code_of[symbol]], dtype=np.int64))
-        return frozenset(book.account_ids[number] for number in numbers.tolist())
-
-    def _into_effect(self, now: int) -> Touched:
-        """Book what corporate actions of this time change, before anything of it is read: holdings and price move together."""
-        effects = Touched()
-        for symbol in self.announced.due(now):
-            self._note_basis(symbol, now)
-            try:
-                accounts = frozenset(self.ledger.restate(symbol, self.announced.in_effect(symbol)))
-            except OverflowError as error:
-                refused = BadEvent("ratio", symbol, f"cannot be booked ({error})")
-                effects = effects.also(Touched(dead=self.announced.refuse(symbol, refused, now)))
-                continue
-            repriced = self.live.restate(symbol, self.announced.in_effect(symbol), self.announced.contested(symbol, now))
-            effects = effects.also(Touched(accounts, repriced))
-        return effects
 
     def unannounced(self, before_ms: int) -> list[Event]:
         """Dead letters, each once, of fills and cash whose account was still unknown some time after they were produced."""
@@ -250,7 +208,7 @@ class MarginEngine:
         gate = self.live.gate
         return Inputs(
             self.event_time, self.last_batch, self.last_offsets, self.live.price_time, self.live.previous_price, gate.reasons(),
-            share_basis=dict(self._basis), next_actions=dict(self._next_actions), orders_filled=self.ledger.orders_filled,
+            share_basis=dict(self.actions.basis), next_actions=dict(self.actions.next_days), orders_filled=self.ledger.orders_filled,
             withdrawn=dict(gate.withdrawn),
         )
 
@@ -274,7 +232,7 @@ class MarginEngine:
         return {
             "market": self.live.to_state(), "ledger": self.ledger.to_state(), "emission": self.emission.to_state(),
             "event_time": self.event_time, "clock": self.clock.to_state(), "early": self.early.to_state(),
-            "announced": self.announced.to_state(),
+            "announced": self.actions.to_state(),
             "last_batch": self.last_batch, "last_offsets": self.last_offsets,
             "next_offset": {t: {str(p): o for p, o in parts.items()} for t, parts in self.next_offset.items()},
         }
@@ -288,10 +246,4 @@ class MarginEngine:
         self.last_batch, self.last_offsets = state["last_batch"], state["last_offsets"]
         self.next_offset = {t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()}
         self.early.restore(state["early"])
-        self.announced.restore(state["announced"], self.ledger.actions_in_effect())
-        for symbol in self.announced.symbols():
-            self._note_basis(symbol, self.event_time)
-
-
-def _refused(record: Record, error: BadEvent) -> Event:
-    return dead_letter(record.topic, record.partition, record.offset, record.value, error, record.timestamp_ms)
+        self.actions.restore(state["announced"], self.ledger.actions_in_effect(), self.event_time)

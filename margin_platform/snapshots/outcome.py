@@ -6,7 +6,9 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from margin_platform.contracts.messages import Event
+from margin_platform.contracts.dead_letters import dead_letter
+from margin_platform.contracts.messages import BadEvent, Event
+from margin_platform.contracts.offsets import Record
 
 Offsets = dict[str, dict[str, list[int]]]   # topic -> partition -> [first, next) offset
 
@@ -40,3 +42,8 @@ class Outcome:
     dead: list[Event] = field(default_factory=list)
     records: int = 0
     accounts: int = 0
+
+
+def refused(record: Record, error: BadEvent) -> Event:
+    """Return the dead letter of a record that cannot be used."""
+    return dead_letter(record.topic, record.partition, record.offset, record.value, error, record.timestamp_ms)

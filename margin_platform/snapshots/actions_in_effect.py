@@ -1,0 +1,87 @@
+"""Corporate actions on the stream's clock: kept until their day, then booked in holdings and prices together.
+
+What a share of a symbol is now, and when that changes next, is kept for orders: they stand no longer than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from margin_platform.contracts.messages import BadEvent, Event
+from margin_platform.contracts.offsets import Record
+from margin_platform.ledger.announcements import place_of
+from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
+from margin_platform.ledger.corporate_actions import CorporateAction, share_basis
+from margin_platform.ledger.ledger import Ledger
+from margin_platform.market.live_market import LiveMarket
+from margin_platform.snapshots.outcome import Touched, refused
+
+
+class ActionsInEffect:
+    """Announced actions, and by symbol what its shares are (`basis`) and when that changes (`next_days`)."""
+
+    def __init__(self) -> None:
+        self.basis: dict[str, str] = {}
+        self.next_days: dict[str, int] = {}
+        self._announced = AnnouncedActions()
+
+    def announce(self, record: Record, action: Event, now: int, ledger: Ledger, code_of: dict[str, int]) -> Touched:
+        """Keep a corporate action for its day, and what orders must know of it."""
+        symbol, into = action["symbol"], action.get("new_symbol")
+        if into is not None and into not in code_of:
+            return Touched(dead=[refused(record, BadEvent("new_symbol", into, "unknown symbol"))])
+        dead: list[Event] = []
+        try:
+            self._announced.add(action, place_of(record))
+        except BadEvent as error:
+            dead = [refused(record, error)]
+        before = self.next_days.get(symbol)
+        self._note_basis(symbol, now)
+        if self.next_days.get(symbol) == before:
+            return Touched(dead=dead)
+        # those in a call learn how long an order may stand
+        return Touched(_holders(symbol, ledger, code_of), dead=dead)
+
+    def into_effect(self, now: int, ledger: Ledger, live: LiveMarket) -> Touched:
+        """Book what corporate actions of this time change, before anything of it is read: holdings and price move together."""
+        effects = Touched()
+        for symbol in self._announced.due(now):
+            self._note_basis(symbol, now)
+            actions = self._announced.in_effect(symbol)
+            try:
+                accounts = frozenset(ledger.restate(symbol, actions))
+            except OverflowError as error:
+                unbookable = BadEvent("ratio", symbol, f"cannot be booked ({error})")
+                effects = effects.also(Touched(dead=self._announced.refuse(symbol, unbookable, now)))
+                continue
+            repriced = live.restate(symbol, actions, self._announced.contested(symbol, now))
+            effects = effects.also(Touched(accounts, repriced))
+        return effects
+
+    def _note_basis(self, symbol: str, now: int) -> None:
+        basis, day = share_basis(self._announced.in_effect(symbol)), self._announced.next_reshaping(symbol, now)
+        self.basis.pop(symbol, None)
+        self.next_days.pop(symbol, None)
+        if basis is not None:
+            self.basis[symbol] = basis
+        if day is not None:
+            self.next_days[symbol] = day
+
+    def to_state(self) -> dict[str, Any]:
+        """JSON-able."""
+        return self._announced.to_state()
+
+    def restore(self, state: Any, booked: Iterable[CorporateAction], now: int) -> None:
+        """Continue from a saved state; booked: the actions that the ledger's positions rest on."""
+        self._announced.restore(state, booked)
+        for symbol in self._announced.symbols():
+            self._note_basis(symbol, now)
+
+
+def _holders(symbol: str, ledger: Ledger, code_of: dict[str, int]) -> frozenset[str]:
+    book = ledger.book(code_of)
+    numbers = book.accounts_holding(np.array([code_of[symbol]], dtype=np.int64))
+    return frozenset(book.account_ids[number] for number in numbers.tolist())
