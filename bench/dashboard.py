@@ -43,12 +43,17 @@ OPENING = 1_584_019_800_000          # 2020-03-12 09:30 New York, epoch millisec
 PROBE_SECONDS = 0.5
 VIEW_SECONDS = 2.0
 _WATCH = """() => { window.paints = {};
-  new MutationObserver(() => { const seen = document.querySelector('.ag-row[row-index="0"] [col-id=excess]')?.textContent;
-    if (seen && !(seen in paints)) { paints[seen] = 0; requestAnimationFrame(() => setTimeout(() => { paints[seen] = Date.now(); })); }
+  new MutationObserver(() => {
+    const seen = document.querySelector('.ag-row[row-index="0"] [col-id=excess]')?.textContent;
+    if (!seen || seen in paints) return;
+    paints[seen] = 0;
+    requestAnimationFrame(() => setTimeout(() => { paints[seen] = Date.now(); }));
   }).observe(document.getElementById('grid'), { subtree: true, childList: true, characterData: true }); }"""
-_SCROLL = """(seconds) => new Promise((done) => { const box = document.querySelector('.ag-grid-viewport'), gaps = [];
+_SCROLL = """(seconds) => new Promise((done) => {
+  const box = document.querySelector('.ag-grid-viewport'), gaps = [];
   const end = performance.now() + seconds * 1000; let last = performance.now(), at = 0;
-  const step = (now) => { gaps.push(now - last); last = now; at = (at + 280) % (box.scrollHeight - 1000); box.scrollTop = at;
+  const step = (now) => {
+    gaps.push(now - last); last = now; at = (at + 280) % (box.scrollHeight - 1000); box.scrollTop = at;
     if (now < end) requestAnimationFrame(step); else { box.scrollTop = 0; done(gaps.slice(1)); } };
   requestAnimationFrame(step); })"""
 

@@ -19,6 +19,7 @@ IAM = "AWS_MSK_IAM"
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", IAM)
 _TOKEN_SECONDS = 900   # the longest MSK accepts
 _LOGIN = "MARGIN_KAFKA_USERNAME and MARGIN_KAFKA_PASSWORD"
+_IAM_MODULE = "software.amazon.msk.auth.iam"
 _JVM_MODULE = {
     "PLAIN": "org.apache.kafka.common.security.plain.PlainLoginModule",
     "SCRAM-SHA-256": "org.apache.kafka.common.security.scram.ScramLoginModule",
@@ -94,8 +95,8 @@ class KafkaSecurity:
         if self.sasl and self.mechanism == IAM:
             options |= {
                 "kafka.sasl.mechanism": IAM,
-                "kafka.sasl.jaas.config": "software.amazon.msk.auth.iam.IAMLoginModule required;",
-                "kafka.sasl.client.callback.handler.class": "software.amazon.msk.auth.iam.IAMClientCallbackHandler",
+                "kafka.sasl.jaas.config": f"{_IAM_MODULE}.IAMLoginModule required;",
+                "kafka.sasl.client.callback.handler.class": f"{_IAM_MODULE}.IAMClientCallbackHandler",
             }
         elif self.sasl:
             assert self.mechanism is not None

@@ -2,7 +2,8 @@
 
 {"stream": "margin_snapshots", "batch_id": 12, "rows": 480, "seconds": 0.21, "event_time": 1582232400000,
  "offsets": {"prices.v1": {"0": 900, "1": 870}}, "lag": 0,
- "assets": {"margin_snapshots": {"batch_id": 12, "rows": 1000, "offsets": "prices.v1[0]@900 prices.v1[1]@870", "lag": 0,
+ "assets": {"margin_snapshots": {"batch_id": 12, "rows": 1000, "lag": 0,
+            "offsets": "prices.v1[0]@900 prices.v1[1]@870",
             "freshness_seconds": 0.4, "event_time": 1582232400000, "batch_seconds": 0.21, "dead_letters": 2,
             "state_bytes": 48211, "state_age_seconds": 3.1, "oldest_input_seconds": 12.0}}}
 

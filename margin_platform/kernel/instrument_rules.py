@@ -30,7 +30,10 @@ def effective_beta(market: Market, policy: Policy) -> Floats:
 
 
 def long_base_per_share(price: Floats, market: Market, policy: Policy) -> Floats:
-    """Long maintenance a share: 25% x |leverage|, 100% when non-marginable or (house) below $5. 4210(c)(1), RN 09-53."""
+    """Long maintenance a share: 25% x |leverage|, 100% when non-marginable or (house) below $5.
+
+    Source: FINRA 4210(c)(1), RN 09-53.
+    """
     rules = policy.maintenance
     own = np.where(np.isnan(market.long_rate), rules.long_rate, market.long_rate)
     rate = _funds_rate(own, market)
@@ -41,7 +44,10 @@ def long_base_per_share(price: Floats, market: Market, policy: Policy) -> Floats
 
 
 def short_base_per_share(price: Floats, market: Market, policy: Policy) -> Floats:
-    """Short maintenance a share: from $5, max($5, 30% x |leverage|); below, max($2.50, 100%). 4210(c)(2), (3), RN 09-53."""
+    """Short maintenance a share: from $5, max($5, 30% x |leverage|); below, max($2.50, 100%).
+
+    Source: FINRA 4210(c)(2), (3), RN 09-53.
+    """
     rules = policy.maintenance
     own = np.where(np.isnan(market.short_rate), rules.short_rate, market.short_rate)
     rate = _funds_rate(own, market)[:, None]

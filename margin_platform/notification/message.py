@@ -98,7 +98,8 @@ def firm_notice(alert: FirmAlert) -> Notice:
     """What the firm's own people are told of a change of level; account ids are theirs to see, and text only."""
     subject = f"Firm {alert.kind} limit: {alert.level}"
     text = f"{subject}\n\n{weekday_clock(alert.timestamp)}\n{alert.sentence()}\n\nReference {alert.alert_id}."
-    html = f"<p><strong>{escape(subject)}</strong></p><p>{escape(weekday_clock(alert.timestamp))}</p><p>{escape(alert.sentence())}</p>"
+    when, said = escape(weekday_clock(alert.timestamp)), escape(alert.sentence())
+    html = f"<p><strong>{escape(subject)}</strong></p><p>{when}</p><p>{said}</p>"
     rung = f"FIRM_{alert.kind.upper()}_{alert.level}"
     return Notice(FIRM, alert.alert_id, rung, subject, text, html, f"{subject}. {alert.sentence()}", alert.timestamp)
 

@@ -36,7 +36,8 @@ def test_three_days_by_hand() -> None:
     day 1: equity 10,000 - 6,500 = 3,500; requirement 2,500; excess 1,000 >= 5% of 10,000 (500): clear.
            -8%: equity 9,200 - 6,500 = 2,700 against 25% of 9,200 = 2,300: not underwater.
     day 2: equity 8,500 - 6,500 = 2,000; requirement 2,125; excess -125: a call of 125, due four sessions later, 15:00.
-           Severe would be over half of 2,125 = 1,062.50: no. -8%: 1,320 against 1,955: the stress track restricts too.
+           Severe would be over half of 2,125 = 1,062.50: no.
+           -8%: 1,320 against 1,955: the stress track restricts too.
     10:00: the call has been open for 30 minutes of trading: close-only.
     day 3: equity 9,000 - 6,500 = 2,500; requirement 2,250; excess 250: cured; below 5% of 9,000 (450): a warning.
            -8%: 8,280 - 6,500 = 1,780 against 2,070: the stress restriction stays.

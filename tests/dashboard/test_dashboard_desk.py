@@ -173,7 +173,7 @@ def test_a_notification_is_the_delivery_state_of_the_very_step_it_told_about(ear
     assert told["call", "AMENDED"] == told["restriction", "CLOSE_ONLY"] == []
 
 
-def test_the_firms_line_takes_the_newest_exposure_and_the_worst_loss_against_the_limits_they_were_judged_by() -> None:
+def test_the_firms_line_takes_the_newest_exposure_and_the_worst_loss_against_their_limits() -> None:
     shared = {"exposure_limit": 100.0, "loss_limit": 50.0}
     events = [{"scenario": "-0.08", "firm_loss": 50.0, "firm_beta_weighted_exposure": -90.0, "timestamp": 2} | shared,
               {"scenario": "+0.06", "firm_loss": 0.0, "firm_beta_weighted_exposure": 10.0, "timestamp": 1} | shared]

@@ -105,7 +105,8 @@ def test_a_cut_socket_resumes_from_what_the_page_holds(bus: Bus, firm: Any, star
     tab.evaluate("""() => { window.frames_ = []; window.dials_ = 0; const s = marginPage.stream;
         s.addEventListener('hello', (e) => frames_.push(e.detail.resumed));
         s.addEventListener('frame', (e) => frames_.push(...e.detail.rows.map((r) => r[1])));
-        s.addEventListener('lost', () => frames_.push('lost')); s.connect = () => dials_++; s.socket.close(); }""")
+        s.addEventListener('lost', () => frames_.push('lost'));
+        s.connect = () => dials_++; s.socket.close(); }""")
     settled(tab, "frames_.includes('lost') && dials_ === 1")   # its one attempt went nowhere: it dials when told to
     outcome = firm.publish(bus, firm.tick(AMD=47.0))        # touches SHORT-5 alone
     while server.get("/api/account", id="SHORT-5")["calc"]["excess"] != outcome.calc[0]["excess"]:
@@ -219,7 +220,8 @@ def test_an_inline_script_is_refused_by_the_browser(bus: Bus, start: Any, browse
     said: list[str] = []
     page.on("console", lambda m: said.append(m.text))
     page.goto(start().url)
-    page.evaluate("""() => { const s = document.createElement('script'); s.textContent = "document.title = 'owned'";
+    page.evaluate("""() => { const s = document.createElement('script');
+        s.textContent = "document.title = 'owned'";
         document.head.append(s); }""")
     page.evaluate("() => new Promise(requestAnimationFrame)")
     assert "owned" not in page.title()

@@ -39,7 +39,7 @@ def test_a_dividend_amended_after_its_day_is_paid_once_at_the_new_amount() -> No
     assert stands(feed)["cash"] == 100.0 + 10 * 2.5
 
 
-def test_terms_that_are_neither_newer_nor_the_same_are_a_dead_letter_and_hold_the_account_from_the_day_on() -> None:
+def test_terms_neither_newer_nor_the_same_are_a_dead_letter_and_hold_the_account_from_the_day_on() -> None:
     feed = fed([*opening(), split(2), split(10), printed(1000.0, ANNOUNCED + 5)])
     (letter,) = [letter for outcome in feed.outcomes for letter in outcome.dead]
     assert (letter["field"], letter["value"]) == ("action_id", "s")

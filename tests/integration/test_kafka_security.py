@@ -49,7 +49,8 @@ for number, (address, environment) in enumerate(json.loads(sys.stdin.read())):
         for record in records(batch):
             print(address, record.value.decode(), flush=True)
     source = stream(session, address, ["prices.v1"])
-    query = source.writeStream.foreachBatch(show).option("checkpointLocation", f"{sys.argv[1]}/{number}").trigger(availableNow=True).start()
+    writer = source.writeStream.foreachBatch(show).option("checkpointLocation", f"{sys.argv[1]}/{number}")
+    query = writer.trigger(availableNow=True).start()
     query.awaitTermination()
     source.explain(True)
 """
@@ -58,8 +59,10 @@ listeners=PLAINTEXT://{host}:{open},CONTROLLER://{host}:{controller},SASL_PLAINT
 advertised.listeners=PLAINTEXT://{host}:{open},SASL_PLAINTEXT://{host}:{plain},SASL_SSL://{host}:{tls}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
-listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required {login};
-listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.sasl_plaintext.plain.sasl.jaas.config=\\
+    org.apache.kafka.common.security.plain.PlainLoginModule required {login};
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=\\
+    org.apache.kafka.common.security.scram.ScramLoginModule required;
 listener.name.sasl_plaintext.sasl.enabled.mechanisms=PLAIN
 listener.name.sasl_ssl.sasl.enabled.mechanisms=SCRAM-SHA-512
 listener.name.sasl_ssl.ssl.keystore.type=PEM

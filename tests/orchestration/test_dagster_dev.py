@@ -24,9 +24,12 @@ FED_BY_KAFKA = {
     "stream_health",
 }
 LOCATION = """{ workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError {
-    ... on RepositoryLocation { repositories { jobs { name } sensors { name } } } ... on PythonError { message } } } } } }"""
-TICKS = """{ sensorsOrError(repositorySelector: {repositoryName: "__repository__", repositoryLocationName: "margin_platform"}) {
-    ... on Sensors { results { name sensorState { ticks(limit: 1) { status skipReason error { message } } } } } } }"""
+    ... on RepositoryLocation { repositories { jobs { name } sensors { name } } }
+    ... on PythonError { message } } } } } }"""
+TICKS = """{ sensorsOrError(
+    repositorySelector: {repositoryName: "__repository__", repositoryLocationName: "margin_platform"}) {
+    ... on Sensors { results { name sensorState { ticks(limit: 1) { status skipReason error { message } }
+    } } } } }"""
 
 
 class DagsterDev:

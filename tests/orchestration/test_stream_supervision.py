@@ -33,10 +33,12 @@ pause = float(sys.argv[1])
 n = 0
 while not stop.wait(pause):
     n += 1
-    row = {"batch_id": n, "rows": 3, "lag": 0, "event_time": 1582295400000, "offsets": "prices.v1[0]@%d" % n, "freshness_seconds": 0.1}
-    row |= {"batch_seconds": 0.25, "dead_letters": n, "state_bytes": 4096, "state_age_seconds": 1.5, "oldest_input_seconds": None}
+    row = {"batch_id": n, "rows": 3, "lag": 0, "event_time": 1582295400000, "freshness_seconds": 0.1}
+    row |= {"offsets": "prices.v1[0]@%d" % n, "oldest_input_seconds": None}
+    row |= {"batch_seconds": 0.25, "dead_letters": n, "state_bytes": 4096, "state_age_seconds": 1.5}
     row["pid"] = os.getpid()
-    print(json.dumps({"stream": "x", "batch_id": n, "assets": {name: row for name in ("volatility", "margin_snapshots")}}), flush=True)
+    assets = {name: row for name in ("volatility", "margin_snapshots")}
+    print(json.dumps({"stream": "x", "batch_id": n, "assets": assets}), flush=True)
     if len(sys.argv) > 2 and n == int(sys.argv[2]):
         sys.stderr.write("out of luck\\n"); sys.stderr.flush(); os._exit(3)
 """
