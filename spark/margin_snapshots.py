@@ -11,7 +11,8 @@ from typing import Any
 from margin_platform.contracts.messages import ACCOUNTS, MARGIN_CALC, MARGIN_STATUS, STRESS
 from margin_platform.contracts.offsets import Record
 from margin_platform.market.instruments import load
-from margin_platform.snapshots.engine import TOPICS_IN_ORDER, MarginEngine
+from margin_platform.snapshots.engine import MarginEngine
+from margin_platform.snapshots.input_records import TOPICS_IN_ORDER
 from margin_platform.snapshots.outcome import Outcome
 from spark import progress
 from spark.stream import Stream, StreamSettings

@@ -23,8 +23,6 @@ from margin_platform.contracts.messages import (
     VOLATILITY,
     BadEvent,
     Event,
-    check_time,
-    decode,
 )
 from margin_platform.contracts.offsets import Record
 from margin_platform.kernel.account_rows import stress_rows
@@ -38,12 +36,10 @@ from margin_platform.snapshots.actions_in_effect import ActionsInEffect
 from margin_platform.snapshots.bands import Level, band_codes
 from margin_platform.snapshots.emission import Emission, Mask, Numbers
 from margin_platform.snapshots.events import Inputs, calc_events, instrument_row, status_event, stress_events
+from margin_platform.snapshots.input_records import TOPICS_IN_ORDER, checked, in_order
 from margin_platform.snapshots.outcome import Offsets, Outcome, Touched, refused
 from margin_platform.snapshots.stream_clock import StreamClock
 from margin_platform.trading_time.sessions import trading_seconds_between
-
-# Within a batch, terms before cash before fills before the market: the order in which they make sense.
-TOPICS_IN_ORDER = (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS, BETAS, VOLATILITY, PRICES)
 
 
 class MarginEngine:
@@ -87,7 +83,7 @@ class MarginEngine:
         dead: list[Event] = []
         applied = 0
         self.live.gate.withdrawn.clear()
-        for record in self._in_order(records):
+        for record in in_order(records):
             span = offsets.setdefault(record.topic, {}).setdefault(str(record.partition), [record.offset, record.offset + 1])
             span[1] = record.offset + 1
             if record.offset < self.next_offset[record.topic].get(record.partition, 0):
@@ -101,15 +97,10 @@ class MarginEngine:
         self.last_batch, self.last_offsets = batch_id, offsets
         return Touched(accounts, instruments | self.live.mark_stale(self.event_time), dead, applied)
 
-    def _in_order(self, records: Iterable[Record]) -> list[Record]:
-        """Records in the order they must be applied: by topic, then partition and offset."""
-        rank = {topic: n for n, topic in enumerate(TOPICS_IN_ORDER)}
-        return sorted(records, key=lambda r: (rank[r.topic], r.partition, r.offset))
-
     def _apply(self, record: Record) -> Touched:
         """Apply one record. Corporate actions that its time brings into effect come first: it may rest on them."""
         try:
-            event = self._checked(record)
+            event = checked(record, self.code_of, self.policy.prices.max_future_seconds)
         except BadEvent as error:
             return Touched(dead=[refused(record, error)])
         now = self.clock.after(f"{record.topic}[{record.partition}]", event["timestamp"], record.timestamp_ms)
@@ -126,14 +117,6 @@ class MarginEngine:
         if record.topic != CORPORATE_ACTIONS:
             return Touched()
         return self.actions.announce(record, event, now, self.ledger, self.code_of)
-
-    def _checked(self, record: Record) -> Event:
-        """Return a record's event. BadEvent where it breaks its contract or names an unknown symbol."""
-        topic, event = record.topic, decode(record.topic, record.value)
-        check_time(event, record.timestamp_ms, self.policy.prices.max_future_seconds)
-        if topic in (PRICES, BETAS, VOLATILITY, CORPORATE_ACTIONS) and event["symbol"] not in self.code_of:
-            raise BadEvent("symbol", event["symbol"], "unknown symbol")
-        return event
 
     def _take(self, record: Record, event: Event) -> Touched:
         """Take an event into the market or the ledger."""

@@ -22,7 +22,7 @@ from deltalake import DeltaTable
 from margin_platform.contracts.messages import DEAD_LETTER, MARGIN_CALC, MARGIN_STATUS, Event
 from margin_platform.kafka.bus import Bus
 from margin_platform.policy.policy import current_policy
-from margin_platform.snapshots.engine import TOPICS_IN_ORDER
+from margin_platform.snapshots.input_records import TOPICS_IN_ORDER
 from margin_platform.stack.spark_cluster import SparkCluster
 from spark.margin_snapshots import MarginSnapshots
 from spark.stream import StreamSettings

@@ -20,7 +20,8 @@ from margin_platform.jars.resolve import spark_classpath
 from margin_platform.kafka.bus import Bus
 from margin_platform.market.instruments import load
 from margin_platform.policy.policy import current_policy
-from margin_platform.snapshots.engine import TOPICS_IN_ORDER, MarginEngine
+from margin_platform.snapshots.engine import MarginEngine
+from margin_platform.snapshots.input_records import TOPICS_IN_ORDER
 from margin_platform.stack import ports, processes
 from margin_platform.stack.spark_cluster import SPARK_HOME, SparkCluster
 from tests.support.market_day import OPEN, PRICE, seed, send, tick

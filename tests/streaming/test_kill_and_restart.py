@@ -18,7 +18,8 @@ from margin_platform.contracts.messages import DEAD_LETTER, MARGIN_CALC, MARGIN_
 from margin_platform.kafka.bus import Bus
 from margin_platform.market.instruments import load
 from margin_platform.policy.policy import current_policy
-from margin_platform.snapshots.engine import TOPICS_IN_ORDER, MarginEngine
+from margin_platform.snapshots.engine import MarginEngine
+from margin_platform.snapshots.input_records import TOPICS_IN_ORDER
 from margin_platform.stack import ports
 from margin_platform.stack.status import stream_figures
 from tests.support.market_day import seed, send, tick

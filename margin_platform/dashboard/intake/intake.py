@@ -38,7 +38,7 @@ from margin_platform.dashboard.state.live_book import Holdings
 from margin_platform.kafka.broker_errors import BrokerRefused
 from margin_platform.kafka_security import LoginErrors
 from margin_platform.settings import settings
-from margin_platform.snapshots.engine import TOPICS_IN_ORDER
+from margin_platform.snapshots.input_records import TOPICS_IN_ORDER
 
 SHOWN = (MARGIN_STATUS, MARGIN_CALC, STRESS, FIRM_RISK, MARGIN_CALLS, RESTRICTIONS, LIQUIDATION_ORDERS, NOTIFICATIONS)
 TOPICS = (*SHOWN, *TOPICS_IN_ORDER)

@@ -32,7 +32,7 @@ class Holdings:
         self._batches = 0
 
     def take(self, records: list[Record]) -> None:
-        """Records of the topics of `engine.TOPICS_IN_ORDER`. What cannot be booked is refused by the stream, and here left out."""
+        """Records of the topics of `input_records.TOPICS_IN_ORDER`. What cannot be booked is refused by the stream, and here left out."""
         with self._lock:
             self._batches += 1
             self._engine.take_in(records, self._batches)

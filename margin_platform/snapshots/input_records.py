@@ -1,0 +1,38 @@
+"""The records that the margin stream reads: of which topics, in which order, and what each must be."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+
+from margin_platform.contracts.messages import (
+    ACCOUNTS,
+    BETAS,
+    CASH,
+    CORPORATE_ACTIONS,
+    FILLS,
+    PRICES,
+    VOLATILITY,
+    BadEvent,
+    Event,
+    check_time,
+    decode,
+)
+from margin_platform.contracts.offsets import Record
+
+# Within a batch, terms before cash before fills before the market: the order in which they make sense.
+TOPICS_IN_ORDER = (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS, BETAS, VOLATILITY, PRICES)
+
+
+def in_order(records: Iterable[Record]) -> list[Record]:
+    """Records in the order they must be applied: by topic, then partition and offset."""
+    rank = {topic: n for n, topic in enumerate(TOPICS_IN_ORDER)}
+    return sorted(records, key=lambda r: (rank[r.topic], r.partition, r.offset))
+
+
+def checked(record: Record, symbols: Container[str], max_future_seconds: float) -> Event:
+    """Return a record's event. BadEvent where it breaks its contract or names a symbol that is not among these."""
+    topic, event = record.topic, decode(record.topic, record.value)
+    check_time(event, record.timestamp_ms, max_future_seconds)
+    if topic in (PRICES, BETAS, VOLATILITY, CORPORATE_ACTIONS) and event["symbol"] not in symbols:
+        raise BadEvent("symbol", event["symbol"], "unknown symbol")
+    return event
