@@ -33,14 +33,14 @@ class Saved:
     age_seconds: float
 
 
-def dump(state: dict[str, Any]) -> list[bytes | memoryview]:
+def dump(state: dict[str, object]) -> list[bytes | memoryview]:
     """The state as it goes on disk, in pieces: taken at one moment, written whenever. Its columns must not change any more."""
     columns: list[memoryview] = []
     head = orjson.dumps(_without_columns(state, columns))
     return [FORMAT + b"\n" + head + b"\n", *columns]
 
 
-def _without_columns(part: Any, columns: list[memoryview]) -> Any:
+def _without_columns(part: object, columns: list[memoryview]) -> object:
     if isinstance(part, np.ndarray):
         start = sum(column.nbytes for column in columns)
         columns.append(memoryview(np.ascontiguousarray(part).view(np.uint8).data) if part.size else memoryview(b""))
@@ -57,11 +57,11 @@ def parse(raw: bytes, name: str = "state") -> dict[str, Any]:
         found = form[:40].decode(errors="replace")
         raise StateRefused(f"{name}: not {FORMAT.decode()!r} but {found!r}; --rebuild reads the topics from their beginning instead")
     end_of_head = len(FORMAT) + 1 + rest.index(b"\n") + 1
-    state: dict[str, Any] = _with_columns(orjson.loads(raw[len(FORMAT) + 1 : end_of_head]), raw, end_of_head)
-    return state
+    head = orjson.loads(raw[len(FORMAT) + 1 : end_of_head])
+    return {key: _with_columns(value, raw, end_of_head) for key, value in head.items()}
 
 
-def _with_columns(part: Any, raw: bytes, body: int) -> Any:
+def _with_columns(part: object, raw: bytes, body: int) -> Any:
     if not isinstance(part, dict):
         return part
     if _COLUMN in part:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 IAM = "AWS_MSK_IAM"
@@ -63,9 +63,9 @@ class KafkaSecurity:
     def sasl(self) -> bool:
         return self.protocol.startswith("SASL")
 
-    def kafka_python(self) -> dict[str, Any]:
+    def kafka_python(self) -> dict[str, object]:
         """Options of kafka-python's consumer and admin client."""
-        options: dict[str, Any] = {"security_protocol": self.protocol}
+        options: dict[str, object] = {"security_protocol": self.protocol}
         if self.tls and self.ca_file is not None:
             options["ssl_cafile"] = str(self.ca_file)
         if self.sasl:
@@ -74,9 +74,9 @@ class KafkaSecurity:
                 options |= {"sasl_plain_username": self.username, "sasl_plain_password": self.password}
         return options
 
-    def librdkafka(self) -> dict[str, Any]:
+    def librdkafka(self) -> dict[str, object]:
         """Options of confluent-kafka's producer and consumer."""
-        options: dict[str, Any] = {"security.protocol": self.protocol.lower()}
+        options: dict[str, object] = {"security.protocol": self.protocol.lower()}
         if self.tls and self.ca_file is not None:
             options["ssl.ca.location"] = str(self.ca_file)
         if self.sasl and self.mechanism == IAM:
@@ -116,6 +116,13 @@ class KafkaSecurity:
         return f"did not pass the TLS handshake ({_first_line(answer)}): check MARGIN_KAFKA_CA_FILE and MARGIN_KAFKA_SECURITY_PROTOCOL"
 
 
+class _KafkaError(Protocol):
+    """What is used of confluent_kafka's KafkaError, which is not imported here."""
+
+    def name(self) -> str: ...
+    def str(self) -> str: ...
+
+
 class LoginErrors:
     """librdkafka's `error_cb`: it tries a refused login again and again in silence; this keeps what the broker said.
 
@@ -126,13 +133,13 @@ class LoginErrors:
         self._security = security
         self.refusal: str | None = None
 
-    def __call__(self, error: Any) -> None:
+    def __call__(self, error: _KafkaError) -> None:
         if error.name() == "_AUTHENTICATION":
             self.refusal = self._security.login_refused(error.str())
         elif error.name() == "_SSL":
             self.refusal = self._security.tls_refused(error.str())
 
-    def served(self, poll: Callable[[float], Any]) -> str | None:
+    def served(self, poll: Callable[[float], object]) -> str | None:
         """What the callbacks waiting in a client say; None where the broker refused nothing."""
         poll(0)
         return self.refusal

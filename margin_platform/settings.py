@@ -186,7 +186,7 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
     data = Path(env.get("MARGIN_DATA", ".margin")).absolute()
     cache = Path(env.get("XDG_CACHE_HOME") or Path(env.get("HOME", str(data))) / ".cache")
     default = {"MARGIN_JARS": cache / "margin-platform" / "jars", "MARGIN_SPARK_MASTER": ""}
-    given: dict[str, Any] = default | env | {"MARGIN_DATA": data}
+    given: dict[str, object] = default | env | {"MARGIN_DATA": data}
     try:
         kafka = given | {"security": _kafka_security(env)}
         return Settings.model_validate(given | dict.fromkeys(_GROUPS, given) | {"kafka": kafka})
@@ -200,7 +200,7 @@ def stand_alone() -> None:
         del os.environ[name]
 
 
-def _listed(context: Mapping[str, Any]) -> str:
+def _listed(context: Mapping[str, object]) -> str:
     """The words that a variable may have: pydantic names them as 'a', 'b' or 'c'."""
     return str(context["expected"]).replace("'", "").replace(" or ", ", ")
 

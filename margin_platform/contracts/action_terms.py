@@ -46,7 +46,7 @@ def ratio_of(event: Mapping[str, Any]) -> Fraction:
     return fraction(ratio) if event["kind"] == SPLIT else Fraction(repr(float(ratio)))   # exchange ratios are decimals by contract
 
 
-def problem(event: Mapping[str, Any]) -> tuple[str, Any, str] | None:
+def problem(event: Mapping[str, Any]) -> tuple[str, object, str] | None:
     """Return field, value and reason of the first term that an action of its kind lacks or cannot have; None where all is said."""
     if event.get("status") == CANCELLED:
         return None
@@ -64,7 +64,7 @@ def problem(event: Mapping[str, Any]) -> tuple[str, Any, str] | None:
     return _ratio_problem(event) if kind in WITH_RATIO else None
 
 
-def _ratio_problem(event: Mapping[str, Any]) -> tuple[str, Any, str] | None:
+def _ratio_problem(event: Mapping[str, Any]) -> tuple[str, object, str] | None:
     new, old, ratio = (event.get(name) for name in ("ratio_new", "ratio_old", "ratio"))
     if new is not None and old is not None:
         differs = ratio is not None and abs(ratio * old / new - 1.0) > 0.5 * 10 ** -_digits(ratio) + _SAME

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Any
 
 from margin_platform.contracts.bounds import LONGEST_ID
 
@@ -33,7 +32,7 @@ PATTERN = (
 )
 
 
-def refusal_of_id(value: Any) -> str | None:
+def refusal_of_id(value: object) -> str | None:
     """Return why a value cannot name anything, or None where it can."""
     if not isinstance(value, str):
         return "not a non-empty text"

@@ -119,7 +119,7 @@ def _keys(value: Any) -> int:
     return sum(_keys(part) for part in value if isinstance(part, dict | list))
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> Event:
+def _unique(pairs: list[tuple[str, object]]) -> Event:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import textwrap
 from pathlib import Path
-from typing import Any
 
 from margin_platform.contracts.events.declarations import Field
 from margin_platform.contracts.topics import TOPICS, Topic
@@ -19,7 +18,7 @@ _FIRST_TOPIC = "\n## "   # what stands above it on the page is written by hand
 _WIDTH = 120
 
 
-def schema(topic: Topic) -> dict[str, Any]:
+def schema(topic: Topic) -> dict[str, object]:
     """Return the JSON Schema of a topic's events. Its required fields are those that are always published."""
     fields = topic.check.fields
     return {
@@ -33,7 +32,7 @@ def schema(topic: Topic) -> dict[str, Any]:
     }
 
 
-def _property(field: Field) -> dict[str, Any]:
+def _property(field: Field) -> dict[str, object]:
     found = {"anyOf": [field.kind.schema, {"type": "null"}]} if field.nullable else dict(field.kind.schema)
     return found | ({"description": field.note} if field.note else {})
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 NO_VALUE = object()   # the value of a refusal that has none to show, such as a file that cannot be read
 # What other systems call a field of ours.
@@ -28,12 +27,12 @@ _SIGNED = ("side", "direction", "long_short", "buy_sell", "is_short", "short", "
 class Refused(ValueError):
     """Input that cannot be used: the path of the field, its value, and why."""
 
-    def __init__(self, field: str, value: Any, reason: str) -> None:
+    def __init__(self, field: str, value: object, reason: str) -> None:
         shown = "" if value is NO_VALUE else f", value {value!r:.1000}"   # it goes into logs
         super().__init__(f"{field}: {reason}{shown}")
         self.field, self.value, self.reason = field, value, reason
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type[Refused], tuple[object, ...]]:
         return type(self), (self.field, self.value, self.reason)   # whole on the other side of a process boundary
 
 
@@ -57,7 +56,7 @@ def unknown_field(name: object, known: Iterable[str]) -> str:
     return f"unknown field, did you mean {meant or close[0]}?"
 
 
-def refuse_unknown(path: str, row: Mapping[Any, Any], known: Iterable[str]) -> None:
+def refuse_unknown(path: str, row: Mapping[str, object], known: Iterable[str]) -> None:
     """Raise InputError for the first field of a row that nobody reads."""
     names = tuple(known)
     for name in row:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, TypeVar
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError
@@ -27,6 +28,7 @@ from margin_platform.settings import settings
 for _noisy in ("kafka", "kafka.net", "kafka.client"):
     logging.getLogger(_noisy).setLevel(logging.CRITICAL)   # it logs every refused connection; BrokerUnreachable says it once
 
+Answer = TypeVar("Answer")
 _CONNECT_SECONDS = 5.0
 # A broker that pauses ends a request in RequestTimedOutError, not in KafkaTimeoutError. Other Kafka errors are raised as they are.
 _UNREACHABLE = (KafkaTimeoutError, KafkaConnectionError, RequestTimedOutError, NodeNotReadyError)
@@ -109,7 +111,7 @@ class Bus:
         ranges = [f"{topic}[{p}] {offset}-{oldest[p]}" for p, offset in sorted(positions.items()) if offset < oldest.get(p, 0)]
         return ", ".join(ranges) or None
 
-    def _guard(self, call: Any) -> Any:
+    def _guard(self, call: Callable[[KafkaConsumer], Answer]) -> Answer:
         try:
             return call(self._open_consumer())
         except _UNREACHABLE as error:
@@ -127,7 +129,8 @@ class Bus:
             records: list[Record] = []
             while not records:
                 wait = max(0.0, min(0.5, deadline - time.monotonic()))
-                records = _records(self._guard(lambda c, w=wait: c.poll(timeout_ms=max(60, int(w * 1000)), max_records=max_records)))
+                ask = partial(KafkaConsumer.poll, timeout_ms=max(60, int(wait * 1000)), max_records=max_records)
+                records = _records(self._guard(ask))
                 if time.monotonic() >= deadline:
                     break
             return records

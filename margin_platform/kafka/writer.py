@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -44,7 +43,7 @@ class Writer:
             except BufferError:
                 producer.poll(0.1)   # the queue is full: deliver some before taking more
 
-    def _delivered(self, error: KafkaError | None, _: Any) -> None:
+    def _delivered(self, error: KafkaError | None, _: object) -> None:
         if error is not None:
             self._failures.append(error)
 

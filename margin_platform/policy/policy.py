@@ -10,9 +10,9 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import hashlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import yaml
 from pydantic import Field, ValidationError
@@ -91,7 +91,7 @@ class Policy(Section):
     gate: GatePolicy = GatePolicy()
     notices: NoticePolicy = NoticePolicy()
 
-    def override(self, changes: dict[str, Any]) -> Policy:
+    def override(self, changes: Mapping[str, object]) -> Policy:
         """A policy with flat rulebook names replaced, e.g. {'long_rate': '0.30'}. PolicyError names an unknown key or bad value.
 
         The version gets a digest of the changes, so that results under different overrides are never taken for one policy's.
@@ -113,7 +113,7 @@ class Policy(Section):
         return [name for section in _SECTIONS for name in type(getattr(self, section)).model_fields]
 
 
-def _digest(changes: dict[str, Any]) -> str:
+def _digest(changes: Mapping[str, object]) -> str:
     text = ",".join(f"{key}={changes[key]}" for key in sorted(changes))
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
 
@@ -123,7 +123,7 @@ def _in_override(path: tuple[str, ...]) -> str:
     return ".".join(("policy", *(path[1:] or path)))
 
 
-def _validated(data: Any, where: Where, *, from_file: bool) -> Policy:
+def _validated(data: object, where: Where, *, from_file: bool) -> Policy:
     if not isinstance(data, dict):
         raise PolicyError(where(()), data, "not a mapping of policy sections")
     try:
@@ -137,8 +137,8 @@ def _validated(data: Any, where: Where, *, from_file: bool) -> Policy:
 
 def _unknown(path: tuple[str, ...]) -> str:
     """Return why a section or a field that no policy has is refused."""
-    model: Any = Policy if len(path) == 1 else Policy.model_fields[path[0]].annotation
-    return unknown_field(path[-1], model.model_fields)
+    section = Policy if len(path) == 1 else Policy.model_fields[path[0]].annotation
+    return unknown_field(path[-1], section.model_fields if section else ())
 
 
 def _check_order(policy: Policy, where: Where) -> None:
@@ -162,7 +162,7 @@ def _check_ascending(policy: Policy, where: Where) -> None:
 class _UniqueKeys(yaml.SafeLoader):
     """YAML without a mapping that gives one key twice, of which the first would be lost in silence."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen = set()
         for key_node, value_node in node.value:
             key = self.construct_object(key_node)
@@ -195,7 +195,7 @@ def load_policy_folder(folder: Path) -> tuple[Policy, ...]:
     """Every policy of a folder, oldest first. PolicyError where two files give one version, or one day two policies."""
     policies = {path.name: load_policy_file(path) for path in sorted(folder.glob("*.yaml"))}
     for field in ("version", "effective_from"):
-        first: dict[Any, str] = {}
+        first: dict[object, str] = {}
         for name, policy in policies.items():
             value = getattr(policy, field)
             if first.setdefault(value, name) != name:

@@ -6,7 +6,7 @@ Field names are those of the rulebook in MARGIN_RULES, so that a margin clerk's 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationInfo
 
@@ -14,7 +14,7 @@ _LARGEST_WHOLE = 1_000_000_000
 FROM_FILE = "from_file"   # validation context: the value was written in a policy file, where a number is written as one
 
 
-def _number(value: Any, given: ValidationInfo) -> float:
+def _number(value: object, given: ValidationInfo) -> float:
     """A finite number; a rulebook's override may write decimals as text ('0.25'), a policy file may not, and nothing a boolean."""
     if isinstance(value, bool) or not isinstance(value, int | float if _from_file(given) else int | float | str):
         raise ValueError("not a number")
@@ -29,7 +29,7 @@ def _number(value: Any, given: ValidationInfo) -> float:
     return number
 
 
-def _whole(value: Any) -> int:
+def _whole(value: object) -> int:
     """A whole number; 3.5, '3' and true are none."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError("not a whole number")

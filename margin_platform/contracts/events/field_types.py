@@ -27,9 +27,9 @@ class Kind:
     """One type of field. reason: why a value is refused, None where it is not. beyond: what msgspec's type does not check."""
 
     words: str
-    reason: Callable[[Any], str | None]
-    schema: dict[str, Any] = field(default_factory=dict, hash=False)
-    beyond: Callable[[Any], str | None] | None = None
+    reason: Callable[[object], str | None]
+    schema: dict[str, object] = field(default_factory=dict, hash=False)
+    beyond: Callable[[object], str | None] | None = None
 
 
 class Always:
@@ -39,7 +39,7 @@ class Always:
 ALWAYS = Always()
 
 
-def is_number(value: Any) -> str | None:
+def is_number(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "not a number"
     try:
@@ -65,7 +65,7 @@ def _number(words: str, within: Range, also: Callable[[Any], str | None] | None 
 
 
 def whole(words: str, low: int, high: int | None = None) -> tuple[Meta, Kind]:
-    def reason(value: Any) -> str | None:
+    def reason(value: object) -> str | None:
         if isinstance(value, bool) or not isinstance(value, int):
             return f"not a {words}"
         return f"not a {words}" if value < low or (high is not None and value > high) else None
@@ -74,7 +74,7 @@ def whole(words: str, low: int, high: int | None = None) -> tuple[Meta, Kind]:
     return Meta(ge=low, le=high), Kind(words, reason, {"type": "integer", "minimum": low} | most)
 
 
-def refuse_epoch_ms(value: Any) -> str | None:
+def refuse_epoch_ms(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return "not whole epoch milliseconds"
     if bounds.TIME[0] <= value < bounds.TIME[1]:
@@ -84,7 +84,7 @@ def refuse_epoch_ms(value: Any) -> str | None:
     return f"{where} as epoch milliseconds" + (f": these are {unit}" if unit and value > 0 else "")
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     return None if isinstance(value, str) and value.strip() else "not a non-empty text"
 
 
@@ -109,7 +109,7 @@ def _price(value: float) -> str | None:
     return "a mark for no price, not a price" if value in bounds.UNSET_PRICES else None
 
 
-def _list(value: Any) -> str | None:
+def _list(value: object) -> str | None:
     return None if isinstance(value, list) else "not a list"
 
 
@@ -117,7 +117,7 @@ def _objects(value: Any) -> str | None:
     return _list(value) or (None if all(isinstance(row, dict) for row in value) else "not a list of objects")
 
 
-def _holdings(value: Any) -> str | None:
+def _holdings(value: object) -> str | None:
     named = isinstance(value, list) and all(isinstance(row, dict) and refusal_of_id(row.get("symbol")) is None for row in value)
     return None if named else _list(value) or "not a list of positions, each with its symbol"
 
@@ -133,12 +133,12 @@ def _above_zero(value: Any) -> bool:
     return is_number(value) is None and bool(value > 0)
 
 
-def _contact(value: Any) -> str | None:
+def _contact(value: object) -> str | None:
     sound = isinstance(value, dict) and all(value.get(way) is None or isinstance(value[way], str) for way in ("email", "phone"))
     return None if sound else "not an object with an email and a phone as texts"
 
 
-def _of_type(kind: type, reason: str) -> Callable[[Any], str | None]:
+def _of_type(kind: type, reason: str) -> Callable[[object], str | None]:
     return lambda value: None if isinstance(value, kind) else reason
 
 
@@ -182,10 +182,10 @@ SplitTerm = Annotated[int, *whole("whole number from 1 to 100,000", 1, 100_000)]
 ActionAmount = Annotated[float, *_number("dollars a share, 0 or more", bounds.ACTION_AMOUNT)]
 Number = Annotated[float, *_number("number", _WIDEST)]
 Money = Annotated[float, *_number("dollars, cents", _WIDEST)]
-Objects = Annotated[list[dict[str, Any]], Kind("array of objects", _objects, {"type": "array", "items": {"type": "object"}})]
-Object = Annotated[dict[str, Any], Kind("object", _of_type(dict, "not an object"), {"type": "object"})]
+Objects = Annotated[list[dict[str, object]], Kind("array of objects", _objects, {"type": "array", "items": {"type": "object"}})]
+Object = Annotated[dict[str, object], Kind("object", _of_type(dict, "not an object"), {"type": "object"})]
 Legs = Annotated[
-    list[dict[str, Any]],
+    list[dict[str, object]],
     Kind("array of legs: `symbol`, `side` (SELL / BUY_TO_COVER), `qty` above 0", _legs, {"type": "array", "items": _LEG}, _legs),
 ]
-Contact = Annotated[dict[str, Any], Kind("object", _contact, _WAYS, _contact)]
+Contact = Annotated[dict[str, object], Kind("object", _contact, _WAYS, _contact)]

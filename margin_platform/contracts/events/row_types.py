@@ -15,10 +15,10 @@ from margin_platform.contracts.identity import PATTERN, refusal_of_id
 _LONGEST_KEY = 64            # characters of the platform's own ids: what the store keeps
 _MOST_ATTEMPTS = 1_000_000
 _NO_NUL = r"^[^\u0000]*$"    # Postgres refuses a NUL in a text
-Reason = Callable[[Any], str | None]
+Reason = Callable[[object], str | None]
 
 
-def _note(value: Any) -> str | None:
+def _note(value: object) -> str | None:
     return "not a text" if not isinstance(value, str) else "holds a NUL" if "\0" in value else None
 
 
@@ -34,7 +34,7 @@ def _or_null(reason: Reason) -> Reason:
     return lambda value: None if value is None else reason(value)
 
 
-def _fields(value: Any, checks: Mapping[str, Reason]) -> str | None:
+def _fields(value: object, checks: Mapping[str, Reason]) -> str | None:
     """Return which field of a row is wrong, and why; a field that may be null may be missing."""
     if not isinstance(value, dict):
         return "not an object"
@@ -42,36 +42,36 @@ def _fields(value: Any, checks: Mapping[str, Reason]) -> str | None:
     return next((f"{name} is {reason}" for name, reason in found if reason), None)
 
 
-def _rows(value: Any, check: Reason) -> str | None:
+def _rows(value: object, check: Reason) -> str | None:
     if not isinstance(value, list):
         return "not a list"
     return next((reason for reason in map(check, value) if reason), None)
 
 
-def _position(value: Any) -> str | None:
+def _position(value: object) -> str | None:
     return _fields(value, _POSITION)
 
 
-def _positions(value: Any) -> str | None:
+def _positions(value: object) -> str | None:
     return _rows(value, _position)
 
 
-def _cure(value: Any) -> str | None:
+def _cure(value: object) -> str | None:
     action = value.get("action") if isinstance(value, dict) else None
     if not isinstance(action, str) or action not in _CURES:
         return f"action is not one of {', '.join(_CURES)}"
     return _fields(value, _CURES[action])
 
 
-def _cures(value: Any) -> str | None:
+def _cures(value: object) -> str | None:
     return _rows(value, _cure)
 
 
-def _components(value: Any) -> str | None:
+def _components(value: object) -> str | None:
     return _fields(value, dict.fromkeys(_PARTS, _or_null(is_number)))
 
 
-def _symbols(value: Any) -> str | None:
+def _symbols(value: object) -> str | None:
     return _rows(value, refusal_of_id)
 
 
@@ -120,38 +120,38 @@ Note = Annotated[str, Kind("text without a NUL", _note, {"type": "string", "patt
 Attempt = Annotated[int, *whole(f"whole number from 0 to {_MOST_ATTEMPTS:,}", 0, _MOST_ATTEMPTS)]
 Request = Annotated[int, *whole(f"whole number from 1 to {_MOST_ATTEMPTS:,}", 1, _MOST_ATTEMPTS)]
 Positions = Annotated[
-    list[Any],
+    list[object],
     Kind("array of positions: `symbol`, `qty`, and `price`, `price_timestamp` where known", _positions,
          {"type": "array", "items": _POSITION_ROW}, _positions),
 ]
 Cures = Annotated[
-    list[Any], Kind("array of cures: `action`, `amount`, and `symbol`, `qty` of a trade", _cures,
+    list[object], Kind("array of cures: `action`, `amount`, and `symbol`, `qty` of a trade", _cures,
                     {"type": "array", "items": _CURE_ROW}, _cures),
 ]
 Components = Annotated[
-    dict[str, Any],
+    dict[str, object],
     Kind("object of dollars, by part of the requirement", _components,
          {"type": "object", "properties": dict.fromkeys(_PARTS, _NUMBER)}, _components),
 ]
-Symbols = Annotated[list[Any], Kind("array of symbols", _symbols, {"type": "array", "items": _SYMBOL}, _symbols)]
+Symbols = Annotated[list[object], Kind("array of symbols", _symbols, {"type": "array", "items": _SYMBOL}, _symbols)]
 Basis = Annotated[
-    dict[str, Any],
+    dict[str, object],
     Kind("object: symbol to text", _texts_by_symbol,
          {"type": "object", "additionalProperties": {"type": "string"}}, _texts_by_symbol),
 ]
 Days = Annotated[
-    dict[str, Any],
+    dict[str, object],
     Kind("object: symbol to epoch ms UTC", _times_by_symbol,
          {"type": "object", "additionalProperties": {"type": "integer"}}, _times_by_symbol),
 ]
 FilledByOrder = Annotated[
-    dict[str, Any],
+    dict[str, object],
     Kind("object: order to symbol to signed shares", _shares_by_order,
          {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": {"type": "number"}}},
          _shares_by_order),
 ]
 SharesBySymbol = Annotated[
-    dict[str, Any],
+    dict[str, object],
     Kind("object: symbol to signed shares", _shares_by_symbol,
          {"type": "object", "additionalProperties": {"type": "number"}}, _shares_by_symbol),
 ]

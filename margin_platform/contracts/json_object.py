@@ -1,0 +1,10 @@
+"""JSON objects without one declared shape: documents that people write, and results that pages and commands show.
+
+Events have declarations of their own (`contracts/events`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Json = dict[str, Any]
