@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from margin_platform.kernel.book import Book
@@ -25,7 +23,7 @@ def defaulted_symbols(span: range, book: Book, market: Market, figure: Floats) -
     return sorted({market.symbols[c] for c in codes[unknown]}) if unknown.any() else []
 
 
-def stress_rows(n: int, margin: Margin) -> list[dict[str, Any]]:
+def stress_rows(n: int, margin: Margin) -> list[dict[str, object]]:
     """One row a SPY move of an account that can be valued: held, recomputed, unsecured, each decided on the rounded figure."""
     one = margin.take(np.array([n])).published   # its scenarios alone: the columns would be worked out for every account again
     pnl, equity, held, recomputed = (

@@ -8,7 +8,6 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,7 +139,7 @@ def evaluate_accounts(
     floored = bool((priced.shares.flags & Flag.FLOORED.value).any())
     outputs = _outputs(book, priced, len(accounts), floored=floored, detail=detail, stress=stress)
     _run(accounts, book, priced, outputs)
-    columns: dict[str, Any] = dict(zip(Figures._fields, outputs.figures, strict=True))
+    columns: dict[str, Floats] = dict(zip(Figures._fields, outputs.figures, strict=True))
     margin = Margin(
         accounts=accounts, status=outputs.status, largest_position=outputs.largest_position,
         floored_pnl=outputs.pnl if floored else None, stress_excess_recomputed=outputs.recomputed,
@@ -178,7 +177,7 @@ def _run(accounts: NDArray[np.int64], book: Book, priced: PricedMarket, outputs:
     n = len(accounts)
     positions = Positions(book.cash, book.margin_type, book.offsets, book.symbol, book.quantity)
     columns = positions, priced.shares, priced.schedule, priced.groups, priced.rules, outputs
-    plain: list[tuple[Any, ...]] = [tuple(named) for named in columns]
+    plain: list[tuple[object, ...]] = [tuple(named) for named in columns]
     if n < _SMALL or _THREADS == 1:
         sweep(0, n, accounts, *plain)
         return

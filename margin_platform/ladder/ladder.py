@@ -8,7 +8,7 @@ issued, amended, met, expired or rescinded; a new deficiency after a cure is a n
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Unpack
 
 from margin_platform.contracts.messages import deterministic_id
 from margin_platform.ladder.deadlines import close_only_at, due_at, next_deadline, next_trading_time, release_at
@@ -32,6 +32,7 @@ from margin_platform.ladder.state import (
     WARNING,
     Call,
     Decision,
+    DecisionFigures,
     LadderState,
 )
 from margin_platform.money import cents, exceeds
@@ -85,7 +86,7 @@ def tick(state: LadderState, now: int, policy: Policy) -> tuple[LadderState, tup
 _Result = tuple[LadderState, list[Decision]]
 
 
-def _decision(kind: str, seen: Observation, reason: str, **figures: Any) -> Decision:
+def _decision(kind: str, seen: Observation, reason: str, **figures: Unpack[DecisionFigures]) -> Decision:
     return Decision(kind, seen.account_id, seen.timestamp, reason, **figures)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 MS_PER_MINUTE = 60_000
 
@@ -12,6 +12,23 @@ CALL, CALL_INCREASED, CALL_RESTATED, CALL_EXPIRED = "CALL", "CALL_INCREASED", "C
 CALL_CURED, RESCINDED = "CALL_CURED", "RESCINDED"
 CLOSE_ONLY, LIFTED, STRESS_RESTRICTION, STRESS_RELEASED = "CLOSE_ONLY", "LIFTED", "STRESS_RESTRICTION", "STRESS_RELEASED"
 LIQUIDATE, HELD, RELEASED = "LIQUIDATE", "HELD", "RELEASED"
+
+
+class CallFigures(TypedDict, total=False):
+    """What a decision says of its call; meanings as in `Decision`."""
+
+    call_id: str
+    opened_at: int
+    due_at: int
+    issued: float
+
+
+class DecisionFigures(CallFigures, total=False):
+    """What only some decisions say."""
+
+    amount: float
+    attempt: int
+    began_at: int | None
 
 
 @dataclass(frozen=True)
@@ -25,7 +42,7 @@ class Call:
     outstanding: float
     issued_at: int = 0
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> CallFigures:
         """What a decision about the call says of it."""
         return {"call_id": self.call_id, "opened_at": self.opened_at, "due_at": self.due_at, "issued": self.issued}
 
@@ -69,7 +86,7 @@ class LadderState:
             return "CLOSE_ONLY"
         return "MARGIN_CALL" if self.call else "WARNING" if self.warned else "ACTIVE"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         return asdict(self)
 
     @staticmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from margin_platform.contracts.action_terms import ANNOUNCED, SPLIT
 from margin_platform.contracts.messages import Event
@@ -10,13 +10,23 @@ from margin_platform.contracts.offsets import Record
 from margin_platform.ledger.corporate_actions import CorporateAction
 from margin_platform.trading_time.new_york import date_of
 
-Place = dict[str, Any]   # where an announcement stood: topic, partition, offset, timestamp, raw
+
+class Place(TypedDict):
+    """Where an announcement stood, and its text."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    raw: str
 
 
 def place_of(record: Record) -> Place:
     """Return where a record stands, for the dead letter of an action that cannot be booked when its day comes."""
-    place = {"topic": record.topic, "partition": record.partition, "offset": record.offset, "timestamp": record.timestamp_ms}
-    return place | {"raw": (record.value or b"").decode(errors="replace")}
+    return {
+        "topic": record.topic, "partition": record.partition, "offset": record.offset, "timestamp": record.timestamp_ms,
+        "raw": (record.value or b"").decode(errors="replace"),
+    }
 
 
 def status_of(event: Event) -> str:
@@ -24,7 +34,7 @@ def status_of(event: Event) -> str:
     return str(event.get("status") or ANNOUNCED)
 
 
-def terms_of(event: Event) -> tuple[Any, ...]:
+def terms_of(event: Event) -> tuple[object, ...]:
     """What two announcements of one action must agree on."""
     return CorporateAction.of(event).terms()
 

@@ -5,7 +5,7 @@ They wait for the account. One that waits too long is reported in dead_letter.v1
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from margin_platform.contracts.dead_letters import dead_letter, value_of
 from margin_platform.contracts.messages import FILLS, BadEvent, Event
@@ -27,11 +27,19 @@ def book_event(ledger: Ledger, topic: str, event: Event) -> list[str]:
     return accounts
 
 
+class Waiting(TypedDict):
+    """A fill or transfer that waits; letter: its dead letter, None once it is published."""
+
+    topic: str
+    event: Event
+    letter: Event | None
+
+
 class EarlyEvents:
     """What waits, by account, in the order it was read. Durable through `to_state`."""
 
     def __init__(self) -> None:
-        self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._rows: dict[str, list[Waiting]] = {}
 
     def keep(self, record: Record, event: Event) -> None:
         """Keeps a fill or transfer, with the dead letter it becomes if its account does not turn up."""
@@ -62,9 +70,9 @@ class EarlyEvents:
                 row["letter"] = None
         return letters
 
-    def to_state(self) -> dict[str, list[dict[str, Any]]]:
+    def to_state(self) -> dict[str, list[Waiting]]:
         """JSON-able."""
         return self._rows
 
-    def restore(self, state: dict[str, list[dict[str, Any]]]) -> None:
+    def restore(self, state: dict[str, list[Waiting]]) -> None:
         self._rows = state

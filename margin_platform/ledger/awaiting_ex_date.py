@@ -22,7 +22,7 @@ class AnnouncedActions:
     """Every action by id with its newest terms. `add` takes announcements, `due` says whose actions changed. Durable through `to_state`."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Event, Place]] = {}
+        self._known: dict[str, tuple[Event, Place | None]] = {}
         self._of: dict[str, list[str]] = {}          # symbol -> ids, in order of arrival
         self._disputed: set[str] = set()             # ids announced with two terms of which neither is the newer
         self._told: dict[str, list[CorporateAction]] = {}
@@ -44,7 +44,7 @@ class AnnouncedActions:
                 return
             if known[0]["symbol"] != action["symbol"]:
                 raise BadEvent("symbol", action["symbol"], f"the action {identity} is of {known[0]['symbol']}")
-        self._known[identity] = action, place or {}
+        self._known[identity] = action, place
         self._disputed.discard(identity)
         if known is None:
             self._of.setdefault(action["symbol"], []).append(identity)
@@ -158,10 +158,11 @@ class AnnouncedActions:
 
     # -- durable state
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> dict[str, object]:
         """JSON-able."""
         return {
-            "known": [[event, place] for event, place in self._known.values()], "disputed": sorted(self._disputed), "doubts": self._doubts,
+            "known": [[event, place or {}] for event, place in self._known.values()],
+            "disputed": sorted(self._disputed), "doubts": self._doubts,
             "told": {symbol: [action.row() for action in actions] for symbol, actions in self._told.items()},
         }
 
@@ -175,7 +176,7 @@ class AnnouncedActions:
             self.restore({"known": known + [[e, p] for e, p in state], "disputed": [], "told": {
                 symbol: [action.row() for action in sorted(actions, key=CorporateAction.order)] for symbol, actions in told.items()}})
             return
-        self._known = {event["action_id"]: (event, place) for event, place in state["known"]}
+        self._known = {event["action_id"]: (event, place or None) for event, place in state["known"]}
         self._of = {}
         for event, _ in self._known.values():
             self._of.setdefault(event["symbol"], []).append(event["action_id"])

@@ -55,15 +55,15 @@ class CorporateAction:
         into = event["new_symbol"] if kind in INTO_ANOTHER else None
         return CorporateAction(effective_time(event), event["action_id"], event["symbol"], kind, ratio, amount, post_price, into)
 
-    def order(self) -> tuple[Any, ...]:
+    def order(self) -> tuple[object, ...]:
         """Return its place among others: by day, then kind, and of splits the reverse ones first; never by name alone."""
         return (self.effective, _RANK[self.kind], self.ratio, self.amount, self.into or "", self.symbol, self.action_id)
 
-    def terms(self) -> tuple[Any, ...]:
+    def terms(self) -> tuple[object, ...]:
         """Return what two announcements of one action must agree in."""
         return (self.kind, self.symbol, self.effective, self.ratio, self.amount, self.post_price, self.into)
 
-    def row(self) -> list[Any]:
+    def row(self) -> list[object]:
         """Return it as JSON; `of_row` reads it."""
         ratio = [self.ratio.numerator, self.ratio.denominator]
         return [self.effective, self.action_id, self.symbol, self.kind, ratio, self.amount, self.post_price, self.into]

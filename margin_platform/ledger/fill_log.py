@@ -71,7 +71,7 @@ class FillLog:
         number, code = np.divmod(pair[order][starts], len(names))
         return [(n, names[c], total) for n, c, total in zip(number.tolist(), code.tolist(), sums, strict=True)]
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> dict[str, object]:
         """Copies of the columns, and the symbols' names in the order of their codes."""
         return {
             "symbols": list(self._symbols), "account": np.array(self._account), "symbol": np.array(self._symbol),
@@ -128,7 +128,7 @@ class KnownIds:
         return np.fromiter(self._contents.values(), dtype=np.int64, count=len(self._contents))
 
     @classmethod
-    def from_state(cls, state: Any, contents: Any = None) -> KnownIds:
+    def from_state(cls, state: object, contents: object = None) -> KnownIds:
         ids, joined = cls(), np.asarray(state, dtype=np.uint8).tobytes()
         digests = [joined[n : n + _DIGEST] for n in range(0, len(joined), _DIGEST)]
         given = [_UNKNOWN] * len(digests) if contents is None else np.asarray(contents).tolist()

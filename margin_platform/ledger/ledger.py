@@ -219,7 +219,7 @@ class Ledger:
 
     # -- durable state
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> dict[str, object]:
         """Everything, as columns and JSON-able parts, so that a restart continues as if nothing had happened."""
         return {
             "accounts": list(self._ids), **{name: np.array(getattr(self, f"_{name}")) for name, _ in _COLUMNS},

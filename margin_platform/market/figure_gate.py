@@ -32,7 +32,7 @@ class FigureGate:
         field = "beta" if topic == BETAS else "volatility_annual"
         raise BadEvent(field, figure, f"implausible after {known:g}: set aside until a second figure agrees")
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> dict[str, object]:
         """JSON-able."""
         return {name: list(row) for name, row in self._aside.items()}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -54,7 +53,7 @@ def read(path: Path) -> tuple[Instrument, ...]:
     return tuple(instruments)
 
 
-def _instrument(path: Path, number: int, row: Any) -> Instrument:
+def _instrument(path: Path, number: int, row: object) -> Instrument:
     try:
         checked = _Row.model_validate(row)
     except ValidationError as error:

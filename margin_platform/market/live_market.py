@@ -162,7 +162,7 @@ class LiveMarket:
 
     # -- durable state
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> dict[str, object]:
         """Copies of the columns, and what else there is, JSON-able."""
         market = self.market
         return {

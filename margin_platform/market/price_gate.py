@@ -181,7 +181,7 @@ class PriceGate:
             self.suspects[code] = verdict.suspect
         return verdict.price
 
-    def to_state(self, symbols: Sequence[str]) -> dict[str, Any]:
+    def to_state(self, symbols: Sequence[str]) -> dict[str, object]:
         """JSON-able, by symbol, so that reference data may grow."""
         return {
             "set_aside": {symbols[code]: asdict(suspect) for code, suspect in self.suspects.items()},

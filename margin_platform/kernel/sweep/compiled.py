@@ -10,17 +10,17 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import numba
 from numba.extending import register_jitable
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., object])
 
 # Without reference counts (`_nrt`): phases read columns out of tuples for every account, and to count each
 # reading would take three times as long as the work. Such a function cannot make an array (Numba refuses it);
 # the entry makes them. Without wrappers for Python and C, which have no caller and take as long to compile.
-_PHASE: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_PHASE: dict[str, object] = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _PACKAGE = __name__.partition(".")[0]
 _IMPORT = re.compile(rf"^from ({_PACKAGE}[.\w]*) import", re.MULTILINE)
 
@@ -46,7 +46,7 @@ def kept_on_disk(function: Function) -> Function:
     digest = source_digest(function.__module__)
     body = register_jitable(function)
 
-    def run(*arguments: Any) -> None:
+    def run(*arguments: object) -> None:
         if len(digest) > 0:
             body(*arguments)
 
