@@ -44,6 +44,7 @@ _NUMBERS: dict[str, tuple[float, float]] = {
     "short_rate": bounds.SHORT_RATE,
     "htb_addon": bounds.ADDON_RATE,
 }
+_Figures = dict[str, Any]   # fields of an `Instrument`
 _GROUPS = ("class_group", "product_group", "portfolio_group", "issuer")
 _MARKET_FIELDS = (*_NUMBERS, "volatility_tier", *_GROUPS, "marginable")
 POSITION_FIELDS = ("symbol", "qty", "contracts", "multiplier", *_MARKET_FIELDS)
@@ -51,13 +52,13 @@ _ACCOUNT_FIELDS = ("account_id", "margin_type", "cash", "positions")
 _DOCUMENT_FIELDS = ("accounts", "market", "policy", "scenarios")
 
 
-def loads(text: str | bytes) -> Any:
+def loads(text: str | bytes) -> object:
     """JSON without NaN, infinities or a key given twice in one object. InputError where it is none."""
 
     def refuse(name: str) -> float:
         raise InputError("input", name, "not a number JSON knows")
 
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(pairs)
         if len(found) < len(pairs):
             names = [name for name, _ in pairs]
@@ -75,7 +76,7 @@ def loads(text: str | bytes) -> Any:
         raise InputError("input", error.object[:40], "not UTF-8") from error
 
 
-def parse(data: Any, base: Policy | None = None, traded: Iterable[str] = ()) -> BookInput:
+def parse(data: object, base: Policy | None = None, traded: Iterable[str] = ()) -> BookInput:
     """The kernel's inputs from a book document (DESIGN: command-line contracts). InputError names the first field refused.
 
     `traded`: symbols that nobody may hold yet and that get an instrument row all the same.
@@ -109,7 +110,7 @@ def _columns(
     return BookInput(book, market, policy)
 
 
-def _policy(document: dict[str, Any], base: Policy) -> Policy:
+def _policy(document: dict[str, object], base: Policy) -> Policy:
     changes = dict(_mapping("policy", document.get("policy", {})))
     if document.get("scenarios") is not None:
         moves = _list("scenarios", document["scenarios"])
@@ -120,13 +121,13 @@ def _policy(document: dict[str, Any], base: Policy) -> Policy:
         raise InputError(error.field, error.value, error.reason) from error
 
 
-def _market_row(path: str, row: Any) -> dict[str, Any]:
+def _market_row(path: str, row: object) -> _Figures:
     refuse_unknown(path, _mapping(path, row), _MARKET_FIELDS)
     return _figures(path, row, {})
 
 
 def _account(
-    path: str, row: Any, market: dict[str, dict[str, Any]], seen: set[str], policy: Policy
+    path: str, row: object, market: dict[str, _Figures], seen: set[str], policy: Policy
 ) -> tuple[str, float, int, list[tuple[Instrument, float]]]:
     account = _mapping(path, row)
     refuse_unknown(path, account, _ACCOUNT_FIELDS)
@@ -144,7 +145,7 @@ def _account(
     return account_id, cash, MARGIN_TYPES[kind], held
 
 
-def _position(path: str, row: Any, market: dict[str, dict[str, Any]], policy: Policy) -> tuple[Instrument, float]:
+def _position(path: str, row: object, market: dict[str, _Figures], policy: Policy) -> tuple[Instrument, float]:
     position = _mapping(path, row)
     refuse_unknown(path, position, POSITION_FIELDS)
     symbol = _identity(f"{path}.symbol", position.get("symbol"))
@@ -161,7 +162,7 @@ def _position(path: str, row: Any, market: dict[str, dict[str, Any]], policy: Po
     return Instrument(symbol=symbol, **figures), qty
 
 
-def _figures(path: str, row: Any, given: dict[str, Any]) -> dict[str, Any]:
+def _figures(path: str, row: object, given: _Figures) -> _Figures:
     """Instrument fields of a row over those already given by the market."""
     figures = dict(given)
     source = _mapping(path, row)
@@ -185,36 +186,36 @@ def _figures(path: str, row: Any, given: dict[str, Any]) -> dict[str, Any]:
     return figures
 
 
-def _tier(path: str, value: Any) -> int:
+def _tier(path: str, value: object) -> int:
     if isinstance(value, bool) or value not in (0, 1, 2):
         raise InputError(path, value, "not one of 0, 1, 2")
     return int(value)
 
 
-def _mapping(path: str, value: Any) -> dict[str, Any]:
+def _mapping(path: str, value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         raise InputError(path, value, "missing" if value is None else "not an object")
     return value
 
 
-def _list(path: str, value: Any) -> list[Any]:
+def _list(path: str, value: object) -> list[object]:
     if not isinstance(value, list):
         raise InputError(path, value, "missing" if value is None else "not a list")
     return value
 
 
-def _identity(path: str, value: Any) -> str:
+def _identity(path: str, value: object) -> str:
     if reason := "missing" if value is None else refusal_of_id(value):
         raise InputError(path, value, reason)
     return str(value)
 
 
-def _count(path: str, name: str, position: dict[str, Any], absent: float, within: bounds.Range) -> float:
+def _count(path: str, name: str, position: dict[str, object], absent: float, within: bounds.Range) -> float:
     value = position.get(name)
     return absent if value is None else _number(f"{path}.{name}", value, *within)
 
 
-def _number(path: str, value: Any, low: float, high: float) -> float:
+def _number(path: str, value: object, low: float, high: float) -> float:
     if value is None:
         raise InputError(path, value, "missing")
     if isinstance(value, bool) or not isinstance(value, int | float):

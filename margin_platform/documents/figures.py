@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from margin_platform.contracts.json_object import Json
 from margin_platform.documents.book_input import BookInput
 from margin_platform.firm.risk import firm_risk
 from margin_platform.kernel.account_rows import defaulted_symbols, stale_symbols, stress_rows
@@ -28,7 +27,7 @@ _MONEY = (
 HOUSE_GRID = "HOUSE_UNIFORM_GRID"
 
 
-def evaluation(given: BookInput, *, house_grid: bool = False) -> dict[str, Any]:
+def evaluation(given: BookInput, *, house_grid: bool = False) -> Json:
     """Every figure of a book (DESIGN: `margin evaluate`). Unknown figures of an account with a missing price are None.
 
     `house_grid` adds the house's uniform grid to each account as `house_scenario`: a comparison, which no requirement uses.
@@ -42,14 +41,14 @@ def evaluation(given: BookInput, *, house_grid: bool = False) -> dict[str, Any]:
     return found | ({"small_deficiencies": _small(margin)} if given.policy.ladder.small_deficiency else {})
 
 
-def _small(margin: Margin) -> dict[str, Any]:
+def _small(margin: Margin) -> dict[str, object]:
     """What the policy's `small_deficiency` passes over: how many accounts, and the sum of their deficiencies in dollars."""
     excess = margin.published.excess
     small = (excess < 0) & (excess >= -margin.policy.ladder.small_deficiency)
     return {"accounts": int(small.sum()), "dollars": cents(float(-excess[small].sum()))}
 
 
-def _house_scenario(n: int, margin: Margin) -> dict[str, Any]:
+def _house_scenario(n: int, margin: Margin) -> dict[str, object]:
     """The uniform grid of one account: P&L by move, and the worst loss (MARGIN_RULES 4.6)."""
     net = margin.total_mv[n : n + 1]
     moves = margin.policy.portfolio_margin.house_grid
@@ -57,9 +56,9 @@ def _house_scenario(n: int, margin: Margin) -> dict[str, Any]:
     return {"name": HOUSE_GRID, "loss": cents(float(house_grid_loss(net, margin.policy)[0])), "points": points}
 
 
-def account_figures(n: int, book: Book, market: Market, margin: Margin) -> dict[str, Any]:
+def account_figures(n: int, book: Book, market: Market, margin: Margin) -> Json:
     """One account's row; `margin` must have been evaluated over the whole book with detail."""
-    figures: dict[str, Any] = {name: cents_or_none(float(getattr(margin.published, name)[n])) for name in _MONEY}
+    figures = {name: cents_or_none(float(getattr(margin.published, name)[n])) for name in _MONEY}
     known = figures["equity"] is not None
     span = range(int(book.offsets[n]), int(book.offsets[n + 1]))
     minimum = margin.policy.maintenance.minimum_equity
@@ -74,7 +73,7 @@ def account_figures(n: int, book: Book, market: Market, margin: Margin) -> dict[
         "stale_symbols": stale_symbols(span, book, market),
         "default_volatility_symbols": defaulted_symbols(span, book, market, market.sigma),
         "default_beta_symbols": defaulted_symbols(span, book, market, market.beta),
-        "meets_minimum_equity": known and (not len(span) or figures["equity"] >= minimum),
+        "meets_minimum_equity": (equity := figures["equity"]) is not None and (not len(span) or equity >= minimum),
         "by_symbol": symbol_requirements(n, span, book, market, margin),
         "stress": stress_rows(n, margin) if known else [],
         "idiosyncratic": _idiosyncratic(n, book, market, margin) if known and margin.largest_position[n] >= 0 else None,
@@ -126,7 +125,7 @@ def group_requirements(n: int, span: range, book: Book, market: Market, margin: 
     return dict(zip(found, (cents_or_none(amount) for amount in rows.tolist()), strict=True))
 
 
-def _idiosyncratic(n: int, book: Book, market: Market, margin: Margin) -> dict[str, Any]:
+def _idiosyncratic(n: int, book: Book, market: Market, margin: Margin) -> dict[str, object]:
     """The largest position moving against the account by the policy's shock (MARGIN_RULES 5.2)."""
     position = int(margin.largest_position[n])
     published = margin.published

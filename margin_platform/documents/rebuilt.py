@@ -5,15 +5,13 @@ Used where a decision is made, written into a notice, and questioned (`margin ex
 
 from __future__ import annotations
 
-from typing import Any
-
 from margin_platform.contracts.messages import Event
 from margin_platform.documents.book_input import POSITION_FIELDS, BookInput, parse
 from margin_platform.kernel.evaluate import Margin, evaluate
 from margin_platform.policy.policy import Policy
 
 
-def document(status: Event) -> dict[str, Any]:
+def document(status: Event) -> dict[str, object]:
     """Return the account of a margin.status.v1 event as a book document: of its positions, the fields a book has."""
     account = {name: status.get(name) for name in ("account_id", "cash", "margin_type")}
     rows = status.get("positions")

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from margin_platform.contracts.json_object import Json
 from margin_platform.documents.book_input import POSITION_FIELDS, InputError, parse
 from margin_platform.documents.figures import evaluation
 from margin_platform.money import cents, shares
 from margin_platform.policy.policy import Policy
 
-Quote = Callable[[str], dict[str, Any] | None]   # a symbol's figures (price, beta, sigma, groups), or None where nothing is known
+Quote = Callable[[str], Json | None]   # a symbol's figures (price, beta, sigma, groups), or None where nothing is known
 
 
-def after_trades(account: dict[str, Any], trades: Sequence[tuple[str, float]], cash: float, quote_of: Quote) -> dict[str, Any]:
+def after_trades(account: Json, trades: Sequence[tuple[str, float]], cash: float, quote_of: Quote) -> Json:
     """The account (a row of a book document) after trades of signed shares at the mark and a transfer of dollars.
 
     A trade closes the side it can close before it opens one. InputError names a trade whose symbol has no price.
@@ -40,9 +41,9 @@ def after_trades(account: dict[str, Any], trades: Sequence[tuple[str, float]], c
     return {**account, "cash": cents(balance + cash), "positions": [p for p in positions if p["qty"] != 0]}
 
 
-def quotes(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def quotes(document: Json) -> dict[str, Json]:
     """Return each symbol's figures in a book document: its market row, completed by what positions say of it themselves."""
-    known: dict[str, dict[str, Any]] = {}
+    known: dict[str, Json] = {}
     for row in document["accounts"]:
         for position in row.get("positions", []):
             if not position.get("contracts"):
@@ -52,18 +53,18 @@ def quotes(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return known
 
 
-def _given(row: dict[str, Any]) -> dict[str, Any]:
+def _given(row: Json) -> Json:
     return {name: value for name, value in row.items() if name not in ("symbol", "qty") and value is not None}
 
 
-def _row(positions: list[dict[str, Any]], symbol: str, qty: float) -> dict[str, Any] | None:
+def _row(positions: list[Json], symbol: str, qty: float) -> Json | None:
     rows = [p for p in positions if p.get("symbol") == symbol]
     return next((p for p in rows if p["qty"] * qty < 0), rows[0] if rows else None)
 
 
 def compared(
-    document: dict[str, Any], account_id: str, trades: Sequence[tuple[str, float]], quote_of: Quote, policy: Policy | None = None
-) -> dict[str, Any]:
+    document: Json, account_id: str, trades: Sequence[tuple[str, float]], quote_of: Quote, policy: Policy | None = None
+) -> Json:
     """Every figure of an account of a book document before and after trades, and their difference. InputError, LookupError."""
     before = parse(document, policy)
     number = next((n for n, row in enumerate(document["accounts"]) if row["account_id"] == account_id), None)
@@ -92,10 +93,10 @@ def difference(before: Any, after: Any) -> Any:
     return None
 
 
-def _has_figures(before: dict[str, Any], after: dict[str, Any], name: str) -> bool:
+def _has_figures(before: dict[str, object], after: dict[str, object], name: str) -> bool:
     values = [side[name] for side in (before, after) if name in side]
     return any(_is_number(v) or isinstance(v, dict) or (isinstance(v, list) and v and isinstance(v[0], dict)) for v in values)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)

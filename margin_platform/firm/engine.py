@@ -97,13 +97,13 @@ class FirmEngine:
             for s, move in enumerate(self._scenarios)
         ]
 
-    def _contributors(self, column: int, at_least: float) -> list[dict[str, Any]]:
+    def _contributors(self, column: int, at_least: float) -> list[dict[str, object]]:
         amounts = np.abs(self._figures[: len(self._row), column])
         names = list(self._row)
         order = np.argsort(-amounts, kind="stable")[:_TOP]
         return [{"account_id": names[n], "amount": cents(float(amounts[n]))} for n in order if amounts[n] > at_least]
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> dict[str, object]:
         """Copies of the columns (the figures row after row), and what else there is, JSON-able."""
         figures = self._figures[: len(self._row)].ravel().copy()
         return {"accounts": list(self._row), "time": np.array(self._time, dtype=np.int64), "figures": figures, "clock": self.event_time}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from margin_platform.contracts.messages import Event, deterministic_id
 from margin_platform.policy.sections import FirmPolicy
@@ -68,7 +67,7 @@ def alerts_of(events: Iterable[Event], levels: Mapping[str, str], policy: FirmPo
     return alerts, now
 
 
-def _readings(event: Event, policy: FirmPolicy) -> list[tuple[str, float, float, list[dict[str, Any]]]]:
+def _readings(event: Event, policy: FirmPolicy) -> list[tuple[str, float, float, list[dict[str, object]]]]:
     exposure, loss = event["firm_beta_weighted_exposure"], event["firm_loss"]
     return [
         ("exposure", exposure, policy.firm_exposure_limit, event.get("top_exposures", [])),
@@ -76,7 +75,7 @@ def _readings(event: Event, policy: FirmPolicy) -> list[tuple[str, float, float,
     ]
 
 
-def _alert(kind: str, level: str, previous: str, amount: float, limit: float, event: Event, causes: list[dict[str, Any]]) -> FirmAlert:
+def _alert(kind: str, level: str, previous: str, amount: float, limit: float, event: Event, causes: list[dict[str, object]]) -> FirmAlert:
     accounts = tuple(str(c["account_id"]) for c in causes)
     alert_id = deterministic_id("firm", kind, level, event["scenario"], event["timestamp"])
     return FirmAlert(alert_id, kind, level, previous, amount, limit, str(event["scenario"]), accounts, int(event["timestamp"]))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from margin_platform.kernel.book import Book
@@ -12,7 +10,7 @@ from margin_platform.kernel.market import Floats
 from margin_platform.money import cents
 
 
-def firm_risk(book: Book, margin: Margin, top: int = 5) -> dict[str, Any]:
+def firm_risk(book: Book, margin: Margin, top: int = 5) -> dict[str, object]:
     """Firm totals: beta-weighted exposure (net and gross), and each scenario's client P&L, firm loss and expected calls.
 
     `margin` must be that of the whole book; the `top` accounts that cause most of the worst scenario's loss are named.
@@ -51,7 +49,7 @@ def _total(column: Floats) -> float | None:
     return cents(float(np.nansum(column)))
 
 
-def _top(book: Book, losses: Floats, top: int) -> list[dict[str, Any]]:
+def _top(book: Book, losses: Floats, top: int) -> list[dict[str, object]]:
     if losses.size == 0:
         return []
     worst = losses[:, int(losses.sum(axis=0).argmax())]

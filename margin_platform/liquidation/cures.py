@@ -7,7 +7,6 @@ another name becomes concentrated (MARGIN_RULES 8.3).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -41,7 +40,7 @@ class Cure:
     rate: float | None = None
     excess_after: float | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         return {k: v for k, v in vars(self).items() if v is not None}
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -59,7 +58,7 @@ class Proposal:
     proofs: tuple[Proof, ...] = ()
 
     @property
-    def certificate(self) -> dict[str, Any]:
+    def certificate(self) -> dict[str, object]:
         return {"statement": self.statement, "orders": [vars(p) for p in self.proofs]}
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
+from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import (
     ACCOUNTS,
     BETAS,
@@ -169,7 +169,7 @@ class MarginEngine:
         calc = calc_events(book, self.market, margin, inputs)[0]
         return status_event(calc, 0, int(band_codes(margin)[0]), book, self.market, margin, inputs)
 
-    def instrument_now(self, symbol: str) -> dict[str, Any]:
+    def instrument_now(self, symbol: str) -> dict[str, object]:
         """The figures of a known symbol that a margin rests on, as the market stands."""
         return instrument_row(self.code_of[symbol], self.market, self._inputs())
 
@@ -210,7 +210,7 @@ class MarginEngine:
 
     # -- durable state
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> dict[str, object]:
         """Everything the engine knows, as columns and JSON-able parts, with the offsets it has applied."""
         return {
             "market": self.live.to_state(), "ledger": self.ledger.to_state(), "emission": self.emission.to_state(),
@@ -220,7 +220,7 @@ class MarginEngine:
             "next_offset": {t: {str(p): o for p, o in parts.items()} for t, parts in self.next_offset.items()},
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: Json) -> None:
         """Continues from a saved state; instruments are matched by symbol, so reference data may have grown since."""
         self.live.restore(state["market"])
         self.ledger = Ledger.from_state(state["ledger"], self.code_of, require_account=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -59,7 +58,7 @@ class Inputs:
         """The same for the same consumed offsets, on every replay."""
         return deterministic_id(sorted((t, p, *span) for t, parts in self.offsets.items() for p, span in parts.items()), self.batch_id)
 
-    def described(self, span: range, book: Book, market: Market, stale: list[str]) -> dict[str, Any]:
+    def described(self, span: range, book: Book, market: Market, stale: list[str]) -> dict[str, object]:
         """The inputs of one account, whose positions are `span`."""
         codes = book.symbol[span.start : span.stop]
         times = [int(self.price_time[c]) for c in codes if self.price_time[c] > 0]
@@ -124,7 +123,7 @@ def status_event(calc: Event, row: int, band: int, book: Book, market: Market, m
     } | _order_remarks(calc["account_id"], codes, market, inputs) | _price_remarks(codes, calc["inputs"]["stale_symbols"], market, inputs)
 
 
-def _order_remarks(account_id: str, codes: list[int], market: Market, inputs: Inputs) -> dict[str, Any]:
+def _order_remarks(account_id: str, codes: list[int], market: Market, inputs: Inputs) -> dict[str, object]:
     """What an order for these positions must know: which shares they are, until when, and what orders have traded."""
     symbols = [market.symbols[c] for c in codes]
     remarks = {
@@ -135,17 +134,17 @@ def _order_remarks(account_id: str, codes: list[int], market: Market, inputs: In
     return {name: value for name, value in remarks.items() if value}
 
 
-def _price_remarks(codes: list[int], stale: list[str], market: Market, inputs: Inputs) -> dict[str, Any]:
+def _price_remarks(codes: list[int], stale: list[str], market: Market, inputs: Inputs) -> dict[str, object]:
     """What the price gate says of an account's prices: why nothing may be enforced on them, and which were corrected."""
     aside = {market.symbols[c]: inputs.set_aside[c] for c in codes if c in inputs.set_aside}
     old = [symbol for symbol in stale if symbol not in aside]
     reasons = [reason for reason in (*aside.values(), price_hold(old)) if reason]
     corrected = {market.symbols[c]: inputs.withdrawn[c] for c in codes if c in inputs.withdrawn}
-    remarks: dict[str, Any] = {"held": "; ".join(reasons)} if reasons else {}
+    remarks: dict[str, object] = {"held": "; ".join(reasons)} if reasons else {}
     return remarks | ({"corrected_symbols": list(corrected), "corrected_since": min(corrected.values())} if corrected else {})
 
 
-def position_row(k: int, book: Book, market: Market, inputs: Inputs) -> dict[str, Any]:
+def position_row(k: int, book: Book, market: Market, inputs: Inputs) -> dict[str, object]:
     """A position with every figure `book_input.parse` needs to rebuild its margin; unknown figures are left out."""
     code, qty = int(book.symbol[k]), float(book.quantity[k])
     row = {"symbol": market.symbols[code], "qty": qty} | instrument_row(code, market, inputs)
@@ -153,10 +152,10 @@ def position_row(k: int, book: Book, market: Market, inputs: Inputs) -> dict[str
     return row if value is None else row | {"market_value": value}
 
 
-def instrument_row(code: int, market: Market, inputs: Inputs) -> dict[str, Any]:
+def instrument_row(code: int, market: Market, inputs: Inputs) -> dict[str, object]:
     """The figures of an instrument that a margin rests on; unknown ones are left out."""
     previous = float(inputs.previous_price[code]) if len(inputs.previous_price) else math.nan
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "symbol": market.symbols[code], "price": _known(market.price[code]),
         "price_timestamp": int(inputs.price_time[code]) or None, "prev_price": _known(previous), "beta": _known(market.beta[code]),
         "sigma": _known(market.sigma[code]), "volatility_tier": int(market.volatility_tier[code]) or None,
@@ -179,7 +178,7 @@ def _group(code: int, names: tuple[str, ...]) -> str | None:
     return names[code] if code >= 0 else None
 
 
-def stress_events(status_or_calc: Event, rows: list[dict[str, Any]]) -> list[Event]:
+def stress_events(status_or_calc: Event, rows: list[dict[str, object]]) -> list[Event]:
     """stress.beta_spy.v1: one event a scenario of an account."""
     shared = {"account_id": status_or_calc["account_id"], "calc_id": status_or_calc["calc_id"], "timestamp": status_or_calc["timestamp"]}
     return [shared | row for row in rows]

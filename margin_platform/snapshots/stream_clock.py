@@ -38,7 +38,7 @@ class StreamClock:
             self._partitions[partition] = newest, produced, 0
         return self.now
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> dict[str, object]:
         """JSON-able."""
         return {name: list(times) for name, times in self._partitions.items()}
 

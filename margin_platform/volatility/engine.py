@@ -170,7 +170,7 @@ class VolatilityEngine:
             "timestamp": int(session_close(dt.date.fromisoformat(session)).timestamp() * 1000),
         }
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> dict[str, object]:
         return {
             "closes": {symbol: {session: list(close) for session, close in rows.items()} for symbol, rows in self._closes.items()},
             "actions": self._actions.to_state(), "published": self._published, "tiers": self._tiers, "tiers_before": self._tiers_before,
