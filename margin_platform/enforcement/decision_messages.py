@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from margin_platform import __version__
 from margin_platform.contracts.events.figures import COMPONENTS
 from margin_platform.contracts.messages import MARGIN_CALLS, RESTRICTIONS, Event, deterministic_id
@@ -83,14 +81,14 @@ def message_of(decision: Decision, cause: Event, policy: Policy, source: str, ru
     return MARGIN_CALLS, event
 
 
-def _cures(cause: Event, policy: Policy) -> list[dict[str, Any]]:
+def _cures(cause: Event, policy: Policy) -> list[dict[str, object]]:
     try:
         return [cure.to_dict() for cure in cures_of(cause, policy)]
     except InputError:
         return []   # a position without a price cannot be worked out; the call itself stands
 
 
-def audit_entry(decision: Decision, cause: Event, policy: Policy, source: str, run_id: str | None) -> dict[str, Any]:
+def audit_entry(decision: Decision, cause: Event, policy: Policy, source: str, run_id: str | None) -> dict[str, object]:
     """What is kept of a decision for ever: enough to redo it."""
     return {
         "account_id": decision.account_id, "decision": decision.kind, "reason": decision.reason, "amount": decision.amount,

@@ -10,9 +10,10 @@ import math
 from typing import Any
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from margin_platform.contracts.events.figures import COMPONENTS
+from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import Event
 from margin_platform.documents.book_input import BookInput
 from margin_platform.documents.figures import position_requirements
@@ -35,7 +36,7 @@ class NothingRecorded(LookupError):
     """The store knows no such account or call; the message names it."""
 
 
-def explain(store: Store, account_id: str, call_id: str | None = None, at: int | None = None) -> dict[str, Any]:
+def explain(store: Store, account_id: str, call_id: str | None = None, at: int | None = None) -> Json:
     """Everything behind one call, or behind an account.
 
     at (epoch milliseconds of event time): nothing recorded later is shown. The call is the newest opened by then, and the figures
@@ -75,13 +76,13 @@ def explain(store: Store, account_id: str, call_id: str | None = None, at: int |
     }
 
 
-def _notification(row: Any) -> dict[str, Any]:
+def _notification(row: object) -> dict[str, object]:
     """A notice's fate, without its recipient and text."""
     kept = ("notification_id", "episode", "rung", "channel", "status", "attempts", "receipt", "error", "run_id")
     return {name: getattr(row, name) for name in kept}
 
 
-def _call(row: Any) -> dict[str, Any] | None:
+def _call(row: Row[Any] | None) -> dict[str, object] | None:
     if row is None:
         return None
     return {
@@ -99,7 +100,7 @@ def _policy_of(status: Event) -> Policy:
     return found
 
 
-def evidence_of(status: Event) -> dict[str, Any]:
+def evidence_of(status: Event) -> dict[str, object]:
     """The recorded figures, the same figures computed again from the recorded inputs, and whether they agree to the cent."""
     policy = _policy_of(status)
     given, margin = rebuilt(status, policy)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, insert, select
@@ -158,12 +157,12 @@ def not_before(at: int) -> int:
     return int(next_open(dt.datetime.fromtimestamp(at / 1000, NEW_YORK)).timestamp() * 1000)
 
 
-def _leg(order: Order) -> dict[str, Any]:
+def _leg(order: Order) -> dict[str, object]:
     """A leg with its Regulation SHO mark: sales are of shares held long; a cover is a purchase and needs no locate."""
     return vars(order) | {"mark": "LONG" if order.side == "SELL" else "COVER_NO_LOCATE"}
 
 
-def _traded(order: Event | None) -> dict[str, Any]:
+def _traded(order: Event | None) -> dict[str, object]:
     """What the audit entry of an answer says of its order."""
     if order is None:
         return {}

@@ -6,8 +6,6 @@ are, or less is held than it would trade.
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import ColumnElement, Connection, select, update
 
 from margin_platform.contracts.messages import Event, deterministic_id
@@ -19,7 +17,7 @@ _SHARE = 1e-6              # the finest quantity the platform keeps
 Filled = dict[str, float]   # symbol -> signed shares
 
 
-def unfilled(order: Event, positions: list[dict[str, Any]], filled: Filled | None = None) -> list[dict[str, Any]]:
+def unfilled(order: Event, positions: list[Event], filled: Filled | None = None) -> list[Event]:
     """Return what an order may still trade by these newer positions: its legs with the shares left, none where all are traded.
 
     filled: the order's own fills. A position also shrinks by a split or by the customer's own sale: that is no fill, and leaves
@@ -50,7 +48,7 @@ def void(order: Event, status: Event) -> str | None:
     return None
 
 
-def _left(order: Event, filled: Filled | None) -> list[dict[str, Any]]:
+def _left(order: Event, filled: Filled | None) -> list[Event]:
     """Return the legs that the order's own fills leave."""
     traded = filled or {}
     legs = [leg | {"qty": shares(leg["qty"] - abs(traded.get(leg["symbol"], 0.0)))} for leg in order["positions"]]

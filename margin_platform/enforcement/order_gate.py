@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -53,7 +53,7 @@ class Verdict:
     reservation_id: str | None = None
     reserved_until: int | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return the answer as it goes out."""
         return asdict(self)
 
@@ -82,6 +82,20 @@ def allow(*, restricted: bool, position: float, quantity: float, working: float 
     return Verdict(True, REDUCES, f"the order reduces a position of {position:+,.6g} shares to {position + quantity:+,.6g}")
 
 
+class Standing(NamedTuple):
+    """An account in the store: whether it is close-only, and its newest margin.status.v1 event."""
+
+    restricted: bool
+    event: Event | None
+
+
+class Sent(NamedTuple):
+    """A liquidation order in the store."""
+
+    event: Event
+    status: str
+
+
 class Gate:
     """Judges orders over a store.
 
@@ -104,11 +118,11 @@ class Gate:
         if row is None and not in_contacts and not self._known(order.account_id):
             return Verdict(False, UNKNOWN_ACCOUNT, f"no account has exactly this id, value {order.account_id!r}")
         if row is None or not row.restricted:
-            return self._dated(allow(restricted=False, position=0.0, quantity=order.quantity), row and row.last_event)
+            return self._dated(allow(restricted=False, position=0.0, quantity=order.quantity), row and row.event)
         with self.store.write() as connection:   # alone among writers: two orders cannot both be given the same shares
-            row = _account(connection, order.account_id)
-            verdict = self._judge_restricted(connection, order, row.last_event or {})
-        return self._dated(verdict, row.last_event)
+            row = _account(connection, order.account_id) or row
+            verdict = self._judge_restricted(connection, order, row.event or {})
+        return self._dated(verdict, row.event)
 
     def release(self, account_id: str, reservation_id: str) -> bool:
         """Give back what is left of a reservation: its order was canceled or rejected. False where there is none."""
@@ -161,11 +175,12 @@ def _asked_before(mine: list[Reservation], order: Order) -> Verdict | None:
     return _reserved(Verdict(True, REDUCES, "the order was allowed before, and its shares are reserved"), known)
 
 
-def _account(connection: Connection, account_id: str) -> Any:
+def _account(connection: Connection, account_id: str) -> Standing | None:
     columns = ladder_states.c
-    return connection.execute(
+    row = connection.execute(
         select(columns.restricted, columns.last_event).where(columns.account_id == account_id)
     ).one_or_none()
+    return None if row is None else Standing(*row)
 
 
 def _has_contact(connection: Connection, account_id: str) -> bool:
@@ -178,5 +193,6 @@ def _unfilled(order: Event, status: Event, symbol: str) -> float:
     return float(sum(-leg["qty"] if leg["side"] == "SELL" else leg["qty"] for leg in legs if leg["symbol"] == symbol))
 
 
-def _liquidation_orders(connection: Connection, account_id: str) -> Any:
-    return connection.execute(select(orders.c.event, orders.c.status).where(orders.c.account_id == account_id)).all()
+def _liquidation_orders(connection: Connection, account_id: str) -> list[Sent]:
+    query = select(orders.c.event, orders.c.status).where(orders.c.account_id == account_id)
+    return [Sent(*row) for row in connection.execute(query)]

@@ -7,13 +7,26 @@ the policy's time, or is given back.
 from __future__ import annotations
 
 import uuid
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from margin_platform.store.tables import reservations
 
 _NOTHING = 1e-6   # shares
+
+
+class Asked(Protocol):
+    """What is set aside for: signed shares of a symbol, buys positive."""
+
+    @property
+    def account_id(self) -> str: ...
+    @property
+    def symbol(self) -> str: ...
+    @property
+    def quantity(self) -> float: ...
+    @property
+    def order_id(self) -> str | None: ...
 
 
 class Look(NamedTuple):
@@ -63,8 +76,8 @@ def current(connection: Connection, look: Look) -> list[Reservation]:
     return [row for row in rows if abs(row.left) > _NOTHING]
 
 
-def take(connection: Connection, order: Any, look: Look, until: int) -> Reservation:
-    """Reserve the shares of an allowed order (account_id, symbol, quantity, order_id)."""
+def take(connection: Connection, order: Asked, look: Look, until: int) -> Reservation:
+    """Reserve the shares of an allowed order."""
     row = Reservation(
         uuid.uuid4().hex, order.account_id, order.symbol, order.order_id, order.quantity, order.quantity, look.position,
         look.liquidated, look.now, until,

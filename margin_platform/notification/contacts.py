@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -17,7 +16,7 @@ from margin_platform.store.tables import contacts
 _CONSUMER = "contacts"
 
 
-Changed = Callable[[Connection, str, Mapping[str, Any]], None]   # what else is to happen in the transaction that keeps a contact
+Changed = Callable[[Connection, str, Mapping[str, object]], None]   # what else is to happen in the transaction that keeps a contact
 
 
 def refresh(store: Store, bus: Bus, changed: Changed) -> int:
@@ -34,7 +33,7 @@ def refresh(store: Store, bus: Bus, changed: Changed) -> int:
 
 
 def _keep(store: Store, records: list[Record], read: list[Span], changed: Changed) -> int:
-    found: dict[str, tuple[int, dict[str, Any]]] = {}
+    found: dict[str, tuple[int, dict[str, object]]] = {}
     for record in records:
         try:
             event = decode(ACCOUNTS, record.value)

@@ -51,7 +51,7 @@ class Notifier:
     """
 
     def __init__(
-        self, store: Store, policy: Policy, channels: Sequence[Channel], *, desk: str = OUR_DESK, firm: Mapping[str, Any] | None = None
+        self, store: Store, policy: Policy, channels: Sequence[Channel], *, desk: str = OUR_DESK, firm: Mapping[str, object] | None = None
     ) -> None:
         self.store = store
         self.policy = policy
@@ -75,7 +75,7 @@ class Notifier:
             post(connection, messages)
         return messages
 
-    def tell(self, notices: Iterable[Notice], contact: Mapping[str, Any], now: int, run_id: str | None = None) -> list[Message]:
+    def tell(self, notices: Iterable[Notice], contact: Mapping[str, object], now: int, run_id: str | None = None) -> list[Message]:
         """Records notices that follow from no customer's event, each once, for one contact: `email` and `phone`, either may lack."""
         with self.store.write() as connection:
             messages = [message for notice in notices for message in self._record(connection, notice, contact, now, run_id)]
@@ -83,7 +83,7 @@ class Notifier:
         return messages
 
     def _record(
-        self, connection: Connection, notice: Notice, contact: Mapping[str, Any], now: int, run_id: str | None
+        self, connection: Connection, notice: Notice, contact: Mapping[str, object], now: int, run_id: str | None
     ) -> list[Message]:
         due = {"next_attempt_wall": now, "recorded_wall": now}
         rows = [self._row(notice, channel, contact, run_id) | due for channel in self.channels.values()]
@@ -95,7 +95,7 @@ class Notifier:
         held = [row for row in new if row["status"] == HELD]
         return [message for row in held for message in [(NOTIFICATIONS, outcome(row)), *self._escalated(connection, row, now, run_id)]]
 
-    def _escalated(self, connection: Connection, row: Mapping[str, Any], now: int, run_id: str | None) -> list[Message]:
+    def _escalated(self, connection: Connection, row: Mapping[str, object], now: int, run_id: str | None) -> list[Message]:
         """Record the notice to the firm, once an episode, where no channel of a customer's notice delivered or may still in time."""
         same = [notifications.c[name] == row[name] for name in ("account_id", "episode", "rung")]
         young = unexpired(now, self.policy.notices)
@@ -104,7 +104,7 @@ class Notifier:
             return []
         return self._record(connection, unreached_notice(row), self.firm, now, run_id)
 
-    def readdress(self, connection: Connection, account_id: str, contact: Mapping[str, Any]) -> None:
+    def readdress(self, connection: Connection, account_id: str, contact: Mapping[str, object]) -> None:
         """What was held for want of an address is due as soon as the account has one."""
         for channel in self.channels.values():
             address, _ = address_of(contact, channel.kind, account_id)
@@ -114,7 +114,7 @@ class Notifier:
                 due = {"status": PENDING, "recipient": address, "error": None, "next_attempt_wall": 0, "recorded_wall": None}
                 connection.execute(update(notifications).where(waits).values(**due))
 
-    def _row(self, notice: Notice, channel: Channel, contact: Mapping[str, Any], run_id: str | None) -> dict[str, Any]:
+    def _row(self, notice: Notice, channel: Channel, contact: Mapping[str, object], run_id: str | None) -> dict[str, object]:
         address, error = address_of(contact, channel.kind, notice.account_id)
         by_sms = channel.kind == "phone"
         return {
@@ -148,7 +148,7 @@ class Notifier:
                 messages += news
         return messages
 
-    def _claim(self, now: int, account_id: str | None) -> list[dict[str, Any]]:
+    def _claim(self, now: int, account_id: str | None) -> list[dict[str, object]]:
         """The next due notifications, marked so that no other sender takes them for a minute."""
         due = notifications.c.status.in_((PENDING, SENDING)) & (notifications.c.next_attempt_wall <= now)
         if account_id is not None:
@@ -177,7 +177,7 @@ class Notifier:
         alarm = int(self.policy.notices.notice_alarm_minutes * MS_PER_MINUTE)
         return bool(row["status"] == PENDING and now - row["recorded_wall"] >= alarm)
 
-    def _send_in_order(self, rows: Sequence[dict[str, Any]], now: int) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    def _send_in_order(self, rows: Sequence[dict[str, object]], now: int) -> list[tuple[dict[str, object], dict[str, object]]]:
         return [(row, self._send(row, now)) for row in rows]
 
     def _send(self, row: Mapping[str, Any], now: int) -> dict[str, Any]:
@@ -196,19 +196,19 @@ class Notifier:
         return {"status": DELIVERED, "receipt": receipt, "error": None}
 
 
-def _claimed(row: Row[Any], now: int) -> dict[str, Any]:
+def _claimed(row: Row[Any], now: int) -> dict[str, object]:
     recorded = now if row.recorded_wall is None else row.recorded_wall
     return dict(row._mapping) | {"attempts": row.attempts + 1, "recorded_wall": recorded}
 
 
-def _contact(connection: Connection, account_id: str) -> Mapping[str, Any]:
+def _contact(connection: Connection, account_id: str) -> Mapping[str, object]:
     found = connection.execute(select(contacts.c.contact).where(contacts.c.account_id == account_id)).scalar_one_or_none()
     return found or {}
 
 
 def _by_account(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """Rows of one account together, in the order given."""
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[str, list[dict[str, object]]] = {}
     for row in rows:
         groups.setdefault(row["account_id"], []).append(row)
     return list(groups.values())

@@ -113,7 +113,7 @@ def unreached_notice(row: Mapping[str, Any]) -> Notice:
     return Notice(FIRM, row["episode"], "UNREACHED", subject, text, html, f"{subject}. {sentence}", int(row["created_at"]))
 
 
-def _facts(topic: str, action: str, event: Event, policy: Policy) -> dict[str, Any]:
+def _facts(topic: str, action: str, event: Event, policy: Policy) -> dict[str, object]:
     components = event.get("components") or {}
     return {
         "account": masked(event["account_id"]), "when": weekday_clock(event["timestamp"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, or_, select, update
 
 from margin_platform.contracts.messages import NOTIFICATIONS
 from margin_platform.notification.addresses import address_of
@@ -41,7 +41,7 @@ def unreached(store: Store, rules: NoticePolicy, now: int) -> list[dict[str, Any
         return [dict(found._mapping) for found in connection.execute(query.order_by(row.c.created_at, row.c.notification_id))]
 
 
-def resend(store: Store, ids: Sequence[str], firm: Mapping[str, Any]) -> Sent:
+def resend(store: Store, ids: Sequence[str], firm: Mapping[str, object]) -> Sent:
     """Make notices due now, each at the address its account has now. firm: the contact of the firm's own people."""
     due, held = [], {}
     with store.write() as connection:
@@ -68,16 +68,16 @@ def reached(store: Store, ids: Sequence[str], how: str) -> list[str]:
     return [row.notification_id for row in rows]
 
 
-def _open(connection: Connection, ids: Sequence[str]) -> Sequence[Any]:
+def _open(connection: Connection, ids: Sequence[str]) -> Sequence[Row[Any]]:
     states = (HELD, UNDELIVERED, PENDING, SENDING)
     where = notifications.c.notification_id.in_(ids) & notifications.c.status.in_(states)
     return connection.execute(select(notifications).where(where).order_by(notifications.c.created_at)).all()
 
 
-def _is(notification_id: str) -> Any:
+def _is(notification_id: str) -> ColumnElement[bool]:
     return notifications.c.notification_id == notification_id
 
 
-def _contact(connection: Connection, account_id: str) -> Mapping[str, Any]:
+def _contact(connection: Connection, account_id: str) -> Mapping[str, object]:
     query = select(contacts.c.contact).where(contacts.c.account_id == account_id)
     return connection.execute(query).scalar_one_or_none() or {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -18,12 +18,20 @@ def topic_name(account_id: str) -> str:
     return "margin-account-" + hashlib.sha256(account_id.encode()).hexdigest()[:24]
 
 
+class SnsClient(Protocol):
+    """What is used of boto3's client of SNS."""
+
+    def publish(self, **arguments: object) -> dict[str, str]: ...
+    def create_topic(self, **arguments: object) -> dict[str, str]: ...
+    def subscribe(self, **arguments: object) -> dict[str, str]: ...
+
+
 class SnsChannel:
     """SMS through the account's topic; whoever else the account subscribed there (a queue, an e-mail) receives it too."""
 
     name, kind = "SNS", "phone"
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: SnsClient) -> None:
         self._client = client
         self._topics: dict[tuple[str, str], str] = {}
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from margin_platform.store.store import Store
 from margin_platform.store.tables import audit, ladder_states
@@ -20,7 +20,7 @@ from margin_platform.store.tables import audit, ladder_states
 GENESIS = "0" * 64
 
 
-def entry_hash(previous: str, entry: dict[str, Any]) -> str:
+def entry_hash(previous: str, entry: dict[str, object]) -> str:
     """The hash of an entry after another: sha256 of the previous hash and the entry's canonical JSON."""
     return hashlib.sha256(previous.encode() + orjson.dumps(entry, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
@@ -60,7 +60,7 @@ def verify(store: Store, account_id: str | None = None) -> tuple[int, list[Broke
     return len(entries), broken
 
 
-def _entries(connection: Connection, account_id: str | None) -> Iterator[Any]:
+def _entries(connection: Connection, account_id: str | None) -> Iterator[Row[Any]]:
     query = select(audit).order_by(audit.c.account_id, audit.c.number)
     if account_id is not None:
         query = query.where(audit.c.account_id == account_id)

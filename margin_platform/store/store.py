@@ -7,10 +7,10 @@ version. A reader never creates, migrates or changes a store.
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import orjson
 from filelock import FileLock
@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL, Engine
 MIGRATIONS = Path(__file__).parent / "migrations"
 SCHEMA = "0005"            # the newest migration: a store that has it is opened without Alembic
 _BUSY_SECONDS = 30
-_JSON: dict[str, Any] = {"json_serializer": lambda value: orjson.dumps(value).decode(), "json_deserializer": orjson.loads}
+_JSON: dict[str, object] = {"json_serializer": lambda value: orjson.dumps(value).decode(), "json_deserializer": orjson.loads}
 _WRITER_LOCK = 4_210      # Postgres advisory locks, of the one writer and of the one publisher; 4210 is FINRA's rule
 _PUBLISHER_LOCK = 4_211
 
@@ -71,7 +71,7 @@ class Store:
         with self._readers.connect() as connection:
             yield connection
 
-    def publishing(self) -> AbstractContextManager[Any]:
+    def publishing(self) -> AbstractContextManager[object]:
         """A turn as this store's only publisher, among all processes; the turn of a process that is killed ends with it."""
         if self.engine.dialect.name == "postgresql":
             return self._advisory_lock(_PUBLISHER_LOCK)
@@ -127,7 +127,7 @@ def _engine(url: str, *, writes: bool = True, read_only: bool = False) -> Engine
     if parsed.drivername == "postgresql":   # SQLAlchemy takes it for a driver that is not installed here
         parsed = parsed.set(drivername="postgresql+psycopg2")
     if parsed.get_backend_name() != "sqlite":
-        options: dict[str, Any] = {} if writes else {"isolation_level": "REPEATABLE READ"}
+        options: dict[str, object] = {} if writes else {"isolation_level": "REPEATABLE READ"}
         if read_only:
             options["connect_args"] = {"options": "-c default_transaction_read_only=on"}
         return create_engine(parsed, pool_pre_ping=True, **options, **_JSON)
@@ -148,7 +148,7 @@ def _sqlite_for_reading(url: URL) -> URL:
     return url.set(database=file.as_uri(), query={"uri": "true", "mode": "ro"} | ({} if changing else {"immutable": "1"}))
 
 
-def _prepare_sqlite(connection: Any, _: Any) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None   # this module says BEGIN itself: the driver's own would take the write lock too late
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_SECONDS * 1000}", "foreign_keys=ON"):
@@ -156,7 +156,7 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     cursor.close()
 
 
-def _read_sqlite(connection: Any, _: Any) -> None:
+def _read_sqlite(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
 

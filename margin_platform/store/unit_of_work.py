@@ -33,7 +33,7 @@ class AccountRow:
         self.audit_count: int = 0 if found is None else found.audit_count
         self.audit_hash: str = GENESIS if found is None else found.audit_hash
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         return {
             "account_id": self.account_id, "state": self.state.to_dict(), "status": self.state.status, "restricted": self.state.restricted,
             "next_deadline": self.next_deadline, "last_event": self.last_event,
@@ -48,9 +48,9 @@ class UnitOfWork:
         self.connection = connection
         self._rows = _load(connection, account_ids)
         self._changed: dict[str, AccountRow] = {}
-        self._new_calls: dict[str, dict[str, Any]] = {}
-        self._call_changes: dict[str, dict[str, Any]] = {}
-        self._audit: list[dict[str, Any]] = []
+        self._new_calls: dict[str, dict[str, object]] = {}
+        self._call_changes: dict[str, dict[str, object]] = {}
+        self._audit: list[dict[str, object]] = []
         self.messages: list[Message] = []
 
     def account(self, account_id: str) -> AccountRow:
@@ -60,17 +60,17 @@ class UnitOfWork:
     def keep(self, row: AccountRow) -> None:
         self._changed[row.account_id] = row
 
-    def open_call(self, call_id: str, **values: Any) -> None:
+    def open_call(self, call_id: str, **values: object) -> None:
         self._new_calls[call_id] = {"call_id": call_id, "closed_at": None} | values
 
-    def change_call(self, call_id: str, **values: Any) -> None:
+    def change_call(self, call_id: str, **values: object) -> None:
         """Changes columns of a call, whether it is in the store already or opened in this transaction."""
         if call_id in self._new_calls:
             self._new_calls[call_id] |= values
         else:
             self._call_changes.setdefault(call_id, {}).update(values)
 
-    def chain(self, row: AccountRow, entry: dict[str, Any]) -> Event:
+    def chain(self, row: AccountRow, entry: dict[str, object]) -> Event:
         """Adds an entry to the account's audit chain; returns its audit.v1 event."""
         hashed = entry_hash(row.audit_hash, entry)
         row.audit_count += 1
@@ -121,9 +121,9 @@ def _groups(values: list[str]) -> Iterator[list[str]]:
 
 def _update_many(connection: Connection, table: Any, key: str, rows: Sequence[dict[str, Any]]) -> None:
     """One prepared statement for the rows that change the same columns."""
-    by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    by_columns: dict[tuple[str, ...], list[dict[str, object]]] = defaultdict(list)
     for row in rows:
         by_columns[tuple(sorted(row))].append({f"to_{name}": value for name, value in row.items()})
     for columns, values in by_columns.items():
-        sets: dict[str, Any] = {name: bindparam(f"to_{name}") for name in columns if name != key}
+        sets: dict[str, object] = {name: bindparam(f"to_{name}") for name in columns if name != key}
         connection.execute(update(table).where(table.c[key] == bindparam(f"to_{key}")).values(**sets), values)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 
 @dataclass
@@ -60,13 +59,13 @@ class Feed:
         """Whether something that is written all the time was not written for too long."""
         return now - written_at > self.quiet_ms
 
-    def verdict(self, now: int) -> dict[str, Any]:
+    def verdict(self, now: int) -> dict[str, object]:
         """{live, reasons: [{code, text, since}], lag, written_at, now}; live only without any reason."""
         with self._lock:
             reasons = list(self._reasons(now))
             return {"live": not reasons, "reasons": reasons, "lag": self.lag, "written_at": self.written_at, "now": now}
 
-    def _reasons(self, now: int) -> list[dict[str, Any]]:
+    def _reasons(self, now: int) -> list[dict[str, object]]:
         found = []
         if self.broken_since is not None:
             found.append({"code": "BROKER", "text": "Kafka cannot be read", "since": self.broken_since})

@@ -6,19 +6,20 @@ page says whether the kernel gives the published figure. Nothing here has a marg
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
+from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import Event
 from margin_platform.documents.book_input import BookInput, parse
 from margin_platform.documents.figures import evaluation, position_requirements
 from margin_platform.documents.rebuilt import document as as_document
-from margin_platform.documents.whatif import after_trades
+from margin_platform.documents.whatif import Quote, after_trades
 from margin_platform.kernel.apportionment import apportioned_table
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import evaluate
-from margin_platform.kernel.market import Market
+from margin_platform.kernel.market import Floats, Market
 from margin_platform.kernel.published import COMPONENTS
 from margin_platform.kernel.valuation_points import POINTS, valuation_points
 from margin_platform.money import cents, cents_or_none
@@ -36,14 +37,14 @@ def policy_of(event: Event) -> Policy:
     return next((p for p in shipped_policies() if p.version == event.get("policy_version")), current_policy())
 
 
-def document(event: Event) -> dict[str, Any]:
+def document(event: Event) -> Json:
     """The event's account as a book document (the input of `margin evaluate`)."""
     if not isinstance(event.get("positions"), list):
         raise NoPositions(str(event.get("account_id")))
     return as_document(event)
 
 
-def explain(event: Event, published: Event) -> dict[str, Any]:
+def explain(event: Event, published: Event) -> Json:
     """Positions with each add-on, stress, TIMS points and distances, from one event like margin.status.v1.
 
     published: the newest figures of the account that were published, which the kernel's own may equal.
@@ -60,7 +61,7 @@ def explain(event: Event, published: Event) -> dict[str, Any]:
 _PARTS = (("concentration", {"use_conc": True}), ("volatility", {"use_vol": True}))
 
 
-def _positions(given: BookInput, event: Event) -> list[dict[str, Any]]:
+def _positions(given: BookInput, event: Event) -> list[dict[str, object]]:
     """Each position's base, add-ons and cap line: the kernel's own figures with one rule switched on at a time.
 
     Rows and columns foot: each row to the position's requirement, each column to the account's published part.
@@ -94,7 +95,7 @@ def _positions(given: BookInput, event: Event) -> list[dict[str, Any]]:
     return rows
 
 
-def _requirements(given: BookInput, market: Market, changes: dict[str, Any]) -> Any:
+def _requirements(given: BookInput, market: Market, changes: Mapping[str, object]) -> Floats:
     return evaluate(given.book, market, given.policy.override(changes), detail=True).position_requirement
 
 
@@ -102,7 +103,7 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _tims(book: Book, market: Market, policy: Policy) -> dict[str, Any]:
+def _tims(book: Book, market: Market, policy: Policy) -> dict[str, object]:
     """P&L at the ten valuation points: each class group's, and their plain sum (before offsets between groups)."""
     groups = valuation_points(book, market, policy, 0)
     total = sum(groups.values(), np.zeros(len(POINTS)))
@@ -113,13 +114,13 @@ def _tims(book: Book, market: Market, policy: Policy) -> dict[str, Any]:
     }
 
 
-def rungs(given: BookInput, figures: dict[str, Any]) -> list[dict[str, Any]]:
+def rungs(given: BookInput, figures: Json) -> list[dict[str, object]]:
     """Dollars of equity to each rung (negative: already past it), and the nearest SPY move that empties the excess."""
     if figures["excess"] is None:
         return []
     ladder = given.policy.ladder
     warn, severe = ladder.warn_frac * figures["gross_mv"], ladder.severe_deficiency * figures["requirement"]
-    found: list[dict[str, Any]] = [
+    found: list[dict[str, object]] = [
         {"rung": "WARNING", "distance": cents(figures["excess"] - warn), "rule": f"excess below {ladder.warn_frac:.0%} of gross value"},
         {"rung": "MARGIN_CALL", "distance": figures["excess"], "rule": "excess below zero"},
         {"rung": "SEVERE", "distance": cents(figures["excess"] + severe),
@@ -136,7 +137,7 @@ def _first_short(given: BookInput) -> float | None:
     return min(short)[1] if short else None
 
 
-def whatif(event: Event, trades: list[tuple[str, float]], cash: float, quote_of: Any) -> dict[str, Any]:
+def whatif(event: Event, trades: list[tuple[str, float]], cash: float, quote_of: Quote) -> Json:
     """The account's margin before and after trades at the mark and a cash transfer. InputError names what cannot be used.
 
     trades: (symbol, signed shares); cash: dollars, deposits positive; quote_of: a symbol's newest published inputs or None.

@@ -9,7 +9,6 @@ import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 from starlette.applications import Starlette
@@ -20,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
+from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import Event
 from margin_platform.dashboard.intake.freshness import Feed
 from margin_platform.dashboard.intake.intake import Intake
@@ -92,7 +92,7 @@ def build(options: Options, now_ms: Callable[[], int] = wall_clock_ms) -> ASGIAp
     return Guard(Starlette(routes=routes, lifespan=lifespan), options.host, options.token, options.origins)
 
 
-def _facts(options: Options, policy: Policy) -> dict[str, Any]:
+def _facts(options: Options, policy: Policy) -> dict[str, object]:
     """What the page needs to know about the server, once."""
     return {"facts": {"warn_frac": policy.ladder.warn_frac, "dagster_url": options.dagster_url}}
 
@@ -107,7 +107,7 @@ async def _index(_: Request) -> Response:
     return FileResponse(STATIC / "index.html")
 
 
-def _json(data: Any, status: int = 200) -> Response:
+def _json(data: object, status: int = 200) -> Response:
     return Response(orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS), status, media_type="application/json")
 
 
@@ -148,7 +148,7 @@ def _account(desk: Desk, holdings: Holdings, account_id: str) -> Response:
     if known is None:
         return _json({"error": "this account has not been heard of", "account_id": account_id}, 404)
     basis = _basis(known, holdings, account_id)
-    detail: dict[str, Any] = {"basis": basis, "explained": None, "cures": []}
+    detail: dict[str, object] = {"basis": basis, "explained": None, "cures": []}
     try:
         if basis is not None:
             detail["explained"] = explain(basis, known["calc"] or {})
@@ -158,7 +158,7 @@ def _account(desk: Desk, holdings: Holdings, account_id: str) -> Response:
     return _json({"account_id": account_id, "epoch": desk.epoch, **known, **detail})
 
 
-def _basis(known: dict[str, Any], holdings: Holdings, account_id: str) -> Event | None:
+def _basis(known: Json, holdings: Holdings, account_id: str) -> Event | None:
     """The positions that explain an account: published with its newest figure, else the book's of now, else the last published."""
     status: Event | None = known["status"]
     if status is not None and status["calc_id"] == known["calc"].get("calc_id"):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 
 import orjson
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from margin_platform.contracts.refusals import Refused
 from margin_platform.dashboard.server.wall_clock import wall_clock_ms
 from margin_platform.enforcement.order_gate import Gate, Order
 from margin_platform.policy.policy import current_policy
@@ -29,38 +29,37 @@ _ORDER_FIELDS = ("account_id", "symbol", "side", "qty", "order_id")
 _RELEASE_FIELDS = ("account_id", "reservation_id")
 
 
-class BadOrder(ValueError):
+class BadOrder(Refused):
     """A request that cannot be judged; names the field, its value and the reason. status: 400 not JSON, 413 too long, 422 a field."""
 
-    def __init__(self, field: str, value: Any, reason: str, status: int = 422) -> None:
-        super().__init__(f"{field}: {reason}, value {value!r}")
-        self.field, self.value, self.reason, self.status = field, value, reason, status
+    def __init__(self, field: str, value: object, reason: str, status: int = 422) -> None:
+        super().__init__(field, value, reason)
+        self.status = status
+
+    def __reduce__(self) -> tuple[type[BadOrder], tuple[object, ...]]:
+        return type(self), (self.field, self.value, self.reason, self.status)
 
 
 def parse_order(body: bytes) -> Order:
     """Read `{"account_id", "symbol", "side", "qty"}` and, where given, `"order_id"`. BadOrder names what cannot be used."""
     data = _object(body, _ORDER_FIELDS)
-    for name in ("account_id", "symbol"):
-        _require_text(data, name)
+    account_id, symbol = (_text(data, name) for name in ("account_id", "symbol"))
     side, qty = data.get("side"), data.get("qty")
     if not isinstance(side, str) or side not in _SIDES:
         raise BadOrder("side", side, f"not one of {', '.join(_SIDES)}")
     if isinstance(qty, bool) or not isinstance(qty, int | float) or not math.isfinite(qty) or not 0 < qty <= _MOST_SHARES:
         raise BadOrder("qty", qty, "not a number of shares above 0")
-    if data.get("order_id") is not None:
-        _require_text(data, "order_id", _LONGEST_KEY)
-    return Order(data["account_id"], data["symbol"], _SIDES[side] * qty, data.get("order_id"))
+    order_id = None if data.get("order_id") is None else _text(data, "order_id", _LONGEST_KEY)
+    return Order(account_id, symbol, _SIDES[side] * qty, order_id)
 
 
 def parse_release(body: bytes) -> tuple[str, str]:
     """Read `{"account_id", "reservation_id"}`. BadOrder names what cannot be used."""
     data = _object(body, _RELEASE_FIELDS)
-    _require_text(data, "account_id")
-    _require_text(data, "reservation_id", _LONGEST_KEY)
-    return data["account_id"], data["reservation_id"]
+    return _text(data, "account_id"), _text(data, "reservation_id", _LONGEST_KEY)
 
 
-def _object(body: bytes, fields: tuple[str, ...]) -> dict[str, Any]:
+def _object(body: bytes, fields: tuple[str, ...]) -> dict[str, object]:
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -72,12 +71,14 @@ def _object(body: bytes, fields: tuple[str, ...]) -> dict[str, Any]:
     return data
 
 
-def _require_text(data: dict[str, Any], name: str, longest: int = 256) -> None:
+def _text(data: Mapping[str, object], name: str, longest: int = 256) -> str:
+    """Return a text that names something."""
     value = data.get(name)
     if not isinstance(value, str) or not value.strip():
         raise BadOrder(name, value, "missing or not a non-empty text")
     if len(value) > longest or "\0" in value:
         raise BadOrder(name, value[:80], f"longer than {longest} characters" if len(value) > longest else "holds a NUL")
+    return value
 
 
 def endpoint(
@@ -99,10 +100,10 @@ def endpoint(
     def gate() -> Gate:
         return Gate(opened(), current_policy().gate, clock, now, known)
 
-    def check(body: bytes) -> dict[str, Any]:
+    def check(body: bytes) -> dict[str, object]:
         return gate().judge(parse_order(body)).as_dict()
 
-    def release(body: bytes) -> dict[str, Any]:
+    def release(body: bytes) -> dict[str, object]:
         return {"released": gate().release(*parse_release(body))}
 
     return Starlette(routes=[
@@ -111,7 +112,7 @@ def endpoint(
     ])
 
 
-def _answering(act: Callable[[bytes], dict[str, Any]]) -> Callable[[Request], Any]:
+def _answering(act: Callable[[bytes], dict[str, object]]) -> Callable[[Request], Awaitable[Response]]:
     """A handler that reads a bounded body, acts in a thread, and turns each failure into its answer."""
 
     async def handle(request: Request) -> Response:
@@ -135,7 +136,7 @@ async def _body(request: Request) -> bytes:
     return body
 
 
-def _json(data: dict[str, Any], status: int = 200) -> Response:
+def _json(data: Mapping[str, object], status: int = 200) -> Response:
     return Response(orjson.dumps(data), status, media_type="application/json")
 
 

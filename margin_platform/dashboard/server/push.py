@@ -10,11 +10,13 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import Callable
-from typing import Any
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from margin_platform.contracts.json_object import Json
 from margin_platform.dashboard.intake.freshness import Feed
 from margin_platform.dashboard.state.account_row import COLUMNS
 from margin_platform.dashboard.state.accounts import Desk
@@ -31,7 +33,7 @@ class Pulse:
     """The common clock of all senders: wakes them together, so that pages at the same point share one encoded frame."""
 
     def __init__(
-        self, desk: Desk, feed: Feed, now_ms: Callable[[], int], interval_s: float, policy: FirmPolicy, facts: dict[str, Any]
+        self, desk: Desk, feed: Feed, now_ms: Callable[[], int], interval_s: float, policy: FirmPolicy, facts: dict[str, object]
     ) -> None:
         self.desk, self.feed, self._now_ms, self.interval_s, self.facts = desk, feed, now_ms, interval_s, facts
         self._policy = policy
@@ -39,7 +41,7 @@ class Pulse:
         self.clients = 0
         self._beat = asyncio.Condition()
         self._encoded: dict[tuple[int, int, int], bytes] = {}
-        self._head: dict[str, Any] = {}
+        self._head: dict[str, object] = {}
 
     async def run(self) -> None:
         """Beats for ever; the header's figures are taken once a beat, not once a page."""
@@ -66,7 +68,7 @@ class Pulse:
             await self._beat.wait_for(lambda: self.tick > seen)
             return self.tick
 
-    def header(self) -> dict[str, Any]:
+    def header(self) -> dict[str, object]:
         now, firm = self._now_ms(), firm_now(self.desk.firm() or (), self._policy)
         if firm is not None:
             firm["old"] = self.feed.is_old(firm["written_at"], now)   # its stream may have ended while the accounts' goes on
@@ -79,10 +81,10 @@ class Pulse:
         last = len(parts) - 1
         return upto, [functools.partial(self._message, after, upto, n, part, n == last) for n, part in enumerate(parts)]
 
-    def _message(self, after: int, upto: int, n: int, part: Any, done: bool) -> bytes:
+    def _message(self, after: int, upto: int, n: int, part: NDArray[np.int64], done: bool) -> bytes:
         found = self._encoded.get((after, upto, n))
         if found is None:
-            frame: dict[str, Any] = {"t": "frame", "rows": self.desk.rows(part), "seq": upto if done else None}
+            frame: dict[str, object] = {"t": "frame", "rows": self.desk.rows(part), "seq": upto if done else None}
             frame |= self._head
             if done:
                 frame |= {"feed": self.desk.feed(after), "firm": self.desk.firm(after)}
@@ -109,7 +111,7 @@ async def serve(socket: WebSocket, pulse: Pulse) -> None:
             await socket.close()
 
 
-async def _hello(socket: WebSocket) -> dict[str, Any]:
+async def _hello(socket: WebSocket) -> Json:
     """What the page says first: {epoch, seq} of what it holds. WebSocketDisconnect where it is none of our pages."""
     try:
         hello = orjson.loads(await socket.receive_text())

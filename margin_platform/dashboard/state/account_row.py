@@ -31,7 +31,7 @@ COLORS: Final = ("green", "yellow", "red", "gray")
 _BY_STATUS: Final = {"ACTIVE": GREEN, "WARNING": YELLOW, "MARGIN_CALL": RED}
 
 
-def row_of(number: int, event: Event, flags: int) -> list[Any]:
+def row_of(number: int, event: Event, flags: int) -> list[object]:
     """The wire row of a margin.calc.v1 or margin.status.v1 event, its color still open; figures the event does not carry stay None."""
     get = event.get
     return [
@@ -52,7 +52,7 @@ def oldest_price(event: Event) -> int | None:
     return _moment(inputs.get("oldest_price")) if isinstance(inputs, dict) else None
 
 
-def _moment(stamp: Any) -> int | None:
+def _moment(stamp: object) -> int | None:
     return stamp if isinstance(stamp, int) and not isinstance(stamp, bool) and 0 < stamp <= _LATEST else None
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import FIRM_RISK, MARGIN_CALC, MARGIN_STATUS, STRESS, Event
 from margin_platform.dashboard.state.account_row import (
     BAND,
@@ -61,17 +62,17 @@ class Desk:
         self.bad_events = 0
         self._lock = threading.Lock()
         self._number: dict[str, int] = {}
-        self._rows: list[tuple[Any, ...]] = []
+        self._rows: list[tuple[object, ...]] = []
         self._columns(1024)
         self._calc = Packed[str]()
         self._calculated: dict[str, int] = {}  # event time of each account's newest margin.calc.v1
         self._status = Packed[str]()
-        self._band: dict[str, Any] = {}
+        self._band: dict[str, object] = {}
         self._stressed: set[str] = set()
-        self._stress = Packed[tuple[str, Any]]()
-        self._scenarios: dict[str, tuple[Any, ...]] = {}
+        self._stress = Packed[tuple[str, object]]()
+        self._scenarios: dict[str, tuple[object, ...]] = {}
         self._firm: dict[str, Event] = {}
-        self._firm_policy: Any = None
+        self._firm_policy: object = None
         self._firm_changed = 0
         self._clocks: dict[int, int] = {}      # event time by partition of margin.calc.v1
         self._status_clock: int | None = None  # counts until the first calculation is read
@@ -186,12 +187,12 @@ class Desk:
         with self._lock:
             return self.sequence, np.flatnonzero(self._changed[: len(self._rows)] > after)
 
-    def rows(self, numbers: NDArray[np.int64]) -> list[tuple[Any, ...]]:
+    def rows(self, numbers: NDArray[np.int64]) -> list[tuple[object, ...]]:
         """The newest rows of these accounts; one enrolled but not yet computed is left out."""
         with self._lock:
             return [self._rows[n] for n in numbers.tolist() if self._rows[n]]
 
-    def feed(self, after: int) -> list[dict[str, Any]]:
+    def feed(self, after: int) -> list[dict[str, object]]:
         """Feed items new or changed after a sequence number."""
         with self._lock:
             return self.log.changed_since(after)
@@ -201,7 +202,7 @@ class Desk:
         with self._lock:
             return list(self._firm.values()) if self._firm_changed > after else None
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, object]:
         """Accounts by color (old rows are gray), open calls, next due time, oldest price: the header's figures."""
         with self._lock:
             count = len(self._rows)
@@ -225,7 +226,7 @@ class Desk:
         with self._lock:
             return sorted(self._number[a] for a in account_ids if a in self._number)
 
-    def account(self, account_id: str) -> dict[str, Any] | None:
+    def account(self, account_id: str) -> Json | None:
         """Everything published about one account; None for an account never heard of."""
         with self._lock:
             if account_id not in self._number and account_id not in self.log.timelines:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from margin_platform.kernel.book import Book
@@ -11,7 +9,7 @@ from margin_platform.kernel.market import Market
 from margin_platform.money import cents
 
 
-def by_symbol(book: Book, market: Market, most: int = 25) -> dict[str, Any]:
+def by_symbol(book: Book, market: Market, most: int = 25) -> dict[str, object]:
     """Largest symbols by gross value: long, short, net (dollars) and holders, and how many positions had no price to count."""
     value = book.quantity * market.price[book.symbol]
     priced = ~np.isnan(value)

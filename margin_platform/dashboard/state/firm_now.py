@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import Event
 from margin_platform.firm.limits import level_of
 from margin_platform.policy.sections import FirmPolicy
 
 
-def firm_now(events: Sequence[Event], policy: FirmPolicy) -> dict[str, Any] | None:
+def firm_now(events: Sequence[Event], policy: FirmPolicy) -> Json | None:
     """{exposure, loss}, each {amount, limit, level} in dollars, loss with its scenario; None before the first event.
 
     written_at: when Kafka got the newest event, epoch milliseconds; 0 where it does not say.
@@ -29,6 +29,6 @@ def firm_now(events: Sequence[Event], policy: FirmPolicy) -> dict[str, Any] | No
     }
 
 
-def _against(amount: float | None, limit: float, policy: FirmPolicy) -> dict[str, Any]:
+def _against(amount: float | None, limit: float, policy: FirmPolicy) -> dict[str, object]:
     level = None if amount is None else level_of(amount, limit, policy, "CLEAR")   # where it stands, not which alert is still open
     return {"amount": amount, "limit": limit, "level": level}

@@ -37,7 +37,7 @@ class Item:
     def kind(self) -> str:
         return KINDS[self.topic]
 
-    def wire(self) -> dict[str, Any]:
+    def wire(self) -> dict[str, object]:
         """As the page gets it: texts are the events' own, shown as text only."""
         get = self.event.get
         return {
@@ -51,7 +51,7 @@ class Item:
         }
 
 
-def _delivered(event: Event) -> dict[str, Any]:
+def _delivered(event: Event) -> dict[str, object]:
     return {name: event.get(name) for name in ("channel", "status", "attempt", "attempts", "timestamp", "error")}
 
 
@@ -62,7 +62,7 @@ class LadderLog:
         self.feed: deque[Item] = deque(maxlen=FEED_KEPT)
         self.timelines: dict[str, deque[Item]] = {}
         self.open_calls: dict[str, Event] = {}
-        self._due: dict[str, tuple[float, str, Any]] = {}   # of the open calls that have one: epoch milliseconds, account, as said
+        self._due: dict[str, tuple[float, str, object]] = {}   # of the open calls that have one: epoch milliseconds, account, as said
         self.restricted: set[str] = set()
         self.liquidating: set[str] = set()
         self._by_id: OrderedDict[str, Item] = OrderedDict()
@@ -129,7 +129,7 @@ class LadderLog:
         elif kind == "restriction":
             (self.restricted.add if action == "CLOSE_ONLY" else self.restricted.discard)(account)
 
-    def _note_due(self, account: str, due_at: Any) -> None:
+    def _note_due(self, account: str, due_at: object) -> None:
         self._due.pop(account, None)
         if (moment := instant(due_at)) is not None:
             self._due[account] = (moment, account, due_at)
@@ -144,7 +144,7 @@ class LadderLog:
             | (LIQUIDATING if account in self.liquidating else 0)
         )
 
-    def next_due(self, clock: int | None) -> dict[str, Any] | None:
+    def next_due(self, clock: int | None) -> dict[str, object] | None:
         """Return the open call that falls due first after an event time: {account_id, due_at}; None where none does."""
         ahead = [due for due in self._due.values() if clock is None or due[0] > clock]
         if not ahead:
@@ -157,7 +157,7 @@ class LadderLog:
         found = sum("expired" in call for call in self.open_calls.values())
         return found + sum(clock is not None and moment <= clock for moment, _, _ in self._due.values())
 
-    def changed_since(self, sequence: int) -> list[dict[str, Any]]:
+    def changed_since(self, sequence: int) -> list[dict[str, object]]:
         """Feed items new or changed after a sequence number, oldest first."""
         return [item.wire() for item in self.feed if item.changed > sequence]
 

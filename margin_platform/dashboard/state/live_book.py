@@ -7,7 +7,6 @@ dashboard reads fills, cash, terms and the market into the margin stream's own e
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import numpy as np
 
@@ -72,13 +71,13 @@ class Holdings:
             book = self._engine.ledger.book(self._engine.code_of)
             return [book.account_ids[n] for n in book.accounts_holding(np.array([code])).tolist()]
 
-    def quote(self, symbol: str) -> dict[str, Any] | None:
+    def quote(self, symbol: str) -> dict[str, object] | None:
         """A symbol's figures (price, beta, sigma, groups); None where it is unknown or has no price."""
         with self._lock:
             figures = self._engine.instrument_now(symbol) if symbol in self._engine.code_of else {}
         return figures if "price" in figures else None
 
-    def concentration(self) -> dict[str, Any]:
+    def concentration(self) -> dict[str, object]:
         """Market value by symbol over all accounts, and whether the book is read to its end."""
         with self._lock:
             return {"ready": self.ready} | by_symbol(self._engine.ledger.book(self._engine.code_of), self._engine.market)
