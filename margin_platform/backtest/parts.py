@@ -99,7 +99,7 @@ class _Stopped(RuntimeError):
 _worker: dict[str, Any] = {}   # of a worker process: what it shares with the program
 
 
-def _become_worker(done: Any, stop: Any) -> None:
+def _become_worker(done: object, stop: object) -> None:
     """Ctrl-C is the program's to answer; a worker whose program is gone, even by kill -9, goes too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _worker.update(done=done, stop=stop)

@@ -37,7 +37,7 @@ COMMANDS = {
 class _LazyGroup(TyperGroup):
     """Keeps `margin --help` and `margin evaluate` fast: a command's module is imported when it is asked for."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: object) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -83,7 +83,7 @@ def _program() -> None:
         raise bad_input(str(error)) from error
 
 
-def _told_to_end(number: int, _: Any) -> None:
+def _told_to_end(number: int, _: object) -> None:
     for further in _ENDING:   # told once is enough: what was started is being stopped
         signal.signal(further, signal.SIG_IGN)
     sys.exit(128 + number)

@@ -8,13 +8,24 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from margin_platform.cli.inputs import date_option, read_history
 from margin_platform.cli.inputs import document as read_document
 from margin_platform.cli.output import bad_input, print_json
+from margin_platform.contracts.json_object import Json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from margin_platform.backtest.books.events_file import Line
+    from margin_platform.backtest.history.flaws import Flaw
+    from margin_platform.backtest.history.price_files import PriceHistory
+    from margin_platform.backtest.report.measures import RunResult
+    from margin_platform.documents.book_input import BookInput
+    from margin_platform.policy.policy import Policy
 
 
 def register(app: typer.Typer) -> None:
@@ -54,7 +65,7 @@ def register(app: typer.Typer) -> None:
             _say(summary, out)
 
 
-def _policies(files: Sequence[Path]) -> list[Any]:
+def _policies(files: Sequence[Path]) -> list[Policy]:
     """The policies to compare; the newest shipped one where none is named. Ends the program with 2 on an unusable file."""
     from margin_platform.policy.policy import PolicyError, current_policy, load_policy_file
 
@@ -68,20 +79,20 @@ def _policies(files: Sequence[Path]) -> list[Any]:
     return found
 
 
-def _is_sample(history: Any) -> bool:
+def _is_sample(history: PriceHistory) -> bool:
     from margin_platform.backtest.history.sample_recognition import is_sample
 
     return is_sample(history)
 
 
-def _as_adjusted(history: Any, *, asked: bool) -> Any:
+def _as_adjusted(history: PriceHistory, *, asked: bool) -> PriceHistory:
     """Adjusted where the user says so, or where the file is the bundled history in other clothes."""
     from dataclasses import replace
 
     return replace(history, adjusted=True) if asked or _is_sample(history) else history
 
 
-def _events(path: Path | None) -> list[Any]:
+def _events(path: Path | None) -> list[Line]:
     """Events on the way. Ends the program with 2, naming line and field."""
     from margin_platform.backtest.books import events_file
     from margin_platform.documents.book_input import InputError
@@ -94,12 +105,12 @@ def _events(path: Path | None) -> list[Any]:
         raise bad_input(str(error)) from error
 
 
-def _document(source: str) -> Any:
+def _document(source: str) -> object:
     """The book's document, read once for all policies; the source itself where it says `sample:N`."""
     return source if source.startswith("sample:") else read_document(source)
 
 
-def _book(document: Any, base: Any, history: Any, first: dt.date | None, traded: set[str]) -> Any:
+def _book(document: object, base: Policy, history: PriceHistory, first: dt.date | None, traded: set[str]) -> BookInput:
     """The book of a document under a base policy, or `sample:N` generated accounts at the first bar's prices."""
     from margin_platform.backtest import runs
     from margin_platform.documents.book_input import InputError, parse
@@ -119,9 +130,9 @@ def _book(document: Any, base: Any, history: Any, first: dt.date | None, traded:
 
 
 def _one(
-    history: Any, flaws: Any, document: Any, base: Any, span: tuple[dt.date | None, dt.date | None], events: Any, checkpoints: Path,
-    *, quiet: bool,
-) -> Any:
+    history: PriceHistory, flaws: Sequence[Flaw], document: object, base: Policy, span: tuple[dt.date | None, dt.date | None],
+    events: Sequence[Line], checkpoints: Path, *, quiet: bool,
+) -> RunResult:
     """One policy's run, continued from its checkpoint where a killed run left one."""
     from margin_platform.backtest import parts, runs
     from margin_platform.backtest.books import events_file
@@ -151,7 +162,7 @@ def _one(
 
 
 @contextlib.contextmanager
-def _progress(total: int, label: str, *, quiet: bool) -> Iterator[Any]:
+def _progress(total: int, label: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     """A bar on stderr where a person looks at it."""
     if quiet or not sys.stderr.isatty():
         yield None
@@ -164,7 +175,7 @@ def _progress(total: int, label: str, *, quiet: bool) -> Iterator[Any]:
         yield lambda done, _: bar.update(task, completed=done)
 
 
-def _say(summary: dict[str, Any], out: Path) -> None:
+def _say(summary: Json, out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -23,8 +24,9 @@ def benchmarks() -> dict[str, str]:
     return found
 
 
-def _main_of(name: str) -> Any:
-    return importlib.import_module(f"bench.{name}").main
+def _main_of(name: str) -> Callable[[list[str]], int | None]:
+    main: Callable[[list[str]], int | None] = importlib.import_module(f"bench.{name}").main
+    return main
 
 
 def register(app: typer.Typer) -> None:

@@ -6,14 +6,19 @@ import datetime as dt
 import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from margin_platform.cli.output import bad_input, failed, print_json
+from margin_platform.contracts.json_object import Json
 from margin_platform.money import format_dollars
 from margin_platform.settings import settings, stand_alone
+
+if TYPE_CHECKING:
+    from rich.console import Group
 
 
 def register(app: typer.Typer) -> None:
@@ -47,7 +52,7 @@ def register(app: typer.Typer) -> None:
             raise failed(f"nothing seen of {', '.join(figures['missing'])}")
 
 
-def _run(folder: Path, accounts: int, seconds: float, headless: bool) -> dict[str, Any]:
+def _run(folder: Path, accounts: int, seconds: float, headless: bool) -> Json:
     from rich.console import Console
     from rich.live import Live
 
@@ -70,7 +75,7 @@ def _run(folder: Path, accounts: int, seconds: float, headless: bool) -> dict[st
         raise failed(error) from error
 
 
-def _stay(say: Any) -> None:
+def _stay(say: Callable[[str], None]) -> None:
     say("The replay is over. Dashboard and Dagster stay up: look around, then press Ctrl-C.")
     try:
         while True:
@@ -79,11 +84,11 @@ def _stay(say: Any) -> None:
         return
 
 
-def _lines(say: Any) -> Any:
+def _lines(say: Callable[[str], None]) -> Callable[[Json], None]:
     """One line of progress every ten seconds, for logs."""
     last = [0.0]
 
-    def show(figures: dict[str, Any]) -> None:
+    def show(figures: Json) -> None:
         if time.monotonic() - last[0] >= 10:
             last[0] = time.monotonic()
             say(
@@ -100,7 +105,7 @@ def _clock(at: int) -> str:
     return dt.datetime.fromtimestamp(at / 1000, dt.UTC).astimezone().strftime("%Y-%m-%d %H:%M %Z")
 
 
-def _screen(figures: dict[str, Any]) -> Any:
+def _screen(figures: Json) -> Group:
     from rich.columns import Columns
     from rich.console import Group
     from rich.table import Table
@@ -116,7 +121,7 @@ def _screen(figures: dict[str, Any]) -> Any:
     return Group(Columns([topics, state]), links)
 
 
-def _facts(figures: dict[str, Any]) -> list[tuple[str, str]]:
+def _facts(figures: Json) -> list[tuple[str, str]]:
     lag = figures["lag_event_seconds"]
     first = figures["seconds_to_first_margin_call"]
     rows = [(f"accounts {status}", f"{count:,}") for status, count in sorted(figures["accounts_by_status"].items())]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from margin_platform.cli.inputs import book_of, document
 from margin_platform.cli.output import print_json
+from margin_platform.contracts.json_object import Json
 from margin_platform.money import format_dollars, format_move
 
 
@@ -39,7 +40,7 @@ _PARTS = (
 )
 
 
-def _print_parts(result: dict[str, Any]) -> None:
+def _print_parts(result: Json) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -54,7 +55,7 @@ def _print_parts(result: dict[str, Any]) -> None:
     Console(width=max(console.width, _PARTS_WIDTH)).print(table)
 
 
-def _print_house_grid(result: dict[str, Any]) -> None:
+def _print_house_grid(result: Json) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -78,7 +79,7 @@ _COLUMNS = (
 )
 
 
-def _print_tables(result: dict[str, Any]) -> None:
+def _print_tables(result: Json) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

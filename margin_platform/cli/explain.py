@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from margin_platform.cli.output import bad_input, print_json, recorded
+from margin_platform.contracts.json_object import Json
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +49,7 @@ def _time(text: str | None) -> int | None:
     return int(moment.timestamp() * 1000)
 
 
-def lines_of(answer: dict[str, Any]) -> list[str]:
+def lines_of(answer: Json) -> list[str]:
     """The answer for a person."""
     found = answer["evidence"]
     lines = [f"{answer['account_id']}: {answer['status']}{', close-only' if answer['restricted'] else ''}"]
@@ -81,12 +82,12 @@ def lines_of(answer: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _offsets(inputs: dict[str, Any]) -> str:
+def _offsets(inputs: Json) -> str:
     spans = [f"{t}[{p}] {s[0]}-{s[1]}" for t, parts in inputs.get("offsets", {}).items() for p, s in parts.items()]
     return ", ".join(spans) or "none"
 
 
-def _cure(cure: dict[str, Any]) -> str:
+def _cure(cure: Json) -> str:
     amount = f"{cure['amount']:,.2f}"
     if cure["action"] == "DEPOSIT_CASH":
         return f"deposit cash {amount}"

@@ -5,11 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from margin_platform.cli.output import bad_input
 from margin_platform.documents.book_input import BookInput, InputError, loads, parse
 from margin_platform.policy.policy import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from margin_platform.backtest.history.flaws import Flaw
+    from margin_platform.backtest.history.price_files import PriceHistory
 
 
 def document(source: str) -> Any:
@@ -22,7 +28,7 @@ def document(source: str) -> Any:
         raise bad_input(str(error)) from error
 
 
-def book_of(data: Any, base: Policy | None = None) -> BookInput:
+def book_of(data: object, base: Policy | None = None) -> BookInput:
     """The book of a document, under a base policy (the newest shipped, if none)."""
     try:
         return parse(data, base)
@@ -30,7 +36,7 @@ def book_of(data: Any, base: Policy | None = None) -> BookInput:
         raise bad_input(str(error)) from error
 
 
-def read_history(prices: str) -> Any:
+def read_history(prices: str) -> tuple[PriceHistory, Sequence[Flaw]]:
     """The history of a file, or the bundled sample for `sample`. Ends the program with 2 and every flaw where it cannot be read."""
     from margin_platform.backtest.history import price_files, price_history, sample_market
     from margin_platform.backtest.history.flaws import HistoryError

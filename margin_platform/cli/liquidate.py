@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from margin_platform.cli.inputs import book_of, document
 from margin_platform.cli.output import bad_input, print_json
 from margin_platform.money import cents_or_none, format_dollars
+
+if TYPE_CHECKING:
+    from margin_platform.documents.book_input import BookInput
+    from margin_platform.liquidation.workbench import Proposal
 
 _STRATEGIES = ("highest-beta", "min-impact")
 
@@ -30,7 +34,7 @@ def register(app: typer.Typer) -> None:
         """The smallest orders that bring each account of a book back to compliance. It sends nothing."""
         from margin_platform.liquidation.highest_beta import propose
         from margin_platform.liquidation.min_impact import propose_by_impact
-        from margin_platform.liquidation.workbench import Proposal, Terms
+        from margin_platform.liquidation.workbench import Terms
 
         _check(buffer, lot, slippage, strategy)
         given = book_of(document(book))
@@ -65,7 +69,7 @@ def _check(buffer: float | None, lot: int | None, slippage: float | None, strate
         raise bad_input(f"--buffer: not a number of dollars, value {buffer!r}")
 
 
-def _sequence(order: str, strategy: str, given: Any) -> list[str]:
+def _sequence(order: str, strategy: str, given: BookInput) -> list[str]:
     """The symbols of --order, each held by some account of the book and named once."""
     if strategy != _STRATEGIES[0]:
         raise bad_input(f"--order: {strategy} chooses the names itself, value {order!r}")
@@ -93,7 +97,7 @@ def _volumes(adv: str | None) -> dict[str, float]:
     return found
 
 
-def _caps(given: Any, volumes: dict[str, float], adv_cap: float | None) -> dict[str, float]:
+def _caps(given: BookInput, volumes: dict[str, float], adv_cap: float | None) -> dict[str, float]:
     """Most shares of each symbol; none where neither the option nor the policy sets a share of volume."""
     from margin_platform.liquidation.impact import participation_caps
 
@@ -108,7 +112,7 @@ def _caps(given: Any, volumes: dict[str, float], adv_cap: float | None) -> dict[
     return participation_caps(volumes, share, dict(zip(given.market.symbols, given.market.price.tolist(), strict=True)))
 
 
-def _row(proposal: Any) -> dict[str, Any]:
+def _row(proposal: Proposal) -> dict[str, object]:
     return {
         "account_id": proposal.account_id, "orders": [vars(o) for o in proposal.orders],
         "excess_before": cents_or_none(proposal.excess_before), "excess_after": cents_or_none(proposal.excess_after),
@@ -116,7 +120,7 @@ def _row(proposal: Any) -> dict[str, Any]:
     }
 
 
-def _print(proposal: Any) -> None:
+def _print(proposal: Proposal) -> None:
     typer.echo(f"{proposal.account_id}: excess {format_dollars(proposal.excess_before)} -> {format_dollars(proposal.excess_after)}")
     for order in proposal.orders:
         typer.echo(f"  {order.side} {order.qty:,.6g} {order.symbol}  ({format_dollars(order.estimated_proceeds)})")

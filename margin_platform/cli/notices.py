@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from margin_platform.cli.output import bad_input, print_json, recorded
+from margin_platform.contracts.json_object import Json
 from margin_platform.settings import settings
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def register(app: typer.Typer) -> None:
             typer.echo(f"{len(closed)} recorded as reached")
 
 
-def listed(store: Store) -> list[dict[str, Any]]:
+def listed(store: Store) -> list[Json]:
     """Return what `margin notices` lists of a store."""
     from margin_platform.notification.outstanding import unreached
     from margin_platform.policy.policy import current_policy
@@ -95,7 +96,7 @@ def _chosen(store: Store, ids: list[str] | None, account: str | None, every: boo
     return ids or known
 
 
-def _print(rows: list[dict[str, Any]]) -> None:
+def _print(rows: list[dict[str, object]]) -> None:
     for row in rows:
         attempts = f"{row['attempts']} attempts"
         typer.echo(f"{row['notification_id']} {row['status']:11} {row['channel']:8} {attempts:12} {row['account_id']!r}: {row['subject']}")

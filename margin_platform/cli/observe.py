@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import typer
@@ -82,7 +82,7 @@ def _as_line(record: Record) -> str:
     return f"{_clock(when)} {record.topic} {record.key}: {fields}"[:_WIDTH]
 
 
-def _event(record: Record) -> Any:
+def _event(record: Record) -> object:
     """The message as JSON, or as text where it is none: bad input must be visible too."""
     try:
         return orjson.loads(record.value or b"null")
@@ -90,11 +90,11 @@ def _event(record: Record) -> Any:
         return (record.value or b"").decode(errors="replace")
 
 
-def _brief(value: Any) -> str:
+def _brief(value: object) -> str:
     return f"[{len(value)}]" if isinstance(value, dict | list) else str(value)
 
 
-def _clock(epoch_ms: Any) -> str:
+def _clock(epoch_ms: object) -> str:
     if not isinstance(epoch_ms, int | float):
         return "-" * 19
     return dt.datetime.fromtimestamp(epoch_ms / 1000, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")

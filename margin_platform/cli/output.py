@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 import typer
@@ -25,7 +25,7 @@ def failed(message: object) -> typer.Exit:
     return typer.Exit(1)
 
 
-def print_json(data: Any) -> None:
+def print_json(data: object) -> None:
     """The machine's form of a result, on stdout."""
     typer.echo(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS).decode())
 

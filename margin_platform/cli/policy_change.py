@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from margin_platform.cli.inputs import book_of, document
 from margin_platform.cli.output import bad_input, print_json
+from margin_platform.contracts.json_object import Json
 from margin_platform.money import format_dollars
+
+if TYPE_CHECKING:
+    from margin_platform.kernel.book import Book
+    from margin_platform.kernel.market import Market
+    from margin_platform.policy.policy import Policy
 
 
 def register(app: typer.Typer) -> None:
@@ -38,12 +44,12 @@ def register(app: typer.Typer) -> None:
             _print(answer)
 
 
-def _given(source: str, policy: Any) -> tuple[Any, Any]:
+def _given(source: str, policy: Policy) -> tuple[Book, Market]:
     given = book_of(document(source), policy)
     return given.book, given.market
 
 
-def _live(bootstrap: str | None, policy: Any) -> tuple[Any, Any]:
+def _live(bootstrap: str | None, policy: Policy) -> tuple[Book, Market]:
     from margin_platform.backtest.books.live import NoLiveBook, live_book
     from margin_platform.cli.observe import running_broker
     from margin_platform.kafka.broker_errors import BrokerUnreachable
@@ -57,7 +63,7 @@ def _live(bootstrap: str | None, policy: Any) -> tuple[Any, Any]:
         raise typer.Exit(1) from error
 
 
-def _print(answer: dict[str, Any]) -> None:
+def _print(answer: Json) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -9,12 +9,19 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from margin_platform.cli.inputs import date_option, read_history
 from margin_platform.cli.output import bad_input, failed, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from margin_platform.backtest.history.replay import Control, Summary, Tick
+
+    OnTick = Callable[[int, int], None]   # count, event time
 
 
 def register(app: typer.Typer) -> None:
@@ -53,7 +60,9 @@ def register(app: typer.Typer) -> None:
             raise typer.Exit(130)
 
 
-def _produce(bootstrap: str | None, ticks: Any, speed: float, control: Any, longest_gap: float | None, on_tick: Any) -> Any:
+def _produce(
+    bootstrap: str | None, ticks: Iterable[Tick], speed: float, control: Control, longest_gap: float | None, on_tick: OnTick | None
+) -> Summary:
     from margin_platform.backtest.history.replay import WallClock, replay
     from margin_platform.cli.observe import running_broker
     from margin_platform.kafka.broker_errors import BrokerUnreachable
@@ -66,7 +75,7 @@ def _produce(bootstrap: str | None, ticks: Any, speed: float, control: Any, long
         raise failed(error) from error
 
 
-def _say(summary: Any, *, as_json: bool) -> None:
+def _say(summary: Summary, *, as_json: bool) -> None:
     if as_json:
         print_json(summary.as_dict())
         return
@@ -75,7 +84,7 @@ def _say(summary: Any, *, as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _progress(total: int, *, quiet: bool) -> Iterator[Any]:
+def _progress(total: int, *, quiet: bool) -> Iterator[OnTick | None]:
     """A bar on stderr where a person looks at it."""
     if quiet or not sys.stderr.isatty():
         yield None
@@ -95,7 +104,7 @@ def _progress(total: int, *, quiet: bool) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _keys(control: Any) -> Iterator[None]:
+def _keys(control: Control) -> Iterator[None]:
     """Ctrl-C and SIGTERM stop, SIGUSR1 toggles pause; on a terminal so do space and p. Everything is put back afterwards."""
     before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
     signal.signal(signal.SIGUSR1, lambda *_: control.toggle())
@@ -129,7 +138,7 @@ def _unbuffered_keys() -> Iterator[bool]:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, kept)
 
 
-def _listen(control: Any, ended: threading.Event) -> None:
+def _listen(control: Control, ended: threading.Event) -> None:
     import select
 
     while not ended.is_set():

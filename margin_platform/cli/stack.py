@@ -6,13 +6,14 @@ import datetime as dt
 import signal
 import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from margin_platform.cli.output import bad_input, failed, print_json
+from margin_platform.contracts.json_object import Json
 from margin_platform.settings import settings
 
 _Data = Annotated[Path | None, typer.Option("--data", help="folder of the stack; else MARGIN_DATA, else .margin", show_default=False)]
@@ -140,7 +141,7 @@ def _unreached(folder: Path) -> int | None:
         return None
 
 
-def _show(figures: dict[str, Any], as_json: bool) -> None:
+def _show(figures: Json, as_json: bool) -> None:
     if as_json:
         print_json(figures)
         return
@@ -166,7 +167,7 @@ def _show(figures: dict[str, Any], as_json: bool) -> None:
         _show_streams(console, figures["streams"])
 
 
-def _show_streams(console: Console, streams: dict[str, Any]) -> None:
+def _show_streams(console: Console, streams: Json) -> None:
     if streams["answers"]:
         console.print(_streams_table(streams["streams"]))
         console.print(f"the streams' figures: {streams['url']}", soft_wrap=True, markup=False)
@@ -177,7 +178,7 @@ def _show_streams(console: Console, streams: dict[str, Any]) -> None:
         )
 
 
-def _streams_table(rows: list[dict[str, Any]]) -> Table:
+def _streams_table(rows: list[Json]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("stream")
     for title in ("lag", "last batch (UTC)", "took", "oldest input", "dead letters"):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from margin_platform.cli.inputs import book_of, document
 from margin_platform.cli.output import bad_input, print_json, recorded
+from margin_platform.contracts.json_object import Json
 from margin_platform.money import format_dollars, format_move
+
+if TYPE_CHECKING:
+    from margin_platform.documents.whatif import Quote
+    from margin_platform.policy.policy import Policy
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +57,7 @@ def _trade(text: str) -> tuple[str, float]:
     return symbol.strip(), qty
 
 
-def _book(source: str) -> tuple[dict[str, Any], Any, None]:
+def _book(source: str) -> tuple[Json, Quote, None]:
     from margin_platform.documents.whatif import quotes
 
     book = document(source)
@@ -60,7 +65,7 @@ def _book(source: str) -> tuple[dict[str, Any], Any, None]:
     return book, quotes(book).get, None
 
 
-def _recorded(account: str, store: str | None) -> tuple[dict[str, Any], Any, Any]:
+def _recorded(account: str, store: str | None) -> tuple[Json, Quote, Policy]:
     """The account's newest recorded status event as a book, and what is known of other symbols. Ends with 1 where there is none."""
     from margin_platform.policy.policy import current_policy, shipped_policies
     from margin_platform.store.newest_statuses import recorded_statuses
@@ -72,7 +77,7 @@ def _recorded(account: str, store: str | None) -> tuple[dict[str, Any], Any, Any
         typer.echo(f"margin: nothing is recorded of account {account!r}; give its positions with --book", err=True)
         raise typer.Exit(1)
     row = {name: event[name] for name in ("account_id", "cash", "margin_type", "positions") if event.get(name) is not None}
-    quotes: dict[str, dict[str, Any]] = {}
+    quotes: dict[str, Json] = {}
     for position in (p for e in found.values() for p in e.get("positions", [])):
         known = quotes.get(position["symbol"])
         if known is None or (position.get("price_timestamp") or 0) > (known.get("price_timestamp") or 0):
@@ -81,7 +86,7 @@ def _recorded(account: str, store: str | None) -> tuple[dict[str, Any], Any, Any
     return {"accounts": [row]}, quotes.get, policy
 
 
-def _print(answer: dict[str, Any]) -> None:
+def _print(answer: Json) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from deltalake import DeltaTable
 
@@ -102,7 +101,7 @@ class Monitor:
             self.exposure = event.get("firm_beta_weighted_exposure", self.exposure)
             self.firm_loss = event.get("firm_loss", self.firm_loss) if event.get("worst") else self.firm_loss
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> dict[str, object]:
         """Everything the screen shows, JSON-able; `missing` lists the stages that have produced nothing yet."""
         counts = {
             topic: sum(end - self.begins[topic].get(partition, 0) for partition, end in self.bus.end_offsets(topic).items())

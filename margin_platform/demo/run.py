@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from margin_platform.backtest.books.generated import generate, usual_counts
+from margin_platform.backtest.books.generated import AccountRow, generate, usual_counts
 from margin_platform.backtest.history import sample_market
+from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import ACCOUNTS, MARGIN_CALC, PRICES
 from margin_platform.demo import seed
 from margin_platform.demo.monitor import Monitor
@@ -29,7 +29,7 @@ _DRAIN_SECONDS = 60.0
 _LOOK_SECONDS = 1.0
 _MARK = "emptied-by-margin-demo"
 
-Show = Callable[[dict[str, Any]], None]
+Show = Callable[[Json], None]
 Say = Callable[[str], None]
 
 
@@ -63,7 +63,7 @@ class Demo:
     accounts: int = 1000
     seconds: float = 240.0
 
-    def run(self, show: Show, say: Say, stay: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    def run(self, show: Show, say: Say, stay: Callable[[], None] = lambda: None) -> Json:
         """Runs to the end and returns the last figures. The stack is stopped whatever happens. `stay` may wait before that."""
         _empty(self.folder)
         try:
@@ -79,7 +79,7 @@ class Demo:
             say("stopping the stack")
             supervisor.down(self.folder)
 
-    def _play(self, bus: Bus, tables: Path, show: Show, say: Say) -> dict[str, Any]:
+    def _play(self, bus: Bus, tables: Path, show: Show, say: Say) -> Json:
         monitor = Monitor(bus, tables)
         rows = generate(usual_counts(self.accounts), seed.closes_on(EVE))
         say(f"seeding {len(rows)} accounts and the market up to {EVE}")
@@ -122,7 +122,7 @@ def _rounds() -> Iterator[list[sample_market.Tick]]:
             batch = []
 
 
-def _seed(bus: Bus, rows: list[Any]) -> None:
+def _seed(bus: Bus, rows: list[AccountRow]) -> None:
     for topic, event in seed.market_events(EVE):
         bus.produce(topic, event)
     later = []
@@ -146,5 +146,5 @@ def _wait_until(happened: Callable[[], bool], monitor: Monitor, show: Show, seco
         show(monitor.snapshot())
 
 
-def _memory(status: dict[str, Any]) -> dict[str, Any]:
+def _memory(status: Json) -> Json:
     return {"memory_mb": status.get("memory_mb"), "components": sorted(c["name"] for c in status.get("components", []))}

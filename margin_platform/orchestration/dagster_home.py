@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 
@@ -32,8 +32,8 @@ def beside(store_url: str) -> str | None:
     return store_url if store_url.startswith("postgres") else None
 
 
-def _settings(folder: Path, storage_url: str | None, launcher: Launcher) -> dict[str, Any]:
-    settings: dict[str, Any] = {
+def _settings(folder: Path, storage_url: str | None, launcher: Launcher) -> dict[str, object]:
+    settings: dict[str, object] = {
         **_storage(folder, storage_url),
         "run_coordinator": {
             "module": "margin_platform.orchestration.run_coordinator", "class": "LaneRunCoordinator",
@@ -49,12 +49,13 @@ def _settings(folder: Path, storage_url: str | None, launcher: Launcher) -> dict
     }
     if launcher == "fork":
         settings["run_launcher"] = {"module": "margin_platform.orchestration.run_launcher", "class": "ForkServerRunLauncher"}
-        settings["run_monitoring"] = {"enabled": True, "poll_interval_seconds": 5, "start_timeout_seconds": 120}
-        settings["run_monitoring"]["cancel_timeout_seconds"] = 90
+        settings["run_monitoring"] = {
+            "enabled": True, "poll_interval_seconds": 5, "start_timeout_seconds": 120, "cancel_timeout_seconds": 90,
+        }
     return settings
 
 
-def _storage(folder: Path, storage_url: str | None) -> dict[str, Any]:
+def _storage(folder: Path, storage_url: str | None) -> dict[str, object]:
     """Postgres, or SQLite with all runs' events in one file: a run of one op then takes 15 kB instead of 127 kB."""
     if storage_url:
         return {"storage": {"postgres": {"postgres_url": _psycopg2(storage_url)}}}

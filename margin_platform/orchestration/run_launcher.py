@@ -51,7 +51,7 @@ class ForkServer:
     def usable(self) -> bool:
         return self.process.poll() is None and self.stamp == code_stamp()
 
-    def fork(self, request: Mapping[str, Any]) -> int:
+    def fork(self, request: Mapping[str, object]) -> int:
         """The id of the new worker. ConnectionError where the server died."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -111,7 +111,7 @@ class ForkServerRunLauncher(RunLauncher, ConfigurableClass):
         except ProcessLookupError:
             return                      # it is already done: nothing to watch
 
-    def _fork(self, request: Mapping[str, Any]) -> int:
+    def _fork(self, request: Mapping[str, object]) -> int:
         with self._lock:
             if self._server is not None and not self._server.usable:
                 self._server.close()

@@ -12,7 +12,6 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -59,7 +58,7 @@ class SparkCluster:
     def _await(self, ready: Callable[[], bool], name: str) -> None:
         processes.wait_until(ready, processes.end_of(self.processes[name]), self.folder / f"{name}.log", f"Spark's {name}", _READY_S)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """What the master says of its workers and applications; its port answers with another page until all of it is up."""
         answer = httpx.get(f"http://{ports.HOST}:{self.web}/json/", timeout=10)
         return dict(answer.json()) if answer.is_success and answer.text.startswith("{") else {}

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -101,7 +100,7 @@ def _start(data: Path, missing: list[Component], chosen_ports: Ports, living: di
     place = Place(data, base, chosen_ports, progress)
     stack = StackState(str(data), components.environment(data, base, chosen_ports), dict(living))
     _prepare(data, base, stack.environment, missing, progress)
-    started: list[tuple[Component, Any]] = []
+    started: list[tuple[Component, subprocess.Popen[bytes]]] = []
     _complete(data, stack, progress)
     progress(f"starting {', '.join(c.name for c in missing)}")
     for component in sorted(missing, key=lambda c: len(c.after)):   # stable: the broker stays first
@@ -144,7 +143,7 @@ def _create_dagster_storage(home: Path, environment: dict[str, str]) -> None:
     stamp.write_text(version, encoding="utf-8")
 
 
-def _launch(component: Component, place: Place, stack: StackState) -> Any:
+def _launch(component: Component, place: Place, stack: StackState) -> subprocess.Popen[bytes]:
     log = place.data / "logs" / f"{component.name}.log"
     process = processes.start(component.command(place), stack.environment, log, cwd=components.ROOT)
     started = processes.identity(process.pid).started
@@ -154,7 +153,7 @@ def _launch(component: Component, place: Place, stack: StackState) -> Any:
     return process
 
 
-def _wait(component: Component, process: Any, place: Place, stack: StackState) -> None:
+def _wait(component: Component, process: subprocess.Popen[bytes], place: Place, stack: StackState) -> None:
     running = stack.components[component.name]
     _wait_until_ready(component, running, processes.end_of(process), place)
 

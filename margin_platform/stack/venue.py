@@ -13,7 +13,6 @@ import math
 import signal
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from margin_platform.contracts.action_terms import SPLIT
 from margin_platform.contracts.messages import (
@@ -46,7 +45,7 @@ _MOST_WAIT_S = 15.0   # for a broker that is away, before it is asked again
 Positions = dict[str, dict[int, int]]   # topic -> partition -> next offset
 
 
-def fill_of(order: Event, leg: dict[str, Any], price: float, timestamp: int) -> Event:
+def fill_of(order: Event, leg: Event, price: float, timestamp: int) -> Event:
     """The fill of one leg of an order, whole, at a price; sells are negative."""
     sign = -1.0 if leg["side"] == "SELL" else 1.0
     return {
@@ -70,7 +69,7 @@ class Venue:
 
     def __init__(self) -> None:
         self.orders: dict[str, Event] = {}
-        self.open_legs: dict[str, list[dict[str, Any]]] = {}
+        self.open_legs: dict[str, list[Event]] = {}
         self.prices: dict[str, tuple[int, float]] = {}
         self.filled: set[str] = set()
         self.clock = 0
@@ -158,7 +157,7 @@ class Venue:
         made = order.get("timestamp")
         return made is not None and self._actions.reshaped_since(symbol, int(made), self.clock)
 
-    def _within_position(self, order: Event, leg: dict[str, Any]) -> dict[str, Any]:
+    def _within_position(self, order: Event, leg: Event) -> Event:
         """Return a leg cut to what the position can have left: it may have been reduced elsewhere since the order was made."""
         held = (order.get("held_before") or {}).get(leg["symbol"])
         if held is None:

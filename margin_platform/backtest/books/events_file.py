@@ -21,7 +21,9 @@ def read(path: Path) -> list[Line]:
             continue
         try:
             event = loads(text)
-            topic = event.get("topic") if isinstance(event, dict) else None
+            if not isinstance(event, dict):
+                raise BadEvent("topic", None, f"not one of {', '.join(TAKEN)}")
+            topic = event.get("topic")
             if topic not in TAKEN:
                 raise BadEvent("topic", topic, f"not one of {', '.join(TAKEN)}")
             check_fields(TOPICS[topic], event)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -77,11 +76,11 @@ class Holdings:
             held[code] = held.get(code, 0.0) + float(self.book.quantity[k])
         return held
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """What a checkpoint keeps: the ledger; the columns follow from it."""
         return self._ledger.to_state()
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: dict[str, object]) -> None:
         self._ledger = Ledger.from_state(state, require_account=True)
         self._write([self._number_of[a] for a in self._ledger.account_ids()])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -73,5 +73,5 @@ class Record:
             ),
         ))
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         return {"decisions": list(self.decisions), "fills": list(self.fills), "bars": list(self.bars)}

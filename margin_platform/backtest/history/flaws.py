@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 # What a flaw is called -> the policy key that decides about it. Others always end the run.
 DECIDED_BY = {
@@ -21,7 +20,7 @@ class Flaw:
     kind: str
     row: str
     column: str
-    value: Any
+    value: object
     reason: str
     time: int = NO_TIME
 

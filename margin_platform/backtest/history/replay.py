@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from margin_platform.backtest.history.price_history import PriceHistory
 from margin_platform.contracts.messages import PRICES, Event
@@ -75,7 +75,7 @@ class Summary:
     paused_seconds: float
     stopped: bool
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         return asdict(self)
 
 

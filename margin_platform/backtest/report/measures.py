@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from margin_platform.backtest.crises import CRISES
 from margin_platform.backtest.engine.market_path import MarketPath
 from margin_platform.backtest.engine.record import BAR_COLUMNS, DecisionRow, Record
+from margin_platform.backtest.history.flaws import Flaw
+from margin_platform.contracts.json_object import Json
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.instrument_rules import schedule_of
 from margin_platform.money import cents, format_move
@@ -36,7 +38,7 @@ class RunResult:
     book: Book
     record: Record
     final_equity: np.ndarray
-    flaws: tuple[Any, ...] = ()
+    flaws: tuple[Flaw, ...] = ()
 
     def day(self, bar: int) -> str:
         return day_of(int(self.path.times[bar]))
@@ -47,7 +49,7 @@ def day_of(time: int) -> str:
     return dt.datetime.fromtimestamp(time / 1000, NEW_YORK).date().isoformat()
 
 
-def measures(result: RunResult) -> dict[str, Any]:
+def measures(result: RunResult) -> Json:
     """Every measure of a run, JSON-able. Counts, amounts in dollars, dates YYYY-MM-DD."""
     rows = result.record.decisions
     episodes = call_episodes(result)
@@ -85,20 +87,32 @@ def _count(rows: list[DecisionRow], actions: tuple[str, ...]) -> int:
     return sum(r.action in actions for r in rows)
 
 
-def call_episodes(result: RunResult) -> list[dict[str, Any]]:
+class Episode(TypedDict):
+    """A call from its opening (date and bar) to its cure; amount: dollars; days: calendar days, None while it is open."""
+
+    account_id: str
+    opened: str
+    bar: int
+    amount: float
+    cured: bool
+    liquidated: bool
+    days: float | None
+
+
+def call_episodes(result: RunResult) -> list[Episode]:
     """Each call from its opening to its cure: whether it cured, in how many calendar days, and whether positions were sold for it.
 
     amount: the most it was issued or increased to, in dollars.
     """
-    open_calls: dict[str, dict[str, Any]] = {}
+    open_calls: dict[str, Episode] = {}
     sold: dict[str, set[int]] = defaultdict(set)
     for fill in result.record.fills:
         sold[fill.account_id].add(fill.bar)
     episodes = []
     for row in result.record.decisions:
         if row.action == "CALL":
-            call: dict[str, Any] = {"account_id": row.account_id, "opened": result.day(row.bar), "bar": row.bar, "amount": row.deficiency,
-                    "cured": False, "liquidated": False, "days": None}
+            call: Episode = {"account_id": row.account_id, "opened": result.day(row.bar), "bar": row.bar,
+                             "amount": row.deficiency, "cured": False, "liquidated": False, "days": None}
             open_calls[row.account_id] = call
             episodes.append(call)
         elif row.action == "CALL_INCREASED" and row.account_id in open_calls:
@@ -106,12 +120,12 @@ def call_episodes(result: RunResult) -> list[dict[str, Any]]:
             call["amount"] = max(call["amount"], row.deficiency)
         elif row.action == "CALL_CURED" and row.account_id in open_calls:
             call = open_calls.pop(row.account_id)
-            call |= {"cured": True, "days": round((row.time - int(result.path.times[call["bar"]])) / 86_400_000, 2)}
+            call["cured"], call["days"] = True, round((row.time - int(result.path.times[call["bar"]])) / 86_400_000, 2)
             call["liquidated"] = any(call["bar"] <= bar <= row.bar for bar in sold[row.account_id])
     return episodes
 
 
-def _worst_unsecured(result: RunResult) -> dict[str, Any]:
+def _worst_unsecured(result: RunResult) -> dict[str, object]:
     column = _column(result, "unsecured")
     at = int(column.argmax())
     return {"date": result.day(at), "amount": cents(float(column[at]))}
@@ -131,7 +145,7 @@ def _day_ends(result: RunResult) -> np.ndarray:
     return np.array([bar for bar, day in enumerate(days) if days[bar + 1 : bar + 2] != [day]], dtype=np.int64)
 
 
-def _worst_dates(result: RunResult) -> list[dict[str, Any]]:
+def _worst_dates(result: RunResult) -> list[dict[str, object]]:
     ends = _day_ends(result)
     firsts = np.concatenate([[0], ends[:-1] + 1])
     calls, sold = (np.add.reduceat(_by_bar(result, action), firsts) for action in ("CALL", "LIQUIDATE"))
@@ -146,7 +160,7 @@ def _worst_dates(result: RunResult) -> list[dict[str, Any]]:
     return rows
 
 
-def _worst_accounts(result: RunResult, lost: np.ndarray) -> list[dict[str, Any]]:
+def _worst_accounts(result: RunResult, lost: np.ndarray) -> list[dict[str, object]]:
     calls = Counter(r.account_id for r in result.record.decisions if r.action == "CALL")
     largest: dict[str, float] = defaultdict(float)
     for row in result.record.decisions:
@@ -160,12 +174,12 @@ def _worst_accounts(result: RunResult, lost: np.ndarray) -> list[dict[str, Any]]
     ]
 
 
-def _worst_symbols(rows: list[DecisionRow]) -> list[dict[str, Any]]:
+def _worst_symbols(rows: list[DecisionRow]) -> list[dict[str, object]]:
     calls = Counter(r.symbol for r in rows if r.action == "CALL" and r.symbol)
     return [{"symbol": symbol, "margin_calls": n} for symbol, n in sorted(calls.items(), key=lambda kv: (-kv[1], kv[0]))[:_TOP]]
 
 
-def _windows(result: RunResult) -> list[dict[str, Any]]:
+def _windows(result: RunResult) -> list[dict[str, object]]:
     """The worst run of bars by calls, and by what accounts came to owe beyond their collateral."""
     calls = _by_bar(result, "CALL")
     unsecured = np.concatenate([[0.0], _column(result, "unsecured")])
@@ -184,7 +198,7 @@ def _windows(result: RunResult) -> list[dict[str, Any]]:
     return out
 
 
-def beyond_tims(result: RunResult) -> dict[str, Any]:
+def beyond_tims(result: RunResult) -> dict[str, object]:
     """Moves from one day's last price to the next beyond the instrument's TIMS point, of instruments the book held at the start."""
     market = result.path.market
     held = np.unique(result.book.symbol)

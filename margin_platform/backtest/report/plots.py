@@ -7,7 +7,7 @@ import datetime as dt
 import io
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
 import matplotlib as mpl
 import numpy as np
@@ -20,7 +20,10 @@ from matplotlib.ticker import MaxNLocator
 
 from margin_platform.backtest.engine.record import BAR_COLUMNS
 from margin_platform.backtest.report.measures import COUNTED, RunResult
+from margin_platform.contracts.json_object import Json
 from margin_platform.trading_time.new_york import NEW_YORK
+
+Subject = TypeVar("Subject")   # what a plot shows
 
 _BLUE, _RED, _GREY, _AMBER = "#2458a6", "#b3261e", "#7a7f87", "#b26a00"
 _LADDER = ("WARNING", "CALL", "CALL_INCREASED", "CLOSE_ONLY", "STRESS_RESTRICTION", "CALL_EXPIRED", "LIQUIDATE", "CALL_CURED", "LIFTED")
@@ -84,7 +87,7 @@ def ladder_flow(figure: Figure, result: RunResult) -> None:
     axes.margins(x=0.12)
 
 
-def policies(figure: Figure, measured: Sequence[dict[str, Any]]) -> None:
+def policies(figure: Figure, measured: Sequence[Json]) -> None:
     """The counts of each policy side by side."""
     axes = figure.add_subplot()
     names = list(COUNTED)
@@ -99,7 +102,7 @@ def _figure(size: tuple[float, float]) -> Figure:
     return Figure(figsize=size, layout="constrained")
 
 
-def svg(draw: Callable[[Figure, Any], None], subject: Any, size: tuple[float, float] = (8.0, 2.9)) -> str:
+def svg(draw: Callable[[Figure, Subject], None], subject: Subject, size: tuple[float, float] = (8.0, 2.9)) -> str:
     """An inline <svg> element."""
     figure = _figure(size)
     draw(figure, subject)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -16,12 +15,12 @@ from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.bands import band_codes, band_name
 
 
-def compare(results: Sequence[RunResult]) -> list[dict[str, Any]]:
+def compare(results: Sequence[RunResult]) -> list[dict[str, object]]:
     """Every later policy against the first: who is called that was not, the reverse, and the firm loss avoided per extra call."""
     return [_pair(results[0], other) for other in results[1:]]
 
 
-def _pair(first: RunResult, second: RunResult) -> dict[str, Any]:
+def _pair(first: RunResult, second: RunResult) -> dict[str, object]:
     before, after = _called(first), _called(second)
     calls = [sum(r.action == "CALL" for r in result.record.decisions) for result in (first, second)]
     losses = [float(np.maximum(0.0, -np.nan_to_num(result.final_equity)).sum()) for result in (first, second)]
@@ -38,7 +37,7 @@ def _called(result: RunResult) -> set[str]:
     return {r.account_id for r in result.record.decisions if r.action == "CALL"}
 
 
-def band_changes(book: Book, market: Market, now: Policy, proposed: Policy) -> list[dict[str, Any]]:
+def band_changes(book: Book, market: Market, now: Policy, proposed: Policy) -> list[dict[str, object]]:
     """Accounts of a book whose band differs under a proposed policy: what activating it would do at once."""
     margins = [evaluate(book, market, policy) for policy in (now, proposed)]
     excess = [margin.published.excess for margin in margins]

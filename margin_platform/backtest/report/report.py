@@ -5,17 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
 from margin_platform.backtest.engine.record import BAR_COLUMNS, DecisionRow, FillRow
+from margin_platform.backtest.history.flaws import Flaw
 from margin_platform.backtest.report import plots
 from margin_platform.backtest.report.measures import COUNTED, RunResult, day_of, measures
 from margin_platform.backtest.report.policy_lab import compare
+from margin_platform.contracts.json_object import Json
 from margin_platform.money import cents, cents_or_none
 
 SAMPLE_STATEMENT = (
@@ -38,7 +39,7 @@ def statement(source: str, *, adjusted: bool, sample: bool) -> str:
     return f"{source}. " + (SAMPLE_STATEMENT if sample else _ADJUSTED if adjusted else _RAW)
 
 
-def summary(results: Sequence[RunResult], prices_statement: str) -> dict[str, Any]:
+def summary(results: Sequence[RunResult], prices_statement: str) -> dict[str, object]:
     """The JSON of a backtest: counts by policy at the top, every measure below."""
     measured = [measures(r) for r in results]
     return {
@@ -61,22 +62,22 @@ def differences(results: Sequence[RunResult]) -> list[dict[str, str]]:
     ]
 
 
-def _flat(prefix: str, tree: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _flat(prefix: str, tree: dict[str, object]) -> dict[str, object]:
+    found: dict[str, object] = {}
     for name, value in tree.items():
         found |= _flat(f"{prefix}{name}.", value) if isinstance(value, dict) and value else {f"{prefix}{name}": value}
     return found
 
 
-def _flaw(flaw: Any) -> dict[str, Any]:
+def _flaw(flaw: Flaw) -> dict[str, object]:
     return {"kind": flaw.kind, "row": flaw.row, "column": flaw.column, "value": _plain(flaw.value), "reason": flaw.reason}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return value if value is None or isinstance(value, int | float | str) else str(value)
 
 
-def write(results: Sequence[RunResult], prices_statement: str, folder: Path) -> dict[str, Any]:
+def write(results: Sequence[RunResult], prices_statement: str, folder: Path) -> Json:
     """Writes report.html, summary.json and the CSV files into a folder; returns the summary. The same runs give the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     found = summary(results, prices_statement)
@@ -90,7 +91,7 @@ def write(results: Sequence[RunResult], prices_statement: str, folder: Path) -> 
     return found
 
 
-def html(results: Sequence[RunResult], found: dict[str, Any]) -> str:
+def html(results: Sequence[RunResult], found: Json) -> str:
     """The report as one HTML document without any reference to the network."""
     template = files("margin_platform.backtest.report").joinpath("report.html.j2").read_text(encoding="utf-8")
     first = results[0]
@@ -110,7 +111,7 @@ def html(results: Sequence[RunResult], found: dict[str, Any]) -> str:
     )
 
 
-def _csv(header: Sequence[str], rows: Any) -> str:
+def _csv(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)
@@ -118,7 +119,7 @@ def _csv(header: Sequence[str], rows: Any) -> str:
     return out.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> object:
     return cents_or_none(value) if isinstance(value, float) and value != value else value
 
 

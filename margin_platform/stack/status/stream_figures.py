@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -18,7 +16,7 @@ _SAMPLES = {
 _COUNTS = {"lag", "dead_letters", "records", "rows", "state_bytes"}
 
 
-def read(url: str) -> dict[str, Any]:
+def read(url: str) -> dict[str, object]:
     """{"url", "answers", "reason", "streams"}: a row of figures a stream; where nothing answers, why, and no rows.
 
     Times are epoch milliseconds, ages seconds; `oldest_input_seconds` counts trading time on the event clock.
@@ -33,7 +31,7 @@ def read(url: str) -> dict[str, Any]:
     return {"url": url, "answers": True, "reason": None, "streams": rows}
 
 
-def _rows(text: str) -> list[dict[str, Any]]:
+def _rows(text: str) -> list[dict[str, object]]:
     """ValueError where the text is not Prometheus'."""
     found: dict[str, dict[str, float]] = {}
     for family in text_string_to_metric_families(text):
