@@ -3,7 +3,7 @@
 import datetime as dt
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import dagster as dg
 from pydantic import Field
@@ -14,6 +14,7 @@ from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.history.sample_recognition import is_sample
 from margin_platform.backtest.report import plots, report
 from margin_platform.backtest.report.measures import COUNTED, RunResult
+from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, FILLS, PRICES, VOLATILITY
 from margin_platform.policy.policy import current_policy
 from margin_platform.settings import settings
@@ -21,7 +22,14 @@ from resources.kafka import KafkaResource
 from spark import backtest_batches
 
 PARTITIONS = dg.StaticPartitionsDefinition(list(crises.KEYS))
-_SHARED: dict[str, Any] = {"group_name": "backtests", "kinds": {"python"}, "owners": ["team:risk"]}
+
+class _Shared(TypedDict):
+    group_name: str
+    kinds: set[str]
+    owners: list[str]
+
+
+_SHARED = _Shared(group_name="backtests", kinds={"python"}, owners=["team:risk"])
 
 
 class CrisisConfig(dg.Config):
@@ -50,7 +58,7 @@ def report_folder(folder: str) -> Path:
     return Path(folder) if folder else settings().data_folder / "backtests"
 
 
-def metadata_of(result: RunResult, measured: dict[str, Any], place: Path) -> dict[str, Any]:
+def metadata_of(result: RunResult, measured: Json, place: Path) -> dict[str, Any]:
     """What the UI shows of a run: counts, losses and two small plots."""
     counts = {name: dg.MetadataValue.int(int(measured[name])) for name in COUNTED}
     drawings = {
@@ -67,7 +75,7 @@ def metadata_of(result: RunResult, measured: dict[str, Any], place: Path) -> dic
     }
 
 
-def inconsistencies(summary: dict[str, Any]) -> list[str]:
+def inconsistencies(summary: Json) -> list[str]:
     """What cannot be in a sound result: cures without calls, losses below zero, a run that evaluated nothing."""
     found = []
     for run in summary["policies"]:
@@ -114,7 +122,7 @@ def session_backtest(context: dg.AssetExecutionContext, config: SessionConfig, k
     return _result(result, summary, place)
 
 
-def _result(result: RunResult, summary: dict[str, Any], place: Path) -> dg.MaterializeResult:
+def _result(result: RunResult, summary: Json, place: Path) -> dg.MaterializeResult:
     wrong = inconsistencies(summary)
     check = dg.AssetCheckResult(passed=not wrong, check_name="results_are_consistent", metadata={"wrong": dg.MetadataValue.json(wrong)})
     return dg.MaterializeResult(metadata=metadata_of(result, summary["policies"][0], place), check_results=[check])

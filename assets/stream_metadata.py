@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 
-def typed(figures: Mapping[str, Any]) -> dict[str, dg.MetadataValue[Any]]:
+def typed(figures: Mapping[str, object]) -> dict[str, dg.MetadataValue[Any]]:
     """Metadata of a materialization from a stream's progress (spark/progress.py gives names and units)."""
     return {name: _value(name, figure) for name, figure in figures.items()}
 

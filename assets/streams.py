@@ -9,9 +9,8 @@ by itself and the keep-alive sensor follows it with a new one; the checkpoint ca
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import dagster as dg
 
@@ -20,6 +19,7 @@ from assets.stream_metadata import typed
 from margin_platform.orchestration.run_tags import WORKER_TAG
 from margin_platform.orchestration.worker_identity import this_worker
 from resources.stream_driver import AlreadyRunning, DriverEnded, StreamDriver
+from spark.progress import Figures, TableFigures
 
 RESTARTS = 5
 RESTARTS_SECONDS = 600.0
@@ -41,11 +41,11 @@ class Totals:
     batches: int = 0
     rows: int = 0
     reported_at: float = float("-inf")
-    latest: dict[str, Any] = field(default_factory=dict)
+    latest: Mapping[str, object] = field(default_factory=dict)
 
-    def add(self, figures: dict[str, Any]) -> None:
+    def add(self, figures: TableFigures) -> None:
         self.batches += 1
-        self.rows += int(figures.get("rows", 0))
+        self.rows += figures["rows"]
         self.latest = figures
 
 
@@ -56,7 +56,7 @@ class Reporter:
         self._every, self._clock = every_seconds, clock
         self._totals: dict[str, Totals] = {}
 
-    def report(self, table: str, figures: dict[str, Any]) -> dict[str, Any] | None:
+    def report(self, table: str, figures: TableFigures) -> dict[str, object] | None:
         """The metadata to publish now, or None while the last report is younger than the interval."""
         totals = self._totals.setdefault(table, Totals())
         totals.add(figures)
@@ -87,8 +87,8 @@ class RestartBudget:
 
 
 def supervised(
-    start: Callable[[], Iterator[dict[str, Any]]], clock: Callable[[], float], log: Callable[[str], None], pause: Callable[[float], None],
-) -> Iterator[dict[str, Any]]:
+    start: Callable[[], Iterator[Figures]], clock: Callable[[], float], log: Callable[[str], None], pause: Callable[[float], None],
+) -> Iterator[Figures]:
     """The driver's micro-batches, across its restarts. Raises DriverEnded when the restarts are used up."""
     budget = RestartBudget(clock)
     while True:

@@ -7,7 +7,6 @@ the batch up to which it last passed, so that one that fails goes on failing unt
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -39,9 +38,9 @@ def asset_spec(
     )
 
 
-def verdict(rows: pd.DataFrame, broken: pd.DataFrame, read: Mapping[str, Any]) -> dg.AssetCheckResult:
+def verdict(rows: pd.DataFrame, broken: pd.DataFrame, read: Mapping[str, int | str]) -> dg.AssetCheckResult:
     """Passed where there are rows and none is broken; `read` says which rows of the table these are."""
-    metadata: dict[str, Any] = {"rows": len(rows), "broken": len(broken), **read}
+    metadata: dict[str, int | float | str | dg.MarkdownMetadataValue] = {"rows": len(rows), "broken": len(broken), **read}
     if len(broken):
         metadata["examples"] = dg.MetadataValue.md(broken.head(_SHOWN).to_markdown(index=False))
     if rows.empty:
@@ -67,7 +66,7 @@ def rule_check(
         identity = str(table.metadata().id)
         since = passed_up_to(context.instance, dg.AssetCheckKey(key, name), identity)
         rows = table.to_pandas(columns=list(dict.fromkeys([*columns, _BATCH])), filters=[(_BATCH, ">=", since)])
-        read = {} if rows.empty else {_TABLE: identity, "from_batch": since, _UP_TO: int(rows[_BATCH].max())}
+        read: dict[str, int | str] = {} if rows.empty else {_TABLE: identity, "from_batch": since, _UP_TO: int(rows[_BATCH].max())}
         return verdict(rows, broken(rows), read)
 
     return check

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import boto3
 import dagster as dg
 from pydantic import Field
 
+from margin_platform.notification.sns import SnsClient
 from margin_platform.settings import settings
 
 
@@ -17,6 +16,8 @@ class AwsResource(dg.ConfigurableResource):
     endpoint_url: str = Field(default="", description="empty takes MARGIN_AWS_ENDPOINT, or AWS itself")
     region: str = Field(default="", description="empty takes AWS_DEFAULT_REGION")
 
-    def sns(self) -> Any:
+    def sns(self) -> SnsClient:
         here = settings()
-        return boto3.client("sns", endpoint_url=self.endpoint_url or here.aws.endpoint_url, region_name=self.region or here.aws.region)
+        endpoint, region = self.endpoint_url or here.aws.endpoint_url, self.region or here.aws.region
+        client: SnsClient = boto3.client("sns", endpoint_url=endpoint, region_name=region)
+        return client

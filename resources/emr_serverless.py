@@ -7,7 +7,6 @@ anew by itself, in another zone if need be; only when it gives up does the wait 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import boto3
 import dagster as dg
@@ -19,7 +18,7 @@ _FAILURES_AN_HOUR = 5
 _POLL_SECONDS = 5.0
 
 
-def request(only: list[str], here: Settings) -> dict[str, Any]:
+def request(only: list[str], here: Settings) -> dict[str, object]:
     """The StartJobRun request of these streams, all when empty. ValueError names a setting that is missing or cannot travel."""
     wanted = {
         "MARGIN_EMR_APPLICATION": here.emr.application, "MARGIN_EMR_ROLE": here.emr.role, "MARGIN_EMR_ENTRY_POINT": here.emr.entry_point,

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO
 
 import dagster as dg
 from pydantic import Field
@@ -26,6 +26,7 @@ from pydantic import Field
 from margin_platform.settings import settings
 from resources import emr_serverless
 from spark import checkpoint_lock
+from spark.progress import Figures
 
 _LINES_OF_FAILURE = 30
 
@@ -48,7 +49,7 @@ class StreamDriver(dg.ConfigurableResource):
     command: list[str] = Field(default=[sys.executable, "-m", "spark.driver"])
     stop_seconds: float = 30.0
 
-    def batches(self, only: list[str], run_id: str = "") -> Iterator[dict[str, Any]]:
+    def batches(self, only: list[str], run_id: str = "") -> Iterator[Figures]:
         """The micro-batches of these streams, as they finish. Closing the iterator stops the driver.
 
         DriverEnded when it ends by itself, AlreadyRunning where another driver holds the checkpoint.
@@ -59,7 +60,7 @@ class StreamDriver(dg.ConfigurableResource):
             raise DriverEnded(1, emr_serverless.run(only))
         yield from self._child(only, run_id)
 
-    def _child(self, only: list[str], run_id: str) -> Iterator[dict[str, Any]]:
+    def _child(self, only: list[str], run_id: str) -> Iterator[Figures]:
         child = subprocess.Popen(
             [*self.command, *(["--only", ",".join(only)] if only else [])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1, start_new_session=True,

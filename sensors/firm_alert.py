@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import dagster as dg
 
@@ -53,7 +52,7 @@ def firm_alert(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.
     text = text_of(cursor.after(records), after)
     if run is None:
         return dg.SensorResult(skip_reason=f"no level changed among {len(records)} events", cursor=text)
-    config: dict[str, Any] = {**run.config, "levels": levels}
+    config: dict[str, object] = {**run.config, "levels": levels}
     request = dg.RunRequest(run_key=run.run_key, run_config={"ops": {"alert": {"config": config}}}, tags=run.tags)
     return dg.SensorResult(run_requests=[request], cursor=text)
 

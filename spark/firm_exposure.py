@@ -76,7 +76,7 @@ class FirmExposure(Stream):
         self._published_at, self._unpublished = time.monotonic(), False
         return len(rows)
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> dict[str, object]:
         return {"engine": self.engine.to_state(), "next": {str(p): o for p, o in self._next.items()}}
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from margin_platform.contracts.messages import ACCOUNTS, MARGIN_CALC, MARGIN_STATUS, STRESS
 from margin_platform.contracts.offsets import Record
@@ -84,10 +83,10 @@ class MarginSnapshots(Stream):
             self.refuse(letter)
             self._unsaved = True
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> dict[str, object]:
         return self.engine.to_state()
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: dict[str, object]) -> None:
         self.engine.restore(state)
 
 

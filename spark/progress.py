@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 import orjson
 
@@ -28,7 +28,34 @@ from margin_platform import durable_state
 from margin_platform.contracts.offsets import Record
 from margin_platform.kafka.bus import Bus
 
-Figures = dict[str, Any]
+
+class TableFigures(TypedDict):
+    """What one batch did to one asset, by its table."""
+
+    batch_id: int
+    rows: int
+    lag: int
+    event_time: int
+    offsets: str
+    freshness_seconds: float
+    batch_seconds: float
+    dead_letters: int
+    state_bytes: int | None
+    state_age_seconds: float | None
+    oldest_input_seconds: float | None
+
+
+class Figures(TypedDict):
+    """One micro-batch of a stream."""
+
+    stream: str
+    batch_id: int
+    rows: int
+    seconds: float
+    event_time: int
+    offsets: dict[str, dict[str, int]]
+    lag: int
+    assets: dict[str, TableFigures]
 
 
 class Reporting(Protocol):
@@ -56,7 +83,7 @@ def figures(stream: Reporting, batch_id: int, read: list[Record], produced: int,
         parts[str(record.partition)] = max(parts.get(str(record.partition), 0), record.offset + 1)
     newest = max((r.timestamp_ms for r in read), default=0)
     saved, oldest = durable_state.newest(stream.folder), stream.oldest_input_seconds()
-    asset = {
+    asset: TableFigures = {
         "batch_id": batch_id, "rows": produced, "lag": stream.lag, "event_time": stream.event_time,
         "offsets": " ".join(f"{t}[{p}]@{o}" for t, parts in sorted(offsets.items()) for p, o in sorted(parts.items())),
         "freshness_seconds": round(max(0.0, time.time() - newest / 1000), 3) if newest else 0.0,

@@ -15,12 +15,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
 from margin_platform import durable_state
+from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import DEAD_LETTER, Event
 from margin_platform.contracts.offsets import Record
 from margin_platform.kafka.bus import Bus
@@ -95,11 +95,11 @@ class Stream(ABC):
         """Called about twice a second between batches: publishes what a rate limit held back."""
 
     @abstractmethod
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> dict[str, object]:
         """What `restore` needs to continue from here, as plain JSON."""
 
     @abstractmethod
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: Json) -> None:
         """Back to a state that `to_state` gave."""
 
     def oldest_input_seconds(self) -> float | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, PRICES, VOLATILITY
 from margin_platform.contracts.offsets import Record
 from margin_platform.volatility.engine import VolatilityEngine
@@ -34,10 +32,10 @@ class VolatilityTables(Stream):
                 self.bus.produce(VOLATILITY, event)
         return len(events)
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> dict[str, object]:
         return self.engine.to_state()
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: dict[str, object]) -> None:
         self.engine.restore(state)
 
 

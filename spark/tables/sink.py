@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
@@ -43,7 +42,7 @@ class TableSink:
         self._schema = schema
         self._storage = storage_options(self.uri)
 
-    def append(self, rows: Sequence[dict[str, Any]], batch_id: int) -> None:
+    def append(self, rows: Sequence[dict[str, object]], batch_id: int) -> None:
         """Appends rows of batches up to one, which only grows; several appends of one batch are numbered."""
         written = self._version()
         version = written + 1 if written // _APPENDS == batch_id else batch_id * _APPENDS
