@@ -8,7 +8,7 @@ from assets.keys import MARGIN_SNAPSHOTS as KEY
 from assets.keys import topic_key
 from assets.table_checks import asset_spec, freshness_check, rule_check
 from margin_platform.contracts import messages as e
-from margin_platform.contracts.events.figures import COMPONENTS
+from margin_platform.contracts.events.figure_names import COMPONENTS
 from spark.tables.schemas import MARGIN_SNAPSHOTS
 
 TABLE = "margin_snapshots"

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from margin_platform.contracts.events.figure_names import (
+    HELD_TO,
+    INITIAL_MARGIN,
+    MAINTENANCE,
+    MARKET_VALUES,
+    PORTFOLIO_MARGIN,
+    RISK,
+)
 from margin_platform.contracts.json_object import Json
 from margin_platform.documents.book_input import BookInput
 from margin_platform.firm.risk import firm_risk
@@ -17,10 +25,8 @@ from margin_platform.kernel.valuation_points import house_grid_loss, house_grid_
 from margin_platform.money import cents, cents_or_none
 from margin_platform.policy.policy import Policy
 
-_MONEY = (
-    "equity", "long_mv", "short_mv", "gross_mv", "base_requirement", "concentration_addon", "volatility_addon", "htb_addon",
-    "cap_adjustment", "maintenance_req", "requirement", "excess", "reg_t_requirement", "reg_t_excess", "buying_power",
-    "portfolio_margin_req", "margin_savings", "beta_weighted_exposure", "worst_stress",
+_MONEY_SHOWN = (
+    "equity", *MARKET_VALUES, *MAINTENANCE, *HELD_TO, "reg_t_requirement", *INITIAL_MARGIN, *PORTFOLIO_MARGIN, *RISK,
 )
 
 
@@ -58,7 +64,7 @@ def _house_scenario(n: int, margin: Margin) -> dict[str, object]:
 
 def account_figures(n: int, book: Book, market: Market, margin: Margin) -> Json:
     """One account's row; `margin` must have been evaluated over the whole book with detail."""
-    figures = {name: cents_or_none(float(getattr(margin.published, name)[n])) for name in _MONEY}
+    figures = {name: cents_or_none(float(getattr(margin.published, name)[n])) for name in _MONEY_SHOWN}
     known = figures["equity"] is not None
     span = range(int(book.offsets[n]), int(book.offsets[n + 1]))
     minimum = margin.policy.maintenance.minimum_equity

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from margin_platform import __version__
-from margin_platform.contracts.events.figures import COMPONENTS
+from margin_platform.contracts.events.figure_names import COMPONENTS
 from margin_platform.contracts.messages import MARGIN_CALLS, RESTRICTIONS, Event, deterministic_id
 from margin_platform.documents.book_input import InputError
 from margin_platform.ladder.state import (

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Row, select
 
-from margin_platform.contracts.events.figures import COMPONENTS
+from margin_platform.contracts.events.figure_names import COMPONENTS, MAINTENANCE, PORTFOLIO_MARGIN
 from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import Event
 from margin_platform.documents.book_input import BookInput
@@ -28,7 +28,7 @@ from margin_platform.store.tables import audit, calls, ladder_states, notificati
 from margin_platform.trading_time.new_york import local_time
 
 _REBUILT = (
-    *COMPONENTS, "maintenance_req", "portfolio_margin_req", "margin_savings", "requirement", "total_mv", "gross_mv", "equity", "excess",
+    *MAINTENANCE, *PORTFOLIO_MARGIN, "requirement", "total_mv", "gross_mv", "equity", "excess",
 )
 
 

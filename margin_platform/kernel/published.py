@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from margin_platform.contracts.events.figure_names import COMPONENTS
 from margin_platform.kernel.apportionment import apportioned
 from margin_platform.kernel.book import PORTFOLIO, Book
 from margin_platform.kernel.sweep.compiled import inlined
@@ -22,8 +23,6 @@ if TYPE_CHECKING:  # the compiled code does not depend on it
     from margin_platform.kernel.evaluate import Margin
 
 Floats = NDArray[np.float64]
-
-COMPONENTS = ("base_requirement", "concentration_addon", "volatility_addon", "htb_addon", "cap_adjustment")
 
 
 @inlined

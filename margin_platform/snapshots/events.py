@@ -13,6 +13,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from margin_platform import __version__
+from margin_platform.contracts.events.figure_names import (
+    HELD_TO,
+    INITIAL_MARGIN,
+    MAINTENANCE,
+    MARKET_VALUES,
+    NET_VALUES,
+    PORTFOLIO_MARGIN,
+    RISK,
+)
 from margin_platform.contracts.messages import Event, deterministic_id
 from margin_platform.kernel.account_rows import defaulted_symbols, stale_symbols, stress_rows
 from margin_platform.kernel.book import REG_T, Book
@@ -24,15 +33,9 @@ from margin_platform.money import cents, cents_or_none
 from margin_platform.snapshots.bands import BandFlag, band_name
 
 # name on the wire -> column of Published
-_MONEY = {
-    "long_mv": "long_mv", "short_mv": "short_mv", "gross_mv": "gross_mv", "total_mv": "total_mv", "equity": "equity",
-    "base_requirement": "base_requirement", "concentration_addon": "concentration_addon", "volatility_addon": "volatility_addon",
-    "htb_addon": "htb_addon", "cap_adjustment": "cap_adjustment", "maintenance_req": "maintenance_req", "reg_t_margin": "maintenance_req",
-    "portfolio_margin_req": "portfolio_margin_req", "margin_savings": "margin_savings", "requirement": "requirement", "excess": "excess",
-    "reg_t_excess": "reg_t_excess", "buying_power": "buying_power", "beta_weighted_exposure": "beta_weighted_exposure",
-    "worst_stress": "worst_stress", "idiosyncratic_pnl": "idiosyncratic_pnl",
-}
-_EQUITY = list(_MONEY).index("equity")
+_COLUMN_OF = {name: name for name in (*MARKET_VALUES, *NET_VALUES, *MAINTENANCE)} | {"reg_t_margin": "maintenance_req"}
+_COLUMN_OF |= {name: name for name in (*PORTFOLIO_MARGIN, *HELD_TO, *INITIAL_MARGIN, *RISK, "idiosyncratic_pnl")}
+_EQUITY = list(_COLUMN_OF).index("equity")
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Inputs:
 def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> list[Event]:
     """margin.calc.v1 of every evaluated account. Rows of `margin` name their accounts; unknown figures are None."""
     published = margin.published
-    columns = {wire: getattr(published, name) for wire, name in _MONEY.items()}
+    columns = {wire: getattr(published, name) for wire, name in _COLUMN_OF.items()}
     cash = cents(book.cash[margin.accounts])
     percent, lost = published.excess_pct, published.unsecured
     by_portfolio, held_to_portfolio = published.portfolio_method, published.portfolio_applied(book)

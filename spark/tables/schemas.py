@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from margin_platform.contracts.events.figure_names import (
+    HELD_TO,
+    INITIAL_MARGIN,
+    MAINTENANCE,
+    MARKET_VALUES,
+    NET_VALUES,
+    PORTFOLIO_MARGIN,
+    RISK,
+)
+
 
 def _fields(**types: pa.DataType) -> pa.Schema:
     return pa.schema([pa.field(name, kind) for name, kind in types.items()])
 
 
-_MONEY = (
-    "cash", "long_mv", "short_mv", "gross_mv", "total_mv", "equity", "base_requirement", "concentration_addon", "volatility_addon",
-    "htb_addon", "cap_adjustment", "maintenance_req", "portfolio_margin_req", "margin_savings", "requirement", "excess", "excess_pct",
-    "reg_t_excess", "buying_power", "beta_weighted_exposure", "worst_stress",
+_DOLLARS = (
+    "cash", *MARKET_VALUES, *NET_VALUES, *MAINTENANCE, *PORTFOLIO_MARGIN, *HELD_TO, "excess_pct", *INITIAL_MARGIN, *RISK,
 )
 _TEXT = ("margin_type", "margin_method", "status", "policy_version", "calc_id")
 MARGIN_SNAPSHOTS = _fields(
-    account_id=pa.string(), **dict.fromkeys(_MONEY, pa.float64()), **dict.fromkeys(_TEXT, pa.string()), stale=pa.bool_(),
+    account_id=pa.string(), **dict.fromkeys(_DOLLARS, pa.float64()), **dict.fromkeys(_TEXT, pa.string()), stale=pa.bool_(),
     calc_timestamp=pa.int64(), batch_id=pa.int64(),
 )
 VOLATILITY = _fields(

@@ -10,7 +10,7 @@ import pytest
 
 from margin_platform.contracts import messages, published
 from margin_platform.contracts.dead_letters import dead_letter
-from margin_platform.contracts.events import figures
+from margin_platform.contracts.events.figure_names import MONEY_FIGURES
 
 SCHEMAS = Path(messages.__file__).parent / "schemas"
 T = 1_582_232_400_000
@@ -150,4 +150,4 @@ def test_the_page_of_contracts_is_what_the_declarations_say() -> None:
 
 def test_the_money_figures_are_the_fields_of_a_calculation_that_hold_dollars() -> None:
     fields = messages.TOPICS[messages.MARGIN_CALC].check.fields
-    assert tuple(field.name for field in fields if field.kind.words == "dollars, cents") == figures.MONEY_FIGURES
+    assert tuple(field.name for field in fields if field.kind.words == "dollars, cents") == MONEY_FIGURES

@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from margin_platform.contracts.events.figure_names import COMPONENTS
 from margin_platform.dashboard.server.account_detail import explain as detail
 from margin_platform.dashboard.server.account_detail import whatif
 from margin_platform.documents.book_input import parse
@@ -18,7 +19,6 @@ from margin_platform.kernel.apportionment import apportioned, apportioned_table
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import evaluate
 from margin_platform.kernel.market import Instrument, Market
-from margin_platform.kernel.published import COMPONENTS
 from margin_platform.kernel.sweep.columns import Status
 from margin_platform.liquidation.cures import cures_of
 from margin_platform.policy.policy import current_policy

@@ -1,4 +1,4 @@
-"""The events of a calculation: what the margin and firm streams publish. Their money figures are named here once."""
+"""The events of a calculation: what the margin and firm streams publish. Money is named in `figure_names`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,6 @@ from margin_platform.contracts.events.field_types import (
 )
 from margin_platform.contracts.events.row_types import Basis, Days, FilledByOrder, Key, Note, Positions, Symbols
 
-MONEY_FIGURES = (
-    "cash", "long_mv", "short_mv", "gross_mv", "total_mv", "equity", "base_requirement", "concentration_addon", "volatility_addon",
-    "htb_addon", "cap_adjustment", "maintenance_req", "reg_t_margin", "portfolio_margin_req", "margin_savings", "requirement", "excess",
-    "beta_weighted_exposure", "worst_stress", "applied_requirement",
-)
-COMPONENTS = ("base_requirement", "concentration_addon", "volatility_addon", "htb_addon", "cap_adjustment")   # of maintenance_req
 _Dollars = Annotated[Money | None | UnsetType, ALWAYS]
 _Method = Literal["REG_T", "PORTFOLIO"]
 _Status = Literal["ACTIVE", "WARNING", "MARGIN_CALL", "STALE"]

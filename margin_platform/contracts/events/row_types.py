@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from margin_platform.contracts import bounds
 from margin_platform.contracts.events.field_types import Kind, is_number, refuse_epoch_ms, whole
+from margin_platform.contracts.events.figure_names import COMPONENTS
 from margin_platform.contracts.identity import PATTERN, refusal_of_id
 
 _LONGEST_KEY = 64            # characters of the platform's own ids: what the store keeps
@@ -68,7 +69,7 @@ def _cures(value: object) -> str | None:
 
 
 def _components(value: object) -> str | None:
-    return _fields(value, dict.fromkeys(_PARTS, _or_null(is_number)))
+    return _fields(value, dict.fromkeys(COMPONENTS, _or_null(is_number)))
 
 
 def _symbols(value: object) -> str | None:
@@ -84,7 +85,6 @@ _texts_by_symbol = _by_symbol(_note)
 _times_by_symbol = _by_symbol(refuse_epoch_ms)
 _shares_by_symbol = _by_symbol(is_number)
 _shares_by_order = _by_symbol(_by_symbol(is_number))
-_PARTS = ("base_requirement", "concentration_addon", "volatility_addon", "htb_addon", "cap_adjustment")
 _POSITION: dict[str, Reason] = {
     "symbol": refusal_of_id,
     "qty": is_number,
@@ -131,7 +131,7 @@ Cures = Annotated[
 Components = Annotated[
     dict[str, object],
     Kind("object of dollars, by part of the requirement", _components,
-         {"type": "object", "properties": dict.fromkeys(_PARTS, _NUMBER)}, _components),
+         {"type": "object", "properties": dict.fromkeys(COMPONENTS, _NUMBER)}, _components),
 ]
 Symbols = Annotated[list[object], Kind("array of symbols", _symbols, {"type": "array", "items": _SYMBOL}, _symbols)]
 Basis = Annotated[

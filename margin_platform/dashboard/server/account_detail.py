@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from margin_platform.contracts.events.figure_names import COMPONENTS
 from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import Event
 from margin_platform.documents.book_input import BookInput, parse
@@ -20,7 +21,6 @@ from margin_platform.kernel.apportionment import apportioned_table
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import evaluate
 from margin_platform.kernel.market import Floats, Market
-from margin_platform.kernel.published import COMPONENTS
 from margin_platform.kernel.valuation_points import POINTS, valuation_points
 from margin_platform.money import cents, cents_or_none
 from margin_platform.policy.policy import Policy, current_policy, shipped_policies
