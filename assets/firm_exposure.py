@@ -7,11 +7,10 @@ import pandas as pd
 from assets.keys import FIRM_EXPOSURE as KEY
 from assets.keys import MARGIN_SNAPSHOTS
 from assets.table_checks import asset_spec, freshness_check, rule_check
-from spark.tables.schemas import FIRM_EXPOSURE
+from spark.tables.schemas import FIRM_EXPOSURE_COLUMNS
 
-TABLE = "firm_exposure"
 SPEC = asset_spec(
-    KEY, FIRM_EXPOSURE, deps=[MARGIN_SNAPSHOTS], group="firm",
+    KEY, FIRM_EXPOSURE_COLUMNS, deps=[MARGIN_SNAPSHOTS], group="firm",
     description="Beta-weighted exposure of all accounts and, per SPY scenario, the firm's loss: what clients owe beyond equity.",
     warn_minutes=10, fail_minutes=60,
 )

@@ -9,13 +9,12 @@ from assets.keys import topic_key
 from assets.table_checks import asset_spec, freshness_check, rule_check
 from margin_platform.contracts import messages as e
 from margin_platform.contracts.events.figure_names import COMPONENTS
-from spark.tables.schemas import MARGIN_SNAPSHOTS
+from spark.tables.schemas import MARGIN_SNAPSHOTS_COLUMNS
 
-TABLE = "margin_snapshots"
 _SOURCES = (e.PRICES, e.FILLS, e.CASH, e.ACCOUNTS, e.BETAS, e.CORPORATE_ACTIONS, e.VOLATILITY)
 _CENTS = 0.05 + 1e-9     # five parts and their sum, each rounded to a cent on its own
 SPEC = asset_spec(
-    KEY, MARGIN_SNAPSHOTS, deps=[topic_key(t) for t in _SOURCES], group="margin",
+    KEY, MARGIN_SNAPSHOTS_COLUMNS, deps=[topic_key(t) for t in _SOURCES], group="margin",
     description="Each account's equity, requirement by component, excess and status after the micro-batch that changed it; dollars.",
     warn_minutes=10, fail_minutes=60,
 )

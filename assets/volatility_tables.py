@@ -5,11 +5,10 @@ from __future__ import annotations
 from assets.keys import VOLATILITY_TABLE, topic_key
 from assets.table_checks import asset_spec, rule_check
 from margin_platform.contracts import messages as e
-from spark.tables.schemas import VOLATILITY
+from spark.tables.schemas import VOLATILITY_COLUMNS
 
-TABLE = "volatility"
 SPEC = asset_spec(
-    VOLATILITY_TABLE, VOLATILITY, deps=[topic_key(e.PRICES), topic_key(e.CORPORATE_ACTIONS)], group="volatility",
+    VOLATILITY_TABLE, VOLATILITY_COLUMNS, deps=[topic_key(e.PRICES), topic_key(e.CORPORATE_ACTIONS)], group="volatility",
     description="Annualised historical volatility of each symbol over its last 30 sessions (0.4 is 40%), with the sessions used.",
     warn_minutes=36 * 60, fail_minutes=96 * 60,
 )

@@ -5,9 +5,10 @@ import dagster as dg
 from jobs.run_report import report
 from jobs.topic_span import RETRIES, SpanConfig, undecided
 from margin_platform.contracts.offsets import Span
-from margin_platform.enforcement.enforcer import CONSUMER, Enforcer
+from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.kafka.bus import Bus
 from margin_platform.store.outbox import publish
+from margin_platform.store.progress import Consumer
 from margin_platform.store.store import Store
 from margin_platform.store.unit_of_work import Message
 from resources.decisions import DecisionsResource
@@ -17,7 +18,7 @@ from resources.kafka import KafkaResource
 def decide(context: dg.OpExecutionContext, bus: Bus, store: Store, enforcer: Enforcer, span: Span) -> tuple[int, list[Message]]:
     """Decide every undecided status event up to the span's end; return how many there were and the messages that follow."""
     count, messages = 0, []
-    for read in undecided(context, bus, store, CONSUMER, span):
+    for read in undecided(context, bus, store, Consumer.ENFORCEMENT, span):
         messages += enforcer.handle_many(read.sourced, context.run_id, read.span)
         count += len(read.events)
     return count, messages

@@ -4,18 +4,18 @@ import dagster as dg
 
 from jobs.run_report import report
 from jobs.topic_span import RETRIES, SpanConfig, undecided
+from margin_platform.contracts.events.vocabulary import CallAction
 from margin_platform.contracts.messages import Event
-from margin_platform.enforcement.liquidation_desk import CONSUMER, LiquidationDesk
+from margin_platform.enforcement.liquidation_desk import LiquidationDesk
 from margin_platform.kafka.event_clock import event_time
 from margin_platform.store.outbox import publish
+from margin_platform.store.progress import Consumer
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 
-LIQUIDATE = "LIQUIDATE"
-
 
 def asks_for_orders(event: Event) -> bool:
-    return bool(event.get("action") == LIQUIDATE)
+    return bool(event.get("action") == CallAction.LIQUIDATE)
 
 
 @dg.op
@@ -24,7 +24,7 @@ def liquidate(context: dg.OpExecutionContext, config: SpanConfig, kafka: KafkaRe
     with kafka.bus() as bus, decisions.store() as store:
         desk = LiquidationDesk(store, decisions.policy, event_time(bus))
         messages = []
-        for read in undecided(context, bus, store, CONSUMER, config.span):
+        for read in undecided(context, bus, store, Consumer.LIQUIDATION, config.span):
             requests = [(event, source) for event, source in read.sourced if asks_for_orders(event)]
             messages += desk.handle_many(requests, context.run_id, read.span)
         publish(store, bus)

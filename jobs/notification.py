@@ -5,8 +5,8 @@ import dagster as dg
 from jobs.run_report import report
 from jobs.topic_span import RETRIES, SpanConfig, undecided
 from margin_platform.notification.contacts import refresh
-from margin_platform.notification.delivery import CONSUMER
 from margin_platform.store.outbox import publish
+from margin_platform.store.progress import Consumer
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 from resources.notifier import NotifierResource
@@ -21,7 +21,7 @@ def notify(
         desk = notifier.notifier(store, decisions.policy)
         refresh(store, bus, desk.readdress)
         held = []
-        for read in undecided(context, bus, store, CONSUMER, config.span):
+        for read in undecided(context, bus, store, Consumer.NOTIFICATION, config.span):
             held += desk.record(read.sourced, notifier.now(), context.run_id, read.span)
         sent = desk.deliver(notifier.now(), run_id=context.run_id)
         publish(store, bus)

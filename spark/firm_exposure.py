@@ -12,7 +12,7 @@ from margin_platform.contracts.offsets import Record
 from margin_platform.durable_state import StateRefused
 from margin_platform.firm.engine import FirmEngine
 from spark.stream import Stream, StreamSettings
-from spark.tables.schemas import FIRM_EXPOSURE
+from spark.tables.schemas import FIRM_EXPOSURE_COLUMNS
 from spark.tables.sink import TableSink
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class FirmExposure(Stream):
     may_miss = True   # the topic is kept two days; an account's next figures replace whatever was missed
 
     def __init__(self, settings: StreamSettings) -> None:
-        super().__init__(settings, TableSink(settings.tables, self.name, FIRM_EXPOSURE))
+        super().__init__(settings, TableSink(settings.tables, self.name, FIRM_EXPOSURE_COLUMNS))
         self.engine = FirmEngine(settings.policy)
         self._next: dict[int, int] = {}
         self._published_at = float("-inf")

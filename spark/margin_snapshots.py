@@ -15,7 +15,7 @@ from margin_platform.snapshots.input_records import TOPICS_IN_ORDER
 from margin_platform.snapshots.outcome import Outcome
 from spark import progress
 from spark.stream import Stream, StreamSettings
-from spark.tables.schemas import MARGIN_SNAPSHOTS
+from spark.tables.schemas import MARGIN_SNAPSHOTS_COLUMNS
 from spark.tables.sink import TableSink
 
 _ANNOUNCE_SECONDS = 2.0   # how long after a fill its account may be announced before the fill is reported
@@ -28,7 +28,7 @@ class MarginSnapshots(Stream):
     topics = TOPICS_IN_ORDER
 
     def __init__(self, settings: StreamSettings) -> None:
-        super().__init__(settings, TableSink(settings.tables, self.name, MARGIN_SNAPSHOTS))
+        super().__init__(settings, TableSink(settings.tables, self.name, MARGIN_SNAPSHOTS_COLUMNS))
         self.engine = MarginEngine(load(), settings.policy)
         self._heartbeat_due = 0.0
 

@@ -6,7 +6,7 @@ from margin_platform.contracts.messages import CORPORATE_ACTIONS, PRICES, VOLATI
 from margin_platform.contracts.offsets import Record
 from margin_platform.volatility.engine import VolatilityEngine
 from spark.stream import Stream, StreamSettings
-from spark.tables.schemas import VOLATILITY as SCHEMA
+from spark.tables.schemas import VOLATILITY_COLUMNS as SCHEMA
 from spark.tables.sink import TableSink
 
 

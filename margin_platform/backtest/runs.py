@@ -24,7 +24,7 @@ from margin_platform.backtest.history.price_history import SAMPLE, PriceHistory,
 from margin_platform.backtest.history.repair import settle
 from margin_platform.backtest.history.sample_recognition import is_sample
 from margin_platform.backtest.report.measures import RunResult
-from margin_platform.contracts.action_terms import SPLIT
+from margin_platform.contracts.action_terms import ActionKind
 from margin_platform.documents.book_input import BookInput, loads, parse
 from margin_platform.kernel.book import MARGIN_TYPES, Book
 from margin_platform.kernel.evaluate import evaluate
@@ -57,7 +57,7 @@ def prepare(
     slots = settled.between(first, None)
     if slots.start >= len(settled):
         raise HistoryError([_no_bar(first, last)])
-    splits = [(action.effective, action.symbol, float(action.ratio)) for action in actions if action.kind == SPLIT]
+    splits = [(action.effective, action.symbol, float(action.ratio)) for action in actions if action.kind == ActionKind.SPLIT]
     path = market_path(given.market, settled, policy, slots, splits)
     return Job(given.book, path, policy, events, _suspicious(settled, path.market, slots, policy)), settled.flaws
 

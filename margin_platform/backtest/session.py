@@ -11,7 +11,7 @@ from margin_platform.backtest.engine.job import Job, Trade
 from margin_platform.backtest.engine.known_actions import announced
 from margin_platform.backtest.engine.market_path import MarketPath
 from margin_platform.backtest.history.sample_market import INDEX
-from margin_platform.contracts.action_terms import SPLIT
+from margin_platform.contracts.action_terms import ActionKind
 from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, VOLATILITY, BadEvent, Event, decode
 from margin_platform.kafka.bus import Bus
 from margin_platform.kernel.market import Market
@@ -97,7 +97,7 @@ def _path(bus: Bus, market: Market, ticks: list[Event], known: AnnouncedActions,
     times, rows = list[int](), list[np.ndarray]()
     for tick in ticks:
         if tick["timestamp"] >= opened and not times:
-            for action in (a for symbol in known.symbols() for a in known.in_effect(symbol) if a.kind == SPLIT):
+            for action in (a for symbol in known.symbols() for a in known.in_effect(symbol) if a.kind == ActionKind.SPLIT):
                 if newest[code_of[action.symbol]] < action.effective:
                     latest[code_of[action.symbol]] /= float(action.ratio)
         if tick["timestamp"] >= opened and (not times or tick["timestamp"] != times[-1]):

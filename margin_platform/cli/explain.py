@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from margin_platform.cli.output import bad_input, print_json, recorded
+from margin_platform.contracts.events.vocabulary import CureAction
 from margin_platform.contracts.json_object import Json
 
 
@@ -89,9 +90,9 @@ def _offsets(inputs: Json) -> str:
 
 def _cure(cure: Json) -> str:
     amount = f"{cure['amount']:,.2f}"
-    if cure["action"] == "DEPOSIT_CASH":
+    if cure["action"] == CureAction.DEPOSIT_CASH:
         return f"deposit cash {amount}"
-    if cure["action"] == "DEPOSIT_STOCK":
+    if cure["action"] == CureAction.DEPOSIT_STOCK:
         return f"deposit stock worth {amount} (held to {cure['rate']:.2%})"
-    verb = "sell" if cure["action"] == "SELL" else "buy to cover"
+    verb = "sell" if cure["action"] == CureAction.SELL else "buy to cover"
     return f"{verb} {cure['qty']:,g} {cure['symbol']} for {amount}, leaves excess {cure['excess_after']:,.2f}"

@@ -9,22 +9,47 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from decimal import Decimal
+from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
-SPLIT, DIVIDEND, SPIN_OFF = "SPLIT", "DIVIDEND", "SPIN_OFF"
-SYMBOL_CHANGE, CASH_MERGER, STOCK_MERGER, DELISTING = "SYMBOL_CHANGE", "CASH_MERGER", "STOCK_MERGER", "DELISTING"
-ANNOUNCED, CANCELLED = "ANNOUNCED", "CANCELLED"
-# Kinds in the order in which those of one day are booked: entitlements of the shares held before it, then splits, then what ends a symbol.
-KINDS = (DIVIDEND, SPIN_OFF, SPLIT, CASH_MERGER, STOCK_MERGER, SYMBOL_CHANGE, DELISTING)
-ENDS = frozenset({CASH_MERGER, STOCK_MERGER, SYMBOL_CHANGE, DELISTING})   # nothing is left in the symbol
-RESHAPES = ENDS | {SPLIT}        # an order of before is in shares that are there no more
-WITH_RATIO = frozenset({SPLIT, SPIN_OFF, STOCK_MERGER})
-WITH_AMOUNT = frozenset({DIVIDEND, CASH_MERGER, STOCK_MERGER, DELISTING})
-INTO_ANOTHER = frozenset({SPIN_OFF, STOCK_MERGER, SYMBOL_CHANGE})
+
+class ActionKind(StrEnum):
+    """Kinds in the order in which those of one day are booked.
+
+    Entitlements of the shares held before it come first, then splits, then what ends a symbol.
+    """
+
+    DIVIDEND = "DIVIDEND"
+    SPIN_OFF = "SPIN_OFF"
+    SPLIT = "SPLIT"
+    CASH_MERGER = "CASH_MERGER"
+    STOCK_MERGER = "STOCK_MERGER"
+    SYMBOL_CHANGE = "SYMBOL_CHANGE"
+    DELISTING = "DELISTING"
+
+
+class ActionStatus(StrEnum):
+    """Whether an announcement holds."""
+
+    ANNOUNCED = "ANNOUNCED"
+    CANCELLED = "CANCELLED"
+
+
+# After these nothing is left in the symbol.
+ENDS = frozenset({ActionKind.CASH_MERGER, ActionKind.STOCK_MERGER, ActionKind.SYMBOL_CHANGE, ActionKind.DELISTING})
+RESHAPES = ENDS | {ActionKind.SPLIT}        # an order of before is in shares that are there no more
+WITH_RATIO = frozenset({ActionKind.SPLIT, ActionKind.SPIN_OFF, ActionKind.STOCK_MERGER})
+WITH_AMOUNT = frozenset({ActionKind.DIVIDEND, ActionKind.CASH_MERGER, ActionKind.STOCK_MERGER, ActionKind.DELISTING})
+INTO_ANOTHER = frozenset({ActionKind.SPIN_OFF, ActionKind.STOCK_MERGER, ActionKind.SYMBOL_CHANGE})
 _NEEDED = {
-    SPLIT: ("ratio",), DIVIDEND: ("amount",), SPIN_OFF: ("new_symbol", "ratio"), SYMBOL_CHANGE: ("new_symbol",), CASH_MERGER: ("amount",),
-    STOCK_MERGER: ("new_symbol", "ratio"), DELISTING: ("amount",),
+    ActionKind.SPLIT: ("ratio",),
+    ActionKind.DIVIDEND: ("amount",),
+    ActionKind.SPIN_OFF: ("new_symbol", "ratio"),
+    ActionKind.SYMBOL_CHANGE: ("new_symbol",),
+    ActionKind.CASH_MERGER: ("amount",),
+    ActionKind.STOCK_MERGER: ("new_symbol", "ratio"),
+    ActionKind.DELISTING: ("amount",),
 }
 _LEAST_PAID = 1e-6   # dollars a share
 _PLAIN = 20            # a decimal that is exactly a fraction of such a denominator is meant as written: 0.05, 1.1, 0.125
@@ -43,12 +68,14 @@ def ratio_of(event: Mapping[str, Any]) -> Fraction:
     ratio = event.get("ratio")
     if ratio is None:
         return Fraction(1)
-    return fraction(ratio) if event["kind"] == SPLIT else Fraction(repr(float(ratio)))   # exchange ratios are decimals by contract
+    if event["kind"] == ActionKind.SPLIT:
+        return fraction(ratio)
+    return Fraction(repr(float(ratio)))   # exchange ratios are decimals by contract
 
 
 def problem(event: Mapping[str, Any]) -> tuple[str, object, str] | None:
     """Return field, value and reason of the first term that an action of its kind lacks or cannot have; None where all is said."""
-    if event.get("status") == CANCELLED:
+    if event.get("status") == ActionStatus.CANCELLED:
         return None
     kind = event["kind"]
     if (event.get("ratio_new") is None) != (event.get("ratio_old") is None):
@@ -57,7 +84,7 @@ def problem(event: Mapping[str, Any]) -> tuple[str, object, str] | None:
         given = event.get(name) is not None or (name == "ratio" and event.get("ratio_new") is not None)
         if not given:
             return name, None, f"missing for a {kind}"
-    if kind in (DIVIDEND, CASH_MERGER) and event["amount"] < _LEAST_PAID:
+    if kind in (ActionKind.DIVIDEND, ActionKind.CASH_MERGER) and event["amount"] < _LEAST_PAID:
         return "amount", event["amount"], f"not above zero for a {kind}"
     if kind in INTO_ANOTHER and event["new_symbol"] == event["symbol"]:
         return "new_symbol", event["symbol"], "the symbol itself"

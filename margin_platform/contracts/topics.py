@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from margin_platform.contracts.events import decisions, figures, inputs
 from margin_platform.contracts.events.declarations import Checker
+from margin_platform.contracts.events.vocabulary import CallAction, OrderAction, RestrictionAction
 
 FILLS = "fills.v1"
 CASH = "cash.v1"
@@ -54,9 +55,11 @@ class Topic:
         return tuple(f.name for f in self.check.fields if f.required)
 
 
-_NOTICED = ("WARNING", "MARGIN_CALL", "AMENDED", "MET", "EXPIRED", "RESCINDED", "RECOVERED")
-_CALL_ACTIONS = {"LIQUIDATE": Checker(decisions.Liquidate), **dict.fromkeys(_NOTICED, Checker(decisions.NoticeOfCall))}
-_RESTRICTION_ACTIONS = dict.fromkeys(("CLOSE_ONLY", "LIFTED"), Checker(decisions.Notice))
+_NOTICED = [action.value for action in CallAction if action not in (CallAction.LIQUIDATE, CallAction.HELD, CallAction.RELEASED)]
+_CALL_ACTIONS = {
+    CallAction.LIQUIDATE.value: Checker(decisions.Liquidate), **dict.fromkeys(_NOTICED, Checker(decisions.NoticeOfCall)),
+}
+_RESTRICTION_ACTIONS = dict.fromkeys([action.value for action in RestrictionAction], Checker(decisions.Notice))
 
 TOPICS: dict[str, Topic] = {
     t.name: t
@@ -76,7 +79,7 @@ TOPICS: dict[str, Topic] = {
         Topic(RESTRICTIONS, "account_id", decisions.Restriction, partitions=1, retention_days=None, by_action=_RESTRICTION_ACTIONS),
         Topic(
             LIQUIDATION_ORDERS, "account_id", decisions.LiquidationOrder, partitions=1, retention_days=None,
-            by_action={"NEW": Checker(decisions.NewOrder)},
+            by_action={OrderAction.NEW.value: Checker(decisions.NewOrder)},
         ),
         Topic(AUDIT, "account_id", decisions.AuditEntry, partitions=1, retention_days=None),
         Topic(NOTIFICATIONS, "account_id", decisions.NotificationState, partitions=1, retention_days=90),

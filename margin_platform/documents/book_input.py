@@ -36,7 +36,7 @@ class BookInput:
 _NUMBERS: dict[str, tuple[float, float]] = {
     "price": bounds.PRICE,
     "beta": bounds.BETA,
-    "sigma": bounds.VOLATILITY,
+    "sigma": bounds.ANNUAL_VOLATILITY,
     "up": bounds.MOVE_UP,
     "down": bounds.MOVE_DOWN,
     "etf_leverage": bounds.LEVERAGE,

@@ -4,42 +4,37 @@ from __future__ import annotations
 
 from margin_platform import __version__
 from margin_platform.contracts.events.figure_names import COMPONENTS
+from margin_platform.contracts.events.vocabulary import CallAction, RestrictionAction
 from margin_platform.contracts.messages import MARGIN_CALLS, RESTRICTIONS, Event, deterministic_id
 from margin_platform.documents.book_input import InputError
 from margin_platform.ladder.state import (
-    CALL,
-    CALL_CURED,
-    CALL_EXPIRED,
-    CALL_INCREASED,
-    CALL_RESTATED,
-    CLOSE_ONLY,
-    HELD,
-    LIFTED,
-    LIQUIDATE,
-    RECOVERED,
-    RELEASED,
-    RESCINDED,
-    STRESS_RELEASED,
-    STRESS_RESTRICTION,
-    WARNING,
     Decision,
+    DecisionKind,
 )
 from margin_platform.liquidation.cures import cures_of
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.new_york import local_time
 
 # decision -> action on margin.calls.v1
-_CALL_ACTIONS = {
-    WARNING: "WARNING", RECOVERED: "RECOVERED", CALL: "MARGIN_CALL", CALL_INCREASED: "AMENDED",
-    CALL_RESTATED: "AMENDED", CALL_CURED: "MET", CALL_EXPIRED: "EXPIRED", RESCINDED: "RESCINDED",
-    LIQUIDATE: "LIQUIDATE", HELD: "HELD", RELEASED: "RELEASED",
+_CALL_ACTION_OF = {
+    DecisionKind.WARNING: CallAction.WARNING, DecisionKind.RECOVERED: CallAction.RECOVERED,
+    DecisionKind.CALL: CallAction.MARGIN_CALL, DecisionKind.CALL_INCREASED: CallAction.AMENDED,
+    DecisionKind.CALL_RESTATED: CallAction.AMENDED, DecisionKind.CALL_CURED: CallAction.MET,
+    DecisionKind.CALL_EXPIRED: CallAction.EXPIRED, DecisionKind.RESCINDED: CallAction.RESCINDED,
+    DecisionKind.LIQUIDATE: CallAction.LIQUIDATE, DecisionKind.HELD: CallAction.HELD,
+    DecisionKind.RELEASED: CallAction.RELEASED,
 }
-_RESTRICTION_ACTIONS = {CLOSE_ONLY: "CLOSE_ONLY", STRESS_RESTRICTION: "CLOSE_ONLY", LIFTED: "LIFTED"}
+_RESTRICTION_OF = {
+    DecisionKind.CLOSE_ONLY: RestrictionAction.CLOSE_ONLY, DecisionKind.STRESS_RESTRICTION: RestrictionAction.CLOSE_ONLY,
+    DecisionKind.LIFTED: RestrictionAction.LIFTED,
+}
 _BEGAN_AS = {
-    RECOVERED: WARNING, RELEASED: HELD,
-    STRESS_RELEASED: STRESS_RESTRICTION, LIFTED: STRESS_RESTRICTION,
+    DecisionKind.RECOVERED: DecisionKind.WARNING, DecisionKind.RELEASED: DecisionKind.HELD,
+    DecisionKind.STRESS_RELEASED: DecisionKind.STRESS_RESTRICTION, DecisionKind.LIFTED: DecisionKind.STRESS_RESTRICTION,
 }
-_ASKS_FOR_CURE = (CALL, CALL_INCREASED, CALL_RESTATED, CALL_EXPIRED, LIQUIDATE)
+_ASKS_FOR_CURE = (
+    DecisionKind.CALL, DecisionKind.CALL_INCREASED, DecisionKind.CALL_RESTATED, DecisionKind.CALL_EXPIRED, DecisionKind.LIQUIDATE,
+)
 _ORDER_INPUTS = ("cash", "margin_type", "positions")
 _HOLDING = ("symbol", "qty", "price", "price_timestamp")
 
@@ -62,12 +57,12 @@ def message_of(decision: Decision, cause: Event, policy: Policy, source: str, ru
         "causation_id": cause.get("calc_id") or source, "run_id": run_id, "source": source, "policy_version": policy.version,
         "timestamp": decision.timestamp,
     }
-    if decision.kind in _RESTRICTION_ACTIONS:
-        return RESTRICTIONS, shared | {"action": _RESTRICTION_ACTIONS[decision.kind], "reason": decision.reason, "decision": decision.kind}
-    if decision.kind not in _CALL_ACTIONS:
+    if decision.kind in _RESTRICTION_OF:
+        return RESTRICTIONS, shared | {"action": _RESTRICTION_OF[decision.kind], "reason": decision.reason, "decision": decision.kind}
+    if decision.kind not in _CALL_ACTION_OF:
         return None
     event = shared | {
-        "call_id": episode_of(decision), "action": _CALL_ACTIONS[decision.kind], "deficiency": decision.amount,
+        "call_id": episode_of(decision), "action": _CALL_ACTION_OF[decision.kind], "deficiency": decision.amount,
         "due_at": local_time(decision.due_at), "due_at_ms": decision.due_at, "explanation": decision.reason,
         "opened_at_ms": decision.opened_at, "issued": decision.issued, "figures_at_ms": cause.get("timestamp"),
         "components": {name: cause.get(name) for name in COMPONENTS}, "attempt": decision.attempt,
@@ -76,7 +71,7 @@ def message_of(decision: Decision, cause: Event, policy: Policy, source: str, ru
     if decision.kind in _ASKS_FOR_CURE:
         event["cures"] = _cures(cause, policy)
         event["holdings"] = [{name: row.get(name) for name in _HOLDING} for row in cause.get("positions") or []]
-    if decision.kind == LIQUIDATE:
+    if decision.kind == DecisionKind.LIQUIDATE:
         event |= {name: cause.get(name) for name in _ORDER_INPUTS}
     return MARGIN_CALLS, event
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from enum import StrEnum
 
 from sqlalchemy import select
 
@@ -18,17 +19,29 @@ from margin_platform.enforcement import open_orders
 from margin_platform.enforcement.decision_messages import audit_entry, message_of
 from margin_platform.ladder import ladder
 from margin_platform.ladder.observation import Observation
-from margin_platform.ladder.state import CALL, CALL_CURED, CALL_EXPIRED, CALL_INCREASED, CALL_RESTATED, RESCINDED, Decision, LadderState
+from margin_platform.ladder.state import (
+    Decision,
+    DecisionKind,
+    LadderState,
+)
 from margin_platform.policy.policy import Policy
-from margin_platform.store.progress import fresh
+from margin_platform.store.progress import Consumer, fresh
 from margin_platform.store.store import Store
 from margin_platform.store.tables import ladder_states
 from margin_platform.store.unit_of_work import AccountRow, Message, UnitOfWork
 
-CONSUMER = "enforcement"
 
-_CLOSES = (CALL_CURED, RESCINDED)   # the account is whole: what is left of its orders is cancelled
-_CALL_STATUS = {CALL_CURED: "MET", RESCINDED: "RESCINDED"}
+class CallState(StrEnum):
+    """A call in the store. An expired one is still owed."""
+
+    OPEN = "OPEN"
+    MET = "MET"
+    EXPIRED = "EXPIRED"
+    RESCINDED = "RESCINDED"
+
+
+_CURED = (DecisionKind.CALL_CURED, DecisionKind.RESCINDED)   # the account is whole: what is left of its orders is cancelled
+_CLOSED_AS = {DecisionKind.CALL_CURED: CallState.MET, DecisionKind.RESCINDED: CallState.RESCINDED}
 
 
 class Enforcer:
@@ -46,7 +59,7 @@ class Enforcer:
         span: the offsets that were read (see `store.progress.fresh`). OutOfOrder where an earlier event is undecided.
         """
         with self.store.write() as connection:
-            new = fresh(connection, CONSUMER, events, span)
+            new = fresh(connection, Consumer.ENFORCEMENT, events, span)
             work = UnitOfWork(connection, (event["account_id"] for event, _ in new))
             for event, source in new:
                 self._observe(work, event, source, run_id)
@@ -84,7 +97,7 @@ class Enforcer:
             if after.liquidations or row.state.liquidations:
                 withdrawn = open_orders.withdraw(work.connection, event, event["timestamp"], run_id)
                 work.messages += [(LIQUIDATION_ORDERS, cancelled) for cancelled in withdrawn]
-                if withdrawn and after.call and not any(decision.kind == ladder.LIQUIDATE for decision in decisions):
+                if withdrawn and after.call and not any(decision.kind == DecisionKind.LIQUIDATE for decision in decisions):
                     after = replace(after, asks_again=True)
         self._record(work, row, after, decisions, run_id, str(source))
 
@@ -106,7 +119,7 @@ class Enforcer:
             if outgoing is not None:
                 work.messages.append(outgoing)
             left: list[Event] = []
-            if decision.kind in _CLOSES and decision.call_id:
+            if decision.kind in _CURED and decision.call_id:
                 left = open_orders.cancel(work.connection, decision.call_id, cause, decision.reason, decision.timestamp, run_id)
                 work.messages += [(LIQUIDATION_ORDERS, event) for event in left]
             entry = audit_entry(decision, cause, self.policy, source, run_id)
@@ -117,14 +130,15 @@ class Enforcer:
 def _record_call(work: UnitOfWork, decision: Decision, cause: Event, source: str, run_id: str | None) -> None:
     if decision.call_id is None:
         return
-    if decision.kind == CALL:
+    if decision.kind == DecisionKind.CALL:
         work.open_call(
             decision.call_id, account_id=decision.account_id, opened_at=decision.timestamp, due_at=decision.due_at, issued=decision.amount,
-            outstanding=decision.amount, status="OPEN", calc_id=cause.get("calc_id", ""), run_id=run_id, source=source, evidence=cause,
+            outstanding=decision.amount, status=CallState.OPEN, calc_id=cause.get("calc_id", ""), run_id=run_id, source=source,
+            evidence=cause,
         )
-    elif decision.kind in (CALL_INCREASED, CALL_RESTATED):
+    elif decision.kind in (DecisionKind.CALL_INCREASED, DecisionKind.CALL_RESTATED):
         work.change_call(decision.call_id, issued=decision.amount)
-    elif decision.kind == CALL_EXPIRED:
-        work.change_call(decision.call_id, status="EXPIRED", closed_at=None)
-    elif decision.kind in _CALL_STATUS:
-        work.change_call(decision.call_id, status=_CALL_STATUS[decision.kind], closed_at=decision.timestamp, outstanding=0.0)
+    elif decision.kind == DecisionKind.CALL_EXPIRED:
+        work.change_call(decision.call_id, status=CallState.EXPIRED, closed_at=None)
+    elif decision.kind in _CLOSED_AS:
+        work.change_call(decision.call_id, status=_CLOSED_AS[decision.kind], closed_at=decision.timestamp, outstanding=0.0)

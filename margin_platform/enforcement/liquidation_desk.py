@@ -14,27 +14,26 @@ from dataclasses import replace
 import numpy as np
 from sqlalchemy import Connection, insert, select
 
+from margin_platform.contracts.events.vocabulary import Side
 from margin_platform.contracts.messages import AUDIT, LIQUIDATION_ORDERS, Event, deterministic_id
 from margin_platform.contracts.offsets import Source, Span
 from margin_platform.documents.book_input import InputError
 from margin_platform.documents.rebuilt import rebuilt
 from margin_platform.enforcement.decision_messages import audit_entry
-from margin_platform.enforcement.open_orders import SENT, settle, withdraw
+from margin_platform.enforcement.open_orders import OrderState, settle, withdraw
 from margin_platform.ladder.deadlines import next_deadline
-from margin_platform.ladder.state import Decision
+from margin_platform.ladder.state import Decision, DecisionKind
 from margin_platform.liquidation.highest_beta import propose
 from margin_platform.liquidation.workbench import Order, Proposal, Terms
 from margin_platform.policy.policy import Policy
-from margin_platform.store.progress import fresh
+from margin_platform.store.progress import Consumer, fresh
 from margin_platform.store.store import Store
 from margin_platform.store.tables import orders
 from margin_platform.store.unit_of_work import Message, UnitOfWork
 from margin_platform.trading_time.new_york import NEW_YORK
 from margin_platform.trading_time.sessions import next_open, trading_seconds_between
 
-CONSUMER = "liquidation"
 _WAITS = "held: a corporate action"   # how a reason begins after which the ladder is to ask again by the clock
-ORDER, NO_ORDER = "ORDER", "NO_ORDER"   # decisions in the audit chain
 
 
 class LiquidationDesk:
@@ -56,7 +55,7 @@ class LiquidationDesk:
         span: the offsets that were read (see `store.progress.fresh`). OutOfOrder where an earlier request has no answer.
         """
         with self.store.write() as connection:
-            new = fresh(connection, CONSUMER, requests, span)
+            new = fresh(connection, Consumer.LIQUIDATION, requests, span)
             work = UnitOfWork(connection, (event["account_id"] for event, _ in new))
             for event, source in new:
                 self._answer(work, event, source, run_id)
@@ -75,7 +74,7 @@ class LiquidationDesk:
         if why.startswith(_WAITS) and row.state.call:
             row.state = replace(row.state, asks_again=True)
             row.next_deadline = next_deadline(row.state, self.policy)
-        kind = NO_ORDER if order is None else ORDER
+        kind = DecisionKind.NO_ORDER if order is None else DecisionKind.ORDER
         decided = Decision(kind, row.account_id, at, why, request["deficiency"], request["call_id"], attempt=request["attempt"])
         entry = audit_entry(decided, status, self.policy, str(source), run_id)
         work.messages.append((AUDIT, work.chain(row, entry | _traded(order))))
@@ -100,8 +99,8 @@ class LiquidationDesk:
         order = self._event(request, status, proposal, at, run_id)
         connection.execute(
             insert(orders).values(
-                order_id=order["order_id"], account_id=order["account_id"], call_id=order["call_id"], attempt=order["attempt"], status=SENT,
-                created_at=order["timestamp"], run_id=run_id, event=order,
+                order_id=order["order_id"], account_id=order["account_id"], call_id=order["call_id"], attempt=order["attempt"],
+                status=OrderState.SENT, created_at=order["timestamp"], run_id=run_id, event=order,
             )
         )
         return order, proposal.statement
@@ -159,7 +158,7 @@ def not_before(at: int) -> int:
 
 def _leg(order: Order) -> dict[str, object]:
     """A leg with its Regulation SHO mark: sales are of shares held long; a cover is a purchase and needs no locate."""
-    return vars(order) | {"mark": "LONG" if order.side == "SELL" else "COVER_NO_LOCATE"}
+    return vars(order) | {"mark": "LONG" if order.side == Side.SELL else "COVER_NO_LOCATE"}
 
 
 def _traded(order: Event | None) -> dict[str, object]:

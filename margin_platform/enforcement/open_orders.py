@@ -6,15 +6,25 @@ are, or less is held than it would trade.
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from sqlalchemy import ColumnElement, Connection, select, update
 
+from margin_platform.contracts.events.field_types import FINEST_SHARE
+from margin_platform.contracts.events.vocabulary import OrderAction
 from margin_platform.contracts.messages import Event, deterministic_id
 from margin_platform.money import shares
 from margin_platform.store.tables import orders
 
-SENT, FILLED, CANCELLED = "SENT", "FILLED", "CANCELLED"
-_SHARE = 1e-6              # the finest quantity the platform keeps
 Filled = dict[str, float]   # symbol -> signed shares
+
+
+class OrderState(StrEnum):
+    """What is known of a liquidation order in the store."""
+
+    SENT = "SENT"
+    FILLED = "FILLED"
+    CANCELLED = "CANCELLED"
 
 
 def unfilled(order: Event, positions: list[Event], filled: Filled | None = None) -> list[Event]:
@@ -25,7 +35,7 @@ def unfilled(order: Event, positions: list[Event], filled: Filled | None = None)
     """
     held = {p["symbol"]: abs(float(p["qty"])) for p in positions}
     legs = [leg | {"qty": shares(min(leg["qty"], held.get(leg["symbol"], 0.0)))} for leg in _left(order, filled)]
-    return [leg for leg in legs if leg["qty"] > _SHARE]
+    return [leg for leg in legs if leg["qty"] > FINEST_SHARE]
 
 
 def fills_of(order: Event, status: Event) -> Filled:
@@ -43,7 +53,7 @@ def void(order: Event, status: Event) -> str | None:
         symbol = leg["symbol"]
         if bases is not None and bases.get(symbol) != now.get(symbol):
             return f"a corporate action of {symbol} took effect: the order counts in shares of before"
-        if leg["qty"] > held.get(symbol, 0.0) + _SHARE:
+        if leg["qty"] > held.get(symbol, 0.0) + FINEST_SHARE:
             return f"{symbol}: {leg['qty']:,.6g} shares are left to trade and {held.get(symbol, 0.0):,.6g} are held"
     return None
 
@@ -52,7 +62,7 @@ def _left(order: Event, filled: Filled | None) -> list[Event]:
     """Return the legs that the order's own fills leave."""
     traded = filled or {}
     legs = [leg | {"qty": shares(leg["qty"] - abs(traded.get(leg["symbol"], 0.0)))} for leg in order["positions"]]
-    return [leg for leg in legs if leg["qty"] > _SHARE]
+    return [leg for leg in legs if leg["qty"] > FINEST_SHARE]
 
 
 def settle(connection: Connection, call_id: str, status: Event) -> list[Event]:
@@ -62,7 +72,7 @@ def settle(connection: Connection, call_id: str, status: Event) -> list[Event]:
         if _left(order, fills_of(order, status)):
             open_orders.append(order)
         else:
-            _mark(connection, order, FILLED)
+            _mark(connection, order, OrderState.FILLED)
     return open_orders
 
 
@@ -81,18 +91,19 @@ def withdraw(connection: Connection, status: Event, now: int, run_id: str | None
 
 
 def _sent(connection: Connection, which: ColumnElement[bool]) -> list[Event]:
-    found = connection.execute(select(orders.c.event).where(which, orders.c.status == SENT).order_by(orders.c.attempt))
+    found = connection.execute(select(orders.c.event).where(which, orders.c.status == OrderState.SENT).order_by(orders.c.attempt))
     return list(found.scalars())
 
 
-def _mark(connection: Connection, order: Event, status: str) -> None:
+def _mark(connection: Connection, order: Event, status: OrderState) -> None:
     connection.execute(update(orders).where(orders.c.order_id == order["order_id"]).values(status=status))
 
 
 def _cancelled(connection: Connection, order: Event, status: Event, reason: str, now: int, run_id: str | None) -> Event:
-    _mark(connection, order, CANCELLED)
+    _mark(connection, order, OrderState.CANCELLED)
     kept = ("account_id", "order_id", "call_id", "attempt", "correlation_id", "deficiency", "excess_after")
     return {name: order[name] for name in kept} | {
-        "event_id": deterministic_id("cancel", order["order_id"]), "action": "CANCEL", "reason": reason, "run_id": run_id, "timestamp": now,
+        "event_id": deterministic_id("cancel", order["order_id"]), "action": OrderAction.CANCEL, "reason": reason,
+        "run_id": run_id, "timestamp": now,
         "positions": _left(order, fills_of(order, status)),
     }

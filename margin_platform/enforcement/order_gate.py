@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
+from margin_platform.contracts.events.field_types import FINEST_SHARE
+from margin_platform.contracts.events.vocabulary import Side
 from margin_platform.contracts.messages import Event
 from margin_platform.enforcement import reservations
-from margin_platform.enforcement.open_orders import SENT, fills_of, unfilled
+from margin_platform.enforcement.open_orders import OrderState, fills_of, unfilled
 from margin_platform.enforcement.reservations import Reservation
 from margin_platform.policy.sections import GatePolicy
 from margin_platform.store.store import Store
@@ -24,7 +26,6 @@ from margin_platform.trading_time.sessions import trading_seconds_between
 NOT_RESTRICTED, UNKNOWN_ACCOUNT = "NOT_RESTRICTED", "UNKNOWN_ACCOUNT"
 REDUCES, OPENS, CROSSES_ZERO = "CLOSE_ONLY_REDUCES", "CLOSE_ONLY_OPENS", "CLOSE_ONLY_THROUGH_ZERO"
 UNKNOWN_POSITIONS, ID_IN_USE = "CLOSE_ONLY_POSITIONS_UNKNOWN", "ORDER_ID_IN_USE"
-_SHARE = 1e-6   # the finest quantity the platform keeps
 _MS_PER_MINUTE = 60_000
 
 
@@ -72,7 +73,7 @@ def allow(*, restricted: bool, position: float, quantity: float, working: float 
         held = "long" if position > 0 else "short" if position < 0 else "flat"
         reason = f"the account is close-only and {held}: {quantity:+,.6g} shares would open or add to a position"
         return Verdict(False, OPENS, reason)
-    if abs(quantity) > open_shares + _SHARE / 2:
+    if abs(quantity) > open_shares + FINEST_SHARE / 2:
         pending = f", {closing:,.6g} of them in working orders" if closing else ""
         reason = (
             f"the account is close-only: {quantity:+,.6g} shares would go through zero, "
@@ -140,7 +141,7 @@ class Gate:
         mine = reservations.current(connection, look)
         if (same := _asked_before(mine, order)) is not None:
             return same
-        working = sum(_unfilled(row.event, event, order.symbol) for row in rows if row.status == SENT)
+        working = sum(_unfilled(row.event, event, order.symbol) for row in rows if row.status == OrderState.SENT)
         working += sum(r.left for r in mine)
         verdict = allow(restricted=True, position=held, quantity=order.quantity, working=working)
         if not verdict.allow:
@@ -169,7 +170,7 @@ def _asked_before(mine: list[Reservation], order: Order) -> Verdict | None:
     known = next((r for r in mine if order.order_id is not None and r.order_id == order.order_id), None)
     if known is None:
         return None
-    if abs(known.quantity - order.quantity) > _SHARE / 2:
+    if abs(known.quantity - order.quantity) > FINEST_SHARE / 2:
         reason = f"order_id stands for an order of {known.quantity:+,.6g} shares, value {order.order_id!r}"
         return Verdict(False, ID_IN_USE, reason)
     return _reserved(Verdict(True, REDUCES, "the order was allowed before, and its shares are reserved"), known)
@@ -190,7 +191,7 @@ def _has_contact(connection: Connection, account_id: str) -> bool:
 def _unfilled(order: Event, status: Event, symbol: str) -> float:
     """Signed shares that a liquidation order has still to trade in a symbol."""
     legs = unfilled(order, status["positions"], fills_of(order, status))
-    return float(sum(-leg["qty"] if leg["side"] == "SELL" else leg["qty"] for leg in legs if leg["symbol"] == symbol))
+    return float(sum(-leg["qty"] if leg["side"] == Side.SELL else leg["qty"] for leg in legs if leg["symbol"] == symbol))
 
 
 def _liquidation_orders(connection: Connection, account_id: str) -> list[Sent]:

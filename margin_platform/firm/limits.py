@@ -8,13 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 
 from margin_platform.contracts.messages import Event, deterministic_id
 from margin_platform.policy.sections import FirmPolicy
 
-_LEVELS = ("CLEAR", "WARNING", "BREACH")
 Levels = dict[str, str]
-START: Mapping[str, str] = {"exposure": "CLEAR", "loss": "CLEAR"}
+
+
+class FirmLevel(StrEnum):
+    """How far a figure of the firm is from its limit, the worst last."""
+
+    CLEAR = "CLEAR"
+    WARNING = "WARNING"
+    BREACH = "BREACH"
+
+
+START: Mapping[str, str] = {"exposure": FirmLevel.CLEAR.value, "loss": FirmLevel.CLEAR.value}
+_LEVELS = tuple(level.value for level in FirmLevel)
 
 
 @dataclass(frozen=True)

@@ -14,25 +14,11 @@ from margin_platform.contracts.messages import deterministic_id
 from margin_platform.ladder.deadlines import close_only_at, due_at, next_deadline, next_trading_time, release_at
 from margin_platform.ladder.observation import Observation
 from margin_platform.ladder.state import (
-    CALL,
-    CALL_CURED,
-    CALL_EXPIRED,
-    CALL_INCREASED,
-    CALL_RESTATED,
-    CLOSE_ONLY,
-    HELD,
-    LIFTED,
-    LIQUIDATE,
     MS_PER_MINUTE,
-    RECOVERED,
-    RELEASED,
-    RESCINDED,
-    STRESS_RELEASED,
-    STRESS_RESTRICTION,
-    WARNING,
     Call,
     Decision,
     DecisionFigures,
+    DecisionKind,
     LadderState,
 )
 from margin_platform.money import cents, exceeds
@@ -55,7 +41,7 @@ def step(state: LadderState, seen: Observation, policy: Policy) -> tuple[LadderS
         return _hold(state, seen)
     decisions: list[Decision] = []
     if state.held:
-        decisions.append(_decision(RELEASED, seen, f"prices are good again after: {state.held}", began_at=state.held_at))
+        decisions.append(_decision(DecisionKind.RELEASED, seen, f"prices are good again after: {state.held}", began_at=state.held_at))
         state = replace(state, held=None)
     for rung in (_stress_track, _call_track, _warning_track):
         state, more = rung(state, seen, policy.ladder)
@@ -86,21 +72,21 @@ def tick(state: LadderState, now: int, policy: Policy) -> tuple[LadderState, tup
 _Result = tuple[LadderState, list[Decision]]
 
 
-def _decision(kind: str, seen: Observation, reason: str, **figures: Unpack[DecisionFigures]) -> Decision:
+def _decision(kind: DecisionKind, seen: Observation, reason: str, **figures: Unpack[DecisionFigures]) -> Decision:
     return Decision(kind, seen.account_id, seen.timestamp, reason, **figures)
 
 
 def _hold(state: LadderState, seen: Observation) -> tuple[LadderState, tuple[Decision, ...]]:
     if state.held == seen.held:
         return state, ()
-    return replace(state, held=seen.held, held_at=seen.timestamp), (_decision(HELD, seen, f"no enforcement: {seen.held}"),)
+    return replace(state, held=seen.held, held_at=seen.timestamp), (_decision(DecisionKind.HELD, seen, f"no enforcement: {seen.held}"),)
 
 
 def _stress_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _Result:
     if seen.severe_underwater:
         if state.stress_restricted:
             return replace(state, stress_clear_since=None), []
-        news = [_decision(STRESS_RESTRICTION, seen, "short of margin in a severe SPY scenario")]
+        news = [_decision(DecisionKind.STRESS_RESTRICTION, seen, "short of margin in a severe SPY scenario")]
         return replace(state, stress_restricted=True, stress_clear_since=None, stressed_at=seen.timestamp), news
     if state.stress_restricted and state.stress_clear_since is None:
         state = replace(state, stress_clear_since=seen.timestamp)
@@ -115,7 +101,7 @@ def _call_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _
         reason = f"equity {seen.equity:,.2f} is {deficiency:,.2f} below the requirement {seen.requirement:,.2f}"
         severe = _is_severe(deficiency, seen, rules)
         state = replace(state, call=new, warned=False, severe=severe, called_at=seen.timestamp, calls_then=nth)
-        return state, [_decision(CALL, seen, reason, amount=deficiency, **new.told())]
+        return state, [_decision(DecisionKind.CALL, seen, reason, amount=deficiency, **new.told())]
     call = state.call
     if call is None:
         return state, []
@@ -140,22 +126,22 @@ def _still_deficient(state: LadderState, call: Call, seen: Observation, deficien
     if deficiency == call.issued or (deficiency < call.issued and not withdrawn):
         return replace(state, call=replace(call, outstanding=deficiency)), []
     amended = replace(call, issued=deficiency, outstanding=deficiency, issued_at=seen.timestamp)
-    kind, reason = CALL_INCREASED, f"the deficiency grew from {call.issued:,.2f} to {deficiency:,.2f}; the due time stays"
+    kind, reason = DecisionKind.CALL_INCREASED, f"the deficiency grew from {call.issued:,.2f} to {deficiency:,.2f}; the due time stays"
     if deficiency < call.issued:
-        kind = CALL_RESTATED
+        kind = DecisionKind.CALL_RESTATED
         reason = f"{call.issued:,.2f} rested on a price that was withdrawn, {deficiency:,.2f} is owed; the due time stays"
     return replace(state, call=amended), [_decision(kind, seen, reason, amount=deficiency, **amended.told())]
 
 
 def _cured(state: LadderState, call: Call, seen: Observation) -> _Result:
-    kind, reason = CALL_CURED, f"excess is {seen.excess:,.2f}: the call of {call.issued:,.2f} is met"
+    kind, reason = DecisionKind.CALL_CURED, f"excess is {seen.excess:,.2f}: the call of {call.issued:,.2f} is met"
     if seen.corrected and call.opened_at >= seen.corrected_since:
-        kind, reason = RESCINDED, "the call rested on a price that was withdrawn"
+        kind, reason = DecisionKind.RESCINDED, "the call rested on a price that was withdrawn"
     decisions = [_decision(kind, seen, reason, amount=call.issued, **call.told())]
     after = replace(state, call=None, close_only=False, severe=False, expired=False, liquidations=0, liquidated_at=None,
                     asks_again=False)
     if state.close_only and not after.restricted:
-        decisions.append(_decision(LIFTED, seen, "the call that restricted the account is closed", **call.told()))
+        decisions.append(_decision(DecisionKind.LIFTED, seen, "the call that restricted the account is closed", **call.told()))
     return after, decisions
 
 
@@ -166,10 +152,10 @@ def _warning_track(state: LadderState, seen: Observation, rules: LadderPolicy) -
         if state.warned:
             return state, []
         reason = f"excess {seen.excess:,.2f} is below {rules.warn_frac:.0%} of gross value {seen.gross_mv:,.2f}"
-        return replace(state, warned=True, warned_at=seen.timestamp), [_decision(WARNING, seen, reason, amount=seen.excess)]
+        return replace(state, warned=True, warned_at=seen.timestamp), [_decision(DecisionKind.WARNING, seen, reason, amount=seen.excess)]
     if state.warned and not exceeds((rules.warn_frac + rules.warn_hysteresis) * seen.gross_mv, seen.excess):
         reason = f"excess is {seen.excess:,.2f}"
-        return replace(state, warned=False), [_decision(RECOVERED, seen, reason, amount=seen.excess, began_at=state.warned_at)]
+        return replace(state, warned=False), [_decision(DecisionKind.RECOVERED, seen, reason, amount=seen.excess, began_at=state.warned_at)]
     return state, []
 
 
@@ -180,18 +166,18 @@ def _timers(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
         state = replace(state, close_only=True)
         minutes = rules.close_only_after_minutes
         reason = f"the call of {call.issued:,.2f} has been open for {minutes:g} minutes of trading"
-        decisions.append(Decision(CLOSE_ONLY, state.account_id, now, reason, call.outstanding, **call.told()))
+        decisions.append(Decision(DecisionKind.CLOSE_ONLY, state.account_id, now, reason, call.outstanding, **call.told()))
     if call and not state.expired and now >= call.due_at:
         state = replace(state, expired=True)
         reason = f"unmet when due at {clock(call.due_at)}"
-        decisions.append(Decision(CALL_EXPIRED, state.account_id, now, reason, call.outstanding, **call.told()))
+        decisions.append(Decision(DecisionKind.CALL_EXPIRED, state.account_id, now, reason, call.outstanding, **call.told()))
     since = state.stress_clear_since
     if state.stress_restricted and since is not None and now >= release_at(since, rules):
         state = replace(state, stress_restricted=False, stress_clear_since=None)
         reason, began = "no severe SPY scenario is short of margin any more", state.stressed_at
-        decisions.append(Decision(STRESS_RELEASED, state.account_id, now, reason, began_at=began))
+        decisions.append(Decision(DecisionKind.STRESS_RELEASED, state.account_id, now, reason, began_at=began))
         if not state.restricted:
-            decisions.append(Decision(LIFTED, state.account_id, now, "no restriction is left", began_at=began))
+            decisions.append(Decision(DecisionKind.LIFTED, state.account_id, now, "no restriction is left", began_at=began))
     return state, decisions
 
 
@@ -211,4 +197,8 @@ def _liquidation_track(state: LadderState, now: int, rules: LadderPolicy) -> _Re
     why = "past due" if state.expired else "severe" if state.severe else f"deficient after {state.liquidations} liquidation(s)"
     state = replace(state, liquidations=state.liquidations + 1, liquidated_at=now, asks_again=False, awaits_session=False)
     reason = f"{why}: {call.outstanding:,.2f} outstanding"
-    return state, [Decision(LIQUIDATE, state.account_id, now, reason, call.outstanding, attempt=state.liquidations, **call.told())]
+    return state, [
+        Decision(
+            DecisionKind.LIQUIDATE, state.account_id, now, reason, call.outstanding, attempt=state.liquidations, **call.told()
+        )
+    ]

@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any, TypedDict
 
 MS_PER_MINUTE = 60_000
 
-WARNING, RECOVERED = "WARNING", "RECOVERED"
-CALL, CALL_INCREASED, CALL_RESTATED, CALL_EXPIRED = "CALL", "CALL_INCREASED", "CALL_RESTATED", "CALL_EXPIRED"
-CALL_CURED, RESCINDED = "CALL_CURED", "RESCINDED"
-CLOSE_ONLY, LIFTED, STRESS_RESTRICTION, STRESS_RELEASED = "CLOSE_ONLY", "LIFTED", "STRESS_RESTRICTION", "STRESS_RELEASED"
-LIQUIDATE, HELD, RELEASED = "LIQUIDATE", "HELD", "RELEASED"
+
+
+class DecisionKind(StrEnum):
+    """What the ladder may decide about an account."""
+
+    WARNING = "WARNING"
+    RECOVERED = "RECOVERED"
+    CALL = "CALL"
+    CALL_INCREASED = "CALL_INCREASED"
+    CALL_RESTATED = "CALL_RESTATED"
+    CALL_EXPIRED = "CALL_EXPIRED"
+    CALL_CURED = "CALL_CURED"
+    RESCINDED = "RESCINDED"
+    CLOSE_ONLY = "CLOSE_ONLY"
+    LIFTED = "LIFTED"
+    STRESS_RESTRICTION = "STRESS_RESTRICTION"
+    STRESS_RELEASED = "STRESS_RELEASED"
+    LIQUIDATE = "LIQUIDATE"
+    HELD = "HELD"
+    RELEASED = "RELEASED"
+    ORDER = "ORDER"         # a request for a liquidation is answered: by an order, or by none
+    NO_ORDER = "NO_ORDER"
+
+
+class Rung(StrEnum):
+    """Where an account stands on the ladder."""
+
+    ACTIVE = "ACTIVE"
+    WARNING = "WARNING"
+    MARGIN_CALL = "MARGIN_CALL"
+    CLOSE_ONLY = "CLOSE_ONLY"
+    LIQUIDATION = "LIQUIDATION"
 
 
 class CallFigures(TypedDict, total=False):
@@ -78,13 +106,13 @@ class LadderState:
         return self.close_only or self.stress_restricted
 
     @property
-    def status(self) -> str:
+    def status(self) -> Rung:
         """The rung the account stands on."""
         if self.liquidations:
-            return "LIQUIDATION"
+            return Rung.LIQUIDATION
         if self.restricted:
-            return "CLOSE_ONLY"
-        return "MARGIN_CALL" if self.call else "WARNING" if self.warned else "ACTIVE"
+            return Rung.CLOSE_ONLY
+        return Rung.MARGIN_CALL if self.call else Rung.WARNING if self.warned else Rung.ACTIVE
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -101,7 +129,7 @@ class Decision:
     call_id, due_at, opened_at and issued are of its call; where there is none, began_at says when what it ends began.
     """
 
-    kind: str
+    kind: DecisionKind
     account_id: str
     timestamp: int
     reason: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from margin_platform.contracts.action_terms import ANNOUNCED, SPLIT
+from margin_platform.contracts.action_terms import ActionKind, ActionStatus
 from margin_platform.contracts.messages import Event
 from margin_platform.contracts.offsets import Record
 from margin_platform.ledger.corporate_actions import CorporateAction
@@ -31,7 +31,7 @@ def place_of(record: Record) -> Place:
 
 def status_of(event: Event) -> str:
     """ANNOUNCED or CANCELLED."""
-    return str(event.get("status") or ANNOUNCED)
+    return str(event.get("status") or ActionStatus.ANNOUNCED)
 
 
 def terms_of(event: Event) -> tuple[object, ...]:
@@ -43,7 +43,7 @@ def announcement_of(action: CorporateAction) -> Event:
     """Return the event of an action that an older version booked and did not keep: any announcement since is newer."""
     day = date_of(action.effective)
     event: Event = {"action_id": action.action_id, "symbol": action.symbol, "kind": action.kind, "ex_date": day.isoformat(), "timestamp": 0}
-    if action.kind == SPLIT:
+    if action.kind == ActionKind.SPLIT:
         event |= {"ratio_new": action.ratio.numerator, "ratio_old": action.ratio.denominator}
     else:
         event["amount"] = action.amount

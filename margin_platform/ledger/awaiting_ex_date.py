@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from margin_platform.contracts.action_terms import CANCELLED, RESHAPES, SPLIT
+from margin_platform.contracts.action_terms import RESHAPES, ActionKind, ActionStatus
 from margin_platform.contracts.dead_letters import dead_letter
 from margin_platform.contracts.messages import BadEvent, Event
 from margin_platform.ledger.announcements import Place, announcement_of, status_of, terms_of
@@ -58,7 +58,7 @@ class AnnouncedActions:
         """Whether an announcement replaces the one known of its id: by version where both have one, else by timestamp."""
         mine, other = ([e.get("version"), e["timestamp"]] for e in (action, known))
         by = 0 if mine[0] is not None and other[0] is not None else 1
-        same = status_of(action) == status_of(known) and (status_of(action) == CANCELLED or terms_of(action) == terms_of(known))
+        same = status_of(action) == status_of(known) and (status_of(action) == ActionStatus.CANCELLED or terms_of(action) == terms_of(known))
         if mine[by] == other[by] and not same:
             self._disputed.add(known["action_id"])
             self._changed.add(known["symbol"])
@@ -67,7 +67,7 @@ class AnnouncedActions:
 
     def _twins(self, action: Event) -> list[Event]:
         """Return other announcements of the same action: symbol, kind and ex-date. One source does not announce one action twice."""
-        if status_of(action) == CANCELLED:
+        if status_of(action) == ActionStatus.CANCELLED:
             return []
         source = action.get("source")
         return [
@@ -79,7 +79,7 @@ class AnnouncedActions:
     def _active(self, symbol: str) -> list[Event]:
         """Return a symbol's actions that are not cancelled, the first announced first."""
         found = [self._known[identity][0] for identity in self._of.get(symbol, ())]
-        return sorted((e for e in found if status_of(e) != CANCELLED), key=lambda e: (e["timestamp"], e["action_id"]))
+        return sorted((e for e in found if status_of(e) != ActionStatus.CANCELLED), key=lambda e: (e["timestamp"], e["action_id"]))
 
     # -- what holds
 
@@ -96,7 +96,7 @@ class AnnouncedActions:
 
     def splits(self, symbol: str) -> list[CorporateAction]:
         """Return the symbol's splits, announced or in effect."""
-        return [action for action in self.actions(symbol) if action.kind == SPLIT]
+        return [action for action in self.actions(symbol) if action.kind == ActionKind.SPLIT]
 
     def symbols(self) -> list[str]:
         """Return every symbol with an announcement."""

@@ -11,11 +11,10 @@ from typing import Any
 from margin_platform.contracts.action_terms import (
     ENDS,
     INTO_ANOTHER,
-    KINDS,
     RESHAPES,
-    SPLIT,
     WITH_AMOUNT,
     WITH_RATIO,
+    ActionKind,
     as_written,
     ratio_of,
 )
@@ -25,7 +24,7 @@ from margin_platform.ledger.micros import MICRO, MOST, to_micros
 from margin_platform.money import cents
 from margin_platform.trading_time.new_york import NEW_YORK
 
-_RANK = {kind: rank for rank, kind in enumerate(KINDS)}
+_RANK: dict[str, int] = {kind: rank for rank, kind in enumerate(ActionKind)}
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,8 @@ class CorporateAction:
         """Return the action of a saved row; those of before 0.2 are [effective, id, kind, figure, post_price]."""
         if len(row) == 5:
             effective, action_id, kind, figure, post_price = row
-            ratio = Fraction(*as_written(figure)) if kind == SPLIT else Fraction(1)
-            return CorporateAction(effective, action_id, symbol, kind, ratio, 0.0 if kind == SPLIT else figure, post_price)
+            ratio = Fraction(*as_written(figure)) if kind == ActionKind.SPLIT else Fraction(1)
+            return CorporateAction(effective, action_id, symbol, kind, ratio, 0.0 if kind == ActionKind.SPLIT else figure, post_price)
         effective, action_id, of, kind, (new, old), amount, post_price, into = row
         return CorporateAction(effective, action_id, of, kind, Fraction(new, old), amount, post_price, into)
 
@@ -117,11 +116,11 @@ def _book(held: dict[str, int], action: CorporateAction) -> int:
     cash = to_micros(cents(shares / MICRO * action.amount)) if action.amount else 0
     if action.kind in ENDS:
         held[action.symbol] = 0
-    if action.into is None and action.kind != SPLIT:
+    if action.into is None and action.kind != ActionKind.SPLIT:
         return cash
     new, paid = _exchanged(shares, action)
     target = action.into or action.symbol
-    held[target] = new if action.kind == SPLIT else held.get(target, 0) + new
+    held[target] = new if action.kind == ActionKind.SPLIT else held.get(target, 0) + new
     return cash + paid
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from margin_platform.contracts.events.vocabulary import CureAction
 from margin_platform.contracts.messages import Event
 from margin_platform.documents.book_input import BookInput
 from margin_platform.documents.rebuilt import rebuilt
-from margin_platform.liquidation.workbench import BUY_TO_COVER, SELL, Terms, Workbench
+from margin_platform.liquidation.workbench import Terms, Workbench
 from margin_platform.money import cents
 from margin_platform.policy.policy import Policy
 
@@ -27,13 +28,13 @@ def securities_deposit_needed(deficiency: float, rate: float) -> float:
 
 @dataclass(frozen=True)
 class Cure:
-    """One way to cure a deficiency on its own. action: DEPOSIT_CASH, DEPOSIT_STOCK, SELL, BUY_TO_COVER.
+    """One way to cure a deficiency on its own.
 
     amount: dollars paid in, or of stock at its mark; qty: shares to trade; rate: what the stock deposited is held to, as a
     fraction; excess_after: dollars, None where it depends on which stock it is.
     """
 
-    action: str
+    action: CureAction
     amount: float
     symbol: str | None = None
     qty: float | None = None
@@ -53,10 +54,10 @@ def cheapest_cures(given: BookInput) -> list[Cure]:
     deficiency = -bench.excess()
     if not deficiency > 0:
         return []
-    found = [Cure("DEPOSIT_CASH", deficiency, excess_after=0.0)]
+    found = [Cure(CureAction.DEPOSIT_CASH, deficiency, excess_after=0.0)]
     rate = given.policy.maintenance.long_rate
     if rate < 1.0:
-        found.append(Cure("DEPOSIT_STOCK", cents(securities_deposit_needed(deficiency, rate)), rate=rate))
+        found.append(Cure(CureAction.DEPOSIT_STOCK, cents(securities_deposit_needed(deficiency, rate)), rate=rate))
     found += [cure for position in range(len(bench.codes)) if (cure := _trade(bench, position)) is not None]
     return sorted(found, key=lambda cure: cure.amount)
 
@@ -67,7 +68,7 @@ def _trade(bench: Workbench, position: int) -> Cure | None:
         return None
     sold = np.zeros((1, len(bench.codes)))
     sold[0, position] = shares
-    side = SELL if bench.quantity[position] > 0 else BUY_TO_COVER
+    side = CureAction.SELL if bench.quantity[position] > 0 else CureAction.BUY_TO_COVER
     amount = cents(shares * float(bench.price[position]))
     return Cure(side, amount, bench.symbols[position], shares, excess_after=float(bench.excess_after(sold)[0]))
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from margin_platform.contracts.events.vocabulary import Side
 from margin_platform.kernel.book import REG_T, Book
 from margin_platform.kernel.evaluate import evaluate_accounts
 from margin_platform.kernel.market import Floats, Market
@@ -20,7 +21,6 @@ from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.money import cents
 from margin_platform.policy.policy import Policy
 
-SELL, BUY_TO_COVER = "SELL", "BUY_TO_COVER"
 _FIRST_CHUNK, _LARGEST_CHUNK = 64, 65_536
 _ROUNDING = 0.025   # dollars: decisions are on rounded cash, value, requirement and proceeds
 
@@ -30,7 +30,7 @@ class Order:
     """One order: whole shares, positive (a closing order takes a fraction along); proceeds in dollars, negative for a cover."""
 
     symbol: str
-    side: str
+    side: Side
     qty: float
     estimated_proceeds: float
 
@@ -120,7 +120,7 @@ class Workbench:
         proceeds = cents(value * (1 - self.terms.slippage) if long else -value * (1 + self.terms.slippage))
         self.cash += proceeds
         self.quantity[position] -= shares if long else -shares
-        return Order(self.symbols[position], SELL if long else BUY_TO_COVER, float(shares), proceeds)
+        return Order(self.symbols[position], Side.SELL if long else Side.BUY_TO_COVER, float(shares), proceeds)
 
     def quantities(self, position: int) -> Floats:
         """The quantities that may be traded of a position, ascending: whole lots, and at last all of it."""

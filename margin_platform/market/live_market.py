@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from margin_platform.contracts.action_terms import SPLIT, SYMBOL_CHANGE
+from margin_platform.contracts.action_terms import ActionKind
 from margin_platform.contracts.messages import BETAS, PRICES, VOLATILITY, Event
 from margin_platform.kernel.market import Instrument, Market
 from margin_platform.kernel.priced_market import PricedMarket
@@ -110,7 +110,7 @@ class LiveMarket:
         if contested is not None:
             self.gate.contested[code] = contested
         good, aside = float(self.market.price[code]), self.gate.suspects.get(code)
-        splits = [(action.effective, float(action.ratio)) for action in actions if action.kind == SPLIT]
+        splits = [(action.effective, float(action.ratio)) for action in actions if action.kind == ActionKind.SPLIT]
         price = self.gate.resplit(code, symbol, splits, good, int(self.price_time[code]))
         if aside is not self.gate.suspects.get(code):
             changed.add(code)
@@ -119,7 +119,7 @@ class LiveMarket:
             self.previous_price[code], self.market.price[code] = good, price
             if aside is not None and code not in self.gate.suspects:
                 self.price_time[code] = max(aside.timestamp, int(self.price_time[code]))
-        renamed = [self.code_of[a.into] for a in actions if a.kind == SYMBOL_CHANGE and a.into is not None]
+        renamed = [self.code_of[a.into] for a in actions if a.kind == ActionKind.SYMBOL_CHANGE and a.into is not None]
         return changed | {new for new in renamed if self._inherit(code, new)}
 
     def _inherit(self, old: int, new: int) -> bool:

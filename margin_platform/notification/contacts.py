@@ -10,11 +10,9 @@ from margin_platform.contracts.messages import ACCOUNTS, BadEvent, decode
 from margin_platform.contracts.offsets import Record, Span
 from margin_platform.kafka.bus import Bus
 from margin_platform.store import progress
+from margin_platform.store.progress import Consumer
 from margin_platform.store.store import Store
 from margin_platform.store.tables import contacts
-
-_CONSUMER = "contacts"
-
 
 Changed = Callable[[Connection, str, Mapping[str, object]], None]   # what else is to happen in the transaction that keeps a contact
 
@@ -22,7 +20,7 @@ Changed = Callable[[Connection, str, Mapping[str, object]], None]   # what else 
 def refresh(store: Store, bus: Bus, changed: Changed) -> int:
     """Take in accounts.v1 from where the store stands; call `changed` for each account and contact, and return how many."""
     with store.read() as connection:
-        done = {p.partition: p.next_offset for p in progress.everything(connection) if p.consumer == _CONSUMER}
+        done = {p.partition: p.next_offset for p in progress.everything(connection) if p.consumer == Consumer.CONTACTS}
     oldest = bus.beginning_offsets(ACCOUNTS)
     unread = [
         Span(ACCOUNTS, partition, start, end) for partition, end in bus.end_offsets(ACCOUNTS).items()
@@ -49,5 +47,5 @@ def _keep(store: Store, records: list[Record], read: list[Span], changed: Change
                 connection.execute(insert(contacts).values(account_id=account_id, contact=contact, updated_at=at))
                 changed(connection, account_id, contact)
         for span in read:
-            progress.advance(connection, _CONSUMER, span)
+            progress.advance(connection, Consumer.CONTACTS, span)
     return len(found)

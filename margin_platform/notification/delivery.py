@@ -20,23 +20,14 @@ from margin_platform.contracts.offsets import Span
 from margin_platform.notification.addresses import address_of
 from margin_platform.notification.channels import Channel, DeliveryFailed, DeliveryRefused, Outgoing
 from margin_platform.notification.message import FIRM, OUR_DESK, Notice, notice_of, unreached_notice
-from margin_platform.notification.states import (
-    DELIVERED,
-    HELD,
-    MS_PER_MINUTE,
-    PENDING,
-    SENDING,
-    UNDELIVERED,
-    outcome,
-    unexpired,
-)
+from margin_platform.notification.notice_state import NoticeState
+from margin_platform.notification.states import MS_PER_MINUTE, outcome, unexpired
 from margin_platform.policy.policy import Policy
-from margin_platform.store.progress import fresh
+from margin_platform.store.progress import Consumer, fresh
 from margin_platform.store.store import Store
 from margin_platform.store.tables import contacts, notifications
 from margin_platform.store.unit_of_work import Message, post
 
-CONSUMER = "notification"
 _FIRST_WAIT_MS = 2_000          # doubled after each failure, up to the policy's longest wait
 _MOST_DOUBLINGS = 30
 _CLAIM_MS = 60_000
@@ -68,7 +59,7 @@ class Notifier:
         """
         messages: list[Message] = []
         with self.store.write() as connection:
-            for event, source in fresh(connection, CONSUMER, events, span):
+            for event, source in fresh(connection, Consumer.NOTIFICATION, events, span):
                 notice = notice_of(source.topic, event, self.policy, self.desk)
                 if notice is not None:
                     messages += self._record(connection, notice, _contact(connection, notice.account_id), now, run_id)
@@ -92,7 +83,7 @@ class Notifier:
         new = [row for row in rows if row["notification_id"] not in known]
         if new:
             connection.execute(insert(notifications), new)
-        held = [row for row in new if row["status"] == HELD]
+        held = [row for row in new if row["status"] == NoticeState.HELD]
         return [message for row in held for message in [(NOTIFICATIONS, outcome(row)), *self._escalated(connection, row, now, run_id)]]
 
     def _escalated(self, connection: Connection, row: Mapping[str, object], now: int, run_id: str | None) -> list[Message]:
@@ -110,8 +101,8 @@ class Notifier:
             address, _ = address_of(contact, channel.kind, account_id)
             if address is not None:
                 column = notifications.c
-                waits = (column.account_id == account_id) & (column.channel == channel.name) & (column.status == HELD)
-                due = {"status": PENDING, "recipient": address, "error": None, "next_attempt_wall": 0, "recorded_wall": None}
+                waits = (column.account_id == account_id) & (column.channel == channel.name) & (column.status == NoticeState.HELD)
+                due = {"status": NoticeState.PENDING, "recipient": address, "error": None, "next_attempt_wall": 0, "recorded_wall": None}
                 connection.execute(update(notifications).where(waits).values(**due))
 
     def _row(self, notice: Notice, channel: Channel, contact: Mapping[str, object], run_id: str | None) -> dict[str, object]:
@@ -121,7 +112,7 @@ class Notifier:
             "notification_id": deterministic_id("notification", notice.account_id, notice.episode, notice.rung, channel.name),
             "account_id": notice.account_id, "episode": notice.episode, "rung": notice.rung, "channel": channel.name, "recipient": address,
             "subject": notice.subject, "body": notice.sms if by_sms else notice.text, "html": None if by_sms else notice.html,
-            "status": PENDING if address else HELD, "attempts": 0, "receipt": None, "error": error,
+            "status": NoticeState.PENDING if address else NoticeState.HELD, "attempts": 0, "receipt": None, "error": error,
             "created_at": notice.timestamp, "run_id": run_id,
         }
 
@@ -136,13 +127,13 @@ class Notifier:
                 outcomes = [pair for done in senders.map(lambda some: self._send_in_order(some, now), _by_account(rows)) for pair in done]
                 news: list[Message] = [
                     (NOTIFICATIONS, outcome(row | result | {"run_id": run_id or row["run_id"]}))
-                    for row, result in outcomes if result["status"] != PENDING
+                    for row, result in outcomes if result["status"] != NoticeState.PENDING
                 ]
                 with self.store.write() as connection:
                     for row, result in outcomes:
                         same = notifications.c.notification_id == row["notification_id"]
                         connection.execute(update(notifications).where(same).values(**result))
-                        if result["status"] == UNDELIVERED or self._late(row | result, now):
+                        if result["status"] == NoticeState.UNDELIVERED or self._late(row | result, now):
                             news += self._escalated(connection, row | result, now, run_id)
                     post(connection, news)
                 messages += news
@@ -150,7 +141,7 @@ class Notifier:
 
     def _claim(self, now: int, account_id: str | None) -> list[dict[str, object]]:
         """The next due notifications, marked so that no other sender takes them for a minute."""
-        due = notifications.c.status.in_((PENDING, SENDING)) & (notifications.c.next_attempt_wall <= now)
+        due = notifications.c.status.in_((NoticeState.PENDING, NoticeState.SENDING)) & (notifications.c.next_attempt_wall <= now)
         if account_id is not None:
             due &= notifications.c.account_id == account_id
         with self.store.write() as connection:
@@ -159,7 +150,7 @@ class Notifier:
                 .order_by(notifications.c.created_at, notifications.c.notification_id).limit(_CLAIMED_AT_ONCE)
             ).all()
             taken = notifications.c.notification_id.in_([row.notification_id for row in rows])
-            claimed = {"status": SENDING, "next_attempt_wall": now + _CLAIM_MS}
+            claimed = {"status": NoticeState.SENDING, "next_attempt_wall": now + _CLAIM_MS}
             counted = {
                 "attempts": notifications.c.attempts + 1, "recorded_wall": func.coalesce(notifications.c.recorded_wall, now)
             }
@@ -175,7 +166,7 @@ class Notifier:
 
     def _late(self, row: Mapping[str, Any], now: int) -> bool:
         alarm = int(self.policy.notices.notice_alarm_minutes * MS_PER_MINUTE)
-        return bool(row["status"] == PENDING and now - row["recorded_wall"] >= alarm)
+        return bool(row["status"] == NoticeState.PENDING and now - row["recorded_wall"] >= alarm)
 
     def _send_in_order(self, rows: Sequence[dict[str, object]], now: int) -> list[tuple[dict[str, object], dict[str, object]]]:
         return [(row, self._send(row, now)) for row in rows]
@@ -185,15 +176,15 @@ class Notifier:
         try:
             receipt = self.channels[row["channel"]].send(out)
         except DeliveryRefused as refused:
-            return {"status": UNDELIVERED, "error": str(refused)}
+            return {"status": NoticeState.UNDELIVERED, "error": str(refused)}
         except Exception as failed:  # noqa: BLE001 - DeliveryFailed, or what no channel foresaw: one notice must not take its batch along
             said = str(failed) if isinstance(failed, DeliveryFailed) else repr(failed)
             last = row["recorded_wall"] + int(self.policy.notices.notice_retry_hours * 60 * MS_PER_MINUTE)
             if now >= last:
-                return {"status": UNDELIVERED, "error": f"{said} (attempt {row['attempts']})"}
+                return {"status": NoticeState.UNDELIVERED, "error": f"{said} (attempt {row['attempts']})"}
             wait = self._wait(row["attempts"], getattr(failed, "retry_after", None))
-            return {"status": PENDING, "error": said, "next_attempt_wall": min(now + wait, last)}
-        return {"status": DELIVERED, "receipt": receipt, "error": None}
+            return {"status": NoticeState.PENDING, "error": said, "next_attempt_wall": min(now + wait, last)}
+        return {"status": NoticeState.DELIVERED, "receipt": receipt, "error": None}
 
 
 def _claimed(row: Row[Any], now: int) -> dict[str, object]:

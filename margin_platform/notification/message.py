@@ -13,6 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from margin_platform.contracts.events.vocabulary import CallAction, CureAction, OrderAction, RestrictionAction
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, RESTRICTIONS, Event
 from margin_platform.firm.limits import FirmAlert
 from margin_platform.ladder.state import MS_PER_MINUTE
@@ -24,25 +25,28 @@ OUR_DESK = "your broker's margin desk"
 FIRM = "FIRM"   # stands where a customer's account id would: the notice is about all accounts
 
 # (topic, action) -> subject; what is not here is no customer's business (holds, requests for orders).
-SUBJECTS = {
-    (MARGIN_CALLS, "WARNING"): "Your margin excess is low",
-    (MARGIN_CALLS, "MARGIN_CALL"): "Margin call",
-    (MARGIN_CALLS, "AMENDED"): "Margin call amended",
-    (MARGIN_CALLS, "MET"): "Margin call met",
-    (MARGIN_CALLS, "EXPIRED"): "Margin call past due",
-    (MARGIN_CALLS, "RESCINDED"): "Margin call withdrawn",
-    (MARGIN_CALLS, "RECOVERED"): "Your margin excess has recovered",
-    (RESTRICTIONS, "CLOSE_ONLY"): "Your account is restricted to closing trades",
-    (RESTRICTIONS, "LIFTED"): "Your account's restriction is lifted",
-    (LIQUIDATION_ORDERS, "NEW"): "Positions are being sold to meet your margin requirement",
+SUBJECTS: dict[tuple[str, str], str] = {
+    (MARGIN_CALLS, CallAction.WARNING): "Your margin excess is low",
+    (MARGIN_CALLS, CallAction.MARGIN_CALL): "Margin call",
+    (MARGIN_CALLS, CallAction.AMENDED): "Margin call amended",
+    (MARGIN_CALLS, CallAction.MET): "Margin call met",
+    (MARGIN_CALLS, CallAction.EXPIRED): "Margin call past due",
+    (MARGIN_CALLS, CallAction.RESCINDED): "Margin call withdrawn",
+    (MARGIN_CALLS, CallAction.RECOVERED): "Your margin excess has recovered",
+    (RESTRICTIONS, RestrictionAction.CLOSE_ONLY): "Your account is restricted to closing trades",
+    (RESTRICTIONS, RestrictionAction.LIFTED): "Your account's restriction is lifted",
+    (LIQUIDATION_ORDERS, OrderAction.NEW): "Positions are being sold to meet your margin requirement",
 }
+_OWED = (CallAction.MARGIN_CALL, CallAction.AMENDED, CallAction.EXPIRED)
 _COMPONENT_NAMES = {
     "base_requirement": "Maintenance requirement", "concentration_addon": "Concentration add-on", "volatility_addon": "Volatility add-on",
     "htb_addon": "Hard-to-borrow add-on", "cap_adjustment": "Cap at market value",
 }
-_CURE_WORDS = {
-    "DEPOSIT_CASH": "deposit {amount} in cash", "DEPOSIT_STOCK": "deposit fully paid stock worth {amount}",
-    "SELL": "sell {qty:,g} {symbol}, {amount} at that price", "BUY_TO_COVER": "buy back {qty:,g} {symbol}, {amount} at that price",
+_CURE_WORDS: dict[str, str] = {
+    CureAction.DEPOSIT_CASH: "deposit {amount} in cash",
+    CureAction.DEPOSIT_STOCK: "deposit fully paid stock worth {amount}",
+    CureAction.SELL: "sell {qty:,g} {symbol}, {amount} at that price",
+    CureAction.BUY_TO_COVER: "buy back {qty:,g} {symbol}, {amount} at that price",
 }
 
 
@@ -117,7 +121,7 @@ def _facts(topic: str, action: str, event: Event, policy: Policy) -> dict[str, o
     components = event.get("components") or {}
     return {
         "account": masked(event["account_id"]), "when": weekday_clock(event["timestamp"]),
-        "deficiency": format_dollars(event["deficiency"]) if action in ("MARGIN_CALL", "AMENDED", "EXPIRED") else None,
+        "deficiency": format_dollars(event["deficiency"]) if action in _OWED else None,
         "equity": _dollars(event.get("equity")), "requirement": _dollars(event.get("requirement")), "excess": _dollars(event.get("excess")),
         "components": [(name, format_dollars(components[key])) for key, name in _COMPONENT_NAMES.items() if components.get(key)],
         "kind": "House maintenance call" if event.get("opened_at_ms") else None, "opened": _clock(event.get("opened_at_ms")),
@@ -132,7 +136,7 @@ def _facts(topic: str, action: str, event: Event, policy: Policy) -> dict[str, o
 
 
 def _consequence(action: str, event: Event, policy: Policy) -> str | None:
-    if action in ("MARGIN_CALL", "AMENDED"):
+    if action in (CallAction.MARGIN_CALL, CallAction.AMENDED):
         rules = policy.ladder
         opened = event.get("opened_at_ms") or event["timestamp"]
         restricted = weekday_clock(opened + int(rules.close_only_after_minutes * MS_PER_MINUTE))
@@ -142,9 +146,9 @@ def _consequence(action: str, event: Event, policy: Policy) -> str | None:
             f"{format_dollars(rules.equity_floor)}), else from the due time on. The firm may act sooner, without notice, and chooses "
             "what to sell; you are not entitled to an extension."
         )
-    if action == "EXPIRED":
+    if action == CallAction.EXPIRED:
         return "Positions are being sold. The firm chooses what to sell."
-    if action == "CLOSE_ONLY":
+    if action == RestrictionAction.CLOSE_ONLY:
         return "Orders that open or increase a position are refused until the restriction is lifted."
     return None
 

@@ -10,13 +10,14 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, exists, or_, select
 from margin_platform.contracts.messages import NOTIFICATIONS
 from margin_platform.notification.addresses import address_of
 from margin_platform.notification.message import FIRM
-from margin_platform.notification.states import HELD, PENDING, REACHED, SENDING, UNDELIVERED, outcome, unexpired
+from margin_platform.notification.notice_state import NoticeState
+from margin_platform.notification.states import outcome, unexpired
 from margin_platform.policy.sections import NoticePolicy
 from margin_platform.store.store import Store
 from margin_platform.store.tables import contacts, notifications
 from margin_platform.store.unit_of_work import post
 
-KINDS = {"SNS": "phone", "SENDGRID": "email", "SMTP": "email"}   # which address of a contact a channel needs
+ADDRESS_OF_CHANNEL = {"SNS": "phone", "SENDGRID": "email", "SMTP": "email"}   # which address of a contact a channel needs
 _SHOWN = ("notification_id", "account_id", "status", "channel", "attempts", "subject", "error", "created_at")
 
 
@@ -36,7 +37,7 @@ def unreached(store: Store, rules: NoticePolicy, now: int) -> list[dict[str, Any
     row, other = notifications, notifications.alias()
     same = and_(*(row.c[name] == other.c[name] for name in ("account_id", "episode", "rung")))
     reached = exists().where(same, unexpired(now, rules, other.c))
-    query = select(*(row.c[name] for name in _SHOWN)).where(~reached, or_(row.c.account_id != FIRM, row.c.status != HELD))
+    query = select(*(row.c[name] for name in _SHOWN)).where(~reached, or_(row.c.account_id != FIRM, row.c.status != NoticeState.HELD))
     with store.read() as connection:
         return [dict(found._mapping) for found in connection.execute(query.order_by(row.c.created_at, row.c.notification_id))]
 
@@ -47,11 +48,11 @@ def resend(store: Store, ids: Sequence[str], firm: Mapping[str, object]) -> Sent
     with store.write() as connection:
         for row in _open(connection, ids):
             contact = firm if row.account_id == FIRM else _contact(connection, row.account_id)
-            address, error = address_of(contact, KINDS.get(row.channel, "email"), row.account_id)
+            address, error = address_of(contact, ADDRESS_OF_CHANNEL.get(row.channel, "email"), row.account_id)
             if address is None:
                 held[row.notification_id] = str(error)
                 continue
-            again = {"status": PENDING, "recipient": address, "next_attempt_wall": 0, "recorded_wall": None}
+            again = {"status": NoticeState.PENDING, "recipient": address, "next_attempt_wall": 0, "recorded_wall": None}
             connection.execute(update(notifications).where(_is(row.notification_id)).values(**again))
             due.append(row.notification_id)
     return Sent(due, held)
@@ -62,14 +63,14 @@ def reached(store: Store, ids: Sequence[str], how: str) -> list[str]:
     with store.write() as connection:
         rows = _open(connection, ids)
         for row in rows:
-            closed = {"status": REACHED, "receipt": how[:256], "error": None}
+            closed = {"status": NoticeState.REACHED, "receipt": how[:256], "error": None}
             connection.execute(update(notifications).where(_is(row.notification_id)).values(**closed))
             post(connection, [(NOTIFICATIONS, outcome(dict(row._mapping) | closed))])
     return [row.notification_id for row in rows]
 
 
 def _open(connection: Connection, ids: Sequence[str]) -> Sequence[Row[Any]]:
-    states = (HELD, UNDELIVERED, PENDING, SENDING)
+    states = (NoticeState.HELD, NoticeState.UNDELIVERED, NoticeState.PENDING, NoticeState.SENDING)
     where = notifications.c.notification_id.in_(ids) & notifications.c.status.in_(states)
     return connection.execute(select(notifications).where(where).order_by(notifications.c.created_at)).all()
 

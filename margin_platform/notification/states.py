@@ -1,7 +1,7 @@
-"""The states of a notification: what each is called, which still wait, and the event that says it.
+"""The states of a notification: which still wait, and the event that says it.
 
-PENDING until it is due, SENDING while one sender has it, DELIVERED with a receipt, HELD until its recipient has an address,
-UNDELIVERED after the last attempt, REACHED by a person.
+PENDING until it is due, NoticeState.SENDING while one sender has it, NoticeState.DELIVERED with a receipt, NoticeState.HELD until its recipient has an address,
+UNDELIVERED after the last attempt, NoticeState.REACHED by a person.
 """
 
 from __future__ import annotations
@@ -12,16 +12,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, func, select
 
 from margin_platform.contracts.messages import Event, deterministic_id
+from margin_platform.notification.notice_state import NoticeState
 from margin_platform.policy.sections import NoticePolicy
 from margin_platform.store.store import Store
 from margin_platform.store.tables import notifications
 
-PENDING = "PENDING"
-SENDING = "SENDING"
-DELIVERED = "DELIVERED"
-HELD = "HELD"
-UNDELIVERED = "UNDELIVERED"
-REACHED = "REACHED"
 MS_PER_MINUTE = 60_000
 _FIRST_ATTEMPT_GRACE_MS = 30_000
 
@@ -29,8 +24,8 @@ _FIRST_ATTEMPT_GRACE_MS = 30_000
 def unexpired(now: int, rules: NoticePolicy, column: Any = notifications.c) -> ColumnElement[bool]:
     """Select notices that reached their recipient, or still may within the policy's minutes. column: of the table or an alias."""
     since = now - int(rules.notice_alarm_minutes * MS_PER_MINUTE)
-    waits = column.status.in_((PENDING, SENDING)) & (column.recorded_wall.is_(None) | (column.recorded_wall > since))
-    found: ColumnElement[bool] = column.status.in_((DELIVERED, REACHED)) | waits
+    waits = column.status.in_((NoticeState.PENDING, NoticeState.SENDING)) & (column.recorded_wall.is_(None) | (column.recorded_wall > since))
+    found: ColumnElement[bool] = column.status.in_((NoticeState.DELIVERED, NoticeState.REACHED)) | waits
     return found
 
 
@@ -39,13 +34,13 @@ def next_due(store: Store) -> int | None:
 
     A first attempt is its own run's to make; one not made half a minute later was lost with its run, and is due here.
     """
-    waiting = notifications.c.status.in_((PENDING, SENDING))
+    waiting = notifications.c.status.in_((NoticeState.PENDING, NoticeState.SENDING))
     when = notifications.c.next_attempt_wall + case((notifications.c.attempts == 0, _FIRST_ATTEMPT_GRACE_MS), else_=0)
     with store.read() as connection:
         return connection.execute(select(func.min(when)).where(waiting)).scalar()
 
 
-def outcome(row: Mapping[str, Any]) -> Event:
+def outcome(row: Mapping[str, object]) -> Event:
     """The notifications.v1 event of a notification's state. An undelivered one asks the margin desk to call the customer."""
     event = {
         "event_id": deterministic_id(row["notification_id"], row["status"], row["attempts"]), "notification_id": row["notification_id"],
@@ -53,6 +48,6 @@ def outcome(row: Mapping[str, Any]) -> Event:
         "channel": row["channel"], "status": row["status"], "attempts": row["attempts"], "receipt": row["receipt"], "error": row["error"],
         "subject": row["subject"], "run_id": row["run_id"], "timestamp": row["created_at"],
     }
-    if row["status"] in (UNDELIVERED, HELD):
+    if row["status"] in (NoticeState.UNDELIVERED, NoticeState.HELD):
         event["escalation"] = f"reach the customer by other means: {row['error']}"
     return event

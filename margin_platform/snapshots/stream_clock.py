@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-LATE_MS = 60_000   # how much later than it was produced a record may arrive
+from margin_platform.market.live_market import LATE_MS
+
 FAR_MS = 10 * 86_400_000   # longer than any closing of the market
 
 

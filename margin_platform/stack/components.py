@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 _CODE_MODULE = "margin_platform.definitions"
 _LOCATION = "margin_platform"   # the location's name in workspace.yaml: Dagster keys sensor cursors by it
 _PROBE_S = 2.0
-STREAMS = "streams"       # no process of the stack, but a run of its Dagster; the port of its figures is chosen with the others
+STREAMS_RUN = "streams"       # no process of the stack, but a run of its Dagster; the port of its figures is chosen with the others
 STREAMS_PORT = 9464       # what exporters of OpenTelemetry use
 
 Ports = dict[str, int]
@@ -164,7 +164,7 @@ def _daemon(place: Place) -> list[str]:
     return _program("dagster-daemon", "run", "--workspace", _workspace(place))
 
 
-COMPONENTS: dict[str, Component] = {
+BY_NAME: dict[str, Component] = {
     c.name: c
     for c in (
         Component("kafka", _kafka, _answers("kafka"), broker.DEFAULT_PORT, scheme="kafka"),
@@ -185,9 +185,9 @@ NEEDS = {"dagster-webserver": ("dagster-code",), "dagster-daemon": ("dagster-cod
 def chosen(only: list[str] | None = None, without: list[str] | None = None) -> list[Component]:
     """The components to run, in starting order, with what they need. ValueError names one that does not exist."""
     for name in (*(only or ()), *(without or ())):
-        if name not in COMPONENTS:
-            raise ValueError(f"component: not one of {', '.join(COMPONENTS)}, value {name!r}")
-    names = set(only or COMPONENTS) - set(without or ())
+        if name not in BY_NAME:
+            raise ValueError(f"component: not one of {', '.join(BY_NAME)}, value {name!r}")
+    names = set(only or BY_NAME) - set(without or ())
     for name in list(names):
         for needed in NEEDS.get(name, ()):
             if needed in (without or ()):
@@ -195,7 +195,7 @@ def chosen(only: list[str] | None = None, without: list[str] | None = None) -> l
             names.add(needed)
     if not names:
         raise ValueError(f"without: leaves nothing to start, value {','.join(without or ())!r}")
-    return [component for name, component in COMPONENTS.items() if name in names]
+    return [component for name, component in BY_NAME.items() if name in names]
 
 
 def environment(data: Path, settings: Settings, chosen_ports: Ports) -> dict[str, str]:
@@ -216,8 +216,8 @@ def environment(data: Path, settings: Settings, chosen_ports: Ports) -> dict[str
         local |= {"MARGIN_AWS_ENDPOINT": endpoint, "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
     if "dagster-webserver" in chosen_ports:
         local["MARGIN_DAGSTER_URL"] = f"http://{ports.HOST}:{chosen_ports['dagster-webserver']}"
-    if STREAMS in chosen_ports:
-        local |= {"MARGIN_METRICS_HOST": ports.HOST, "MARGIN_METRICS_PORT": str(chosen_ports[STREAMS])}
+    if STREAMS_RUN in chosen_ports:
+        local |= {"MARGIN_METRICS_HOST": ports.HOST, "MARGIN_METRICS_PORT": str(chosen_ports[STREAMS_RUN])}
     if "dashboard" in chosen_ports:
         local |= {"MARGIN_DASHBOARD_HOST": ports.HOST, "MARGIN_DASHBOARD_PORT": str(chosen_ports["dashboard"])}
     return local

@@ -62,7 +62,7 @@ def _complete(data: Path, known: StackState, progress: jars.Progress) -> None:
     """Wait for what runs already to serve, and create missing topics: what a start that was killed did not come to."""
     place = Place(data, settings({**os.environ, **known.environment}), known.ports(), progress)
     for name, running in known.living().items():
-        _wait_until_ready(components.COMPONENTS[name], running, _gone(running), place)
+        _wait_until_ready(components.BY_NAME[name], running, _gone(running), place)
         if name == "kafka":
             _create_topics(known, progress)
 
@@ -85,7 +85,7 @@ def _ports(wanted: list[Component], known: StackState, living: dict[str, Running
         before = known.components.get(component.name)
         usual = before.port if before and before.port else component.port
         found[component.name] = ports.choose(usual, taken | set(found.values()))
-    found[components.STREAMS] = _streams_port(known, living, taken | set(found.values()))
+    found[components.STREAMS_RUN] = _streams_port(known, living, taken | set(found.values()))
     return found
 
 

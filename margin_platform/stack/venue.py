@@ -14,7 +14,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterable
 
-from margin_platform.contracts.action_terms import SPLIT
+from margin_platform.contracts.action_terms import ActionKind
+from margin_platform.contracts.events.vocabulary import OrderAction, Side
 from margin_platform.contracts.messages import (
     CORPORATE_ACTIONS,
     FILLS,
@@ -47,7 +48,7 @@ Positions = dict[str, dict[int, int]]   # topic -> partition -> next offset
 
 def fill_of(order: Event, leg: Event, price: float, timestamp: int) -> Event:
     """The fill of one leg of an order, whole, at a price; sells are negative."""
-    sign = -1.0 if leg["side"] == "SELL" else 1.0
+    sign = -1.0 if leg["side"] == Side.SELL else 1.0
     return {
         "fill_id": deterministic_id("simulated-venue", order["order_id"], leg["symbol"]),
         "account_id": order["account_id"],
@@ -102,14 +103,14 @@ class Venue:
         for symbol in self._actions.due(self.clock):
             code = self._codes.setdefault(symbol, len(self._codes))
             at, good = self.prices.get(symbol, (0, math.nan))
-            splits = [(a.effective, float(a.ratio)) for a in self._actions.in_effect(symbol) if a.kind == SPLIT]
+            splits = [(a.effective, float(a.ratio)) for a in self._actions.in_effect(symbol) if a.kind == ActionKind.SPLIT]
             price = self._gate.resplit(code, symbol, splits, good, at)
             if price is not None:
                 self.prices[symbol] = at, price
 
     def on_order(self, event: Event) -> None:
         """A new order, a repeated one (ignored), or the cancellation of what is left of one."""
-        if event.get("action") == "CANCEL":
+        if event.get("action") == OrderAction.CANCEL:
             self.open_legs.pop(event["order_id"], None)
             self.orders.setdefault(event["order_id"], event)
         elif event["order_id"] not in self.orders:

@@ -8,6 +8,7 @@ orchestrator starts, repeats, delays or overtakes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
@@ -15,6 +16,15 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 from margin_platform.contracts.messages import Event
 from margin_platform.contracts.offsets import Source, Span, TopicRecreated, spans_over
 from margin_platform.store.tables import progress
+
+
+class Consumer(StrEnum):
+    """Who decides on events, each at its own pace."""
+
+    ENFORCEMENT = "enforcement"
+    LIQUIDATION = "liquidation"
+    NOTIFICATION = "notification"
+    CONTACTS = "contacts"
 
 
 class OutOfOrder(RuntimeError):

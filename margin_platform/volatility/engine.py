@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from margin_platform.contracts.action_terms import SPLIT, as_written
+from margin_platform.contracts.action_terms import ActionKind, as_written
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, PRICES, BadEvent, Event, check_time, decode
 from margin_platform.contracts.offsets import Record
 from margin_platform.kernel.volatility_tiers import tiers
@@ -191,7 +191,7 @@ class VolatilityEngine:
 def _of_splits(splits: dict[str, list[list[Any]]]) -> list[tuple[Event, dict[str, Any]]]:
     """Return the announcements of the splits in a state of before 0.2: (ex-date, action id, ratio) by symbol."""
     return [
-        ({"action_id": action_id, "symbol": symbol, "kind": SPLIT, "ex_date": ex, "timestamp": 0} | dict(
+        ({"action_id": action_id, "symbol": symbol, "kind": ActionKind.SPLIT, "ex_date": ex, "timestamp": 0} | dict(
             zip(("ratio_new", "ratio_old"), as_written(ratio), strict=True)), {})
         for symbol, rows in splits.items() for ex, action_id, ratio in rows
     ]

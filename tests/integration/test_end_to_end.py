@@ -26,7 +26,7 @@ from margin_platform.contracts import messages
 from margin_platform.demo import seed
 from margin_platform.enforcement.explanation import evidence_of
 from margin_platform.kafka.bus import Bus
-from margin_platform.ladder.state import CLOSE_ONLY
+from margin_platform.ladder.state import DecisionKind
 from margin_platform.notification.sns import topic_name
 from margin_platform.stack import processes, supervisor
 from margin_platform.stack.status import summary
@@ -157,7 +157,9 @@ def _replay(told: Story, bus: Bus) -> None:
     checkpoints = {
         dt.date(2020, 2, 21): ("the warning", lambda: "WARNING" in told.actions(messages.MARGIN_CALLS)),
         dt.date(2020, 2, 24): ("the call", lambda: "MARGIN_CALL" in told.actions(messages.MARGIN_CALLS)),
-        dt.date(2020, 2, 25): ("close-only", lambda: CLOSE_ONLY in {e["decision"] for e in told.seen.get(messages.RESTRICTIONS, [])}),
+        dt.date(2020, 2, 25): (
+            "close-only", lambda: DecisionKind.CLOSE_ONLY in {e["decision"] for e in told.seen.get(messages.RESTRICTIONS, [])}
+        ),
     }
     for day in sample_market.sessions(dt.date(2020, 2, 21), dt.date(2020, 2, 27)):
         for tick in _by_time(sample_market.ticks(day, day, TICKS)):
@@ -186,7 +188,7 @@ def test_the_account_goes_from_active_to_liquidation_and_is_cured(story: Story) 
     first = [calls.index(action) for action in ("WARNING", "MARGIN_CALL", "LIQUIDATE", "MET")]
     assert first == sorted(first)
     assert calls.count("MARGIN_CALL") == 1
-    assert CLOSE_ONLY in {e["decision"] for e in story.seen[messages.RESTRICTIONS]}
+    assert DecisionKind.CLOSE_ONLY in {e["decision"] for e in story.seen[messages.RESTRICTIONS]}
     (call,) = [e for e in story.seen[messages.MARGIN_CALLS] if e["action"] == "MARGIN_CALL"]
     assert call["due_at"].startswith("2020-02-28T15:00:00")   # four sessions after Monday the 24th
 

@@ -17,7 +17,7 @@ from margin_platform.contracts.messages import PRICES
 from margin_platform.kafka.bus import Bus
 from resources.kafka import KafkaResource
 from resources.tables import MissingTable, TablesResource
-from spark.tables.schemas import FIRM_EXPOSURE, MARGIN_SNAPSHOTS, VOLATILITY
+from spark.tables.schemas import FIRM_EXPOSURE_COLUMNS, MARGIN_SNAPSHOTS_COLUMNS, VOLATILITY_COLUMNS
 from spark.tables.sink import TableSink
 
 SNAPSHOT = {
@@ -29,7 +29,7 @@ STALE = {**SNAPSHOT, "account_id": "A2", "stale": True, "equity": None, "require
 SIGMA = {"symbol": "AAPL", "volatility_annual": 0.3, "timestamp": 1, "batch_id": 1}
 NO_SIGMA = {"volatility_annual": float("nan"), "timestamp": 2}
 FIRM = {"scenario": "-0.06", "firm_loss": 0.0, "firm_beta_weighted_exposure": 1.0, "timestamp": 1, "batch_id": 1}
-SCHEMAS = {"margin_snapshots": MARGIN_SNAPSHOTS, "volatility": VOLATILITY, "firm_exposure": FIRM_EXPOSURE}
+SCHEMAS = {"margin_snapshots": MARGIN_SNAPSHOTS_COLUMNS, "volatility": VOLATILITY_COLUMNS, "firm_exposure": FIRM_EXPOSURE_COLUMNS}
 
 
 @pytest.fixture

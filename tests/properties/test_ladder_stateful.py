@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from margin_platform.ladder import ladder
 from margin_platform.ladder.observation import Observation
-from margin_platform.ladder.state import HELD, RELEASED, RESCINDED, Decision, LadderState
+from margin_platform.ladder.state import Decision, DecisionKind, LadderState
 from margin_platform.policy.policy import current_policy
 
 POLICY = current_policy()
@@ -66,17 +66,17 @@ class LadderMachine(RuleBasedStateMachine):
         before = self.state
         decisions = self._take("step", seen)
         if held:
-            assert [d.kind for d in decisions] == ([] if self.held == held else [HELD])
+            assert [d.kind for d in decisions] == ([] if self.held == held else [DecisionKind.HELD])
             assert self.state.to_dict() | _MOVED == before.to_dict() | _MOVED   # nothing but the hold itself
             self.held = held
             return
-        assert ([RELEASED] if self.held else []) == [d.kind for d in decisions if d.kind == RELEASED]
+        assert ([DecisionKind.RELEASED] if self.held else []) == [d.kind for d in decisions if d.kind == DecisionKind.RELEASED]
         self.held = None
         if underwater:
             self.clear_since = None
         elif self.stressed and self.clear_since is None:
             self.clear_since = self.now
-        self._judge([d for d in decisions if d.kind != RELEASED], seen)
+        self._judge([d for d in decisions if d.kind != DecisionKind.RELEASED], seen)
         self.underwater = underwater
         self._whatever_is_due_was_decided()
         assert (self.call is not None) == (excess < 0)
@@ -202,7 +202,7 @@ class LadderMachine(RuleBasedStateMachine):
         assert made.call_id == self.call["id"]
         assert seen.excess >= 0
         rested_on_it = seen.corrected and self.call["opened"] >= seen.corrected_since
-        assert (made.kind == RESCINDED) == rested_on_it
+        assert (made.kind == DecisionKind.RESCINDED) == rested_on_it
         self.call, self.close_only = None, False
 
     _call_cured = _rescinded = _closed

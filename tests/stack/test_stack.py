@@ -149,7 +149,7 @@ def test_what_is_needed_cannot_be_left_out() -> None:
 
 def test_a_venue_serves_only_while_it_is_connected_to_its_broker(tmp_path: Path) -> None:
     """It listens nowhere: a process that is only just starting, or about to die, must not be called running."""
-    ready = components.COMPONENTS["venue"].ready
+    ready = components.BY_NAME["venue"].ready
     with socket.socket() as broker:
         broker.bind(("127.0.0.1", 0))
         broker.listen()

@@ -24,7 +24,7 @@ from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import Margin, evaluate_accounts
 from margin_platform.kernel.market import Market
 from margin_platform.kernel.priced_market import PricedMarket
-from margin_platform.ladder.state import CALL, LIQUIDATE, Decision
+from margin_platform.ladder.state import Decision, DecisionKind
 from margin_platform.snapshots.bands import BandFlag, Level, band_codes, levels
 from margin_platform.trading_time.sessions import in_session
 
@@ -162,7 +162,7 @@ class Run:
 
     def _note(self, number: int, decision: Decision, seen: Rows | None, at: int) -> None:
         """Writes a decision down; a liquidation is carried out at the end of the bar."""
-        if decision.kind == LIQUIDATE:
+        if decision.kind == DecisionKind.LIQUIDATE:
             self.state.due.add(number)
         deficiency = equity = requirement = excess = np.nan
         scenario = None
@@ -171,13 +171,13 @@ class Run:
             deficiency = max(0.0, -excess)
         suspicious, symbol = self._cause(number, decision)
         self.state.record.decisions.append(DecisionRow(
-            self.state.bar, decision.timestamp, self.book.account_ids[number], decision.kind, deficiency, equity,
+            self.state.bar, decision.timestamp, self.book.account_ids[number], decision.kind.value, deficiency, equity,
             requirement, excess, scenario, symbol, suspicious, decision.reason,
         ))
 
     def _cause(self, number: int, decision: Decision) -> tuple[bool, str]:
         """Whether a flawed price is among an account's, and the symbol that cost it most at this bar (calls by its prices only)."""
-        by_prices = decision.kind == CALL and decision.timestamp == self.job.path.times[self.state.bar]
+        by_prices = decision.kind == DecisionKind.CALL and decision.timestamp == self.job.path.times[self.state.bar]
         if not by_prices and not self.job.suspicious:
             return False, ""
         held = self.state.holdings.quantity(number)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from margin_platform.backtest.engine.market_path import SplitRow
-from margin_platform.contracts.action_terms import SPLIT
+from margin_platform.contracts.action_terms import ActionKind
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, BadEvent, Event
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
 
@@ -49,5 +49,5 @@ def splits_known(known: AnnouncedActions, symbols: Sequence[str], booked: Collec
     """Return the splits in effect, as far as they were announced, without those the book rests on already (ids)."""
     return [
         (action.effective, code, float(action.ratio)) for code, symbol in enumerate(symbols)
-        for action in known.in_effect(symbol) if action.kind == SPLIT and action.action_id not in booked
+        for action in known.in_effect(symbol) if action.kind == ActionKind.SPLIT and action.action_id not in booked
     ]

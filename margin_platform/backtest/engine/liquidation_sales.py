@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from margin_platform.contracts.events.vocabulary import Side
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.liquidation.highest_beta import propose
-from margin_platform.liquidation.workbench import SELL, Terms
+from margin_platform.liquidation.workbench import Terms
 
 
 def sales(number: int, book: Book, priced: PricedMarket) -> list[tuple[int, float]]:
@@ -28,4 +29,4 @@ def sales(number: int, book: Book, priced: PricedMarket) -> list[tuple[int, floa
     lot = max(terms.lot, math.ceil(largest / priced.policy.backtest.most_lots))
     proposal = propose(book, priced.market, priced.policy, number, replace(terms, lot=lot))
     code_of = {priced.market.symbols[c]: c for c in codes}
-    return [(code_of[o.symbol], -o.qty if o.side == SELL else o.qty) for o in proposal.orders]
+    return [(code_of[o.symbol], -o.qty if o.side == Side.SELL else o.qty) for o in proposal.orders]

@@ -12,7 +12,7 @@ import pandas as pd
 from margin_platform.backtest.history.bar_files import unheard
 from margin_platform.backtest.history.flaws import DECIDED_BY, NO_TIME, Flaw, HistoryError
 from margin_platform.backtest.history.price_history import PriceHistory
-from margin_platform.contracts.action_terms import ENDS, SPLIT
+from margin_platform.contracts.action_terms import ENDS, ActionKind
 from margin_platform.ledger.corporate_actions import CorporateAction
 from margin_platform.market.split_shape import split_terms
 from margin_platform.policy.policy import Policy
@@ -126,7 +126,7 @@ def _basis(history: PriceHistory, symbol: str, actions: Sequence[CorporateAction
     """Return the shares that one share of the beginning has become, by bar."""
     basis = np.ones(len(history))
     for action in actions:
-        if action.kind == SPLIT and action.symbol == symbol:
+        if action.kind == ActionKind.SPLIT and action.symbol == symbol:
             basis[history.times >= action.effective] *= float(action.ratio)
     return basis
 

@@ -16,13 +16,17 @@ from margin_platform.backtest.history.flaws import Flaw
 from margin_platform.contracts.json_object import Json
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.instrument_rules import schedule_of
+from margin_platform.ladder.state import DecisionKind
 from margin_platform.money import cents, format_move
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.new_york import NEW_YORK
 
-COUNTED = {
-    "warnings": ("WARNING",), "margin_calls": ("CALL",), "restrictions": ("CLOSE_ONLY", "STRESS_RESTRICTION"),
-    "liquidations": ("LIQUIDATE",), "cured_calls": ("CALL_CURED",),
+COUNTED: dict[str, tuple[str, ...]] = {
+    "warnings": (DecisionKind.WARNING,),
+    "margin_calls": (DecisionKind.CALL,),
+    "restrictions": (DecisionKind.CLOSE_ONLY, DecisionKind.STRESS_RESTRICTION),
+    "liquidations": (DecisionKind.LIQUIDATE,),
+    "cured_calls": (DecisionKind.CALL_CURED,),
 }
 _WINDOWS = (1, 5, 20, 60)   # bars
 _TOP = 10
@@ -62,9 +66,9 @@ def measures(result: RunResult) -> Json:
         "first": result.day(0), "last": result.day(len(result.path) - 1),
         **{name: _count(rows, actions) for name, actions in COUNTED.items()},
         "actions": dict(sorted(Counter(r.action for r in rows).items())),
-        "accounts_called": len({r.account_id for r in rows if r.action == "CALL"}),
+        "accounts_called": len({r.account_id for r in rows if r.action == DecisionKind.CALL}),
         "cured_by_themselves": sum(e["cured"] and not e["liquidated"] for e in episodes),
-        "false_calls": sum(r.action == "CALL" and r.suspicious for r in rows),
+        "false_calls": sum(r.action == DecisionKind.CALL and r.suspicious for r in rows),
         "days_to_cure": {"mean": round(float(np.mean(days)), 2), "median": float(np.median(days)), "max": max(days)} if days else None,
         "amount_called": cents(sum(amounts)),
         "largest_call": cents(max(amounts, default=0.0)),
@@ -110,15 +114,15 @@ def call_episodes(result: RunResult) -> list[Episode]:
         sold[fill.account_id].add(fill.bar)
     episodes = []
     for row in result.record.decisions:
-        if row.action == "CALL":
+        if row.action == DecisionKind.CALL:
             call: Episode = {"account_id": row.account_id, "opened": result.day(row.bar), "bar": row.bar,
                              "amount": row.deficiency, "cured": False, "liquidated": False, "days": None}
             open_calls[row.account_id] = call
             episodes.append(call)
-        elif row.action == "CALL_INCREASED" and row.account_id in open_calls:
+        elif row.action == DecisionKind.CALL_INCREASED and row.account_id in open_calls:
             call = open_calls[row.account_id]
             call["amount"] = max(call["amount"], row.deficiency)
-        elif row.action == "CALL_CURED" and row.account_id in open_calls:
+        elif row.action == DecisionKind.CALL_CURED and row.account_id in open_calls:
             call = open_calls.pop(row.account_id)
             call["cured"], call["days"] = True, round((row.time - int(result.path.times[call["bar"]])) / 86_400_000, 2)
             call["liquidated"] = any(call["bar"] <= bar <= row.bar for bar in sold[row.account_id])
@@ -148,7 +152,7 @@ def _day_ends(result: RunResult) -> np.ndarray:
 def _worst_dates(result: RunResult) -> list[dict[str, object]]:
     ends = _day_ends(result)
     firsts = np.concatenate([[0], ends[:-1] + 1])
-    calls, sold = (np.add.reduceat(_by_bar(result, action), firsts) for action in ("CALL", "LIQUIDATE"))
+    calls, sold = (np.add.reduceat(_by_bar(result, action), firsts) for action in (DecisionKind.CALL, DecisionKind.LIQUIDATE))
     unsecured = np.maximum.reduceat(_column(result, "unsecured"), firsts)
     index = result.path.index[ends]
     rows = []
@@ -161,7 +165,7 @@ def _worst_dates(result: RunResult) -> list[dict[str, object]]:
 
 
 def _worst_accounts(result: RunResult, lost: np.ndarray) -> list[dict[str, object]]:
-    calls = Counter(r.account_id for r in result.record.decisions if r.action == "CALL")
+    calls = Counter(r.account_id for r in result.record.decisions if r.action == DecisionKind.CALL)
     largest: dict[str, float] = defaultdict(float)
     for row in result.record.decisions:
         if row.deficiency == row.deficiency:
@@ -175,13 +179,13 @@ def _worst_accounts(result: RunResult, lost: np.ndarray) -> list[dict[str, objec
 
 
 def _worst_symbols(rows: list[DecisionRow]) -> list[dict[str, object]]:
-    calls = Counter(r.symbol for r in rows if r.action == "CALL" and r.symbol)
+    calls = Counter(r.symbol for r in rows if r.action == DecisionKind.CALL and r.symbol)
     return [{"symbol": symbol, "margin_calls": n} for symbol, n in sorted(calls.items(), key=lambda kv: (-kv[1], kv[0]))[:_TOP]]
 
 
 def _windows(result: RunResult) -> list[dict[str, object]]:
     """The worst run of bars by calls, and by what accounts came to owe beyond their collateral."""
-    calls = _by_bar(result, "CALL")
+    calls = _by_bar(result, DecisionKind.CALL)
     unsecured = np.concatenate([[0.0], _column(result, "unsecured")])
     total = np.concatenate([[0], np.cumsum(calls)])
     out = []
@@ -220,7 +224,7 @@ def beyond_tims(result: RunResult) -> dict[str, object]:
 
 def _scenarios(rows: list[DecisionRow]) -> dict[str, int]:
     """Of the stress restrictions, how often each SPY move was the worst."""
-    worst = Counter(r.worst_scenario for r in rows if r.action == "STRESS_RESTRICTION" and r.worst_scenario is not None)
+    worst = Counter(r.worst_scenario for r in rows if r.action == DecisionKind.STRESS_RESTRICTION and r.worst_scenario is not None)
     return {format_move(move): n for move, n in sorted(worst.items())}
 
 

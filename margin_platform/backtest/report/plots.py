@@ -21,12 +21,19 @@ from matplotlib.ticker import MaxNLocator
 from margin_platform.backtest.engine.record import BAR_COLUMNS
 from margin_platform.backtest.report.measures import COUNTED, RunResult
 from margin_platform.contracts.json_object import Json
+from margin_platform.ladder.state import DecisionKind
 from margin_platform.trading_time.new_york import NEW_YORK
 
 Subject = TypeVar("Subject")   # what a plot shows
 
 _BLUE, _RED, _GREY, _AMBER = "#2458a6", "#b3261e", "#7a7f87", "#b26a00"
-_LADDER = ("WARNING", "CALL", "CALL_INCREASED", "CLOSE_ONLY", "STRESS_RESTRICTION", "CALL_EXPIRED", "LIQUIDATE", "CALL_CURED", "LIFTED")
+_LADDER = tuple(
+    kind.value
+    for kind in (
+        DecisionKind.WARNING, DecisionKind.CALL, DecisionKind.CALL_INCREASED, DecisionKind.CLOSE_ONLY, DecisionKind.STRESS_RESTRICTION,
+        DecisionKind.CALL_EXPIRED, DecisionKind.LIQUIDATE, DecisionKind.CALL_CURED, DecisionKind.LIFTED,
+    )
+)
 Drawing = Callable[[Figure, RunResult], None]
 
 
@@ -63,7 +70,8 @@ def equity_and_requirement(figure: Figure, result: RunResult) -> None:
 def calls_against_index(figure: Figure, result: RunResult) -> None:
     """Calls opened a bar, and the index."""
     axes = figure.add_subplot()
-    times, counts = _times(result), np.bincount([r.bar for r in result.record.decisions if r.action == "CALL"], minlength=len(result.path))
+    called_at = [r.bar for r in result.record.decisions if r.action == DecisionKind.CALL]
+    times, counts = _times(result), np.bincount(called_at, minlength=len(result.path))
     called = np.flatnonzero(counts)   # thirty years have thousands of bars without a call
     axes.vlines(times[called], 0, counts[called], color=_RED, linewidth=min(8.0, max(1.0, 300 / len(times))))
     axes.set_ylim(bottom=0)

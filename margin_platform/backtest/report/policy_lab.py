@@ -10,6 +10,7 @@ from margin_platform.backtest.report.measures import RunResult
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import evaluate
 from margin_platform.kernel.market import Market
+from margin_platform.ladder.state import DecisionKind
 from margin_platform.money import cents, cents_or_none
 from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.bands import band_codes, band_name
@@ -22,7 +23,7 @@ def compare(results: Sequence[RunResult]) -> list[dict[str, object]]:
 
 def _pair(first: RunResult, second: RunResult) -> dict[str, object]:
     before, after = _called(first), _called(second)
-    calls = [sum(r.action == "CALL" for r in result.record.decisions) for result in (first, second)]
+    calls = [sum(r.action == DecisionKind.CALL for r in result.record.decisions) for result in (first, second)]
     losses = [float(np.maximum(0.0, -np.nan_to_num(result.final_equity)).sum()) for result in (first, second)]
     extra, avoided = calls[1] - calls[0], losses[0] - losses[1]
     return {
@@ -34,7 +35,7 @@ def _pair(first: RunResult, second: RunResult) -> dict[str, object]:
 
 
 def _called(result: RunResult) -> set[str]:
-    return {r.account_id for r in result.record.decisions if r.action == "CALL"}
+    return {r.account_id for r in result.record.decisions if r.action == DecisionKind.CALL}
 
 
 def band_changes(book: Book, market: Market, now: Policy, proposed: Policy) -> list[dict[str, object]]:

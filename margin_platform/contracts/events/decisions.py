@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -30,8 +30,8 @@ from margin_platform.contracts.events.row_types import (
     Request,
     SharesBySymbol,
 )
+from margin_platform.contracts.events.vocabulary import CallAction, OrderAction, RestrictionAction
 
-_Action = Literal["WARNING", "MARGIN_CALL", "AMENDED", "MET", "EXPIRED", "LIQUIDATE", "HELD", "RELEASED", "RESCINDED", "RECOVERED"]
 _Always = Annotated[Text | UnsetType, ALWAYS]
 _RunId = Annotated[Text | None | UnsetType, ALWAYS]
 _Time = Annotated[EpochMs | None | UnsetType, ALWAYS]
@@ -50,7 +50,7 @@ class MarginCall(Struct, kw_only=True):
 
     call_id: Key
     account_id: Identity
-    action: _Action
+    action: CallAction
     deficiency: Annotated[Money | None | UnsetType, ALWAYS] = UNSET
     due_at: _RunId = UNSET
     explanation: _NoteAlways = UNSET
@@ -107,7 +107,7 @@ class Restriction(Struct, kw_only=True):
     """A trading restriction applied or lifted."""
 
     account_id: Identity
-    action: Literal["CLOSE_ONLY", "LIFTED"]
+    action: RestrictionAction
     reason: _NoteAlways = UNSET
     correlation_id: _KeyAlways = UNSET
     run_id: _RunId = UNSET
@@ -119,7 +119,7 @@ class LiquidationOrder(Struct, kw_only=True):
 
     account_id: Identity
     order_id: Text
-    action: Annotated[Literal["NEW", "CANCEL"] | UnsetType, Meta(description="NEW where it is missing")] = UNSET
+    action: Annotated[OrderAction | UnsetType, Meta(description="NEW where it is missing")] = UNSET
     positions: Annotated[Legs | None | UnsetType, ALWAYS] = UNSET
     reason: _NoteAlways = UNSET
     deficiency: Annotated[Money | None | UnsetType, ALWAYS] = UNSET

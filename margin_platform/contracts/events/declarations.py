@@ -6,6 +6,7 @@ import functools
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from msgspec import NODEFAULT, Meta, Struct, convert
@@ -41,10 +42,17 @@ def _parts(hint: Any) -> Iterator[Any]:
         yield hint
 
 
+def _names(parts: list[object]) -> tuple[str, ...]:
+    """Return the texts a field may hold, of its enumeration or its literals."""
+    for part in parts:
+        if isinstance(part, type) and issubclass(part, StrEnum):
+            return tuple(member.value for member in part)
+    return get_args(next(part for part in parts if get_origin(part) is Literal))
+
+
 def _field(name: str, hint: Any, required: bool) -> Field:
     parts = list(_parts(hint))
-    literal = next((part for part in parts if get_origin(part) is Literal), None)
-    kind = next((part for part in parts if isinstance(part, Kind)), None) or one_of(get_args(literal))
+    kind = next((part for part in parts if isinstance(part, Kind)), None) or one_of(_names(parts))
     note = next((part.description for part in parts if isinstance(part, Meta) and part.description), "")
     always = required or any(isinstance(part, Always) for part in parts)
     return Field(name, kind, required, always, type(None) in parts, note)

@@ -15,11 +15,13 @@ from msgspec import Meta
 
 from margin_platform.contracts import bounds
 from margin_platform.contracts.bounds import Range
+from margin_platform.contracts.events.vocabulary import Side
 from margin_platform.contracts.identity import PATTERN, refusal_of_id
 
 FINEST_SHARE = 1e-6   # what a ledger keeps of a quantity
 _ROUNDING = 0.01      # the most that keeping it may change a quantity by
 _WIDEST = Range(-1e18, 1e18)
+_SIDES = tuple(side.value for side in Side)
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _holdings(value: object) -> str | None:
 def _legs(value: Any) -> str | None:
     if reason := _holdings(value):
         return reason
-    sound = all(row.get("side") in ("SELL", "BUY_TO_COVER") and _above_zero(row.get("qty")) for row in value)
+    sound = all(row.get("side") in _SIDES and _above_zero(row.get("qty")) for row in value)
     return None if sound else "not a list of legs, each with symbol, side and quantity"
 
 
@@ -152,7 +154,7 @@ def one_of(names: tuple[str, ...]) -> Kind:
 _LEG = {
     "type": "object", "required": ["symbol", "side", "qty"],
     "properties": {
-        "symbol": {"type": "string", "pattern": PATTERN}, "side": {"enum": ["SELL", "BUY_TO_COVER"]},
+        "symbol": {"type": "string", "pattern": PATTERN}, "side": {"enum": list(_SIDES)},
         "qty": {"type": "number", "exclusiveMinimum": 0},
     },
 }
@@ -176,7 +178,7 @@ Quantity = Annotated[float, *_number("signed shares, not 0", bounds.QUANTITY, _q
 Amount = Annotated[float, *_number("dollars, not 0", bounds.MONEY, lambda value: None if value else "zero", **{"not": {"const": 0}})]
 Fee = Annotated[float, *_number("dollars; a rebate is negative", bounds.FEE)]
 Beta = Annotated[float, *_number("number from -20 to 20", bounds.BETA)]
-Volatility = Annotated[float, *_number("fraction from 0 to 10", bounds.VOLATILITY)]
+Volatility = Annotated[float, *_number("fraction from 0 to 10", bounds.ANNUAL_VOLATILITY)]
 SplitRatio = Annotated[float, *_number("number from 0.00001 to 100,000", bounds.SPLIT_RATIO)]
 SplitTerm = Annotated[int, *whole("whole number from 1 to 100,000", 1, 100_000)]
 ActionAmount = Annotated[float, *_number("dollars a share, 0 or more", bounds.ACTION_AMOUNT)]

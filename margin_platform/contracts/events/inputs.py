@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from margin_platform.contracts.action_terms import ActionKind, ActionStatus
 from margin_platform.contracts.events.field_types import (
     ActionAmount,
     Amount,
@@ -94,7 +95,7 @@ class CorporateAction(Struct, kw_only=True):
 
     action_id: Identity
     symbol: Identity
-    kind: Literal["DIVIDEND", "SPIN_OFF", "SPLIT", "CASH_MERGER", "STOCK_MERGER", "SYMBOL_CHANGE", "DELISTING"]
+    kind: ActionKind
     ex_date: Date
     timestamp: EpochMs
     ratio: Annotated[SplitRatio | None | UnsetType, Meta(description="new shares for one old")] = UNSET
@@ -104,7 +105,7 @@ class CorporateAction(Struct, kw_only=True):
     post_price: Annotated[Price | None | UnsetType, Meta(description="pays the fraction of a share left over in cash")] = UNSET
     new_symbol: Annotated[Identity | None | UnsetType, Meta(description="the symbol of the new shares")] = UNSET
     version: Annotated[Sequence | None | UnsetType, Meta(description="of the terms; the highest holds")] = UNSET
-    status: Literal["ANNOUNCED", "CANCELLED"] | None | UnsetType = UNSET
+    status: ActionStatus | None | UnsetType = UNSET
     source: Annotated[Identity | None | UnsetType, Meta(description="who announces it")] = UNSET
 
 

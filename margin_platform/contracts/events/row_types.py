@@ -11,9 +11,10 @@ from typing import Annotated, Any
 from margin_platform.contracts import bounds
 from margin_platform.contracts.events.field_types import Kind, is_number, refuse_epoch_ms, whole
 from margin_platform.contracts.events.figure_names import COMPONENTS
+from margin_platform.contracts.events.vocabulary import CureAction, Side
 from margin_platform.contracts.identity import PATTERN, refusal_of_id
 
-_LONGEST_KEY = 64            # characters of the platform's own ids: what the store keeps
+LONGEST_KEY = 64            # characters of the platform's own ids: what the store keeps
 _MOST_ATTEMPTS = 1_000_000
 _NO_NUL = r"^[^\u0000]*$"    # Postgres refuses a NUL in a text
 Reason = Callable[[object], str | None]
@@ -28,7 +29,7 @@ def _key(value: Any) -> str | None:
         return reason
     if not value.strip():
         return "not a non-empty text"
-    return f"longer than {_LONGEST_KEY} characters" if len(value) > _LONGEST_KEY else None
+    return f"longer than {LONGEST_KEY} characters" if len(value) > LONGEST_KEY else None
 
 
 def _or_null(reason: Reason) -> Reason:
@@ -59,9 +60,9 @@ def _positions(value: object) -> str | None:
 
 def _cure(value: object) -> str | None:
     action = value.get("action") if isinstance(value, dict) else None
-    if not isinstance(action, str) or action not in _CURES:
-        return f"action is not one of {', '.join(_CURES)}"
-    return _fields(value, _CURES[action])
+    if not isinstance(action, str) or action not in _ROW_OF_CURE:
+        return f"action is not one of {', '.join(_ROW_OF_CURE)}"
+    return _fields(value, _ROW_OF_CURE[action])
 
 
 def _cures(value: object) -> str | None:
@@ -93,7 +94,12 @@ _POSITION: dict[str, Reason] = {
 }
 _DEPOSIT: dict[str, Reason] = {"amount": is_number}
 _TRADE: dict[str, Reason] = {"amount": is_number, "symbol": refusal_of_id, "qty": is_number}
-_CURES = {"DEPOSIT_CASH": _DEPOSIT, "DEPOSIT_STOCK": _DEPOSIT, "SELL": _TRADE, "BUY_TO_COVER": _TRADE}
+_ROW_OF_CURE = {
+    CureAction.DEPOSIT_CASH.value: _DEPOSIT,
+    CureAction.DEPOSIT_STOCK.value: _DEPOSIT,
+    CureAction.SELL.value: _TRADE,
+    CureAction.BUY_TO_COVER.value: _TRADE,
+}
 
 _SYMBOL = {"type": "string", "pattern": PATTERN}
 _NUMBER = {"type": ["number", "null"]}
@@ -106,15 +112,15 @@ _POSITION_ROW = {
 _CURE_ROW = {
     "type": "object",
     "required": ["action", "amount"],
-    "properties": {"action": {"enum": list(_CURES)}, "amount": {"type": "number"}},
-    "if": {"properties": {"action": {"enum": ["SELL", "BUY_TO_COVER"]}}},
+    "properties": {"action": {"enum": list(_ROW_OF_CURE)}, "amount": {"type": "number"}},
+    "if": {"properties": {"action": {"enum": [side.value for side in Side]}}},
     "then": {"required": ["symbol", "qty"], "properties": {"symbol": _SYMBOL, "qty": {"type": "number"}}},
 }
 
 Key = Annotated[
     str,
     Kind("text, at most 64 characters", _key, {"type": "string", "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$",
-                                               "maxLength": _LONGEST_KEY}, _key),
+                                               "maxLength": LONGEST_KEY}, _key),
 ]
 Note = Annotated[str, Kind("text without a NUL", _note, {"type": "string", "pattern": _NO_NUL}, _note)]
 Attempt = Annotated[int, *whole(f"whole number from 0 to {_MOST_ATTEMPTS:,}", 0, _MOST_ATTEMPTS)]

@@ -33,7 +33,7 @@ from margin_platform.contracts.offsets import Record, not_after_now
 from margin_platform.dashboard.intake.freshness import Feed
 from margin_platform.dashboard.intake.partitions import Place, Reading
 from margin_platform.dashboard.state.accounts import Desk
-from margin_platform.dashboard.state.ladder_feed import KINDS
+from margin_platform.dashboard.state.ladder_feed import ITEM_KINDS
 from margin_platform.dashboard.state.live_book import Holdings
 from margin_platform.kafka.broker_errors import BrokerRefused
 from margin_platform.kafka_security import LoginErrors
@@ -41,8 +41,8 @@ from margin_platform.settings import settings
 from margin_platform.snapshots.input_records import TOPICS_IN_ORDER
 
 SHOWN = (MARGIN_STATUS, MARGIN_CALC, STRESS, FIRM_RISK, MARGIN_CALLS, RESTRICTIONS, LIQUIDATION_ORDERS, NOTIFICATIONS)
-TOPICS = (*SHOWN, *TOPICS_IN_ORDER)
-_TIMED = frozenset(KINDS) | {FIRM_RISK}                # shown with when Kafka got them
+READ_TOPICS = (*SHOWN, *TOPICS_IN_ORDER)
+_TIMED = frozenset(ITEM_KINDS) | {FIRM_RISK}                # shown with when Kafka got them
 _READ_WHOLE = frozenset(TOPICS_IN_ORDER) - {PRICES}   # the book is their sum; of the others the newest records say everything
 _BATCH = 5_000          # records applied under one sequence number; bounds how long readers wait for the lock
 _POLL_SECONDS = 0.03
@@ -116,12 +116,12 @@ class Intake:
         """First the accounts there are: fills of unknown ones would have to wait in memory. Then everything, for ever."""
         terms = self._assign(consumer, (ACCOUNTS,))
         self._follow(consumer, (ACCOUNTS,), lambda: self._reading.has_read(terms, (ACCOUNTS,)))
-        everything = self._assign(consumer, TOPICS)
+        everything = self._assign(consumer, READ_TOPICS)
         if not everything:
             raise LookupError(f"none of the topics exists at {self.bootstrap}")
-        self._follow(consumer, TOPICS, lambda: self.holdings.ready or self._reading.has_read(everything, TOPICS_IN_ORDER))
+        self._follow(consumer, READ_TOPICS, lambda: self.holdings.ready or self._reading.has_read(everything, TOPICS_IN_ORDER))
         self.holdings.ready = True
-        self._follow(consumer, TOPICS, lambda: False)
+        self._follow(consumer, READ_TOPICS, lambda: False)
 
     def _assign(self, consumer: Consumer, topics: Sequence[str]) -> dict[Place, int]:
         """Every partition of those of the topics that exist, each where this intake last stood, or at its start; their ends now."""
@@ -194,7 +194,7 @@ class Intake:
         """The client repeats what can be repeated, and a broker that is gone shows in the next probe; what is refused is told."""
         if error.code() == KafkaError._PARTITION_EOF:
             self._reading.passed(place, offset)
-        elif place[0] in TOPICS:
+        elif place[0] in READ_TOPICS:
             self._reading.failed(place, str(error))
 
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from margin_platform.contracts.events.row_types import LONGEST_KEY
 from margin_platform.contracts.refusals import Refused
 from margin_platform.dashboard.server.wall_clock import wall_clock_ms
 from margin_platform.enforcement.order_gate import Gate, Order
@@ -23,7 +24,6 @@ from margin_platform.store.store import Store, StoreOutdated
 
 _MOST_SHARES = 1e12
 _MOST_BYTES = 65_536
-_LONGEST_KEY = 64   # characters of an order's or a reservation's id
 _SIDES = {"BUY": 1.0, "BUY_TO_COVER": 1.0, "SELL": -1.0, "SELL_SHORT": -1.0}
 _ORDER_FIELDS = ("account_id", "symbol", "side", "qty", "order_id")
 _RELEASE_FIELDS = ("account_id", "reservation_id")
@@ -49,14 +49,14 @@ def parse_order(body: bytes) -> Order:
         raise BadOrder("side", side, f"not one of {', '.join(_SIDES)}")
     if isinstance(qty, bool) or not isinstance(qty, int | float) or not math.isfinite(qty) or not 0 < qty <= _MOST_SHARES:
         raise BadOrder("qty", qty, "not a number of shares above 0")
-    order_id = None if data.get("order_id") is None else _text(data, "order_id", _LONGEST_KEY)
+    order_id = None if data.get("order_id") is None else _text(data, "order_id", LONGEST_KEY)
     return Order(account_id, symbol, _SIDES[side] * qty, order_id)
 
 
 def parse_release(body: bytes) -> tuple[str, str]:
     """Read `{"account_id", "reservation_id"}`. BadOrder names what cannot be used."""
     data = _object(body, _RELEASE_FIELDS)
-    return _text(data, "account_id"), _text(data, "reservation_id", _LONGEST_KEY)
+    return _text(data, "account_id"), _text(data, "reservation_id", LONGEST_KEY)
 
 
 def _object(body: bytes, fields: tuple[str, ...]) -> dict[str, object]:

@@ -5,6 +5,7 @@ Money is dollars with cents as published, None where unknown; times are epoch mi
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any, Final
 
 from margin_platform.contracts.messages import Event
@@ -23,12 +24,32 @@ COLOR: Final = COLUMNS.index("color")
 GROSS_MV: Final = COLUMNS.index("gross_mv")
 _LATEST: Final = 253_402_300_799_999   # the end of the year 9999, epoch milliseconds
 
-# Bits of `flags`: what is under way on the account besides its margin status.
-CALL_OPEN, CLOSE_ONLY, LIQUIDATING, STRESSED, PAST_DUE = 1, 2, 4, 8, 16
 
-GREEN, YELLOW, RED, GRAY = 0, 1, 2, 3
-COLORS: Final = ("green", "yellow", "red", "gray")
-_BY_STATUS: Final = {"ACTIVE": GREEN, "WARNING": YELLOW, "MARGIN_CALL": RED}
+class RowFlag(IntEnum):
+    """Bits of `flags`: what is under way on the account besides its margin status."""
+
+    CALL_OPEN = 1
+    CLOSE_ONLY = 2
+    LIQUIDATING = 4
+    STRESSED = 8
+    PAST_DUE = 16
+
+
+class Color(IntEnum):
+    """The color of a row; a worse one is larger, and gray stands for an account without figures to judge."""
+
+    GREEN = 0
+    YELLOW = 1
+    RED = 2
+    GRAY = 3
+
+
+COLORS: Final = tuple(color.name.lower() for color in Color)
+# Plain numbers: a color is worked out for every row of every frame.
+_GREEN, _YELLOW, _RED, _GRAY = (color.value for color in Color)
+_SEVERE: Final = int(RowFlag.CLOSE_ONLY | RowFlag.LIQUIDATING)
+_STRESSED: Final = int(RowFlag.STRESSED)
+_BY_STATUS: Final = {"ACTIVE": _GREEN, "WARNING": _YELLOW, "MARGIN_CALL": _RED}
 
 
 def row_of(number: int, event: Event, flags: int) -> list[object]:
@@ -37,7 +58,7 @@ def row_of(number: int, event: Event, flags: int) -> list[object]:
     return [
         number, event["account_id"], get("status"), get("band"), get("margin_type"), get("margin_method"), get("equity"),
         get("requirement"), get("excess"), get("excess_pct"), get("reg_t_margin"), get("portfolio_margin_req"), get("margin_savings"),
-        get("worst_stress"), get("beta_weighted_exposure"), get("gross_mv"), event_time(event), oldest_price(event), flags, GRAY,
+        get("worst_stress"), get("beta_weighted_exposure"), get("gross_mv"), event_time(event), oldest_price(event), flags, _GRAY,
     ]
 
 
@@ -60,10 +81,10 @@ def color_of(row: list[Any]) -> int:
     """Green, yellow or red by the published status; an unknown or STALE one is gray. A liquidation or close-only is red,
     a severe stress scenario under water at least yellow: the track that is worse decides (MARGIN_RULES 7.2).
     """
-    color = _BY_STATUS.get(row[STATUS], GRAY)
-    if color == GRAY:
-        return GRAY
+    color = _BY_STATUS.get(row[STATUS], _GRAY)
+    if color == _GRAY:
+        return _GRAY
     flags = row[FLAGS]
-    if flags & (CLOSE_ONLY | LIQUIDATING):
-        return RED
-    return max(color, YELLOW) if flags & STRESSED else color
+    if flags & _SEVERE:
+        return _RED
+    return max(color, _YELLOW) if flags & _STRESSED else color

@@ -21,16 +21,16 @@ from margin_platform.dashboard.state.account_row import (
     COLOR,
     COLORS,
     FLAGS,
-    GRAY,
     GROSS_MV,
     OLDEST_PRICE,
-    STRESSED,
     TIMESTAMP,
+    Color,
+    RowFlag,
     color_of,
     event_time,
     row_of,
 )
-from margin_platform.dashboard.state.ladder_feed import KINDS, LadderLog
+from margin_platform.dashboard.state.ladder_feed import ITEM_KINDS, LadderLog
 from margin_platform.dashboard.state.packed_events import Packed
 
 _UNKNOWN_TIME = -1
@@ -81,7 +81,7 @@ class Desk:
         self._changed = np.zeros(size, dtype=np.int64)
         self._time = np.full(size, _UNKNOWN_TIME, dtype=np.int64)
         self._oldest = np.full(size, _UNKNOWN_TIME, dtype=np.int64)
-        self._color = np.full(size, GRAY, dtype=np.int8)
+        self._color = np.full(size, Color.GRAY, dtype=np.int8)
 
     # -- writing
 
@@ -100,7 +100,7 @@ class Desk:
                     self._take_stress(event)
                 elif topic == FIRM_RISK:
                     self._take_firm(event)
-                elif topic in KINDS:
+                elif topic in ITEM_KINDS:
                     self._reflag(self.log.apply(topic, event, self.sequence))
             self._move_clock(max(self._clocks.values(), default=self._status_clock))
 
@@ -170,7 +170,7 @@ class Desk:
         self._color[number] = color
 
     def _flags(self, account: str) -> int:
-        return self.log.flags(account) | (STRESSED if account in self._stressed else 0)
+        return self.log.flags(account) | (RowFlag.STRESSED if account in self._stressed else 0)
 
     def _reflag(self, account: str) -> None:
         number = self._number.get(account)
@@ -207,10 +207,10 @@ class Desk:
         with self._lock:
             count = len(self._rows)
             color, time, oldest = self._color[:count], self._time[:count], self._oldest[:count]
-            gray = color == GRAY
+            gray = color == Color.GRAY
             if self.cutoff is not None:
                 gray = gray | (time < self.cutoff)
-            by_color = np.bincount(np.where(gray, GRAY, color), minlength=len(COLORS))
+            by_color = np.bincount(np.where(gray, Color.GRAY, color), minlength=len(COLORS))
             known = oldest[oldest != _UNKNOWN_TIME]
             return {
                 "accounts": count, "colors": dict(zip(COLORS, by_color.tolist(), strict=True)), "event_clock": self.event_clock,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import Event
-from margin_platform.firm.limits import level_of
+from margin_platform.firm.limits import FirmLevel, level_of
 from margin_platform.policy.sections import FirmPolicy
 
 
@@ -30,5 +30,5 @@ def firm_now(events: Sequence[Event], policy: FirmPolicy) -> Json | None:
 
 
 def _against(amount: float | None, limit: float, policy: FirmPolicy) -> dict[str, object]:
-    level = None if amount is None else level_of(amount, limit, policy, "CLEAR")   # where it stands, not which alert is still open
+    level = None if amount is None else level_of(amount, limit, policy, FirmLevel.CLEAR)   # where it stands, not which alert is still open
     return {"amount": amount, "limit": limit, "level": level}

@@ -11,15 +11,16 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from margin_platform.contracts.events.vocabulary import CallAction, RestrictionAction
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, NOTIFICATIONS, RESTRICTIONS, Event
-from margin_platform.dashboard.state.account_row import CALL_OPEN, CLOSE_ONLY, LIQUIDATING, PAST_DUE
+from margin_platform.dashboard.state.account_row import RowFlag
 from margin_platform.notification.message import SUBJECTS
 
 FEED_KEPT = 1_000        # newest items every page shows
 TIMELINE_KEPT = 200      # newest items of one account
-KINDS = {MARGIN_CALLS: "call", RESTRICTIONS: "restriction", LIQUIDATION_ORDERS: "order", NOTIFICATIONS: "notification"}
-_OPENS = {"MARGIN_CALL", "AMENDED"}
-_CLOSES = {"MET", "RESCINDED", "CALL_CURED"}
+ITEM_KINDS = {MARGIN_CALLS: "call", RESTRICTIONS: "restriction", LIQUIDATION_ORDERS: "order", NOTIFICATIONS: "notification"}
+_OPENS = {CallAction.MARGIN_CALL, CallAction.AMENDED}
+_CLOSES = {CallAction.MET, CallAction.RESCINDED}
 _IDS = ("call_id", "order_id", "restriction_id", "event_id", "decision_id")
 
 
@@ -35,7 +36,7 @@ class Item:
 
     @property
     def kind(self) -> str:
-        return KINDS[self.topic]
+        return ITEM_KINDS[self.topic]
 
     def wire(self) -> dict[str, object]:
         """As the page gets it: texts are the events' own, shown as text only."""
@@ -72,7 +73,7 @@ class LadderLog:
     def apply(self, topic: str, event: Event, sequence: int) -> str:
         """Takes in one event; the account it concerns."""
         account: str = event["account_id"]
-        kind = KINDS[topic]
+        kind = ITEM_KINDS[topic]
         if kind == "notification":
             self._deliver(event, sequence)
         identity = _identity(kind, event)
@@ -115,19 +116,19 @@ class LadderLog:
                 expired = "expired" in known and known.get("call_id") == event.get("call_id")   # an increase leaves the due time as it is
                 self.open_calls[account] = {**event, "expired": True} if expired else event
                 self._note_due(account, None if expired else event.get("due_at"))
-            elif action == "EXPIRED" and account in self.open_calls:
+            elif action == CallAction.EXPIRED and account in self.open_calls:
                 self.open_calls[account] = {**self.open_calls[account], "expired": True}
                 self._note_due(account, None)
             elif action in _CLOSES:
                 self.open_calls.pop(account, None)
                 self._note_due(account, None)
                 self.liquidating.discard(account)
-            if action == "LIQUIDATE":
+            if action == CallAction.LIQUIDATE:
                 self.liquidating.add(account)
-            elif action == "RECOVERED":
+            elif action == CallAction.RECOVERED:
                 self.liquidating.discard(account)
         elif kind == "restriction":
-            (self.restricted.add if action == "CLOSE_ONLY" else self.restricted.discard)(account)
+            (self.restricted.add if action == RestrictionAction.CLOSE_ONLY else self.restricted.discard)(account)
 
     def _note_due(self, account: str, due_at: object) -> None:
         self._due.pop(account, None)
@@ -138,10 +139,10 @@ class LadderLog:
         """Return the CALL_OPEN, PAST_DUE, CLOSE_ONLY and LIQUIDATING bits of an account."""
         call = self.open_calls.get(account)
         return (
-            (CALL_OPEN if call is not None else 0)
-            | (PAST_DUE if call is not None and "expired" in call else 0)
-            | (CLOSE_ONLY if account in self.restricted else 0)
-            | (LIQUIDATING if account in self.liquidating else 0)
+            (RowFlag.CALL_OPEN if call is not None else 0)
+            | (RowFlag.PAST_DUE if call is not None and "expired" in call else 0)
+            | (RowFlag.CLOSE_ONLY if account in self.restricted else 0)
+            | (RowFlag.LIQUIDATING if account in self.liquidating else 0)
         )
 
     def next_due(self, clock: int | None) -> dict[str, object] | None:
@@ -168,7 +169,7 @@ def _way(notice: Event) -> str:
 
 def _subjects(topic: str, event: Event) -> list[str]:
     """Under which names a notice may speak of a step of the ladder, the exact one first."""
-    if KINDS[topic] == "notification":
+    if ITEM_KINDS[topic] == "notification":
         return []
     exact = f"rung:{topic}:{event.get('action', 'NEW')}:{event.get('correlation_id')}"
     return [exact, *(f"subject:{event[name]}" for name in ("correlation_id", *_IDS) if event.get(name))]

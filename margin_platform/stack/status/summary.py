@@ -41,7 +41,7 @@ def _component_status(running: Running, known: StackState) -> dict[str, Any]:
     process = running.identity.process()
     members = processes.tree([process]) if process else []
     place = Place(Path(known.data), settings({**os.environ, **known.environment}), known.ports(), jars.log.info)
-    ready = process is not None and components.COMPONENTS[running.name].ready(place, running.identity)
+    ready = process is not None and components.BY_NAME[running.name].ready(place, running.identity)
     return {
         **asdict(running), "alive": process is not None, "ready": ready, "processes": len(members),
         "memory_mb": round(sum(map(_memory_mb, members)), 1), "tree": [p.pid for p in members],

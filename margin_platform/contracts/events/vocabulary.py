@@ -1,0 +1,50 @@
+"""The closed sets of values in events. A member is its own text: it compares, sorts and goes into JSON as that text."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class CallAction(StrEnum):
+    """A step of a margin call's life on margin.calls.v1."""
+
+    WARNING = "WARNING"
+    MARGIN_CALL = "MARGIN_CALL"
+    AMENDED = "AMENDED"
+    MET = "MET"
+    EXPIRED = "EXPIRED"
+    LIQUIDATE = "LIQUIDATE"
+    HELD = "HELD"
+    RELEASED = "RELEASED"
+    RESCINDED = "RESCINDED"
+    RECOVERED = "RECOVERED"
+
+
+class RestrictionAction(StrEnum):
+    """What restrictions.v1 says of an account."""
+
+    CLOSE_ONLY = "CLOSE_ONLY"
+    LIFTED = "LIFTED"
+
+
+class OrderAction(StrEnum):
+    """What liquidation.orders.v1 does with an order."""
+
+    NEW = "NEW"
+    CANCEL = "CANCEL"
+
+
+class Side(StrEnum):
+    """The side of a closing trade: a long is sold, a short is bought back."""
+
+    SELL = "SELL"
+    BUY_TO_COVER = "BUY_TO_COVER"
+
+
+class CureAction(StrEnum):
+    """What a customer may do about a margin call."""
+
+    DEPOSIT_CASH = "DEPOSIT_CASH"
+    DEPOSIT_STOCK = "DEPOSIT_STOCK"
+    SELL = "SELL"
+    BUY_TO_COVER = "BUY_TO_COVER"
