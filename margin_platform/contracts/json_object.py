@@ -1,4 +1,4 @@
-"""JSON objects without one declared shape: documents that people write, and results that pages and commands show.
+"""JSON objects without one declared shape: documents that people write, results that pages and commands show.
 
 Events have declarations of their own (`contracts/events`).
 """

@@ -90,7 +90,7 @@ class Standing(NamedTuple):
     event: Event | None
 
 
-class Sent(NamedTuple):
+class StoredOrder(NamedTuple):
     """A liquidation order in the store."""
 
     event: Event
@@ -194,6 +194,6 @@ def _unfilled(order: Event, status: Event, symbol: str) -> float:
     return float(sum(-leg["qty"] if leg["side"] == Side.SELL else leg["qty"] for leg in legs if leg["symbol"] == symbol))
 
 
-def _liquidation_orders(connection: Connection, account_id: str) -> list[Sent]:
+def _liquidation_orders(connection: Connection, account_id: str) -> list[StoredOrder]:
     query = select(orders.c.event, orders.c.status).where(orders.c.account_id == account_id)
-    return [Sent(*row) for row in connection.execute(query)]
+    return [StoredOrder(*row) for row in connection.execute(query)]

@@ -1,4 +1,4 @@
-"""The closed sets of values in events. A member is its own text: it compares, sorts and goes into JSON as that text."""
+"""The closed sets of values in events. A member is its own text, in comparisons and in JSON."""
 
 from __future__ import annotations
 

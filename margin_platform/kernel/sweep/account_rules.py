@@ -7,7 +7,7 @@ boxes and shared issuers. Tests hold the two against one another and against a D
 from __future__ import annotations
 
 from margin_platform.kernel.market import Floats
-from margin_platform.kernel.sweep.columns import Positions, Priced, Requirement, Span
+from margin_platform.kernel.sweep.columns import Positions, PositionSpan, Priced, Requirement
 from margin_platform.kernel.sweep.compiled import inlined, kernel
 
 # A weight of exactly the threshold is not over it, whatever the last bit of a float64 sum says.
@@ -25,7 +25,7 @@ def concentration_rate(held: float, gross: float, threshold: float, addon: float
 
 
 @kernel
-def _boxed_shares(k: int, span: Span, book: Positions, priced: Priced) -> float:
+def _boxed_shares(k: int, span: PositionSpan, book: Positions, priced: Priced) -> float:
     """Shares of position k offset by the other side of its security, shared out over the rows of its side."""
     symbol, quantity, security = book.symbol, book.quantity, priced.groups.security
     if quantity[k] == 0.0:  # closed by a liquidation that is being tried
@@ -42,7 +42,7 @@ def _boxed_shares(k: int, span: Span, book: Positions, priced: Priced) -> float:
 
 
 @kernel
-def _issuer_rate(issuer: int, gross: float, span: Span, lane: int, book: Positions, priced: Priced) -> float:
+def _issuer_rate(issuer: int, gross: float, span: PositionSpan, lane: int, book: Positions, priced: Priced) -> float:
     """The concentration rate of all that an account holds of one issuer, boxed pairs included."""
     held = 0.0
     for j in range(span.first, span.last):
@@ -60,7 +60,7 @@ def _issuer_rate(issuer: int, gross: float, span: Span, lane: int, book: Positio
 
 @kernel
 def _position_in_full(
-    k: int, gross: float, span: Span, lane: int, book: Positions, priced: Priced
+    k: int, gross: float, span: PositionSpan, lane: int, book: Positions, priced: Priced
 ) -> Requirement:
     """One position's requirement. A boxed pair needs 5% of the long and takes no add-on."""
     s = book.symbol[k]
@@ -84,7 +84,7 @@ def _position_in_full(
 
 @kernel
 def requirement_in_full(
-    span: Span, lane: int, book: Positions, priced: Priced, position_requirement: Floats
+    span: PositionSpan, lane: int, book: Positions, priced: Priced, position_requirement: Floats
 ) -> Requirement:
     """Fixed-percentage requirement of an account's positions at a lane's prices, in dollars.
 

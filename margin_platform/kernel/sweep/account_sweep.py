@@ -22,6 +22,7 @@ from margin_platform.kernel.sweep.columns import (
     Groups,
     Outputs,
     Positions,
+    PositionSpan,
     Priced,
     Reach,
     Room,
@@ -29,7 +30,6 @@ from margin_platform.kernel.sweep.columns import (
     Schedule,
     Share,
     Shares,
-    Span,
     Status,
     Totals,
     row_of,
@@ -74,7 +74,7 @@ def _sweep(
     reach, scenarios = _reach(rules.moves, 0, len(room.need)), _reach(rules.moves, 1, len(rules.moves))
     for r in range(lo, hi):
         account = accounts[r]
-        span = Span(book.offsets[account], book.offsets[account + 1])
+        span = PositionSpan(book.offsets[account], book.offsets[account + 1])
         totals = _value(span, book, priced, reach, room)
         equity = book.cash[account] + (totals.long_mv - totals.short_mv)
         extras = second_look(totals.seen, span, book, priced)
@@ -122,7 +122,7 @@ def _reach(moves: Floats, first: int, last: int) -> Reach:
 
 
 @inlined
-def _value(span: Span, book: Positions, priced: Priced, reach: Reach, room: Room) -> Totals:
+def _value(span: PositionSpan, book: Positions, priced: Priced, reach: Reach, room: Room) -> Totals:
     """Add up the account, and note each position's peak and which positions bend."""
     rows = priced.shares.rows
     long_mv = short_mv = exposure = gross_slope = need = need_slope = base = volatility = reg_t = tims = 0.0
@@ -184,7 +184,7 @@ def _value(span: Span, book: Positions, priced: Priced, reach: Reach, room: Room
 def _stress(
     r: int,
     equity: float,
-    span: Span,
+    span: PositionSpan,
     totals: Totals,
     book: Positions,
     priced: Priced,
@@ -206,7 +206,7 @@ def _stress(
 
 @inlined
 def _floored_stress(
-    r: int, equity: float, span: Span, book: Positions, priced: Priced, room: Room, out: Outputs
+    r: int, equity: float, span: PositionSpan, book: Positions, priced: Priced, room: Room, out: Outputs
 ) -> float:
     """The same where a fall stops at -100%: every position at every lane's price."""
     price, worst = priced.schedule.price, math.inf

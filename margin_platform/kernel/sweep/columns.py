@@ -167,7 +167,7 @@ class Outputs(NamedTuple):
     group_requirement: Floats
 
 
-class Span(NamedTuple):
+class PositionSpan(NamedTuple):
     """The positions first:last of one account."""
 
     first: int

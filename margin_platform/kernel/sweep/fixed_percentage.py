@@ -14,12 +14,12 @@ from margin_platform.kernel.sweep.columns import (
     Flag,
     Outputs,
     Positions,
+    PositionSpan,
     Priced,
     Reach,
     Requirement,
     Room,
     Share,
-    Span,
     Totals,
     row_of,
 )
@@ -30,7 +30,7 @@ _SECOND_LOOK = int(Flag.GROUPED | Flag.SHARED_ISSUER | Flag.TWIN | Flag.EXTRAS)
 
 
 @inlined
-def second_look(seen: int, span: Span, book: Positions, priced: Priced) -> Extras:
+def second_look(seen: int, span: PositionSpan, book: Positions, priced: Priced) -> Extras:
     """Look again at an account whose positions may depend on one another or carry charges of their own."""
     grouped = shared = twins = 0
     borrow = cap = 0.0
@@ -52,7 +52,7 @@ def second_look(seen: int, span: Span, book: Positions, priced: Priced) -> Extra
 
 @inlined
 def fixed_percentage(
-    span: Span,
+    span: PositionSpan,
     totals: Totals,
     extras: Extras,
     book: Positions,
@@ -86,7 +86,7 @@ def fixed_percentage(
 
 
 @inlined
-def _position_requirements(span: Span, book: Positions, priced: Priced, position_requirement: Floats) -> None:
+def _position_requirements(span: PositionSpan, book: Positions, priced: Priced, position_requirement: Floats) -> None:
     """Write each position's requirement without concentration, where that detail is wanted."""
     if len(position_requirement) > 0:
         for k in range(span.first, span.last):

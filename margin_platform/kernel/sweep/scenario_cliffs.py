@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from margin_platform.kernel.market import Floats
 from margin_platform.kernel.sweep.account_rules import TIE, concentration_rate
-from margin_platform.kernel.sweep.columns import Flag, Positions, Priced, Reach, Room, Share, Span, Totals, row_of
+from margin_platform.kernel.sweep.columns import Flag, Positions, PositionSpan, Priced, Reach, Room, Share, Totals, row_of
 from margin_platform.kernel.sweep.compiled import inlined
 
 
@@ -43,7 +43,7 @@ def bend(count: int, book: Positions, priced: Priced, room: Room) -> None:
 @inlined
 def concentration(
     lanes: int,
-    span: Span,
+    span: PositionSpan,
     totals: Totals,
     book: Positions,
     priced: Priced,

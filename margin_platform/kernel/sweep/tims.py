@@ -11,7 +11,7 @@ from typing import NamedTuple
 from margin_platform.kernel.book import PORTFOLIO
 from margin_platform.kernel.market import Codes, Floats
 from margin_platform.kernel.published import published_equity
-from margin_platform.kernel.sweep.columns import Extras, Flag, Outputs, Positions, Priced, Room, Share, Span, Totals, row_of
+from margin_platform.kernel.sweep.columns import Extras, Flag, Outputs, Positions, PositionSpan, Priced, Room, Share, Totals, row_of
 from margin_platform.kernel.sweep.compiled import inlined, kernel
 
 
@@ -65,7 +65,7 @@ def _goes_on(group: Codes, symbol: int, following: int) -> bool:
 
 @kernel
 def tims_requirement(
-    span: Span, lane: int, book: Positions, priced: Priced, group_requirement: Floats
+    span: PositionSpan, lane: int, book: Positions, priced: Priced, group_requirement: Floats
 ) -> float:
     """TIMS requirement in dollars of an account's positions at a lane's prices.
 
@@ -109,7 +109,7 @@ def tims_requirement(
 def portfolio_margin(
     account: int,
     equity: float,
-    span: Span,
+    span: PositionSpan,
     totals: Totals,
     extras: Extras,
     book: Positions,
@@ -134,7 +134,7 @@ def portfolio_margin(
 
 @inlined
 def _scenarios(
-    tims: float, netted: bool, span: Span, totals: Totals, book: Positions, priced: Priced, room: Room
+    tims: float, netted: bool, span: PositionSpan, totals: Totals, book: Positions, priced: Priced, room: Room
 ) -> None:
     """Portfolio margin by scenario: a straight line where nothing nets and no price is floored."""
     need = room.need
@@ -148,7 +148,7 @@ def _scenarios(
 
 
 @inlined
-def _slope(span: Span, book: Positions, priced: Priced) -> float:
+def _slope(span: PositionSpan, book: Positions, priced: Priced) -> float:
     """How portfolio margin changes by SPY move where each position stands alone."""
     rows, slope = priced.shares.rows, 0.0
     for k in range(span.first, span.last):
