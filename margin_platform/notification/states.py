@@ -1,7 +1,7 @@
 """The states of a notification: which still wait, and the event that says it.
 
-PENDING until it is due, NoticeState.SENDING while one sender has it, NoticeState.DELIVERED with a receipt, NoticeState.HELD until its recipient has an address,
-UNDELIVERED after the last attempt, NoticeState.REACHED by a person.
+PENDING until it is due, SENDING while one sender has it, DELIVERED with a receipt, HELD until its recipient has an address,
+UNDELIVERED after the last attempt, REACHED by a person.
 """
 
 from __future__ import annotations

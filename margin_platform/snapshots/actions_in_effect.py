@@ -6,10 +6,10 @@ What a share of a symbol is now, and when that changes next, is kept for orders:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
+from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import BadEvent, Event
 from margin_platform.contracts.offsets import Record
 from margin_platform.ledger.announcements import place_of
@@ -70,11 +70,11 @@ class ActionsInEffect:
         if day is not None:
             self.next_days[symbol] = day
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> Json:
         """JSON-able."""
         return self._announced.to_state()
 
-    def restore(self, state: Any, booked: Iterable[CorporateAction], now: int) -> None:
+    def restore(self, state: Json, booked: Iterable[CorporateAction], now: int) -> None:
         """Continue from a saved state; booked: the actions that the ledger's positions rest on."""
         self._announced.restore(state, booked)
         for symbol in self._announced.symbols():

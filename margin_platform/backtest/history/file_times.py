@@ -6,7 +6,6 @@ Dates without a time are the session's close, early closes included; times witho
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +38,7 @@ def times_of(column: pd.Series, name: str, flaws: list[Flaw]) -> NDArray[np.int6
     return times
 
 
-def moment_of(value: Any) -> dt.date | dt.datetime | None:
+def moment_of(value: object) -> dt.date | dt.datetime | None:
     """The date or time that a cell holds, or None."""
     if isinstance(value, dt.date):   # times are dates too
         return value

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,7 +82,7 @@ def _numbers(column: pd.Series) -> tuple[Floats, NDArray[np.bool_], NDArray[np.b
     return np.where(bad, np.nan, values), blank, bad
 
 
-def _price_reason(value: Any) -> str:
+def _price_reason(value: str | float) -> str:
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import TOPICS
 from margin_platform.jars import resolve as jars
 from margin_platform.kafka.broker_errors import BrokerUnreachable
@@ -20,7 +20,7 @@ from margin_platform.stack.state import Running, StackState
 from margin_platform.stack.status import stream_figures
 
 
-def status(data: Path) -> dict[str, Any]:
+def status(data: Path) -> Json:
     """What `margin status` shows: each component with memory, the whole, the events each topic has had, and the streams' figures."""
     known = state.load(data)
     rows = [_component_status(running, known) for running in known.components.values()]
@@ -37,7 +37,7 @@ def status(data: Path) -> dict[str, Any]:
     }
 
 
-def _component_status(running: Running, known: StackState) -> dict[str, Any]:
+def _component_status(running: Running, known: StackState) -> Json:
     process = running.identity.process()
     members = processes.tree([process]) if process else []
     place = Place(Path(known.data), settings({**os.environ, **known.environment}), known.ports(), jars.log.info)
@@ -56,7 +56,7 @@ def _memory_mb(process: psutil.Process) -> float:
         return 0.0
 
 
-def _streams(known: StackState) -> dict[str, Any] | None:
+def _streams(known: StackState) -> dict[str, object] | None:
     """The streams' figures (see `stream_figures.read`) and whether this stack should run them: its Dagster does. None: nothing lives."""
     living = known.living()
     if not living:
