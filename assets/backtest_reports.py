@@ -13,7 +13,8 @@ from margin_platform.backtest import crises, runs, session
 from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.history.sample_recognition import is_sample
 from margin_platform.backtest.report import plots, report
-from margin_platform.backtest.report.measures import COUNTED, RunResult
+from margin_platform.backtest.report.measures import COUNTED
+from margin_platform.backtest.report.run_result import RunResult
 from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, FILLS, PRICES, VOLATILITY
 from margin_platform.policy.policy import current_policy

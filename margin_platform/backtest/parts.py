@@ -19,7 +19,7 @@ from margin_platform.backtest.engine.job import Job
 from margin_platform.backtest.engine.record import Record
 from margin_platform.backtest.engine.state import State
 from margin_platform.backtest.history.flaws import Flaw
-from margin_platform.backtest.report.measures import RunResult
+from margin_platform.backtest.report.run_result import RunResult
 from margin_platform.kernel.book import Book
 
 PART_ACCOUNTS = 2500   # the same on every machine: no byte of a result depends on how many cores it has

@@ -23,7 +23,7 @@ from margin_platform.backtest.history.price_files import read
 from margin_platform.backtest.history.price_history import SAMPLE, PriceHistory, of_table
 from margin_platform.backtest.history.repair import settle
 from margin_platform.backtest.history.sample_recognition import is_sample
-from margin_platform.backtest.report.measures import RunResult
+from margin_platform.backtest.report.run_result import RunResult
 from margin_platform.contracts.action_terms import ActionKind
 from margin_platform.documents.book_input import BookInput, loads, parse
 from margin_platform.kernel.book import MARGIN_TYPES, Book

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from margin_platform.backtest.books.events_file import Line
     from margin_platform.backtest.history.flaws import Flaw
     from margin_platform.backtest.history.price_files import PriceHistory
-    from margin_platform.backtest.report.measures import RunResult
+    from margin_platform.backtest.report.run_result import RunResult
     from margin_platform.documents.book_input import BookInput
     from margin_platform.policy.policy import Policy
 

@@ -13,7 +13,8 @@ from margin_platform.backtest.books import generated
 from margin_platform.backtest.engine.job import Job
 from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.parts import merge, run_part, split
-from margin_platform.backtest.report.measures import RunResult, measures
+from margin_platform.backtest.report.measures import measures
+from margin_platform.backtest.report.run_result import RunResult
 from margin_platform.contracts.messages import CASH, BadEvent
 from margin_platform.policy.policy import current_policy
 from spark import backtest_batches

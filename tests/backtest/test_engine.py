@@ -17,7 +17,7 @@ from margin_platform.backtest.engine.rows import Rows, observation
 from margin_platform.backtest.engine.state import start
 from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.report import report
-from margin_platform.backtest.report.measures import RunResult
+from margin_platform.backtest.report.run_result import RunResult
 from margin_platform.contracts.messages import CASH, FILLS
 from margin_platform.kernel.evaluate import evaluate_accounts
 from margin_platform.kernel.priced_market import PricedMarket

@@ -11,7 +11,8 @@ import pytest
 
 from margin_platform.backtest import runs
 from margin_platform.backtest.history.price_history import PriceHistory, of_table
-from margin_platform.backtest.report.measures import RunResult, measures
+from margin_platform.backtest.report.measures import measures
+from margin_platform.backtest.report.run_result import RunResult
 from margin_platform.documents.book_input import BookInput, parse
 from margin_platform.trading_time.sessions import sessions_between
 

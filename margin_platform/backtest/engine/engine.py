@@ -1,4 +1,4 @@
-"""The engine of a run: bar by bar, one columnar sweep of all accounts, and the live ladder for those whose band moved.
+"""The engine of a run: a columnar sweep a bar, and the live ladder for accounts whose band moved.
 
 Up to each bar timers fire and events are applied, in time order; an account that a fill or a transfer changed is seen at
 once. At the bar every account is evaluated by the kernel, the ladder steps for accounts whose band changed (the rule of
@@ -50,7 +50,7 @@ class Run:
         return self.state.holdings.book
 
     def bar(self) -> None:
-        """Bring the run to its bar: what happens before it, every account at its prices, then the liquidations due."""
+        """Bring the run to its bar: what comes before it, every account at its prices, liquidations due."""
         touched = self.between(self.time)
         market = self.job.path.at(self.state.bar)
         touched |= self._pending_fills(market)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter, defaultdict
-from dataclasses import dataclass
-from typing import TypedDict
 
 import numpy as np
 
 from margin_platform.backtest.crises import CRISES
-from margin_platform.backtest.engine.market_path import MarketPath
-from margin_platform.backtest.engine.record import BAR_COLUMNS, DecisionRow, Record
-from margin_platform.backtest.history.flaws import Flaw
+from margin_platform.backtest.engine.record import BAR_COLUMNS, DecisionRow
+from margin_platform.backtest.report.call_episodes import call_episodes
+from margin_platform.backtest.report.run_result import RunResult
 from margin_platform.contracts.json_object import Json
-from margin_platform.kernel.book import Book
 from margin_platform.kernel.instrument_rules import schedule_of
 from margin_platform.ladder.state import DecisionKind
 from margin_platform.money import cents, format_move
-from margin_platform.policy.policy import Policy
-from margin_platform.trading_time.new_york import NEW_YORK
 
 COUNTED: dict[str, tuple[str, ...]] = {
     "warnings": (DecisionKind.WARNING,),
@@ -30,27 +24,6 @@ COUNTED: dict[str, tuple[str, ...]] = {
 }
 _WINDOWS = (1, 5, 20, 60)   # bars
 _TOP = 10
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """One finished run: its label (the policy's version), inputs and record, and each account's equity at the end in dollars."""
-
-    label: str
-    policy: Policy
-    path: MarketPath
-    book: Book
-    record: Record
-    final_equity: np.ndarray
-    flaws: tuple[Flaw, ...] = ()
-
-    def day(self, bar: int) -> str:
-        return day_of(int(self.path.times[bar]))
-
-
-def day_of(time: int) -> str:
-    """The New York date of an event time in epoch milliseconds."""
-    return dt.datetime.fromtimestamp(time / 1000, NEW_YORK).date().isoformat()
 
 
 def measures(result: RunResult) -> Json:
@@ -89,44 +62,6 @@ def measures(result: RunResult) -> Json:
 
 def _count(rows: list[DecisionRow], actions: tuple[str, ...]) -> int:
     return sum(r.action in actions for r in rows)
-
-
-class Episode(TypedDict):
-    """A call from its opening (date and bar) to its cure; amount: dollars; days: calendar days, None while it is open."""
-
-    account_id: str
-    opened: str
-    bar: int
-    amount: float
-    cured: bool
-    liquidated: bool
-    days: float | None
-
-
-def call_episodes(result: RunResult) -> list[Episode]:
-    """Each call from its opening to its cure: whether it cured, in how many calendar days, and whether positions were sold for it.
-
-    amount: the most it was issued or increased to, in dollars.
-    """
-    open_calls: dict[str, Episode] = {}
-    sold: dict[str, set[int]] = defaultdict(set)
-    for fill in result.record.fills:
-        sold[fill.account_id].add(fill.bar)
-    episodes = []
-    for row in result.record.decisions:
-        if row.action == DecisionKind.CALL:
-            call: Episode = {"account_id": row.account_id, "opened": result.day(row.bar), "bar": row.bar,
-                             "amount": row.deficiency, "cured": False, "liquidated": False, "days": None}
-            open_calls[row.account_id] = call
-            episodes.append(call)
-        elif row.action == DecisionKind.CALL_INCREASED and row.account_id in open_calls:
-            call = open_calls[row.account_id]
-            call["amount"] = max(call["amount"], row.deficiency)
-        elif row.action == DecisionKind.CALL_CURED and row.account_id in open_calls:
-            call = open_calls.pop(row.account_id)
-            call["cured"], call["days"] = True, round((row.time - int(result.path.times[call["bar"]])) / 86_400_000, 2)
-            call["liquidated"] = any(call["bar"] <= bar <= row.bar for bar in sold[row.account_id])
-    return episodes
 
 
 def _worst_unsecured(result: RunResult) -> dict[str, object]:

@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from margin_platform.backtest.engine.record import BAR_COLUMNS
-from margin_platform.backtest.report.measures import COUNTED, RunResult
+from margin_platform.backtest.report.measures import COUNTED
+from margin_platform.backtest.report.run_result import RunResult
 from margin_platform.contracts.json_object import Json
 from margin_platform.ladder.state import DecisionKind
 from margin_platform.trading_time.new_york import NEW_YORK

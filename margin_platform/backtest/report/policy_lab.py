@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from margin_platform.backtest.report.measures import RunResult
+from margin_platform.backtest.report.run_result import RunResult
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import evaluate
 from margin_platform.kernel.market import Market

@@ -14,8 +14,9 @@ import jinja2
 from margin_platform.backtest.engine.record import BAR_COLUMNS, DecisionRow, FillRow
 from margin_platform.backtest.history.flaws import Flaw
 from margin_platform.backtest.report import plots
-from margin_platform.backtest.report.measures import COUNTED, RunResult, day_of, measures
+from margin_platform.backtest.report.measures import COUNTED, measures
 from margin_platform.backtest.report.policy_lab import compare
+from margin_platform.backtest.report.run_result import RunResult, day_of
 from margin_platform.contracts.json_object import Json
 from margin_platform.money import cents, cents_or_none
 
