@@ -119,7 +119,7 @@ class Venue:
             self.open_legs[event["order_id"]] = legs
 
     def on_fill(self, event: Event) -> None:
-        """Take a fill: one already made here, read back after a restart, or one made elsewhere, e.g. the customer's own sale."""
+        """Take a fill: one made here and read back after a restart, or one made elsewhere."""
         if event["fill_id"] not in self.filled and event.get("venue") != _NAME:
             self._others.setdefault((event["account_id"], event["symbol"]), []).append((event["timestamp"], float(event["qty"])))
             if len(self._others) > _MOST_OTHERS:
@@ -127,7 +127,7 @@ class Venue:
         self.filled.add(event["fill_id"])
 
     def step(self) -> list[Event]:
-        """Return fills of the next leg of every order that may trade now and whose symbol has a price of this session."""
+        """Return fills of the next leg of every order that may trade now at a price of this session."""
         fills = []
         for order_id, legs in list(self.open_legs.items()):
             order = self.orders[order_id]
@@ -145,7 +145,7 @@ class Venue:
         return fills
 
     def _has_price(self, symbol: str) -> bool:
-        """Whether the market is open and a symbol has a price of this session: none of the night or the days before is paid."""
+        """Whether the market is open and a symbol has a price of this session, not of the night before."""
         if symbol not in self.prices or self._codes[symbol] in self._gate.suspects or not in_session(self.clock):
             return False
         at, _ = self.prices[symbol]
