@@ -1,4 +1,6 @@
-"""Backtest reports as assets: one partition a crisis on the bundled history, and the last session's book replayed each night."""
+"""Backtest reports as assets: one partition a crisis on the bundled history, and the last session's book
+replayed each night.
+"""
 
 import datetime as dt
 from functools import partial
@@ -24,6 +26,7 @@ from spark import backtest_batches
 
 PARTITIONS = dg.StaticPartitionsDefinition(list(crises.KEYS))
 
+
 class _Shared(TypedDict):
     group_name: str
     kinds: set[str]
@@ -36,8 +39,9 @@ _SHARED = _Shared(group_name="backtests", kinds={"python"}, owners=["team:risk"]
 class CrisisConfig(dg.Config):
     """accounts, seed: the generated book; folder: where reports go, the platform's data folder when empty.
 
-    prices, book: files of one's own, as for `margin backtest`; the bundled history and the generated book when empty.
-    spark_tasks: tasks of a Spark job that the accounts are spread over; 0 runs them in this process.
+    prices, book: files of one's own, as for `margin backtest`; the bundled history and the generated book
+    when empty. spark_tasks: tasks of a Spark job that the accounts are spread over; 0 runs them in this
+    process.
     """
 
     accounts: int = 400
@@ -77,7 +81,9 @@ def metadata_of(result: RunResult, measured: Json, place: Path) -> dict[str, Any
 
 
 def inconsistencies(summary: Json) -> list[str]:
-    """What cannot be in a sound result: cures without calls, losses below zero, a run that evaluated nothing."""
+    """What cannot be in a sound result: cures without calls, losses below zero, a run that evaluated
+    nothing.
+    """
     found = []
     for run in summary["policies"]:
         if run["cured_calls"] > run["margin_calls"]:
@@ -92,8 +98,13 @@ def inconsistencies(summary: Json) -> list[str]:
 
 
 @dg.asset(
-    partitions_def=PARTITIONS, code_version="1", check_specs=[dg.AssetCheckSpec("results_are_consistent", asset="backtest_reports")],
-    description="A book through one crisis, of the bundled history or of one's own file, under the policy in force.", **_SHARED,
+    partitions_def=PARTITIONS,
+    code_version="1",
+    check_specs=[dg.AssetCheckSpec("results_are_consistent", asset="backtest_reports")],
+    description=(
+        "A book through one crisis, of the bundled history or of one's own file, under the policy in force."
+    ),
+    **_SHARED,
 )
 def backtest_reports(context: dg.AssetExecutionContext, config: CrisisConfig) -> dg.MaterializeResult:
     crisis = crises.crisis(context.partition_key)
@@ -111,25 +122,39 @@ def backtest_reports(context: dg.AssetExecutionContext, config: CrisisConfig) ->
 @dg.asset(
     deps=[topic_key(t) for t in (ACCOUNTS, CASH, FILLS, PRICES, BETAS, VOLATILITY)],
     check_specs=[dg.AssetCheckSpec("results_are_consistent", asset="session_backtest")],
-    description="The live book replayed through yesterday's prices as they arrived on Kafka.", **_SHARED,
+    description="The live book replayed through yesterday's prices as they arrived on Kafka.",
+    **_SHARED,
 )
-def session_backtest(context: dg.AssetExecutionContext, config: SessionConfig, kafka: KafkaResource) -> dg.MaterializeResult:
+def session_backtest(
+    context: dg.AssetExecutionContext, config: SessionConfig, kafka: KafkaResource
+) -> dg.MaterializeResult:
     day = dt.date.fromisoformat(config.day) if config.day else session.latest_before(dt.datetime.now(dt.UTC))
     with kafka.bus() as bus:
         job = session.session_job(bus, day, current_policy())
     result = runs.execute(job, (), current_policy().version)
     place = report_folder(config.folder) / f"session-{day.isoformat()}"
-    summary = report.write([result], report.statement(f"prices.v1 of {day.isoformat()}", adjusted=False, sample=False), place)
+    summary = report.write(
+        [result], report.statement(f"prices.v1 of {day.isoformat()}", adjusted=False, sample=False), place
+    )
     return _result(result, summary, place)
 
 
 def _result(result: RunResult, summary: Json, place: Path) -> dg.MaterializeResult:
     wrong = inconsistencies(summary)
-    check = dg.AssetCheckResult(passed=not wrong, check_name="results_are_consistent", metadata={"wrong": dg.MetadataValue.json(wrong)})
-    return dg.MaterializeResult(metadata=metadata_of(result, summary["policies"][0], place), check_results=[check])
+    check = dg.AssetCheckResult(
+        passed=not wrong,
+        check_name="results_are_consistent",
+        metadata={"wrong": dg.MetadataValue.json(wrong)},
+    )
+    return dg.MaterializeResult(
+        metadata=metadata_of(result, summary["policies"][0], place), check_results=[check]
+    )
 
 
-@dg.asset_check(asset=backtest_reports, description="The bundled history still reaches over every crisis it is asked about.")
+@dg.asset_check(
+    asset=backtest_reports,
+    description="The bundled history still reaches over every crisis it is asked about.",
+)
 def history_covers_every_crisis() -> dg.AssetCheckResult:
     index = sample_market.closes().index
     short = [c.key for c in crises.CRISES if c.first < index[0].date() or c.last > index[-1].date()]

@@ -1,4 +1,7 @@
-"""The book at each day's close: every account's last snapshot before 16:00 New York, a day a partition. Batch, with Spark."""
+"""The book at each day's close: every account's last snapshot before 16:00 New York, a day a partition.
+
+Batch, with Spark.
+"""
 
 import datetime as dt
 
@@ -22,9 +25,13 @@ def close_of(day: str) -> int:
 
 
 def last_before(snapshots: DataFrame, close_ms: int, day: str) -> DataFrame:
-    """Each account's newest snapshot of that day up to the close; the later batch wins within a millisecond."""
+    """Each account's newest snapshot of that day up to the close;
+    the later batch wins within a millisecond.
+    """
     start_ms = close_ms - 24 * 3600 * 1000
-    newest_first = Window.partitionBy("account_id").orderBy(f.col("calc_timestamp").desc(), f.col("batch_id").desc())
+    newest_first = Window.partitionBy("account_id").orderBy(
+        f.col("calc_timestamp").desc(), f.col("batch_id").desc()
+    )
     of_the_day = snapshots.where((f.col("calc_timestamp") > start_ms) & (f.col("calc_timestamp") <= close_ms))
     numbered = of_the_day.withColumn("_n", f.row_number().over(newest_first))
     return numbered.where("_n = 1").drop("_n").withColumn("day", f.lit(day))
@@ -33,17 +40,30 @@ def last_before(snapshots: DataFrame, close_ms: int, day: str) -> DataFrame:
 def write_day(session: SparkSession, source: str, target: str, day: str) -> int:
     """Writes one day's rows over what the day held before; returns how many there are."""
     rows = last_before(session.read.format("delta").load(source), close_of(day), day).cache()
-    rows.write.format("delta").mode("overwrite").option("replaceWhere", f"day = '{day}'").partitionBy("day").save(target)
+    rows.write.format("delta").mode("overwrite").option("replaceWhere", f"day = '{day}'").partitionBy(
+        "day"
+    ).save(target)
     return int(rows.count())
 
 
 @dg.asset(
-    deps=[MARGIN_SNAPSHOTS], partitions_def=DAYS, group_name="margin", kinds={"spark", "deltalake"}, owners=[OWNER],
-    description="Every account's last margin snapshot of the day before 16:00 New York; the figures a daily margin report is made of.",
+    deps=[MARGIN_SNAPSHOTS],
+    partitions_def=DAYS,
+    group_name="margin",
+    kinds={"spark", "deltalake"},
+    owners=[OWNER],
+    description=(
+        "Every account's last margin snapshot of the day before 16:00 New York; the figures a daily margin "
+        "report is made of."
+    ),
 )
-def end_of_day_margin(context: dg.AssetExecutionContext, batch_spark: BatchSpark, tables: TablesResource) -> dg.MaterializeResult:
+def end_of_day_margin(
+    context: dg.AssetExecutionContext, batch_spark: BatchSpark, tables: TablesResource
+) -> dg.MaterializeResult:
     day = context.partition_key
-    rows = write_day(batch_spark.spark_session, tables.location("margin_snapshots"), tables.location(TABLE), day)
+    rows = write_day(
+        batch_spark.spark_session, tables.location("margin_snapshots"), tables.location(TABLE), day
+    )
     return dg.MaterializeResult(metadata={"dagster/row_count": rows, "day": day, "close_ms": close_of(day)})
 
 

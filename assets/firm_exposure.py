@@ -10,20 +10,31 @@ from assets.table_checks import asset_spec, freshness_check, rule_check
 from spark.tables.schemas import FIRM_EXPOSURE_COLUMNS
 
 SPEC = asset_spec(
-    KEY, FIRM_EXPOSURE_COLUMNS, deps=[MARGIN_SNAPSHOTS], group="firm",
-    description="Beta-weighted exposure of all accounts and, per SPY scenario, the firm's loss: what clients owe beyond equity.",
-    warn_minutes=10, fail_minutes=60,
+    KEY,
+    FIRM_EXPOSURE_COLUMNS,
+    deps=[MARGIN_SNAPSHOTS],
+    group="firm",
+    description=(
+        "Beta-weighted exposure of all accounts and, per SPY scenario, the firm's loss: what clients owe "
+        "beyond equity."
+    ),
+    warn_minutes=10,
+    fail_minutes=60,
 )
 
 
 def with_unknown_or_negative_loss(rows: pd.DataFrame) -> pd.DataFrame:
     """A firm loss is what customers cannot pay: it is known, and never a gain."""
-    return rows[rows["firm_loss"].isna() | (rows["firm_loss"] < 0) | rows["firm_beta_weighted_exposure"].isna()]
+    return rows[
+        rows["firm_loss"].isna() | (rows["firm_loss"] < 0) | rows["firm_beta_weighted_exposure"].isna()
+    ]
 
 
 CHECKS = [
     rule_check(
-        KEY, "firm_losses_are_known_and_not_negative", ["scenario", "firm_loss", "firm_beta_weighted_exposure"],
+        KEY,
+        "firm_losses_are_known_and_not_negative",
+        ["scenario", "firm_loss", "firm_beta_weighted_exposure"],
         with_unknown_or_negative_loss,
     ),
     freshness_check(KEY, "timestamp", max_age_seconds=3600),

@@ -1,4 +1,6 @@
-"""The table of margin snapshots, one row per account and micro-batch that touched it, and what must hold in it."""
+"""The table of margin snapshots, one row per account and micro-batch that touched it,
+and what must hold in it.
+"""
 
 from __future__ import annotations
 
@@ -12,22 +14,34 @@ from margin_platform.contracts.events.figure_names import COMPONENTS
 from spark.tables.schemas import MARGIN_SNAPSHOTS_COLUMNS
 
 _SOURCES = (e.PRICES, e.FILLS, e.CASH, e.ACCOUNTS, e.BETAS, e.CORPORATE_ACTIONS, e.VOLATILITY)
-_CENTS = 0.05 + 1e-9     # five parts and their sum, each rounded to a cent on its own
+_CENTS = 0.05 + 1e-9  # five parts and their sum, each rounded to a cent on its own
 SPEC = asset_spec(
-    KEY, MARGIN_SNAPSHOTS_COLUMNS, deps=[topic_key(t) for t in _SOURCES], group="margin",
-    description="Each account's equity, requirement by component, excess and status after the micro-batch that changed it; dollars.",
-    warn_minutes=10, fail_minutes=60,
+    KEY,
+    MARGIN_SNAPSHOTS_COLUMNS,
+    deps=[topic_key(t) for t in _SOURCES],
+    group="margin",
+    description=(
+        "Each account's equity, requirement by component, excess and status after the micro-batch that "
+        "changed it; dollars."
+    ),
+    warn_minutes=10,
+    fail_minutes=60,
 )
 
 
 def valued(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose account could be valued: a stale account has unknown figures, which is not a defect of the table."""
+    """Rows whose account could be valued:
+    a stale account has unknown figures, which is not a defect of the table.
+    """
     return rows[~rows["stale"].fillna(True).astype(bool)]
 
 
 def with_unknown_figures(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows said to be valued, with a figure missing."""
-    return rows[~rows["stale"].fillna(True).astype(bool) & rows[["equity", "requirement", "excess"]].isna().any(axis=1)]
+    return rows[
+        ~rows["stale"].fillna(True).astype(bool)
+        & rows[["equity", "requirement", "excess"]].isna().any(axis=1)
+    ]
 
 
 def with_negative_requirement(rows: pd.DataFrame) -> pd.DataFrame:
@@ -43,10 +57,23 @@ def whose_parts_do_not_add_up(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 CHECKS = [
-    rule_check(KEY, "valued_accounts_have_every_figure", ["account_id", "stale", "equity", "requirement", "excess"], with_unknown_figures),
-    rule_check(KEY, "requirements_are_not_negative", ["account_id", "stale", "requirement", "maintenance_req"], with_negative_requirement),
     rule_check(
-        KEY, "components_sum_to_the_requirement", ["account_id", "stale", "maintenance_req", *COMPONENTS], whose_parts_do_not_add_up
+        KEY,
+        "valued_accounts_have_every_figure",
+        ["account_id", "stale", "equity", "requirement", "excess"],
+        with_unknown_figures,
+    ),
+    rule_check(
+        KEY,
+        "requirements_are_not_negative",
+        ["account_id", "stale", "requirement", "maintenance_req"],
+        with_negative_requirement,
+    ),
+    rule_check(
+        KEY,
+        "components_sum_to_the_requirement",
+        ["account_id", "stale", "maintenance_req", *COMPONENTS],
+        whose_parts_do_not_add_up,
     ),
     freshness_check(KEY, "calc_timestamp", max_age_seconds=3600),
 ]

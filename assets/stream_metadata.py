@@ -1,4 +1,6 @@
-"""A stream's figures as Dagster shows them: numbers it can plot, the event time as a time, what is not known as nothing."""
+"""A stream's figures as Dagster shows them:
+numbers it can plot, the event time as a time, what is not known as nothing.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""The three streams as assets of one never-ending run: it starts the Spark driver and reports its micro-batches.
+"""The three streams as assets of one never-ending run:
+it starts the Spark driver and reports its micro-batches.
 
-Each table is reported at most once per `report_seconds`, with totals since its last report, so that a stream of a batch a
-second does not bloat the event log. The driver is started again inside the run when it dies, five times in ten minutes;
-never by a retry policy, with which stopping the run in the UI would become a restart. After `roll_over_hours` the run ends
-by itself and the keep-alive sensor follows it with a new one; the checkpoint carries the state across.
+Each table is reported at most once per `report_seconds`, with totals since its last report, so that a stream
+of a batch a second does not bloat the event log. The driver is started again inside the run when it dies,
+five times in ten minutes; never by a retry policy, with which stopping the run in the UI would become a
+restart. After `roll_over_hours` the run ends by itself and the keep-alive sensor follows it with a new one;
+the checkpoint carries the state across.
 """
 
 import contextlib
@@ -63,7 +65,11 @@ class Reporter:
         now = self._clock()
         if now - totals.reported_at < self._every:
             return None
-        metadata = {**totals.latest, "batches_since_last_report": totals.batches, "rows_since_last_report": totals.rows}
+        metadata = {
+            **totals.latest,
+            "batches_since_last_report": totals.batches,
+            "rows_since_last_report": totals.rows,
+        }
         self._totals[table] = Totals(reported_at=now)
         return metadata
 
@@ -87,7 +93,10 @@ class RestartBudget:
 
 
 def supervised(
-    start: Callable[[], Iterator[Figures]], clock: Callable[[], float], log: Callable[[str], None], pause: Callable[[float], None],
+    start: Callable[[], Iterator[Figures]],
+    clock: Callable[[], float],
+    log: Callable[[str], None],
+    pause: Callable[[float], None],
 ) -> Iterator[Figures]:
     """The driver's micro-batches, across its restarts. Raises DriverEnded when the restarts are used up."""
     budget = RestartBudget(clock)
@@ -105,26 +114,43 @@ def supervised(
 
 @contextlib.contextmanager
 def _refused_in_words() -> Iterator[None]:
-    """Fail the run in one sentence where the streams run already, as after "Materialize" on one of their tables."""
+    """Fail the run in one sentence where the streams run already,
+    as after "Materialize" on one of their tables.
+    """
     try:
         yield
     except AlreadyRunning as held:
         raise dg.Failure(
-            f"The streams keep this table current already; nothing was started. {held}. To start them over, terminate that run."
+            f"The streams keep this table current already; nothing was started. {held}. To start them over, "
+            "terminate that run."
         ) from held
 
 
 @dg.multi_asset(name="run_streams", specs=[volatility_tables.SPEC, margin_snapshots.SPEC, firm_exposure.SPEC])
-def streams(context: dg.AssetExecutionContext, config: StreamsConfig, stream_driver: StreamDriver) -> Iterator[dg.AssetMaterialization]:
+def streams(
+    context: dg.AssetExecutionContext, config: StreamsConfig, stream_driver: StreamDriver
+) -> Iterator[dg.AssetMaterialization]:
     """Runs until it is terminated, rolls over, or its driver cannot be kept alive."""
     context.instance.add_run_tags(context.run_id, {WORKER_TAG: this_worker()})
-    reporter, ends_at = Reporter(config.report_seconds, time.monotonic), time.monotonic() + config.roll_over_hours * 3600
-    batches = supervised(lambda: stream_driver.batches(config.only, context.run_id), time.monotonic, context.log.warning, time.sleep)
+    reporter, ends_at = (
+        Reporter(config.report_seconds, time.monotonic),
+        time.monotonic() + config.roll_over_hours * 3600,
+    )
+    batches = supervised(
+        lambda: stream_driver.batches(config.only, context.run_id),
+        time.monotonic,
+        context.log.warning,
+        time.sleep,
+    )
     with contextlib.closing(batches), _refused_in_words():  # type: ignore[type-var]
         for batch in batches:
             for table, figures in batch["assets"].items():
                 if (metadata := reporter.report(table, figures)) is not None:
-                    yield dg.AssetMaterialization(table, metadata=typed(metadata), tags={"dagster/data_version": str(figures["batch_id"])})
+                    yield dg.AssetMaterialization(
+                        table,
+                        metadata=typed(metadata),
+                        tags={"dagster/data_version": str(figures["batch_id"])},
+                    )
             if time.monotonic() >= ends_at:
                 context.log.info(f"rolling over after {config.roll_over_hours:g} h")
                 return

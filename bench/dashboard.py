@@ -1,9 +1,11 @@
-"""Event on Kafka -> changed cell on screen, page memory, scrolling and the server's processor share, at 100,000 accounts.
+"""Event on Kafka -> changed cell on screen, page memory, scrolling and the server's processor share,
+at 100,000 accounts.
 
-A broker, the real server and Debian's Chromium; a producer process changes `--rate` accounts a second. Every half second one
-account at the top of the grid gets a new excess; the page notes the time of the paint in which its cell shows it or a newer one. In
-the same run a bare consumer of the same topic notes when it had the same event: the ratio of the two is what carries to other machines.
-The issue's half hour is `--seconds 1800`.
+A broker, the real server and Debian's Chromium; a producer process changes `--rate` accounts a second. Every
+half second one account at the top of the grid gets a new excess; the page notes the time of the paint in
+which its cell shows it or a newer one. In the same run a bare consumer of the same topic notes when it had
+the same event: the ratio of the two is what carries to other machines. The issue's half hour is `--seconds
+1800`.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ from margin_platform.snapshots.engine import MarginEngine
 from margin_platform.stack import broker, ports
 
 PROBE = "PROBE"
-OPENING = 1_584_019_800_000          # 2020-03-12 09:30 New York, epoch milliseconds
+OPENING = 1_584_019_800_000  # 2020-03-12 09:30 New York, epoch milliseconds
 PROBE_SECONDS = 0.5
 VIEW_SECONDS = 2.0
 _WATCH = """() => { window.paints = {};
@@ -62,12 +64,15 @@ def template() -> Event:
     """A margin.calc.v1 event as the stream makes it: an account of two names, priced by the margin engine."""
     engine = MarginEngine(instruments.load(), current_policy())
     told = [
-        ("prices.v1", {"symbol": "AAPL", "price": 62.0}), ("prices.v1", {"symbol": "JPM", "price": 88.0}),
+        ("prices.v1", {"symbol": "AAPL", "price": 62.0}),
+        ("prices.v1", {"symbol": "JPM", "price": 88.0}),
         ("accounts.v1", {"account_id": "T", "margin_type": "REG_T"}),
         ("cash.v1", {"account_id": "T", "transfer_id": "t", "amount": 50_000.0}),
         ("fills.v1", {"account_id": "T", "fill_id": "f", "symbol": "AAPL", "qty": 500, "price": 62.0}),
     ]
-    records = [Record(t, 0, n, None, encode(e | {"timestamp": OPENING}), OPENING) for n, (t, e) in enumerate(told)]
+    records = [
+        Record(t, 0, n, None, encode(e | {"timestamp": OPENING}), OPENING) for n, (t, e) in enumerate(told)
+    ]
     return dict(engine.process(records, 1).calc[0])
 
 
@@ -83,7 +88,9 @@ def produce(bootstrap: str, accounts: int, rate: int, seconds: float) -> None:
         while (elapsed := time.monotonic() - began) < seconds:
             for _ in range(min(rate, int(elapsed * rate) - sent)):
                 number = chosen.randrange(accounts)
-                event = event_of(base, number, round(chosen.uniform(-5_000, 90_000), 2), OPENING + int(elapsed * 1000))
+                event = event_of(
+                    base, number, round(chosen.uniform(-5_000, 90_000), 2), OPENING + int(elapsed * 1000)
+                )
                 bus.produce(MARGIN_CALC, event)
                 sent += 1
             bus.flush()
@@ -98,7 +105,14 @@ class BareConsumer(threading.Thread):
         super().__init__(daemon=True)
         self.had: dict[float, float] = {}
         self.ended = threading.Event()
-        self.consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bare", "enable.auto.commit": False, "fetch.wait.max.ms": 50})
+        self.consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": "bare",
+                "enable.auto.commit": False,
+                "fetch.wait.max.ms": 50,
+            }
+        )
         partitions = self.consumer.list_topics(MARGIN_CALC, timeout=10).topics[MARGIN_CALC].partitions
         self.consumer.assign([TopicPartition(MARGIN_CALC, p, OFFSET_END) for p in partitions])
 
@@ -112,7 +126,17 @@ class BareConsumer(threading.Thread):
 
 @contextmanager
 def server(bootstrap: str) -> Iterator[tuple[str, psutil.Process]]:
-    command = [sys.executable, "-m", "margin_platform.cli", "dashboard", "--json", "--bootstrap", bootstrap, "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "margin_platform.cli",
+        "dashboard",
+        "--json",
+        "--bootstrap",
+        bootstrap,
+        "--port",
+        "0",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -130,7 +154,9 @@ def heap_mb(session: CDPSession) -> float:
 
 
 def look_around(page: Page) -> None:
-    """Through the other views, as a reader does: what one of them leaves behind is in the next look at the heap."""
+    """Through the other views, as a reader does:
+    what one of them leaves behind is in the next look at the heap.
+    """
     for view in (f"account/{PROBE}", "firm", "feed", "accounts"):
         page.evaluate("(view) => { location.hash = `#/${view}`; }", view)
         page.wait_for_timeout(VIEW_SECONDS * 1000)
@@ -148,8 +174,12 @@ def seed(bus: Bus, accounts: int) -> None:
     bus.flush()
 
 
-def probe(page: Page, bus: Bus, seconds: float, session: CDPSession) -> tuple[dict[float, float], list[float]]:
-    """Sends a probe every half second; returns when each was sent (epoch ms), and the heap a dozen times, after a look around."""
+def probe(
+    page: Page, bus: Bus, seconds: float, session: CDPSession
+) -> tuple[dict[float, float], list[float]]:
+    """Sends a probe every half second; returns when each was sent (epoch ms), and the heap a dozen times,
+    after a look around.
+    """
     base, sent, heaps, end, number = template(), {}, [], time.monotonic() + seconds, 0
     heap_due = time.monotonic()
     while time.monotonic() < end:
@@ -157,7 +187,9 @@ def probe(page: Page, bus: Bus, seconds: float, session: CDPSession) -> tuple[di
         excess = -9e8 - number
         sent[excess] = time.time() * 1000
         at = OPENING + number
-        bus.produce(MARGIN_CALC, base | {"account_id": PROBE, "excess": excess, "timestamp": at, "calc_timestamp": at})
+        bus.produce(
+            MARGIN_CALC, base | {"account_id": PROBE, "excess": excess, "timestamp": at, "calc_timestamp": at}
+        )
         bus.flush()
         page.wait_for_timeout(PROBE_SECONDS * 1000)
         if time.monotonic() >= heap_due:
@@ -174,12 +206,13 @@ def shown(excess: float) -> str:
 
 
 def waits(sent: dict[float, float], painted: dict[float, float]) -> tuple[list[float], int]:
-    """Milliseconds from each probe to the first paint of it or of a newer one, and how many a newer one replaced unpainted.
+    """Milliseconds from each probe to the first paint of it or of a newer one,
+    and how many a newer one replaced unpainted.
 
     A probe replaced before its paint is one that waited long; leaving it out would flatter the median.
     """
     found, first, replaced = [], None, 0
-    for excess in sorted(sent):                     # the newest has the lowest excess
+    for excess in sorted(sent):  # the newest has the lowest excess
         at = painted.get(excess)
         first = at if first is None else min(first, at or first)
         replaced += at is None and first is not None
@@ -194,21 +227,35 @@ def quantiles(values: list[float]) -> dict[str, float]:
     return {"n": len(ordered), "p50": round(statistics.median(ordered)), "p99": round(p99)}
 
 
-def measure(page: Page, url: str, process: psutil.Process, bootstrap: str, given: argparse.Namespace) -> dict[str, Any]:
+def measure(
+    page: Page, url: str, process: psutil.Process, bootstrap: str, given: argparse.Namespace
+) -> dict[str, Any]:
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable")
     began = time.monotonic()
     page.goto(url)
-    while not page.evaluate(f"marginPage.store?.size === {given.accounts + 1} && document.documentElement.dataset.live === 'true'"):
+    while not page.evaluate(
+        f"marginPage.store?.size === {given.accounts + 1} && document.documentElement.dataset.live === 'true'"
+    ):
         page.wait_for_timeout(100)
     loaded = time.monotonic() - began
     page.evaluate(_WATCH)
-    child = [sys.executable, "-m", "bench.dashboard", "--producer", bootstrap, "--accounts", str(given.accounts), "--rate", str(given.rate)]
+    child = [
+        sys.executable,
+        "-m",
+        "bench.dashboard",
+        "--producer",
+        bootstrap,
+        "--accounts",
+        str(given.accounts),
+        "--rate",
+        str(given.rate),
+    ]
     load = subprocess.Popen([*child, "--seconds", str(given.seconds + 20)], stdout=subprocess.PIPE, text=True)
     with Bus(bootstrap) as bus:
         bare = BareConsumer(bootstrap)
         bare.start()
-        page.wait_for_timeout(4_000)          # the load has set in
+        page.wait_for_timeout(4_000)  # the load has set in
         cpu, wall = sum(process.cpu_times()[:2]), time.monotonic()
         sent, heaps = probe(page, bus, given.seconds, session)
         share = (sum(process.cpu_times()[:2]) - cpu) / (time.monotonic() - wall)
@@ -220,17 +267,27 @@ def measure(page: Page, url: str, process: psutil.Process, bootstrap: str, given
     on_screen, replaced = waits(sent, {e: paints[shown(e)] for e in sent if paints.get(shown(e))})
     in_python = [bare.had[e] - at for e, at in sent.items() if e in bare.had]
     return {
-        "accounts": given.accounts, "changes_per_second": round(changes / (given.seconds + 20)), "seconds": given.seconds,
-        "load_s": round(loaded, 1), "event_to_cell_ms": quantiles(on_screen), "event_to_bare_consumer_ms": quantiles(in_python),
+        "accounts": given.accounts,
+        "changes_per_second": round(changes / (given.seconds + 20)),
+        "seconds": given.seconds,
+        "load_s": round(loaded, 1),
+        "event_to_cell_ms": quantiles(on_screen),
+        "event_to_bare_consumer_ms": quantiles(in_python),
         "cell_over_bare_p50": round(statistics.median(on_screen) / statistics.median(in_python), 1),
-        "probes": len(sent), "replaced_before_paint": replaced, "not_shown_by_the_end": len(sent) - len(on_screen),
-        "server_cores": round(share, 2), "server_memory_mb": round(process.memory_info().rss / 1e6), "page_heap_mb": heaps,
+        "probes": len(sent),
+        "replaced_before_paint": replaced,
+        "not_shown_by_the_end": len(sent) - len(on_screen),
+        "server_cores": round(share, 2),
+        "server_memory_mb": round(process.memory_info().rss / 1e6),
+        "page_heap_mb": heaps,
         "scroll_frame_ms": quantiles(gaps),
     }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--accounts", type=int, default=100_000)
     parser.add_argument("--rate", type=int, default=5_000, help="changes a second (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=60, help="how long to probe (default %(default)s)")
@@ -246,7 +303,9 @@ def main(arguments: list[str] | None = None) -> int:
             topic_admin.create(kafka.bootstrap)
             with Bus(kafka.bootstrap) as bus:
                 seed(bus, given.accounts)
-            chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            chromium = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+            )
             with server(kafka.bootstrap) as (url, process):
                 page = chromium.new_page(viewport={"width": 1600, "height": 950})
                 page.set_default_timeout(120_000)

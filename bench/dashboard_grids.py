@@ -1,7 +1,8 @@
-"""Grids for the dashboard on 100,000 live rows in real Chromium: load, update, frames, heap, and the policy each needs.
+"""Grids for the dashboard on 100,000 live rows in real Chromium:
+load, update, frames, heap, and the policy each needs.
 
-Fetches the candidates with npm (`npm pack`) into a temporary folder; nothing of them is kept. Each page is served under
-the dashboard's own content security policy first, and its violations counted.
+Fetches the candidates with npm (`npm pack`) into a temporary folder; nothing of them is kept. Each page is
+served under the dashboard's own content security policy first, and its violations counted.
 """
 
 from __future__ import annotations
@@ -23,24 +24,30 @@ PACKAGES = {
     "chosen": [],
     "tabulator": ["tabulator-tables@6.5.3"],
     "aggrid": ["ag-grid-community@36.2.0"],
-    "perspective": [f"@perspective-dev/{part}@5.5.1" for part in ("client", "viewer", "viewer-datagrid", "server")],
+    "perspective": [
+        f"@perspective-dev/{part}@5.5.1" for part in ("client", "viewer", "viewer-datagrid", "server")
+    ],
 }
 _STYLE = "/npm/ag-grid-community/styles/ag-grid.css"
 _AG_GRID = "/npm/ag-grid-community/dist/ag-grid-community.min.noStyle.js"
 STATIC = Path(__file__).parents[1] / "margin_platform" / "dashboard" / "static"
 STYLES = {
-    "chosen": [_STYLE], "tabulator": ["/npm/tabulator-tables/dist/css/tabulator.min.css"], "aggrid": [_STYLE],
+    "chosen": [_STYLE],
+    "tabulator": ["/npm/tabulator-tables/dist/css/tabulator.min.css"],
+    "aggrid": [_STYLE],
     "perspective": ["/npm/@perspective-dev/viewer/dist/css/pro.css"],
 }
 SCRIPTS = {"aggrid": [_AG_GRID], "chosen": [_AG_GRID]}
 STRICT = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-bench'; img-src 'self' data:; font-src 'self' data:; "
-    "connect-src 'self'"
+    "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-bench'; img-src 'self' data:; font-src "
+    "'self' data:; connect-src 'self'"
 )
-# What Perspective needs beyond it: a WebAssembly engine, in a worker made from a blob, and style elements of its own.
+# What Perspective needs beyond it: a WebAssembly engine, in a worker made from a blob, and style elements of
+# its own.
 WIDER = (
-    "default-src 'none'; script-src 'self' blob: 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "font-src 'self' data:; connect-src 'self' blob: data:; worker-src 'self' blob:"
+    "default-src 'none'; script-src 'self' blob: 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' blob: data:; worker-src 'self' "
+    "blob:"
 )
 
 
@@ -48,7 +55,9 @@ def fetch(folder: Path) -> None:
     """Unpacks every candidate under folder/npm/<name>."""
     for package in (p for group in PACKAGES.values() for p in group):
         asked = ["npm", "pack", "--silent", package]
-        packed = subprocess.run(asked, cwd=folder, capture_output=True, text=True, check=True).stdout.split()[-1]
+        packed = subprocess.run(asked, cwd=folder, capture_output=True, text=True, check=True).stdout.split()[
+            -1
+        ]
         target = folder / "npm" / package.rsplit("@", 1)[0]
         target.mkdir(parents=True)
         with tarfile.open(folder / packed) as archive:
@@ -62,14 +71,18 @@ def page(name: str) -> str:
     scripts = "".join(f'<script src="{s}"></script>' for s in SCRIPTS.get(name, []))
     return (
         f'<!doctype html><meta charset="utf-8"><meta name="style-nonce" content="bench">{links}'
-        f'<style nonce="bench">html,body,#grid,perspective-viewer{{height:100%;margin:0;display:block}}</style>'
+        '<style nonce="bench">html,body,#grid,perspective-viewer{height:100%;margin:0;display:block}</style>'
         f'<div id="grid"></div>{scripts}<script type="module" src="/grids/{name}.js"></script>'
     )
 
 
 def serve(folder: Path) -> http.server.ThreadingHTTPServer:
     class Handler(http.server.SimpleHTTPRequestHandler):
-        extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".wasm": "application/wasm", ".mjs": "text/javascript"}
+        extensions_map = {
+            **http.server.SimpleHTTPRequestHandler.extensions_map,
+            ".wasm": "application/wasm",
+            ".mjs": "text/javascript",
+        }
 
         def __init__(self, *args: Any) -> None:
             super().__init__(*args, directory=str(folder))
@@ -111,11 +124,20 @@ def measure(browser: Any, address: str, name: str, policy: str, options: dict[st
         after = _metrics(cdp)
         cdp.send("HeapProfiler.collectGarbage")
         heap = _metrics(cdp)["JSHeapUsedSize"] / 1e6
-        result |= {"heap_mb": round(heap), "main_thread_busy_s": round(after["TaskDuration"] - before["TaskDuration"], 1)}
+        result |= {
+            "heap_mb": round(heap),
+            "main_thread_busy_s": round(after["TaskDuration"] - before["TaskDuration"], 1),
+        }
     except Exception as error:  # noqa: BLE001 - a grid that cannot run under this policy is a finding
         result = {"failed": str(error).splitlines()[0][:160]}
     tab.close()
-    return {"grid": name, "policy": policy, "csp_violations": len(violations), "first": violations[0][:120] if violations else "", **result}
+    return {
+        "grid": name,
+        "policy": policy,
+        "csp_violations": len(violations),
+        "first": violations[0][:120] if violations else "",
+        **result,
+    }
 
 
 def _metrics(cdp: Any) -> dict[str, float]:
@@ -137,8 +159,16 @@ def main(arguments: list[str] | None = None) -> int:
         server = serve(folder)
         for name in [args.only] if args.only else PACKAGES:
             for policy in ("strict", "wider") if name == "perspective" else ("strict",):
-                browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-                outcome = measure(browser, f"http://127.0.0.1:{server.server_port}", name, policy, {"rows": args.rows, "ticks": args.ticks})
+                browser = playwright.chromium.launch(
+                    executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+                )
+                outcome = measure(
+                    browser,
+                    f"http://127.0.0.1:{server.server_port}",
+                    name,
+                    policy,
+                    {"rows": args.rows, "ticks": args.ticks},
+                )
                 print(json.dumps(outcome), flush=True)
                 browser.close()
         server.shutdown()

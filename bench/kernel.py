@@ -1,9 +1,11 @@
-"""The kernel against its bound: a bare fused Numba loop of the same arithmetic on the same rows and the same two threads.
+"""The kernel against its bound: a bare fused Numba loop of the same arithmetic on the same rows and the same
+two threads.
 
-The bound knows no groups, boxes, issuers, missing or stale prices, cliffs along the scenarios or caps on the add-on: what the
-ratio measures is the price of generality. Runs are taken in turn; times are medians, and the ratio is the median of each round's own
-ratio, so that a machine that is busy for a while slows both sides of it alike. Processor time (of both threads) is given beside the
-clock's, because other work on the machine stretches the clock and hardly the processor time.
+The bound knows no groups, boxes, issuers, missing or stale prices, cliffs along the scenarios or caps on the
+add-on: what the ratio measures is the price of generality. Runs are taken in turn; times are medians, and the
+ratio is the median of each round's own ratio, so that a machine that is busy for a while slows both sides of
+it alike. Processor time (of both threads) is given beside the clock's, because other work on the machine
+stretches the clock and hardly the processor time.
 """
 
 from __future__ import annotations
@@ -35,14 +37,25 @@ def market(generator: np.random.Generator) -> Market:
     """5,000 instruments: stocks from $2 to $500, and twenty index funds in TIMS groups."""
     prices = np.clip(np.exp(generator.normal(3.7, 1.0, SYMBOLS)), 2.0, 500.0).round(2)
     betas, sigmas = generator.normal(1.1, 0.4, SYMBOLS), np.exp(generator.normal(-1.1, 0.4, SYMBOLS))
-    stocks = [Instrument(f"S{n:04d}", float(prices[n]), float(betas[n]), float(sigmas[n])) for n in range(SYMBOLS)]
+    stocks = [
+        Instrument(f"S{n:04d}", float(prices[n]), float(betas[n]), float(sigmas[n])) for n in range(SYMBOLS)
+    ]
     for n in range(20):
-        stocks[n] = replace(stocks[n], up=0.06, down=0.08, class_group=f"I{n % 5}", product_group="HICAP", portfolio_group="INDEX")
+        stocks[n] = replace(
+            stocks[n],
+            up=0.06,
+            down=0.08,
+            class_group=f"I{n % 5}",
+            product_group="HICAP",
+            portfolio_group="INDEX",
+        )
     return Market.of(stocks)
 
 
 def book(accounts: int, priced: Market, generator: np.random.Generator) -> Book:
-    """Accounts of ten different instruments each, one position in five short, one account in ten on portfolio margin."""
+    """Accounts of ten different instruments each, one position in five short,
+    one account in ten on portfolio margin.
+    """
     total = accounts * POSITIONS
     starts = generator.integers(0, SYMBOLS, accounts)[:, None]
     steps = np.cumsum(generator.integers(1, SYMBOLS // POSITIONS, (accounts, POSITIONS)), axis=1)
@@ -51,17 +64,36 @@ def book(accounts: int, priced: Market, generator: np.random.Generator) -> Book:
     quantity = np.trunc(dollars / priced.price[symbol]) + np.sign(dollars)
     value = (quantity * priced.price[symbol]).reshape(accounts, POSITIONS).sum(axis=1)
     return Book(
-        account_ids=tuple(f"A{n:07d}" for n in range(accounts)), cash=-0.4 * np.maximum(0.0, value), margin_type=np.where(
-            generator.random(accounts) < 0.1, 1, 0).astype(np.int8),
-        offsets=np.arange(0, total + 1, POSITIONS, dtype=np.int64), symbol=symbol, quantity=quantity,
+        account_ids=tuple(f"A{n:07d}" for n in range(accounts)),
+        cash=-0.4 * np.maximum(0.0, value),
+        margin_type=np.where(generator.random(accounts) < 0.1, 1, 0).astype(np.int8),
+        offsets=np.arange(0, total + 1, POSITIONS, dtype=np.int64),
+        symbol=symbol,
+        quantity=quantity,
     )
 
 
 @numba.njit(nogil=True)
 def bare_loop(  # noqa: C901 - one fused loop is the point
-    lo, hi, cash, offsets, symbol, quantity, rows, moves, threshold, addon, warn, figures, status, largest_at, recomputed
+    lo,
+    hi,
+    cash,
+    offsets,
+    symbol,
+    quantity,
+    rows,
+    moves,
+    threshold,
+    addon,
+    warn,
+    figures,
+    status,
+    largest_at,
+    recomputed,
 ):
-    """The same figures for plain accounts only: one row of eight numbers a position, straight lines along the moves."""
+    """The same figures for plain accounts only:
+    one row of eight numbers a position, straight lines along the moves.
+    """
     low, high = moves.min(), moves.max()
     lanes = len(moves)
     for a in range(lo, hi):
@@ -120,10 +152,31 @@ def bound(held: Book, priced: PricedMarket) -> Callable[[], None]:
 
     def run() -> None:
         n = len(held)
-        outputs = (np.empty((len(Figures._fields), n)), np.empty(n, np.int8), np.empty(n, np.int32), np.empty((n, len(moves) - 1)))
-        arguments = (held.cash, held.offsets, held.symbol, held.quantity, priced.shares.rows, moves, 0.30, 0.10, 0.05, *outputs)
+        outputs = (
+            np.empty((len(Figures._fields), n)),
+            np.empty(n, np.int8),
+            np.empty(n, np.int32),
+            np.empty((n, len(moves) - 1)),
+        )
+        arguments = (
+            held.cash,
+            held.offsets,
+            held.symbol,
+            held.quantity,
+            priced.shares.rows,
+            moves,
+            0.30,
+            0.10,
+            0.05,
+            *outputs,
+        )
         with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(lambda span: bare_loop(span[0], span[1], *arguments), zip(cuts[:-1], cuts[1:], strict=True)))
+            list(
+                pool.map(
+                    lambda span: bare_loop(span[0], span[1], *arguments),
+                    zip(cuts[:-1], cuts[1:], strict=True),
+                )
+            )
 
     return run
 
@@ -148,7 +201,10 @@ def bandwidth() -> Callable[[], int]:
 
 
 def rounds(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each by round, taken in turn; the first round is thrown away. `NAME cpu`: processor seconds of all threads."""
+    """Seconds of each by round, taken in turn; the first round is thrown away.
+
+    `NAME cpu`: processor seconds of all threads.
+    """
     taken: dict[str, list[float]] = {f"{name}{kind}": [] for name in runs for kind in ("", " cpu")}
     for _ in range(repeats + 1):
         for name, run in runs.items():
@@ -180,21 +236,35 @@ def sweeps(sizes: list[int], repeats: int, generator: np.random.Generator) -> li
         held = book(accounts, instruments, generator)
         rows = np.arange(accounts, dtype=np.int64)
         result = evaluate_accounts(held, priced, rows)
-        runs = {"kernel": lambda h=held, r=rows: evaluate_accounts(h, priced, r), "bound": bound(held, priced), "copy": copy}
+        runs = {
+            "kernel": lambda h=held, r=rows: evaluate_accounts(h, priced, r),
+            "bound": bound(held, priced),
+            "copy": copy,
+        }
         taken = rounds(runs, repeats)
         median = medians(taken)
         ratio, cpu_ratio = (
-            statistics.median(k / b for k, b in zip(taken[f"kernel{kind}"], taken[f"bound{kind}"], strict=True)) for kind in ("", " cpu")
+            statistics.median(
+                k / b for k, b in zip(taken[f"kernel{kind}"], taken[f"bound{kind}"], strict=True)
+            )
+            for kind in ("", " cpu")
         )
         size = bytes_of(held, result)
         moved = size / median["kernel"] / (2 * 256e6 / median["copy"])
         positions = accounts * POSITIONS
-        found.append({
-            "accounts": accounts, "kernel_ms": 1e3 * median["kernel"], "bound_ms": 1e3 * median["bound"],
-            "ratio": ratio, "cpu_ratio": cpu_ratio, "cpu_ns_per_position": 1e9 * median["kernel cpu"] / positions,
-            "ns_per_position": 1e9 * median["kernel"] / positions,
-            "share_of_memory_bandwidth": moved, "bytes_per_position": size / positions,
-        })
+        found.append(
+            {
+                "accounts": accounts,
+                "kernel_ms": 1e3 * median["kernel"],
+                "bound_ms": 1e3 * median["bound"],
+                "ratio": ratio,
+                "cpu_ratio": cpu_ratio,
+                "cpu_ns_per_position": 1e9 * median["kernel cpu"] / positions,
+                "ns_per_position": 1e9 * median["kernel"] / positions,
+                "share_of_memory_bandwidth": moved,
+                "bytes_per_position": size / positions,
+            }
+        )
     return found
 
 
@@ -214,17 +284,30 @@ def touched(accounts: int, repeats: int, generator: np.random.Generator) -> list
             return len(holders)
 
         evaluated = run()
-        median = medians(rounds({"touched": run, "full": lambda: evaluate_accounts(held, priced, everything)}, repeats * 4))
-        found.append({
-            "symbols": symbols, "accounts_evaluated": evaluated, "ms": 1e3 * median["touched"], "full_sweep_ms": 1e3 * median["full"],
-            "us_per_account": 1e6 * median["touched"] / evaluated,
-        })
+        median = medians(
+            rounds({"touched": run, "full": lambda: evaluate_accounts(held, priced, everything)}, repeats * 4)
+        )
+        found.append(
+            {
+                "symbols": symbols,
+                "accounts_evaluated": evaluated,
+                "ms": 1e3 * median["touched"],
+                "full_sweep_ms": 1e3 * median["full"],
+                "us_per_account": 1e6 * median["touched"] / evaluated,
+            }
+        )
     return found
 
 
 def _print(figures: dict[str, Any], repeats: int) -> None:
-    print(f"Full sweep, {POSITIONS} positions an account, {SYMBOLS} symbols, {THREADS} threads (medians of {repeats})")
-    print("  accounts  kernel ms  bound ms  ratio  ns/position  cpu ratio  cpu ns/position  of bandwidth  bytes/position")
+    print(
+        f"Full sweep, {POSITIONS} positions an account, {SYMBOLS} symbols, {THREADS} threads (medians of "
+        f"{repeats})"
+    )
+    print(
+        "  accounts  kernel ms  bound ms  ratio  ns/position  cpu ratio  cpu ns/position  of bandwidth  "
+        "bytes/position"
+    )
     for row in figures["sweep"]:
         print(
             f"{row['accounts']:>10,} {row['kernel_ms']:>10.1f} {row['bound_ms']:>9.1f} {row['ratio']:>6.2f} "
@@ -235,8 +318,8 @@ def _print(figures: dict[str, Any], repeats: int) -> None:
     print("   symbols  evaluated         ms  us/account  full sweep ms")
     for row in figures["touched"]:
         print(
-            f"{row['symbols']:>10} {row['accounts_evaluated']:>10,} {row['ms']:>10.3f} {row['us_per_account']:>11.3f} "
-            f"{row['full_sweep_ms']:>14.1f}"
+            f"{row['symbols']:>10} {row['accounts_evaluated']:>10,} {row['ms']:>10.3f} "
+            f"{row['us_per_account']:>11.3f} {row['full_sweep_ms']:>14.1f}"
         )
 
 
@@ -248,7 +331,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--accounts", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     options = parser.parse_args(arguments)
     generator = np.random.default_rng(4210)
-    figures = {"sweep": sweeps(options.accounts, options.repeats, generator), "touched": touched(100_000, options.repeats, generator)}
+    figures = {
+        "sweep": sweeps(options.accounts, options.repeats, generator),
+        "touched": touched(100_000, options.repeats, generator),
+    }
     if options.json:
         print(json.dumps(figures, indent=2))
         return 0

@@ -203,7 +203,9 @@ class Side:
 
     def __init__(self, root: Path) -> None:
         command = [sys.executable, "-m", "bench.kernel_before", "--serve", str(root)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
 
     def ask(self, **question: int) -> Any:
         assert self.process.stdin is not None

@@ -1,7 +1,8 @@
-"""Liquidation against one evaluation a quantity: the same smallest quantity found with the same kernel, one account at a time.
+"""Liquidation against one evaluation a quantity:
+the same smallest quantity found with the same kernel, one account at a time.
 
-The bound sees one position and walks upwards from one share; the proposal also builds its orders and proofs. Both answers are
-compared. Times are medians of runs taken in turn, so that a busy machine slows both alike.
+The bound sees one position and walks upwards from one share; the proposal also builds its orders and proofs.
+Both answers are compared. Times are medians of runs taken in turn, so that a busy machine slows both alike.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ from margin_platform.money import cents
 from margin_platform.policy.policy import current_policy
 
 POLICY = current_policy()
-CASES = (("one name", 1, 20_000, 0.76), ("three names", 3, 20_000, 0.76), ("ten names, six sold", 10, 20_000, 0.9))
+CASES = (
+    ("one name", 1, 20_000, 0.76),
+    ("three names", 3, 20_000, 0.76),
+    ("ten names, six sold", 10, 20_000, 0.9),
+)
 
 
 def account(names: int, shares: int, debit: float) -> tuple[Book, Market]:
@@ -44,8 +49,17 @@ def one_by_one(book: Book, market: Market) -> list[float]:
     def excess(n: int, shares: float) -> float:
         left = quantity.copy()
         left[n] -= shares
-        after = Book(("A",), np.array([cash + shares * market.price[n]]), book.margin_type, book.offsets, book.symbol, left)
-        return cents(float(evaluate_accounts(after, priced, np.zeros(1, dtype=np.int64), stress=False).excess[0]))
+        after = Book(
+            ("A",),
+            np.array([cash + shares * market.price[n]]),
+            book.margin_type,
+            book.offsets,
+            book.symbol,
+            left,
+        )
+        return cents(
+            float(evaluate_accounts(after, priced, np.zeros(1, dtype=np.int64), stress=False).excess[0])
+        )
 
     for n in np.argsort(-market.beta):
         enough = next((float(q) for q in range(1, int(quantity[n]) + 1) if excess(n, q) >= 0), None)
@@ -67,7 +81,7 @@ def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
 def measured(names: int, shares: int, debit: float, repeats: int) -> dict[str, float]:
     """Medians in seconds, and their ratio. RuntimeError where the two disagree."""
     book, market = account(names, shares, debit)
-    propose(book, market, POLICY, 0, Terms())   # compiled code is loaded outside the measurement
+    propose(book, market, POLICY, 0, Terms())  # compiled code is loaded outside the measurement
     fast, slow = [], []
     for _ in range(repeats):
         seconds, proposal = _timed(lambda: propose(book, market, POLICY, 0, Terms()))
@@ -90,7 +104,9 @@ def main(arguments: list[str]) -> int:
     if options.json:
         print(json.dumps(figures, indent=2))
         return 0
-    print(f"{'account of 20,000 shares a name':<34}{'orders':>8}{'propose':>12}{'one by one':>12}{'faster':>10}")
+    print(
+        f"{'account of 20,000 shares a name':<34}{'orders':>8}{'propose':>12}{'one by one':>12}{'faster':>10}"
+    )
     for name, row in figures.items():
         times = f"{row['propose_s'] * 1e3:>9.1f} ms{row['one_by_one_s'] * 1e3:>9.0f} ms"
         print(f"{name:<34}{row['orders']:>8}{times}{row['times_faster']:>9.0f}x")

@@ -1,7 +1,9 @@
-"""What each setting takes off a micro-batch that does nothing: Spark, Kafka and the checkpoint alone, each setting put back in turn.
+"""What each setting takes off a micro-batch that does nothing:
+Spark, Kafka and the checkpoint alone, each setting put back in turn.
 
-A broker, and for each variant a query of its own whose batch function only brings the records to Python. Measured from the last of
-20 prices handed to Kafka until the batch function has them; the settings are those of `spark/session.py` and `spark/kafka_source.py`.
+A broker, and for each variant a query of its own whose batch function only brings the records to Python.
+Measured from the last of 20 prices handed to Kafka until the batch function has them; the settings are those
+of `spark/session.py` and `spark/kafka_source.py`.
 """
 
 from __future__ import annotations
@@ -40,17 +42,31 @@ source.trigger(processingTime=f"{trigger} milliseconds").foreachBatch(batch).sta
 sys.stdin.read()
 session.stop()
 """
-_DEFAULT_MANAGER = "org.apache.spark.sql.execution.streaming.checkpointing.FileContextBasedCheckpointFileManager"
+_DEFAULT_MANAGER = (
+    "org.apache.spark.sql.execution.streaming.checkpointing.FileContextBasedCheckpointFileManager"
+)
 # name -> (trigger ms, Kafka's fetch wait ms, Spark settings put back to their defaults)
 VARIANTS: dict[str, tuple[int, int, dict[str, str]]] = {
     "all as the streams have them": (100, 5, {}),
     "kafka.fetch.max.wait.ms 500 instead of 5": (100, 500, {}),
-    "Hadoop's own local file system": (100, 5, {"spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.LocalFileSystem"}),
-    "Spark's own checkpoint file manager": (100, 5, {"spark.sql.streaming.checkpointFileManagerClass": _DEFAULT_MANAGER}),
+    "Hadoop's own local file system": (
+        100,
+        5,
+        {"spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.LocalFileSystem"},
+    ),
+    "Spark's own checkpoint file manager": (
+        100,
+        5,
+        {"spark.sql.streaming.checkpointFileManagerClass": _DEFAULT_MANAGER},
+    ),
     "no-data micro-batches": (100, 5, {"spark.sql.streaming.noDataMicroBatches.enabled": "true"}),
     "adaptive execution": (100, 5, {"spark.sql.adaptive.enabled": "true"}),
     "200 shuffle partitions": (100, 5, {"spark.sql.shuffle.partitions": "200"}),
-    "rows to Python without Arrow's settings": (100, 5, {"spark.sql.execution.arrow.pyspark.enabled": "false"}),
+    "rows to Python without Arrow's settings": (
+        100,
+        5,
+        {"spark.sql.execution.arrow.pyspark.enabled": "false"},
+    ),
     "trigger 0 instead of 100 ms": (0, 5, {}),
 }
 
@@ -65,8 +81,19 @@ def until(condition: Callable[[], Any], seconds: float = 120.0) -> None:
 
 def measure(bus: Bus, folder: Path, variant: tuple[int, int, dict[str, str]], ticks: int) -> list[float]:
     trigger, fetch_wait, extra = variant
-    command = [sys.executable, "-c", _CHILD, bus.bootstrap, str(folder), str(trigger), str(fetch_wait), json.dumps(extra)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    command = [
+        sys.executable,
+        "-c",
+        _CHILD,
+        bus.bootstrap,
+        str(folder),
+        str(trigger),
+        str(fetch_wait),
+        json.dumps(extra),
+    ]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     taken = [0]
 
     def read() -> None:
@@ -82,7 +109,7 @@ def measure(bus: Bus, folder: Path, variant: tuple[int, int, dict[str, str]], ti
             bus.flush()
             began, total = time.monotonic(), total + RECORDS
             until(lambda wanted=total: taken[0] >= wanted)
-            if tick >= 0:   # the first are the JVM's to warm up
+            if tick >= 0:  # the first are the JVM's to warm up
                 found.append(time.monotonic() - began)
             time.sleep(0.15)
     finally:
@@ -91,7 +118,9 @@ def measure(bus: Bus, folder: Path, variant: tuple[int, int, dict[str, str]], ti
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--ticks", type=int, default=30)
     parser.add_argument("--json", action="store_true", help="one line of JSON a variant; the same as without")
     given = parser.parse_args(arguments)
@@ -105,7 +134,12 @@ def main(arguments: list[str] | None = None) -> int:
                     found = measure(bus, Path(name) / str(number), variant, given.ticks)
                     p50, p99 = (float(np.quantile(found, q)) for q in (0.5, 0.99))
                     base = base or p50
-                    row = {"variant": title, "p50_ms": round(p50 * 1000), "p99_ms": round(p99 * 1000), "ratio": round(p50 / base, 2)}
+                    row = {
+                        "variant": title,
+                        "p50_ms": round(p50 * 1000),
+                        "p99_ms": round(p99 * 1000),
+                        "ratio": round(p50 / base, 2),
+                    }
                     print(json.dumps(row), flush=True)
         finally:
             kafka.stop()

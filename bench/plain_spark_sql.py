@@ -1,7 +1,9 @@
-"""The tick of `bench.stream_scale` as most would write it in Spark: join the newest prices, aggregate by account, compare bands.
+"""The tick of `bench.stream_scale` as most would write it in Spark:
+join the newest prices, aggregate by account, compare bands.
 
-It does less than the margin stream: the two fixed percentages and the concentration add-on only; no per-share minimums, volatility,
-portfolio margin, groups, buying power or scenarios, no cents, nothing published. So its time is a lower bound of that way.
+It does less than the margin stream: the two fixed percentages and the concentration add-on only; no per-share
+minimums, volatility, portfolio margin, groups, buying power or scenarios, no cents, nothing published. So its
+time is a lower bound of that way.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ def run(bootstrap: str, checkpoint: str, positions: str) -> int:
         sys.stdout.flush()
 
     source = stream(session, bootstrap, ("prices.v1",))
-    source.writeStream.option("checkpointLocation", checkpoint).trigger(processingTime="100 milliseconds").foreachBatch(batch).start()
+    source.writeStream.option("checkpointLocation", checkpoint).trigger(
+        processingTime="100 milliseconds"
+    ).foreachBatch(batch).start()
     sys.stdin.read()
     session.stop()
     return 0

@@ -12,15 +12,23 @@ Rows = list[dict[str, Any]]
 
 
 def growth(rows: Rows, path: Path) -> None:
-    """Milliseconds of a whole micro-batch, of the bare sweep and of plain Spark SQL against accounts; one row a size."""
+    """Milliseconds of a whole micro-batch, of the bare sweep and of plain Spark SQL against accounts;
+    one row a size.
+    """
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot(xscale="log", yscale="log", xlabel="accounts, 10 positions each", ylabel="ms")
     accounts = [row["accounts"] for row in rows]
-    axes.plot(accounts, [row["whole_micro_batch_ms"]["p50"] for row in rows], "o-", label="whole micro-batch, p50")
-    axes.plot(accounts, [row["whole_micro_batch_ms"]["p99"] for row in rows], "o:", label="whole micro-batch, p99")
+    axes.plot(
+        accounts, [row["whole_micro_batch_ms"]["p50"] for row in rows], "o-", label="whole micro-batch, p50"
+    )
+    axes.plot(
+        accounts, [row["whole_micro_batch_ms"]["p99"] for row in rows], "o:", label="whole micro-batch, p99"
+    )
     axes.plot(accounts, [row["kernel_sweep_ms"] for row in rows], "s-", label="bare kernel sweep")
     if all("plain_spark_sql_ms" in row for row in rows):
-        axes.plot(accounts, [row["plain_spark_sql_ms"]["p50"] for row in rows], "^-", label="plain Spark SQL, p50")
+        axes.plot(
+            accounts, [row["plain_spark_sql_ms"]["p50"] for row in rows], "^-", label="plain Spark SQL, p50"
+        )
     axes.grid(which="both", alpha=0.3)
     axes.legend()
     FigureCanvasAgg(figure).print_png(path)
@@ -32,16 +40,29 @@ def executors(rows: Rows, path: Path) -> None:
     axes = figure.add_subplot(xlabel="executors of one core", ylabel="ms")
     names = [str(row["executors"]) for row in rows]
     for quantile, width in (("p99", 0.6), ("p50", 0.35)):
-        axes.bar(names, [row["whole_micro_batch_ms"][quantile] for row in rows], width, label=f"whole micro-batch, {quantile}")
+        axes.bar(
+            names,
+            [row["whole_micro_batch_ms"][quantile] for row in rows],
+            width,
+            label=f"whole micro-batch, {quantile}",
+        )
     axes.legend()
     FigureCanvasAgg(figure).print_png(path)
 
 
 def sizes(rows: Rows, path: Path) -> None:
-    """State, checkpoint and memory against minutes; rows of `probes.Sizes`. The table is history and grows with it: not drawn."""
+    """State, checkpoint and memory against minutes; rows of `probes.Sizes`.
+
+    The table is history and grows with it: not drawn.
+    """
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot(xlabel="minutes under load", ylabel="MB")
-    for name, label in (("python_mb", "driver's Python"), ("jvm_mb", "JVM"), ("checkpoint_mb", "checkpoint"), ("state_mb", "saved state")):
+    for name, label in (
+        ("python_mb", "driver's Python"),
+        ("jvm_mb", "JVM"),
+        ("checkpoint_mb", "checkpoint"),
+        ("state_mb", "saved state"),
+    ):
         axes.plot([row["minute"] for row in rows], [row[name] or 0 for row in rows], label=label)
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)

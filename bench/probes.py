@@ -1,4 +1,6 @@
-"""What the stream benchmarks watch: a driver's progress lines, decisions as a consumer has them, memory and files as time goes by."""
+"""What the stream benchmarks watch: a driver's progress lines, decisions as a consumer has them, memory
+and files as time goes by.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +29,21 @@ class Statuses(threading.Thread):
         super().__init__(daemon=True)
         self.had: dict[int, list[float]] = {}
         self.ended = threading.Event()
-        options = {"bootstrap.servers": bootstrap, "group.id": "scale", "enable.auto.commit": False, "fetch.wait.max.ms": 20}
+        options = {
+            "bootstrap.servers": bootstrap,
+            "group.id": "scale",
+            "enable.auto.commit": False,
+            "fetch.wait.max.ms": 20,
+        }
         self._consumer = Consumer(options)
         self._consumer.assign([TopicPartition(MARGIN_STATUS, 0, OFFSET_END)])
 
     def run(self) -> None:
         while not self.ended.is_set():
             for message in self._consumer.consume(2_000, 0.02):
-                self.had.setdefault(orjson.loads(message.value() or b"{}")["timestamp"], []).append(time.time())
+                self.had.setdefault(orjson.loads(message.value() or b"{}")["timestamp"], []).append(
+                    time.time()
+                )
         self._consumer.close()
 
 
@@ -69,7 +78,9 @@ class Lines:
 def child(command: list[str], folder: Path, name: str) -> Iterator[Lines]:
     environment = os.environ | {"MARGIN_INSTRUMENTS": str(folder / "instruments.yaml")}
     with (folder / f"{name}.log").open("w") as log:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment)
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment
+        )
         try:
             yield Lines(process)
         finally:
@@ -77,17 +88,21 @@ def child(command: list[str], folder: Path, name: str) -> Iterator[Lines]:
 
 
 def quantiles(seconds: list[float]) -> dict[str, int]:
-    return {"n": len(seconds)} | {name: round(float(np.quantile(seconds, q)) * 1000) for name, q in (("p50", 0.5), ("p99", 0.99))}
+    return {"n": len(seconds)} | {
+        name: round(float(np.quantile(seconds, q)) * 1000) for name, q in (("p50", 0.5), ("p99", 0.99))
+    }
 
 
 def tree_mb(process: psutil.Process) -> tuple[int, int]:
     """Memory of the driver's Python, and of its JVM and other children."""
-    return round(process.memory_info().rss / 1e6), round(sum(c.memory_info().rss for c in process.children(recursive=True)) / 1e6)
+    return round(process.memory_info().rss / 1e6), round(
+        sum(c.memory_info().rss for c in process.children(recursive=True)) / 1e6
+    )
 
 
 class Sizes(threading.Thread):
-    """Every so many seconds: minutes since the start, MB of the saved state, of the checkpoint with it, of the table and of both
-    processes, and records not yet read.
+    """Every so many seconds: minutes since the start, MB of the saved state, of the checkpoint with it, of
+    the table and of both processes, and records not yet read.
     """
 
     def __init__(self, lines: Lines, folder: Path, every: float) -> None:
@@ -105,8 +120,12 @@ class Sizes(threading.Thread):
         checkpoint, process = self._folder / "checkpoints", psutil.Process(self._lines.process.pid)
         saved, (python, jvm) = durable_state.newest(checkpoint / "margin_snapshots"), tree_mb(process)
         return {
-            "state_mb": round(saved.size / 1e6, 1) if saved else None, "checkpoint_mb": folder_mb(checkpoint),
-            "table_mb": folder_mb(self._folder / "tables"), "python_mb": python, "jvm_mb": jvm, "lag": self._lines.told[-1]["lag"],
+            "state_mb": round(saved.size / 1e6, 1) if saved else None,
+            "checkpoint_mb": folder_mb(checkpoint),
+            "table_mb": folder_mb(self._folder / "tables"),
+            "python_mb": python,
+            "jvm_mb": jvm,
+            "lag": self._lines.told[-1]["lag"],
         }
 
 

@@ -1,8 +1,10 @@
-"""Price produced -> margin.calc.v1 consumed: `python -m bench.stream_latency [--accounts 1000 10000] [--ticks 60]`.
+"""Price produced -> margin.calc.v1 consumed:
+`python -m bench.stream_latency [--accounts 1000 10000] [--ticks 60]`.
 
-Starts a broker and the real driver (all three streams), seeds a book, then sends one market-wide tick after another (every
-symbol changes, so every account is touched) and waits for the first and for the last account's figures. In the same run a
-second driver with an empty batch function measures what Spark and Kafka alone cost; the ratio is what carries to other machines.
+Starts a broker and the real driver (all three streams), seeds a book, then sends one market-wide tick after
+another (every symbol changes, so every account is touched) and waits for the first and for the last account's
+figures. In the same run a second driver with an empty batch function measures what Spark and Kafka alone
+cost; the ratio is what carries to other machines.
 """
 
 from __future__ import annotations
@@ -48,7 +50,11 @@ session.stop()
 def child(command: list[str], folder: Path, name: str) -> tuple[subprocess.Popen[str], list[str]]:
     """A process and the lines it has printed so far."""
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=(folder / f"{name}.log").open("w"), text=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=(folder / f"{name}.log").open("w"),
+        text=True,
     )
     lines: list[str] = []
 
@@ -71,7 +77,9 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 180.0) -> No
 def send_tick(bus: Bus, step: int, closes: dict[str, float]) -> None:
     at = sample_market.close_time(DAY) + step * 1000
     for symbol, price in closes.items():
-        bus.produce(PRICES, {"symbol": symbol, "price": round(price * (1 - 0.0005 * (step % 40)), 4), "timestamp": at})
+        bus.produce(
+            PRICES, {"symbol": symbol, "price": round(price * (1 - 0.0005 * (step % 40)), 4), "timestamp": at}
+        )
     bus.flush()
 
 
@@ -97,7 +105,9 @@ def margin_latency(bus: Bus, steps: range, accounts: int) -> tuple[list[float], 
 
 def nothing_latency(bus: Bus, folder: Path, ticks: int) -> list[float]:
     """Seconds from the same tick to an empty batch function that has the records in Python."""
-    process, lines = child([sys.executable, "-c", _NOTHING, bus.bootstrap, str(folder / "nothing")], folder, "nothing")
+    process, lines = child(
+        [sys.executable, "-c", _NOTHING, bus.bootstrap, str(folder / "nothing")], folder, "nothing"
+    )
     closes, took = seed.closes_on(DAY), []
     total = sum(bus.end_offsets(PRICES).values())
     try:
@@ -122,11 +132,25 @@ def measure(accounts: int, ticks: int, folder: Path) -> dict[str, Any]:
             for topic, event in (*seed.market_events(DAY), *seed.account_events(book, DAY)):
                 bus.produce(topic, event)
             bus.flush()
-            command = [sys.executable, "-m", "spark.driver", "--bootstrap", kafka.bootstrap, "--checkpoint", str(folder / "checkpoints")]
+            command = [
+                sys.executable,
+                "-m",
+                "spark.driver",
+                "--bootstrap",
+                kafka.bootstrap,
+                "--checkpoint",
+                str(folder / "checkpoints"),
+            ]
             process, lines = child([*command, "--tables", str(folder / "tables")], folder, "streams")
             try:
-                until(lambda: all(any(f'"{n}","batch_id":1' in x for x in lines) for n in ("margin_snapshots", "firm_exposure")), "batches")
-                margin_latency(bus, range(1, 9), accounts)   # the JVM compiles while it warms up
+                until(
+                    lambda: all(
+                        any(f'"{n}","batch_id":1' in x for x in lines)
+                        for n in ("margin_snapshots", "firm_exposure")
+                    ),
+                    "batches",
+                )
+                margin_latency(bus, range(1, 9), accounts)  # the JVM compiles while it warms up
                 first, last = margin_latency(bus, range(9, ticks + 9), accounts)
                 batches = [json.loads(x) for x in lines if '"stream":"margin_snapshots"' in x][-ticks:]
             finally:
@@ -136,8 +160,12 @@ def measure(accounts: int, ticks: int, folder: Path) -> dict[str, Any]:
         kafka.stop()
     first_p50, nothing_p50 = np.quantile(first, 0.5), np.quantile(nothing, 0.5)
     return {
-        "accounts": accounts, "ticks": ticks, "first_account_ms": quantiles(first), "last_account_ms": quantiles(last),
-        "batch_function_ms": quantiles([b["seconds"] for b in batches]), "nothing_but_spark_ms": quantiles(nothing),
+        "accounts": accounts,
+        "ticks": ticks,
+        "first_account_ms": quantiles(first),
+        "last_account_ms": quantiles(last),
+        "batch_function_ms": quantiles([b["seconds"] for b in batches]),
+        "nothing_but_spark_ms": quantiles(nothing),
         "ratio_first_to_nothing": round(float(first_p50 / nothing_p50), 2),
     }
 

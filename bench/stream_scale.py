@@ -1,11 +1,13 @@
-"""The margin stream at scale: whole micro-batches against the bare kernel sweep and against the same work in plain Spark SQL.
+"""The margin stream at scale: whole micro-batches against the bare kernel sweep and against the same work in
+plain Spark SQL.
 
-Each size: a broker, a book of that many accounts with ten of 5,000 instruments each, kept as the stream's own durable state, and the
-real driver restored from it. Then ticks of 500 changed prices. Measured from the last price handed to Kafka: the whole
-micro-batch until its progress line (figures evaluated, bands published and acknowledged), and each margin.status.v1 event until a
-consumer has it. In the same run: the kernel's sweep of the whole book on the same two cores, and `plain_spark_sql.py`.
-`--every 0.5 --ticks 1200` sends ticks by the clock, whether the last one is done or not: ten minutes under load, with the sizes of files
-and memory each minute. `--executors 1 2` runs the driver on a Spark cluster of that many workers instead of its own threads.
+Each size: a broker, a book of that many accounts with ten of 5,000 instruments each, kept as the stream's own
+durable state, and the real driver restored from it. Then ticks of 500 changed prices. Measured from the last
+price handed to Kafka: the whole micro-batch until its progress line (figures evaluated, bands published and
+acknowledged), and each margin.status.v1 event until a consumer has it. In the same run: the kernel's sweep of
+the whole book on the same two cores, and `plain_spark_sql.py`. `--every 0.5 --ticks 1200` sends ticks by the
+clock, whether the last one is done or not: ten minutes under load, with the sizes of files and memory each
+minute. `--executors 1 2` runs the driver on a Spark cluster of that many workers instead of its own threads.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ POLICY = current_policy()
 
 
 def solvent(held: Book, priced: Market, generator: np.random.Generator) -> Book:
-    """The kernel bench's book with equity from 42% to 120% of gross value: a few in a hundred near a line, as on a usual day."""
+    """The kernel bench's book with equity from 42% to 120% of gross value:
+    a few in a hundred near a line, as on a usual day.
+    """
     value = (held.quantity * priced.price[held.symbol]).reshape(-1, POSITIONS)
     equity = np.abs(value).sum(axis=1) * generator.uniform(0.42, 1.2, len(value))
     return replace(held, cash=np.round(equity - value.sum(axis=1), 2))
@@ -62,12 +66,20 @@ def engine_of(held: Book, priced: Market) -> MarginEngine:
     engine = MarginEngine([Instrument(s) for s in priced.symbols], POLICY)
     n, total = len(held), len(held.symbol)
     fills = {
-        "symbols": list(priced.symbols), "account": np.repeat(np.arange(n, dtype=np.int32), POSITIONS), "symbol": held.symbol,
-        "time": np.full(total, 1), "shares": np.rint(held.quantity * MICRO).astype(np.int64),
+        "symbols": list(priced.symbols),
+        "account": np.repeat(np.arange(n, dtype=np.int32), POSITIONS),
+        "symbol": held.symbol,
+        "time": np.full(total, 1),
+        "shares": np.rint(held.quantity * MICRO).astype(np.int64),
     }
     state = {
-        "accounts": list(held.account_ids), "type": held.margin_type, "since": np.full(n, 1),
-        "cash": np.rint(held.cash * MICRO).astype(np.int64), "fills": fills, "announced": [], "actions": {},
+        "accounts": list(held.account_ids),
+        "type": held.margin_type,
+        "since": np.full(n, 1),
+        "cash": np.rint(held.cash * MICRO).astype(np.int64),
+        "fills": fills,
+        "announced": [],
+        "actions": {},
         "seen": np.random.default_rng(1).integers(0, 256, 16 * total, dtype=np.uint8),
     }
     engine.ledger = Ledger.from_state(state, engine.code_of, require_account=True)
@@ -97,24 +109,43 @@ def sweeps(engine: MarginEngine, times: int) -> list[float]:
 def send(bus: Bus, symbols: tuple[str, ...], codes: np.ndarray, prices: Floats, at: int) -> float:
     """Produces prices; epoch seconds when the broker had the last one."""
     for code in codes.tolist():
-        bus.produce(PRICES, {"symbol": symbols[code], "price": round(float(prices[code]), 4), "timestamp": at})
+        bus.produce(
+            PRICES, {"symbol": symbols[code], "price": round(float(prices[code]), 4), "timestamp": at}
+        )
     bus.flush()
     return time.time()
 
 
 def trade(bus: Bus, engine: MarginEngine, number: int, fills: int, at: int) -> None:
-    """Produces fills of one share: every other tick takes back what the one before bought, so the book stays as large as it is."""
+    """Produces fills of one share: every other tick takes back what the one before bought, so the book
+    stays as large as it is.
+    """
     ids, symbols = engine.ledger.account_ids(), engine.market.symbols
     for n in range(fills):
         account, symbol = ids[(number // 2 * fills + n) % len(ids)], symbols[n % SYMBOLS]
-        fill = {"fill_id": f"scale-{number}-{n}", "account_id": account, "symbol": symbol, "qty": -1.0 if number % 2 else 1.0}
+        fill = {
+            "fill_id": f"scale-{number}-{n}",
+            "account_id": account,
+            "symbol": symbol,
+            "qty": -1.0 if number % 2 else 1.0,
+        }
         bus.produce(FILLS, fill | {"price": 100.0, "timestamp": at})
 
 
 def ticking(
-    bus: Bus, lines: Lines, engine: MarginEngine, taken: int, ticks: int, step: int, every: float = 0.0, fills: int = 0
+    bus: Bus,
+    lines: Lines,
+    engine: MarginEngine,
+    taken: int,
+    ticks: int,
+    step: int,
+    every: float = 0.0,
+    fills: int = 0,
 ) -> dict[int, tuple[float, float]]:
-    """Sends ticks; event time -> (when it was produced, when its batch was done). every: seconds between them, 0: one after another."""
+    """Sends ticks; event time -> (when it was produced, when its batch was done).
+
+    every: seconds between them, 0: one after another.
+    """
     generator, prices = np.random.default_rng(step), engine.market.price.copy()
     sent, began = dict[int, tuple[float, int]](), time.monotonic()
     for n in range(ticks):
@@ -172,18 +203,33 @@ def measure(given: argparse.Namespace, accounts: int, executors: int, folder: Pa
     found |= {"accounts": accounts, "executors": executors}
     found |= {"kernel_sweep_ms": round(sweep * 1000), "batch_over_sweep": round(batch / sweep, 1)}
     if plain:
-        found |= {"plain_spark_sql_ms": quantiles(plain), "plain_sql_over_batch": round(float(np.median(plain)) / batch, 1)}
+        found |= {
+            "plain_spark_sql_ms": quantiles(plain),
+            "plain_sql_over_batch": round(float(np.median(plain)) / batch, 1),
+        }
     return found
 
 
-def streamed(given: argparse.Namespace, bootstrap: str, address: str, bus: Bus, engine: MarginEngine, folder: Path) -> dict[str, Any]:
+def streamed(
+    given: argparse.Namespace, bootstrap: str, address: str, bus: Bus, engine: MarginEngine, folder: Path
+) -> dict[str, Any]:
     """The real driver under ticks."""
-    command = [sys.executable, "-m", "spark.driver", "--only", "margin_snapshots", "--bootstrap", bootstrap, "--master", address]
+    command = [
+        sys.executable,
+        "-m",
+        "spark.driver",
+        "--only",
+        "margin_snapshots",
+        "--bootstrap",
+        bootstrap,
+        "--master",
+        address,
+    ]
     command += ["--checkpoint", str(folder / "checkpoints"), "--tables", str(folder / "tables")]
     with child(command, folder, "streams") as lines:
         began = time.time()
         restored = lines.until(SYMBOLS) - began
-        ticking(bus, lines, engine, SYMBOLS, given.warm_up, 1)   # the JVM compiles
+        ticking(bus, lines, engine, SYMBOLS, given.warm_up, 1)  # the JVM compiles
         statuses, sizes = Statuses(bootstrap), Sizes(lines, folder, given.sample)
         statuses.start()
         sizes.start()
@@ -194,15 +240,25 @@ def streamed(given: argparse.Namespace, bootstrap: str, address: str, bus: Bus, 
         for watch in (statuses, sizes):
             watch.ended.set()
             watch.join()
-        told, last, memory = lines.told[-given.ticks :], sizes.now(), tree_mb(psutil.Process(lines.process.pid))
+        told, last, memory = (
+            lines.told[-given.ticks :],
+            sizes.now(),
+            tree_mb(psutil.Process(lines.process.pid)),
+        )
     waits = [[had - done[at][0] for had in times] for at, times in sorted(statuses.had.items()) if at in done]
     half = len(done) // 2
     batches = [end - produced for produced, end in done.values()]
     return {
-        "ticks": given.ticks, "every_s": given.every, "start_s": round(restored, 1), "whole_micro_batch_ms": quantiles(batches),
-        "batch_function_ms": quantiles([t["seconds"] for t in told]), "status_consumed_ms": quantiles([w for tick in waits for w in tick]),
-        "first_half_p50_ms": quantiles(batches[:half])["p50"], "second_half_p50_ms": quantiles(batches[half:])["p50"],
-        "mb_per_million_positions": round(memory[0] / (len(engine.ledger.account_ids()) * POSITIONS / 1e6)), "at_the_end": last,
+        "ticks": given.ticks,
+        "every_s": given.every,
+        "start_s": round(restored, 1),
+        "whole_micro_batch_ms": quantiles(batches),
+        "batch_function_ms": quantiles([t["seconds"] for t in told]),
+        "status_consumed_ms": quantiles([w for tick in waits for w in tick]),
+        "first_half_p50_ms": quantiles(batches[:half])["p50"],
+        "second_half_p50_ms": quantiles(batches[half:])["p50"],
+        "mb_per_million_positions": round(memory[0] / (len(engine.ledger.account_ids()) * POSITIONS / 1e6)),
+        "at_the_end": last,
     } | ({"by_minute": sizes.rows} if sizes.rows else {})
 
 
@@ -211,10 +267,22 @@ def plainly(bootstrap: str, bus: Bus, engine: MarginEngine, folder: Path, ticks:
     held = engine.ledger.book(engine.code_of)
     number = np.repeat(np.arange(len(held), dtype=np.int32), POSITIONS)
     names = np.array([int(symbol[1:]) for symbol in engine.market.symbols], dtype=np.int32)
-    table = {"account": number, "symbol": names[held.symbol], "quantity": held.quantity, "cash": held.cash[number]}
+    table = {
+        "account": number,
+        "symbol": names[held.symbol],
+        "quantity": held.quantity,
+        "cash": held.cash[number],
+    }
     pq.write_table(pa.table(table), folder / "positions.parquet")
     known = int(sum(bus.end_offsets(PRICES).values()))
-    command = [sys.executable, "-m", "bench.plain_spark_sql", bootstrap, str(folder / "plain"), str(folder / "positions.parquet")]
+    command = [
+        sys.executable,
+        "-m",
+        "bench.plain_spark_sql",
+        bootstrap,
+        str(folder / "plain"),
+        str(folder / "positions.parquet"),
+    ]
     with child(command, folder, "plain") as lines:
         lines.until(known)
         ticking(bus, lines, engine, known, 2, 500_000)
@@ -223,17 +291,39 @@ def plainly(bootstrap: str, bus: Bus, engine: MarginEngine, folder: Path, ticks:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--accounts", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--ticks", type=int, default=30)
-    parser.add_argument("--warm-up", type=int, default=15, help="ticks before the measured ones (default %(default)s)")
-    parser.add_argument("--every", type=float, default=0.0, help="seconds between ticks; 0: each when the last is done (default)")
-    parser.add_argument("--fills", type=int, default=0, help="fills with each tick (default %(default)s)")
-    parser.add_argument("--sample", type=float, default=60.0, help="seconds between two looks at files and memory (default %(default)s)")
     parser.add_argument(
-        "--executors", type=int, nargs="+", default=[0], help="workers of a Spark cluster; 0 (default): threads of the driver"
+        "--warm-up", type=int, default=15, help="ticks before the measured ones (default %(default)s)"
     )
-    parser.add_argument("--plot", type=Path, help="write a PNG: growth over sizes or executors, or with --every files and memory")
+    parser.add_argument(
+        "--every",
+        type=float,
+        default=0.0,
+        help="seconds between ticks; 0: each when the last is done (default)",
+    )
+    parser.add_argument("--fills", type=int, default=0, help="fills with each tick (default %(default)s)")
+    parser.add_argument(
+        "--sample",
+        type=float,
+        default=60.0,
+        help="seconds between two looks at files and memory (default %(default)s)",
+    )
+    parser.add_argument(
+        "--executors",
+        type=int,
+        nargs="+",
+        default=[0],
+        help="workers of a Spark cluster; 0 (default): threads of the driver",
+    )
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        help="write a PNG: growth over sizes or executors, or with --every files and memory",
+    )
     parser.add_argument("--plain-ticks", type=int, default=5)
     parser.add_argument("--no-sql", action="store_true", help="leave the Spark SQL comparison out")
     parser.add_argument("--json", action="store_true", help="one line of JSON a size; the same as without")

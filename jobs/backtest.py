@@ -1,4 +1,7 @@
-"""Backtests on a schedule: yesterday's session every night, every crisis once a week. Batch lane, so the streams never wait for them."""
+"""Backtests on a schedule: yesterday's session every night, every crisis once a week.
+
+Batch lane, so the streams never wait for them.
+"""
 
 from collections.abc import Iterator
 
@@ -10,11 +13,18 @@ from margin_platform.orchestration.run_tags import BATCH_TAGS
 TAGS = {**BATCH_TAGS, "margin/concern": "backtest"}
 
 crises_backtest = dg.define_asset_job(
-    "crises_backtest", selection=[backtest_reports], partitions_def=PARTITIONS, tags=TAGS, executor_def=dg.in_process_executor,
+    "crises_backtest",
+    selection=[backtest_reports],
+    partitions_def=PARTITIONS,
+    tags=TAGS,
+    executor_def=dg.in_process_executor,
     description="One crisis of the bundled history; a backfill over all partitions runs them all.",
 )
 nightly_backtest = dg.define_asset_job(
-    "nightly_backtest", selection=[session_backtest], tags=TAGS, executor_def=dg.in_process_executor,
+    "nightly_backtest",
+    selection=[session_backtest],
+    tags=TAGS,
+    executor_def=dg.in_process_executor,
     description="Yesterday's session through the kernel and ladder again.",
 )
 
@@ -33,7 +43,9 @@ def nightly_session(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     from margin_platform.backtest.session import latest_before
 
     day = latest_before(context.scheduled_execution_time).isoformat()
-    return dg.RunRequest(run_key=day, run_config={"ops": {"session_backtest": {"config": {"day": day}}}}, tags=TAGS)
+    return dg.RunRequest(
+        run_key=day, run_config={"ops": {"session_backtest": {"config": {"day": day}}}}, tags=TAGS
+    )
 
 
 JOBS = [crises_backtest, nightly_backtest]

@@ -1,4 +1,6 @@
-"""The ladder's run: every status event of a span is decided, stored and published, each exactly once whoever repeats the run."""
+"""The ladder's run: every status event of a span is decided, stored and published, each exactly once
+whoever repeats the run.
+"""
 
 import dagster as dg
 
@@ -15,8 +17,12 @@ from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 
 
-def decide(context: dg.OpExecutionContext, bus: Bus, store: Store, enforcer: Enforcer, span: Span) -> tuple[int, list[Message]]:
-    """Decide every undecided status event up to the span's end; return how many there were and the messages that follow."""
+def decide(
+    context: dg.OpExecutionContext, bus: Bus, store: Store, enforcer: Enforcer, span: Span
+) -> tuple[int, list[Message]]:
+    """Decide every undecided status event up to the span's end;
+    return how many there were and the messages that follow.
+    """
     count, messages = 0, []
     for read in undecided(context, bus, store, Consumer.ENFORCEMENT, span):
         messages += enforcer.handle_many(read.sourced, context.run_id, read.span)
@@ -25,8 +31,12 @@ def decide(context: dg.OpExecutionContext, bus: Bus, store: Store, enforcer: Enf
 
 
 @dg.op
-def enforce(context: dg.OpExecutionContext, config: SpanConfig, kafka: KafkaResource, decisions: DecisionsResource) -> None:
-    """Decide warnings, calls, restrictions and liquidation requests up to the end of a span of margin.status.v1."""
+def enforce(
+    context: dg.OpExecutionContext, config: SpanConfig, kafka: KafkaResource, decisions: DecisionsResource
+) -> None:
+    """Decide warnings, calls, restrictions and liquidation requests up to the end of a span of
+    margin.status.v1.
+    """
     with kafka.bus() as bus, decisions.store() as store:
         count, messages = decide(context, bus, store, Enforcer(store, decisions.policy), config.span)
         publish(store, bus)

@@ -22,16 +22,27 @@ class FirmSpanConfig(SpanConfig):
 def notice(alert: FirmAlert, run_id: str) -> Event:
     """The notifications.v1 event of an alert."""
     return {
-        "account_id": FIRM, "notification_id": alert.alert_id, "kind": f"FIRM_{alert.kind.upper()}_{alert.level}", "text": alert.sentence(),
-        "alert": alert.as_event(), "run_id": run_id, "timestamp": alert.timestamp,
+        "account_id": FIRM,
+        "notification_id": alert.alert_id,
+        "kind": f"FIRM_{alert.kind.upper()}_{alert.level}",
+        "text": alert.sentence(),
+        "alert": alert.as_event(),
+        "run_id": run_id,
+        "timestamp": alert.timestamp,
     }
 
 
 @dg.op
 def alert(
-    context: dg.OpExecutionContext, config: FirmSpanConfig, kafka: KafkaResource, decisions: DecisionsResource, notifier: NotifierResource
+    context: dg.OpExecutionContext,
+    config: FirmSpanConfig,
+    kafka: KafkaResource,
+    decisions: DecisionsResource,
+    notifier: NotifierResource,
 ) -> None:
-    """One notice per change of level, on notifications.v1 and to the firm's own address; its id is the same when the run is repeated."""
+    """One notice per change of level, on notifications.v1 and to the firm's own address;
+    its id is the same when the run is repeated.
+    """
     with kafka.bus() as bus, decisions.store() as store:
         read = read_span(context, bus, config.span)
         alerts, _ = alerts_of((event for _, event in read.events), config.levels, decisions.policy.firm)
@@ -41,8 +52,11 @@ def alert(
             context.log.warning(event["text"])
         bus.flush()
         desk = notifier.notifier(store, decisions.policy)
-        held = desk.tell([firm_notice(a) for a in alerts], notifier.firm_contact(), notifier.now(), context.run_id)
-        sent = desk.deliver(notifier.now(), context.run_id, FIRM)   # a customer's notice is its own run's to send
+        held = desk.tell(
+            [firm_notice(a) for a in alerts], notifier.firm_contact(), notifier.now(), context.run_id
+        )
+        # a customer's notice is its own run's to send
+        sent = desk.deliver(notifier.now(), context.run_id, FIRM)
         publish(store, bus)
         report(context, [*notices, *held, *sent], cause=str(config.span))
 

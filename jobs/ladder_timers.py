@@ -1,4 +1,6 @@
-"""What falls due on the event clock: a call past due, thirty minutes to close-only, with or without a price arriving."""
+"""What falls due on the event clock: a call past due, thirty minutes to close-only, with or without a
+price arriving.
+"""
 
 import dagster as dg
 
@@ -20,12 +22,15 @@ class ClockConfig(dg.Config):
 
 
 @dg.op
-def fire_timers(context: dg.OpExecutionContext, config: ClockConfig, kafka: KafkaResource, decisions: DecisionsResource) -> None:
+def fire_timers(
+    context: dg.OpExecutionContext, config: ClockConfig, kafka: KafkaResource, decisions: DecisionsResource
+) -> None:
     """Decide the status events that are on their topic, then fire every timer due at `now_ms`."""
     with kafka.bus() as bus, decisions.store() as store:
         enforcer = Enforcer(store, decisions.policy)
         messages = []
-        for partition, end in bus.end_offsets(MARGIN_STATUS).items():   # a cure that is on the topic comes before its timer
+        # a cure that is on the topic comes before its timer
+        for partition, end in bus.end_offsets(MARGIN_STATUS).items():
             messages += decide(context, bus, store, enforcer, Span(MARGIN_STATUS, partition, end, end))[1]
         messages += enforcer.fire_timers(config.now_ms, run_id=context.run_id)
         publish(store, bus)

@@ -1,4 +1,6 @@
-"""Orders for the accounts whose call asked for a liquidation: the minimum that restores compliance, each account once."""
+"""Orders for the accounts whose call asked for a liquidation:
+the minimum that restores compliance, each account once.
+"""
 
 import dagster as dg
 
@@ -19,7 +21,9 @@ def asks_for_orders(event: Event) -> bool:
 
 
 @dg.op
-def liquidate(context: dg.OpExecutionContext, config: SpanConfig, kafka: KafkaResource, decisions: DecisionsResource) -> None:
+def liquidate(
+    context: dg.OpExecutionContext, config: SpanConfig, kafka: KafkaResource, decisions: DecisionsResource
+) -> None:
     """Answer the requests for orders up to the end of a span of margin.calls.v1."""
     with kafka.bus() as bus, decisions.store() as store:
         desk = LiquidationDesk(store, decisions.policy, event_time(bus))

@@ -1,4 +1,6 @@
-"""Notices to customers of calls, restrictions and orders; delivery is repeated until it is proven, each notice recorded once."""
+"""Notices to customers of calls, restrictions and orders;
+delivery is repeated until it is proven, each notice recorded once.
+"""
 
 import dagster as dg
 
@@ -14,9 +16,15 @@ from resources.notifier import NotifierResource
 
 @dg.op
 def notify(
-    context: dg.OpExecutionContext, config: SpanConfig, kafka: KafkaResource, decisions: DecisionsResource, notifier: NotifierResource
+    context: dg.OpExecutionContext,
+    config: SpanConfig,
+    kafka: KafkaResource,
+    decisions: DecisionsResource,
+    notifier: NotifierResource,
 ) -> None:
-    """Send the notices up to the end of a span of margin.calls.v1, restrictions.v1 or liquidation.orders.v1, and whatever else is due."""
+    """Send the notices up to the end of a span of margin.calls.v1, restrictions.v1 or
+    liquidation.orders.v1, and whatever else is due.
+    """
     with kafka.bus() as bus, decisions.store() as store:
         desk = notifier.notifier(store, decisions.policy)
         refresh(store, bus, desk.readdress)
@@ -29,7 +37,12 @@ def notify(
 
 
 @dg.op
-def repeat(context: dg.OpExecutionContext, kafka: KafkaResource, decisions: DecisionsResource, notifier: NotifierResource) -> None:
+def repeat(
+    context: dg.OpExecutionContext,
+    kafka: KafkaResource,
+    decisions: DecisionsResource,
+    notifier: NotifierResource,
+) -> None:
     """Notices whose next attempt is due."""
     with kafka.bus() as bus, decisions.store() as store:
         sent = notifier.notifier(store, decisions.policy).deliver(notifier.now(), run_id=context.run_id)
@@ -39,7 +52,9 @@ def repeat(context: dg.OpExecutionContext, kafka: KafkaResource, decisions: Deci
 
 @dg.job(name="notification", executor_def=dg.in_process_executor, tags=RETRIES)
 def notification_job() -> None:
-    """margin.calls.v1, restrictions.v1, liquidation.orders.v1 -> SNS, SendGrid, SMTP, and notifications.v1."""
+    """margin.calls.v1, restrictions.v1, liquidation.orders.v1 -> SNS, SendGrid, SMTP,
+    and notifications.v1.
+    """
     notify()
 
 

@@ -1,7 +1,8 @@
-"""Keeps Dagster's history small: thousands of acting runs a day leave their events in its storage for ever otherwise.
+"""Keeps Dagster's history small: thousands of acting runs a day leave their events in its storage for ever
+otherwise.
 
-What they decided stays: the store, audit.v1 and the topics know nothing of it. Only runs that succeeded go; one that failed, or was
-stopped, names the offsets somebody may still have to run again.
+What they decided stays: the store, audit.v1 and the topics know nothing of it. Only runs that succeeded go;
+one that failed, or was stopped, names the offsets somebody may still have to run again.
 """
 
 import datetime as dt
@@ -13,7 +14,9 @@ from jobs import enforcement, firm_alert, ladder_timers, liquidation, notificati
 from margin_platform.orchestration.run_tags import BATCH_TAGS
 
 ACTING = tuple(
-    job.name for module in (enforcement, firm_alert, ladder_timers, liquidation, notification, outbox_relay) for job in module.JOBS
+    job.name
+    for module in (enforcement, firm_alert, ladder_timers, liquidation, notification, outbox_relay)
+    for job in module.JOBS
 )
 _AT_ONCE = 500
 
@@ -53,7 +56,9 @@ def run_history_job() -> None:
 JOBS = [run_history_job]
 SCHEDULES = [
     dg.ScheduleDefinition(
-        job=run_history_job, cron_schedule="40 3 * * *", execution_timezone="America/New_York",
+        job=run_history_job,
+        cron_schedule="40 3 * * *",
+        execution_timezone="America/New_York",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
 ]

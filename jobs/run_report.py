@@ -1,4 +1,6 @@
-"""What an op wrote to a topic, as Dagster keeps it: one event per topic, with the ids, the run's cause and its offsets."""
+"""What an op wrote to a topic, as Dagster keeps it:
+one event per topic, with the ids, the run's cause and its offsets.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,12 +11,19 @@ from assets.keys import topic_key
 from jobs.topic_span import named
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, NOTIFICATIONS, Event
 
-ID_FIELDS: Mapping[str, str] = {MARGIN_CALLS: "call_id", LIQUIDATION_ORDERS: "order_id", NOTIFICATIONS: "notification_id"}
+ID_FIELDS: Mapping[str, str] = {
+    MARGIN_CALLS: "call_id",
+    LIQUIDATION_ORDERS: "order_id",
+    NOTIFICATIONS: "notification_id",
+}
 _NAMED_IN_TAG = 8
 
 
 def report(context: dg.OpExecutionContext, messages: Iterable[tuple[str, Event]], cause: str) -> int:
-    """Records messages by topic under this run, and tags it; returns how many there were. `cause` says what they follow from."""
+    """Records messages by topic under this run, and tags it; returns how many there were.
+
+    `cause` says what they follow from.
+    """
     by_topic: dict[str, list[Event]] = defaultdict(list)
     for topic, event in messages:
         by_topic[topic].append(event)
@@ -24,8 +33,11 @@ def report(context: dg.OpExecutionContext, messages: Iterable[tuple[str, Event]]
             dg.AssetMaterialization(
                 topic_key(topic),
                 metadata={
-                    "dagster/row_count": len(events), "ids": named(ids), "accounts": named([str(e["account_id"]) for e in events]),
-                    "actions": named([str(e["action"]) for e in events if "action" in e]), "caused_by": cause,
+                    "dagster/row_count": len(events),
+                    "ids": named(ids),
+                    "accounts": named([str(e["account_id"]) for e in events]),
+                    "actions": named([str(e["action"]) for e in events if "action" in e]),
+                    "caused_by": cause,
                     "snapshots": named(_all("calc_id", events) or _all("causation_id", events)),
                 },
             )
@@ -38,9 +50,13 @@ def report(context: dg.OpExecutionContext, messages: Iterable[tuple[str, Event]]
 
 
 def tag(what: str, values: Sequence[str]) -> dict[str, str]:
-    """A run tag of accounts or episodes: margin/account for one, margin/accounts for some of several and how many more; none for none."""
+    """A run tag of accounts or episodes: margin/account for one, margin/accounts for some of several and
+    how many more; none for none.
+    """
     unique = list(dict.fromkeys(values))
-    return {f"margin/{what}" + ("s" if len(unique) > 1 else ""): named(unique, _NAMED_IN_TAG)} if unique else {}
+    return (
+        {f"margin/{what}" + ("s" if len(unique) > 1 else ""): named(unique, _NAMED_IN_TAG)} if unique else {}
+    )
 
 
 def _all(name: str, events: Sequence[Event]) -> list[str]:

@@ -7,18 +7,29 @@ import dagster as dg
 from assets.streams import CHECKS, streams
 from margin_platform.orchestration.run_tags import BATCH_TAGS, ENDS_WITH_LAUNCHER_TAG
 
-# No automatic retry: the keep-alive sensor starts the next run, and a run stopped by a person must stay stopped.
+# No automatic retry: the keep-alive sensor starts the next run, and a run stopped by a person must stay
+# stopped.
 streams_job = dg.define_asset_job(
-    "streams", selection=dg.AssetSelection.assets(streams).without_checks(), executor_def=dg.in_process_executor,
-    description="Spark Structured Streaming: volatility, margin_snapshots and firm_exposure, until it is stopped or rolls over.",
+    "streams",
+    selection=dg.AssetSelection.assets(streams).without_checks(),
+    executor_def=dg.in_process_executor,
+    description=(
+        "Spark Structured Streaming: volatility, margin_snapshots and firm_exposure, until it is stopped or "
+        "rolls over."
+    ),
     tags={ENDS_WITH_LAUNCHER_TAG: "true"},
 )
 table_checks_job = dg.define_asset_job(
-    "table_checks", selection=dg.AssetSelection.checks(*CHECKS), executor_def=dg.in_process_executor,
-    description="What must hold in the three tables, on the rows there are now.", tags=BATCH_TAGS,
+    "table_checks",
+    selection=dg.AssetSelection.checks(*CHECKS),
+    executor_def=dg.in_process_executor,
+    description="What must hold in the three tables, on the rows there are now.",
+    tags=BATCH_TAGS,
 )
 table_checks_schedule = dg.ScheduleDefinition(
-    job=table_checks_job, cron_schedule="*/10 * * * *", execution_timezone="America/New_York",
+    job=table_checks_job,
+    cron_schedule="*/10 * * * *",
+    execution_timezone="America/New_York",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 

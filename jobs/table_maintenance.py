@@ -1,4 +1,6 @@
-"""Keeps the tables small: merges the many small files of micro-batches, drops files no version needs, and closes the day."""
+"""Keeps the tables small: merges the many small files of micro-batches, drops files no version needs, and
+closes the day.
+"""
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -26,7 +28,8 @@ def compact(context: dg.OpExecutionContext, tables: TablesResource) -> None:
             dg.AssetObservation(
                 name,
                 metadata={
-                    "files_merged": int(merged["numFilesRemoved"]), "files_written": int(merged["numFilesAdded"]),
+                    "files_merged": int(merged["numFilesRemoved"]),
+                    "files_written": int(merged["numFilesAdded"]),
                     "files_deleted": len(removed),
                 },
             )
@@ -40,15 +43,21 @@ def table_maintenance_job() -> None:
 
 
 end_of_day_job = dg.define_asset_job(
-    "end_of_day", selection=dg.AssetSelection.assets(end_of_day_margin), executor_def=dg.in_process_executor, tags=BATCH_TAGS,
+    "end_of_day",
+    selection=dg.AssetSelection.assets(end_of_day_margin),
+    executor_def=dg.in_process_executor,
+    tags=BATCH_TAGS,
     partitions_def=end_of_day_margin.partitions_def,
 )
 
 JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [table_maintenance_job, end_of_day_job]
 SCHEDULES = [
     dg.ScheduleDefinition(
-        job=table_maintenance_job, cron_schedule="0 * * * *", execution_timezone="America/New_York",
-        default_status=dg.DefaultScheduleStatus.RUNNING,   # every micro-batch leaves a file: without it reads grow slower by the hour
+        job=table_maintenance_job,
+        cron_schedule="0 * * * *",
+        execution_timezone="America/New_York",
+        # every micro-batch leaves a file: without it reads grow slower by the hour
+        default_status=dg.DefaultScheduleStatus.RUNNING,
     ),
     dg.build_schedule_from_partitioned_job(end_of_day_job, hour_of_day=0, minute_of_hour=10),
 ]

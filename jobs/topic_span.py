@@ -14,9 +14,11 @@ from margin_platform.kafka.bus import Bus
 from margin_platform.store import progress
 from margin_platform.store.store import Store
 
-# Repeating is harmless: what a run does is keyed by the event that caused it. One that hangs must not hold up those after it.
+# Repeating is harmless: what a run does is keyed by the event that caused it. One that hangs must not hold up
+# those after it.
 RETRIES = {"dagster/max_retries": "3", "dagster/max_runtime": "300"}
-EVENTS_AT_ONCE = 2000   # read, decided and stored together: what a run catches up on is not held in memory as a whole
+# read, decided and stored together: what a run catches up on is not held in memory as a whole
+EVENTS_AT_ONCE = 2000
 
 
 class SpanLost(RuntimeError):
@@ -30,7 +32,9 @@ class SpanConfig(dg.Config):
     partition: int = Field(ge=0)
     start: int = Field(ge=0)
     end: int = Field(ge=0)
-    topic_id: str | None = Field(default=None, description="Kafka's id of the topic: the offsets are meaningless in another")
+    topic_id: str | None = Field(
+        default=None, description="Kafka's id of the topic: the offsets are meaningless in another"
+    )
 
     @property
     def span(self) -> Span:
@@ -48,7 +52,9 @@ class Read:
     @property
     def sourced(self) -> list[tuple[Event, Source]]:
         """Each event with the topic, partition and offset that make what follows from it unique."""
-        return [(event, Source(record.topic, record.partition, record.offset)) for record, event in self.events]
+        return [
+            (event, Source(record.topic, record.partition, record.offset)) for record, event in self.events
+        ]
 
     @property
     def newest(self) -> int:
@@ -57,7 +63,10 @@ class Read:
 
 
 def decoded(records: Sequence[Record]) -> tuple[list[tuple[Record, Event]], list[tuple[Record, BadEvent]]]:
-    """Each record as an event or as a refusal, in order. An event that names no time happened when Kafka recorded it."""
+    """Each record as an event or as a refusal, in order.
+
+    An event that names no time happened when Kafka recorded it.
+    """
     events, refused = [], []
     for record in records:
         try:
@@ -70,10 +79,12 @@ def decoded(records: Sequence[Record]) -> tuple[list[tuple[Record, Event]], list
 def undecided(
     context: dg.OpExecutionContext, bus: Bus, store: Store, consumer: str, span: Span
 ) -> Iterator[Read]:
-    """Yield what the consumer has not decided of a partition up to the span's end, in order, a bounded part at a time.
+    """Yield what the consumer has not decided of a partition up to the span's end, in order,
+    a bounded part at a time.
 
-    It begins where the store says, not where the span does: earlier events whose run failed or waits are decided first, and
-    those that another run has decided meanwhile are left out. The caller must store each part before it asks for the next.
+    It begins where the store says, not where the span does: earlier events whose run failed or waits are
+    decided first, and those that another run has decided meanwhile are left out. The caller must store each
+    part before it asks for the next.
     """
     span = span._replace(topic_id=span.topic_id or bus.topic_id(span.topic))
     with store.read() as connection:
@@ -85,30 +96,49 @@ def undecided(
     if start >= span.end:
         context.log.info(f"{consumer}: {span} is decided already")
     elif start < span.start:
-        context.log.info(f"{consumer}: begins with {span._replace(start=start, end=span.start)}, which no earlier run has decided")
+        context.log.info(
+            f"{consumer}: begins with {span._replace(start=start, end=span.start)}, which no earlier run "
+            "has decided"
+        )
     for begin in range(start, span.end, EVENTS_AT_ONCE):
         yield read_span(context, bus, span._replace(start=begin, end=min(begin + EVENTS_AT_ONCE, span.end)))
 
 
 def read_span(context: dg.OpExecutionContext, bus: Bus, span: Span) -> Read:
-    """Read a span; send refused messages to dead_letter.v1, go on with the rest, and observe the snapshot that was read.
+    """Read a span; send refused messages to dead_letter.v1, go on with the rest, and observe the snapshot
+    that was read.
 
-    TopicRecreated where the topic is another one of the same name, SpanLost where retention has deleted events of the span.
+    TopicRecreated where the topic is another one of the same name, SpanLost where retention has deleted
+    events of the span.
     """
     _check(bus, span)
     events, refused = decoded(bus.read_range(span.topic, span.partition, span.start, span.end))
     for record, error in refused:
         context.log.warning(f"{record.topic}[{record.partition}]@{record.offset} refused: {error}")
-        bus.produce(DEAD_LETTER, dead_letter(record.topic, record.partition, record.offset, record.value, error, record.timestamp_ms))
+        bus.produce(
+            DEAD_LETTER,
+            dead_letter(
+                record.topic, record.partition, record.offset, record.value, error, record.timestamp_ms
+            ),
+        )
     if refused:
-        bus.flush()   # the run succeeds only with its dead letters at the broker
+        bus.flush()  # the run succeeds only with its dead letters at the broker
     read = Read(span, tuple(events), tuple(refused))
-    ids = [str(event[name]) for _, event in events for name in ("calc_id", "call_id", "order_id") if event.get(name)]
+    ids = [
+        str(event[name])
+        for _, event in events
+        for name in ("calc_id", "call_id", "order_id")
+        if event.get(name)
+    ]
     context.log_event(
         dg.AssetObservation(
             topic_key(span.topic),
             metadata={
-                "offsets": str(span), "events": len(events), "refused": len(refused), "ids": named(ids), "newest_event_time": read.newest,
+                "offsets": str(span),
+                "events": len(events),
+                "refused": len(refused),
+                "ids": named(ids),
+                "newest_event_time": read.newest,
             },
         )
     )
@@ -119,10 +149,13 @@ def _check(bus: Bus, span: Span) -> None:
     """The offsets still mean what they meant when the run was requested, and their events are still there."""
     now = bus.topic_id(span.topic)
     if span.topic_id and now and now != span.topic_id:
-        raise TopicRecreated(f"{span}: the topic was deleted and created again (id {span.topic_id}, now {now})")
+        raise TopicRecreated(
+            f"{span}: the topic was deleted and created again (id {span.topic_id}, now {now})"
+        )
     if lost := bus.lost(span.topic, {span.partition: span.start}):
         raise SpanLost(
-            f"{lost}: deleted by retention before they were decided. `margin progress skip` leaves them undecided for good"
+            f"{lost}: deleted by retention before they were decided. `margin progress skip` leaves them "
+            "undecided for good"
         )
 
 

@@ -1,4 +1,7 @@
-"""The code location: a list of what every folder declares. Loading it opens nothing and needs no variable of the environment."""
+"""The code location: a list of what every folder declares.
+
+Loading it opens nothing and needs no variable of the environment.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +40,27 @@ definitions = dg.Definitions(
     assets=[*topics.ASSETS, *stream_assets.ASSETS, *end_of_day_margin.ASSETS, *backtest_reports.ASSETS],
     asset_checks=[*stream_assets.CHECKS, *backtest_reports.CHECKS],
     jobs=[
-        *streams.JOBS, *enforcement.JOBS, *ladder_timers.JOBS, *liquidation.JOBS, *notification.JOBS, *outbox_relay.JOBS,
-        *firm_alert.JOBS, *table_maintenance.JOBS, *run_history.JOBS, *backtest.JOBS,
+        *streams.JOBS,
+        *enforcement.JOBS,
+        *ladder_timers.JOBS,
+        *liquidation.JOBS,
+        *notification.JOBS,
+        *outbox_relay.JOBS,
+        *firm_alert.JOBS,
+        *table_maintenance.JOBS,
+        *run_history.JOBS,
+        *backtest.JOBS,
     ],
     schedules=[*streams.SCHEDULES, *table_maintenance.SCHEDULES, *run_history.SCHEDULES, *backtest.SCHEDULES],
     sensors=[
-        *stream_health.SENSORS, *enforcement_sensor.SENSORS, *ladder_timers_sensor.SENSORS, *liquidation_sensor.SENSORS,
+        *stream_health.SENSORS,
+        *enforcement_sensor.SENSORS,
+        *ladder_timers_sensor.SENSORS,
+        *liquidation_sensor.SENSORS,
         *notification_sensor.SENSORS,
-        *outbox_relay_sensor.SENSORS, *firm_alert_sensor.SENSORS, *run_failures.SENSORS,
+        *outbox_relay_sensor.SENSORS,
+        *firm_alert_sensor.SENSORS,
+        *run_failures.SENSORS,
     ],
     resources={
         "aws": AwsResource(),

@@ -1,7 +1,9 @@
-"""A stream's own state on disk: whole, versioned, written to a temporary file and renamed, so that kill -9 leaves the last one.
+"""A stream's own state on disk: whole, versioned, written to a temporary file and renamed, so that kill -9
+leaves the last one.
 
-A file is one line, FORMAT; one line of JSON; and the bytes of the state's columns one after another. In the JSON a column
-is {"$column": [type, first byte, entries]}: a million accounts are written as fast as the disk takes them.
+A file is one line, FORMAT; one line of JSON; and the bytes of the state's columns one after another. In the
+JSON a column is {"$column": [type, first byte, entries]}: a million accounts are written as fast as the disk
+takes them.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-FORMAT = b"margin-platform state 2"   # 1 was JSON alone
+FORMAT = b"margin-platform state 2"  # 1 was JSON alone
 _COLUMN = "$column"
 _KEEP = 2
 
@@ -34,7 +36,10 @@ class Saved:
 
 
 def dump(state: dict[str, object]) -> list[bytes | memoryview]:
-    """The state as it goes on disk, in pieces: taken at one moment, written whenever. Its columns must not change any more."""
+    """The state as it goes on disk, in pieces: taken at one moment, written whenever.
+
+    Its columns must not change any more.
+    """
     columns: list[memoryview] = []
     head = orjson.dumps(_without_columns(state, columns))
     return [FORMAT + b"\n" + head + b"\n", *columns]
@@ -43,7 +48,9 @@ def dump(state: dict[str, object]) -> list[bytes | memoryview]:
 def _without_columns(part: object, columns: list[memoryview]) -> object:
     if isinstance(part, np.ndarray):
         start = sum(column.nbytes for column in columns)
-        columns.append(memoryview(np.ascontiguousarray(part).view(np.uint8).data) if part.size else memoryview(b""))
+        columns.append(
+            memoryview(np.ascontiguousarray(part).view(np.uint8).data) if part.size else memoryview(b"")
+        )
         return {_COLUMN: [part.dtype.str, start, part.size]}
     if isinstance(part, dict):
         return {key: _without_columns(value, columns) for key, value in part.items()}
@@ -55,7 +62,10 @@ def parse(raw: bytes, name: str = "state") -> dict[str, Any]:
     form, _, rest = raw.partition(b"\n")
     if form != FORMAT:
         found = form[:40].decode(errors="replace")
-        raise StateRefused(f"{name}: not {FORMAT.decode()!r} but {found!r}; --rebuild reads the topics from their beginning instead")
+        raise StateRefused(
+            f"{name}: not {FORMAT.decode()!r} but {found!r}; --rebuild reads the topics from their "
+            "beginning instead"
+        )
     end_of_head = len(FORMAT) + 1 + rest.index(b"\n") + 1
     head = orjson.loads(raw[len(FORMAT) + 1 : end_of_head])
     return {key: _with_columns(value, raw, end_of_head) for key, value in head.items()}
@@ -66,7 +76,11 @@ def _with_columns(part: object, raw: bytes, body: int) -> Any:
         return part
     if _COLUMN in part:
         kind, start, size = part[_COLUMN]
-        return np.frombuffer(raw, dtype=kind, count=size, offset=body + start) if size else np.zeros(0, dtype=kind)
+        return (
+            np.frombuffer(raw, dtype=kind, count=size, offset=body + start)
+            if size
+            else np.zeros(0, dtype=kind)
+        )
     return {key: _with_columns(value, raw, body) for key, value in part.items()}
 
 
@@ -100,6 +114,6 @@ def newest(folder: Path) -> Saved | None:
     """What is known of the newest state without reading it, or None on a first start."""
     try:
         found = _whole(folder)[-1].stat()
-    except (IndexError, FileNotFoundError):   # none yet, or two newer ones came while we looked
+    except (IndexError, FileNotFoundError):  # none yet, or two newer ones came while we looked
         return None
     return Saved(found.st_size, max(0.0, time.time() - found.st_mtime))

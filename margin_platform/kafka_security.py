@@ -1,8 +1,8 @@
 """How this deployment proves itself to Kafka: one set of settings, turned into the options of each client.
 
-kafka-python reads, librdkafka writes and feeds the dashboard, Spark's source runs in the JVM: each spells TLS and SASL in
-its own way. AWS_MSK_IAM takes the credentials of AWS's own chain: kafka-python signs by itself, librdkafka is given a signed
-token, the JVM needs the jar aws-msk-iam-auth (MARGIN_SPARK_JARS).
+kafka-python reads, librdkafka writes and feeds the dashboard, Spark's source runs in the JVM: each spells TLS
+and SASL in its own way. AWS_MSK_IAM takes the credentials of AWS's own chain: kafka-python signs by itself,
+librdkafka is given a signed token, the JVM needs the jar aws-msk-iam-auth (MARGIN_SPARK_JARS).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Protocol
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 IAM = "AWS_MSK_IAM"
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", IAM)
-_TOKEN_SECONDS = 900   # the longest MSK accepts
+_TOKEN_SECONDS = 900  # the longest MSK accepts
 _LOGIN = "MARGIN_KAFKA_USERNAME and MARGIN_KAFKA_PASSWORD"
 _IAM_MODULE = "software.amazon.msk.auth.iam"
 _JVM_MODULE = {
@@ -29,7 +29,9 @@ _JVM_MODULE = {
 
 @dataclass(frozen=True)
 class KafkaSecurity:
-    """Protocol and login. ca_file: PEM of the authority that signed the brokers' certificates; None trusts the system's.
+    """Protocol and login.
+
+    ca_file: PEM of the authority that signed the brokers' certificates; None trusts the system's.
 
     ValueError names the setting that is missing or cannot be used. The password is in no repr.
     """
@@ -43,17 +45,23 @@ class KafkaSecurity:
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
-            raise ValueError(f"MARGIN_KAFKA_SECURITY_PROTOCOL: not one of {', '.join(PROTOCOLS)}, value {self.protocol!r}")
+            raise ValueError(
+                f"MARGIN_KAFKA_SECURITY_PROTOCOL: not one of {', '.join(PROTOCOLS)}, value {self.protocol!r}"
+            )
         if self.ca_file is not None and not self.ca_file.is_file():
             raise ValueError(f"MARGIN_KAFKA_CA_FILE: no such file, value {str(self.ca_file)!r}")
         if not self.sasl:
             return
         if self.mechanism not in MECHANISMS:
-            raise ValueError(f"MARGIN_KAFKA_SASL_MECHANISM: not one of {', '.join(MECHANISMS)}, value {self.mechanism!r}")
+            raise ValueError(
+                f"MARGIN_KAFKA_SASL_MECHANISM: not one of {', '.join(MECHANISMS)}, value {self.mechanism!r}"
+            )
         if self.mechanism == IAM and not self.tls:
             raise ValueError(f"MARGIN_KAFKA_SECURITY_PROTOCOL: {IAM} needs SASL_SSL, value {self.protocol!r}")
         if self.mechanism != IAM and not (self.username and self.password):
-            raise ValueError(f"{_LOGIN}: both are needed where MARGIN_KAFKA_SECURITY_PROTOCOL={self.protocol}")
+            raise ValueError(
+                f"{_LOGIN}: both are needed where MARGIN_KAFKA_SECURITY_PROTOCOL={self.protocol}"
+            )
 
     @property
     def tls(self) -> bool:
@@ -82,16 +90,26 @@ class KafkaSecurity:
         if self.sasl and self.mechanism == IAM:
             options |= {"sasl.mechanism": "OAUTHBEARER", "oauth_cb": lambda _: iam_token(self.region)}
         elif self.sasl:
-            options |= {"sasl.mechanism": self.mechanism, "sasl.username": self.username, "sasl.password": self.password}
+            options |= {
+                "sasl.mechanism": self.mechanism,
+                "sasl.username": self.username,
+                "sasl.password": self.password,
+            }
         return options
 
     def spark(self) -> dict[str, str]:
-        """Options of Spark's Kafka source. The authority travels as text: executors elsewhere do not have the file."""
+        """Options of Spark's Kafka source.
+
+        The authority travels as text: executors elsewhere do not have the file.
+        """
         if self.protocol == "PLAINTEXT":
             return {}
         options = {"kafka.security.protocol": self.protocol}
         if self.tls and self.ca_file is not None:
-            options |= {"kafka.ssl.truststore.type": "PEM", "kafka.ssl.truststore.certificates": self.ca_file.read_text(encoding="ascii")}
+            options |= {
+                "kafka.ssl.truststore.type": "PEM",
+                "kafka.ssl.truststore.certificates": self.ca_file.read_text(encoding="ascii"),
+            }
         if self.sasl and self.mechanism == IAM:
             options |= {
                 "kafka.sasl.mechanism": IAM,
@@ -102,7 +120,8 @@ class KafkaSecurity:
             assert self.mechanism is not None
             login = f"username={_quoted(self.username or '')} password={_quoted(self.password or '')}"
             options |= {
-                "kafka.sasl.mechanism": self.mechanism, "kafka.sasl.jaas.config": f"{_JVM_MODULE[self.mechanism]} required {login};",
+                "kafka.sasl.mechanism": self.mechanism,
+                "kafka.sasl.jaas.config": f"{_JVM_MODULE[self.mechanism]} required {login};",
             }
         return options
 
@@ -113,7 +132,10 @@ class KafkaSecurity:
 
     def tls_refused(self, answer: str) -> str:
         """One line on a TLS handshake that failed."""
-        return f"did not pass the TLS handshake ({_first_line(answer)}): check MARGIN_KAFKA_CA_FILE and MARGIN_KAFKA_SECURITY_PROTOCOL"
+        return (
+            f"did not pass the TLS handshake ({_first_line(answer)}): check MARGIN_KAFKA_CA_FILE and "
+            "MARGIN_KAFKA_SECURITY_PROTOCOL"
+        )
 
 
 class _KafkaError(Protocol):
@@ -124,7 +146,8 @@ class _KafkaError(Protocol):
 
 
 class LoginErrors:
-    """librdkafka's `error_cb`: it tries a refused login again and again in silence; this keeps what the broker said.
+    """librdkafka's `error_cb`: it tries a refused login again and again in silence;
+    this keeps what the broker said.
 
     Callbacks are served by the client's `poll`.
     """
@@ -146,7 +169,8 @@ class LoginErrors:
 
 
 def iam_token(region: str) -> tuple[str, float]:
-    """MSK's OAUTHBEARER token, a signed address of its Connect action in base64url, and when it ends in epoch seconds.
+    """MSK's OAUTHBEARER token, a signed address of its Connect action in base64url,
+    and when it ends in epoch seconds.
 
     RuntimeError where AWS's chain has no credentials.
     """
@@ -159,7 +183,7 @@ def iam_token(region: str) -> tuple[str, float]:
         raise RuntimeError(f"MARGIN_KAFKA_SASL_MECHANISM={IAM}: AWS's credential chain has no credentials")
     request = AWSRequest("GET", f"https://kafka.{region}.amazonaws.com/?Action=kafka-cluster%3AConnect")
     SigV4QueryAuth(credentials, "kafka-cluster", region, expires=_TOKEN_SECONDS).add_auth(request)
-    signed = f"{request.url}&User-Agent=margin-platform"   # MSK wants it, outside the signature
+    signed = f"{request.url}&User-Agent=margin-platform"  # MSK wants it, outside the signature
     token = base64.urlsafe_b64encode(signed.encode()).rstrip(b"=").decode()
     return token, time.time() + _TOKEN_SECONDS
 

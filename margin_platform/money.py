@@ -1,8 +1,8 @@
 """Money: US dollars as float64 inside the kernel, rounded half-up to whole cents once, at the edge.
 
-Quantities are shares, signed (long +, short -), kept to 1e-6 of a share. The kernel's columns are not rounded;
-whatever leaves the process (a topic, the store, a screen) is, and every decision is taken on the rounded figure,
-so that anyone can redo it from the published event (MARGIN_RULES section 10).
+Quantities are shares, signed (long +, short -), kept to 1e-6 of a share. The kernel's columns are not
+rounded; whatever leaves the process (a topic, the store, a screen) is, and every decision is taken on the
+rounded figure, so that anyone can redo it from the published event (MARGIN_RULES section 10).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 CENTS_PER_DOLLAR = 100.0
 SHARE_STEPS = 1_000_000.0
-# A decimal half such as 2800.105 has no exact float64; without this nudge it would round down or up by chance. Above some
-# ten million dollars the spacing of float64 is wider than the fixed part; one unit in the last place covers it there, and
-# never more than a thousandth of a cent.
+# A decimal half such as 2800.105 has no exact float64; without this nudge it would round down or up by
+# chance. Above some ten million dollars the spacing of float64 is wider than the fixed part; one unit in the
+# last place covers it there, and never more than a thousandth of a cent.
 _HALF_NUDGE = 1e-6
 _LAST_PLACE = 2.0**-52
 _WIDEST_NUDGE = 1e-3
-_NOISE = 1e-6   # dollars
-ROUNDING_REACH = 0.02   # dollars from a line at which rounding to cents decides nothing
+_NOISE = 1e-6  # dollars
+ROUNDING_REACH = 0.02  # dollars from a line at which rounding to cents decides nothing
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
@@ -37,9 +37,11 @@ def round_cents(amount: float) -> float:
 
 @numba.njit(nogil=True, cache=True, inline="always")
 def exceeds(amount: float, line: float) -> bool:
-    """Whether an amount in whole cents lies beyond a line, such as a share of another; one that meets it does not. Swapped: below it.
+    """Whether an amount in whole cents lies beyond a line, such as a share of another;
+    one that meets it does not. Swapped: below it.
 
-    The line itself is not rounded. It differs from the exact product by the noise of float64 only, which decides nothing.
+    The line itself is not rounded. It differs from the exact product by the noise of float64 only, which
+    decides nothing.
     """
     return amount - line > _NOISE
 
@@ -54,10 +56,13 @@ def cents(amount: float) -> float: ...
 @overload
 def cents(amount: NDArray[np.float64]) -> NDArray[np.float64]: ...
 def cents(amount: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
-    """Dollars rounded half-up to whole cents; NaN (unknown) stays NaN. Scalar in, scalar out; column in, column out."""
+    """Dollars rounded half-up to whole cents; NaN (unknown) stays NaN.
+
+    Scalar in, scalar out; column in, column out.
+    """
     if not isinstance(amount, np.ndarray):
         return float(round_cents(float(amount)))
-    with np.errstate(invalid="ignore"):   # comparing NaN raises a flag that means nothing here
+    with np.errstate(invalid="ignore"):  # comparing NaN raises a flag that means nothing here
         return np.asarray(_round_column(amount))
 
 

@@ -1,7 +1,10 @@
-"""Settings: where the outside systems are. The only reader of the process environment; every value has an embedded default.
+"""Settings: where the outside systems are.
 
-One declaration gives a setting its variable, type, default and check. An empty variable counts as not set. pydantic reads
-the variables of any mapping: the local stack also needs the settings of the processes that it has started.
+The only reader of the process environment; every value has an embedded default.
+
+One declaration gives a setting its variable, type, default and check. An empty variable counts as not set.
+pydantic reads the variables of any mapping: the local stack also needs the settings of the processes that it
+has started.
 """
 
 from __future__ import annotations
@@ -11,7 +14,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from margin_platform.kafka_security import KafkaSecurity
 
@@ -54,7 +65,10 @@ class Kafka(_Group):
 
 
 class Spark(_Group):
-    """Where the streams run (docs/operations.md, "Scale-out"). master: empty where the submitter of the driver names it."""
+    """Where the streams run (docs/operations.md, "Scale-out").
+
+    master: empty where the submitter of the driver names it.
+    """
 
     environment: Literal["local", "cluster", "aws"] = Field("local", validation_alias="MARGIN_ENVIRONMENT")
     image: str | None = Field(None, validation_alias="MARGIN_SPARK_IMAGE")
@@ -67,7 +81,9 @@ class Spark(_Group):
     @field_validator("master")
     @classmethod
     def _of_the_environment(cls, master: str, info: ValidationInfo) -> str:
-        """local: this machine's cores; cluster: a master that must be named; aws: the service that starts the driver names it."""
+        """local: this machine's cores; cluster: a master that must be named;
+        aws: the service that starts the driver names it.
+        """
         environment = info.data.get("environment")
         if environment == "aws":
             return ""
@@ -98,7 +114,8 @@ class Aws(_Group):
 class Mail(_Group):
     """How mail leaves: by SendGrid where it has a key, else by the SMTP server.
 
-    smtp_ca_file: of the authority that signed the server's certificate; None takes this machine's authorities.
+    smtp_ca_file: of the authority that signed the server's certificate; None takes this machine's
+    authorities.
     """
 
     sender: str = Field("margin@broker.example", validation_alias="MARGIN_MAIL_FROM")
@@ -143,17 +160,21 @@ class Metrics(_Group):
 class Settings(_Group):
     """Addresses and folders. Defaults suit one machine; production sets the MARGIN_* variables.
 
-    data_folder: everything the local stack writes; store_url: the decision store (SQLAlchemy URL); tables: folder or URL
-    of the Delta tables; jars: cached JVM packages; instruments: reference data in the form of
-    margin_platform/market/reference/instruments.yaml, None for that file; run_id: the Dagster run of the streams.
+    data_folder: everything the local stack writes; store_url: the decision store (SQLAlchemy URL); tables:
+    folder or URL of the Delta tables; jars: cached JVM packages; instruments: reference data in the form of
+    margin_platform/market/reference/instruments.yaml, None for that file; run_id: the Dagster run of the
+    streams.
     """
 
     data_folder: Path = Field(validation_alias="MARGIN_DATA")
     store_url: str = Field(
-        validation_alias="MARGIN_STORE", repr=False,
+        validation_alias="MARGIN_STORE",
+        repr=False,
         default_factory=lambda known: f"sqlite:///{known['data_folder'] / 'store.db'}",
     )
-    tables: str = Field(validation_alias="MARGIN_TABLES", default_factory=lambda known: str(known["data_folder"] / "tables"))
+    tables: str = Field(
+        validation_alias="MARGIN_TABLES", default_factory=lambda known: str(known["data_folder"] / "tables")
+    )
     jars: Path = Field(validation_alias="MARGIN_JARS")
     instruments: Path | None = Field(None, validation_alias="MARGIN_INSTRUMENTS")
     dagster_url: str | None = Field(None, validation_alias="MARGIN_DAGSTER_URL")
@@ -181,8 +202,13 @@ _GROUPS = ("spark", "emr", "aws", "mail", "contacts", "dashboard", "metrics")
 
 
 def settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Return the settings of this process, or of an environment. ValueError names a variable whose value cannot be used."""
-    env = {name: value for name, value in (os.environ if environment is None else environment).items() if value}
+    """Return the settings of this process, or of an environment.
+
+    ValueError names a variable whose value cannot be used.
+    """
+    env = {
+        name: value for name, value in (os.environ if environment is None else environment).items() if value
+    }
     data = Path(env.get("MARGIN_DATA", ".margin")).absolute()
     cache = Path(env.get("XDG_CACHE_HOME") or Path(env.get("HOME", str(data))) / ".cache")
     default = {"MARGIN_JARS": cache / "margin-platform" / "jars", "MARGIN_SPARK_MASTER": ""}
@@ -191,11 +217,13 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
         kafka = given | {"security": _kafka_security(env)}
         return Settings.model_validate(given | dict.fromkeys(_GROUPS, given) | {"kafka": kafka})
     except ValidationError as refused:
-        raise ValueError(_named(refused)) from None   # the whole of it would show every variable
+        raise ValueError(_named(refused)) from None  # the whole of it would show every variable
 
 
 def stand_alone() -> None:
-    """Forget every variable that leads this process, or what it starts, to a store, broker, provider or cluster outside."""
+    """Forget every variable that leads this process, or what it starts, to a store, broker,
+    provider or cluster outside.
+    """
     for name in [name for name in os.environ if name.startswith("MARGIN_") and name not in _NOT_OUTSIDE]:
         del os.environ[name]
 
@@ -208,7 +236,9 @@ def _listed(context: Mapping[str, object]) -> str:
 def _named(refused: ValidationError) -> str:
     first = refused.errors()[0]
     context = first.get("ctx", {})
-    reason = context.get("error") or (f"not one of {_listed(context)}" if first["type"] == "literal_error" else first["msg"])
+    reason = context.get("error") or (
+        f"not one of {_listed(context)}" if first["type"] == "literal_error" else first["msg"]
+    )
     return f"{first['loc'][-1]}: {reason}, value {first['input']!r}"
 
 

@@ -11,7 +11,9 @@ from margin_platform.settings import settings
 
 
 class AwsResource(dg.ConfigurableResource):
-    """Credentials come from AWS's own chain (environment, profile, role); nothing is read before a client is asked for."""
+    """Credentials come from AWS's own chain (environment, profile, role);
+    nothing is read before a client is asked for.
+    """
 
     endpoint_url: str = Field(default="", description="empty takes MARGIN_AWS_ENDPOINT, or AWS itself")
     region: str = Field(default="", description="empty takes AWS_DEFAULT_REGION")

@@ -12,7 +12,8 @@ from margin_platform.policy.policy import Policy, current_policy
 from margin_platform.settings import settings
 from margin_platform.store.store import Store, StoreMissing, StoreOutdated
 
-NOTHING_DECIDED = (StoreMissing, StoreOutdated)   # no run has created the store yet, or migrated it since the upgrade
+# no run has created the store yet, or migrated it since the upgrade
+NOTHING_DECIDED = (StoreMissing, StoreOutdated)
 
 
 class DecisionsResource(dg.ConfigurableResource):

@@ -1,7 +1,7 @@
 """The streams as a job run of an EMR Serverless application, started and awaited through Dagster Pipes.
 
-Pipes passes the run's context on, and cancels the job run when the Dagster run is terminated. EMR starts a streaming job
-anew by itself, in another zone if need be; only when it gives up does the wait end.
+Pipes passes the run's context on, and cancels the job run when the Dagster run is terminated. EMR starts a
+streaming job anew by itself, in another zone if need be; only when it gives up does the wait end.
 """
 
 from __future__ import annotations
@@ -19,15 +19,23 @@ _POLL_SECONDS = 5.0
 
 
 def request(only: list[str], here: Settings) -> dict[str, object]:
-    """The StartJobRun request of these streams, all when empty. ValueError names a setting that is missing or cannot travel."""
+    """The StartJobRun request of these streams, all when empty.
+
+    ValueError names a setting that is missing or cannot travel.
+    """
     wanted = {
-        "MARGIN_EMR_APPLICATION": here.emr.application, "MARGIN_EMR_ROLE": here.emr.role, "MARGIN_EMR_ENTRY_POINT": here.emr.entry_point,
+        "MARGIN_EMR_APPLICATION": here.emr.application,
+        "MARGIN_EMR_ROLE": here.emr.role,
+        "MARGIN_EMR_ENTRY_POINT": here.emr.entry_point,
     }
     for name, value in wanted.items():
         if not value:
             raise ValueError(f"{name}: needed where MARGIN_ENVIRONMENT=aws, value {value!r}")
     if here.kafka.security.password:
-        raise ValueError("MARGIN_KAFKA_PASSWORD: would be readable in the job run; use MARGIN_KAFKA_SASL_MECHANISM=AWS_MSK_IAM")
+        raise ValueError(
+            "MARGIN_KAFKA_PASSWORD: would be readable in the job run; use "
+            "MARGIN_KAFKA_SASL_MECHANISM=AWS_MSK_IAM"
+        )
     return {
         "applicationId": here.emr.application,
         "executionRoleArn": here.emr.role,
@@ -41,12 +49,16 @@ def request(only: list[str], here: Settings) -> dict[str, object]:
                 "sparkSubmitParameters": _parameters(here),
             }
         },
-        "configurationOverrides": {"monitoringConfiguration": {"cloudWatchLoggingConfiguration": {"enabled": True}}},
+        "configurationOverrides": {
+            "monitoringConfiguration": {"cloudWatchLoggingConfiguration": {"enabled": True}}
+        },
     }
 
 
 def _parameters(here: Settings) -> str:
-    """The connector's jars, the executors' memory and, as the driver's environment, the settings the streams read."""
+    """The connector's jars, the executors' memory and, as the driver's environment,
+    the settings the streams read.
+    """
     security = here.kafka.security
     environment = {
         "MARGIN_ENVIRONMENT": "aws",
@@ -61,7 +73,10 @@ def _parameters(here: Settings) -> str:
     parts = [f"--jars {','.join(here.spark.jars)}"] if here.spark.jars else []
     for name, value in {"spark.executor.memory": here.spark.executor_memory, **given}.items():
         if re.search(r"\s", value):
-            raise ValueError(f"{name.rpartition('.')[2]}: has a space, which spark-submit's parameters cannot carry, value {value!r}")
+            raise ValueError(
+                f"{name.rpartition('.')[2]}: has a space, which spark-submit's parameters cannot carry, "
+                f"value {value!r}"
+            )
         parts.append(f"--conf {name}={value}")
     return " ".join(parts)
 
@@ -70,12 +85,15 @@ def run(only: list[str]) -> str:
     """Starts the job run, waits until it has ended, and says how. Must be called inside a Dagster step."""
     here = settings()
     pipes = PipesEMRServerlessClient(
-        client=boto3.client("emr-serverless", endpoint_url=here.aws.endpoint_url, region_name=here.aws.region),
-        message_reader=dg.PipesTempFileMessageReader(),   # the driver sends no Pipes messages: its log stays in CloudWatch
+        client=boto3.client(
+            "emr-serverless", endpoint_url=here.aws.endpoint_url, region_name=here.aws.region
+        ),
+        # the driver sends no Pipes messages: its log stays in CloudWatch
+        message_reader=dg.PipesTempFileMessageReader(),
         poll_interval=_POLL_SECONDS,
     )
     try:
         done = pipes.run(context=dg.AssetExecutionContext.get(), start_job_run_params=request(only, here))
-    except RuntimeError as error:   # what Pipes raises where the job run failed or was cancelled
+    except RuntimeError as error:  # what Pipes raises where the job run failed or was cancelled
         return str(error)
     return f"the job run ended by itself: {done.metadata}"

@@ -1,4 +1,7 @@
-"""The Kafka cluster as a Dagster resource. Nothing connects before it is used, so the code location loads without a broker."""
+"""The Kafka cluster as a Dagster resource.
+
+Nothing connects before it is used, so the code location loads without a broker.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,17 @@ from margin_platform.kafka.broker_errors import BrokerUnreachable
 from margin_platform.kafka.bus import Bus
 from margin_platform.settings import settings
 
-UNAVAILABLE = (BrokerUnreachable, LookupError, TimeoutError)   # no broker, no such topic yet, a broker that stopped answering
+# no broker, no such topic yet, a broker that stopped answering
+UNAVAILABLE = (BrokerUnreachable, LookupError, TimeoutError)
 
 
 class KafkaResource(dg.ConfigurableResource):
     """Where the brokers are, and how long a sensor may wait for events inside one tick."""
 
     bootstrap_servers: str = Field(default="", description="host:port,...; empty takes MARGIN_KAFKA")
-    poll_seconds: float = Field(default=40.0, ge=0, le=50, description="a sensor tick is cut off by its caller after 60 s")
+    poll_seconds: float = Field(
+        default=40.0, ge=0, le=50, description="a sensor tick is cut off by its caller after 60 s"
+    )
     connect_seconds: float = Field(default=5.0, gt=0)
 
     @property

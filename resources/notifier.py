@@ -1,4 +1,6 @@
-"""The channels notices go out on: SNS always, e-mail through SendGrid where there is a key, else SMTP where there is a server."""
+"""The channels notices go out on: SNS always, e-mail through SendGrid where there is a key, else SMTP
+where there is a server.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from resources.aws import AwsResource
 
 
 class NotifierResource(dg.ConfigurableResource):
-    """Addresses and keys come from the MARGIN_* variables (see settings); nothing is opened before it is used."""
+    """Addresses and keys come from the MARGIN_* variables (see settings);
+    nothing is opened before it is used.
+    """
 
     aws: AwsResource
 
@@ -28,27 +32,47 @@ class NotifierResource(dg.ConfigurableResource):
         here = settings()
         found: list[Channel] = [SnsChannel(self.aws.sns())]
         if here.mail.sendgrid_api_key:
-            found.append(SendGridChannel(here.mail.sendgrid_api_key, here.mail.sender, here.mail.sendgrid_url))
+            found.append(
+                SendGridChannel(here.mail.sendgrid_api_key, here.mail.sender, here.mail.sendgrid_url)
+            )
         elif here.mail.smtp_address:
-            found.append(SmtpChannel(
-                here.mail.smtp_address, here.mail.sender, tls=policy.notices.smtp_tls, login=here.mail.smtp_login,
-                ca_file=here.mail.smtp_ca_file,
-            ))
+            found.append(
+                SmtpChannel(
+                    here.mail.smtp_address,
+                    here.mail.sender,
+                    tls=policy.notices.smtp_tls,
+                    login=here.mail.smtp_login,
+                    ca_file=here.mail.smtp_ca_file,
+                )
+            )
         return found
 
     def notifier(self, store: Store, policy: Policy) -> Notifier:
-        return Notifier(store, policy, self.channels(policy), desk=settings().contacts.desk or OUR_DESK, firm=self.firm_contact())
+        return Notifier(
+            store,
+            policy,
+            self.channels(policy),
+            desk=settings().contacts.desk or OUR_DESK,
+            firm=self.firm_contact(),
+        )
 
     @staticmethod
     def firm_contact() -> dict[str, str]:
-        """Where the firm's own people are told of its limits and of customers nobody could tell: MARGIN_FIRM_EMAIL, MARGIN_FIRM_PHONE.
+        """Where the firm's own people are told of its limits and of customers nobody could tell:
+        MARGIN_FIRM_EMAIL, MARGIN_FIRM_PHONE.
 
         What is missing is held, visibly.
         """
         here = settings()
-        return {name: value for name, value in (("email", here.contacts.firm_email), ("phone", here.contacts.firm_phone)) if value}
+        return {
+            name: value
+            for name, value in (("email", here.contacts.firm_email), ("phone", here.contacts.firm_phone))
+            if value
+        }
 
     @staticmethod
     def now() -> int:
-        """The wall clock in epoch milliseconds: providers and retries live in real time, not on the event clock."""
+        """The wall clock in epoch milliseconds:
+        providers and retries live in real time, not on the event clock.
+        """
         return time.time_ns() // 1_000_000

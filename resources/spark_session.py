@@ -1,4 +1,6 @@
-"""A Spark session for batch assets: dagster-pyspark's resource, built the way the streams build theirs, with Delta Lake on."""
+"""A Spark session for batch assets: dagster-pyspark's resource, built the way the streams build theirs,
+with Delta Lake on.
+"""
 
 from __future__ import annotations
 

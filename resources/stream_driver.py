@@ -1,11 +1,12 @@
 """The Spark driver, where MARGIN_ENVIRONMENT says: a child process here, or a job run of EMR Serverless.
 
-`local` and `cluster` start the same child, which takes its master from the settings; it is read line by line and never left
-behind. `aws` has no child: see `emr_serverless`.
+`local` and `cluster` start the same child, which takes its master from the settings; it is read line by line
+and never left behind. `aws` has no child: see `emr_serverless`.
 
-It runs in a session of its own (a Ctrl-C of the terminal reaches it only through the run) and holds the other end of its
-standard input: end of file there tells it that its parent died, even by kill -9. Each line of its standard output is one
-micro-batch as JSON; its standard error goes on to ours, and its last lines into the failure.
+It runs in a session of its own (a Ctrl-C of the terminal reaches it only through the run) and holds the other
+end of its standard input: end of file there tells it that its parent died, even by kill -9. Each line of its
+standard output is one micro-batch as JSON; its standard error goes on to ours, and its last lines into the
+failure.
 """
 
 from __future__ import annotations
@@ -40,11 +41,16 @@ class DriverEnded(RuntimeError):
 
 
 class AlreadyRunning(RuntimeError):
-    """Another driver works on the same checkpoint: starting once more would not help. The message names its holder."""
+    """Another driver works on the same checkpoint: starting once more would not help.
+
+    The message names its holder.
+    """
 
 
 class StreamDriver(dg.ConfigurableResource):
-    """How to start the driver, and how long it may take to stop after SIGTERM before its whole group is killed."""
+    """How to start the driver, and how long it may take to stop after SIGTERM before its whole group is
+    killed.
+    """
 
     command: list[str] = Field(default=[sys.executable, "-m", "spark.driver"])
     stop_seconds: float = 30.0
@@ -54,7 +60,8 @@ class StreamDriver(dg.ConfigurableResource):
 
         DriverEnded when it ends by itself, AlreadyRunning where another driver holds the checkpoint.
 
-        In `aws` none is reported while the job runs, and the wait ends with the job run or with the run of the caller.
+        In `aws` none is reported while the job runs, and the wait ends with the job run or with the run of
+        the caller.
         """
         if settings().environment == "aws":
             raise DriverEnded(1, emr_serverless.run(only))
@@ -63,7 +70,12 @@ class StreamDriver(dg.ConfigurableResource):
     def _child(self, only: list[str], run_id: str) -> Iterator[Figures]:
         child = subprocess.Popen(
             [*self.command, *(["--only", ",".join(only)] if only else [])],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1, start_new_session=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            start_new_session=True,
             env={**os.environ, checkpoint_lock.RUN_VARIABLE: run_id},
         )
         assert child.stdout is not None
@@ -76,9 +88,11 @@ class StreamDriver(dg.ConfigurableResource):
                 if line.startswith("{"):
                     yield json.loads(line)
             code = child.wait(self.stop_seconds)
-            reader.join(self.stop_seconds)   # its last line says why it ended
+            reader.join(self.stop_seconds)  # its last line says why it ended
             if code == checkpoint_lock.EXIT_CODE:
-                raise AlreadyRunning(last[-1].strip() if last else "another driver works on the same checkpoint")
+                raise AlreadyRunning(
+                    last[-1].strip() if last else "another driver works on the same checkpoint"
+                )
             raise DriverEnded(code, "".join(last))
         finally:
             self._stop(child)

@@ -43,7 +43,9 @@ class TablesResource(dg.ConfigurableResource):
         return self.open(table).to_pandas(columns=None if columns is None else list(columns))
 
     def newest(self, table: str, column: str) -> int | None:
-        """The largest whole number in a column, as the statistics of the table's files say; None where there is no row."""
+        """The largest whole number in a column, as the statistics of the table's files say;
+        None where there is no row.
+        """
         files = pa.table(self.open(table).get_add_actions(flatten=True))
         largest = f"max.{column}"
         return pc.max(files[largest]).as_py() if largest in files.column_names else None

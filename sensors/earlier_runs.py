@@ -1,7 +1,7 @@
 """One run of a job on a topic at a time: events that come meanwhile share the next one.
 
-Group commit: under load runs grow instead of multiplying, so that a crash of the market cannot start hundreds of processes
-that wait for each other's locks; and the events of a partition are decided in their order.
+Group commit: under load runs grow instead of multiplying, so that a crash of the market cannot start hundreds
+of processes that wait for each other's locks; and the events of a partition are decided in their order.
 """
 
 import datetime as dt
@@ -10,15 +10,20 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-_WORKING = [   # one that waits in a queue counts: the events after its own are not decided before them
-    dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING,
+_WORKING = [  # one that waits in a queue counts: the events after its own are not decided before them
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
 ]
 _LOOK_SECONDS = 0.1
-_RETRY_BEGINS_WITHIN = dt.timedelta(minutes=5)   # one that has not by then was lost: those behind it must not wait for ever
+# one that has not by then was lost: those behind it must not wait for ever
+_RETRY_BEGINS_WITHIN = dt.timedelta(minutes=5)
 
 
 def working(instance: dg.DagsterInstance, job: str, tags: Mapping[str, str] | None = None) -> str | None:
-    """Id of a run of the job with these tags that works now or will, a failed one that Dagster is about to repeat included.
+    """Id of a run of the job with these tags that works now or will,
+    a failed one that Dagster is about to repeat included.
 
     A run that hangs ends by its `dagster/max_runtime`. One that failed for good holds nobody up.
     """
@@ -28,8 +33,12 @@ def working(instance: dg.DagsterInstance, job: str, tags: Mapping[str, str] | No
 
 def _to_be_repeated(instance: dg.DagsterInstance, job: str, tags: dict[str, str]) -> str | None:
     since = dt.datetime.now(dt.UTC) - _RETRY_BEGINS_WITHIN
-    failed = dg.RunsFilter(job_name=job, tags=tags, statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since)
-    return next((run.run_id for run in instance.get_runs(failed) if run.is_complete_and_waiting_to_retry), None)
+    failed = dg.RunsFilter(
+        job_name=job, tags=tags, statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since
+    )
+    return next(
+        (run.run_id for run in instance.get_runs(failed) if run.is_complete_and_waiting_to_retry), None
+    )
 
 
 def wait_for(instance: dg.DagsterInstance, job: str, tags: Mapping[str, str], seconds: float) -> str | None:

@@ -1,4 +1,6 @@
-"""firm.risk.v1: a run only where a level of the firm's limits changes, so that a sweep a second does not make a run a second."""
+"""firm.risk.v1: a run only where a level of the firm's limits changes,
+so that a sweep a second does not make a run a second.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -30,12 +32,16 @@ def text_of(cursor: Cursor, levels: Mapping[str, str]) -> str:
 def changes(
     records: Sequence[Record], levels: Levels, policy: FirmPolicy, topic_id: str | None = None
 ) -> tuple[WantedRun | None, Levels]:
-    """The run to start if a level changes within the records (its accounts: those that cause it), and the levels after them."""
+    """The run to start if a level changes within the records (its accounts: those that cause it),
+    and the levels after them.
+    """
     alerts, after = alerts_of((event for _, event in decoded(records)[0]), levels, policy)
     if not alerts:
         return None, after
     accounts = tuple(dict.fromkeys(a for alert in alerts for a in alert.accounts))
-    return WantedRun(Span(FIRM_RISK, records[0].partition, records[0].offset, records[-1].offset + 1, topic_id), accounts), after
+    return WantedRun(
+        Span(FIRM_RISK, records[0].partition, records[0].offset, records[-1].offset + 1, topic_id), accounts
+    ), after
 
 
 @dg.sensor(job=firm_alert_job, minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
@@ -48,12 +54,16 @@ def firm_alert(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.
             records = bus.poll(FIRM_RISK, dict(cursor.positions), kafka.poll_seconds, EVENTS_PER_RUN)
     except UNAVAILABLE as missing:
         return dg.SkipReason(str(missing))
-    run, after = changes(records, levels, current_policy().firm, cursor.topic_id) if records else (None, levels)
+    run, after = (
+        changes(records, levels, current_policy().firm, cursor.topic_id) if records else (None, levels)
+    )
     text = text_of(cursor.after(records), after)
     if run is None:
         return dg.SensorResult(skip_reason=f"no level changed among {len(records)} events", cursor=text)
     config: dict[str, object] = {**run.config, "levels": levels}
-    request = dg.RunRequest(run_key=run.run_key, run_config={"ops": {"alert": {"config": config}}}, tags=run.tags)
+    request = dg.RunRequest(
+        run_key=run.run_key, run_config={"ops": {"alert": {"config": config}}}, tags=run.tags
+    )
     return dg.SensorResult(run_requests=[request], cursor=text)
 
 

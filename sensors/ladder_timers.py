@@ -1,4 +1,6 @@
-"""The event clock: starts a run when a timer of the ladder has fallen due, although no price or fill touched the account."""
+"""The event clock: starts a run when a timer of the ladder has fallen due, although no price or fill
+touched the account.
+"""
 
 import time
 
@@ -13,14 +15,21 @@ from sensors import earlier_runs
 
 
 def reason_to_wait(now_ms: int | None, fired_at: int, next_due_ms: int | None) -> str | None:
-    """Why no timer fires now, or None where one does. fired_at: the clock of the last run; times are event time."""
+    """Why no timer fires now, or None where one does.
+
+    fired_at: the clock of the last run; times are event time.
+    """
     if now_ms is None:
         return "no price yet: the event clock has not started"
     if now_ms <= fired_at:
         return f"the event clock stands at {now_ms}"
     if next_due_ms is None:
         return "no timer is set"
-    return None if next_due_ms <= now_ms else f"the next timer is due at {next_due_ms}, the event clock stands at {now_ms}"
+    return (
+        None
+        if next_due_ms <= now_ms
+        else f"the next timer is due at {next_due_ms}, the event clock stands at {now_ms}"
+    )
 
 
 @dg.sensor(job=ladder_timers_job, minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
@@ -37,14 +46,17 @@ def ladder_timers(
         return dg.SkipReason(str(missing))
     try:
         with decisions.reader() as store:
-            wait = reason_to_wait(now_ms, int(context.cursor or 0), Enforcer(store, decisions.policy).next_timer())
+            wait = reason_to_wait(
+                now_ms, int(context.cursor or 0), Enforcer(store, decisions.policy).next_timer()
+            )
     except NOTHING_DECIDED as none:
         return dg.SkipReason(str(none))
     if wait is not None:
         return dg.SkipReason(wait)
     assert now_ms is not None
     request = dg.RunRequest(
-        run_key=f"timers:{now_ms}", run_config={"ops": {"fire_timers": {"config": {"now_ms": now_ms}}}},
+        run_key=f"timers:{now_ms}",
+        run_config={"ops": {"fire_timers": {"config": {"now_ms": now_ms}}}},
         tags={"margin/event_time": str(now_ms)},
     )
     return dg.SensorResult(run_requests=[request], cursor=str(now_ms))

@@ -10,7 +10,10 @@ from sensors.topic_sensor import tick
 
 
 def is_request(record: Record) -> bool:
-    """Whether the record asks for orders. One that cannot be read is worth a run too: the run sends it to dead_letter.v1."""
+    """Whether the record asks for orders.
+
+    One that cannot be read is worth a run too: the run sends it to dead_letter.v1.
+    """
     try:
         return asks_for_orders(decode(MARGIN_CALLS, record.value))
     except BadEvent:

@@ -1,11 +1,20 @@
-"""margin.calls.v1, restrictions.v1 and liquidation.orders.v1: the customer is told. One sensor a topic, each with its cursor."""
+"""margin.calls.v1, restrictions.v1 and liquidation.orders.v1: the customer is told.
+
+One sensor a topic, each with its cursor.
+"""
 
 import time
 
 import dagster as dg
 
 from jobs.notification import notification_job, notification_retry_job
-from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, RESTRICTIONS, BadEvent, decode
+from margin_platform.contracts.messages import (
+    LIQUIDATION_ORDERS,
+    MARGIN_CALLS,
+    RESTRICTIONS,
+    BadEvent,
+    decode,
+)
 from margin_platform.contracts.offsets import Record
 from margin_platform.notification.message import SUBJECTS
 from margin_platform.notification.states import next_due
@@ -16,7 +25,10 @@ from sensors.topic_sensor import tick
 
 
 def concerns_the_customer(record: Record) -> bool:
-    """Whether a notice is due. A record that cannot be read is worth a run too: the run sends it to dead_letter.v1."""
+    """Whether a notice is due.
+
+    A record that cannot be read is worth a run too: the run sends it to dead_letter.v1.
+    """
     try:
         return (record.topic, decode(record.topic, record.value).get("action", "NEW")) in SUBJECTS
     except BadEvent:
@@ -25,18 +37,29 @@ def concerns_the_customer(record: Record) -> bool:
 
 def _on(topic: str, name: str) -> dg.SensorDefinition:
     @dg.sensor(
-        job=notification_job, name=name, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING,
+        job=notification_job,
+        name=name,
+        minimum_interval_seconds=1,
+        default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Starts the notification of what {topic} says.",
     )
-    def notification(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.SensorResult | dg.SkipReason:
+    def notification(
+        context: dg.SensorEvaluationContext, kafka: KafkaResource
+    ) -> dg.SensorResult | dg.SkipReason:
         return tick(context, kafka, topic, notification_job.name, "notify", concerns_the_customer)
 
     return notification
 
 
-@dg.sensor(job=notification_retry_job, minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
-def notification_retry(context: dg.SensorEvaluationContext, decisions: DecisionsResource) -> dg.SensorResult | dg.SkipReason:
-    """Starts a run when a further attempt is due, one a minute for the same time: a run that failed for good is followed by another."""
+@dg.sensor(
+    job=notification_retry_job, minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING
+)
+def notification_retry(
+    context: dg.SensorEvaluationContext, decisions: DecisionsResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Starts a run when a further attempt is due, one a minute for the same time:
+    a run that failed for good is followed by another.
+    """
     if (busy := earlier_runs.working(context.instance, notification_retry_job.name)) is not None:
         return dg.SkipReason(f"run {busy} still works")
     try:

@@ -10,7 +10,9 @@ from resources.kafka import UNAVAILABLE, KafkaResource
 
 
 def still_waiting(cursor: str | None, oldest: int | None) -> bool:
-    """Whether the oldest message of the outbox was already its oldest at the last look: its own run had time to send it."""
+    """Whether the oldest message of the outbox was already its oldest at the last look:
+    its own run had time to send it.
+    """
     return oldest is not None and cursor == str(oldest)
 
 

@@ -1,4 +1,6 @@
-"""Keeps the streams running: no active run means a new one, unless a person stopped the last; a dead worker is reported."""
+"""Keeps the streams running: no active run means a new one, unless a person stopped the last;
+a dead worker is reported.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +14,10 @@ from margin_platform.orchestration.worker_identity import is_alive
 from resources.kafka import UNAVAILABLE, KafkaResource
 
 _ACTIVE = [
-    dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
 
@@ -42,7 +47,13 @@ def verdict_on(runs: Sequence[StreamRun], lives: Callable[[str], bool]) -> Verdi
     if living:
         return Verdict(gone, f"run {living[0].run_id} works")
     if not gone and runs and runs[0].status == dg.DagsterRunStatus.CANCELED.value:
-        return Verdict((), f"run {runs[0].run_id} was stopped by a person; start the job {streams_job.name} by hand to resume")
+        return Verdict(
+            (),
+            (
+                f"run {runs[0].run_id} was stopped by a person; start the job {streams_job.name} by hand to "
+                "resume"
+            ),
+        )
     return Verdict(gone, None)
 
 

@@ -1,4 +1,6 @@
-"""Where a topic sensor reads on, and why it may refuse to: the topic is another one, or its events are gone."""
+"""Where a topic sensor reads on, and why it may refuse to:
+the topic is another one, or its events are gone.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,19 @@ class EventsLost(RuntimeError):
 
 @dataclass(frozen=True)
 class Cursor:
-    """Where a sensor reads on: the next offset by partition, and Kafka's id of the topic that the offsets belong to."""
+    """Where a sensor reads on: the next offset by partition, and Kafka's id of the topic that the offsets
+    belong to.
+    """
 
     positions: Mapping[int, int]
     topic_id: str | None = None
 
     @classmethod
     def read(cls, text: str | None) -> Cursor:
-        """Read a cursor's text; before the first tick there is none. One of an older version names no topic id."""
+        """Read a cursor's text; before the first tick there is none.
+
+        One of an older version names no topic id.
+        """
         state = json.loads(text or "{}")
         topic_id = state.pop("topic_id", None)
         return cls({int(p): int(offset) for p, offset in state.items()}, topic_id)
@@ -42,11 +49,15 @@ class Cursor:
     def opened(self, bus: Bus, topic: str) -> Cursor:
         """The cursor in the topic as it is: partitions that it does not know begin with their oldest event.
 
-        TopicRecreated where the topic is another one, EventsLost where events after the cursor are no longer kept.
+        TopicRecreated where the topic is another one, EventsLost where events after the cursor are no longer
+        kept.
         """
         topic_id = bus.topic_id(topic)
         if self.topic_id and topic_id and self.topic_id != topic_id:
-            raise TopicRecreated(f"{topic}: deleted and created again (id {self.topic_id}, now {topic_id}). {_BEGIN_AGAIN.format(topic)}")
+            raise TopicRecreated(
+                f"{topic}: deleted and created again (id {self.topic_id}, now {topic_id}). "
+                f"{_BEGIN_AGAIN.format(topic)}"
+            )
         start = start_positions(bus, topic, self.positions)
         return Cursor(start, topic_id or self.topic_id)
 
@@ -63,13 +74,13 @@ def start_positions(bus: Bus, topic: str, positions: Mapping[int, int]) -> dict[
     for partition, offset in positions.items():
         if offset > ends.get(partition, 0):
             raise TopicRecreated(
-                f"{topic}[{partition}]: the cursor stands at {offset}, the topic ends at {ends.get(partition, 0)}: it was deleted and "
-                f"created again. {_BEGIN_AGAIN.format(topic)}"
+                f"{topic}[{partition}]: the cursor stands at {offset}, the topic ends at "
+                f"{ends.get(partition, 0)}: it was deleted and created again. {_BEGIN_AGAIN.format(topic)}"
             )
     if lost := bus.lost(topic, positions):
         raise EventsLost(
             f"{lost}: deleted by retention before this sensor read them; nothing was started for them. "
-            "Run `margin progress skip` to leave them undecided, then reset this sensor's cursor to go on with the oldest event "
-            "kept; docs/operations.md says what else to do."
+            "Run `margin progress skip` to leave them undecided, then reset this sensor's cursor to go on "
+            "with the oldest event kept; docs/operations.md says what else to do."
         )
     return {**bus.beginning_offsets(topic), **positions}

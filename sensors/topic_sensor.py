@@ -1,7 +1,8 @@
 """From records of a topic to run requests: the same records always give the same run keys.
 
-A run gets a span of offsets as its config, never the events themselves: executing it again reads the same events. A storm
-of events becomes spans of up to `EVENTS_PER_RUN`, one after the other, so ten thousand accounts crossing at once make five runs.
+A run gets a span of offsets as its config, never the events themselves: executing it again reads the same
+events. A storm of events becomes spans of up to `EVENTS_PER_RUN`, one after the other, so ten thousand
+accounts crossing at once make five runs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sensors import earlier_runs
 from sensors.topic_cursor import Cursor
 
 EVENTS_PER_RUN = 2000
-_WAIT_SHARE = 0.25   # of the time a tick may take: what is left is for its own events
+_WAIT_SHARE = 0.25  # of the time a tick may take: what is left is for its own events
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class WantedRun:
 
     @property
     def run_key(self) -> str:
-        """The same for the same events; another for those of a topic created again, which has the same offsets."""
+        """The same for the same events; another for those of a topic created again, which has the same
+        offsets.
+        """
         topic = self.span.topic + (f"@{self.span.topic_id}" if self.span.topic_id else "")
         return f"{topic}:{self.span.partition}:{self.span.start}-{self.span.end}"
 
@@ -42,22 +45,36 @@ class WantedRun:
     def tags(self) -> dict[str, str]:
         """Topic, partition and offsets, and the accounts as the run's own report names them."""
         span = self.span
-        tags = {"kafka/topic": span.topic, "kafka/partition": str(span.partition), "kafka/offsets": f"{span.start}-{span.end}"}
+        tags = {
+            "kafka/topic": span.topic,
+            "kafka/partition": str(span.partition),
+            "kafka/offsets": f"{span.start}-{span.end}",
+        }
         return tags | tag("account", self.accounts)
 
 
 def runs_of(
-    records: Sequence[Record], is_relevant: Callable[[Record], bool], topic_id: str | None = None, size: int = EVENTS_PER_RUN
+    records: Sequence[Record],
+    is_relevant: Callable[[Record], bool],
+    topic_id: str | None = None,
+    size: int = EVENTS_PER_RUN,
 ) -> list[WantedRun]:
-    """The records in runs of at most `size` of one partition, in order; stretches without a relevant record make no run."""
+    """The records in runs of at most `size` of one partition, in order;
+    stretches without a relevant record make no run.
+    """
     runs = []
     for partition in sorted({r.partition for r in records}):
         rows = [r for r in records if r.partition == partition]
-        for chunk in (rows[i:i + size] for i in range(0, len(rows), size)):
+        for chunk in (rows[i : i + size] for i in range(0, len(rows), size)):
             wanted = [r for r in chunk if is_relevant(r)]
             if wanted:
                 accounts = tuple(dict.fromkeys(r.key for r in wanted if r.key))
-                runs.append(WantedRun(Span(wanted[0].topic, partition, chunk[0].offset, chunk[-1].offset + 1, topic_id), accounts))
+                runs.append(
+                    WantedRun(
+                        Span(wanted[0].topic, partition, chunk[0].offset, chunk[-1].offset + 1, topic_id),
+                        accounts,
+                    )
+                )
     return runs
 
 
@@ -69,8 +86,12 @@ def tick(
     op: str,
     is_relevant: Callable[[Record], bool] = lambda _: True,
 ) -> dg.SensorResult | dg.SkipReason:
-    """One evaluation: wait (bounded) for the run before and for events after the cursor, ask for their run, move the cursor."""
-    busy = earlier_runs.wait_for(context.instance, job, {"kafka/topic": topic}, kafka.poll_seconds * _WAIT_SHARE)
+    """One evaluation: wait (bounded) for the run before and for events after the cursor,
+    ask for their run, move the cursor.
+    """
+    busy = earlier_runs.wait_for(
+        context.instance, job, {"kafka/topic": topic}, kafka.poll_seconds * _WAIT_SHARE
+    )
     if busy is not None:
         return dg.SkipReason(f"{topic}: run {busy} still works on the events before")
     try:

@@ -1,4 +1,6 @@
-"""A backtest spread over Spark's executors: each task runs a range of accounts through the same engine; the driver adds them up."""
+"""A backtest spread over Spark's executors: each task runs a range of accounts through the same engine;
+the driver adds them up.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ _SCHEMA = "number int, part binary"
 
 
 def execute(job: Job, flaws: tuple[Flaw, ...], label: str, *, tasks: int) -> RunResult:
-    """Run a job in a Spark session of its own, on the master of the settings: what `runs.execute` does in this process."""
+    """Run a job in a Spark session of its own, on the master of the settings:
+    what `runs.execute` does in this process.
+    """
     session = build("margin-backtest", settings().spark.master)
     try:
         return run_on_spark(session, job, flaws, label, tasks)
@@ -27,8 +31,13 @@ def execute(job: Job, flaws: tuple[Flaw, ...], label: str, *, tasks: int) -> Run
         session.stop()
 
 
-def run_on_spark(session: SparkSession, job: Job, flaws: tuple[Flaw, ...], label: str, tasks: int) -> RunResult:
-    """Run a job in that many tasks. Jobs and results travel pickled between this program and its own workers."""
+def run_on_spark(
+    session: SparkSession, job: Job, flaws: tuple[Flaw, ...], label: str, tasks: int
+) -> RunResult:
+    """Run a job in that many tasks.
+
+    Jobs and results travel pickled between this program and its own workers.
+    """
     jobs = split(job, tasks)
     rows = [(number, pickle.dumps(part)) for number, part in enumerate(jobs)]
     frame = session.createDataFrame(rows, _SCHEMA).repartitionByRange(len(jobs), "number")

@@ -14,8 +14,8 @@ from filelock import FileLock, Timeout
 from margin_platform.orchestration.worker_identity import this_worker
 from margin_platform.settings import settings
 
-RUN_VARIABLE = "MARGIN_RUN_ID"   # the Dagster run that started the driver
-EXIT_CODE = 75   # EX_TEMPFAIL: nothing is broken, another driver does the work
+RUN_VARIABLE = "MARGIN_RUN_ID"  # the Dagster run that started the driver
+EXIT_CODE = 75  # EX_TEMPFAIL: nothing is broken, another driver does the work
 
 
 class CheckpointHeld(RuntimeError):
@@ -24,7 +24,10 @@ class CheckpointHeld(RuntimeError):
 
 @contextmanager
 def held(folder: Path, streams: Iterable[str]) -> Iterator[None]:
-    """Hold the checkpoints of these streams while the block runs. CheckpointHeld where another process holds one."""
+    """Hold the checkpoints of these streams while the block runs.
+
+    CheckpointHeld where another process holds one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         for stream in sorted(streams):
@@ -45,5 +48,5 @@ def _described() -> str:
 def _holder(note: Path) -> str:
     try:
         return note.read_text(encoding="utf-8")
-    except FileNotFoundError:   # taken a moment ago
+    except FileNotFoundError:  # taken a moment ago
         return "another driver"

@@ -1,7 +1,9 @@
-"""`python -m spark.driver`: the streams in one Spark session (one JVM), until SIGTERM, SIGINT or the end of standard input.
+"""`python -m spark.driver`: the streams in one Spark session (one JVM), until SIGTERM, SIGINT or the end of
+standard input.
 
-Standard output carries one JSON line a micro-batch (see `progress`), standard error the log. Exit 0 when told to stop, 1
-when a stream failed or the broker cannot be reached, 75 when another driver works on the same checkpoint.
+Standard output carries one JSON line a micro-batch (see `progress`), standard error the log. Exit 0 when told
+to stop, 1 when a stream failed or the broker cannot be reached, 75 when another driver works on the same
+checkpoint.
 """
 
 from __future__ import annotations
@@ -31,26 +33,64 @@ from spark.stream import Stream, StreamSettings
 from spark.volatility_tables import VolatilityTables
 
 log = logging.getLogger("spark.driver")
-STREAMS: tuple[type[VolatilityTables] | type[MarginSnapshots] | type[FirmExposure], ...] = (VolatilityTables, MarginSnapshots, FirmExposure)
+STREAMS: tuple[type[VolatilityTables] | type[MarginSnapshots] | type[FirmExposure], ...] = (
+    VolatilityTables,
+    MarginSnapshots,
+    FirmExposure,
+)
 _LOOK_SECONDS = 0.5
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     here = settings()
     parser = argparse.ArgumentParser(prog="python -m spark.driver", description=__doc__)
-    parser.add_argument("--only", default="", help=f"streams to run, comma separated, of {', '.join(s.name for s in STREAMS)}; default all")
-    parser.add_argument("--bootstrap", default=here.kafka.bootstrap_servers, help="Kafka address (default %(default)s)")
-    parser.add_argument("--checkpoint", type=Path, default=here.checkpoints, help="folder of offsets and state (default %(default)s)")
-    parser.add_argument("--tables", default=here.tables, help="folder of the Delta tables (default %(default)s)")
-    parser.add_argument("--policy", type=Path, help="policy file; default the newest shipped")
-    parser.add_argument("--trigger", type=int, default=100, metavar="MS", help="shortest time between micro-batches (default %(default)s)")
-    parser.add_argument("--master", default=here.spark.master, help="Spark master; empty: the submitter names it (default %(default)r)")
     parser.add_argument(
-        "--metrics-port", type=int, default=here.metrics.port, metavar="N", help="serve Prometheus here, 0: nowhere (default %(default)s)"
+        "--only",
+        default="",
+        help=f"streams to run, comma separated, of {', '.join(s.name for s in STREAMS)}; default all",
     )
-    parser.add_argument("--metrics-host", default=here.metrics.host, metavar="HOST", help="address to serve it on (default %(default)s)")
     parser.add_argument(
-        "--rebuild", action="store_true", help="forget checkpoints and state, and read the topics from their beginning (tables are kept)"
+        "--bootstrap", default=here.kafka.bootstrap_servers, help="Kafka address (default %(default)s)"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        default=here.checkpoints,
+        help="folder of offsets and state (default %(default)s)",
+    )
+    parser.add_argument(
+        "--tables", default=here.tables, help="folder of the Delta tables (default %(default)s)"
+    )
+    parser.add_argument("--policy", type=Path, help="policy file; default the newest shipped")
+    parser.add_argument(
+        "--trigger",
+        type=int,
+        default=100,
+        metavar="MS",
+        help="shortest time between micro-batches (default %(default)s)",
+    )
+    parser.add_argument(
+        "--master",
+        default=here.spark.master,
+        help="Spark master; empty: the submitter names it (default %(default)r)",
+    )
+    parser.add_argument(
+        "--metrics-port",
+        type=int,
+        default=here.metrics.port,
+        metavar="N",
+        help="serve Prometheus here, 0: nowhere (default %(default)s)",
+    )
+    parser.add_argument(
+        "--metrics-host",
+        default=here.metrics.host,
+        metavar="HOST",
+        help="address to serve it on (default %(default)s)",
+    )
+    parser.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="forget checkpoints and state, and read the topics from their beginning (tables are kept)",
     )
     given = parser.parse_args(argv)
     known = {s.name for s in STREAMS}
@@ -76,7 +116,10 @@ def _watch_parent(stop: threading.Event) -> None:
 
 @contextlib.contextmanager
 def _served(streams: Sequence[Stream], host: str, port: int) -> Iterator[None]:
-    """The streams' figures for Prometheus while the block runs. Without a free port it runs all the same: margin comes first."""
+    """The streams' figures for Prometheus while the block runs.
+
+    Without a free port it runs all the same: margin comes first.
+    """
     with contextlib.ExitStack() as stack:
         try:
             if port:
@@ -87,30 +130,40 @@ def _served(streams: Sequence[Stream], host: str, port: int) -> Iterator[None]:
         yield
 
 
-def _chosen(given: argparse.Namespace) -> list[type[VolatilityTables] | type[MarginSnapshots] | type[FirmExposure]]:
+def _chosen(
+    given: argparse.Namespace,
+) -> list[type[VolatilityTables] | type[MarginSnapshots] | type[FirmExposure]]:
     return [s for s in STREAMS if not given.only or s.name in given.only.split(",")]
 
 
 def run(given: argparse.Namespace, stop: threading.Event) -> int:
     """Starts the streams and waits for the end."""
     policy = current_policy() if given.policy is None else load_policy_file(given.policy)
-    options = StreamSettings(given.bootstrap, given.checkpoint, given.tables, policy, trigger_ms=given.trigger)
+    options = StreamSettings(
+        given.bootstrap, given.checkpoint, given.tables, policy, trigger_ms=given.trigger
+    )
     streams: list[Stream] = [kind(options) for kind in _chosen(given)]
     for stream in streams:
         if given.rebuild:
             stream.forget()
-        stream.recover()   # before the session: without a broker there is no reason to start a JVM
+        stream.recover()  # before the session: without a broker there is no reason to start a JVM
     with _served(streams, given.metrics_host, given.metrics_port):
         session = build("margin-platform", given.master)
         try:
             queries = [stream.start(session) for stream in streams]
-            return _watch(queries, streams, stop, lambda: given.policy is None and policy is not current_policy())
+            return _watch(
+                queries, streams, stop, lambda: given.policy is None and policy is not current_policy()
+            )
         finally:
             session.stop()
 
 
-def _watch(queries: list[StreamingQuery], streams: list[Stream], stop: threading.Event, outdated: Callable[[], bool]) -> int:
-    """Waits until told to stop (0), until a newer policy's day has come (0: the supervisor starts anew), or until a stream fails (1)."""
+def _watch(
+    queries: list[StreamingQuery], streams: list[Stream], stop: threading.Event, outdated: Callable[[], bool]
+) -> int:
+    """Waits until told to stop (0), until a newer policy's day has come (0: the supervisor starts anew),
+    or until a stream fails (1).
+    """
     log.info("running %s", ", ".join(s.name for s in streams))
     while not stop.wait(_LOOK_SECONDS):
         failed = next((q for q in queries if q.exception() is not None or not q.isActive), None)
@@ -125,7 +178,7 @@ def _watch(queries: list[StreamingQuery], streams: list[Stream], stop: threading
             log.warning("a newer policy is in force: ending, to be started anew under it")
             break
     for query in queries:
-        query.stop()   # waits for the batch in flight
+        query.stop()  # waits for the batch in flight
     for stream in streams:
         stream.close()
     return 0
@@ -133,7 +186,9 @@ def _watch(queries: list[StreamingQuery], streams: list[Stream], stop: threading
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; `argv` comes before the arguments of the command line."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
     logging.getLogger("py4j").setLevel(logging.WARNING)
     arguments = [*(argv or []), *sys.argv[1:]]
     given = _arguments(arguments)

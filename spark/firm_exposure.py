@@ -1,4 +1,7 @@
-"""The firm stream: margin.calc.v1 in, firm.risk.v1 out, at most once a second. `python -m spark.firm_exposure` runs it alone."""
+"""The firm stream: margin.calc.v1 in, firm.risk.v1 out, at most once a second.
+
+`python -m spark.firm_exposure` runs it alone.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ class FirmExposure(Stream):
 
     name = "firm_exposure"
     topics = (MARGIN_CALC,)
-    may_miss = True   # the topic is kept two days; an account's next figures replace whatever was missed
+    may_miss = True  # the topic is kept two days; an account's next figures replace whatever was missed
 
     def __init__(self, settings: StreamSettings) -> None:
         super().__init__(settings, TableSink(settings.tables, self.name, FIRM_EXPOSURE_COLUMNS))
@@ -38,26 +41,45 @@ class FirmExposure(Stream):
         return {MARGIN_CALC: self._next}
 
     def prepare(self) -> None:
-        """Says what was missed in a long stop. StateRefused where the topic was made anew: its records would pass for applied ones."""
+        """Says what was missed in a long stop.
+
+        StateRefused where the topic was made anew: its records would pass for applied ones.
+        """
         ends = self.bus.end_offsets(MARGIN_CALC)
         if any(offset > ends.get(partition, 0) for partition, offset in self._next.items()):
-            raise StateRefused(f"{self.name}: {MARGIN_CALC} ends before what was read of it, so it was made anew; --rebuild begins with it")
+            raise StateRefused(
+                f"{self.name}: {MARGIN_CALC} ends before what was read of it, so it was made anew; "
+                "--rebuild begins with it"
+            )
         if lost := self.bus.lost(MARGIN_CALC, self._next):
             log.warning(
-                "%s: %s deleted by retention before it was read: accounts without figures since are counted as they were; "
-                "--rebuild --only margin_snapshots publishes all anew", self.name, lost,
+                (
+                    "%s: %s deleted by retention before it was read: accounts without figures since are "
+                    "counted as they were; --rebuild --only margin_snapshots publishes all anew"
+                ),
+                self.name,
+                lost,
             )
 
     def take(self, records: list[Record], batch_id: int, *, publish: bool) -> int:
         for record in records:
             if record.offset < self._next.get(record.partition, 0):
-                continue   # applied before
+                continue  # applied before
             self._next[record.partition] = record.offset + 1
             try:
                 self.engine.update([decode(MARGIN_CALC, record.value)])
             except BadEvent as error:
                 if publish:
-                    self.refuse(dead_letter(record.topic, record.partition, record.offset, record.value, error, record.timestamp_ms))
+                    self.refuse(
+                        dead_letter(
+                            record.topic,
+                            record.partition,
+                            record.offset,
+                            record.value,
+                            error,
+                            record.timestamp_ms,
+                        )
+                    )
         self.event_time = self.engine.event_time
         self._unpublished, self._newest_batch = len(self.engine) > 0, batch_id
         return self._publish() if publish else 0
@@ -66,7 +88,9 @@ class FirmExposure(Stream):
         self._publish()
 
     def _publish(self) -> int:
-        """The firm's rows of now, unless the last ones are younger than the limit: `idle` then publishes them."""
+        """The firm's rows of now, unless the last ones are younger than the limit:
+        `idle` then publishes them.
+        """
         if not self._unpublished or time.monotonic() - self._published_at < _PUBLISH_SECONDS:
             return 0
         rows = self.engine.events()

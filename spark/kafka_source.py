@@ -10,18 +10,27 @@ from margin_platform.contracts.offsets import Record, not_after_now
 from margin_platform.kafka_security import KafkaSecurity
 from margin_platform.settings import settings
 
-# After each read the consumer already asks for more, and the broker answers nothing else on that connection until it has some or
-# this time is over; a task asks for the topic's end first, so Kafka's default of 500 ms is a second in every micro-batch.
+# After each read the consumer already asks for more, and the broker answers nothing else on that connection
+# until it has some or this time is over; a task asks for the topic's end first, so Kafka's default of 500 ms
+# is a second in every micro-batch.
 _FETCH_WAIT_MS = 5
-_MAX_PER_BATCH = 50_000   # bounds a batch after a long stop, so that progress is seen
+_MAX_PER_BATCH = 50_000  # bounds a batch after a long stop, so that progress is seen
 
 
 def stream(
-    session: SparkSession, bootstrap: str, topics: Iterable[str], security: KafkaSecurity | None = None, *, may_miss: bool = False
+    session: SparkSession,
+    bootstrap: str,
+    topics: Iterable[str],
+    security: KafkaSecurity | None = None,
+    *,
+    may_miss: bool = False,
 ) -> DataFrame:
-    """The topics as one stream from their beginning; a checkpoint moves it on. Data lost to retention is an error, not a gap.
+    """The topics as one stream from their beginning; a checkpoint moves it on.
 
-    security: how to log in; None takes the MARGIN_KAFKA_* settings. may_miss: a gap all the same, for a reader that notices it.
+    Data lost to retention is an error, not a gap.
+
+    security: how to log in; None takes the MARGIN_KAFKA_* settings. may_miss: a gap all the same, for a
+    reader that notices it.
     """
     login = settings().kafka.security if security is None else security
     return (
@@ -42,6 +51,11 @@ def records(batch: DataFrame) -> list[Record]:
     rows = batch.selectExpr(
         "topic", "partition", "offset", "value", "unix_millis(timestamp) AS timestamp"
     ).toArrow()
-    columns = [rows.column(name).to_pylist() for name in ("topic", "partition", "offset", "value", "timestamp")]
-    found = [Record(topic, part, offset, None, value, not_after_now(at)) for topic, part, offset, value, at in zip(*columns, strict=True)]
+    columns = [
+        rows.column(name).to_pylist() for name in ("topic", "partition", "offset", "value", "timestamp")
+    ]
+    found = [
+        Record(topic, part, offset, None, value, not_after_now(at))
+        for topic, part, offset, value, at in zip(*columns, strict=True)
+    ]
     return sorted(found, key=lambda r: (r.topic, r.partition, r.offset))

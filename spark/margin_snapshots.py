@@ -1,4 +1,5 @@
-"""The margin stream: fills, cash, terms and the market in; margin.status.v1, margin.calc.v1 and stress.beta_spy.v1 out.
+"""The margin stream: fills, cash, terms and the market in;
+margin.status.v1, margin.calc.v1 and stress.beta_spy.v1 out.
 
 `python -m spark.margin_snapshots` runs it alone.
 """
@@ -18,7 +19,7 @@ from spark.stream import Stream, StreamSettings
 from spark.tables.schemas import MARGIN_SNAPSHOTS_COLUMNS
 from spark.tables.sink import TableSink
 
-_ANNOUNCE_SECONDS = 2.0   # how long after a fill its account may be announced before the fill is reported
+_ANNOUNCE_SECONDS = 2.0  # how long after a fill its account may be announced before the fill is reported
 
 
 class MarginSnapshots(Stream):
@@ -36,7 +37,8 @@ class MarginSnapshots(Stream):
         return self.engine.next_offset
 
     def prepare(self) -> None:
-        """Accounts announced so far: after a long stop their fills may be read before them (Spark divides a batch over topics).
+        """Accounts announced so far: after a long stop their fills may be read before them (Spark divides a
+        batch over topics).
 
         Figures that were handed out between two batches are in the table, and wait no longer.
         """
@@ -72,7 +74,9 @@ class MarginSnapshots(Stream):
         return self.engine.oldest_price_seconds()
 
     def idle(self) -> None:
-        """Figures that waited for room go out, and fills and cash whose account did not turn up are reported."""
+        """Figures that waited for room go out,
+        and fills and cash whose account did not turn up are reported.
+        """
         if time.monotonic() >= self._heartbeat_due:
             outcome = self.engine.overdue()
             self._gather(outcome, self._batch)

@@ -1,7 +1,8 @@
-"""The streams' figures for Prometheus: one endpoint of the driver process, every figure labelled by its stream.
+"""The streams' figures for Prometheus:
+one endpoint of the driver process, every figure labelled by its stream.
 
-A figure that is not known yet (no state saved, no price in use) is absent, as Prometheus wants it, and never 0.
-docs/prometheus-alerts.yaml watches them; `margin status` reads the same endpoint.
+A figure that is not known yet (no state saved, no price in use) is absent, as Prometheus wants it, and never
+0. docs/prometheus-alerts.yaml watches them; `margin status` reads the same endpoint.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class _Told:
 
     records: int = 0
     rows: int = 0
-    last_at: float | None = None       # epoch seconds
+    last_at: float | None = None  # epoch seconds
     last_seconds: float | None = None
     oldest_input: float | None = None
 
@@ -48,8 +49,11 @@ class StreamMetrics(Collector):
         self._streams = {stream.name: stream for stream in streams}
         self._told = {name: _Told() for name in self._streams}
         self._seconds = Histogram(
-            "margin_stream_batch_seconds", "Time of a micro-batch, from its records to the broker's receipt.", _LABELS,
-            buckets=_BUCKETS, registry=None,
+            "margin_stream_batch_seconds",
+            "Time of a micro-batch, from its records to the broker's receipt.",
+            _LABELS,
+            buckets=_BUCKETS,
+            registry=None,
         )
         for stream in streams:
             self._seconds.labels(stream.name)
@@ -60,27 +64,52 @@ class StreamMetrics(Collector):
         told, (asset,) = self._told[name], figures["assets"].values()
         told.records += figures["rows"]
         told.rows += asset["rows"]
-        told.last_at, told.last_seconds, told.oldest_input = time.time(), figures["seconds"], asset["oldest_input_seconds"]
+        told.last_at, told.last_seconds, told.oldest_input = (
+            time.time(),
+            figures["seconds"],
+            asset["oldest_input_seconds"],
+        )
         self._seconds.labels(name).observe(figures["seconds"])
 
     def collect(self) -> Iterator[Metric]:
         """Every family, at this moment."""
         yield from self._seconds.collect()
         told, streams = self._told, self._streams
-        saved = {name: found for name, stream in streams.items() if (found := durable_state.newest(stream.folder)) is not None}
+        saved = {
+            name: found
+            for name, stream in streams.items()
+            if (found := durable_state.newest(stream.folder)) is not None
+        }
         yield self._counter("records", "Records read from the source topics.", lambda n: told[n].records)
-        yield self._counter("rows", "Rows produced: accounts, symbols or scenarios evaluated.", lambda n: told[n].rows)
-        yield self._counter("dead_letters", "Messages refused and sent to dead_letter.v1.", lambda n: streams[n].dead_letters)
-        yield self._gauge("lag_records", "Records of the source topics not yet read.", lambda n: streams[n].lag)
-        yield self._gauge("last_batch_timestamp_seconds", "When the newest micro-batch ended, epoch seconds.", lambda n: told[n].last_at)
-        yield self._gauge("last_batch_seconds", "Time of the newest micro-batch.", lambda n: told[n].last_seconds)
+        yield self._counter(
+            "rows", "Rows produced: accounts, symbols or scenarios evaluated.", lambda n: told[n].rows
+        )
+        yield self._counter(
+            "dead_letters", "Messages refused and sent to dead_letter.v1.", lambda n: streams[n].dead_letters
+        )
         yield self._gauge(
-            "oldest_input_seconds", "Age of the oldest price in use against the event clock, in seconds of trading.",
+            "lag_records", "Records of the source topics not yet read.", lambda n: streams[n].lag
+        )
+        yield self._gauge(
+            "last_batch_timestamp_seconds",
+            "When the newest micro-batch ended, epoch seconds.",
+            lambda n: told[n].last_at,
+        )
+        yield self._gauge(
+            "last_batch_seconds", "Time of the newest micro-batch.", lambda n: told[n].last_seconds
+        )
+        yield self._gauge(
+            "oldest_input_seconds",
+            "Age of the oldest price in use against the event clock, in seconds of trading.",
             lambda n: told[n].oldest_input,
         )
-        yield self._gauge("state_bytes", "Size of the newest saved state.", lambda n: saved[n].size if n in saved else None)
         yield self._gauge(
-            "state_age_seconds", "Time since the newest state was saved.", lambda n: saved[n].age_seconds if n in saved else None
+            "state_bytes", "Size of the newest saved state.", lambda n: saved[n].size if n in saved else None
+        )
+        yield self._gauge(
+            "state_age_seconds",
+            "Time since the newest state was saved.",
+            lambda n: saved[n].age_seconds if n in saved else None,
         )
 
     def _counter(self, what: str, meaning: str, value: Callable[[str], int]) -> Metric:
@@ -98,12 +127,15 @@ class StreamMetrics(Collector):
 
 
 class Endpoint:
-    """An HTTP server of these streams' figures, on a thread of its own until it is closed. OSError where the port is taken."""
+    """An HTTP server of these streams' figures, on a thread of its own until it is closed.
+
+    OSError where the port is taken.
+    """
 
     def __init__(self, streams: Sequence[Watched], host: str, port: int) -> None:
         registry = CollectorRegistry()
         registry.register(StreamMetrics(streams))
-        ProcessCollector(registry=registry)   # the driver's own memory, processor time and start
+        ProcessCollector(registry=registry)  # the driver's own memory, processor time and start
         self._server: WSGIServer
         self._thread: threading.Thread
         self._server, self._thread = start_http_server(port, host, registry)

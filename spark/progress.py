@@ -7,11 +7,12 @@
             "freshness_seconds": 0.4, "event_time": 1582232400000, "batch_seconds": 0.21, "dead_letters": 2,
             "state_bytes": 48211, "state_age_seconds": 3.1, "oldest_input_seconds": 12.0}}}
 
-An asset is named by its table. `rows` of an asset are rows it produced (accounts, symbols, scenarios); `lag` is how many records
-of the source topics were not yet read when the batch ended; `freshness_seconds` is the age, by the wall clock, of the newest
-record in the batch; `dead_letters` are all since the driver started; `state_bytes` and `state_age_seconds` are of the newest
-saved state, null before the first; `oldest_input_seconds` is the age of the oldest price in use against the event clock, in
-seconds of trading, null where the stream has no such price.
+An asset is named by its table. `rows` of an asset are rows it produced (accounts, symbols, scenarios); `lag`
+is how many records of the source topics were not yet read when the batch ended; `freshness_seconds` is the
+age, by the wall clock, of the newest record in the batch; `dead_letters` are all since the driver started;
+`state_bytes` and `state_age_seconds` are of the newest saved state, null before the first;
+`oldest_input_seconds` is the age of the oldest price in use against the event clock, in seconds of trading,
+null where the stream has no such price.
 """
 
 from __future__ import annotations
@@ -84,16 +85,29 @@ def figures(stream: Reporting, batch_id: int, read: list[Record], produced: int,
     newest = max((r.timestamp_ms for r in read), default=0)
     saved, oldest = durable_state.newest(stream.folder), stream.oldest_input_seconds()
     asset: TableFigures = {
-        "batch_id": batch_id, "rows": produced, "lag": stream.lag, "event_time": stream.event_time,
-        "offsets": " ".join(f"{t}[{p}]@{o}" for t, parts in sorted(offsets.items()) for p, o in sorted(parts.items())),
+        "batch_id": batch_id,
+        "rows": produced,
+        "lag": stream.lag,
+        "event_time": stream.event_time,
+        "offsets": " ".join(
+            f"{t}[{p}]@{o}" for t, parts in sorted(offsets.items()) for p, o in sorted(parts.items())
+        ),
         "freshness_seconds": round(max(0.0, time.time() - newest / 1000), 3) if newest else 0.0,
-        "batch_seconds": seconds, "dead_letters": stream.dead_letters,
-        "state_bytes": None if saved is None else saved.size, "state_age_seconds": None if saved is None else round(saved.age_seconds, 1),
+        "batch_seconds": seconds,
+        "dead_letters": stream.dead_letters,
+        "state_bytes": None if saved is None else saved.size,
+        "state_age_seconds": None if saved is None else round(saved.age_seconds, 1),
         "oldest_input_seconds": None if oldest is None else round(oldest, 1),
     }
     return {
-        "stream": stream.name, "batch_id": batch_id, "rows": len(read), "seconds": seconds, "event_time": stream.event_time,
-        "offsets": offsets, "lag": stream.lag, "assets": {stream.table: asset},
+        "stream": stream.name,
+        "batch_id": batch_id,
+        "rows": len(read),
+        "seconds": seconds,
+        "event_time": stream.event_time,
+        "offsets": offsets,
+        "lag": stream.lag,
+        "assets": {stream.table: asset},
     }
 
 
@@ -106,5 +120,7 @@ def report(told: Figures) -> None:
 def lag(bus: Bus, next_offset: Mapping[str, Mapping[int, int]]) -> int:
     """Records of these topics that lie beyond the next offsets."""
     return sum(
-        max(0, end - parts.get(partition, 0)) for topic, parts in next_offset.items() for partition, end in bus.end_offsets(topic).items()
+        max(0, end - parts.get(partition, 0))
+        for topic, parts in next_offset.items()
+        for partition, end in bus.end_offsets(topic).items()
     )

@@ -1,6 +1,9 @@
-"""The only place that builds a Spark session. Small, and without what a micro-batch of a few hundred rows does not need.
+"""The only place that builds a Spark session.
 
-On one machine, on a cluster this process is the driver of, or inside a driver that a service started: the master says which.
+Small, and without what a micro-batch of a few hundred rows does not need.
+
+On one machine, on a cluster this process is the driver of, or inside a driver that a service started: the
+master says which.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ from pyspark.sql import SparkSession
 from margin_platform.jars.resolve import spark_classpath
 from margin_platform.settings import settings
 
-# Hadoop's own local file system forks a process for the permissions of every file a micro-batch writes; this one does not.
+# Hadoop's own local file system forks a process for the permissions of every file a micro-batch writes; this
+# one does not.
 _LOCAL_FILES = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"
 _CHECKPOINTS = "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
 
@@ -21,45 +25,60 @@ SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.session.timeZone": "UTC",
-    "spark.sql.adaptive.enabled": "false",                          # re-planning costs more than these batches
+    "spark.sql.adaptive.enabled": "false",  # re-planning costs more than these batches
     "spark.sql.shuffle.partitions": "2",
     "spark.sql.streaming.noDataMicroBatches.enabled": "false",
     "spark.sql.streaming.metricsEnabled": "false",
     "spark.sql.streaming.numRecentProgressUpdates": "4",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    "spark.sql.streaming.minBatchesToRetain": "600",                 # more batches than lie between two saves of a stream's state
+    # more batches than lie between two saves of a stream's state
+    "spark.sql.streaming.minBatchesToRetain": "600",
     "spark.sql.streaming.checkpointFileManagerClass": _CHECKPOINTS,
     "spark.hadoop.fs.file.impl": _LOCAL_FILES,
-    "spark.sql.redaction.options.regex": "(?i)url|jaas|password",     # the Kafka login is an option of the source
+    # the Kafka login is an option of the source
+    "spark.sql.redaction.options.regex": "(?i)url|jaas|password",
     "spark.log.level": "ERROR",
 }
 _JVM = "-XX:+UseSerialGC -XX:MaxMetaspaceSize=320m -XX:ReservedCodeCacheSize=160m"
 
 
 def _placement(master: str) -> dict[str, str]:
-    """What depends on where the driver and its executors run. Empty without a master: `spark-submit` has decided it all."""
+    """What depends on where the driver and its executors run.
+
+    Empty without a master: `spark-submit` has decided it all.
+    """
     if not master:
         return {}
     here = settings()
     jars = [*spark_classpath(), *here.spark.jars]
     driver = {
-        "spark.driver.memory": "700m", "spark.driver.extraJavaOptions": _JVM, "spark.driver.extraClassPath": os.pathsep.join(jars),
-        "spark.driver.host": here.spark.driver_host, "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.memory": "700m",
+        "spark.driver.extraJavaOptions": _JVM,
+        "spark.driver.extraClassPath": os.pathsep.join(jars),
+        "spark.driver.host": here.spark.driver_host,
+        "spark.driver.bindAddress": "127.0.0.1",
     }
     if master.startswith("local"):
         return driver
-    driver |= {   # executors elsewhere get the jars from the driver, and reach it by the name it gives them
-        "spark.jars": ",".join(jars), "spark.driver.bindAddress": "127.0.0.1" if here.spark.driver_host == "127.0.0.1" else "0.0.0.0",
-        "spark.executor.memory": here.spark.executor_memory, "spark.executor.extraJavaOptions": _JVM,
+    driver |= {  # executors elsewhere get the jars from the driver, and reach it by the name it gives them
+        "spark.jars": ",".join(jars),
+        "spark.driver.bindAddress": "127.0.0.1" if here.spark.driver_host == "127.0.0.1" else "0.0.0.0",
+        "spark.executor.memory": here.spark.executor_memory,
+        "spark.executor.extraJavaOptions": _JVM,
     }
     if master.startswith("k8s://"):
-        assert here.spark.image is not None   # settings refuse such a master without it
-        driver |= {"spark.kubernetes.container.image": here.spark.image, "spark.kubernetes.namespace": here.spark.namespace}
+        assert here.spark.image is not None  # settings refuse such a master without it
+        driver |= {
+            "spark.kubernetes.container.image": here.spark.image,
+            "spark.kubernetes.namespace": here.spark.namespace,
+        }
     return driver
 
 
 def build(name: str, master: str = "local[*]", extra: dict[str, str] | None = None) -> SparkSession:
-    """A session with the Kafka connector and Delta Lake on its classpath; the jars come from the cache, not the network."""
+    """A session with the Kafka connector and Delta Lake on its classpath;
+    the jars come from the cache, not the network.
+    """
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(name)
     if master:
@@ -71,7 +90,7 @@ def build(name: str, master: str = "local[*]", extra: dict[str, str] | None = No
     return session
 
 
-DELTA = {   # only for sessions that read the tables with Spark; the streams write them without a Spark job
+DELTA = {  # only for sessions that read the tables with Spark; the streams write them without a Spark job
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }

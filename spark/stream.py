@@ -1,8 +1,9 @@
-"""What the three streams share: recover, run a batch, and beside the batches keep the state, the table and the lag.
+"""What the three streams share: recover, run a batch, and beside the batches keep the state, the table and
+the lag.
 
-Recovery. The state names the batch it was taken after. Batches that Spark committed since are applied again, silently,
-with the boundaries Spark recorded; the batch that was in flight is run again by Spark and publishes the same ids as
-before. So a kill -9 at any moment loses nothing, and what it repeats is known by its id.
+Recovery. The state names the batch it was taken after. Batches that Spark committed since are applied again,
+silently, with the boundaries Spark recorded; the batch that was in flight is run again by Spark and publishes
+the same ids as before. So a kill -9 at any moment loses nothing, and what it repeats is known by its id.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from spark.tables.sink import TableSink
 
 log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.5
-_SAVING_SHARE = 0.02   # at most this share of the time goes into saving state, however large the book
+_SAVING_SHARE = 0.02  # at most this share of the time goes into saving state, however large the book
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Stream(ABC):
 
     name: str
     topics: tuple[str, ...]
-    may_miss = False   # records that retention deleted unread: an error, unless the stream can do without them and says so
+    # records that retention deleted unread: an error, unless the stream can do without them and says so
+    may_miss = False
 
     def __init__(self, settings: StreamSettings, sink: TableSink) -> None:
         self.settings = settings
@@ -63,9 +65,11 @@ class Stream(ABC):
         self.folder = settings.checkpoint / self.name
         self.event_time = 0
         self.failure: Exception | None = None
-        self.dead_letters = 0   # since the start
-        self.listeners: list[Callable[[progress.Figures], None]] = [progress.report]   # told of each micro-batch
-        self._rows: dict[str, Event] = {}   # newest figures not yet in the table, with the version that made them
+        self.dead_letters = 0  # since the start
+        # told of each micro-batch
+        self.listeners: list[Callable[[progress.Figures], None]] = [progress.report]
+        # newest figures not yet in the table, with the version that made them
+        self._rows: dict[str, Event] = {}
         self._batch = -1
         self._base = 0
         self._lag = 0
@@ -83,7 +87,8 @@ class Stream(ABC):
 
     @abstractmethod
     def take(self, records: list[Record], batch_id: int, *, publish: bool) -> int:
-        """Applies records, publishes what follows unless told not to, gathers rows; returns how many rows the table gains.
+        """Applies records, publishes what follows unless told not to, gathers rows;
+        returns how many rows the table gains.
 
         The same records as the same batch lead to the same events; records applied before are skipped.
         """
@@ -103,11 +108,15 @@ class Stream(ABC):
         """Back to a state that `to_state` gave."""
 
     def oldest_input_seconds(self) -> float | None:
-        """Age of the oldest price in use against the event clock, in seconds of trading; None where the stream uses none."""
+        """Age of the oldest price in use against the event clock, in seconds of trading;
+        None where the stream uses none.
+        """
         return None
 
     def gather(self, key: str, event: Event, batch_id: int) -> None:
-        """Keeps an event for the table; a later one of the same key replaces it if that comes before the next write."""
+        """Keeps an event for the table; a later one of the same key replaces it if that comes before the
+        next write.
+        """
         self._rows[key] = event | {"batch_id": self._base + batch_id}
 
     def refuse(self, letter: Event) -> None:
@@ -129,7 +138,10 @@ class Stream(ABC):
     # -- the life of a stream
 
     def forget(self) -> None:
-        """Drops the checkpoint and the state: `recover` then begins with the topics' first records. The table is kept."""
+        """Drops the checkpoint and the state: `recover` then begins with the topics' first records.
+
+        The table is kept.
+        """
         shutil.rmtree(self.folder, ignore_errors=True)
         log.warning("%s: rebuilding from the topics", self.name)
 
@@ -151,7 +163,12 @@ class Stream(ABC):
         written = self.sink.written_batch()
         self._rows = {key: row for key, row in self._rows.items() if row["batch_id"] > written}
         if state is not None or again:
-            log.info("%s: at batch %d again, %d of them applied anew from Kafka", self.name, self._batch, len(again))
+            log.info(
+                "%s: at batch %d again, %d of them applied anew from Kafka",
+                self.name,
+                self._batch,
+                len(again),
+            )
         self.prepare()
         self._lag = self._unread()
         self._unsaved = bool(again)
@@ -170,7 +187,9 @@ class Stream(ABC):
         ]
 
     def _table_base(self) -> int:
-        """Batches are numbered from 0 by each checkpoint; a new checkpoint over an old table counts on from the table."""
+        """Batches are numbered from 0 by each checkpoint;
+        a new checkpoint over an old table counts on from the table.
+        """
         marker = self.folder / "table-base"
         if not marker.exists():
             marker.write_text(str(self.sink.written_batch() + 1), encoding="utf-8")
@@ -221,7 +240,7 @@ class Stream(ABC):
                 return
 
     def _tick(self) -> None:
-        with self._busy:   # a delivery that fails is this thread's to tell, never one a batch waits for
+        with self._busy:  # a delivery that fails is this thread's to tell, never one a batch waits for
             self.idle()
             self.bus.flush()
         now = time.monotonic()

@@ -1,4 +1,7 @@
-"""The volatility stream: prices in, one volatility a symbol and session out. `python -m spark.volatility_tables` runs it alone."""
+"""The volatility stream: prices in, one volatility a symbol and session out.
+
+`python -m spark.volatility_tables` runs it alone.
+"""
 
 from __future__ import annotations
 

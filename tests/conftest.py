@@ -1,4 +1,6 @@
-"""What tests of every kind share: one real Kafka broker per worker, started by the first test that asks for it."""
+"""What tests of every kind share: one real Kafka broker per worker, started by the first test that asks
+for it.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +27,18 @@ settings.load_profile("repeatable")
 
 
 def pytest_configure() -> None:
-    """A run in the background of a shell inherits a Ctrl-C that is ignored; Dagster then has TERM ignored as well, and whatever a
-    test starts with it.
+    """A run in the background of a shell inherits a Ctrl-C that is ignored; Dagster then has TERM ignored as
+    well, and whatever a test starts with it.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(optionalhook=True)   # without xdist (-p no:xdist) nobody asks
+@pytest.hookimpl(optionalhook=True)  # without xdist (-p no:xdist) nobody asks
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> TwoLanes:
-    """Under `-n 2`. xdist's own groups have no effect with pytest 9.2: xdist 3.8 writes them where ids are no longer read."""
+    """Under `-n 2`. xdist's own groups have no effect with pytest 9.2:
+    xdist 3.8 writes them where ids are no longer read.
+    """
     return TwoLanes(config, log)
 
 
@@ -52,7 +56,10 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of the local stack's AWS endpoint. A process: `deltalake` holds the interpreter while it waits, so it cannot be a thread."""
+    """URL of the local stack's AWS endpoint.
+
+    A process: `deltalake` holds the interpreter while it waits, so it cannot be a thread.
+    """
     log, port = tmp_path_factory.mktemp("aws") / "aws.log", ports.any_free()
     server = processes.start([sys.executable, "-m", "margin_platform.stack.aws_endpoint", str(port)], {}, log)
     try:

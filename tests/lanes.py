@@ -1,4 +1,6 @@
-"""The two workers of `make test`: what each runs, so that the machine's second core does not idle while the first waits."""
+"""The two workers of `make test`: what each runs, so that the machine's second core does not idle while
+the first waits.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,12 @@ def rank(file: str) -> int:
 
 
 class TwoLanes(LoadScopeScheduling):
-    """Give the first worker the stacks, then the streams, then what is left; give the second all others, then the streams.
+    """Give the first worker the stacks, then the streams, then what is left;
+    give the second all others, then the streams.
 
-    A stack never runs beside another one. A worker that is done early takes files of the other, so the lanes end together
-    without a table of durations. A file is never split, so its module fixtures are made once; each worker has a broker and
-    a PostgreSQL server of its own.
+    A stack never runs beside another one. A worker that is done early takes files of the other, so the lanes
+    end together without a table of durations. A file is never split, so its module fixtures are made once;
+    each worker has a broker and a PostgreSQL server of its own.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -43,4 +46,4 @@ class TwoLanes(LoadScopeScheduling):
         if self._open_to(node):
             super()._reschedule(node)
         elif not node.shutting_down:
-            node.shutdown()   # what waits is for the other worker
+            node.shutdown()  # what waits is for the other worker

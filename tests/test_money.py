@@ -1,4 +1,6 @@
-"""Money is rounded half away from zero to whole cents, whatever its size, and an unknown figure stays unknown without a warning."""
+"""Money is rounded half away from zero to whole cents, whatever its size,
+and an unknown figure stays unknown without a warning.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,21 @@ from margin_platform.money import cents, cents_or_none, format_dollars, format_m
 
 @pytest.mark.parametrize(
     ("amount", "rounded"),
-    [(1.005, 1.01), (-1.005, -1.01), (2800.105, 2800.11), (0.004999, 0.0), (-0.004, 0.0), (1e20, 1e20), (-1e24, -1e24)],
+    [
+        (1.005, 1.01),
+        (-1.005, -1.01),
+        (2800.105, 2800.11),
+        (0.004999, 0.0),
+        (-0.004, 0.0),
+        (1e20, 1e20),
+        (-1e24, -1e24),
+    ],
 )
-def test_half_a_cent_goes_away_from_zero_and_a_large_amount_overflows_nothing(amount: float, rounded: float) -> None:
+def test_half_a_cent_goes_away_from_zero_and_a_large_amount_overflows_nothing(
+    amount: float, rounded: float
+) -> None:
     assert cents(amount) == rounded
-    assert math.copysign(1.0, cents(-0.001)) == 1.0   # no negative zero on the wire
+    assert math.copysign(1.0, cents(-0.001)) == 1.0  # no negative zero on the wire
 
 
 @settings(max_examples=300, deadline=None)
@@ -34,15 +46,23 @@ def test_half_a_cent_goes_away_from_zero_and_a_large_amount_overflows_nothing(am
 def test_rounding_agrees_with_exact_arithmetic(thousandths: int, half: int) -> None:
     exact = Fraction(2 * thousandths + half, 2000)
     whole = Fraction(math.floor(abs(exact) * 100 + Fraction(1, 2)), 100)
-    assert cents(float(exact)) == pytest.approx(float(whole if exact >= 0 else -whole), abs=1e-3 if abs(exact) > 1e9 else 1e-9)
+    assert cents(float(exact)) == pytest.approx(
+        float(whole if exact >= 0 else -whole), abs=1e-3 if abs(exact) > 1e9 else 1e-9
+    )
 
 
 def test_an_unknown_figure_raises_no_floating_point_warning() -> None:
     """NaN is a missing price: ordinary, and so no RuntimeWarning of NumPy's either."""
-    document = {"accounts": [
-        {"account_id": "A", "cash": 10, "positions": [{"symbol": "LOST", "qty": 5}, {"symbol": "X", "qty": -5, "price": 10}]},
-        {"account_id": "B", "cash": 10, "positions": [{"symbol": "X", "qty": -5, "price": 10}]},
-    ]}
+    document = {
+        "accounts": [
+            {
+                "account_id": "A",
+                "cash": 10,
+                "positions": [{"symbol": "LOST", "qty": 5}, {"symbol": "X", "qty": -5, "price": 10}],
+            },
+            {"account_id": "B", "cash": 10, "positions": [{"symbol": "X", "qty": -5, "price": 10}]},
+        ]
+    }
     with warnings.catch_warnings(), np.errstate(all="warn"):
         warnings.simplefilter("error", RuntimeWarning)
         unknown = np.tile([np.nan, 1.0, -1.0, np.nan, np.inf], 50)
@@ -54,7 +74,14 @@ def test_an_unknown_figure_raises_no_floating_point_warning() -> None:
 
 
 def test_two_moves_never_read_alike() -> None:
-    assert [format_move(m) for m in (-0.08, -0.02, -0.015, 0.0, 0.06, 0.1 + 0.2)] == ["-8%", "-2%", "-1.5%", "+0%", "+6%", "+30%"]
+    assert [format_move(m) for m in (-0.08, -0.02, -0.015, 0.0, 0.06, 0.1 + 0.2)] == [
+        "-8%",
+        "-2%",
+        "-1.5%",
+        "+0%",
+        "+6%",
+        "+30%",
+    ]
 
 
 @pytest.mark.parametrize("amount", [float("inf"), float("-inf"), float("nan"), 1e303])
@@ -64,13 +91,27 @@ def test_an_amount_a_ledger_cannot_hold_is_refused_by_its_value(amount: float) -
 
 
 @pytest.mark.parametrize(("field", "value"), [("qty", 1e16), ("price", 1e14), ("fee", 1e300)])
-def test_a_fill_too_large_for_the_ledger_names_its_field_and_leaves_nothing_behind(field: str, value: float) -> None:
+def test_a_fill_too_large_for_the_ledger_names_its_field_and_leaves_nothing_behind(
+    field: str, value: float
+) -> None:
     ledger = Ledger()
-    fill = {"fill_id": "1", "account_id": "A", "symbol": "X", "qty": 100.0, "price": 10.0, "fee": 1.0, "timestamp": 1}
+    fill = {
+        "fill_id": "1",
+        "account_id": "A",
+        "symbol": "X",
+        "qty": 100.0,
+        "price": 10.0,
+        "fee": 1.0,
+        "timestamp": 1,
+    }
     with pytest.raises(BadEvent) as refused:
         ledger.apply(FILLS, fill | {field: value})
-    assert (refused.value.field, refused.value.value, refused.value.reason) == (field, value, "more than a ledger holds")
-    assert ledger.apply(FILLS, fill) == ["A"]   # its id is still free
+    assert (refused.value.field, refused.value.value, refused.value.reason) == (
+        field,
+        value,
+        "more than a ledger holds",
+    )
+    assert ledger.apply(FILLS, fill) == ["A"]  # its id is still free
     assert (ledger.cash("A"), ledger.positions("A")) == (-1001.0, {"X": 100.0})
 
 

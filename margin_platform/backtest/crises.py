@@ -1,4 +1,7 @@
-"""Crises: named spans of the sample history, each a partition of the backtest assets. A book starts fresh on the first day of each."""
+"""Crises: named spans of the sample history, each a partition of the backtest assets.
+
+A book starts fresh on the first day of each.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A run in parts: accounts do not touch one another, so ranges of them run anywhere and their records add up to the whole run's."""
+"""A run in parts: accounts do not touch one another, so ranges of them run anywhere and their records add
+up to the whole run's.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ from margin_platform.backtest.history.flaws import Flaw
 from margin_platform.backtest.report.run_result import RunResult
 from margin_platform.kernel.book import Book
 
-PART_ACCOUNTS = 2500   # the same on every machine: no byte of a result depends on how many cores it has
-_LOOK_SECONDS = 0.2    # between looks at the progress of the workers
+PART_ACCOUNTS = 2500  # the same on every machine: no byte of a result depends on how many cores it has
+_LOOK_SECONDS = 0.2  # between looks at the progress of the workers
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,10 @@ class Part:
 
 
 def split(job: Job, parts: int) -> list[Job]:
-    """The job as that many jobs over neighbouring accounts, as even as can be. ValueError on less than one part."""
+    """The job as that many jobs over neighbouring accounts, as even as can be.
+
+    ValueError on less than one part.
+    """
     if parts < 1:
         raise ValueError(f"parts: less than one, value {parts!r}")
     cuts = np.linspace(0, len(job.book), parts + 1).astype(int).tolist()
@@ -46,10 +51,18 @@ def _range(job: Job, low: int, high: int) -> Job:
     book = job.book
     first, last = int(book.offsets[low]), int(book.offsets[high])
     ids = tuple(book.account_ids[low:high])
-    part = Book(ids, book.cash[low:high], book.margin_type[low:high], book.offsets[low : high + 1] - first, book.symbol[first:last],
-                book.quantity[first:last])
+    part = Book(
+        ids,
+        book.cash[low:high],
+        book.margin_type[low:high],
+        book.offsets[low : high + 1] - first,
+        book.symbol[first:last],
+        book.quantity[first:last],
+    )
     mine = frozenset(ids)
-    return replace(job, book=part, trades=tuple(t for t in job.trades if t[1].get("account_id", ids[0]) in mine))
+    return replace(
+        job, book=part, trades=tuple(t for t in job.trades if t[1].get("account_id", ids[0]) in mine)
+    )
 
 
 def run_part(job: Job) -> Part:
@@ -62,7 +75,12 @@ def _part(job: Job, state: State) -> Part:
 
 
 def execute(
-    job: Job, flaws: tuple[Flaw, ...], label: str, *, checkpoints: Path | None = None, progress: runs.Progress | None = None
+    job: Job,
+    flaws: tuple[Flaw, ...],
+    label: str,
+    *,
+    checkpoints: Path | None = None,
+    progress: runs.Progress | None = None,
 ) -> RunResult:
     """Runs a job to its end, a large book in parts on the cores of this machine, each sweeping on one thread.
 
@@ -71,18 +89,27 @@ def execute(
     if len(job.book) <= PART_ACCOUNTS:
         return runs.execute(job, flaws, label, checkpoint=_file(checkpoints, job), progress=progress)
     jobs = split(job, -(-len(job.book) // PART_ACCOUNTS))
-    context = multiprocessing.get_context("forkserver")   # a fresh process without threads imports the program once for all workers
+    # a fresh process without threads imports the program once for all workers
+    context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     done, stop = context.Array("q", len(jobs)), context.Event()
-    with ProcessPoolExecutor(min(os.cpu_count() or 1, len(jobs)), context, _become_worker, (done, stop)) as pool:
-        running = [pool.submit(_work, number, part, _file(checkpoints, part)) for number, part in enumerate(jobs)]
+    with ProcessPoolExecutor(
+        min(os.cpu_count() or 1, len(jobs)), context, _become_worker, (done, stop)
+    ) as pool:
+        running = [
+            pool.submit(_work, number, part, _file(checkpoints, part)) for number, part in enumerate(jobs)
+        ]
         try:
-            while (seen := wait(running, _LOOK_SECONDS, FIRST_EXCEPTION)).not_done and not any(f.exception() for f in seen.done):
+            while (seen := wait(running, _LOOK_SECONDS, FIRST_EXCEPTION)).not_done and not any(
+                f.exception() for f in seen.done
+            ):
                 if progress is not None:
                     progress(sum(done[:]) // len(jobs), len(job.path))
         finally:
-            stop.set()   # interrupted, or a part failed: the others end at their next bar
-        failed = [e for future in running if (e := future.exception()) is not None and not isinstance(e, _Stopped)]
+            stop.set()  # interrupted, or a part failed: the others end at their next bar
+        failed = [
+            e for future in running if (e := future.exception()) is not None and not isinstance(e, _Stopped)
+        ]
         if failed:
             raise failed[0]
         return merge(job, label, [future.result() for future in running], flaws)
@@ -96,7 +123,7 @@ class _Stopped(RuntimeError):
     """The program that asked for this part no longer wants it."""
 
 
-_worker: dict[str, Any] = {}   # of a worker process: what it shares with the program
+_worker: dict[str, Any] = {}  # of a worker process: what it shares with the program
 
 
 def _become_worker(done: object, stop: object) -> None:
@@ -123,9 +150,16 @@ def _work(number: int, job: Job, checkpoint: Path | None) -> Part:
 
 
 def merge(job: Job, label: str, parts: Sequence[Part], flaws: tuple[Flaw, ...] = ()) -> RunResult:
-    """The whole run's result from its parts, given in the order of `split`: decisions and fills by bar, totals added up."""
+    """The whole run's result from its parts, given in the order of `split`:
+    decisions and fills by bar, totals added up.
+    """
     decisions = [row for part in parts for row in part.record.decisions]
     fills = [row for part in parts for row in part.record.fills]
-    bars = [tuple(float(sum(column)) for column in zip(*rows, strict=True)) for rows in zip(*(p.record.bars for p in parts), strict=True)]
+    bars = [
+        tuple(float(sum(column)) for column in zip(*rows, strict=True))
+        for rows in zip(*(p.record.bars for p in parts), strict=True)
+    ]
     record = Record(sorted(decisions, key=lambda r: r.bar), sorted(fills, key=lambda r: r.bar), bars)
-    return RunResult(label, job.policy, job.path, job.book, record, np.concatenate([p.final_equity for p in parts]), flaws)
+    return RunResult(
+        label, job.policy, job.path, job.book, record, np.concatenate([p.final_equity for p in parts]), flaws
+    )

@@ -32,17 +32,25 @@ from margin_platform.kernel.market import Market
 from margin_platform.market import instruments
 from margin_platform.policy.policy import Policy
 
-_WARM_UP = dt.timedelta(days=400)   # calendar days before the first bar: a year of sessions for betas
+_WARM_UP = dt.timedelta(days=400)  # calendar days before the first bar: a year of sessions for betas
 CHECKPOINT_BARS = 250
-Progress = Callable[[int, int], None]   # bars done, bars in all
-Execution = Callable[[Job, tuple[Flaw, ...], str], RunResult]   # a job, its flaws and its label to the result
+Progress = Callable[[int, int], None]  # bars done, bars in all
+Execution = Callable[[Job, tuple[Flaw, ...], str], RunResult]  # a job, its flaws and its label to the result
 
 
 def prepare(
-    history: PriceHistory, found: Sequence[Flaw], given: BookInput, *, first: dt.date | None = None, last: dt.date | None = None,
+    history: PriceHistory,
+    found: Sequence[Flaw],
+    given: BookInput,
+    *,
+    first: dt.date | None = None,
+    last: dt.date | None = None,
     trades: Iterable[Trade] = (),
 ) -> tuple[Job, tuple[Flaw, ...]]:
-    """The job of a book over a history between two dates, and the flaws the policy let pass. HistoryError lists those it did not."""
+    """The job of a book over a history between two dates, and the flaws the policy let pass.
+
+    HistoryError lists those it did not.
+    """
     policy = given.policy.override(WITHOUT_FLOORS) if history.adjusted else given.policy
     warm = history.cut(history.between(None if first is None else first - _WARM_UP, last))
     if warm.between(first, None).start >= len(warm):
@@ -57,17 +65,27 @@ def prepare(
     slots = settled.between(first, None)
     if slots.start >= len(settled):
         raise HistoryError([_no_bar(first, last)])
-    splits = [(action.effective, action.symbol, float(action.ratio)) for action in actions if action.kind == ActionKind.SPLIT]
+    splits = [
+        (action.effective, action.symbol, float(action.ratio))
+        for action in actions
+        if action.kind == ActionKind.SPLIT
+    ]
     path = market_path(given.market, settled, policy, slots, splits)
-    return Job(given.book, path, policy, events, _suspicious(settled, path.market, slots, policy)), settled.flaws
+    return Job(
+        given.book, path, policy, events, _suspicious(settled, path.market, slots, policy)
+    ), settled.flaws
 
 
 def _no_bar(first: dt.date | None, last: dt.date | None) -> Flaw:
     return Flaw("empty", "-", "timestamp", f"{first or ''}..{last or ''}", "no bar between these dates")
 
 
-def _suspicious(history: PriceHistory, market: Market, part: slice, policy: Policy) -> frozenset[tuple[int, int]]:
-    """(bar, instrument row) of prices that look wrong: shaped like a split, or a jump over `max_jump` that mostly came back next bar."""
+def _suspicious(
+    history: PriceHistory, market: Market, part: slice, policy: Policy
+) -> frozenset[tuple[int, int]]:
+    """(bar, instrument row) of prices that look wrong:
+    shaped like a split, or a jump over `max_jump` that mostly came back next bar.
+    """
     named = {(f.time, f.column) for f in history.flaws if f.kind in ("split_shape", "jump")}
     prices = history.prices
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -76,22 +94,41 @@ def _suspicious(history: PriceHistory, market: Market, part: slice, policy: Poli
     spikes = np.argwhere((jump > policy.prices.max_jump) & (stayed < jump / 2))
     named |= {(int(history.times[bar + 1]), history.symbols[column]) for bar, column in spikes.tolist()}
     bar_of = {int(t): n for n, t in enumerate(history.times[part].tolist())}
-    return frozenset((bar_of[t], code) for t, s in named if t in bar_of for code, symbol in enumerate(market.symbols) if symbol == s)
+    return frozenset(
+        (bar_of[t], code)
+        for t, s in named
+        if t in bar_of
+        for code, symbol in enumerate(market.symbols)
+        if symbol == s
+    )
 
 
 def execute(
-    job: Job, flaws: tuple[Flaw, ...], label: str, *, checkpoint: Path | None = None, progress: Progress | None = None
+    job: Job,
+    flaws: tuple[Flaw, ...],
+    label: str,
+    *,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
 ) -> RunResult:
     """Runs a job to its end, here and as one piece (`parts.execute` spreads a large book)."""
-    state = finish(job, checkpoint=checkpoint, after_bar=None if progress is None else lambda now: progress(now.bar, len(job.path)))
+    state = finish(
+        job,
+        checkpoint=checkpoint,
+        after_bar=None if progress is None else lambda now: progress(now.bar, len(job.path)),
+    )
     return RunResult(label, job.policy, job.path, job.book, state.record, final_equity(job, state), flaws)
 
 
-def finish(job: Job, *, checkpoint: Path | None = None, after_bar: Callable[[State], None] | None = None) -> State:
-    """The state after the last bar. With a checkpoint file a killed run continues and comes to the same, bit for bit.
+def finish(
+    job: Job, *, checkpoint: Path | None = None, after_bar: Callable[[State], None] | None = None
+) -> State:
+    """The state after the last bar.
 
-    The finished state stays in the file, so that a run of several parts or policies does none of them twice: whoever has
-    written the report removes it.
+    With a checkpoint file a killed run continues and comes to the same, bit for bit.
+
+    The finished state stays in the file, so that a run of several parts or policies does none of them twice:
+    whoever has written the report removes it.
     """
     identity = job.fingerprint() if checkpoint is not None else ""
 
@@ -113,7 +150,7 @@ def _save(path: Path, identity: str, state: State) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_bytes(pickle.dumps((identity, state)))
-    partial.replace(path)   # whole or not at all
+    partial.replace(path)  # whole or not at all
 
 
 def _restored(path: Path | None, identity: str) -> State | None:
@@ -123,7 +160,7 @@ def _restored(path: Path | None, identity: str) -> State | None:
     try:
         saved: tuple[str, State] = pickle.loads(path.read_bytes())
     except (pickle.UnpicklingError, EOFError, AttributeError, ImportError):
-        return None   # of another version of the program: begin anew
+        return None  # of another version of the program: begin anew
     return saved[1] if saved[0] == identity else None
 
 
@@ -136,29 +173,54 @@ def generated_book(rows: Sequence[generated.AccountRow], policy: Policy) -> Book
     """Generated accounts as the kernel's inputs, with the platform's instruments."""
     market = Market.of(instruments.load())
     code = market.code_of()
-    book = Book.of([(r.account_id, r.cash, MARGIN_TYPES[r.margin_type], [(code[s], q) for s, q in r.positions.items()]) for r in rows])
+    book = Book.of(
+        [
+            (
+                r.account_id,
+                r.cash,
+                MARGIN_TYPES[r.margin_type],
+                [(code[s], q) for s, q in r.positions.items()],
+            )
+            for r in rows
+        ]
+    )
     return BookInput(book, market, policy)
 
 
 def crisis_run(
-    crisis: Crisis, policy: Policy, accounts: int, seed: int = 7, *, label: str | None = None, prices: Path | None = None,
-    book: Path | None = None, execution: Execution | None = None,
+    crisis: Crisis,
+    policy: Policy,
+    accounts: int,
+    seed: int = 7,
+    *,
+    label: str | None = None,
+    prices: Path | None = None,
+    book: Path | None = None,
+    execution: Execution | None = None,
 ) -> tuple[RunResult, PriceHistory]:
-    """A book through a crisis, and the history it went through: the bundled one, or a price file of one's own.
+    """A book through a crisis, and the history it went through:
+    the bundled one, or a price file of one's own.
 
     execution: where the run happens; None for this process.
-    The book is a file of `margin evaluate`, or a fresh one generated at the prices of the crisis's first bar. HistoryError,
-    InputError, OSError where a file cannot be used; ValueError where the history has no price of what is generated.
+    The book is a file of `margin evaluate`, or a fresh one generated at the prices of the crisis's first bar.
+    HistoryError, InputError, OSError where a file cannot be used; ValueError where the history has no price
+    of what is generated.
     """
     history, found = (sample_history(), []) if prices is None else read(prices)
-    given = generated_at(history, crisis.first, accounts, policy, seed) if book is None else parse(loads(book.read_bytes()), policy)
+    given = (
+        generated_at(history, crisis.first, accounts, policy, seed)
+        if book is None
+        else parse(loads(book.read_bytes()), policy)
+    )
     if is_sample(history):
         history, given = replace(history, adjusted=True), keeping_jumps(given)
     job, flaws = prepare(history, found, given, first=crisis.first, last=crisis.last)
     return (execution or execute)(job, flaws, label or policy.version), history
 
 
-def generated_at(history: PriceHistory, first: dt.date | None, accounts: int, policy: Policy, seed: int = 7) -> BookInput:
+def generated_at(
+    history: PriceHistory, first: dt.date | None, accounts: int, policy: Policy, seed: int = 7
+) -> BookInput:
     """The usual mix of accounts, at the prices of the first bar from a date on."""
     bar = min(history.between(first, None).start, len(history) - 1)
     prices = {s: float(p) for s, p in zip(history.symbols, history.prices[bar], strict=True)}
@@ -166,6 +228,8 @@ def generated_at(history: PriceHistory, first: dt.date | None, accounts: int, po
 
 
 def keeping_jumps(given: BookInput) -> BookInput:
-    """The bundled history is adjusted for splits, so a jump shaped like one was a real move: the run goes on with it named."""
+    """The bundled history is adjusted for splits, so a jump shaped like one was a real move:
+    the run goes on with it named.
+    """
     backtest = given.policy.backtest.model_copy(update={"on_split_shape": "keep", "on_jump": "keep"})
     return replace(given, policy=given.policy.model_copy(update={"backtest": backtest}))

@@ -1,4 +1,6 @@
-"""One live session as a backtest: the book as Kafka has it at the open, that day's prices, and the fills and cash on the way."""
+"""One live session as a backtest: the book as Kafka has it at the open, that day's prices, and the fills
+and cash on the way.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,18 @@ from margin_platform.backtest.engine.known_actions import announced
 from margin_platform.backtest.engine.market_path import MarketPath
 from margin_platform.backtest.history.sample_market import INDEX
 from margin_platform.contracts.action_terms import ActionKind
-from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, VOLATILITY, BadEvent, Event, decode
+from margin_platform.contracts.messages import (
+    ACCOUNTS,
+    BETAS,
+    CASH,
+    CORPORATE_ACTIONS,
+    FILLS,
+    PRICES,
+    VOLATILITY,
+    BadEvent,
+    Event,
+    decode,
+)
 from margin_platform.kafka.bus import Bus
 from margin_platform.kernel.market import Market
 from margin_platform.ledger.awaiting_account import book_event
@@ -41,7 +54,9 @@ def session_job(bus: Bus, day: dt.date, policy: Policy) -> Job:
     market = Market.of(instruments.load())
     code_of = market.code_of()
     ledger, trades = Ledger(code_of), list[Trade]()
-    actions = [a for a in _events(bus, CORPORATE_ACTIONS) if _concerns(a, code_of) and a["timestamp"] < closed]
+    actions = [
+        a for a in _events(bus, CORPORATE_ACTIONS) if _concerns(a, code_of) and a["timestamp"] < closed
+    ]
     trades += [(CORPORATE_ACTIONS, action) for action in actions]
     known = announced((CORPORATE_ACTIONS, action) for action in actions if action["timestamp"] < opened)
     for topic in (ACCOUNTS, CASH, FILLS):
@@ -62,7 +77,13 @@ def session_job(bus: Bus, day: dt.date, policy: Policy) -> Job:
     if not len(path):
         raise NoSession(f"{PRICES}: no price on {day.isoformat()}")
     told = [te for te in trades if te[0] == CORPORATE_ACTIONS or te[1]["account_id"] in ledger]
-    return Job(ledger.book(code_of), path, policy, tuple(sorted(told, key=lambda te: te[1]["timestamp"])), booked=booked)
+    return Job(
+        ledger.book(code_of),
+        path,
+        policy,
+        tuple(sorted(told, key=lambda te: te[1]["timestamp"])),
+        booked=booked,
+    )
 
 
 def _concerns(action: Event, code_of: dict[str, int]) -> bool:
@@ -71,13 +92,17 @@ def _concerns(action: Event, code_of: dict[str, int]) -> bool:
 
 
 def _book(ledger: Ledger, topic: str, event: Event) -> None:
-    """Books what the live stream booked: what it refused stands in dead_letter.v1, and a duplicate counts once."""
+    """Books what the live stream booked: what it refused stands in dead_letter.v1, and a duplicate counts
+    once.
+    """
     with contextlib.suppress(BadEvent):
         book_event(ledger, topic, event)
 
 
 def _events(bus: Bus, topic: str) -> list[Event]:
-    """Checked events in event-time order; what does not pass went to dead_letter.v1 when the stream read it."""
+    """Checked events in event-time order;
+    what does not pass went to dead_letter.v1 when the stream read it.
+    """
     found = []
     for record in bus.read_all(topic):
         try:
@@ -87,8 +112,11 @@ def _events(bus: Bus, topic: str) -> list[Event]:
     return sorted(found, key=lambda e: e["timestamp"])
 
 
-def _path(bus: Bus, market: Market, ticks: list[Event], known: AnnouncedActions, opened: int, closed: int) -> MarketPath:
-    """One bar a distinct price time of the day; a price stands until the next, put on the share basis of a split since.
+def _path(
+    bus: Bus, market: Market, ticks: list[Event], known: AnnouncedActions, opened: int, closed: int
+) -> MarketPath:
+    """One bar a distinct price time of the day;
+    a price stands until the next, put on the share basis of a split since.
 
     Volatility and betas are as last published before it.
     """
@@ -97,7 +125,9 @@ def _path(bus: Bus, market: Market, ticks: list[Event], known: AnnouncedActions,
     times, rows = list[int](), list[np.ndarray]()
     for tick in ticks:
         if tick["timestamp"] >= opened and not times:
-            for action in (a for symbol in known.symbols() for a in known.in_effect(symbol) if a.kind == ActionKind.SPLIT):
+            for action in (
+                a for symbol in known.symbols() for a in known.in_effect(symbol) if a.kind == ActionKind.SPLIT
+            ):
                 if newest[code_of[action.symbol]] < action.effective:
                     latest[code_of[action.symbol]] /= float(action.ratio)
         if tick["timestamp"] >= opened and (not times or tick["timestamp"] != times[-1]):
@@ -113,8 +143,14 @@ def _path(bus: Bus, market: Market, ticks: list[Event], known: AnnouncedActions,
     shape = price.shape
     index = price[:, code_of[INDEX]] if INDEX in code_of else np.full(len(rows), np.nan)
     return MarketPath(
-        market, np.array(times, dtype=np.int64), price, np.broadcast_to(sigma, shape).copy(), np.broadcast_to(betas, shape).copy(),
-        np.zeros(shape, dtype=np.bool_), index, np.broadcast_to(np.nan_to_num(tiers).astype(np.int8), shape).copy(),
+        market,
+        np.array(times, dtype=np.int64),
+        price,
+        np.broadcast_to(sigma, shape).copy(),
+        np.broadcast_to(betas, shape).copy(),
+        np.zeros(shape, dtype=np.bool_),
+        index,
+        np.broadcast_to(np.nan_to_num(tiers).astype(np.int8), shape).copy(),
     )
 
 

@@ -12,7 +12,8 @@ from typer.core import TyperGroup
 
 from margin_platform.cli.output import bad_input
 
-# command -> (module, one line of help); the module exposes `register(app)`, and is imported only when its command runs.
+# command -> (module, one line of help); the module exposes `register(app)`, and is imported only when its
+# command runs.
 COMMANDS = {
     "evaluate": ("evaluate", "Margin of a book: every figure of margin.calc.v1, or a table."),
     "liquidate": ("liquidate", "The smallest orders that restore compliance, with their certificate."),
@@ -35,7 +36,9 @@ COMMANDS = {
 
 
 class _LazyGroup(TyperGroup):
-    """Keeps `margin --help` and `margin evaluate` fast: a command's module is imported when it is asked for."""
+    """Keeps `margin --help` and `margin evaluate` fast:
+    a command's module is imported when it is asked for.
+    """
 
     def list_commands(self, ctx: object) -> list[str]:
         return list(COMMANDS)
@@ -45,7 +48,9 @@ class _LazyGroup(TyperGroup):
             return None
         app = typer.Typer(add_completion=False)
         importlib.import_module(f"margin_platform.cli.{COMMANDS[cmd_name][0]}").register(app)
-        built: Any = typer.main.get_group(app) if len(app.registered_commands) > 1 else typer.main.get_command(app)
+        built: Any = (
+            typer.main.get_group(app) if len(app.registered_commands) > 1 else typer.main.get_command(app)
+        )
         command = built.get_command(ctx, cmd_name) if hasattr(built, "get_command") else built
         command.name = cmd_name
         return command
@@ -84,7 +89,7 @@ def _program() -> None:
 
 
 def _told_to_end(number: int, _: object) -> None:
-    for further in _ENDING:   # told once is enough: what was started is being stopped
+    for further in _ENDING:  # told once is enough: what was started is being stopped
         signal.signal(further, signal.SIG_IGN)
     sys.exit(128 + number)
 
@@ -95,7 +100,7 @@ def main() -> None:
     TERM and a closed terminal end a command as an exception does, so that it stops what it started.
     """
     for number in _ENDING:
-        if signal.getsignal(number) is signal.SIG_DFL:   # nohup's wish is kept
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup's wish is kept
             signal.signal(number, _told_to_end)
     try:
         app()

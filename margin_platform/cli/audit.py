@@ -14,7 +14,9 @@ def register(app: typer.Typer) -> None:
     def audit(
         action: Annotated[str, typer.Argument(help="verify")],
         account: Annotated[str | None, typer.Option(help="one account only")] = None,
-        store: Annotated[str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)")] = None,
+        store: Annotated[
+            str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)")
+        ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of text")] = False,
     ) -> None:
         """Verify the hash chain of decisions. Ends with 1 where a chain is broken."""
@@ -29,6 +31,9 @@ def register(app: typer.Typer) -> None:
         else:
             for place in broken:
                 typer.echo(f"BROKEN {place.account_id} entry {place.number}: {place.reason}")
-            typer.echo(f"{count} entries checked, {'every chain holds' if not broken else f'{len(broken)} places broken'}")
+            typer.echo(
+                f"{count} entries checked, "
+                f"{'every chain holds' if not broken else f'{len(broken)} places broken'}"
+            )
         if broken:
             raise typer.Exit(1)

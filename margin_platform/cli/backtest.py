@@ -1,4 +1,6 @@
-"""`margin backtest`: a price history and a book through the live kernel and ladder, one or more policies side by side."""
+"""`margin backtest`: a price history and a book through the live kernel and ladder,
+one or more policies side by side.
+"""
 
 from __future__ import annotations
 
@@ -31,17 +33,42 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     @app.command()
     def backtest(
-        prices: Annotated[str, typer.Option("--prices", help="CSV or Parquet, long or wide; 'sample' is the bundled history")],
-        book: Annotated[str, typer.Option("--book", help="a book as JSON, as for `margin evaluate`; or sample:N for N generated accounts")],
-        out: Annotated[Path, typer.Option("--out", help="folder for the report, its JSON and CSV, and the checkpoints of a killed run")],
-        policy: Annotated[list[Path] | None, typer.Option("--policy", help="policy file; give it again to compare")] = None,
+        prices: Annotated[
+            str,
+            typer.Option("--prices", help="CSV or Parquet, long or wide; 'sample' is the bundled history"),
+        ],
+        book: Annotated[
+            str,
+            typer.Option(
+                "--book",
+                help="a book as JSON, as for `margin evaluate`; or sample:N for N generated accounts",
+            ),
+        ],
+        out: Annotated[
+            Path,
+            typer.Option(
+                "--out", help="folder for the report, its JSON and CSV, and the checkpoints of a killed run"
+            ),
+        ],
+        policy: Annotated[
+            list[Path] | None, typer.Option("--policy", help="policy file; give it again to compare")
+        ] = None,
         first: Annotated[str | None, typer.Option("--from", help="first date, YYYY-MM-DD")] = None,
         last: Annotated[str | None, typer.Option("--to", help="last date, YYYY-MM-DD")] = None,
-        events: Annotated[Path | None, typer.Option("--events", help="JSON lines {topic, ...}: fills, cash, corporate actions")] = None,
-        adjusted: Annotated[bool, typer.Option("--adjusted", help="prices are adjusted levels: no per-share dollar floors")] = False,
-        as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON, no progress bar")] = False,
+        events: Annotated[
+            Path | None,
+            typer.Option("--events", help="JSON lines {topic, ...}: fills, cash, corporate actions"),
+        ] = None,
+        adjusted: Annotated[
+            bool, typer.Option("--adjusted", help="prices are adjusted levels: no per-share dollar floors")
+        ] = False,
+        as_json: Annotated[
+            bool, typer.Option("--json", help="print the summary as JSON, no progress bar")
+        ] = False,
     ) -> None:
-        """Backtest a book: calls, restrictions, liquidations and losses by policy, with a report people can read."""
+        """Backtest a book: calls, restrictions, liquidations and losses by policy, with a report people
+        can read.
+        """
         from margin_platform.backtest.report import report
 
         span = (date_option("from", first), date_option("to", last))
@@ -51,7 +78,8 @@ def register(app: typer.Typer) -> None:
         document, checkpoints = _document(book), out / ".checkpoints"
         try:
             results = [
-                _one(history, flaws, document, base, span, on_the_way, checkpoints, quiet=as_json) for base in _policies(policy or [])
+                _one(history, flaws, document, base, span, on_the_way, checkpoints, quiet=as_json)
+                for base in _policies(policy or [])
             ]
         except KeyboardInterrupt:
             typer.echo(f"margin: stopped; the same command continues from {checkpoints}", err=True)
@@ -66,7 +94,10 @@ def register(app: typer.Typer) -> None:
 
 
 def _policies(files: Sequence[Path]) -> list[Policy]:
-    """The policies to compare; the newest shipped one where none is named. Ends the program with 2 on an unusable file."""
+    """The policies to compare; the newest shipped one where none is named.
+
+    Ends the program with 2 on an unusable file.
+    """
     from margin_platform.policy.policy import PolicyError, current_policy, load_policy_file
 
     try:
@@ -110,8 +141,12 @@ def _document(source: str) -> object:
     return source if source.startswith("sample:") else read_document(source)
 
 
-def _book(document: object, base: Policy, history: PriceHistory, first: dt.date | None, traded: set[str]) -> BookInput:
-    """The book of a document under a base policy, or `sample:N` generated accounts at the first bar's prices."""
+def _book(
+    document: object, base: Policy, history: PriceHistory, first: dt.date | None, traded: set[str]
+) -> BookInput:
+    """The book of a document under a base policy,
+    or `sample:N` generated accounts at the first bar's prices.
+    """
     from margin_platform.backtest import runs
     from margin_platform.documents.book_input import InputError, parse
 
@@ -130,8 +165,15 @@ def _book(document: object, base: Policy, history: PriceHistory, first: dt.date 
 
 
 def _one(
-    history: PriceHistory, flaws: Sequence[Flaw], document: object, base: Policy, span: tuple[dt.date | None, dt.date | None],
-    events: Sequence[Line], checkpoints: Path, *, quiet: bool,
+    history: PriceHistory,
+    flaws: Sequence[Flaw],
+    document: object,
+    base: Policy,
+    span: tuple[dt.date | None, dt.date | None],
+    events: Sequence[Line],
+    checkpoints: Path,
+    *,
+    quiet: bool,
 ) -> RunResult:
     """One policy's run, continued from its checkpoint where a killed run left one."""
     from margin_platform.backtest import parts, runs
@@ -156,7 +198,9 @@ def _one(
         raise bad_input(f"out: {error.strerror}, value {str(checkpoints.parent)!r}") from error
     try:
         with _progress(len(job.path), given.policy.version, quiet=quiet) as progress:
-            return parts.execute(job, passed, given.policy.version, checkpoints=checkpoints, progress=progress)
+            return parts.execute(
+                job, passed, given.policy.version, checkpoints=checkpoints, progress=progress
+            )
     except BadEvent as error:
         raise bad_input(f"book or events, {error}") from error
 
@@ -170,7 +214,13 @@ def _progress(total: int, label: str, *, quiet: bool) -> Iterator[Callable[[int,
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    with Progress(TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+    with Progress(
+        TextColumn(label),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    ) as bar:
         task = bar.add_task(label, total=total)
         yield lambda done, _: bar.update(task, completed=done)
 
@@ -184,12 +234,18 @@ def _say(summary: Json, out: Path) -> None:
     from margin_platform.money import format_dollars
 
     run = summary["policies"][0]
-    table = Table(title=f"Backtest {run['first']} to {run['last']}, {run['accounts']:,} accounts, {run['bars']:,} bars")
+    table = Table(
+        title=f"Backtest {run['first']} to {run['last']}, {run['accounts']:,} accounts, {run['bars']:,} bars"
+    )
     table.add_column("policy", overflow="fold")
     for heading in (*COUNTED, "loss beyond equity"):
         table.add_column(heading.replace("_", " "), justify="right")
     for row in summary["policies"]:
-        table.add_row(Text(row["policy"]), *(f"{row[name]:,}" for name in COUNTED), format_dollars(row["loss_beyond_equity"]))
+        table.add_row(
+            Text(row["policy"]),
+            *(f"{row[name]:,}" for name in COUNTED),
+            format_dollars(row["loss_beyond_equity"]),
+        )
     console = Console()
     console.print(table)
     console.print(Text(f"{summary['prices']}\nreport: {out / 'report.html'}"))

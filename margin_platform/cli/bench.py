@@ -1,4 +1,6 @@
-"""`margin bench [NAME]`: runs one benchmark or all of bench/, each a ratio against a bound measured in the same run."""
+"""`margin bench [NAME]`: runs one benchmark or all of bench/, each a ratio against a bound measured in the
+same run.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +35,15 @@ def register(app: typer.Typer) -> None:
     @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
     def bench(
         context: typer.Context,
-        name: Annotated[str | None, typer.Argument(help="a benchmark; without one, all of them in turn")] = None,
+        name: Annotated[
+            str | None, typer.Argument(help="a benchmark; without one, all of them in turn")
+        ] = None,
         listing: Annotated[bool, typer.Option("--list", help="list them instead")] = False,
         as_json: Annotated[bool, typer.Option("--json", help="print figures as JSON")] = False,
     ) -> None:
-        """Run a benchmark of the repository's bench folder; further options go to it (try `margin bench NAME -- --help`)."""
+        """Run a benchmark of the repository's bench folder;
+        further options go to it (try `margin bench NAME -- --help`).
+        """
         found = benchmarks()
         if name is not None and name not in found:
             raise bad_input(f"NAME: not one of {', '.join(found)}, value {name!r}")

@@ -14,14 +14,28 @@ from margin_platform.settings import settings
 def register(app: typer.Typer) -> None:
     @app.command()
     def dashboard(
-        bootstrap: Annotated[str | None, typer.Option(help="host:port of Kafka; else the running stack's", show_default=False)] = None,
-        host: Annotated[str | None, typer.Option(help="address to listen on; anything but loopback needs a token")] = None,
+        bootstrap: Annotated[
+            str | None, typer.Option(help="host:port of Kafka; else the running stack's", show_default=False)
+        ] = None,
+        host: Annotated[
+            str | None, typer.Option(help="address to listen on; anything but loopback needs a token")
+        ] = None,
         port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 picks a free port")] = None,
-        token: Annotated[str | None, typer.Option(help="what a browser must know; better set MARGIN_DASHBOARD_TOKEN")] = None,
-        origin: Annotated[list[str] | None, typer.Option(help="a further site that may connect, e.g. https://risk.example")] = None,
-        quiet: Annotated[float, typer.Option(min=1, help="seconds without a margin event after which the page turns grey")] = 60.0,
-        history: Annotated[int, typer.Option(min=0, help="prices and published records read back per partition at the start")] = 200_000,
-        as_json: Annotated[bool, typer.Option("--json", help="say where it listens as one line of JSON")] = False,
+        token: Annotated[
+            str | None, typer.Option(help="what a browser must know; better set MARGIN_DASHBOARD_TOKEN")
+        ] = None,
+        origin: Annotated[
+            list[str] | None, typer.Option(help="a further site that may connect, e.g. https://risk.example")
+        ] = None,
+        quiet: Annotated[
+            float, typer.Option(min=1, help="seconds without a margin event after which the page turns grey")
+        ] = 60.0,
+        history: Annotated[
+            int, typer.Option(min=0, help="prices and published records read back per partition at the start")
+        ] = 200_000,
+        as_json: Annotated[
+            bool, typer.Option("--json", help="say where it listens as one line of JSON")
+        ] = False,
     ) -> None:
         """Serve the live dashboard: every account's margin as it moves. Read-only; Ctrl-C ends it."""
         from margin_platform.cli.observe import running_broker
@@ -30,12 +44,21 @@ def register(app: typer.Typer) -> None:
 
         known = settings()
         options = Options(
-            bootstrap=bootstrap or running_broker(), host=host or known.dashboard.host, token=token or known.dashboard.token,
-            origins=tuple(origin or ()), dagster_url=known.dagster_url, quiet_s=quiet, history=history,
+            bootstrap=bootstrap or running_broker(),
+            host=host or known.dashboard.host,
+            token=token or known.dashboard.token,
+            origins=tuple(origin or ()),
+            dagster_url=known.dagster_url,
+            quiet_s=quiet,
+            history=history,
         )
 
         def announce(url: str, bound: int) -> None:
-            typer.echo(orjson.dumps({"url": url, "port": bound, "pid": os.getpid()}).decode() if as_json else f"Dashboard at {url}")
+            typer.echo(
+                orjson.dumps({"url": url, "port": bound, "pid": os.getpid()}).decode()
+                if as_json
+                else f"Dashboard at {url}"
+            )
 
         try:
             serve(options, known.dashboard.port if port is None else port, announce)

@@ -26,14 +26,19 @@ def register(app: typer.Typer) -> None:
     def demo(
         seconds: Annotated[float, typer.Option("--for", help="seconds the replay may take")] = 240.0,
         accounts: Annotated[int, typer.Option(help="accounts in the book")] = 1000,
-        headless: Annotated[bool, typer.Option("--headless", help="no screen; end when the replay ends")] = False,
-        data: Annotated[Path | None, typer.Option("--data", help="folder of the demo's stack (emptied first)")] = None,
+        headless: Annotated[
+            bool, typer.Option("--headless", help="no screen; end when the replay ends")
+        ] = False,
+        data: Annotated[
+            Path | None, typer.Option("--data", help="folder of the demo's stack (emptied first)")
+        ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="print the figures as JSON at the end")] = False,
     ) -> None:
         """Start the stack, seed a book, replay 2020-02-20 to 2020-03-23, show what happens, stop the stack.
 
-        Exit 0 only if every stage did its work: figures and stress of accounts and firm, volatilities, margin calls, restrictions,
-        orders, simulated fills, delivered notices, the audit trail, and rows in each table.
+        Exit 0 only if every stage did its work: figures and stress of accounts and firm, volatilities, margin
+        calls, restrictions, orders, simulated fills, delivered notices, the audit trail, and rows in each
+        table.
         """
         from margin_platform.demo.run import may_be_emptied
 
@@ -42,9 +47,9 @@ def register(app: typer.Typer) -> None:
         if accounts < 10:
             raise bad_input(f"--accounts: below 10, value {accounts!r}")
         folder = (data or settings().data_folder / "demo").absolute()
-        if not may_be_emptied(folder):   # the default as well: MARGIN_DATA may hold anything
+        if not may_be_emptied(folder):  # the default as well: MARGIN_DATA may hold anything
             raise bad_input(f"--data: neither empty nor an earlier demo's folder, value {str(folder)!r}")
-        stand_alone()   # nothing of the demo may reach a real store, customer or broker
+        stand_alone()  # nothing of the demo may reach a real store, customer or broker
         figures = _run(folder, accounts, seconds, headless or not sys.stdout.isatty())
         if as_json:
             print_json(figures)
@@ -92,8 +97,9 @@ def _lines(say: Callable[[str], None]) -> Callable[[Json], None]:
         if time.monotonic() - last[0] >= 10:
             last[0] = time.monotonic()
             say(
-                f"{_clock(figures['event_clock'])}  {figures.get('done', 0):4.0%}  accounts {figures['accounts_by_status']}  "
-                f"calls {figures['calls']}  orders {figures['liquidation_orders']}  notices {figures['notifications']}"
+                f"{_clock(figures['event_clock'])}  {figures.get('done', 0):4.0%}  accounts "
+                f"{figures['accounts_by_status']}  calls {figures['calls']}  orders "
+                f"{figures['liquidation_orders']}  notices {figures['notifications']}"
             )
 
     return show
@@ -114,7 +120,9 @@ def _screen(figures: Json) -> Group:
     topics = Table("topic", "events", title="Kafka")
     for topic, count in figures["events"].items():
         topics.add_row(topic, f"{count:,}")
-    state = Table("", "", title=f"{_clock(figures['event_clock'])}  {figures.get('done', 0):.0%}", show_header=False)
+    state = Table(
+        "", "", title=f"{_clock(figures['event_clock'])}  {figures.get('done', 0):.0%}", show_header=False
+    )
     for name, value in _facts(figures):
         state.add_row(name, value)
     links = Text("\n".join(f"{name:18} {url}" for name, url in figures.get("urls", {}).items()))
@@ -124,12 +132,18 @@ def _screen(figures: Json) -> Group:
 def _facts(figures: Json) -> list[tuple[str, str]]:
     lag = figures["lag_event_seconds"]
     first = figures["seconds_to_first_margin_call"]
-    rows = [(f"accounts {status}", f"{count:,}") for status, count in sorted(figures["accounts_by_status"].items())]
+    rows = [
+        (f"accounts {status}", f"{count:,}")
+        for status, count in sorted(figures["accounts_by_status"].items())
+    ]
     rows += [(f"calls: {action}", str(count)) for action, count in sorted(figures["calls"].items())]
-    rows += [(f"restrictions: {action}", str(count)) for action, count in sorted(figures["restrictions"].items())]
+    rows += [
+        (f"restrictions: {action}", str(count)) for action, count in sorted(figures["restrictions"].items())
+    ]
     rows += [(f"notices: {status}", str(count)) for status, count in sorted(figures["notifications"].items())]
     return rows + [
-        ("liquidation orders", str(figures["liquidation_orders"])), ("simulated fills", str(figures["simulated_fills"])),
+        ("liquidation orders", str(figures["liquidation_orders"])),
+        ("simulated fills", str(figures["simulated_fills"])),
         ("dead letters", str(figures["dead_letters"])),
         ("firm beta-weighted exposure", format_dollars(figures["firm_beta_weighted_exposure"])),
         ("firm loss, worst scenario", format_dollars(figures["firm_loss_worst"])),

@@ -17,10 +17,16 @@ def register(app: typer.Typer) -> None:
     def evaluate(
         book: Annotated[str, typer.Argument(help="a book as JSON; - reads standard input")],
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
-        parts: Annotated[bool, typer.Option("--parts", help="also print what each requirement is made of")] = False,
-        house_grid: Annotated[bool, typer.Option("--house-grid", help="also the uniform grid: all names alike, never TIMS")] = False,
+        parts: Annotated[
+            bool, typer.Option("--parts", help="also print what each requirement is made of")
+        ] = False,
+        house_grid: Annotated[
+            bool, typer.Option("--house-grid", help="also the uniform grid: all names alike, never TIMS")
+        ] = False,
     ) -> None:
-        """Margin of every account of a book: maintenance with add-ons, portfolio margin beside it, stress, firm totals."""
+        """Margin of every account of a book:
+        maintenance with add-ons, portfolio margin beside it, stress, firm totals.
+        """
         from margin_platform.documents.figures import evaluation
 
         result = evaluation(book_of(document(book)), house_grid=house_grid)
@@ -35,8 +41,13 @@ def register(app: typer.Typer) -> None:
 
 
 _PARTS = (
-    ("base_requirement", "base"), ("concentration_addon", "concentration"), ("volatility_addon", "volatility"),
-    ("htb_addon", "borrow"), ("cap_adjustment", "cap"), ("maintenance_req", "maintenance"), ("margin_savings", "saved by TIMS"),
+    ("base_requirement", "base"),
+    ("concentration_addon", "concentration"),
+    ("volatility_addon", "volatility"),
+    ("htb_addon", "borrow"),
+    ("cap_adjustment", "cap"),
+    ("maintenance_req", "maintenance"),
+    ("margin_savings", "saved by TIMS"),
 )
 
 
@@ -47,7 +58,9 @@ def _print_parts(result: Json) -> None:
 
     table = Table(title="What maintenance is made of")
     for heading in ("account", *(h for _, h in _PARTS), "cheaper"):
-        table.add_column(heading, justify="left" if heading in ("account", "cheaper") else "right", no_wrap=True)
+        table.add_column(
+            heading, justify="left" if heading in ("account", "cheaper") else "right", no_wrap=True
+        )
     for account in result["accounts"]:
         cells = [format_dollars(account[name]) for name, _ in _PARTS]
         table.add_row(Text(account["account_id"]), *cells, account["margin_method"] or "–")
@@ -60,7 +73,10 @@ def _print_house_grid(result: Json) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title="House scenario: uniform grid", caption="every name moved alike and netted in full: a comparison, no requirement")
+    table = Table(
+        title="House scenario: uniform grid",
+        caption="every name moved alike and netted in full: a comparison, no requirement",
+    )
     table.add_column("account")
     for heading in ("worst loss", "TIMS"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -72,10 +88,15 @@ def _print_house_grid(result: Json) -> None:
     Console(width=max(console.width, _TABLE_WIDTH)).print(table)
 
 
-_TABLE_WIDTH, _PARTS_WIDTH = 112, 132   # below this the figures would be cut; a narrower terminal wraps the lines instead
+# below this the figures would be cut; a narrower terminal wraps the lines instead
+_TABLE_WIDTH, _PARTS_WIDTH = 112, 132
 _COLUMNS = (
-    ("equity", "equity"), ("maintenance_req", "maintenance"), ("portfolio_margin_req", "TIMS"), ("requirement", "held to"),
-    ("excess", "excess"), ("worst_stress", "worst stress"),
+    ("equity", "equity"),
+    ("maintenance_req", "maintenance"),
+    ("portfolio_margin_req", "TIMS"),
+    ("requirement", "held to"),
+    ("excess", "excess"),
+    ("worst_stress", "worst stress"),
 )
 
 
@@ -86,22 +107,33 @@ def _print_tables(result: Json) -> None:
 
     console = Console()
     console = Console(width=max(console.width, _TABLE_WIDTH))
-    table = Table(title=f"Margin under policy {result['policy_version']}", caption="worst stress: lowest excess over the SPY moves")
+    table = Table(
+        title=f"Margin under policy {result['policy_version']}",
+        caption="worst stress: lowest excess over the SPY moves",
+    )
     for heading in ("account", *(h for _, h in _COLUMNS), "status"):
         text = heading in ("account", "status")
-        table.add_column(heading, justify="left" if text else "right", no_wrap=not text, overflow="fold", min_width=7)
+        table.add_column(
+            heading, justify="left" if text else "right", no_wrap=not text, overflow="fold", min_width=7
+        )
     for account in result["accounts"]:
-        status = account["status"] + (f" ({', '.join(account['stale_symbols'])})" if account["stale_symbols"] else "")
+        status = account["status"] + (
+            f" ({', '.join(account['stale_symbols'])})" if account["stale_symbols"] else ""
+        )
         cells = [format_dollars(account[name]) for name, _ in _COLUMNS]
         table.add_row(Text(account["account_id"]), *cells, Text(status))
     console.print(table)
     unvalued = result["firm"]["accounts_stale"]
     firm = Table(
         title=f"Firm: beta-weighted exposure {format_dollars(result['firm']['beta_weighted_exposure'])}",
-        caption=f"without {unvalued} of {result['firm']['num_accounts']} accounts, which have no price" if unvalued else None,
+        caption=f"without {unvalued} of {result['firm']['num_accounts']} accounts, which have no price"
+        if unvalued
+        else None,
     )
     for heading in ("SPY", "clients' P&L", "firm loss (unsecured)"):
         firm.add_column(heading, justify="right")
     for row in result["firm"]["stress"]:
-        firm.add_row(format_move(row["scenario"]), format_dollars(row["delta_pnl"]), format_dollars(row["firm_loss"]))
+        firm.add_row(
+            format_move(row["scenario"]), format_dollars(row["delta_pnl"]), format_dollars(row["firm_loss"])
+        )
     console.print(firm)

@@ -1,4 +1,6 @@
-"""`margin explain ACCOUNT`: why an account stands where it does, or why a call was issued, rebuilt from what was recorded."""
+"""`margin explain ACCOUNT`: why an account stands where it does, or why a call was issued, rebuilt from
+what was recorded.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,18 @@ def register(app: typer.Typer) -> None:
     def explain(
         account: Annotated[str, typer.Argument(help="account id")],
         call: Annotated[str | None, typer.Option(help="one call's id")] = None,
-        at: Annotated[str | None, typer.Option(help="as known at an ISO event time with zone, e.g. 2026-06-04T10:00-04:00")] = None,
-        store: Annotated[str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)")] = None,
+        at: Annotated[
+            str | None,
+            typer.Option(help="as known at an ISO event time with zone, e.g. 2026-06-04T10:00-04:00"),
+        ] = None,
+        store: Annotated[
+            str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)")
+        ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of text")] = False,
     ) -> None:
-        """Positions, prices with ages, each rule's arithmetic, offsets, run and cures; the number is computed again."""
+        """Positions, prices with ages, each rule's arithmetic, offsets, run and cures;
+        the number is computed again.
+        """
         from margin_platform.enforcement.explanation import NothingRecorded
         from margin_platform.enforcement.explanation import explain as explained
 
@@ -58,10 +67,16 @@ def lines_of(answer: Json) -> list[str]:
         lines[0] += f" now; what follows was known at {answer['as_of']}"
     if answer["call"]:
         call = answer["call"]
-        lines.append(f"call {call['call_id']} {call['status']}: issued {call['issued']:,.2f}, outstanding {call['outstanding']:,.2f}")
+        lines.append(
+            f"call {call['call_id']} {call['status']}: issued {call['issued']:,.2f}, outstanding "
+            f"{call['outstanding']:,.2f}"
+        )
         lines.append(f"  opened {call['opened_at']}, due {call['due_at']}, closed {call['closed_at'] or '-'}")
         lines.append(f"  from {call['source']}, Dagster run {call['run_id'] or '-'}")
-    lines.append(f"figures of {found['at']} (snapshot {found['calc_id']}, band {found['band']}, policy {found['policy_version']})")
+    lines.append(
+        f"figures of {found['at']} (snapshot {found['calc_id']}, band {found['band']}, policy "
+        f"{found['policy_version']})"
+    )
     for position in found["positions"]:
         age = position["price_age_seconds"]
         aged = "" if age is None else f"; price {age:,.1f} s old"
@@ -75,16 +90,24 @@ def lines_of(answer: Json) -> list[str]:
     lines += [f"  cure: {_cure(cure)}" for cure in found["cures"]]
     lines.append("decisions")
     for made in answer["decisions"]:
-        lines.append(f"  {made['number']:>3} {made['decision']:<18} {made['reason']} (run {made['run_id'] or '-'}, {made['source']})")
+        lines.append(
+            f"  {made['number']:>3} {made['decision']:<18} {made['reason']} (run {made['run_id'] or '-'}, "
+            f"{made['source']})"
+        )
     lines += [f"  order {o['order_id']} {o['status']} (run {o['run_id'] or '-'})" for o in answer["orders"]]
     for notice in answer["notifications"]:
         proof = notice["receipt"] or notice["error"] or "-"
-        lines.append(f"  notice {notice['rung']} by {notice['channel']} {notice['status']}: {proof} (run {notice['run_id'] or '-'})")
+        lines.append(
+            f"  notice {notice['rung']} by {notice['channel']} {notice['status']}: {proof} (run "
+            f"{notice['run_id'] or '-'})"
+        )
     return lines
 
 
 def _offsets(inputs: Json) -> str:
-    spans = [f"{t}[{p}] {s[0]}-{s[1]}" for t, parts in inputs.get("offsets", {}).items() for p, s in parts.items()]
+    spans = [
+        f"{t}[{p}] {s[0]}-{s[1]}" for t, parts in inputs.get("offsets", {}).items() for p, s in parts.items()
+    ]
     return ", ".join(spans) or "none"
 
 

@@ -1,4 +1,7 @@
-"""What commands are given: a JSON document, a book, a price history, a date. What cannot be used ends the program with 2."""
+"""What commands are given: a JSON document, a book, a price history, a date.
+
+What cannot be used ends the program with 2.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,10 @@ def book_of(data: object, base: Policy | None = None) -> BookInput:
 
 
 def read_history(prices: str) -> tuple[PriceHistory, Sequence[Flaw]]:
-    """The history of a file, or the bundled sample for `sample`. Ends the program with 2 and every flaw where it cannot be read."""
+    """The history of a file, or the bundled sample for `sample`.
+
+    Ends the program with 2 and every flaw where it cannot be read.
+    """
     from margin_platform.backtest.history import price_files, price_history, sample_market
     from margin_platform.backtest.history.flaws import HistoryError
 

@@ -1,4 +1,6 @@
-"""`margin liquidate BOOK.json`: the orders that restore compliance, each with the reason why one lot less would not do."""
+"""`margin liquidate BOOK.json`: the orders that restore compliance, each with the reason why one lot less
+would not do.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,25 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def liquidate(
         book: Annotated[str, typer.Argument(help="a book as JSON; - reads standard input")],
-        buffer: Annotated[float | None, typer.Option(help="dollars of excess to reach (default: the policy's)")] = None,
-        lot: Annotated[int | None, typer.Option(help="shares an order is a multiple of (default: the policy's)")] = None,
+        buffer: Annotated[
+            float | None, typer.Option(help="dollars of excess to reach (default: the policy's)")
+        ] = None,
+        lot: Annotated[
+            int | None, typer.Option(help="shares an order is a multiple of (default: the policy's)")
+        ] = None,
         slippage: Annotated[float | None, typer.Option(help="fraction of the price lost in trading")] = None,
         strategy: Annotated[str, typer.Option(help="highest-beta or min-impact")] = _STRATEGIES[0],
-        order: Annotated[str | None, typer.Option(help="symbols to sell, in this sequence, comma separated")] = None,
-        adv: Annotated[str | None, typer.Option(help="average daily volume in dollars, SYM:DOLLARS,... (default: equal for all)")] = None,
-        adv_cap: Annotated[float | None, typer.Option(help="most of a symbol's volume to trade, e.g. 0.1 (default: the policy's)")] = None,
+        order: Annotated[
+            str | None, typer.Option(help="symbols to sell, in this sequence, comma separated")
+        ] = None,
+        adv: Annotated[
+            str | None,
+            typer.Option(help="average daily volume in dollars, SYM:DOLLARS,... (default: equal for all)"),
+        ] = None,
+        adv_cap: Annotated[
+            float | None,
+            typer.Option(help="most of a symbol's volume to trade, e.g. 0.1 (default: the policy's)"),
+        ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of text")] = False,
     ) -> None:
         """The smallest orders that bring each account of a book back to compliance. It sends nothing."""
@@ -42,14 +56,17 @@ def register(app: typer.Typer) -> None:
         sequence = None if order is None else _sequence(order, strategy, given)
         volumes = _volumes(adv)
         terms = Terms(
-            rules.liquidation_buffer if buffer is None else buffer, rules.liquidation_lot if lot is None else lot,
-            rules.liquidation_slippage if slippage is None else slippage, sequence,
+            rules.liquidation_buffer if buffer is None else buffer,
+            rules.liquidation_lot if lot is None else lot,
+            rules.liquidation_slippage if slippage is None else slippage,
+            sequence,
             _caps(given, volumes, adv_cap),
         )
         inputs = given.book, given.market, given.policy
         by_beta = strategy == _STRATEGIES[0]
         proposals: list[Proposal] = [
-            propose(*inputs, n, terms) if by_beta else propose_by_impact(*inputs, n, terms, volumes) for n in range(len(given.book))
+            propose(*inputs, n, terms) if by_beta else propose_by_impact(*inputs, n, terms, volumes)
+            for n in range(len(given.book))
         ]
         if as_json:
             print_json({"policy_version": given.policy.version, "accounts": [_row(p) for p in proposals]})
@@ -107,21 +124,31 @@ def _caps(given: BookInput, volumes: dict[str, float], adv_cap: float | None) ->
     if share is None:
         return {}
     unknown = [symbol for symbol in given.market.symbols if symbol not in volumes]
-    if unknown:   # without its volume a cap cannot be kept
+    if unknown:  # without its volume a cap cannot be kept
         raise bad_input(f"--adv: missing for a capped symbol, value {unknown[0]!r}")
-    return participation_caps(volumes, share, dict(zip(given.market.symbols, given.market.price.tolist(), strict=True)))
+    return participation_caps(
+        volumes, share, dict(zip(given.market.symbols, given.market.price.tolist(), strict=True))
+    )
 
 
 def _row(proposal: Proposal) -> dict[str, object]:
     return {
-        "account_id": proposal.account_id, "orders": [vars(o) for o in proposal.orders],
-        "excess_before": cents_or_none(proposal.excess_before), "excess_after": cents_or_none(proposal.excess_after),
-        "cured": proposal.cured, "certificate": proposal.certificate,
+        "account_id": proposal.account_id,
+        "orders": [vars(o) for o in proposal.orders],
+        "excess_before": cents_or_none(proposal.excess_before),
+        "excess_after": cents_or_none(proposal.excess_after),
+        "cured": proposal.cured,
+        "certificate": proposal.certificate,
     }
 
 
 def _print(proposal: Proposal) -> None:
-    typer.echo(f"{proposal.account_id}: excess {format_dollars(proposal.excess_before)} -> {format_dollars(proposal.excess_after)}")
+    typer.echo(
+        f"{proposal.account_id}: excess {format_dollars(proposal.excess_before)} -> "
+        f"{format_dollars(proposal.excess_after)}"
+    )
     for order in proposal.orders:
-        typer.echo(f"  {order.side} {order.qty:,.6g} {order.symbol}  ({format_dollars(order.estimated_proceeds)})")
+        typer.echo(
+            f"  {order.side} {order.qty:,.6g} {order.symbol}  ({format_dollars(order.estimated_proceeds)})"
+        )
     typer.echo(f"  {proposal.statement}")

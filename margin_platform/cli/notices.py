@@ -1,4 +1,6 @@
-"""`margin notices`: notices that reached nobody, sent again, or closed because a person reached the customer."""
+"""`margin notices`: notices that reached nobody, sent again,
+or closed because a person reached the customer.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from margin_platform.settings import settings
 if TYPE_CHECKING:
     from margin_platform.store.store import Store
 
-_STORE = Annotated[str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)", show_default=False)]
+_STORE = Annotated[
+    str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)", show_default=False)
+]
 _JSON = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 _IDS = Annotated[list[str] | None, typer.Argument(help="notification ids", show_default=False)]
 _ACCOUNT = Annotated[str | None, typer.Option(help="those of one account", show_default=False)]
@@ -22,12 +26,17 @@ _ALL = Annotated[bool, typer.Option("--all", help="all that are listed")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="List notices that reached nobody, and send them again.", invoke_without_command=True)
+    group = typer.Typer(
+        help="List notices that reached nobody, and send them again.", invoke_without_command=True
+    )
     app.add_typer(group, name="notices")
 
     @group.callback()
     def show(context: typer.Context, store: _STORE = None, as_json: _JSON = False) -> None:
-        """List notices that no channel delivered: undelivered, held, or tried for too long. Exit 1 where there are any."""
+        """List notices that no channel delivered: undelivered, held, or tried for too long.
+
+        Exit 1 where there are any.
+        """
         if context.invoked_subcommand is not None:
             return
         with recorded(store) as opened:
@@ -40,8 +49,17 @@ def register(app: typer.Typer) -> None:
             raise typer.Exit(1)
 
     @group.command()
-    def resend(ids: _IDS = None, account: _ACCOUNT = None, every: _ALL = False, store: _STORE = None, as_json: _JSON = False) -> None:
-        """Make notices due now, at the address the account has now. The stack's sensor sends them within seconds."""
+    def resend(
+        ids: _IDS = None,
+        account: _ACCOUNT = None,
+        every: _ALL = False,
+        store: _STORE = None,
+        as_json: _JSON = False,
+    ) -> None:
+        """Make notices due now, at the address the account has now.
+
+        The stack's sensor sends them within seconds.
+        """
         from margin_platform.notification import outstanding
 
         contacts = settings().contacts
@@ -99,7 +117,10 @@ def _chosen(store: Store, ids: list[str] | None, account: str | None, every: boo
 def _print(rows: list[dict[str, object]]) -> None:
     for row in rows:
         attempts = f"{row['attempts']} attempts"
-        typer.echo(f"{row['notification_id']} {row['status']:11} {row['channel']:8} {attempts:12} {row['account_id']!r}: {row['subject']}")
+        typer.echo(
+            f"{row['notification_id']} {row['status']:11} {row['channel']:8} {attempts:12} "
+            f"{row['account_id']!r}: {row['subject']}"
+        )
         typer.echo(f"    {row['error']}")
     if not rows:
         typer.echo("every notice reached its recipient, or is about to")

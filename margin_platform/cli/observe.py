@@ -23,11 +23,22 @@ _WIDTH = 160
 def register(app: typer.Typer) -> None:
     @app.command()
     def observe(
-        topics: Annotated[list[str] | None, typer.Argument(help="topics to follow; all if none is named", show_default=False)] = None,
-        from_beginning: Annotated[bool, typer.Option("--from-beginning", help="start with what the topics hold already")] = False,
-        maximum: Annotated[int | None, typer.Option("--max", min=1, help="stop after this many events", show_default=False)] = None,
-        bootstrap: Annotated[str | None, typer.Option(help="host:port of Kafka; else the running stack's", show_default=False)] = None,
-        as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line, with topic, partition, offset and key")] = False,
+        topics: Annotated[
+            list[str] | None,
+            typer.Argument(help="topics to follow; all if none is named", show_default=False),
+        ] = None,
+        from_beginning: Annotated[
+            bool, typer.Option("--from-beginning", help="start with what the topics hold already")
+        ] = False,
+        maximum: Annotated[
+            int | None, typer.Option("--max", min=1, help="stop after this many events", show_default=False)
+        ] = None,
+        bootstrap: Annotated[
+            str | None, typer.Option(help="host:port of Kafka; else the running stack's", show_default=False)
+        ] = None,
+        as_json: Annotated[
+            bool, typer.Option("--json", help="one JSON object a line, with topic, partition, offset and key")
+        ] = False,
     ) -> None:
         """Print events of topics as they arrive, until Ctrl-C."""
         wanted = topics or list(TOPICS)
@@ -40,7 +51,7 @@ def register(app: typer.Typer) -> None:
         except (BrokerUnreachable, LookupError) as error:
             typer.echo(f"margin: {error}", err=True)
             raise typer.Exit(1) from error
-        except KeyboardInterrupt:   # the way it is meant to end
+        except KeyboardInterrupt:  # the way it is meant to end
             return
 
 
@@ -52,7 +63,9 @@ def running_broker() -> str:
 
 
 def _follow(bus: Bus, wanted: list[str], from_beginning: bool, maximum: int | None, as_json: bool) -> None:
-    positions = {name: bus.beginning_offsets(name) if from_beginning else bus.end_offsets(name) for name in wanted}
+    positions = {
+        name: bus.beginning_offsets(name) if from_beginning else bus.end_offsets(name) for name in wanted
+    }
     typer.echo(f"following {', '.join(wanted)} at {bus.bootstrap}", err=True)
     left = maximum
     while left is None or left > 0:
@@ -66,10 +79,16 @@ def _follow(bus: Bus, wanted: list[str], from_beginning: bool, maximum: int | No
 
 
 def _as_json(record: Record) -> str:
-    return orjson.dumps({
-        "topic": record.topic, "partition": record.partition, "offset": record.offset, "key": record.key,
-        "timestamp": record.timestamp_ms, "event": _event(record),
-    }).decode()
+    return orjson.dumps(
+        {
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "key": record.key,
+            "timestamp": record.timestamp_ms,
+            "event": _event(record),
+        }
+    ).decode()
 
 
 def _as_line(record: Record) -> str:
@@ -78,7 +97,9 @@ def _as_line(record: Record) -> str:
     if not isinstance(event, dict):
         return f"{record.topic}[{record.partition}]@{record.offset} {record.key}: {event!r}"[:_WIDTH]
     when = event.get("timestamp") or event.get("calc_timestamp")
-    fields = " ".join(f"{k}={_brief(v)}" for k, v in event.items() if k not in ("timestamp", TOPICS[record.topic].key))
+    fields = " ".join(
+        f"{k}={_brief(v)}" for k, v in event.items() if k not in ("timestamp", TOPICS[record.topic].key)
+    )
     return f"{_clock(when)} {record.topic} {record.key}: {fields}"[:_WIDTH]
 
 

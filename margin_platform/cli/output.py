@@ -1,4 +1,7 @@
-"""How commands answer: JSON for machines on stdout, one line on stderr for what cannot be used. Imports nothing heavy."""
+"""How commands answer: JSON for machines on stdout, one line on stderr for what cannot be used.
+
+Imports nothing heavy.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +30,19 @@ def failed(message: object) -> typer.Exit:
 
 def print_json(data: object) -> None:
     """The machine's form of a result, on stdout."""
-    typer.echo(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS).decode())
+    typer.echo(
+        orjson.dumps(
+            data, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+        ).decode()
+    )
 
 
 @contextmanager
 def recorded(url: str | None, *, read_only: bool = True) -> Iterator[Store]:
-    """Open the store (None: MARGIN_STORE). End the program where there is none: creating one would look like "no calls"."""
+    """Open the store (None: MARGIN_STORE).
+
+    End the program where there is none: creating one would look like "no calls".
+    """
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 

@@ -1,4 +1,7 @@
-"""`margin policy-change POLICY.yaml`: whose band would change if a policy were activated now. It changes nothing."""
+"""`margin policy-change POLICY.yaml`: whose band would change if a policy were activated now.
+
+It changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -22,22 +25,39 @@ def register(app: typer.Typer) -> None:
     @app.command(name="policy-change")
     def policy_change(
         policy: Annotated[Path, typer.Argument(help="the proposed policy, YAML")],
-        against: Annotated[Path | None, typer.Option(help="the policy it would replace (default: the newest shipped)")] = None,
-        book: Annotated[str | None, typer.Option(help="a book as JSON, - for standard input (default: the live book on Kafka)")] = None,
-        bootstrap: Annotated[str | None, typer.Option(help="host:port of Kafka; else the running stack's", show_default=False)] = None,
+        against: Annotated[
+            Path | None, typer.Option(help="the policy it would replace (default: the newest shipped)")
+        ] = None,
+        book: Annotated[
+            str | None,
+            typer.Option(help="a book as JSON, - for standard input (default: the live book on Kafka)"),
+        ] = None,
+        bootstrap: Annotated[
+            str | None, typer.Option(help="host:port of Kafka; else the running stack's", show_default=False)
+        ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
     ) -> None:
-        """Accounts whose band would change if a policy were activated now: over the live book, before it is."""
+        """Accounts whose band would change if a policy were activated now:
+        over the live book, before it is.
+        """
         from margin_platform.backtest.report.policy_lab import band_changes
         from margin_platform.policy.policy import PolicyError, current_policy, load_policy_file
 
         try:
-            now, proposed = current_policy() if against is None else load_policy_file(against), load_policy_file(policy)
+            now, proposed = (
+                current_policy() if against is None else load_policy_file(against),
+                load_policy_file(policy),
+            )
         except PolicyError as error:
             raise bad_input(f"policy: {error}") from error
         accounts, market = _live(bootstrap, now) if book is None else _given(book, now)
         changes = band_changes(accounts, market, now, proposed)
-        answer = {"policy": now.version, "proposed_policy": proposed.version, "accounts": len(accounts), "changes": changes}
+        answer = {
+            "policy": now.version,
+            "proposed_policy": proposed.version,
+            "accounts": len(accounts),
+            "changes": changes,
+        }
         if as_json:
             print_json(answer)
         else:
@@ -72,7 +92,9 @@ def _print(answer: Json) -> None:
     counted = f"{len(changes):,} of {answer['accounts']:,} accounts would change band"
     table = Table(title=Text(f"{answer['policy']} -> {answer['proposed_policy']}"), caption=counted)
     for heading in ("account", "band", "proposed", "excess", "proposed excess"):
-        table.add_column(heading, justify="right" if "excess" in heading else "left", no_wrap="excess" in heading)
+        table.add_column(
+            heading, justify="right" if "excess" in heading else "left", no_wrap="excess" in heading
+        )
     for row in changes:
         money = (format_dollars(row[name]) for name in ("excess", "proposed_excess"))
         table.add_row(Text(row["account_id"]), row["band"], row["proposed_band"], *money)

@@ -1,4 +1,6 @@
-"""`margin progress`: how far each consumer has decided each topic, and the two repairs that only a person may decide on."""
+"""`margin progress`: how far each consumer has decided each topic,
+and the two repairs that only a person may decide on.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,17 @@ from margin_platform.cli.output import bad_input, print_json, recorded
 if TYPE_CHECKING:
     from margin_platform.store.store import Store
 
-_STORE = Annotated[str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)", show_default=False)]
+_STORE = Annotated[
+    str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)", show_default=False)
+]
 _JSON = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="Show how far decisions have come, by consumer, topic and partition.", invoke_without_command=True)
+    group = typer.Typer(
+        help="Show how far decisions have come, by consumer, topic and partition.",
+        invoke_without_command=True,
+    )
     app.add_typer(group, name="progress")
 
     @group.callback()
@@ -31,11 +38,16 @@ def register(app: typer.Typer) -> None:
         consumer: Annotated[str, typer.Argument(help="enforcement, liquidation, notification or contacts")],
         topic: Annotated[str, typer.Argument(help="a topic of `margin progress`")],
         partition: Annotated[int, typer.Argument(min=0)],
-        offset: Annotated[int, typer.Argument(min=0, help="the next offset to decide: the oldest that is still kept")],
+        offset: Annotated[
+            int, typer.Argument(min=0, help="the next offset to decide: the oldest that is still kept")
+        ],
         store: _STORE = None,
         as_json: _JSON = False,
     ) -> None:
-        """Leave events undecided that retention has deleted. Nothing else moves a consumer past undecided events."""
+        """Leave events undecided that retention has deleted.
+
+        Nothing else moves a consumer past undecided events.
+        """
         from margin_platform.store import progress
 
         with recorded(store, read_only=False) as opened, opened.write() as connection:
@@ -76,6 +88,8 @@ def _show(store: Store, as_json: bool) -> None:
         print_json([row._asdict() for row in rows])
         return
     for row in rows:
-        typer.echo(f"{row.consumer:14} {row.topic:24} partition {row.partition:<3} next offset {row.next_offset}")
+        typer.echo(
+            f"{row.consumer:14} {row.topic:24} partition {row.partition:<3} next offset {row.next_offset}"
+        )
     if not rows:
         typer.echo("nothing is decided yet")

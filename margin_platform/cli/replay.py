@@ -1,4 +1,6 @@
-"""`margin replay`: a price history produced to Kafka as live events, event times kept; space or p (or SIGUSR1) pauses."""
+"""`margin replay`: a price history produced to Kafka as live events, event times kept;
+space or p (or SIGUSR1) pauses.
+"""
 
 from __future__ import annotations
 
@@ -21,21 +23,35 @@ if TYPE_CHECKING:
 
     from margin_platform.backtest.history.replay import Control, Summary, Tick
 
-    OnTick = Callable[[int, int], None]   # count, event time
+    OnTick = Callable[[int, int], None]  # count, event time
 
 
 def register(app: typer.Typer) -> None:
     @app.command()
     def replay(
-        prices: Annotated[str, typer.Option("--prices", help="CSV or Parquet, long or wide; 'sample' is the bundled history")],
-        speed: Annotated[float, typer.Option("--speed", help="event seconds a second; 0 is as fast as possible")] = 1.0,
+        prices: Annotated[
+            str,
+            typer.Option("--prices", help="CSV or Parquet, long or wide; 'sample' is the bundled history"),
+        ],
+        speed: Annotated[
+            float, typer.Option("--speed", help="event seconds a second; 0 is as fast as possible")
+        ] = 1.0,
         first: Annotated[str | None, typer.Option("--from", help="first date, YYYY-MM-DD")] = None,
         last: Annotated[str | None, typer.Option("--to", help="last date, YYYY-MM-DD")] = None,
-        longest_gap: Annotated[float | None, typer.Option("--longest-gap", help="event seconds a gap counts at most (nights)")] = None,
-        bootstrap: Annotated[str | None, typer.Option("--bootstrap", help="host:port of Kafka; else the running stack's")] = None,
-        as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON, no progress bar")] = False,
+        longest_gap: Annotated[
+            float | None, typer.Option("--longest-gap", help="event seconds a gap counts at most (nights)")
+        ] = None,
+        bootstrap: Annotated[
+            str | None, typer.Option("--bootstrap", help="host:port of Kafka; else the running stack's")
+        ] = None,
+        as_json: Annotated[
+            bool, typer.Option("--json", help="print the summary as JSON, no progress bar")
+        ] = False,
     ) -> None:
-        """Replay a price history to Kafka as live prices. Space or p pauses and resumes; so does SIGUSR1. Ctrl-C ends it."""
+        """Replay a price history to Kafka as live prices.
+
+        Space or p pauses and resumes; so does SIGUSR1. Ctrl-C ends it.
+        """
         import numpy as np
 
         from margin_platform.backtest.history.repair import closed_days
@@ -51,7 +67,9 @@ def register(app: typer.Typer) -> None:
         part = history.between(date_option("from", first), date_option("to", last))
         total = int((history.prices[part] > 0).sum())
         if not total:
-            raise bad_input(f"prices: no price between {first or 'the start'} and {last or 'the end'}, value {prices!r}")
+            raise bad_input(
+                f"prices: no price between {first or 'the start'} and {last or 'the end'}, value {prices!r}"
+            )
         control = Control()
         with _keys(control), _progress(total, quiet=as_json) as on_tick:
             summary = _produce(bootstrap, ticks_of(history, part), speed, control, longest_gap, on_tick)
@@ -61,7 +79,12 @@ def register(app: typer.Typer) -> None:
 
 
 def _produce(
-    bootstrap: str | None, ticks: Iterable[Tick], speed: float, control: Control, longest_gap: float | None, on_tick: OnTick | None
+    bootstrap: str | None,
+    ticks: Iterable[Tick],
+    speed: float,
+    control: Control,
+    longest_gap: float | None,
+    on_tick: OnTick | None,
 ) -> Summary:
     from margin_platform.backtest.history.replay import WallClock, replay
     from margin_platform.cli.observe import running_broker
@@ -70,7 +93,9 @@ def _produce(
 
     try:
         with Bus(bootstrap or running_broker()) as bus:
-            return replay(bus, ticks, speed, WallClock(), control=control, longest_gap_s=longest_gap, on_tick=on_tick)
+            return replay(
+                bus, ticks, speed, WallClock(), control=control, longest_gap_s=longest_gap, on_tick=on_tick
+            )
     except BrokerUnreachable as error:
         raise failed(error) from error
 
@@ -80,7 +105,10 @@ def _say(summary: Summary, *, as_json: bool) -> None:
         print_json(summary.as_dict())
         return
     ended = "stopped" if summary.stopped else "done"
-    typer.echo(f"{ended}: {summary.events:,} prices in {summary.wall_seconds:.1f} s (paused {summary.paused_seconds:.1f} s)")
+    typer.echo(
+        f"{ended}: {summary.events:,} prices in {summary.wall_seconds:.1f} s (paused "
+        f"{summary.paused_seconds:.1f} s)"
+    )
 
 
 @contextlib.contextmanager
@@ -92,7 +120,9 @@ def _progress(total: int, *, quiet: bool) -> Iterator[OnTick | None]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=Console(stderr=True)) as bar:
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=Console(stderr=True)
+    ) as bar:
         task = bar.add_task("prices", total=total)
 
         def on_tick(count: int, time_ms: int) -> None:
@@ -105,7 +135,10 @@ def _progress(total: int, *, quiet: bool) -> Iterator[OnTick | None]:
 
 @contextlib.contextmanager
 def _keys(control: Control) -> Iterator[None]:
-    """Ctrl-C and SIGTERM stop, SIGUSR1 toggles pause; on a terminal so do space and p. Everything is put back afterwards."""
+    """Ctrl-C and SIGTERM stop, SIGUSR1 toggles pause; on a terminal so do space and p.
+
+    Everything is put back afterwards.
+    """
     before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
     signal.signal(signal.SIGUSR1, lambda *_: control.toggle())
     for stopping in (signal.SIGINT, signal.SIGTERM):

@@ -16,7 +16,10 @@ from margin_platform.cli.output import bad_input, failed, print_json
 from margin_platform.contracts.json_object import Json
 from margin_platform.settings import settings
 
-_Data = Annotated[Path | None, typer.Option("--data", help="folder of the stack; else MARGIN_DATA, else .margin", show_default=False)]
+_Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="folder of the stack; else MARGIN_DATA, else .margin", show_default=False),
+]
 _Json = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
 _WATCH_S = 1.0
 
@@ -45,17 +48,26 @@ def _names(option: str, text: str | None) -> list[str] | None:
 
 def _up(
     data: _Data = None,
-    only: Annotated[str | None, typer.Option(help="start these components and what they need, comma-separated")] = None,
-    without: Annotated[str | None, typer.Option(help="start everything but these components, comma-separated")] = None,
-    foreground: Annotated[bool, typer.Option("--foreground", help="stay, and stop the stack on Ctrl-C")] = False,
+    only: Annotated[
+        str | None, typer.Option(help="start these components and what they need, comma-separated")
+    ] = None,
+    without: Annotated[
+        str | None, typer.Option(help="start everything but these components, comma-separated")
+    ] = None,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="stay, and stop the stack on Ctrl-C")
+    ] = False,
     as_json: _Json = False,
 ) -> None:
-    """Start what of the local stack is not running yet: Kafka, AWS endpoint, Dagster, dashboard, simulated venue."""
+    """Start what of the local stack is not running yet:
+    Kafka, AWS endpoint, Dagster, dashboard, simulated venue.
+    """
     from margin_platform.stack.status import summary
 
     folder = _folder(data)
     _start(folder, _names("--only", only), _names("--without", without))
-    stop = _told_to_stop() if foreground else None   # from now on, so that Ctrl-C while the table prints counts too
+    # from now on, so that Ctrl-C while the table prints counts too
+    stop = _told_to_stop() if foreground else None
     _show(summary.status(folder), as_json)
     if stop is not None:
         raise typer.Exit(_stay(folder, stop))
@@ -68,7 +80,12 @@ def _start(folder: Path, only: list[str] | None, without: list[str] | None) -> N
 
     console = Console(stderr=True, highlight=False)
     try:
-        supervisor.up(folder, only=only, without=without, progress=lambda line: console.print(line, soft_wrap=True, markup=False))
+        supervisor.up(
+            folder,
+            only=only,
+            without=without,
+            progress=lambda line: console.print(line, soft_wrap=True, markup=False),
+        )
     except ValueError as error:
         raise bad_input(str(error)) from error
     except (StartFailed, JarsUnavailable, OSError) as error:
@@ -84,7 +101,10 @@ def _told_to_stop() -> threading.Event:
 
 
 def _stay(folder: Path, stop: threading.Event) -> int:
-    """Waits for a word to stop or the end of a component, then stops everything. 1 where a component ended by itself."""
+    """Waits for a word to stop or the end of a component, then stops everything.
+
+    1 where a component ended by itself.
+    """
     from margin_platform.stack import state, supervisor
 
     ended: set[str] = set()
@@ -110,10 +130,12 @@ def _down(data: _Data = None, as_json: _Json = False) -> None:
 
 
 def _status(data: _Data = None, as_json: _Json = False) -> None:
-    """What of the local stack is running, where, with how much memory, what its topics hold, and how far its streams are.
+    """What of the local stack is running, where, with how much memory, what its topics hold,
+    and how far its streams are.
 
-    The streams' figures come from their Prometheus endpoint. Exit 1 where a component is not up, the streams do not answer
-    although Dagster should run them, or a customer's notice reached nobody (see `margin notices`).
+    The streams' figures come from their Prometheus endpoint. Exit 1 where a component is not up, the streams
+    do not answer although Dagster should run them, or a customer's notice reached nobody (see `margin
+    notices`).
     """
     from margin_platform.stack.status import summary
 
@@ -121,7 +143,11 @@ def _status(data: _Data = None, as_json: _Json = False) -> None:
     figures = summary.status(folder) | {"unreached": _unreached(folder)}
     _show(figures, as_json)
     streams = figures["streams"]
-    if not figures["up"] or figures["unreached"] or (streams and streams["expected"] and not streams["answers"]):
+    if (
+        not figures["up"]
+        or figures["unreached"]
+        or (streams and streams["expected"] and not streams["answers"])
+    ):
         raise typer.Exit(1)
 
 
@@ -147,7 +173,11 @@ def _show(figures: Json, as_json: bool) -> None:
         return
     console = Console(highlight=False)
     if figures.get("unreached"):
-        console.print(f"notices that reached nobody: {figures['unreached']:,}; see `margin notices`", soft_wrap=True, markup=False)
+        console.print(
+            f"notices that reached nobody: {figures['unreached']:,}; see `margin notices`",
+            soft_wrap=True,
+            markup=False,
+        )
     if not figures["components"]:
         console.print(f"nothing was started in {figures['data']}", soft_wrap=True, markup=False)
         return
@@ -157,9 +187,15 @@ def _show(figures: Json, as_json: bool) -> None:
     table.add_column("memory", justify="right")
     for row in figures["components"]:
         condition = "ready" if row["ready"] else "starting" if row["alive"] else "not running"
-        table.add_row(row["name"], str(row["pid"]), condition, row["url"] or "", f"{row['memory_mb']:,.0f} MB")
+        table.add_row(
+            row["name"], str(row["pid"]), condition, row["url"] or "", f"{row['memory_mb']:,.0f} MB"
+        )
     console.print(table)
-    console.print(f"memory of all: {figures['memory_mb']:,.0f} MB; data and logs: {figures['data']}", soft_wrap=True, markup=False)
+    console.print(
+        f"memory of all: {figures['memory_mb']:,.0f} MB; data and logs: {figures['data']}",
+        soft_wrap=True,
+        markup=False,
+    )
     if figures["topics"]:
         held = ", ".join(f"{name} {count:,}" for name, count in figures["topics"].items() if count)
         console.print(f"events: {held or 'none yet'}", soft_wrap=True, markup=False)
@@ -173,8 +209,13 @@ def _show_streams(console: Console, streams: Json) -> None:
         console.print(f"the streams' figures: {streams['url']}", soft_wrap=True, markup=False)
     elif streams["expected"]:
         console.print(
-            f"the streams do not answer at {streams['url']} ({streams['reason']}): Dagster starts them within a minute of the stack; "
-            "later than that, see its job \"streams\"", soft_wrap=True, markup=False,
+            (
+                f"the streams do not answer at {streams['url']} ({streams['reason']}): Dagster starts them "
+                "within a minute of the stack; "
+                'later than that, see its job "streams"'
+            ),
+            soft_wrap=True,
+            markup=False,
         )
 
 
@@ -185,14 +226,20 @@ def _streams_table(rows: list[Json]) -> Table:
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
-            row["stream"], f"{row['lag']:,}", _time_of_day(row["last_batch_at"]), _seconds(row["batch_seconds"]),
-            _seconds(row["oldest_input_seconds"]), f"{row['dead_letters']:,}",
+            row["stream"],
+            f"{row['lag']:,}",
+            _time_of_day(row["last_batch_at"]),
+            _seconds(row["batch_seconds"]),
+            _seconds(row["oldest_input_seconds"]),
+            f"{row['dead_letters']:,}",
         )
     return table
 
 
 def _time_of_day(at_ms: int | None) -> str:
-    return "none yet" if at_ms is None else f"{dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC):%m-%d %H:%M:%S}"
+    return (
+        "none yet" if at_ms is None else f"{dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC):%m-%d %H:%M:%S}"
+    )
 
 
 def _seconds(value: float | None) -> str:

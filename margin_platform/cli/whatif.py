@@ -1,4 +1,6 @@
-"""`margin whatif ACCOUNT --trade SYM:QTY`: an account's margin before and after trades that have not happened."""
+"""`margin whatif ACCOUNT --trade SYM:QTY`:
+an account's margin before and after trades that have not happened.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,23 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def whatif(
         account: Annotated[str, typer.Argument(help="account id")],
-        trade: Annotated[list[str], typer.Option(help="SYMBOL:SHARES, signed: AAPL:100 buys, AAPL:-100 sells; may be given again")],
-        book: Annotated[str | None, typer.Option(help="a book as JSON, - for standard input (default: what was last recorded)")] = None,
-        store: Annotated[str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)")] = None,
+        trade: Annotated[
+            list[str],
+            typer.Option(help="SYMBOL:SHARES, signed: AAPL:100 buys, AAPL:-100 sells; may be given again"),
+        ],
+        book: Annotated[
+            str | None,
+            typer.Option(help="a book as JSON, - for standard input (default: what was last recorded)"),
+        ] = None,
+        store: Annotated[
+            str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)")
+        ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
     ) -> None:
-        """Every margin figure of an account before and after trades at the mark, by the same kernel. It sends nothing."""
+        """Every margin figure of an account before and after trades at the mark, by the same kernel.
+
+        It sends nothing.
+        """
         from margin_platform.documents.book_input import InputError
         from margin_platform.documents.whatif import compared
 
@@ -61,12 +74,15 @@ def _book(source: str) -> tuple[Json, Quote, None]:
     from margin_platform.documents.whatif import quotes
 
     book = document(source)
-    book_of(book)   # what cannot be used is named before anything is worked out
+    book_of(book)  # what cannot be used is named before anything is worked out
     return book, quotes(book).get, None
 
 
 def _recorded(account: str, store: str | None) -> tuple[Json, Quote, Policy]:
-    """The account's newest recorded status event as a book, and what is known of other symbols. Ends with 1 where there is none."""
+    """The account's newest recorded status event as a book, and what is known of other symbols.
+
+    Ends with 1 where there is none.
+    """
     from margin_platform.policy.policy import current_policy, shipped_policies
     from margin_platform.store.newest_statuses import recorded_statuses
 
@@ -74,15 +90,23 @@ def _recorded(account: str, store: str | None) -> tuple[Json, Quote, Policy]:
         found = recorded_statuses(opened)
     event = found.get(account)
     if event is None:
-        typer.echo(f"margin: nothing is recorded of account {account!r}; give its positions with --book", err=True)
+        typer.echo(
+            f"margin: nothing is recorded of account {account!r}; give its positions with --book", err=True
+        )
         raise typer.Exit(1)
-    row = {name: event[name] for name in ("account_id", "cash", "margin_type", "positions") if event.get(name) is not None}
+    row = {
+        name: event[name]
+        for name in ("account_id", "cash", "margin_type", "positions")
+        if event.get(name) is not None
+    }
     quotes: dict[str, Json] = {}
     for position in (p for e in found.values() for p in e.get("positions", [])):
         known = quotes.get(position["symbol"])
         if known is None or (position.get("price_timestamp") or 0) > (known.get("price_timestamp") or 0):
             quotes[position["symbol"]] = {k: v for k, v in position.items() if k != "qty"}
-    policy = next((p for p in shipped_policies() if p.version == event.get("policy_version")), current_policy())
+    policy = next(
+        (p for p in shipped_policies() if p.version == event.get("policy_version")), current_policy()
+    )
     return {"accounts": [row]}, quotes.get, policy
 
 
@@ -91,8 +115,13 @@ def _print(answer: Json) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    trades = ", ".join(f"{'buy' if t['qty'] > 0 else 'sell'} {abs(t['qty']):,.6g} {t['symbol']}" for t in answer["trades"])
-    table = Table(title=Text(f"{answer['account_id']}: {trades}"), caption=f"policy {answer['policy_version']}; trades at the mark")
+    trades = ", ".join(
+        f"{'buy' if t['qty'] > 0 else 'sell'} {abs(t['qty']):,.6g} {t['symbol']}" for t in answer["trades"]
+    )
+    table = Table(
+        title=Text(f"{answer['account_id']}: {trades}"),
+        caption=f"policy {answer['policy_version']}; trades at the mark",
+    )
     for heading in ("", "before", "after", "change"):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     before, after, delta = answer["before"], answer["after"], answer["delta"]

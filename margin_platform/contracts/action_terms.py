@@ -1,7 +1,8 @@
 """The terms of a corporate action: which kinds there are, what each must say, and what it does to a position.
 
-Every figure is for one share held before the ex-date, so that several actions of one day need no agreement about their order.
-A source that writes 0.3333 for a split means one share for three: counted with the decimal, 300 shares would become 99.99.
+Every figure is for one share held before the ex-date, so that several actions of one day need no agreement
+about their order. A source that writes 0.3333 for a split means one share for three: counted with the
+decimal, 300 shares would become 99.99.
 """
 
 from __future__ import annotations
@@ -37,10 +38,14 @@ class ActionStatus(StrEnum):
 
 
 # After these nothing is left in the symbol.
-ENDS = frozenset({ActionKind.CASH_MERGER, ActionKind.STOCK_MERGER, ActionKind.SYMBOL_CHANGE, ActionKind.DELISTING})
-RESHAPES = ENDS | {ActionKind.SPLIT}        # an order of before is in shares that are there no more
+ENDS = frozenset(
+    {ActionKind.CASH_MERGER, ActionKind.STOCK_MERGER, ActionKind.SYMBOL_CHANGE, ActionKind.DELISTING}
+)
+RESHAPES = ENDS | {ActionKind.SPLIT}  # an order of before is in shares that are there no more
 WITH_RATIO = frozenset({ActionKind.SPLIT, ActionKind.SPIN_OFF, ActionKind.STOCK_MERGER})
-WITH_AMOUNT = frozenset({ActionKind.DIVIDEND, ActionKind.CASH_MERGER, ActionKind.STOCK_MERGER, ActionKind.DELISTING})
+WITH_AMOUNT = frozenset(
+    {ActionKind.DIVIDEND, ActionKind.CASH_MERGER, ActionKind.STOCK_MERGER, ActionKind.DELISTING}
+)
 INTO_ANOTHER = frozenset({ActionKind.SPIN_OFF, ActionKind.STOCK_MERGER, ActionKind.SYMBOL_CHANGE})
 _NEEDED = {
     ActionKind.SPLIT: ("ratio",),
@@ -51,18 +56,22 @@ _NEEDED = {
     ActionKind.STOCK_MERGER: ("new_symbol", "ratio"),
     ActionKind.DELISTING: ("amount",),
 }
-_LEAST_PAID = 1e-6   # dollars a share
-_PLAIN = 20            # a decimal that is exactly a fraction of such a denominator is meant as written: 0.05, 1.1, 0.125
-_PERCENT = 2           # decimals of a stock dividend in percent: 1.07 is 107 shares for 100
-_USUAL_OLD = 9         # 7 for 3, 5 for 4: old shares of a ratio that is not one new share for many old
-_MOST_OLD = 100_000    # old shares for one new share
-_MOST_DECIMALS = 6     # of a decimal that no usual ratio explains
-_FULL_DECIMALS = 12    # of a computed factor, such as 1 / 0.49999: its rounding is below the finest share
-_SAME = 1e-9   # between a ratio and the fraction it is given with
+_LEAST_PAID = 1e-6  # dollars a share
+# a decimal that is exactly a fraction of such a denominator is meant as written: 0.05, 1.1, 0.125
+_PLAIN = 20
+_PERCENT = 2  # decimals of a stock dividend in percent: 1.07 is 107 shares for 100
+_USUAL_OLD = 9  # 7 for 3, 5 for 4: old shares of a ratio that is not one new share for many old
+_MOST_OLD = 100_000  # old shares for one new share
+_MOST_DECIMALS = 6  # of a decimal that no usual ratio explains
+_FULL_DECIMALS = 12  # of a computed factor, such as 1 / 0.49999: its rounding is below the finest share
+_SAME = 1e-9  # between a ratio and the fraction it is given with
 
 
 def ratio_of(event: Mapping[str, Any]) -> Fraction:
-    """Return new shares for old ones, as a fraction. ValueError says why the decimal of a split stands for none."""
+    """Return new shares for old ones, as a fraction.
+
+    ValueError says why the decimal of a split stands for none.
+    """
     if event.get("ratio_new") is not None:
         return Fraction(event["ratio_new"], event["ratio_old"])
     ratio = event.get("ratio")
@@ -70,16 +79,22 @@ def ratio_of(event: Mapping[str, Any]) -> Fraction:
         return Fraction(1)
     if event["kind"] == ActionKind.SPLIT:
         return fraction(ratio)
-    return Fraction(repr(float(ratio)))   # exchange ratios are decimals by contract
+    return Fraction(repr(float(ratio)))  # exchange ratios are decimals by contract
 
 
 def problem(event: Mapping[str, Any]) -> tuple[str, object, str] | None:
-    """Return field, value and reason of the first term that an action of its kind lacks or cannot have; None where all is said."""
+    """Return field, value and reason of the first term that an action of its kind lacks or cannot have;
+    None where all is said.
+    """
     if event.get("status") == ActionStatus.CANCELLED:
         return None
     kind = event["kind"]
     if (event.get("ratio_new") is None) != (event.get("ratio_old") is None):
-        return ("ratio_old" if event.get("ratio_old") is None else "ratio_new"), None, "missing: a fraction has both"
+        return (
+            ("ratio_old" if event.get("ratio_old") is None else "ratio_new"),
+            None,
+            "missing: a fraction has both",
+        )
     for name in _NEEDED[kind]:
         given = event.get(name) is not None or (name == "ratio" and event.get("ratio_new") is not None)
         if not given:
@@ -104,13 +119,18 @@ def _ratio_problem(event: Mapping[str, Any]) -> tuple[str, object, str] | None:
 
 
 def _digits(ratio: float) -> int:
-    """How many digits behind the first one a decimal gives, at least three: 0.33 is not held against 1 for 3 to the last digit."""
+    """How many digits behind the first one a decimal gives, at least three:
+    0.33 is not held against 1 for 3 to the last digit.
+    """
     text = repr(float(ratio)).replace(".", "").strip("0")
     return min(max(len(text) - 1, 1), 12)
 
 
 def fraction(ratio: float) -> Fraction:
-    """Return the ratio of a split, new shares for old ones. ValueError says why a decimal stands for none, or for several."""
+    """Return the ratio of a split, new shares for old ones.
+
+    ValueError says why a decimal stands for none, or for several.
+    """
     written = Decimal(repr(float(ratio)))
     exact = Fraction(written)
     decimals = max(0, -int(written.normalize().as_tuple().exponent))
@@ -119,19 +139,26 @@ def fraction(ratio: float) -> Fraction:
     meant = _usual(exact, decimals)
     if decimals <= _PERCENT:
         if meant:
-            raise ValueError(f"may stand for {exact.numerator} for {exact.denominator} or {_words(meant[0])}: give ratio_new and ratio_old")
+            raise ValueError(
+                f"may stand for {exact.numerator} for {exact.denominator} or {_words(meant[0])}: give "
+                "ratio_new and ratio_old"
+            )
         return exact
     if len(meant) == 1:
         return meant[0]
     if meant:
-        raise ValueError(f"may stand for {_words(meant[0])} or {_words(meant[1])}: give ratio_new and ratio_old")
+        raise ValueError(
+            f"may stand for {_words(meant[0])} or {_words(meant[1])}: give ratio_new and ratio_old"
+        )
     if _MOST_DECIMALS < decimals < _FULL_DECIMALS:
         raise ValueError("the decimal of no ratio of whole numbers: give ratio_new and ratio_old")
     return exact
 
 
 def as_written(ratio: float) -> tuple[int, int]:
-    """Return the terms of a ratio that was booked before decimals were questioned: the fraction, or else the decimal itself."""
+    """Return the terms of a ratio that was booked before decimals were questioned:
+    the fraction, or else the decimal itself.
+    """
     try:
         return fraction(ratio).as_integer_ratio()
     except ValueError:
@@ -143,7 +170,9 @@ def _words(ratio: Fraction) -> str:
 
 
 def _usual(exact: Fraction, decimals: int) -> list[Fraction]:
-    """Return the usual ratios (at most two) that a decimal of so many places may stand for, rounded or cut off."""
+    """Return the usual ratios (at most two) that a decimal of so many places may stand for,
+    rounded or cut off.
+    """
     unit = Fraction(1, 10**decimals)
     low, high = exact - unit / 2 - Fraction(1, 10**17), exact + unit
     first, last = math.ceil(1 / high), math.floor(1 / low) if low > 0 else _MOST_OLD

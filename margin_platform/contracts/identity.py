@@ -1,4 +1,7 @@
-"""Identity: what may name an account, an instrument, a fill. Two names that look alike on a screen are never two things."""
+"""Identity: what may name an account, an instrument, a fill.
+
+Two names that look alike on a screen are never two things.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,11 @@ import unicodedata
 
 from margin_platform.contracts.bounds import LONGEST_ID
 
-# Letters and marks without a visible form of their own, besides the control and format characters `isprintable` refuses.
-_INVISIBLE = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef"
+# Letters and marks without a visible form of their own, besides the control and format characters
+# `isprintable` refuses.
+_INVISIBLE = (
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef"
+)
 
 
 def _expanded(ranges: str) -> frozenset[str]:
@@ -24,7 +30,8 @@ def _expanded(ranges: str) -> frozenset[str]:
 
 
 _HIDDEN = _expanded(_INVISIBLE)
-# The same rule for JSON Schema (ECMA 262): no control, format or invisible character, no blank but U+0020, and none at an end.
+# The same rule for JSON Schema (ECMA 262): no control, format or invisible character, no blank but U+0020,
+# and none at an end.
 PATTERN = (
     r"^(?![\s\S]*[\u0000-\u001f\u007f-\u00a0\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f"
     r"\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ud800-\uf8ff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff])"

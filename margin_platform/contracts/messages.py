@@ -1,7 +1,8 @@
 """Messages: events on the wire, and their strict reading. The wire contract is docs/contracts.md.
 
-JSON, UTF-8. `timestamp` is event time in epoch milliseconds UTC. Money is dollars with cents, quantities are signed
-shares. A message that fails its declaration raises `BadEvent`, which names the field and the value, and goes to dead_letter.v1.
+JSON, UTF-8. `timestamp` is event time in epoch milliseconds UTC. Money is dollars with cents, quantities are
+signed shares. A message that fails its declaration raises `BadEvent`, which names the field and the value,
+and goes to dead_letter.v1.
 """
 
 from __future__ import annotations
@@ -70,12 +71,17 @@ __all__ = [
 
 
 def encode(event: Event) -> bytes:
-    """The event as it goes on the wire. NaN cannot: round and replace unknowns first (`money.cents_or_none`)."""
+    """The event as it goes on the wire.
+
+    NaN cannot: round and replace unknowns first (`money.cents_or_none`).
+    """
     return orjson.dumps(event, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
 
 
 def decode(topic: str, raw: bytes | None) -> Event:
-    """Return a message of a topic, checked field by field. BadEvent names the first field that breaks the contract.
+    """Return a message of a topic, checked field by field.
+
+    BadEvent names the first field that breaks the contract.
 
     Of what other systems send, fields that are not declared are dropped.
     """
@@ -101,13 +107,15 @@ def _declared(topic: str, event: Event) -> Event:
 _NAMES = {topic: frozenset(field.name for field in TOPICS[topic].check.fields) for topic in INPUTS}
 
 
-_BY_THE_THOUSAND = frozenset((MARGIN_CALC, STRESS))   # our own figures, written from a mapping: no key can be there twice
+# our own figures, written from a mapping: no key can be there twice
+_BY_THE_THOUSAND = frozenset((MARGIN_CALC, STRESS))
 
 
 def _check_keys(event: Event, raw: bytes) -> None:
     """Raise BadEvent for a key given twice in one object: no reader could know which counts.
 
-    A key takes a colon, so a message with as many colons as keys has none twice; only the others are read again.
+    A key takes a colon, so a message with as many colons as keys has none twice; only the others are read
+    again.
     """
     if raw.count(b":") != _keys(event):
         json.loads(raw, object_pairs_hook=_unique)
@@ -129,7 +137,9 @@ def _unique(pairs: list[tuple[str, object]]) -> Event:
 
 
 def _unreadable(topic: Topic, raw: bytes, why: str) -> BadEvent:
-    """Return what is wrong with a message that is not JSON: the field, where all else of it is and that one is NaN or an infinity."""
+    """Return what is wrong with a message that is not JSON:
+    the field, where all else of it is and that one is NaN or an infinity.
+    """
     try:
         event = json.loads(raw)
     except (ValueError, RecursionError):
@@ -151,12 +161,20 @@ def check_fields(topic: Topic, event: Event) -> None:
 
 
 def check_time(event: Event, produced_ms: int, most_seconds: float) -> None:
-    """Raises BadEvent for an event stamped more than some seconds after it was produced (epoch milliseconds): it has not happened."""
+    """Raises BadEvent for an event stamped more than some seconds after it was produced (epoch
+    milliseconds): it has not happened.
+    """
     ahead = event["timestamp"] - produced_ms
     if ahead > most_seconds * 1000:
-        raise BadEvent("timestamp", event["timestamp"], f"{ahead / 1000:g} s after it was produced: an event from the future")
+        raise BadEvent(
+            "timestamp",
+            event["timestamp"],
+            f"{ahead / 1000:g} s after it was produced: an event from the future",
+        )
 
 
 def deterministic_id(*parts: object) -> str:
-    """The same id for the same parts, in every process and on every replay: what makes at-least-once delivery harmless."""
+    """The same id for the same parts, in every process and on every replay:
+    what makes at-least-once delivery harmless.
+    """
     return hashlib.sha256("\x1f".join(str(p) for p in parts).encode()).hexdigest()[:24]

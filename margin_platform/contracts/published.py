@@ -1,4 +1,5 @@
-"""The published form of the declarations: the JSON Schemas beside this module, and the tables of docs/contracts.md.
+"""The published form of the declarations:
+the JSON Schemas beside this module, and the tables of docs/contracts.md.
 
 `python -m margin_platform.contracts.published` writes both; a test holds them against the declarations.
 """
@@ -14,7 +15,7 @@ from margin_platform.contracts.topics import TOPICS, Topic
 
 SCHEMAS = Path(__file__).parent / "schemas"
 PAGE = Path(__file__).parents[2] / "docs" / "contracts.md"
-_FIRST_TOPIC = "\n## "   # what stands above it on the page is written by hand
+_FIRST_TOPIC = "\n## "  # what stands above it on the page is written by hand
 _WIDTH = 120
 
 
@@ -48,7 +49,9 @@ def section(topic: Topic) -> str:
     first, *more = _sentences(topic)
     parts = "1 partition" if topic.partitions == 1 else f"{topic.partitions} partitions"
     text = " ".join((first, f"Key `{topic.key}`, {parts}, {_kept(topic)}.", *more))
-    rows = "".join(f"| `{field.name}` | {_words(field)} | {_presence(field)} |\n" for field in topic.check.fields)
+    rows = "".join(
+        f"| `{field.name}` | {_words(field)} | {_presence(field)} |\n" for field in topic.check.fields
+    )
     wrapped = "\n".join(textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False))
     return f"## {topic.name}\n\n{wrapped}\n\n| field | value | |\n|---|---|---|\n{rows}"
 

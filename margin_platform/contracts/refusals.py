@@ -1,11 +1,14 @@
-"""Refusals: input that cannot be used, as a field, its value and the reason. Every reader of the platform raises one of them."""
+"""Refusals: input that cannot be used, as a field, its value and the reason.
+
+Every reader of the platform raises one of them.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
 
-NO_VALUE = object()   # the value of a refusal that has none to show, such as a file that cannot be read
+NO_VALUE = object()  # the value of a refusal that has none to show, such as a file that cannot be read
 # What other systems call a field of ours.
 _SYNONYMS = {
     "qty": "quantity shares size position volume units amount",
@@ -28,12 +31,13 @@ class Refused(ValueError):
     """Input that cannot be used: the path of the field, its value, and why."""
 
     def __init__(self, field: str, value: object, reason: str) -> None:
-        shown = "" if value is NO_VALUE else f", value {value!r:.1000}"   # it goes into logs
+        shown = "" if value is NO_VALUE else f", value {value!r:.1000}"  # it goes into logs
         super().__init__(f"{field}: {reason}{shown}")
         self.field, self.value, self.reason = field, value, reason
 
     def __reduce__(self) -> tuple[type[Refused], tuple[object, ...]]:
-        return type(self), (self.field, self.value, self.reason)   # whole on the other side of a process boundary
+        # whole on the other side of a process boundary
+        return type(self), (self.field, self.value, self.reason)
 
 
 class BadEvent(Refused):
@@ -50,7 +54,10 @@ def unknown_field(name: object, known: Iterable[str]) -> str:
     if "qty" in names and written.lower() in _SIGNED:
         return "unknown field: qty is signed, a short position is negative"
     close = difflib.get_close_matches(written.lower(), names, n=1, cutoff=0.7)
-    meant = next((ours for ours, theirs in _SYNONYMS.items() if ours in names and written.lower() in theirs.split()), None)
+    meant = next(
+        (ours for ours, theirs in _SYNONYMS.items() if ours in names and written.lower() in theirs.split()),
+        None,
+    )
     if meant is None and not close:
         return f"unknown field, not one of {', '.join(names)}"
     return f"unknown field, did you mean {meant or close[0]}?"

@@ -1,4 +1,6 @@
-"""Topics: their names, keys and partitions, how long Kafka keeps them, and the declaration of their events."""
+"""Topics: their names, keys and partitions, how long Kafka keeps them,
+and the declaration of their events.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,9 @@ DEAD_LETTER = "dead_letter.v1"
 class Topic:
     """One topic: its key field, what its events say, and how long Kafka keeps it.
 
-    by_action: what an event with this `action` says beyond its topic's fields. A topic is kept `retention_days`, None meaning for ever:
-    the book is rebuilt from it. None is compacted: a null value would then delete on a rebuild what it did not delete live.
+    by_action: what an event with this `action` says beyond its topic's fields. A topic is kept
+    `retention_days`, None meaning for ever: the book is rebuilt from it. None is compacted: a null value
+    would then delete on a rebuild what it did not delete live.
     """
 
     name: str
@@ -55,11 +58,18 @@ class Topic:
         return tuple(f.name for f in self.check.fields if f.required)
 
 
-_NOTICED = [action.value for action in CallAction if action not in (CallAction.LIQUIDATE, CallAction.HELD, CallAction.RELEASED)]
+_NOTICED = [
+    action.value
+    for action in CallAction
+    if action not in (CallAction.LIQUIDATE, CallAction.HELD, CallAction.RELEASED)
+]
 _CALL_ACTIONS = {
-    CallAction.LIQUIDATE.value: Checker(decisions.Liquidate), **dict.fromkeys(_NOTICED, Checker(decisions.NoticeOfCall)),
+    CallAction.LIQUIDATE.value: Checker(decisions.Liquidate),
+    **dict.fromkeys(_NOTICED, Checker(decisions.NoticeOfCall)),
 }
-_RESTRICTION_ACTIONS = dict.fromkeys([action.value for action in RestrictionAction], Checker(decisions.Notice))
+_RESTRICTION_ACTIONS = dict.fromkeys(
+    [action.value for action in RestrictionAction], Checker(decisions.Notice)
+)
 
 TOPICS: dict[str, Topic] = {
     t.name: t
@@ -75,10 +85,28 @@ TOPICS: dict[str, Topic] = {
         Topic(MARGIN_STATUS, "account_id", figures.MarginStatus, partitions=1, retention_days=90),
         Topic(STRESS, "account_id", figures.StressRow, retention_days=2),
         Topic(FIRM_RISK, "scenario", figures.FirmRisk, partitions=1, retention_days=30),
-        Topic(MARGIN_CALLS, "account_id", decisions.MarginCall, partitions=1, retention_days=None, by_action=_CALL_ACTIONS),
-        Topic(RESTRICTIONS, "account_id", decisions.Restriction, partitions=1, retention_days=None, by_action=_RESTRICTION_ACTIONS),
         Topic(
-            LIQUIDATION_ORDERS, "account_id", decisions.LiquidationOrder, partitions=1, retention_days=None,
+            MARGIN_CALLS,
+            "account_id",
+            decisions.MarginCall,
+            partitions=1,
+            retention_days=None,
+            by_action=_CALL_ACTIONS,
+        ),
+        Topic(
+            RESTRICTIONS,
+            "account_id",
+            decisions.Restriction,
+            partitions=1,
+            retention_days=None,
+            by_action=_RESTRICTION_ACTIONS,
+        ),
+        Topic(
+            LIQUIDATION_ORDERS,
+            "account_id",
+            decisions.LiquidationOrder,
+            partitions=1,
+            retention_days=None,
             by_action={OrderAction.NEW.value: Checker(decisions.NewOrder)},
         ),
         Topic(AUDIT, "account_id", decisions.AuditEntry, partitions=1, retention_days=None),
@@ -86,4 +114,5 @@ TOPICS: dict[str, Topic] = {
         Topic(DEAD_LETTER, "topic", decisions.DeadLetter, partitions=1, retention_days=90),
     )
 }
-INPUTS = frozenset((FILLS, CASH, ACCOUNTS, PRICES, BETAS, CORPORATE_ACTIONS, VOLATILITY))   # what other systems send
+# what other systems send
+INPUTS = frozenset((FILLS, CASH, ACCOUNTS, PRICES, BETAS, CORPORATE_ACTIONS, VOLATILITY))

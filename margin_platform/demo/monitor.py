@@ -1,4 +1,6 @@
-"""What the demo has seen so far: counts by topic, accounts by status, calls, orders, exposure, and how far behind the streams are."""
+"""What the demo has seen so far: counts by topic, accounts by status, calls, orders, exposure, and how far
+behind the streams are.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,20 @@ from margin_platform.contracts.messages import (
 )
 from margin_platform.kafka.bus import Bus
 
-# Every stage must produce something for a demo to count as a success; what only looks like it (a warning, a notice held) does not.
+# Every stage must produce something for a demo to count as a success; what only looks like it (a warning, a
+# notice held) does not.
 STAGES = (
-    PRICES, FILLS, VOLATILITY, MARGIN_CALC, MARGIN_STATUS, STRESS, MARGIN_CALLS, RESTRICTIONS, LIQUIDATION_ORDERS, NOTIFICATIONS, FIRM_RISK,
+    PRICES,
+    FILLS,
+    VOLATILITY,
+    MARGIN_CALC,
+    MARGIN_STATUS,
+    STRESS,
+    MARGIN_CALLS,
+    RESTRICTIONS,
+    LIQUIDATION_ORDERS,
+    NOTIFICATIONS,
+    FIRM_RISK,
     AUDIT,
 )
 TABLES = ("volatility", "margin_snapshots", "firm_exposure")
@@ -42,7 +55,8 @@ _BATCH = 20_000
 
 @dataclass
 class Monitor:
-    """Reads the output topics from where they stood at the start; `snapshot` is what the screen and the JSON show.
+    """Reads the output topics from where they stood at the start;
+    `snapshot` is what the screen and the JSON show.
 
     tables: the folder of the streams' Delta tables.
     """
@@ -79,7 +93,7 @@ class Monitor:
                 try:
                     self._take(topic, decode(topic, record.value))
                 except BadEvent:
-                    continue   # the streams have dead-lettered it; the count below shows it
+                    continue  # the streams have dead-lettered it; the count below shows it
 
     def _take(self, topic: str, event: Event) -> None:
         if topic == MARGIN_CALC:
@@ -87,14 +101,19 @@ class Monitor:
             self.calc_clock = max(self.calc_clock, int(event.get("timestamp") or 0))
         elif topic == MARGIN_CALLS:
             self.calls[event["action"]] += 1
-            if event["action"] == "MARGIN_CALL" and self.first_call_seconds is None and self.replay_started is not None:
+            if (
+                event["action"] == "MARGIN_CALL"
+                and self.first_call_seconds is None
+                and self.replay_started is not None
+            ):
                 self.first_call_seconds = round(time.monotonic() - self.replay_started, 2)
         elif topic == RESTRICTIONS:
             self.restrictions[event["action"]] += 1
         elif topic == LIQUIDATION_ORDERS:
             self.orders += event.get("action", "NEW") != "CANCEL"
         elif topic == NOTIFICATIONS:
-            self.delivery[str(event.get("status", "ALERT"))] += 1   # an alert of the firm's limits has no delivery of its own
+            # an alert of the firm's limits has no delivery of its own
+            self.delivery[str(event.get("status", "ALERT"))] += 1
         elif topic == FILLS:
             self.simulated_fills += event.get("venue") == "SIMULATED"
         elif topic == FIRM_RISK:
@@ -102,9 +121,14 @@ class Monitor:
             self.firm_loss = event.get("firm_loss", self.firm_loss) if event.get("worst") else self.firm_loss
 
     def snapshot(self) -> dict[str, object]:
-        """Everything the screen shows, JSON-able; `missing` lists the stages that have produced nothing yet."""
+        """Everything the screen shows, JSON-able;
+        `missing` lists the stages that have produced nothing yet.
+        """
         counts = {
-            topic: sum(end - self.begins[topic].get(partition, 0) for partition, end in self.bus.end_offsets(topic).items())
+            topic: sum(
+                end - self.begins[topic].get(partition, 0)
+                for partition, end in self.bus.end_offsets(topic).items()
+            )
             for topic in TOPICS
         }
         return {
@@ -120,7 +144,9 @@ class Monitor:
             "firm_beta_weighted_exposure": self.exposure,
             "firm_loss_worst": self.firm_loss,
             "event_clock": self.event_clock,
-            "lag_event_seconds": max(0.0, (self.event_clock - self.calc_clock) / 1000) if self.calc_clock else None,
+            "lag_event_seconds": max(0.0, (self.event_clock - self.calc_clock) / 1000)
+            if self.calc_clock
+            else None,
             "seconds_to_first_margin_call": self.first_call_seconds,
             "missing": self._missing(counts),
         }
@@ -128,14 +154,23 @@ class Monitor:
     def _missing(self, counts: dict[str, int]) -> list[str]:
         """The stages without what they are there for; `counts` are the events of each topic."""
         seen = {topic: counts[topic] > 0 for topic in STAGES} | {
-            "MARGIN_CALL": self.calls["MARGIN_CALL"] > 0, "CLOSE_ONLY": self.restrictions["CLOSE_ONLY"] > 0,
-            "orders": self.orders > 0, "simulated fills": self.simulated_fills > 0, "DELIVERED notices": self.delivery["DELIVERED"] > 0,
+            "MARGIN_CALL": self.calls["MARGIN_CALL"] > 0,
+            "CLOSE_ONLY": self.restrictions["CLOSE_ONLY"] > 0,
+            "orders": self.orders > 0,
+            "simulated fills": self.simulated_fills > 0,
+            "DELIVERED notices": self.delivery["DELIVERED"] > 0,
         }
-        return [stage for stage, there in seen.items() if not there] + [f"rows of {name}" for name in TABLES if not self._filled(name)]
+        return [stage for stage, there in seen.items() if not there] + [
+            f"rows of {name}" for name in TABLES if not self._filled(name)
+        ]
 
     def _filled(self, table: str) -> bool:
         """Whether the table has rows; one that had some is not opened again."""
         where = str(self.tables / table)
-        if table not in self.filled_tables and DeltaTable.is_deltatable(where) and DeltaTable(where).count() > 0:
+        if (
+            table not in self.filled_tables
+            and DeltaTable.is_deltatable(where)
+            and DeltaTable(where).count() > 0
+        ):
             self.filled_tables.add(table)
         return table in self.filled_tables

@@ -21,8 +21,8 @@ from margin_platform.stack.status import summary
 
 EVE = dt.date(2020, 2, 19)
 FIRST, LAST = dt.date(2020, 2, 20), dt.date(2020, 3, 23)
-TICKS_PER_SESSION = 13          # one each half hour
-_FASTEST = 0.4                  # seconds between two ticks of the whole market: about what a micro-batch takes
+TICKS_PER_SESSION = 13  # one each half hour
+_FASTEST = 0.4  # seconds between two ticks of the whole market: about what a micro-batch takes
 _SLOWEST = 1.0
 _WARM_SECONDS = 240.0
 _DRAIN_SECONDS = 60.0
@@ -34,12 +34,18 @@ Say = Callable[[str], None]
 
 
 def may_be_emptied(folder: Path) -> bool:
-    """Whether a folder is new, empty, or an earlier demo's: any other holds something that is not ours to delete."""
-    return not folder.exists() or (folder.is_dir() and (not any(folder.iterdir()) or (folder / _MARK).exists()))
+    """Whether a folder is new, empty, or an earlier demo's:
+    any other holds something that is not ours to delete.
+    """
+    return not folder.exists() or (
+        folder.is_dir() and (not any(folder.iterdir()) or (folder / _MARK).exists())
+    )
 
 
 def _empty(folder: Path) -> None:
-    """Stops what runs in the folder and deletes what it holds. FileExistsError, with nothing touched, where that is not a demo's.
+    """Stops what runs in the folder and deletes what it holds.
+
+    FileExistsError, with nothing touched, where that is not a demo's.
 
     The mark is there before all else and stays: a demo that was interrupted anywhere may be repeated.
     """
@@ -57,14 +63,19 @@ def _empty(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Demo:
-    """What to show: accounts in the book, seconds the replay may take, and the folder of its stack (emptied first)."""
+    """What to show: accounts in the book, seconds the replay may take, and the folder of its stack
+    (emptied first).
+    """
 
     folder: Path
     accounts: int = 1000
     seconds: float = 240.0
 
     def run(self, show: Show, say: Say, stay: Callable[[], None] = lambda: None) -> Json:
-        """Runs to the end and returns the last figures. The stack is stopped whatever happens. `stay` may wait before that."""
+        """Runs to the end and returns the last figures.
+
+        The stack is stopped whatever happens. `stay` may wait before that.
+        """
         _empty(self.folder)
         try:
             stack = supervisor.up(self.folder, progress=say)
@@ -128,7 +139,7 @@ def _seed(bus: Bus, rows: list[AccountRow]) -> None:
     later = []
     for topic, event in seed.account_events(rows, EVE):
         if topic == ACCOUNTS:
-            bus.produce(topic, event)   # an account is announced before anything of it
+            bus.produce(topic, event)  # an account is announced before anything of it
         else:
             later.append((topic, event))
     bus.flush()
@@ -141,10 +152,14 @@ def _wait_until(happened: Callable[[], bool], monitor: Monitor, show: Show, seco
     """Reads and shows until something happened, or the time is up; the figures then say what is missing."""
     end = time.monotonic() + seconds
     while not happened() and time.monotonic() < end:
-        monitor.bus.poll(MARGIN_CALC, monitor.positions[MARGIN_CALC], _LOOK_SECONDS, 1)   # wakes with the first figures
+        # wakes with the first figures
+        monitor.bus.poll(MARGIN_CALC, monitor.positions[MARGIN_CALC], _LOOK_SECONDS, 1)
         monitor.read()
         show(monitor.snapshot())
 
 
 def _memory(status: Json) -> Json:
-    return {"memory_mb": status.get("memory_mb"), "components": sorted(c["name"] for c in status.get("components", []))}
+    return {
+        "memory_mb": status.get("memory_mb"),
+        "components": sorted(c["name"] for c in status.get("components", [])),
+    }

@@ -1,4 +1,6 @@
-"""What a demo starts from: betas and closes of the months before, then accounts, deposits and opening fills at the last close."""
+"""What a demo starts from: betas and closes of the months before, then accounts, deposits and opening
+fills at the last close.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,9 @@ from margin_platform.money import cents
 from margin_platform.policy.policy import current_policy
 from margin_platform.volatility.beta import estimated
 
-CLOSE_SESSIONS = 45     # enough closes for a 30-return volatility with some to spare
+CLOSE_SESSIONS = 45  # enough closes for a 30-return volatility with some to spare
 
-Seed = tuple[str, Event]   # topic, event
+Seed = tuple[str, Event]  # topic, event
 
 
 def closes_on(day: dt.date) -> dict[str, float]:
@@ -52,10 +54,26 @@ def account_events(rows: Sequence[AccountRow], day: dt.date) -> Iterator[Seed]:
     for number, row in enumerate(rows):
         email = f"{row.account_id.lower()}@customers.example"
         contact = {"name": row.account_id.title(), "email": email, "phone": f"+1202555{number % 10000:04d}"}
-        yield ACCOUNTS, {"account_id": row.account_id, "margin_type": row.margin_type, "contact": contact, "timestamp": at}
+        yield (
+            ACCOUNTS,
+            {
+                "account_id": row.account_id,
+                "margin_type": row.margin_type,
+                "contact": contact,
+                "timestamp": at,
+            },
+        )
         cost = sum(cents(qty * prices[symbol]) for symbol, qty in row.positions.items())
-        transfer = {"transfer_id": deterministic_id("demo", row.account_id), "account_id": row.account_id, "amount": cents(row.cash + cost)}
+        transfer = {
+            "transfer_id": deterministic_id("demo", row.account_id),
+            "account_id": row.account_id,
+            "amount": cents(row.cash + cost),
+        }
         yield CASH, transfer | {"timestamp": at}
         for symbol, qty in row.positions.items():
-            fill = {"fill_id": deterministic_id("demo", row.account_id, symbol), "account_id": row.account_id, "symbol": symbol}
+            fill = {
+                "fill_id": deterministic_id("demo", row.account_id, symbol),
+                "account_id": row.account_id,
+                "symbol": symbol,
+            }
             yield FILLS, fill | {"qty": qty, "price": prices[symbol], "timestamp": at}

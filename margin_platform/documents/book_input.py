@@ -1,7 +1,8 @@
-"""Books as JSON: the input of `margin evaluate`, `liquidate` and `whatif`, read strictly into the kernel's columns.
+"""Books as JSON: the input of `margin evaluate`, `liquidate` and `whatif`, read strictly into the kernel's
+columns.
 
-A position's own figures win over the market's, so each distinct set of figures of a symbol becomes an instrument row of
-its own. Every refusal names the field by its path and the value.
+A position's own figures win over the market's, so each distinct set of figures of a symbol becomes an
+instrument row of its own. Every refusal names the field by its path and the value.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ __all__ = ["POSITION_FIELDS", "BookInput", "InputError", "loads", "parse"]
 
 @dataclass(frozen=True)
 class BookInput:
-    """A parsed book: the kernel's inputs. A symbol with several sets of figures has several instrument rows."""
+    """A parsed book: the kernel's inputs.
+
+    A symbol with several sets of figures has several instrument rows.
+    """
 
     book: Book
     market: Market
@@ -44,7 +48,7 @@ _NUMBERS: dict[str, tuple[float, float]] = {
     "short_rate": bounds.SHORT_RATE,
     "htb_addon": bounds.ADDON_RATE,
 }
-_Figures = dict[str, Any]   # fields of an `Instrument`
+_Figures = dict[str, Any]  # fields of an `Instrument`
 _GROUPS = ("class_group", "product_group", "portfolio_group", "issuer")
 _MARKET_FIELDS = (*_NUMBERS, "volatility_tier", *_GROUPS, "marginable")
 POSITION_FIELDS = ("symbol", "qty", "contracts", "multiplier", *_MARKET_FIELDS)
@@ -63,7 +67,9 @@ def loads(text: str | bytes) -> object:
         if len(found) < len(pairs):
             names = [name for name, _ in pairs]
             twice = next(name for name in names if names.count(name) > 1)
-            raise InputError(twice, [value for name, value in pairs if name == twice], "given twice in one object")
+            raise InputError(
+                twice, [value for name, value in pairs if name == twice], "given twice in one object"
+            )
         return found
 
     try:
@@ -71,20 +77,27 @@ def loads(text: str | bytes) -> object:
     except RecursionError as error:
         raise InputError("input", text[:40], "nested too deeply") from error
     except json.JSONDecodeError as error:
-        raise InputError("input", error.doc[max(0, error.pos - 20) : error.pos + 20], f"not JSON ({error.msg})") from error
+        raise InputError(
+            "input", error.doc[max(0, error.pos - 20) : error.pos + 20], f"not JSON ({error.msg})"
+        ) from error
     except UnicodeDecodeError as error:
         raise InputError("input", error.object[:40], "not UTF-8") from error
 
 
 def parse(data: object, base: Policy | None = None, traded: Iterable[str] = ()) -> BookInput:
-    """The kernel's inputs from a book document (DESIGN: command-line contracts). InputError names the first field refused.
+    """The kernel's inputs from a book document (DESIGN: command-line contracts).
+
+    InputError names the first field refused.
 
     `traded`: symbols that nobody may hold yet and that get an instrument row all the same.
     """
     document = _mapping("input", data)
     refuse_unknown("", document, _DOCUMENT_FIELDS)
     policy = _policy(document, base or current_policy())
-    market = {s: _market_row(f"market.{s}", row) for s, row in _mapping("market", document.get("market", {})).items()}
+    market = {
+        s: _market_row(f"market.{s}", row)
+        for s, row in _mapping("market", document.get("market", {})).items()
+    }
     rows = _list("accounts", document.get("accounts"))
     instruments: dict[Instrument, None] = {}
     accounts: list[tuple[str, float, int, list[tuple[Instrument, float]]]] = []
@@ -94,19 +107,25 @@ def parse(data: object, base: Policy | None = None, traded: Iterable[str] = ()) 
         accounts.append(account)
         instruments.update(dict.fromkeys(i for i, _ in account[3]))
     held = {i.symbol for i in instruments}
-    instruments.update(dict.fromkeys(Instrument(symbol=s, **market.get(s, {})) for s in sorted(set(traded) - held)))
+    instruments.update(
+        dict.fromkeys(Instrument(symbol=s, **market.get(s, {})) for s in sorted(set(traded) - held))
+    )
     return _columns(list(instruments), accounts, policy)
 
 
 def _columns(
-    instruments: list[Instrument], accounts: list[tuple[str, float, int, list[tuple[Instrument, float]]]], policy: Policy
+    instruments: list[Instrument],
+    accounts: list[tuple[str, float, int, list[tuple[Instrument, float]]]],
+    policy: Policy,
 ) -> BookInput:
     try:
         market, order = Market.of(instruments), Market.order_of(instruments)
     except ValueError as error:
         raise InputError("positions", str(error), "groups do not nest") from error
     code = {instrument: n for n, instrument in enumerate(order)}
-    book = Book.of([(i, cash, kind, [(code[ins], qty) for ins, qty in held]) for i, cash, kind, held in accounts])
+    book = Book.of(
+        [(i, cash, kind, [(code[ins], qty) for ins, qty in held]) for i, cash, kind, held in accounts]
+    )
     return BookInput(book, market, policy)
 
 
@@ -114,7 +133,9 @@ def _policy(document: dict[str, object], base: Policy) -> Policy:
     changes = dict(_mapping("policy", document.get("policy", {})))
     if document.get("scenarios") is not None:
         moves = _list("scenarios", document["scenarios"])
-        changes["scenarios"] = [_number(f"scenarios[{n}]", move, *bounds.SCENARIO) for n, move in enumerate(moves)]
+        changes["scenarios"] = [
+            _number(f"scenarios[{n}]", move, *bounds.SCENARIO) for n, move in enumerate(moves)
+        ]
     try:
         return base.override(changes)
     except PolicyError as error:
@@ -145,7 +166,9 @@ def _account(
     return account_id, cash, MARGIN_TYPES[kind], held
 
 
-def _position(path: str, row: object, market: dict[str, _Figures], policy: Policy) -> tuple[Instrument, float]:
+def _position(
+    path: str, row: object, market: dict[str, _Figures], policy: Policy
+) -> tuple[Instrument, float]:
     position = _mapping(path, row)
     refuse_unknown(path, position, POSITION_FIELDS)
     symbol = _identity(f"{path}.symbol", position.get("symbol"))
@@ -153,10 +176,10 @@ def _position(path: str, row: object, market: dict[str, _Figures], policy: Polic
     figures = _figures(path, position, market.get(symbol, {}))
     contracts = _count(path, "contracts", position, 0.0, bounds.CONTRACTS)
     units = abs(contracts) * _count(path, "multiplier", position, 100.0, bounds.MULTIPLIER)
-    if units:   # for a long contract the minimum is never above its market value (4210(g)(7))
+    if units:  # for a long contract the minimum is never above its market value (4210(g)(7))
         worth = figures.get("price", np.inf) * qty if qty > 0 else np.inf
         charge = min(policy.portfolio_margin.contract_minimum * units, worth)
-        if qty == 0:   # contracts that carry no shares of their own: nothing to value, only the minimum
+        if qty == 0:  # contracts that carry no shares of their own: nothing to value, only the minimum
             figures["price"], qty = 0.0, 1.0
         figures["minimum_charge"] = charge / abs(qty)
     return Instrument(symbol=symbol, **figures), qty
@@ -222,7 +245,7 @@ def _number(path: str, value: object, low: float, high: float) -> float:
         raise InputError(path, value, "not a number")
     try:
         number = float(value)
-    except OverflowError:   # a whole number of hundreds of digits
+    except OverflowError:  # a whole number of hundreds of digits
         number = np.inf
     if not np.isfinite(number):
         raise InputError(path, value, "not a finite number")
@@ -231,4 +254,3 @@ def _number(path: str, value: object, low: float, high: float) -> float:
     if number > high:
         raise InputError(path, value, f"above {high:g}")
     return number
-

@@ -1,4 +1,6 @@
-"""The result of `margin evaluate`: the kernel's columns as rows for people and programs, money rounded to cents."""
+"""The result of `margin evaluate`: the kernel's columns as rows for people and programs, money rounded to
+cents.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,14 @@ from margin_platform.money import cents, cents_or_none
 from margin_platform.policy.policy import Policy
 
 _MONEY_SHOWN = (
-    "equity", *MARKET_VALUES, *MAINTENANCE, *HELD_TO, "reg_t_requirement", *INITIAL_MARGIN, *PORTFOLIO_MARGIN, *RISK,
+    "equity",
+    *MARKET_VALUES,
+    *MAINTENANCE,
+    *HELD_TO,
+    "reg_t_requirement",
+    *INITIAL_MARGIN,
+    *PORTFOLIO_MARGIN,
+    *RISK,
 )
 
 
@@ -34,21 +43,30 @@ HOUSE_GRID = "HOUSE_UNIFORM_GRID"
 
 
 def evaluation(given: BookInput, *, house_grid: bool = False) -> Json:
-    """Every figure of a book (DESIGN: `margin evaluate`). Unknown figures of an account with a missing price are None.
+    """Every figure of a book (DESIGN: `margin evaluate`).
 
-    `house_grid` adds the house's uniform grid to each account as `house_scenario`: a comparison, which no requirement uses.
+    Unknown figures of an account with a missing price are None.
+
+    `house_grid` adds the house's uniform grid to each account as `house_scenario`: a comparison, which no
+    requirement uses.
     """
     margin = evaluate(given.book, given.market, given.policy, detail=True)
     accounts = [account_figures(n, given.book, given.market, margin) for n in range(len(given.book))]
     if house_grid:
         for n, account in enumerate(accounts):
             account["house_scenario"] = _house_scenario(n, margin) if account["equity"] is not None else None
-    found = {"policy_version": given.policy.version, "accounts": accounts, "firm": firm_risk(given.book, margin)}
+    found = {
+        "policy_version": given.policy.version,
+        "accounts": accounts,
+        "firm": firm_risk(given.book, margin),
+    }
     return found | ({"small_deficiencies": _small(margin)} if given.policy.ladder.small_deficiency else {})
 
 
 def _small(margin: Margin) -> dict[str, object]:
-    """What the policy's `small_deficiency` passes over: how many accounts, and the sum of their deficiencies in dollars."""
+    """What the policy's `small_deficiency` passes over:
+    how many accounts, and the sum of their deficiencies in dollars.
+    """
     excess = margin.published.excess
     small = (excess < 0) & (excess >= -margin.policy.ladder.small_deficiency)
     return {"accounts": int(small.sum()), "dollars": cents(float(-excess[small].sum()))}
@@ -58,8 +76,15 @@ def _house_scenario(n: int, margin: Margin) -> dict[str, object]:
     """The uniform grid of one account: P&L by move, and the worst loss (MARGIN_RULES 4.6)."""
     net = margin.total_mv[n : n + 1]
     moves = margin.policy.portfolio_margin.house_grid
-    points = [{"move": move, "pnl": cents(pnl)} for move, pnl in zip(moves, house_grid_pnl(net, margin.policy)[0].tolist(), strict=True)]
-    return {"name": HOUSE_GRID, "loss": cents(float(house_grid_loss(net, margin.policy)[0])), "points": points}
+    points = [
+        {"move": move, "pnl": cents(pnl)}
+        for move, pnl in zip(moves, house_grid_pnl(net, margin.policy)[0].tolist(), strict=True)
+    ]
+    return {
+        "name": HOUSE_GRID,
+        "loss": cents(float(house_grid_loss(net, margin.policy)[0])),
+        "points": points,
+    }
 
 
 def account_figures(n: int, book: Book, market: Market, margin: Margin) -> Json:
@@ -72,30 +97,41 @@ def account_figures(n: int, book: Book, market: Market, margin: Margin) -> Json:
         "account_id": book.account_ids[n],
         **figures,
         "portfolio_margin_detail": group_requirements(n, span, book, market, margin) if known else {},
-        "margin_method": ("PORTFOLIO" if margin.published.portfolio_method[n] else "REG_T") if known else None,
+        "margin_method": ("PORTFOLIO" if margin.published.portfolio_method[n] else "REG_T")
+        if known
+        else None,
         "applied_requirement": figures["requirement"],
         "applied_method": _applied_method(book.margin_type[n], figures["equity"], margin.policy),
         "status": Status(margin.status[n]).name,
         "stale_symbols": stale_symbols(span, book, market),
         "default_volatility_symbols": defaulted_symbols(span, book, market, market.sigma),
         "default_beta_symbols": defaulted_symbols(span, book, market, market.beta),
-        "meets_minimum_equity": (equity := figures["equity"]) is not None and (not len(span) or equity >= minimum),
+        "meets_minimum_equity": (equity := figures["equity"]) is not None
+        and (not len(span) or equity >= minimum),
         "by_symbol": symbol_requirements(n, span, book, market, margin),
         "stress": stress_rows(n, margin) if known else [],
-        "idiosyncratic": _idiosyncratic(n, book, market, margin) if known and margin.largest_position[n] >= 0 else None,
+        "idiosyncratic": _idiosyncratic(n, book, market, margin)
+        if known and margin.largest_position[n] >= 0
+        else None,
     }
 
 
 def _applied_method(margin_type: int, equity: float | None, policy: Policy) -> str | None:
-    """Return by which requirement an account is held; None where its equity is unknown (see `Published.portfolio_applied`)."""
+    """Return by which requirement an account is held;
+    None where its equity is unknown (see `Published.portfolio_applied`).
+    """
     if equity is None:
         return None
     enough = equity >= policy.portfolio_margin.pm_minimum_equity
     return "PORTFOLIO" if margin_type == PORTFOLIO and enough else "REG_T"
 
 
-def symbol_requirements(n: int, span: range, book: Book, market: Market, margin: Margin) -> dict[str, float | None]:
-    """Fixed-percentage requirement of each symbol, add-ons and cap included; they sum to published maintenance."""
+def symbol_requirements(
+    n: int, span: range, book: Book, market: Market, margin: Margin
+) -> dict[str, float | None]:
+    """Fixed-percentage requirement of each symbol, add-ons and cap included;
+    they sum to published maintenance.
+    """
     rows = position_requirements(n, span, margin)
     totals: dict[str, float] = {}
     for k, amount in zip(span, rows.tolist(), strict=True):
@@ -105,13 +141,18 @@ def symbol_requirements(n: int, span: range, book: Book, market: Market, margin:
 
 
 def position_requirements(n: int, span: range, margin: Margin) -> Floats:
-    """Fixed-percentage requirement of each position of an account, in whole cents that sum to published maintenance."""
+    """Fixed-percentage requirement of each position of an account,
+    in whole cents that sum to published maintenance.
+    """
     exact = margin.position_requirement[span.start : span.stop]
     return apportioned_rows(exact, float(margin.published.maintenance_req[n]))
 
 
-def group_requirements(n: int, span: range, book: Book, market: Market, margin: Margin) -> dict[str, float | None]:
-    """Portfolio margin of each outermost group, by its name: portfolio group, else product group, else class group.
+def group_requirements(
+    n: int, span: range, book: Book, market: Market, margin: Margin
+) -> dict[str, float | None]:
+    """Portfolio margin of each outermost group, by its name:
+    portfolio group, else product group, else class group.
 
     They sum to the published portfolio margin.
     """

@@ -12,15 +12,22 @@ from margin_platform.policy.policy import Policy
 
 
 def document(status: Event) -> dict[str, object]:
-    """Return the account of a margin.status.v1 event as a book document: of its positions, the fields a book has."""
+    """Return the account of a margin.status.v1 event as a book document:
+    of its positions, the fields a book has.
+    """
     account = {name: status.get(name) for name in ("account_id", "cash", "margin_type")}
     rows = status.get("positions")
     if isinstance(rows, list):
-        rows = [{k: row[k] for k in POSITION_FIELDS if k in row} if isinstance(row, dict) else row for row in rows]
+        rows = [
+            {k: row[k] for k in POSITION_FIELDS if k in row} if isinstance(row, dict) else row for row in rows
+        ]
     return {"accounts": [account | {"positions": rows}]}
 
 
 def rebuilt(status: Event, policy: Policy) -> tuple[BookInput, Margin]:
-    """The kernel's inputs and figures of a margin.status.v1 event, from the event alone. InputError where it is incomplete."""
+    """The kernel's inputs and figures of a margin.status.v1 event, from the event alone.
+
+    InputError where it is incomplete.
+    """
     given = parse(document(status), policy)
     return given, evaluate(given.book, given.market, given.policy, detail=True)

@@ -1,4 +1,7 @@
-"""What if: an account's book document after trades that have not happened, at the mark. Pure; margin itself is the kernel's."""
+"""What if: an account's book document after trades that have not happened, at the mark.
+
+Pure; margin itself is the kernel's.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,16 @@ from margin_platform.documents.figures import evaluation
 from margin_platform.money import cents, shares
 from margin_platform.policy.policy import Policy
 
-Quote = Callable[[str], Json | None]   # a symbol's figures (price, beta, sigma, groups), or None where nothing is known
+# a symbol's figures (price, beta, sigma, groups), or None where nothing is known
+Quote = Callable[[str], Json | None]
 
 
 def after_trades(account: Json, trades: Sequence[tuple[str, float]], cash: float, quote_of: Quote) -> Json:
-    """The account (a row of a book document) after trades of signed shares at the mark and a transfer of dollars.
+    """The account (a row of a book document) after trades of signed shares at the mark and a transfer of
+    dollars.
 
-    A trade closes the side it can close before it opens one. InputError names a trade whose symbol has no price.
+    A trade closes the side it can close before it opens one. InputError names a trade whose symbol has no
+    price.
     """
     if account.get("cash") is None:
         raise InputError("cash", None, "unknown for this account")
@@ -29,7 +35,10 @@ def after_trades(account: Json, trades: Sequence[tuple[str, float]], cash: float
             known = quote_of(symbol)
             if known is None:
                 raise InputError("trade", symbol, "no price of this symbol is known")
-            row = {name: known[name] for name in POSITION_FIELDS if name in known} | {"symbol": symbol, "qty": 0.0}
+            row = {name: known[name] for name in POSITION_FIELDS if name in known} | {
+                "symbol": symbol,
+                "qty": 0.0,
+            }
             positions.append(row)
         price = row.get("price") or (quote_of(symbol) or {}).get("price")
         if not price:
@@ -42,7 +51,9 @@ def after_trades(account: Json, trades: Sequence[tuple[str, float]], cash: float
 
 
 def quotes(document: Json) -> dict[str, Json]:
-    """Return each symbol's figures in a book document: its market row, completed by what positions say of it themselves."""
+    """Return each symbol's figures in a book document:
+    its market row, completed by what positions say of it themselves.
+    """
     known: dict[str, Json] = {}
     for row in document["accounts"]:
         for position in row.get("positions", []):
@@ -63,9 +74,16 @@ def _row(positions: list[Json], symbol: str, qty: float) -> Json | None:
 
 
 def compared(
-    document: Json, account_id: str, trades: Sequence[tuple[str, float]], quote_of: Quote, policy: Policy | None = None
+    document: Json,
+    account_id: str,
+    trades: Sequence[tuple[str, float]],
+    quote_of: Quote,
+    policy: Policy | None = None,
 ) -> Json:
-    """Every figure of an account of a book document before and after trades, and their difference. InputError, LookupError."""
+    """Every figure of an account of a book document before and after trades, and their difference.
+
+    InputError, LookupError.
+    """
     before = parse(document, policy)
     number = next((n for n, row in enumerate(document["accounts"]) if row["account_id"] == account_id), None)
     if number is None:
@@ -74,20 +92,32 @@ def compared(
     after = parse({**document, "accounts": [changed]}, policy)
     rows = evaluation(before)["accounts"][number], evaluation(after)["accounts"][0]
     return {
-        "account_id": account_id, "policy_version": before.policy.version,
+        "account_id": account_id,
+        "policy_version": before.policy.version,
         "trades": [{"symbol": symbol, "qty": qty} for symbol, qty in trades],
-        "before": rows[0], "after": rows[1], "delta": difference(*rows),
+        "before": rows[0],
+        "after": rows[1],
+        "delta": difference(*rows),
     }
 
 
 def difference(before: Any, after: Any) -> Any:
-    """After less before, figure by figure and rounded to cents; None where either is unknown or is no figure."""
+    """After less before, figure by figure and rounded to cents;
+    None where either is unknown or is no figure.
+    """
     if isinstance(before, dict) and isinstance(after, dict):
         names = [*before, *(name for name in after if name not in before)]
         # a symbol or group that is on one side only carries no requirement on the other
-        return {name: difference(before.get(name, 0.0), after.get(name, 0.0)) for name in names if _has_figures(before, after, name)}
-    if isinstance(before, list) and isinstance(after, list):   # stress rows: the same scenarios on both sides
-        return [difference(old, new) | {"scenario": old["scenario"]} for old, new in zip(before, after, strict=False)]
+        return {
+            name: difference(before.get(name, 0.0), after.get(name, 0.0))
+            for name in names
+            if _has_figures(before, after, name)
+        }
+    if isinstance(before, list) and isinstance(after, list):  # stress rows: the same scenarios on both sides
+        return [
+            difference(old, new) | {"scenario": old["scenario"]}
+            for old, new in zip(before, after, strict=False)
+        ]
     if _is_number(before) and _is_number(after):
         return cents(after - before)
     return None
@@ -95,7 +125,10 @@ def difference(before: Any, after: Any) -> Any:
 
 def _has_figures(before: dict[str, object], after: dict[str, object], name: str) -> bool:
     values = [side[name] for side in (before, after) if name in side]
-    return any(_is_number(v) or isinstance(v, dict) or (isinstance(v, list) and v and isinstance(v[0], dict)) for v in values)
+    return any(
+        _is_number(v) or isinstance(v, dict) or (isinstance(v, list) and v and isinstance(v[0], dict))
+        for v in values
+    )
 
 
 def _is_number(value: object) -> bool:

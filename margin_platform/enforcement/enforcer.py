@@ -1,8 +1,9 @@
-"""Enforcement: status events and the clock through the ladder, into the store and out through the outbox, each exactly once.
+"""Enforcement: status events and the clock through the ladder, into the store and out through the outbox,
+each exactly once.
 
-State, calls, audit, outgoing messages and the consumer's progress change in one transaction. An event already decided changes
-nothing, and one is not decided before the events ahead of it. Every outgoing message has an id that follows from its cause, so
-that repeating an op, a run or a publication repeats nothing downstream.
+State, calls, audit, outgoing messages and the consumer's progress change in one transaction. An event already
+decided changes nothing, and one is not decided before the events ahead of it. Every outgoing message has an
+id that follows from its cause, so that repeating an op, a run or a publication repeats nothing downstream.
 """
 
 from __future__ import annotations
@@ -19,11 +20,7 @@ from margin_platform.enforcement import open_orders
 from margin_platform.enforcement.decision_messages import audit_entry, message_of
 from margin_platform.ladder import ladder
 from margin_platform.ladder.observation import Observation
-from margin_platform.ladder.state import (
-    Decision,
-    DecisionKind,
-    LadderState,
-)
+from margin_platform.ladder.state import Decision, DecisionKind, LadderState
 from margin_platform.policy.policy import Policy
 from margin_platform.store.progress import Consumer, fresh
 from margin_platform.store.store import Store
@@ -40,7 +37,8 @@ class CallState(StrEnum):
     RESCINDED = "RESCINDED"
 
 
-_CURED = (DecisionKind.CALL_CURED, DecisionKind.RESCINDED)   # the account is whole: what is left of its orders is cancelled
+# the account is whole: what is left of its orders is cancelled
+_CURED = (DecisionKind.CALL_CURED, DecisionKind.RESCINDED)
 _CLOSED_AS = {DecisionKind.CALL_CURED: CallState.MET, DecisionKind.RESCINDED: CallState.RESCINDED}
 
 
@@ -52,11 +50,15 @@ class Enforcer:
         self.policy = policy
 
     def handle_many(
-        self, events: Sequence[tuple[Event, tuple[str, int, int]]], run_id: str | None = None, span: Span | None = None
+        self,
+        events: Sequence[tuple[Event, tuple[str, int, int]]],
+        run_id: str | None = None,
+        span: Span | None = None,
     ) -> list[Message]:
         """Decide status events in order, in one transaction; return the messages put into the outbox.
 
-        span: the offsets that were read (see `store.progress.fresh`). OutOfOrder where an earlier event is undecided.
+        span: the offsets that were read (see `store.progress.fresh`). OutOfOrder where an earlier event is
+        undecided.
         """
         with self.store.write() as connection:
             new = fresh(connection, Consumer.ENFORCEMENT, events, span)
@@ -68,7 +70,11 @@ class Enforcer:
 
     def fire_timers(self, now: int, run_id: str | None = None) -> list[Message]:
         """Acts on every timer due up to an event time (epoch milliseconds)."""
-        due = select(ladder_states.c.account_id).where(ladder_states.c.next_deadline <= now).order_by(ladder_states.c.account_id)
+        due = (
+            select(ladder_states.c.account_id)
+            .where(ladder_states.c.next_deadline <= now)
+            .order_by(ladder_states.c.account_id)
+        )
         with self.store.write() as connection:
             accounts = list(connection.execute(due).scalars())
             work = UnitOfWork(connection, accounts)
@@ -80,15 +86,21 @@ class Enforcer:
     def next_timer(self) -> int | None:
         """The earliest event time at which a timer is due; None where none is set."""
         with self.store.read() as connection:
-            return connection.execute(select(ladder_states.c.next_deadline).order_by(ladder_states.c.next_deadline).where(
-                ladder_states.c.next_deadline.is_not(None)).limit(1)).scalar()
+            return connection.execute(
+                select(ladder_states.c.next_deadline)
+                .order_by(ladder_states.c.next_deadline)
+                .where(ladder_states.c.next_deadline.is_not(None))
+                .limit(1)
+            ).scalar()
 
     def _let_time_pass(self, work: UnitOfWork, row: AccountRow, now: int, run_id: str | None) -> None:
         if row.next_deadline is not None and row.next_deadline <= now:
             self._record(work, row, *ladder.tick(row.state, now, self.policy), run_id)
 
     def _observe(self, work: UnitOfWork, event: Event, source: Source, run_id: str | None) -> None:
-        """What fell due by then is decided first, on the figures of then: the same whether or not the clock was read in between."""
+        """What fell due by then is decided first, on the figures of then:
+        the same whether or not the clock was read in between.
+        """
         row = work.account(event["account_id"])
         self._let_time_pass(work, row, event["timestamp"], run_id)
         after, decisions = ladder.step(row.state, Observation.from_status_event(event), self.policy)
@@ -97,15 +109,26 @@ class Enforcer:
             if after.liquidations or row.state.liquidations:
                 withdrawn = open_orders.withdraw(work.connection, event, event["timestamp"], run_id)
                 work.messages += [(LIQUIDATION_ORDERS, cancelled) for cancelled in withdrawn]
-                if withdrawn and after.call and not any(decision.kind == DecisionKind.LIQUIDATE for decision in decisions):
+                if (
+                    withdrawn
+                    and after.call
+                    and not any(decision.kind == DecisionKind.LIQUIDATE for decision in decisions)
+                ):
                     after = replace(after, asks_again=True)
         self._record(work, row, after, decisions, run_id, str(source))
 
     def _record(
-        self, work: UnitOfWork, row: AccountRow, after: LadderState, decisions: Sequence[Decision], run_id: str | None,
+        self,
+        work: UnitOfWork,
+        row: AccountRow,
+        after: LadderState,
+        decisions: Sequence[Decision],
+        run_id: str | None,
         event_source: str | None = None,
     ) -> None:
-        """event_source: the status event that decided, as topic[partition]@offset; None where the clock did."""
+        """event_source: the status event that decided, as topic[partition]@offset;
+        None where the clock did.
+        """
         cause = row.last_event or {}
         if row.state.call and after.call and after.call.outstanding != row.state.call.outstanding:
             work.change_call(after.call.call_id, outstanding=after.call.outstanding)
@@ -120,7 +143,9 @@ class Enforcer:
                 work.messages.append(outgoing)
             left: list[Event] = []
             if decision.kind in _CURED and decision.call_id:
-                left = open_orders.cancel(work.connection, decision.call_id, cause, decision.reason, decision.timestamp, run_id)
+                left = open_orders.cancel(
+                    work.connection, decision.call_id, cause, decision.reason, decision.timestamp, run_id
+                )
                 work.messages += [(LIQUIDATION_ORDERS, event) for event in left]
             entry = audit_entry(decision, cause, self.policy, source, run_id)
             cancelled = {"cancelled_orders": [event["order_id"] for event in left]} if left else {}
@@ -132,8 +157,16 @@ def _record_call(work: UnitOfWork, decision: Decision, cause: Event, source: str
         return
     if decision.kind == DecisionKind.CALL:
         work.open_call(
-            decision.call_id, account_id=decision.account_id, opened_at=decision.timestamp, due_at=decision.due_at, issued=decision.amount,
-            outstanding=decision.amount, status=CallState.OPEN, calc_id=cause.get("calc_id", ""), run_id=run_id, source=source,
+            decision.call_id,
+            account_id=decision.account_id,
+            opened_at=decision.timestamp,
+            due_at=decision.due_at,
+            issued=decision.amount,
+            outstanding=decision.amount,
+            status=CallState.OPEN,
+            calc_id=cause.get("calc_id", ""),
+            run_id=run_id,
+            source=source,
             evidence=cause,
         )
     elif decision.kind in (DecisionKind.CALL_INCREASED, DecisionKind.CALL_RESTATED):
@@ -141,4 +174,6 @@ def _record_call(work: UnitOfWork, decision: Decision, cause: Event, source: str
     elif decision.kind == DecisionKind.CALL_EXPIRED:
         work.change_call(decision.call_id, status=CallState.EXPIRED, closed_at=None)
     elif decision.kind in _CLOSED_AS:
-        work.change_call(decision.call_id, status=_CLOSED_AS[decision.kind], closed_at=decision.timestamp, outstanding=0.0)
+        work.change_call(
+            decision.call_id, status=_CLOSED_AS[decision.kind], closed_at=decision.timestamp, outstanding=0.0
+        )

@@ -1,7 +1,8 @@
-"""The answer to "why?": a decision's or an account's figures rebuilt from what was recorded, with every rule's arithmetic.
+"""The answer to "why?": a decision's or an account's figures rebuilt from what was recorded, with every
+rule's arithmetic.
 
-Everything comes from the recorded status event; the kernel computes the number again from it, and the answer says whether
-the two agree to the cent. Rule: MARGIN_RULES 7.6, 7.7.
+Everything comes from the recorded status event; the kernel computes the number again from it, and the answer
+says whether the two agree to the cent. Rule: MARGIN_RULES 7.6, 7.7.
 """
 
 from __future__ import annotations
@@ -27,9 +28,7 @@ from margin_platform.store.store import Store
 from margin_platform.store.tables import audit, calls, ladder_states, notifications, orders
 from margin_platform.trading_time.new_york import local_time
 
-_REBUILT = (
-    *MAINTENANCE, *PORTFOLIO_MARGIN, "requirement", "total_mv", "gross_mv", "equity", "excess",
-)
+_REBUILT = (*MAINTENANCE, *PORTFOLIO_MARGIN, "requirement", "total_mv", "gross_mv", "equity", "excess")
 
 
 class NothingRecorded(LookupError):
@@ -39,19 +38,30 @@ class NothingRecorded(LookupError):
 def explain(store: Store, account_id: str, call_id: str | None = None, at: int | None = None) -> Json:
     """Everything behind one call, or behind an account.
 
-    at (epoch milliseconds of event time): nothing recorded later is shown. The call is the newest opened by then, and the figures
-    are the newest recorded by then: those a call rests on, or the account's newest. `status` and the call's own state are today's.
+    at (epoch milliseconds of event time): nothing recorded later is shown. The call is the newest opened by
+    then, and the figures are the newest recorded by then: those a call rests on, or the account's newest.
+    `status` and the call's own state are today's.
     """
     with store.read() as connection:
-        state = connection.execute(select(ladder_states).where(ladder_states.c.account_id == account_id)).one_or_none()
+        state = connection.execute(
+            select(ladder_states).where(ladder_states.c.account_id == account_id)
+        ).one_or_none()
         if state is None:
             raise NothingRecorded(f"account: nothing recorded, value {account_id!r}")
-        opened = list(connection.execute(select(calls).where(calls.c.account_id == account_id).order_by(calls.c.opened_at)))
+        opened = list(
+            connection.execute(
+                select(calls).where(calls.c.account_id == account_id).order_by(calls.c.opened_at)
+            )
+        )
         trail = select(audit).where(audit.c.account_id == account_id).order_by(audit.c.number)
         decisions = [row.entry | {"number": row.number} for row in connection.execute(trail)]
-        sent = connection.execute(select(orders).where(orders.c.account_id == account_id).order_by(orders.c.created_at)).all()
+        sent = connection.execute(
+            select(orders).where(orders.c.account_id == account_id).order_by(orders.c.created_at)
+        ).all()
         told = connection.execute(
-            select(notifications).where(notifications.c.account_id == account_id).order_by(notifications.c.created_at, notifications.c.rung)
+            select(notifications)
+            .where(notifications.c.account_id == account_id)
+            .order_by(notifications.c.created_at, notifications.c.rung)
         ).all()
     if call_id is not None:
         opened = [c for c in opened if c.call_id == call_id]
@@ -63,14 +73,26 @@ def explain(store: Store, account_id: str, call_id: str | None = None, at: int |
     until = math.inf if at is None else at
     past = [c for c in opened if c.opened_at <= until]
     call = past[-1] if past and (call_id is not None or at is not None) else None
-    known = [c.evidence for c in past] if call_id is not None else [state.last_event, *(c.evidence for c in past)]
+    known = (
+        [c.evidence for c in past] if call_id is not None else [state.last_event, *(c.evidence for c in past)]
+    )
     figures = [event for event in known if event and event["timestamp"] <= until]
     if not figures:
-        raise NothingRecorded(f"at: nothing of account {account_id} was recorded by then, value {local_time(at)!r}")
+        raise NothingRecorded(
+            f"at: nothing of account {account_id} was recorded by then, value {local_time(at)!r}"
+        )
     return {
-        "account_id": account_id, "status": state.status, "restricted": state.restricted, "as_of": local_time(at), "call": _call(call),
+        "account_id": account_id,
+        "status": state.status,
+        "restricted": state.restricted,
+        "as_of": local_time(at),
+        "call": _call(call),
         "decisions": [d for d in decisions if d["timestamp"] <= until],
-        "orders": [{"order_id": o.order_id, "status": o.status, "run_id": o.run_id, **o.event} for o in sent if o.created_at <= until],
+        "orders": [
+            {"order_id": o.order_id, "status": o.status, "run_id": o.run_id, **o.event}
+            for o in sent
+            if o.created_at <= until
+        ],
         "notifications": [_notification(n) for n in told if n.created_at <= until],
         "evidence": evidence_of(max(figures, key=lambda event: int(event["timestamp"]))),
     }
@@ -78,7 +100,17 @@ def explain(store: Store, account_id: str, call_id: str | None = None, at: int |
 
 def _notification(row: object) -> dict[str, object]:
     """A notice's fate, without its recipient and text."""
-    kept = ("notification_id", "episode", "rung", "channel", "status", "attempts", "receipt", "error", "run_id")
+    kept = (
+        "notification_id",
+        "episode",
+        "rung",
+        "channel",
+        "status",
+        "attempts",
+        "receipt",
+        "error",
+        "run_id",
+    )
     return {name: getattr(row, name) for name in kept}
 
 
@@ -86,9 +118,16 @@ def _call(row: Row[Any] | None) -> dict[str, object] | None:
     if row is None:
         return None
     return {
-        "call_id": row.call_id, "status": row.status, "opened_at": local_time(row.opened_at), "due_at": local_time(row.due_at),
-        "issued": row.issued, "outstanding": row.outstanding, "closed_at": local_time(row.closed_at), "run_id": row.run_id,
-        "source": row.source, "calc_id": row.calc_id,
+        "call_id": row.call_id,
+        "status": row.status,
+        "opened_at": local_time(row.opened_at),
+        "due_at": local_time(row.due_at),
+        "issued": row.issued,
+        "outstanding": row.outstanding,
+        "closed_at": local_time(row.closed_at),
+        "run_id": row.run_id,
+        "source": row.source,
+        "calc_id": row.calc_id,
     }
 
 
@@ -101,7 +140,9 @@ def _policy_of(status: Event) -> Policy:
 
 
 def evidence_of(status: Event) -> dict[str, object]:
-    """The recorded figures, the same figures computed again from the recorded inputs, and whether they agree to the cent."""
+    """The recorded figures, the same figures computed again from the recorded inputs,
+    and whether they agree to the cent.
+    """
     policy = _policy_of(status)
     given, margin = rebuilt(status, policy)
     again = {name: cents_or_none(float(getattr(margin.published, name)[0])) for name in _REBUILT}
@@ -109,22 +150,40 @@ def evidence_of(status: Event) -> dict[str, object]:
     positions = []
     amounts = position_requirements(0, range(len(given.book.symbol)), margin)
     for k, row in enumerate(status["positions"]):
-        age = None if row.get("price_timestamp") is None else (status["timestamp"] - row["price_timestamp"]) / 1000
+        age = (
+            None
+            if row.get("price_timestamp") is None
+            else (status["timestamp"] - row["price_timestamp"]) / 1000
+        )
         amount = cents_or_none(float(amounts[k]))
         words = _arithmetic(k, given, float(margin.gross_mv[0]), amount)
         positions.append({**row, "price_age_seconds": age, "requirement": amount, "arithmetic": words})
     different = {n: [recorded[n], again[n]] for n in _REBUILT if recorded[n] != again[n]}
     return {
-        "timestamp": status["timestamp"], "at": local_time(status["timestamp"]), "calc_id": status["calc_id"], "band": status["band"],
-        "policy_version": policy.version, "inputs": status["inputs"], "cash": status["cash"], "margin_type": status["margin_type"],
-        "held": status.get("held"), "recorded": recorded, "recomputed": again, "matches": not different, "different": different,
-        "arithmetic": _account_arithmetic(again, status), "positions": positions, "stress": status["stress"],
+        "timestamp": status["timestamp"],
+        "at": local_time(status["timestamp"]),
+        "calc_id": status["calc_id"],
+        "band": status["band"],
+        "policy_version": policy.version,
+        "inputs": status["inputs"],
+        "cash": status["cash"],
+        "margin_type": status["margin_type"],
+        "held": status.get("held"),
+        "recorded": recorded,
+        "recomputed": again,
+        "matches": not different,
+        "different": different,
+        "arithmetic": _account_arithmetic(again, status),
+        "positions": positions,
+        "stress": status["stress"],
         "cures": [cure.to_dict() for cure in cures_of(status, policy)],
     }
 
 
 def _arithmetic(k: int, given: BookInput, gross: float, requirement: float | None) -> str:
-    """A position's requirement in words: its value times its rate, and the add-ons in it as the kernel's own rules give them."""
+    """A position's requirement in words: its value times its rate, and the add-ons in it as the kernel's
+    own rules give them.
+    """
     quantity, price = given.book.quantity[k], given.market.price[given.book.symbol[k]]
     if math.isnan(price) or requirement is None:
         return "no price: cannot be valued"
@@ -140,7 +199,11 @@ def _notes(k: int, given: BookInput, gross: float) -> list[str]:
     market, codes, conc = given.market, given.book.symbol, given.policy.concentration
     values = np.abs(given.book.quantity * market.price[codes])
     held = float(values[market.issuer[codes] == market.issuer[codes[k]]].sum())
-    heavy = concentration_rate(held, gross, conc.conc_threshold, conc.conc_addon, conc.ramp) if conc.use_conc else 0.0
+    heavy = (
+        concentration_rate(held, gross, conc.conc_threshold, conc.conc_addon, conc.ramp)
+        if conc.use_conc
+        else 0.0
+    )
     volatile = float(volatility_rate(market, given.policy)[codes[k]])
     sigma = float(market.sigma[codes[k]])
     notes = [f"{held / gross:.1%} of gross is over {conc.conc_threshold:.0%}: +{heavy:.0%}"] if heavy else []
@@ -153,10 +216,16 @@ def _notes(k: int, given: BookInput, gross: float) -> list[str]:
 def _account_arithmetic(again: dict[str, float | None], status: Event) -> list[str]:
     parts = " + ".join(f"{name.replace('_', ' ')} {again[name]:,.2f}" for name in COMPONENTS if again[name])
     lines = [f"maintenance: {parts} = {_money(again['maintenance_req'])}"]
-    lines.append(f"equity: cash {_money(status['cash'])} + net market value {_money(again['total_mv'])} = {_money(again['equity'])}")
-    method = status.get("applied_method") or status["margin_type"]   # events kept from before the field have no method
+    lines.append(
+        f"equity: cash {_money(status['cash'])} + net market value {_money(again['total_mv'])} = "
+        f"{_money(again['equity'])}"
+    )
+    # events kept from before the field have no method
+    method = status.get("applied_method") or status["margin_type"]
     lines.append(f"held to ({method}): {_money(again['requirement'])}")
-    lines.append(f"excess: {_money(again['equity'])} - {_money(again['requirement'])} = {_money(again['excess'])}")
+    lines.append(
+        f"excess: {_money(again['equity'])} - {_money(again['requirement'])} = {_money(again['excess'])}"
+    )
     return lines
 
 

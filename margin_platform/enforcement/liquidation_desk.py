@@ -1,8 +1,10 @@
-"""The liquidation desk: requests from the ladder become orders, each once, sized on the account's newest figures.
+"""The liquidation desk: requests from the ladder become orders, each once, sized on the account's newest
+figures.
 
-An order is sent only when the one before it for the same call is done, so that two orders never sell the same shares; what
-is left of an order is cancelled by `enforcement` as soon as the account is whole. Orders wait for the market to open. Each
-answer to a request, an order or why there is none, goes into the account's audit chain.
+An order is sent only when the one before it for the same call is done, so that two orders never sell the same
+shares; what is left of an order is cancelled by `enforcement` as soon as the account is whole. Orders wait
+for the market to open. Each answer to a request, an order or why there is none, goes into the account's audit
+chain.
 """
 
 from __future__ import annotations
@@ -33,13 +35,14 @@ from margin_platform.store.unit_of_work import Message, UnitOfWork
 from margin_platform.trading_time.new_york import NEW_YORK
 from margin_platform.trading_time.sessions import next_open, trading_seconds_between
 
-_WAITS = "held: a corporate action"   # how a reason begins after which the ladder is to ask again by the clock
+_WAITS = "held: a corporate action"  # how a reason begins after which the ladder is to ask again by the clock
 
 
 class LiquidationDesk:
     """Sizes and records orders; they leave through the outbox.
 
-    newest_price: event time of the newest price of any symbol, epoch milliseconds; None: that of the account's own is taken for it.
+    newest_price: event time of the newest price of any symbol, epoch milliseconds; None: that of the
+    account's own is taken for it.
     """
 
     def __init__(self, store: Store, policy: Policy, newest_price: int | None = None) -> None:
@@ -48,11 +51,16 @@ class LiquidationDesk:
         self.newest_price = newest_price or 0
 
     def handle_many(
-        self, requests: Sequence[tuple[Event, tuple[str, int, int]]], run_id: str | None = None, span: Span | None = None
+        self,
+        requests: Sequence[tuple[Event, tuple[str, int, int]]],
+        run_id: str | None = None,
+        span: Span | None = None,
     ) -> list[Message]:
-        """Answer margin.calls.v1 events with action LIQUIDATE, in one transaction; return the orders put into the outbox.
+        """Answer margin.calls.v1 events with action LIQUIDATE, in one transaction;
+        return the orders put into the outbox.
 
-        span: the offsets that were read (see `store.progress.fresh`). OutOfOrder where an earlier request has no answer.
+        span: the offsets that were read (see `store.progress.fresh`). OutOfOrder where an earlier request has
+        no answer.
         """
         with self.store.write() as connection:
             new = fresh(connection, Consumer.LIQUIDATION, requests, span)
@@ -75,7 +83,15 @@ class LiquidationDesk:
             row.state = replace(row.state, asks_again=True)
             row.next_deadline = next_deadline(row.state, self.policy)
         kind = DecisionKind.NO_ORDER if order is None else DecisionKind.ORDER
-        decided = Decision(kind, row.account_id, at, why, request["deficiency"], request["call_id"], attempt=request["attempt"])
+        decided = Decision(
+            kind,
+            row.account_id,
+            at,
+            why,
+            request["deficiency"],
+            request["call_id"],
+            attempt=request["attempt"],
+        )
         entry = audit_entry(decided, status, self.policy, str(source), run_id)
         work.messages.append((AUDIT, work.chain(row, entry | _traded(order))))
         work.keep(row)
@@ -83,7 +99,10 @@ class LiquidationDesk:
     def _order(
         self, connection: Connection, request: Event, status: Event, at: int, run_id: str | None
     ) -> tuple[Event | None, str]:
-        """The order of a request, recorded, or None; and why it is no smaller, or why there is none. The ladder asks again."""
+        """The order of a request, recorded, or None; and why it is no smaller, or why there is none.
+
+        The ladder asks again.
+        """
         if _answered(connection, request):
             return None, "this request has its order already"
         if settle(connection, request["call_id"], status):
@@ -95,51 +114,83 @@ class LiquidationDesk:
         if not proposal.orders:
             return None, proposal.statement
         if changing := _changing(status, proposal, not_before(at)):
-            return None, f"{_WAITS} of {', '.join(changing)} takes effect before the order may trade; sized after it"
+            return (
+                None,
+                f"{_WAITS} of {', '.join(changing)} takes effect before the order may trade; sized after it",
+            )
         order = self._event(request, status, proposal, at, run_id)
         connection.execute(
             insert(orders).values(
-                order_id=order["order_id"], account_id=order["account_id"], call_id=order["call_id"], attempt=order["attempt"],
-                status=OrderState.SENT, created_at=order["timestamp"], run_id=run_id, event=order,
+                order_id=order["order_id"],
+                account_id=order["account_id"],
+                call_id=order["call_id"],
+                attempt=order["attempt"],
+                status=OrderState.SENT,
+                created_at=order["timestamp"],
+                run_id=run_id,
+                event=order,
             )
         )
         return order, proposal.statement
 
     def _proposal(self, status: Event, at: int) -> Proposal:
-        """What to sell by these figures; nothing where the whole market fell silent longer ago than a price may be old.
+        """What to sell by these figures; nothing where the whole market fell silent longer ago than a price
+        may be old.
 
-        A symbol that alone gets no more prices is marked by the stream. A silent market moves no batch, so nothing marks it.
+        A symbol that alone gets no more prices is marked by the stream. A silent market moves no batch, so
+        nothing marks it.
         """
         given, _ = rebuilt(status, self.policy)
         heard = max([self.newest_price, *(p.get("price_timestamp") or 0 for p in status["positions"])])
         silent = heard > 0 and trading_seconds_between(heard, at) > self.policy.prices.max_price_age_seconds
         stale = np.isin(given.market.symbols, status.get("stale_symbols") or []) | silent
-        return propose(given.book, given.market.with_columns(stale=stale), self.policy, 0, Terms.of(self.policy))
+        return propose(
+            given.book, given.market.with_columns(stale=stale), self.policy, 0, Terms.of(self.policy)
+        )
 
     def _event(self, request: Event, status: Event, proposal: Proposal, at: int, run_id: str | None) -> Event:
         order_id = deterministic_id("liquidation", request["call_id"], request["attempt"])
         held = {p["symbol"]: p["qty"] for p in status["positions"]}
         sold, days = {o.symbol for o in proposal.orders}, status.get("next_actions") or {}
         return {
-            "event_id": order_id, "order_id": order_id, "account_id": request["account_id"], "call_id": request["call_id"], "action": "NEW",
-            "attempt": request["attempt"], "positions": [_leg(o) for o in proposal.orders], "held_before": held,
-            "reason": request["explanation"], "deficiency": request["deficiency"], "excess_before": proposal.excess_before,
-            "excess_after": proposal.excess_after, "cured": proposal.cured, "certificate": proposal.certificate,
-            "not_before": not_before(at), "valid_until": min((days[s] for s in sold if s in days), default=None),
+            "event_id": order_id,
+            "order_id": order_id,
+            "account_id": request["account_id"],
+            "call_id": request["call_id"],
+            "action": "NEW",
+            "attempt": request["attempt"],
+            "positions": [_leg(o) for o in proposal.orders],
+            "held_before": held,
+            "reason": request["explanation"],
+            "deficiency": request["deficiency"],
+            "excess_before": proposal.excess_before,
+            "excess_after": proposal.excess_after,
+            "cured": proposal.cured,
+            "certificate": proposal.certificate,
+            "not_before": not_before(at),
+            "valid_until": min((days[s] for s in sold if s in days), default=None),
             "share_basis": {s: basis for s, basis in (status.get("share_basis") or {}).items() if s in sold},
-            "calc_id": status.get("calc_id"), "correlation_id": request["call_id"],
-            "causation_id": request["event_id"], "run_id": run_id, "policy_version": self.policy.version, "timestamp": at,
+            "calc_id": status.get("calc_id"),
+            "correlation_id": request["call_id"],
+            "causation_id": request["event_id"],
+            "run_id": run_id,
+            "policy_version": self.policy.version,
+            "timestamp": at,
         }
 
 
 def _changing(status: Event, proposal: Proposal, first: int) -> list[str]:
-    """Return the symbols to trade whose shares change by the time (epoch milliseconds) from which the order may trade."""
+    """Return the symbols to trade whose shares change by the time (epoch milliseconds) from which the
+    order may trade.
+    """
     days = status.get("next_actions") or {}
     return sorted({o.symbol for o in proposal.orders if days.get(o.symbol, first + 1) <= first})
 
 
 def _answered(connection: Connection, request: Event) -> bool:
-    """Whether the request became an order: it stands at two offsets where its sender died between sending and marking it as sent."""
+    """Whether the request became an order:
+    it stands at two offsets where its sender died between sending and marking it as sent.
+    """
     same = (orders.c.call_id == request["call_id"], orders.c.attempt == request["attempt"])
     return connection.execute(select(orders.c.order_id).where(*same)).first() is not None
 
@@ -152,12 +203,16 @@ def _newest(status: Event | None, request: Event) -> Event:
 
 
 def not_before(at: int) -> int:
-    """When an order made at an event time may trade: now in market hours, else the next opening (epoch milliseconds)."""
+    """When an order made at an event time may trade:
+    now in market hours, else the next opening (epoch milliseconds).
+    """
     return int(next_open(dt.datetime.fromtimestamp(at / 1000, NEW_YORK)).timestamp() * 1000)
 
 
 def _leg(order: Order) -> dict[str, object]:
-    """A leg with its Regulation SHO mark: sales are of shares held long; a cover is a purchase and needs no locate."""
+    """A leg with its Regulation SHO mark: sales are of shares held long;
+    a cover is a purchase and needs no locate.
+    """
     return vars(order) | {"mark": "LONG" if order.side == Side.SELL else "COVER_NO_LOCATE"}
 
 

@@ -1,7 +1,8 @@
-"""Open liquidation orders in the store: which still have shares to trade, and when what is left of them is cancelled.
+"""Open liquidation orders in the store:
+which still have shares to trade, and when what is left of them is cancelled.
 
-An order counts in the shares of its own day. It ends once the account is whole, a corporate action changes what its shares
-are, or less is held than it would trade.
+An order counts in the shares of its own day. It ends once the account is whole, a corporate action changes
+what its shares are, or less is held than it would trade.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from margin_platform.contracts.messages import Event, deterministic_id
 from margin_platform.money import shares
 from margin_platform.store.tables import orders
 
-Filled = dict[str, float]   # symbol -> signed shares
+Filled = dict[str, float]  # symbol -> signed shares
 
 
 class OrderState(StrEnum):
@@ -28,13 +29,16 @@ class OrderState(StrEnum):
 
 
 def unfilled(order: Event, positions: list[Event], filled: Filled | None = None) -> list[Event]:
-    """Return what an order may still trade by these newer positions: its legs with the shares left, none where all are traded.
+    """Return what an order may still trade by these newer positions:
+    its legs with the shares left, none where all are traded.
 
-    filled: the order's own fills. A position also shrinks by a split or by the customer's own sale: that is no fill, and leaves
-    less to trade. No leg goes through zero.
+    filled: the order's own fills. A position also shrinks by a split or by the customer's own sale: that is
+    no fill, and leaves less to trade. No leg goes through zero.
     """
     held = {p["symbol"]: abs(float(p["qty"])) for p in positions}
-    legs = [leg | {"qty": shares(min(leg["qty"], held.get(leg["symbol"], 0.0)))} for leg in _left(order, filled)]
+    legs = [
+        leg | {"qty": shares(min(leg["qty"], held.get(leg["symbol"], 0.0)))} for leg in _left(order, filled)
+    ]
     return [leg for leg in legs if leg["qty"] > FINEST_SHARE]
 
 
@@ -54,14 +58,19 @@ def void(order: Event, status: Event) -> str | None:
         if bases is not None and bases.get(symbol) != now.get(symbol):
             return f"a corporate action of {symbol} took effect: the order counts in shares of before"
         if leg["qty"] > held.get(symbol, 0.0) + FINEST_SHARE:
-            return f"{symbol}: {leg['qty']:,.6g} shares are left to trade and {held.get(symbol, 0.0):,.6g} are held"
+            return (
+                f"{symbol}: {leg['qty']:,.6g} shares are left to trade and {held.get(symbol, 0.0):,.6g} are "
+                "held"
+            )
     return None
 
 
 def _left(order: Event, filled: Filled | None) -> list[Event]:
     """Return the legs that the order's own fills leave."""
     traded = filled or {}
-    legs = [leg | {"qty": shares(leg["qty"] - abs(traded.get(leg["symbol"], 0.0)))} for leg in order["positions"]]
+    legs = [
+        leg | {"qty": shares(leg["qty"] - abs(traded.get(leg["symbol"], 0.0)))} for leg in order["positions"]
+    ]
     return [leg for leg in legs if leg["qty"] > FINEST_SHARE]
 
 
@@ -76,9 +85,14 @@ def settle(connection: Connection, call_id: str, status: Event) -> list[Event]:
     return open_orders
 
 
-def cancel(connection: Connection, call_id: str, status: Event, reason: str, now: int, run_id: str | None) -> list[Event]:
+def cancel(
+    connection: Connection, call_id: str, status: Event, reason: str, now: int, run_id: str | None
+) -> list[Event]:
     """Cancel what is left of a call's orders; return the liquidation.orders.v1 events that say so."""
-    return [_cancelled(connection, order, status, reason, now, run_id) for order in settle(connection, call_id, status)]
+    return [
+        _cancelled(connection, order, status, reason, now, run_id)
+        for order in settle(connection, call_id, status)
+    ]
 
 
 def withdraw(connection: Connection, status: Event, now: int, run_id: str | None) -> list[Event]:
@@ -91,7 +105,9 @@ def withdraw(connection: Connection, status: Event, now: int, run_id: str | None
 
 
 def _sent(connection: Connection, which: ColumnElement[bool]) -> list[Event]:
-    found = connection.execute(select(orders.c.event).where(which, orders.c.status == OrderState.SENT).order_by(orders.c.attempt))
+    found = connection.execute(
+        select(orders.c.event).where(which, orders.c.status == OrderState.SENT).order_by(orders.c.attempt)
+    )
     return list(found.scalars())
 
 
@@ -99,11 +115,16 @@ def _mark(connection: Connection, order: Event, status: OrderState) -> None:
     connection.execute(update(orders).where(orders.c.order_id == order["order_id"]).values(status=status))
 
 
-def _cancelled(connection: Connection, order: Event, status: Event, reason: str, now: int, run_id: str | None) -> Event:
+def _cancelled(
+    connection: Connection, order: Event, status: Event, reason: str, now: int, run_id: str | None
+) -> Event:
     _mark(connection, order, OrderState.CANCELLED)
     kept = ("account_id", "order_id", "call_id", "attempt", "correlation_id", "deficiency", "excess_after")
     return {name: order[name] for name in kept} | {
-        "event_id": deterministic_id("cancel", order["order_id"]), "action": OrderAction.CANCEL, "reason": reason,
-        "run_id": run_id, "timestamp": now,
+        "event_id": deterministic_id("cancel", order["order_id"]),
+        "action": OrderAction.CANCEL,
+        "reason": reason,
+        "run_id": run_id,
+        "timestamp": now,
         "positions": _left(order, fills_of(order, status)),
     }

@@ -1,7 +1,8 @@
-"""Reservations: shares that a close-only account was allowed to trade and that are not known to be traded yet.
+"""Reservations: shares that a close-only account was allowed to trade and that are not known to be traded
+yet.
 
-Kept in the store and changed in the write transaction of a verdict. A reservation is used up as the position shrinks, ends after
-the policy's time, or is given back.
+Kept in the store and changed in the write transaction of a verdict. A reservation is used up as the position
+shrinks, ends after the policy's time, or is given back.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from margin_platform.store.tables import reservations
 
-_NOTHING = 1e-6   # shares
+_NOTHING = 1e-6  # shares
 
 
 class Asked(Protocol):
@@ -30,7 +31,9 @@ class Asked(Protocol):
 
 
 class Look(NamedTuple):
-    """What is known of an account's symbol now: its signed position, and the shares its liquidation orders have traded in all."""
+    """What is known of an account's symbol now:
+    its signed position, and the shares its liquidation orders have traded in all.
+    """
 
     account_id: str
     symbol: str
@@ -40,7 +43,9 @@ class Look(NamedTuple):
 
 
 class Reservation(NamedTuple):
-    """quantity, left: signed shares of the order, and of it not traded yet. position, liquidated: as of the last look."""
+    """quantity, left: signed shares of the order, and of it not traded yet. position,
+    liquidated: as of the last look.
+    """
 
     reservation_id: str
     account_id: str
@@ -57,13 +62,15 @@ class Reservation(NamedTuple):
 def current(connection: Connection, look: Look) -> list[Reservation]:
     """Bring an account's reservations in a symbol up to now, and return those of which something is left.
 
-    What the position has shrunk by since the last look, and no liquidation order traded, is taken to be fills of the oldest
-    reservations.
+    What the position has shrunk by since the last look, and no liquidation order traded, is taken to be fills
+    of the oldest reservations.
     """
     connection.execute(delete(reservations).where(reservations.c.expires_wall <= look.now))
     mine = [reservations.c.account_id == look.account_id, reservations.c.symbol == look.symbol]
     order = (reservations.c.created_wall, reservations.c.reservation_id)
-    rows = [Reservation(*row) for row in connection.execute(select(reservations).where(*mine).order_by(*order))]
+    rows = [
+        Reservation(*row) for row in connection.execute(select(reservations).where(*mine).order_by(*order))
+    ]
     if not rows:
         return []
     traded = _traded(rows[0], look)
@@ -79,8 +86,16 @@ def current(connection: Connection, look: Look) -> list[Reservation]:
 def take(connection: Connection, order: Asked, look: Look, until: int) -> Reservation:
     """Reserve the shares of an allowed order."""
     row = Reservation(
-        uuid.uuid4().hex, order.account_id, order.symbol, order.order_id, order.quantity, order.quantity, look.position,
-        look.liquidated, look.now, until,
+        uuid.uuid4().hex,
+        order.account_id,
+        order.symbol,
+        order.order_id,
+        order.quantity,
+        order.quantity,
+        look.position,
+        look.liquidated,
+        look.now,
+        until,
     )
     connection.execute(insert(reservations).values(row._asdict()))
     return row

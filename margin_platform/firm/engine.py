@@ -1,4 +1,6 @@
-"""The firm's totals, kept current from margin.calc.v1: sums over each account's newest figures, computing no margin of its own."""
+"""The firm's totals, kept current from margin.calc.v1:
+sums over each account's newest figures, computing no margin of its own.
+"""
 
 from __future__ import annotations
 
@@ -40,14 +42,17 @@ class FirmEngine:
         self._scenarios = policy.stress.scenarios
         self._row: dict[str, int] = {}
         self._time: list[int] = []
-        self._figures = np.zeros((0, 3 + 3 * len(self._scenarios)))   # exposure, |exposure|, net MV, then pnl, unsecured, calls
+        # exposure, |exposure|, net MV, then pnl, unsecured, calls
+        self._figures = np.zeros((0, 3 + 3 * len(self._scenarios)))
         self.event_time = 0
 
     def __len__(self) -> int:
         return len(self._row)
 
     def update(self, events: Iterable[Event]) -> int:
-        """Takes in calc events, newest event time winning; returns how many were used. Unvalued accounts keep their last figures.
+        """Takes in calc events, newest event time winning; returns how many were used.
+
+        Unvalued accounts keep their last figures.
 
         BadEvent at the first event without its figures.
         """
@@ -57,7 +62,7 @@ class FirmEngine:
                 continue
             figures = _figures(event)
             if figures.shape != self._figures.shape[1:]:
-                continue   # of another scenario grid: its account counts again with its next figures
+                continue  # of another scenario grid: its account counts again with its next figures
             row = self._row_of(event["account_id"])
             if event["timestamp"] >= self._time[row]:
                 self._time[row] = event["timestamp"]
@@ -75,7 +80,9 @@ class FirmEngine:
         return row
 
     def events(self) -> list[Event]:
-        """firm.risk.v1: one row a scenario. firm_loss sums unsecured amounts and never nets customers (MARGIN_RULES 6)."""
+        """firm.risk.v1: one row a scenario. firm_loss sums unsecured amounts and never nets customers
+        (MARGIN_RULES 6).
+        """
         n = len(self._scenarios)
         totals = self._figures[: len(self._row)].sum(axis=0)
         exposure = cents(float(totals[0]))
@@ -86,13 +93,23 @@ class FirmEngine:
         exposure_breach = abs(exposure) > limits.firm_exposure_limit
         return [
             {
-                "scenario": f"{move:+.2f}", "move": move, "firm_beta_weighted_exposure": exposure,
-                "firm_gross_beta_weighted_exposure": cents(float(totals[1])), "firm_total_mv": cents(float(totals[2])),
-                "num_accounts": len(self._row), "firm_delta_pnl": cents(float(totals[3 + s])), "firm_loss": cents(float(losses[s])),
-                "calls_expected": int(totals[3 + 2 * n + s]), "breach": bool(loss_breach or exposure_breach),
-                "exposure_limit": limits.firm_exposure_limit, "loss_limit": limits.firm_loss_limit, "worst": s == worst,
-                "top_contributors": self._contributors(3 + n + s, 0), "top_exposures": self._contributors(0, 0) if s == worst else [],
-                "policy_version": self.policy.version, "timestamp": self.event_time,
+                "scenario": f"{move:+.2f}",
+                "move": move,
+                "firm_beta_weighted_exposure": exposure,
+                "firm_gross_beta_weighted_exposure": cents(float(totals[1])),
+                "firm_total_mv": cents(float(totals[2])),
+                "num_accounts": len(self._row),
+                "firm_delta_pnl": cents(float(totals[3 + s])),
+                "firm_loss": cents(float(losses[s])),
+                "calls_expected": int(totals[3 + 2 * n + s]),
+                "breach": bool(loss_breach or exposure_breach),
+                "exposure_limit": limits.firm_exposure_limit,
+                "loss_limit": limits.firm_loss_limit,
+                "worst": s == worst,
+                "top_contributors": self._contributors(3 + n + s, 0),
+                "top_exposures": self._contributors(0, 0) if s == worst else [],
+                "policy_version": self.policy.version,
+                "timestamp": self.event_time,
             }
             for s, move in enumerate(self._scenarios)
         ]
@@ -101,15 +118,26 @@ class FirmEngine:
         amounts = np.abs(self._figures[: len(self._row), column])
         names = list(self._row)
         order = np.argsort(-amounts, kind="stable")[:_TOP]
-        return [{"account_id": names[n], "amount": cents(float(amounts[n]))} for n in order if amounts[n] > at_least]
+        return [
+            {"account_id": names[n], "amount": cents(float(amounts[n]))}
+            for n in order
+            if amounts[n] > at_least
+        ]
 
     def to_state(self) -> dict[str, object]:
         """Copies of the columns (the figures row after row), and what else there is, JSON-able."""
         figures = self._figures[: len(self._row)].ravel().copy()
-        return {"accounts": list(self._row), "time": np.array(self._time, dtype=np.int64), "figures": figures, "clock": self.event_time}
+        return {
+            "accounts": list(self._row),
+            "time": np.array(self._time, dtype=np.int64),
+            "figures": figures,
+            "clock": self.event_time,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continues from a saved state; a state of another scenario grid is refused (the accounts then refill it)."""
+        """Continues from a saved state; a state of another scenario grid is refused (the accounts then
+        refill it).
+        """
         width = self._figures.shape[1]
         if not state["accounts"] or len(state["figures"]) != len(state["accounts"]) * width:
             return

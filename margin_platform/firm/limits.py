@@ -1,7 +1,9 @@
-"""The firm's own limits: beta-weighted exposure and stressed loss against policy, alerted when a level changes, once per episode.
+"""The firm's own limits: beta-weighted exposure and stressed loss against policy, alerted when a level
+changes, once per episode.
 
-Rule: MARGIN_RULES 6. A level is CLEAR, WARNING (beyond `firm_warning_share` of the limit) or BREACH (beyond the limit). It ends
-`firm_hysteresis` below its line: an amount that wavers on the line is one episode and one alert.
+Rule: MARGIN_RULES 6. A level is CLEAR, WARNING (beyond `firm_warning_share` of the limit) or BREACH (beyond
+the limit). It ends `firm_hysteresis` below its line: an amount that wavers on the line is one episode and one
+alert.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ _LEVELS = tuple(level.value for level in FirmLevel)
 
 @dataclass(frozen=True)
 class FirmAlert:
-    """One change of level. amount and limit are dollars; accounts are those that cause most of it, largest first."""
+    """One change of level. amount and limit are dollars;
+    accounts are those that cause most of it, largest first.
+    """
 
     alert_id: str
     kind: str
@@ -47,9 +51,15 @@ class FirmAlert:
 
     def sentence(self) -> str:
         """What happened, for a person."""
-        what = {"exposure": "Firm beta-weighted exposure", "loss": f"Firm loss in SPY scenario {self.scenario}"}[self.kind]
+        what = {
+            "exposure": "Firm beta-weighted exposure",
+            "loss": f"Firm loss in SPY scenario {self.scenario}",
+        }[self.kind]
         causes = f"; most of it from {', '.join(self.accounts)}" if self.accounts else ""
-        return f"{what} is ${self.amount:,.2f}, limit ${self.limit:,.2f}: {self.previous} -> {self.level}{causes}."
+        return (
+            f"{what} is ${self.amount:,.2f}, limit ${self.limit:,.2f}: {self.previous} -> "
+            f"{self.level}{causes}."
+        )
 
 
 def level_of(amount: float, limit: float, policy: FirmPolicy, before: str) -> str:
@@ -60,10 +70,13 @@ def level_of(amount: float, limit: float, policy: FirmPolicy, before: str) -> st
     return _LEVELS[max(reached, min(kept, _LEVELS.index(before)))]
 
 
-def alerts_of(events: Iterable[Event], levels: Mapping[str, str], policy: FirmPolicy) -> tuple[list[FirmAlert], Levels]:
+def alerts_of(
+    events: Iterable[Event], levels: Mapping[str, str], policy: FirmPolicy
+) -> tuple[list[FirmAlert], Levels]:
     """The changes of level these firm.risk.v1 events bring, in order, and the levels after them.
 
-    Only the worst scenario's row of a sweep is read: it carries the largest loss and the same exposure as the others.
+    Only the worst scenario's row of a sweep is read: it carries the largest loss and the same exposure as the
+    others.
     """
     now: Levels = {**START, **levels}
     alerts = []
@@ -86,7 +99,25 @@ def _readings(event: Event, policy: FirmPolicy) -> list[tuple[str, float, float,
     ]
 
 
-def _alert(kind: str, level: str, previous: str, amount: float, limit: float, event: Event, causes: list[dict[str, object]]) -> FirmAlert:
+def _alert(
+    kind: str,
+    level: str,
+    previous: str,
+    amount: float,
+    limit: float,
+    event: Event,
+    causes: list[dict[str, object]],
+) -> FirmAlert:
     accounts = tuple(str(c["account_id"]) for c in causes)
     alert_id = deterministic_id("firm", kind, level, event["scenario"], event["timestamp"])
-    return FirmAlert(alert_id, kind, level, previous, amount, limit, str(event["scenario"]), accounts, int(event["timestamp"]))
+    return FirmAlert(
+        alert_id,
+        kind,
+        level,
+        previous,
+        amount,
+        limit,
+        str(event["scenario"]),
+        accounts,
+        int(event["timestamp"]),
+    )

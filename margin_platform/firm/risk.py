@@ -11,10 +11,11 @@ from margin_platform.money import cents
 
 
 def firm_risk(book: Book, margin: Margin, top: int = 5) -> dict[str, object]:
-    """Firm totals: beta-weighted exposure (net and gross), and each scenario's client P&L, firm loss and expected calls.
+    """Firm totals: beta-weighted exposure (net and gross), and each scenario's client P&L,
+    firm loss and expected calls.
 
-    `margin` must be that of the whole book; the `top` accounts that cause most of the worst scenario's loss are named.
-    Accounts that cannot be valued are counted in `accounts_stale` and in no total.
+    `margin` must be that of the whole book; the `top` accounts that cause most of the worst scenario's loss
+    are named. Accounts that cannot be valued are counted in `accounts_stale` and in no total.
     """
     published = margin.published
     exposure, recomputed = published.beta_weighted_exposure, published.stress_excess_recomputed
@@ -54,4 +55,6 @@ def _top(book: Book, losses: Floats, top: int) -> list[dict[str, object]]:
         return []
     worst = losses[:, int(losses.sum(axis=0).argmax())]
     order = np.argsort(-worst, kind="stable")[:top]
-    return [{"account_id": book.account_ids[n], "amount": cents(float(worst[n]))} for n in order if worst[n] > 0]
+    return [
+        {"account_id": book.account_ids[n], "amount": cents(float(worst[n]))} for n in order if worst[n] > 0
+    ]

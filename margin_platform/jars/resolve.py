@@ -1,8 +1,10 @@
-"""The jars of the broker and of Spark's connectors: resolved once through Maven, pinned by version and checksum, cached.
+"""The jars of the broker and of Spark's connectors:
+resolved once through Maven, pinned by version and checksum, cached.
 
-`broker.pom.xml` and `spark.pom.xml` name the versions, `broker.sha256` and `spark.sha256` every file that may be used.
-A cache that is complete needs neither Maven nor a network; a file whose checksum differs is refused by name.
-`python -m margin_platform.jars.resolve` resolves both and writes the checksum lists anew, after a change of a version.
+`broker.pom.xml` and `spark.pom.xml` name the versions, `broker.sha256` and `spark.sha256` every file that may
+be used. A cache that is complete needs neither Maven nor a network; a file whose checksum differs is refused
+by name. `python -m margin_platform.jars.resolve` resolves both and writes the checksum lists anew, after a
+change of a version.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ def classpath(name: str, cache: Path | None = None, progress: Progress = log.inf
     wanted = checksums(name)
     if _missing(folder, wanted):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):   # several processes may start at once: one downloads, the others find it done
+        # several processes may start at once: one downloads, the others find it done
+        with FileLock(folder.with_suffix(".lock")):
             if _missing(folder, wanted):
                 _download(name, folder, wanted, progress)
     verify(folder, wanted)
@@ -65,7 +68,9 @@ def verify(folder: Path, wanted: dict[str, str]) -> None:
         if not path.is_file():
             raise JarsUnavailable(f"{jar} is missing in {folder}")
         if _digest(path) != digest:
-            raise JarsUnavailable(f"{jar} in {folder} does not have its pinned checksum: delete the file to download it again")
+            raise JarsUnavailable(
+                f"{jar} in {folder} does not have its pinned checksum: delete the file to download it again"
+            )
 
 
 def _missing(folder: Path, wanted: dict[str, str]) -> bool:
@@ -78,7 +83,9 @@ def _digest(path: Path) -> str:
 
 
 def _download(name: str, folder: Path, wanted: dict[str, str], progress: Progress) -> None:
-    """Resolves into a folder of its own and moves only what verified: a broken download never becomes the cache."""
+    """Resolves into a folder of its own and moves only what verified:
+    a broken download never becomes the cache.
+    """
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{name}-") as fresh:
         resolve(name, Path(fresh), progress, expected=len(wanted))
         verify(Path(fresh), wanted)
@@ -91,15 +98,25 @@ def resolve(name: str, target: Path, progress: Progress, *, expected: int) -> No
     """Has Maven resolve a set's pom into `target`, from wherever Maven is configured to look."""
     for program in ("java", "mvn"):
         if shutil.which(program) is None:
-            raise JarsUnavailable(f"{program} is needed to resolve the {name} jars: apt-get install maven openjdk-17-jre-headless")
+            raise JarsUnavailable(
+                f"{program} is needed to resolve the {name} jars: apt-get install maven "
+                "openjdk-17-jre-headless"
+            )
     progress(f"resolving the {name} jars with Maven: {expected} files, once")
     command = [
-        "mvn", "--batch-mode", "--file", str(_HERE / f"{name}.pom.xml"), "dependency:copy-dependencies",
-        "-DincludeScope=runtime", f"-DoutputDirectory={target}",
+        "mvn",
+        "--batch-mode",
+        "--file",
+        str(_HERE / f"{name}.pom.xml"),
+        "dependency:copy-dependencies",
+        "-DincludeScope=runtime",
+        f"-DoutputDirectory={target}",
     ]
     errors: list[str] = []
     copied = 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=target) as maven:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=target
+    ) as maven:
         for line in maven.stdout or ():
             if "ERROR" in line:
                 errors.append(line.strip())
@@ -108,7 +125,9 @@ def resolve(name: str, target: Path, progress: Progress, *, expected: int) -> No
             elif "Copying " in line:
                 copied += 1
     if maven.returncode:
-        raise JarsUnavailable(f"Maven could not resolve the {name} jars: {errors[0] if errors else 'no reason given'}")
+        raise JarsUnavailable(
+            f"Maven could not resolve the {name} jars: {errors[0] if errors else 'no reason given'}"
+        )
     progress(f"{name} jars: {copied} files ready")
 
 
@@ -120,7 +139,9 @@ def _report_download(line: str, progress: Progress) -> None:
 
 
 def write_checksums(name: str, progress: Progress = log.info) -> None:
-    """Resolves a set anew and pins what came: for whoever changes a version, who then reviews the difference."""
+    """Resolves a set anew and pins what came:
+    for whoever changes a version, who then reviews the difference.
+    """
     with tempfile.TemporaryDirectory() as fresh:
         resolve(name, Path(fresh), progress, expected=len(checksums(name)))
         lines = [f"{_digest(jar)}  {jar.name}\n" for jar in sorted(Path(fresh).glob("*.jar"))]

@@ -2,8 +2,9 @@
 
 Reading is kafka-python's; writing is librdkafka's (see `writer`).
 
-Every reader names the offsets it wants, so that a sensor's cursor, a stream's checkpoint or a re-executed run is the
-only truth about what was read. Waits are bounded, and an unreachable broker is one clear error with its address.
+Every reader names the offsets it wants, so that a sensor's cursor, a stream's checkpoint or a re-executed run
+is the only truth about what was read. Waits are bounded, and an unreachable broker is one clear error with
+its address.
 """
 
 from __future__ import annotations
@@ -26,18 +27,29 @@ from margin_platform.kafka_security import KafkaSecurity
 from margin_platform.settings import settings
 
 for _noisy in ("kafka", "kafka.net", "kafka.client"):
-    logging.getLogger(_noisy).setLevel(logging.CRITICAL)   # it logs every refused connection; BrokerUnreachable says it once
+    # it logs every refused connection; BrokerUnreachable says it once
+    logging.getLogger(_noisy).setLevel(logging.CRITICAL)
 
 Answer = TypeVar("Answer")
 _CONNECT_SECONDS = 5.0
-# A broker that pauses ends a request in RequestTimedOutError, not in KafkaTimeoutError. Other Kafka errors are raised as they are.
+# A broker that pauses ends a request in RequestTimedOutError, not in KafkaTimeoutError. Other Kafka errors
+# are raised as they are.
 _UNREACHABLE = (KafkaTimeoutError, KafkaConnectionError, RequestTimedOutError, NodeNotReadyError)
 
 
 class Bus:
-    """Produces and reads events of one cluster. A bus may produce from many threads; each reading call is serialised."""
+    """Produces and reads events of one cluster.
 
-    def __init__(self, bootstrap: str, *, connect_seconds: float = _CONNECT_SECONDS, security: KafkaSecurity | None = None) -> None:
+    A bus may produce from many threads; each reading call is serialised.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        connect_seconds: float = _CONNECT_SECONDS,
+        security: KafkaSecurity | None = None,
+    ) -> None:
         """Nothing is opened yet: the first call connects, and raises BrokerUnreachable where it cannot.
 
         security: how to log in; None takes the MARGIN_KAFKA_* settings.
@@ -60,7 +72,8 @@ class Bus:
         self._writer.write(topic, value, key)
 
     def flush(self, timeout_s: float = 30.0) -> None:
-        """Returns when every event handed over is acknowledged by the broker; raises for the first that was not.
+        """Returns when every event handed over is acknowledged by the broker;
+        raises for the first that was not.
 
         BrokerUnreachable where the broker does not answer in time.
         """
@@ -71,12 +84,19 @@ class Bus:
     def _open_consumer(self) -> KafkaConsumer:
         if self._consumer is None:
             if self._security.protocol != "PLAINTEXT":
-                self._writer.open()   # says why it is refused; kafka-python ends in the same timeout whatever the reason
+                # says why it is refused; kafka-python ends in the same timeout whatever the reason
+                self._writer.open()
             try:
                 self._consumer = KafkaConsumer(
-                    bootstrap_servers=self.bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="none",
-                    max_poll_records=20_000, fetch_max_wait_ms=50, max_partition_fetch_bytes=8_388_608,
-                    bootstrap_timeout_ms=self._timeout_ms, **self._security.kafka_python(),
+                    bootstrap_servers=self.bootstrap,
+                    group_id=None,
+                    enable_auto_commit=False,
+                    auto_offset_reset="none",
+                    max_poll_records=20_000,
+                    fetch_max_wait_ms=50,
+                    max_partition_fetch_bytes=8_388_608,
+                    bootstrap_timeout_ms=self._timeout_ms,
+                    **self._security.kafka_python(),
                 )
             except _UNREACHABLE as error:
                 raise BrokerUnreachable(self.bootstrap) from error
@@ -91,24 +111,39 @@ class Bus:
     def end_offsets(self, topic: str) -> dict[int, int]:
         """Next offset to be written, by partition."""
         with self._lock:
-            return {tp.partition: offset for tp, offset in self._guard(lambda c: c.end_offsets(self._partitions(topic))).items()}
+            return {
+                tp.partition: offset
+                for tp, offset in self._guard(lambda c: c.end_offsets(self._partitions(topic))).items()
+            }
 
     def beginning_offsets(self, topic: str) -> dict[int, int]:
         """Oldest offset still kept, by partition."""
         with self._lock:
-            return {tp.partition: offset for tp, offset in self._guard(lambda c: c.beginning_offsets(self._partitions(topic))).items()}
+            return {
+                tp.partition: offset
+                for tp, offset in self._guard(lambda c: c.beginning_offsets(self._partitions(topic))).items()
+            }
 
     def topic_id(self, topic: str) -> str | None:
-        """Return Kafka's id of a topic, which one created again does not share; None where the broker names none."""
+        """Return Kafka's id of a topic, which one created again does not share;
+        None where the broker names none.
+        """
         with self._lock:
             self._partitions(topic)
-            found = self._open_consumer()._cluster.topic_id(topic)   # kafka-python, pinned, has no public name for it
+            # kafka-python, pinned, has no public name for it
+            found = self._open_consumer()._cluster.topic_id(topic)
             return None if found is None else str(found)
 
     def lost(self, topic: str, positions: Mapping[int, int]) -> str | None:
-        """What retention deleted from these next offsets on, as `topic[partition] first-next, ...`; None where it is all there."""
+        """What retention deleted from these next offsets on, as `topic[partition] first-next, ...`;
+        None where it is all there.
+        """
         oldest = self.beginning_offsets(topic)
-        ranges = [f"{topic}[{p}] {offset}-{oldest[p]}" for p, offset in sorted(positions.items()) if offset < oldest.get(p, 0)]
+        ranges = [
+            f"{topic}[{p}] {offset}-{oldest[p]}"
+            for p, offset in sorted(positions.items())
+            if offset < oldest.get(p, 0)
+        ]
         return ", ".join(ranges) or None
 
     def _guard(self, call: Callable[[KafkaConsumer], Answer]) -> Answer:
@@ -117,11 +152,14 @@ class Bus:
         except _UNREACHABLE as error:
             raise BrokerUnreachable(self.bootstrap) from error
 
-    def poll(self, topic: str, positions: dict[int, int], timeout_s: float, max_records: int = 10_000) -> list[Record]:
-        """Records of a topic from these next offsets on; returns with the first that arrive, or empty after the timeout.
+    def poll(
+        self, topic: str, positions: dict[int, int], timeout_s: float, max_records: int = 10_000
+    ) -> list[Record]:
+        """Records of a topic from these next offsets on;
+        returns with the first that arrive, or empty after the timeout.
 
-        `positions` is not changed: the caller moves its cursor when it has acted. Offsets already deleted by retention
-        are skipped to the oldest kept: who must not miss any asks `lost` first.
+        `positions` is not changed: the caller moves its cursor when it has acted. Offsets already deleted by
+        retention are skipped to the oldest kept: who must not miss any asks `lost` first.
         """
         with self._lock:
             self._seek(topic, positions)
@@ -129,7 +167,9 @@ class Bus:
             records: list[Record] = []
             while not records:
                 wait = max(0.0, min(0.5, deadline - time.monotonic()))
-                ask = partial(KafkaConsumer.poll, timeout_ms=max(60, int(wait * 1000)), max_records=max_records)
+                ask = partial(
+                    KafkaConsumer.poll, timeout_ms=max(60, int(wait * 1000)), max_records=max_records
+                )
                 records = _records(self._guard(ask))
                 if time.monotonic() >= deadline:
                     break
@@ -138,7 +178,7 @@ class Bus:
     def _seek(self, topic: str, positions: dict[int, int]) -> KafkaConsumer:
         consumer = self._open_consumer()
         if self._stands_at(consumer, topic, positions):
-            return consumer   # read on: what was fetched ahead is still there
+            return consumer  # read on: what was fetched ahead is still there
         oldest = self.beginning_offsets(topic)
         wanted = {TopicPartition(topic, p): max(offset, oldest.get(p, 0)) for p, offset in positions.items()}
         consumer.assign(list(wanted))
@@ -149,12 +189,20 @@ class Bus:
     @staticmethod
     def _stands_at(consumer: KafkaConsumer, topic: str, positions: dict[int, int]) -> bool:
         wanted = {TopicPartition(topic, p): offset for p, offset in positions.items()}
-        return bool(wanted) and consumer.assignment() == set(wanted) and all(consumer.position(tp) == o for tp, o in wanted.items())
+        return (
+            bool(wanted)
+            and consumer.assignment() == set(wanted)
+            and all(consumer.position(tp) == o for tp, o in wanted.items())
+        )
 
-    def read_range(self, topic: str, partition: int, start: int, end: int, timeout_s: float = 30.0) -> list[Record]:
-        """Every record of a partition with start <= offset < end: what a run with an offset range in its config reads.
+    def read_range(
+        self, topic: str, partition: int, start: int, end: int, timeout_s: float = 30.0
+    ) -> list[Record]:
+        """Every record of a partition with start <= offset < end:
+        what a run with an offset range in its config reads.
 
-        TimeoutError where the broker does not deliver them in time. Gaps (compaction, retention: see `lost`) are passed over.
+        TimeoutError where the broker does not deliver them in time. Gaps (compaction, retention: see `lost`)
+        are passed over.
         """
         with self._lock:
             consumer = self._seek(topic, {partition: start})
@@ -164,7 +212,10 @@ class Bus:
             while consumer.position(where) < end:
                 found += _records(self._guard(lambda c: c.poll(timeout_ms=500, max_records=20_000)))
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"{topic}[{partition}] {start}-{end}: not read from {self.bootstrap} within {timeout_s:g} s")
+                    raise TimeoutError(
+                        f"{topic}[{partition}] {start}-{end}: not read from {self.bootstrap} within "
+                        f"{timeout_s:g} s"
+                    )
             return [r for r in found if r.offset < end]
 
     def read_all(self, topic: str) -> Iterator[Record]:

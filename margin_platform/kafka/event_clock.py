@@ -1,7 +1,9 @@
-"""The event clock: the highest event time on prices.v1. Timers fire on it, so that a replay decides as the live day did.
+"""The event clock: the highest event time on prices.v1.
 
-Prices of a live market are produced at about their own time. After the last of them, in the evening, over a weekend or when the
-feed is silent, its clock goes on with the wall's; a replay's stands until its next price.
+Timers fire on it, so that a replay decides as the live day did.
+
+Prices of a live market are produced at about their own time. After the last of them, in the evening, over a
+weekend or when the feed is silent, its clock goes on with the wall's; a replay's stands until its next price.
 """
 
 from __future__ import annotations
@@ -10,18 +12,23 @@ from margin_platform.contracts.messages import PRICES, BadEvent, check_time, dec
 from margin_platform.kafka.bus import Bus
 from margin_platform.policy.policy import current_policy
 
-_LOOK_BACK = 50                  # records per partition: newer offsets may carry older event times
-_LIVE_WITHIN_MS = 3_600_000      # between a price and its production; feeds may be delayed by a quarter of an hour
+_LOOK_BACK = 50  # records per partition: newer offsets may carry older event times
+# between a price and its production; feeds may be delayed by a quarter of an hour
+_LIVE_WITHIN_MS = 3_600_000
 
 
 def event_time(bus: Bus) -> int | None:
-    """Epoch milliseconds of the newest price among each partition's last records; None before the first price."""
+    """Epoch milliseconds of the newest price among each partition's last records;
+    None before the first price.
+    """
     newest = _newest(bus)
     return None if newest is None else newest[0]
 
 
 def clock(bus: Bus, wall_ms: int) -> int | None:
-    """What the event clock shows when the wall's shows this (epoch milliseconds); None before the first price."""
+    """What the event clock shows when the wall's shows this (epoch milliseconds);
+    None before the first price.
+    """
     newest = _newest(bus)
     if newest is None:
         return None
@@ -33,7 +40,8 @@ def clock(bus: Bus, wall_ms: int) -> int | None:
 def _newest(bus: Bus) -> tuple[int, int] | None:
     """(event time, time of production) of the newest price.
 
-    A price from the future moves no clock, as it values nothing: it would fire every timer of the ladder at once.
+    A price from the future moves no clock, as it values nothing: it would fire every timer of the ladder at
+    once.
     """
     most_ahead = current_policy().prices.max_future_seconds
     oldest = bus.beginning_offsets(PRICES)
@@ -47,7 +55,7 @@ def _newest(bus: Bus) -> tuple[int, int] | None:
                 event = decode(PRICES, record.value)
                 check_time(event, record.timestamp_ms, most_ahead)
             except BadEvent:
-                continue   # the margin stream sends it to dead_letter.v1
+                continue  # the margin stream sends it to dead_letter.v1
             found = int(event["timestamp"]), record.timestamp_ms
             newest = found if newest is None else max(newest, found)
     return newest

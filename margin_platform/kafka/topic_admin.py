@@ -22,14 +22,18 @@ log = logging.getLogger(__name__)
 def configuration(topic: Topic) -> dict[str, str]:
     """Return Kafka's settings of a topic: it is kept for its days or for ever, and never compacted.
 
-    The broker stamps each record with its own clock: a producer whose clock is fast is caught now and on every later reading.
+    The broker stamps each record with its own clock: a producer whose clock is fast is caught now and on
+    every later reading.
     """
     kept = -1 if topic.retention_days is None else topic.retention_days * _DAY_MS
     return {"cleanup.policy": "delete", _RETENTION: str(kept), "message.timestamp.type": "LogAppendTime"}
 
 
 def create(bootstrap: str, names: Iterable[str] = TOPICS) -> list[str]:
-    """Create the topics that are not there yet and return their names. One that exists keeps its data and gets today's settings."""
+    """Create the topics that are not there yet and return their names.
+
+    One that exists keeps its data and gets today's settings.
+    """
     with _Admin(bootstrap) as admin:
         existing = set(admin.list_topics())
         absent = [TOPICS[name] for name in names if name not in existing]
@@ -39,17 +43,26 @@ def create(bootstrap: str, names: Iterable[str] = TOPICS) -> list[str]:
 
 
 def _keep_settings(admin: KafkaAdminClient, topics: list[Topic]) -> None:
-    """Bring topics of an earlier version up to date: state topics were compacted, and producers stamped their own records.
+    """Bring topics of an earlier version up to date:
+    state topics were compacted, and producers stamped their own records.
 
     How long records are kept is left as an operator has set it.
     """
-    wanted = [(topic.name, {key: value for key, value in configuration(topic).items() if key != _RETENTION}) for topic in topics]
+    wanted = [
+        (topic.name, {key: value for key, value in configuration(topic).items() if key != _RETENTION})
+        for topic in topics
+    ]
     if wanted:
-        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, settings) for name, settings in wanted])
+        admin.alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, name, settings) for name, settings in wanted]
+        )
 
 
 def recreate(bootstrap: str, names: Iterable[str] = TOPICS) -> None:
-    """Empty topics by deleting and creating those that hold records: for tests, which own their broker. Offsets start at 0 again."""
+    """Empty topics by deleting and creating those that hold records: for tests, which own their broker.
+
+    Offsets start at 0 again.
+    """
     wanted = list(names)
     with _Admin(bootstrap) as admin:
         known = set(admin.list_topics())
@@ -68,7 +81,9 @@ def _used(admin: KafkaAdminClient, names: list[str]) -> set[str]:
 
 
 def _wait_until_gone(admin: KafkaAdminClient, names: set[str]) -> None:
-    """A broker answers for a deleted topic until it has heard of it; one created meanwhile would be taken for the old one."""
+    """A broker answers for a deleted topic until it has heard of it;
+    one created meanwhile would be taken for the old one.
+    """
     deadline = time.monotonic() + _WAIT_MS / 1000
     while left := names & set(admin.list_topics()):
         if time.monotonic() > deadline:
@@ -78,13 +93,14 @@ def _wait_until_gone(admin: KafkaAdminClient, names: set[str]) -> None:
 
 def _create(admin: KafkaAdminClient, topics: list[Topic]) -> None:
     new = [
-        NewTopic(t.name, num_partitions=t.partitions, replication_factor=1, topic_configs=configuration(t)) for t in topics
+        NewTopic(t.name, num_partitions=t.partitions, replication_factor=1, topic_configs=configuration(t))
+        for t in topics
     ]
     if not new:
         return
     try:
         admin.create_topics(new, timeout_ms=_WAIT_MS, wait_for_metadata=True)
-    except TopicAlreadyExistsError:   # another process created them in between
+    except TopicAlreadyExistsError:  # another process created them in between
         log.info("topics exist already")
 
 

@@ -1,7 +1,7 @@
 """The bus's writing half: one librdkafka producer of a cluster, opened by the first record.
 
-Writing is confluent-kafka's, because a micro-batch publishes thousands of figures: 1,000 events cost 200 ms of processor time
-in a producer written in Python and 5 ms in librdkafka.
+Writing is confluent-kafka's, because a micro-batch publishes thousands of figures: 1,000 events cost 200 ms
+of processor time in a producer written in Python and 5 ms in librdkafka.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Writer:
                 producer.poll(0)
                 return
             except BufferError:
-                producer.poll(0.1)   # the queue is full: deliver some before taking more
+                producer.poll(0.1)  # the queue is full: deliver some before taking more
 
     def _delivered(self, error: KafkaError | None, _: object) -> None:
         if error is not None:
@@ -62,10 +62,17 @@ class Writer:
             if self._producer is None:
                 errors = LoginErrors(self._security)
                 producer = Producer(
-                    self._security.librdkafka() | {
-                        "bootstrap.servers": self._bootstrap, "acks": "all", "enable.idempotence": True, "linger.ms": 2,
-                        "partitioner": "murmur2_random", "message.max.bytes": 8_388_608, "delivery.timeout.ms": _DELIVERY_MS,
-                        "log_level": 0, "error_cb": errors,
+                    self._security.librdkafka()
+                    | {
+                        "bootstrap.servers": self._bootstrap,
+                        "acks": "all",
+                        "enable.idempotence": True,
+                        "linger.ms": 2,
+                        "partitioner": "murmur2_random",
+                        "message.max.bytes": 8_388_608,
+                        "delivery.timeout.ms": _DELIVERY_MS,
+                        "log_level": 0,
+                        "error_cb": errors,
                     }
                 )
                 self._await_broker(producer, errors)
@@ -73,9 +80,12 @@ class Writer:
         return self._producer
 
     def _await_broker(self, producer: Producer, errors: LoginErrors) -> None:
-        """Returns once the broker has answered. BrokerRefused at once where it does not let us in, else BrokerUnreachable."""
+        """Returns once the broker has answered.
+
+        BrokerRefused at once where it does not let us in, else BrokerUnreachable.
+        """
         deadline = time.monotonic() + self._timeout_ms / 1000
-        producer.poll(0)   # hands over the token where one is needed: nothing connects without it
+        producer.poll(0)  # hands over the token where one is needed: nothing connects without it
         while True:
             try:
                 producer.list_topics(timeout=min(_ASK_SECONDS, self._timeout_ms / 1000))

@@ -17,18 +17,28 @@ def stale_symbols(span: range, book: Book, market: Market) -> list[str]:
 
 
 def defaulted_symbols(span: range, book: Book, market: Market, figure: Floats) -> list[str]:
-    """Symbols of some positions of which this column of the market is unknown, so that the policy's default counts."""
+    """Symbols of some positions of which this column of the market is unknown,
+    so that the policy's default counts.
+    """
     codes = book.symbol[span.start : span.stop]
     unknown = np.isnan(figure[codes])
     return sorted({market.symbols[c] for c in codes[unknown]}) if unknown.any() else []
 
 
 def stress_rows(n: int, margin: Margin) -> list[dict[str, object]]:
-    """One row a SPY move of an account that can be valued: held, recomputed, unsecured, each decided on the rounded figure."""
-    one = margin.take(np.array([n])).published   # its scenarios alone: the columns would be worked out for every account again
+    """One row a SPY move of an account that can be valued:
+    held, recomputed, unsecured, each decided on the rounded figure.
+    """
+    # its scenarios alone: the columns would be worked out for every account again
+    one = margin.take(np.array([n])).published
     pnl, equity, held, recomputed = (
         column[0].tolist()
-        for column in (one.stress_pnl, one.stress_equity, one.stress_excess_held, one.stress_excess_recomputed)
+        for column in (
+            one.stress_pnl,
+            one.stress_equity,
+            one.stress_excess_held,
+            one.stress_excess_recomputed,
+        )
     )
     return [
         {

@@ -1,4 +1,6 @@
-"""Round parts to whole cents so that they still sum to their published total: the largest-remainder method."""
+"""Round parts to whole cents so that they still sum to their published total:
+the largest-remainder method.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ def apportioned(parts: Floats, total: Floats) -> Floats:
     """Round parts to whole cents that sum to a total.
 
     parts: dollars, (parts, rows); total: dollars in whole cents, (rows,). Every part is rounded down, and the
-    cents that are missing go to the largest fractions, the first of equals. A row with an unknown part is NaN.
+    cents that are missing go to the largest fractions, the first of equals. A row with an unknown part is
+    NaN.
     """
     if not len(parts):
         return parts
@@ -37,9 +40,9 @@ def apportioned_rows(parts: Floats, total: float) -> Floats:
 def apportioned_table(parts: Floats, rows: Floats, columns: Floats) -> Floats:
     """Round a table, (rows, columns), to whole cents that sum to its totals both ways.
 
-    rows, columns: the totals in whole cents; the two have one sum. Every part is rounded down, and each missing
-    cent goes to the largest fraction whose row and column both miss one: a part that is not zero, if there is
-    one.
+    rows, columns: the totals in whole cents; the two have one sum. Every part is rounded down, and each
+    missing cent goes to the largest fraction whose row and column both miss one: a part that is not zero, if
+    there is one.
     """
     if not parts.size or np.isnan(parts).any():
         return parts

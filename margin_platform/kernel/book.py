@@ -1,6 +1,7 @@
 """The kernel's book as columns: accounts and their positions.
 
-Positions are sorted by account, and within an account by instrument code: every margin group is one run of neighbors.
+Positions are sorted by account, and within an account by instrument code: every margin group is one run of
+neighbors.
 """
 
 from __future__ import annotations
@@ -17,17 +18,18 @@ from margin_platform.kernel.market import Codes, Floats
 REG_T = 0
 PORTFOLIO = 1
 MARGIN_TYPES = {"REG_T": REG_T, "PORTFOLIO": PORTFOLIO}
-_MANY = 0.05        # share of the instruments above which looking at every position beats the index
-_PAYS_AFTER = 3     # questions to one book after which its index is made
+_MANY = 0.05  # share of the instruments above which looking at every position beats the index
+_PAYS_AFTER = 3  # questions to one book after which its index is made
 
 
 @dataclass(frozen=True)
 class Book:
     """Accounts and positions as columns.
 
-    account_ids: (accounts,); cash: dollars, signed (negative = debit), (accounts,); margin_type: REG_T or PORTFOLIO,
-    (accounts,); offsets: (accounts + 1,), account a's positions are offsets[a]:offsets[a + 1]; symbol: instrument
-    codes, (positions,), ascending within an account; quantity: signed shares, (positions,).
+    account_ids: (accounts,); cash: dollars, signed (negative = debit), (accounts,); margin_type: REG_T or
+    PORTFOLIO, (accounts,); offsets: (accounts + 1,), account a's positions are offsets[a]:offsets[a + 1];
+    symbol: instrument codes, (positions,), ascending within an account; quantity: signed shares,
+    (positions,).
     """
 
     account_ids: Sequence[str]
@@ -46,7 +48,8 @@ class Book:
     def of(accounts: Sequence[tuple[str, float, int, Sequence[tuple[int, float]]]]) -> Book:
         """A book from (account_id, cash, margin type, [(instrument code, signed shares), ...]) rows.
 
-        Rows of one instrument are merged per side: a long and a short of one instrument stay two rows (a box).
+        Rows of one instrument are merged per side: a long and a short of one instrument stay two rows (a
+        box).
         """
         merged = [_merge_sides(rows) for _, _, _, rows in accounts]
         counts = np.array([len(rows) for rows in merged], dtype=np.int64)
@@ -61,11 +64,18 @@ class Book:
         )
 
     def extended(self, account_ids: Sequence[str], cash: Sequence[float], margin_type: Sequence[int]) -> Book:
-        """The book with accounts without positions behind its own. account_ids: all of them, the book's first."""
+        """The book with accounts without positions behind its own.
+
+        account_ids: all of them, the book's first.
+        """
         grown = np.concatenate([self.offsets, np.full(len(cash), self.offsets[-1])])
         return Book(
-            account_ids, np.concatenate([self.cash, np.array(cash, dtype=np.float64)]),
-            np.concatenate([self.margin_type, np.array(margin_type, dtype=np.int8)]), grown, self.symbol, self.quantity,
+            account_ids,
+            np.concatenate([self.cash, np.array(cash, dtype=np.float64)]),
+            np.concatenate([self.margin_type, np.array(margin_type, dtype=np.int8)]),
+            grown,
+            self.symbol,
+            self.quantity,
         )
 
     def reshaped(self, changed: Mapping[int, Mapping[int, float]]) -> Book:
@@ -92,8 +102,8 @@ class Book:
     def accounts_holding(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
         """Sorted numbers of the accounts that hold any of these instruments: the ones a price change touches.
 
-        The first questions, and those about a large part of the instruments, are answered by looking at every position; an
-        index pays for itself only where few instruments are asked for again and again.
+        The first questions, and those about a large part of the instruments, are answered by looking at every
+        position; an index pays for itself only where few instruments are asked for again and again.
         """
         size = int(self.symbol.max()) + 1 if len(self.symbol) and len(codes) else 0
         codes = codes[codes < size]
@@ -117,7 +127,7 @@ class Book:
         return np.flatnonzero(before[self.offsets[1:]] > before[self.offsets[:-1]])
 
     def _inverted(self) -> tuple[NDArray[np.int64], Codes]:
-        if not self._holders:   # 4 bytes a position
+        if not self._holders:  # 4 bytes a position
             accounts = np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.offsets))
             order = np.argsort(self.symbol, kind="stable")
             starts = np.concatenate([[0], np.cumsum(np.bincount(self.symbol))]).astype(np.int64)

@@ -1,5 +1,6 @@
-"""`evaluate`: the one margin function. Stream, batch assets, backtests, what-if, liquidation and tests call it; nothing else
-computes margin.
+"""`evaluate`: the one margin function.
+
+Stream, batch assets, backtests, what-if, liquidation and tests call it; nothing else computes margin.
 """
 
 from __future__ import annotations
@@ -23,16 +24,18 @@ from margin_platform.policy.policy import Policy
 
 _THREADS = os.cpu_count() or 1
 _NOT_BY_ROW = ("position_requirement", "group_requirement", "policy")
-_SMALL = 4096   # accounts below which a second thread costs more than it saves
+_SMALL = 4096  # accounts below which a second thread costs more than it saves
 
 
 @dataclass(frozen=True)
 class Margin:
-    """Margin figures as columns, one row per evaluated account, in dollars, not rounded (`published` has them in whole cents).
+    """Margin figures as columns, one row per evaluated account, in dollars,
+    not rounded (`published` has them in whole cents).
 
-    An account with a missing price has NaN figures and status STALE; one with a stale price has figures and status STALE.
-    `stress_excess_recomputed` and the stress properties have shape (accounts, scenarios). `position_requirement` and
-    `group_requirement` are (positions of the book,) when detail was asked for, else empty.
+    An account with a missing price has NaN figures and status STALE; one with a stale price has figures and
+    status STALE. `stress_excess_recomputed` and the stress properties have shape (accounts, scenarios).
+    `position_requirement` and `group_requirement` are (positions of the book,) when detail was asked for,
+    else empty.
     """
 
     accounts: NDArray[np.int64]
@@ -61,7 +64,10 @@ class Margin:
     def take(self, rows: NDArray[np.int64]) -> Margin:
         """Some rows, in the order given; the columns by position stay as they are."""
         by_row = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_BY_ROW}
-        return replace(self, **{name: column[rows] for name, column in by_row.items() if column is not None and len(column)})
+        return replace(
+            self,
+            **{name: column[rows] for name, column in by_row.items() if column is not None and len(column)},
+        )
 
     @cached_property
     def published(self) -> Published:
@@ -79,8 +85,16 @@ class Margin:
 
     @property
     def maintenance_req(self) -> Floats:
-        """Requirement by the fixed-percentage rules with add-ons: the sum of its components, cap line included."""
-        return self.base_requirement + self.concentration_addon + self.volatility_addon + self.htb_addon + self.cap_adjustment
+        """Requirement by the fixed-percentage rules with add-ons:
+        the sum of its components, cap line included.
+        """
+        return (
+            self.base_requirement
+            + self.concentration_addon
+            + self.volatility_addon
+            + self.htb_addon
+            + self.cap_adjustment
+        )
 
     @property
     def excess(self) -> Floats:
@@ -88,7 +102,9 @@ class Margin:
         return self.equity - self.requirement
 
     def counted(self, excess: Floats) -> Floats:
-        """An excess as it is acted on: a deficiency of no more than the policy's `small_deficiency` counts as zero."""
+        """An excess as it is acted on: a deficiency of no more than the policy's `small_deficiency` counts
+        as zero.
+        """
         floor = self.policy.ladder.small_deficiency
         if not floor:
             return excess
@@ -97,7 +113,9 @@ class Margin:
 
     @property
     def margin_savings(self) -> Floats:
-        """What portfolio margin saves against the fixed-percentage requirement; negative where it costs more."""
+        """What portfolio margin saves against the fixed-percentage requirement;
+        negative where it costs more.
+        """
         return self.maintenance_req - self.portfolio_margin_req
 
     @property
@@ -106,12 +124,13 @@ class Margin:
 
     @property
     def stress_pnl(self) -> Floats:
-        """Client P&L by SPY move, (accounts, scenarios): exposure x move, except where a name's fall is floored at -100%."""
+        """Client P&L by SPY move, (accounts, scenarios):
+        exposure x move, except where a name's fall is floored at -100%.
+        """
         if self.floored_pnl is not None:
             return self.floored_pnl
         pnl: Floats = self.beta_weighted_exposure[:, None] * np.array(self.policy.stress.scenarios)[None, :]
         return pnl
-
 
 
 def evaluate(book: Book, market: Market, policy: Policy, *, detail: bool = False) -> Margin:
@@ -126,24 +145,38 @@ def evaluate(book: Book, market: Market, policy: Policy, *, detail: bool = False
     Returns:
         Columns of shape (accounts,), stress matrices of shape (accounts, scenarios).
     """
-    return evaluate_accounts(book, PricedMarket.of(market, policy), np.arange(len(book), dtype=np.int64), detail=detail)
+    return evaluate_accounts(
+        book, PricedMarket.of(market, policy), np.arange(len(book), dtype=np.int64), detail=detail
+    )
 
 
 def evaluate_accounts(
-    book: Book, priced: PricedMarket, accounts: NDArray[np.int64], *, detail: bool = False, stress: bool = True
+    book: Book,
+    priced: PricedMarket,
+    accounts: NDArray[np.int64],
+    *,
+    detail: bool = False,
+    stress: bool = True,
 ) -> Margin:
-    """Margin of some accounts (by number) against an already priced market: what the stream calls on each micro-batch.
+    """Margin of some accounts (by number) against an already priced market:
+    what the stream calls on each micro-batch.
 
-    `stress=False` skips the recomputed scenarios (their columns are empty), for searches that need the requirement only.
+    `stress=False` skips the recomputed scenarios (their columns are empty), for searches that need the
+    requirement only.
     """
     floored = bool((priced.shares.flags & Flag.FLOORED.value).any())
     outputs = _outputs(book, priced, len(accounts), floored=floored, detail=detail, stress=stress)
     _run(accounts, book, priced, outputs)
     columns: dict[str, Floats] = dict(zip(Figures._fields, outputs.figures, strict=True))
     margin = Margin(
-        accounts=accounts, status=outputs.status, largest_position=outputs.largest_position,
-        floored_pnl=outputs.pnl if floored else None, stress_excess_recomputed=outputs.recomputed,
-        position_requirement=outputs.position_requirement, group_requirement=outputs.group_requirement, policy=priced.policy,
+        accounts=accounts,
+        status=outputs.status,
+        largest_position=outputs.largest_position,
+        floored_pnl=outputs.pnl if floored else None,
+        stress_excess_recomputed=outputs.recomputed,
+        position_requirement=outputs.position_requirement,
+        group_requirement=outputs.group_requirement,
+        policy=priced.policy,
         **columns,
     )
     if priced.policy.ladder.small_deficiency:
@@ -152,14 +185,18 @@ def evaluate_accounts(
 
 
 def _pass_over_small(margin: Margin) -> None:
-    """Let a deficiency of no more than the policy's `small_deficiency` count as an excess of zero in the status."""
+    """Let a deficiency of no more than the policy's `small_deficiency` count as an excess of zero in the
+    status.
+    """
     published = margin.published
     small = (margin.status == Status.MARGIN_CALL) & (margin.counted(published.excess) == 0.0)
     near = margin.policy.ladder.warn_frac * published.gross_mv > 0.0
     margin.status[small] = np.where(near[small], Status.WARNING, Status.ACTIVE)
 
 
-def _outputs(book: Book, priced: PricedMarket, accounts: int, *, floored: bool, detail: bool, stress: bool) -> Outputs:
+def _outputs(
+    book: Book, priced: PricedMarket, accounts: int, *, floored: bool, detail: bool, stress: bool
+) -> Outputs:
     scenarios = len(priced.policy.stress.scenarios)
     positions = len(book.symbol) if detail else 0
     return Outputs(
@@ -183,7 +220,11 @@ def _run(accounts: NDArray[np.int64], book: Book, priced: PricedMarket, outputs:
         return
     cuts = np.linspace(0, n, _THREADS + 1).astype(int)
     with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(lambda span: sweep(span[0], span[1], accounts, *plain), zip(cuts[:-1], cuts[1:], strict=True)))
+        list(
+            pool.map(
+                lambda span: sweep(span[0], span[1], accounts, *plain), zip(cuts[:-1], cuts[1:], strict=True)
+            )
+        )
 
 
 def held_as(margin_type: int) -> str:

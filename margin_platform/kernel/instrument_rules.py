@@ -1,8 +1,9 @@
-"""Rule-based margin per share: FINRA 4210(c) maintenance, leveraged ETFs, volatility and hard-to-borrow add-ons.
+"""Rule-based margin per share: FINRA 4210(c) maintenance, leveraged ETFs, volatility and hard-to-borrow
+add-ons.
 
-Everything here depends on the instrument and the price alone, not on who holds it, so it is worked out once per
-instrument and price lane (today's price and each stress price) and the account sweep only multiplies by shares.
-What depends on the account (concentration, box, cap, TIMS netting) is in `account_sweep`.
+Everything here depends on the instrument and the price alone, not on who holds it, so it is worked out once
+per instrument and price lane (today's price and each stress price) and the account sweep only multiplies by
+shares. What depends on the account (concentration, box, cap, TIMS netting) is in `account_sweep`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from margin_platform.kernel.sweep.columns import Schedule
 from margin_platform.kernel.volatility_tiers import tiers
 from margin_platform.policy.policy import Policy
 
-_TIE = 1e-9   # dollars within which a shocked price counts as the low-price boundary itself
+_TIE = 1e-9  # dollars within which a shocked price counts as the low-price boundary itself
 
 
 def shocked_prices(price: Floats, beta: Floats, moves: Floats) -> Floats:
-    """Prices under SPY moves: price x (1 + beta x move), a fall floored at -100% (MARGIN_RULES 5.1). Shape (n, 1 + moves)."""
+    """Prices under SPY moves: price x (1 + beta x move), a fall floored at -100% (MARGIN_RULES 5.1).
+
+    Shape (n, 1 + moves).
+    """
     lanes = np.concatenate([[0.0], moves])
     shocked: Floats = price[:, None] * np.maximum(0.0, 1.0 + beta[:, None] * lanes[None, :])
     return shocked
@@ -57,7 +61,9 @@ def short_base_per_share(price: Floats, market: Market, policy: Policy) -> Float
 
 
 def _funds_rate(plain: Floats, market: Market) -> Floats:
-    """A rate times the fund's factor without its sign, at most 100%: RN 09-53 raises rates, it takes none below the plain one."""
+    """A rate times the fund's factor without its sign, at most 100%:
+    RN 09-53 raises rates, it takes none below the plain one.
+    """
     return np.maximum(plain, np.minimum(1.0, plain * np.abs(market.etf_leverage)))
 
 
@@ -66,7 +72,9 @@ def volatility_rate(market: Market, policy: Policy) -> Floats:
     rules = policy.volatility
     if not rules.use_vol:
         return np.zeros_like(market.sigma)
-    return np.array([0.0, rules.vol_addon1, rules.vol_addon2])[tiers(market.sigma, market.volatility_tier, rules)]
+    return np.array([0.0, rules.vol_addon1, rules.vol_addon2])[
+        tiers(market.sigma, market.volatility_tier, rules)
+    ]
 
 
 def schedule_of(market: Market, policy: Policy) -> Schedule:

@@ -1,7 +1,8 @@
 """The kernel's market: one row of columns per instrument, in code order.
 
-Codes follow margin groups (portfolio group, product group, class group, symbol), so that every group of an account is one
-run of neighbors."""
+Codes follow margin groups (portfolio group, product group, class group, symbol), so that every group of an
+account is one run of neighbors.
+"""
 
 from __future__ import annotations
 
@@ -50,10 +51,12 @@ class Instrument:
 
 @dataclass(frozen=True)
 class Market:
-    """Columns by instrument, shape (instruments,), in code order. Prices are dollars a share; NaN price = missing.
+    """Columns by instrument, shape (instruments,), in code order.
 
-    `stale` marks a price too old to act upon: figures use it, enforcement does not. Group columns hold codes into
-    the name tuples, NO_GROUP where there is none.
+    Prices are dollars a share; NaN price = missing.
+
+    `stale` marks a price too old to act upon: figures use it, enforcement does not. Group columns hold codes
+    into the name tuples, NO_GROUP where there is none.
     """
 
     symbols: tuple[str, ...]
@@ -81,7 +84,10 @@ class Market:
 
     @staticmethod
     def of(instruments: Iterable[Instrument]) -> Market:
-        """A market of these instruments, put in code order. ValueError where a product group spans portfolio groups."""
+        """A market of these instruments, put in code order.
+
+        ValueError where a product group spans portfolio groups.
+        """
         rows = Market.order_of(instruments)
         _check_nesting(rows)
         issuer_codes, issuers = _encode([r.issuer or r.symbol for r in rows])
@@ -111,7 +117,9 @@ class Market:
         return sorted(instruments, key=_group_order)
 
     def code_of(self) -> dict[str, int]:
-        """Symbol to code; the last row wins where one symbol has several rows (`margin evaluate` with own figures)."""
+        """Symbol to code; the last row wins where one symbol has several rows (`margin evaluate` with own
+        figures).
+        """
         return {symbol: code for code, symbol in enumerate(self.symbols)}
 
     def with_columns(self, **columns: Any) -> Market:
@@ -120,7 +128,16 @@ class Market:
 
 
 _FLOAT_COLUMNS = (
-    "price", "beta", "sigma", "up", "down", "etf_leverage", "long_rate", "short_rate", "htb_addon", "minimum_charge",
+    "price",
+    "beta",
+    "sigma",
+    "up",
+    "down",
+    "etf_leverage",
+    "long_rate",
+    "short_rate",
+    "htb_addon",
+    "minimum_charge",
 )
 
 
@@ -134,7 +151,10 @@ def _check_nesting(rows: Sequence[Instrument]) -> None:
         for row in rows:
             name = getattr(row, inner) or (row.symbol if inner == "class_group" else None)
             if name is not None and seen.setdefault(name, getattr(row, outer)) != getattr(row, outer):
-                raise ValueError(f"{row.symbol}.{outer}: {inner} {name!r} lies in two of them, {seen[name]!r} and {getattr(row, outer)!r}")
+                raise ValueError(
+                    f"{row.symbol}.{outer}: {inner} {name!r} lies in two of them, {seen[name]!r} and "
+                    f"{getattr(row, outer)!r}"
+                )
 
 
 def _encode(names: Sequence[str | None]) -> tuple[Codes, tuple[str, ...]]:

@@ -1,7 +1,9 @@
-"""A market priced under one policy: every figure that depends on the instrument alone, laid out for the sweep.
+"""A market priced under one policy: every figure that depends on the instrument alone, laid out for the
+sweep.
 
-One row of eight numbers (a cache line) per instrument and side carries today's dollars a share and their slope along the
-SPY moves; only instruments whose requirement is not linear along the moves (a $5 cliff, a per-share floor) need the lanes.
+One row of eight numbers (a cache line) per instrument and side carries today's dollars a share and their
+slope along the SPY moves; only instruments whose requirement is not linear along the moves (a $5 cliff, a
+per-share floor) need the lanes.
 """
 
 from __future__ import annotations
@@ -17,15 +19,19 @@ from margin_platform.kernel.market import NO_GROUP, Codes, Floats, Market
 from margin_platform.kernel.sweep.columns import Flag, Groups, Rules, Schedule, Shares
 from margin_platform.policy.policy import Policy
 
-_CURVATURE = 1e-9    # relative departure from a straight line below which a requirement counts as linear
+_CURVATURE = 1e-9  # relative departure from a straight line below which a requirement counts as linear
 _PER_INSTRUMENT = tuple(
-    f.name for f in fields(Market) if f.name not in ("symbols", "issuers", "class_groups", "product_groups", "portfolio_groups")
+    f.name
+    for f in fields(Market)
+    if f.name not in ("symbols", "issuers", "class_groups", "product_groups", "portfolio_groups")
 )
 
 
 @dataclass(frozen=True)
 class PricedMarket:
-    """A market with its dollars-a-share schedule under one policy: built once, then swept for any accounts."""
+    """A market with its dollars-a-share schedule under one policy:
+    built once, then swept for any accounts.
+    """
 
     market: Market
     policy: Policy
@@ -42,20 +48,29 @@ class PricedMarket:
         fixed = _fixed_flags(market, groups)
         schedule = schedule_of(market, policy)
         return PricedMarket(
-            market=market, policy=policy, schedule=schedule, shares=_shares(market, schedule, fixed, policy), groups=groups,
-            rules=_rules(policy), fixed_flags=fixed,
+            market=market,
+            policy=policy,
+            schedule=schedule,
+            shares=_shares(market, schedule, fixed, policy),
+            groups=groups,
+            rules=_rules(policy),
+            fixed_flags=fixed,
         )
 
     def at(self, market: Market) -> PricedMarket:
-        """The same instruments at another time, priced anew under the same policy: groups and charges are kept."""
+        """The same instruments at another time, priced anew under the same policy:
+        groups and charges are kept.
+        """
         schedule = schedule_of(market, self.policy)
         shares = _shares(market, schedule, self.fixed_flags, self.policy)
         return replace(self, market=market, schedule=schedule, shares=shares)
 
     def with_prices(self, codes: NDArray[np.integer[Any]], prices: Floats) -> PricedMarket:
-        """Return this market with new prices of some instruments, and what else their columns hold now, in microseconds.
+        """Return this market with new prices of some instruments, and what else their columns hold now,
+        in microseconds.
 
-        The tables are updated in place and returned as the same object: there is one current market, not a history of them.
+        The tables are updated in place and returned as the same object: there is one current market, not a
+        history of them.
         """
         market, policy, schedule = self.market, self.policy, self.schedule
         market.price[codes] = prices
@@ -83,7 +98,9 @@ def _shares(market: Market, schedule: Schedule, fixed: NDArray[np.uint8], policy
 def _groups(market: Market, policy: Policy) -> Groups:
     rules = policy.portfolio_margin
     product, product_offset = _listed(market.product_group, market.product_groups, rules.product_offsets)
-    portfolio, portfolio_offset = _listed(market.portfolio_group, market.portfolio_groups, rules.portfolio_offsets)
+    portfolio, portfolio_offset = _listed(
+        market.portfolio_group, market.portfolio_groups, rules.portfolio_offsets
+    )
     names: dict[str, int] = {}
     return Groups(
         security=np.array([names.setdefault(s, len(names)) for s in market.symbols], dtype=np.int32),
@@ -114,7 +131,9 @@ def _rules(policy: Policy) -> Rules:
 
 
 def needs(schedule: Schedule, policy: Policy) -> tuple[Floats, Floats]:
-    """Requirement a share without concentration, (instruments, lanes), long (capped at the price) and short."""
+    """Requirement a share without concentration, (instruments, lanes),
+    long (capped at the price) and short.
+    """
     long_need = schedule.long_base + schedule.volatility
     if policy.maintenance.cap_long_at_mv:
         long_need = np.minimum(long_need, schedule.price)
@@ -125,26 +144,52 @@ def _sides(long: NDArray[Any], short: NDArray[Any]) -> NDArray[Any]:
     return np.stack([long, short], axis=1).reshape(2 * len(long), *long.shape[1:])
 
 
-def _rows(market: Market, schedule: Schedule, need_long: Floats, need_short: Floats, policy: Policy) -> Floats:
+def _rows(
+    market: Market, schedule: Schedule, need_long: Floats, need_short: Floats, policy: Policy
+) -> Floats:
     price, beta = schedule.price[:, 0], schedule.beta
     reg_t, not_marginable = policy.maintenance.reg_t, policy.maintenance.reg_t_non_marginable
     up, down = schedule.scan_up * price, schedule.scan_down * price
     sides = [
-        (need_long, schedule.long_base, np.where(market.marginable, reg_t, not_marginable) * price, np.maximum(0.0, np.maximum(-up, down))),
+        (
+            need_long,
+            schedule.long_base,
+            np.where(market.marginable, reg_t, not_marginable) * price,
+            np.maximum(0.0, np.maximum(-up, down)),
+        ),
         (need_short, schedule.short_base, reg_t * price, np.maximum(0.0, np.maximum(up, -down))),
     ]
     rows = [
-        np.stack([price, beta * price, need[:, 0], beta * need[:, 0], base[:, 0], schedule.volatility[:, 0], initial, tims], axis=1)
+        np.stack(
+            [
+                price,
+                beta * price,
+                need[:, 0],
+                beta * need[:, 0],
+                base[:, 0],
+                schedule.volatility[:, 0],
+                initial,
+                tims,
+            ],
+            axis=1,
+        )
         for need, base, initial, tims in sides
     ]
     return np.ascontiguousarray(_sides(rows[0], rows[1]))
 
 
 def _flags(
-    market: Market, schedule: Schedule, need_long: Floats, need_short: Floats, fixed: NDArray[np.uint8], policy: Policy
+    market: Market,
+    schedule: Schedule,
+    need_long: Floats,
+    need_short: Floats,
+    fixed: NDArray[np.uint8],
+    policy: Policy,
 ) -> NDArray[np.uint8]:
     factor = 1.0 + schedule.beta[:, None] * np.concatenate([[0.0], policy.stress.scenarios])[None, :]
-    common = fixed | np.where(market.stale, Flag.STALE, 0) | np.where((factor < 0.0).any(axis=1), Flag.FLOORED, 0)
+    common = (
+        fixed | np.where(market.stale, Flag.STALE, 0) | np.where((factor < 0.0).any(axis=1), Flag.FLOORED, 0)
+    )
     plain = schedule.volatility[:, 0]
     sides = []
     for need, base in ((need_long, schedule.long_base), (need_short, schedule.short_base)):
@@ -160,11 +205,15 @@ def _fixed_flags(market: Market, groups: Groups) -> NDArray[np.uint8]:
     grouped = classmates | (groups.product_group != NO_GROUP) | (groups.portfolio_group != NO_GROUP)
     flags = np.where(grouped, Flag.GROUPED, 0) | np.where(market.minimum_charge > 0.0, Flag.CHARGED, 0)
     flags |= np.where(np.bincount(market.issuer, minlength=1)[market.issuer] > 1, Flag.SHARED_ISSUER, 0)
-    return (flags | np.where(np.bincount(groups.security, minlength=1)[groups.security] > 1, Flag.TWIN, 0)).astype(np.uint8)
+    return (
+        flags | np.where(np.bincount(groups.security, minlength=1)[groups.security] > 1, Flag.TWIN, 0)
+    ).astype(np.uint8)
 
 
 def _listed(codes: Codes, names: tuple[str, ...], offsets: dict[str, float]) -> tuple[Codes, Floats]:
-    """Group codes with unlisted groups dropped: where no offset is given, positions stand alone (no credit)."""
+    """Group codes with unlisted groups dropped:
+    where no offset is given, positions stand alone (no credit).
+    """
     listed = np.array([name in offsets for name in names] + [False])
     rates = np.array([offsets.get(name, 0.0) for name in names] + [0.0])
     return np.where(listed[codes], codes, NO_GROUP).astype(np.int32), rates

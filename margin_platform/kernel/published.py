@@ -1,8 +1,8 @@
 """Account figures as they are published: whole cents that foot (MARGIN_RULES section 10).
 
-The kernel's columns are exact. Here each figure is rounded once, and every sum or difference that a reader can
-check is made of the rounded figures. Topics, documents, orders, notices and pages take their figures from here,
-and decisions are taken on them.
+The kernel's columns are exact. Here each figure is rounded once, and every sum or difference that a reader
+can check is made of the rounded figures. Topics, documents, orders, notices and pages take their figures from
+here, and decisions are taken on them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ def published_gross(long_mv: float, short_mv: float) -> float:
 
 
 class Published:
-    """The figures of a `Margin` in whole cents, by the same names and shapes. A column is worked out when asked for."""
+    """The figures of a `Margin` in whole cents, by the same names and shapes.
+
+    A column is worked out when asked for.
+    """
 
     def __init__(self, margin: Margin) -> None:
         self._exact = margin
@@ -215,5 +218,7 @@ class Published:
 
     @cached_property
     def unsecured(self) -> Floats:
-        """What each account would owe beyond its collateral, (accounts, scenarios); zero where it cannot be valued."""
+        """What each account would owe beyond its collateral, (accounts, scenarios);
+        zero where it cannot be valued.
+        """
         return np.maximum(0.0, np.nan_to_num(-self.stress_equity, nan=0.0))

@@ -1,7 +1,9 @@
-"""Portfolio margin beside the rules: the ten valuation points of TIMS, and the house's uniform grid (which is not TIMS).
+"""Portfolio margin beside the rules: the ten valuation points of TIMS, and the house's uniform grid (which is
+not TIMS).
 
-The requirement itself is computed by the kernel (`tims.tims_requirement`): for stock, P&L is linear along the range, so
-the outermost points decide. This module spells out the ten points for people and charts. FINRA 4210(g).
+The requirement itself is computed by the kernel (`tims.tims_requirement`): for stock, P&L is linear along the
+range, so the outermost points decide. This module spells out the ten points for people and charts. FINRA
+4210(g).
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ POINTS = tuple(step / POINTS_EACH_WAY for step in range(-POINTS_EACH_WAY, POINTS
 
 
 def valuation_points(book: Book, market: Market, policy: Policy, account: int) -> dict[str, Floats]:
-    """P&L in dollars of each class group of an account at the ten equidistant points, from the full fall to the full rise."""
+    """P&L in dollars of each class group of an account at the ten equidistant points,
+    from the full fall to the full rise.
+    """
     schedule = schedule_of(market, policy)
     found: dict[str, Floats] = {}
     steps = np.array(POINTS)
@@ -32,10 +36,11 @@ def valuation_points(book: Book, market: Market, policy: Policy, account: int) -
 
 
 def house_grid_pnl(net_mv: Floats, policy: Policy) -> Floats:
-    """P&L by move of the house's named scenario, the uniform grid, (accounts, moves), dollars: every position moved alike.
+    """P&L by move of the house's named scenario, the uniform grid, (accounts, moves), dollars:
+    every position moved alike.
 
-    All names net in full: it credits a short in one stock against a long in another, which 4210(g) does not. A teaching
-    figure: never TIMS, never a requirement.
+    All names net in full: it credits a short in one stock against a long in another, which 4210(g) does not.
+    A teaching figure: never TIMS, never a requirement.
     """
     pnl: Floats = net_mv[:, None] * np.array(policy.portfolio_margin.house_grid)[None, :]
     return pnl

@@ -44,7 +44,9 @@ def due_at(opened_at: int, rules: LadderPolicy) -> int:
 
 
 def close_only_at(opened_at: int, rules: LadderPolicy) -> int:
-    """When a call restricts its account: minutes of trading after it was opened, without nights, weekends and holidays."""
+    """When a call restricts its account: minutes of trading after it was opened, without nights, weekends
+    and holidays.
+    """
     from margin_platform.trading_time.sessions import trading_time_after
 
     return trading_time_after(opened_at, rules.close_only_after_minutes * 60)
@@ -58,13 +60,16 @@ def next_trading_time(at: int) -> int:
 
 
 def _liquidation_at(state: LadderState, rules: LadderPolicy) -> int:
-    """When a liquidation that waits for the session is decided: at its opening, a further one after the pause from then.
+    """When a liquidation that waits for the session is decided:
+    at its opening, a further one after the pause from then.
 
     Until then the order before it, which waited for the same opening, may be filled.
     """
     from margin_platform.trading_time.sessions import trading_time_after
 
-    return trading_time_after(state.last_time, rules.liquidation_retry_minutes * 60 if state.liquidations else 0.0)
+    return trading_time_after(
+        state.last_time, rules.liquidation_retry_minutes * 60 if state.liquidations else 0.0
+    )
 
 
 def release_at(clear_since: int, rules: LadderPolicy) -> int:

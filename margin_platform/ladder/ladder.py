@@ -1,8 +1,10 @@
-"""The enforcement ladder: a pure state machine from what is seen of an account to what is decided (MARGIN_RULES 7).
+"""The enforcement ladder: a pure state machine from what is seen of an account to what is decided
+(MARGIN_RULES 7).
 
-Two tracks, margin and stress, are kept apart and combined by the most severe. A decision is a function of the state, the
-observation and the event clock only, so a replay of the same events decides the same, byte for byte. A call has one life:
-issued, amended, met, expired or rescinded; a new deficiency after a cure is a new call with a new clock.
+Two tracks, margin and stress, are kept apart and combined by the most severe. A decision is a function of the
+state, the observation and the event clock only, so a replay of the same events decides the same, byte for
+byte. A call has one life: issued, amended, met, expired or rescinded; a new deficiency after a cure is a new
+call with a new clock.
 """
 
 from __future__ import annotations
@@ -11,7 +13,13 @@ from dataclasses import replace
 from typing import Unpack
 
 from margin_platform.contracts.messages import deterministic_id
-from margin_platform.ladder.deadlines import close_only_at, due_at, next_deadline, next_trading_time, release_at
+from margin_platform.ladder.deadlines import (
+    close_only_at,
+    due_at,
+    next_deadline,
+    next_trading_time,
+    release_at,
+)
 from margin_platform.ladder.observation import Observation
 from margin_platform.ladder.state import (
     MS_PER_MINUTE,
@@ -28,7 +36,9 @@ from margin_platform.trading_time.new_york import clock
 
 
 def step(state: LadderState, seen: Observation, policy: Policy) -> tuple[LadderState, tuple[Decision, ...]]:
-    """The next state and the decisions of one observation. One older than the last, or seen already, decides nothing.
+    """The next state and the decisions of one observation.
+
+    One older than the last, or seen already, decides nothing.
 
     What fell due before it is `tick`'s to decide first.
     """
@@ -41,7 +51,14 @@ def step(state: LadderState, seen: Observation, policy: Policy) -> tuple[LadderS
         return _hold(state, seen)
     decisions: list[Decision] = []
     if state.held:
-        decisions.append(_decision(DecisionKind.RELEASED, seen, f"prices are good again after: {state.held}", began_at=state.held_at))
+        decisions.append(
+            _decision(
+                DecisionKind.RELEASED,
+                seen,
+                f"prices are good again after: {state.held}",
+                began_at=state.held_at,
+            )
+        )
         state = replace(state, held=None)
     for rung in (_stress_track, _call_track, _warning_track):
         state, more = rung(state, seen, policy.ladder)
@@ -53,17 +70,19 @@ def step(state: LadderState, seen: Observation, policy: Policy) -> tuple[LadderS
 
 
 def tick(state: LadderState, now: int, policy: Policy) -> tuple[LadderState, tuple[Decision, ...]]:
-    """What the event clock alone decides up to a time: close-only by age, expiry, release of a stress restriction.
+    """What the event clock alone decides up to a time:
+    close-only by age, expiry, release of a stress restriction.
 
-    Each is decided at the time it falls due, not at the time somebody looks, so that however often and late the clock is
-    read, the same events give the same decisions. Held accounts wait.
+    Each is decided at the time it falls due, not at the time somebody looks, so that however often and late
+    the clock is read, the same events give the same decisions. Held accounts wait.
     """
     decisions: list[Decision] = []
     while now >= state.last_time and (due := next_deadline(state, policy)) is not None and due <= now:
         at = max(due, state.last_time)
         state, more = _timers(state, at, policy.ladder)
         decisions += more
-        if state.asks_again or state.awaits_session or not state.liquidations:   # further ones wait for newer figures
+        # further ones wait for newer figures
+        if state.asks_again or state.awaits_session or not state.liquidations:
             state, more = _liquidation_track(state, at, policy.ladder)
             decisions += more
     return state, tuple(decisions)
@@ -72,14 +91,18 @@ def tick(state: LadderState, now: int, policy: Policy) -> tuple[LadderState, tup
 _Result = tuple[LadderState, list[Decision]]
 
 
-def _decision(kind: DecisionKind, seen: Observation, reason: str, **figures: Unpack[DecisionFigures]) -> Decision:
+def _decision(
+    kind: DecisionKind, seen: Observation, reason: str, **figures: Unpack[DecisionFigures]
+) -> Decision:
     return Decision(kind, seen.account_id, seen.timestamp, reason, **figures)
 
 
 def _hold(state: LadderState, seen: Observation) -> tuple[LadderState, tuple[Decision, ...]]:
     if state.held == seen.held:
         return state, ()
-    return replace(state, held=seen.held, held_at=seen.timestamp), (_decision(DecisionKind.HELD, seen, f"no enforcement: {seen.held}"),)
+    return replace(state, held=seen.held, held_at=seen.timestamp), (
+        _decision(DecisionKind.HELD, seen, f"no enforcement: {seen.held}"),
+    )
 
 
 def _stress_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _Result:
@@ -87,7 +110,9 @@ def _stress_track(state: LadderState, seen: Observation, rules: LadderPolicy) ->
         if state.stress_restricted:
             return replace(state, stress_clear_since=None), []
         news = [_decision(DecisionKind.STRESS_RESTRICTION, seen, "short of margin in a severe SPY scenario")]
-        return replace(state, stress_restricted=True, stress_clear_since=None, stressed_at=seen.timestamp), news
+        return replace(
+            state, stress_restricted=True, stress_clear_since=None, stressed_at=seen.timestamp
+        ), news
     if state.stress_restricted and state.stress_clear_since is None:
         state = replace(state, stress_clear_since=seen.timestamp)
     return state, []
@@ -98,15 +123,21 @@ def _call_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _
     if deficiency > 0 and state.call is None:
         nth = state.calls_then + 1 if state.called_at == seen.timestamp else 1
         new = _new_call(seen, deficiency, rules, nth)
-        reason = f"equity {seen.equity:,.2f} is {deficiency:,.2f} below the requirement {seen.requirement:,.2f}"
+        reason = (
+            f"equity {seen.equity:,.2f} is {deficiency:,.2f} below the requirement {seen.requirement:,.2f}"
+        )
         severe = _is_severe(deficiency, seen, rules)
-        state = replace(state, call=new, warned=False, severe=severe, called_at=seen.timestamp, calls_then=nth)
+        state = replace(
+            state, call=new, warned=False, severe=severe, called_at=seen.timestamp, calls_then=nth
+        )
         return state, [_decision(DecisionKind.CALL, seen, reason, amount=deficiency, **new.told())]
     call = state.call
     if call is None:
         return state, []
     if deficiency > 0:
-        return _still_deficient(replace(state, severe=_is_severe(deficiency, seen, rules)), call, seen, deficiency)
+        return _still_deficient(
+            replace(state, severe=_is_severe(deficiency, seen, rules)), call, seen, deficiency
+        )
     return _cured(state, call, seen)
 
 
@@ -116,32 +147,59 @@ def _is_severe(deficiency: float, seen: Observation, rules: LadderPolicy) -> boo
 
 def _new_call(seen: Observation, deficiency: float, rules: LadderPolicy, nth: int) -> Call:
     """A call that is the nth of its account at this millisecond: met and missed again, it is another one."""
-    call_id = deterministic_id("maintenance-call", seen.account_id, seen.timestamp, *([nth] if nth > 1 else []))
-    return Call(call_id, seen.timestamp, due_at(seen.timestamp, rules), deficiency, deficiency, seen.timestamp)
+    call_id = deterministic_id(
+        "maintenance-call", seen.account_id, seen.timestamp, *([nth] if nth > 1 else [])
+    )
+    return Call(
+        call_id, seen.timestamp, due_at(seen.timestamp, rules), deficiency, deficiency, seen.timestamp
+    )
 
 
 def _still_deficient(state: LadderState, call: Call, seen: Observation, deficiency: float) -> _Result:
-    """The amount called for follows a deficiency that grows, and one that was called for on a price withdrawn since."""
+    """The amount called for follows a deficiency that grows,
+    and one that was called for on a price withdrawn since.
+    """
     withdrawn = seen.corrected and call.issued_at >= seen.corrected_since
     if deficiency == call.issued or (deficiency < call.issued and not withdrawn):
         return replace(state, call=replace(call, outstanding=deficiency)), []
     amended = replace(call, issued=deficiency, outstanding=deficiency, issued_at=seen.timestamp)
-    kind, reason = DecisionKind.CALL_INCREASED, f"the deficiency grew from {call.issued:,.2f} to {deficiency:,.2f}; the due time stays"
+    kind, reason = (
+        DecisionKind.CALL_INCREASED,
+        f"the deficiency grew from {call.issued:,.2f} to {deficiency:,.2f}; the due time stays",
+    )
     if deficiency < call.issued:
         kind = DecisionKind.CALL_RESTATED
-        reason = f"{call.issued:,.2f} rested on a price that was withdrawn, {deficiency:,.2f} is owed; the due time stays"
+        reason = (
+            f"{call.issued:,.2f} rested on a price that was withdrawn, {deficiency:,.2f} is owed; the due "
+            "time stays"
+        )
     return replace(state, call=amended), [_decision(kind, seen, reason, amount=deficiency, **amended.told())]
 
 
 def _cured(state: LadderState, call: Call, seen: Observation) -> _Result:
-    kind, reason = DecisionKind.CALL_CURED, f"excess is {seen.excess:,.2f}: the call of {call.issued:,.2f} is met"
+    kind, reason = (
+        DecisionKind.CALL_CURED,
+        f"excess is {seen.excess:,.2f}: the call of {call.issued:,.2f} is met",
+    )
     if seen.corrected and call.opened_at >= seen.corrected_since:
         kind, reason = DecisionKind.RESCINDED, "the call rested on a price that was withdrawn"
     decisions = [_decision(kind, seen, reason, amount=call.issued, **call.told())]
-    after = replace(state, call=None, close_only=False, severe=False, expired=False, liquidations=0, liquidated_at=None,
-                    asks_again=False)
+    after = replace(
+        state,
+        call=None,
+        close_only=False,
+        severe=False,
+        expired=False,
+        liquidations=0,
+        liquidated_at=None,
+        asks_again=False,
+    )
     if state.close_only and not after.restricted:
-        decisions.append(_decision(DecisionKind.LIFTED, seen, "the call that restricted the account is closed", **call.told()))
+        decisions.append(
+            _decision(
+                DecisionKind.LIFTED, seen, "the call that restricted the account is closed", **call.told()
+            )
+        )
     return after, decisions
 
 
@@ -151,11 +209,17 @@ def _warning_track(state: LadderState, seen: Observation, rules: LadderPolicy) -
     if exceeds(rules.warn_frac * seen.gross_mv, seen.excess):
         if state.warned:
             return state, []
-        reason = f"excess {seen.excess:,.2f} is below {rules.warn_frac:.0%} of gross value {seen.gross_mv:,.2f}"
-        return replace(state, warned=True, warned_at=seen.timestamp), [_decision(DecisionKind.WARNING, seen, reason, amount=seen.excess)]
+        reason = (
+            f"excess {seen.excess:,.2f} is below {rules.warn_frac:.0%} of gross value {seen.gross_mv:,.2f}"
+        )
+        return replace(state, warned=True, warned_at=seen.timestamp), [
+            _decision(DecisionKind.WARNING, seen, reason, amount=seen.excess)
+        ]
     if state.warned and not exceeds((rules.warn_frac + rules.warn_hysteresis) * seen.gross_mv, seen.excess):
         reason = f"excess is {seen.excess:,.2f}"
-        return replace(state, warned=False), [_decision(DecisionKind.RECOVERED, seen, reason, amount=seen.excess, began_at=state.warned_at)]
+        return replace(state, warned=False), [
+            _decision(DecisionKind.RECOVERED, seen, reason, amount=seen.excess, began_at=state.warned_at)
+        ]
     return state, []
 
 
@@ -166,23 +230,34 @@ def _timers(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
         state = replace(state, close_only=True)
         minutes = rules.close_only_after_minutes
         reason = f"the call of {call.issued:,.2f} has been open for {minutes:g} minutes of trading"
-        decisions.append(Decision(DecisionKind.CLOSE_ONLY, state.account_id, now, reason, call.outstanding, **call.told()))
+        decisions.append(
+            Decision(DecisionKind.CLOSE_ONLY, state.account_id, now, reason, call.outstanding, **call.told())
+        )
     if call and not state.expired and now >= call.due_at:
         state = replace(state, expired=True)
         reason = f"unmet when due at {clock(call.due_at)}"
-        decisions.append(Decision(DecisionKind.CALL_EXPIRED, state.account_id, now, reason, call.outstanding, **call.told()))
+        decisions.append(
+            Decision(
+                DecisionKind.CALL_EXPIRED, state.account_id, now, reason, call.outstanding, **call.told()
+            )
+        )
     since = state.stress_clear_since
     if state.stress_restricted and since is not None and now >= release_at(since, rules):
         state = replace(state, stress_restricted=False, stress_clear_since=None)
         reason, began = "no severe SPY scenario is short of margin any more", state.stressed_at
-        decisions.append(Decision(DecisionKind.STRESS_RELEASED, state.account_id, now, reason, began_at=began))
+        decisions.append(
+            Decision(DecisionKind.STRESS_RELEASED, state.account_id, now, reason, began_at=began)
+        )
         if not state.restricted:
-            decisions.append(Decision(DecisionKind.LIFTED, state.account_id, now, "no restriction is left", began_at=began))
+            decisions.append(
+                Decision(DecisionKind.LIFTED, state.account_id, now, "no restriction is left", began_at=began)
+            )
     return state, decisions
 
 
 def _liquidation_track(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
-    """Past due, or severe once close-only; and again, after a pause, for as long as the account stays so (J03, J09).
+    """Past due, or severe once close-only;
+    and again, after a pause, for as long as the account stays so (J03, J09).
 
     Outside a session nothing is sold: the decision waits for the opening and its figures.
     """
@@ -194,11 +269,25 @@ def _liquidation_track(state: LadderState, now: int, rules: LadderPolicy) -> _Re
         return state, []
     if next_trading_time(now) > now:
         return replace(state, awaits_session=True), []
-    why = "past due" if state.expired else "severe" if state.severe else f"deficient after {state.liquidations} liquidation(s)"
-    state = replace(state, liquidations=state.liquidations + 1, liquidated_at=now, asks_again=False, awaits_session=False)
+    why = (
+        "past due"
+        if state.expired
+        else "severe"
+        if state.severe
+        else f"deficient after {state.liquidations} liquidation(s)"
+    )
+    state = replace(
+        state, liquidations=state.liquidations + 1, liquidated_at=now, asks_again=False, awaits_session=False
+    )
     reason = f"{why}: {call.outstanding:,.2f} outstanding"
     return state, [
         Decision(
-            DecisionKind.LIQUIDATE, state.account_id, now, reason, call.outstanding, attempt=state.liquidations, **call.told()
+            DecisionKind.LIQUIDATE,
+            state.account_id,
+            now,
+            reason,
+            call.outstanding,
+            attempt=state.liquidations,
+            **call.told(),
         )
     ]

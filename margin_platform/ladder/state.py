@@ -9,7 +9,6 @@ from typing import Any, TypedDict
 MS_PER_MINUTE = 60_000
 
 
-
 class DecisionKind(StrEnum):
     """What the ladder may decide about an account."""
 
@@ -28,7 +27,7 @@ class DecisionKind(StrEnum):
     LIQUIDATE = "LIQUIDATE"
     HELD = "HELD"
     RELEASED = "RELEASED"
-    ORDER = "ORDER"         # a request for a liquidation is answered: by an order, or by none
+    ORDER = "ORDER"  # a request for a liquidation is answered: by an order, or by none
     NO_ORDER = "NO_ORDER"
 
 
@@ -61,7 +60,10 @@ class DecisionFigures(CallFigures, total=False):
 
 @dataclass(frozen=True)
 class Call:
-    """An open margin call. issued: the amount last notified, at issued_at; outstanding: the deficiency now; due_at never moves."""
+    """An open margin call.
+
+    issued: the amount last notified, at issued_at; outstanding: the deficiency now; due_at never moves.
+    """
 
     call_id: str
     opened_at: int
@@ -72,7 +74,12 @@ class Call:
 
     def told(self) -> CallFigures:
         """What a decision about the call says of it."""
-        return {"call_id": self.call_id, "opened_at": self.opened_at, "due_at": self.due_at, "issued": self.issued}
+        return {
+            "call_id": self.call_id,
+            "opened_at": self.opened_at,
+            "due_at": self.due_at,
+            "issued": self.issued,
+        }
 
 
 @dataclass(frozen=True)
@@ -82,21 +89,22 @@ class LadderState:
     account_id: str
     warned: bool = False
     call: Call | None = None
-    close_only: bool = False             # by the margin track
-    stress_restricted: bool = False      # by the stress track
+    close_only: bool = False  # by the margin track
+    stress_restricted: bool = False  # by the stress track
     stress_clear_since: int | None = None
-    severe: bool = False                 # by the newest figures
+    severe: bool = False  # by the newest figures
     expired: bool = False
-    liquidations: int = 0                # liquidation decisions of this episode
+    liquidations: int = 0  # liquidation decisions of this episode
     liquidated_at: int | None = None
-    asks_again: bool = False             # no order stands for the last of them: the clock asks without waiting for newer figures
-    awaits_session: bool = False         # a liquidation is due that the market's hours keep waiting
+    # no order stands for the last of them: the clock asks without waiting for newer figures
+    asks_again: bool = False
+    awaits_session: bool = False  # a liquidation is due that the market's hours keep waiting
     held: str | None = None
     last_time: int = 0
     last_calc_id: str = ""
-    called_at: int = -1                  # when the newest call was opened
-    calls_then: int = 0                  # calls opened at that very millisecond
-    warned_at: int | None = None         # when the newest warning, stress restriction and hold began: their episodes
+    called_at: int = -1  # when the newest call was opened
+    calls_then: int = 0  # calls opened at that very millisecond
+    warned_at: int | None = None  # when the newest warning, stress restriction and hold began: their episodes
     stressed_at: int | None = None
     held_at: int | None = None
 
@@ -126,7 +134,8 @@ class LadderState:
 class Decision:
     """One thing decided about an account, with its reason in words. amount: dollars the decision is about.
 
-    call_id, due_at, opened_at and issued are of its call; where there is none, began_at says when what it ends began.
+    call_id, due_at, opened_at and issued are of its call; where there is none, began_at says when what it
+    ends began.
     """
 
     kind: DecisionKind

@@ -8,7 +8,10 @@ from margin_platform.money import cents
 
 
 def micros_of(event: Event, field: str, amount: float) -> int:
-    """An amount of an event in millionths. BadEvent names the field and its value where it is more than a ledger holds."""
+    """An amount of an event in millionths.
+
+    BadEvent names the field and its value where it is more than a ledger holds.
+    """
     try:
         return to_micros(amount)
     except OverflowError:
@@ -21,14 +24,18 @@ def money_of(event: Event, field: str, amount: float) -> int:
 
 
 def net_money(event: Event) -> int:
-    """Return what a fill costs, in millionths: quantity times price and the fee, whole cents as on a confirmation."""
+    """Return what a fill costs, in millionths:
+    quantity times price and the fee, whole cents as on a confirmation.
+    """
     fee = event.get("fee") or 0.0
     micros_of(event, "fee", fee)
     return money_of(event, "price", event["qty"] * event["price"] + fee)
 
 
 def within(event: Event, field: str, sum_of: int) -> int:
-    """A running sum in millionths, unless it is more than a ledger holds: then BadEvent names the field that led there."""
+    """A running sum in millionths, unless it is more than a ledger holds:
+    then BadEvent names the field that led there.
+    """
     if abs(sum_of) > MOST * MICRO:
         raise BadEvent(field, event[field], "more than a ledger holds")
     return sum_of

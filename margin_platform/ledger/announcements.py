@@ -22,9 +22,14 @@ class Place(TypedDict):
 
 
 def place_of(record: Record) -> Place:
-    """Return where a record stands, for the dead letter of an action that cannot be booked when its day comes."""
+    """Return where a record stands, for the dead letter of an action that cannot be booked when its day
+    comes.
+    """
     return {
-        "topic": record.topic, "partition": record.partition, "offset": record.offset, "timestamp": record.timestamp_ms,
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp": record.timestamp_ms,
         "raw": (record.value or b"").decode(errors="replace"),
     }
 
@@ -40,9 +45,17 @@ def terms_of(event: Event) -> tuple[object, ...]:
 
 
 def announcement_of(action: CorporateAction) -> Event:
-    """Return the event of an action that an older version booked and did not keep: any announcement since is newer."""
+    """Return the event of an action that an older version booked and did not keep:
+    any announcement since is newer.
+    """
     day = date_of(action.effective)
-    event: Event = {"action_id": action.action_id, "symbol": action.symbol, "kind": action.kind, "ex_date": day.isoformat(), "timestamp": 0}
+    event: Event = {
+        "action_id": action.action_id,
+        "symbol": action.symbol,
+        "kind": action.kind,
+        "ex_date": day.isoformat(),
+        "timestamp": 0,
+    }
     if action.kind == ActionKind.SPLIT:
         event |= {"ratio_new": action.ratio.numerator, "ratio_old": action.ratio.denominator}
     else:

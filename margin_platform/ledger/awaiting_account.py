@@ -1,6 +1,7 @@
 """Early events: fills and cash read before their account was announced. Topics have no order between them.
 
-They wait for the account. One that waits too long is reported in dead_letter.v1 and is still booked, once, if the account comes.
+They wait for the account. One that waits too long is reported in dead_letter.v1 and is still booked, once, if
+the account comes.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ from margin_platform.contracts.messages import FILLS, BadEvent, Event
 from margin_platform.contracts.offsets import Record
 from margin_platform.ledger.ledger import Ledger
 
-_MOST_UNANNOUNCED = 1000   # unknown accounts whose events wait for them; the oldest are forgotten, not without their dead letters
+# unknown accounts whose events wait for them; the oldest are forgotten, not without their dead letters
+_MOST_UNANNOUNCED = 1000
 
 
 def book_event(ledger: Ledger, topic: str, event: Event) -> list[str]:
-    """Applies an event to the ledger; returns the accounts it changed. BadEvent where it cannot be booked or is a duplicate."""
+    """Applies an event to the ledger; returns the accounts it changed.
+
+    BadEvent where it cannot be booked or is a duplicate.
+    """
     try:
         accounts = ledger.apply(topic, event)
-    except ArithmeticError as error:   # finite, but beyond what a ledger can hold
+    except ArithmeticError as error:  # finite, but beyond what a ledger can hold
         raise BadEvent("value", event, f"cannot be booked ({error})") from error
     name = "fill_id" if topic == FILLS else "transfer_id"
     if not accounts and name in event:
@@ -43,23 +48,37 @@ class EarlyEvents:
 
     def keep(self, record: Record, event: Event) -> None:
         """Keeps a fill or transfer, with the dead letter it becomes if its account does not turn up."""
-        unknown = BadEvent("account_id", event["account_id"], "unknown account; applied if it is announced later")
-        letter = dead_letter(record.topic, record.partition, record.offset, record.value, unknown, record.timestamp_ms)
-        self._rows.setdefault(event["account_id"], []).append({"topic": record.topic, "event": event, "letter": letter})
+        unknown = BadEvent(
+            "account_id", event["account_id"], "unknown account; applied if it is announced later"
+        )
+        letter = dead_letter(
+            record.topic, record.partition, record.offset, record.value, unknown, record.timestamp_ms
+        )
+        self._rows.setdefault(event["account_id"], []).append(
+            {"topic": record.topic, "event": event, "letter": letter}
+        )
 
     def book(self, account_id: str, ledger: Ledger) -> list[Event]:
-        """Books what waited for an account; returns dead letters of what cannot be booked, which stop nothing behind them."""
+        """Books what waited for an account; returns dead letters of what cannot be booked, which stop
+        nothing behind them.
+        """
         letters = []
         for row in self._rows.pop(account_id, ()):
             try:
                 book_event(ledger, row["topic"], row["event"])
             except BadEvent as error:
-                if row["letter"] is not None:   # otherwise it was reported already: a message has one dead letter
-                    letters.append(row["letter"] | {"reason": error.reason, "field": error.field, "value": value_of(error)})
+                # otherwise it was reported already: a message has one dead letter
+                if row["letter"] is not None:
+                    letters.append(
+                        row["letter"]
+                        | {"reason": error.reason, "field": error.field, "value": value_of(error)}
+                    )
         return letters
 
     def overdue(self, before_ms: int) -> list[Event]:
-        """Dead letters, each once, of what was produced before a time (epoch milliseconds) and still waits, or waits no longer."""
+        """Dead letters, each once, of what was produced before a time (epoch milliseconds) and still
+        waits, or waits no longer.
+        """
         letters = []
         while len(self._rows) > _MOST_UNANNOUNCED:
             forgotten = self._rows.pop(next(iter(self._rows)))

@@ -31,8 +31,8 @@ _RANK: dict[str, int] = {kind: rank for rank, kind in enumerate(ActionKind)}
 class CorporateAction:
     """One action in effect. effective: epoch milliseconds of midnight New York on the ex-date.
 
-    ratio: new shares for old ones; amount: dollars a share held; post_price: what a fraction of a share is paid with, in
-    dollars a share; into: the symbol of the new shares, where it is another one.
+    ratio: new shares for old ones; amount: dollars a share held; post_price: what a fraction of a share is
+    paid with, in dollars a share; into: the symbol of the new shares, where it is another one.
     """
 
     effective: int
@@ -52,11 +52,23 @@ class CorporateAction:
         amount = float(event.get("amount") or 0.0) if kind in WITH_AMOUNT else 0.0
         post_price = event.get("post_price") if kind in WITH_RATIO else None
         into = event["new_symbol"] if kind in INTO_ANOTHER else None
-        return CorporateAction(effective_time(event), event["action_id"], event["symbol"], kind, ratio, amount, post_price, into)
+        return CorporateAction(
+            effective_time(event), event["action_id"], event["symbol"], kind, ratio, amount, post_price, into
+        )
 
     def order(self) -> tuple[object, ...]:
-        """Return its place among others: by day, then kind, and of splits the reverse ones first; never by name alone."""
-        return (self.effective, _RANK[self.kind], self.ratio, self.amount, self.into or "", self.symbol, self.action_id)
+        """Return its place among others: by day, then kind, and of splits the reverse ones first;
+        never by name alone.
+        """
+        return (
+            self.effective,
+            _RANK[self.kind],
+            self.ratio,
+            self.amount,
+            self.into or "",
+            self.symbol,
+            self.action_id,
+        )
 
     def terms(self) -> tuple[object, ...]:
         """Return what two announcements of one action must agree in."""
@@ -65,15 +77,34 @@ class CorporateAction:
     def row(self) -> list[object]:
         """Return it as JSON; `of_row` reads it."""
         ratio = [self.ratio.numerator, self.ratio.denominator]
-        return [self.effective, self.action_id, self.symbol, self.kind, ratio, self.amount, self.post_price, self.into]
+        return [
+            self.effective,
+            self.action_id,
+            self.symbol,
+            self.kind,
+            ratio,
+            self.amount,
+            self.post_price,
+            self.into,
+        ]
 
     @staticmethod
     def of_row(row: list[Any], symbol: str) -> CorporateAction:
-        """Return the action of a saved row; those of before 0.2 are [effective, id, kind, figure, post_price]."""
+        """Return the action of a saved row; those of before 0.2 are [effective, id, kind, figure,
+        post_price].
+        """
         if len(row) == 5:
             effective, action_id, kind, figure, post_price = row
             ratio = Fraction(*as_written(figure)) if kind == ActionKind.SPLIT else Fraction(1)
-            return CorporateAction(effective, action_id, symbol, kind, ratio, 0.0 if kind == ActionKind.SPLIT else figure, post_price)
+            return CorporateAction(
+                effective,
+                action_id,
+                symbol,
+                kind,
+                ratio,
+                0.0 if kind == ActionKind.SPLIT else figure,
+                post_price,
+            )
         effective, action_id, of, kind, (new, old), amount, post_price, into = row
         return CorporateAction(effective, action_id, of, kind, Fraction(new, old), amount, post_price, into)
 
@@ -93,9 +124,9 @@ def share_basis(actions: Iterable[CorporateAction]) -> str | None:
 def fold(fills: Mapping[str, Timeline], actions: Iterable[CorporateAction]) -> tuple[dict[str, int], int]:
     """Return micro-shares by symbol, and micro-dollars, that an account's positions have come to.
 
-    fills: by symbol, in event-time order; actions: of these symbols, in their order. An entitlement is accrued on the
-    ex-date and a short pays it; a split keeps value, and where its post-split price is given the fraction left over is paid
-    in cash (MARGIN_RULES 1.2, 1.4). OverflowError beyond what a ledger holds.
+    fills: by symbol, in event-time order; actions: of these symbols, in their order. An entitlement is
+    accrued on the ex-date and a short pays it; a split keeps value, and where its post-split price is given
+    the fraction left over is paid in cash (MARGIN_RULES 1.2, 1.4). OverflowError beyond what a ledger holds.
     """
     held = dict.fromkeys(fills, 0)
     at, cash = dict.fromkeys(fills, 0), 0
@@ -127,7 +158,7 @@ def _book(held: dict[str, int], action: CorporateAction) -> int:
 def _exchanged(shares: int, action: CorporateAction) -> tuple[int, int]:
     """Return the new micro-shares for these, and the micro-dollars paid for a fraction of one."""
     scaled = abs(shares) * action.ratio.numerator * 2 + action.ratio.denominator
-    new = scaled // (2 * action.ratio.denominator) * (1 if shares >= 0 else -1)   # half away from zero
+    new = scaled // (2 * action.ratio.denominator) * (1 if shares >= 0 else -1)  # half away from zero
     if abs(new) > MOST * MICRO:
         raise OverflowError(f"more than a ledger holds, value {new / MICRO!r}")
     if action.post_price is None:
@@ -140,7 +171,9 @@ def linked_symbols(actions: Mapping[str, list[CorporateAction]]) -> dict[str, tu
     """Return, for every symbol of these actions, the symbols that share a fold with it."""
     of: dict[str, set[str]] = {}
     for symbol, rows in actions.items():
-        joined = {symbol}.union(*(of.get(name, {name}) for name in [symbol, *(a.into for a in rows if a.into)]))
+        joined = {symbol}.union(
+            *(of.get(name, {name}) for name in [symbol, *(a.into for a in rows if a.into)])
+        )
         for name in joined:
             of[name] = joined
     return {name: tuple(sorted(group)) for name, group in of.items()}

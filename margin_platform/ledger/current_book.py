@@ -10,7 +10,7 @@ import numpy as np
 from margin_platform.kernel.book import Book
 from margin_platform.ledger.micros import MICRO
 
-Shares = Mapping[str, int]   # micro-shares by symbol
+Shares = Mapping[str, int]  # micro-shares by symbol
 
 
 class CurrentBook:
@@ -22,7 +22,7 @@ class CurrentBook:
         self._visible = visible
         self._book: Book | None = None
         self._codes: Mapping[str, int] = {}
-        self._reshaped: set[int] = set()   # accounts whose positions the columns do not have yet
+        self._reshaped: set[int] = set()  # accounts whose positions the columns do not have yet
 
     def of(self, ids: Sequence[str], margin_types: array[int], code_of: Mapping[str, int]) -> Book:
         """The book of these accounts; a new or closed position moves the columns behind it."""
@@ -30,7 +30,9 @@ class CurrentBook:
             self._codes, self._book = code_of, Book.of([])
         opened = range(len(self._book), len(ids))
         if opened:
-            self._book = self._book.extended(ids, [self._balance(n) for n in opened], margin_types[opened.start :])
+            self._book = self._book.extended(
+                ids, [self._balance(n) for n in opened], margin_types[opened.start :]
+            )
             self._reshaped.update(opened)
         if self._reshaped:
             shares = {n: {code_of[s]: q / MICRO for s, q in self._visible(n).items()} for n in self._reshaped}

@@ -1,7 +1,8 @@
-"""Every fill ever booked, as columns that only grow, and which ids are known: what a ledger needs of the past.
+"""Every fill ever booked, as columns that only grow, and which ids are known:
+what a ledger needs of the past.
 
-A million accounts have tens of millions of fills. As columns they take 24 bytes each, are copied for a snapshot in
-milliseconds and add nothing to what the garbage collector walks.
+A million accounts have tens of millions of fills. As columns they take 24 bytes each, are copied for a
+snapshot in milliseconds and add nothing to what the garbage collector walks.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from numpy.typing import NDArray
 
 from margin_platform.contracts.messages import BadEvent, Event
 
-_UNKNOWN = -1   # the content of an id booked before contents were kept
-_DIGEST = 16   # bytes: with ten million ids the chance that two of them look the same is below one in 10^24
+_UNKNOWN = -1  # the content of an id booked before contents were kept
+_DIGEST = 16  # bytes: with ten million ids the chance that two of them look the same is below one in 10^24
 
-Timeline = list[tuple[int, int]]   # (event time in epoch milliseconds, micro-shares), by time
+Timeline = list[tuple[int, int]]  # (event time in epoch milliseconds, micro-shares), by time
 
 
 class FillLog:
-    """Fills in the order of arrival: account number, symbol, event time (epoch milliseconds), signed micro-shares."""
+    """Fills in the order of arrival: account number, symbol, event time (epoch milliseconds), signed
+    micro-shares.
+    """
 
     def __init__(self) -> None:
         self._symbols: dict[str, int] = {}
@@ -60,7 +63,9 @@ class FillLog:
         return (self._account, np.int32), (self._time, np.int64), (self._shares, np.int64)
 
     def totals(self) -> list[tuple[int, str, int]]:
-        """(account number, symbol, micro-shares) of every pair that was ever traded, as if there were no corporate actions."""
+        """(account number, symbol, micro-shares) of every pair that was ever traded,
+        as if there were no corporate actions.
+        """
         if not len(self):
             return []
         names = list(self._symbols)
@@ -69,13 +74,18 @@ class FillLog:
         starts = np.flatnonzero(np.diff(pair[order], prepend=-1))
         sums = np.add.reduceat(np.array(self._shares)[order], starts).tolist()
         number, code = np.divmod(pair[order][starts], len(names))
-        return [(n, names[c], total) for n, c, total in zip(number.tolist(), code.tolist(), sums, strict=True)]
+        return [
+            (n, names[c], total) for n, c, total in zip(number.tolist(), code.tolist(), sums, strict=True)
+        ]
 
     def to_state(self) -> dict[str, object]:
         """Copies of the columns, and the symbols' names in the order of their codes."""
         return {
-            "symbols": list(self._symbols), "account": np.array(self._account), "symbol": np.array(self._symbol),
-            "time": np.array(self._time), "shares": np.array(self._shares),
+            "symbols": list(self._symbols),
+            "account": np.array(self._account),
+            "symbol": np.array(self._symbol),
+            "time": np.array(self._time),
+            "shares": np.array(self._shares),
         }
 
     @classmethod
@@ -88,9 +98,11 @@ class FillLog:
 
 
 class KnownIds:
-    """Ids of events that were booked, for as long as the topics keep them: each as a digest of 128 bits, and one of its content.
+    """Ids of events that were booked, for as long as the topics keep them:
+    each as a digest of 128 bits, and one of its content.
 
-    The content tells an event delivered twice from another event under the same id. States of before have none.
+    The content tells an event delivered twice from another event under the same id. States of before have
+    none.
     """
 
     def __init__(self) -> None:
@@ -110,7 +122,10 @@ class KnownIds:
         return digest in self._contents
 
     def delivered(self, event: Event, name: str, digest: bytes, content: int) -> bool:
-        """Return True if an event was booked. BadEvent where another one was, under its id: it must not be lost silently."""
+        """Return True if an event was booked.
+
+        BadEvent where another one was, under its id: it must not be lost silently.
+        """
         known = self._contents.get(digest)
         if known not in (None, _UNKNOWN, content):
             raise BadEvent(name, event[name], "id of an earlier event that says something else: not booked")

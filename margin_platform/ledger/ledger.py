@@ -1,9 +1,10 @@
 """The ledger: fills, cash and corporate actions become cash balances and positions (MARGIN_RULES section 1).
 
-One signed trade-date cash balance an account and one signed quantity a symbol. Every event is applied once, by its id,
-and the order in which a set of events arrives does not change the result: the net money of each is whole cents, shares
-are whole millionths, and a position with corporate actions is always the fold of its own events in event-time order.
-Symbols that an action links, as a merger does, are folded together. Saved states of before 0.2 may hold a fraction of a cent.
+One signed trade-date cash balance an account and one signed quantity a symbol. Every event is applied once,
+by its id, and the order in which a set of events arrives does not change the result: the net money of each is
+whole cents, shares are whole millionths, and a position with corporate actions is always the fold of its own
+events in event-time order. Symbols that an action links, as a merger does, are folded together. Saved states
+of before 0.2 may hold a fraction of a cent.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ _COLUMNS = (("type", "b"), ("since", "q"), ("cash", "q"))
 class Ledger:
     """Accounts and what they hold. `apply` takes one event of fills.v1, cash.v1 or accounts.v1.
 
-    known_symbols: where given, an event for another symbol is refused. require_account: refuse fills and cash of an account
-    that accounts.v1 has not announced; otherwise the account is opened as REG_T.
+    known_symbols: where given, an event for another symbol is refused. require_account: refuse fills and cash
+    of an account that accounts.v1 has not announced; otherwise the account is opened as REG_T.
     """
 
     def __init__(self, known_symbols: Iterable[str] | None = None, *, require_account: bool = False) -> None:
@@ -40,11 +41,12 @@ class Ledger:
         self._require_account = require_account
         self._ids: list[str] = []
         self._numbers: dict[str, int] = {}
-        self._type, self._since = array("b"), array("q")       # margin type, and since which event time
-        self._cash = array("q")                                # whole cents in micro-dollars, corporate actions excluded
-        self._held: list[dict[str, int]] = []                  # micro-shares by symbol, flat ones left out
+        self._type, self._since = array("b"), array("q")  # margin type, and since which event time
+        self._cash = array("q")  # whole cents in micro-dollars, corporate actions excluded
+        self._held: list[dict[str, int]] = []  # micro-shares by symbol, flat ones left out
         self._rounding = Rounding()
-        self._accrued: dict[int, dict[str, int]] = {}          # account -> first of its linked symbols -> micro-dollars of actions
+        # account -> first of its linked symbols -> micro-dollars of actions
+        self._accrued: dict[int, dict[str, int]] = {}
         self._log = FillLog()
         self._announced: set[str] = set()
         self._seen = KnownIds()
@@ -68,8 +70,8 @@ class Ledger:
     def apply(self, topic: str, event: Event) -> list[str]:
         """Applies one checked event; returns the accounts it changed, none for a duplicate id.
 
-        BadEvent names the field of an unknown account or symbol, or of an amount beyond what a ledger holds, and then nothing
-        has changed. Sources: 12 CFR 220.4(c)(1) for trade-date balances.
+        BadEvent names the field of an unknown account or symbol, or of an amount beyond what a ledger holds,
+        and then nothing has changed. Sources: 12 CFR 220.4(c)(1) for trade-date balances.
         """
         if topic == FILLS:
             return self._fill(event)
@@ -103,10 +105,17 @@ class Ledger:
 
     def _fill(self, event: Event) -> list[str]:
         self._check_symbol(event["symbol"])
-        symbol, shares, at, cost = event["symbol"], micros_of(event, "qty", event["qty"]), event["timestamp"], net_money(event)
+        symbol, shares, at, cost = (
+            event["symbol"],
+            micros_of(event, "qty", event["qty"]),
+            event["timestamp"],
+            net_money(event),
+        )
         number = self._account(event)
         digest = KnownIds.digest("fill", event["fill_id"])
-        content = KnownIds.content(event["account_id"], symbol, event["qty"], event["price"], event.get("fee") or 0.0, at)
+        content = KnownIds.content(
+            event["account_id"], symbol, event["qty"], event["price"], event.get("fee") or 0.0, at
+        )
         if self._seen.delivered(event, "fill_id", digest, content):
             return []
         cash = within(event, "price", self._cash[number] - cost)
@@ -149,7 +158,8 @@ class Ledger:
         return [event["account_id"]]
 
     def restate(self, symbol: str, actions: list[CorporateAction]) -> list[str]:
-        """Put the corporate actions of a symbol that are in effect in the place of those known; return the accounts this may change.
+        """Put the corporate actions of a symbol that are in effect in the place of those known;
+        return the accounts this may change.
 
         OverflowError where a position comes to more than a ledger holds, and then nothing has changed.
         """
@@ -159,7 +169,9 @@ class Ledger:
         return [self._ids[number] for number in sorted({number for number, _ in folded})]
 
     def orders_filled(self, account_id: str) -> dict[str, dict[str, float]]:
-        """Return the signed shares traded by symbol of each of the account's newest orders, as their fills name them."""
+        """Return the signed shares traded by symbol of each of the account's newest orders,
+        as their fills name them.
+        """
         return self._order_fills.of(account_id)
 
     def actions_in_effect(self) -> list[CorporateAction]:
@@ -220,33 +232,57 @@ class Ledger:
     # -- durable state
 
     def to_state(self) -> dict[str, object]:
-        """Everything, as columns and JSON-able parts, so that a restart continues as if nothing had happened."""
+        """Everything, as columns and JSON-able parts,
+        so that a restart continues as if nothing had happened.
+        """
         return {
-            "accounts": list(self._ids), **{name: np.array(getattr(self, f"_{name}")) for name, _ in _COLUMNS},
-            "fills": self._log.to_state(), "worked": self._order_fills.to_state(), "rounded": self._rounding.to_state(),
-            "seen": self._seen.to_state(), "seen_content": self._seen.contents(),
+            "accounts": list(self._ids),
+            **{name: np.array(getattr(self, f"_{name}")) for name, _ in _COLUMNS},
+            "fills": self._log.to_state(),
+            "worked": self._order_fills.to_state(),
+            "rounded": self._rounding.to_state(),
+            "seen": self._seen.to_state(),
+            "seen_content": self._seen.contents(),
             "announced": sorted(self._announced - self._numbers.keys()),
             "actions": self._linked.rows(),
         }
 
     @classmethod
-    def from_state(cls, state: dict[str, Any], known_symbols: Iterable[str] | None = None, *, require_account: bool = False) -> Ledger:
+    def from_state(
+        cls,
+        state: dict[str, Any],
+        known_symbols: Iterable[str] | None = None,
+        *,
+        require_account: bool = False,
+    ) -> Ledger:
         """The ledger a state was taken from; positions are folded from their fills anew.
 
         ValueError names a held symbol that is not among the known ones any more.
         """
         ledger = cls(known_symbols, require_account=require_account)
         if ledger._known is not None and (gone := sorted(set(state["fills"]["symbols"]) - ledger._known)):
-            raise ValueError(f"instruments: {gone[0]!r} was traded by accounts and is gone from the reference data; put its row back")
+            raise ValueError(
+                f"instruments: {gone[0]!r} was traded by accounts and is gone from the reference data; put "
+                "its row back"
+            )
         for account_id in state["accounts"]:
             ledger._open(account_id)
         for name, kind in _COLUMNS:
             setattr(ledger, f"_{name}", array(kind, np.asarray(state[name]).astype(kind).tobytes()))
-        ledger._log, ledger._seen = FillLog.from_state(state["fills"]), KnownIds.from_state(state["seen"], state.get("seen_content"))
-        ledger._rounding, ledger._order_fills = Rounding(state.get("rounded")), OrderFills(state.get("worked", {}))
+        ledger._log, ledger._seen = (
+            FillLog.from_state(state["fills"]),
+            KnownIds.from_state(state["seen"], state.get("seen_content")),
+        )
+        ledger._rounding, ledger._order_fills = (
+            Rounding(state.get("rounded")),
+            OrderFills(state.get("worked", {})),
+        )
         ledger._announced = set(state["announced"])
         for number, symbol, shares in ledger._log.totals():
             ledger._hold(number, symbol, shares)
         for symbol, rows in state["actions"].items():
-            ledger.restate(symbol, sorted((CorporateAction.of_row(row, symbol) for row in rows), key=CorporateAction.order))
+            ledger.restate(
+                symbol,
+                sorted((CorporateAction.of_row(row, symbol) for row in rows), key=CorporateAction.order),
+            )
         return ledger

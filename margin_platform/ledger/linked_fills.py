@@ -1,4 +1,6 @@
-"""Fills of symbols with corporate actions: kept in event-time order, and folded with those of the symbols an action links."""
+"""Fills of symbols with corporate actions:
+kept in event-time order, and folded with those of the symbols an action links.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from collections.abc import Callable, Iterable
 from margin_platform.ledger.corporate_actions import CorporateAction, fold, linked_symbols
 from margin_platform.ledger.fill_log import Timeline
 
-Folded = tuple[dict[str, int], int]   # micro-shares by symbol, micro-dollars of the actions
+Folded = tuple[dict[str, int], int]  # micro-shares by symbol, micro-dollars of the actions
 
 
 class LinkedFills:
@@ -16,8 +18,9 @@ class LinkedFills:
 
     def __init__(self) -> None:
         self._actions: dict[str, list[CorporateAction]] = {}
-        self._linked: dict[str, tuple[str, ...]] = {}          # symbols with corporate actions: those folded with them
-        self._history: dict[str, dict[int, Timeline]] = {}     # their fills by account
+        # symbols with corporate actions: those folded with them
+        self._linked: dict[str, tuple[str, ...]] = {}
+        self._history: dict[str, dict[int, Timeline]] = {}  # their fills by account
 
     def __contains__(self, symbol: str) -> bool:
         return symbol in self._linked
@@ -47,9 +50,11 @@ class LinkedFills:
     def restate(
         self, symbol: str, actions: Iterable[CorporateAction], fills_in: Callable[[str], dict[int, Timeline]]
     ) -> list[tuple[int, Folded]]:
-        """Put the actions of a symbol in the place of those known; return (account, what its positions come to).
+        """Put the actions of a symbol in the place of those known;
+        return (account, what its positions come to).
 
-        fills_in: all fills in a symbol whose history was not kept. OverflowError as above, and then nothing has changed.
+        fills_in: all fills in a symbol whose history was not kept. OverflowError as above, and then nothing
+        has changed.
         """
         before, linked = self._actions.get(symbol, []), self._linked
         self._actions[symbol] = list(actions)
@@ -61,7 +66,11 @@ class LinkedFills:
         groups = sorted({self._linked.get(name, (name,)) for name in concerned})
         numbers = sorted({number for name in concerned for number in self._history[name]})
         try:
-            return [(number, self._folded(self._fills_of(number, group[0]))) for group in groups for number in numbers]
+            return [
+                (number, self._folded(self._fills_of(number, group[0])))
+                for group in groups
+                for number in numbers
+            ]
         except OverflowError:
             self._actions[symbol], self._linked = before, linked
             raise

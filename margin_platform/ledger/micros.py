@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MICRO = 1_000_000
-MOST = 1e12   # dollars or shares of one figure: its millionths, and a sum of nine of them, fit 64 bits
+MOST = 1e12  # dollars or shares of one figure: its millionths, and a sum of nine of them, fit 64 bits
 
 
 def to_micros(amount: float) -> int:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from margin_platform.contracts.messages import Event
 from margin_platform.ledger.micros import MICRO
 
-_KEPT = 16   # orders of an account, the newest: one is done before the next is sent
-Traded = dict[str, dict[str, int]]   # order -> symbol -> signed micro-shares
+_KEPT = 16  # orders of an account, the newest: one is done before the next is sent
+Traded = dict[str, dict[str, int]]  # order -> symbol -> signed micro-shares
 
 
 class OrderFills:
@@ -16,7 +16,8 @@ class OrderFills:
 
     def __init__(self, state: Mapping[str, Traded] | None = None) -> None:
         self._of: dict[str, Traded] = {
-            account: {order: dict(traded) for order, traded in rows.items()} for account, rows in (state or {}).items()
+            account: {order: dict(traded) for order, traded in rows.items()}
+            for account, rows in (state or {}).items()
         }
 
     def add(self, fill: Event, shares: int) -> None:
@@ -32,8 +33,14 @@ class OrderFills:
     def of(self, account_id: str) -> dict[str, dict[str, float]]:
         """Return the signed shares by symbol of each of an account's newest orders."""
         orders = self._of.get(account_id, {})
-        return {order: {symbol: shares / MICRO for symbol, shares in traded.items()} for order, traded in orders.items()}
+        return {
+            order: {symbol: shares / MICRO for symbol, shares in traded.items()}
+            for order, traded in orders.items()
+        }
 
     def to_state(self) -> dict[str, Traded]:
         """Return it as JSON."""
-        return {account: {order: dict(traded) for order, traded in rows.items()} for account, rows in self._of.items()}
+        return {
+            account: {order: dict(traded) for order, traded in rows.items()}
+            for account, rows in self._of.items()
+        }

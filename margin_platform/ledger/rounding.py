@@ -1,11 +1,13 @@
-"""What rounding leaves: fills are kept to a millionth of a share, so thirds bought and a whole sold end beside zero, not at it."""
+"""What rounding leaves: fills are kept to a millionth of a share, so thirds bought and a whole sold end
+beside zero, not at it.
+"""
 
 from __future__ import annotations
 
 from margin_platform.ledger.micros import MICRO
 
-_EXACT = 1e-3   # micro-shares: what binary keeps of a quantity given in whole ones
-Held = dict[str, int]   # micro-shares by symbol
+_EXACT = 1e-3  # micro-shares: what binary keeps of a quantity given in whole ones
+Held = dict[str, int]  # micro-shares by symbol
 
 
 class Rounding:
@@ -23,7 +25,11 @@ class Rounding:
         """Return an account's holdings without what is no more than the rounding of the fills behind it."""
         if not self._fills:
             return held
-        return {symbol: shares for symbol, shares in held.items() if abs(shares) > self._fills.get((number, symbol), 0)}
+        return {
+            symbol: shares
+            for symbol, shares in held.items()
+            if abs(shares) > self._fills.get((number, symbol), 0)
+        }
 
     def to_state(self) -> list[tuple[int, str, int]]:
         """JSON-able."""

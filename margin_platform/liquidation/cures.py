@@ -1,7 +1,7 @@
 """What cures a deficiency, and by how much, worked out by the kernel (MARGIN_RULES 7.3, 8.1).
 
-Selling the textbook formula's amount (rulebook/cure_formulas) may leave the account short, or shorter than before, where
-another name becomes concentrated (MARGIN_RULES 8.3).
+Selling the textbook formula's amount (rulebook/cure_formulas) may leave the account short, or shorter than
+before, where another name becomes concentrated (MARGIN_RULES 8.3).
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from margin_platform.policy.policy import Policy
 
 
 def securities_deposit_needed(deficiency: float, rate: float) -> float:
-    """Market value of fully paid stock to deposit: each dollar brings its loan value, 1 - rate. ValueError at a rate of 1 or more."""
+    """Market value of fully paid stock to deposit: each dollar brings its loan value, 1 - rate.
+
+    ValueError at a rate of 1 or more.
+    """
     if rate >= 1.0:
         raise ValueError(f"rate: not below 1, value {rate!r}: such stock has no loan value")
     return deficiency / (1.0 - rate)
@@ -30,8 +33,8 @@ def securities_deposit_needed(deficiency: float, rate: float) -> float:
 class Cure:
     """One way to cure a deficiency on its own.
 
-    amount: dollars paid in, or of stock at its mark; qty: shares to trade; rate: what the stock deposited is held to, as a
-    fraction; excess_after: dollars, None where it depends on which stock it is.
+    amount: dollars paid in, or of stock at its mark; qty: shares to trade; rate: what the stock deposited is
+    held to, as a fraction; excess_after: dollars, None where it depends on which stock it is.
     """
 
     action: CureAction
@@ -46,9 +49,11 @@ class Cure:
 
 
 def cheapest_cures(given: BookInput) -> list[Cure]:
-    """Everything that alone cures the single account of `given`, least dollars first; empty where it is not deficient.
+    """Everything that alone cures the single account of `given`, least dollars first;
+    empty where it is not deficient.
 
-    A trade is the least number of whole shares of one position, at the mark, after which the kernel finds the account compliant.
+    A trade is the least number of whole shares of one position, at the mark, after which the kernel finds the
+    account compliant.
     """
     bench = Workbench(given.book, given.market, given.policy, 0, Terms())
     deficiency = -bench.excess()
@@ -57,7 +62,9 @@ def cheapest_cures(given: BookInput) -> list[Cure]:
     found = [Cure(CureAction.DEPOSIT_CASH, deficiency, excess_after=0.0)]
     rate = given.policy.maintenance.long_rate
     if rate < 1.0:
-        found.append(Cure(CureAction.DEPOSIT_STOCK, cents(securities_deposit_needed(deficiency, rate)), rate=rate))
+        found.append(
+            Cure(CureAction.DEPOSIT_STOCK, cents(securities_deposit_needed(deficiency, rate)), rate=rate)
+        )
     found += [cure for position in range(len(bench.codes)) if (cure := _trade(bench, position)) is not None]
     return sorted(found, key=lambda cure: cure.amount)
 
@@ -70,9 +77,13 @@ def _trade(bench: Workbench, position: int) -> Cure | None:
     sold[0, position] = shares
     side = CureAction.SELL if bench.quantity[position] > 0 else CureAction.BUY_TO_COVER
     amount = cents(shares * float(bench.price[position]))
-    return Cure(side, amount, bench.symbols[position], shares, excess_after=float(bench.excess_after(sold)[0]))
+    return Cure(
+        side, amount, bench.symbols[position], shares, excess_after=float(bench.excess_after(sold)[0])
+    )
 
 
 def cures_of(status: Event, policy: Policy) -> list[Cure]:
-    """What cures the deficiency of a status event, cheapest first; empty where there is none (MARGIN_RULES 7.3, 7.6)."""
+    """What cures the deficiency of a status event, cheapest first;
+    empty where there is none (MARGIN_RULES 7.3, 7.6).
+    """
     return cheapest_cures(rebuilt(status, policy)[0]) if (status.get("excess") or 0.0) < 0 else []

@@ -7,15 +7,24 @@ import numpy as np
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.instrument_rules import effective_beta
 from margin_platform.kernel.market import Market
-from margin_platform.liquidation.workbench import Order, Proof, Proposal, Terms, Workbench, cure_rates, not_curable, nothing_to_do
+from margin_platform.liquidation.workbench import (
+    Order,
+    Proof,
+    Proposal,
+    Terms,
+    Workbench,
+    cure_rates,
+    not_curable,
+    nothing_to_do,
+)
 from margin_platform.policy.policy import Policy
 
 
 def propose(book: Book, market: Market, policy: Policy, account: int, terms: Terms) -> Proposal:
     """The least whole-lot sales, highest beta first, that bring the account's excess to the buffer.
 
-    A name that cannot do it alone is closed and the next is tried on the account as it then stands. A name whose requirement
-    does not exceed the cost of trading it cannot help and is left.
+    A name that cannot do it alone is closed and the next is tried on the account as it then stands. A name
+    whose requirement does not exceed the cost of trading it cannot help and is left.
     """
     bench = Workbench(book, market, policy, account, terms)
     before = bench.excess()
@@ -26,7 +35,9 @@ def propose(book: Book, market: Market, policy: Policy, account: int, terms: Ter
 
 
 def work(bench: Workbench) -> tuple[list[Order], list[Proof]]:
-    """Trades on the bench in its sequence until the account has its buffer or nothing is left that may be sold."""
+    """Trades on the bench in its sequence until the account has its buffer or nothing is left that may be
+    sold.
+    """
     orders: list[Order] = []
     proofs: list[Proof] = []
     for position in sequence(bench):
@@ -42,7 +53,9 @@ def work(bench: Workbench) -> tuple[list[Order], list[Proof]]:
     return orders, proofs
 
 
-def _proposal(bench: Workbench, orders: list[Order], proofs: list[Proof], before: float, after: float) -> Proposal:
+def _proposal(
+    bench: Workbench, orders: list[Order], proofs: list[Proof], before: float, after: float
+) -> Proposal:
     cured = after >= bench.terms.buffer
     statement = _why_no_less(bench, proofs[-1], after) if cured else not_curable(bench, after)
     return Proposal(bench.account_id, tuple(orders), before, after, cured, statement, tuple(proofs))
@@ -50,15 +63,22 @@ def _proposal(bench: Workbench, orders: list[Order], proofs: list[Proof], before
 
 def _why_no_less(bench: Workbench, last: Proof, after: float) -> str:
     told = bench.terms.order is not None
-    kind = "names are sold in the sequence given" if told else "names are sold highest beta first, which is not the least turnover"
+    kind = (
+        "names are sold in the sequence given"
+        if told
+        else "names are sold highest beta first, which is not the least turnover"
+    )
     return (
-        f"after these orders excess is {after:,.2f}, at least {bench.terms.buffer:,.2f}; with one lot less of {last.symbol} it would be "
-        f"{last.excess_one_lot_less:,.2f}, and no smaller quantity of it suffices; {kind}"
+        f"after these orders excess is {after:,.2f}, at least {bench.terms.buffer:,.2f}; with one lot less "
+        f"of {last.symbol} it would be {last.excess_one_lot_less:,.2f}, and no smaller quantity of it "
+        f"suffices; {kind}"
     )
 
 
 def sequence(bench: Workbench) -> list[int]:
-    """Positions in the order they are sold: as told, else by beta descending, then larger cure for its cost, then symbol."""
+    """Positions in the order they are sold:
+    as told, else by beta descending, then larger cure for its cost, then symbol.
+    """
     if bench.terms.order is not None:
         return [k for name in bench.terms.order for k, symbol in enumerate(bench.symbols) if symbol == name]
     rates = cure_rates(bench)

@@ -1,4 +1,6 @@
-"""Market impact by the square-root law, and the split of a cure over names that costs least (MARGIN_RULES 8.7)."""
+"""Market impact by the square-root law,
+and the split of a cure over names that costs least (MARGIN_RULES 8.7).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import numpy as np
 
 from margin_platform.kernel.market import Floats
 
-_STEPS = 80   # halvings of the search: far below a cent
+_STEPS = 80  # halvings of the search: far below a cent
 
 
 def impact_cost(traded: Floats, sigma: Floats, adv: Floats, coefficient: float) -> Floats:
@@ -18,21 +20,33 @@ def impact_cost(traded: Floats, sigma: Floats, adv: Floats, coefficient: float) 
 
 
 def at_marginal_cost(price: Floats, rates: Floats, sigma: Floats, adv: Floats, coefficient: float) -> Floats:
-    """Dollars of each name at which a further dollar of cure costs `price`: ADV x (2 price rate / (3 Y sigma)) squared."""
+    """Dollars of each name at which a further dollar of cure costs `price`:
+    ADV x (2 price rate / (3 Y sigma)) squared.
+    """
     return adv * (2.0 * price * rates / (3.0 * coefficient * sigma)) ** 2
 
 
 def participation_caps(adv: dict[str, float], share: float, prices: dict[str, float]) -> dict[str, float]:
-    """Most shares of each symbol: `share` of its average daily volume (dollars) at its price. Symbols without a volume have none."""
-    return {symbol: share * volume / prices[symbol] for symbol, volume in adv.items() if prices.get(symbol, 0.0) > 0}
+    """Most shares of each symbol: `share` of its average daily volume (dollars) at its price.
+
+    Symbols without a volume have none.
+    """
+    return {
+        symbol: share * volume / prices[symbol]
+        for symbol, volume in adv.items()
+        if prices.get(symbol, 0.0) > 0
+    }
 
 
-def minimum_impacts(deficiencies: Floats, rates: Floats, sigma: Floats, adv: Floats, caps: Floats, coefficient: float) -> Floats:
-    """Dollars of each name to trade so that sum(rates x dollars) is the deficiency at least impact, none above its cap.
+def minimum_impacts(
+    deficiencies: Floats, rates: Floats, sigma: Floats, adv: Floats, caps: Floats, coefficient: float
+) -> Floats:
+    """Dollars of each name to trade so that sum(rates x dollars) is the deficiency at least impact,
+    none above its cap.
 
     One row a deficiency: (n,) to (n, names).
-    Without cliffs the problem is convex and the optimum has one marginal cost for every name that is not capped; that cost
-    is searched for. Where even the caps do not suffice, the caps are returned.
+    Without cliffs the problem is convex and the optimum has one marginal cost for every name that is not
+    capped; that cost is searched for. Where even the caps do not suffice, the caps are returned.
     """
     low, high = np.zeros(len(deficiencies)), np.ones(len(deficiencies))
     most = float(rates @ caps)

@@ -1,9 +1,10 @@
-"""Liquidation: the orders that bring an account back to compliance, sized by re-running the kernel (MARGIN_RULES 8).
+"""Liquidation: the orders that bring an account back to compliance,
+sized by re-running the kernel (MARGIN_RULES 8).
 
-Excess is not monotone in the quantity sold: an add-on that falls away lifts it at once, another name becoming concentrated
-lowers it. So whole-lot quantities are put to the kernel, smallest first, as one hypothetical account each in one vectorised
-sweep, and the first that suffices is taken; only those a proven bound excludes are passed over. Nothing is sold through zero;
-nothing here sends an order.
+Excess is not monotone in the quantity sold: an add-on that falls away lifts it at once, another name becoming
+concentrated lowers it. So whole-lot quantities are put to the kernel, smallest first, as one hypothetical
+account each in one vectorised sweep, and the first that suffices is taken; only those a proven bound excludes
+are passed over. Nothing is sold through zero; nothing here sends an order.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from margin_platform.money import cents
 from margin_platform.policy.policy import Policy
 
 _FIRST_CHUNK, _LARGEST_CHUNK = 64, 65_536
-_ROUNDING = 0.025   # dollars: decisions are on rounded cash, value, requirement and proceeds
+_ROUNDING = 0.025  # dollars: decisions are on rounded cash, value, requirement and proceeds
 
 
 @dataclass(frozen=True)
 class Order:
-    """One order: whole shares, positive (a closing order takes a fraction along); proceeds in dollars, negative for a cover."""
+    """One order: whole shares, positive (a closing order takes a fraction along);
+    proceeds in dollars, negative for a cover.
+    """
 
     symbol: str
     side: Side
@@ -64,9 +67,12 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Terms:
-    """How orders are sized. buffer: dollars of excess to reach; lot: shares; slippage: fraction of the price lost.
+    """How orders are sized.
 
-    order: symbols in the sequence to sell, instead of highest beta first; most_shares: cap on the shares of a symbol.
+    buffer: dollars of excess to reach; lot: shares; slippage: fraction of the price lost.
+
+    order: symbols in the sequence to sell, instead of highest beta first; most_shares: cap on the shares of a
+    symbol.
     """
 
     buffer: float = 0.0
@@ -98,14 +104,22 @@ class Workbench:
         self._plain: Policy | None = None
 
     def excess_after(self, sold: Floats) -> Floats:
-        """Published excess after selling or covering these shares: (candidates, positions) -> (candidates,)."""
+        """Published excess after selling or covering these shares:
+        (candidates, positions) -> (candidates,).
+        """
         n, held = sold.shape
         signs = np.sign(self.quantity)
-        proceeds = cents(sold * self.price * (signs - self.terms.slippage)).sum(axis=1)   # each fill in whole cents
+        # each fill in whole cents
+        proceeds = cents(sold * self.price * (signs - self.terms.slippage)).sum(axis=1)
         book = Book(
-            account_ids=(), cash=self.cash + proceeds, margin_type=np.full(n, self.margin_type, dtype=np.int8),
-            offsets=np.arange(0, (n + 1) * held, held, dtype=np.int64) if held else np.zeros(n + 1, dtype=np.int64),
-            symbol=np.tile(self.codes, n), quantity=(self.quantity - signs * sold).ravel(),
+            account_ids=(),
+            cash=self.cash + proceeds,
+            margin_type=np.full(n, self.margin_type, dtype=np.int8),
+            offsets=np.arange(0, (n + 1) * held, held, dtype=np.int64)
+            if held
+            else np.zeros(n + 1, dtype=np.int64),
+            symbol=np.tile(self.codes, n),
+            quantity=(self.quantity - signs * sold).ravel(),
         )
         margin = evaluate_accounts(book, self._priced, np.arange(n, dtype=np.int64), stress=False)
         return margin.published.excess
@@ -120,7 +134,9 @@ class Workbench:
         proceeds = cents(value * (1 - self.terms.slippage) if long else -value * (1 + self.terms.slippage))
         self.cash += proceeds
         self.quantity[position] -= shares if long else -shares
-        return Order(self.symbols[position], Side.SELL if long else Side.BUY_TO_COVER, float(shares), proceeds)
+        return Order(
+            self.symbols[position], Side.SELL if long else Side.BUY_TO_COVER, float(shares), proceeds
+        )
 
     def quantities(self, position: int) -> Floats:
         """The quantities that may be traded of a position, ascending: whole lots, and at last all of it."""
@@ -132,23 +148,34 @@ class Workbench:
         return np.append(lots, size)
 
     def one_lot_less(self, shares: float) -> float:
-        """The permitted quantity just below one; below a closing order that is no whole lot, the last whole lot."""
+        """The permitted quantity just below one;
+        below a closing order that is no whole lot, the last whole lot.
+        """
         return max(0.0, (float(np.ceil(shares / self.terms.lot)) - 1.0) * self.terms.lot)
 
     def requirements(self, policy: Policy | None = None) -> Floats:
-        """Fixed-percentage requirement of each position as the account now stands, dollars, add-ons and cap included."""
+        """Fixed-percentage requirement of each position as the account now stands, dollars,
+        add-ons and cap included.
+        """
         book = Book(
-            account_ids=(self.account_id,), cash=np.array([self.cash]), margin_type=np.array([self.margin_type], dtype=np.int8),
-            offsets=np.array([0, len(self.codes)], dtype=np.int64), symbol=self.codes, quantity=self.quantity,
+            account_ids=(self.account_id,),
+            cash=np.array([self.cash]),
+            margin_type=np.array([self.margin_type], dtype=np.int8),
+            offsets=np.array([0, len(self.codes)], dtype=np.int64),
+            symbol=self.codes,
+            quantity=self.quantity,
         )
         priced = self._priced if policy is None else PricedMarket.of(self.market, policy)
-        return evaluate_accounts(book, priced, np.zeros(1, dtype=np.int64), detail=True, stress=False).position_requirement
+        return evaluate_accounts(
+            book, priced, np.zeros(1, dtype=np.int64), detail=True, stress=False
+        ).position_requirement
 
     def least_conceivable(self, position: int) -> float:
         """Shares of a position below which no quantity can suffice; 0 where nothing can be said.
 
-        Trades at the mark never raise equity, and the requirement is never below what it is without concentration, of which
-        each share of this position carries an even part. A box or portfolio margin ties other positions to this one.
+        Trades at the mark never raise equity, and the requirement is never below what it is without
+        concentration, of which each share of this position carries an even part. A box or portfolio margin
+        ties other positions to this one.
         """
         if self.margin_type != REG_T or len(set(self.symbols)) < len(self.symbols) or self.terms.slippage < 0:
             return 0.0
@@ -160,11 +187,18 @@ class Workbench:
         missing = self.terms.buffer - excess - _ROUNDING - 1e-9 * float(np.abs(signed).sum())
         if missing <= 0:
             return 0.0
-        return missing * abs(float(self.quantity[position])) / plain[position] if plain[position] > 0 else np.inf
+        return (
+            missing * abs(float(self.quantity[position])) / plain[position] if plain[position] > 0 else np.inf
+        )
 
     def smallest_sufficient(self, position: int, choices: Floats) -> float | None:
-        """The smallest choice of one position after which the account has its buffer; None where none suffices."""
-        start, chunk = int(np.searchsorted(choices, self.least_conceivable(position) * (1 - 1e-9))), _FIRST_CHUNK
+        """The smallest choice of one position after which the account has its buffer;
+        None where none suffices.
+        """
+        start, chunk = (
+            int(np.searchsorted(choices, self.least_conceivable(position) * (1 - 1e-9))),
+            _FIRST_CHUNK,
+        )
         while start < len(choices):
             some = choices[start : start + chunk]
             sold = np.zeros((len(some), len(self.codes)))
@@ -186,16 +220,24 @@ def nothing_to_do(bench: Workbench, before: float) -> Proposal | None:
         statement = f"held: the price of {', '.join(stale)} is too old to act upon"
         return Proposal(bench.account_id, (), before, before, False, statement)
     if before >= bench.terms.buffer:
-        return Proposal(bench.account_id, (), before, before, True, "the account has its buffer: nothing to sell")
+        return Proposal(
+            bench.account_id, (), before, before, True, "the account has its buffer: nothing to sell"
+        )
     if -bench.policy.ladder.small_deficiency <= cents(before) < 0:
-        statement = f"a deficiency of {-before:,.2f} is passed over by the policy's small_deficiency: nothing to sell"
+        statement = (
+            f"a deficiency of {-before:,.2f} is passed over by the policy's small_deficiency: nothing to sell"
+        )
         return Proposal(bench.account_id, (), before, before, True, statement)
     return None
 
 
 def not_curable(bench: Workbench, after: float) -> str:
     """What is said where all that may be sold is not enough."""
-    what = "everything that may be sold" if bench.terms.order is None else "all that may be sold of the named positions"
+    what = (
+        "everything that may be sold"
+        if bench.terms.order is None
+        else "all that may be sold of the named positions"
+    )
     statement = f"not curable: {what} leaves excess {after:,.2f}"
     if after < 0 and not np.any(bench.quantity):
         statement += f"; the account owes {-after:,.2f} unsecured: hand it to collections"
@@ -203,6 +245,8 @@ def not_curable(bench: Workbench, after: float) -> str:
 
 
 def cure_rates(bench: Workbench) -> Floats:
-    """Requirement each position carries as a fraction of its value: what a dollar traded of it cures (MARGIN_RULES 8.2)."""
+    """Requirement each position carries as a fraction of its value:
+    what a dollar traded of it cures (MARGIN_RULES 8.2).
+    """
     value = np.abs(bench.quantity) * bench.price
     return np.divide(bench.requirements(), value, out=np.zeros_like(value), where=value > 0)

@@ -1,7 +1,8 @@
 """The figure gate: whether a new beta or volatility may be acted upon, as the price gate does for prices.
 
-A figure out of all proportion to the one in use is set aside, with a dead letter, until a second one agrees with it. The first figure of
-an instrument has nothing to be held against but its range (`contracts.bounds`). Pure: follows from the figures only.
+A figure out of all proportion to the one in use is set aside, with a dead letter, until a second one agrees
+with it. The first figure of an instrument has nothing to be held against but its range (`contracts.bounds`).
+Pure: follows from the figures only.
 """
 
 from __future__ import annotations
@@ -10,22 +11,26 @@ from typing import Any
 
 from margin_platform.contracts.messages import BETAS, BadEvent
 
-_BETA_STEP = 2.0          # a fund of three times the index is 2 away from the index
-_VOLATILITY_TIMES = 10.0  # percent for a fraction is a hundred times; a crash is four times or less in one session
-_VOLATILITY_QUIET = 1.0   # below 100% a year no figure is out of proportion
+_BETA_STEP = 2.0  # a fund of three times the index is 2 away from the index
+# percent for a fraction is a hundred times; a crash is four times or less in one session
+_VOLATILITY_TIMES = 10.0
+_VOLATILITY_QUIET = 1.0  # below 100% a year no figure is out of proportion
 
 
 class FigureGate:
     """The figures set aside, by topic and symbol. Durable through `to_state`."""
 
     def __init__(self) -> None:
-        self._aside: dict[str, tuple[float, int]] = {}   # "topic symbol" -> figure, event time in epoch milliseconds
+        # "topic symbol" -> figure, event time in epoch milliseconds
+        self._aside: dict[str, tuple[float, int]] = {}
 
     def pass_on(self, topic: str, symbol: str, known: float, figure: float, at: int) -> None:
         """Return if a figure may replace the known one (NaN: none). BadEvent names one that is set aside."""
         name = f"{topic} {symbol}"
         aside, since = self._aside.get(name, (float("nan"), at))
-        if not _far(topic, known, figure) or (at > since and not _far(topic, aside, figure) and aside == aside):
+        if not _far(topic, known, figure) or (
+            at > since and not _far(topic, aside, figure) and aside == aside
+        ):
             self._aside.pop(name, None)
             return
         self._aside[name] = (figure, at)

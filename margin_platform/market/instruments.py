@@ -1,4 +1,6 @@
-"""The instruments the platform knows, read strictly from reference data: an unknown symbol in an event is an error, not a guess."""
+"""The instruments the platform knows, read strictly from reference data:
+an unknown symbol in an event is an error, not a guess.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,10 @@ class _Row(BaseModel):
 
 
 def read(path: Path) -> tuple[Instrument, ...]:
-    """Instruments of one YAML file, without prices. InstrumentError names the row, the field and the value."""
+    """Instruments of one YAML file, without prices.
+
+    InstrumentError names the row, the field and the value.
+    """
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
     rows = data.get("instruments") if isinstance(data, dict) else None
     if not isinstance(rows, list):
@@ -59,7 +64,9 @@ def _instrument(path: Path, number: int, row: object) -> Instrument:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise InstrumentError(f"{path.name}.instruments[{number}].{where}", first["input"], first["msg"]) from error
+        raise InstrumentError(
+            f"{path.name}.instruments[{number}].{where}", first["input"], first["msg"]
+        ) from error
     given = checked.model_dump(exclude={"name", "synthetic"})
     for unset in ("up", "down", "long_rate", "short_rate"):
         given[unset] = UNKNOWN if given[unset] is None else given[unset]
@@ -68,7 +75,7 @@ def _instrument(path: Path, number: int, row: object) -> Instrument:
 
 @functools.cache
 def load() -> tuple[Instrument, ...]:
-    """The instruments of MARGIN_INSTRUMENTS, else the shipped ones: the 20 names of the sample history, SPY, and labelled
-    synthetic index funds.
+    """The instruments of MARGIN_INSTRUMENTS, else the shipped ones: the 20 names of the sample history, SPY,
+    and labelled synthetic index funds.
     """
     return read(settings().instruments or REFERENCE)

@@ -1,4 +1,6 @@
-"""The live market: the newest price, beta and volatility of each instrument, kept current from events, and how old they are."""
+"""The live market: the newest price, beta and volatility of each instrument, kept current from events, and
+how old they are.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,16 @@ from margin_platform.market.price_gate import PriceGate
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.sessions import trading_time_before
 
-LATE_MS = 60_000   # how much later than it was produced a print may arrive
+LATE_MS = 60_000  # how much later than it was produced a print may arrive
 _FIGURES = ("price", "beta", "sigma")
-_MOVING = (*_FIGURES, "volatility_tier", "stale")   # the columns that events and the clock change
+_MOVING = (*_FIGURES, "volatility_tier", "stale")  # the columns that events and the clock change
 
 
 class LiveMarket:
-    """`market` is always current. price_time: event time of each price in use, epoch milliseconds (0: none), (instruments,)."""
+    """`market` is always current.
+
+    price_time: event time of each price in use, epoch milliseconds (0: none), (instruments,).
+    """
 
     def __init__(self, instruments: Sequence[Instrument], policy: Policy) -> None:
         self.policy = policy
@@ -36,9 +41,10 @@ class LiveMarket:
         self.previous_price = np.full(n, np.nan)
         self.gate = PriceGate(policy.prices)
         self.figure_gate = FigureGate()
-        self._behind: dict[int, int] = {}   # when the last print was produced that was too old for the price in use
+        # when the last print was produced that was too old for the price in use
+        self._behind: dict[int, int] = {}
         self._priced: PricedMarket | None = None
-        self._priced_at: dict[str, np.ndarray] = {}   # the moving columns that `_priced` rests on
+        self._priced_at: dict[str, np.ndarray] = {}  # the moving columns that `_priced` rests on
         self._input_time = {BETAS: np.zeros(n, dtype=np.int64), VOLATILITY: np.zeros(n, dtype=np.int64)}
 
     def take(self, topic: str, code: int, event: Event, produced: int | None = None) -> bool:
@@ -48,7 +54,9 @@ class LiveMarket:
         produced: when its record was produced, epoch milliseconds; by default at its own time.
         """
         if topic == PRICES:
-            self._forget_time_ahead(code, event["timestamp"], event["timestamp"] if produced is None else produced)
+            self._forget_time_ahead(
+                code, event["timestamp"], event["timestamp"] if produced is None else produced
+            )
             event = self.gate.restated(code, event)
             if self.gate.passes_over(code, event, int(self.price_time[code])):
                 return code in self.gate.withdrawn
@@ -73,14 +81,19 @@ class LiveMarket:
     def _hold_implausible(self, topic: str, code: int, event: Event) -> None:
         """Raise BadEvent for a beta or a measured volatility that awaits a second one."""
         if topic == BETAS or event.get("quality") != DEFAULT:
-            known, figure = (self.market.beta, "beta") if topic == BETAS else (self.market.sigma, "volatility_annual")
-            self.figure_gate.pass_on(topic, event["symbol"], float(known[code]), event[figure], event["timestamp"])
+            known, figure = (
+                (self.market.beta, "beta") if topic == BETAS else (self.market.sigma, "volatility_annual")
+            )
+            self.figure_gate.pass_on(
+                topic, event["symbol"], float(known[code]), event[figure], event["timestamp"]
+            )
 
     def _forget_time_ahead(self, code: int, event_time: int, produced: int) -> None:
-        """Let a print count again where the price in use carries a time that has not come: a fast host must not freeze a symbol.
+        """Let a print count again where the price in use carries a time that has not come:
+        a fast host must not freeze a symbol.
 
-        Prints of a symbol stand in one partition, in the order of their arrival. Two in a row that were produced well before the time
-        of the price in use show that its clock was ahead; one may only be late.
+        Prints of a symbol stand in one partition, in the order of their arrival. Two in a row that were
+        produced well before the time of the price in use show that its clock was ahead; one may only be late.
         """
         if produced >= max(self.price_time[code], self.gate.newest(code)) - LATE_MS:
             self._behind.pop(code, None)
@@ -92,17 +105,23 @@ class LiveMarket:
             self._behind[code] = produced
 
     def _volatility(self, code: int, event: Event) -> bool:
-        """Insufficient history stays unknown: the kernel's policy says what it counts as, and the account's inputs name it."""
+        """Insufficient history stays unknown:
+        the kernel's policy says what it counts as, and the account's inputs name it.
+        """
         sigma = np.nan if event.get("quality") == DEFAULT else event["volatility_annual"]
         now = (sigma, event.get("tier") or 0)
         before = (float(self.market.sigma[code]), int(self.market.volatility_tier[code]))
         self.market.sigma[code], self.market.volatility_tier[code] = now
         return not np.array_equal(before, now, equal_nan=True)
 
-    def restate(self, symbol: str, actions: Sequence[CorporateAction], contested: str | None = None) -> set[int]:
-        """Bring prices in line with the actions of a symbol now in effect; return the instruments that changed.
+    def restate(
+        self, symbol: str, actions: Sequence[CorporateAction], contested: str | None = None
+    ) -> set[int]:
+        """Bring prices in line with the actions of a symbol now in effect;
+        return the instruments that changed.
 
-        contested: why its holdings are in doubt, so that nothing is enforced on its holders; None where they are not.
+        contested: why its holdings are in doubt, so that nothing is enforced on its holders; None where they
+        are not.
         """
         code = self.code_of[symbol]
         changed = {code} if self.gate.contested.get(code) != contested else set()
@@ -110,7 +129,9 @@ class LiveMarket:
         if contested is not None:
             self.gate.contested[code] = contested
         good, aside = float(self.market.price[code]), self.gate.suspects.get(code)
-        splits = [(action.effective, float(action.ratio)) for action in actions if action.kind == ActionKind.SPLIT]
+        splits = [
+            (action.effective, float(action.ratio)) for action in actions if action.kind == ActionKind.SPLIT
+        ]
         price = self.gate.resplit(code, symbol, splits, good, int(self.price_time[code]))
         if aside is not self.gate.suspects.get(code):
             changed.add(code)
@@ -119,7 +140,9 @@ class LiveMarket:
             self.previous_price[code], self.market.price[code] = good, price
             if aside is not None and code not in self.gate.suspects:
                 self.price_time[code] = max(aside.timestamp, int(self.price_time[code]))
-        renamed = [self.code_of[a.into] for a in actions if a.kind == ActionKind.SYMBOL_CHANGE and a.into is not None]
+        renamed = [
+            self.code_of[a.into] for a in actions if a.kind == ActionKind.SYMBOL_CHANGE and a.into is not None
+        ]
         return changed | {new for new in renamed if self._inherit(code, new)}
 
     def _inherit(self, old: int, new: int) -> bool:
@@ -135,18 +158,22 @@ class LiveMarket:
         return True
 
     def mark_stale(self, event_time: int) -> set[int]:
-        """Prices older than the policy allows, in trading time on the event clock; returns instruments whose mark changed."""
+        """Prices older than the policy allows, in trading time on the event clock;
+        returns instruments whose mark changed.
+        """
         if not event_time:
             return set()
         oldest = trading_time_before(event_time, self.policy.prices.max_price_age_seconds)
         stale = (self.price_time > 0) & (self.price_time < oldest)
-        stale[list(self.gate.reasons())] = True   # a print set aside, or holdings in doubt: no enforcement
+        stale[list(self.gate.reasons())] = True  # a print set aside, or holdings in doubt: no enforcement
         different = np.flatnonzero(stale != self.market.stale)
         self.market.stale[:] = stale
         return set(different.tolist())
 
     def priced(self) -> PricedMarket:
-        """Return the market of now, priced under the policy: only the instruments that moved are priced again."""
+        """Return the market of now, priced under the policy:
+        only the instruments that moved are priced again.
+        """
         moving = {name: getattr(self.market, name) for name in _MOVING}
         if self._priced is None or self._priced.market is not self.market:
             self._priced = PricedMarket.of(self.market, self.policy)
@@ -166,18 +193,27 @@ class LiveMarket:
         """Copies of the columns, and what else there is, JSON-able."""
         market = self.market
         return {
-            "symbols": list(market.symbols), **{name: getattr(market, name).copy() for name in _FIGURES},
-            "previous_price": self.previous_price.copy(), "volatility_tier": market.volatility_tier.copy(), "stale": market.stale.copy(),
-            "price_time": self.price_time.copy(), "input_time": {topic: times.copy() for topic, times in self._input_time.items()},
-            "gate": self.gate.to_state(market.symbols), "figure_gate": self.figure_gate.to_state(),
+            "symbols": list(market.symbols),
+            **{name: getattr(market, name).copy() for name in _FIGURES},
+            "previous_price": self.previous_price.copy(),
+            "volatility_tier": market.volatility_tier.copy(),
+            "stale": market.stale.copy(),
+            "price_time": self.price_time.copy(),
+            "input_time": {topic: times.copy() for topic, times in self._input_time.items()},
+            "gate": self.gate.to_state(market.symbols),
+            "figure_gate": self.figure_gate.to_state(),
             "behind": {market.symbols[code]: at for code, at in self._behind.items()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continues from a saved state; instruments are matched by symbol, so reference data may have grown since."""
+        """Continues from a saved state; instruments are matched by symbol, so reference data may have
+        grown since.
+        """
         here = np.array([self.code_of[s] for s in state["symbols"] if s in self.code_of], dtype=np.int64)
         there = np.array([n for n, s in enumerate(state["symbols"]) if s in self.code_of], dtype=np.int64)
-        columns = {name: getattr(self.market, name).copy() for name in (*_FIGURES, "volatility_tier", "stale")}
+        columns = {
+            name: getattr(self.market, name).copy() for name in (*_FIGURES, "volatility_tier", "stale")
+        }
         for name, column in columns.items():
             column[here] = state[name][there]
         self.market = replace(self.market, **columns)
@@ -187,7 +223,11 @@ class LiveMarket:
             self._input_time[topic][here] = times[there]
         self.gate.restore(state["gate"], self.code_of)
         self.figure_gate.restore(state.get("figure_gate", {}))
-        self._behind = {self.code_of[symbol]: at for symbol, at in state.get("behind", {}).items() if symbol in self.code_of}
+        self._behind = {
+            self.code_of[symbol]: at
+            for symbol, at in state.get("behind", {}).items()
+            if symbol in self.code_of
+        }
 
 
 def _differ(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -1,10 +1,10 @@
 """The price gate: whether a new price may be acted upon (MARGIN_RULES 10; the thresholds are policy.prices).
 
-A price that jumps beyond `max_jump` is set aside until a second print confirms it. One shaped like a split, or like another
-unit, is set aside until the corporate action arrives, the source confirms it or the old level returns. Until then the last
-good price stands, marked as not to be enforced on. A correction from the source replaces a price already used and names the
-print it withdraws. Missing and stale prices are held by the kernel's own marks. Pure: a verdict follows from the prints and
-the policy only.
+A price that jumps beyond `max_jump` is set aside until a second print confirms it. One shaped like a split,
+or like another unit, is set aside until the corporate action arrives, the source confirms it or the old level
+returns. Until then the last good price stands, marked as not to be enforced on. A correction from the source
+replaces a price already used and names the print it withdraws. Missing and stale prices are held by the
+kernel's own marks. Pure: a verdict follows from the prints and the policy only.
 """
 
 from __future__ import annotations
@@ -18,32 +18,37 @@ from margin_platform.contracts.messages import Event
 from margin_platform.market.split_shape import HAIR, split_shape
 from margin_platform.policy.sections import PricePolicy
 
-Splits = Sequence[tuple[int, float]]   # epoch milliseconds from which a split counts, new shares for one old
-
+Splits = Sequence[tuple[int, float]]  # epoch milliseconds from which a split counts, new shares for one old
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A print set aside: its price in dollars, event time (epoch milliseconds) and source's sequence, why, and the split it looks like."""
+    """A print set aside: its price in dollars, event time (epoch milliseconds) and source's sequence, why,
+    and the split it looks like.
+    """
 
     price: float
     timestamp: int
     reason: str
     split: str | None
     sequence: int | None = None
-    expected: bool = False   # the price that a split calls for, which the next print near it confirms
+    expected: bool = False  # the price that a split calls for, which the next print near it confirms
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """price: the price to value at from now on (None: the last good one stays); suspect: what is set aside after this print."""
+    """price: the price to value at from now on (None: the last good one stays);
+    suspect: what is set aside after this print.
+    """
 
     price: float | None
     suspect: Suspect | None = None
 
 
 def _is_older(event: Event, timestamp: int, sequence: int | None) -> bool:
-    """Whether a print is from before another: by event time, then by the source's sequence where both carry one."""
+    """Whether a print is from before another:
+    by event time, then by the source's sequence where both carry one.
+    """
     mine = event.get("sequence")
     if event["timestamp"] != timestamp or mine is None or sequence is None:
         return bool(event["timestamp"] < timestamp)
@@ -51,7 +56,8 @@ def _is_older(event: Event, timestamp: int, sequence: int | None) -> bool:
 
 
 def judge(event: Event, good: float | None, suspect: Suspect | None, policy: PricePolicy) -> Verdict:
-    """The verdict on a prices.v1 event, given the last good price (None: none yet) and the print set aside before it.
+    """The verdict on a prices.v1 event, given the last good price (None: none yet) and the print set aside
+    before it.
 
     `confirmed` and `correction` are optional marks of the source, which knows better than any threshold.
     """
@@ -61,21 +67,32 @@ def judge(event: Event, good: float | None, suspect: Suspect | None, policy: Pri
     late = suspect is not None and _is_older(event, suspect.timestamp, suspect.sequence)
     shape = split_shape(good, price, policy.split_tolerance)
     jump = price / good - 1.0
-    if shape is None and abs(jump) <= policy.max_jump + HAIR and not _still_split(event, good, suspect, late=late):
+    if (
+        shape is None
+        and abs(jump) <= policy.max_jump + HAIR
+        and not _still_split(event, good, suspect, late=late)
+    ):
         return Verdict(price, suspect if late else None)
     if suspect is not None and _agrees(event, suspect, shape, policy):
         return Verdict(price)
     if late or (suspect is not None and event["timestamp"] == suspect.timestamp and price == suspect.price):
-        return Verdict(None, suspect)   # an older print, or the same one delivered twice, decides nothing
+        return Verdict(None, suspect)  # an older print, or the same one delivered twice, decides nothing
     if shape is None and suspect is not None and _is_near(event, suspect, policy):
-        shape = suspect.split   # it has drifted since: the jump is still the split's
-    awaited = f"the shape of a {shape} split without its corporate action" if shape else "to be confirmed by a second print"
+        shape = suspect.split  # it has drifted since: the jump is still the split's
+    awaited = (
+        f"the shape of a {shape} split without its corporate action"
+        if shape
+        else "to be confirmed by a second print"
+    )
     reason = f"implausible price of {event['symbol']}: {good:,.4f} -> {price:,.4f} ({jump:+.1%}), {awaited}"
     return Verdict(None, Suspect(price, event["timestamp"], reason, shape, event.get("sequence")))
 
 
 def _agrees(event: Event, suspect: Suspect, shape: str | None, policy: PricePolicy) -> bool:
-    """Whether a later print confirms the one set aside. A jump in the shape of a split, or of another unit, is confirmed by no print."""
+    """Whether a later print confirms the one set aside.
+
+    A jump in the shape of a split, or of another unit, is confirmed by no print.
+    """
     if event["timestamp"] <= suspect.timestamp:
         return False
     if not suspect.expected and (shape is not None or suspect.split is not None):
@@ -84,7 +101,9 @@ def _agrees(event: Event, suspect: Suspect, shape: str | None, policy: PricePoli
 
 
 def _still_split(event: Event, good: float, suspect: Suspect | None, *, late: bool) -> bool:
-    """Whether a print within `max_jump` is one at the level of a split set aside, as after 3 for 2, rather than back at the good price."""
+    """Whether a print within `max_jump` is one at the level of a split set aside, as after 3 for 2,
+    rather than back at the good price.
+    """
     if suspect is None or suspect.split is None or late:
         return False
     return abs(log(event["price"] / suspect.price)) < abs(log(event["price"] / good))
@@ -100,37 +119,55 @@ def ratio_since(splits: Splits, timestamp: int) -> float:
 
 
 def after_splits(
-    symbol: str, good: float, good_time: int, suspect: Suspect | None, before: Splits, after: Splits, policy: PricePolicy
+    symbol: str,
+    good: float,
+    good_time: int,
+    suspect: Suspect | None,
+    before: Splits,
+    after: Splits,
+    policy: PricePolicy,
 ) -> Verdict:
-    """The price once other splits are in effect than before: one more, one with other terms, one less. Times: epoch milliseconds.
+    """The price once other splits are in effect than before: one more, one with other terms, one less.
 
-    A split explains its own print. Without one, a price from before the split is divided, which keeps the value of holdings;
-    a price from the day itself may be of either kind, so the next print decides.
+    Times: epoch milliseconds.
+
+    A split explains its own print. Without one, a price from before the split is divided, which keeps the
+    value of holdings; a price from the day itself may be of either kind, so the next print decides.
     """
     change = ratio_since(after, 0) / ratio_since(before, 0)
     divided = good * ratio_since(before, good_time) / ratio_since(after, good_time)
     expected = good / change
     if suspect is not None:
-        restated = suspect.price * ratio_since(before, suspect.timestamp) / ratio_since(after, suspect.timestamp)
+        restated = (
+            suspect.price * ratio_since(before, suspect.timestamp) / ratio_since(after, suspect.timestamp)
+        )
         if abs(restated / expected - 1.0) <= policy.max_jump:
             return Verdict(restated)
         suspect = replace(suspect, price=restated)
     if isclose(divided, expected):
         return Verdict(divided, suspect)
     reason = f"split of {symbol} at {change:g} for 1 booked after a price of its day: the next print decides"
-    return Verdict(divided, Suspect(expected, max(good_time, suspect.timestamp if suspect else 0), reason, None, expected=True))
+    return Verdict(
+        divided,
+        Suspect(expected, max(good_time, suspect.timestamp if suspect else 0), reason, None, expected=True),
+    )
 
 
 class PriceGate:
-    """The prints set aside, by instrument code, and what this batch's corrections withdrew. Durable through `to_state`."""
+    """The prints set aside, by instrument code, and what this batch's corrections withdrew.
+
+    Durable through `to_state`.
+    """
 
     def __init__(self, policy: PricePolicy) -> None:
         self.policy = policy
         self.suspects: dict[int, Suspect] = {}
-        self.withdrawn: dict[int, int] = {}   # code -> event time from which decisions rested on a withdrawn print
-        self.contested: dict[int, str] = {}   # code -> why holdings are in doubt: announcements that contradict each other
+        # code -> event time from which decisions rested on a withdrawn print
+        self.withdrawn: dict[int, int] = {}
+        # code -> why holdings are in doubt: announcements that contradict each other
+        self.contested: dict[int, str] = {}
         self._splits: dict[int, Splits] = {}  # in effect, by code
-        self._sequence: dict[int, int | None] = {}   # code -> the source's sequence of the price in use
+        self._sequence: dict[int, int | None] = {}  # code -> the source's sequence of the price in use
 
     def restated(self, code: int, event: Event) -> Event:
         """A print on today's share basis: one of before a split that is in effect is divided by its ratio."""
@@ -138,7 +175,10 @@ class PriceGate:
         return event if ratio == 1.0 else event | {"price": event["price"] / ratio}
 
     def passes_over(self, code: int, event: Event, good_time: int) -> bool:
-        """Whether a print is older than the price in use, which then stands. A correction of one used before is remembered all the same."""
+        """Whether a print is older than the price in use, which then stands.
+
+        A correction of one used before is remembered all the same.
+        """
         older = _is_older(event, good_time, self._sequence.get(code))
         if older and event.get("correction"):
             self.withdrawn[code] = int(event.get("corrects_timestamp") or event["timestamp"])
@@ -168,11 +208,15 @@ class PriceGate:
         return {code: suspect.reason for code, suspect in self.suspects.items()} | self.contested
 
     def resplit(self, code: int, symbol: str, splits: Splits, good: float, good_time: int) -> float | None:
-        """The price to value at once these splits are in effect; None where there is none, or nothing changes. good: NaN where unknown."""
+        """The price to value at once these splits are in effect;
+        None where there is none, or nothing changes. good: NaN where unknown.
+        """
         before, self._splits[code] = self._splits.get(code, ()), splits
         if good != good or sorted(before) == sorted(splits):
             return None
-        return self._settle(code, after_splits(symbol, good, good_time, self.suspects.get(code), before, splits, self.policy))
+        return self._settle(
+            code, after_splits(symbol, good, good_time, self.suspects.get(code), before, splits, self.policy)
+        )
 
     def _settle(self, code: int, verdict: Verdict) -> float | None:
         if verdict.suspect is None:
@@ -187,13 +231,23 @@ class PriceGate:
             "set_aside": {symbols[code]: asdict(suspect) for code, suspect in self.suspects.items()},
             "contested": {symbols[code]: reason for code, reason in self.contested.items()},
             "splits": {symbols[code]: rows for code, rows in self._splits.items()},
-            "sequence": {symbols[code]: number for code, number in self._sequence.items() if number is not None},
+            "sequence": {
+                symbols[code]: number for code, number in self._sequence.items() if number is not None
+            },
         }
 
     def restore(self, state: dict[str, Any], code_of: dict[str, int]) -> None:
         rows = state.get("set_aside", {}).items()
         self.suspects = {code_of[symbol]: Suspect(**row) for symbol, row in rows if symbol in code_of}
-        self.contested = {code_of[symbol]: reason for symbol, reason in state.get("contested", {}).items() if symbol in code_of}
+        self.contested = {
+            code_of[symbol]: reason
+            for symbol, reason in state.get("contested", {}).items()
+            if symbol in code_of
+        }
         splits, numbers = state.get("splits", {}).items(), state.get("sequence", {}).items()
-        self._splits = {code_of[symbol]: [(at, ratio) for at, ratio in found] for symbol, found in splits if symbol in code_of}
+        self._splits = {
+            code_of[symbol]: [(at, ratio) for at, ratio in found]
+            for symbol, found in splits
+            if symbol in code_of
+        }
         self._sequence = {code_of[symbol]: number for symbol, number in numbers if symbol in code_of}

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 
-_SHAPES = (1, 2)       # n for 1, n for 2; n for 3 would hold most true crashes
+_SHAPES = (1, 2)  # n for 1, n for 2; n for 3 would hold most true crashes
 _OTHERS = ((5, 3),)
-_LEAST_SHAPE = 1.4     # a smaller jump is a price move: 4 for 3 is a fall of 25%
-HAIR = 1e-9   # 135 / 100 - 1 is a hair above 0.35 in binary; the threshold itself is within
+_LEAST_SHAPE = 1.4  # a smaller jump is a price move: 4 for 3 is a fall of 25%
+HAIR = 1e-9  # 135 / 100 - 1 is a hair above 0.35 in binary; the threshold itself is within
 
 
 def split_terms(before: float, after: float, tolerance: float) -> tuple[int, int] | None:
-    """Return the split, new shares for old ones, that would explain a change of price within a tolerance; None where there is none.
+    """Return the split, new shares for old ones, that would explain a change of price within a tolerance;
+    None where there is none.
 
-    Any ratio of small whole numbers counts, forward or reverse: n for 1, n for 2 and 5 for 3. A wrong unit (cents, pence)
-    is 100 for 1.
+    Any ratio of small whole numbers counts, forward or reverse: n for 1, n for 2 and 5 for 3. A wrong unit
+    (cents, pence) is 100 for 1.
     """
     larger, smaller = max(before, after), min(before, after)
     if smaller <= 0.0 or larger / smaller < _LEAST_SHAPE:

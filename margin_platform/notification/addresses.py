@@ -1,4 +1,6 @@
-"""Addresses of a contact: one field is one recipient, or a notice about one customer reaches somebody else."""
+"""Addresses of a contact: one field is one recipient, or a notice about one customer reaches somebody
+else.
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,9 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Outgoing:
-    """One notification as it leaves. id is the same on every attempt, so that a recipient can tell a repetition."""
+    """One notification as it leaves. id is the same on every attempt,
+    so that a recipient can tell a repetition.
+    """
 
     id: str
     account_id: str
@@ -25,7 +27,10 @@ class Channel(Protocol):
     kind: str
 
     def send(self, message: Outgoing) -> str:
-        """Returns the provider's receipt. DeliveryRefused where trying again is useless, DeliveryFailed where it is not."""
+        """Returns the provider's receipt.
+
+        DeliveryRefused where trying again is useless, DeliveryFailed where it is not.
+        """
         ...
 
 

@@ -1,4 +1,6 @@
-"""Where each account wants to be told: the contact of accounts.v1, kept in the store and read on from where it was left."""
+"""Where each account wants to be told:
+the contact of accounts.v1, kept in the store and read on from where it was left.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +16,31 @@ from margin_platform.store.progress import Consumer
 from margin_platform.store.store import Store
 from margin_platform.store.tables import contacts
 
-Changed = Callable[[Connection, str, Mapping[str, object]], None]   # what else is to happen in the transaction that keeps a contact
+# what else is to happen in the transaction that keeps a contact
+Changed = Callable[[Connection, str, Mapping[str, object]], None]
 
 
 def refresh(store: Store, bus: Bus, changed: Changed) -> int:
-    """Take in accounts.v1 from where the store stands; call `changed` for each account and contact, and return how many."""
+    """Take in accounts.v1 from where the store stands;
+    call `changed` for each account and contact, and return how many.
+    """
     with store.read() as connection:
-        done = {p.partition: p.next_offset for p in progress.everything(connection) if p.consumer == Consumer.CONTACTS}
+        done = {
+            p.partition: p.next_offset
+            for p in progress.everything(connection)
+            if p.consumer == Consumer.CONTACTS
+        }
     oldest = bus.beginning_offsets(ACCOUNTS)
     unread = [
-        Span(ACCOUNTS, partition, start, end) for partition, end in bus.end_offsets(ACCOUNTS).items()
+        Span(ACCOUNTS, partition, start, end)
+        for partition, end in bus.end_offsets(ACCOUNTS).items()
         if (start := done.get(partition, oldest[partition])) < end
     ]
-    records = [r for s in unread for r in bus.read_range(ACCOUNTS, s.partition, max(s.start, oldest[s.partition]), s.end)]
+    records = [
+        r
+        for s in unread
+        for r in bus.read_range(ACCOUNTS, s.partition, max(s.start, oldest[s.partition]), s.end)
+    ]
     return _keep(store, records, unread, changed) if unread else 0
 
 
@@ -36,15 +50,19 @@ def _keep(store: Store, records: list[Record], read: list[Span], changed: Change
         try:
             event = decode(ACCOUNTS, record.value)
         except BadEvent:
-            continue   # the margin stream reads the same topic and sends it to dead_letter.v1
+            continue  # the margin stream reads the same topic and sends it to dead_letter.v1
         if event.get("contact") and event["timestamp"] >= found.get(event["account_id"], (0, {}))[0]:
             found[event["account_id"]] = (event["timestamp"], event["contact"])
     with store.write() as connection:
         for account_id, (at, contact) in found.items():
-            known = connection.execute(select(contacts.c.updated_at).where(contacts.c.account_id == account_id)).scalar_one_or_none()
+            known = connection.execute(
+                select(contacts.c.updated_at).where(contacts.c.account_id == account_id)
+            ).scalar_one_or_none()
             if known is None or at >= known:
                 connection.execute(delete(contacts).where(contacts.c.account_id == account_id))
-                connection.execute(insert(contacts).values(account_id=account_id, contact=contact, updated_at=at))
+                connection.execute(
+                    insert(contacts).values(account_id=account_id, contact=contact, updated_at=at)
+                )
                 changed(connection, account_id, contact)
         for span in read:
             progress.advance(connection, Consumer.CONTACTS, span)

@@ -1,10 +1,12 @@
-"""Delivery: notices are recorded once per account, episode, rung and channel, then sent until a provider answers for them.
+"""Delivery: notices are recorded once per account, episode, rung and channel,
+then sent until a provider answers for them.
 
-A notification is PENDING, SENDING (claimed by one sender for a minute), DELIVERED with a receipt, HELD until its recipient has
-an address, UNDELIVERED after the last attempt, or REACHED by a person. It is tried for the policy's hours, with growing waits.
-Where no channel is left, or none has delivered within the policy's minutes, the firm's own people get a notice to reach the
-customer. Each outcome is an event on notifications.v1. A crash between a provider's answer and its record sends again, under the
-same id: at least once; a message is never lost.
+A notification is PENDING, SENDING (claimed by one sender for a minute), DELIVERED with a receipt, HELD until
+its recipient has an address, UNDELIVERED after the last attempt, or REACHED by a person. It is tried for the
+policy's hours, with growing waits. Where no channel is left, or none has delivered within the policy's
+minutes, the firm's own people get a notice to reach the customer. Each outcome is an event on
+notifications.v1. A crash between a provider's answer and its record sends again, under the same id: at least
+once; a message is never lost.
 """
 
 from __future__ import annotations
@@ -28,21 +30,30 @@ from margin_platform.store.store import Store
 from margin_platform.store.tables import contacts, notifications
 from margin_platform.store.unit_of_work import Message, post
 
-_FIRST_WAIT_MS = 2_000          # doubled after each failure, up to the policy's longest wait
+_FIRST_WAIT_MS = 2_000  # doubled after each failure, up to the policy's longest wait
 _MOST_DOUBLINGS = 30
 _CLAIM_MS = 60_000
-_CLAIMED_AT_ONCE = 32           # sent within the claim's minute even where every provider times out after 10 s
+_CLAIMED_AT_ONCE = 32  # sent within the claim's minute even where every provider times out after 10 s
 _SENDERS = 8
 
 
 class Notifier:
-    """Notices over a store and some channels. `now` arguments are wall-clock epoch milliseconds: providers live in real time.
+    """Notices over a store and some channels.
 
-    desk: whom a customer may ask; firm: the contact (`email`, `phone`) that is told of customers nobody could tell.
+    `now` arguments are wall-clock epoch milliseconds: providers live in real time.
+
+    desk: whom a customer may ask; firm: the contact (`email`, `phone`) that is told of customers nobody could
+    tell.
     """
 
     def __init__(
-        self, store: Store, policy: Policy, channels: Sequence[Channel], *, desk: str = OUR_DESK, firm: Mapping[str, object] | None = None
+        self,
+        store: Store,
+        policy: Policy,
+        channels: Sequence[Channel],
+        *,
+        desk: str = OUR_DESK,
+        firm: Mapping[str, object] | None = None,
     ) -> None:
         self.store = store
         self.policy = policy
@@ -51,9 +62,14 @@ class Notifier:
         self.firm = firm or {}
 
     def record(
-        self, events: Sequence[tuple[Event, tuple[str, int, int]]], now: int, run_id: str | None = None, span: Span | None = None
+        self,
+        events: Sequence[tuple[Event, tuple[str, int, int]]],
+        now: int,
+        run_id: str | None = None,
+        span: Span | None = None,
     ) -> list[Message]:
-        """Record the notices of events, each once, due now; return notifications.v1 events of those without an address.
+        """Record the notices of events, each once, due now;
+        return notifications.v1 events of those without an address.
 
         span: the offsets that were read (see `store.progress.fresh`).
         """
@@ -62,32 +78,59 @@ class Notifier:
             for event, source in fresh(connection, Consumer.NOTIFICATION, events, span):
                 notice = notice_of(source.topic, event, self.policy, self.desk)
                 if notice is not None:
-                    messages += self._record(connection, notice, _contact(connection, notice.account_id), now, run_id)
+                    messages += self._record(
+                        connection, notice, _contact(connection, notice.account_id), now, run_id
+                    )
             post(connection, messages)
         return messages
 
-    def tell(self, notices: Iterable[Notice], contact: Mapping[str, object], now: int, run_id: str | None = None) -> list[Message]:
-        """Records notices that follow from no customer's event, each once, for one contact: `email` and `phone`, either may lack."""
+    def tell(
+        self, notices: Iterable[Notice], contact: Mapping[str, object], now: int, run_id: str | None = None
+    ) -> list[Message]:
+        """Records notices that follow from no customer's event, each once, for one contact:
+        `email` and `phone`, either may lack.
+        """
         with self.store.write() as connection:
-            messages = [message for notice in notices for message in self._record(connection, notice, contact, now, run_id)]
+            messages = [
+                message
+                for notice in notices
+                for message in self._record(connection, notice, contact, now, run_id)
+            ]
             post(connection, messages)
         return messages
 
     def _record(
-        self, connection: Connection, notice: Notice, contact: Mapping[str, object], now: int, run_id: str | None
+        self,
+        connection: Connection,
+        notice: Notice,
+        contact: Mapping[str, object],
+        now: int,
+        run_id: str | None,
     ) -> list[Message]:
         due = {"next_attempt_wall": now, "recorded_wall": now}
         rows = [self._row(notice, channel, contact, run_id) | due for channel in self.channels.values()]
         ids = [row["notification_id"] for row in rows]
-        known = set(connection.execute(select(notifications.c.notification_id).where(notifications.c.notification_id.in_(ids))).scalars())
+        known = set(
+            connection.execute(
+                select(notifications.c.notification_id).where(notifications.c.notification_id.in_(ids))
+            ).scalars()
+        )
         new = [row for row in rows if row["notification_id"] not in known]
         if new:
             connection.execute(insert(notifications), new)
         held = [row for row in new if row["status"] == NoticeState.HELD]
-        return [message for row in held for message in [(NOTIFICATIONS, outcome(row)), *self._escalated(connection, row, now, run_id)]]
+        return [
+            message
+            for row in held
+            for message in [(NOTIFICATIONS, outcome(row)), *self._escalated(connection, row, now, run_id)]
+        ]
 
-    def _escalated(self, connection: Connection, row: Mapping[str, object], now: int, run_id: str | None) -> list[Message]:
-        """Record the notice to the firm, once an episode, where no channel of a customer's notice delivered or may still in time."""
+    def _escalated(
+        self, connection: Connection, row: Mapping[str, object], now: int, run_id: str | None
+    ) -> list[Message]:
+        """Record the notice to the firm, once an episode, where no channel of a customer's notice
+        delivered or may still in time.
+        """
         same = [notifications.c[name] == row[name] for name in ("account_id", "episode", "rung")]
         young = unexpired(now, self.policy.notices)
         left = select(notifications.c.notification_id).where(*same, young).limit(1)
@@ -101,33 +144,64 @@ class Notifier:
             address, _ = address_of(contact, channel.kind, account_id)
             if address is not None:
                 column = notifications.c
-                waits = (column.account_id == account_id) & (column.channel == channel.name) & (column.status == NoticeState.HELD)
-                due = {"status": NoticeState.PENDING, "recipient": address, "error": None, "next_attempt_wall": 0, "recorded_wall": None}
+                waits = (
+                    (column.account_id == account_id)
+                    & (column.channel == channel.name)
+                    & (column.status == NoticeState.HELD)
+                )
+                due = {
+                    "status": NoticeState.PENDING,
+                    "recipient": address,
+                    "error": None,
+                    "next_attempt_wall": 0,
+                    "recorded_wall": None,
+                }
                 connection.execute(update(notifications).where(waits).values(**due))
 
-    def _row(self, notice: Notice, channel: Channel, contact: Mapping[str, object], run_id: str | None) -> dict[str, object]:
+    def _row(
+        self, notice: Notice, channel: Channel, contact: Mapping[str, object], run_id: str | None
+    ) -> dict[str, object]:
         address, error = address_of(contact, channel.kind, notice.account_id)
         by_sms = channel.kind == "phone"
         return {
-            "notification_id": deterministic_id("notification", notice.account_id, notice.episode, notice.rung, channel.name),
-            "account_id": notice.account_id, "episode": notice.episode, "rung": notice.rung, "channel": channel.name, "recipient": address,
-            "subject": notice.subject, "body": notice.sms if by_sms else notice.text, "html": None if by_sms else notice.html,
-            "status": NoticeState.PENDING if address else NoticeState.HELD, "attempts": 0, "receipt": None, "error": error,
-            "created_at": notice.timestamp, "run_id": run_id,
+            "notification_id": deterministic_id(
+                "notification", notice.account_id, notice.episode, notice.rung, channel.name
+            ),
+            "account_id": notice.account_id,
+            "episode": notice.episode,
+            "rung": notice.rung,
+            "channel": channel.name,
+            "recipient": address,
+            "subject": notice.subject,
+            "body": notice.sms if by_sms else notice.text,
+            "html": None if by_sms else notice.html,
+            "status": NoticeState.PENDING if address else NoticeState.HELD,
+            "attempts": 0,
+            "receipt": None,
+            "error": error,
+            "created_at": notice.timestamp,
+            "run_id": run_id,
         }
 
     def deliver(self, now: int, run_id: str | None = None, account_id: str | None = None) -> list[Message]:
-        """Sends every notification that is due (of one account, where named); returns the notifications.v1 events put into the outbox.
+        """Sends every notification that is due (of one account, where named);
+        returns the notifications.v1 events put into the outbox.
 
-        Accounts are told side by side, what one account is told in its order. A crash repeats what its batch had sent.
+        Accounts are told side by side, what one account is told in its order. A crash repeats what its batch
+        had sent.
         """
         messages: list[Message] = []
         with ThreadPoolExecutor(_SENDERS, thread_name_prefix="notify") as senders:
             while rows := self._claim(now, account_id):
-                outcomes = [pair for done in senders.map(lambda some: self._send_in_order(some, now), _by_account(rows)) for pair in done]
+                outcomes = [
+                    pair
+                    for done in senders.map(lambda some: self._send_in_order(some, now), _by_account(rows))
+                    for pair in done
+                ]
                 news: list[Message] = [
                     (NOTIFICATIONS, outcome(row | result | {"run_id": run_id or row["run_id"]}))
-                    for row, result in outcomes if result["status"] != NoticeState.PENDING
+                    for row, result in outcomes
+                    if result["status"] != NoticeState.PENDING
                 ]
                 with self.store.write() as connection:
                     for row, result in outcomes:
@@ -141,24 +215,31 @@ class Notifier:
 
     def _claim(self, now: int, account_id: str | None) -> list[dict[str, object]]:
         """The next due notifications, marked so that no other sender takes them for a minute."""
-        due = notifications.c.status.in_((NoticeState.PENDING, NoticeState.SENDING)) & (notifications.c.next_attempt_wall <= now)
+        due = notifications.c.status.in_((NoticeState.PENDING, NoticeState.SENDING)) & (
+            notifications.c.next_attempt_wall <= now
+        )
         if account_id is not None:
             due &= notifications.c.account_id == account_id
         with self.store.write() as connection:
             rows = connection.execute(
-                select(notifications).where(due, notifications.c.channel.in_(list(self.channels)))
-                .order_by(notifications.c.created_at, notifications.c.notification_id).limit(_CLAIMED_AT_ONCE)
+                select(notifications)
+                .where(due, notifications.c.channel.in_(list(self.channels)))
+                .order_by(notifications.c.created_at, notifications.c.notification_id)
+                .limit(_CLAIMED_AT_ONCE)
             ).all()
             taken = notifications.c.notification_id.in_([row.notification_id for row in rows])
             claimed = {"status": NoticeState.SENDING, "next_attempt_wall": now + _CLAIM_MS}
             counted = {
-                "attempts": notifications.c.attempts + 1, "recorded_wall": func.coalesce(notifications.c.recorded_wall, now)
+                "attempts": notifications.c.attempts + 1,
+                "recorded_wall": func.coalesce(notifications.c.recorded_wall, now),
             }
             connection.execute(update(notifications).where(taken).values(**claimed, **counted))
             return [_claimed(row, now) | claimed for row in rows]
 
     def _wait(self, attempts: int, asked: float | None) -> int:
-        """Return the milliseconds before the next attempt: as long as the provider asked, else doubled each time."""
+        """Return the milliseconds before the next attempt:
+        as long as the provider asked, else doubled each time.
+        """
         if asked:
             return int(asked * 1000)
         doubled: int = _FIRST_WAIT_MS * 2 ** min(attempts - 1, _MOST_DOUBLINGS)
@@ -168,11 +249,20 @@ class Notifier:
         alarm = int(self.policy.notices.notice_alarm_minutes * MS_PER_MINUTE)
         return bool(row["status"] == NoticeState.PENDING and now - row["recorded_wall"] >= alarm)
 
-    def _send_in_order(self, rows: Sequence[dict[str, object]], now: int) -> list[tuple[dict[str, object], dict[str, object]]]:
+    def _send_in_order(
+        self, rows: Sequence[dict[str, object]], now: int
+    ) -> list[tuple[dict[str, object], dict[str, object]]]:
         return [(row, self._send(row, now)) for row in rows]
 
     def _send(self, row: Mapping[str, Any], now: int) -> dict[str, Any]:
-        out = Outgoing(row["notification_id"], row["account_id"], row["recipient"], row["subject"], row["body"], row["html"])
+        out = Outgoing(
+            row["notification_id"],
+            row["account_id"],
+            row["recipient"],
+            row["subject"],
+            row["body"],
+            row["html"],
+        )
         try:
             receipt = self.channels[row["channel"]].send(out)
         except DeliveryRefused as refused:
@@ -193,7 +283,9 @@ def _claimed(row: Row[Any], now: int) -> dict[str, object]:
 
 
 def _contact(connection: Connection, account_id: str) -> Mapping[str, object]:
-    found = connection.execute(select(contacts.c.contact).where(contacts.c.account_id == account_id)).scalar_one_or_none()
+    found = connection.execute(
+        select(contacts.c.contact).where(contacts.c.account_id == account_id)
+    ).scalar_one_or_none()
     return found or {}
 
 

@@ -22,7 +22,7 @@ from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.new_york import weekday_clock
 
 OUR_DESK = "your broker's margin desk"
-FIRM = "FIRM"   # stands where a customer's account id would: the notice is about all accounts
+FIRM = "FIRM"  # stands where a customer's account id would: the notice is about all accounts
 
 # (topic, action) -> subject; what is not here is no customer's business (holds, requests for orders).
 SUBJECTS: dict[tuple[str, str], str] = {
@@ -39,8 +39,11 @@ SUBJECTS: dict[tuple[str, str], str] = {
 }
 _OWED = (CallAction.MARGIN_CALL, CallAction.AMENDED, CallAction.EXPIRED)
 _COMPONENT_NAMES = {
-    "base_requirement": "Maintenance requirement", "concentration_addon": "Concentration add-on", "volatility_addon": "Volatility add-on",
-    "htb_addon": "Hard-to-borrow add-on", "cap_adjustment": "Cap at market value",
+    "base_requirement": "Maintenance requirement",
+    "concentration_addon": "Concentration add-on",
+    "volatility_addon": "Volatility add-on",
+    "htb_addon": "Hard-to-borrow add-on",
+    "cap_adjustment": "Cap at market value",
 }
 _CURE_WORDS: dict[str, str] = {
     CureAction.DEPOSIT_CASH: "deposit {amount} in cash",
@@ -52,7 +55,9 @@ _CURE_WORDS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Notice:
-    """A notice about one account. episode and rung say what it is about: it is sent once for each on each channel."""
+    """A notice about one account. episode and rung say what it is about:
+    it is sent once for each on each channel.
+    """
 
     account_id: str
     episode: str
@@ -72,13 +77,17 @@ def masked(account_id: str) -> str:
 @cache
 def _templates() -> Environment:
     return Environment(
-        loader=PackageLoader("margin_platform.notification"), autoescape=select_autoescape(["html.j2", "html"]), undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=PackageLoader("margin_platform.notification"),
+        autoescape=select_autoescape(["html.j2", "html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 
 def notice_of(topic: str, event: Event, policy: Policy, desk: str = OUR_DESK) -> Notice | None:
-    """The notice of an event of margin.calls.v1, restrictions.v1 or liquidation.orders.v1; None where none is due.
+    """The notice of an event of margin.calls.v1, restrictions.v1 or liquidation.orders.v1;
+    None where none is due.
 
     desk: whom a customer asks, with the number or address.
     """
@@ -87,51 +96,90 @@ def notice_of(topic: str, event: Event, policy: Policy, desk: str = OUR_DESK) ->
     if subject is None:
         return None
     facts = _facts(topic, action, event, policy) | {"desk": desk}
-    which = f"{event['timestamp']}:{event['deficiency']:.2f}" if action == "AMENDED" else event.get("attempt", 0)
+    which = (
+        f"{event['timestamp']}:{event['deficiency']:.2f}" if action == "AMENDED" else event.get("attempt", 0)
+    )
     templates = _templates()
     return Notice(
-        account_id=event["account_id"], episode=event["correlation_id"], rung=f"{topic}:{action}:{which}",
+        account_id=event["account_id"],
+        episode=event["correlation_id"],
+        rung=f"{topic}:{action}:{which}",
         subject=f"{subject}: account {facts['account']}",
         text=templates.get_template("notice.txt.j2").render(subject=subject, **facts),
         html=templates.get_template("notice.html.j2").render(subject=subject, **facts),
-        sms=templates.get_template("notice.sms.j2").render(subject=subject, **facts).strip(), timestamp=int(event["timestamp"]),
+        sms=templates.get_template("notice.sms.j2").render(subject=subject, **facts).strip(),
+        timestamp=int(event["timestamp"]),
     )
 
 
 def firm_notice(alert: FirmAlert) -> Notice:
-    """What the firm's own people are told of a change of level; account ids are theirs to see, and text only."""
+    """What the firm's own people are told of a change of level;
+    account ids are theirs to see, and text only.
+    """
     subject = f"Firm {alert.kind} limit: {alert.level}"
     text = f"{subject}\n\n{weekday_clock(alert.timestamp)}\n{alert.sentence()}\n\nReference {alert.alert_id}."
     when, said = escape(weekday_clock(alert.timestamp)), escape(alert.sentence())
     html = f"<p><strong>{escape(subject)}</strong></p><p>{when}</p><p>{said}</p>"
     rung = f"FIRM_{alert.kind.upper()}_{alert.level}"
-    return Notice(FIRM, alert.alert_id, rung, subject, text, html, f"{subject}. {alert.sentence()}", alert.timestamp)
+    return Notice(
+        FIRM, alert.alert_id, rung, subject, text, html, f"{subject}. {alert.sentence()}", alert.timestamp
+    )
 
 
 def unreached_notice(row: Mapping[str, Any]) -> Notice:
-    """What the firm's own people are told of a customer's notice that no channel delivered; it is theirs to pass on."""
+    """What the firm's own people are told of a customer's notice that no channel delivered;
+    it is theirs to pass on.
+    """
     subject = f"Customer not reached: account {row['account_id']}"
-    sentence = f"\"{row['subject']}\" was not delivered ({row['channel']}: {row['error']}). Reach the customer by other means."
+    sentence = (
+        f'"{row["subject"]}" was not delivered ({row["channel"]}: {row["error"]}). Reach the customer by '
+        "other means."
+    )
     html = f"<p><strong>{escape(subject)}</strong></p><p>{escape(sentence)}</p>"
     text = f"{subject}\n\n{sentence}\n\n{row['body']}"
-    return Notice(FIRM, row["episode"], "UNREACHED", subject, text, html, f"{subject}. {sentence}", int(row["created_at"]))
+    return Notice(
+        FIRM,
+        row["episode"],
+        "UNREACHED",
+        subject,
+        text,
+        html,
+        f"{subject}. {sentence}",
+        int(row["created_at"]),
+    )
 
 
 def _facts(topic: str, action: str, event: Event, policy: Policy) -> dict[str, object]:
     components = event.get("components") or {}
     return {
-        "account": masked(event["account_id"]), "when": weekday_clock(event["timestamp"]),
+        "account": masked(event["account_id"]),
+        "when": weekday_clock(event["timestamp"]),
         "deficiency": format_dollars(event["deficiency"]) if action in _OWED else None,
-        "equity": _dollars(event.get("equity")), "requirement": _dollars(event.get("requirement")), "excess": _dollars(event.get("excess")),
-        "components": [(name, format_dollars(components[key])) for key, name in _COMPONENT_NAMES.items() if components.get(key)],
-        "kind": "House maintenance call" if event.get("opened_at_ms") else None, "opened": _clock(event.get("opened_at_ms")),
-        "issued": _dollars(event.get("issued")), "due": _clock(event.get("due_at_ms")), "figures_at": _clock(event.get("figures_at_ms")),
+        "equity": _dollars(event.get("equity")),
+        "requirement": _dollars(event.get("requirement")),
+        "excess": _dollars(event.get("excess")),
+        "components": [
+            (name, format_dollars(components[key]))
+            for key, name in _COMPONENT_NAMES.items()
+            if components.get(key)
+        ],
+        "kind": "House maintenance call" if event.get("opened_at_ms") else None,
+        "opened": _clock(event.get("opened_at_ms")),
+        "issued": _dollars(event.get("issued")),
+        "due": _clock(event.get("due_at_ms")),
+        "figures_at": _clock(event.get("figures_at_ms")),
         "holdings": [holding_in_words(row) for row in event.get("holdings") or []],
         "cures": [cure_in_words(cure) for cure in event.get("cures") or []][:6],
-        "orders": [f"{leg['side'].replace('_', ' ').lower()} {leg['qty']:,.6g} {leg['symbol']}" for leg in event.get("positions") or []]
-        if topic == LIQUIDATION_ORDERS else [],
-        "reason": event.get("explanation") or event.get("reason"), "consequence": _consequence(action, event, policy),
-        "policy_version": event.get("policy_version"), "reference": event["correlation_id"],
+        "orders": [
+            f"{leg['side'].replace('_', ' ').lower()} {leg['qty']:,.6g} {leg['symbol']}"
+            for leg in event.get("positions") or []
+        ]
+        if topic == LIQUIDATION_ORDERS
+        else [],
+        "reason": event.get("explanation") or event.get("reason"),
+        "consequence": _consequence(action, event, policy),
+        "policy_version": event.get("policy_version"),
+        "reference": event["correlation_id"],
     }
 
 
@@ -141,10 +189,11 @@ def _consequence(action: str, event: Event, policy: Policy) -> str | None:
         opened = event.get("opened_at_ms") or event["timestamp"]
         restricted = weekday_clock(opened + int(rules.close_only_after_minutes * MS_PER_MINUTE))
         return (
-            f"From {restricted} on the account may only close positions while the call is open. Positions are sold from then on if the "
-            f"deficiency is severe (more than {rules.severe_deficiency:.0%} of the requirement, or equity below "
-            f"{format_dollars(rules.equity_floor)}), else from the due time on. The firm may act sooner, without notice, and chooses "
-            "what to sell; you are not entitled to an extension."
+            f"From {restricted} on the account may only close positions while the call is open. Positions "
+            f"are sold from then on if the deficiency is severe (more than {rules.severe_deficiency:.0%} of "
+            f"the requirement, or equity below {format_dollars(rules.equity_floor)}), else from the due "
+            "time on. The firm may act sooner, without notice, and chooses what to sell; you are not "
+            "entitled to an extension."
         )
     if action == CallAction.EXPIRED:
         return "Positions are being sold. The firm chooses what to sell."
@@ -163,7 +212,9 @@ def holding_in_words(row: dict[str, Any]) -> str:
 
 def cure_in_words(cure: dict[str, Any]) -> str:
     """One way to cure, for a person."""
-    return _CURE_WORDS[cure["action"]].format(amount=format_dollars(cure["amount"]), symbol=cure.get("symbol"), qty=cure.get("qty"))
+    return _CURE_WORDS[cure["action"]].format(
+        amount=format_dollars(cure["amount"]), symbol=cure.get("symbol"), qty=cure.get("qty")
+    )
 
 
 def _dollars(amount: float | None) -> str | None:

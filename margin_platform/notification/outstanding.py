@@ -1,4 +1,6 @@
-"""Notices that reached nobody: which there are, how they are sent again, and how a person takes them off the list."""
+"""Notices that reached nobody: which there are, how they are sent again, and how a person takes them off
+the list.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from margin_platform.store.store import Store
 from margin_platform.store.tables import contacts, notifications
 from margin_platform.store.unit_of_work import post
 
-ADDRESS_OF_CHANNEL = {"SNS": "phone", "SENDGRID": "email", "SMTP": "email"}   # which address of a contact a channel needs
+# which address of a contact a channel needs
+ADDRESS_OF_CHANNEL = {"SNS": "phone", "SENDGRID": "email", "SMTP": "email"}
 _SHOWN = ("notification_id", "account_id", "status", "channel", "attempts", "subject", "error", "created_at")
 
 
@@ -29,21 +32,30 @@ class Sent(NamedTuple):
 
 
 def unreached(store: Store, rules: NoticePolicy, now: int) -> list[dict[str, Any]]:
-    """Return the notices that reached nobody on any channel, oldest first: undelivered, held, or tried for too long.
+    """Return the notices that reached nobody on any channel, oldest first:
+    undelivered, held, or tried for too long.
 
-    now: wall clock. A notice to the firm itself that is held for want of the firm's address is left out: the customer's own
-    notice is listed.
+    now: wall clock. A notice to the firm itself that is held for want of the firm's address is left out: the
+    customer's own notice is listed.
     """
     row, other = notifications, notifications.alias()
     same = and_(*(row.c[name] == other.c[name] for name in ("account_id", "episode", "rung")))
     reached = exists().where(same, unexpired(now, rules, other.c))
-    query = select(*(row.c[name] for name in _SHOWN)).where(~reached, or_(row.c.account_id != FIRM, row.c.status != NoticeState.HELD))
+    query = select(*(row.c[name] for name in _SHOWN)).where(
+        ~reached, or_(row.c.account_id != FIRM, row.c.status != NoticeState.HELD)
+    )
     with store.read() as connection:
-        return [dict(found._mapping) for found in connection.execute(query.order_by(row.c.created_at, row.c.notification_id))]
+        return [
+            dict(found._mapping)
+            for found in connection.execute(query.order_by(row.c.created_at, row.c.notification_id))
+        ]
 
 
 def resend(store: Store, ids: Sequence[str], firm: Mapping[str, object]) -> Sent:
-    """Make notices due now, each at the address its account has now. firm: the contact of the firm's own people."""
+    """Make notices due now, each at the address its account has now.
+
+    firm: the contact of the firm's own people.
+    """
     due, held = [], {}
     with store.write() as connection:
         for row in _open(connection, ids):
@@ -52,7 +64,12 @@ def resend(store: Store, ids: Sequence[str], firm: Mapping[str, object]) -> Sent
             if address is None:
                 held[row.notification_id] = str(error)
                 continue
-            again = {"status": NoticeState.PENDING, "recipient": address, "next_attempt_wall": 0, "recorded_wall": None}
+            again = {
+                "status": NoticeState.PENDING,
+                "recipient": address,
+                "next_attempt_wall": 0,
+                "recorded_wall": None,
+            }
             connection.execute(update(notifications).where(_is(row.notification_id)).values(**again))
             due.append(row.notification_id)
     return Sent(due, held)

@@ -12,7 +12,8 @@ from margin_platform.notification.addresses import flaw
 from margin_platform.notification.channels import DeliveryFailed, DeliveryRefused, Outgoing
 
 _TIMEOUT_SECONDS = 10.0
-_OF_THE_SESSION = (530, 534, 535, 538)   # encryption or login demanded: an operator mends it, and the notice is still wanted
+# encryption or login demanded: an operator mends it, and the notice is still wanted
+_OF_THE_SESSION = (530, 534, 535, 538)
 REQUIRED, OPPORTUNISTIC, OFF = "required", "opportunistic", "off"
 
 
@@ -32,9 +33,9 @@ class SmtpChannel:
     ) -> None:
         """Take a server's host:port.
 
-        tls: `required` sends over TLS or not at all, `opportunistic` where the server offers it, `off` never. A certificate is
-        checked wherever TLS is used, against ca_file or this machine's authorities. login: name and password, which travel
-        over TLS only, unless it is `off`.
+        tls: `required` sends over TLS or not at all, `opportunistic` where the server offers it, `off` never.
+        A certificate is checked wherever TLS is used, against ca_file or this machine's authorities. login:
+        name and password, which travel over TLS only, unless it is `off`.
         """
         host, _, port = address.rpartition(":")
         self._host, self._port, self._sender = host.strip("[]"), int(port), sender
@@ -64,7 +65,7 @@ class SmtpChannel:
             mail["Message-ID"] = make_msgid(message.id, domain="margin.invalid")
             mail["X-Notification-Id"] = message.id
         except ValueError as error:
-            raise DeliveryRefused(f"SMTP: {error}") from error   # a line break in a header
+            raise DeliveryRefused(f"SMTP: {error}") from error  # a line break in a header
         mail.set_content(message.text)
         if message.html:
             mail.add_alternative(message.html, subtype="html")
@@ -78,14 +79,19 @@ class SmtpChannel:
                 session.starttls(context=ssl.create_default_context(cafile=self._ca_file))
                 session.ehlo()
             elif self._tls == REQUIRED or self._login:
-                raise DeliveryFailed("SMTP: the server offers no STARTTLS, and this message may not travel without")
+                raise DeliveryFailed(
+                    "SMTP: the server offers no STARTTLS, and this message may not travel without"
+                )
         if self._login:
             try:
                 session.login(*self._login)
             except smtplib.SMTPAuthenticationError as error:
-                raise DeliveryFailed(f"SMTP: login: {error.smtp_code}") from error   # its text may repeat the name
+                # its text may repeat the name
+                raise DeliveryFailed(f"SMTP: login: {error.smtp_code}") from error
 
 
 def _answer(code: int) -> type[DeliveryFailed] | type[DeliveryRefused]:
-    """Return what an answer means: 5xx is final for this message, unless it is about the session; all else is worth a try."""
+    """Return what an answer means: 5xx is final for this message, unless it is about the session;
+    all else is worth a try.
+    """
     return DeliveryRefused if code >= 500 and code not in _OF_THE_SESSION else DeliveryFailed

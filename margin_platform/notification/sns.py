@@ -1,4 +1,7 @@
-"""Amazon SNS: a topic of its own for every account, to which that account's phone is subscribed. Never one topic for everybody."""
+"""Amazon SNS: a topic of its own for every account, to which that account's phone is subscribed.
+
+Never one topic for everybody.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from margin_platform.notification.channels import DeliveryFailed, DeliveryRefused, Outgoing
 
-_PERMANENT = {"InvalidParameter", "InvalidParameterValue", "AuthorizationError", "InvalidClientTokenId", "EndpointDisabled", "OptedOut"}
-_SUBJECT_LIMIT = 100   # SNS refuses longer subjects
+_PERMANENT = {
+    "InvalidParameter",
+    "InvalidParameterValue",
+    "AuthorizationError",
+    "InvalidClientTokenId",
+    "EndpointDisabled",
+    "OptedOut",
+}
+_SUBJECT_LIMIT = 100  # SNS refuses longer subjects
 
 
 def topic_name(account_id: str) -> str:
@@ -27,7 +37,9 @@ class SnsClient(Protocol):
 
 
 class SnsChannel:
-    """SMS through the account's topic; whoever else the account subscribed there (a queue, an e-mail) receives it too."""
+    """SMS through the account's topic; whoever else the account subscribed there (a queue, an e-mail)
+    receives it too.
+    """
 
     name, kind = "SNS", "phone"
 
@@ -38,12 +50,16 @@ class SnsChannel:
     def send(self, message: Outgoing) -> str:
         try:
             answer = self._client.publish(
-                TopicArn=self._topic(message), Message=message.text, Subject=_ascii(message.subject)[:_SUBJECT_LIMIT],
+                TopicArn=self._topic(message),
+                Message=message.text,
+                Subject=_ascii(message.subject)[:_SUBJECT_LIMIT],
                 MessageAttributes={"notification_id": {"DataType": "String", "StringValue": message.id}},
             )
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
-            raise (DeliveryRefused if code in _PERMANENT else DeliveryFailed)(f"SNS: {code}: {error}") from error
+            raise (DeliveryRefused if code in _PERMANENT else DeliveryFailed)(
+                f"SNS: {code}: {error}"
+            ) from error
         except BotoCoreError as error:
             raise DeliveryFailed(f"SNS: {error}") from error
         return str(answer["MessageId"])

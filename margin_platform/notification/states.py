@@ -1,7 +1,7 @@
 """The states of a notification: which still wait, and the event that says it.
 
-PENDING until it is due, SENDING while one sender has it, DELIVERED with a receipt, HELD until its recipient has an address,
-UNDELIVERED after the last attempt, REACHED by a person.
+PENDING until it is due, SENDING while one sender has it, DELIVERED with a receipt, HELD until its recipient
+has an address, UNDELIVERED after the last attempt, REACHED by a person.
 """
 
 from __future__ import annotations
@@ -22,9 +22,14 @@ _FIRST_ATTEMPT_GRACE_MS = 30_000
 
 
 def unexpired(now: int, rules: NoticePolicy, column: Any = notifications.c) -> ColumnElement[bool]:
-    """Select notices that reached their recipient, or still may within the policy's minutes. column: of the table or an alias."""
+    """Select notices that reached their recipient, or still may within the policy's minutes.
+
+    column: of the table or an alias.
+    """
     since = now - int(rules.notice_alarm_minutes * MS_PER_MINUTE)
-    waits = column.status.in_((NoticeState.PENDING, NoticeState.SENDING)) & (column.recorded_wall.is_(None) | (column.recorded_wall > since))
+    waits = column.status.in_((NoticeState.PENDING, NoticeState.SENDING)) & (
+        column.recorded_wall.is_(None) | (column.recorded_wall > since)
+    )
     found: ColumnElement[bool] = column.status.in_((NoticeState.DELIVERED, NoticeState.REACHED)) | waits
     return found
 
@@ -32,21 +37,37 @@ def unexpired(now: int, rules: NoticePolicy, column: Any = notifications.c) -> C
 def next_due(store: Store) -> int | None:
     """When the next attempt of any notification is due (wall clock), None where none waits.
 
-    A first attempt is its own run's to make; one not made half a minute later was lost with its run, and is due here.
+    A first attempt is its own run's to make; one not made half a minute later was lost with its run, and is
+    due here.
     """
     waiting = notifications.c.status.in_((NoticeState.PENDING, NoticeState.SENDING))
-    when = notifications.c.next_attempt_wall + case((notifications.c.attempts == 0, _FIRST_ATTEMPT_GRACE_MS), else_=0)
+    when = notifications.c.next_attempt_wall + case(
+        (notifications.c.attempts == 0, _FIRST_ATTEMPT_GRACE_MS), else_=0
+    )
     with store.read() as connection:
         return connection.execute(select(func.min(when)).where(waiting)).scalar()
 
 
 def outcome(row: Mapping[str, object]) -> Event:
-    """The notifications.v1 event of a notification's state. An undelivered one asks the margin desk to call the customer."""
+    """The notifications.v1 event of a notification's state.
+
+    An undelivered one asks the margin desk to call the customer.
+    """
     event = {
-        "event_id": deterministic_id(row["notification_id"], row["status"], row["attempts"]), "notification_id": row["notification_id"],
-        "account_id": row["account_id"], "episode": row["episode"], "correlation_id": row["episode"], "rung": row["rung"],
-        "channel": row["channel"], "status": row["status"], "attempts": row["attempts"], "receipt": row["receipt"], "error": row["error"],
-        "subject": row["subject"], "run_id": row["run_id"], "timestamp": row["created_at"],
+        "event_id": deterministic_id(row["notification_id"], row["status"], row["attempts"]),
+        "notification_id": row["notification_id"],
+        "account_id": row["account_id"],
+        "episode": row["episode"],
+        "correlation_id": row["episode"],
+        "rung": row["rung"],
+        "channel": row["channel"],
+        "status": row["status"],
+        "attempts": row["attempts"],
+        "receipt": row["receipt"],
+        "error": row["error"],
+        "subject": row["subject"],
+        "run_id": row["run_id"],
+        "timestamp": row["created_at"],
     }
     if row["status"] in (NoticeState.UNDELIVERED, NoticeState.HELD):
         event["escalation"] = f"reach the customer by other means: {row['error']}"

@@ -1,10 +1,11 @@
-"""The fork server of the run launcher: a process that has imported everything once and forks a worker per run.
+"""The fork server of the run launcher:
+a process that has imported everything once and forks a worker per run.
 
-Started by `run_launcher.ForkServerRunLauncher` as `python -m margin_platform.orchestration.fork_server MODULE`, where
-MODULE imports everything a run needs. Each line of its standard input is a request {"run_id", "args",
-"ends_with_server"}; it answers {"run_id", "pid"} on standard output. End of input means that the process that launched
-runs is gone: workers that never end by themselves are interrupted, the others get `GRACE_SECONDS` to finish. No thread
-may run here before a fork.
+Started by `run_launcher.ForkServerRunLauncher` as `python -m margin_platform.orchestration.fork_server
+MODULE`, where MODULE imports everything a run needs. Each line of its standard input is a request {"run_id",
+"args", "ends_with_server"}; it answers {"run_id", "pid"} on standard output. End of input means that the
+process that launched runs is gone: workers that never end by themselves are interrupted, the others get
+`GRACE_SECONDS` to finish. No thread may run here before a fork.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def warm(module: str) -> None:
 
 
 def _work(arguments: str) -> int:
-    """The worker's whole life: what `dagster api execute_run` does, in a process that already holds the imports."""
+    """The worker's whole life: what `dagster api execute_run` does, in a process that already holds the
+    imports.
+    """
     from dagster._cli.api import execute_run_command
 
     try:
@@ -63,9 +66,9 @@ def _fork(request: dict[str, Any]) -> int:
     pid = os.fork()
     if pid:
         return pid
-    os.setpgid(0, 0)                      # a signal to the worker's group reaches what the run started, and nobody else
+    os.setpgid(0, 0)  # a signal to the worker's group reaches what the run started, and nobody else
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)                         # standard output belongs to the server's answers
+    os.dup2(2, 1)  # standard output belongs to the server's answers
     code = 1
     try:
         signal.set_wakeup_fd(-1)
@@ -107,7 +110,7 @@ def serve(module: str) -> None:
     """Answer requests until the end of input, from a process that has imported the module."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warm(module)
-    workers: dict[int, bool] = {}         # pid -> whether it ends with the server
+    workers: dict[int, bool] = {}  # pid -> whether it ends with the server
     pending = b""
     while True:
         _reap(workers)

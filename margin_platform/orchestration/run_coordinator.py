@@ -1,9 +1,10 @@
 """Which run starts at once and which waits: decisions and streams never queue, batch work does.
 
-Dagster's immediate coordinator has no limits and its queue costs every run the dequeue interval. Here only runs tagged
-`margin/lane: batch` (backtests, maintenance) go through the queue, under the limit of dagster.yaml; all others are
-launched in the tick that asked for them. Batch runs can therefore neither delay a margin call nor start all at once.
-A backfill asked for in the UI carries no tag of a job: its runs are batch work whatever they make.
+Dagster's immediate coordinator has no limits and its queue costs every run the dequeue interval. Here only
+runs tagged `margin/lane: batch` (backtests, maintenance) go through the queue, under the limit of
+dagster.yaml; all others are launched in the tick that asked for them. Batch runs can therefore neither delay
+a margin call nor start all at once. A backfill asked for in the UI carries no tag of a job: its runs are
+batch work whatever they make.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""A Dagster run launcher that forks each run's worker from a process that has imported everything: 0.5 s instead of 5 s.
+"""A Dagster run launcher that forks each run's worker from a process that has imported everything:
+0.5 s instead of 5 s.
 
-Chosen in dagster.yaml (`dagster_home.prepare(launcher="fork")`); the stock launcher works too. The fork server belongs to
-the process that launches (the daemon, the webserver) and is started with its first run, and anew when the code on disk
-changed. A worker is known by host, process id and start time (`worker_identity`), kept in a run tag: any process of the
-host can interrupt it or see that it is gone.
+Chosen in dagster.yaml (`dagster_home.prepare(launcher="fork")`); the stock launcher works too. The fork
+server belongs to the process that launches (the daemon, the webserver) and is started with its first run, and
+anew when the code on disk changed. A worker is known by host, process id and start time (`worker_identity`),
+kept in a run tag: any process of the host can interrupt it or see that it is gone.
 """
 
 from __future__ import annotations
@@ -26,13 +27,15 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_
 from margin_platform.orchestration.run_tags import ENDS_WITH_LAUNCHER_TAG, WORKER_TAG
 from margin_platform.orchestration.worker_identity import is_alive, is_ours, pid_of, worker_of
 
-_WARMED = "margin_platform.definitions"   # imports everything that a run needs
+_WARMED = "margin_platform.definitions"  # imports everything that a run needs
 _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("margin_platform", "assets", "jobs", "sensors", "resources", "spark")
 
 
 def code_stamp() -> tuple[int, int]:
-    """Number of the project's source files and the newest change among them (ns): differs when the code was edited."""
+    """Number of the project's source files and the newest change among them (ns):
+    differs when the code was edited.
+    """
     changed = [path.stat().st_mtime_ns for package in _PACKAGES for path in (_ROOT / package).rglob("*.py")]
     return len(changed), max(changed)
 
@@ -44,7 +47,10 @@ class ForkServer:
         self.stamp = code_stamp()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "margin_platform.orchestration.fork_server", _WARMED],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, cwd=_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            cwd=_ROOT,
         )
 
     @property
@@ -72,7 +78,10 @@ class ForkServer:
 
 
 class ForkServerRunLauncher(RunLauncher, ConfigurableClass):
-    """See the module. `preload: true` starts the fork server with the instance instead of with the first run."""
+    """See the module.
+
+    `preload: true` starts the fork server with the instance instead of with the first run.
+    """
 
     def __init__(self, preload: bool = False, inst_data: ConfigurableClassData | None = None) -> None:
         self._inst_data = inst_data
@@ -94,7 +103,9 @@ class ForkServerRunLauncher(RunLauncher, ConfigurableClass):
         return {"preload": Field(bool, is_required=False, default_value=False)}
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> ForkServerRunLauncher:
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> ForkServerRunLauncher:
         return cls(inst_data=inst_data, **config_value)
 
     def launch_run(self, context: LaunchRunContext) -> None:
@@ -103,13 +114,15 @@ class ForkServerRunLauncher(RunLauncher, ConfigurableClass):
         assert origin is not None, f"run {run.run_id} has no code origin"
         arguments = ExecuteRunArgs(origin, run.run_id, self._instance.get_ref())
         request = {
-            "run_id": run.run_id, "args": serialize_value(arguments), "ends_with_server": run.tags.get(ENDS_WITH_LAUNCHER_TAG) == "true",
+            "run_id": run.run_id,
+            "args": serialize_value(arguments),
+            "ends_with_server": run.tags.get(ENDS_WITH_LAUNCHER_TAG) == "true",
         }
         pid = self._fork(request)
         try:
             self._instance.add_run_tags(run.run_id, {WORKER_TAG: worker_of(pid)})
         except ProcessLookupError:
-            return                      # it is already done: nothing to watch
+            return  # it is already done: nothing to watch
 
     def _fork(self, request: Mapping[str, object]) -> int:
         with self._lock:
@@ -123,9 +136,12 @@ class ForkServerRunLauncher(RunLauncher, ConfigurableClass):
             return self._server.fork(request)
 
     def terminate(self, run_id: str) -> bool:
-        """Interrupts the run's worker; the run is CANCELED when its ops have cleaned up. False where nothing works for it.
+        """Interrupts the run's worker; the run is CANCELED when its ops have cleaned up.
 
-        A worker of another host cannot be reached: its run is CANCELED at once, on the word of whoever asked that it is gone.
+        False where nothing works for it.
+
+        A worker of another host cannot be reached: its run is CANCELED at once, on the word of whoever asked
+        that it is gone.
         """
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
@@ -135,8 +151,10 @@ class ForkServerRunLauncher(RunLauncher, ConfigurableClass):
         if worker is None or not is_alive(worker):
             self._instance.report_run_canceled(run, message="No worker was left to interrupt.")
             return True
-        if not is_ours(worker):   # its process id belongs to somebody else here
-            self._instance.report_run_canceled(run, message=f"Worker {worker} is of another host and was left alone: see that it is gone.")
+        if not is_ours(worker):  # its process id belongs to somebody else here
+            self._instance.report_run_canceled(
+                run, message=f"Worker {worker} is of another host and was left alone: see that it is gone."
+            )
             return True
         os.kill(pid_of(worker), signal.SIGINT)
         return True

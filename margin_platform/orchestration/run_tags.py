@@ -2,6 +2,6 @@
 
 LANE_TAG = "margin/lane"
 BATCH_LANE = "batch"
-BATCH_TAGS = {LANE_TAG: BATCH_LANE}   # waits in the queue, so that it cannot delay a decision
-ENDS_WITH_LAUNCHER_TAG = "margin/ends_with_launcher"   # on runs that never end by themselves
-WORKER_TAG = "margin/worker"          # host, process id and start of the process that works for the run
+BATCH_TAGS = {LANE_TAG: BATCH_LANE}  # waits in the queue, so that it cannot delay a decision
+ENDS_WITH_LAUNCHER_TAG = "margin/ends_with_launcher"  # on runs that never end by themselves
+WORKER_TAG = "margin/worker"  # host, process id and start of the process that works for the run

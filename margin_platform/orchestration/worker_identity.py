@@ -1,7 +1,9 @@
-"""Which process works for a run: host, process id, and when it started, so that a reused id is never mistaken for it.
+"""Which process works for a run: host, process id, and when it started, so that a reused id is never mistaken
+for it.
 
-The start is counted in clock ticks since the boot, and carries that boot and the process namespace: unlike a time of day it is the same
-before and after the clock is set. It also says whether this process could see the worker at all.
+The start is counted in clock ticks since the boot, and carries that boot and the process namespace: unlike a
+time of day it is the same before and after the clock is set. It also says whether this process could see the
+worker at all.
 """
 
 from __future__ import annotations
@@ -25,11 +27,15 @@ def this_worker() -> str:
 def is_ours(worker: str) -> bool:
     """Whether the worker's process id means a process of this machine, of now or of an earlier boot."""
     host, _, start = worker.rsplit(":", 2)
-    return host == socket.gethostname() or start.endswith(f"@{_here()}")   # a machine may be given another name while it runs
+    # a machine may be given another name while it runs
+    return host == socket.gethostname() or start.endswith(f"@{_here()}")
 
 
 def is_alive(worker: str) -> bool:
-    """Whether that very process still runs here. A worker of another host cannot be seen and counts as alive."""
+    """Whether that very process still runs here.
+
+    A worker of another host cannot be seen and counts as alive.
+    """
     if not is_ours(worker):
         return True
     _, pid, start = worker.rsplit(":", 2)
@@ -44,14 +50,22 @@ def pid_of(worker: str) -> int:
 
 
 def _ticks(pid: int) -> int:
-    """Clock ticks from the boot to the start of a process. ProcessLookupError where there is none, or only its remains."""
+    """Clock ticks from the boot to the start of a process.
+
+    ProcessLookupError where there is none, or only its remains.
+    """
     try:
-        state, *fields = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        state, *fields = (
+            (_PROC / str(pid) / "stat")
+            .read_text(encoding="utf-8", errors="replace")
+            .rpartition(")")[2]
+            .split()
+        )
     except (FileNotFoundError, ProcessLookupError) as error:
         raise ProcessLookupError(f"no process {pid}") from error
-    if state in "ZX":   # it has ended, and its parent has not noticed yet
+    if state in "ZX":  # it has ended, and its parent has not noticed yet
         raise ProcessLookupError(f"process {pid} has ended")
-    return int(fields[18])   # the 22nd of all fields, see proc(5)
+    return int(fields[18])  # the 22nd of all fields, see proc(5)
 
 
 def _here() -> str:

@@ -1,8 +1,8 @@
 """Policy: every rate, threshold and time the platform acts on, as dated, versioned data read strictly.
 
-A policy file is YAML with one section per concept (`sections`). Loading refuses an unknown, missing or repeated key, a
-number out of range or written as text, and levels out of order, naming the file, the key and the value: a margin engine must
-not run on a guessed rate.
+A policy file is YAML with one section per concept (`sections`). Loading refuses an unknown, missing or
+repeated key, a number out of range or written as text, and levels out of order, naming the file, the key and
+the value: a margin engine must not run on a guessed rate.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _ASCENDING = (
     ("concentration", "conc_threshold", "conc_ramp_to", True),
     ("beta", "beta_min_observations", "beta_sessions", False),
 )
-_ASCENDING_WITH_HYSTERESIS = (   # without it nothing is left late, and these levels mean nothing
+_ASCENDING_WITH_HYSTERESIS = (  # without it nothing is left late, and these levels mean nothing
     ("volatility", "vol_leave_tier1", "vol_tier1", False),
     ("volatility", "vol_leave_tier2", "vol_tier2", False),
     ("volatility", "vol_leave_tier1", "vol_leave_tier2", False),
@@ -60,12 +60,27 @@ class PolicyError(Refused):
     """A policy that cannot be used."""
 
 
-Where = Callable[[tuple[str, ...]], str]   # the path of a field, as its reader knows it, from its section and name
+# the path of a field, as its reader knows it, from its section and name
+Where = Callable[[tuple[str, ...]], str]
 
 
 _SECTIONS = (
-    "maintenance", "concentration", "volatility", "portfolio_margin", "intraday", "options", "beta", "stress", "firm", "ladder",
-    "liquidation", "prices", "emission", "backtest", "gate", "notices",
+    "maintenance",
+    "concentration",
+    "volatility",
+    "portfolio_margin",
+    "intraday",
+    "options",
+    "beta",
+    "stress",
+    "firm",
+    "ladder",
+    "liquidation",
+    "prices",
+    "emission",
+    "backtest",
+    "gate",
+    "notices",
 )
 
 
@@ -92,9 +107,12 @@ class Policy(Section):
     notices: NoticePolicy = NoticePolicy()
 
     def override(self, changes: Mapping[str, object]) -> Policy:
-        """A policy with flat rulebook names replaced, e.g. {'long_rate': '0.30'}. PolicyError names an unknown key or bad value.
+        """A policy with flat rulebook names replaced, e.g. {'long_rate': '0.30'}.
 
-        The version gets a digest of the changes, so that results under different overrides are never taken for one policy's.
+        PolicyError names an unknown key or bad value.
+
+        The version gets a digest of the changes, so that results under different overrides are never taken
+        for one policy's.
         """
         if not changes:
             return self
@@ -102,9 +120,16 @@ class Policy(Section):
         for key, value in changes.items():
             owner = next((s for s in _SECTIONS if key in type(getattr(self, s)).model_fields), None)
             if owner is None:
-                raise PolicyError(f"policy.{key}", value, unknown_field(key, self._flat_names()).replace("field", "policy field", 1))
+                raise PolicyError(
+                    f"policy.{key}",
+                    value,
+                    unknown_field(key, self._flat_names()).replace("field", "policy field", 1),
+                )
             sections[owner][key] = value
-        changed = sections | {"version": f"{self.version}+{_digest(changes)}", "effective_from": self.effective_from}
+        changed = sections | {
+            "version": f"{self.version}+{_digest(changes)}",
+            "effective_from": self.effective_from,
+        }
         policy = _validated(changed, _in_override, from_file=False)
         _check_order(policy, _in_override)
         return policy
@@ -132,7 +157,9 @@ def _validated(data: object, where: Where, *, from_file: bool) -> Policy:
         first = error.errors()[0]
         path = tuple(str(part) for part in first["loc"])
         reason = _unknown(path) if first["type"] == "extra_forbidden" else first["msg"]
-        raise PolicyError(where(path), NO_VALUE if first["type"] == "missing" else first["input"], reason) from error
+        raise PolicyError(
+            where(path), NO_VALUE if first["type"] == "missing" else first["input"], reason
+        ) from error
 
 
 def _unknown(path: tuple[str, ...]) -> str:
@@ -152,7 +179,9 @@ def _check_order(policy: Policy, where: Where) -> None:
 
 
 def _check_ascending(policy: Policy, where: Where) -> None:
-    """Raise PolicyError where a file's list of moves does not ascend; an override may list them in any order."""
+    """Raise PolicyError where a file's list of moves does not ascend;
+    an override may list them in any order.
+    """
     for section, name in (("stress", "scenarios"), ("portfolio_margin", "house_grid")):
         moves = getattr(getattr(policy, section), name)
         if list(moves) != sorted(set(moves)):
@@ -168,13 +197,18 @@ class _UniqueKeys(yaml.SafeLoader):
             key = self.construct_object(key_node)
             if key in seen:
                 given = getattr(value_node, "value", None)
-                raise PolicyError(str(key), given, f"given twice, again on line {key_node.start_mark.line + 1}")
+                raise PolicyError(
+                    str(key), given, f"given twice, again on line {key_node.start_mark.line + 1}"
+                )
             seen.add(key)
         return super().construct_mapping(node, deep)
 
 
 def load_policy_file(path: Path) -> Policy:
-    """The policy in one YAML file. PolicyError names the file, the key and the value of the first thing wrong."""
+    """The policy in one YAML file.
+
+    PolicyError names the file, the key and the value of the first thing wrong.
+    """
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except PolicyError as error:
@@ -192,7 +226,10 @@ def load_policy_file(path: Path) -> Policy:
 
 
 def load_policy_folder(folder: Path) -> tuple[Policy, ...]:
-    """Every policy of a folder, oldest first. PolicyError where two files give one version, or one day two policies."""
+    """Every policy of a folder, oldest first.
+
+    PolicyError where two files give one version, or one day two policies.
+    """
     policies = {path.name: load_policy_file(path) for path in sorted(folder.glob("*.yaml"))}
     for field in ("version", "effective_from"):
         first: dict[object, str] = {}

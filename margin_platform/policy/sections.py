@@ -1,6 +1,7 @@
 """The sections of a policy: what each field is called, in which unit, and which values it may take.
 
-Field names are those of the rulebook in MARGIN_RULES, so that a margin clerk's override reads the same everywhere.
+Field names are those of the rulebook in MARGIN_RULES, so that a margin clerk's override reads the same
+everywhere.
 """
 
 from __future__ import annotations
@@ -11,18 +12,23 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationInfo
 
 _LARGEST_WHOLE = 1_000_000_000
-FROM_FILE = "from_file"   # validation context: the value was written in a policy file, where a number is written as one
+# validation context: the value was written in a policy file, where a number is written as one
+FROM_FILE = "from_file"
 
 
 def _number(value: object, given: ValidationInfo) -> float:
-    """A finite number; a rulebook's override may write decimals as text ('0.25'), a policy file may not, and nothing a boolean."""
-    if isinstance(value, bool) or not isinstance(value, int | float if _from_file(given) else int | float | str):
+    """A finite number; a rulebook's override may write decimals as text ('0.25'), a policy file may not,
+    and nothing a boolean.
+    """
+    if isinstance(value, bool) or not isinstance(
+        value, int | float if _from_file(given) else int | float | str
+    ):
         raise ValueError("not a number")
     try:
         number = float(value)
     except ValueError:
         raise ValueError("not a number") from None
-    except OverflowError:   # a whole number of hundreds of digits
+    except OverflowError:  # a whole number of hundreds of digits
         number = math.inf
     if not math.isfinite(number):
         raise ValueError("not a finite number")
@@ -43,8 +49,8 @@ def _from_file(given: ValidationInfo) -> bool:
 
 
 Number = Annotated[float, BeforeValidator(_number)]
-Rate = Annotated[float, BeforeValidator(_number), Field(ge=0, le=10)]        # 0.25 is 25 percent
-Share = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]        # a part of a whole
+Rate = Annotated[float, BeforeValidator(_number), Field(ge=0, le=10)]  # 0.25 is 25 percent
+Share = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]  # a part of a whole
 Dollars = Annotated[float, BeforeValidator(_number), Field(ge=0)]
 Minutes = Annotated[float, BeforeValidator(_number), Field(ge=0)]
 Seconds = Annotated[float, BeforeValidator(_number), Field(ge=0)]
@@ -55,7 +61,9 @@ class Section(BaseModel):
 
 
 class MaintenancePolicy(Section):
-    """FINRA 4210(c) maintenance, Regulation T initial (12 CFR 220.12), leveraged ETFs (RN 09-53), the house's price floor."""
+    """FINRA 4210(c) maintenance, Regulation T initial (12 CFR 220.12), leveraged ETFs (RN 09-53),
+    the house's price floor.
+    """
 
     long_rate: Rate
     short_rate: Rate
@@ -75,7 +83,10 @@ class MaintenancePolicy(Section):
 
 
 class ConcentrationPolicy(Section):
-    """House add-on for a position over `conc_threshold` of gross value. `conc_ramp_to` above the threshold slopes the cliff."""
+    """House add-on for a position over `conc_threshold` of gross value.
+
+    `conc_ramp_to` above the threshold slopes the cliff.
+    """
 
     use_conc: StrictBool
     conc_threshold: Share
@@ -89,7 +100,9 @@ class ConcentrationPolicy(Section):
 
 
 class VolatilityPolicy(Section):
-    """House add-on by 30-day historical volatility, and how that volatility is measured (MARGIN_RULES 3.2, 9)."""
+    """House add-on by 30-day historical volatility,
+    and how that volatility is measured (MARGIN_RULES 3.2, 9).
+    """
 
     use_vol: StrictBool
     vol_tier1: Rate
@@ -107,7 +120,9 @@ class VolatilityPolicy(Section):
 
 
 class PortfolioMarginPolicy(Section):
-    """FINRA 4210(g) / OCC TIMS: default scan range, offsets by group, the per-contract minimum, eligibility."""
+    """FINRA 4210(g) / OCC TIMS: default scan range, offsets by group, the per-contract minimum,
+    eligibility.
+    """
 
     pm_up: Rate
     pm_down: Rate
@@ -119,7 +134,9 @@ class PortfolioMarginPolicy(Section):
 
 
 class IntradayPolicy(Section):
-    """Intraday margin deficits too small to count toward a practice (4210(d)(2), RN 26-10): the lesser of the two."""
+    """Intraday margin deficits too small to count toward a practice (4210(d)(2), RN 26-10):
+    the lesser of the two.
+    """
 
     imd_minor_share: Share
     imd_minor_dollars: Dollars
@@ -133,7 +150,9 @@ class OptionPolicy(Section):
 
 
 class BetaPolicy(Section):
-    """How a beta is estimated (MARGIN_RULES 5.3): sessions looked back, least observations, weight of the estimate against 1."""
+    """How a beta is estimated (MARGIN_RULES 5.3):
+    sessions looked back, least observations, weight of the estimate against 1.
+    """
 
     beta_sessions: Annotated[int, BeforeValidator(_whole), Field(ge=2)]
     beta_min_observations: Annotated[int, BeforeValidator(_whole), Field(ge=2)]
@@ -155,14 +174,15 @@ class FirmPolicy(Section):
     firm_exposure_limit: Dollars
     firm_loss_limit: Dollars
     firm_warning_share: Share
-    firm_hysteresis: Share = 0.0   # policies written before it have none
+    firm_hysteresis: Share = 0.0  # policies written before it have none
 
 
 class LadderPolicy(Section):
     """The enforcement ladder's thresholds and clocks (MARGIN_RULES 7).
 
-    small_deficiency: a deficiency of no more than this counts as an excess of zero: nobody is called, restricted or notified
-    for it, today or in a severe scenario. `margin evaluate` adds up what is passed over; 0 passes over nothing.
+    small_deficiency: a deficiency of no more than this counts as an excess of zero: nobody is called,
+    restricted or notified for it, today or in a severe scenario. `margin evaluate` adds up what is passed
+    over; 0 passes over nothing.
     """
 
     warn_frac: Share
@@ -175,7 +195,7 @@ class LadderPolicy(Section):
     call_due_hour_et: Annotated[int, BeforeValidator(_whole), Field(ge=0, le=23)]
     stress_release_minutes: Minutes
     liquidation_retry_minutes: Minutes
-    small_deficiency: Dollars = 0.0   # policies written before it have none
+    small_deficiency: Dollars = 0.0  # policies written before it have none
 
 
 class LiquidationPolicy(Section):
@@ -189,9 +209,11 @@ class LiquidationPolicy(Section):
 
 
 class GatePolicy(Section):
-    """The order gate: how long an allowed order is taken to work, and from when on it says that its figures are old.
+    """The order gate: how long an allowed order is taken to work, and from when on it says that its figures
+    are old.
 
-    gate_figures_seconds: of trading time between the account's figures and now. Policies written before it have these values.
+    gate_figures_seconds: of trading time between the account's figures and now. Policies written before it
+    have these values.
     """
 
     gate_reservation_minutes: Annotated[float, BeforeValidator(_number), Field(gt=0)] = 390.0
@@ -201,9 +223,10 @@ class GatePolicy(Section):
 class NoticePolicy(Section):
     """How hard a notice is tried, and how mail travels. Policies written before it have these values.
 
-    notice_retry_hours: from a notice's record to its last attempt; notice_longest_wait_minutes: between two attempts, which grow
-    up to it; notice_alarm_minutes: from when on a person must know that a customer is not reached yet; smtp_tls: `required`
-    sends over TLS with a checked certificate or not at all, `opportunistic` where the server offers it, `off` never.
+    notice_retry_hours: from a notice's record to its last attempt; notice_longest_wait_minutes: between two
+    attempts, which grow up to it; notice_alarm_minutes: from when on a person must know that a customer is
+    not reached yet; smtp_tls: `required` sends over TLS with a checked certificate or not at all,
+    `opportunistic` where the server offers it, `off` never.
     """
 
     notice_retry_hours: Annotated[float, BeforeValidator(_number), Field(gt=0)] = 96.0
@@ -224,10 +247,10 @@ class PricePolicy(Section):
 class EmissionPolicy(Section):
     """Which figures are published when. Decisions (margin.status.v1) are always published at once.
 
-    material_share: an equity or requirement that moved by more than this part of gross value is published with its batch;
-    calc_per_batch: most margin.calc.v1 events of one batch, besides accounts that traded or changed their band;
-    heartbeat_seconds: how often those that wait are published; stress_step: the move of the worst stressed excess, as a
-    part of gross value, at which stress.beta_spy.v1 follows.
+    material_share: an equity or requirement that moved by more than this part of gross value is published
+    with its batch; calc_per_batch: most margin.calc.v1 events of one batch, besides accounts that traded or
+    changed their band; heartbeat_seconds: how often those that wait are published; stress_step: the move of
+    the worst stressed excess, as a part of gross value, at which stress.beta_spy.v1 follows.
     """
 
     material_share: Share
@@ -239,17 +262,18 @@ class EmissionPolicy(Section):
 class BacktestPolicy(Section):
     """What a backtest does with a flawed price history, and how its liquidation orders are assumed to fill.
 
-    `stale`: the flawed price is set aside and the last good one goes on, marked stale, so enforcement of its holders is held.
+    `stale`: the flawed price is set aside and the last good one goes on, marked stale, so enforcement of its
+    holders is held.
     """
 
     on_missing_date: Literal["refuse", "skip"]
-    on_no_session: Literal["refuse", "skip"] = "refuse"   # policies written before it leave it out
+    on_no_session: Literal["refuse", "skip"] = "refuse"  # policies written before it leave it out
     on_hole: Literal["refuse", "stale"]
     on_bad_price: Literal["refuse", "stale"]
     on_duplicate: Literal["refuse", "last"]
     on_no_history: Literal["refuse", "stale"]
     on_split_shape: Literal["refuse", "keep", "adjust"]
-    on_jump: Literal["refuse", "keep"] = "refuse"   # another move beyond `max_jump`
+    on_jump: Literal["refuse", "keep"] = "refuse"  # another move beyond `max_jump`
     fill_at: Literal["close", "next"]
     fill_slippage: Share
     most_lots: Annotated[int, BeforeValidator(_whole), Field(ge=1)]

@@ -1,4 +1,6 @@
-"""Intraday margin deficit of a day: FINRA 4210(d)(2) as amended by SR-FINRA-2025-017 (Regulatory Notice 26-10)."""
+"""Intraday margin deficit of a day: FINRA 4210(d)(2) as amended by SR-FINRA-2025-017 (Regulatory Notice
+26-10).
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,11 @@ from margin_platform.policy.sections import IntradayPolicy
 
 @dataclass(frozen=True)
 class IntradayDeficit:
-    """deficit: largest negative level straight after an IML-reducing transaction, as a positive amount; minor: within de minimis.
+    """deficit: largest negative level straight after an IML-reducing transaction, as a positive amount;
+    minor: within de minimis.
 
-    day_low is the lowest level of the day at any time, kept beside it because two readings of the rule are in circulation.
+    day_low is the lowest level of the day at any time, kept beside it because two readings of the rule are in
+    circulation.
     """
 
     deficit: float
@@ -23,11 +27,12 @@ class IntradayDeficit:
 def intraday_deficit(
     levels: Sequence[float], equities: Sequence[float], reducing: Sequence[bool], rules: IntradayPolicy
 ) -> IntradayDeficit:
-    """The deficit of a day from its levels in order: level = equity less maintenance after each event, dollars.
+    """The deficit of a day from its levels in order:
+    level = equity less maintenance after each event, dollars.
 
-    `reducing` marks the events that are purchases, sales or withdrawals lowering the level: a fall in price alone never
-    creates a deficit, and a later recovery does not remove one. A deficit of no more than the lesser of `imd_minor_share` of equity
-    and `imd_minor_dollars` is minor.
+    `reducing` marks the events that are purchases, sales or withdrawals lowering the level: a fall in price
+    alone never creates a deficit, and a later recovery does not remove one. A deficit of no more than the
+    lesser of `imd_minor_share` of equity and `imd_minor_dollars` is minor.
     """
     worst, equity = 0.0, 0.0
     for level, at_equity, counts in zip(levels, equities, reducing, strict=True):

@@ -1,4 +1,6 @@
-"""Regulation T outside the maintenance sweep: the day's call, short sale deposits, and the special memorandum account."""
+"""Regulation T outside the maintenance sweep:
+the day's call, short sale deposits, and the special memorandum account.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from margin_platform.policy.sections import MaintenancePolicy
 
 @dataclass(frozen=True)
 class DayCall:
-    """Reg T deficiency before and after a day's trades, in dollars, and the call they created (12 CFR 220.4(c)(1))."""
+    """Reg T deficiency before and after a day's trades, in dollars,
+    and the call they created (12 CFR 220.4(c)(1)).
+    """
 
     before: float
     after: float
@@ -23,7 +27,8 @@ def deficiency(long_mv: float, short_mv: float, equity: float, rules: Maintenanc
 
 
 def day_call(before: float, after: float, rules: MaintenancePolicy) -> DayCall:
-    """The call of a day: only what its transactions created or increased, both deficiencies at the same prices.
+    """The call of a day: only what its transactions created or increased, both deficiencies at the same
+    prices.
 
     A call of no more than `reg_t_de_minimis` need not be acted on (12 CFR 220.4(d)).
     """
@@ -33,7 +38,9 @@ def day_call(before: float, after: float, rules: MaintenancePolicy) -> DayCall:
 
 @dataclass(frozen=True)
 class ShortSale:
-    """reg_t: deposit by Reg T (150% less the proceeds); deposit: that or $5 a share if more; credit_balance: proceeds plus deposit."""
+    """reg_t: deposit by Reg T (150% less the proceeds); deposit: that or $5 a share if more;
+    credit_balance: proceeds plus deposit.
+    """
 
     reg_t: float
     deposit: float
@@ -41,7 +48,9 @@ class ShortSale:
 
 
 def short_sale(shares: float, price: float, rules: MaintenancePolicy) -> ShortSale:
-    """What a short sale of `shares` (positive) at a price needs at its start: 12 CFR 220.12(c), FINRA 4210(c)."""
+    """What a short sale of `shares` (positive) at a price needs at its start:
+    12 CFR 220.12(c), FINRA 4210(c).
+    """
     proceeds = shares * price
     initial = rules.reg_t * proceeds
     per_share = rules.short_min_per_share if price >= rules.low_price else rules.short_low_min

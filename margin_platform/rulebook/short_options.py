@@ -1,12 +1,18 @@
-"""Strategy-based requirement of an uncovered short listed equity option: FINRA 4210(f)(2)(E). Options are not yet in the book."""
+"""Strategy-based requirement of an uncovered short listed equity option: FINRA 4210(f)(2)(E).
+
+Options are not yet in the book.
+"""
 
 from __future__ import annotations
 
 from margin_platform.policy.sections import OptionPolicy
 
 
-def short_option_per_unit(right: str, strike: float, underlying: float, premium: float, rules: OptionPolicy) -> float:
-    """Dollars per unit: premium plus 20% of the underlying (by policy) less the out-of-the-money amount, at least 10%.
+def short_option_per_unit(
+    right: str, strike: float, underlying: float, premium: float, rules: OptionPolicy
+) -> float:
+    """Dollars per unit: premium plus 20% of the underlying (by policy) less the out-of-the-money amount, at
+    least 10%.
 
     The floor is on the underlying for a call and on the strike for a put. ValueError on another right.
     """
@@ -18,7 +24,13 @@ def short_option_per_unit(right: str, strike: float, underlying: float, premium:
 
 
 def short_option_requirement(
-    right: str, strike: float, underlying: float, premium: float, contracts: float, rules: OptionPolicy, multiplier: float = 100.0
+    right: str,
+    strike: float,
+    underlying: float,
+    premium: float,
+    contracts: float,
+    rules: OptionPolicy,
+    multiplier: float = 100.0,
 ) -> float:
     """Dollars for a position of short contracts, premium received included."""
     return short_option_per_unit(right, strike, underlying, premium, rules) * contracts * multiplier

@@ -1,6 +1,7 @@
 """Corporate actions on the stream's clock: kept until their day, then booked in holdings and prices together.
 
-What a share of a symbol is now, and when that changes next, is kept for orders: they stand no longer than that.
+What a share of a symbol is now, and when that changes next, is kept for orders: they stand no longer than
+that.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ class ActionsInEffect:
         self.next_days: dict[str, int] = {}
         self._announced = AnnouncedActions()
 
-    def announce(self, record: Record, action: Event, now: int, ledger: Ledger, code_of: dict[str, int]) -> Touched:
+    def announce(
+        self, record: Record, action: Event, now: int, ledger: Ledger, code_of: dict[str, int]
+    ) -> Touched:
         """Keep a corporate action for its day, and what orders must know of it."""
         symbol, into = action["symbol"], action.get("new_symbol")
         if into is not None and into not in code_of:
@@ -46,7 +49,9 @@ class ActionsInEffect:
         return Touched(_holders(symbol, ledger, code_of), dead=dead)
 
     def into_effect(self, now: int, ledger: Ledger, live: LiveMarket) -> Touched:
-        """Book what corporate actions of this time change, before anything of it is read: holdings and price move together."""
+        """Book what corporate actions of this time change, before anything of it is read:
+        holdings and price move together.
+        """
         effects = Touched()
         for symbol in self._announced.due(now):
             self._note_basis(symbol, now)
@@ -62,7 +67,10 @@ class ActionsInEffect:
         return effects
 
     def _note_basis(self, symbol: str, now: int) -> None:
-        basis, day = share_basis(self._announced.in_effect(symbol)), self._announced.next_reshaping(symbol, now)
+        basis, day = (
+            share_basis(self._announced.in_effect(symbol)),
+            self._announced.next_reshaping(symbol, now),
+        )
         self.basis.pop(symbol, None)
         self.next_days.pop(symbol, None)
         if basis is not None:

@@ -1,8 +1,9 @@
 """Emission: whose figures go out now. What was last published of each account, and which newer figures wait.
 
-A market-wide tick changes a million accounts, and a million encoded events cost two seconds. So a batch publishes at once the
-accounts whose band changed or that traded, then the largest material changes up to the policy's number; the others wait for
-`overdue`, which hands them out longest wait first, and always with the figures of that moment.
+A market-wide tick changes a million accounts, and a million encoded events cost two seconds. So a batch
+publishes at once the accounts whose band changed or that traded, then the largest material changes up to the
+policy's number; the others wait for `overdue`, which hands them out longest wait first, and always with the
+figures of that moment.
 """
 
 from __future__ import annotations
@@ -20,19 +21,26 @@ Numbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 _NOT_WAITING = -1
-_EMPTY = {"band": (np.int32, Level.CLEAR), "equity": (np.float64, np.nan), "requirement": (np.float64, np.nan),
-          "stress": (np.float64, np.nan), "since": (np.int64, _NOT_WAITING)}
+_EMPTY = {
+    "band": (np.int32, Level.CLEAR),
+    "equity": (np.float64, np.nan),
+    "requirement": (np.float64, np.nan),
+    "stress": (np.float64, np.nan),
+    "since": (np.int64, _NOT_WAITING),
+}
 
 
 class Emission:
-    """Columns by account number: band, equity and requirement as published (NaN: never), worst stressed excess as published,
-    and since which batch newer figures wait.
+    """Columns by account number: band, equity and requirement as published (NaN: never), worst stressed
+    excess as published, and since which batch newer figures wait.
     """
 
     def __init__(self, policy: EmissionPolicy) -> None:
         self.policy = policy
         self._n = 0
-        self._columns: dict[str, NDArray[Any]] = {name: np.full(0, empty, dtype=kind) for name, (kind, empty) in _EMPTY.items()}
+        self._columns: dict[str, NDArray[Any]] = {
+            name: np.full(0, empty, dtype=kind) for name, (kind, empty) in _EMPTY.items()
+        }
 
     def grow(self, accounts: int) -> None:
         """Makes room for that many accounts."""
@@ -48,10 +56,14 @@ class Emission:
         found: NDArray[np.int32] = self._columns["band"][accounts]
         return found
 
-    def choose(self, margin: Margin, bands: NDArray[np.int32], at_once: Mask, batch_id: int) -> NDArray[np.int64]:
-        """Rows of `margin` to publish now, ascending: all of `at_once`, and material changes while the batch has room.
+    def choose(
+        self, margin: Margin, bands: NDArray[np.int32], at_once: Mask, batch_id: int
+    ) -> NDArray[np.int64]:
+        """Rows of `margin` to publish now, ascending:
+        all of `at_once`, and material changes while the batch has room.
 
-        bands, at_once: by row. The other rows wait; a row's change is measured against what was last published.
+        bands, at_once: by row. The other rows wait; a row's change is measured against what was last
+        published.
         """
         accounts, column = margin.accounts, self._columns
         column["band"][accounts] = bands
@@ -67,11 +79,13 @@ class Emission:
         return chosen
 
     def _change(self, margin: Margin) -> NDArray[np.float64]:
-        """How far equity or requirement moved since the last publication, as a share of gross value; infinite for the first time
-        and where a figure became known or unknown.
+        """How far equity or requirement moved since the last publication, as a share of gross value; infinite
+        for the first time and where a figure became known or unknown.
         """
         before, now = self._columns["equity"][margin.accounts], margin.equity
-        moved = np.maximum(np.abs(now - before), np.abs(margin.requirement - self._columns["requirement"][margin.accounts]))
+        moved = np.maximum(
+            np.abs(now - before), np.abs(margin.requirement - self._columns["requirement"][margin.accounts])
+        )
         unknown = np.isnan(now) & np.isnan(before)
         moved = np.where(np.isnan(moved), np.where(unknown, 0.0, np.inf), moved)
         return moved / np.maximum(np.nan_to_num(margin.gross_mv), 1.0)
@@ -88,8 +102,8 @@ class Emission:
         self._columns["since"][accounts] = _NOT_WAITING
 
     def stressed_anew(self, margin: Margin) -> Mask:
-        """Rows whose stress rows go out with them: the worst stressed excess changed its sign or moved by the policy's share of
-        gross value.
+        """Rows whose stress rows go out with them: the worst stressed excess changed its sign or moved by the
+        policy's share of gross value.
         """
         before, now = self._columns["stress"][margin.accounts], margin.worst_stress
         moved = np.abs(now - before) > self.policy.stress_step * margin.gross_mv
@@ -98,7 +112,9 @@ class Emission:
         return anew
 
     def overdue(self) -> Numbers:
-        """Numbers of the accounts whose figures wait, longest first, as many as one batch may publish; ascending."""
+        """Numbers of the accounts whose figures wait, longest first, as many as one batch may publish;
+        ascending.
+        """
         since = self._columns["since"][: self._n]
         waiting = np.flatnonzero(since != _NOT_WAITING)
         most = self.policy.calc_per_batch

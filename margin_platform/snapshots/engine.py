@@ -1,8 +1,10 @@
-"""The margin engine: events in, margin events out. What the Spark stream runs on each micro-batch, without Spark.
+"""The margin engine: events in, margin events out.
 
-It holds the book (ledger), the live market and what was last published of each account, and evaluates with the kernel only
-the accounts a batch touched. Applying the same records again changes nothing: records below the next expected offset are
-skipped, and ledger events are known by their ids.
+What the Spark stream runs on each micro-batch, without Spark.
+
+It holds the book (ledger), the live market and what was last published of each account, and evaluates with
+the kernel only the accounts a batch touched. Applying the same records again changes nothing: records below
+the next expected offset are skipped, and ledger events are known by their ids.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ from margin_platform.trading_time.sessions import trading_seconds_between
 
 
 class MarginEngine:
-    """The state of the margin stream; `process` takes a batch of records, `to_state` and `restore` make it durable."""
+    """The state of the margin stream; `process` takes a batch of records, `to_state` and `restore` make it
+    durable.
+    """
 
     def __init__(self, instruments: Sequence[Instrument], policy: Policy) -> None:
         self.policy = policy
@@ -54,7 +58,7 @@ class MarginEngine:
         self.next_offset: dict[str, dict[int, int]] = {topic: {} for topic in TOPICS_IN_ORDER}
         self.clock = StreamClock()
         self.last_batch = -1
-        self.last_offsets: Offsets = {}     # what the last batch consumed
+        self.last_offsets: Offsets = {}  # what the last batch consumed
         self.early = EarlyEvents()
         self.actions = ActionsInEffect()
 
@@ -71,7 +75,10 @@ class MarginEngine:
     # -- a batch
 
     def process(self, records: Iterable[Record], batch_id: int) -> Outcome:
-        """Apply records in order and evaluate what they touched. A bad record becomes a dead letter and stops nothing."""
+        """Apply records in order and evaluate what they touched.
+
+        A bad record becomes a dead letter and stops nothing.
+        """
         touched = self.take_in(records, batch_id)
         return replace(self._evaluate(touched), dead=list(touched.dead), records=touched.records)
 
@@ -84,10 +91,12 @@ class MarginEngine:
         applied = 0
         self.live.gate.withdrawn.clear()
         for record in in_order(records):
-            span = offsets.setdefault(record.topic, {}).setdefault(str(record.partition), [record.offset, record.offset + 1])
+            span = offsets.setdefault(record.topic, {}).setdefault(
+                str(record.partition), [record.offset, record.offset + 1]
+            )
             span[1] = record.offset + 1
             if record.offset < self.next_offset[record.topic].get(record.partition, 0):
-                continue   # applied before; its place in the batch still counts for the batch's id
+                continue  # applied before; its place in the batch still counts for the batch's id
             applied += 1
             self.next_offset[record.topic][record.partition] = record.offset + 1
             touched = self._apply(record)
@@ -98,7 +107,10 @@ class MarginEngine:
         return Touched(accounts, instruments | self.live.mark_stale(self.event_time), dead, applied)
 
     def _apply(self, record: Record) -> Touched:
-        """Apply one record. Corporate actions that its time brings into effect come first: it may rest on them."""
+        """Apply one record.
+
+        Corporate actions that its time brings into effect come first: it may rest on them.
+        """
         try:
             event = checked(record, self.code_of, self.policy.prices.max_future_seconds)
         except BadEvent as error:
@@ -122,7 +134,7 @@ class MarginEngine:
         """Take an event into the market or the ledger."""
         topic = record.topic
         if topic == CORPORATE_ACTIONS:
-            return Touched()   # it waits for its day
+            return Touched()  # it waits for its day
         if topic in (PRICES, BETAS, VOLATILITY):
             code = self.code_of[event["symbol"]]
             moved = self.live.take(topic, code, event, record.timestamp_ms)
@@ -131,14 +143,20 @@ class MarginEngine:
             self.early.keep(record, event)
             return Touched()
         accounts = set(book_event(self.ledger, topic, event))
-        return Touched(accounts, dead=self.early.book(event["account_id"], self.ledger) if topic == ACCOUNTS else ())
+        return Touched(
+            accounts, dead=self.early.book(event["account_id"], self.ledger) if topic == ACCOUNTS else ()
+        )
 
     def unannounced(self, before_ms: int) -> list[Event]:
-        """Dead letters, each once, of fills and cash whose account was still unknown some time after they were produced."""
+        """Dead letters, each once, of fills and cash whose account was still unknown some time after they
+        were produced.
+        """
         return self.early.overdue(before_ms)
 
     def oldest_price_seconds(self) -> float | None:
-        """Age of the oldest price of a held instrument against the event clock, in seconds of trading; None where none has a price."""
+        """Age of the oldest price of a held instrument against the event clock, in seconds of trading;
+        None where none has a price.
+        """
         times = self.live.price_time[self.ledger.book(self.code_of).held()]
         known = times[times > 0]
         return trading_seconds_between(int(known.min()), self.event_time) if len(known) else None
@@ -149,7 +167,8 @@ class MarginEngine:
         book, withdrawn = self.ledger.book(self.code_of), self.live.gate.withdrawn
         traded = np.zeros(len(book), dtype=np.bool_)
         traded[[self.ledger.number_of(account) for account in touched.accounts]] = True
-        traded[book.accounts_holding(np.array(sorted(withdrawn), dtype=np.int64))] = True   # what rested on such a print is said anew
+        # what rested on such a print is said anew
+        traded[book.accounts_holding(np.array(sorted(withdrawn), dtype=np.int64))] = True
         concerned = traded.copy()
         concerned[book.accounts_holding(np.array(sorted(touched.instruments), dtype=np.int64))] = True
         accounts, traded = np.flatnonzero(concerned), traded[concerned]
@@ -158,12 +177,18 @@ class MarginEngine:
         self.emission.grow(len(book))
         margin = self._margin_of(accounts)
         codes, before = band_codes(margin), self.emission.bands(accounts)
-        decisive = (codes != before) | (traded & ((codes != Level.CLEAR) | (before != Level.CLEAR)))   # an open episode may hang on it
+        # an open episode may hang on it
+        decisive = (codes != before) | (traded & ((codes != Level.CLEAR) | (before != Level.CLEAR)))
         rows = self.emission.choose(margin, codes, decisive | traded, self.last_batch)
-        return replace(self._published(margin.take(rows), codes[rows], decisive[rows]), accounts=len(accounts))
+        return replace(
+            self._published(margin.take(rows), codes[rows], decisive[rows]), accounts=len(accounts)
+        )
 
     def account_now(self, account_id: str) -> Event:
-        """What margin.status.v1 would say of an account as book and market stand. KeyError for one the book does not have."""
+        """What margin.status.v1 would say of an account as book and market stand.
+
+        KeyError for one the book does not have.
+        """
         book, inputs = self.ledger.book(self.code_of), self._inputs()
         margin = self._margin_of(np.array([self.ledger.number_of(account_id)], dtype=np.int64))
         calc = calc_events(book, self.market, margin, inputs)[0]
@@ -180,23 +205,40 @@ class MarginEngine:
         """Return the events of these rows."""
         book, inputs = self.ledger.book(self.code_of), self._inputs()
         calc = calc_events(book, self.market, margin, inputs)
-        decided, stressed = np.flatnonzero(decisive).tolist(), np.flatnonzero(self.emission.stressed_anew(margin)).tolist()
+        decided, stressed = (
+            np.flatnonzero(decisive).tolist(),
+            np.flatnonzero(self.emission.stressed_anew(margin)).tolist(),
+        )
         return Outcome(
-            status=[status_event(calc[row], row, int(codes[row]), book, self.market, margin, inputs) for row in decided],
+            status=[
+                status_event(calc[row], row, int(codes[row]), book, self.market, margin, inputs)
+                for row in decided
+            ],
             calc=calc,
-            stress=[event for row in stressed for event in stress_events(calc[row], stress_rows(row, margin))],
+            stress=[
+                event for row in stressed for event in stress_events(calc[row], stress_rows(row, margin))
+            ],
         )
 
     def _inputs(self) -> Inputs:
         gate = self.live.gate
         return Inputs(
-            self.event_time, self.last_batch, self.last_offsets, self.live.price_time, self.live.previous_price, gate.reasons(),
-            share_basis=dict(self.actions.basis), next_actions=dict(self.actions.next_days), orders_filled=self.ledger.orders_filled,
+            self.event_time,
+            self.last_batch,
+            self.last_offsets,
+            self.live.price_time,
+            self.live.previous_price,
+            gate.reasons(),
+            share_basis=dict(self.actions.basis),
+            next_actions=dict(self.actions.next_days),
+            orders_filled=self.ledger.orders_filled,
             withdrawn=dict(gate.withdrawn),
         )
 
     def overdue(self) -> Outcome:
-        """Figures that waited for room, as they are after the last batch, longest wait first; empty where none waits."""
+        """Figures that waited for room, as they are after the last batch, longest wait first;
+        empty where none waits.
+        """
         accounts = self.emission.overdue()
         if not len(accounts):
             return Outcome()
@@ -205,28 +247,43 @@ class MarginEngine:
         return self._published(margin, self.emission.bands(accounts), np.zeros(len(accounts), dtype=np.bool_))
 
     def written(self, account_ids: Iterable[str]) -> None:
-        """Accounts whose figures after the last batch were published and kept, as a table tells after a restart."""
-        self.emission.known(np.array([self.ledger.number_of(a) for a in account_ids if a in self.ledger], dtype=np.int64))
+        """Accounts whose figures after the last batch were published and kept,
+        as a table tells after a restart.
+        """
+        self.emission.known(
+            np.array([self.ledger.number_of(a) for a in account_ids if a in self.ledger], dtype=np.int64)
+        )
 
     # -- durable state
 
     def to_state(self) -> dict[str, object]:
         """Everything the engine knows, as columns and JSON-able parts, with the offsets it has applied."""
         return {
-            "market": self.live.to_state(), "ledger": self.ledger.to_state(), "emission": self.emission.to_state(),
-            "event_time": self.event_time, "clock": self.clock.to_state(), "early": self.early.to_state(),
+            "market": self.live.to_state(),
+            "ledger": self.ledger.to_state(),
+            "emission": self.emission.to_state(),
+            "event_time": self.event_time,
+            "clock": self.clock.to_state(),
+            "early": self.early.to_state(),
             "announced": self.actions.to_state(),
-            "last_batch": self.last_batch, "last_offsets": self.last_offsets,
-            "next_offset": {t: {str(p): o for p, o in parts.items()} for t, parts in self.next_offset.items()},
+            "last_batch": self.last_batch,
+            "last_offsets": self.last_offsets,
+            "next_offset": {
+                t: {str(p): o for p, o in parts.items()} for t, parts in self.next_offset.items()
+            },
         }
 
     def restore(self, state: Json) -> None:
-        """Continues from a saved state; instruments are matched by symbol, so reference data may have grown since."""
+        """Continues from a saved state; instruments are matched by symbol, so reference data may have
+        grown since.
+        """
         self.live.restore(state["market"])
         self.ledger = Ledger.from_state(state["ledger"], self.code_of, require_account=True)
         self.emission.restore(state["emission"])
         self.clock.restore(state["event_time"], state.get("clock", {}))
         self.last_batch, self.last_offsets = state["last_batch"], state["last_offsets"]
-        self.next_offset = {t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()}
+        self.next_offset = {
+            t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()
+        }
         self.early.restore(state["early"])
         self.actions.restore(state["announced"], self.ledger.actions_in_effect(), self.event_time)

@@ -30,7 +30,10 @@ def in_order(records: Iterable[Record]) -> list[Record]:
 
 
 def checked(record: Record, symbols: Container[str], max_future_seconds: float) -> Event:
-    """Return a record's event. BadEvent where it breaks its contract or names a symbol that is not among these."""
+    """Return a record's event.
+
+    BadEvent where it breaks its contract or names a symbol that is not among these.
+    """
     topic, event = record.topic, decode(record.topic, record.value)
     check_time(event, record.timestamp_ms, max_future_seconds)
     if topic in (PRICES, BETAS, VOLATILITY, CORPORATE_ACTIONS) and event["symbol"] not in symbols:

@@ -10,11 +10,13 @@ from margin_platform.contracts.dead_letters import dead_letter
 from margin_platform.contracts.messages import BadEvent, Event
 from margin_platform.contracts.offsets import Record
 
-Offsets = dict[str, dict[str, list[int]]]   # topic -> partition -> [first, next) offset
+Offsets = dict[str, dict[str, list[int]]]  # topic -> partition -> [first, next) offset
 
 
 class Touched(NamedTuple):
-    """What records changed: accounts that traded, instruments whose figures moved. dead: the letters they led to.
+    """What records changed: accounts that traded, instruments whose figures moved.
+
+    dead: the letters they led to.
 
     records: how many of them had not been applied before.
     """
@@ -27,7 +29,9 @@ class Touched(NamedTuple):
     def also(self, other: Touched) -> Touched:
         """Return what either touched."""
         return Touched(
-            self.accounts | other.accounts, self.instruments | other.instruments, [*self.dead, *other.dead],
+            self.accounts | other.accounts,
+            self.instruments | other.instruments,
+            [*self.dead, *other.dead],
             self.records + other.records,
         )
 
@@ -46,4 +50,6 @@ class Outcome:
 
 def refused(record: Record, error: BadEvent) -> Event:
     """Return the dead letter of a record that cannot be used."""
-    return dead_letter(record.topic, record.partition, record.offset, record.value, error, record.timestamp_ms)
+    return dead_letter(
+        record.topic, record.partition, record.offset, record.value, error, record.timestamp_ms
+    )

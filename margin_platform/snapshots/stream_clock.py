@@ -1,10 +1,12 @@
-"""The clock of a stream: the newest event time read, unless the partition that showed it proves it to be ahead.
+"""The clock of a stream: the newest event time read, unless the partition that showed it proves it to be
+ahead.
 
-A host whose clock is fast stamps its events, and the records that carry them, later than they happen. Readers refuse what is ahead of
-their own clock (`contracts.offsets.not_after_now`). What a replay can still tell, it tells from the order of a partition's records,
-which is that of their arrival: two records in a row, produced well before the newest time of their partition, show that this time had
-not come, and the clock goes back to them; one may only be late. A time further ahead than any market is closed moves the clock only
-once the next record of the partition bears it out. Pure: follows from the records.
+A host whose clock is fast stamps its events, and the records that carry them, later than they happen. Readers
+refuse what is ahead of their own clock (`contracts.offsets.not_after_now`). What a replay can still tell, it
+tells from the order of a partition's records, which is that of their arrival: two records in a row, produced
+well before the newest time of their partition, show that this time had not come, and the clock goes back to
+them; one may only be late. A time further ahead than any market is closed moves the clock only once the next
+record of the partition bears it out. Pure: follows from the records.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any
 
 from margin_platform.market.live_market import LATE_MS
 
-FAR_MS = 10 * 86_400_000   # longer than any closing of the market
+FAR_MS = 10 * 86_400_000  # longer than any closing of the market
 
 
 class StreamClock:
@@ -21,7 +23,8 @@ class StreamClock:
 
     def __init__(self) -> None:
         self.now = 0
-        # of each partition: newest event time; when the last record was produced that contradicts it, and the last far ahead; 0: none
+        # of each partition: newest event time; when the last record was produced that contradicts it, and the
+        # last far ahead; 0: none
         self._partitions: dict[str, tuple[int, int, int]] = {}
 
     def after(self, partition: str, event_time: int, produced: int) -> int:

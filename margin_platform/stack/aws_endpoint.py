@@ -23,7 +23,7 @@ from werkzeug.wrappers import Response
 from margin_platform.stack import ports
 
 _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.ASCII | re.IGNORECASE)
-_SCOPE = r"[^/\s,]+/\d{8}/[a-z0-9-]+/([^/\s,]+)/aws4_request"   # key, day, region, service
+_SCOPE = r"[^/\s,]+/\d{8}/[a-z0-9-]+/([^/\s,]+)/aws4_request"  # key, day, region, service
 _SIGNED_FOR = re.compile(f"AWS4-HMAC-SHA256 Credential={_SCOPE},", re.ASCII)
 _SERVICES: tuple[Literal["s3", "sns", "sqs"], ...] = ("s3", "sns", "sqs")
 
@@ -74,7 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Serve SNS, SQS and S3 to the programs of this machine.")
     parser.add_argument("port", type=int)
     port = parser.parse_args().port
-    sys.modules["moto.cloudformation"] = ModuleType("moto.cloudformation")   # hides the package from imports
+    sys.modules["moto.cloudformation"] = ModuleType("moto.cloudformation")  # hides the package from imports
     run_simple(ports.HOST, port, Endpoint(), threaded=True, request_handler=MotoRequestHandler)
 
 

@@ -1,6 +1,7 @@
 """A Kafka broker of one node (KRaft, broker and controller in one process), started from its published jars.
 
-Its data folder holds everything, so that the same folder started again, on another port too, continues where it was.
+Its data folder holds everything, so that the same folder started again, on another port too, continues where
+it was.
 """
 
 from __future__ import annotations
@@ -22,7 +23,15 @@ from margin_platform.stack import ports, processes
 DEFAULT_PORT = 9092
 _READY_S = 60.0
 # The local stack's traffic is small: a heap of 384 MB, one garbage collector thread, only the quick compiler.
-_JAVA = ("java", "-Xms96m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.awt.headless=true")
+_JAVA = (
+    "java",
+    "-Xms96m",
+    "-Xmx384m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Xshare:auto",
+    "-Djava.awt.headless=true",
+)
 
 
 @dataclass(frozen=True)
@@ -39,14 +48,25 @@ class Broker:
         self.process.wait()
 
 
-def start(folder: Path, *, port: int | None = None, environment: dict[str, str] | None = None, log: Path | None = None,
-          progress: jars.Progress = jars.log.info) -> Broker:
-    """Starts a broker on `folder` and returns when it serves. StartFailed with its log's end, JarsUnavailable without jars."""
+def start(
+    folder: Path,
+    *,
+    port: int | None = None,
+    environment: dict[str, str] | None = None,
+    log: Path | None = None,
+    progress: jars.Progress = jars.log.info,
+) -> Broker:
+    """Starts a broker on `folder` and returns when it serves.
+
+    StartFailed with its log's end, JarsUnavailable without jars.
+    """
     chosen = ports.choose(DEFAULT_PORT) if port is None else port
     log = log or folder / "broker.log"
     process = processes.start(command(folder, chosen, progress), environment or {}, log)
     try:
-        processes.wait_until(lambda: ports.accepts(chosen), processes.end_of(process), log, "the Kafka broker", _READY_S)
+        processes.wait_until(
+            lambda: ports.accepts(chosen), processes.end_of(process), log, "the Kafka broker", _READY_S
+        )
     except processes.StartFailed:
         process.kill()
         process.wait()
@@ -55,9 +75,14 @@ def start(folder: Path, *, port: int | None = None, environment: dict[str, str] 
 
 
 def command(folder: Path, port: int, progress: jars.Progress = jars.log.info) -> list[str]:
-    """A broker's command line. Writes its configuration; formats a folder that is new. StartFailed where there is no Java."""
+    """A broker's command line.
+
+    Writes its configuration; formats a folder that is new. StartFailed where there is no Java.
+    """
     if shutil.which("java") is None:
-        raise processes.StartFailed("java is needed to run the Kafka broker: apt-get install openjdk-17-jre-headless")
+        raise processes.StartFailed(
+            "java is needed to run the Kafka broker: apt-get install openjdk-17-jre-headless"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     configuration = _write_configuration(folder, port)
     classpath = os.pathsep.join(jars.broker_classpath(progress=progress))
@@ -68,19 +93,36 @@ def command(folder: Path, port: int, progress: jars.Progress = jars.log.info) ->
 
 
 def _format(java: list[str], configuration: Path, folder: Path) -> None:
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()   # one in 64 begins with a dash
+    # one in 64 begins with a dash
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
     done = subprocess.run(
-        [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", str(configuration), "--ignore-formatted"],
-        capture_output=True, text=True,
+        [
+            *java,
+            "kafka.tools.StorageTool",
+            "format",
+            f"--cluster-id={cluster}",
+            "--config",
+            str(configuration),
+            "--ignore-formatted",
+        ],
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
-        raise processes.StartFailed(f"{folder} could not be formatted for Kafka: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+        raise processes.StartFailed(
+            f"{folder} could not be formatted for Kafka: "
+            f"{(done.stderr or done.stdout).strip().splitlines()[-1]}"
+        )
 
 
 def _write_configuration(folder: Path, port: int) -> Path:
-    controller = ports.any_free({port})   # nobody else speaks to it, and two brokers that start at once must not choose the same
+    # nobody else speaks to it, and two brokers that start at once must not choose the same
+    controller = ports.any_free({port})
     path = folder / "server.properties"
-    path.write_text(_CONFIGURATION.format(host=ports.HOST, port=port, controller=controller, folder=folder), encoding="utf-8")
+    path.write_text(
+        _CONFIGURATION.format(host=ports.HOST, port=port, controller=controller, folder=folder),
+        encoding="utf-8",
+    )
     (folder / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
     return path
 

@@ -1,4 +1,6 @@
-"""The parts of the local stack as data: what each runs, where it listens by default, and how it shows that it serves."""
+"""The parts of the local stack as data:
+what each runs, where it listens by default, and how it shows that it serves.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +20,20 @@ from margin_platform.stack.processes import Identity
 
 ROOT = Path(__file__).parents[2]
 _CODE_MODULE = "margin_platform.definitions"
-_LOCATION = "margin_platform"   # the location's name in workspace.yaml: Dagster keys sensor cursors by it
+_LOCATION = "margin_platform"  # the location's name in workspace.yaml: Dagster keys sensor cursors by it
 _PROBE_S = 2.0
-STREAMS_RUN = "streams"       # no process of the stack, but a run of its Dagster; the port of its figures is chosen with the others
-STREAMS_PORT = 9464       # what exporters of OpenTelemetry use
+# no process of the stack, but a run of its Dagster; the port of its figures is chosen with the others
+STREAMS_RUN = "streams"
+STREAMS_PORT = 9464  # what exporters of OpenTelemetry use
 
 Ports = dict[str, int]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a stack stands: its folder, the settings it runs with, and the port of each component that has one."""
+    """Where a stack stands: its folder, the settings it runs with, and the port of each component that has
+    one.
+    """
 
     data: Path
     settings: Settings
@@ -39,7 +44,7 @@ class Place:
         return self.ports[name]
 
 
-Ready = Callable[[Place, Identity], bool]   # whether the process serves at this place
+Ready = Callable[[Place, Identity], bool]  # whether the process serves at this place
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Component:
     command: Callable[[Place], list[str]]
     ready: Ready
     port: int | None = None
-    path: str = ""           # of the URL that is shown to people
+    path: str = ""  # of the URL that is shown to people
     scheme: str = "http"
     ready_s: float = 90.0
     after: tuple[str, ...] = ()
@@ -61,7 +66,11 @@ class Component:
     def url(self, port: int | None) -> str | None:
         if port is None:
             return None
-        return f"{ports.HOST}:{port}" if self.scheme == "kafka" else f"{self.scheme}://{ports.HOST}:{port}{self.path}"
+        return (
+            f"{ports.HOST}:{port}"
+            if self.scheme == "kafka"
+            else f"{self.scheme}://{ports.HOST}:{port}{self.path}"
+        )
 
 
 def _answers(name: str) -> Ready:
@@ -73,7 +82,9 @@ def _listens(identity: Identity, port: int) -> bool:
     process = identity.process()
     for member in processes.tree([process] if process else []):
         try:
-            if any(c.status == psutil.CONN_LISTEN and c.laddr[1] == port for c in member.net_connections("tcp")):
+            if any(
+                c.status == psutil.CONN_LISTEN and c.laddr[1] == port for c in member.net_connections("tcp")
+            ):
                 return True
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
@@ -89,7 +100,9 @@ def _connected_to(name: str) -> Ready:
             connections = process.net_connections("tcp") if process else []
         except psutil.NoSuchProcess:
             return False
-        return any(c.status == psutil.CONN_ESTABLISHED and c.raddr[1] == place.port(name) for c in connections)
+        return any(
+            c.status == psutil.CONN_ESTABLISHED and c.raddr[1] == place.port(name) for c in connections
+        )
 
     return look
 
@@ -109,18 +122,27 @@ _HEALTH = "{ instance { daemonHealth { allDaemonStatuses { required healthy last
 
 
 def _daemon_beats(place: Place, identity: Identity) -> bool:
-    """Every required daemon has reported since its process started, as the webserver sees it; started counts without a webserver.
+    """Every required daemon has reported since its process started, as the webserver sees it;
+    started counts without a webserver.
 
     What the process before it reported keeps looking healthy for a minute.
     """
     if "dagster-webserver" not in place.ports:
         return True
     try:
-        answer = httpx.post(f"http://{ports.HOST}:{place.port('dagster-webserver')}/graphql", json={"query": _HEALTH}, timeout=_PROBE_S * 5)
+        answer = httpx.post(
+            f"http://{ports.HOST}:{place.port('dagster-webserver')}/graphql",
+            json={"query": _HEALTH},
+            timeout=_PROBE_S * 5,
+        )
         statuses = answer.json()["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return False
-    return all(status["healthy"] and status["lastHeartbeatTime"] >= identity.started for status in statuses if status["required"])
+    return all(
+        status["healthy"] and status["lastHeartbeatTime"] >= identity.started
+        for status in statuses
+        if status["required"]
+    )
 
 
 def _python(*arguments: str) -> list[str]:
@@ -134,13 +156,28 @@ def _program(name: str, *arguments: str) -> list[str]:
 
 def _code_server(place: Place) -> list[str]:
     return _program(
-        "dagster", "api", "grpc", "--host", ports.HOST, "--port", str(place.port("dagster-code")), "--module-name", _CODE_MODULE,
-        "--working-directory", str(ROOT), "--location-name", _LOCATION, "--heartbeat-timeout", "30",
+        "dagster",
+        "api",
+        "grpc",
+        "--host",
+        ports.HOST,
+        "--port",
+        str(place.port("dagster-code")),
+        "--module-name",
+        _CODE_MODULE,
+        "--working-directory",
+        str(ROOT),
+        "--location-name",
+        _LOCATION,
+        "--heartbeat-timeout",
+        "30",
     )
 
 
 def _workspace(place: Place) -> str:
-    """One code server for webserver and daemon (each would start its own from workspace.yaml, 300 MB more)."""
+    """One code server for webserver and daemon (each would start its own from workspace.yaml, 300 MB
+    more).
+    """
     path = place.data / "dagster" / "workspace.yaml"
     server = {"host": ports.HOST, "port": place.port("dagster-code"), "location_name": _LOCATION}
     path.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}), encoding="utf-8")
@@ -171,19 +208,33 @@ BY_NAME: dict[str, Component] = {
         Component("aws", _aws, _answers("aws"), 5566),
         Component("dagster-code", _code_server, _answers("dagster-code"), 4266, scheme="grpc"),
         Component("dagster-webserver", _webserver, _serves("dagster-webserver", "/server_info"), 3000),
-        # At its first look the daemon repeats runs that a stop had interrupted; without a code server it gives them up for good.
+        # At its first look the daemon repeats runs that a stop had interrupted; without a code server it
+        # gives them up for good.
         Component("dagster-daemon", _daemon, _daemon_beats, after=("dagster-code",)),
-        Component("dashboard", lambda _: _python("-m", "margin_platform.cli", "dashboard"), _answers("dashboard"), 8050),
+        Component(
+            "dashboard",
+            lambda _: _python("-m", "margin_platform.cli", "dashboard"),
+            _answers("dashboard"),
+            8050,
+        ),
         Component("venue", lambda _: _python("-m", "margin_platform.stack.venue"), _connected_to("kafka")),
     )
 }
 
 # A component is of no use without these.
-NEEDS = {"dagster-webserver": ("dagster-code",), "dagster-daemon": ("dagster-code",), "dashboard": ("kafka",), "venue": ("kafka",)}
+NEEDS = {
+    "dagster-webserver": ("dagster-code",),
+    "dagster-daemon": ("dagster-code",),
+    "dashboard": ("kafka",),
+    "venue": ("kafka",),
+}
 
 
 def chosen(only: list[str] | None = None, without: list[str] | None = None) -> list[Component]:
-    """The components to run, in starting order, with what they need. ValueError names one that does not exist."""
+    """The components to run, in starting order, with what they need.
+
+    ValueError names one that does not exist.
+    """
     for name in (*(only or ()), *(without or ())):
         if name not in BY_NAME:
             raise ValueError(f"component: not one of {', '.join(BY_NAME)}, value {name!r}")
@@ -199,10 +250,17 @@ def chosen(only: list[str] | None = None, without: list[str] | None = None) -> l
 
 
 def environment(data: Path, settings: Settings, chosen_ports: Ports) -> dict[str, str]:
-    """The variables of every process of a stack: its own addresses where it runs the part, the outer settings elsewhere."""
+    """The variables of every process of a stack:
+    its own addresses where it runs the part, the outer settings elsewhere.
+    """
     local = {
-        processes.STACK: str(data), "MARGIN_DATA": str(data), "MARGIN_STORE": settings.store_url, "MARGIN_TABLES": settings.tables,
-        "MARGIN_JARS": str(settings.jars), "MARGIN_KAFKA": settings.kafka.bootstrap_servers, "DAGSTER_HOME": str(data / "dagster"),
+        processes.STACK: str(data),
+        "MARGIN_DATA": str(data),
+        "MARGIN_STORE": settings.store_url,
+        "MARGIN_TABLES": settings.tables,
+        "MARGIN_JARS": str(settings.jars),
+        "MARGIN_KAFKA": settings.kafka.bootstrap_servers,
+        "DAGSTER_HOME": str(data / "dagster"),
         "AWS_DEFAULT_REGION": settings.aws.region,
     }
     if "dagster-code" in chosen_ports:
@@ -211,13 +269,20 @@ def environment(data: Path, settings: Settings, chosen_ports: Ports) -> dict[str
         local |= dagster_home.ENVIRONMENT
     if "kafka" in chosen_ports:
         local["MARGIN_KAFKA"] = f"{ports.HOST}:{chosen_ports['kafka']}"
-    if "aws" in chosen_ports:   # moto accepts any credentials, boto3 demands some
+    if "aws" in chosen_ports:  # moto accepts any credentials, boto3 demands some
         endpoint = f"http://{ports.HOST}:{chosen_ports['aws']}"
-        local |= {"MARGIN_AWS_ENDPOINT": endpoint, "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+        local |= {
+            "MARGIN_AWS_ENDPOINT": endpoint,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+        }
     if "dagster-webserver" in chosen_ports:
         local["MARGIN_DAGSTER_URL"] = f"http://{ports.HOST}:{chosen_ports['dagster-webserver']}"
     if STREAMS_RUN in chosen_ports:
         local |= {"MARGIN_METRICS_HOST": ports.HOST, "MARGIN_METRICS_PORT": str(chosen_ports[STREAMS_RUN])}
     if "dashboard" in chosen_ports:
-        local |= {"MARGIN_DASHBOARD_HOST": ports.HOST, "MARGIN_DASHBOARD_PORT": str(chosen_ports["dashboard"])}
+        local |= {
+            "MARGIN_DASHBOARD_HOST": ports.HOST,
+            "MARGIN_DASHBOARD_PORT": str(chosen_ports["dashboard"]),
+        }
     return local

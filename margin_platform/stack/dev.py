@@ -1,6 +1,8 @@
-"""`make dev`: `dagster dev` on the workspace, for work on assets, jobs and sensors, at the addresses of the stack of this data folder.
+"""`make dev`: `dagster dev` on the workspace, for work on assets, jobs and sensors,
+at the addresses of the stack of this data folder.
 
-Never beside the stack's own Dagster: two daemons would act on every event and start two drivers on one checkpoint.
+Never beside the stack's own Dagster: two daemons would act on every event and start two drivers on one
+checkpoint.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ def main() -> None:
     here = settings()
     living = state.load(here.data_folder).living()
     if running := [name for name in living if name.startswith("dagster")]:
-        raise SystemExit(f"{', '.join(running)} of the local stack in {here.data_folder} run already: `make down` first")
+        raise SystemExit(
+            f"{', '.join(running)} of the local stack in {here.data_folder} run already: `make down` first"
+        )
     dagster_home.prepare(here.data_folder / "dagster", dagster_home.beside(here.store_url))
     ports = {name: part.port for name, part in living.items() if part.port is not None}
     own = components.environment(here.data_folder, here, ports) | dagster_home.ENVIRONMENT

@@ -1,4 +1,6 @@
-"""The other stacks of this user on this machine: they start one at a time, and keep off each other's ports."""
+"""The other stacks of this user on this machine:
+they start one at a time, and keep off each other's ports.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,11 @@ _LIST = "stacks.json"
 
 @contextmanager
 def turn(cache: Path, data: Path, progress: Progress) -> Iterator[set[int]]:
-    """Yield the ports of the user's other living stacks; no other stack chooses ports until the block is done.
+    """Yield the ports of the user's other living stacks;
+    no other stack chooses ports until the block is done.
 
-    cache: a folder of the user that all stacks share. A port is thereby kept from its choice until its server has it.
+    cache: a folder of the user that all stacks share. A port is thereby kept from its choice until its server
+    has it.
     """
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = FileLock(cache / "starting.lock")
@@ -53,4 +57,6 @@ def _remember(cache: Path, folders: list[Path]) -> None:
 def _ports(folder: Path) -> set[int]:
     """The ports a stack was given, that of its streams' figures included: they may be about to serve."""
     known = state.load(folder)
-    return {r.port for r in known.components.values() if r.port is not None} | {settings(known.environment).metrics.port}
+    return {r.port for r in known.components.values() if r.port is not None} | {
+        settings(known.environment).metrics.port
+    }

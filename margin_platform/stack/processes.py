@@ -1,4 +1,6 @@
-"""Processes of the local stack: started in sessions of their own, known by pid and start time, ended as whole trees."""
+"""Processes of the local stack: started in sessions of their own, known by pid and start time, ended as
+whole trees.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,10 @@ from pathlib import Path
 
 import psutil
 
-_STARTED_TOLERANCE_S = 1.0   # psutil derives the start time from the boot time, which the clock may nudge
+_STARTED_TOLERANCE_S = 1.0  # psutil derives the start time from the boot time, which the clock may nudge
 _LOOK_S = 0.05
 _KILLED_WITHIN_S = 5.0
-STACK = "MARGIN_STACK"       # every process of a stack, and only those, carries its data folder in this variable
+STACK = "MARGIN_STACK"  # every process of a stack, and only those, carries its data folder in this variable
 
 
 class StartFailed(RuntimeError):
@@ -46,19 +48,30 @@ def identity(pid: int) -> Identity:
     return Identity(pid, psutil.Process(pid).create_time())
 
 
-def start(command: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path | None = None) -> subprocess.Popen[bytes]:
-    """Starts a process in its own session, with `environment` over the inherited one, writing to `log` (appended)."""
+def start(
+    command: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Starts a process in its own session, with `environment` over the inherited one,
+    writing to `log` (appended).
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         return subprocess.Popen(
-            command, env={**os.environ, **environment}, cwd=cwd, stdin=subprocess.DEVNULL,
-            stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            command,
+            env={**os.environ, **environment},
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
 
 
 @contextmanager
 def private_files() -> Iterator[None]:
-    """Let no other user read what is written in the block, or by a process that is started in it: customers, passwords."""
+    """Let no other user read what is written in the block, or by a process that is started in it:
+    customers, passwords.
+    """
     before = os.umask(0o077)
     try:
         yield
@@ -66,8 +79,13 @@ def private_files() -> Iterator[None]:
         os.umask(before)
 
 
-def wait_until(ready: Callable[[], bool], ended: Callable[[], str | None], log: Path, what: str, timeout_s: float) -> None:
-    """Return when `ready()` holds. StartFailed when `ended()` says how the process ended, or after the timeout."""
+def wait_until(
+    ready: Callable[[], bool], ended: Callable[[], str | None], log: Path, what: str, timeout_s: float
+) -> None:
+    """Return when `ready()` holds.
+
+    StartFailed when `ended()` says how the process ended, or after the timeout.
+    """
     deadline = time.monotonic() + timeout_s
     while not ready():
         if how := ended():
@@ -85,7 +103,10 @@ def end_of(process: subprocess.Popen[bytes]) -> Callable[[], str | None]:
 def tail(log: Path, lines: int = 5) -> str:
     """The last lines of a log, on one line."""
     try:
-        return " | ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]) or "its log is empty"
+        return (
+            " | ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+            or "its log is empty"
+        )
     except OSError:
         return f"no log at {log}"
 
@@ -120,7 +141,10 @@ def owned_by(data: Path) -> list[psutil.Process]:
 
 
 def end(processes: Iterable[psutil.Process], grace_s: float = 15.0) -> list[int]:
-    """Ends processes: TERM, then KILL for what is left after the grace. Returns the pids that had to be killed."""
+    """Ends processes: TERM, then KILL for what is left after the grace.
+
+    Returns the pids that had to be killed.
+    """
     listed = list(processes)
     for process in listed:
         _signal(process.terminate)
@@ -132,7 +156,10 @@ def end(processes: Iterable[psutil.Process], grace_s: float = 15.0) -> list[int]
 
 
 def _left_after(seconds: float, listed: Sequence[psutil.Process]) -> list[psutil.Process]:
-    """Waits until none lives; those that do after `seconds`. A zombie has ended: a container's first process collects it late or never."""
+    """Waits until none lives; those that do after `seconds`.
+
+    A zombie has ended: a container's first process collects it late or never.
+    """
     deadline = time.monotonic() + seconds
     while (living := [p for p in listed if _lives(p)]) and time.monotonic() < deadline:
         time.sleep(_LOOK_S)
@@ -148,11 +175,17 @@ def _lives(process: psutil.Process) -> bool:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Ctrl-C, TERM and a closed terminal are passed over until the block is done: half a stop would leave processes behind."""
-    if threading.current_thread() is not threading.main_thread():   # Python hears signals in the main thread only
+    """Ctrl-C, TERM and a closed terminal are passed over until the block is done:
+    half a stop would leave processes behind.
+    """
+    # Python hears signals in the main thread only
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {
+        number: signal.signal(number, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         yield
     finally:

@@ -1,7 +1,8 @@
-"""Spark's own standalone cluster on one machine: a master and workers, each a process, from the jars inside the pyspark package.
+"""Spark's own standalone cluster on one machine:
+a master and workers, each a process, from the jars inside the pyspark package.
 
-For trying on one machine what the streams do on several (`MARGIN_SPARK_MASTER`): tests, fault injection and benchmarks use it;
-`margin up` does not, because executors as threads of the driver need less memory.
+For trying on one machine what the streams do on several (`MARGIN_SPARK_MASTER`): tests, fault injection and
+benchmarks use it; `margin up` does not, because executors as threads of the driver need less memory.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ _READY_S = 60.0
 
 
 class SparkCluster:
-    """A master and workers of one core and 700 MB each, every one in a session of its own; `master` is the address for a driver.
+    """A master and workers of one core and 700 MB each, every one in a session of its own;
+    `master` is the address for a driver.
 
-    folder: logs and the workers' files. Nothing runs before `start`; StartFailed where a process does not come up.
+    folder: logs and the workers' files. Nothing runs before `start`; StartFailed where a process does not
+    come up.
     """
 
     def __init__(self, folder: Path, workers: int = 2) -> None:
@@ -40,26 +43,58 @@ class SparkCluster:
 
     def start(self) -> None:
         """Returns when the master knows all its workers."""
-        self._run("master", "master.Master", "--host", ports.HOST, "--port", str(self.port), "--webui-port", str(self.web))
+        self._run(
+            "master",
+            "master.Master",
+            "--host",
+            ports.HOST,
+            "--port",
+            str(self.port),
+            "--webui-port",
+            str(self.web),
+        )
         self._await(lambda: ports.accepts(self.web), "master")
         for name in self.names:
             self._run(
-                name, "worker.Worker", "--host", ports.HOST, "--cores", "1", "--memory", "700m", "--webui-port", "0",
-                "--work-dir", str(self.folder / name), self.master,
+                name,
+                "worker.Worker",
+                "--host",
+                ports.HOST,
+                "--cores",
+                "1",
+                "--memory",
+                "700m",
+                "--webui-port",
+                "0",
+                "--work-dir",
+                str(self.folder / name),
+                self.master,
             )
         for name in self.names:
             self._await(lambda: self.state().get("aliveworkers") == len(self.names), name)
 
     def _run(self, name: str, kind: str, *arguments: str) -> None:
-        environment = {"SPARK_HOME": str(SPARK_HOME), "SPARK_SCALA_VERSION": "2.13", "SPARK_LOCAL_IP": ports.HOST}
+        environment = {
+            "SPARK_HOME": str(SPARK_HOME),
+            "SPARK_SCALA_VERSION": "2.13",
+            "SPARK_LOCAL_IP": ports.HOST,
+        }
         command = [*_JAVA, f"org.apache.spark.deploy.{kind}", *arguments]
         self.processes[name] = processes.start(command, environment, self.folder / f"{name}.log")
 
     def _await(self, ready: Callable[[], bool], name: str) -> None:
-        processes.wait_until(ready, processes.end_of(self.processes[name]), self.folder / f"{name}.log", f"Spark's {name}", _READY_S)
+        processes.wait_until(
+            ready,
+            processes.end_of(self.processes[name]),
+            self.folder / f"{name}.log",
+            f"Spark's {name}",
+            _READY_S,
+        )
 
     def state(self) -> dict[str, object]:
-        """What the master says of its workers and applications; its port answers with another page until all of it is up."""
+        """What the master says of its workers and applications;
+        its port answers with another page until all of it is up.
+        """
         answer = httpx.get(f"http://{ports.HOST}:{self.web}/json/", timeout=10)
         return dict(answer.json()) if answer.is_success and answer.text.startswith("{") else {}
 

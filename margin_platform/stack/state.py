@@ -1,4 +1,6 @@
-"""What a running stack remembers on disk: which processes it started, where they listen, with what environment."""
+"""What a running stack remembers on disk:
+which processes it started, where they listen, with what environment.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ _FILE = "stack.json"
 
 @dataclass(frozen=True)
 class Running:
-    """One started component. port and url are None for a component without a server; started: epoch seconds."""
+    """One started component. port and url are None for a component without a server;
+    started: epoch seconds.
+    """
 
     name: str
     pid: int
@@ -44,7 +48,9 @@ class StackState:
     components: dict[str, Running] = field(default_factory=dict)
 
     def living(self) -> dict[str, Running]:
-        """The components whose process is still the one that was started: after a reboot or a kill there are none."""
+        """The components whose process is still the one that was started:
+        after a reboot or a kill there are none.
+        """
         return {name: running for name, running in self.components.items() if running.alive}
 
     def ports(self) -> dict[str, int]:
@@ -68,7 +74,7 @@ def load(data: Path) -> StackState:
     except FileNotFoundError:
         return StackState(str(data))
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        return StackState(str(data))   # its processes are still found by the folder in their environment
+        return StackState(str(data))  # its processes are still found by the folder in their environment
 
 
 @contextmanager

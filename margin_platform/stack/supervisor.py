@@ -1,5 +1,7 @@
 """Starts and stops the local stack of one data folder. The state file says what was started; processes are
-trusted only by pid and start time, and whatever carries the folder in its environment belongs to it, orphans included."""
+trusted only by pid and start time, and whatever carries the folder in its environment belongs to it, orphans
+included.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +24,28 @@ from margin_platform.stack.state import Running, StackState
 _GRACE_S = 15.0
 _LAST_GRACE_S = 5.0
 _POLLING = ("dagster-daemon", "dagster-code")
-_POLL_GRACE_S = 2.0     # they would end the sensors' long polls first: a tick that is cut off is taken again
+_POLL_GRACE_S = 2.0  # they would end the sensors' long polls first: a tick that is cut off is taken again
 
 
 def up(
-    data: Path, *, only: list[str] | None = None, without: list[str] | None = None, progress: jars.Progress = jars.log.info,
+    data: Path,
+    *,
+    only: list[str] | None = None,
+    without: list[str] | None = None,
+    progress: jars.Progress = jars.log.info,
 ) -> StackState:
     """Starts what of the stack is not running yet and returns when all of it serves.
 
-    ValueError names an unknown component; StartFailed and JarsUnavailable say what is wrong, and what this call started
-    is stopped again. What ran before runs on, unless a port moved and all had to be started again.
+    ValueError names an unknown component; StartFailed and JarsUnavailable say what is wrong, and what this
+    call started is stopped again. What ran before runs on, unless a port moved and all had to be started
+    again.
     """
     wanted = components.chosen(only, without)
-    with processes.private_files(), state.locked(data), neighbors.turn(settings().jars.parent, data, progress) as taken:
+    with (
+        processes.private_files(),
+        state.locked(data),
+        neighbors.turn(settings().jars.parent, data, progress) as taken,
+    ):
         known = state.load(data)
         living = known.living()
         missing = [c for c in wanted if c.name not in living]
@@ -43,23 +54,27 @@ def up(
             return known
         places = _ports(wanted, known, living, taken)
         if any(known.components[n].port != port for n, port in places.items() if n in known.components):
-            wanted = components.chosen([*living, *(c.name for c in wanted)])   # those alive carry the old address of the one that moves
+            # those alive carry the old address of the one that moves
+            wanted = components.chosen([*living, *(c.name for c in wanted)])
             living = {}
         if not living:
-            _end_all(data, known)   # leftovers of a killed stack hold its ports and its locks
+            _end_all(data, known)  # leftovers of a killed stack hold its ports and its locks
         before = _belonging(data, known) if living else []
         try:
             return _start(data, missing if living else wanted, places, living, progress)
         except BaseException:
             failed = state.load(data)
             if living:
-                known.save()   # whoever watches the stack must not take the failed start for the end of a component
+                # whoever watches the stack must not take the failed start for the end of a component
+                known.save()
             _end_all(data, failed, spared=[*before, *processes.tree(_roots(living))])
             raise
 
 
 def _complete(data: Path, known: StackState, progress: jars.Progress) -> None:
-    """Wait for what runs already to serve, and create missing topics: what a start that was killed did not come to."""
+    """Wait for what runs already to serve, and create missing topics:
+    what a start that was killed did not come to.
+    """
     place = Place(data, settings({**os.environ, **known.environment}), known.ports(), progress)
     for name, running in known.living().items():
         _wait_until_ready(components.BY_NAME[name], running, _gone(running), place)
@@ -95,7 +110,13 @@ def _streams_port(known: StackState, living: dict[str, Running], taken: set[int]
     return before if before and living else ports.choose(before or components.STREAMS_PORT, taken)
 
 
-def _start(data: Path, missing: list[Component], chosen_ports: Ports, living: dict[str, Running], progress: jars.Progress) -> StackState:
+def _start(
+    data: Path,
+    missing: list[Component],
+    chosen_ports: Ports,
+    living: dict[str, Running],
+    progress: jars.Progress,
+) -> StackState:
     base = settings({**os.environ, "MARGIN_DATA": str(data)})
     place = Place(data, base, chosen_ports, progress)
     stack = StackState(str(data), components.environment(data, base, chosen_ports), dict(living))
@@ -103,13 +124,13 @@ def _start(data: Path, missing: list[Component], chosen_ports: Ports, living: di
     started: list[tuple[Component, subprocess.Popen[bytes]]] = []
     _complete(data, stack, progress)
     progress(f"starting {', '.join(c.name for c in missing)}")
-    for component in sorted(missing, key=lambda c: len(c.after)):   # stable: the broker stays first
+    for component in sorted(missing, key=lambda c: len(c.after)):  # stable: the broker stays first
         for earlier, its_process in started:
             if earlier.name in component.after:
                 _wait(earlier, its_process, place, stack)
         process = _launch(component, place, stack)
         started.append((component, process))
-        if component.name == "kafka":   # the others expect their topics
+        if component.name == "kafka":  # the others expect their topics
             _wait(component, process, place, stack)
             _create_topics(stack, lambda _: None)
     for component, process in started:
@@ -118,10 +139,15 @@ def _start(data: Path, missing: list[Component], chosen_ports: Ports, living: di
     return stack
 
 
-def _prepare(data: Path, base: Settings, environment: dict[str, str], missing: list[Component], progress: jars.Progress) -> None:
-    """What must be there before the processes: the Dagster home, and Spark's jars for the streams that Dagster launches."""
+def _prepare(
+    data: Path, base: Settings, environment: dict[str, str], missing: list[Component], progress: jars.Progress
+) -> None:
+    """What must be there before the processes:
+    the Dagster home, and Spark's jars for the streams that Dagster launches.
+    """
     if any(c.name.startswith("dagster") for c in missing):
-        from margin_platform.orchestration import dagster_home  # imports Dagster: a second that `margin status` need not wait
+        # imports Dagster: a second that `margin status` need not wait
+        from margin_platform.orchestration import dagster_home
 
         dagster_home.prepare(data / "dagster", dagster_home.beside(base.store_url))
         _create_dagster_storage(data / "dagster", environment)
@@ -129,17 +155,23 @@ def _prepare(data: Path, base: Settings, environment: dict[str, str], missing: l
 
 
 def _create_dagster_storage(home: Path, environment: dict[str, str]) -> None:
-    """Dagster's tables, once per version: webserver and daemon starting together would both create them, and one fail."""
+    """Dagster's tables, once per version:
+    webserver and daemon starting together would both create them, and one fail.
+    """
     stamp = home / ".storage-of-version"
     version = importlib.metadata.version("dagster")
     if stamp.exists() and stamp.read_text(encoding="utf-8") == version:
         return
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "dagster"), "instance", "migrate"], env={**os.environ, **environment},
-        capture_output=True, text=True,
+        [str(Path(sys.executable).parent / "dagster"), "instance", "migrate"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
-        raise processes.StartFailed(f"Dagster's storage could not be made in {home}: {done.stderr.strip().splitlines()[-1]}")
+        raise processes.StartFailed(
+            f"Dagster's storage could not be made in {home}: {done.stderr.strip().splitlines()[-1]}"
+        )
     stamp.write_text(version, encoding="utf-8")
 
 
@@ -148,8 +180,10 @@ def _launch(component: Component, place: Place, stack: StackState) -> subprocess
     process = processes.start(component.command(place), stack.environment, log, cwd=components.ROOT)
     started = processes.identity(process.pid).started
     port = place.ports.get(component.name)
-    stack.components[component.name] = Running(component.name, process.pid, started, port, component.url(port), str(log))
-    stack.save()   # before anything can go wrong: what is not remembered would be left behind
+    stack.components[component.name] = Running(
+        component.name, process.pid, started, port, component.url(port), str(log)
+    )
+    stack.save()  # before anything can go wrong: what is not remembered would be left behind
     return process
 
 
@@ -158,7 +192,9 @@ def _wait(component: Component, process: subprocess.Popen[bytes], place: Place, 
     _wait_until_ready(component, running, processes.end_of(process), place)
 
 
-def _wait_until_ready(component: Component, running: Running, ended: Callable[[], str | None], place: Place) -> None:
+def _wait_until_ready(
+    component: Component, running: Running, ended: Callable[[], str | None], place: Place
+) -> None:
     def ready() -> bool:
         return component.ready(place, running.identity)
 
@@ -166,7 +202,10 @@ def _wait_until_ready(component: Component, running: Running, ended: Callable[[]
 
 
 def down(data: Path) -> list[str]:
-    """Stops everything of this data folder and returns when no process of it is left. Names what was running."""
+    """Stops everything of this data folder and returns when no process of it is left.
+
+    Names what was running.
+    """
     with state.locked(data):
         known = state.load(data)
         running = list(known.living())
@@ -175,7 +214,9 @@ def down(data: Path) -> list[str]:
 
 
 def _end_all(data: Path, known: StackState, spared: Collection[psutil.Process] = ()) -> None:
-    """The broker goes last, so that the others can deliver; a JVM after the Python that drives it, so that it can stop it."""
+    """The broker goes last, so that the others can deliver;
+    a JVM after the Python that drives it, so that it can stop it.
+    """
     kafka = _roots({n: r for n, r in known.components.items() if n == "kafka"})
     with processes.undisturbed():
         polling = _roots({n: r for n, r in known.components.items() if n in _POLLING})
@@ -190,7 +231,9 @@ def _roots(components: Mapping[str, Running]) -> list[psutil.Process]:
     return [process for running in components.values() if (process := running.identity.process())]
 
 
-def _belonging(data: Path, known: StackState, spared: Collection[psutil.Process] = ()) -> list[psutil.Process]:
+def _belonging(
+    data: Path, known: StackState, spared: Collection[psutil.Process] = ()
+) -> list[psutil.Process]:
     """Every process of the stack but these: of its components, and whatever carries its folder."""
     found = {p.pid: p for p in (*processes.tree(_roots(known.components)), *processes.owned_by(data))}
     return [process for process in found.values() if process not in spared]

@@ -1,8 +1,8 @@
 """The simulated venue: answers liquidation.orders.v1 with fills at the market price, labelled simulated.
 
-It stands where a broker's execution system would. Fill ids follow from the order and the symbol, so an order answered
-twice (a restart, a duplicate message) is one fill to everybody who reads it. It keeps nothing of its own: after a
-restart, orders without a fill are found again by reading the topics.
+It stands where a broker's execution system would. Fill ids follow from the order and the symbol, so an order
+answered twice (a restart, a duplicate message) is one fill to everybody who reads it. It keeps nothing of its
+own: after a restart, orders without a fill are found again by reading the topics.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from margin_platform.trading_time.sessions import in_session
 log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2
 _BATCH = 5000
-_MOST_OTHERS = 100_000   # accounts' symbols whose fills of elsewhere are kept: orders are young
+_MOST_OTHERS = 100_000  # accounts' symbols whose fills of elsewhere are kept: orders are young
 _NAME = "SIMULATED"
-_MOST_WAIT_S = 15.0   # for a broker that is away, before it is asked again
-Positions = dict[str, dict[int, int]]   # topic -> partition -> next offset
+_MOST_WAIT_S = 15.0  # for a broker that is away, before it is asked again
+Positions = dict[str, dict[int, int]]  # topic -> partition -> next offset
 
 
 def fill_of(order: Event, leg: Event, price: float, timestamp: int) -> Event:
@@ -62,10 +62,13 @@ def fill_of(order: Event, leg: Event, price: float, timestamp: int) -> Event:
 
 
 class Venue:
-    """Working orders and the market they meet. `step` fills one leg of each order, so that whoever watches can cancel the rest.
+    """Working orders and the market they meet.
 
-    A price that the platform's price gate sets aside fills nothing. An order counts in the shares of its own day: what is left
-    of it is dropped once a corporate action has changed them, and it never takes a position through zero.
+    `step` fills one leg of each order, so that whoever watches can cancel the rest.
+
+    A price that the platform's price gate sets aside fills nothing. An order counts in the shares of its own
+    day: what is left of it is dropped once a corporate action has changed them, and it never takes a position
+    through zero.
     """
 
     def __init__(self) -> None:
@@ -77,7 +80,8 @@ class Venue:
         self._gate = PriceGate(current_policy().prices)
         self._codes: dict[str, int] = {}
         self._actions = AnnouncedActions()
-        self._others: dict[tuple[str, str], list[tuple[int, float]]] = {}   # account, symbol -> (event time, shares) not traded here
+        # account, symbol -> (event time, shares) not traded here
+        self._others: dict[tuple[str, str], list[tuple[int, float]]] = {}
 
     def on_price(self, event: Event) -> None:
         """Take a price by event time; the venue's clock is the latest event time seen."""
@@ -94,7 +98,7 @@ class Venue:
 
     def on_action(self, event: Event) -> None:
         """Take a corporate action, known from now on and in effect from its day."""
-        with contextlib.suppress(BadEvent):   # the margin stream reports it
+        with contextlib.suppress(BadEvent):  # the margin stream reports it
             self._actions.add(event)
         self._pass_time(event["timestamp"])
 
@@ -103,7 +107,11 @@ class Venue:
         for symbol in self._actions.due(self.clock):
             code = self._codes.setdefault(symbol, len(self._codes))
             at, good = self.prices.get(symbol, (0, math.nan))
-            splits = [(a.effective, float(a.ratio)) for a in self._actions.in_effect(symbol) if a.kind == ActionKind.SPLIT]
+            splits = [
+                (a.effective, float(a.ratio))
+                for a in self._actions.in_effect(symbol)
+                if a.kind == ActionKind.SPLIT
+            ]
             price = self._gate.resplit(code, symbol, splits, good, at)
             if price is not None:
                 self.prices[symbol] = at, price
@@ -115,13 +123,19 @@ class Venue:
             self.orders.setdefault(event["order_id"], event)
         elif event["order_id"] not in self.orders:
             self.orders[event["order_id"]] = event
-            legs = [leg for leg in event.get("positions", []) if fill_of(event, leg, 0.0, 0)["fill_id"] not in self.filled]
+            legs = [
+                leg
+                for leg in event.get("positions", [])
+                if fill_of(event, leg, 0.0, 0)["fill_id"] not in self.filled
+            ]
             self.open_legs[event["order_id"]] = legs
 
     def on_fill(self, event: Event) -> None:
         """Take a fill: one made here and read back after a restart, or one made elsewhere."""
         if event["fill_id"] not in self.filled and event.get("venue") != _NAME:
-            self._others.setdefault((event["account_id"], event["symbol"]), []).append((event["timestamp"], float(event["qty"])))
+            self._others.setdefault((event["account_id"], event["symbol"]), []).append(
+                (event["timestamp"], float(event["qty"]))
+            )
             if len(self._others) > _MOST_OTHERS:
                 self._others.pop(next(iter(self._others)))
         self.filled.add(event["fill_id"])
@@ -133,7 +147,9 @@ class Venue:
             order = self.orders[order_id]
             while legs and self._is_over(order, legs[0]["symbol"]):
                 leg = legs.pop(0)
-                log.info("order %s in %s dropped: a corporate action changed its shares", order_id, leg["symbol"])
+                log.info(
+                    "order %s in %s dropped: a corporate action changed its shares", order_id, leg["symbol"]
+                )
             if not legs:
                 del self.open_legs[order_id]
             elif self.clock >= int(order.get("not_before") or 0) and self._has_price(legs[0]["symbol"]):
@@ -146,7 +162,11 @@ class Venue:
 
     def _has_price(self, symbol: str) -> bool:
         """Whether the market is open and a symbol has a price of this session, not of the night before."""
-        if symbol not in self.prices or self._codes[symbol] in self._gate.suspects or not in_session(self.clock):
+        if (
+            symbol not in self.prices
+            or self._codes[symbol] in self._gate.suspects
+            or not in_session(self.clock)
+        ):
             return False
         at, _ = self.prices[symbol]
         return in_session(at) and date_of(at) == date_of(self.clock)
@@ -159,11 +179,17 @@ class Venue:
         return made is not None and self._actions.reshaped_since(symbol, int(made), self.clock)
 
     def _within_position(self, order: Event, leg: Event) -> Event:
-        """Return a leg cut to what the position can have left: it may have been reduced elsewhere since the order was made."""
+        """Return a leg cut to what the position can have left:
+        it may have been reduced elsewhere since the order was made.
+        """
         held = (order.get("held_before") or {}).get(leg["symbol"])
         if held is None:
             return leg
-        since = [qty for at, qty in self._others.get((order["account_id"], leg["symbol"]), []) if at > int(order.get("timestamp") or 0)]
+        since = [
+            qty
+            for at, qty in self._others.get((order["account_id"], leg["symbol"]), [])
+            if at > int(order.get("timestamp") or 0)
+        ]
         left = held + sum(since)
         return leg | {"qty": min(leg["qty"], max(0.0, left if held > 0 else -left))}
 
@@ -174,7 +200,7 @@ def readable(records: Iterable[Record]) -> Iterable[Event]:
     for record in records:
         try:
             event = decode(record.topic, record.value)
-            if record.topic == PRICES:   # one from the future would move the clock of every order
+            if record.topic == PRICES:  # one from the future would move the clock of every order
                 check_time(event, record.timestamp_ms, most_ahead)
             yield event
         except BadEvent as error:
@@ -182,13 +208,20 @@ def readable(records: Iterable[Record]) -> Iterable[Event]:
 
 
 def run(bus: Bus, stop: threading.Event) -> None:
-    """Serves until told to stop: reads prices and orders as they come, produces fills, and flushes before it reads on.
+    """Serves until told to stop: reads prices and orders as they come, produces fills, and flushes before it
+    reads on.
 
-    Nothing is filled before it has read what stood on the topics at its start: partitions are read one after the other, so that
-    on the way the clock may be of today and a symbol's price of last week, and a cancelled order still open.
+    Nothing is filled before it has read what stood on the topics at its start: partitions are read one after
+    the other, so that on the way the clock may be of today and a symbol's price of last week, and a cancelled
+    order still open.
     """
     venue = Venue()
-    venue_topics = {CORPORATE_ACTIONS: venue.on_action, PRICES: venue.on_price, LIQUIDATION_ORDERS: venue.on_order, FILLS: venue.on_fill}
+    venue_topics = {
+        CORPORATE_ACTIONS: venue.on_action,
+        PRICES: venue.on_price,
+        LIQUIDATION_ORDERS: venue.on_order,
+        FILLS: venue.on_fill,
+    }
     fills_end = bus.end_offsets(FILLS)
     for partition, end in fills_end.items():
         for event in readable(bus.read_range(FILLS, partition, bus.beginning_offsets(FILLS)[partition], end)):
@@ -206,7 +239,9 @@ def run(bus: Bus, stop: threading.Event) -> None:
             continue
         for fill in venue.step():
             bus.produce(FILLS, fill)
-            log.info("account %(account_id)s: simulated fill %(fill_id)s %(symbol)s %(qty)+g at %(price)g", fill)
+            log.info(
+                "account %(account_id)s: simulated fill %(fill_id)s %(symbol)s %(qty)+g at %(price)g", fill
+            )
         bus.flush()
 
 
@@ -233,11 +268,17 @@ def serve(connect: Callable[[], Bus], stop: threading.Event) -> None:
 
 
 def _reached(positions: Positions, ends: Positions) -> bool:
-    return all(positions[topic][partition] >= end for topic, parts in ends.items() for partition, end in parts.items())
+    return all(
+        positions[topic][partition] >= end
+        for topic, parts in ends.items()
+        for partition, end in parts.items()
+    )
 
 
 def main() -> int:
-    """`python -m margin_platform.stack.venue`: exit 0 when stopped by a signal, 1 when there is no broker at the start."""
+    """`python -m margin_platform.stack.venue`:
+    exit 0 when stopped by a signal, 1 when there is no broker at the start.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,7 +1,8 @@
-"""The audit trail: every decision as an entry chained by hash to the account's one before it, so that no edit goes unseen.
+"""The audit trail: every decision as an entry chained by hash to the account's one before it, so that no edit
+goes unseen.
 
-One chain an account, because accounts are decided independently; its head is kept beside the account's state, so that
-cutting entries off the end shows too. FINRA 4220, SEC 17a-4 (audit-trail alternative).
+One chain an account, because accounts are decided independently; its head is kept beside the account's state,
+so that cutting entries off the end shows too. FINRA 4220, SEC 17a-4 (audit-trail alternative).
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def verify(store: Store, account_id: str | None = None) -> tuple[int, list[Broke
         entries = list(_entries(connection, account_id))
         heads = {
             row.account_id: (row.audit_count, row.audit_hash)
-            for row in connection.execute(select(ladder_states.c.account_id, ladder_states.c.audit_count, ladder_states.c.audit_hash))
+            for row in connection.execute(
+                select(ladder_states.c.account_id, ladder_states.c.audit_count, ladder_states.c.audit_hash)
+            )
             if account_id in (None, row.account_id)
         }
     broken: list[Broken] = []
@@ -52,8 +55,11 @@ def verify(store: Store, account_id: str | None = None) -> tuple[int, list[Broke
         elif row.previous_hash != previous or row.hash != entry_hash(row.previous_hash, row.entry):
             broken.append(Broken(row.account_id, row.number, "the entry is not what was recorded"))
         last[row.account_id] = (row.number, row.hash)
-    broken += [Broken(account, count, "the account's state, which ends its chain, is gone") for account, (count, _) in last.items()
-               if account not in heads]
+    broken += [
+        Broken(account, count, "the account's state, which ends its chain, is gone")
+        for account, (count, _) in last.items()
+        if account not in heads
+    ]
     for account, (count, head) in heads.items():
         if last.get(account, (0, GENESIS)) != (count, head):
             broken.append(Broken(account, count, f"the chain does not end at entry {count}, where it should"))

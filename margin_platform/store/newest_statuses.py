@@ -1,4 +1,6 @@
-"""The newest status event the store holds of each account: positions, prices and figures as they were when last acted upon."""
+"""The newest status event the store holds of each account:
+positions, prices and figures as they were when last acted upon.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""The outbox: messages committed with the decisions that caused them leave for Kafka afterwards, in order, at least once.
+"""The outbox: messages committed with the decisions that caused them leave for Kafka afterwards, in order,
+at least once.
 
-A crash between the commit and the publication leaves them here, and the next publication sends them; a crash between the
-publication and its mark sends them again under the same id, which every consumer knows. Publishers take turns: two at once would
-send the same messages, each before the other's mark.
+A crash between the commit and the publication leaves them here, and the next publication sends them; a crash
+between the publication and its mark sends them again under the same id, which every consumer knows.
+Publishers take turns: two at once would send the same messages, each before the other's mark.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ _BATCH = 1000
 
 
 def publish(store: Store, bus: Bus) -> int:
-    """Sends every message not yet marked as sent; returns how many. BrokerUnreachable leaves them for the next time."""
+    """Sends every message not yet marked as sent; returns how many.
+
+    BrokerUnreachable leaves them for the next time.
+    """
     total = 0
     with store.publishing():
         while rows := _unsent(store):
@@ -28,17 +32,23 @@ def publish(store: Store, bus: Bus) -> int:
                 bus.produce(row.topic, row.event)
             bus.flush()
             with store.write() as connection:
-                connection.execute(update(outbox).where(outbox.c.seq.in_([row.seq for row in rows])).values(sent=True))
+                connection.execute(
+                    update(outbox).where(outbox.c.seq.in_([row.seq for row in rows])).values(sent=True)
+                )
             total += len(rows)
     return total
 
 
 def _unsent(store: Store) -> Sequence[Row[Any]]:
     with store.read() as connection:
-        return connection.execute(select(outbox).where(outbox.c.sent.is_(False)).order_by(outbox.c.seq).limit(_BATCH)).all()
+        return connection.execute(
+            select(outbox).where(outbox.c.sent.is_(False)).order_by(outbox.c.seq).limit(_BATCH)
+        ).all()
 
 
 def oldest_unsent(store: Store) -> int | None:
     """The number of the oldest message not yet marked as sent; None where the outbox is empty."""
     with store.read() as connection:
-        return connection.execute(select(outbox.c.seq).where(outbox.c.sent.is_(False)).order_by(outbox.c.seq).limit(1)).scalar()
+        return connection.execute(
+            select(outbox.c.seq).where(outbox.c.sent.is_(False)).order_by(outbox.c.seq).limit(1)
+        ).scalar()

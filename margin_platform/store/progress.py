@@ -1,8 +1,8 @@
 """How far each consumer has decided each partition: the order of decisions, kept where the decisions are.
 
-A consumer's next offset moves in the transaction that stores what was decided, and only over a span that begins at it or
-before it. So an event is decided once, and no event is decided while an earlier one of its partition is not, whatever the
-orchestrator starts, repeats, delays or overtakes.
+A consumer's next offset moves in the transaction that stores what was decided, and only over a span that
+begins at it or before it. So an event is decided once, and no event is decided while an earlier one of its
+partition is not, whatever the orchestrator starts, repeats, delays or overtakes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ class OutOfOrder(RuntimeError):
 
 
 class Progress(NamedTuple):
-    """One consumer's next offset of one partition. topic_id: Kafka's id of the topic that the offset belongs to."""
+    """One consumer's next offset of one partition.
+
+    topic_id: Kafka's id of the topic that the offset belongs to.
+    """
 
     consumer: str
     topic: str
@@ -54,10 +57,11 @@ def everything(connection: Connection) -> list[Progress]:
 
 
 def advance(connection: Connection, consumer: str, span: Span) -> int:
-    """Move the consumer to the span's end; return the first of the span's offsets that was not decided before.
+    """Move the consumer to the span's end;
+    return the first of the span's offsets that was not decided before.
 
-    OutOfOrder where the span begins after the consumer's next offset. TopicRecreated where the offset is of another topic of
-    the same name. A consumer that has decided nothing of the partition begins with the span.
+    OutOfOrder where the span begins after the consumer's next offset. TopicRecreated where the offset is of
+    another topic of the same name. A consumer that has decided nothing of the partition begins with the span.
     """
     known = of(connection, consumer, span.topic, span.partition)
     if known is None:
@@ -74,12 +78,15 @@ def advance(connection: Connection, consumer: str, span: Span) -> int:
 
 
 def fresh(
-    connection: Connection, consumer: str, events: Sequence[tuple[Event, tuple[str, int, int]]], span: Span | None = None
+    connection: Connection,
+    consumer: str,
+    events: Sequence[tuple[Event, tuple[str, int, int]]],
+    span: Span | None = None,
 ) -> list[tuple[Event, Source]]:
     """Move the consumer past the events; return those that it had not decided, in order.
 
-    span: the offsets that were read, more than those of the events where some are refused or not the consumer's. None: the
-    events are all there are between the first and the last.
+    span: the offsets that were read, more than those of the events where some are refused or not the
+    consumer's. None: the events are all there are between the first and the last.
     """
     spans = [span] if span else spans_over(source for _, source in events)
     begins = {(one.topic, one.partition): advance(connection, consumer, one) for one in spans}
@@ -95,8 +102,9 @@ def check_topic(known: Progress, topic_id: str | None) -> None:
     """Raise TopicRecreated where the remembered offset belongs to another topic of this name."""
     if known.topic_id and topic_id and known.topic_id != topic_id:
         raise TopicRecreated(
-            f"{known.topic}[{known.partition}]: {known.consumer} stands at {known.next_offset} of a topic that was deleted "
-            f"(id {known.topic_id}, now {topic_id}); `margin progress forget {known.topic}` begins with the new one"
+            f"{known.topic}[{known.partition}]: {known.consumer} stands at {known.next_offset} of a topic "
+            f"that was deleted (id {known.topic_id}, now {topic_id}); `margin progress forget "
+            f"{known.topic}` begins with the new one"
         )
 
 
@@ -109,7 +117,9 @@ def skip(connection: Connection, consumer: str, topic: str, partition: int, next
     if known is None or known.next_offset >= next_offset:
         at = "has decided nothing of it" if known is None else f"stands at {known.next_offset}"
         raise ValueError(f"offset: {consumer} {at} in {topic}[{partition}], value {next_offset}")
-    connection.execute(update(progress).where(*_same(consumer, topic, partition)).values(next_offset=next_offset))
+    connection.execute(
+        update(progress).where(*_same(consumer, topic, partition)).values(next_offset=next_offset)
+    )
     return Span(topic, partition, known.next_offset, next_offset)
 
 

@@ -1,7 +1,7 @@
 """The decision store: one schema on SQLite (embedded) and Postgres (production), one writer at a time.
 
-A store is created and migrated by the first program that opens it for writing. Every later one only looks at the schema's
-version. A reader never creates, migrates or changes a store.
+A store is created and migrated by the first program that opens it for writing. Every later one only looks at
+the schema's version. A reader never creates, migrates or changes a store.
 """
 
 from __future__ import annotations
@@ -18,15 +18,21 @@ from sqlalchemy import Connection, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL, Engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-SCHEMA = "0005"            # the newest migration: a store that has it is opened without Alembic
+SCHEMA = "0005"  # the newest migration: a store that has it is opened without Alembic
 _BUSY_SECONDS = 30
-_JSON: dict[str, object] = {"json_serializer": lambda value: orjson.dumps(value).decode(), "json_deserializer": orjson.loads}
-_WRITER_LOCK = 4_210      # Postgres advisory locks, of the one writer and of the one publisher; 4210 is FINRA's rule
+_JSON: dict[str, object] = {
+    "json_serializer": lambda value: orjson.dumps(value).decode(),
+    "json_deserializer": orjson.loads,
+}
+# Postgres advisory locks, of the one writer and of the one publisher; 4210 is FINRA's rule
+_WRITER_LOCK = 4_210
 _PUBLISHER_LOCK = 4_211
 
 
 class StoreMissing(FileNotFoundError):
-    """There is no store to read: it is not created, for an empty one would look as if nothing had ever been decided."""
+    """There is no store to read: it is not created, for an empty one would look as if nothing had ever
+    been decided.
+    """
 
 
 class StoreOutdated(RuntimeError):
@@ -34,12 +40,18 @@ class StoreOutdated(RuntimeError):
 
 
 class Store:
-    """An opened store. `write` is a transaction that sees all others finished; `read` is one that changes nothing and sees one moment."""
+    """An opened store.
+
+    `write` is a transaction that sees all others finished; `read` is one that changes nothing and sees one
+    moment.
+    """
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
-        """Open a SQLAlchemy URL (postgresql+psycopg2://... in production), and create or migrate its schema where that is due.
+        """Open a SQLAlchemy URL (postgresql+psycopg2://... in production),
+        and create or migrate its schema where that is due.
 
-        read_only: change nothing. StoreMissing where there is nothing to read, StoreOutdated where its schema is another.
+        read_only: change nothing. StoreMissing where there is nothing to read, StoreOutdated where its schema
+        is another.
         """
         self.url = url
         if read_only:
@@ -52,8 +64,8 @@ class Store:
         if read_only:
             self.close()
             raise StoreOutdated(
-                f"the store's schema is {found or 'missing'}, this program's {SCHEMA}: `margin up` migrates it, "
-                f"value {make_url(url).render_as_string()!r}"
+                f"the store's schema is {found or 'missing'}, this program's {SCHEMA}: `margin up` migrates "
+                f"it, value {make_url(url).render_as_string()!r}"
             )
         self._migrate()
 
@@ -72,7 +84,9 @@ class Store:
             yield connection
 
     def publishing(self) -> AbstractContextManager[object]:
-        """A turn as this store's only publisher, among all processes; the turn of a process that is killed ends with it."""
+        """A turn as this store's only publisher, among all processes;
+        the turn of a process that is killed ends with it.
+        """
         if self.engine.dialect.name == "postgresql":
             return self._advisory_lock(_PUBLISHER_LOCK)
         file = self.engine.url.database
@@ -124,7 +138,7 @@ def check_exists(url: URL) -> None:
 
 def _engine(url: str, *, writes: bool = True, read_only: bool = False) -> Engine:
     parsed = make_url(url)
-    if parsed.drivername == "postgresql":   # SQLAlchemy takes it for a driver that is not installed here
+    if parsed.drivername == "postgresql":  # SQLAlchemy takes it for a driver that is not installed here
         parsed = parsed.set(drivername="postgresql+psycopg2")
     if parsed.get_backend_name() != "sqlite":
         options: dict[str, object] = {} if writes else {"isolation_level": "REPEATABLE READ"}
@@ -142,16 +156,26 @@ def _engine(url: str, *, writes: bool = True, read_only: bool = False) -> Engine
 
 
 def _sqlite_for_reading(url: URL) -> URL:
-    """The file opened read-only; as one that cannot change where its folder forbids the files that SQLite keeps beside it."""
+    """The file opened read-only; as one that cannot change where its folder forbids the files that SQLite
+    keeps beside it.
+    """
     file = Path(url.database or "").resolve()
     changing = os.access(file.parent, os.W_OK) or file.with_name(file.name + "-wal").exists()
-    return url.set(database=file.as_uri(), query={"uri": "true", "mode": "ro"} | ({} if changing else {"immutable": "1"}))
+    return url.set(
+        database=file.as_uri(), query={"uri": "true", "mode": "ro"} | ({} if changing else {"immutable": "1"})
+    )
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    connection.isolation_level = None   # this module says BEGIN itself: the driver's own would take the write lock too late
+    # this module says BEGIN itself: the driver's own would take the write lock too late
+    connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_SECONDS * 1000}", "foreign_keys=ON"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        f"busy_timeout={_BUSY_SECONDS * 1000}",
+        "foreign_keys=ON",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -1,61 +1,78 @@
 """The decision store's tables. Unique keys are what makes a repeated event, run or delivery harmless.
 
-Money is dollars rounded to cents; times are epoch milliseconds, event time unless named `_wall`. JSON columns hold events as
-they were, so that a decision can be explained from what was known when it was made.
+Money is dollars rounded to cents; times are epoch milliseconds, event time unless named `_wall`. JSON columns
+hold events as they were, so that a decision can be explained from what was known when it was made.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 metadata = MetaData()
-_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")   # SQLite numbers rows by itself only for INTEGER
+_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
 _ID = String(64)
 
 ladder_states = Table(
-    "ladder_states", metadata,
+    "ladder_states",
+    metadata,
     Column("account_id", String(256), primary_key=True),
     Column("state", JSON, nullable=False),
     Column("status", String(16), nullable=False),
     Column("restricted", Boolean, nullable=False),
     Column("next_deadline", BigInteger, index=True),
-    Column("last_event", JSON),                      # the newest margin.status.v1 event: what a timer decides on
+    Column("last_event", JSON),  # the newest margin.status.v1 event: what a timer decides on
     Column("audit_count", Integer, nullable=False),
-    Column("audit_hash", _ID, nullable=False),       # head of the account's audit chain
+    Column("audit_hash", _ID, nullable=False),  # head of the account's audit chain
 )
 
 progress = Table(
-    "progress", metadata,                            # the next offset that a consumer decides (store/progress.py)
+    "progress",
+    metadata,  # the next offset that a consumer decides (store/progress.py)
     Column("consumer", String(64), primary_key=True),
     Column("topic", String(128), primary_key=True),
     Column("partition", Integer, primary_key=True),
     Column("next_offset", BigInteger, nullable=False),
-    Column("topic_id", String(64)),                  # Kafka's id of the topic: one created again has another
+    Column("topic_id", String(64)),  # Kafka's id of the topic: one created again has another
 )
 
 calls = Table(
-    "calls", metadata,
+    "calls",
+    metadata,
     Column("call_id", _ID, primary_key=True),
     Column("account_id", String(256), nullable=False, index=True),
     Column("opened_at", BigInteger, nullable=False),
     Column("due_at", BigInteger, nullable=False),
     Column("issued", Float, nullable=False),
     Column("outstanding", Float, nullable=False),
-    Column("status", String(16), nullable=False),    # OPEN, MET, EXPIRED (still owed), RESCINDED
+    Column("status", String(16), nullable=False),  # OPEN, MET, EXPIRED (still owed), RESCINDED
     Column("closed_at", BigInteger),
     Column("calc_id", _ID, nullable=False),
     Column("run_id", _ID),
-    Column("source", String(256)),                   # topic[partition]@offset of the status event
-    Column("evidence", JSON, nullable=False),        # that status event
+    Column("source", String(256)),  # topic[partition]@offset of the status event
+    Column("evidence", JSON, nullable=False),  # that status event
 )
 
 orders = Table(
-    "orders", metadata,
+    "orders",
+    metadata,
     Column("order_id", _ID, primary_key=True),
     Column("account_id", String(256), nullable=False, index=True),
     Column("call_id", _ID, index=True),
     Column("attempt", Integer, nullable=False),
-    Column("status", String(16), nullable=False),    # SENT, FILLED, CANCELLED
+    Column("status", String(16), nullable=False),  # SENT, FILLED, CANCELLED
     Column("created_at", BigInteger, nullable=False),
     Column("run_id", _ID),
     Column("event", JSON, nullable=False),
@@ -63,11 +80,12 @@ orders = Table(
 )
 
 reservations = Table(
-    "reservations", metadata,                        # of close-only accounts (enforcement/reservations.py)
+    "reservations",
+    metadata,  # of close-only accounts (enforcement/reservations.py)
     Column("reservation_id", _ID, primary_key=True),
     Column("account_id", String(256), nullable=False),
     Column("symbol", String(256), nullable=False),
-    Column("order_id", _ID),                         # the sender's own
+    Column("order_id", _ID),  # the sender's own
     Column("quantity", Float, nullable=False),
     Column("left", Float, nullable=False),
     Column("position", Float, nullable=False),
@@ -78,20 +96,21 @@ reservations = Table(
 )
 
 notifications = Table(
-    "notifications", metadata,
+    "notifications",
+    metadata,
     Column("notification_id", _ID, primary_key=True),
     Column("account_id", String(256), nullable=False, index=True),
-    Column("episode", _ID, nullable=False),          # the call or warning it is about
+    Column("episode", _ID, nullable=False),  # the call or warning it is about
     Column("rung", String(64), nullable=False),
     Column("channel", String(16), nullable=False),
     Column("recipient", String(320)),
     Column("subject", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("html", Text),
-    Column("status", String(16), nullable=False),    # PENDING, SENDING, DELIVERED, HELD, UNDELIVERED, REACHED
+    Column("status", String(16), nullable=False),  # PENDING, SENDING, DELIVERED, HELD, UNDELIVERED, REACHED
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_wall", BigInteger),
-    Column("recorded_wall", BigInteger),             # when it became due for the first time: retries end after a time
+    Column("recorded_wall", BigInteger),  # when it became due for the first time: retries end after a time
     Column("receipt", String(256)),
     Column("error", Text),
     Column("created_at", BigInteger, nullable=False),
@@ -100,7 +119,8 @@ notifications = Table(
 )
 
 outbox = Table(
-    "outbox", metadata,
+    "outbox",
+    metadata,
     Column("seq", _SEQUENCE, primary_key=True, autoincrement=True),
     Column("message_id", _ID, nullable=False, unique=True),
     Column("topic", String(128), nullable=False),
@@ -110,10 +130,11 @@ outbox = Table(
 )
 
 audit = Table(
-    "audit", metadata,
+    "audit",
+    metadata,
     Column("seq", _SEQUENCE, primary_key=True, autoincrement=True),
     Column("account_id", String(256), nullable=False, index=True),
-    Column("number", Integer, nullable=False),       # 1, 2, 3 ... of the account
+    Column("number", Integer, nullable=False),  # 1, 2, 3 ... of the account
     Column("decided_at", BigInteger, nullable=False),
     Column("entry", JSON, nullable=False),
     Column("previous_hash", _ID, nullable=False),
@@ -122,7 +143,8 @@ audit = Table(
 )
 
 contacts = Table(
-    "contacts", metadata,
+    "contacts",
+    metadata,
     Column("account_id", String(256), primary_key=True),
     Column("contact", JSON, nullable=False),
     Column("updated_at", BigInteger, nullable=False),

@@ -1,7 +1,7 @@
 """What one transaction of the ladder reads and writes: every account once, every table in bulk.
 
-Ten thousand accounts may cross at once; statement by statement that is a hundred thousand round trips inside one transaction,
-for which every other writer waits.
+Ten thousand accounts may cross at once; statement by statement that is a hundred thousand round trips inside
+one transaction, for which every other writer waits.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from margin_platform.ladder.state import LadderState
 from margin_platform.store.audit_chain import GENESIS, entry_hash
 from margin_platform.store.tables import audit, calls, ladder_states, outbox
 
-Message = tuple[str, Event]          # topic, event
-_IN_ONE_QUERY = 500                  # values of an IN list; SQLite and Postgres both take more
+Message = tuple[str, Event]  # topic, event
+_IN_ONE_QUERY = 500  # values of an IN list; SQLite and Postgres both take more
 
 
 class AccountRow:
@@ -35,14 +35,22 @@ class AccountRow:
 
     def values(self) -> dict[str, object]:
         return {
-            "account_id": self.account_id, "state": self.state.to_dict(), "status": self.state.status, "restricted": self.state.restricted,
-            "next_deadline": self.next_deadline, "last_event": self.last_event,
-            "audit_count": self.audit_count, "audit_hash": self.audit_hash,
+            "account_id": self.account_id,
+            "state": self.state.to_dict(),
+            "status": self.state.status,
+            "restricted": self.state.restricted,
+            "next_deadline": self.next_deadline,
+            "last_event": self.last_event,
+            "audit_count": self.audit_count,
+            "audit_hash": self.audit_hash,
         }
 
 
 class UnitOfWork:
-    """Over one open transaction. Nothing is written before `flush`, which the caller must reach for anything to count."""
+    """Over one open transaction.
+
+    Nothing is written before `flush`, which the caller must reach for anything to count.
+    """
 
     def __init__(self, connection: Connection, account_ids: Iterable[str]) -> None:
         self.connection = connection
@@ -74,11 +82,22 @@ class UnitOfWork:
         """Adds an entry to the account's audit chain; returns its audit.v1 event."""
         hashed = entry_hash(row.audit_hash, entry)
         row.audit_count += 1
-        self._audit.append({
-            "account_id": row.account_id, "number": row.audit_count, "decided_at": entry["timestamp"], "entry": entry,
-            "previous_hash": row.audit_hash, "hash": hashed,
-        })
-        event = {"event_id": hashed[:24], "number": row.audit_count, "previous_hash": row.audit_hash, "hash": hashed} | entry
+        self._audit.append(
+            {
+                "account_id": row.account_id,
+                "number": row.audit_count,
+                "decided_at": entry["timestamp"],
+                "entry": entry,
+                "previous_hash": row.audit_hash,
+                "hash": hashed,
+            }
+        )
+        event = {
+            "event_id": hashed[:24],
+            "number": row.audit_count,
+            "previous_hash": row.audit_hash,
+            "hash": hashed,
+        } | entry
         row.audit_hash = hashed
         return event
 
@@ -87,10 +106,20 @@ class UnitOfWork:
         states = [row.values() for row in self._changed.values() if row.is_new]
         if states:
             self.connection.execute(insert(ladder_states), states)
-        _update_many(self.connection, ladder_states, "account_id", [r.values() for r in self._changed.values() if not r.is_new])
+        _update_many(
+            self.connection,
+            ladder_states,
+            "account_id",
+            [r.values() for r in self._changed.values() if not r.is_new],
+        )
         if self._new_calls:
             self.connection.execute(insert(calls), list(self._new_calls.values()))
-        _update_many(self.connection, calls, "call_id", [{"call_id": i} | values for i, values in self._call_changes.items()])
+        _update_many(
+            self.connection,
+            calls,
+            "call_id",
+            [{"call_id": i} | values for i, values in self._call_changes.items()],
+        )
         if self._audit:
             self.connection.execute(insert(audit), self._audit)
         post(self.connection, self.messages)
@@ -100,7 +129,12 @@ def post(connection: Connection, messages: Sequence[Message]) -> None:
     """Puts messages into the outbox, in order."""
     if messages:
         rows = [
-            {"message_id": event.get("event_id") or deterministic_id(topic, event), "topic": topic, "event": event, "sent": False}
+            {
+                "message_id": event.get("event_id") or deterministic_id(topic, event),
+                "topic": topic,
+                "event": event,
+                "sent": False,
+            }
             for topic, event in messages
         ]
         connection.execute(insert(outbox), rows)

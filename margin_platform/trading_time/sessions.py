@@ -1,4 +1,6 @@
-"""Business days and market hours on the New York Stock Exchange calendar (XNYS): due dates of calls, sessions, closes."""
+"""Business days and market hours on the New York Stock Exchange calendar (XNYS):
+due dates of calls, sessions, closes.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,18 @@ import pandas as pd
 
 from margin_platform.trading_time.new_york import NEW_YORK, date_of
 
-_LIVE = dt.date(1989, 1, 1)       # the library's own default covers twenty years only
-_EARLIEST = dt.date(1970, 1, 1)   # event times are not negative
+_LIVE = dt.date(1989, 1, 1)  # the library's own default covers twenty years only
+_EARLIEST = dt.date(1970, 1, 1)  # event times are not negative
 _A_MONTH = dt.timedelta(days=31)
 _USUAL_CLOSE = dt.time(16)
 _SATURDAY = 5
 
 
 def _calendar(reaching: dt.date = _LIVE) -> Any:
-    """The exchange's calendar. Only a date before 1989, of an old history, pays for one that begins in 1970."""
+    """The exchange's calendar.
+
+    Only a date before 1989, of an old history, pays for one that begins in 1970.
+    """
     return _calendar_from(_LIVE if reaching >= _LIVE else _EARLIEST)
 
 
@@ -31,13 +36,17 @@ def _calendar_from(first: dt.date) -> Any:
 
 
 def covered(reaching: dt.date = _LIVE) -> tuple[dt.date, dt.date]:
-    """The first and last session known: from 1989, or 1970 where an earlier date is asked about, to about a year from today."""
+    """The first and last session known: from 1989, or 1970 where an earlier date is asked about, to about
+    a year from today.
+    """
     calendar = _calendar(reaching)
     return calendar.first_session.date(), calendar.last_session.date()
 
 
 def is_session(day: dt.date) -> bool:
-    """Whether the exchange opens on a date; no date before 1970 or beyond the calendar's end is known to be a session."""
+    """Whether the exchange opens on a date;
+    no date before 1970 or beyond the calendar's end is known to be a session.
+    """
     return _covers(day) and bool(_calendar(day).is_session(pd.Timestamp(day)))
 
 
@@ -53,7 +62,9 @@ def _reaches(day: dt.date) -> bool:
 
 
 def business_day_after(start: dt.date, days: int) -> dt.date:
-    """The n-th session after a date (the date itself is day 0, whether or not it is a session). ValueError if days < 0.
+    """The n-th session after a date (the date itself is day 0, whether or not it is a session).
+
+    ValueError if days < 0.
 
     Where the calendar does not reach, every weekday counts.
     """
@@ -70,20 +81,27 @@ def business_day_after(start: dt.date, days: int) -> dt.date:
 
 
 def session_close(day: dt.date) -> dt.datetime:
-    """Closing time of a session, early closes included, zone-aware New York. ValueError where the date is no session."""
+    """Closing time of a session, early closes included, zone-aware New York.
+
+    ValueError where the date is no session.
+    """
     if not is_session(day):
         raise ValueError(f"day: not a session of XNYS, value {day.isoformat()}")
     return _close(_calendar(day), day)
 
 
 def close_ms(day: dt.date) -> int:
-    """Return the event time of a date's close: its session's, early closes included, or 16:00 where it is no session."""
+    """Return the event time of a date's close:
+    its session's, early closes included, or 16:00 where it is no session.
+    """
     close = session_close(day) if is_session(day) else dt.datetime.combine(day, _USUAL_CLOSE, NEW_YORK)
     return int(close.timestamp() * 1000)
 
 
 def why_closed(day: dt.date) -> str:
-    """Say why the exchange does not open on a date that is no session: the day of the week, or the holiday's name."""
+    """Say why the exchange does not open on a date that is no session:
+    the day of the week, or the holiday's name.
+    """
     if day.weekday() >= _SATURDAY:
         return f"{day:%A}"
     at = pd.Timestamp(day)
@@ -114,16 +132,17 @@ def next_open(at: dt.datetime) -> dt.datetime:
     return opening.to_pydatetime().astimezone(NEW_YORK)
 
 
-@functools.lru_cache(maxsize=4096)   # a thousand calls may open at one close
+@functools.lru_cache(maxsize=4096)  # a thousand calls may open at one close
 def due_time(opened: dt.datetime, days: int, hour: int) -> dt.datetime:
-    """When a call opened at an aware time falls due: `hour` o'clock New York, or an earlier close, on the n-th session after it.
+    """When a call opened at an aware time falls due:
+    `hour` o'clock New York, or an earlier close, on the n-th session after it.
 
-    One that is due on its own day and opened after that hour is due at once, or when the exchange next opens. A closed day
-    stands for the session after it.
+    One that is due on its own day and opened after that hour is due at once, or when the exchange next opens.
+    A closed day stands for the session after it.
     """
     opened = opened.astimezone(NEW_YORK)
     day = business_day_after(opened.date(), days)
-    if _covers(day) and not is_session(day):   # opened on a closed day and due on it
+    if _covers(day) and not is_session(day):  # opened on a closed day and due on it
         day = business_day_after(day, 1)
     at_hour = dt.datetime.combine(day, dt.time(hour), NEW_YORK)
     due = min(at_hour, session_close(day)) if is_session(day) else at_hour
@@ -155,11 +174,13 @@ def _hours(day: dt.date) -> tuple[float, float]:
     return _session_bounds(pd.Timestamp(day)) if is_session(day) else (math.inf, -math.inf)
 
 
-@functools.lru_cache(maxsize=4096)   # a thousand calls may open at one close
+@functools.lru_cache(maxsize=4096)  # a thousand calls may open at one close
 def trading_time_after(at_ms: int, seconds: float) -> int:
-    """Return the event time at which this many seconds of trading have passed since another (epoch milliseconds).
+    """Return the event time at which this many seconds of trading have passed since another (epoch
+    milliseconds).
 
-    Of no seconds it is the first time in a session from then on. Where the calendar does not reach, all time counts.
+    Of no seconds it is the first time in a session from then on. Where the calendar does not reach, all time
+    counts.
     """
     if seconds == 0 and in_session(at_ms):
         return at_ms
@@ -181,7 +202,8 @@ def trading_time_after(at_ms: int, seconds: float) -> int:
 
 
 def trading_time_before(at_ms: int, seconds: float) -> int:
-    """The event time that lies this many seconds of trading before another: older prices are stale (epoch milliseconds).
+    """The event time that lies this many seconds of trading before another:
+    older prices are stale (epoch milliseconds).
 
     Where the calendar does not reach, all time counts.
     """
@@ -202,7 +224,8 @@ def trading_time_before(at_ms: int, seconds: float) -> int:
 
 
 def trading_seconds_between(first_ms: int, last_ms: int) -> float:
-    """Seconds of trading time between two event times (epoch milliseconds): nights, weekends and holidays do not age a price.
+    """Seconds of trading time between two event times (epoch milliseconds):
+    nights, weekends and holidays do not age a price.
 
     Where the calendar does not reach, all time counts.
     """
@@ -220,7 +243,12 @@ def trading_seconds_between(first_ms: int, last_ms: int) -> float:
 
 
 def sessions_between(first: dt.date, last: dt.date) -> list[dt.date]:
-    """Sessions between two dates, both included, as far as the calendar reaches (1970 to about a year from today)."""
+    """Sessions between two dates, both included,
+    as far as the calendar reaches (1970 to about a year from today).
+    """
     calendar = _calendar(first)
-    low, high = max(pd.Timestamp(first), calendar.first_session), min(pd.Timestamp(last), calendar.last_session)
+    low, high = (
+        max(pd.Timestamp(first), calendar.first_session),
+        min(pd.Timestamp(last), calendar.last_session),
+    )
     return [] if low > high else [day.date() for day in calendar.sessions_in_range(low, high)]

@@ -9,9 +9,15 @@ from margin_platform.policy.sections import BetaPolicy
 
 
 def beta(market: Floats, stock: Floats) -> float:
-    """Beta of a stock from returns on common dates, both (n,). ValueError on unequal lengths or a market that never moved."""
+    """Beta of a stock from returns on common dates, both (n,).
+
+    ValueError on unequal lengths or a market that never moved.
+    """
     if market.shape != stock.shape or len(market) < 2:
-        raise ValueError(f"stock: {len(stock)} returns against {len(market)} of the market, at least 2 on common dates needed")
+        raise ValueError(
+            f"stock: {len(stock)} returns against {len(market)} of the market, at least 2 on common dates "
+            "needed"
+        )
     moves = market - market.mean()
     spread = float(moves @ moves)
     if spread == 0.0:
@@ -20,7 +26,8 @@ def beta(market: Floats, stock: Floats) -> float:
 
 
 def estimated(market: Floats, stock: Floats, rules: BetaPolicy) -> float:
-    """Beta by policy from returns where NaN is a missing session; NaN with fewer common dates than `beta_min_observations`.
+    """Beta by policy from returns where NaN is a missing session;
+    NaN with fewer common dates than `beta_min_observations`.
 
     `beta_weight` of it counts, the rest lies on 1, the market's own beta.
     """

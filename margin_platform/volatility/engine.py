@@ -1,11 +1,13 @@
-"""The volatility engine: prices in, one volatility a symbol and session out. What the Spark stream runs, without Spark.
+"""The volatility engine: prices in, one volatility a symbol and session out.
 
-A symbol's close is the print that its source marks as the official close of an XNYS session, else its last price in
-market hours by event time and sequence: a price paid in the evening or before the opening is no close. Once a session is
-over (the event clock has reached its closing time) the volatility of every symbol that traded is computed from its last
-31 closes. It is published again where what it rests on changes: a split booked after its day, a print of the session that
-was read late, a corrected close. A close shaped like a split that nobody announced waits for the corporate action until
-the next session is over.
+What the Spark stream runs, without Spark.
+
+A symbol's close is the print that its source marks as the official close of an XNYS session, else its last
+price in market hours by event time and sequence: a price paid in the evening or before the opening is no
+close. Once a session is over (the event clock has reached its closing time) the volatility of every symbol
+that traded is computed from its last 31 closes. It is published again where what it rests on changes: a split
+booked after its day, a print of the session that was read late, a corrected close. A close shaped like a
+split that nobody announced waits for the corporate action until the next session is over.
 """
 
 from __future__ import annotations
@@ -29,11 +31,13 @@ from margin_platform.trading_time.new_york import NEW_YORK, date_of
 from margin_platform.trading_time.sessions import in_session, is_session, session_close
 from margin_platform.volatility.estimator import historical_volatility
 
-_DAYS_MOVE = 0.05   # how far a split's close may be from the ratio: MSFT closed 3.3% above half on 2003-02-18
+_DAYS_MOVE = 0.05  # how far a split's close may be from the ratio: MSFT closed 3.3% above half on 2003-02-18
 
 
 class Close(NamedTuple):
-    """A session's closing print: event time in epoch milliseconds, dollars a share as traded, and the source's remarks."""
+    """A session's closing print: event time in epoch milliseconds, dollars a share as traded, and the
+    source's remarks.
+    """
 
     timestamp: int
     price: float
@@ -43,23 +47,29 @@ class Close(NamedTuple):
 
 
 class VolatilityEngine:
-    """Closes by symbol (as traded; splits are applied when used) and which session each symbol was last published for."""
+    """Closes by symbol (as traded; splits are applied when used) and which session each symbol was last
+    published for.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._sessions: dict[str, list[str]] = {}                       # symbol -> session dates, ascending
-        self._closes: dict[str, dict[str, Close]] = {}                  # symbol -> session -> close
+        self._sessions: dict[str, list[str]] = {}  # symbol -> session dates, ascending
+        self._closes: dict[str, dict[str, Close]] = {}  # symbol -> session -> close
         self._actions = AnnouncedActions()
         self._published: dict[str, str] = {}
-        self._last_print: dict[str, int] = {}   # symbol -> newest event time, of whatever hour
-        self._tiers: dict[str, int] = {}    # symbol -> add-on tier as last published, which hysteresis may keep
-        self._tiers_before: dict[str, int] = {}   # and the one of the session before, from which that one is computed anew
-        self._changed: set[str] = set()     # symbols whose published session is to be computed anew
+        self._last_print: dict[str, int] = {}  # symbol -> newest event time, of whatever hour
+        self._tiers: dict[str, int] = {}  # symbol -> add-on tier as last published, which hysteresis may keep
+        # and the one of the session before, from which that one is computed anew
+        self._tiers_before: dict[str, int] = {}
+        self._changed: set[str] = set()  # symbols whose published session is to be computed anew
         self.next_offset: dict[str, dict[int, int]] = {PRICES: {}, CORPORATE_ACTIONS: {}}
         self.event_time = 0
 
     def process(self, records: Iterable[Record]) -> list[Event]:
-        """volatility.v1 events of the sessions that these records completed. Bad records are the margin stream's to report."""
+        """volatility.v1 events of the sessions that these records completed.
+
+        Bad records are the margin stream's to report.
+        """
         for record in sorted(records, key=lambda r: (r.topic, r.partition, r.offset)):
             if record.offset < self.next_offset[record.topic].get(record.partition, 0):
                 continue
@@ -68,7 +78,7 @@ class VolatilityEngine:
                 event = decode(record.topic, record.value)
                 check_time(event, record.timestamp_ms, self.policy.prices.max_future_seconds)
             except BadEvent:
-                continue   # margin_snapshots reads the same topic and sends it to dead_letter.v1
+                continue  # margin_snapshots reads the same topic and sends it to dead_letter.v1
             self._take(record.topic, event)
         return self._completed()
 
@@ -90,7 +100,7 @@ class VolatilityEngine:
             insort(self._sessions.setdefault(symbol, []), session)
             self._forget(symbol)
             if session not in self._sessions[symbol]:
-                return   # older than anything still kept
+                return  # older than anything still kept
         if session not in closes or _supersedes(event, closes[session]):
             remarks = (event.get("sequence"), bool(event.get("confirmed")), bool(event.get("official_close")))
             closes[session] = Close(event["timestamp"], float(event["price"]), *remarks)
@@ -99,7 +109,7 @@ class VolatilityEngine:
 
     def _book(self, symbol: str, action: Event) -> None:
         before = self._splits(symbol)
-        with contextlib.suppress(BadEvent):   # the margin stream reports it
+        with contextlib.suppress(BadEvent):  # the margin stream reports it
             self._actions.add(action)
         changed = {day for day, _ in {*before} ^ {*self._splits(symbol)}}
         sessions = self._sessions.get(symbol)
@@ -109,10 +119,15 @@ class VolatilityEngine:
     def _splits(self, symbol: str) -> list[tuple[str, float]]:
         """Return ex-date and ratio of the symbol's splits."""
         splits = self._actions.splits(symbol)
-        return [(dt.datetime.fromtimestamp(a.effective / 1000, NEW_YORK).date().isoformat(), float(a.ratio)) for a in splits]
+        return [
+            (dt.datetime.fromtimestamp(a.effective / 1000, NEW_YORK).date().isoformat(), float(a.ratio))
+            for a in splits
+        ]
 
     def _correct(self, symbol: str, event: Event) -> None:
-        """Replaces the close of a session where it is the very print that its source withdrew: the last one, if it names none."""
+        """Replaces the close of a session where it is the very print that its source withdrew:
+        the last one, if it names none.
+        """
         withdrawn = event.get("corrects_timestamp") or self._last_print.get(symbol, 0)
         session = date_of(withdrawn).isoformat()
         close = self._closes.get(symbol, {}).get(session)
@@ -141,7 +156,9 @@ class VolatilityEngine:
         return events
 
     def _awaits_action(self, symbol: str, session: str) -> bool:
-        """Whether the close of a session is a split's away from the one before, with no split booked and no word from its source."""
+        """Whether the close of a session is a split's away from the one before,
+        with no split booked and no word from its source.
+        """
         sessions, closes = self._sessions[symbol], self._closes[symbol]
         at = bisect_left(sessions, session)
         if at == 0 or closes[session].confirmed:
@@ -160,22 +177,35 @@ class VolatilityEngine:
         closes = np.array([self._closes[symbol][s].price for s in sessions])
         splits = [(bisect_left(sessions, ex), ratio) for ex, ratio in self._splits(symbol) if ex <= session]
         found = historical_volatility(closes, self.policy, splits)
-        sigma = round(found.sigma, 6)   # the tier is that of the published figure
+        sigma = round(found.sigma, 6)  # the tier is that of the published figure
         held = np.array([self._tiers_before.get(symbol, 0)])
         self._tiers[symbol] = int(tiers(np.array([sigma]), held, self.policy.volatility)[0])
         return {
-            "symbol": symbol, "volatility_annual": sigma, "observations": found.observations, "quality": found.quality,
+            "symbol": symbol,
+            "volatility_annual": sigma,
+            "observations": found.observations,
+            "quality": found.quality,
             "tier": self._tiers[symbol],
-            "as_of": session, "policy_version": self.policy.version,
+            "as_of": session,
+            "policy_version": self.policy.version,
             "timestamp": int(session_close(dt.date.fromisoformat(session)).timestamp() * 1000),
         }
 
     def to_state(self) -> dict[str, object]:
         return {
-            "closes": {symbol: {session: list(close) for session, close in rows.items()} for symbol, rows in self._closes.items()},
-            "actions": self._actions.to_state(), "published": self._published, "tiers": self._tiers, "tiers_before": self._tiers_before,
-            "event_time": self.event_time, "last_print": self._last_print,
-            "next_offset": {t: {str(p): o for p, o in parts.items()} for t, parts in self.next_offset.items()},
+            "closes": {
+                symbol: {session: list(close) for session, close in rows.items()}
+                for symbol, rows in self._closes.items()
+            },
+            "actions": self._actions.to_state(),
+            "published": self._published,
+            "tiers": self._tiers,
+            "tiers_before": self._tiers_before,
+            "event_time": self.event_time,
+            "last_print": self._last_print,
+            "next_offset": {
+                t: {str(p): o for p, o in parts.items()} for t, parts in self.next_offset.items()
+            },
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -185,15 +215,29 @@ class VolatilityEngine:
         self._published, self.event_time = dict(state["published"]), state["event_time"]
         self._tiers, self._tiers_before = dict(state["tiers"]), dict(state["tiers_before"])
         self._last_print = dict(state.get("last_print", {}))
-        self.next_offset = {t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()}
+        self.next_offset = {
+            t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()
+        }
 
 
 def _of_splits(splits: dict[str, list[list[Any]]]) -> list[tuple[Event, dict[str, Any]]]:
-    """Return the announcements of the splits in a state of before 0.2: (ex-date, action id, ratio) by symbol."""
+    """Return the announcements of the splits in a state of before 0.2:
+    (ex-date, action id, ratio) by symbol.
+    """
     return [
-        ({"action_id": action_id, "symbol": symbol, "kind": ActionKind.SPLIT, "ex_date": ex, "timestamp": 0} | dict(
-            zip(("ratio_new", "ratio_old"), as_written(ratio), strict=True)), {})
-        for symbol, rows in splits.items() for ex, action_id, ratio in rows
+        (
+            {
+                "action_id": action_id,
+                "symbol": symbol,
+                "kind": ActionKind.SPLIT,
+                "ex_date": ex,
+                "timestamp": 0,
+            }
+            | dict(zip(("ratio_new", "ratio_old"), as_written(ratio), strict=True)),
+            {},
+        )
+        for symbol, rows in splits.items()
+        for ex, action_id, ratio in rows
     ]
 
 

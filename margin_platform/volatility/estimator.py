@@ -1,4 +1,5 @@
-"""Historical volatility: 30 daily log returns, sample standard deviation (n - 1), annualised by the square root of 252.
+"""Historical volatility: 30 daily log returns, sample standard deviation (n - 1),
+annualised by the square root of 252.
 
 From daily closes, one per exchange session, split-adjusted: never from ticks (MARGIN_RULES 9).
 """
@@ -17,7 +18,9 @@ from margin_platform.policy.policy import Policy
 
 @dataclass(frozen=True)
 class Volatility:
-    """sigma: annualised (0.4 is 40%); observations: returns used; quality: OK, or DEFAULT where history is insufficient."""
+    """sigma: annualised (0.4 is 40%); observations: returns used;
+    quality: OK, or DEFAULT where history is insufficient.
+    """
 
     sigma: float
     observations: int
@@ -32,11 +35,14 @@ def split_adjusted(closes: Floats, splits: Iterable[tuple[int, float]]) -> Float
     return adjusted
 
 
-def historical_volatility(closes: Floats, policy: Policy, splits: Iterable[tuple[int, float]] = ()) -> Volatility:
+def historical_volatility(
+    closes: Floats, policy: Policy, splits: Iterable[tuple[int, float]] = ()
+) -> Volatility:
     """The volatility of one symbol from its closes, oldest first; NaN is a missing session.
 
-    A return spans a gap as one observation. Fewer than the policy's minimum of returns, or more than its maximum of
-    missing sessions in the window, gives the policy's default, marked DEFAULT. ValueError on a close that is not above 0.
+    A return spans a gap as one observation. Fewer than the policy's minimum of returns, or more than its
+    maximum of missing sessions in the window, gives the policy's default, marked DEFAULT. ValueError on a
+    close that is not above 0.
     """
     rules = policy.volatility
     adjusted = split_adjusted(closes, splits)
@@ -55,8 +61,9 @@ def historical_volatility(closes: Floats, policy: Policy, splits: Iterable[tuple
 def rolling_volatility(closes: Floats, policy: Policy) -> Floats:
     """The same estimator on every day: closes (days, symbols) without gaps to sigma (days, symbols).
 
-    Row d uses closes up to and including d; rows with too little history hold the policy's default. ValueError on a
-    missing or non-positive close (repair the history first: which days may be bridged is the caller's policy).
+    Row d uses closes up to and including d; rows with too little history hold the policy's default.
+    ValueError on a missing or non-positive close (repair the history first: which days may be bridged is the
+    caller's policy).
     """
     rules = policy.volatility
     if not np.all(closes > 0):

@@ -1,7 +1,9 @@
-"""The streams' tables: Delta Lake, appended to from the driver without a Spark job (about 30 ms against seconds).
+"""The streams' tables: Delta Lake, appended to from the driver without a Spark job (about 30 ms against
+seconds).
 
-An append carries the stream's name and its batch as a Delta transaction, so that after a crash the rows already written are
-known and left out. Readers: pandas and DuckDB through `deltalake`, Spark through Delta Lake's own source.
+An append carries the stream's name and its batch as a Delta transaction, so that after a crash the rows
+already written are known and left out. Readers: pandas and DuckDB through `deltalake`, Spark through Delta
+Lake's own source.
 """
 
 from __future__ import annotations
@@ -15,13 +17,15 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from margin_platform.settings import settings
 
 log = logging.getLogger(__name__)
-_APPENDS = 1 << 20   # appends of one batch that can be told apart in the table's transaction number
+_APPENDS = 1 << 20  # appends of one batch that can be told apart in the table's transaction number
 
 
 def storage_options(uri: str) -> dict[str, str]:
-    """How to reach a table: nothing for a folder; for s3:// the endpoint and region of the settings, credentials by AWS's chain.
+    """How to reach a table: nothing for a folder;
+    for s3:// the endpoint and region of the settings, credentials by AWS's chain.
 
-    A commit is a conditional put, so that of two writers of one version the second fails instead of overwriting.
+    A commit is a conditional put, so that of two writers of one version the second fails instead of
+    overwriting.
     """
     if not uri.startswith(("s3://", "s3a://")):
         return {}
@@ -53,7 +57,10 @@ class TableSink:
         log.info("table %s: %d rows up to batch %d", self.name, len(rows), batch_id)
 
     def written_batch(self) -> int:
-        """The newest batch in the table; -1 where there is none. Every row gathered by then of it and of earlier ones is there."""
+        """The newest batch in the table; -1 where there is none.
+
+        Every row gathered by then of it and of earlier ones is there.
+        """
         version = self._version()
         return -1 if version < 0 else version // _APPENDS
 
@@ -61,7 +68,9 @@ class TableSink:
         """The values of a column in the rows of one batch."""
         if self._version() < 0:
             return set()
-        found = DeltaTable(self.uri, storage_options=self._storage).to_pandas(columns=[key], filters=[("batch_id", "=", batch_id)])
+        found = DeltaTable(self.uri, storage_options=self._storage).to_pandas(
+            columns=[key], filters=[("batch_id", "=", batch_id)]
+        )
         return set(found[key])
 
     def _version(self) -> int:

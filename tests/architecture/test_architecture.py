@@ -1,4 +1,6 @@
-"""The layout keeps its promises: who imports what, who reads the environment, what the README's commands are."""
+"""The layout keeps its promises: who imports what, who reads the environment, what the README's commands
+are.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,22 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("margin_platform", "assets", "jobs", "sensors", "resources", "spark")
 SOURCES = sorted(p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py"))
 KERNEL = (
-    "money", "policy.policy", "kernel.book", "kernel.instrument_rules", "kernel.sweep.account_sweep", "kernel.evaluate",
-    "contracts.messages", "market.instruments", "ledger.ledger", "volatility.estimator", "kernel.valuation_points", "firm.risk",
-    "snapshots.bands", "ladder.ladder", "liquidation.workbench", "snapshots.events",
+    "money",
+    "policy.policy",
+    "kernel.book",
+    "kernel.instrument_rules",
+    "kernel.sweep.account_sweep",
+    "kernel.evaluate",
+    "contracts.messages",
+    "market.instruments",
+    "ledger.ledger",
+    "volatility.estimator",
+    "kernel.valuation_points",
+    "firm.risk",
+    "snapshots.bands",
+    "ladder.ladder",
+    "liquidation.workbench",
+    "snapshots.events",
 )
 FRAMEWORKS = ("dagster", "pyspark", "kafka", "starlette", "sqlalchemy", "boto3", "pandas")
 
@@ -28,10 +43,14 @@ def _tree(path: Path) -> ast.Module:
 
 
 def test_the_kernel_imports_no_framework() -> None:
-    """The margin function must run anywhere: a heavy or stateful import would follow it into every process."""
+    """The margin function must run anywhere:
+    a heavy or stateful import would follow it into every process.
+    """
     modules = ", ".join(f"margin_platform.{m}" for m in KERNEL)
     code = f"import sys, {modules}; print(*[m for m in {FRAMEWORKS!r} if m in sys.modules])"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert loaded.stdout.split() == []
 
 
@@ -67,11 +86,15 @@ def test_no_test_folder_bears_a_package_name() -> None:
 
 
 def test_only_settings_reads_the_environment() -> None:
-    """One place to look for what a deployment can set. Handing the whole environment on to a child process is allowed."""
+    """One place to look for what a deployment can set.
+
+    Handing the whole environment on to a child process is allowed.
+    """
     readers = [
         str(path.relative_to(ROOT))
         for path in SOURCES
-        if path.name != "settings.py" and re.search(r"os\.(getenv|environ\[|environ\.get)", path.read_text(encoding="utf-8"))
+        if path.name != "settings.py"
+        and re.search(r"os\.(getenv|environ\[|environ\.get)", path.read_text(encoding="utf-8"))
     ]
     assert readers == []
 
@@ -83,7 +106,11 @@ def test_no_module_is_named_for_nothing() -> None:
 
 def test_files_hold_one_idea() -> None:
     """A ceiling, not an average: taste is decided at the tail."""
-    long = {str(p.relative_to(ROOT)): n for p in SOURCES if (n := len(p.read_text(encoding="utf-8").splitlines())) > 300}
+    long = {
+        str(p.relative_to(ROOT)): n
+        for p in SOURCES
+        if (n := len(p.read_text(encoding="utf-8").splitlines())) > 300
+    }
     assert long == {}
 
 
@@ -112,7 +139,9 @@ def test_every_command_answers_help() -> None:
 
 
 def test_no_path_or_registry_of_a_machine_is_committed() -> None:
-    files = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split("\n")
+    files = subprocess.run(
+        ["git", "ls-files"], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout.split("\n")
     pattern = re.compile(r"/(?:work|farm)/|/root/|https?://[^ \"]*/(?:maven2|simple)(?:/|\"|$)")
     offenders = []
     for name in filter(None, files):

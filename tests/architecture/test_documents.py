@@ -1,4 +1,6 @@
-"""The documents keep their promises: links lead somewhere, lines fit, decisions have their parts, words are plain."""
+"""The documents keep their promises: links lead somewhere, lines fit, decisions have their parts, words
+are plain.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ HOUSE_WORDS = re.compile(
     re.IGNORECASE,
 )
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-# A path inside backticks: below a folder at the top, or below a concept's folder of margin_platform, which then ends
-# with a slash or a suffix (`kafka/topic` is a tag of a run).
+# A path inside backticks: below a folder at the top, or below a concept's folder of margin_platform, which
+# then ends with a slash or a suffix (`kafka/topic` is a tag of a run).
 TOP = (
     "margin_platform",
     "spark",
@@ -132,7 +134,10 @@ def test_prose_fits_the_width(page: Path) -> None:
 
 @each_document
 def test_the_words_are_those_of_the_field(page: Path) -> None:
-    """Words of a private idiom cost every reader who did not grow up with it. CONTRIBUTING.md lists them as code."""
+    """Words of a private idiom cost every reader who did not grow up with it.
+
+    CONTRIBUTING.md lists them as code.
+    """
     found = [
         f"{number}: {word}"
         for number, line in _lines(page)

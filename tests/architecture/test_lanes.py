@@ -38,7 +38,10 @@ class Worker:
 
 
 def _run(speeds: list[int], collected: list[str]) -> list[list[str]]:
-    """Run all tests by workers of these speeds, tests a turn. Returns the files of each in the order it ran them."""
+    """Run all tests by workers of these speeds, tests a turn.
+
+    Returns the files of each in the order it ran them.
+    """
     workers = [Worker() for _ in speeds]
     log: Any = SimpleNamespace(loadscopesched=lambda *_: None)
     config: Any = SimpleNamespace(

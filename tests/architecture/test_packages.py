@@ -1,4 +1,6 @@
-"""Packages by concept: the pure ones load no framework, none is too full, each says what it is, each concept has one name."""
+"""Packages by concept: the pure ones load no framework, none is too full, each says what it is, each
+concept has one name.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,22 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("margin_platform", "assets", "jobs", "sensors", "resources", "spark")
-CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+    "contracts"
+]
 PURE: list[str] = next(c["source_modules"] for c in CONTRACTS if c["name"].startswith("pure packages"))
 FRAMEWORKS = {
-    "kafka", "confluent_kafka", "dagster", "pyspark", "sqlalchemy", "starlette", "uvicorn", "httpx", "boto3", "typer", "rich",
+    "kafka",
+    "confluent_kafka",
+    "dagster",
+    "pyspark",
+    "sqlalchemy",
+    "starlette",
+    "uvicorn",
+    "httpx",
+    "boto3",
+    "typer",
+    "rich",
 }
 MOST_MODULES = 12
 PACKAGES = sorted(
@@ -27,8 +41,19 @@ PACKAGES = sorted(
 )
 # Files of jobs, sensors, assets and spark that serve every concept begin with one of these.
 SHARED = (
-    "topic", "run_", "table_", "stream", "keys", "earlier_runs", "end_of_day",
-    "driver", "session", "kafka_source", "checkpoint", "metrics", "progress",
+    "topic",
+    "run_",
+    "table_",
+    "stream",
+    "keys",
+    "earlier_runs",
+    "end_of_day",
+    "driver",
+    "session",
+    "kafka_source",
+    "checkpoint",
+    "metrics",
+    "progress",
 )
 
 
@@ -83,7 +108,9 @@ def test_every_name_of_the_concept_table_exists() -> None:
         for folder, cell in zip(places, row[1:-1], strict=True):
             for name in re.findall(r"`([\w/]+)`", cell):
                 path = ROOT / folder / name
-                assert path.is_dir() if name.endswith("/") else path.with_suffix(".py").is_file(), f"{row[0]}: {folder}/{name}"
+                assert path.is_dir() if name.endswith("/") else path.with_suffix(".py").is_file(), (
+                    f"{row[0]}: {folder}/{name}"
+                )
 
 
 @pytest.mark.parametrize("folder", ["spark", "assets", "jobs", "sensors"])

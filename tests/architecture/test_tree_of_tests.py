@@ -1,4 +1,6 @@
-"""The tree of tests keeps its promises: it mirrors the product, and what tests share is imported from tests/support."""
+"""The tree of tests keeps its promises:
+it mirrors the product, and what tests share is imported from tests/support.
+"""
 
 from __future__ import annotations
 

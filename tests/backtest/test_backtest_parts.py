@@ -25,7 +25,9 @@ FIRST, LAST = dt.date(2020, 3, 2), dt.date(2020, 3, 27)
 @pytest.fixture(scope="module")
 def job() -> Job:
     prices = {str(s): float(p) for s, p in sample_market.closes().loc[FIRST.isoformat()].items()}
-    given = runs.keeping_jumps(runs.generated_book(generated.generate(generated.usual_counts(90), prices), current_policy()))
+    given = runs.keeping_jumps(
+        runs.generated_book(generated.generate(generated.usual_counts(90), prices), current_policy())
+    )
     return runs.prepare(runs.sample_history(), [], given, first=FIRST, last=LAST)[0]
 
 
@@ -48,13 +50,22 @@ def test_parts_add_up_to_the_whole(job: Job, whole: RunResult) -> None:
 def test_worker_processes_come_to_the_same_and_name_what_one_of_them_refused(
     job: Job, whole: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three parts on worker processes, then the same with a transfer in the last that no ledger holds: the others are kept, finished."""
+    """Three parts on worker processes, then the same with a transfer in the last that no ledger holds:
+    the others are kept, finished.
+    """
     monkeypatch.setattr(parts, "PART_ACCOUNTS", 40)
     bars = []
-    _same(parts.execute(job, (), "run", checkpoints=tmp_path, progress=lambda done, _: bars.append(done)), whole)
+    _same(
+        parts.execute(job, (), "run", checkpoints=tmp_path, progress=lambda done, _: bars.append(done)), whole
+    )
     assert bars == sorted(bars)
     assert len(list(tmp_path.iterdir())) == 3
-    transfer = {"transfer_id": "1", "account_id": job.book.account_ids[-1], "amount": 9e12, "timestamp": int(job.path.times[1])}
+    transfer = {
+        "transfer_id": "1",
+        "account_id": job.book.account_ids[-1],
+        "amount": 9e12,
+        "timestamp": int(job.path.times[1]),
+    }
     with pytest.raises(BadEvent, match="amount: more than a ledger holds"):
         parts.execute(dataclasses.replace(job, trades=((CASH, transfer),)), (), "run", checkpoints=tmp_path)
 

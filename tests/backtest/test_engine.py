@@ -1,4 +1,6 @@
-"""The engine: resumable to the same bytes, deterministic, its columns the ledger's, its observations those of the live event."""
+"""The engine: resumable to the same bytes, deterministic, its columns the ledger's,
+its observations those of the live event.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ FIRST, LAST = dt.date(2020, 2, 24), dt.date(2020, 4, 3)
 def _job(accounts: int = 150) -> Job:
     opening = sample_market.closes().loc[FIRST.isoformat()]
     prices = {str(s): float(p) for s, p in opening.items()}
-    given = runs.keeping_jumps(runs.generated_book(generated.generate(generated.usual_counts(accounts), prices), current_policy()))
+    given = runs.keeping_jumps(
+        runs.generated_book(generated.generate(generated.usual_counts(accounts), prices), current_policy())
+    )
     return runs.prepare(runs.sample_history(), [], given, first=FIRST, last=LAST)[0]
 
 
@@ -48,7 +52,15 @@ def result(job: Job) -> RunResult:
 
 def test_the_crash_of_2020_leads_to_every_rung(result: RunResult) -> None:
     seen = {r.action for r in result.record.decisions}
-    assert {"WARNING", "CALL", "CLOSE_ONLY", "STRESS_RESTRICTION", "LIQUIDATE", "CALL_CURED", "LIFTED"} <= seen
+    assert {
+        "WARNING",
+        "CALL",
+        "CLOSE_ONLY",
+        "STRESS_RESTRICTION",
+        "LIQUIDATE",
+        "CALL_CURED",
+        "LIFTED",
+    } <= seen
 
 
 def test_a_killed_run_continues_to_the_same_bytes(
@@ -66,18 +78,22 @@ def test_a_killed_run_continues_to_the_same_bytes(
     assert checkpoint.exists()
     bars = []
     again = runs.execute(job, (), "whole", checkpoint=checkpoint, progress=lambda done, _: bars.append(done))
-    assert bars[0] == 16   # from bar 15 on, not from the beginning
+    assert bars[0] == 16  # from bar 15 on, not from the beginning
     report.write([result], "x", tmp_path / "whole")
     report.write([again], "x", tmp_path / "resumed")
     names = sorted(p.name for p in (tmp_path / "whole").iterdir())
     assert names == sorted(p.name for p in (tmp_path / "resumed").iterdir())
-    assert all((tmp_path / "whole" / n).read_bytes() == (tmp_path / "resumed" / n).read_bytes() for n in names)
+    assert all(
+        (tmp_path / "whole" / n).read_bytes() == (tmp_path / "resumed" / n).read_bytes() for n in names
+    )
     bars.clear()
     third = runs.execute(job, (), "whole", checkpoint=checkpoint, progress=lambda done, _: bars.append(done))
-    assert (bars, repr(third.record)) == ([], repr(result.record))   # finished: nothing is run again
+    assert (bars, repr(third.record)) == ([], repr(result.record))  # finished: nothing is run again
 
 
-def test_a_checkpoint_of_another_job_is_not_continued(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_of_another_job_is_not_continued(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(runs, "CHECKPOINT_BARS", 5)
     checkpoint = tmp_path / "run.checkpoint"
     runs._save(checkpoint, job.fingerprint(), dataclasses.replace(start(job), bar=20))
@@ -101,13 +117,17 @@ def test_an_observation_from_the_columns_is_that_of_the_live_status_event(job: J
     path = dataclasses.replace(job.path, stale=stale)
     for bar in (0, 12, 15):
         market = path.at(bar)
-        margin = evaluate_accounts(job.book, PricedMarket.of(market, job.policy), np.arange(len(job.book), dtype=np.int64))
+        margin = evaluate_accounts(
+            job.book, PricedMarket.of(market, job.policy), np.arange(len(job.book), dtype=np.int64)
+        )
         codes = band_codes(margin)
         time = int(path.times[bar])
         rows = Rows.of(margin, codes, np.arange(len(codes)))
         inputs = Inputs(time, bar, {}, np.full(len(market.symbols), time))
         for row, calc in enumerate(calc_events(job.book, market, margin, inputs)):
-            live = Observation.from_status_event(status_event(calc, row, int(codes[row]), job.book, market, margin, inputs))
+            live = Observation.from_status_event(
+                status_event(calc, row, int(codes[row]), job.book, market, margin, inputs)
+            )
             ours = observation(rows, row, job.book, market, time, live.calc_id)
             assert ours == live
 
@@ -123,13 +143,18 @@ def test_the_columns_follow_the_ledger_when_positions_appear_change_and_go(job: 
     fill = {"account_id": account, "timestamp": 2_000_000_000_000}
     holdings.apply(FILLS, fill | {"fill_id": "1", "symbol": symbol, "qty": -qty, "price": 10.0})
     holdings.apply(FILLS, fill | {"fill_id": "2", "symbol": new, "qty": -7.0, "price": 3.0})
-    holdings.apply(CASH, {"account_id": account, "transfer_id": "3", "amount": 5.0, "timestamp": 2_000_000_000_000})
+    holdings.apply(
+        CASH, {"account_id": account, "transfer_id": "3", "amount": 5.0, "timestamp": 2_000_000_000_000}
+    )
     expected = {c: q for c, q in held.items() if c != code} | {job.path.market.code_of()[new]: -7.0}
     assert holdings.quantity(3) == expected
     assert holdings.book.cash[3] == pytest.approx(cash + qty * 10 + 21 + 5, abs=1e-6)
     assert holdings.quantity(2) == Holdings(job.book, job.path.market).quantity(2)
-    assert holdings.book.symbol[holdings.book.offsets[3] : holdings.book.offsets[4]].tolist() == sorted(expected)
-    assert holdings.apply(FILLS, fill | {"fill_id": "1", "symbol": symbol, "qty": -qty, "price": 10.0}) == []   # once, by its id
+    assert holdings.book.symbol[holdings.book.offsets[3] : holdings.book.offsets[4]].tolist() == sorted(
+        expected
+    )
+    # once, by its id
+    assert holdings.apply(FILLS, fill | {"fill_id": "1", "symbol": symbol, "qty": -qty, "price": 10.0}) == []
 
 
 def test_generated_books_are_the_same_for_the_same_seed() -> None:
@@ -141,5 +166,7 @@ def test_generated_books_are_the_same_for_the_same_seed() -> None:
 
 def test_every_crisis_of_the_partitions_runs_on_the_sample() -> None:
     for crisis in crises.CRISES:
-        result, _ = runs.crisis_run(dataclasses.replace(crisis, last=crisis.first + dt.timedelta(days=20)), current_policy(), 20)
+        result, _ = runs.crisis_run(
+            dataclasses.replace(crisis, last=crisis.first + dt.timedelta(days=20)), current_policy(), 20
+        )
         assert len(result.record.bars) >= 10

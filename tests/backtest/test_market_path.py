@@ -23,20 +23,24 @@ DAY = dt.date(2020, 3, 16)
 @pytest.fixture(scope="module")
 def path() -> MarketPath:
     history = sample_history()
-    return market_path(Market.of(instruments.load()), history, current_policy(), history.between(DAY, dt.date(2020, 3, 20)))
+    return market_path(
+        Market.of(instruments.load()), history, current_policy(), history.between(DAY, dt.date(2020, 3, 20))
+    )
 
 
 def test_volatility_is_the_live_estimator_on_the_closes_before_the_bar(path: MarketPath) -> None:
     closes = sample_market.closes().loc[: (DAY - dt.timedelta(days=1)).isoformat()]
     for code, symbol in enumerate(path.market.symbols):
         live = historical_volatility(closes[symbol].to_numpy(float), current_policy()).sigma
-        assert path.sigma[0, code] == round(live, 6)   # as on volatility.v1
+        assert path.sigma[0, code] == round(live, 6)  # as on volatility.v1
 
 
 def test_betas_are_of_the_year_before_the_month(path: MarketPath) -> None:
     returns = sample_market.closes().pct_change().loc[:"2020-02-28"].tail(252)
     code = path.market.code_of()["AAPL"]
-    assert path.beta[0, code] == pytest.approx(beta(returns["SPY"].to_numpy(float), returns["AAPL"].to_numpy(float)), rel=1e-12)
+    assert path.beta[0, code] == pytest.approx(
+        beta(returns["SPY"].to_numpy(float), returns["AAPL"].to_numpy(float)), rel=1e-12
+    )
 
 
 def test_a_figure_does_not_change_when_the_future_is_cut_off(path: MarketPath) -> None:

@@ -1,4 +1,6 @@
-"""The policy lab: who would be called that was not, what it saved, and whose band a proposed policy changes at once."""
+"""The policy lab: who would be called that was not, what it saved, and whose band a proposed policy
+changes at once.
+"""
 
 from __future__ import annotations
 
@@ -33,16 +35,38 @@ def test_a_stricter_policy_calls_more_and_the_reverse_is_seen_from_the_other_sid
     assert back["called_only_by_first"] == pair["called_only_by_second"]
     assert pair["extra_calls"] == -back["extra_calls"] > 0
     assert pair["loss_avoided"] == -back["loss_avoided"]
-    assert back["loss_avoided_per_extra_call"] is None   # fewer calls: nothing to divide by
+    assert back["loss_avoided_per_extra_call"] is None  # fewer calls: nothing to divide by
 
 
 def test_activating_a_policy_names_the_accounts_whose_band_would_change() -> None:
-    """Two accounts, 10,000 of stock, equity 3,400 and 6,000: at 25% both are clear, at 35% the first is short by 100."""
-    given = parse({"policy": {"use_conc": False, "use_vol": False}, "scenarios": [0], "accounts": [
-        {"account_id": "thin", "cash": -6600, "positions": [{"symbol": "X", "qty": 100, "price": 100, "sigma": 0.2}]},
-        {"account_id": "fat", "cash": -4000, "positions": [{"symbol": "X", "qty": 100, "price": 100, "sigma": 0.2}]}]})
+    """Two accounts, 10,000 of stock, equity 3,400 and 6,000:
+    at 25% both are clear, at 35% the first is short by 100.
+    """
+    given = parse(
+        {
+            "policy": {"use_conc": False, "use_vol": False},
+            "scenarios": [0],
+            "accounts": [
+                {
+                    "account_id": "thin",
+                    "cash": -6600,
+                    "positions": [{"symbol": "X", "qty": 100, "price": 100, "sigma": 0.2}],
+                },
+                {
+                    "account_id": "fat",
+                    "cash": -4000,
+                    "positions": [{"symbol": "X", "qty": 100, "price": 100, "sigma": 0.2}],
+                },
+            ],
+        }
+    )
     (row,) = band_changes(given.book, given.market, given.policy, given.policy.override({"long_rate": 0.35}))
-    assert (row["account_id"], row["band"], row["excess"], row["proposed_excess"]) == ("thin", "CLEAR", 900, -100)
+    assert (row["account_id"], row["band"], row["excess"], row["proposed_excess"]) == (
+        "thin",
+        "CLEAR",
+        900,
+        -100,
+    )
     assert row["proposed_band"].startswith("MARGIN_CALL")
 
 
@@ -68,16 +92,25 @@ def _proposed(folder: Path, **maintenance: float) -> Path:
 
 @pytest.mark.kafka
 def test_the_live_book_is_put_to_a_proposed_policy_before_it_is_activated(bus: Bus, tmp_path: Path) -> None:
-    """Three announced accounts with fills, cash and prices on Kafka; a 40% long rate calls exactly the leveraged one."""
+    """Three announced accounts with fills, cash and prices on Kafka;
+    a 40% long rate calls exactly the leveraged one.
+    """
     at = 1_780_000_000_000
     for n, (account, cash) in enumerate((("thin", 6500.0), ("fat", 12_000.0), ("empty", 0.0))):
         bus.produce(ACCOUNTS, {"account_id": account, "margin_type": "REG_T", "timestamp": at})
         if cash:
             bus.produce(CASH, {"transfer_id": str(n), "account_id": account, "amount": cash, "timestamp": at})
-            for symbol in ("AAPL", "MSFT", "KO", "PEP"):   # a quarter each: no concentration
-                fill = {"fill_id": f"{n}{symbol}", "account_id": account, "symbol": symbol, "qty": 40, "price": 100.0, "timestamp": at}
+            for symbol in ("AAPL", "MSFT", "KO", "PEP"):  # a quarter each: no concentration
+                fill = {
+                    "fill_id": f"{n}{symbol}",
+                    "account_id": account,
+                    "symbol": symbol,
+                    "qty": 40,
+                    "price": 100.0,
+                    "timestamp": at,
+                }
                 bus.produce(FILLS, fill)
-    for step, price in enumerate((90.0, 100.0)):   # the newest price counts
+    for step, price in enumerate((90.0, 100.0)):  # the newest price counts
         for symbol in ("AAPL", "MSFT", "KO", "PEP"):
             bus.produce(PRICES, {"symbol": symbol, "price": price, "timestamp": at + step})
     bus.flush()
@@ -97,7 +130,9 @@ def test_the_live_book_is_put_to_a_proposed_policy_before_it_is_activated(bus: B
 
 @pytest.mark.kafka
 def test_without_a_live_book_the_program_says_so_and_ends_with_1(bus: Bus, tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["policy-change", str(_proposed(tmp_path)), "--bootstrap", bus.bootstrap, "--json"])
+    done = CliRunner().invoke(
+        app, ["policy-change", str(_proposed(tmp_path)), "--bootstrap", bus.bootstrap, "--json"]
+    )
     assert done.exit_code == 1
     assert "no live book" in done.stderr
 
@@ -108,7 +143,9 @@ def test_a_book_of_ones_own_and_a_bad_policy_are_taken_and_refused(tmp_path: Pat
     path = _proposed(tmp_path, long_rate=0.45)
     done = CliRunner().invoke(app, ["policy-change", str(path), "--book", "-", "--json"], input=document)
     assert [row["account_id"] for row in json.loads(done.stdout)["changes"]] == ["thin"]
-    path.write_text(path.read_text(encoding="utf-8").replace("long_rate: 0.45", "long_rate: -1"), encoding="utf-8")
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("long_rate: 0.45", "long_rate: -1"), encoding="utf-8"
+    )
     refused = CliRunner().invoke(app, ["policy-change", str(path), "--book", "-", "--json"], input=document)
     assert refused.exit_code == 2
     assert "proposed.yaml.maintenance.long_rate" in refused.stderr

@@ -47,7 +47,7 @@ class Hands:
             self.at.pop(moment)()
 
 
-TICKS = [(1_000_000 + n * 10_000, "AAA", 100.0 + n) for n in range(5)]   # ten seconds apart
+TICKS = [(1_000_000 + n * 10_000, "AAA", 100.0 + n) for n in range(5)]  # ten seconds apart
 
 
 def _wall_times(speed: float, **options: Any) -> list[float]:
@@ -72,7 +72,12 @@ def test_event_times_and_prices_are_kept() -> None:
     tape = Tape(clock)
     summary = replay(tape, TICKS, 50, clock)
     assert [(e["timestamp"], e["symbol"], e["price"]) for _, e in tape.rows] == TICKS
-    assert (summary.events, summary.first, summary.last, summary.stopped) == (5, TICKS[0][0], TICKS[-1][0], False)
+    assert (summary.events, summary.first, summary.last, summary.stopped) == (
+        5,
+        TICKS[0][0],
+        TICKS[-1][0],
+        False,
+    )
 
 
 def test_a_night_counts_no_more_than_the_longest_gap() -> None:
@@ -131,11 +136,23 @@ def test_a_day_of_the_sample_reaches_a_real_broker_with_its_event_times(bus: Bus
 @pytest.mark.kafka
 def test_a_session_on_kafka_is_replayed_with_the_book_and_figures_it_had(bus: Bus) -> None:
     """A book opened before the session, its prices, and a deposit in the middle of it."""
-    day, opened = dt.date(2020, 3, 18), 1584538200000   # 09:30 New York
+    day, opened = dt.date(2020, 3, 18), 1584538200000  # 09:30 New York
     account = {"account_id": "A", "margin_type": "REG_T", "timestamp": opened - 1}
     bus.produce(ACCOUNTS, account)
-    bus.produce(CASH, {"account_id": "A", "transfer_id": "1", "amount": 1000.0, "timestamp": opened - 86_400_000})
-    bus.produce(FILLS, {"account_id": "A", "fill_id": "1", "symbol": "CVX", "qty": 50.0, "price": 60.0, "timestamp": opened - 86_400_000})
+    bus.produce(
+        CASH, {"account_id": "A", "transfer_id": "1", "amount": 1000.0, "timestamp": opened - 86_400_000}
+    )
+    bus.produce(
+        FILLS,
+        {
+            "account_id": "A",
+            "fill_id": "1",
+            "symbol": "CVX",
+            "qty": 50.0,
+            "price": 60.0,
+            "timestamp": opened - 86_400_000,
+        },
+    )
     bus.produce(VOLATILITY, {"symbol": "CVX", "volatility_annual": 0.75, "timestamp": opened - 1})
     for n, price in enumerate((60.0, 50.0, 47.0)):
         bus.produce(PRICES, {"symbol": "CVX", "price": price, "timestamp": opened + n * 60_000})
@@ -145,8 +162,11 @@ def test_a_session_on_kafka_is_replayed_with_the_book_and_figures_it_had(bus: Bu
     code = job.path.market.code_of()["CVX"]
     assert job.path.price[:, code].tolist() == [60.0, 50.0, 47.0]
     assert job.path.sigma[0, code] == 0.75
-    assert job.book.cash.tolist() == [-2000.0]   # 1,000 less 50 at 60
+    assert job.book.cash.tolist() == [-2000.0]  # 1,000 less 50 at 60
     result = execute(job, (), "session")
-    assert [(r.bar, r.action) for r in result.record.decisions if r.action.startswith("CALL")] == [(0, "CALL"), (1, "CALL_INCREASED"),
-                                                                                                   (2, "CALL_CURED")]
+    assert [(r.bar, r.action) for r in result.record.decisions if r.action.startswith("CALL")] == [
+        (0, "CALL"),
+        (1, "CALL_INCREASED"),
+        (2, "CALL_CURED"),
+    ]
     assert result.final_equity.tolist() == [50 * 47 - 2000 + 1500]

@@ -6,5 +6,12 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--chaos-seconds", type=float, default=None, help="how long faults are injected; default: the short form")
-    parser.addoption("--chaos-seed", type=int, default=7, help="seed of the load and of the moments (default 7)")
+    parser.addoption(
+        "--chaos-seconds",
+        type=float,
+        default=None,
+        help="how long faults are injected; default: the short form",
+    )
+    parser.addoption(
+        "--chaos-seed", type=int, default=7, help="seed of the load and of the moments (default 7)"
+    )

@@ -1,4 +1,5 @@
-"""The same book computed again from the input topics, apart from the platform's ledger and engine: a fold over the raw events.
+"""The same book computed again from the input topics, apart from the platform's ledger and engine:
+a fold over the raw events.
 
 Cash and quantities are exact decimals. Margin is the kernel's on this book, at the newest price of each name.
 """
@@ -24,14 +25,17 @@ from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.bands import band_codes, band_name
 from margin_platform.snapshots.events import Inputs, calc_events
 
-SPLIT_KO = 1_582_520_400_000   # midnight in New York of 2020-02-24
-OWN = ("inputs", "calc_id", "calc_timestamp", "timestamp")   # of an event that says when and from what it was computed
+SPLIT_KO = 1_582_520_400_000  # midnight in New York of 2020-02-24
+# of an event that says when and from what it was computed
+OWN = ("inputs", "calc_id", "calc_timestamp", "timestamp")
 Place = tuple[str, int, int]
 
 
 @dataclass
 class Account:
-    """An account from its raw events: dollars, shares by symbol, margin type and the time it was last said."""
+    """An account from its raw events: dollars, shares by symbol, margin type and the time it was last
+    said.
+    """
 
     margin_type: str
     since: int
@@ -41,7 +45,10 @@ class Account:
 
 @dataclass
 class Recomputation:
-    """What the topics say. dead: places of which a dead letter must exist; early: places of which one may exist."""
+    """What the topics say.
+
+    dead: places of which a dead letter must exist; early: places of which one may exist.
+    """
 
     accounts: dict[str, Account]
     figures: dict[str, Event]
@@ -51,7 +58,9 @@ class Recomputation:
     records: int
 
 
-def _good(bus: Bus, topic: str, bad: set[bytes], dead: set[Place], seen: list[Record]) -> Iterator[tuple[Record, Any]]:
+def _good(
+    bus: Bus, topic: str, bad: set[bytes], dead: set[Place], seen: list[Record]
+) -> Iterator[tuple[Record, Any]]:
     """Records the producer did not spoil, decimals exact; the others' places go to `dead`."""
     for record in bus.read_all(topic):
         seen.append(record)
@@ -74,7 +83,8 @@ def recompute(bus: Bus, bad: set[bytes]) -> Recomputation:
     for topic, name in ((CASH, "transfer_id"), (FILLS, "fill_id")):
         for record, e in _good(bus, topic, bad, dead, seen):
             place = (topic, record.partition, record.offset)
-            if record.timestamp_ms <= announced[e["account_id"]] + 2000:   # may have been read first, and so reported, or not
+            # may have been read first, and so reported, or not
+            if record.timestamp_ms <= announced[e["account_id"]] + 2000:
                 early.add(place)
             if e[name] in known:
                 dead.add(place)
@@ -93,7 +103,8 @@ def _book(account: Account, topic: str, e: Any) -> None:
         return
     assert account.shares is not None
     shares = Decimal(e["qty"]) * (2 if e["symbol"] == "KO" and e["timestamp"] < SPLIT_KO else 1)
-    account.cash -= (Decimal(e["qty"]) * e["price"] + e["fee"]).quantize(Decimal("0.01"), ROUND_HALF_UP)   # as confirmed
+    # as confirmed
+    account.cash -= (Decimal(e["qty"]) * e["price"] + e["fee"]).quantize(Decimal("0.01"), ROUND_HALF_UP)
     account.shares[e["symbol"]] = account.shares.get(e["symbol"], Decimal(0)) + shares
 
 
@@ -121,10 +132,17 @@ def _market(bus: Bus, bad: set[bytes], dead: set[Place], seen: list[Record]) -> 
 
 def _margin(accounts: dict[str, Account], market: Market) -> tuple[dict[str, Event], dict[str, str]]:
     code_of = market.code_of()
-    book = Book.of([
-        (name, float(a.cash), MARGIN_TYPES[a.margin_type], [(code_of[s], float(q)) for s, q in (a.shares or {}).items() if q])
-        for name, a in accounts.items()
-    ])
+    book = Book.of(
+        [
+            (
+                name,
+                float(a.cash),
+                MARGIN_TYPES[a.margin_type],
+                [(code_of[s], float(q)) for s, q in (a.shares or {}).items() if q],
+            )
+            for name, a in accounts.items()
+        ]
+    )
     margin = evaluate(book, market, current_policy())
     times = np.zeros(len(market.symbols), dtype=np.int64)
     events = calc_events(book, market, margin, Inputs(0, 0, {}, times))

@@ -1,7 +1,8 @@
-"""Faults under load: kill -9 of every process of the stream at random moments; the result is that of an undisturbed day.
+"""Faults under load: kill -9 of every process of the stream at random moments;
+the result is that of an undisturbed day.
 
-Short and on the local master within `make test`; `make chaos` runs it for minutes on a Spark cluster of two workers and prints what was
-killed when, and the comparison.
+Short and on the local master within `make test`; `make chaos` runs it for minutes on a Spark cluster of two
+workers and prints what was killed when, and the comparison.
 """
 
 from __future__ import annotations
@@ -28,17 +29,29 @@ from spark.margin_snapshots import MarginSnapshots
 from spark.stream import StreamSettings
 from tests.chaos.load import Load, figures_of
 from tests.chaos.recomputation import Recomputation, figures, recompute
-from tests.chaos.victims import BROKER, EXECUTOR, JVM, JVM_AND_BROKER, PYTHON, WORKER, Broker, Driver, wait_for
+from tests.chaos.victims import (
+    BROKER,
+    EXECUTOR,
+    JVM,
+    JVM_AND_BROKER,
+    PYTHON,
+    WORKER,
+    Broker,
+    Driver,
+    wait_for,
+)
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
 _SHORT = (JVM_AND_BROKER,)
-_LONGEST_WAIT = 6.0      # seconds of load between two faults, at most
+_LONGEST_WAIT = 6.0  # seconds of load between two faults, at most
 _LAST_FAULT_BEFORE_END = 25.0
 
 
 @dataclass
 class Fault:
-    """One kill. at, back: seconds since the start, and from the kill to the first batch after it; offset: records read by then."""
+    """One kill. at, back: seconds since the start, and from the kill to the first batch after it;
+    offset: records read by then.
+    """
 
     victim: str
     at: float
@@ -60,16 +73,28 @@ class Scene:
         """Kills one victim and returns when the first batch after it is done."""
         starts, at, offset = self.driver.starts, time.monotonic(), self.driver.offset
         kill = {
-            JVM: self._jvm, PYTHON: self._python, WORKER: self._worker, EXECUTOR: self._executor, BROKER: self._broker,
+            JVM: self._jvm,
+            PYTHON: self._python,
+            WORKER: self._worker,
+            EXECUTOR: self._executor,
+            BROKER: self._broker,
             JVM_AND_BROKER: self._both,
         }
         remark = kill[victim](moment)
         if remark is None:
-            return Fault(victim, at - self.began, offset, None, "none to kill: no batch runs Python outside the driver")
+            return Fault(
+                victim, at - self.began, offset, None, "none to kill: no batch runs Python outside the driver"
+            )
         seen = self.driver.batches
         wait_for(lambda: self.driver.batches > seen, f"a batch after the kill of the {victim}")
         restarts = self.driver.starts - starts
-        return Fault(victim, at - self.began, offset, time.monotonic() - at, remark + (f"; driver started {restarts}x" if restarts else ""))
+        return Fault(
+            victim,
+            at - self.began,
+            offset,
+            time.monotonic() - at,
+            remark + (f"; driver started {restarts}x" if restarts else ""),
+        )
 
     def _jvm(self, _: random.Random) -> str:
         self.driver.kill_jvm()
@@ -110,12 +135,16 @@ class Scene:
 def scene(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
     began = time.monotonic()
     broker = Broker(tmp_path / "kafka")
-    cluster = SparkCluster(tmp_path / "cluster") if request.config.getoption("--chaos-seconds", None) else None
+    cluster = (
+        SparkCluster(tmp_path / "cluster") if request.config.getoption("--chaos-seconds", None) else None
+    )
     driver = None
     try:
         if cluster is not None:
             cluster.start()
-        driver = Driver(broker.bootstrap, tmp_path, "margin_snapshots", cluster.master if cluster else "local[2]")
+        driver = Driver(
+            broker.bootstrap, tmp_path, "margin_snapshots", cluster.master if cluster else "local[2]"
+        )
         load = Load(broker.bootstrap, request.config.getoption("--chaos-seed", 7))
         yield Scene(broker, driver, cluster, load, tmp_path, began)
     finally:
@@ -138,8 +167,13 @@ def _victims(seconds: float | None, moment: random.Random, began: float) -> Iter
             yield victim
 
 
-def test_whatever_is_killed_the_book_and_its_margin_are_those_of_the_topics(scene: Scene, request: pytest.FixtureRequest) -> None:
-    seconds, seed = request.config.getoption("--chaos-seconds", None), request.config.getoption("--chaos-seed", 7)
+def test_whatever_is_killed_the_book_and_its_margin_are_those_of_the_topics(
+    scene: Scene, request: pytest.FixtureRequest
+) -> None:
+    seconds, seed = (
+        request.config.getoption("--chaos-seconds", None),
+        request.config.getoption("--chaos-seed", 7),
+    )
     moment = random.Random(seed)
     scene.load.start()
     wait_for(lambda: scene.driver.batches, "a first batch")
@@ -152,8 +186,11 @@ def test_whatever_is_killed_the_book_and_its_margin_are_those_of_the_topics(scen
         expected = recompute(bus, scene.load.bad)
         agreed = _await_agreement(bus, expected)
         assert scene.driver.end() == 0
-        lines = [*_report_faults(seed, scene, faults), f"newest margin.calc.v1 of every account equal {agreed:.1f} s after the last record",
-                 *_compare(bus, expected, scene)]
+        lines = [
+            *_report_faults(seed, scene, faults),
+            f"newest margin.calc.v1 of every account equal {agreed:.1f} s after the last record",
+            *_compare(bus, expected, scene),
+        ]
     sys.stdout.write("\n".join(["", *lines, ""]))
 
 
@@ -179,8 +216,12 @@ def _await_agreement(bus: Bus, expected: Recomputation) -> float:
 
 
 def _report_faults(seed: int, scene: Scene, faults: list[Fault]) -> list[str]:
-    lines = [f"chaos, seed {seed}; {figures_of(scene.load)}; the driver was started {scene.driver.starts}x", "",
-             "| killed -9 | at, s | records read | first batch after, s | |", "|---|---|---|---|---|"]
+    lines = [
+        f"chaos, seed {seed}; {figures_of(scene.load)}; the driver was started {scene.driver.starts}x",
+        "",
+        "| killed -9 | at, s | records read | first batch after, s | |",
+        "|---|---|---|---|---|",
+    ]
     for f in faults:
         back = "" if f.back is None else f"{f.back:.1f}"
         lines.append(f"| {f.victim} | {f.at:.1f} | {f.offset} | {back} | {f.remark} |")
@@ -190,7 +231,9 @@ def _report_faults(seed: int, scene: Scene, faults: list[Fault]) -> list[str]:
 def _compare(bus: Bus, expected: Recomputation, scene: Scene) -> list[str]:
     """Everything else that must hold, each with its count; AssertionError names the first that does not."""
     on_topics = sum(sum(bus.end_offsets(topic).values()) for topic in TOPICS_IN_ORDER)
-    assert on_topics == scene.load.sent == expected.records, "the broker lost an acknowledged record, or holds one twice"
+    assert on_topics == scene.load.sent == expected.records, (
+        "the broker lost an acknowledged record, or holds one twice"
+    )
     repeated = {topic: _repeated_ids(bus, topic) for topic in (MARGIN_CALC, MARGIN_STATUS)}
     _compare_bands(bus, expected)
     letters = _compare_dead_letters(bus, expected)
@@ -200,10 +243,16 @@ def _compare(bus: Bus, expected: Recomputation, scene: Scene) -> list[str]:
     again = ", ".join(f"{topic} {count}" for topic, count in repeated.items())
     return [
         f"input records sent and on the topics: {on_topics}",
-        f"accounts {len(expected.accounts)}, positions {positions}: cash, quantities, {len(next(iter(expected.figures.values())))} figures "
-        "and bands equal to the recomputation's: on the topics, in the saved state, in the table",
+        (
+            f"accounts {len(expected.accounts)}, positions {positions}: cash, quantities, "
+            f"{len(next(iter(expected.figures.values())))} figures and bands equal to the recomputation's: "
+            "on the topics, in the saved state, in the table"
+        ),
         f"calc_ids with two different bodies: 0; sent again with the same body after a kill: {again}",
-        f"bad and repeated records {len(expected.dead)}, all on dead_letter.v1 (letters {letters}, repeats after a kill included)",
+        (
+            f"bad and repeated records {len(expected.dead)}, all on dead_letter.v1 (letters {letters}, "
+            "repeats after a kill included)"
+        ),
         f"rows of the table: {rows}, no calc_id twice",
     ]
 
@@ -214,7 +263,9 @@ def _repeated_ids(bus: Bus, topic: str) -> int:
     for record in bus.read_all(topic):
         calc_id = json.loads(record.value or b"")["calc_id"]
         repeated += calc_id in bodies
-        assert bodies.setdefault(calc_id, record.value) == record.value, f"{topic}: calc_id {calc_id} carries two bodies"
+        assert bodies.setdefault(calc_id, record.value) == record.value, (
+            f"{topic}: calc_id {calc_id} carries two bodies"
+        )
     return repeated
 
 
@@ -233,13 +284,17 @@ def _compare_dead_letters(bus: Bus, expected: Recomputation) -> int:
 
 def _compare_state(expected: Recomputation, scene: Scene) -> None:
     """What the driver would continue from: its saved state, brought back as a restart brings it back."""
-    settings = StreamSettings(scene.broker.bootstrap, scene.work / "checkpoints", str(scene.work / "tables"), current_policy())
+    settings = StreamSettings(
+        scene.broker.bootstrap, scene.work / "checkpoints", str(scene.work / "tables"), current_policy()
+    )
     stream = MarginSnapshots(settings)
     stream.recover()
     ledger = stream.engine.ledger
     for name, account in expected.accounts.items():
         assert ledger.cash(name) == float(account.cash)
-        assert ledger.positions(name) == {symbol: float(q) for symbol, q in (account.shares or {}).items() if q}
+        assert ledger.positions(name) == {
+            symbol: float(q) for symbol, q in (account.shares or {}).items() if q
+        }
     assert set(ledger.account_ids()) == set(expected.accounts)
     stream.bus.close()
 

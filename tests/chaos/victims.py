@@ -1,4 +1,6 @@
-"""What is killed: a broker that comes back on its own data folder and port, and a driver that is started anew whenever it ends."""
+"""What is killed: a broker that comes back on its own data folder and port, and a driver that is started
+anew whenever it ends.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,13 @@ from margin_platform.kafka import topic_admin
 from margin_platform.stack import broker as kafka_broker
 from margin_platform.stack import ports
 
-JVM, PYTHON, WORKER, EXECUTOR, BROKER = "driver's JVM", "driver's Python", "Python worker", "executor", "Kafka broker"
+JVM, PYTHON, WORKER, EXECUTOR, BROKER = (
+    "driver's JVM",
+    "driver's Python",
+    "Python worker",
+    "executor",
+    "Kafka broker",
+)
 JVM_AND_BROKER = "Kafka broker and driver's JVM"
 _PATIENCE_SECONDS = 120.0
 
@@ -45,7 +53,9 @@ class Broker:
         topic_admin.create(self.bootstrap)
 
     def _start(self) -> kafka_broker.Broker:
-        return kafka_broker.start(self._folder, port=self._port, environment={"MARGIN_STACK": str(self._folder)})
+        return kafka_broker.start(
+            self._folder, port=self._port, environment={"MARGIN_STACK": str(self._folder)}
+        )
 
     def kill(self) -> None:
         self._running.process.kill()
@@ -59,17 +69,30 @@ class Broker:
 
 
 class Driver:
-    """`python -m spark.driver`, supervised as the Dagster op does it: ended for whatever reason, it is started again."""
+    """`python -m spark.driver`, supervised as the Dagster op does it:
+    ended for whatever reason, it is started again.
+    """
 
     def __init__(self, bootstrap: str, work: Path, only: str, master: str) -> None:
         self._command = [
-            sys.executable, "-m", "spark.driver", "--only", only, "--bootstrap", bootstrap, "--checkpoint", str(work / "checkpoints"),
-            "--tables", str(work / "tables"), "--master", master,
+            sys.executable,
+            "-m",
+            "spark.driver",
+            "--only",
+            only,
+            "--bootstrap",
+            bootstrap,
+            "--checkpoint",
+            str(work / "checkpoints"),
+            "--tables",
+            str(work / "tables"),
+            "--master",
+            master,
         ]
         self.log = work / "driver.log"
         self.starts = 0
         self.batches = 0
-        self.offset = 0          # of the newest batch: records read in all, by the offsets it names
+        self.offset = 0  # of the newest batch: records read in all, by the offsets it names
         self._reached: dict[tuple[str, str], int] = {}
         self._wanted = True
         self._process = self._start()
@@ -80,7 +103,11 @@ class Driver:
         self.starts += 1
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
             )
         threading.Thread(target=self._read, args=(process,), daemon=True).start()
         return process
@@ -105,7 +132,9 @@ class Driver:
         return next((p for p in self._children() if p.name() == "java"), None)
 
     def workers(self) -> list[psutil.Process]:
-        """Python processes that Spark started beside the driver; none unless a job runs Python on the executors' side."""
+        """Python processes that Spark started beside the driver;
+        none unless a job runs Python on the executors' side.
+        """
         return [p for p in self._children() if "pyspark.daemon" in " ".join(p.cmdline())]
 
     def _children(self) -> list[psutil.Process]:
@@ -118,9 +147,12 @@ class Driver:
         return found
 
     def kill_jvm(self) -> None:
-        """kill -9 of the JVM: the Python process must notice and end by itself, so that it can be started anew."""
+        """kill -9 of the JVM: the Python process must notice and end by itself, so that it can be started
+        anew.
+        """
         jvm, process = wait_for(self.jvm, "the driver's JVM"), self._process
-        with contextlib.suppress(psutil.NoSuchProcess):   # it may have ended by itself: without a broker it does
+        # it may have ended by itself: without a broker it does
+        with contextlib.suppress(psutil.NoSuchProcess):
             jvm.kill()
         wait_for(lambda: process.poll() is not None, "the driver to end after its JVM was killed")
 
@@ -128,10 +160,16 @@ class Driver:
         """kill -9 of the Python process: its JVM must end by itself and not be left behind."""
         jvm, process = wait_for(self.jvm, "the driver's JVM"), self._process
         process.kill()
-        wait_for(lambda: not jvm.is_running() or jvm.status() == psutil.STATUS_ZOMBIE, "the JVM to end after its driver was killed")
+        wait_for(
+            lambda: not jvm.is_running() or jvm.status() == psutil.STATUS_ZOMBIE,
+            "the JVM to end after its driver was killed",
+        )
 
     def end(self) -> int:
-        """The end of its standard input, as when its parent goes: it stops by itself. Returns the exit code."""
+        """The end of its standard input, as when its parent goes: it stops by itself.
+
+        Returns the exit code.
+        """
         self._wanted = False
         assert self._process.stdin is not None
         self._process.stdin.close()

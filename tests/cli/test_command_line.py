@@ -1,4 +1,6 @@
-"""The program's contract: every command has --help and --json, and what cannot be used ends with 2 and one line that names it."""
+"""The program's contract: every command has --help and --json, and what cannot be used ends with 2 and one
+line that names it.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +12,62 @@ from typer.testing import CliRunner
 from margin_platform.cli import COMMANDS, app
 from margin_platform.demo import run
 
-UNUSABLE = [   # arguments, environment, exit code, what standard error says
-    (["status"], {"MARGIN_DASHBOARD_PORT": "abc"}, 2, "MARGIN_DASHBOARD_PORT: not a port number, value 'abc'"),
-    (["up"], {"MARGIN_ENVIRONMENT": "moon"}, 2, "MARGIN_ENVIRONMENT: not one of local, cluster, aws, value 'moon'"),
+UNUSABLE = [  # arguments, environment, exit code, what standard error says
+    (
+        ["status"],
+        {"MARGIN_DASHBOARD_PORT": "abc"},
+        2,
+        "MARGIN_DASHBOARD_PORT: not a port number, value 'abc'",
+    ),
+    (
+        ["up"],
+        {"MARGIN_ENVIRONMENT": "moon"},
+        2,
+        "MARGIN_ENVIRONMENT: not one of local, cluster, aws, value 'moon'",
+    ),
     (["up", "--only", ","], {}, 2, "--only: names no component, value ','"),
-    (["up", "--only", "kafka", "--without", "kafka"], {}, 2, "without: leaves nothing to start, value 'kafka'"),
+    (
+        ["up", "--only", "kafka", "--without", "kafka"],
+        {},
+        2,
+        "without: leaves nothing to start, value 'kafka'",
+    ),
     (["down", "--data", __file__], {}, 2, "--data: not a folder, value"),
     (["demo", "--for", "nan"], {}, 2, "--for: not a number of seconds above zero, value nan"),
-    (["demo", "--for", "soon"], {}, 2, "'--for': Input should be a valid number, unable to parse string as a number, value 'soon'"),
-    (["demo", "--data", str(Path(__file__).parent)], {}, 2, "--data: neither empty nor an earlier demo's folder, value"),
+    (
+        ["demo", "--for", "soon"],
+        {},
+        2,
+        "'--for': Input should be a valid number, unable to parse string as a number, value 'soon'",
+    ),
+    (
+        ["demo", "--data", str(Path(__file__).parent)],
+        {},
+        2,
+        "--data: neither empty nor an earlier demo's folder, value",
+    ),
     (["observe", "--max", "0"], {}, 2, "'--max': Input should be greater than or equal to 1, value '0'"),
     (["observe", "fils.v1"], {}, 2, "value 'fils.v1'"),
     (["replay", "--prices", "sample", "--speed", "nan"], {}, 2, "speed: not a number from 0 up, value nan"),
     (["explain", "A", "--store", "garbage"], {}, 2, "store: not a SQLAlchemy URL, value 'garbage'"),
-    (["explain", "A"], {"MARGIN_STORE": "postgresql://127.0.0.1:1/margin"}, 1, "the store does not answer: connection"),
-    (["whatif", "A", "--trade", "KO:1", "--store", "sqlite:////nowhere/store.db"], {}, 2, "store: nothing was recorded there, value"),
-    (["audit", "verify", "--store", "sqlite:////nowhere/store.db"], {}, 2, "store: nothing was recorded there, value"),
+    (
+        ["explain", "A"],
+        {"MARGIN_STORE": "postgresql://127.0.0.1:1/margin"},
+        1,
+        "the store does not answer: connection",
+    ),
+    (
+        ["whatif", "A", "--trade", "KO:1", "--store", "sqlite:////nowhere/store.db"],
+        {},
+        2,
+        "store: nothing was recorded there, value",
+    ),
+    (
+        ["audit", "verify", "--store", "sqlite:////nowhere/store.db"],
+        {},
+        2,
+        "store: nothing was recorded there, value",
+    ),
 ]
 
 
@@ -49,7 +91,7 @@ def test_what_cannot_be_used_is_named_with_its_value(
     done = CliRunner().invoke(app, arguments, env={"MARGIN_DATA": str(tmp_path / "data"), **environment})
     assert said in done.stderr
     assert (done.exit_code, done.stdout) == (code, "")
-    assert not Path("/nowhere").exists()   # looking made nothing
+    assert not Path("/nowhere").exists()  # looking made nothing
 
 
 @pytest.mark.parametrize("chosen", [True, False], ids=["--data", "the default"])
@@ -57,8 +99,13 @@ def test_a_demo_deletes_no_folder_that_is_not_its_own(chosen: bool, tmp_path: Pa
     folder = tmp_path / "demo"
     folder.mkdir()
     (folder / "thesis.txt").write_text("years of work", encoding="utf-8")
-    done = CliRunner().invoke(app, ["demo", *(["--data", str(folder)] if chosen else [])], env={"MARGIN_DATA": str(tmp_path)})
-    assert (done.exit_code, done.stderr) == (2, f"margin: --data: neither empty nor an earlier demo's folder, value {str(folder)!r}\n")
+    done = CliRunner().invoke(
+        app, ["demo", *(["--data", str(folder)] if chosen else [])], env={"MARGIN_DATA": str(tmp_path)}
+    )
+    assert (done.exit_code, done.stderr) == (
+        2,
+        f"margin: --data: neither empty nor an earlier demo's folder, value {str(folder)!r}\n",
+    )
     with pytest.raises(FileExistsError):
         run.Demo(folder).run(print, print)
     assert [entry.name for entry in folder.iterdir()] == ["thesis.txt"]

@@ -27,7 +27,9 @@ def store(tmp_path: Path) -> Store:
     for price, minute in ((95.0, 1), (90.0, 2)):
         seen += desk.price(price, minute)
     opened = Store(f"sqlite:///{tmp_path / 'store.db'}")
-    Enforcer(opened, current_policy()).handle_many([(e, (MARGIN_STATUS, 0, n)) for n, e in enumerate(seen)], run_id="run-7")
+    Enforcer(opened, current_policy()).handle_many(
+        [(e, (MARGIN_STATUS, 0, n)) for n, e in enumerate(seen)], run_id="run-7"
+    )
     return opened
 
 
@@ -46,13 +48,24 @@ def test_a_call_is_explained_and_its_number_computed_again(store: Store) -> None
     assert answer["call"]["run_id"] == "run-7"
     assert answer["call"]["issued"] == -answer["evidence"]["recomputed"]["excess"]
     assert {d["decision"] for d in answer["decisions"]} <= {"CALL", "CALL_INCREASED"}
-    assert answer["evidence"]["cures"][0] == {"action": "DEPOSIT_CASH", "amount": answer["call"]["issued"], "excess_after": 0.0}
+    assert answer["evidence"]["cures"][0] == {
+        "action": "DEPOSIT_CASH",
+        "amount": answer["call"]["issued"],
+        "excess_after": 0.0,
+    }
 
 
 def test_the_text_names_rules_prices_offsets_and_cures(store: Store) -> None:
     code, out, _ = _run(store, "explain", "ACC-1")
     assert code == 0
-    for part in ("matches to the cent", "of gross is over 30%: +10%", "price 0.0 s old", "prices.v1[0] 2-3", "cure: deposit cash", "run-7"):
+    for part in (
+        "matches to the cent",
+        "of gross is over 30%: +10%",
+        "price 0.0 s old",
+        "prices.v1[0] 2-3",
+        "cure: deposit cash",
+        "run-7",
+    ):
         assert part in out
 
 
@@ -69,7 +82,9 @@ def test_at_a_time_nothing_recorded_later_is_shown(store: Store) -> None:
     """Warned and called at 09:31 and 09:32 of that morning; the newest figures are the call's."""
     with store.read() as connection:
         opened_at = connection.execute(select(t.calls.c.opened_at)).scalar_one()
-        before = [row.entry for row in connection.execute(select(t.audit)) if row.entry["timestamp"] < opened_at]
+        before = [
+            row.entry for row in connection.execute(select(t.audit)) if row.entry["timestamp"] < opened_at
+        ]
     assert before
     code, out, _ = _run(store, "explain", "ACC-1", "--at", local_time(opened_at) or "", "--json")
     answer = json.loads(out)
@@ -90,7 +105,9 @@ def test_at_a_time_nothing_recorded_later_is_shown(store: Store) -> None:
         (("audit", "repair"), "action: not verify, value 'repair'"),
     ],
 )
-def test_bad_input_ends_with_two_and_names_the_value(store: Store, arguments: tuple[str, ...], named: str) -> None:
+def test_bad_input_ends_with_two_and_names_the_value(
+    store: Store, arguments: tuple[str, ...], named: str
+) -> None:
     code, _, err = _run(store, *arguments)
     assert code == 2
     assert named in err
@@ -100,7 +117,9 @@ def test_an_edited_decision_is_found(store: Store) -> None:
     assert _run(store, "audit", "verify")[0] == 0
     with store.write() as connection:
         row = connection.execute(select(t.audit).where(t.audit.c.number == 2)).one()
-        connection.execute(update(t.audit).where(t.audit.c.seq == row.seq).values(entry=row.entry | {"amount": 0.01}))
+        connection.execute(
+            update(t.audit).where(t.audit.c.seq == row.seq).values(entry=row.entry | {"amount": 0.01})
+        )
     code, out, _ = _run(store, "audit", "verify", "--json")
     assert code == 1
     assert [b["number"] for b in json.loads(out)["broken"]] == [2]

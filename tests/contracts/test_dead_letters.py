@@ -1,4 +1,6 @@
-"""A dead letter can always be published: whatever was refused, it is smaller than any broker's limit and says what it left out."""
+"""A dead letter can always be published:
+whatever was refused, it is smaller than any broker's limit and says what it left out.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +9,18 @@ import pytest
 from margin_platform.contracts.dead_letters import dead_letter
 from margin_platform.contracts.messages import PRICES, BadEvent, Event, encode
 
-KAFKA_DEFAULT = 1_048_576   # bytes: message.max.bytes of a broker nobody configured
+KAFKA_DEFAULT = 1_048_576  # bytes: message.max.bytes of a broker nobody configured
 
 
 def letter(raw: bytes | None, value: object = None) -> Event:
     return dead_letter(PRICES, 0, 0, raw, BadEvent("value", value, "not JSON"), 1)
 
 
-@pytest.mark.parametrize("byte", [b"\xff", b"\0", b"a", "é".encode()], ids=["no text", "control characters", "ASCII", "two bytes each"])
+@pytest.mark.parametrize(
+    "byte",
+    [b"\xff", b"\0", b"a", "é".encode()],
+    ids=["no text", "control characters", "ASCII", "two bytes each"],
+)
 def test_an_oversized_message_is_cut_and_says_how_long_it_was(byte: bytes) -> None:
     told = letter(byte * 8_000_000, byte.decode(errors="replace") * 8_000_000)
     assert len(encode(told)) < KAFKA_DEFAULT

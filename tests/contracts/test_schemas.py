@@ -1,4 +1,6 @@
-"""The published JSON Schemas and the code's own checks are one contract: they accept and refuse the same messages."""
+"""The published JSON Schemas and the code's own checks are one contract:
+they accept and refuse the same messages.
+"""
 
 from __future__ import annotations
 
@@ -15,34 +17,106 @@ from margin_platform.contracts.events.figure_names import MONEY_FIGURES
 SCHEMAS = Path(messages.__file__).parent / "schemas"
 T = 1_582_232_400_000
 GOOD = {
-    messages.FILLS: {"fill_id": "f", "account_id": "a", "symbol": "S", "qty": -1.5, "price": 10.01, "timestamp": T, "fee": 0.0},
+    messages.FILLS: {
+        "fill_id": "f",
+        "account_id": "a",
+        "symbol": "S",
+        "qty": -1.5,
+        "price": 10.01,
+        "timestamp": T,
+        "fee": 0.0,
+    },
     messages.CASH: {"transfer_id": "t", "account_id": "a", "amount": -5, "timestamp": T},
-    messages.ACCOUNTS: {"account_id": "a", "margin_type": "REG_T", "timestamp": T, "contact": {"email": "a@b.example", "name": "A"}},
+    messages.ACCOUNTS: {
+        "account_id": "a",
+        "margin_type": "REG_T",
+        "timestamp": T,
+        "contact": {"email": "a@b.example", "name": "A"},
+    },
     messages.PRICES: {
-        "symbol": "S", "price": 1, "timestamp": T, "sequence": 0, "confirmed": True, "correction": False, "corrects_timestamp": T,
+        "symbol": "S",
+        "price": 1,
+        "timestamp": T,
+        "sequence": 0,
+        "confirmed": True,
+        "correction": False,
+        "corrects_timestamp": T,
     },
     messages.BETAS: {"symbol": "S", "beta": -0.5, "timestamp": T},
     messages.CORPORATE_ACTIONS: {
-        "action_id": "x", "symbol": "S", "kind": "SPLIT", "ratio": 2, "post_price": 50.5, "ex_date": "2020-08-31", "timestamp": T,
+        "action_id": "x",
+        "symbol": "S",
+        "kind": "SPLIT",
+        "ratio": 2,
+        "post_price": 50.5,
+        "ex_date": "2020-08-31",
+        "timestamp": T,
     },
     messages.VOLATILITY: {"symbol": "S", "volatility_annual": 0.3, "timestamp": T},
 }
 WRONG = (
-    None, "", " ", "text", 0, -1, 1.5, True, float("nan"), float("inf"), [], {}, 10**15, 2**63, "2020-02-30", "20200831", "SPLIT", "a\0b",
-    "x" * 257, {"email": 5}, {"phone": "+12025550100", "email": None},
+    None,
+    "",
+    " ",
+    "text",
+    0,
+    -1,
+    1.5,
+    True,
+    float("nan"),
+    float("inf"),
+    [],
+    {},
+    10**15,
+    2**63,
+    "2020-02-30",
+    "20200831",
+    "SPLIT",
+    "a\0b",
+    "x" * 257,
+    {"email": 5},
+    {"phone": "+12025550100", "email": None},
 )
 CALL = {
-    "call_id": "c", "account_id": "a", "action": "MARGIN_CALL", "deficiency": 2.5, "due_at": None, "explanation": "e",
-    "correlation_id": "c", "causation_id": "x", "run_id": None, "timestamp": T,
+    "call_id": "c",
+    "account_id": "a",
+    "action": "MARGIN_CALL",
+    "deficiency": 2.5,
+    "due_at": None,
+    "explanation": "e",
+    "correlation_id": "c",
+    "causation_id": "x",
+    "run_id": None,
+    "timestamp": T,
 }
-RESTRICTION = {"account_id": "a", "action": "CLOSE_ONLY", "reason": "r", "correlation_id": "c", "run_id": None, "timestamp": T}
+RESTRICTION = {
+    "account_id": "a",
+    "action": "CLOSE_ONLY",
+    "reason": "r",
+    "correlation_id": "c",
+    "run_id": None,
+    "timestamp": T,
+}
 ORDER = {
-    "account_id": "a", "order_id": "o", "positions": [{"symbol": "S", "side": "SELL", "qty": 1}], "reason": "r", "deficiency": 2.5,
-    "excess_after": 0.0, "correlation_id": "c", "run_id": None, "timestamp": T,
+    "account_id": "a",
+    "order_id": "o",
+    "positions": [{"symbol": "S", "side": "SELL", "qty": 1}],
+    "reason": "r",
+    "deficiency": 2.5,
+    "excess_after": 0.0,
+    "correlation_id": "c",
+    "run_id": None,
+    "timestamp": T,
 }
 FIRM = {
-    "scenario": "-0.06", "firm_beta_weighted_exposure": 1.0, "firm_total_mv": 1.0, "num_accounts": 1, "firm_delta_pnl": 0.0,
-    "firm_loss": 0.0, "calls_expected": 0, "breach": False,
+    "scenario": "-0.06",
+    "firm_beta_weighted_exposure": 1.0,
+    "firm_total_mv": 1.0,
+    "num_accounts": 1,
+    "firm_delta_pnl": 0.0,
+    "firm_loss": 0.0,
+    "calls_expected": 0,
+    "breach": False,
 }
 
 
@@ -87,10 +161,12 @@ def test_a_missing_field_is_refused_by_both_and_named(topic: str) -> None:
 
 @pytest.mark.parametrize("topic", GOOD)
 def test_a_wrong_value_is_refused_by_both_or_by_neither(topic: str) -> None:
-    """NaN, infinities and impossible dates cannot be said in JSON Schema; there the code is the stricter of the two."""
+    """NaN, infinities and impossible dates cannot be said in JSON Schema;
+    there the code is the stricter of the two.
+    """
     for name in GOOD[topic]:
         if topic == messages.CORPORATE_ACTIONS and name in ("kind", "ratio"):
-            continue   # which of ratio and amount is needed depends on kind: tested below
+            continue  # which of ratio and amount is needed depends on kind: tested below
         for value in WRONG:
             message = GOOD[topic] | {name: value}
             accepted = _refused_field(topic, message) is None
@@ -110,15 +186,23 @@ def test_a_corporate_action_without_its_figure_is_refused(kind: str, needed: str
 @pytest.mark.parametrize(
     ("topic", "message", "field", "value"),
     [
-        (messages.MARGIN_CALLS, CALL, "correlation_id", ""), (messages.MARGIN_CALLS, CALL, "deficiency", "much"),
-        (messages.RESTRICTIONS, RESTRICTION, "timestamp", "noon"), (messages.RESTRICTIONS, RESTRICTION, "correlation_id", None),
-        (messages.LIQUIDATION_ORDERS, ORDER, "positions", [1]), (messages.LIQUIDATION_ORDERS, ORDER, "positions", [{"symbol": "S"}]),
+        (messages.MARGIN_CALLS, CALL, "correlation_id", ""),
+        (messages.MARGIN_CALLS, CALL, "deficiency", "much"),
+        (messages.RESTRICTIONS, RESTRICTION, "timestamp", "noon"),
+        (messages.RESTRICTIONS, RESTRICTION, "correlation_id", None),
+        (messages.LIQUIDATION_ORDERS, ORDER, "positions", [1]),
+        (messages.LIQUIDATION_ORDERS, ORDER, "positions", [{"symbol": "S"}]),
         (messages.LIQUIDATION_ORDERS, ORDER, "positions", [{"symbol": "S", "side": "SELL", "qty": 0}]),
-        (messages.LIQUIDATION_ORDERS, ORDER, "not_before", "noon"), (messages.FIRM_RISK, FIRM, "firm_loss", "much"),
+        (messages.LIQUIDATION_ORDERS, ORDER, "not_before", "noon"),
+        (messages.FIRM_RISK, FIRM, "firm_loss", "much"),
     ],
 )
-def test_a_decision_nobody_could_act_on_is_refused_by_both(topic: str, message: messages.Event, field: str, value: object) -> None:
-    """What makes a notice or a fill must be there: one such message would otherwise end the run that reads it, with all others of it."""
+def test_a_decision_nobody_could_act_on_is_refused_by_both(
+    topic: str, message: messages.Event, field: str, value: object
+) -> None:
+    """What makes a notice or a fill must be there:
+    one such message would otherwise end the run that reads it, with all others of it.
+    """
     _schema(topic).validate(message)
     assert _refused_field(topic, message) is None
     assert not _schema(topic).is_valid(message | {field: value})
@@ -136,12 +220,19 @@ def test_a_dead_letter_says_where_and_what() -> None:
         messages.decode(messages.PRICES, b'{"symbol": "S", "price": -3, "timestamp": 1}')
     letter = dead_letter(messages.PRICES, 2, 17, b"raw", refused.value, T)
     _schema(messages.DEAD_LETTER).validate(letter)
-    assert (letter["field"], letter["value"], letter["reason"], letter["offset"]) == ("price", "-3", "not above zero", 17)
+    assert (letter["field"], letter["value"], letter["reason"], letter["offset"]) == (
+        "price",
+        "-3",
+        "not above zero",
+        17,
+    )
 
 
 @pytest.mark.parametrize("topic", messages.TOPICS)
 def test_the_schema_of_a_topic_is_what_its_declaration_says(topic: str) -> None:
-    assert (SCHEMAS / f"{topic}.json").read_text(encoding="utf-8") == published.text_of(messages.TOPICS[topic])
+    assert (SCHEMAS / f"{topic}.json").read_text(encoding="utf-8") == published.text_of(
+        messages.TOPICS[topic]
+    )
 
 
 def test_the_page_of_contracts_is_what_the_declarations_say() -> None:

@@ -1,6 +1,8 @@
-"""Every view is readable by everybody the axe rules of WCAG 2.1 AA speak for: contrast, names, roles, in both themes, live and gray.
+"""Every view is readable by everybody the axe rules of WCAG 2.1 AA speak for:
+contrast, names, roles, in both themes, live and gray.
 
-On the way the pictures of docs/capabilities/dashboard.md are taken; written into the tree only when asked (MARGIN_SCREENSHOTS).
+On the way the pictures of docs/capabilities/dashboard.md are taken; written into the tree only when asked
+(MARGIN_SCREENSHOTS).
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ pytestmark = [pytest.mark.kafka, pytest.mark.browser]
 
 FALL = {"AAPL": 55.0, "JPM": 80.0, "SPY": 235.0, "AMD": 47.0, "XOM": 33.0, "SIMINV": 52.6}
 VIEWS = {
-    "accounts": ".ag-row", "account/LEVERED-4": "#chart-tims canvas", "firm": "#firm-concentration td.num",
+    "accounts": ".ag-row",
+    "account/LEVERED-4": "#chart-tims canvas",
+    "firm": "#firm-concentration td.num",
     "feed": "#feed .item.call",
 }
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
@@ -43,13 +47,18 @@ def violations(page: Page) -> str:
     return found.generate_report() if found.violations_count else ""
 
 
-def test_no_view_breaks_a_rule_of_accessibility(bus: Bus, firm: Any, start: Any, browser: Browser, pictures: Path) -> None:
+def test_no_view_breaks_a_rule_of_accessibility(
+    bus: Bus, firm: Any, start: Any, browser: Browser, pictures: Path
+) -> None:
     firm.publish(bus, firm.open())
     firm.publish(bus, firm.tick(**FALL))
     firm.ladder(bus)
-    dark, light = (browser.new_page(viewport={"width": 1600, "height": 950}, color_scheme=theme) for theme in ("dark", "light"))
+    dark, light = (
+        browser.new_page(viewport={"width": 1600, "height": 950}, color_scheme=theme)
+        for theme in ("dark", "light")
+    )
     broken: dict[str, str] = {}
-    for live, quiet in (("true", "600"), ("false", "1")):   # after a second without events a page is gray
+    for live, quiet in (("true", "600"), ("false", "1")):  # after a second without events a page is gray
         server = start("--quiet", quiet, MARGIN_DAGSTER_URL="http://127.0.0.1:3000")
         for theme, page in (("dark", dark), ("light", light)):
             for view, landmark in VIEWS.items():

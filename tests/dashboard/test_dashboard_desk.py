@@ -1,4 +1,6 @@
-"""The desk's promises, without a browser: what a page lacks is always exactly what changed, and old is never green."""
+"""The desk's promises, without a browser:
+what a page lacks is always exactly what changed, and old is never green.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,13 @@ HOUR = 3_600_000
 
 
 def calc(account: str, at: int = NOON, status: str = "ACTIVE", excess: float = 10.0) -> dict[str, Any]:
-    return {"account_id": account, "status": status, "excess": excess, "timestamp": at, "inputs": {"oldest_price": at}}
+    return {
+        "account_id": account,
+        "status": status,
+        "excess": excess,
+        "timestamp": at,
+        "inputs": {"oldest_price": at},
+    }
 
 
 def desk() -> Desk:
@@ -42,11 +50,15 @@ def rows(of: Desk, after: int) -> tuple[int, dict[str, list[Any]]]:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_page_that_reads_at_any_pace_ends_with_the_newest_row_of_every_account(seed: int) -> None:
-    """Cut off, slow or quick: asking "what changed since what I hold" leaves no gap, and each row comes once a question."""
+    """Cut off, slow or quick: asking "what changed since what I hold" leaves no gap, and each row comes
+    once a question.
+    """
     chance, subject, held, reached = random.Random(seed), desk(), {}, -1
     truth: dict[str, float] = {}
     for _ in range(300):
-        batch = [calc(f"A{chance.randrange(40)}", excess=chance.random()) for _ in range(chance.randrange(1, 9))]
+        batch = [
+            calc(f"A{chance.randrange(40)}", excess=chance.random()) for _ in range(chance.randrange(1, 9))
+        ]
         truth |= {e["account_id"]: e["excess"] for e in batch}
         subject.apply([("margin.calc.v1", 0, e) for e in batch])
         if chance.random() < 0.2:
@@ -78,7 +90,12 @@ def test_memory_follows_accounts_and_not_events() -> None:
 def test_an_old_row_counts_as_gray_whatever_its_status_said() -> None:
     """The boundary: calculated exactly one hour of age ago is current, a millisecond more is not."""
     subject = desk()
-    subject.apply([("margin.calc.v1", 0, calc("EDGE", NOON - HOUR)), ("margin.calc.v1", 0, calc("OLD", NOON - HOUR - 1))])
+    subject.apply(
+        [
+            ("margin.calc.v1", 0, calc("EDGE", NOON - HOUR)),
+            ("margin.calc.v1", 0, calc("OLD", NOON - HOUR - 1)),
+        ]
+    )
     subject.apply([("margin.calc.v1", 0, calc("NEW", NOON))])
     assert subject.summary()["colors"] == {"green": 2, "yellow": 0, "red": 0, "gray": 1}
 
@@ -92,7 +109,9 @@ def test_cash_and_a_debit_alone_do_not_grow_old() -> None:
 
 
 def test_a_night_does_not_age_a_row_but_a_trading_hour_does() -> None:
-    """2020-03-12 16:00 New York to 2020-03-13 09:30 is no trading time; 10:31 is an hour and a minute of it."""
+    """2020-03-12 16:00 New York to 2020-03-13 09:30 is no trading time;
+    10:31 is an hour and a minute of it.
+    """
     close, next_open = 1_584_043_200_000, 1_584_106_200_000
     assert old_before(3600, next_open) < close
     assert old_before(3600, next_open + 61 * 60_000) > close
@@ -108,14 +127,22 @@ def test_a_status_that_is_not_known_is_never_green(status: str | None) -> None:
 def test_a_restriction_makes_a_cured_account_red_until_it_is_lifted() -> None:
     """Two tracks, the worse decides: equity recovered, but the account may still only close."""
     subject = desk()
-    subject.apply([("margin.calc.v1", 0, calc("A")), ("restrictions.v1", 0, {"account_id": "A", "action": "CLOSE_ONLY"})])
+    subject.apply(
+        [
+            ("margin.calc.v1", 0, calc("A")),
+            ("restrictions.v1", 0, {"account_id": "A", "action": "CLOSE_ONLY"}),
+        ]
+    )
     assert subject.summary()["colors"]["red"] == 1
     subject.apply([("restrictions.v1", 0, {"account_id": "A", "action": "LIFTED"})])
     assert subject.summary()["colors"]["green"] == 1
 
 
 def test_a_call_delivered_twice_is_one_call_and_one_line() -> None:
-    log, call = LadderLog(), {"account_id": "A", "call_id": "C", "action": "MARGIN_CALL", "due_at": "2020-03-18T15:00:00-04:00"}
+    log, call = (
+        LadderLog(),
+        {"account_id": "A", "call_id": "C", "action": "MARGIN_CALL", "due_at": "2020-03-18T15:00:00-04:00"},
+    )
     for sequence in (1, 2):
         log.apply("margin.calls.v1", call, sequence)
     assert len(log.open_calls) == len(log.feed) == 1
@@ -127,68 +154,115 @@ def test_a_call_delivered_twice_is_one_call_and_one_line() -> None:
 def test_a_call_past_due_leaves_the_next_due_time_to_those_that_can_still_be_met() -> None:
     log = LadderLog()
     for account, day in (("A", "2020-03-17"), ("B", "2020-03-18")):
-        call = {"account_id": account, "call_id": account, "action": "MARGIN_CALL", "due_at": f"{day}T15:00:00-04:00"}
+        call = {
+            "account_id": account,
+            "call_id": account,
+            "action": "MARGIN_CALL",
+            "due_at": f"{day}T15:00:00-04:00",
+        }
         log.apply("margin.calls.v1", call, 1)
     log.apply("margin.calls.v1", {"account_id": "A", "call_id": "A", "action": "EXPIRED"}, 2)
-    assert (log.next_due(None), log.past_due(None)) == ({"account_id": "B", "due_at": "2020-03-18T15:00:00-04:00"}, 1)
+    assert (log.next_due(None), log.past_due(None)) == (
+        {"account_id": "B", "due_at": "2020-03-18T15:00:00-04:00"},
+        1,
+    )
     assert set(log.open_calls) == {"A", "B"}
 
 
 @pytest.mark.parametrize("amendments", range(1, 9))
 def test_a_call_amended_after_its_due_time_stays_past_due(amendments: int) -> None:
     subject = desk()
-    call = {"account_id": "A", "call_id": "C1", "action": "MARGIN_CALL", "due_at": "2020-03-17T15:00:00-04:00"}
+    call = {
+        "account_id": "A",
+        "call_id": "C1",
+        "action": "MARGIN_CALL",
+        "due_at": "2020-03-17T15:00:00-04:00",
+    }
     steps = [call, call | {"action": "EXPIRED"}, *([call | {"action": "AMENDED"}] * amendments)]
-    subject.apply([("margin.calc.v1", 0, calc("A")), *(("margin.calls.v1", 0, step | {"event_id": n}) for n, step in enumerate(steps))])
+    subject.apply(
+        [
+            ("margin.calc.v1", 0, calc("A")),
+            *(("margin.calls.v1", 0, step | {"event_id": n}) for n, step in enumerate(steps)),
+        ]
+    )
     summary = subject.summary()
     assert (summary["calls_open"], summary["past_due"], summary["next_due"]) == (1, 1, None)
     assert subject.log.flags("A") & PAST_DUE
-    subject.apply([("margin.calls.v1", 0, {"account_id": "A", "call_id": "C1", "event_id": "met", "action": "MET"})])
+    subject.apply(
+        [("margin.calls.v1", 0, {"account_id": "A", "call_id": "C1", "event_id": "met", "action": "MET"})]
+    )
     assert (subject.summary()["past_due"], subject.log.flags("A")) == (0, 0)
     newer = call | {"call_id": "C2", "event_id": "C2", "due_at": "2020-03-25T15:00:00-04:00"}
     subject.apply([("margin.calls.v1", 0, newer)])
-    assert (subject.summary()["past_due"], subject.summary()["next_due"]) == (0, {"account_id": "A", "due_at": newer["due_at"]})
+    assert (subject.summary()["past_due"], subject.summary()["next_due"]) == (
+        0,
+        {"account_id": "A", "due_at": newer["due_at"]},
+    )
 
 
 def test_a_due_time_in_the_past_is_past_due_before_enforcement_says_so() -> None:
     log = LadderLog()
-    log.apply("margin.calls.v1", {"account_id": "A", "call_id": "C", "action": "MARGIN_CALL", "due_at": "2020-03-17T15:00:00-04:00"}, 1)
+    log.apply(
+        "margin.calls.v1",
+        {"account_id": "A", "call_id": "C", "action": "MARGIN_CALL", "due_at": "2020-03-17T15:00:00-04:00"},
+        1,
+    )
     due = 1_584_471_600_000
     assert [(log.next_due(at) is None, log.past_due(at)) for at in (due - 1, due)] == [(False, 0), (True, 1)]
 
 
 @pytest.mark.parametrize("early", [True, False], ids=["read before its call", "read after it"])
 def test_a_notification_is_the_delivery_state_of_the_very_step_it_told_about(early: bool) -> None:
-    """Topics have no order between them; and all steps of an episode share its correlation id, so the rung decides."""
+    """Topics have no order between them; and all steps of an episode share its correlation id, so the rung
+    decides.
+    """
     call = {"account_id": "A", "call_id": "C", "action": "MARGIN_CALL", "correlation_id": "E"}
-    steps = [("margin.calls.v1", call), ("margin.calls.v1", call | {"action": "AMENDED"}),
-             ("restrictions.v1", {"account_id": "A", "action": "CLOSE_ONLY", "correlation_id": "E"})]
-    notice = {"account_id": "A", "notification_id": "N", "correlation_id": "E", "rung": "margin.calls.v1:MARGIN_CALL:0", "channel": "sms"}
+    steps = [
+        ("margin.calls.v1", call),
+        ("margin.calls.v1", call | {"action": "AMENDED"}),
+        ("restrictions.v1", {"account_id": "A", "action": "CLOSE_ONLY", "correlation_id": "E"}),
+    ]
+    notice = {
+        "account_id": "A",
+        "notification_id": "N",
+        "correlation_id": "E",
+        "rung": "margin.calls.v1:MARGIN_CALL:0",
+        "channel": "sms",
+    }
     notices = [("notifications.v1", notice | {"status": status}) for status in ("PENDING", "DELIVERED")]
     log = LadderLog()
     for number, (topic, event) in enumerate([*notices, *steps] if early else [*steps, *notices], start=1):
         log.apply(topic, event, number)
-    told = {(i["kind"], i["action"]): [(d["channel"], d["status"]) for d in i["delivery"]] for i in log.changed_since(0)}
+    told = {
+        (i["kind"], i["action"]): [(d["channel"], d["status"]) for d in i["delivery"]]
+        for i in log.changed_since(0)
+    }
     assert told["call", "MARGIN_CALL"] == [("sms", "DELIVERED")]
     assert told["call", "AMENDED"] == told["restriction", "CLOSE_ONLY"] == []
 
 
 def test_the_firms_line_takes_the_newest_exposure_and_the_worst_loss_against_their_limits() -> None:
     shared = {"exposure_limit": 100.0, "loss_limit": 50.0}
-    events = [{"scenario": "-0.08", "firm_loss": 50.0, "firm_beta_weighted_exposure": -90.0, "timestamp": 2} | shared,
-              {"scenario": "+0.06", "firm_loss": 0.0, "firm_beta_weighted_exposure": 10.0, "timestamp": 1} | shared]
+    events = [
+        {"scenario": "-0.08", "firm_loss": 50.0, "firm_beta_weighted_exposure": -90.0, "timestamp": 2}
+        | shared,
+        {"scenario": "+0.06", "firm_loss": 0.0, "firm_beta_weighted_exposure": 10.0, "timestamp": 1} | shared,
+    ]
     policy = current_policy().firm.model_copy(update={"firm_warning_share": 0.8})
     assert firm_now(events, policy) == {
         "written_at": 0,
         "exposure": {"amount": -90.0, "limit": 100.0, "level": "WARNING"},
-        "loss": {"amount": 50.0, "limit": 50.0, "level": "WARNING", "scenario": "-0.08"},      # the limit itself is still within
+        # the limit itself is still within
+        "loss": {"amount": 50.0, "limit": 50.0, "level": "WARNING", "scenario": "-0.08"},
     }
     assert firm_now([], policy) is None
 
 
 def test_scenarios_of_an_earlier_policy_no_longer_count() -> None:
     subject, shared = desk(), {"firm_loss": 1.0, "firm_beta_weighted_exposure": 0.0}
-    subject.apply([("firm.risk.v1", 0, shared | {"scenario": s, "policy_version": "old"}) for s in ("-0.50", "-0.08")])
+    subject.apply(
+        [("firm.risk.v1", 0, shared | {"scenario": s, "policy_version": "old"}) for s in ("-0.50", "-0.08")]
+    )
     subject.apply([("firm.risk.v1", 0, shared | {"scenario": "-0.08", "policy_version": "new"})])
     assert [e["policy_version"] for e in subject.firm() or ()] == ["new"]
 
@@ -235,7 +309,7 @@ def test_what_is_read_back_after_a_restart_is_as_old_as_its_writing() -> None:
     feed.received(500, 9_000)
     feed.behind(0, None, 9_000)
     assert [(r["code"], r["since"]) for r in feed.verdict(9_000)["reasons"]] == [("QUIET", 500)]
-    feed.received(9_999, 9_100)                                    # a producer whose clock is fast
+    feed.received(9_999, 9_100)  # a producer whose clock is fast
     assert feed.written_at == 9_100
 
 
@@ -243,13 +317,13 @@ def test_a_partition_is_known_up_to_its_newest_record_or_to_when_nothing_was_lef
     reading, place = Reading(), ("margin.calc.v1", 0)
     assert reading.begin(place, first=10, last=20, start=0) == 10
     reading.heard(place, 20, now=1_000)
-    assert (reading.left(place), reading.known_up_to([place])) == (10, 0)          # never read
+    assert (reading.left(place), reading.known_up_to([place])) == (10, 0)  # never read
     reading.read(place, 14, written=400)
     assert (reading.left(place), reading.known_up_to([place])) == (5, 400)
     reading.passed(place, 20)
     reading.heard(place, 20, now=2_000)
     assert reading.known_up_to([place]) is None
-    reading.heard(place, 21, now=3_000)                             # the first record after a quiet second
+    reading.heard(place, 21, now=3_000)  # the first record after a quiet second
     assert reading.known_up_to([place]) == 2_000
     reading.failed(place, "not authorised")
     assert reading.failing() == {"margin.calc.v1": "not authorised"}
@@ -260,7 +334,11 @@ def test_a_partition_is_known_up_to_its_newest_record_or_to_when_nothing_was_lef
 @pytest.fixture(scope="module")
 def outside() -> TestClient:
     """A dashboard bound to every address, with a token; its intake is not started (no lifespan)."""
-    return TestClient(build(Options("127.0.0.1:1", host="0.0.0.0", token="right")), base_url="http://desk.example", follow_redirects=False)
+    return TestClient(
+        build(Options("127.0.0.1:1", host="0.0.0.0", token="right")),
+        base_url="http://desk.example",
+        follow_redirects=False,
+    )
 
 
 def test_an_address_that_is_not_loopback_needs_a_token() -> None:
@@ -268,15 +346,18 @@ def test_an_address_that_is_not_loopback_needs_a_token() -> None:
         build(Options("127.0.0.1:1", host="0.0.0.0"))
 
 
-@pytest.mark.parametrize(("path", "headers", "expected"), [
-    ("/api/symbols", {}, 401),
-    ("/api/symbols", {"authorization": "Bearer wrong"}, 401),
-    ("/api/symbols", {"authorization": "Bearer right"}, 200),
-    ("/api/symbols", {"cookie": "margin_dashboard=forged"}, 401),
-    ("/api/symbols", {"authorization": "Bearer right", "origin": "http://evil.example"}, 403),
-    ("/api/symbols", {"authorization": "Bearer right", "origin": "http://desk.example"}, 200),
-    ("/static/main.js", {}, 401),
-])
+@pytest.mark.parametrize(
+    ("path", "headers", "expected"),
+    [
+        ("/api/symbols", {}, 401),
+        ("/api/symbols", {"authorization": "Bearer wrong"}, 401),
+        ("/api/symbols", {"authorization": "Bearer right"}, 200),
+        ("/api/symbols", {"cookie": "margin_dashboard=forged"}, 401),
+        ("/api/symbols", {"authorization": "Bearer right", "origin": "http://evil.example"}, 403),
+        ("/api/symbols", {"authorization": "Bearer right", "origin": "http://desk.example"}, 200),
+        ("/static/main.js", {}, 401),
+    ],
+)
 def test_without_the_token_or_from_elsewhere_nothing_is_served(
     outside: TestClient, path: str, headers: dict[str, str], expected: int
 ) -> None:
@@ -295,14 +376,20 @@ def test_the_token_leaves_the_address_bar_for_a_cookie(outside: TestClient) -> N
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_the_dashboard_is_read_only(outside: TestClient, method: str) -> None:
-    assert outside.request(method, "/api/account", headers={"authorization": "Bearer right"}).status_code == 405
+    assert (
+        outside.request(method, "/api/account", headers={"authorization": "Bearer right"}).status_code == 405
+    )
 
 
 def test_a_loopback_dashboard_refuses_a_foreign_host_name() -> None:
     """DNS rebinding: evil.example resolves to 127.0.0.1, the browser sends its name."""
     app = build(Options("127.0.0.1:1"))
     assert TestClient(app, base_url="http://evil.example").get("/api/symbols").status_code == 421
-    assert TestClient(app, base_url="http://127.0.0.1").get("/api/symbols", headers={"host": "[::1"}).status_code == 421   # no host at all
+    # no host at all
+    assert (
+        TestClient(app, base_url="http://127.0.0.1").get("/api/symbols", headers={"host": "[::1"}).status_code
+        == 421
+    )
     assert TestClient(app, base_url="http://127.0.0.1:8050").get("/api/symbols").status_code == 200
 
 
@@ -331,7 +418,11 @@ def test_a_cure_cures_and_one_share_less_does_not(firm: Any) -> None:
     assert cures
     for cure in cures:
         side = -1 if cure.action == "SELL" else 1
-        assert whatif(event, [(cure.symbol, side * cure.qty)], 0, lambda _: None)["after"]["excess"] == cure.excess_after >= 0
+        assert (
+            whatif(event, [(cure.symbol, side * cure.qty)], 0, lambda _: None)["after"]["excess"]
+            == cure.excess_after
+            >= 0
+        )
         assert whatif(event, [(cure.symbol, side * (cure.qty - 1))], 0, lambda _: None)["after"]["excess"] < 0
     assert whatif(event, [], -event["excess"], lambda _: None)["after"]["excess"] == 0
 

@@ -1,4 +1,6 @@
-"""What the page shows is what the events say: header, filters, firm view; and what the server sends to a page that does not keep up."""
+"""What the page shows is what the events say: header, filters, firm view;
+and what the server sends to a page that does not keep up.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,18 @@ LIVE = "html[data-live=true]"
 MINUTE_OLD = "60 s"
 
 
-def test_the_header_shows_the_firms_figures_and_the_age_of_the_oldest_price(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+def test_the_header_shows_the_firms_figures_and_the_age_of_the_oldest_price(
+    bus: Bus, firm: Any, start: Any, tab: Page
+) -> None:
     firm.publish(bus, firm.open())
     firm.publish(bus, firm.tick(**FALL))
-    firm.publish(bus, firm.tick(AMD=47.5))                 # a minute later: every other price is a minute old
+    firm.publish(bus, firm.tick(AMD=47.5))  # a minute later: every other price is a minute old
     worst = max(firm.firm.events(), key=lambda e: e["firm_loss"])
     tab.goto(start().url)
     tab.wait_for_selector(LIVE)
-    expect(tab.locator("#exposure")).to_have_attribute("title", f"${worst['firm_beta_weighted_exposure']:,.2f}")
+    expect(tab.locator("#exposure")).to_have_attribute(
+        "title", f"${worst['firm_beta_weighted_exposure']:,.2f}"
+    )
     expect(tab.locator("#exposure-limit")).to_contain_text("limit $10.0M")
     expect(tab.locator("#loss")).to_have_text(f"${worst['firm_loss'] / 1000:.1f}K")
     expect(tab.locator("#loss-limit")).to_contain_text(f"SPY −{abs(worst['move']):.0%}")
@@ -45,7 +51,9 @@ def test_the_header_shows_the_firms_figures_and_the_age_of_the_oldest_price(bus:
     expect(tab.locator("#oldest")).to_have_text(MINUTE_OLD)
 
 
-def test_rows_are_filtered_by_method_symbol_and_action_under_way(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+def test_rows_are_filtered_by_method_symbol_and_action_under_way(
+    bus: Bus, firm: Any, start: Any, tab: Page
+) -> None:
     firm.publish(bus, firm.open())
     outcome = firm.publish(bus, firm.tick(**FALL))
     firm.ladder(bus)
@@ -58,13 +66,20 @@ def test_rows_are_filtered_by_method_symbol_and_action_under_way(bus: Bus, firm:
     tab.select_option("#by-method", "")
     tab.fill("#by-symbol", "JPM")
     tab.press("#by-symbol", "Tab")
-    expect(shown).to_have_text("3 of 6")                   # long, short, and clear of any call
+    expect(shown).to_have_text("3 of 6")  # long, short, and clear of any call
     for holder in ("GREEN-1", "EDGE-2", "SHORT-5"):
         expect(tab.locator(".ag-row").filter(has_text=holder)).to_have_count(1)
-    bought = {"account_id": "HEDGED-3", "fill_id": "F-9", "symbol": "JPM", "qty": 10, "price": 80.0, "timestamp": firm.clock}
+    bought = {
+        "account_id": "HEDGED-3",
+        "fill_id": "F-9",
+        "symbol": "JPM",
+        "qty": 10,
+        "price": 80.0,
+        "timestamp": firm.clock,
+    }
     bus.produce("fills.v1", bought)
     bus.flush()
-    expect(shown).to_have_text("4 of 6")                   # the filter stands, and the book moves on
+    expect(shown).to_have_text("4 of 6")  # the filter stands, and the book moves on
     tab.fill("#by-symbol", "")
     tab.press("#by-symbol", "Tab")
     expect(shown).to_have_text("6 of 6")
@@ -74,26 +89,35 @@ def test_rows_are_filtered_by_method_symbol_and_action_under_way(bus: Bus, firm:
 
 
 SORTED = {
-    "Excess %": "excess_pct", "Equity": "equity", "Applied req.": "requirement", "Reg T": "reg_t_margin", "TIMS": "portfolio_margin_req",
-    "PM relief": "margin_savings", "Worst stress": "worst_stress", "β exposure": "beta_weighted_exposure", "Gross value": "gross_mv",
+    "Excess %": "excess_pct",
+    "Equity": "equity",
+    "Applied req.": "requirement",
+    "Reg T": "reg_t_margin",
+    "TIMS": "portfolio_margin_req",
+    "PM relief": "margin_savings",
+    "Worst stress": "worst_stress",
+    "β exposure": "beta_weighted_exposure",
+    "Gross value": "gross_mv",
 }
 
 
 def test_every_figure_of_every_account_is_shown_and_sorts(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
     firm.publish(bus, firm.open())
     events = firm.publish(bus, firm.tick(**FALL)).calc
-    tab.set_viewport_size({"width": 2_300, "height": 950})       # the grid draws only what is in sight
+    tab.set_viewport_size({"width": 2_300, "height": 950})  # the grid draws only what is in sight
     tab.goto(start().url)
     tab.wait_for_selector(LIVE)
     first = tab.locator('.ag-row[row-index="0"]')
     for heading, name in SORTED.items():
         column = tab.locator(".ag-header-cell").filter(has=tab.get_by_text(heading, exact=True))
-        for pick in (min, max):                                  # the first click sorts from the lowest, the second from the highest
+        for pick in (min, max):  # the first click sorts from the lowest, the second from the highest
             column.click()
             account, value = pick(((e["account_id"], e[name]) for e in events), key=lambda pair: pair[1])
             shown = f"{value:.1%}" if name == "excess_pct" else f"{value:,.2f}"
             expect(first.filter(has_text=account)).to_have_count(1)
-            expect(first.locator(f'[col-id="{column.get_attribute("col-id")}"]')).to_have_text(shown.replace("-", "−"))
+            expect(first.locator(f'[col-id="{column.get_attribute("col-id")}"]')).to_have_text(
+                shown.replace("-", "−")
+            )
 
 
 def test_a_chart_says_in_words_what_it_draws(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
@@ -116,7 +140,9 @@ def test_a_chart_says_in_words_what_it_draws(bus: Bus, firm: Any, start: Any, ta
         assert f"{'+' if point > 0 else '−'}{abs(point):.1f}× {compact(total)}" in tims
 
 
-def test_the_cheapest_cures_are_the_kernels_and_the_positions_sum_to_what_binds(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+def test_the_cheapest_cures_are_the_kernels_and_the_positions_sum_to_what_binds(
+    bus: Bus, firm: Any, start: Any, tab: Page
+) -> None:
     firm.publish(bus, firm.open())
     event = next(e for e in firm.publish(bus, firm.tick(**FALL)).status if e["account_id"] == "LEVERED-4")
     cures = cheapest_cures(parse(document(event), policy_of(event)))
@@ -125,13 +151,17 @@ def test_the_cheapest_cures_are_the_kernels_and_the_positions_sum_to_what_binds(
     expect(shown).to_have_count(min(len(cures), CURES_SHOWN))
     for row, cure in zip(shown.all(), cures, strict=False):
         expect(row).to_contain_text(f"{cure.amount:,.2f}")
-    expect(tab.locator("#account-rungs .next")).to_have_count(0)                          # past every rung
+    expect(tab.locator("#account-rungs .next")).to_have_count(0)  # past every rung
     total = tab.locator("#account-positions tbody tr").last
     expect(total).to_contain_text(f"{event['maintenance_req']:,.2f}")
-    expect(tab.locator("#binding")).to_contain_text(f"margin type Portfolio: applied requirement ${event['requirement']:,.2f}")
+    expect(tab.locator("#binding")).to_contain_text(
+        f"margin type Portfolio: applied requirement ${event['requirement']:,.2f}"
+    )
 
 
-def test_the_firm_view_shows_the_savings_and_the_concentration_of_the_events(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+def test_the_firm_view_shows_the_savings_and_the_concentration_of_the_events(
+    bus: Bus, firm: Any, start: Any, tab: Page
+) -> None:
     firm.publish(bus, firm.open())
     outcome = firm.publish(bus, firm.tick(**FALL))
     tab.goto(f"{start().url}/#/firm")
@@ -149,37 +179,71 @@ def test_the_firm_view_shows_the_savings_and_the_concentration_of_the_events(bus
     expect(tab.locator("#firm-weakest tbody tr").first).to_contain_text(weakest["account_id"])
     exposed = max(outcome.calc, key=lambda e: abs(e["beta_weighted_exposure"]))
     expect(tab.locator("#firm-exposure tbody tr").first).to_contain_text(exposed["account_id"])
-    held = (200, 1_000, 25_000)                            # GREEN-1, EDGE-2, LEVERED-4
-    row = tab.locator("#view-firm .panel").filter(has_text="Concentration by symbol").locator("tbody tr").filter(has_text="AAPL")
+    held = (200, 1_000, 25_000)  # GREEN-1, EDGE-2, LEVERED-4
+    row = (
+        tab.locator("#view-firm .panel")
+        .filter(has_text="Concentration by symbol")
+        .locator("tbody tr")
+        .filter(has_text="AAPL")
+    )
     expect(row.locator("td").nth(1)).to_have_text(f"{sum(held) * 55:,.2f}")
     expect(row.locator("td").last).to_have_text(str(len(held)))
 
 
-def test_an_account_is_told_with_eight_spy_scenarios_and_ten_valuation_points(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+def test_an_account_is_told_with_eight_spy_scenarios_and_ten_valuation_points(
+    bus: Bus, firm: Any, start: Any, tab: Page
+) -> None:
     firm.publish(bus, firm.open())
     firm.publish(bus, firm.tick(**FALL))
     server = start()
     tab.goto(f"{server.url}/#/account/LEVERED-4")
-    expect(tab.locator("#view-account tbody tr").filter(has_text="AAPL").first).to_contain_text("1,375,000.00")    # 25,000 at 55.00
+    # 25,000 at 55.00
+    expect(tab.locator("#view-account tbody tr").filter(has_text="AAPL").first).to_contain_text(
+        "1,375,000.00"
+    )
     told = server.get("/api/account", id="LEVERED-4")["explained"]
-    assert [s["scenario"] for s in told["figures"]["stress"]] == [-0.08, -0.06, -0.04, -0.02, 0.0, 0.02, 0.04, 0.06]
-    assert [round(p, 1) for p in told["tims"]["points"]] == [-1.0, -0.8, -0.6, -0.4, -0.2, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert [s["scenario"] for s in told["figures"]["stress"]] == [
+        -0.08,
+        -0.06,
+        -0.04,
+        -0.02,
+        0.0,
+        0.02,
+        0.04,
+        0.06,
+    ]
+    assert [round(p, 1) for p in told["tims"]["points"]] == [
+        -1.0,
+        -0.8,
+        -0.6,
+        -0.4,
+        -0.2,
+        0.2,
+        0.4,
+        0.6,
+        0.8,
+        1.0,
+    ]
     assert told["tims"]["groups"]
 
 
-def test_an_account_that_was_never_decided_upon_is_told_from_the_book(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
-    """No status event carries its positions: they are the fills', at the prices of now, and give the published figure."""
+def test_an_account_that_was_never_decided_upon_is_told_from_the_book(
+    bus: Bus, firm: Any, start: Any, tab: Page
+) -> None:
+    """No status event carries its positions:
+    they are the fills', at the prices of now, and give the published figure.
+    """
     firm.publish(bus, firm.open())
     outcome = firm.publish(bus, firm.tick(**FALL))
     assert "GREEN-1" not in {e["account_id"] for e in outcome.status}
     published = next(e for e in outcome.calc if e["account_id"] == "GREEN-1")
     tab.goto(f"{start().url}/#/account/GREEN-1")
     positions = tab.locator("#account-positions")
-    expect(positions.locator("tbody tr")).to_have_count(4)                           # and their sum
+    expect(positions.locator("tbody tr")).to_have_count(4)  # and their sum
     expect(positions.locator("tbody tr").filter(has_text="XOM")).to_contain_text(f"{300 * FALL['XOM']:,.2f}")
     expect(positions).to_contain_text("equals the published figure")
     expect(tab.locator("#chart-stress canvas, #chart-tims canvas")).to_have_count(2)
-    tab.fill("#whatif-trades", "AMD:+100")                 # which only another account holds
+    tab.fill("#whatif-trades", "AMD:+100")  # which only another account holds
     tab.press("#whatif-trades", "Enter")
     equity = tab.locator("#whatif-result tr").filter(has_text="Equity").locator("td")
     expect(equity.nth(2)).to_have_text(f"{published['equity']:,.2f}")
@@ -204,8 +268,12 @@ def test_the_chosen_theme_stays_after_a_reload(bus: Bus, start: Any, tab: Page) 
     expect(tab.locator("html")).to_have_attribute("data-theme", "light")
 
 
-def test_a_page_that_acknowledges_nothing_is_sent_no_more_and_then_only_the_newest(bus: Bus, firm: Any, start: Any) -> None:
-    """Back-pressure and conflation: fifty changes of one account wait as one row, whatever the page's pace."""
+def test_a_page_that_acknowledges_nothing_is_sent_no_more_and_then_only_the_newest(
+    bus: Bus, firm: Any, start: Any
+) -> None:
+    """Back-pressure and conflation: fifty changes of one account wait as one row, whatever the page's
+    pace.
+    """
     firm.publish(bus, firm.open())
     server = start()
     with connect(f"ws://{urlsplit(server.url).netloc}/live") as page:
@@ -216,7 +284,7 @@ def test_a_page_that_acknowledges_nothing_is_sent_no_more_and_then_only_the_newe
         for step in range(50):
             newest = firm.publish(bus, firm.tick(AMD=47.0 + step / 100)).calc[0]
         with pytest.raises(TimeoutError):
-            page.recv(timeout=2)                           # heartbeats come several times in this span to a page that keeps up
+            page.recv(timeout=2)  # heartbeats come several times in this span to a page that keeps up
         end = time.monotonic() + 60
         while (server.get("/api/account", id="SHORT-5").get("calc") or {}).get("excess") != newest["excess"]:
             assert time.monotonic() < end, "the server never read the newest event"
@@ -228,23 +296,36 @@ def test_a_page_that_acknowledges_nothing_is_sent_no_more_and_then_only_the_newe
         assert sent == [newest["excess"]]
 
 
-def test_the_order_gate_is_asked_through_the_dashboard_and_guarded_by_its_token(start: Any, tmp_path: Path) -> None:
+def test_the_order_gate_is_asked_through_the_dashboard_and_guarded_by_its_token(
+    start: Any, tmp_path: Path
+) -> None:
     address = f"sqlite:///{tmp_path / 'store.db'}"
     event = {"positions": [{"symbol": "A", "qty": 400.0}]}
     with Store(address) as store, store.write() as connection:
         fixed = {"state": {}, "status": "CLOSE_ONLY", "audit_count": 0, "audit_hash": ""}
-        connection.execute(insert(ladder_states).values(account_id="CLOSED", restricted=True, last_event=event, **fixed))
+        connection.execute(
+            insert(ladder_states).values(account_id="CLOSED", restricted=True, last_event=event, **fixed)
+        )
     server = start("--host", "0.0.0.0", "--token", "s3cret", MARGIN_STORE=address)
-    gate, order = f"http://127.0.0.1:{server.port}/gate/orders/check", {"account_id": "CLOSED", "symbol": "A", "side": "SELL"}
+    gate, order = (
+        f"http://127.0.0.1:{server.port}/gate/orders/check",
+        {"account_id": "CLOSED", "symbol": "A", "side": "SELL"},
+    )
     assert httpx.post(gate, json=order | {"qty": 400}, timeout=30).status_code == 401
     for qty, allowed in ((400, True), (401, False)):
-        answer = httpx.post(gate, json=order | {"qty": qty}, headers={"Authorization": "Bearer s3cret"}, timeout=30)
+        answer = httpx.post(
+            gate, json=order | {"qty": qty}, headers={"Authorization": "Bearer s3cret"}, timeout=30
+        )
         assert (answer.status_code, answer.json()["allow"]) == (200, allowed)
 
 
-def test_the_feed_is_in_the_order_in_which_things_happened_whatever_their_topics(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+def test_the_feed_is_in_the_order_in_which_things_happened_whatever_their_topics(
+    bus: Bus, firm: Any, start: Any, tab: Page
+) -> None:
     firm.publish(bus, firm.open())
     firm.ladder(bus)
     tab.goto(f"{start().url}/#/feed")
     actions = tab.locator("#feed .item .kind")
-    expect(actions).to_have_text(["failed", "delivered", "liquidation order", "liquidate", "close-only", "margin call"])
+    expect(actions).to_have_text(
+        ["failed", "delivered", "liquidation order", "liquidate", "close-only", "margin call"]
+    )

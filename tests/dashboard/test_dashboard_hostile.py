@@ -1,4 +1,7 @@
-"""What comes from elsewhere in a shape nobody promised: events and sockets. It is refused by name or shown, and stops nothing."""
+"""What comes from elsewhere in a shape nobody promised: events and sockets.
+
+It is refused by name or shown, and stops nothing.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +24,64 @@ STATUS = {"calc_id": "c", "timestamp": NOON, **dict.fromkeys(("equity", "gross_m
 STEP = {"correlation_id": "E", "timestamp": NOON}
 FIRM = {"scenario": "-0.08", "firm_loss": 0.0, "firm_beta_weighted_exposure": 0.0}
 NEEDED: dict[str, dict[str, Any]] = {
-    "margin.calc.v1": {}, "margin.status.v1": STATUS, "stress.beta_spy.v1": {}, "firm.risk.v1": FIRM,
+    "margin.calc.v1": {},
+    "margin.status.v1": STATUS,
+    "stress.beta_spy.v1": {},
+    "firm.risk.v1": FIRM,
     "margin.calls.v1": {"call_id": "C", "action": "MARGIN_CALL", "deficiency": 1.0, **STEP},
     "restrictions.v1": {"action": "CLOSE_ONLY", **STEP},
-    "liquidation.orders.v1": {"order_id": "O", "positions": [], **STEP}, "notifications.v1": {},
+    "liquidation.orders.v1": {"order_id": "O", "positions": [], **STEP},
+    "notifications.v1": {},
 }
 FIELDS = (
-    "account_id", "status", "band", "margin_type", "margin_method", "equity", "excess", "worst_stress", "timestamp", "calc_timestamp",
-    "inputs", "positions", "stress", "scenario", "severe_underwater", "firm_loss", "firm_beta_weighted_exposure", "exposure_limit",
-    "action", "due_at", "deficiency", "run_id", "correlation_id", "causation_id", "rung", "channel", "subject_id", "notification_id",
-    "call_id", "calc_id",
+    "account_id",
+    "status",
+    "band",
+    "margin_type",
+    "margin_method",
+    "equity",
+    "excess",
+    "worst_stress",
+    "timestamp",
+    "calc_timestamp",
+    "inputs",
+    "positions",
+    "stress",
+    "scenario",
+    "severe_underwater",
+    "firm_loss",
+    "firm_beta_weighted_exposure",
+    "exposure_limit",
+    "action",
+    "due_at",
+    "deficiency",
+    "run_id",
+    "correlation_id",
+    "causation_id",
+    "rung",
+    "channel",
+    "subject_id",
+    "notification_id",
+    "call_id",
+    "calc_id",
 )
 VALUES: tuple[Any, ...] = (
-    None, True, 0, -1, 1e300, -(2**63), 2**64 - 1, "", "text", "\u202e", "2020-03-18T15:00:00-04:00", [], [None], [{}], [[1]], {},
+    None,
+    True,
+    0,
+    -1,
+    1e300,
+    -(2**63),
+    2**64 - 1,
+    "",
+    "text",
+    "\u202e",
+    "2020-03-18T15:00:00-04:00",
+    [],
+    [None],
+    [{}],
+    [[1]],
+    {},
     {"a": []},
 )
 
@@ -47,7 +95,10 @@ def refused_or(topic: str, event: dict[str, Any]) -> str | None:
     return None
 
 
-@given(topic=st.sampled_from(sorted(NEEDED)), told=st.dictionaries(st.sampled_from(FIELDS), st.sampled_from(VALUES), max_size=8))
+@given(
+    topic=st.sampled_from(sorted(NEEDED)),
+    told=st.dictionaries(st.sampled_from(FIELDS), st.sampled_from(VALUES), max_size=8),
+)
 def test_an_event_of_any_shape_is_refused_by_name_or_shown(topic: str, told: dict[str, Any]) -> None:
     desk, event = Desk(lambda clock: clock - 3_600_000), {"account_id": "A", **NEEDED[topic], **told}
     desk.apply([("margin.calc.v1", 0, {"account_id": "A", "status": "ACTIVE", "timestamp": NOON})])
@@ -57,14 +108,27 @@ def test_an_event_of_any_shape_is_refused_by_name_or_shown(topic: str, told: dic
     desk.apply([(topic, 0, decode(topic, encode(event)))])
     firm = desk.firm() or []
     rows = desk.rows(desk.changed(-1)[1])
-    assert encode({"rows": rows, "feed": desk.feed(-1), "summary": desk.summary(), "account": desk.account(str(event["account_id"]))})
+    assert encode(
+        {
+            "rows": rows,
+            "feed": desk.feed(-1),
+            "summary": desk.summary(),
+            "account": desk.account(str(event["account_id"])),
+        }
+    )
     assert encode({"firm": firm, "now": firm_now(firm, current_policy().firm)})
 
 
 @pytest.mark.parametrize(
     ("topic", "field", "value"),
-    [("margin.calc.v1", "status", ["ACTIVE"]), ("margin.calc.v1", "excess", "12.5"), ("margin.status.v1", "positions", [None]),
-     ("stress.beta_spy.v1", "scenario", {}), ("firm.risk.v1", "firm_loss", "much"), ("liquidation.orders.v1", "positions", {"a": 1})],
+    [
+        ("margin.calc.v1", "status", ["ACTIVE"]),
+        ("margin.calc.v1", "excess", "12.5"),
+        ("margin.status.v1", "positions", [None]),
+        ("stress.beta_spy.v1", "scenario", {}),
+        ("firm.risk.v1", "firm_loss", "much"),
+        ("liquidation.orders.v1", "positions", {"a": 1}),
+    ],
 )
 def test_a_published_field_of_the_wrong_kind_is_named(topic: str, field: str, value: Any) -> None:
     assert refused_or(topic, {"account_id": "A", **NEEDED[topic]}) is None
@@ -79,10 +143,17 @@ def until_closed(page: Any) -> None:
         page.send_text("ack")
 
 
-@pytest.mark.parametrize("said", [b"\x00", b"not JSON", b"[]", b'{"epoch": null}'], ids=["bytes", "text", "list", "acknowledges twice"])
+@pytest.mark.parametrize(
+    "said",
+    [b"\x00", b"not JSON", b"[]", b'{"epoch": null}'],
+    ids=["bytes", "text", "list", "acknowledges twice"],
+)
 def test_a_socket_that_does_not_speak_as_our_page_is_closed(said: bytes) -> None:
     app = build(Options("127.0.0.1:1"))
-    with TestClient(app, base_url="http://127.0.0.1") as client, client.websocket_connect("/live", headers={"host": "127.0.0.1"}) as page:
+    with (
+        TestClient(app, base_url="http://127.0.0.1") as client,
+        client.websocket_connect("/live", headers={"host": "127.0.0.1"}) as page,
+    ):
         if said == b"\x00":
             page.send_bytes(said)
         else:

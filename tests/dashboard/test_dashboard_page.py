@@ -1,4 +1,6 @@
-"""The page in real Chromium over a real broker: it shows what arrives, says when it cannot, and believes no text it is given."""
+"""The page in real Chromium over a real broker:
+it shows what arrives, says when it cannot, and believes no text it is given.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +31,16 @@ from margin_platform.kafka.bus import Bus
 pytestmark = [pytest.mark.kafka, pytest.mark.browser]
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
-RUN = "3f6c1c1e-5d0a-4f7e-9d3e-0a1b2c3d4e5f"          # of the events that `firm.ladder` publishes
+RUN = "3f6c1c1e-5d0a-4f7e-9d3e-0a1b2c3d4e5f"  # of the events that `firm.ladder` publishes
 FALL = {"AAPL": 55.0, "JPM": 80.0, "SPY": 235.0, "AMD": 47.0, "XOM": 33.0, "SIMINV": 52.6}
 LIVE = "html[data-live=true]"
 
 
 def settled(tab: Any, expression: str, seconds: float = 30.0, arg: Any = None) -> None:
-    """Waits until an expression of the page is true. Playwright's own wait needs eval, which the page's policy forbids."""
+    """Waits until an expression of the page is true.
+
+    Playwright's own wait needs eval, which the page's policy forbids.
+    """
     end = time.monotonic() + seconds
     while not tab.evaluate(expression, arg):
         assert time.monotonic() < end, f"not within {seconds:g} s: {expression}"
@@ -51,15 +56,21 @@ def badge(tab: Page, account: str) -> str:
 
 def shows(tab: Page, account: str, color: str) -> None:
     """Waits until an account has a color."""
-    settled(tab,
+    settled(
+        tab,
         """([account, color]) => { const store = marginPage.store, i = store?.byId.get(account);
            const cell = i === undefined ? null : document.querySelector(`.ag-row[row-id="${i}"] .badge`);
-           return cell?.classList.contains(color); }""", arg=[account, color])
+           return cell?.classList.contains(color); }""",
+        arg=[account, color],
+    )
 
 
 def held(tab: Page) -> dict[str, Any]:
     """Every account's excess as the page holds it."""
-    rows = "[...marginPage.store.byId.values()].map((i) => marginPage.store.row(i)).map((r) => [r.account_id, r.excess])"
+    rows = (
+        "[...marginPage.store.byId.values()].map((i) => marginPage.store.row(i)).map((r) => [r.account_id, "
+        "r.excess])"
+    )
     return dict(tab.evaluate(rows))
 
 
@@ -78,7 +89,9 @@ def test_colors_change_when_events_arrive(bus: Bus, firm: Any, start: Any, tab: 
     shows(tab, "EDGE-2", "red")
 
 
-def test_a_killed_server_turns_the_page_gray_and_nothing_is_missed_when_it_is_back(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+def test_a_killed_server_turns_the_page_gray_and_nothing_is_missed_when_it_is_back(
+    bus: Bus, firm: Any, start: Any, tab: Page
+) -> None:
     firm.publish(bus, firm.open())
     server = start()
     tab.goto(server.url)
@@ -88,8 +101,9 @@ def test_a_killed_server_turns_the_page_gray_and_nothing_is_missed_when_it_is_ba
     tab.wait_for_selector("html[data-live=false]")
     expect(tab.locator("#stale")).to_contain_text("the page lost its stream since")
     once_green = tab.locator(".badge.green").first
-    assert once_green.evaluate("(b) => getComputedStyle(b).backgroundColor") == "rgb(139, 151, 164)"      # --gray of the dark theme
-    outcome = firm.publish(bus, firm.tick(**FALL))          # while nobody listened
+    # --gray of the dark theme
+    assert once_green.evaluate("(b) => getComputedStyle(b).backgroundColor") == "rgb(139, 151, 164)"
+    outcome = firm.publish(bus, firm.tick(**FALL))  # while nobody listened
     start(port=server.port)
     tab.wait_for_selector(LIVE)
     shows(tab, "LEVERED-4", "red")
@@ -107,10 +121,11 @@ def test_a_cut_socket_resumes_from_what_the_page_holds(bus: Bus, firm: Any, star
         s.addEventListener('frame', (e) => frames_.push(...e.detail.rows.map((r) => r[1])));
         s.addEventListener('lost', () => frames_.push('lost'));
         s.connect = () => dials_++; s.socket.close(); }""")
-    settled(tab, "frames_.includes('lost') && dials_ === 1")   # its one attempt went nowhere: it dials when told to
-    outcome = firm.publish(bus, firm.tick(AMD=47.0))        # touches SHORT-5 alone
+    # its one attempt went nowhere: it dials when told to
+    settled(tab, "frames_.includes('lost') && dials_ === 1")
+    outcome = firm.publish(bus, firm.tick(AMD=47.0))  # touches SHORT-5 alone
     while server.get("/api/account", id="SHORT-5")["calc"]["excess"] != outcome.calc[0]["excess"]:
-        tab.wait_for_timeout(50)                             # the server has it, and the page has not dialled yet
+        tab.wait_for_timeout(50)  # the server has it, and the page has not dialled yet
     tab.evaluate("() => { delete marginPage.stream.connect; marginPage.stream.connect(); }")
     settled(tab, "frames_.includes('SHORT-5')")
     assert tab.evaluate("frames_") == ["lost", True, "SHORT-5"]
@@ -118,7 +133,9 @@ def test_a_cut_socket_resumes_from_what_the_page_holds(bus: Bus, firm: Any, star
     tab.wait_for_selector(LIVE)
 
 
-def test_a_quiet_stream_and_a_broker_that_cannot_be_read_are_gray(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+def test_a_quiet_stream_and_a_broker_that_cannot_be_read_are_gray(
+    bus: Bus, firm: Any, start: Any, tab: Page
+) -> None:
     firm.publish(bus, firm.open())
     tab.goto(start("--quiet", "1.5").url)
     tab.wait_for_selector("html[data-live=false]")
@@ -129,7 +146,9 @@ def test_a_quiet_stream_and_a_broker_that_cannot_be_read_are_gray(bus: Bus, firm
     expect(tab.locator("#stale")).to_contain_text("Kafka cannot be read")
 
 
-def test_a_topic_that_is_missing_turns_the_page_gray_by_name(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+def test_a_topic_that_is_missing_turns_the_page_gray_by_name(
+    bus: Bus, firm: Any, start: Any, tab: Page
+) -> None:
     """Without restrictions.v1 the page would show accounts as free that are not."""
     admin = AdminClient({"bootstrap.servers": bus.bootstrap})
     for gone in admin.delete_topics(["restrictions.v1"]).values():
@@ -138,7 +157,10 @@ def test_a_topic_that_is_missing_turns_the_page_gray_by_name(bus: Bus, firm: Any
     tab.goto(start().url)
     expect(tab.locator("#stale")).to_contain_text("restrictions.v1 cannot be read since")
     shows(tab, "GREEN-1", "green")
-    assert tab.locator(".badge.green").first.evaluate("(b) => getComputedStyle(b).backgroundColor") == "rgb(139, 151, 164)"
+    assert (
+        tab.locator(".badge.green").first.evaluate("(b) => getComputedStyle(b).backgroundColor")
+        == "rgb(139, 151, 164)"
+    )
     topic_admin.create(bus.bootstrap)
     tab.wait_for_selector(LIVE)
 
@@ -146,7 +168,15 @@ def test_a_topic_that_is_missing_turns_the_page_gray_by_name(bus: Bus, firm: Any
 def test_a_filter_by_color_goes_on_after_growth_and_after_a_restart(bus: Bus, start: Any, tab: Page) -> None:
     def publish(names: range, status: str) -> None:
         for n in names:
-            bus.produce("margin.calc.v1", {"account_id": f"A{n:04d}", "status": status, "excess": float(n), "timestamp": 1_584_028_800_000})
+            bus.produce(
+                "margin.calc.v1",
+                {
+                    "account_id": f"A{n:04d}",
+                    "status": status,
+                    "excess": float(n),
+                    "timestamp": 1_584_028_800_000,
+                },
+            )
         bus.flush()
 
     publish(range(1_000), "ACTIVE")
@@ -155,7 +185,7 @@ def test_a_filter_by_color_goes_on_after_growth_and_after_a_restart(bus: Bus, st
     tab.wait_for_selector(LIVE)
     tab.locator("label.chip.red input").check()
     expect(tab.locator("#shown")).to_have_text("0 of 1,000")
-    publish(range(1_000, 1_100), "ACTIVE")                   # past what the page's arrays held
+    publish(range(1_000, 1_100), "ACTIVE")  # past what the page's arrays held
     publish(range(5, 6), "MARGIN_CALL")
     expect(tab.locator("#shown")).to_have_text("1 of 1,100")
     server.kill()
@@ -168,8 +198,12 @@ def test_a_filter_by_color_goes_on_after_growth_and_after_a_restart(bus: Bus, st
         expect(tab.locator(".ag-cell.id").filter(has_text=account)).to_have_count(1)
 
 
-def test_an_open_account_is_asked_about_again_when_its_change_comes_in_parts(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
-    """A market-wide tick is more rows than one message holds; the parts are made here, as the stream hands them to the page."""
+def test_an_open_account_is_asked_about_again_when_its_change_comes_in_parts(
+    bus: Bus, firm: Any, start: Any, tab: Page
+) -> None:
+    """A market-wide tick is more rows than one message holds;
+    the parts are made here, as the stream hands them to the page.
+    """
     firm.publish(bus, firm.open())
     firm.publish(bus, firm.tick(**FALL))
     tab.goto(f"{start().url}/#/account/LEVERED-4")
@@ -189,12 +223,16 @@ def test_an_open_account_is_asked_about_again_when_its_change_comes_in_parts(bus
     assert asked
 
 
-def test_a_script_in_an_account_id_or_a_symbol_does_nothing(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
+def test_a_script_in_an_account_id_or_a_symbol_does_nothing(
+    bus: Bus, firm: Any, start: Any, tab: Page
+) -> None:
     firm.publish(bus, firm.open())
     outcome = firm.publish(bus, firm.tick(**FALL))
-    short = "<script>document.title='owned'</script>"   # an id has at most 64 characters
+    short = "<script>document.title='owned'</script>"  # an id has at most 64 characters
     told = next(e for e in outcome.status if e["account_id"] == "LEVERED-4")
-    call = dict.fromkeys(("account_id", "explanation"), HOSTILE) | dict.fromkeys(("call_id", "run_id", "correlation_id"), short)
+    call = dict.fromkeys(("account_id", "explanation"), HOSTILE) | dict.fromkeys(
+        ("call_id", "run_id", "correlation_id"), short
+    )
     call["timestamp"] = told["timestamp"]
     bus.produce("margin.calls.v1", call | {"action": "MARGIN_CALL"})
     leg = {"symbol": HOSTILE, "side": "SELL", "qty": 7}
@@ -232,15 +270,21 @@ def test_an_inline_script_is_refused_by_the_browser(bus: Bus, start: Any, browse
 def test_a_hundred_thousand_accounts_sort_filter_scroll_and_export(bus: Bus, start: Any, tab: Page) -> None:
     count = 100_000
     for n in range(count):
-        event = {"account_id": f"A{n:06d}", "status": "MARGIN_CALL" if n % 100 == 0 else "ACTIVE", "excess": n - 1000.5, "equity": 1.0 * n,
-                 "margin_method": "PORTFOLIO" if n % 2 else "REG_T", "timestamp": 1_584_028_800_000}
+        event = {
+            "account_id": f"A{n:06d}",
+            "status": "MARGIN_CALL" if n % 100 == 0 else "ACTIVE",
+            "excess": n - 1000.5,
+            "equity": 1.0 * n,
+            "margin_method": "PORTFOLIO" if n % 2 else "REG_T",
+            "timestamp": 1_584_028_800_000,
+        }
         bus.produce_raw("margin.calc.v1", orjson.dumps(event), event["account_id"])
     bus.flush()
     tab.goto(start().url)
     settled(tab, f"marginPage.store?.size === {count} && document.documentElement.dataset.live === 'true'")
     expect(tab.locator("#shown")).to_have_text("100,000 of 100,000")
     expect(tab.locator('.ag-row[row-index="0"]').filter(has_text="A000000")).to_have_count(1)
-    tab.locator(".ag-header-cell", has_text="Excess").first.click()          # the other way round
+    tab.locator(".ag-header-cell", has_text="Excess").first.click()  # the other way round
     expect(tab.locator('.ag-row[row-index="0"]').filter(has_text="A099999")).to_have_count(1)
     tab.evaluate("document.querySelector('.ag-grid-viewport').scrollTop = 50000 * 28")
     expect(tab.locator('.ag-row[row-index="50010"]').filter(has_text="A049989")).to_have_count(1)
@@ -257,9 +301,13 @@ def test_a_hundred_thousand_accounts_sort_filter_scroll_and_export(bus: Bus, sta
 
 
 def test_an_export_never_holds_a_formula(bus: Bus, start: Any, tab: Page) -> None:
-    names = ['=HYPERLINK("http://evil")', "+1", "-1", "@SUM(A1)", 'quoted "id", with comma']   # a blank before it is refused
+    # a blank before it is refused
+    names = ['=HYPERLINK("http://evil")', "+1", "-1", "@SUM(A1)", 'quoted "id", with comma']
     for name in names:
-        bus.produce("margin.calc.v1", {"account_id": name, "status": "ACTIVE", "excess": -5.25, "timestamp": 1_584_028_800_000})
+        bus.produce(
+            "margin.calc.v1",
+            {"account_id": name, "status": "ACTIVE", "excess": -5.25, "timestamp": 1_584_028_800_000},
+        )
     bus.flush()
     tab.goto(start().url)
     settled(tab, f"marginPage.store?.size === {len(names)}")
@@ -268,7 +316,7 @@ def test_an_export_never_holds_a_formula(bus: Bus, start: Any, tab: Page) -> Non
     _, *rows = csv.reader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig")))
     assert len(rows) == len(names)
     assert not [r[0] for r in rows if r[0].lstrip()[:1] in "=+-@"]
-    assert {r[6] for r in rows} == {"-5.25"}                                 # a figure stays a number
+    assert {r[6] for r in rows} == {"-5.25"}  # a figure stays a number
 
 
 def test_what_if_equals_the_kernel(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
@@ -278,12 +326,17 @@ def test_what_if_equals_the_kernel(bus: Bus, firm: Any, start: Any, tab: Page) -
     tab.fill("#whatif-trades", "AAPL:-10000 WMT:+50")
     tab.fill("#whatif-cash", "1000")
     tab.press("#whatif-cash", "Enter")
-    expect(tab.locator("#whatif-result")).to_contain_text("no price of this symbol")     # nobody holds WMT
+    expect(tab.locator("#whatif-result")).to_contain_text("no price of this symbol")  # nobody holds WMT
     tab.fill("#whatif-trades", "AAPL:-10000")
     tab.press("#whatif-trades", "Enter")
     held = [{name: p[name] for name in POSITION_FIELDS if name in p} for p in event["positions"]]
     positions = [p | ({"qty": p["qty"] - 10_000} if p["symbol"] == "AAPL" else {}) for p in held]
-    account = {"account_id": "LEVERED-4", "margin_type": "PORTFOLIO", "cash": event["cash"] + 10_000 * 55.0 + 1000, "positions": positions}
+    account = {
+        "account_id": "LEVERED-4",
+        "margin_type": "PORTFOLIO",
+        "cash": event["cash"] + 10_000 * 55.0 + 1000,
+        "positions": positions,
+    }
     after = evaluation(parse({"accounts": [account]}, policy_of(event)))["accounts"][0]
     for field in ("equity", "requirement", "excess", "maintenance_req", "worst_stress"):
         shown = f"{after[field]:,.2f}".replace("-", "−")
@@ -320,7 +373,7 @@ def test_everything_is_reached_by_keyboard(bus: Bus, firm: Any, start: Any, tab:
     tab.keyboard.type("EDGE-")
     expect(tab.locator("#shown")).to_have_text("1 of 6")
     tab.keyboard.press("Escape")
-    for _ in range(15):                       # on through the filters into the grid
+    for _ in range(15):  # on through the filters into the grid
         tab.keyboard.press("Tab")
         if tab.evaluate("document.activeElement.closest('#grid') !== null"):
             break
@@ -332,7 +385,7 @@ def test_everything_is_reached_by_keyboard(bus: Bus, firm: Any, start: Any, tab:
     expect(tab.locator("#view-accounts")).to_be_visible()
     tab.keyboard.press("2")
     expect(tab.locator("#view-firm")).to_contain_text("SPY scenarios")
-    tab.click("#keys")                        # switched off, they are letters again, also after a reload
+    tab.click("#keys")  # switched off, they are letters again, also after a reload
     tab.reload()
     tab.wait_for_selector(LIVE)
     tab.keyboard.press("3")
@@ -343,16 +396,25 @@ def test_everything_is_reached_by_keyboard(bus: Bus, firm: Any, start: Any, tab:
     expect(tab.locator("#view-feed")).to_be_visible()
 
 
-@pytest.mark.parametrize(("width", "height", "scale"), [(800, 475, 2), (390, 800, 1)], ids=["zoomed to 200%", "narrow window"])
+@pytest.mark.parametrize(
+    ("width", "height", "scale"), [(800, 475, 2), (390, 800, 1)], ids=["zoomed to 200%", "narrow window"]
+)
 def test_nothing_is_cut_off_when_zoomed_or_narrow(
     bus: Bus, firm: Any, start: Any, browser: Browser, width: int, height: int, scale: int
 ) -> None:
-    """Zooming a 1600 by 950 window to 200% leaves 800 by 475 CSS pixels; the page itself never scrolls sideways."""
+    """Zooming a 1600 by 950 window to 200% leaves 800 by 475 CSS pixels;
+    the page itself never scrolls sideways.
+    """
     firm.publish(bus, firm.open())
     firm.publish(bus, firm.tick(**FALL))
     server = start()
     page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=scale)
-    landmarks = {"accounts": ".ag-row", "account/LEVERED-4": "#chart-tims canvas", "firm": "#chart-firm canvas", "feed": "#feed"}
+    landmarks = {
+        "accounts": ".ag-row",
+        "account/LEVERED-4": "#chart-tims canvas",
+        "firm": "#chart-firm canvas",
+        "feed": "#feed",
+    }
     for view, landmark in landmarks.items():
         page.goto(f"{server.url}/#/{view}")
         page.locator(landmark).first.wait_for()
@@ -365,11 +427,16 @@ def test_nothing_is_cut_off_when_zoomed_or_narrow(
     page.close()
 
 
-def test_elsewhere_than_on_loopback_a_token_and_the_right_origin_are_needed(bus: Bus, start: Any, tab: Page) -> None:
+def test_elsewhere_than_on_loopback_a_token_and_the_right_origin_are_needed(
+    bus: Bus, start: Any, tab: Page
+) -> None:
     server = start("--host", "0.0.0.0", "--token", "s3cret")
     address = f"127.0.0.1:{server.port}"
     assert httpx.get(f"http://{address}/").status_code == 401
-    for headers, status in (({}, 403), ({"Authorization": "Bearer s3cret", "Origin": "http://evil.example"}, 403)):
+    for headers, status in (
+        ({}, 403),
+        ({"Authorization": "Bearer s3cret", "Origin": "http://evil.example"}, 403),
+    ):
         with pytest.raises(InvalidStatus) as refused:
             connect(f"ws://{address}/live", additional_headers=headers).close()
         assert refused.value.response.status_code == status
@@ -381,7 +448,18 @@ def test_elsewhere_than_on_loopback_a_token_and_the_right_origin_are_needed(bus:
 
 def test_an_open_address_without_a_token_is_bad_input(broker: str) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MARGIN_")}
-    command = [sys.executable, "-m", "margin_platform.cli", "dashboard", "--bootstrap", broker, "--host", "0.0.0.0", "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "margin_platform.cli",
+        "dashboard",
+        "--bootstrap",
+        broker,
+        "--host",
+        "0.0.0.0",
+        "--port",
+        "0",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
     assert done.returncode == 2
     assert "token" in done.stderr
@@ -389,7 +467,15 @@ def test_an_open_address_without_a_token_is_bad_input(broker: str) -> None:
 
 def test_it_stops_cleanly_with_a_page_open(broker: str, tab: Page) -> None:
     """Started as people start it."""
-    program = [str(Path(sys.executable).parent / "margin"), "dashboard", "--bootstrap", broker, "--port", "0", "--json"]
+    program = [
+        str(Path(sys.executable).parent / "margin"),
+        "dashboard",
+        "--bootstrap",
+        broker,
+        "--port",
+        "0",
+        "--json",
+    ]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         tab.goto(orjson.loads(server.stdout.readline())["url"])

@@ -1,4 +1,6 @@
-"""What the demo counts as seen, on a real broker and real tables: its exit code is 0 only when nothing is missing."""
+"""What the demo counts as seen, on a real broker and real tables:
+its exit code is 0 only when nothing is missing.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ pytestmark = pytest.mark.kafka
 
 _WHO = {"account_id": "A", "correlation_id": "C", "timestamp": 1_582_205_400_000}
 _CALL = {**_WHO, "call_id": "C1", "deficiency": 10.0}
-LOOKS_LIKE_SUCCESS: dict[str, list[e.Event]] = {   # an event in every topic, and not one that a demo is there to show
+# an event in every topic, and not one that a demo is there to show
+LOOKS_LIKE_SUCCESS: dict[str, list[e.Event]] = {
     e.MARGIN_CALLS: [{**_CALL, "action": "WARNING"}],
     e.RESTRICTIONS: [{**_WHO, "action": "LIFTED"}],
     e.LIQUIDATION_ORDERS: [{**_WHO, "order_id": "O1", "action": "CANCEL"}],
@@ -26,11 +29,27 @@ LOOKS_LIKE_SUCCESS: dict[str, list[e.Event]] = {   # an event in every topic, an
 SUCCESS: dict[str, e.Event] = {
     "MARGIN_CALL": {**_CALL, "action": "MARGIN_CALL"},
     "CLOSE_ONLY": {**_WHO, "action": "CLOSE_ONLY"},
-    "orders": {**_WHO, "order_id": "O2", "action": "NEW", "positions": [{"symbol": "KO", "side": "SELL", "qty": 1.0}]},
-    "simulated fills": {**_WHO, "fill_id": "F2", "symbol": "KO", "qty": -1.0, "price": 49.0, "venue": "SIMULATED"},
+    "orders": {
+        **_WHO,
+        "order_id": "O2",
+        "action": "NEW",
+        "positions": [{"symbol": "KO", "side": "SELL", "qty": 1.0}],
+    },
+    "simulated fills": {
+        **_WHO,
+        "fill_id": "F2",
+        "symbol": "KO",
+        "qty": -1.0,
+        "price": 49.0,
+        "venue": "SIMULATED",
+    },
     "DELIVERED notices": {**_WHO, "status": "DELIVERED"},
 }
-TOPIC_OF = dict(zip(SUCCESS, (e.MARGIN_CALLS, e.RESTRICTIONS, e.LIQUIDATION_ORDERS, e.FILLS, e.NOTIFICATIONS), strict=True))
+TOPIC_OF = dict(
+    zip(
+        SUCCESS, (e.MARGIN_CALLS, e.RESTRICTIONS, e.LIQUIDATION_ORDERS, e.FILLS, e.NOTIFICATIONS), strict=True
+    )
+)
 
 
 def test_every_stage_is_missing_until_it_did_its_work(bus: Bus, tmp_path: Path) -> None:
@@ -38,19 +57,23 @@ def test_every_stage_is_missing_until_it_did_its_work(bus: Bus, tmp_path: Path) 
         bus.flush()
         monitor.read()
         while any(bus.end_offsets(topic) != at for topic, at in monitor.positions.items()):
-            monitor.read()   # it takes what has arrived, and waits for nothing
+            monitor.read()  # it takes what has arrived, and waits for nothing
         return set(monitor.snapshot()["missing"])
 
-    bus.produce(e.PRICES, {"symbol": "KO", "price": 50.0, "timestamp": 1})   # of an earlier demo on the same topics
+    # of an earlier demo on the same topics
+    bus.produce(e.PRICES, {"symbol": "KO", "price": 50.0, "timestamp": 1})
     bus.flush()
     monitor = Monitor(bus, tmp_path)
     rows = {f"rows of {table}" for table in TABLES}
     assert missing() == {*STAGES, *SUCCESS, *rows}
     for topic in STAGES:
-        for event in LOOKS_LIKE_SUCCESS.get(topic, [{**_WHO, "symbol": "KO", "status": "ACTIVE", "scenario": "-0.06"}]):
+        for event in LOOKS_LIKE_SUCCESS.get(
+            topic, [{**_WHO, "symbol": "KO", "status": "ACTIVE", "scenario": "-0.06"}]
+        ):
             bus.produce(topic, event)
     for table in TABLES:
-        write_deltalake(str(tmp_path / table), pa.table({"batch_id": pa.array([], pa.int64())}))   # made, and empty
+        # made, and empty
+        write_deltalake(str(tmp_path / table), pa.table({"batch_id": pa.array([], pa.int64())}))
     assert missing() == {*SUCCESS, *rows}
     for stage, event in SUCCESS.items():
         bus.produce(TOPIC_OF[stage], event)

@@ -17,7 +17,13 @@ from margin_platform.kernel.evaluate import evaluate
 
 GOOD: dict[str, Any] = {
     "policy": {"long_rate": "0.25"},
-    "accounts": [{"account_id": "A", "cash": 100.0, "positions": [{"symbol": "X", "qty": 10, "price": 50.0, "beta": 1.0}]}],
+    "accounts": [
+        {
+            "account_id": "A",
+            "cash": 100.0,
+            "positions": [{"symbol": "X", "qty": 10, "price": 50.0, "beta": 1.0}],
+        }
+    ],
     "market": {"Y": {"price": 20.0}},
 }
 
@@ -41,16 +47,32 @@ BAD = [
     ("accounts/0/positions/0/price", 0, "accounts[0].positions[0].price: not above 0, value 0"),
     ("accounts/0/positions/0/price", "50", "accounts[0].positions[0].price: not a number, value '50'"),
     ("accounts/0/positions/0/price", True, "accounts[0].positions[0].price: not a number, value True"),
-    ("accounts/0/positions/0/price", float("inf"), "accounts[0].positions[0].price: not a finite number, value inf"),
+    (
+        "accounts/0/positions/0/price",
+        float("inf"),
+        "accounts[0].positions[0].price: not a finite number, value inf",
+    ),
     ("accounts/0/positions/0/qty", None, "accounts[0].positions[0].qty: missing, value None"),
-    ("accounts/0/positions/0/qty", float("nan"), "accounts[0].positions[0].qty: not a finite number, value nan"),
+    (
+        "accounts/0/positions/0/qty",
+        float("nan"),
+        "accounts[0].positions[0].qty: not a finite number, value nan",
+    ),
     ("accounts/0/positions/0/symbol", KeyError, "accounts[0].positions[0].symbol: missing, value None"),
     ("accounts/0/positions/0/symbol", 7, "accounts[0].positions[0].symbol: not a non-empty text, value 7"),
     ("accounts/0/positions/0/sigma", -0.1, "accounts[0].positions[0].sigma: not at least 0, value -0.1"),
     ("accounts/0/positions/0/etf_leverage", 0, "accounts[0].positions[0].etf_leverage: zero, value 0"),
-    ("accounts/0/positions/0/marginable", "no", "accounts[0].positions[0].marginable: not true or false, value 'no'"),
+    (
+        "accounts/0/positions/0/marginable",
+        "no",
+        "accounts[0].positions[0].marginable: not true or false, value 'no'",
+    ),
     ("accounts/0/positions/0/contracts", {}, "accounts[0].positions[0].contracts: not a number, value {}"),
-    ("accounts/0/positions/0/multiplier", False, "accounts[0].positions[0].multiplier: not a number, value False"),
+    (
+        "accounts/0/positions/0/multiplier",
+        False,
+        "accounts[0].positions[0].multiplier: not a number, value False",
+    ),
     ("accounts/0/positions", {}, "accounts[0].positions: not a list, value {}"),
     ("accounts/0/cash", KeyError, "accounts[0].cash: missing, value None"),
     ("accounts/0/cash", "1e3", "accounts[0].cash: not a number, value '1e3'"),
@@ -66,13 +88,25 @@ BAD = [
     ("policy/use_conc", 1, "policy.use_conc: Input should be a valid boolean, value 1"),
     ("policy", 3, "policy: not an object, value 3"),
     ("scenarios", ["a"], "scenarios[0]: not a number, value 'a'"),
-    ("accounts/0/positions/0/price", 1e-12, "accounts[0].positions[0].price: not at least 1e-06, value 1e-12"),
+    (
+        "accounts/0/positions/0/price",
+        1e-12,
+        "accounts[0].positions[0].price: not at least 1e-06, value 1e-12",
+    ),
     ("accounts/0/positions/0/qty", 10**400, "accounts[0].positions[0].qty: not a finite number, value 1000"),
     ("accounts/0/positions/0/qty", 1e13, "accounts[0].positions[0].qty: above 1e+09, value 10000000000000.0"),
-    ("accounts/0/positions/0/symbol", "\ud800", "accounts[0].positions[0].symbol: holds the invisible character U+D800, value '\\ud800'"),
+    (
+        "accounts/0/positions/0/symbol",
+        "\ud800",
+        "accounts[0].positions[0].symbol: holds the invisible character U+D800, value '\\ud800'",
+    ),
     ("accounts/0/cash", -1e16, "accounts[0].cash: not at least -1e+12, value -1e+16"),
     ("policy/long_rate", 10**400, "policy.long_rate: Value error, not a finite number, value 1000"),
-    ("policy/liquidation_lot", 10**10, "policy.liquidation_lot: Value error, beyond 1000000000, value 10000000000"),
+    (
+        "policy/liquidation_lot",
+        10**10,
+        "policy.liquidation_lot: Value error, beyond 1000000000, value 10000000000",
+    ),
     ("scenarios", [-2], "scenarios[0]: not at least -1, value -2"),
 ]
 
@@ -92,15 +126,33 @@ def test_an_account_given_twice_is_refused() -> None:
 
 
 def test_groups_that_do_not_nest_are_refused_by_name() -> None:
-    rows = [{"symbol": s, "qty": 1, "price": 1, "product_group": "P", "portfolio_group": g} for s, g in (("A", "I"), ("B", "J"))]
+    rows = [
+        {"symbol": s, "qty": 1, "price": 1, "product_group": "P", "portfolio_group": g}
+        for s, g in (("A", "I"), ("B", "J"))
+    ]
     with pytest.raises(InputError, match="portfolio_group"):
         parse({"accounts": [{"account_id": "A", "cash": 0, "positions": rows}]})
 
 
 def test_an_optional_field_that_is_null_is_a_field_not_given() -> None:
-    nothing = dict.fromkeys(("price", "beta", "sigma", "up", "etf_leverage", "long_rate", "marginable", "contracts", "class_group"))
+    nothing = dict.fromkeys(
+        (
+            "price",
+            "beta",
+            "sigma",
+            "up",
+            "etf_leverage",
+            "long_rate",
+            "marginable",
+            "contracts",
+            "class_group",
+        )
+    )
     row = {"symbol": "Y", "qty": 10, **nothing}
-    plain = {"accounts": [{"account_id": "A", "cash": 0, "positions": [{"symbol": "Y", "qty": 10}]}], "market": {"Y": {"price": 20.0}}}
+    plain = {
+        "accounts": [{"account_id": "A", "cash": 0, "positions": [{"symbol": "Y", "qty": 10}]}],
+        "market": {"Y": {"price": 20.0}},
+    }
     nulls = copy.deepcopy(plain)
     nulls["accounts"][0] |= {"margin_type": None, "positions": [row]}
     assert evaluation(parse(nulls)) == evaluation(parse(plain))
@@ -122,16 +174,39 @@ def test_text_nested_too_deeply_is_refused() -> None:
         ({"accounts": []}, []),
         ({"accounts": [{"account_id": "A", "cash": 1.5}]}, [("ACTIVE", 1.5, 0.0)]),
         ({"accounts": [{"account_id": "A", "cash": -1.0, "positions": []}]}, [("MARGIN_CALL", -1.0, 0.0)]),
-        ({"accounts": [{"account_id": "A", "cash": 0, "positions": [{"symbol": "X", "qty": 0, "price": 9}]}]}, [("ACTIVE", 0.0, 0.0)]),
-        ({"accounts": [{"account_id": "A", "cash": 0, "positions": [{"symbol": "X", "qty": 0}]}]}, [("ACTIVE", 0.0, 0.0)]),
         (
-            {"accounts": [{"account_id": "A", "cash": 0, "positions": [{"symbol": "X", "qty": 1.000001, "price": 100}]}]},
+            {
+                "accounts": [
+                    {"account_id": "A", "cash": 0, "positions": [{"symbol": "X", "qty": 0, "price": 9}]}
+                ]
+            },
+            [("ACTIVE", 0.0, 0.0)],
+        ),
+        (
+            {"accounts": [{"account_id": "A", "cash": 0, "positions": [{"symbol": "X", "qty": 0}]}]},
+            [("ACTIVE", 0.0, 0.0)],
+        ),
+        (
+            {
+                "accounts": [
+                    {
+                        "account_id": "A",
+                        "cash": 0,
+                        "positions": [{"symbol": "X", "qty": 1.000001, "price": 100}],
+                    }
+                ]
+            },
             [("ACTIVE", 100.0, 35.0)],
         ),
-        ({"accounts": [{"account_id": "A", "cash": 0, "positions": [{"symbol": "?", "qty": 1}]}]}, [("STALE", None, None)]),
+        (
+            {"accounts": [{"account_id": "A", "cash": 0, "positions": [{"symbol": "?", "qty": 1}]}]},
+            [("STALE", None, None)],
+        ),
     ],
 )
-def test_small_and_empty_books_are_answered(document: dict[str, Any], expected: list[tuple[Any, ...]]) -> None:
+def test_small_and_empty_books_are_answered(
+    document: dict[str, Any], expected: list[tuple[Any, ...]]
+) -> None:
     done = _run("-", "--json", text=json.dumps(document))
     assert done.exit_code == 0
     rows = json.loads(done.stdout)["accounts"]
@@ -155,11 +230,15 @@ def test_a_positions_own_figures_win_over_the_markets_and_each_set_is_a_row_of_i
     given = parse(document)
     margin = evaluate(given.book, given.market, given.policy)
     assert margin.equity.tolist() == [200.0, 300.0]
-    assert margin.volatility_addon.tolist() == [10.0, 15.0]   # the market's sigma where the position gives none
+    # the market's sigma where the position gives none
+    assert margin.volatility_addon.tolist() == [10.0, 15.0]
 
 
 def test_a_long_and_a_short_of_one_symbol_are_a_box_even_with_different_figures() -> None:
-    rows = [{"symbol": "X", "qty": 100, "price": 100, "beta": 1.0}, {"symbol": "X", "qty": -100, "price": 100}]
+    rows = [
+        {"symbol": "X", "qty": 100, "price": 100, "beta": 1.0},
+        {"symbol": "X", "qty": -100, "price": 100},
+    ]
     given = parse({"accounts": [{"account_id": "A", "cash": 0, "positions": rows}]})
     assert len(given.market.symbols) == 2
     assert evaluate(given.book, given.market, given.policy).maintenance_req[0] == 500
@@ -173,8 +252,21 @@ def test_margin_evaluate_reads_standard_input_and_prints_the_contract() -> None:
     done = _run("-", "--json", text=json.dumps(GOOD))
     assert done.exit_code == 0
     account = json.loads(done.stdout)["accounts"][0]
-    assert (account["equity"], account["maintenance_req"], account["by_symbol"]) == (600.0, 175.0, {"X": 175.0})
-    assert [row["scenario"] for row in account["stress"]] == [-0.08, -0.06, -0.04, -0.02, 0.0, 0.02, 0.04, 0.06]
+    assert (account["equity"], account["maintenance_req"], account["by_symbol"]) == (
+        600.0,
+        175.0,
+        {"X": 175.0},
+    )
+    assert [row["scenario"] for row in account["stress"]] == [
+        -0.08,
+        -0.06,
+        -0.04,
+        -0.02,
+        0.0,
+        0.02,
+        0.04,
+        0.06,
+    ]
 
 
 def test_firm_totals_without_any_valued_account_are_unknown_and_never_zero() -> None:
@@ -182,7 +274,11 @@ def test_firm_totals_without_any_valued_account_are_unknown_and_never_zero() -> 
     unpriced = {"account_id": "B", "cash": 1.0, "positions": [{"symbol": "Z", "qty": 1}]}
     alone, both = {"accounts": [unpriced]}, {"accounts": [unpriced, *GOOD["accounts"]]}
     firm = json.loads(_run("-", "--json", text=json.dumps(alone)).stdout)["firm"]
-    assert (firm["beta_weighted_exposure"], firm["gross_mv"], firm["stress"][0]["firm_loss"]) == (None, None, None)
+    assert (firm["beta_weighted_exposure"], firm["gross_mv"], firm["stress"][0]["firm_loss"]) == (
+        None,
+        None,
+        None,
+    )
     shown = _run("-", text=json.dumps(alone)).stdout
     assert "beta-weighted exposure –" in shown
     assert "$0.00" not in shown.split("Firm:")[1]

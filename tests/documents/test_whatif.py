@@ -1,4 +1,6 @@
-"""`margin whatif`: before, after and difference by the kernel, on a book or on what the store last recorded."""
+"""`margin whatif`: before, after and difference by the kernel,
+on a book or on what the store last recorded.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ from margin_platform.store.store import Store
 from margin_platform.store.tables import ladder_states
 
 X: dict[str, Any] = {"symbol": "X", "qty": 100, "price": 50.0, "beta": 1.5}
-BOOK: dict[str, Any] = {"accounts": [{"account_id": "A", "cash": -3000.0, "positions": [X]}], "market": {"Y": {"price": 20.0}}}
+BOOK: dict[str, Any] = {
+    "accounts": [{"account_id": "A", "cash": -3000.0, "positions": [X]}],
+    "market": {"Y": {"price": 20.0}},
+}
 
 
 def _run(*arguments: str, book: dict[str, Any] | None = None) -> Result:
@@ -26,14 +31,26 @@ def _run(*arguments: str, book: dict[str, Any] | None = None) -> Result:
 
 
 def test_a_trade_moves_every_figure_as_the_kernel_says_and_no_equity() -> None:
-    answer = json.loads(_run("A", "--trade", "X:-40", "--trade", "Y:50", "--book", "-", "--json", book=BOOK).stdout)
-    traded = {"accounts": [{"account_id": "A", "cash": -2000.0, "positions": [X | {"qty": 60}, {"symbol": "Y", "qty": 50, "price": 20.0}]}]}
+    answer = json.loads(
+        _run("A", "--trade", "X:-40", "--trade", "Y:50", "--book", "-", "--json", book=BOOK).stdout
+    )
+    traded = {
+        "accounts": [
+            {
+                "account_id": "A",
+                "cash": -2000.0,
+                "positions": [X | {"qty": 60}, {"symbol": "Y", "qty": 50, "price": 20.0}],
+            }
+        ]
+    }
     assert answer["after"] == evaluation(parse(traded))["accounts"][0]
     assert answer["before"] == evaluation(parse(BOOK))["accounts"][0]
     assert answer["delta"]["equity"] == 0
     assert answer["delta"]["excess"] == round(answer["after"]["excess"] - answer["before"]["excess"], 2)
     assert answer["delta"]["by_symbol"]["Y"] == answer["after"]["by_symbol"]["Y"]
-    assert [row["scenario"] for row in answer["delta"]["stress"]] == [row["scenario"] for row in answer["before"]["stress"]]
+    assert [row["scenario"] for row in answer["delta"]["stress"]] == [
+        row["scenario"] for row in answer["before"]["stress"]
+    ]
 
 
 def test_a_trade_closes_the_other_side_of_a_box_first() -> None:
@@ -48,7 +65,12 @@ def test_what_was_last_recorded_is_used_and_prices_of_other_accounts_known(tmp_p
     fixed = {"state": {}, "status": "CALL", "restricted": False, "audit_count": 0, "audit_hash": ""}
     with Store(url) as store, store.write() as connection:
         for account_id, position in (("A", X), ("B", {"symbol": "Z", "qty": 5.0, "price": 10.0})):
-            event = {"account_id": account_id, "cash": -3000.0, "margin_type": "REG_T", "positions": [position]}
+            event = {
+                "account_id": account_id,
+                "cash": -3000.0,
+                "margin_type": "REG_T",
+                "positions": [position],
+            }
             connection.execute(insert(ladder_states).values(account_id=account_id, last_event=event, **fixed))
     answer = json.loads(_run("A", "--trade", "Z:10", "--store", url, "--json").stdout)
     assert answer["after"]["long_mv"] == 5100.0

@@ -1,4 +1,6 @@
-"""Decisions in the store: one call, one message, one audit entry, whatever is repeated, killed or run side by side."""
+"""Decisions in the store: one call, one message, one audit entry, whatever is repeated, killed or run side
+by side.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def migrate(connection: Connection, revision: str) -> None:
 
 
 def _story() -> list[tuple[messages.Event, tuple[str, int, int]]]:
-    """An account on 2:1 falls into a call, further, and is cured: concentration makes the requirement 35% of value."""
+    """An account on 2:1 falls into a call, further, and is cured:
+    concentration makes the requirement 35% of value.
+    """
     desk = status_events.Desk()
     seen = desk.open("ACC-1", cash=-60_000, price=100.0, shares=1000)
     for price, minute in ((95.0, 1), (90.0, 2), (70.0, 35), (90.0, 48), (110.0, 50)):
@@ -58,14 +62,22 @@ def _story() -> list[tuple[messages.Event, tuple[str, int, int]]]:
 
 def _actions(store: Store, topic: str) -> list[str]:
     with store.read() as connection:
-        rows = connection.execute(select(t.outbox.c.event).where(t.outbox.c.topic == topic).order_by(t.outbox.c.seq)).scalars()
+        rows = connection.execute(
+            select(t.outbox.c.event).where(t.outbox.c.topic == topic).order_by(t.outbox.c.seq)
+        ).scalars()
         return [row["action"] for row in rows]
 
 
 def test_an_account_goes_down_the_ladder_and_back(url: str) -> None:
     with Store(url) as store:
         Enforcer(store, POLICY).handle_many(_story(), run_id="run-1")
-        assert _actions(store, messages.MARGIN_CALLS) == ["WARNING", "MARGIN_CALL", "AMENDED", "LIQUIDATE", "MET"]
+        assert _actions(store, messages.MARGIN_CALLS) == [
+            "WARNING",
+            "MARGIN_CALL",
+            "AMENDED",
+            "LIQUIDATE",
+            "MET",
+        ]
         assert _actions(store, messages.RESTRICTIONS)[0] == "CLOSE_ONLY"
         with store.read() as connection:
             call = connection.execute(select(t.calls)).one()
@@ -73,7 +85,9 @@ def test_an_account_goes_down_the_ladder_and_back(url: str) -> None:
 
 
 def test_what_ends_a_warning_a_hold_or_a_restriction_bears_its_episode(url: str) -> None:
-    """95 is below the warning line, 9 a misplaced decimal point; at 125 all is clear, and five minutes of that lift the restriction."""
+    """95 is below the warning line, 9 a misplaced decimal point;
+    at 125 all is clear, and five minutes of that lift the restriction.
+    """
     desk = status_events.Desk()
     seen = desk.open("ACC-1", cash=-60_000, price=100.0, shares=1000)
     for price, minute in ((95.0, 1), (9.0, 2), (95.5, 3), (125.0, 4)):
@@ -82,7 +96,9 @@ def test_what_ends_a_warning_a_hold_or_a_restriction_bears_its_episode(url: str)
         enforcer = Enforcer(store, POLICY)
         told = enforcer.handle_many([(event, (messages.MARGIN_STATUS, 0, n)) for n, event in enumerate(seen)])
         told += enforcer.fire_timers(status_events.MORNING + 600_000)
-    episode = {m.get("decision") or m["action"]: m["correlation_id"] for topic, m in told if topic != messages.AUDIT}
+    episode = {
+        m.get("decision") or m["action"]: m["correlation_id"] for topic, m in told if topic != messages.AUDIT
+    }
     for begins, ends in (("WARNING", "RECOVERED"), ("HELD", "RELEASED"), ("STRESS_RESTRICTION", "LIFTED")):
         assert episode[begins] == episode[ends]
     assert len(set(episode.values())) == 3
@@ -91,9 +107,14 @@ def test_what_ends_a_warning_a_hold_or_a_restriction_bears_its_episode(url: str)
 def test_what_is_published_keeps_its_schema_and_names_its_cause(url: str) -> None:
     with Store(url) as store:
         for topic, event in Enforcer(store, POLICY).handle_many(_story(), run_id="run-1"):
-            jsonschema.validate(json.loads(messages.encode(event)), json.loads((SCHEMAS / f"{topic}.json").read_text()))
+            jsonschema.validate(
+                json.loads(messages.encode(event)), json.loads((SCHEMAS / f"{topic}.json").read_text())
+            )
             assert event["run_id"] == "run-1"
-            assert event["source"].startswith("margin.status.v1[0]@") or event["source"] == f"clock@{event['timestamp']}"
+            assert (
+                event["source"].startswith("margin.status.v1[0]@")
+                or event["source"] == f"clock@{event['timestamp']}"
+            )
 
 
 def test_the_number_a_call_rests_on_can_be_rebuilt_from_its_evidence(url: str) -> None:
@@ -121,7 +142,10 @@ def test_a_span_is_refused_while_an_earlier_one_is_undecided(url: str) -> None:
     with Store(url) as store:
         enforcer = Enforcer(store, POLICY)
         enforcer.handle_many(story[:2])
-        with pytest.raises(OutOfOrder, match=r"enforcement: margin\.status\.v1\[0\] 2-4 is not decided; margin\.status\.v1\[0\] 4-"):
+        with pytest.raises(
+            OutOfOrder,
+            match=r"enforcement: margin\.status\.v1\[0\] 2-4 is not decided; margin\.status\.v1\[0\] 4-",
+        ):
             enforcer.handle_many(story[4:])
         enforcer.handle_many(story[:4])
         enforcer.handle_many(story[3:])
@@ -144,7 +168,9 @@ def test_a_replay_decides_the_same_byte_for_byte(tmp_path: Path) -> None:
     written = []
     for name in ("one", "two"):
         with Store(f"sqlite:///{tmp_path / name}.db") as store:
-            written.append(messages.encode({"messages": Enforcer(store, POLICY).handle_many(_story(), run_id="r")}))
+            written.append(
+                messages.encode({"messages": Enforcer(store, POLICY).handle_many(_story(), run_id="r")})
+            )
     assert written[0] == written[1]
 
 
@@ -186,7 +212,9 @@ def test_timers_decide_on_the_clock_when_no_event_comes(url: str) -> None:
 
 
 def test_the_same_is_decided_whether_or_not_the_clock_is_read_between_the_events(tmp_path: Path) -> None:
-    """Close-only falls due between the events of minute 2 and minute 35; looked at on time, a minute late, or not before the event."""
+    """Close-only falls due between the events of minute 2 and minute 35;
+    looked at on time, a minute late, or not before the event.
+    """
     told = []
     for look in (32.0, 33.5, None):
         with Store(f"sqlite:///{tmp_path / str(look)}.db") as store:
@@ -196,25 +224,38 @@ def test_the_same_is_decided_whether_or_not_the_clock_is_read_between_the_events
                     enforcer.fire_timers(status_events.MORNING + int(look * 60_000), "r")
                 enforcer.handle_many([(event, source)], "r")
             with store.read() as connection:
-                sent = select(t.outbox.c.message_id, t.outbox.c.topic, t.outbox.c.event).order_by(t.outbox.c.seq)
+                sent = select(t.outbox.c.message_id, t.outbox.c.topic, t.outbox.c.event).order_by(
+                    t.outbox.c.seq
+                )
                 told.append(connection.execute(sent).all())
     assert told[0] == told[1] == told[2]
-    restrictions = [(event["decision"], event["timestamp"]) for _, topic, event in told[0] if topic == messages.RESTRICTIONS]
+    restrictions = [
+        (event["decision"], event["timestamp"])
+        for _, topic, event in told[0]
+        if topic == messages.RESTRICTIONS
+    ]
     assert ("CLOSE_ONLY", status_events.MORNING + 32 * 60_000) in restrictions
 
 
 def test_a_call_met_and_missed_again_within_one_millisecond_is_two_calls_in_the_store(url: str) -> None:
-    """Deposits and withdrawals of one millisecond, each a status event: whatever is repeated, each call is one row, cured or open."""
+    """Deposits and withdrawals of one millisecond, each a status event:
+    whatever is repeated, each call is one row, cured or open.
+    """
     desk = status_events.Desk()
     seen = desk.open("ACC-1", cash=-60_000, price=100.0, shares=1000) + desk.price(90.0, 2)
     at = seen[-1]["timestamp"]
     for number, amount in enumerate((5_000.0, -5_000.0, 5_000.0, -5_000.0)):
-        seen += desk.say((messages.CASH, {"transfer_id": f"t{number}", "account_id": "ACC-1", "amount": amount, "timestamp": at}))
+        seen += desk.say(
+            (
+                messages.CASH,
+                {"transfer_id": f"t{number}", "account_id": "ACC-1", "amount": amount, "timestamp": at},
+            )
+        )
     assert {e["timestamp"] for e in seen[-5:]} == {at}
     given = [(event, (messages.MARGIN_STATUS, 0, offset)) for offset, event in enumerate(seen)]
     with Store(url) as store:
         enforcer = Enforcer(store, POLICY)
-        for cut in range(1, len(given) + 1):   # each run repeats all that came before
+        for cut in range(1, len(given) + 1):  # each run repeats all that came before
             enforcer.handle_many(given[:cut], run_id="r")
         with store.read() as connection:
             rows = connection.execute(select(t.calls.c.call_id, t.calls.c.status)).all()
@@ -233,7 +274,9 @@ def test_the_audit_chain_holds_and_shows_every_edit_and_removal(url: str) -> Non
         assert broken == []
         with store.write() as connection:
             entry = connection.execute(select(t.audit.c.entry).where(t.audit.c.number == 2)).scalar_one()
-            connection.execute(update(t.audit).where(t.audit.c.number == 2).values(entry=entry | {"amount": 0.01}))
+            connection.execute(
+                update(t.audit).where(t.audit.c.number == 2).values(entry=entry | {"amount": 0.01})
+            )
         assert [b.number for b in audit_chain.verify(store)[1]] == [2]
         with store.write() as connection:
             connection.execute(t.audit.delete().where(t.audit.c.number == checked))
@@ -253,12 +296,17 @@ def test_a_store_of_before_goes_on_where_it_stood(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'store.db'}"
     with Store(url) as store, store.write() as connection:
         migrate(connection, "0003")
-        decided = [("enforcement", "margin.status.v1", 0, offset) for offset in (0, 1, 2)] + [("contacts", "accounts.v1", 1, 41)]
+        decided = [("enforcement", "margin.status.v1", 0, offset) for offset in (0, 1, 2)] + [
+            ("contacts", "accounts.v1", 1, 41)
+        ]
         for row in decided:
-            connection.exec_driver_sql('INSERT INTO processed (consumer, topic, partition, "offset") VALUES (?, ?, ?, ?)', row)
+            connection.exec_driver_sql(
+                'INSERT INTO processed (consumer, topic, partition, "offset") VALUES (?, ?, ?, ?)', row
+            )
     with Store(url) as store, store.read() as connection:
         assert progress.everything(connection) == [
-            ("contacts", "accounts.v1", 1, 42, None), ("enforcement", "margin.status.v1", 0, 3, None),
+            ("contacts", "accounts.v1", 1, 42, None),
+            ("enforcement", "margin.status.v1", 0, 3, None),
         ]
 
 
@@ -285,5 +333,11 @@ def test_the_newest_migration_is_the_schema_that_is_opened_without_alembic(tmp_p
     assert ScriptDirectory.from_config(config).get_current_head() == SCHEMA
     url = f"sqlite:///{tmp_path / 'store.db'}"
     Store(url).close()
-    seen = f"import sys; from margin_platform.store.store import Store; Store({url!r}).close(); print('alembic' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True).stdout == "False\n"
+    seen = (
+        f"import sys; from margin_platform.store.store import Store; Store({url!r}).close(); "
+        "print('alembic' in sys.modules)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True).stdout
+        == "False\n"
+    )

@@ -1,4 +1,6 @@
-"""The liquidation desk: one order a request, none on a stale price, the next only when the last one is done."""
+"""The liquidation desk: one order a request, none on a stale price, the next only when the last one is
+done.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +23,26 @@ from tests.support import status_events
 
 @pytest.fixture
 def request_event() -> dict[str, Any]:
-    """A request for orders as the ladder sends it: 1,000 AAPL bought at 100, now 85, with a debit of 70,000."""
+    """A request for orders as the ladder sends it:
+    1,000 AAPL bought at 100, now 85, with a debit of 70,000.
+    """
     feed = status_events.Desk()
     feed.open("A1", -70_000.0, 100.0, 1_000.0)
     (status,) = [s for s in feed.price(85.0, 1.0) if s["account_id"] == "A1"]
-    return status | {"call_id": "c1", "attempt": 1, "event_id": "e1", "explanation": "past due", "deficiency": -status["excess"]}
+    return status | {
+        "call_id": "c1",
+        "attempt": 1,
+        "event_id": "e1",
+        "explanation": "past due",
+        "deficiency": -status["excess"],
+    }
 
 
 def _ordered(desk: LiquidationDesk, *requests: tuple[dict[str, Any], int]) -> list[dict[str, Any]]:
     """The orders made of requests at these offsets; what else was said is for the audit trail."""
-    told = desk.handle_many([(event, (MARGIN_CALLS, 0, offset)) for event, offset in requests], run_id="run-1")
+    told = desk.handle_many(
+        [(event, (MARGIN_CALLS, 0, offset)) for event, offset in requests], run_id="run-1"
+    )
     return [event for topic, event in told if topic == LIQUIDATION_ORDERS]
 
 
@@ -42,7 +54,9 @@ def _audited(store: Store) -> list[tuple[str, str]]:
         return [(entry["decision"], entry["reason"]) for entry in rows]
 
 
-def test_a_request_becomes_one_order_however_often_it_arrives(store_url: str, request_event: dict[str, Any]) -> None:
+def test_a_request_becomes_one_order_however_often_it_arrives(
+    store_url: str, request_event: dict[str, Any]
+) -> None:
     with Store(store_url) as store:
         desk = LiquidationDesk(store, current_policy())
         (sent,) = _ordered(desk, (request_event, 7), (request_event, 7))
@@ -52,17 +66,24 @@ def test_a_request_becomes_one_order_however_often_it_arrives(store_url: str, re
         assert desk.handle_many([(request_event, (MARGIN_CALLS, 0, 7))]) == []
         again = request_event | {"attempt": 2, "event_id": "e2"}
         assert _ordered(desk, (again, 8)) == []
-        assert _audited(store) == [("ORDER", sent["certificate"]["statement"]), ("NO_ORDER", "the order before is still being worked")]
+        assert _audited(store) == [
+            ("ORDER", sent["certificate"]["statement"]),
+            ("NO_ORDER", "the order before is still being worked"),
+        ]
 
 
 def _stands(store: Store, status: dict[str, Any]) -> None:
     """The account's newest figures are these."""
     with store.write() as connection:
-        connection.execute(update(ladder_states).where(ladder_states.c.account_id == "A1").values(last_event=status))
+        connection.execute(
+            update(ladder_states).where(ladder_states.c.account_id == "A1").values(last_event=status)
+        )
 
 
 def _statuses(price: float) -> Any:
-    """An account as in `request_event`, whose fills and prices follow one another: a function from (shares sold, minute) to its status."""
+    """An account as in `request_event`, whose fills and prices follow one another:
+    a function from (shares sold, minute) to its status.
+    """
     feed, sold = status_events.Desk(), 0
     feed.open("A1", -70_000.0, 100.0, 1_000.0)
     feed.price(85.0, 1.0)
@@ -71,7 +92,14 @@ def _statuses(price: float) -> Any:
         nonlocal sold
         sold += 1
         at = status_events.MORNING + minute * 60_000
-        fill = {"fill_id": f"f{sold}", "account_id": "A1", "symbol": "AAPL", "qty": -qty, "price": price, "timestamp": at}
+        fill = {
+            "fill_id": f"f{sold}",
+            "account_id": "A1",
+            "symbol": "AAPL",
+            "qty": -qty,
+            "price": price,
+            "timestamp": at,
+        }
         fill |= {} if order_id is None else {"order_id": order_id}
         quote = {"symbol": "AAPL", "price": price, "timestamp": at}
         (status,) = [s for s in feed.say((FILLS, fill), (PRICES, quote)) if s["account_id"] == "A1"]
@@ -80,13 +108,16 @@ def _statuses(price: float) -> Any:
     return after
 
 
-def test_shares_an_order_still_works_on_are_not_asked_for_again_until_it_is_done(store_url: str, request_event: dict[str, Any]) -> None:
+def test_shares_an_order_still_works_on_are_not_asked_for_again_until_it_is_done(
+    store_url: str, request_event: dict[str, Any]
+) -> None:
     after = _statuses(84.0)
     with Store(store_url) as store:
         desk = LiquidationDesk(store, current_policy())
         (first,) = _ordered(desk, (request_event, 7))
         ordered = first["positions"][0]["qty"]
-        _stands(store, after(ordered - 1, 2, first["order_id"]))   # all but one share is traded, at a worse price
+        # all but one share is traded, at a worse price
+        _stands(store, after(ordered - 1, 2, first["order_id"]))
         for attempt in (2, 3):
             again = request_event | {"attempt": attempt, "event_id": f"e{attempt}"}
             assert _ordered(desk, (again, 6 + attempt)) == []
@@ -95,30 +126,41 @@ def test_shares_an_order_still_works_on_are_not_asked_for_again_until_it_is_done
         assert whole["excess"] < 0
         (second,) = _ordered(desk, (request_event | {"attempt": 4, "event_id": "e4"}, 10))
         assert second["order_id"] != first["order_id"]
-        assert second["excess_before"] == whole["excess"]   # sized on what stands after the fills
+        assert second["excess_before"] == whole["excess"]  # sized on what stands after the fills
         assert second["held_before"]["AAPL"] == 1_000 - ordered
         with store.read() as connection:
-            found = connection.execute(select(orders.c.attempt, orders.c.status).order_by(orders.c.attempt)).all()
+            found = connection.execute(
+                select(orders.c.attempt, orders.c.status).order_by(orders.c.attempt)
+            ).all()
         assert [tuple(row) for row in found] == [(1, "FILLED"), (4, "SENT")]
 
 
-def test_a_request_published_twice_has_one_order_and_stops_no_other_account(store_url: str, request_event: dict[str, Any]) -> None:
-    """The sender died between publishing and marking: the request stands at a second offset, read after its order was filled."""
+def test_a_request_published_twice_has_one_order_and_stops_no_other_account(
+    store_url: str, request_event: dict[str, Any]
+) -> None:
+    """The sender died between publishing and marking:
+    the request stands at a second offset, read after its order was filled.
+    """
     after = _statuses(84.0)
     with Store(store_url) as store:
         desk = LiquidationDesk(store, current_policy())
         (first,) = _ordered(desk, (request_event, 7))
-        _stands(store, after(first["positions"][0]["qty"], 2, first["order_id"]))   # at a worse price: still deficient
+        # at a worse price: still deficient
+        _stands(store, after(first["positions"][0]["qty"], 2, first["order_id"]))
         other = request_event | {"account_id": "A2", "call_id": "c2", "event_id": "e2"}
         (made,) = _ordered(desk, (request_event, 8), (other, 9))
         assert (made["account_id"], made["call_id"]) == ("A2", "c2")
         assert ("NO_ORDER", "this request has its order already") in _audited(store)
         with store.read() as connection:
-            found = connection.execute(select(orders.c.call_id, orders.c.attempt).order_by(orders.c.call_id)).all()
+            found = connection.execute(
+                select(orders.c.call_id, orders.c.attempt).order_by(orders.c.call_id)
+            ).all()
         assert [tuple(row) for row in found] == [("c1", 1), ("c2", 1)]
 
 
-def test_a_cure_cancels_what_is_left_of_a_partly_filled_order(store_url: str, request_event: dict[str, Any]) -> None:
+def test_a_cure_cancels_what_is_left_of_a_partly_filled_order(
+    store_url: str, request_event: dict[str, Any]
+) -> None:
     after = _statuses(85.0)
     with Store(store_url) as store:
         (order,) = _ordered(LiquidationDesk(store, current_policy()), (request_event, 7))
@@ -126,8 +168,14 @@ def test_a_cure_cancels_what_is_left_of_a_partly_filled_order(store_url: str, re
         newer = after(10, 2, order["order_id"])
         with store.write() as connection:
             (event,) = open_orders.cancel(connection, "c1", newer, "whole again", newer["timestamp"], "run-2")
-            assert open_orders.cancel(connection, "c1", newer, "whole again", newer["timestamp"], "run-3") == []
-        assert (event["action"], event["order_id"], event["positions"][0]["qty"]) == ("CANCEL", order["order_id"], ordered - 10)
+            assert (
+                open_orders.cancel(connection, "c1", newer, "whole again", newer["timestamp"], "run-3") == []
+            )
+        assert (event["action"], event["order_id"], event["positions"][0]["qty"]) == (
+            "CANCEL",
+            order["order_id"],
+            ordered - 10,
+        )
 
 
 def test_no_order_is_made_on_a_stale_price(store_url: str, request_event: dict[str, Any]) -> None:
@@ -137,12 +185,18 @@ def test_no_order_is_made_on_a_stale_price(store_url: str, request_event: dict[s
         assert _audited(store) == [("NO_ORDER", "held: the price of AAPL is too old to act upon")]
 
 
-def test_no_order_is_made_on_a_price_that_grew_old_in_silence(store_url: str, request_event: dict[str, Any]) -> None:
-    """The feed stopped in the morning; the call falls due two hours later. A price of yesterday's close is young at the open."""
+def test_no_order_is_made_on_a_price_that_grew_old_in_silence(
+    store_url: str, request_event: dict[str, Any]
+) -> None:
+    """The feed stopped in the morning; the call falls due two hours later.
+
+    A price of yesterday's close is young at the open.
+    """
     late = request_event | {"timestamp": request_event["timestamp"] + 7_200_000}
-    printed = status_events.MORNING + 6 * 3_600_000                # Friday 15:30
+    printed = status_events.MORNING + 6 * 3_600_000  # Friday 15:30
     at_the_open = request_event | {
-        "call_id": "c2", "timestamp": status_events.MORNING + 3 * 86_400_000,   # Monday 09:30
+        "call_id": "c2",
+        "timestamp": status_events.MORNING + 3 * 86_400_000,  # Monday 09:30
         "positions": [row | {"price_timestamp": printed} for row in request_event["positions"]],
     }
     with Store(store_url) as store:
@@ -155,7 +209,9 @@ def test_no_order_is_made_on_a_price_that_grew_old_in_silence(store_url: str, re
 def test_a_call_past_due_is_worked_although_the_accounts_own_figures_are_of_long_ago(
     store_url: str, request_event: dict[str, Any]
 ) -> None:
-    """A band that does not change publishes no newer figures; the market's newest price says that its prices are alive."""
+    """A band that does not change publishes no newer figures;
+    the market's newest price says that its prices are alive.
+    """
     late = request_event | {"timestamp": request_event["timestamp"] + 7_200_000}
     with Store(store_url) as store:
         desk = LiquidationDesk(store, current_policy(), newest_price=late["timestamp"] - 1000)
@@ -165,11 +221,11 @@ def test_a_call_past_due_is_worked_although_the_accounts_own_figures_are_of_long
 @pytest.mark.parametrize(
     ("made_at", "trades_at"),
     [
-        ("2020-02-21T12:00-05:00", "2020-02-21T12:00-05:00"),   # in market hours: now
-        ("2020-02-21T16:00-05:00", "2020-02-24T09:30-05:00"),   # at Friday's close: Monday's opening
-        ("2020-11-27T13:00-05:00", "2020-11-30T09:30-05:00"),   # the day after Thanksgiving closes at 13:00
-        ("2020-11-26T12:00-05:00", "2020-11-27T09:30-05:00"),   # Thanksgiving
-        ("2020-03-06T17:00-05:00", "2020-03-09T09:30-04:00"),   # summer time began on the Sunday
+        ("2020-02-21T12:00-05:00", "2020-02-21T12:00-05:00"),  # in market hours: now
+        ("2020-02-21T16:00-05:00", "2020-02-24T09:30-05:00"),  # at Friday's close: Monday's opening
+        ("2020-11-27T13:00-05:00", "2020-11-30T09:30-05:00"),  # the day after Thanksgiving closes at 13:00
+        ("2020-11-26T12:00-05:00", "2020-11-27T09:30-05:00"),  # Thanksgiving
+        ("2020-03-06T17:00-05:00", "2020-03-09T09:30-04:00"),  # summer time began on the Sunday
     ],
 )
 def test_an_order_waits_for_the_market(made_at: str, trades_at: str) -> None:

@@ -30,14 +30,26 @@ Ask = Callable[..., tuple[int, dict[str, Any]]]
 
 @pytest.mark.parametrize(
     ("position", "order", "expected"),
-    [(2000, -2000, True), (2000, -2001, False), (-2000, 2000, True), (-2000, 2001, False), (0, 1, False), (5, 1, False), (-5, -1, False)],
+    [
+        (2000, -2000, True),
+        (2000, -2001, False),
+        (-2000, 2000, True),
+        (-2000, 2001, False),
+        (0, 1, False),
+        (5, 1, False),
+        (-5, -1, False),
+    ],
 )
-def test_a_close_only_account_may_reduce_to_flat_and_not_through_it(position: float, order: float, expected: bool) -> None:
-    assert allow(restricted=True, position=position, quantity=order).allow is expected   # D10
+def test_a_close_only_account_may_reduce_to_flat_and_not_through_it(
+    position: float, order: float, expected: bool
+) -> None:
+    assert allow(restricted=True, position=position, quantity=order).allow is expected  # D10
 
 
 @given(SHARES, SHARES.filter(bool), SHARES)
-def test_no_allowed_order_leaves_a_larger_or_an_opposite_position(position: int, order: int, working: int) -> None:
+def test_no_allowed_order_leaves_a_larger_or_an_opposite_position(
+    position: int, order: int, working: int
+) -> None:
     verdict = allow(restricted=True, position=position, quantity=order, working=working)
     closing = working if position * working < 0 else 0
     closing = max(-abs(position), min(abs(position), closing))
@@ -48,7 +60,9 @@ def test_no_allowed_order_leaves_a_larger_or_an_opposite_position(position: int,
 
 @pytest.fixture(scope="module")
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
-    """Asks the gate of a real server on a real store: A is close-only with 100 X long, 40 of them being sold, and 50 Y short."""
+    """Asks the gate of a real server on a real store:
+    A is close-only with 100 X long, 40 of them being sold, and 50 Y short.
+    """
     positions = [{"symbol": "X", "qty": 100.0}, {"symbol": "Y", "qty": -50.0}]
     fixed = {"state": {}, "status": "CLOSE_ONLY", "audit_count": 0, "audit_hash": ""}
     leg = {"symbol": "X", "side": "SELL", "qty": 40.0, "estimated_proceeds": 1.0}
@@ -57,16 +71,32 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
     with Store(f"sqlite:///{folder / 'store.db'}") as store:
         with store.write() as connection:
             for account_id, restricted, event in (
-                ("A", True, {"positions": positions}), ("Ångström-1", True, {"positions": []}), ("FREE", False, None),
+                ("A", True, {"positions": positions}),
+                ("Ångström-1", True, {"positions": []}),
+                ("FREE", False, None),
                 ("BLIND", True, None),
             ):
-                connection.execute(insert(ladder_states).values(account_id=account_id, restricted=restricted, last_event=event, **fixed))
+                connection.execute(
+                    insert(ladder_states).values(
+                        account_id=account_id, restricted=restricted, last_event=event, **fixed
+                    )
+                )
             connection.execute(
-                insert(orders).values(order_id="o", account_id="A", call_id="c", attempt=1, status="SENT", created_at=0, event=sent)
+                insert(orders).values(
+                    order_id="o",
+                    account_id="A",
+                    call_id="c",
+                    attempt=1,
+                    status="SENT",
+                    created_at=0,
+                    event=sent,
+                )
             )
             connection.execute(insert(contacts).values(account_id="ANNOUNCED", contact={}, updated_at=1))
         listener = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(endpoint(store, known={"IN_THE_BOOK"}.__contains__), log_level="warning"))
+        server = uvicorn.Server(
+            uvicorn.Config(endpoint(store, known={"IN_THE_BOOK"}.__contains__), log_level="warning")
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
 
@@ -105,7 +135,9 @@ def _order(**changes: Any) -> bytes:
         ({"account_id": "BLIND"}, False, "CLOSE_ONLY_POSITIONS_UNKNOWN"),
     ],
 )
-def test_the_endpoint_answers_with_the_rule(ask: Ask, changes: dict[str, Any], allowed: bool, rule: str) -> None:
+def test_the_endpoint_answers_with_the_rule(
+    ask: Ask, changes: dict[str, Any], allowed: bool, rule: str
+) -> None:
     status, answer = ask(_order(**changes))
     assert (status, answer["allow"], answer["rule"]) == (200, allowed, rule)
     assert answer["reason"]
@@ -118,14 +150,28 @@ def test_the_endpoint_answers_with_the_rule(ask: Ask, changes: dict[str, Any], a
 @pytest.mark.parametrize(
     ("body", "status", "field"),
     [
-        (b"{", 400, "body"), (b"[]", 400, "body"), (b"\xff", 400, "body"), (b'{"qty": NaN}', 400, "body"), (b"x" * 70_000, 413, "body"),
-        (_order(account_id=None), 422, "account_id"), (_order(symbol=" "), 422, "symbol"), (_order(side="HOLD"), 422, "side"),
-        (_order(side=["SELL"]), 422, "side"), (_order(qty=0), 422, "qty"), (_order(qty=-5), 422, "qty"), (_order(qty="60"), 422, "qty"),
-        (_order(qty=True), 422, "qty"), (_order(price=5), 422, "price"), (_order(order_id=5), 422, "order_id"),
-        (_order(order_id="x" * 65), 422, "order_id"), (_order(account_id="A\0"), 422, "account_id"),
+        (b"{", 400, "body"),
+        (b"[]", 400, "body"),
+        (b"\xff", 400, "body"),
+        (b'{"qty": NaN}', 400, "body"),
+        (b"x" * 70_000, 413, "body"),
+        (_order(account_id=None), 422, "account_id"),
+        (_order(symbol=" "), 422, "symbol"),
+        (_order(side="HOLD"), 422, "side"),
+        (_order(side=["SELL"]), 422, "side"),
+        (_order(qty=0), 422, "qty"),
+        (_order(qty=-5), 422, "qty"),
+        (_order(qty="60"), 422, "qty"),
+        (_order(qty=True), 422, "qty"),
+        (_order(price=5), 422, "price"),
+        (_order(order_id=5), 422, "order_id"),
+        (_order(order_id="x" * 65), 422, "order_id"),
+        (_order(account_id="A\0"), 422, "account_id"),
     ],
 )
-def test_a_request_that_cannot_be_judged_names_the_field(ask: Ask, body: bytes, status: int, field: str) -> None:
+def test_a_request_that_cannot_be_judged_names_the_field(
+    ask: Ask, body: bytes, status: int, field: str
+) -> None:
     found, answer = ask(body)
     assert (found, answer["field"]) == (status, field)
     assert "allow" not in answer
@@ -150,7 +196,7 @@ def test_a_gate_whose_store_is_missing_creates_none_and_allows_nothing(
 
 def test_without_its_store_the_gate_allows_nothing(tmp_path: Path) -> None:
     def broken() -> Store:
-        return Store(f"sqlite:///{tmp_path}")   # a folder is no database
+        return Store(f"sqlite:///{tmp_path}")  # a folder is no database
 
     answer = _post(endpoint(broken), _order())
     assert answer.status_code == 503

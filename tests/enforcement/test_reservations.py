@@ -1,4 +1,6 @@
-"""Reservations of the order gate: shares that were given to one order of a close-only account are not given to another."""
+"""Reservations of the order gate: shares that were given to one order of a close-only account are not
+given to another.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from margin_platform.policy.policy import current_policy
 from margin_platform.store.store import Store
 from margin_platform.store.tables import ladder_states, orders
 
-OPEN = 1_582_299_000_000   # 2020-02-21 10:30 New York, a session
+OPEN = 1_582_299_000_000  # 2020-02-21 10:30 New York, a session
 MINUTE = 60_000
 
 
@@ -36,7 +38,9 @@ def gate(store_url: str, times: Times) -> Iterator[Gate]:
     with Store(store_url) as store:
         fixed = {"state": {}, "status": "CLOSE_ONLY", "audit_count": 0, "audit_hash": "", "restricted": True}
         with store.write() as connection:
-            connection.execute(insert(ladder_states).values(account_id="A", last_event=_figures(100), **fixed))
+            connection.execute(
+                insert(ladder_states).values(account_id="A", last_event=_figures(100), **fixed)
+            )
         yield Gate(store, current_policy().gate, lambda: times.event, lambda: times.wall, lambda _: False)
 
 
@@ -63,14 +67,14 @@ def test_of_orders_that_each_sell_everything_one_passes(gate: Gate) -> None:
 def test_what_is_reserved_is_used_up_as_the_position_shrinks(gate: Gate) -> None:
     assert _sell(gate, 60)
     assert not _sell(gate, 41)
-    _now_holds(gate, 70)             # 30 of the 60 are traded
+    _now_holds(gate, 70)  # 30 of the 60 are traded
     assert not _sell(gate, 41)
     assert _sell(gate, 40)
-    _now_holds(gate, 40)             # the rest of the first
+    _now_holds(gate, 40)  # the rest of the first
     assert not _sell(gate, 1)
     _now_holds(gate, 0)
     assert not _sell(gate, 1)
-    _now_holds(gate, 5)              # bought elsewhere: nothing works any more
+    _now_holds(gate, 5)  # bought elsewhere: nothing works any more
     assert _sell(gate, 5)
 
 
@@ -86,10 +90,17 @@ def test_fills_of_a_liquidation_order_use_up_no_reservation(gate: Gate) -> None:
     leg = {"symbol": "X", "side": "SELL", "qty": 50.0}
     sent = {"held_before": {"X": 100.0}, "positions": [leg], "order_id": "o"}
     with gate.store.write() as connection:
-        row = {"order_id": "o", "account_id": "A", "call_id": "c", "attempt": 1, "status": "SENT", "created_at": 0}
+        row = {
+            "order_id": "o",
+            "account_id": "A",
+            "call_id": "c",
+            "attempt": 1,
+            "status": "SENT",
+            "created_at": 0,
+        }
         connection.execute(insert(orders).values(event=sent, **row))
     assert not _sell(gate, 21)
-    _now_holds(gate, 50, 50)         # the liquidation
+    _now_holds(gate, 50, 50)  # the liquidation
     assert not _sell(gate, 21)
     assert _sell(gate, 20)
 
@@ -97,7 +108,7 @@ def test_fills_of_a_liquidation_order_use_up_no_reservation(gate: Gate) -> None:
 def test_a_reservation_ends_with_its_time_or_when_it_is_given_back(gate: Gate, times: Times) -> None:
     first = gate.judge(Order("A", "X", -100.0))
     assert first.reservation_id is not None
-    assert not gate.release("B", first.reservation_id)   # another account's is not its to give back
+    assert not gate.release("B", first.reservation_id)  # another account's is not its to give back
     assert not _sell(gate, 1)
     assert gate.release("A", first.reservation_id)
     assert _sell(gate, 100)

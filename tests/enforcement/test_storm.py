@@ -1,4 +1,6 @@
-"""Ten thousand accounts crossing at once: every call made, none twice, in five runs' worth of transactions."""
+"""Ten thousand accounts crossing at once:
+every call made, none twice, in five runs' worth of transactions.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,14 @@ from tests.support import status_events
 ACCOUNTS, EVENTS_PER_RUN = 10_000, 2000
 
 
-def test_a_storm_of_ten_thousand_accounts_loses_and_doubles_no_call(tmp_path: Path, capsys) -> None:   # type: ignore[no-untyped-def]
+def test_a_storm_of_ten_thousand_accounts_loses_and_doubles_no_call(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
     desk = status_events.Desk()
     desk.open("A", cash=-60_000, price=100.0, shares=1000)
     (event,) = [e for e in desk.price(90.0, 2) if e["account_id"] == "A"]
-    storm = [(event | {"account_id": f"A{n:05d}", "calc_id": f"c{n}"}, (MARGIN_STATUS, 0, n)) for n in range(ACCOUNTS)]
+    storm = [
+        (event | {"account_id": f"A{n:05d}", "calc_id": f"c{n}"}, (MARGIN_STATUS, 0, n))
+        for n in range(ACCOUNTS)
+    ]
     runs = [storm[i : i + EVENTS_PER_RUN] for i in range(0, ACCOUNTS, EVENTS_PER_RUN)]
     with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
         enforcer = Enforcer(store, current_policy())
@@ -33,7 +38,10 @@ def test_a_storm_of_ten_thousand_accounts_loses_and_doubles_no_call(tmp_path: Pa
             assert enforcer.handle_many(run, run_id="again") == []
         with store.read() as connection:
             assert connection.execute(select(func.count()).select_from(t.calls)).scalar_one() == ACCOUNTS
-            assert connection.execute(select(func.count(t.calls.c.account_id.distinct()))).scalar_one() == ACCOUNTS
+            assert (
+                connection.execute(select(func.count(t.calls.c.account_id.distinct()))).scalar_one()
+                == ACCOUNTS
+            )
     with capsys.disabled():
-        print(f" [{ACCOUNTS} accounts, {len(runs)} runs, {seconds:.1f} s]", end="")   # noqa: T201
+        print(f" [{ACCOUNTS} accounts, {len(runs)} runs, {seconds:.1f} s]", end="")  # noqa: T201
     assert len(runs) == 5

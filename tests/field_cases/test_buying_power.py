@@ -20,7 +20,9 @@ CASE = Path(__file__).parent / "20-buying-power-in-a-call" / "book.json"
 
 def _account(cash: float, margin_type: str = "REG_T", **position: Any) -> dict[str, Any]:
     row = {"symbol": "X", **position}
-    document = {"accounts": [{"account_id": "A", "cash": cash, "margin_type": margin_type, "positions": [row]}]}
+    document = {
+        "accounts": [{"account_id": "A", "cash": cash, "margin_type": margin_type, "positions": [row]}]
+    }
     found: dict[str, Any] = evaluation(parse(document))["accounts"][0]
     return found
 
@@ -38,14 +40,17 @@ def test_an_account_of_the_field_case_may_buy_nothing() -> None:
     [
         ({"qty": 100, "price": 100.0}, 0.0, 10_000.0),  # Reg T excess 5,000 binds: 65% of 10,000 is more
         ({"qty": 100, "price": 100.0}, -5_000.0, 0.0),
-        ({"qty": 100, "price": 100.0, "long_rate": 0.75}, -1_000.0, 1_000.0),  # 85% with the add-on: 500 of excess
+        # 85% with the add-on: 500 of excess
+        ({"qty": 100, "price": 100.0, "long_rate": 0.75}, -1_000.0, 1_000.0),
         ({"qty": 100, "price": 100.0, "long_rate": 0.75}, -1_500.0, 0.0),  # excess of exactly 0
         ({"qty": 3_000, "price": 4.0}, 1_000.0, 2_000.0),  # under 5 dollars a long needs all of its value
         ({"qty": 100, "price": 100.0, "etf_leverage": 3}, -1_000.0, 1_000.0),  # 75% and concentration
-        ({"qty": -100, "price": 100.0, "htb_addon": 0.5}, 20_000.0, 2_000.0),  # 30, 10 and 50% of 10,000 against 10,000
+        # 30, 10 and 50% of 10,000 against 10,000
+        ({"qty": -100, "price": 100.0, "htb_addon": 0.5}, 20_000.0, 2_000.0),
         ({"qty": -2_000, "price": 0.5}, 7_000.0, 1_800.0),  # 2.50 a share, and concentration
         ({"qty": 100, "price": 100.0, "marginable": False}, 0.0, 0.0),
-        ({"qty": 100, "price": 100.0, "sigma": 0.7, "long_rate": 0.4}, -4_500.0, 0.0),  # 60% by volatility: in a call
+        # 60% by volatility: in a call
+        ({"qty": 100, "price": 100.0, "sigma": 0.7, "long_rate": 0.4}, -4_500.0, 0.0),
     ],
     ids=str,
 )
@@ -85,7 +90,9 @@ def test_no_account_in_a_call_may_buy_and_none_more_than_either_excess_allows(
         ("PORTFOLIO", -20_000.0, "REG_T", "PORTFOLIO"),
     ],
 )
-def test_the_requirement_applied_has_a_name_of_its_own(margin_type: str, cash: float, applied: str, lower: str) -> None:
+def test_the_requirement_applied_has_a_name_of_its_own(
+    margin_type: str, cash: float, applied: str, lower: str
+) -> None:
     account = _account(cash, margin_type, qty=100, price=100.0)
     assert (account["applied_method"], account["margin_method"]) == (applied, lower)
     by_method = {"REG_T": account["maintenance_req"], "PORTFOLIO": account["portfolio_margin_req"]}
@@ -94,13 +101,23 @@ def test_the_requirement_applied_has_a_name_of_its_own(margin_type: str, cash: f
 
 
 def test_held_to_the_higher_requirement_the_two_names_differ() -> None:
-    """A penny short of a portfolio account: TIMS asks 15%, the rules 2.50 a share; and a contract's minimum turns it round."""
+    """A penny short of a portfolio account: TIMS asks 15%, the rules 2.50 a share;
+    and a contract's minimum turns it round.
+    """
     short = _account(200_000.0, "PORTFOLIO", qty=-2_000, price=0.5)
-    assert (short["applied_method"], short["applied_requirement"], short["maintenance_req"]) == ("PORTFOLIO", 150.0, 5_100.0)
+    assert (short["applied_method"], short["applied_requirement"], short["maintenance_req"]) == (
+        "PORTFOLIO",
+        150.0,
+        5_100.0,
+    )
     charged = _account(200_000.0, "PORTFOLIO", qty=-1, price=10.0, contracts=100)
     assert (charged["margin_method"], charged["applied_method"]) == ("REG_T", "PORTFOLIO")
 
 
 def test_an_account_without_a_price_has_neither() -> None:
     account = _account(0.0, "PORTFOLIO", qty=100)
-    assert (account["applied_method"], account["applied_requirement"], account["buying_power"]) == (None, None, None)
+    assert (account["applied_method"], account["applied_requirement"], account["buying_power"]) == (
+        None,
+        None,
+        None,
+    )

@@ -78,7 +78,9 @@ def test_left_out_they_call_and_sell_nothing(tmp_path: Path) -> None:
 
 def test_a_replay_names_them_and_publishes_none() -> None:
     """There is no broker: what it says before it looks for one."""
-    done = CliRunner().invoke(app, ["replay", "--prices", str(CASE / "weekend.csv"), "--bootstrap", "127.0.0.1:1"])
+    done = CliRunner().invoke(
+        app, ["replay", "--prices", str(CASE / "weekend.csv"), "--bootstrap", "127.0.0.1:1"]
+    )
     named = [line for line in done.stderr.splitlines() if "left out" in line]
     assert len(named) == 5
     assert "row 6, column timestamp: no session of the exchange: Saturday, value '2024-01-06'" in named[0]
@@ -150,7 +152,11 @@ def test_a_session_is_named_by_nothing(tmp_path: Path) -> None:
 def test_a_fall_outside_market_hours_that_comes_back_with_the_session_sells_nothing(
     tmp_path: Path, fall: str, recovery: str, fill_at: str
 ) -> None:
-    """CAL-002. Severe at once, for hours: a call, and no minute of its clock before the opening, whatever the bars between."""
+    """CAL-002.
+
+    Severe at once, for hours: a call, and no minute of its clock before the opening, whatever the bars
+    between.
+    """
     began, ended = (dt.datetime.fromisoformat(t).replace(tzinfo=NEW_YORK) for t in (fall, recovery))
     days = sessions_between(began.date() - dt.timedelta(days=4), ended.date() + dt.timedelta(days=4))
     times = {dt.datetime.combine(day, dt.time(hour, 30), NEW_YORK) for day in days for hour in range(4, 20)}
@@ -159,7 +165,10 @@ def test_a_fall_outside_market_hours_that_comes_back_with_the_session_sells_noth
         "\n".join(["timestamp,AAPL", *(f"{t.isoformat()},{p}" for t, p in prices)])
     )
     done = _backtest(
-        tmp_path / "prices.csv", tmp_path / "out", "--policy", str(_policy(tmp_path, fill_at=fill_at, on_jump="keep"))
+        tmp_path / "prices.csv",
+        tmp_path / "out",
+        "--policy",
+        str(_policy(tmp_path, fill_at=fill_at, on_jump="keep")),
     )
     assert done.exit_code == 0, done.stderr
     assert _rows(tmp_path / "out", "fills") == []
@@ -177,7 +186,10 @@ def test_a_fall_in_the_evening_that_stays_sells_in_the_session(tmp_path: Path, f
     ]
     (tmp_path / "prices.csv").write_text("\n".join(["timestamp,AAPL", *rows]))
     done = _backtest(
-        tmp_path / "prices.csv", tmp_path / "out", "--policy", str(_policy(tmp_path, fill_at=fill_at, on_jump="keep"))
+        tmp_path / "prices.csv",
+        tmp_path / "out",
+        "--policy",
+        str(_policy(tmp_path, fill_at=fill_at, on_jump="keep")),
     )
     assert done.exit_code == 0, done.stderr
     first = _rows(tmp_path / "out", "fills")[0]
@@ -198,7 +210,9 @@ def test_minutes_of_trading_end_in_a_session_and_are_as_many_as_asked_for(at: in
 
 
 def test_a_further_liquidation_of_the_evening_is_not_lost_where_the_morning_brings_no_newer_figures() -> None:
-    """Liquidated at 14:30, worse at 18:00, no print after it: the clock decides in the next session, after the pause."""
+    """Liquidated at 14:30, worse at 18:00, no print after it:
+    the clock decides in the next session, after the pause.
+    """
     policy = current_policy()
     day = dt.datetime(2024, 1, 4, tzinfo=NEW_YORK)
 

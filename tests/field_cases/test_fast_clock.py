@@ -22,13 +22,23 @@ def _price(symbol: str, price: float, at: int) -> dict[str, Any]:
 
 def test_a_fast_host_does_not_freeze_its_symbol() -> None:
     replay = replayed("12-fast-producer-clock/events.jsonl")
-    assert replay.figures("A") == {"equity": 2000.0, "requirement": 2450.0, "excess": -450.0, "status": "MARGIN_CALL"}
+    assert replay.figures("A") == {
+        "equity": 2000.0,
+        "requirement": 2450.0,
+        "excess": -450.0,
+        "status": "MARGIN_CALL",
+    }
     assert replay.decisions("A")[-1] == "CALL"
 
 
 def test_a_host_a_year_ahead_does_not_age_the_prices_of_others() -> None:
     replay = replayed("12-fast-producer-clock/a_year_ahead.jsonl")
-    assert replay.figures("A") == {"equity": 4000.0, "requirement": 5600.0, "excess": -1600.0, "status": "MARGIN_CALL"}
+    assert replay.figures("A") == {
+        "equity": 4000.0,
+        "requirement": 5600.0,
+        "excess": -1600.0,
+        "status": "MARGIN_CALL",
+    }
     assert replay.decisions("A")[-1] == "CALL"
     assert replay.engine.event_time < T + 10 * MINUTE
 
@@ -49,7 +59,9 @@ def test_however_far_ahead_the_prints_after_it_count(ahead: int) -> None:
     assert replay.engine.event_time == T + 30_000
 
 
-@pytest.mark.parametrize("late", [1_000, 30_000, 59_000, 10 * MINUTE, 40 * MINUTE, 6 * 60 * MINUTE, DAY, 2 * DAY])
+@pytest.mark.parametrize(
+    "late", [1_000, 30_000, 59_000, 10 * MINUTE, 40 * MINUTE, 6 * 60 * MINUTE, DAY, 2 * DAY]
+)
 def test_one_print_that_is_only_late_changes_nothing(late: int) -> None:
     replay = Replay("AAA")
     for row in (_price("AAA", 50, T), _price("AAA", 55, T + 3 * DAY), _price("AAA", 40, T + 3 * DAY - late)):
@@ -85,14 +97,19 @@ def test_the_broker_stamps_every_record_itself() -> None:
 
 @pytest.mark.parametrize("topic", TOPICS)
 def test_a_null_value_deletes_nothing_live_or_on_a_rebuild(topic: str) -> None:
-    """It is refused by every reader, and no topic is compacted: what it would have deleted is still there to be read again."""
+    """It is refused by every reader, and no topic is compacted:
+    what it would have deleted is still there to be read again.
+    """
     with pytest.raises(BadEvent, match="empty message: a null deletes nothing"):
         decode(topic, None)
     assert configuration(TOPICS[topic])["cleanup.policy"] == "delete"
 
 
 def test_an_account_is_the_same_live_and_rebuilt_when_a_null_was_sent_for_it() -> None:
-    live, rebuilt = replayed("15-account-tombstone/running.jsonl"), replayed("15-account-tombstone/running.jsonl")
+    live, rebuilt = (
+        replayed("15-account-tombstone/running.jsonl"),
+        replayed("15-account-tombstone/running.jsonl"),
+    )
     assert live.refused() == [(ACCOUNTS, "value")]
     assert live.figures("A") == rebuilt.figures("A")
     assert (live.figures("A")["equity"], live.engine.ledger.positions("A")) == (5000.0, {"AAA": 10.0})

@@ -29,11 +29,21 @@ def _known(replay: Replay, topic: str) -> float:
 @pytest.mark.parametrize(
     ("topic", "known", "wrong"),
     [
-        (BETAS, 1.2, 12.0), (BETAS, 1.2, -1.2), (BETAS, 0.5, 5.0), (BETAS, -1.0, 1.5), (BETAS, 3.0, 0.3), (BETAS, 0.0, 19.9),
-        (VOLATILITY, 0.08, 8.0), (VOLATILITY, 0.05, 5.0), (VOLATILITY, 0.09, 9.9), (VOLATILITY, 0.1, 1.5),
+        (BETAS, 1.2, 12.0),
+        (BETAS, 1.2, -1.2),
+        (BETAS, 0.5, 5.0),
+        (BETAS, -1.0, 1.5),
+        (BETAS, 3.0, 0.3),
+        (BETAS, 0.0, 19.9),
+        (VOLATILITY, 0.08, 8.0),
+        (VOLATILITY, 0.05, 5.0),
+        (VOLATILITY, 0.09, 9.9),
+        (VOLATILITY, 0.1, 1.5),
     ],
 )
-def test_one_figure_out_of_proportion_is_set_aside_with_a_letter_and_two_are_taken(topic: str, known: float, wrong: float) -> None:
+def test_one_figure_out_of_proportion_is_set_aside_with_a_letter_and_two_are_taken(
+    topic: str, known: float, wrong: float
+) -> None:
     once, twice = _said(topic, known, wrong), _said(topic, known, wrong, wrong)
     assert (_known(once, topic), once.refused()) == (known, [(topic, FIELD[topic])])
     assert (_known(twice, topic), len(twice.dead)) == (wrong, 1)
@@ -42,11 +52,19 @@ def test_one_figure_out_of_proportion_is_set_aside_with_a_letter_and_two_are_tak
 @pytest.mark.parametrize(
     ("topic", "known", "new"),
     [
-        (BETAS, 1.2, 3.1), (BETAS, -1.0, 1.0), (BETAS, 1.0, 0.0), (BETAS, 5.0, 6.9),
-        (VOLATILITY, 0.2, 1.9), (VOLATILITY, 0.08, 0.95), (VOLATILITY, 1.5, 9.0), (VOLATILITY, 4.0, 0.1),
+        (BETAS, 1.2, 3.1),
+        (BETAS, -1.0, 1.0),
+        (BETAS, 1.0, 0.0),
+        (BETAS, 5.0, 6.9),
+        (VOLATILITY, 0.2, 1.9),
+        (VOLATILITY, 0.08, 0.95),
+        (VOLATILITY, 1.5, 9.0),
+        (VOLATILITY, 4.0, 0.1),
     ],
 )
-def test_what_a_market_does_from_one_figure_to_the_next_is_taken(topic: str, known: float, new: float) -> None:
+def test_what_a_market_does_from_one_figure_to_the_next_is_taken(
+    topic: str, known: float, new: float
+) -> None:
     replay = _said(topic, known, new)
     assert (_known(replay, topic), replay.dead) == (new, [])
 

@@ -1,7 +1,8 @@
-"""A liquidation order meets a corporate action or the customer's own trade: never through zero, never too small, never taken as done.
+"""A liquidation order meets a corporate action or the customer's own trade:
+never through zero, never too small, never taken as done.
 
-100 AAA, debit 6,200, price 70: equity 800, requirement 2,450. To sell 68 cures it (0.35 x 70 x 68 = 1,666). The order waits for the
-opening, and that is the ex-date of a split.
+100 AAA, debit 6,200, price 70: equity 800, requirement 2,450. To sell 68 cures it (0.35 x 70 x 68 = 1,666).
+The order waits for the opening, and that is the ex-date of a split.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ from margin_platform.store.store import Store
 from margin_platform.trading_time.new_york import NEW_YORK
 from tests.support.engine_feed import POLICY, Feed
 
-RATIOS = [Fraction(1, n) for n in (2, 3, 4, 7, 10, 12, 20, 30, 50, 100, 225)] + [Fraction(n) for n in (2, 3, 5, 10, 12, 20, 50)]
+RATIOS = [Fraction(1, n) for n in (2, 3, 4, 7, 10, 12, 20, 30, 50, 100, 225)] + [
+    Fraction(n) for n in (2, 3, 5, 10, 12, 20, 50)
+]
 RATIOS += [Fraction(3, 2), Fraction(2, 3), Fraction(5, 2)]
 
 
@@ -44,11 +47,17 @@ def ny(day: int, hour: int, minute: int = 0) -> int:
 
 
 class House:
-    """The margin engine, the enforcer, the liquidation desk and the venue, joined as their topics join them."""
+    """The margin engine, the enforcer, the liquidation desk and the venue,
+    joined as their topics join them.
+    """
 
     def __init__(self, store: Store, *, venue_knows: bool = True) -> None:
         self.feed = Feed([Instrument(symbol="AAA"), Instrument(symbol="ZZZ")])
-        self.enforcer, self.desk, self.venue = Enforcer(store, POLICY), LiquidationDesk(store, POLICY), Venue()
+        self.enforcer, self.desk, self.venue = (
+            Enforcer(store, POLICY),
+            LiquidationDesk(store, POLICY),
+            Venue(),
+        )
         self.venue_knows, self.read = venue_knows, Counter[str]()
         self.orders: list[Event] = []
         self.lowest = self.highest = 0.0
@@ -88,7 +97,11 @@ class House:
             self.say(*((FILLS, fill) for fill in fills))
 
     def held(self) -> float:
-        return float(self.feed.engine.ledger.positions("A").get("AAA", 0.0)) if "A" in self.feed.engine.ledger else 0.0
+        return (
+            float(self.feed.engine.ledger.positions("A").get("AAA", 0.0))
+            if "A" in self.feed.engine.ledger
+            else 0.0
+        )
 
     def new(self) -> list[Event]:
         return [order for order in self.orders if order["action"] == "NEW"]
@@ -110,12 +123,16 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def until_the_evening(house: House, *, announced: Fraction | None = None, below: float = 58.0) -> None:
-    """Shares bought at 100 with 62 borrowed each are worth 58 at 16:00: nothing but debt is left, so orders are asked for at once."""
+    """Shares bought at 100 with 62 borrowed each are worth 58 at 16:00:
+    nothing but debt is left, so orders are asked for at once.
+    """
     t = ny(4, 15)
     shared = {"account_id": "A", "timestamp": t - 9}
     house.say(
-        (ACCOUNTS, shared | {"margin_type": "REG_T"}), (CASH, shared | {"transfer_id": "c", "amount": 3_800.0}),
-        (FILLS, shared | {"fill_id": "f", "symbol": "AAA", "qty": 100.0, "price": 100.0}), price(100.0, t - 6),
+        (ACCOUNTS, shared | {"margin_type": "REG_T"}),
+        (CASH, shared | {"transfer_id": "c", "amount": 3_800.0}),
+        (FILLS, shared | {"fill_id": "f", "symbol": "AAA", "qty": 100.0, "price": 100.0}),
+        price(100.0, t - 6),
     )
     if announced is not None:
         house.say(split(announced, t - 5))
@@ -124,22 +141,33 @@ def until_the_evening(house: House, *, announced: Fraction | None = None, below:
     house.let_time_pass(ny(4, 16, 30))
 
 
-KNOWN = ["ahead", "ahead, and seen before the opening", "in the morning", "after the opening", "not at the venue"]
+KNOWN = [
+    "ahead",
+    "ahead, and seen before the opening",
+    "in the morning",
+    "after the opening",
+    "not at the venue",
+]
 
 
 @pytest.mark.parametrize("known", KNOWN)
 @pytest.mark.parametrize("ratio", RATIOS, ids=str)
-def test_an_order_is_never_worked_in_the_shares_of_before_a_split(ratio: Fraction, known: str, store: Store) -> None:
+def test_an_order_is_never_worked_in_the_shares_of_before_a_split(
+    ratio: Fraction, known: str, store: Store
+) -> None:
     house = House(store, venue_knows=known != "not at the venue")
     until_the_evening(house, announced=ratio if known.startswith("ahead") else None)
-    assert (house.new() == []) == known.startswith("ahead")   # it could not trade before the split
+    assert (house.new() == []) == known.startswith("ahead")  # it could not trade before the split
     opening = 58.0 / float(ratio)
     if known == "ahead, and seen before the opening":
         house.say(price(1.0, ny(5, 8), "ZZZ"))
     if known in ("in the morning", "not at the venue"):
         house.say(split(ratio, ny(5, 8)))
     for minute in range(4):
-        house.say(price(opening * (1 + minute / 1000), ny(5, 9, 30 + minute)), price(1.0, ny(5, 9, 30 + minute), "ZZZ"))
+        house.say(
+            price(opening * (1 + minute / 1000), ny(5, 9, 30 + minute)),
+            price(1.0, ny(5, 9, 30 + minute), "ZZZ"),
+        )
         house.trade()
     if known == "after the opening":
         house.say(split(ratio, ny(5, 9, 40)))
@@ -152,10 +180,12 @@ def test_an_order_is_never_worked_in_the_shares_of_before_a_split(ratio: Fractio
         house.let_time_pass(ny(5, 10, minute))
         house.trade()
     assert house.lowest >= 0.0
-    if known == "not at the venue":   # no print confirms the jump to it: nothing trades until somebody tells it
+    # no print confirms the jump to it: nothing trades until somebody tells it
+    if known == "not at the venue":
         assert house.held() == pytest.approx(100 * float(ratio), abs=1e-3)
         return
-    assert house.held() == pytest.approx(0.0, abs=1.0)   # debt beyond the shares: all of them go, of today's count
+    # debt beyond the shares: all of them go, of today's count
+    assert house.held() == pytest.approx(0.0, abs=1.0)
     sold = sum(leg["qty"] for order in house.new()[-1:] for leg in order["positions"])
     assert sold == pytest.approx(100 * float(ratio), abs=1.0)
     if not known.startswith("ahead"):
@@ -164,9 +194,17 @@ def test_an_order_is_never_worked_in_the_shares_of_before_a_split(ratio: Fractio
 
 @pytest.mark.parametrize("ratio", RATIOS, ids=str)
 def test_the_venue_alone_works_no_order_across_a_split_it_was_not_told_of(ratio: Fraction) -> None:
-    """The price gate sees a jump in the shape of the split: nothing is filled at it, whatever the order says."""
-    order = {"order_id": "o", "account_id": "A", "positions": [{"symbol": "AAA", "side": "SELL", "qty": 68.0}],
-             "held_before": {"AAA": 100.0}, "not_before": ny(5, 9, 30), "timestamp": ny(4, 16, 30)}
+    """The price gate sees a jump in the shape of the split:
+    nothing is filled at it, whatever the order says.
+    """
+    order = {
+        "order_id": "o",
+        "account_id": "A",
+        "positions": [{"symbol": "AAA", "side": "SELL", "qty": 68.0}],
+        "held_before": {"AAA": 100.0},
+        "not_before": ny(5, 9, 30),
+        "timestamp": ny(4, 16, 30),
+    }
     venue = Venue()
     venue.on_price(price(70.0, ny(4, 15))[1])
     venue.on_order(order)
@@ -174,14 +212,23 @@ def test_the_venue_alone_works_no_order_across_a_split_it_was_not_told_of(ratio:
         venue.on_price(price(70.0 / float(ratio), ny(5, 9, minute))[1])
         assert venue.step() == []
     held = 100 * float(ratio)
-    assert unfilled(order, [{"symbol": "AAA", "qty": held}])[0]["qty"] == pytest.approx(min(68.0, held), abs=1e-4)
+    assert unfilled(order, [{"symbol": "AAA", "qty": held}])[0]["qty"] == pytest.approx(
+        min(68.0, held), abs=1e-4
+    )
 
 
 def test_the_customers_own_sale_is_no_fill_of_the_order_and_leaves_less_to_sell(store: Store) -> None:
     house = House(store)
     until_the_evening(house)
     (order,) = house.new()
-    own = {"fill_id": "own", "account_id": "A", "symbol": "AAA", "qty": -40.0, "price": 58.0, "timestamp": ny(4, 16, 45)}
+    own = {
+        "fill_id": "own",
+        "account_id": "A",
+        "symbol": "AAA",
+        "qty": -40.0,
+        "price": 58.0,
+        "timestamp": ny(4, 16, 45),
+    }
     house.say((FILLS, own))
     (cancelled,) = [event for event in house.orders if event["action"] == "CANCEL"]
     assert cancelled["order_id"] == order["order_id"]
@@ -195,12 +242,26 @@ def test_the_customers_own_sale_is_no_fill_of_the_order_and_leaves_less_to_sell(
 
 
 def test_a_venue_that_sees_the_customers_sale_before_the_cancellation_sells_what_is_left() -> None:
-    order = {"order_id": "o", "account_id": "A", "positions": [{"symbol": "AAA", "side": "SELL", "qty": 68.0}],
-             "held_before": {"AAA": 100.0}, "timestamp": ny(5, 10)}
+    order = {
+        "order_id": "o",
+        "account_id": "A",
+        "positions": [{"symbol": "AAA", "side": "SELL", "qty": 68.0}],
+        "held_before": {"AAA": 100.0},
+        "timestamp": ny(5, 10),
+    }
     venue = Venue()
     venue.on_price(price(70.0, ny(5, 10))[1])
     venue.on_order(order)
-    venue.on_fill({"fill_id": "own", "account_id": "A", "symbol": "AAA", "qty": -50.0, "price": 70.0, "timestamp": ny(5, 10, 1)})
+    venue.on_fill(
+        {
+            "fill_id": "own",
+            "account_id": "A",
+            "symbol": "AAA",
+            "qty": -50.0,
+            "price": 70.0,
+            "timestamp": ny(5, 10, 1),
+        }
+    )
     assert [fill["qty"] for fill in venue.step()] == [-50.0]
 
 
@@ -209,7 +270,10 @@ def test_a_venue_that_sees_the_customers_sale_before_the_cancellation_sells_what
 def test_what_is_left_of_an_order_is_never_more_than_is_held_and_only_its_own_fills_count(
     side: str, held: float, qty: float, left: float
 ) -> None:
-    order: dict[str, Any] = {"positions": [{"symbol": "AAA", "side": side, "qty": qty}], "held_before": {"AAA": held}}
+    order: dict[str, Any] = {
+        "positions": [{"symbol": "AAA", "side": side, "qty": qty}],
+        "held_before": {"AAA": held},
+    }
     now = [{"symbol": "AAA", "qty": left if held > 0 else -left}]
     assert sum(leg["qty"] for leg in unfilled(order, now)) == min(qty, left)
     traded = {"AAA": -30.0 if held > 0 else 30.0}

@@ -1,4 +1,6 @@
-"""A session's close is its last print in market hours, or the official one: live and in a backtest the same (VOL-006)."""
+"""A session's close is its last print in market hours, or the official one:
+live and in a backtest the same (VOL-006).
+"""
 
 from __future__ import annotations
 
@@ -175,7 +177,9 @@ def test_a_state_kept_before_official_closes_is_continued() -> None:
 
 
 def test_a_backtest_rests_on_the_same_closes_as_the_stream(tmp_path: Path) -> None:
-    """Hourly bars around the clock, the evening's far from the close: the volatility known at each bar is the one published before."""
+    """Hourly bars around the clock, the evening's far from the close:
+    the volatility known at each bar is the one published before.
+    """
     prints = sorted(
         [row for day in SESSIONS for row in _regular(day)]
         + [

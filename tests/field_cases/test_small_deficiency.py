@@ -56,7 +56,8 @@ def test_without_a_floor_a_cent_is_a_call_as_written() -> None:
 def test_under_a_floor_the_accounts_of_the_field_case_are_in_no_call_and_added_up() -> None:
     result = evaluation(parse(_book(**ONE_DOLLAR)))
     assert [a["status"] for a in result["accounts"]] == ["ACTIVE"] * 3
-    assert [a["excess"] for a in result["accounts"]] == [-0.01, -0.99, -0.03]  # the figures stay what they are
+    # the figures stay what they are
+    assert [a["excess"] for a in result["accounts"]] == [-0.01, -0.99, -0.03]
     assert result["small_deficiencies"] == {"accounts": 3, "dollars": 1.03}
     assert _bands(_book(**ONE_DOLLAR)) == ["CLEAR"] * 3
 
@@ -82,7 +83,9 @@ def _live(policy: Policy, store: Store) -> list[str]:
 
 
 @pytest.mark.parametrize(("floor", "decided"), [(0.0, True), (0.01, False), (1.0, False), (100.0, False)])
-def test_the_stream_and_the_ladder_decide_nothing_under_the_floor(tmp_path: Path, floor: float, decided: bool) -> None:
+def test_the_stream_and_the_ladder_decide_nothing_under_the_floor(
+    tmp_path: Path, floor: float, decided: bool
+) -> None:
     with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
         assert ("CALL" in _live(_with_floor(floor), store)) is decided
     with Store(f"sqlite:///{tmp_path / 'again.db'}") as store:
@@ -106,7 +109,9 @@ def test_the_stream_and_the_ladder_decide_nothing_under_the_floor(tmp_path: Path
 )
 @pytest.mark.parametrize("shares", [0, 100])
 def test_the_floor_itself_is_within(deficiency: float, floor: float, called: bool, shares: int) -> None:
-    """Of an account without positions, and of one with 10,000 dollars of a stock, whose requirement is 35%."""
+    """Of an account without positions, and of one with 10,000 dollars of a stock,
+    whose requirement is 35%.
+    """
     cash = round(-deficiency - (6_500 if shares else 0), 2)
     position = {"symbol": "X", "qty": shares, "price": 100.0, "beta": 0.0}
     account = {"account_id": "A", "cash": cash, "positions": [position] if shares else []}
@@ -116,7 +121,9 @@ def test_the_floor_itself_is_within(deficiency: float, floor: float, called: boo
     assert row["status"] == ("MARGIN_CALL" if called else "WARNING" if shares else "ACTIVE")
     (band,) = _bands(document)
     assert band.startswith("MARGIN_CALL") is called
-    seen = Observation("A", AT, row["equity"], row["gross_mv"], row["requirement"], row["excess"], "STRESS" in band)
+    seen = Observation(
+        "A", AT, row["equity"], row["gross_mv"], row["requirement"], row["excess"], "STRESS" in band
+    )
     decisions = [d.kind for d in ladder.step(LadderState("A"), seen, _with_floor(floor))[1]]
     assert decisions == (["STRESS_RESTRICTION", "CALL"] if called else ["WARNING"] if shares else [])
 
@@ -138,7 +145,10 @@ def test_a_call_paid_but_for_a_cent_is_met() -> None:
 )
 def test_band_status_and_ladder_agree_on_who_is_called(cash: float, qty: int, floor: float) -> None:
     position = {"symbol": "X", "qty": qty, "price": 100.0}
-    document = {"policy": {"small_deficiency": floor}, "accounts": [{"account_id": "A", "cash": cash, "positions": [position]}]}
+    document = {
+        "policy": {"small_deficiency": floor},
+        "accounts": [{"account_id": "A", "cash": cash, "positions": [position]}],
+    }
     (row,), (band,) = evaluation(parse(document))["accounts"], _bands(document)
     called = row["excess"] < 0 and -row["excess"] > floor
     assert (row["status"] == "MARGIN_CALL") is called
@@ -151,7 +161,11 @@ def test_band_status_and_ladder_agree_on_who_is_called(cash: float, qty: int, fl
 
 def test_prices_and_statuses_of_others_are_untouched_by_it() -> None:
     """Off or on, an account that is whole or far below is where it was."""
-    rows = [{"account_id": str(n), "cash": cash, "positions": [{"symbol": "X", "qty": 100, "price": 100.0}]}
-            for n, cash in enumerate((0.0, -6_000.0, -6_499.0, -6_600.0, -20_000.0))]
-    off, on = (evaluation(parse({"policy": policy, "accounts": rows}))["accounts"] for policy in ({}, ONE_DOLLAR))
+    rows = [
+        {"account_id": str(n), "cash": cash, "positions": [{"symbol": "X", "qty": 100, "price": 100.0}]}
+        for n, cash in enumerate((0.0, -6_000.0, -6_499.0, -6_600.0, -20_000.0))
+    ]
+    off, on = (
+        evaluation(parse({"policy": policy, "accounts": rows}))["accounts"] for policy in ({}, ONE_DOLLAR)
+    )
     assert off == on

@@ -1,4 +1,6 @@
-"""Any split ratio is recognised in a jump of the price, and a decimal is the fraction it rounds, or refused."""
+"""Any split ratio is recognised in a jump of the price, and a decimal is the fraction it rounds,
+or refused.
+"""
 
 from __future__ import annotations
 
@@ -25,22 +27,33 @@ FILES = sorted(path.name for path in CASES.glob("*.csv"))
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_history_across_a_split_is_refused_by_row_and_column_whatever_its_ratio(name: str, tmp_path: Path) -> None:
-    """Short 5,000 at 0.20 owes 1,000 before and 5,000/30 x 6.00 = 1,000 after: nothing happened to the holders."""
+def test_a_history_across_a_split_is_refused_by_row_and_column_whatever_its_ratio(
+    name: str, tmp_path: Path
+) -> None:
+    """Short 5,000 at 0.20 owes 1,000 before and 5,000/30 x 6.00 = 1,000 after:
+    nothing happened to the holders.
+    """
     book = CASES / ("long_book.json" if name.startswith("forward") else "short_book.json")
-    ran = CliRunner().invoke(app, ["backtest", "--prices", str(CASES / name), "--book", str(book), "--out", str(tmp_path), "--json"])
+    ran = CliRunner().invoke(
+        app,
+        ["backtest", "--prices", str(CASES / name), "--book", str(book), "--out", str(tmp_path), "--json"],
+    )
     assert ran.exit_code == 2
     assert "row 8, column MULN: 2024-01-10: " in ran.output
     assert "of the price before, shaped like a split" in ran.output
 
 
-RATIOS = [(n, 1) for n in (2, 3, 4, 7, 9, 11, 12, 13, 17, 19, 22, 30, 35, 40, 60, 75, 100, 150, 225, 250, 500, 1000)]
+RATIOS = [
+    (n, 1) for n in (2, 3, 4, 7, 9, 11, 12, 13, 17, 19, 22, 30, 35, 40, 60, 75, 100, 150, 225, 250, 500, 1000)
+]
 RATIOS += [(3, 2), (5, 2), (7, 2), (9, 2), (11, 2), (5, 3)]
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize(("new", "old"), RATIOS)
-def test_no_number_of_prints_confirms_a_jump_in_the_shape_of_a_split(new: int, old: int, *, reverse: bool) -> None:
+def test_no_number_of_prints_confirms_a_jump_in_the_shape_of_a_split(
+    new: int, old: int, *, reverse: bool
+) -> None:
     """A split, or another unit: the price of before stands until an action or the source says otherwise."""
     after = 100.0 * (new / old if reverse else old / new)
     suspect = None
@@ -53,7 +66,9 @@ def test_no_number_of_prints_confirms_a_jump_in_the_shape_of_a_split(new: int, o
 
 
 @given(st.integers(2, 2000), st.sampled_from([1, 2]), st.booleans(), st.floats(0.001, 5000.0))
-def test_any_ratio_of_small_whole_numbers_is_recognised(new: int, old: int, reverse: bool, price: float) -> None:
+def test_any_ratio_of_small_whole_numbers_is_recognised(
+    new: int, old: int, reverse: bool, price: float
+) -> None:
     ratio = Fraction(new, old)
     if ratio < Fraction(3, 2):
         return
@@ -61,14 +76,38 @@ def test_any_ratio_of_small_whole_numbers_is_recognised(new: int, old: int, reve
     terms = split_terms(price, after, PRICES.split_tolerance)
     assert terms is not None
     found = Fraction(*terms)
-    assert float(found / (1 / ratio if reverse else ratio)) == pytest.approx(1.0, abs=PRICES.split_tolerance * 1.01)
+    assert float(found / (1 / ratio if reverse else ratio)) == pytest.approx(
+        1.0, abs=PRICES.split_tolerance * 1.01
+    )
 
 
 MEANT = [
-    (0.3333, (1, 3)), (0.333333, (1, 3)), (1 / 3, (1, 3)), (0.0333, (1, 30)), (0.03333333, (1, 30)), (0.6667, (2, 3)), (0.667, (2, 3)),
-    (0.6666, (2, 3)), (0.1429, (1, 7)), (0.143, (1, 7)), (0.0667, (1, 15)), (0.00444, (1, 225)), (1.3333, (4, 3)), (2.3333, (7, 3)),
-    (0.1, (1, 10)), (0.01, (1, 100)), (10, (10, 1)), (1.5, (3, 2)), (0.125, (1, 8)), (1.05, (21, 20)), (1.1, (11, 10)), (1.07, (107, 100)),
-    (0.04, (1, 25)), (1.025, (41, 40)), (0.1667, (1, 6)), (0.1111, (1, 9)),
+    (0.3333, (1, 3)),
+    (0.333333, (1, 3)),
+    (1 / 3, (1, 3)),
+    (0.0333, (1, 30)),
+    (0.03333333, (1, 30)),
+    (0.6667, (2, 3)),
+    (0.667, (2, 3)),
+    (0.6666, (2, 3)),
+    (0.1429, (1, 7)),
+    (0.143, (1, 7)),
+    (0.0667, (1, 15)),
+    (0.00444, (1, 225)),
+    (1.3333, (4, 3)),
+    (2.3333, (7, 3)),
+    (0.1, (1, 10)),
+    (0.01, (1, 100)),
+    (10, (10, 1)),
+    (1.5, (3, 2)),
+    (0.125, (1, 8)),
+    (1.05, (21, 20)),
+    (1.1, (11, 10)),
+    (1.07, (107, 100)),
+    (0.04, (1, 25)),
+    (1.025, (41, 40)),
+    (0.1667, (1, 6)),
+    (0.1111, (1, 9)),
 ]
 
 
@@ -87,7 +126,11 @@ def test_a_decimal_of_two_fractions_or_none_is_refused_with_what_to_give_instead
 
 @pytest.mark.parametrize(
     ("terms", "field"),
-    [({"ratio_new": 1}, "ratio_old"), ({"ratio_old": 3}, "ratio_new"), ({"ratio_new": 1, "ratio_old": 3, "ratio": 0.5}, "ratio")],
+    [
+        ({"ratio_new": 1}, "ratio_old"),
+        ({"ratio_old": 3}, "ratio_new"),
+        ({"ratio_new": 1, "ratio_old": 3, "ratio": 0.5}, "ratio"),
+    ],
 )
 def test_a_fraction_is_whole_and_agrees_with_its_decimal(terms: dict[str, Any], field: str) -> None:
     event = {name: value for name, value in split(2)["event"].items() if name != "ratio"} | terms
@@ -98,7 +141,9 @@ def test_a_fraction_is_whole_and_agrees_with_its_decimal(terms: dict[str, Any], 
 
 @given(st.integers(2, 300), st.integers(1, 400), st.integers(6, 9))
 def test_shares_of_a_reverse_split_come_out_whole(old: int, lots: int, places: int) -> None:
-    """Whatever a source rounds 1/old to, either a multiple of `old` shares becomes whole shares or the ratio is refused."""
+    """Whatever a source rounds 1/old to, either a multiple of `old` shares becomes whole shares or the
+    ratio is refused.
+    """
     try:
         ratio = fraction(round(1 / old, places))
     except ValueError:
@@ -106,7 +151,11 @@ def test_shares_of_a_reverse_split_come_out_whole(old: int, lots: int, places: i
     assert lots * old * ratio == lots
 
 
-@pytest.mark.parametrize(("decimal", "shares"), [(0.3333, 100.0), (0.0333, 10.0), (0.1429, 42.857143), (0.6667, 200.0)])
+@pytest.mark.parametrize(
+    ("decimal", "shares"), [(0.3333, 100.0), (0.0333, 10.0), (0.1429, 42.857143), (0.6667, 200.0)]
+)
 def test_share_counts_follow_the_fraction(decimal: float, shares: float) -> None:
-    feed = fed([*opening(100.0, 300.0), split(decimal), *MONDAY, printed(100.0 * 300 / shares, at(10, 9, 40))])
+    feed = fed(
+        [*opening(100.0, 300.0), split(decimal), *MONDAY, printed(100.0 * 300 / shares, at(10, 9, 40))]
+    )
     assert stands(feed)["positions"] == {"AAA": shares}

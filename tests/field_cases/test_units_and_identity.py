@@ -1,4 +1,6 @@
-"""Field cases of units, identity and half-booked events: the right value of each, and other members of its kind."""
+"""Field cases of units, identity and half-booked events:
+the right value of each, and other members of its kind.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,16 @@ from typing import Any
 import pytest
 
 from margin_platform.contracts.bounds import TIME
-from margin_platform.contracts.messages import BETAS, CASH, FILLS, PRICES, VOLATILITY, BadEvent, decode, encode
+from margin_platform.contracts.messages import (
+    BETAS,
+    CASH,
+    FILLS,
+    PRICES,
+    VOLATILITY,
+    BadEvent,
+    decode,
+    encode,
+)
 from margin_platform.documents.book_input import InputError, loads, parse
 from tests.support.recorded import CASES, Replay, replayed
 
@@ -30,7 +41,15 @@ def _refused(topic: str, **changed: Any) -> BadEvent:
 
 
 def _book(**position: Any) -> dict[str, Any]:
-    return {"accounts": [{"account_id": "A", "cash": 0, "positions": [{"symbol": "AAA", "qty": 100, "price": 100} | position]}]}
+    return {
+        "accounts": [
+            {
+                "account_id": "A",
+                "cash": 0,
+                "positions": [{"symbol": "AAA", "qty": 100, "price": 100} | position],
+            }
+        ]
+    }
 
 
 # -- 14: seconds, microseconds, nanoseconds
@@ -46,14 +65,18 @@ def test_epoch_seconds_are_refused_by_name_and_nothing_is_booked(file: str) -> N
 
 
 @pytest.mark.parametrize("topic", GOOD)
-@pytest.mark.parametrize(("value", "unit"), [(T // 1000, "seconds"), (T * 1000, "microseconds"), (T * 1_000_000, "nanoseconds")])
+@pytest.mark.parametrize(
+    ("value", "unit"), [(T // 1000, "seconds"), (T * 1000, "microseconds"), (T * 1_000_000, "nanoseconds")]
+)
 def test_a_time_in_another_unit_is_refused_and_its_unit_named(topic: str, value: int, unit: str) -> None:
     error = _refused(topic, timestamp=value)
     assert (error.field, error.value) == ("timestamp", value)
     assert f"these are {unit}" in error.reason
 
 
-@pytest.mark.parametrize("value", [0, -1, 1, 20240610, 19723, TIME[0] - 1, TIME[1], 253_402_300_799_999, 2**63 - 1])
+@pytest.mark.parametrize(
+    "value", [0, -1, 1, 20240610, 19723, TIME[0] - 1, TIME[1], 253_402_300_799_999, 2**63 - 1]
+)
 def test_a_time_no_market_has_is_refused(value: int) -> None:
     assert _refused(PRICES, timestamp=value).field == "timestamp"
 
@@ -61,7 +84,10 @@ def test_a_time_no_market_has_is_refused(value: int) -> None:
 # -- 03 and the marks of other systems: what a market cannot have
 
 ABSURD = [
-    *[(VOLATILITY, "volatility_annual", v) for v in (25, 120.0, -0.1, 999_999, 1e308, 1.7976931348623157e308)],
+    *[
+        (VOLATILITY, "volatility_annual", v)
+        for v in (25, 120.0, -0.1, 999_999, 1e308, 1.7976931348623157e308)
+    ],
     *[(BETAS, "beta", v) for v in (120, -120.0, 999_999, 1e308, -1.7976931348623157e308)],
     *[(PRICES, "price", v) for v in (0, -1, 999_999, 999_999.99, 1e8, 1e308, 1.7976931348623157e308, 1e-9)],
     *[(FILLS, "price", v) for v in (0, -1, 999_999, 1e308)],
@@ -80,9 +106,16 @@ def test_a_figure_no_market_has_is_refused_with_field_and_value(topic: str, fiel
 @pytest.mark.parametrize(
     ("topic", "field", "value"),
     [
-        (VOLATILITY, "volatility_annual", 0), (VOLATILITY, "volatility_annual", 9.5), (BETAS, "beta", -7.5), (BETAS, "beta", 0),
-        (PRICES, "price", 0.0001), (PRICES, "price", 812_345.5), (FILLS, "qty", 0.000001), (FILLS, "qty", 150_000_000),
-        (CASH, "amount", -0.01), (FILLS, "fee", 0),
+        (VOLATILITY, "volatility_annual", 0),
+        (VOLATILITY, "volatility_annual", 9.5),
+        (BETAS, "beta", -7.5),
+        (BETAS, "beta", 0),
+        (PRICES, "price", 0.0001),
+        (PRICES, "price", 812_345.5),
+        (FILLS, "qty", 0.000001),
+        (FILLS, "qty", 150_000_000),
+        (CASH, "amount", -0.01),
+        (FILLS, "fee", 0),
     ],
 )
 def test_a_figure_some_market_has_is_taken(topic: str, field: str, value: float) -> None:
@@ -92,14 +125,30 @@ def test_a_figure_some_market_has_is_taken(topic: str, field: str, value: float)
 def test_percent_for_a_fraction_is_refused_on_topics_and_moves_no_call() -> None:
     replay = replayed("03-percent-for-fraction/events.jsonl")
     assert replay.refused() == [(VOLATILITY, "volatility_annual"), (BETAS, "beta")]
-    assert replay.figures("A") == {"equity": 2000.0, "requirement": 3500.0, "excess": -1500.0, "status": "MARGIN_CALL"}
+    assert replay.figures("A") == {
+        "equity": 2000.0,
+        "requirement": 3500.0,
+        "excess": -1500.0,
+        "status": "MARGIN_CALL",
+    }
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("sigma", 25), ("sigma", 1e308), ("long_rate", 3), ("long_rate", 25), ("short_rate", 30), ("htb_addon", 5), ("beta", 120),
-        ("up", 15), ("down", 15), ("price", 999_999), ("price", 1e308), ("qty", 1e308), ("etf_leverage", 200),
+        ("sigma", 25),
+        ("sigma", 1e308),
+        ("long_rate", 3),
+        ("long_rate", 25),
+        ("short_rate", 30),
+        ("htb_addon", 5),
+        ("beta", 120),
+        ("up", 15),
+        ("down", 15),
+        ("price", 999_999),
+        ("price", 1e308),
+        ("qty", 1e308),
+        ("etf_leverage", 200),
     ],
 )
 def test_a_book_file_is_held_to_the_same_ranges(field: str, value: float) -> None:
@@ -117,20 +166,32 @@ def test_the_percents_of_the_case_are_named_by_path() -> None:
 
 
 def test_a_short_given_with_a_side_is_refused_and_never_read_as_a_long() -> None:
-    with pytest.raises(InputError, match=r"accounts\[0\]\.positions\[0\]\.side: .*qty is signed.*, value 'short'"):
+    with pytest.raises(
+        InputError, match=r"accounts\[0\]\.positions\[0\]\.side: .*qty is signed.*, value 'short'"
+    ):
         parse(loads((CASES / "01-side-ignored" / "book.json").read_bytes()))
 
 
 @pytest.mark.parametrize(
     ("field", "meant"),
     [
-        ("side", "qty is signed"), ("direction", "qty is signed"), ("isShort", "not one of"), ("quantity", "did you mean qty"),
-        ("shares", "did you mean qty"), ("ticker", "did you mean symbol"), ("last_price", "did you mean price"),
+        ("side", "qty is signed"),
+        ("direction", "qty is signed"),
+        ("isShort", "not one of"),
+        ("quantity", "did you mean qty"),
+        ("shares", "did you mean qty"),
+        ("ticker", "did you mean symbol"),
+        ("last_price", "did you mean price"),
         ("volatility", "mean sigma"),
-        ("Price", "did you mean price"), ("longrate", "mean long_rate"), ("leverage", "mean etf_leverage"), ("currency", "not one of"),
+        ("Price", "did you mean price"),
+        ("longrate", "mean long_rate"),
+        ("leverage", "mean etf_leverage"),
+        ("currency", "not one of"),
     ],
 )
-def test_an_unknown_field_of_a_position_is_refused_with_the_one_that_was_meant(field: str, meant: str) -> None:
+def test_an_unknown_field_of_a_position_is_refused_with_the_one_that_was_meant(
+    field: str, meant: str
+) -> None:
     with pytest.raises(InputError) as refused:
         parse(_book(**{field: "x"}))
     assert refused.value.field == f"accounts[0].positions[0].{field}"
@@ -140,15 +201,20 @@ def test_an_unknown_field_of_a_position_is_refused_with_the_one_that_was_meant(f
 @pytest.mark.parametrize(
     ("changed", "field", "meant"),
     [
-        ({"acounts": []}, "acounts", "accounts"), ({"prices": {}}, "prices", "not one of"), ({"scenario": []}, "scenario", "scenarios"),
-        ({"market": {"AAA": {"vol": 0.2}}}, "market.AAA.vol", "sigma"), ({"market": {"AAA": {"qty": 1}}}, "market.AAA.qty", "not one of"),
+        ({"acounts": []}, "acounts", "accounts"),
+        ({"prices": {}}, "prices", "not one of"),
+        ({"scenario": []}, "scenario", "scenarios"),
+        ({"market": {"AAA": {"vol": 0.2}}}, "market.AAA.vol", "sigma"),
+        ({"market": {"AAA": {"qty": 1}}}, "market.AAA.qty", "not one of"),
         ({"accounts": [{"account": "A", "cash": 0}]}, "accounts[0].account", "account_id"),
         ({"accounts": [{"account_id": "A", "balance": 0}]}, "accounts[0].balance", "cash"),
         ({"accounts": [{"account_id": "A", "cash": 0, "holdings": []}]}, "accounts[0].holdings", "positions"),
         ({"policy": {"longrate": 0.3}}, "policy.longrate", "long_rate"),
     ],
 )
-def test_an_unknown_field_anywhere_in_a_book_is_refused(changed: dict[str, Any], field: str, meant: str) -> None:
+def test_an_unknown_field_anywhere_in_a_book_is_refused(
+    changed: dict[str, Any], field: str, meant: str
+) -> None:
     with pytest.raises(InputError) as refused:
         parse(_book() | changed)
     assert refused.value.field == field
@@ -163,15 +229,41 @@ def test_a_field_that_is_not_in_the_contract_is_tolerated_on_a_topic_and_not_kep
 
 
 INVISIBLE = [
-    "A ", " A", "A\t", "A\n", "A\r", "\u00a0A", "A\u200b", "A\u200d", "A\u202e", "\u2066A", "\ufeffA", "A\u00ad", "A\u2028", "A\x00",
+    "A ",
+    " A",
+    "A\t",
+    "A\n",
+    "A\r",
+    "\u00a0A",
+    "A\u200b",
+    "A\u200d",
+    "A\u202e",
+    "\u2066A",
+    "\ufeffA",
+    "A\u00ad",
+    "A\u2028",
+    "A\x00",
     "A\x1b[31m",
-    "A\u3164", "A\u2800", "A\u034f", "A\ufe0f", "A\u3000B", "e\u0301", "A\x85", "A\x7f", "\u115fA",
+    "A\u3164",
+    "A\u2800",
+    "A\u034f",
+    "A\ufe0f",
+    "A\u3000B",
+    "e\u0301",
+    "A\x85",
+    "A\x7f",
+    "\u115fA",
 ]
 
 
 @pytest.mark.parametrize("name", INVISIBLE, ids=ascii)
 def test_a_name_with_what_no_screen_shows_is_refused_everywhere(name: str) -> None:
-    for topic, field in ((FILLS, "account_id"), (FILLS, "fill_id"), (CASH, "transfer_id"), (PRICES, "symbol")):
+    for topic, field in (
+        (FILLS, "account_id"),
+        (FILLS, "fill_id"),
+        (CASH, "transfer_id"),
+        (PRICES, "symbol"),
+    ):
         assert _refused(topic, **{field: name}).field == field
     with pytest.raises(InputError, match="account_id"):
         parse({"accounts": [{"account_id": name, "cash": 0}]})
@@ -179,7 +271,9 @@ def test_a_name_with_what_no_screen_shows_is_refused_everywhere(name: str) -> No
         parse(_book(symbol=name))
 
 
-@pytest.mark.parametrize("name", ["ACC-1001", "BRK.B", "Müller GmbH", "口座-7", "a b", "x" * 256, "😀", "O'Neil & Sons"])
+@pytest.mark.parametrize(
+    "name", ["ACC-1001", "BRK.B", "Müller GmbH", "口座-7", "a b", "x" * 256, "😀", "O'Neil & Sons"]
+)
 def test_a_name_a_person_can_read_is_taken(name: str) -> None:
     assert decode(CASH, encode(GOOD[CASH] | {"account_id": name}))["account_id"] == name
 
@@ -234,7 +328,9 @@ def test_a_rebate_is_booked_with_its_fill() -> None:
 @pytest.mark.parametrize("fee", [-0.23, -0.01, 0, 0.0, None, 1, 12.5, -50_000])
 def test_any_fee_moves_cash_by_just_that(fee: float | None) -> None:
     replay = Replay("AAA")
-    replay.take({"topic": "accounts.v1", "event": {"account_id": "A", "margin_type": "REG_T", "timestamp": T}})
+    replay.take(
+        {"topic": "accounts.v1", "event": {"account_id": "A", "margin_type": "REG_T", "timestamp": T}}
+    )
     replay.take({"topic": FILLS, "event": FILL | {"fee": fee}})
     assert replay.engine.ledger.cash("A") == -10_000 - (fee or 0)
     assert replay.engine.ledger.positions("A") == {"AAA": 100.0}
@@ -253,14 +349,18 @@ def test_a_quantity_that_rounds_to_nothing_takes_no_cash() -> None:
 def test_thirds_bought_and_sold_whole_leave_nothing() -> None:
     replay = replayed("17-below-the-finest-share/thirds.jsonl")
     assert (replay.engine.ledger.positions("A"), replay.dead) == ({}, [])
-    assert replay.figures("A")["equity"] == 5000.01   # three thirds cost 33.33 each and bring 100.00
+    assert replay.figures("A")["equity"] == 5000.01  # three thirds cost 33.33 each and bring 100.00
 
 
 @pytest.mark.parametrize("parts", [3, 6, 7, 9, 11, 13, 17, 19, 23])
 def test_a_share_bought_in_parts_and_sold_whole_is_flat_also_after_a_restart(parts: int) -> None:
-    """Nothing is left of 1/n bought n times, to any digits a feed gives, and sold: live, restored and as a book."""
+    """Nothing is left of 1/n bought n times, to any digits a feed gives, and sold:
+    live, restored and as a book.
+    """
     replay = Replay("AAA")
-    replay.take({"topic": "accounts.v1", "event": {"account_id": "A", "margin_type": "REG_T", "timestamp": T}})
+    replay.take(
+        {"topic": "accounts.v1", "event": {"account_id": "A", "margin_type": "REG_T", "timestamp": T}}
+    )
     for n in range(parts):
         replay.take({"topic": FILLS, "event": FILL | {"fill_id": f"f{n}", "qty": round(1 / parts, 10)}})
     replay.take({"topic": FILLS, "event": FILL | {"fill_id": "sold", "qty": -1}})
@@ -280,23 +380,39 @@ def test_a_quantity_the_ledger_would_change_is_refused(qty: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"qty": 101}, {"qty": -100}, {"price": 101}, {"account_id": "B"}, {"symbol": "BBB"}, {"fee": 1}, {"timestamp": T + 1}]
+    "changed",
+    [
+        {"qty": 101},
+        {"qty": -100},
+        {"price": 101},
+        {"account_id": "B"},
+        {"symbol": "BBB"},
+        {"fee": 1},
+        {"timestamp": T + 1},
+    ],
 )
 def test_another_fill_under_a_known_id_is_told_from_one_delivered_twice(changed: dict[str, Any]) -> None:
     replay = Replay("AAA", "BBB")
     for account in ("A", "B"):
-        replay.take({"topic": "accounts.v1", "event": {"account_id": account, "margin_type": "REG_T", "timestamp": T}})
+        replay.take(
+            {"topic": "accounts.v1", "event": {"account_id": account, "margin_type": "REG_T", "timestamp": T}}
+        )
     replay.take({"topic": FILLS, "event": FILL})
     replay.take({"topic": FILLS, "event": FILL | {"qty": 100.0}})
     replay.take({"topic": FILLS, "event": FILL | changed})
-    assert [letter["reason"] for letter in replay.dead] == ["duplicate id", "id of an earlier event that says something else: not booked"]
+    assert [letter["reason"] for letter in replay.dead] == [
+        "duplicate id",
+        "id of an earlier event that says something else: not booked",
+    ]
     assert json.loads(replay.dead[1]["raw"]) == FILL | changed
     assert replay.engine.ledger.positions("A") == {"AAA": 100.0}
 
 
 def test_what_an_id_stood_for_is_known_after_a_restart() -> None:
     replay = Replay("AAA")
-    replay.take({"topic": "accounts.v1", "event": {"account_id": "A", "margin_type": "REG_T", "timestamp": T}})
+    replay.take(
+        {"topic": "accounts.v1", "event": {"account_id": "A", "margin_type": "REG_T", "timestamp": T}}
+    )
     replay.take({"topic": CASH, "event": GOOD[CASH]})
     ledger = replay.engine.ledger
     restored = type(ledger).from_state(ledger.to_state(), ["AAA"], require_account=True)

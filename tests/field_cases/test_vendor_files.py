@@ -1,4 +1,6 @@
-"""Price files as vendors make them: the close is read, or the message names the columns found and what to rename."""
+"""Price files as vendors make them: the close is read, or the message names the columns found and what to
+rename.
+"""
 
 from __future__ import annotations
 
@@ -53,13 +55,18 @@ def test_a_field_file_that_names_its_symbol_is_read(tmp_path: Path, name: str) -
     [
         (
             "yahoo.csv",
-            "row 1, column symbol: bars of an unnamed symbol: add a column symbol, or keep only the times and "
-            "Close, renamed to the symbol; the file has Date, Open, High, Low, Close, Adj Close, Volume",
+            (
+                "row 1, column symbol: bars of an unnamed symbol: add a column symbol, or keep only the "
+                "times and Close, renamed to the symbol; the file has Date, Open, High, Low, Close, Adj "
+                "Close, Volume"
+            ),
         ),
         (
             "lower_case.csv",
-            "column AAPL: symbol of the book has no price in the file (did you mean aapl? Rename it in the file or in "
-            "the book), value 'AAPL'",
+            (
+                "column AAPL: symbol of the book has no price in the file (did you mean aapl? Rename it in "
+                "the file or in the book), value 'AAPL'"
+            ),
         ),
     ],
 )
@@ -72,30 +79,54 @@ def test_a_field_file_that_does_not_is_refused_with_what_to_rename(
 
 
 READ = {  # two days of AAPL, alone or with others, as each vendor writes them
-    "Alpaca": "symbol,timestamp,open,high,low,close,volume,trade_count,vwap\n"
-    "AAPL,2024-01-02 05:00:00+00:00,187.1,188.5,183.9,185.6,8,1,186\nAAPL,2024-01-03 05:00:00+00:00,184,186,183,184.3,8,1,184\n",
+    "Alpaca": (
+        "symbol,timestamp,open,high,low,close,volume,trade_count,vwap\n"
+        "AAPL,2024-01-02 05:00:00+00:00,187.1,188.5,183.9,185.6,8,1,186\n"
+        "AAPL,2024-01-03 05:00:00+00:00,184,186,183,184.3,8,1,184\n"
+    ),
     "Alpaca, raw": "S,t,o,h,l,c,v,n,vw\nAAPL,2024-01-02T05:00:00Z,187,188,183,185.6,8,1,2\n"
     "AAPL,2024-01-03T05:00:00Z,184,186,183,184.3,8,1,2\n",
-    "Polygon flat file": "ticker,volume,open,close,high,low,window_start,transactions\n"
-    "AAPL,82000000,187.1,185.6,188.5,183.9,1704171600000000000,9\nAAPL,58000000,184,184.3,186,183,1704258000000000000,9\n",
+    "Polygon flat file": (
+        "ticker,volume,open,close,high,low,window_start,transactions\n"
+        "AAPL,82000000,187.1,185.6,188.5,183.9,1704171600000000000,9\n"
+        "AAPL,58000000,184,184.3,186,183,1704258000000000000,9\n"
+    ),
     "Stooq": "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>\n"
     "AAPL,D,20240102,000000,187,188,183,185.6,8,0\nAAPL,D,20240103,000000,184,186,183,184.3,8,0\n",
-    "Kaggle": "date,open,high,low,close,volume,Name\n2024-01-02,187,188,183,185.6,8,AAPL\n2024-01-03,184,186,183,184.3,8,AAPL\n",
-    "upper case": "DATE,TICKER,OPEN,HIGH,LOW,CLOSE\n2024-01-02,AAPL,187,188,183,185.6\n2024-01-03,AAPL,184,186,183,184.3\n",
-    "yfinance, 2024": "Price,Adj Close,Close,High,Low,Open,Volume\nTicker,AAPL,AAPL,AAPL,AAPL,AAPL,AAPL\nDate,,,,,,\n"
-    "2024-01-02,184.9,185.6,188,183,187,8\n2024-01-03,183.6,184.3,186,183,184,8\n",
+    "Kaggle": (
+        "date,open,high,low,close,volume,Name\n2024-01-02,187,188,183,185.6,8,AAPL\n"
+        "2024-01-03,184,186,183,184.3,8,AAPL\n"
+    ),
+    "upper case": (
+        "DATE,TICKER,OPEN,HIGH,LOW,CLOSE\n2024-01-02,AAPL,187,188,183,185.6\n"
+        "2024-01-03,AAPL,184,186,183,184.3\n"
+    ),
+    "yfinance, 2024": (
+        "Price,Adj Close,Close,High,Low,Open,Volume\nTicker,AAPL,AAPL,AAPL,AAPL,AAPL,AAPL\nDate,,,,,,\n"
+        "2024-01-02,184.9,185.6,188,183,187,8\n2024-01-03,183.6,184.3,186,183,184,8\n"
+    ),
     "yfinance, 2020": ",Adj Close,Adj Close,Close,Close\n,AAPL,MSFT,AAPL,MSFT\nDate,,,,\n"
     "2024-01-02,184.9,369,185.6,370.9\n2024-01-03,183.6,369,184.3,370.6\n",
     "yfinance by ticker": "Ticker,AAPL,AAPL,MSFT,MSFT\nPrice,Open,Close,Open,Close\nDate,,,,\n"
     "2024-01-02,187,185.6,373,370.9\n2024-01-03,184,184.3,369,370.6\n",
     "yfinance, closes": "Ticker,AAPL,BRK-B\nDate,,\n2024-01-02,185.6,362\n2024-01-03,184.3,361.5\n",
-    "pandas, two levels": ",Close,Close,Volume,Volume\n,AAPL,BRK-B,AAPL,BRK-B\n2024-01-02,185.6,362,8,8\n2024-01-03,184.3,361.5,8,8\n",
-    "spreadsheet, two levels": ",Close,,Volume,\n,AAPL,BRK-B,AAPL,BRK-B\n2024-01-02,185.6,362,8,8\n2024-01-03,184.3,361.5,8,8\n",
+    "pandas, two levels": (
+        ",Close,Close,Volume,Volume\n,AAPL,BRK-B,AAPL,BRK-B\n2024-01-02,185.6,362,8,8\n"
+        "2024-01-03,184.3,361.5,8,8\n"
+    ),
+    "spreadsheet, two levels": (
+        ",Close,,Volume,\n,AAPL,BRK-B,AAPL,BRK-B\n2024-01-02,185.6,362,8,8\n2024-01-03,184.3,361.5,8,8\n"
+    ),
     "pandas, no name": ",AAPL,MSFT\n2024-01-02,185.6,370.9\n2024-01-03,184.3,370.6\n",
     "quantmod": "Date,AAPL.Open,AAPL.High,AAPL.Low,AAPL.Close,AAPL.Volume,AAPL.Adjusted\n"
     "2024-01-02,187,188,183,185.6,8,184.9\n2024-01-03,184,186,183,184.3,8,183.6\n",
-    "joined names": "Date,Close_AAPL,Close_BRK-B,Open_AAPL,Open_BRK-B\n2024-01-02,185.6,362,187,360\n2024-01-03,184.3,361.5,184,361\n",
-    "date and time": "date,time,symbol,close\n2024-01-02,16:00:00,AAPL,185.6\n2024-01-03,16:00:00,AAPL,184.3\n",
+    "joined names": (
+        "Date,Close_AAPL,Close_BRK-B,Open_AAPL,Open_BRK-B\n2024-01-02,185.6,362,187,360\n"
+        "2024-01-03,184.3,361.5,184,361\n"
+    ),
+    "date and time": (
+        "date,time,symbol,close\n2024-01-02,16:00:00,AAPL,185.6\n2024-01-03,16:00:00,AAPL,184.3\n"
+    ),
     "microseconds": "timestamp,symbol,close\n1704229200000000,AAPL,185.6\n1704315600000000,AAPL,184.3\n",
 }
 
@@ -160,7 +191,10 @@ def test_a_file_that_does_not_say_whose_prices_it_has_is_refused_with_its_column
 def test_symbols_that_are_words_are_symbols(tmp_path: Path, names: str) -> None:
     found = _read(
         tmp_path,
-        f"Date,{names}\n2024-01-02{',10' * len(names.split(','))}\n2024-01-03{',11' * len(names.split(','))}\n",
+        (
+            f"Date,{names}\n2024-01-02{',10' * len(names.split(','))}\n"
+            f"2024-01-03{',11' * len(names.split(','))}\n"
+        ),
     )
     assert found.symbols == tuple(names.split(","))
 

@@ -1,4 +1,6 @@
-"""What-if in a symbol whose figures stand in several places of the document: its market row and other accounts' positions."""
+"""What-if in a symbol whose figures stand in several places of the document:
+its market row and other accounts' positions.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,9 @@
-"""Every worked case of cases.json, asserted on the product. Each test is named by its case and by the rule ids it exercises.
+"""Every worked case of cases.json, asserted on the product.
 
-Kernel columns are asserted unrounded. The teaching_* cases show what a wrong system answers: here the product must differ.
+Each test is named by its case and by the rule ids it exercises.
+
+Kernel columns are asserted unrounded. The teaching_* cases show what a wrong system answers: here the product
+must differ.
 """
 
 from __future__ import annotations
@@ -41,19 +44,72 @@ EPOCH = 1_780_000_000_000
 
 # Rule ids (docs/rules.md) each kind of case exercises, and those a single case adds.
 RULES_OF_CALC = {
-    "account": ("MNT-001",), "ledger": ("LDG-001",), "pm": ("PM-001",), "stress": ("STR-001",), "firm": ("FRM-001",), "vol": ("VOL-002",),
-    "beta": ("BTA-001",), "sma": ("RGT-003",), "regt_day": ("RGT-002",), "short_initial": ("RGT-004",), "call_price": ("CUR-002",),
-    "release": ("CUR-001",), "imd": ("IMD-001",), "option_short": ("OPT-001",), "dates": ("CAL-001",), "pm_teaching": ("PM-007",),
+    "account": ("MNT-001",),
+    "ledger": ("LDG-001",),
+    "pm": ("PM-001",),
+    "stress": ("STR-001",),
+    "firm": ("FRM-001",),
+    "vol": ("VOL-002",),
+    "beta": ("BTA-001",),
+    "sma": ("RGT-003",),
+    "regt_day": ("RGT-002",),
+    "short_initial": ("RGT-004",),
+    "call_price": ("CUR-002",),
+    "release": ("CUR-001",),
+    "imd": ("IMD-001",),
+    "option_short": ("OPT-001",),
+    "dates": ("CAL-001",),
+    "pm_teaching": ("PM-007",),
 }
 RULES_OF_CASE = {
-    "A01": ("LDG-002",), "A03": ("LDG-002",), "A04": ("LDG-002",), "A06": ("LDG-004",), "A07": ("LDG-004",), "A09": ("LDG-003",),
-    "A10": ("LDG-001",), "A12": ("LDG-003", "LDG-004"), "A13": ("LDG-003",), "A15": ("RGT-001",), "B10": ("MNT-002",), "B12": ("MNT-003",),
-    "B18": ("MNT-007",), "B19": ("MNT-007",), "B22": ("CON-001",), "B26": ("MNT-010",), "B27": ("CON-002",), "B29": ("MNT-003",),
-    "B30": ("MNT-004",), "B32": ("CON-001",), "B33": ("CON-001",), "B35": ("VOL-001",), "B36": ("MNT-008",), "B39": ("MNT-001",),
-    "B41": ("CON-005",), "B42": ("MNT-006",), "C06": ("RGT-001",), "C07": ("RGT-001",), "D07": ("STA-001",), "B24-260": ("STA-002",),
-    "F04": ("STR-002",), "F07": ("STR-002",), "F09": ("STR-003",), "G01": ("FRM-002",), "H01": ("PM-005",), "H03": ("PM-004",),
-    "H10": ("PM-005",), "H12": ("PM-003",), "H13": ("PM-002",), "I03": ("IMD-002",), "I04": ("IMD-003",), "I08": ("IMD-004",),
-    "L01": ("VOL-003",), "L03": ("VOL-003",), "L06": ("VOL-004",), "H09": ("PM-005",), "H15": ("PM-007",), "E07": ("CUR-001",),
+    "A01": ("LDG-002",),
+    "A03": ("LDG-002",),
+    "A04": ("LDG-002",),
+    "A06": ("LDG-004",),
+    "A07": ("LDG-004",),
+    "A09": ("LDG-003",),
+    "A10": ("LDG-001",),
+    "A12": ("LDG-003", "LDG-004"),
+    "A13": ("LDG-003",),
+    "A15": ("RGT-001",),
+    "B10": ("MNT-002",),
+    "B12": ("MNT-003",),
+    "B18": ("MNT-007",),
+    "B19": ("MNT-007",),
+    "B22": ("CON-001",),
+    "B26": ("MNT-010",),
+    "B27": ("CON-002",),
+    "B29": ("MNT-003",),
+    "B30": ("MNT-004",),
+    "B32": ("CON-001",),
+    "B33": ("CON-001",),
+    "B35": ("VOL-001",),
+    "B36": ("MNT-008",),
+    "B39": ("MNT-001",),
+    "B41": ("CON-005",),
+    "B42": ("MNT-006",),
+    "C06": ("RGT-001",),
+    "C07": ("RGT-001",),
+    "D07": ("STA-001",),
+    "B24-260": ("STA-002",),
+    "F04": ("STR-002",),
+    "F07": ("STR-002",),
+    "F09": ("STR-003",),
+    "G01": ("FRM-002",),
+    "H01": ("PM-005",),
+    "H03": ("PM-004",),
+    "H10": ("PM-005",),
+    "H12": ("PM-003",),
+    "H13": ("PM-002",),
+    "I03": ("IMD-002",),
+    "I04": ("IMD-003",),
+    "I08": ("IMD-004",),
+    "L01": ("VOL-003",),
+    "L03": ("VOL-003",),
+    "L06": ("VOL-004",),
+    "H09": ("PM-005",),
+    "H15": ("PM-007",),
+    "E07": ("CUR-001",),
 }
 
 
@@ -78,7 +134,11 @@ def _policy(case: dict[str, Any]) -> dict[str, Any]:
 def book_of(case: dict[str, Any], **inputs: Any) -> BookInput:
     """The kernel's inputs of a case's account."""
     given = case["inputs"] | inputs
-    account = {"account_id": case["id"], "cash": given.get("cash", 0), "positions": given.get("positions", [])}
+    account = {
+        "account_id": case["id"],
+        "cash": given.get("cash", 0),
+        "positions": given.get("positions", []),
+    }
     document: dict[str, Any] = {"policy": _policy(case), "accounts": [account]}
     if "scenarios" in given:
         document["scenarios"] = given["scenarios"]
@@ -109,13 +169,23 @@ def _account_result(given: BookInput, margin: Margin) -> dict[str, Any]:
     equity, requirement = float(margin.equity[0]), float(margin.maintenance_req[0])
     gross = float(margin.gross_mv[0])
     return {
-        "equity": equity, "lmv": float(margin.long_mv[0]), "smv": float(margin.short_mv[0]), "gmv": gross, "requirement": requirement,
-        "equity_pct": equity / gross if gross else None, "excess": equity - requirement,
-        "deficiency": max(0.0, requirement - equity), "base": float(margin.base_requirement[0]),
-        "concentration": float(margin.concentration_addon[0]), "volatility": float(margin.volatility_addon[0]),
-        "by_symbol": dict(zip(symbols, margin.position_requirement, strict=True)), "reg_t_requirement": float(margin.reg_t_requirement[0]),
-        "reg_t_excess": float(margin.reg_t_excess[0]), "buying_power": float(margin.published.buying_power[0]),
-        "beta_exposure": float(margin.beta_weighted_exposure[0]), "status": Status(margin.status[0]).name,
+        "equity": equity,
+        "lmv": float(margin.long_mv[0]),
+        "smv": float(margin.short_mv[0]),
+        "gmv": gross,
+        "requirement": requirement,
+        "equity_pct": equity / gross if gross else None,
+        "excess": equity - requirement,
+        "deficiency": max(0.0, requirement - equity),
+        "base": float(margin.base_requirement[0]),
+        "concentration": float(margin.concentration_addon[0]),
+        "volatility": float(margin.volatility_addon[0]),
+        "by_symbol": dict(zip(symbols, margin.position_requirement, strict=True)),
+        "reg_t_requirement": float(margin.reg_t_requirement[0]),
+        "reg_t_excess": float(margin.reg_t_excess[0]),
+        "buying_power": float(margin.published.buying_power[0]),
+        "beta_exposure": float(margin.beta_weighted_exposure[0]),
+        "status": Status(margin.status[0]).name,
     }
 
 
@@ -133,7 +203,8 @@ def test_an_account_under_stress_stands_as_its_case_says(case: dict[str, Any]) -
     margin = evaluate(given.book, given.market, given.policy)
     rows = [
         {
-            "pnl": float(margin.stress_pnl[0, s]), "equity": float(margin.published.stress_equity[0, s]),
+            "pnl": float(margin.stress_pnl[0, s]),
+            "equity": float(margin.published.stress_equity[0, s]),
             "excess_held": float(margin.published.stress_excess_held[0, s]),
             "underwater_held": bool(margin.published.stress_excess_held[0, s] < 0),
             "excess_recomputed": float(margin.stress_excess_recomputed[0, s]),
@@ -156,7 +227,8 @@ def test_the_uniform_grid_is_a_house_scenario_and_never_the_requirement(case: di
     given = book_of(case)
     margin = evaluate(given.book, given.market, given.policy)
     assert house_grid_loss(margin.total_mv, given.policy)[0] == pytest.approx(case["expected"]["requirement"])
-    assert margin.portfolio_margin_req[0] == pytest.approx(0.15 * (15_000 + 15_000))   # no credit between two stocks
+    # no credit between two stocks
+    assert margin.portfolio_margin_req[0] == pytest.approx(0.15 * (15_000 + 15_000))
 
 
 @_named("firm")
@@ -165,7 +237,8 @@ def test_the_firm_loses_what_its_case_says_and_nets_no_customer_against_another(
     given = parse({"policy": _policy(case), "scenarios": case["inputs"]["scenarios"], "accounts": accounts})
     firm = evaluation(given)["firm"]
     result: dict[str, Any] = {
-        "net_beta_exposure": firm["beta_weighted_exposure"], "gross_beta_exposure": firm["gross_beta_weighted_exposure"],
+        "net_beta_exposure": firm["beta_weighted_exposure"],
+        "gross_beta_exposure": firm["gross_beta_weighted_exposure"],
         "client_pnl": {str(r["scenario"]): r["delta_pnl"] for r in firm["stress"]},
         "expected_loss": {str(r["scenario"]): r["firm_loss"] for r in firm["stress"]},
     }
@@ -183,10 +256,18 @@ def ledger_event(account: str, number: int, event: dict[str, Any]) -> tuple[str,
     base = {"account_id": account, "timestamp": at}
     kind = event["type"]
     if kind in _SIGNS:
-        fill = {"fill_id": f"f{number}", "symbol": event["symbol"], "qty": _SIGNS[kind] * event["qty"], "price": event["price"]}
+        fill = {
+            "fill_id": f"f{number}",
+            "symbol": event["symbol"],
+            "qty": _SIGNS[kind] * event["qty"],
+            "price": event["price"],
+        }
         return "fills.v1", base | fill | {"fee": event.get("fee", 0)}
     if kind in ("deposit", "withdraw"):
-        return "cash.v1", base | {"transfer_id": f"t{number}", "amount": event["amount"] * (1 if kind == "deposit" else -1)}
+        return "cash.v1", base | {
+            "transfer_id": f"t{number}",
+            "amount": event["amount"] * (1 if kind == "deposit" else -1),
+        }
     ex_date = dt.datetime.fromtimestamp(at / 1000, dt.UTC).date().isoformat()
     action = {"action_id": f"a{number}", "symbol": event["symbol"], "ex_date": ex_date}
     terms: dict[str, Any] = {"kind": "DIVIDEND", "amount": event.get("per_share")}
@@ -202,11 +283,20 @@ def opened(case: dict[str, Any]) -> Ledger:
     ledger.apply("accounts.v1", {"account_id": case["id"], "margin_type": "REG_T", "timestamp": at})
     held = inputs.get("positions") or {}
     for symbol, qty in held.items():
-        fill = {"fill_id": f"open-{symbol}", "account_id": case["id"], "symbol": symbol, "qty": qty, "price": 1.0, "timestamp": at}
+        fill = {
+            "fill_id": f"open-{symbol}",
+            "account_id": case["id"],
+            "symbol": symbol,
+            "qty": qty,
+            "price": 1.0,
+            "timestamp": at,
+        }
         ledger.apply("fills.v1", fill)
     opening = inputs.get("cash", 0) + sum(held.values())
     if opening:
-        ledger.apply("cash.v1", {"transfer_id": "open", "account_id": case["id"], "amount": opening, "timestamp": at})
+        ledger.apply(
+            "cash.v1", {"transfer_id": "open", "account_id": case["id"], "amount": opening, "timestamp": at}
+        )
     return ledger
 
 
@@ -216,10 +306,12 @@ def test_the_ledger_ends_where_its_case_says(case: dict[str, Any]) -> None:
     for number, event in enumerate(case["inputs"]["events"]):
         topic, message = ledger_event(case["id"], number, event)
         book(ledger, actions, topic, message)
-        assert book(ledger, actions, topic, message) == []   # a second delivery changes nothing
+        assert book(ledger, actions, topic, message) == []  # a second delivery changes nothing
     positions = ledger.positions(case["id"])
     marks = case["inputs"].get("marks") or {}
-    equity = ledger.cash(case["id"]) + sum(qty * marks.get(symbol, np.nan) for symbol, qty in positions.items())
+    equity = ledger.cash(case["id"]) + sum(
+        qty * marks.get(symbol, np.nan) for symbol, qty in positions.items()
+    )
     check(case, {"cash": ledger.cash(case["id"]), "positions": positions, "equity": equity})
 
 
@@ -232,7 +324,9 @@ def test_the_intraday_deficit_is_that_of_its_case(case: dict[str, Any]) -> None:
         if event["type"] == "price":
             prices[event["symbol"]] = event["price"]
         else:
-            ledger.apply(*ledger_event(case["id"], number, {"price": prices.get(event.get("symbol", "")), **event}))
+            ledger.apply(
+                *ledger_event(case["id"], number, {"price": prices.get(event.get("symbol", "")), **event})
+            )
         level, equity = _level(case, ledger, prices)
         levels.append(level)
         equities.append(equity)
@@ -293,7 +387,8 @@ def test_the_price_that_triggers_a_call_is_that_of_its_case(case: dict[str, Any]
 def test_a_sale_cures_its_rate_and_not_its_value(case: dict[str, Any]) -> None:
     amount, rate = case["inputs"]["amount"], case["inputs"]["rate"]
     cures = {
-        "cure_from_sale": cure_from_sale(amount, rate), "sale_needed": sale_needed(amount, rate),
+        "cure_from_sale": cure_from_sale(amount, rate),
+        "sale_needed": sale_needed(amount, rate),
         "deposit_of_securities_needed": securities_deposit_needed(amount, rate),
     }
     check(case, cures)
@@ -302,7 +397,9 @@ def test_a_sale_cures_its_rate_and_not_its_value(case: dict[str, Any]) -> None:
 @_named("option_short")
 def test_an_uncovered_short_option_needs_its_strategy_requirement(case: dict[str, Any]) -> None:
     i = case["inputs"]
-    required = short_option_requirement(i["right"], i["strike"], i["underlying"], i["premium"], i["contracts"], current_policy().options)
+    required = short_option_requirement(
+        i["right"], i["strike"], i["underlying"], i["premium"], i["contracts"], current_policy().options
+    )
     check(case, {"requirement": required, "net_of_premium": required - i["contracts"] * 100 * i["premium"]})
 
 
@@ -332,7 +429,9 @@ def test_business_days_follow_the_exchange_calendar(case: dict[str, Any]) -> Non
 # -- cases whose arithmetic is spelled out: the same figures from the product
 
 
-def _margin_of(case: dict[str, Any], cash: float, positions: list[dict[str, Any]], **overrides: Any) -> Margin:
+def _margin_of(
+    case: dict[str, Any], cash: float, positions: list[dict[str, Any]], **overrides: Any
+) -> Margin:
     plain = {"use_conc": False, "use_vol": False, "use_low_price_long": False} | overrides
     given = book_of(case | {"params": plain}, cash=cash, positions=positions)
     return evaluate(given.book, given.market, given.policy)
@@ -345,7 +444,11 @@ def _ex_date_continuity(case: dict[str, Any]) -> dict[str, float]:
     naive = ledger.cash(case["id"]) + v["q"] * v["p1"]
     dividend = ledger_event(case["id"], 0, {"type": "dividend", "symbol": "S", "per_share": v["dps"]})
     book(ledger, AnnouncedActions(), *dividend)
-    return {"before": before, "naive_after": naive, "accrued_after": ledger.cash(case["id"]) + v["q"] * v["p1"]}
+    return {
+        "before": before,
+        "naive_after": naive,
+        "accrued_after": ledger.cash(case["id"]) + v["q"] * v["p1"],
+    }
 
 
 def _restricted_after_withdrawal(case: dict[str, Any]) -> dict[str, float]:
@@ -361,7 +464,10 @@ def _short_only(case: dict[str, Any]) -> dict[str, float]:
 def _box(case: dict[str, Any]) -> dict[str, float]:
     both = [{"symbol": "S", "qty": 100, "price": 100}, {"symbol": "S", "qty": -100, "price": 100}]
     apart = [both[0], both[1] | {"symbol": "T"}]
-    return {"box": _margin_of(case, 0, both).maintenance_req[0], "separate": _margin_of(case, 0, apart).maintenance_req[0]}
+    return {
+        "box": _margin_of(case, 0, both).maintenance_req[0],
+        "separate": _margin_of(case, 0, apart).maintenance_req[0],
+    }
 
 
 def _undercured(case: dict[str, Any]) -> dict[str, float]:
@@ -373,13 +479,21 @@ def _undercured(case: dict[str, Any]) -> dict[str, float]:
 
 def _covered_write(case: dict[str, Any]) -> dict[str, float]:
     m = _margin_of(case, 0, [{"symbol": "S", "qty": 500, "price": 91.25}])
-    premium, put = 2.78 * 500, 2.5 * 500   # options are not in the book: their premiums are added by hand
+    premium, put = 2.78 * 500, 2.5 * 500  # options are not in the book: their premiums are added by hand
     initial = float(m.reg_t_requirement[0])
-    return {"covered": initial - premium, "protective": initial + put, "pm_floor": float(m.portfolio_margin_req[0]) - premium}
+    return {
+        "covered": initial - premium,
+        "protective": initial + put,
+        "pm_floor": float(m.portfolio_margin_req[0]) - premium,
+    }
 
 
 FROM_THE_PRODUCT: dict[str, Callable[[dict[str, Any]], dict[str, float]]] = {
-    "A13": _ex_date_continuity, "A15": _restricted_after_withdrawal, "B26": _short_only, "B42": _box, "E07": _undercured,
+    "A13": _ex_date_continuity,
+    "A15": _restricted_after_withdrawal,
+    "B26": _short_only,
+    "B42": _box,
+    "E07": _undercured,
     "H09": _covered_write,
 }
 
@@ -388,12 +502,16 @@ FROM_THE_PRODUCT: dict[str, Callable[[dict[str, Any]], dict[str, float]]] = {
 def test_the_product_reproduces_a_case_of_plain_arithmetic(case_id: str) -> None:
     case = CASES[case_id]
     found = FROM_THE_PRODUCT[case_id](case)
-    check(case | {"expected": {k: v for k, v in case["expected"].items() if not k.startswith("teach_")}}, found)
+    check(
+        case | {"expected": {k: v for k, v in case["expected"].items() if not k.startswith("teach_")}}, found
+    )
 
 
 def test_b41_con_005_this_house_adds_where_others_take_the_greater() -> None:
     """B41 is another broker's rule (45% against a 40% tier is 45%). Ours is stated: own rate plus 10%."""
-    m = _margin_of(CASES["B41"], 0, [{"symbol": "S", "qty": 100, "price": 100, "long_rate": 0.45}], use_conc=True)
+    m = _margin_of(
+        CASES["B41"], 0, [{"symbol": "S", "qty": 100, "price": 100, "long_rate": 0.45}], use_conc=True
+    )
     assert m.maintenance_req[0] == pytest.approx(4500 + 1000)
 
 
@@ -405,14 +523,20 @@ def test_h15_pm_007_another_brokers_trigger_is_not_ours() -> None:
 
 
 def test_i08_imd_004_the_retired_day_trading_minimum_is_in_no_policy() -> None:
-    """FINRA 4210(f)(8)(B) was deleted on 4 June 2026: neither its $25,000 nor its buying power may be a rule."""
+    """FINRA 4210(f)(8)(B) was deleted on 4 June 2026:
+    neither its $25,000 nor its buying power may be a rule.
+    """
     assert "25000" not in current_policy().model_dump_json().replace("250000", "")
 
 
 # -- nothing left out
 
-TESTED_ELSEWHERE = {   # kinds whose module has tests of its own, which read the same cases
-    "liquidate": "liquidation", "impact": "liquidation", "ladder": "ladder", "teaching_ladder": "ladder", None: "order_gate",
+TESTED_ELSEWHERE = {  # kinds whose module has tests of its own, which read the same cases
+    "liquidate": "liquidation",
+    "impact": "liquidation",
+    "ladder": "ladder",
+    "teaching_ladder": "ladder",
+    None: "order_gate",
 }
 
 

@@ -1,4 +1,6 @@
-"""docs/rules.md and the tests agree: every rule has a test that names it, and no test names a rule that does not exist."""
+"""docs/rules.md and the tests agree: every rule has a test that names it, and no test names a rule that
+does not exist.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,11 @@ PREFIXES = "LDG|MNT|RGT|CON|VOL|BTA|PM|STR|FRM|STA|POL|IMD|CUR|CAL|OPT|LIQ"
 
 
 def _stated() -> list[str]:
-    return re.findall(rf"^\| ((?:{PREFIXES})-\d{{3}}) \|", (ROOT / "docs" / "rules.md").read_text(encoding="utf-8"), re.MULTILINE)
+    return re.findall(
+        rf"^\| ((?:{PREFIXES})-\d{{3}}) \|",
+        (ROOT / "docs" / "rules.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
 
 
 def _named() -> set[str]:
@@ -21,7 +27,9 @@ def _named() -> set[str]:
         text = path.read_text(encoding="utf-8")
         found |= set(re.findall(rf"\b(?:{PREFIXES})-\d{{3}}\b", text))
         for name in re.findall(r"def test_(\w+)", text):
-            found |= {f"{p.upper()}-{n}" for p, n in re.findall(rf"(?:^|_)({PREFIXES.lower()})_(\d{{3}})", name)}
+            found |= {
+                f"{p.upper()}-{n}" for p, n in re.findall(rf"(?:^|_)({PREFIXES.lower()})_(\d{{3}})", name)
+            }
     return found
 
 

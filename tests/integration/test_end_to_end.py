@@ -1,7 +1,9 @@
-"""One account's whole way through the real stack: Kafka, Spark, Dagster's daemon, the decision store, SNS and the venue.
+"""One account's whole way through the real stack:
+Kafka, Spark, Dagster's daemon, the decision store, SNS and the venue.
 
-The account owes 62.60 a share on 30,000 shares of AAPL under portfolio margin (15%): it is warned below 78.25, called below
-73.65 and severely short below 67.68; AAPL closed at 78.41 on 20 February 2020, 72.99 on the 24th and passed 67.59 on the 27th.
+The account owes 62.60 a share on 30,000 shares of AAPL under portfolio margin (15%): it is warned below
+78.25, called below 73.65 and severely short below 67.68; AAPL closed at 78.41 on 20 February 2020, 72.99 on
+the 24th and passed 67.59 on the 27th.
 """
 
 from __future__ import annotations
@@ -38,11 +40,15 @@ EVE = dt.date(2020, 2, 20)
 WATCHED = AccountRow("WATCHED-0001", "watched", "PORTFOLIO", -62.60 * 30_000, {"AAPL": 30_000.0})
 SCHEMAS = Path(messages.__file__).parent / "schemas"
 SEVERE = 67.68
-TICKS = 8   # less than an hour apart: a price older than that is stale
+TICKS = 8  # less than an hour apart: a price older than that is stale
 
 
 DECISIONS = (
-    messages.MARGIN_STATUS, messages.MARGIN_CALLS, messages.RESTRICTIONS, messages.LIQUIDATION_ORDERS, messages.FILLS,
+    messages.MARGIN_STATUS,
+    messages.MARGIN_CALLS,
+    messages.RESTRICTIONS,
+    messages.LIQUIDATION_ORDERS,
+    messages.FILLS,
     messages.NOTIFICATIONS,
 )
 
@@ -53,8 +59,10 @@ class Story:
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
         self.seen: dict[str, list[messages.Event]] = {}
-        self.places: dict[str, tuple[str, int, int]] = {}   # topic, partition and offset of an event id
-        self._positions = {topic: dict(bus.beginning_offsets(topic)) for topic in (messages.MARGIN_CALC, *DECISIONS)}
+        self.places: dict[str, tuple[str, int, int]] = {}  # topic, partition and offset of an event id
+        self._positions = {
+            topic: dict(bus.beginning_offsets(topic)) for topic in (messages.MARGIN_CALC, *DECISIONS)
+        }
 
     def read(self, topic: str, seconds: float = 0.0) -> None:
         positions = self._positions[topic]
@@ -63,21 +71,33 @@ class Story:
             event = json.loads(record.value or b"{}")
             if event.get("account_id") == WATCHED.account_id:
                 self.seen.setdefault(topic, []).append(event)
-                self.places[event.get("event_id") or event.get("calc_id", "")] = (topic, record.partition, record.offset)
+                self.places[event.get("event_id") or event.get("calc_id", "")] = (
+                    topic,
+                    record.partition,
+                    record.offset,
+                )
 
     def until_computed(self, at: int) -> None:
         self.until(f"figures of {at}", lambda: self.calc_time() >= at, topics=())
 
-    def until(self, what: str, happened: Callable[[], Any], seconds: float = 120.0, topics: tuple[str, ...] | None = None) -> Any:
+    def until(
+        self,
+        what: str,
+        happened: Callable[[], Any],
+        seconds: float = 120.0,
+        topics: tuple[str, ...] | None = None,
+    ) -> Any:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             for topic in DECISIONS if topics is None else topics:
                 self.read(topic)
             if found := happened():
                 return found
-            self.read(messages.MARGIN_CALC, 0.5)   # wakes with the next figures
+            self.read(messages.MARGIN_CALC, 0.5)  # wakes with the next figures
         counts = {topic: len(seen) for topic, seen in self.seen.items()}
-        pytest.fail(f"not within {seconds:g} s: {what}; seen {counts}, calls {self.actions(messages.MARGIN_CALLS)}")
+        pytest.fail(
+            f"not within {seconds:g} s: {what}; seen {counts}, calls {self.actions(messages.MARGIN_CALLS)}"
+        )
 
     def actions(self, topic: str) -> list[str]:
         return [event["action"] for event in self.seen.get(topic, [])]
@@ -107,7 +127,10 @@ def runs_of(stack: Any, job: str | None = None) -> dict[str, dict[str, Any]]:
     which = f'filter: {{pipelineName: "{job}"}}, ' if job else ""
     fields = "results { runId jobName status tags { key value } }"
     found = asked(stack, f"{{ runsOrError({which}limit: 1000) {{ ... on Runs {{ {fields} }} }} }}")
-    return {r["runId"]: r | {"tags": {t["key"]: t["value"] for t in r["tags"]}} for r in found["runsOrError"]["results"]}
+    return {
+        r["runId"]: r | {"tags": {t["key"]: t["value"] for t in r["tags"]}}
+        for r in found["runsOrError"]["results"]
+    }
 
 
 def span_of(run: dict[str, Any]) -> tuple[int, int]:
@@ -120,8 +143,10 @@ def span_of(run: dict[str, Any]) -> tuple[int, int]:
 def mailbox(stack: Any) -> Callable[[], list[dict[str, Any]]]:
     """An SQS queue subscribed to the account's own SNS topic; returns what has arrived since last asked."""
     where = {
-        "endpoint_url": stack.environment["MARGIN_AWS_ENDPOINT"], "region_name": "us-east-1",
-        "aws_access_key_id": "local", "aws_secret_access_key": "local",
+        "endpoint_url": stack.environment["MARGIN_AWS_ENDPOINT"],
+        "region_name": "us-east-1",
+        "aws_access_key_id": "local",
+        "aws_secret_access_key": "local",
     }
     sns, sqs = boto3.client("sns", **where), boto3.client("sqs", **where)
     queue = sqs.create_queue(QueueName="watched-customer")["QueueUrl"]
@@ -130,19 +155,24 @@ def mailbox(stack: Any) -> Callable[[], list[dict[str, Any]]]:
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
 
     def read() -> list[dict[str, Any]]:
-        return [json.loads(m["Body"]) for m in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])]
+        return [
+            json.loads(m["Body"])
+            for m in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        ]
 
     return read
 
 
 @pytest.fixture(scope="module")
 def story(stack: Any, mailbox: Any) -> Iterator[Story]:
-    """Seeds the book, replays the week tick by tick (each when the last is computed), and waits for the cure."""
+    """Seeds the book, replays the week tick by tick (each when the last is computed),
+    and waits for the cure.
+    """
     with Bus(stack.environment["MARGIN_KAFKA"]) as bus:
         told = Story(bus)
         rows = [WATCHED, *generate({"cash_rich": 15, "leveraged_long": 10}, seed.closes_on(EVE))]
         seeds = [*seed.market_events(EVE), *seed.account_events(rows, EVE)]
-        for wanted in (True, False):   # accounts are announced first
+        for wanted in (True, False):  # accounts are announced first
             for topic, event in seeds:
                 if (topic == messages.ACCOUNTS) is wanted:
                     bus.produce(topic, event)
@@ -153,12 +183,17 @@ def story(stack: Any, mailbox: Any) -> Iterator[Story]:
 
 
 def _replay(told: Story, bus: Bus) -> None:
-    """Tick by tick until the account is severely short; then no price moves, so that the sale alone must cure it."""
+    """Tick by tick until the account is severely short;
+    then no price moves, so that the sale alone must cure it.
+    """
     checkpoints = {
         dt.date(2020, 2, 21): ("the warning", lambda: "WARNING" in told.actions(messages.MARGIN_CALLS)),
         dt.date(2020, 2, 24): ("the call", lambda: "MARGIN_CALL" in told.actions(messages.MARGIN_CALLS)),
         dt.date(2020, 2, 25): (
-            "close-only", lambda: DecisionKind.CLOSE_ONLY in {e["decision"] for e in told.seen.get(messages.RESTRICTIONS, [])}
+            "close-only",
+            lambda: (
+                DecisionKind.CLOSE_ONLY in {e["decision"] for e in told.seen.get(messages.RESTRICTIONS, [])}
+            ),
         ),
     }
     for day in sample_market.sessions(dt.date(2020, 2, 21), dt.date(2020, 2, 27)):
@@ -190,7 +225,7 @@ def test_the_account_goes_from_active_to_liquidation_and_is_cured(story: Story) 
     assert calls.count("MARGIN_CALL") == 1
     assert DecisionKind.CLOSE_ONLY in {e["decision"] for e in story.seen[messages.RESTRICTIONS]}
     (call,) = [e for e in story.seen[messages.MARGIN_CALLS] if e["action"] == "MARGIN_CALL"]
-    assert call["due_at"].startswith("2020-02-28T15:00:00")   # four sessions after Monday the 24th
+    assert call["due_at"].startswith("2020-02-28T15:00:00")  # four sessions after Monday the 24th
 
 
 def test_the_orders_were_filled_and_the_position_is_smaller(story: Story) -> None:
@@ -205,7 +240,8 @@ def test_the_orders_were_filled_and_the_position_is_smaller(story: Story) -> Non
 
     def whole() -> bool:
         shown = held() == 30_000 + sum(f["qty"] for f in fills())
-        announced = {f["order_id"] for f in fills()} <= orders().keys()   # the topics are read one after the other
+        # the topics are read one after the other
+        announced = {f["order_id"] for f in fills()} <= orders().keys()
         return bool(fills()) and announced and shown and story.seen[messages.MARGIN_STATUS][-1]["excess"] >= 0
 
     story.until("a position that shows every fill of a known order, without a deficiency", whole, 60)
@@ -217,8 +253,12 @@ def test_the_orders_were_filled_and_the_position_is_smaller(story: Story) -> Non
 
 
 def test_the_daemon_found_its_code_server_from_the_first_look(story: Story, stack: Any) -> None:
-    """Then it repeats what a stop had interrupted; a repetition that fails for want of a code server is never tried again by Dagster."""
-    assert "DagsterUserCodeUnreachableError" not in Path(stack.components["dagster-daemon"].log).read_text(encoding="utf-8")
+    """Then it repeats what a stop had interrupted;
+    a repetition that fails for want of a code server is never tried again by Dagster.
+    """
+    assert "DagsterUserCodeUnreachableError" not in Path(stack.components["dagster-daemon"].log).read_text(
+        encoding="utf-8"
+    )
 
 
 def test_every_event_of_the_account_keeps_its_published_schema(story: Story) -> None:
@@ -229,7 +269,9 @@ def test_every_event_of_the_account_keeps_its_published_schema(story: Story) -> 
 
 
 def test_every_published_row_of_every_account_foots_to_the_cent(story: Story) -> None:
-    """All figures of the replay, not the watched account's alone; those with positions are computed again, too."""
+    """All figures of the replay, not the watched account's alone;
+    those with positions are computed again, too.
+    """
     counted: dict[str, set[str]] = {}
     for topic in (messages.MARGIN_CALC, messages.MARGIN_STATUS):
         for event in _all_of(story.bus, topic):
@@ -252,7 +294,9 @@ def _all_of(bus: Bus, topic: str) -> Iterator[messages.Event]:
             yield json.loads(record.value or b"{}")
 
 
-def test_the_customer_got_the_call_on_a_topic_of_their_own(story: Story, mailbox: Callable[[], list[dict[str, Any]]]) -> None:
+def test_the_customer_got_the_call_on_a_topic_of_their_own(
+    story: Story, mailbox: Callable[[], list[dict[str, Any]]]
+) -> None:
     received: list[dict[str, Any]] = []
 
     def call_received() -> bool:
@@ -260,7 +304,7 @@ def test_the_customer_got_the_call_on_a_topic_of_their_own(story: Story, mailbox
         return any(m["Subject"].startswith("Margin call: account ****0001") for m in received)
 
     story.until("the SNS message of the call", call_received, 60)
-    assert all(WATCHED.account_id not in m["Message"] for m in received)   # the number is masked
+    assert all(WATCHED.account_id not in m["Message"] for m in received)  # the number is masked
 
 
 def test_each_action_is_a_dagster_run_tagged_with_its_offsets(story: Story, stack: Any) -> None:
@@ -268,7 +312,9 @@ def test_each_action_is_a_dagster_run_tagged_with_its_offsets(story: Story, stac
     order = story.seen[messages.LIQUIDATION_ORDERS][0]
     notice = story.seen[messages.NOTIFICATIONS][0]
     acting = {call["run_id"]: "enforcement", order["run_id"]: "liquidation", notice["run_id"]: "notification"}
-    story.until("the end of the runs", lambda: {runs_of(stack)[r]["status"] for r in acting} == {"SUCCESS"}, 30)
+    story.until(
+        "the end of the runs", lambda: {runs_of(stack)[r]["status"] for r in acting} == {"SUCCESS"}, 30
+    )
     runs = runs_of(stack)
     for run_id, job in acting.items():
         assert runs[run_id]["jobName"] == job
@@ -283,7 +329,9 @@ def test_each_action_is_a_dagster_run_tagged_with_its_offsets(story: Story, stac
 
 def test_the_asset_graph_leads_from_prices_and_fills_to_notifications(stack: Any) -> None:
     nodes = asked(stack, "{ assetNodes { assetKey { path } dependencyKeys { path } } }")["assetNodes"]
-    above = {"/".join(n["assetKey"]["path"]): ["/".join(d["path"]) for d in n["dependencyKeys"]] for n in nodes}
+    above = {
+        "/".join(n["assetKey"]["path"]): ["/".join(d["path"]) for d in n["dependencyKeys"]] for n in nodes
+    }
     reached, frontier = set(), ["kafka/notifications.v1"]
     while frontier:
         name = frontier.pop()
@@ -293,7 +341,10 @@ def test_the_asset_graph_leads_from_prices_and_fills_to_notifications(stack: Any
 
 
 def test_the_streams_figures_are_in_status_and_on_their_assets(story: Story, stack: Any) -> None:
-    """`margin status` reads the endpoint of the driver that Dagster started; each table's materialization carries the same figures."""
+    """`margin status` reads the endpoint of the driver that Dagster started;
+    each table's materialization carries the same figures.
+    """
+
     def caught_up() -> Any:
         streams = summary.status(Path(stack.data))["streams"]
         return streams["answers"] and all(row["lag"] == 0 for row in streams["streams"]) and streams
@@ -302,14 +353,28 @@ def test_the_streams_figures_are_in_status_and_on_their_assets(story: Story, sta
     assert rows.keys() == {"volatility_tables", "margin_snapshots", "firm_exposure"}
     assert all(row["batch_seconds"] > 0 and row["state_bytes"] > 0 for row in rows.values())
     assert rows["margin_snapshots"]["oldest_input_seconds"] >= 0
-    nodes = asked(stack, "{ assetNodes { assetKey { path } assetMaterializations(limit: 1) { metadataEntries { label } } } }")["assetNodes"]
-    shown = {"/".join(n["assetKey"]["path"]): {e["label"] for m in n["assetMaterializations"] for e in m["metadataEntries"]} for n in nodes}
+    nodes = asked(
+        stack,
+        "{ assetNodes { assetKey { path } assetMaterializations(limit: 1) { metadataEntries { label } } } }",
+    )["assetNodes"]
+    shown = {
+        "/".join(n["assetKey"]["path"]): {
+            e["label"] for m in n["assetMaterializations"] for e in m["metadataEntries"]
+        }
+        for n in nodes
+    }
     for table in ("volatility", "margin_snapshots", "firm_exposure"):
-        assert {"lag", "batch_seconds", "dead_letters", "state_bytes", "oldest_input_seconds"} <= shown[table], table
+        assert {"lag", "batch_seconds", "dead_letters", "state_bytes", "oldest_input_seconds"} <= shown[
+            table
+        ], table
 
 
-def test_a_restart_repeats_the_interrupted_run_and_continues_the_streams_where_they_stood(story: Story, stack: Any) -> None:
-    """The price falls to a new call, and the stack is stopped while the run that is to issue it waits for the store."""
+def test_a_restart_repeats_the_interrupted_run_and_continues_the_streams_where_they_stood(
+    story: Story, stack: Any
+) -> None:
+    """The price falls to a new call, and the stack is stopped while the run that is to issue it waits for
+    the store.
+    """
     data, calls = Path(stack.data), story.actions(messages.MARGIN_CALLS).count("MARGIN_CALL")
     held = story.seen[messages.MARGIN_STATUS][-1]
     (row,) = held["positions"]
@@ -322,27 +387,41 @@ def test_a_restart_repeats_the_interrupted_run_and_continues_the_streams_where_t
     with sqlite3.connect(data / "store.db", isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
         _send_prices(story.bus, at, called_at)
-        story.until("the status of the fall", lambda: story.seen[messages.MARGIN_STATUS][-1]["calc_timestamp"] >= at)
+        story.until(
+            "the status of the fall", lambda: story.seen[messages.MARGIN_STATUS][-1]["calc_timestamp"] >= at
+        )
         _, _, offset = story.places[story.seen[messages.MARGIN_STATUS][-1]["calc_id"]]
-        (interrupted,) = story.until("the run that decides", lambda: [
-            run for run in runs_of(stack, "enforcement").values() if run["status"] == "STARTED" and offset in range(*span_of(run))
-        ])
+        (interrupted,) = story.until(
+            "the run that decides",
+            lambda: [
+                run
+                for run in runs_of(stack, "enforcement").values()
+                if run["status"] == "STARTED" and offset in range(*span_of(run))
+            ],
+        )
         supervisor.down(data)
     other.close()
     assert processes.owned_by(data) == []
     again = supervisor.up(data, without=["dashboard"])
-    assert {name: part.port for name, part in again.components.items()} == {name: part.port for name, part in stack.components.items()}
+    assert {name: part.port for name, part in again.components.items()} == {
+        name: part.port for name, part in stack.components.items()
+    }
     assert summary.status(data)["up"]
     beats = asked(stack, "{ instance { daemonHealth { allDaemonStatuses { required lastHeartbeatTime } } } }")
     daemons = beats["instance"]["daemonHealth"]["allDaemonStatuses"]
-    assert all(d["lastHeartbeatTime"] > again.components["dagster-daemon"].started for d in daemons if d["required"])
+    assert all(
+        d["lastHeartbeatTime"] > again.components["dagster-daemon"].started for d in daemons if d["required"]
+    )
     story.until("the call", called)
     repeated = runs_of(stack, "enforcement")[called()[0]["run_id"]]
     assert repeated["tags"]["dagster/parent_run_id"] == interrupted["runId"]
     assert repeated["tags"]["kafka/offsets"] == interrupted["tags"]["kafka/offsets"]
     story.until_computed(_send_prices(story.bus, at + 60_000, called_at))
     after = story.seen[messages.MARGIN_CALC][-1]
-    assert (after["cash"], after["long_mv"]) == (pytest.approx(held["cash"]), pytest.approx(row["qty"] * called_at, abs=0.01))
+    assert (after["cash"], after["long_mv"]) == (
+        pytest.approx(held["cash"]),
+        pytest.approx(row["qty"] * called_at, abs=0.01),
+    )
     assert len({e["event_id"] for e in called()}) == 1
 
 
@@ -356,8 +435,11 @@ def _send_prices(bus: Bus, at: int, aapl: float) -> int:
 
 def test_every_status_event_was_decided_by_one_run(story: Story, stack: Any) -> None:
     """Before the restart and after it: the sensor's cursor neither went back nor left anything out."""
+
     def spans() -> list[tuple[int, int]]:
-        return sorted(span_of(run) for run in runs_of(stack, "enforcement").values() if run["status"] == "SUCCESS")
+        return sorted(
+            span_of(run) for run in runs_of(stack, "enforcement").values() if run["status"] == "SUCCESS"
+        )
 
     end = story.bus.end_offsets(messages.MARGIN_STATUS)[0]
     story.until("a run for each status event", lambda: spans() and spans()[-1][1] >= end, 60)
@@ -365,17 +447,27 @@ def test_every_status_event_was_decided_by_one_run(story: Story, stack: Any) -> 
 
 
 def test_terminate_in_the_ui_ends_the_streams_and_their_jvm(story: Story, stack: Any) -> None:
-    """The last test of the file: after it nothing computes. What the UI's Terminate button sends is sent here."""
+    """The last test of the file: after it nothing computes.
+
+    What the UI's Terminate button sends is sent here.
+    """
+
     def newest() -> dict[str, Any]:
         return next(iter(runs_of(stack, "streams").values()))
 
     def drivers() -> list[str]:
-        command_lines = [" ".join(p.cmdline()) for p in processes.owned_by(Path(stack.data)) if p.is_running()]
+        command_lines = [
+            " ".join(p.cmdline()) for p in processes.owned_by(Path(stack.data)) if p.is_running()
+        ]
         return [line for line in command_lines if "spark.driver" in line or "pyspark-shell" in line]
 
     run = newest()
     assert run["status"] == "STARTED"
-    assert len(drivers()) == 2   # Python and its JVM
+    assert len(drivers()) == 2  # Python and its JVM
     asked(stack, f'mutation {{ terminateRun(runId: "{run["runId"]}") {{ __typename }} }}')
-    story.until("the run to be cancelled", lambda: (newest()["runId"], newest()["status"]) == (run["runId"], "CANCELED"), 60)
+    story.until(
+        "the run to be cancelled",
+        lambda: (newest()["runId"], newest()["status"]) == (run["runId"], "CANCELED"),
+        60,
+    )
     story.until("the end of Spark's processes", lambda: not drivers(), 60)

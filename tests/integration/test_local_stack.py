@@ -44,7 +44,10 @@ def data(tmp_path: Path) -> Iterator[Path]:
 def margin(command: str, data: Path, *options: str, code: int = 0) -> Any:
     """Runs a command of `margin` as its users do; its JSON, or its standard error where it failed."""
     done = subprocess.run(
-        [PROGRAM, command, "--data", str(data), "--json", *options], capture_output=True, text=True, timeout=180,
+        [PROGRAM, command, "--data", str(data), "--json", *options],
+        capture_output=True,
+        text=True,
+        timeout=180,
     )
     assert done.returncode == code, done.stderr
     return orjson.loads(done.stdout) if done.stdout else done.stderr
@@ -58,7 +61,9 @@ def test_a_stack_goes_up_twice_serves_and_leaves_nothing_behind(data: Path) -> N
     """The second `up` on a running stack changes nothing."""
     figures = margin("up", data, *PARTS)
     assert {row["name"]: row["ready"] for row in figures["components"]} == {"kafka": True, "aws": True}
-    assert httpx.get(part(figures, "aws")["url"] + "/moto-api/data.json").text.startswith("local AWS endpoint: serves s3, sns, sqs")
+    assert httpx.get(part(figures, "aws")["url"] + "/moto-api/data.json").text.startswith(
+        "local AWS endpoint: serves s3, sns, sqs"
+    )
     assert set(figures["topics"].values()) == {0}
     with Bus(part(figures, "kafka")["url"]) as bus:
         bus.produce(CASH, TRANSFER)
@@ -66,10 +71,12 @@ def test_a_stack_goes_up_twice_serves_and_leaves_nothing_behind(data: Path) -> N
     assert [row["pid"] for row in again["components"]] == [row["pid"] for row in figures["components"]]
     seen = margin("status", data)
     assert seen["topics"][CASH] == 1
-    assert (seen["streams"]["expected"], seen["streams"]["answers"]) == (False, False)   # no Dagster here to run them
+    # no Dagster here to run them
+    assert (seen["streams"]["expected"], seen["streams"]["answers"]) == (False, False)
     assert 50 < part(seen, "kafka")["memory_mb"] < 600
 
-    assert [path for path in [data, *data.rglob("*")] if path.lstat().st_mode & 0o077] == []   # no other user reads what it writes
+    # no other user reads what it writes
+    assert [path for path in [data, *data.rglob("*")] if path.lstat().st_mode & 0o077] == []
     assert margin("down", data)["stopped"] == ["kafka", "aws"]
     assert not any(processes.Identity(row["pid"], row["started"]).process() for row in figures["components"])
     assert margin("status", data, code=1)["up"] is False
@@ -93,7 +100,10 @@ def test_a_taken_port_is_left_to_its_owner(data: Path) -> None:
 def test_two_stacks_started_at_once_get_a_broker_each(data: Path, tmp_path: Path) -> None:
     """One waits for the other's start, so that neither takes a port which the other has chosen."""
     other = tmp_path / "other"
-    both = [subprocess.Popen([PROGRAM, "up", "--data", str(folder), "--json", *BROKER], stdout=subprocess.PIPE) for folder in (data, other)]
+    both = [
+        subprocess.Popen([PROGRAM, "up", "--data", str(folder), "--json", *BROKER], stdout=subprocess.PIPE)
+        for folder in (data, other)
+    ]
     try:
         figures = [orjson.loads(process.communicate(timeout=120)[0]) for process in both]
         assert [process.returncode for process in both] == [0, 0]
@@ -108,6 +118,7 @@ def test_two_stacks_started_at_once_get_a_broker_each(data: Path, tmp_path: Path
 
 def test_a_start_killed_at_any_step_is_completed_by_the_next(data: Path) -> None:
     """Among the steps: the broker serves, and its topics are not yet created."""
+
     def broker_is_known() -> bool:
         return "kafka" in state.load(data).living()
 
@@ -117,7 +128,8 @@ def test_a_start_killed_at_any_step_is_completed_by_the_next(data: Path) -> None
     def another_is_known() -> bool:
         return "aws" in state.load(data).living()
 
-    for reached in (data.exists, broker_is_known, broker_serves, another_is_known):   # each start goes on from the one killed before it
+    # each start goes on from the one killed before it
+    for reached in (data.exists, broker_is_known, broker_serves, another_is_known):
         process = subprocess.Popen([PROGRAM, "up", "--data", str(data), *PARTS], stdout=subprocess.DEVNULL)
         end = time.monotonic() + 60
         while not reached() and process.poll() is None:
@@ -163,7 +175,14 @@ def test_a_state_file_from_before_a_reboot_ends_no_stranger(data: Path) -> None:
     stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         data.mkdir()
-        old = state.Running("kafka", stranger.pid, psutil.Process(stranger.pid).create_time() - 3600, 9092, "127.0.0.1:9092", "kafka.log")
+        old = state.Running(
+            "kafka",
+            stranger.pid,
+            psutil.Process(stranger.pid).create_time() - 3600,
+            9092,
+            "127.0.0.1:9092",
+            "kafka.log",
+        )
         state.StackState(str(data), {}, {"kafka": old}).save()
         assert margin("down", data)["stopped"] == []
         assert stranger.poll() is None
@@ -173,7 +192,9 @@ def test_a_state_file_from_before_a_reboot_ends_no_stranger(data: Path) -> None:
 
 
 class Stream:
-    """A stream as its driver sees it after one micro-batch that refused two of its 480 messages; no state is saved yet."""
+    """A stream as its driver sees it after one micro-batch that refused two of its 480 messages;
+    no state is saved yet.
+    """
 
     name = table = "margin_snapshots"
     event_time = 1_582_295_400_000
@@ -209,39 +230,57 @@ def test_status_shows_how_far_each_stream_is(data: Path, running_stack: Callable
     with contextlib.closing(Endpoint([stream], "127.0.0.1", 0)) as endpoint:
         running_stack(int(endpoint.url.split(":")[2].split("/")[0]))
         before = margin("status", data)["streams"]["streams"]
-        assert [(row["stream"], row["lag"], row["last_batch_at"], row["oldest_input_seconds"]) for row in before] == [
-            ("margin_snapshots", 12_345, None, None)
-        ]
+        assert [
+            (row["stream"], row["lag"], row["last_batch_at"], row["oldest_input_seconds"]) for row in before
+        ] == [("margin_snapshots", 12_345, None, None)]
         for listener in stream.listeners:
             listener(progress.figures(stream, 7, [], 480, time.monotonic() - 0.25))
         streams = margin("status", data)["streams"]
-        shown = subprocess.run([PROGRAM, "status", "--data", str(data)], capture_output=True, text=True, timeout=180)
+        shown = subprocess.run(
+            [PROGRAM, "status", "--data", str(data)], capture_output=True, text=True, timeout=180
+        )
     assert (streams["expected"], streams["answers"], streams["url"]) == (True, True, endpoint.url)
     (row,) = streams["streams"]
-    assert (row["lag"], row["dead_letters"], row["rows"], row["oldest_input_seconds"]) == (12_345, 2, 480, 3725.0)
+    assert (row["lag"], row["dead_letters"], row["rows"], row["oldest_input_seconds"]) == (
+        12_345,
+        2,
+        480,
+        3725.0,
+    )
     assert row["batch_seconds"] == pytest.approx(0.25, abs=0.2)
     assert abs(row["last_batch_at"] / 1000 - time.time()) < 120
     assert (row["state_bytes"], row["state_age_seconds"]) == (None, None)
     assert shown.returncode == 0
-    assert re.search(r"margin_snapshots +12,345 +\d\d-\d\d \d\d:\d\d:\d\d .* 3,725\.0 s +2\n", shown.stdout), shown.stdout
+    assert re.search(
+        r"margin_snapshots +12,345 +\d\d-\d\d \d\d:\d\d:\d\d .* 3,725\.0 s +2\n", shown.stdout
+    ), shown.stdout
 
 
-def test_status_says_plainly_that_the_streams_do_not_answer(data: Path, running_stack: Callable[[int], None]) -> None:
+def test_status_says_plainly_that_the_streams_do_not_answer(
+    data: Path, running_stack: Callable[[int], None]
+) -> None:
     port = ports.any_free()
     running_stack(port)
     figures = margin("status", data, code=1)
     assert figures["up"]
     assert figures["streams"]["answers"] is False
     assert "refused" in figures["streams"]["reason"]
-    shown = subprocess.run([PROGRAM, "status", "--data", str(data)], capture_output=True, text=True, timeout=180)
+    shown = subprocess.run(
+        [PROGRAM, "status", "--data", str(data)], capture_output=True, text=True, timeout=180
+    )
     assert shown.returncode == 1
     assert f"the streams do not answer at http://127.0.0.1:{port}/metrics" in shown.stdout
 
 
 def test_down_ends_what_a_dead_component_left_behind(data: Path) -> None:
-    """A stream's JVM whose Dagster was killed is nobody's child any more; its environment still says whose it is."""
+    """A stream's JVM whose Dagster was killed is nobody's child any more;
+    its environment still says whose it is.
+    """
     data.mkdir()
-    code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)"
+    code = (
+        "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], "
+        "start_new_session=True)"
+    )
     subprocess.run([sys.executable, "-c", code], env={**os.environ, processes.STACK: str(data)}, check=True)
     (orphan,) = processes.owned_by(data)
     assert margin("status", data, code=1)["strays"] == [orphan.pid]
@@ -261,7 +300,7 @@ def test_a_component_that_cannot_start_is_named_and_takes_the_rest_down(data: Pa
 
 def test_a_start_that_fails_ends_what_it_started_and_nothing_that_ran_before(data: Path) -> None:
     before = margin("up", data, "--only", "aws")
-    (data / "logs" / "venue.log").mkdir()   # the venue starts after the broker, and cannot have its log
+    (data / "logs" / "venue.log").mkdir()  # the venue starts after the broker, and cannot have its log
     assert "venue.log" in margin("up", data, "--only", "aws,kafka,venue", code=1)
     (survivor,) = processes.owned_by(data)
     assert survivor.pid == part(before, "aws")["pid"]
@@ -276,24 +315,28 @@ def test_an_unknown_component_is_bad_input(data: Path) -> None:
 def test_ctrl_c_in_the_foreground_stops_the_stack(data: Path) -> None:
     program = subprocess.Popen(
         [PROGRAM, "up", "--data", str(data), "--only", "aws", "--foreground"],
-        stdout=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert program.stdout is not None
-    assert any("memory of all" in line for line in program.stdout)   # it has printed the table: everything is up
+    # it has printed the table: everything is up
+    assert any("memory of all" in line for line in program.stdout)
     program.send_signal(signal.SIGINT)
     assert program.wait(timeout=60) == 0
     assert processes.owned_by(data) == []
 
 
 def test_a_terminated_start_stops_what_it_had_started(data: Path) -> None:
-    program = subprocess.Popen([PROGRAM, "up", "--data", str(data), *PARTS], stderr=subprocess.PIPE, text=True)
+    program = subprocess.Popen(
+        [PROGRAM, "up", "--data", str(data), *PARTS], stderr=subprocess.PIPE, text=True
+    )
     assert program.stderr is not None
     assert program.stderr.readline() == "starting kafka, aws\n"
     deadline = time.monotonic() + 60
     while not any("kafka.Kafka" in process.cmdline() for process in processes.owned_by(data)):
         assert time.monotonic() < deadline, "the broker was never started"
         threading.Event().wait(0.02)
-    for _ in range(2):   # told twice, it does not leave half way
+    for _ in range(2):  # told twice, it does not leave half way
         program.terminate()
     assert program.wait(timeout=60) == 128 + signal.SIGTERM
     assert processes.owned_by(data) == []
@@ -303,7 +346,9 @@ def test_observe_prints_events_as_they_arrive_bad_ones_too(bus: Bus) -> None:
     """It ends by itself after --max; a message that is no JSON is shown as text."""
     watching = subprocess.Popen(
         [PROGRAM, "observe", PRICES, "--max", "2", "--bootstrap", bus.bootstrap],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     guard = threading.Timer(60, watching.kill)
     guard.start()
@@ -321,6 +366,6 @@ def test_observe_prints_events_as_they_arrive_bad_ones_too(bus: Bus) -> None:
 
 def test_observe_names_the_address_where_no_broker_answers() -> None:
     done = subprocess.run(
-        [PROGRAM, "observe", "--bootstrap", "127.0.0.1:9", PRICES], capture_output=True, text=True, timeout=60,
+        [PROGRAM, "observe", "--bootstrap", "127.0.0.1:9", PRICES], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (1, "margin: no Kafka broker answers at 127.0.0.1:9\n")

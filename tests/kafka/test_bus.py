@@ -35,7 +35,9 @@ def test_all_events_of_a_key_stand_in_one_partition_in_order(bus: Bus) -> None:
     bus.flush()
     apple = [r for r in bus.read_all(PRICES) if r.key == "AAPL"]
     assert len({r.partition for r in apple}) == 1
-    assert [r.value for r in apple] == sorted((r.value for r in apple), key=lambda v: float(str(v).split('"price":')[1].split(",")[0]))
+    assert [r.value for r in apple] == sorted(
+        (r.value for r in apple), key=lambda v: float(str(v).split('"price":')[1].split(",")[0])
+    )
     assert len(apple) == 50
 
 
@@ -77,11 +79,15 @@ def test_an_unknown_topic_is_named(bus: Bus) -> None:
         bus.end_offsets("no.such.topic")
 
 
-@pytest.mark.parametrize("call", [
-    lambda bus: bus.end_offsets(PRICES),
-    lambda bus: bus.poll(PRICES, {0: 0}, timeout_s=0.1),
-    lambda bus: bus.produce(PRICES, _price("AAPL", 1.0)),
-], ids=["end_offsets", "poll", "produce"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda bus: bus.end_offsets(PRICES),
+        lambda bus: bus.poll(PRICES, {0: 0}, timeout_s=0.1),
+        lambda bus: bus.produce(PRICES, _price("AAPL", 1.0)),
+    ],
+    ids=["end_offsets", "poll", "produce"],
+)
 def test_an_unreachable_broker_is_one_error_with_its_address(call: Callable[[Bus], object]) -> None:
     nowhere = Bus(f"127.0.0.1:{ports.any_free()}", connect_seconds=0.5)
     with pytest.raises(BrokerUnreachable, match=nowhere.bootstrap):
@@ -89,7 +95,9 @@ def test_an_unreachable_broker_is_one_error_with_its_address(call: Callable[[Bus
 
 
 def test_every_topic_of_the_contract_has_its_partitions(bus: Bus) -> None:
-    assert {name: len(bus.end_offsets(name)) for name in TOPICS} == {name: topic.partitions for name, topic in TOPICS.items()}
+    assert {name: len(bus.end_offsets(name)) for name in TOPICS} == {
+        name: topic.partitions for name, topic in TOPICS.items()
+    }
 
 
 def test_creating_topics_again_keeps_their_data(bus: Bus) -> None:
@@ -102,14 +110,18 @@ def test_creating_topics_again_keeps_their_data(bus: Bus) -> None:
 def test_no_topic_is_compacted_and_the_book_is_kept_for_ever() -> None:
     """A null on a compacted topic would delete on a rebuild what it did not delete live."""
     assert {topic_admin.configuration(topic)["cleanup.policy"] for topic in TOPICS.values()} == {"delete"}
-    assert {topic_admin.configuration(topic)["message.timestamp.type"] for topic in TOPICS.values()} == {"LogAppendTime"}
+    assert {topic_admin.configuration(topic)["message.timestamp.type"] for topic in TOPICS.values()} == {
+        "LogAppendTime"
+    }
     assert topic_admin.configuration(TOPICS[BETAS])["retention.ms"] == "-1"
     assert topic_admin.configuration(TOPICS[FILLS])["retention.ms"] == "-1"
     assert topic_admin.configuration(TOPICS[PRICES])["retention.ms"] == str(30 * 86_400_000)
 
 
 def test_a_topic_of_an_earlier_version_gets_todays_settings_and_keeps_its_data(bus: Bus) -> None:
-    """State topics were compacted, and records carried their producer's clock: both are ended by a start, without a loss."""
+    """State topics were compacted, and records carried their producer's clock:
+    both are ended by a start, without a loss.
+    """
     before = {"cleanup.policy": "compact", "message.timestamp.type": "CreateTime", "retention.ms": "60000"}
     admin = KafkaAdminClient(bootstrap_servers=bus.bootstrap)
     try:
@@ -135,7 +147,9 @@ def _await_settings(admin: KafkaAdminClient, wanted: dict[str, str]) -> None:
 
 
 def test_the_checksum_of_a_record_is_computed_in_c() -> None:
-    """In pure Python it took 39% of the time of a run of decisions; the compiled module is an extra of kafka-python."""
+    """In pure Python it took 39% of the time of a run of decisions;
+    the compiled module is an extra of kafka-python.
+    """
     import crc32c
     from kafka.record import util
 

@@ -19,14 +19,25 @@ from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.bands import band_codes, band_name
 
 POLICY = current_policy()
-CASES = {c["id"]: c for c in json.loads((Path(__file__).parents[1] / "golden" / "cases.json").read_text())["cases"]}
-START = 1_790_000_000_000   # a session's morning
+CASES = {
+    c["id"]: c for c in json.loads((Path(__file__).parents[1] / "golden" / "cases.json").read_text())["cases"]
+}
+START = 1_790_000_000_000  # a session's morning
 
 
 def _seen(event: dict[str, Any], number: int, underwater: bool) -> Observation:
     at = START + int(event.get("t_min", 0) * 60_000)
     excess, requirement = event.get("excess", 1e9), event.get("requirement", 0.0)
-    return Observation("a", at, excess + requirement, event.get("gmv", 0.0), requirement, excess, underwater, calc_id=f"c{number}")
+    return Observation(
+        "a",
+        at,
+        excess + requirement,
+        event.get("gmv", 0.0),
+        requirement,
+        excess,
+        underwater,
+        calc_id=f"c{number}",
+    )
 
 
 def _run(events: list[dict[str, Any]]) -> tuple[LadderState, list[Decision]]:
@@ -52,7 +63,9 @@ def test_the_worked_case_holds(case_id: str) -> None:
         assert state.status == case["expected"]["status"]
 
 
-def _obs(minute: float, excess: float, *, requirement: float = 30_000.0, gross: float = 100_000.0, **more: Any) -> Observation:
+def _obs(
+    minute: float, excess: float, *, requirement: float = 30_000.0, gross: float = 100_000.0, **more: Any
+) -> Observation:
     at, calc_id = START + int(minute * 60_000), f"c{minute}{excess}"
     return Observation("a", at, excess + requirement, gross, requirement, excess, calc_id=calc_id, **more)
 
@@ -84,7 +97,7 @@ def test_a_call_met_and_missed_again_within_one_millisecond_is_another_call() ->
     calls = [d.call_id for _, decisions in made for d in decisions if d.kind == "CALL"]
     assert len(calls) == len(set(calls)) == 3
     later = ladder.step(LadderState("a"), _obs(10, -100), POLICY)[1][0]
-    assert calls[0] == later.call_id   # a call's id rests on its account and time alone
+    assert calls[0] == later.call_id  # a call's id rests on its account and time alone
 
 
 def test_a_partial_deposit_leaves_the_call_open_with_its_due_time_and_growth_amends_it() -> None:
@@ -111,7 +124,9 @@ def test_timers_fire_on_the_clock_without_any_event() -> None:
 
 
 def test_a_held_account_decides_nothing_until_its_prices_are_good() -> None:
-    state, kinds = _steps(_obs(0, -2_000, held="stale or missing price: X"), _obs(1, -9_000, held="stale or missing price: X"))
+    state, kinds = _steps(
+        _obs(0, -2_000, held="stale or missing price: X"), _obs(1, -9_000, held="stale or missing price: X")
+    )
     assert kinds == ["HELD"]
     assert ladder.tick(state, START + 10**9, POLICY) == (state, ())
     state, decisions = ladder.step(state, _obs(2, -2_000), POLICY)
@@ -124,13 +139,24 @@ def test_a_call_that_rested_on_a_withdrawn_price_is_rescinded() -> None:
 
 
 def test_an_amount_that_rested_on_a_withdrawn_price_is_restated_and_the_due_time_stays() -> None:
-    """Called at minute 0 for 2,000, at minute 5 for 9,000 on a bad print: corrected, 2,500 is owed. Newer prints are another matter."""
+    """Called at minute 0 for 2,000, at minute 5 for 9,000 on a bad print: corrected, 2,500 is owed.
+
+    Newer prints are another matter.
+    """
     state, kinds = _steps(_obs(0, -2_000), _obs(5, -9_000))
     due = state.call.due_at if state.call else None
     at_five = {"corrected": True, "corrected_since": START + 5 * 60_000}
     state, (restated,) = ladder.step(state, _obs(6, -2_500, **at_five), POLICY)
-    assert (restated.kind, restated.amount, restated.issued, restated.due_at) == ("CALL_RESTATED", 2_500, 2_500, due)
-    assert ladder.step(state, _obs(7, -2_000, **at_five | {"corrected_since": START + 7 * 60_000}), POLICY)[1] == ()
+    assert (restated.kind, restated.amount, restated.issued, restated.due_at) == (
+        "CALL_RESTATED",
+        2_500,
+        2_500,
+        due,
+    )
+    assert (
+        ladder.step(state, _obs(7, -2_000, **at_five | {"corrected_since": START + 7 * 60_000}), POLICY)[1]
+        == ()
+    )
     _, (increased,) = ladder.step(state, _obs(7, -2_500.01), POLICY)
     assert increased.kind == "CALL_INCREASED"
 
@@ -140,13 +166,19 @@ def test_what_falls_due_is_decided_at_its_own_time_however_late_the_clock_is_rea
     assert state.call is not None
     due = state.call.due_at
     _, decisions = ladder.tick(state, due + 10**9, POLICY)
-    assert [(d.kind, d.timestamp) for d in decisions] == [("CLOSE_ONLY", START + 1_800_000), ("CALL_EXPIRED", due), ("LIQUIDATE", due)]
+    assert [(d.kind, d.timestamp) for d in decisions] == [
+        ("CLOSE_ONLY", START + 1_800_000),
+        ("CALL_EXPIRED", due),
+        ("LIQUIDATE", due),
+    ]
 
 
 def test_a_cure_lifts_the_restriction_unless_stress_still_holds_it() -> None:
     _, kinds = _steps(_obs(0, -2_000), _obs(31, -2_000.0001), _obs(40, 20_000))
     assert kinds == ["CALL", "CLOSE_ONLY", "CALL_CURED", "LIFTED"]
-    state, kinds = _steps(_obs(0, -2_000, severe_underwater=True), _obs(31, -2_000, severe_underwater=True), _obs(40, 20_000))
+    state, kinds = _steps(
+        _obs(0, -2_000, severe_underwater=True), _obs(31, -2_000, severe_underwater=True), _obs(40, 20_000)
+    )
     assert "LIFTED" not in kinds
     assert state.restricted
     state, decisions = ladder.tick(state, START + 45 * 60_000, POLICY)
@@ -164,7 +196,9 @@ def test_the_state_survives_json() -> None:
 
 
 def test_a_severe_deficiency_is_liquidated_by_the_clock_when_no_event_follows_close_only() -> None:
-    """20,000 against a requirement of 30,000 is severe from the first minute; close-only comes with the clock."""
+    """20,000 against a requirement of 30,000 is severe from the first minute;
+    close-only comes with the clock.
+    """
     state, kinds = _steps(_obs(0, -20_000))
     assert kinds == ["CALL"]
     state, decisions = ladder.tick(state, START + 30 * 60_000, POLICY)
@@ -173,10 +207,14 @@ def test_a_severe_deficiency_is_liquidated_by_the_clock_when_no_event_follows_cl
 
 @pytest.mark.parametrize(("excess", "warned"), [(5_000.00, True), (5_000.01, False)])
 def test_status_band_and_ladder_draw_the_warning_line_at_the_same_cent(excess: float, warned: bool) -> None:
-    """5% of 100,000.08 is 5,000.004: 5,000.00 lies below it, although the line rounded to a cent would be met."""
+    """5% of 100,000.08 is 5,000.004: 5,000.00 lies below it, although the line rounded to a cent would be
+    met.
+    """
     held = {"symbol": "X", "qty": 1, "price": 100_000.08, "sigma": 0.2, "beta": 0.0}
     cash = excess + 25_000.02 - 100_000.08
-    given = parse({"policy": {"use_conc": False}, "accounts": [{"account_id": "a", "cash": cash, "positions": [held]}]})
+    given = parse(
+        {"policy": {"use_conc": False}, "accounts": [{"account_id": "a", "cash": cash, "positions": [held]}]}
+    )
     margin = evaluate(given.book, given.market, given.policy)
     seen = Observation("a", START, excess + 25_000.02, 100_000.08, 25_000.02, excess, calc_id="c")
     _, decisions = ladder.step(LadderState("a"), seen, given.policy)

@@ -23,7 +23,9 @@ def test_an_event_is_reported_once_it_has_waited_too_long_and_only_once() -> Non
 
 
 def test_what_is_forgotten_for_want_of_room_is_reported_although_its_time_has_not_come() -> None:
-    """Of 1,003 unknown accounts the three oldest are forgotten: their dead letters are all that is left of them."""
+    """Of 1,003 unknown accounts the three oldest are forgotten:
+    their dead letters are all that is left of them.
+    """
     early = EarlyEvents()
     for n in range(1003):
         _keep(early, f"A{n}", n)

@@ -19,8 +19,17 @@ T0 = 1_780_000_000_000
 CODES = {"X": 0, "Y": 1}
 
 
-def fill(number: int, qty: float, price: float, symbol: str = "X", day: int = 0, fee: float = 0.0) -> tuple[str, dict[str, Any]]:
-    event = {"fill_id": f"f{number}", "account_id": "A", "symbol": symbol, "qty": qty, "price": price, "fee": fee}
+def fill(
+    number: int, qty: float, price: float, symbol: str = "X", day: int = 0, fee: float = 0.0
+) -> tuple[str, dict[str, Any]]:
+    event = {
+        "fill_id": f"f{number}",
+        "account_id": "A",
+        "symbol": symbol,
+        "qty": qty,
+        "price": price,
+        "fee": fee,
+    }
     return FILLS, event | {"timestamp": T0 + day * DAY}
 
 
@@ -29,9 +38,18 @@ def cash(number: int, amount: float) -> tuple[str, dict[str, Any]]:
 
 
 ON_X = {"symbol": "X", "timestamp": T0}
-SPLIT = (CORPORATE_ACTIONS, ON_X | {"action_id": "s", "kind": "SPLIT", "ratio": 1.5, "ex_date": "2026-06-05", "post_price": 80.0})
-DIVIDEND = (CORPORATE_ACTIONS, ON_X | {"action_id": "d", "kind": "DIVIDEND", "amount": 0.5, "ex_date": "2026-06-03"})
-TRADES = st.lists(st.tuples(st.sampled_from(["X", "Y"]), st.integers(-300, 300).filter(bool), st.integers(1, 9_999)), max_size=12)
+SPLIT = (
+    CORPORATE_ACTIONS,
+    ON_X | {"action_id": "s", "kind": "SPLIT", "ratio": 1.5, "ex_date": "2026-06-05", "post_price": 80.0},
+)
+DIVIDEND = (
+    CORPORATE_ACTIONS,
+    ON_X | {"action_id": "d", "kind": "DIVIDEND", "amount": 0.5, "ex_date": "2026-06-03"},
+)
+TRADES = st.lists(
+    st.tuples(st.sampled_from(["X", "Y"]), st.integers(-300, 300).filter(bool), st.integers(1, 9_999)),
+    max_size=12,
+)
 
 
 def book(ledger: Ledger, actions: AnnouncedActions, topic: str, event: dict[str, Any]) -> list[str]:
@@ -39,7 +57,11 @@ def book(ledger: Ledger, actions: AnnouncedActions, topic: str, event: dict[str,
     if topic != CORPORATE_ACTIONS:
         return ledger.apply(topic, event)
     actions.add(event)
-    return [account for symbol in actions.due(T0 + 90 * DAY) for account in ledger.restate(symbol, actions.in_effect(symbol))]
+    return [
+        account
+        for symbol in actions.due(T0 + 90 * DAY)
+        for account in ledger.restate(symbol, actions.in_effect(symbol))
+    ]
 
 
 def holding(events: Any) -> Ledger:
@@ -50,10 +72,16 @@ def holding(events: Any) -> Ledger:
 
 
 def test_the_net_money_of_every_event_is_whole_cents() -> None:
-    """As on a confirmation: 3 x 10.0015 and a fee of 0.002 are 30.01; a half cent rounds away from zero, both ways."""
+    """As on a confirmation: 3 x 10.0015 and a fee of 0.002 are 30.01;
+    a half cent rounds away from zero, both ways.
+    """
     for events, balance in (
-        ([fill(1, 3, 10.0015, fee=0.002)], -30.01), ([fill(1, 1, 0.005)], -0.01), ([fill(1, -1, 0.005)], 0.01),
-        ([fill(1, 1, 0.0049)], 0.0), ([cash(1, 1.005)], 1.01), ([fill(n, 1, 10.004) for n in range(3)], -30.0),
+        ([fill(1, 3, 10.0015, fee=0.002)], -30.01),
+        ([fill(1, 1, 0.005)], -0.01),
+        ([fill(1, -1, 0.005)], 0.01),
+        ([fill(1, 1, 0.0049)], 0.0),
+        ([cash(1, 1.005)], 1.01),
+        ([fill(n, 1, 10.004) for n in range(3)], -30.0),
         ([fill(1, 33, 1.0), (DIVIDEND[0], DIVIDEND[1] | {"amount": 0.0123})], -32.59),
         ([fill(1, 1, 1.0), (SPLIT[0], SPLIT[1] | {"post_price": 3.333})], 0.67),
     ):
@@ -71,7 +99,9 @@ def test_ldg_005_a_second_delivery_changes_nothing() -> None:
 
 
 def test_ldg_005_every_order_of_arrival_ends_in_the_same_state() -> None:
-    """A fill that arrives after the split of a later day, a dividend before its fills: event time decides, not arrival."""
+    """A fill that arrives after the split of a later day, a dividend before its fills:
+    event time decides, not arrival.
+    """
     events = [fill(1, 7, 33.33), fill(2, -20, 40.01, day=3), SPLIT, DIVIDEND, cash(1, 500.0)]
     ends = set()
     for order in itertools.permutations(events):
@@ -119,8 +149,12 @@ def test_account_terms_follow_event_time_not_arrival() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(TRADES, st.randoms())
-def test_the_book_kept_current_in_place_equals_one_built_anew_after_a_restart(fills: list[tuple[str, int, int]], random: Any) -> None:
-    """LDG-005: the stream's columns after each event, and a ledger restored from its saved state, show the same account."""
+def test_the_book_kept_current_in_place_equals_one_built_anew_after_a_restart(
+    fills: list[tuple[str, int, int]], random: Any
+) -> None:
+    """LDG-005: the stream's columns after each event, and a ledger restored from its saved state,
+    show the same account.
+    """
     ledger = Ledger()
     ledger.apply(*cash(0, 100.0))
     messages = [fill(n, qty, cents / 100, symbol) for n, (symbol, qty, cents) in enumerate(fills)]
@@ -138,5 +172,7 @@ def test_the_book_kept_current_in_place_equals_one_built_anew_after_a_restart(fi
 
 def test_a_traded_instrument_that_is_gone_from_the_reference_data_is_named() -> None:
     state = holding([fill(1, 10, 50.0)]).to_state()
-    with pytest.raises(ValueError, match="instruments: 'X' was traded by accounts and is gone from the reference data"):
+    with pytest.raises(
+        ValueError, match="instruments: 'X' was traded by accounts and is gone from the reference data"
+    ):
         Ledger.from_state(state, {"Y"})

@@ -1,4 +1,6 @@
-"""The price gate: what is set aside, what confirms it, and what holders see of it through the margin engine. Rules: LAD."""
+"""The price gate: what is set aside, what confirms it, and what holders see of it through the margin
+engine. Rules: LAD.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ def _print(price: float, second: int = 0, **more: Any) -> Event:
 
 @pytest.mark.parametrize(
     ("price", "accepted"),
-    [(135.0, True), (135.01, False), (65.0, True), (64.0, False)],   # 35% either way; 65.33-68.00 would look like 3:2
+    # 35% either way; 65.33-68.00 would look like 3:2
+    [(135.0, True), (135.01, False), (65.0, True), (64.0, False)],
 )
 def test_a_jump_up_to_the_policy_is_a_price_and_beyond_it_is_set_aside(price: float, accepted: bool) -> None:
     verdict = judge(_print(price), 100.0, None, POLICY.prices)
@@ -37,7 +40,10 @@ def test_a_jump_up_to_the_policy_is_a_price_and_beyond_it_is_set_aside(price: fl
     assert (verdict.suspect is None) == accepted
 
 
-@pytest.mark.parametrize(("price", "shape"), [(50.0, "2:1"), (51.0, "2:1"), (51.1, None), (33.4, "3:1"), (1000.0, "1:10"), (66.7, "3:2")])
+@pytest.mark.parametrize(
+    ("price", "shape"),
+    [(50.0, "2:1"), (51.0, "2:1"), (51.1, None), (33.4, "3:1"), (1000.0, "1:10"), (66.7, "3:2")],
+)
 def test_a_split_is_recognised_within_the_tolerance(price: float, shape: str | None) -> None:
     assert split_shape(100.0, price, POLICY.prices.split_tolerance) == shape
 
@@ -51,7 +57,8 @@ def test_a_second_print_confirms_a_jump_but_not_the_shape_of_a_split_nor_the_sam
     assert judge(_print(50.1, 2, confirmed=True), 100.0, halved.suspect, POLICY.prices).price == 50.1
     drifted = judge(_print(47.0, 3), 100.0, halved.suspect, POLICY.prices)
     assert drifted.price is None
-    assert judge(_print(46.0, 4), 100.0, drifted.suspect, POLICY.prices).price is None   # still the split's jump, 8% further
+    # still the split's jump, 8% further
+    assert judge(_print(46.0, 4), 100.0, drifted.suspect, POLICY.prices).price is None
 
 
 def test_a_print_that_comes_back_ends_the_suspicion_and_a_late_one_does_not() -> None:
@@ -67,7 +74,10 @@ def _engine() -> MarginEngine:
         engine,
         (ACCOUNTS, {"account_id": "a", "margin_type": "REG_T", "timestamp": OPEN}),
         (CASH, {"transfer_id": "t", "account_id": "a", "amount": 6_500.0, "timestamp": OPEN}),
-        (FILLS, {"fill_id": "f", "account_id": "a", "symbol": "X", "qty": 100, "price": 100.0, "timestamp": OPEN}),
+        (
+            FILLS,
+            {"fill_id": "f", "account_id": "a", "symbol": "X", "qty": 100, "price": 100.0, "timestamp": OPEN},
+        ),
         (PRICES, _print(100.0)),
     )
     return engine
@@ -90,7 +100,8 @@ def _decide(engine_outcomes: list[Outcome]) -> list[str]:
     state, kinds = LadderState("a"), []
     for event in (e for outcome in engine_outcomes for e in outcome.status):
         state, decisions = step(state, Observation.from_status_event(event), POLICY)
-        kinds += [d.kind for d in decisions if not d.kind.startswith("STRESS")]   # the other track, tested elsewhere
+        # the other track, tested elsewhere
+        kinds += [d.kind for d in decisions if not d.kind.startswith("STRESS")]
     return kinds
 
 
@@ -111,7 +122,7 @@ def test_a_real_crash_is_enforced_as_soon_as_a_second_print_confirms_it() -> Non
 
 def test_a_call_on_a_bad_print_is_rescinded_when_its_source_corrects_it() -> None:
     engine = _engine()
-    bad = send(engine, (PRICES, _print(70.0, 1)))   # -30%: plausible, so used
+    bad = send(engine, (PRICES, _print(70.0, 1)))  # -30%: plausible, so used
     worse = send(engine, (PRICES, _print(52.0, 2)))
     fixed = send(engine, (PRICES, _print(100.0, 3, correction=True, corrects_timestamp=OPEN + 1000)))
     assert _decide([bad, worse, fixed]) == ["CALL", "RESCINDED"]
@@ -127,8 +138,16 @@ def test_a_call_older_than_the_withdrawn_print_is_met_not_rescinded() -> None:
 @pytest.mark.parametrize("print_first", [True, False])
 def test_a_split_keeps_the_value_of_holdings_whichever_comes_first(print_first: bool) -> None:
     engine = _engine()
-    send(engine, (PRICES, _print(100.0, 23_000)))   # Monday's last print, minutes of trading before Tuesday's split
-    action = {"action_id": "s", "symbol": "X", "kind": "SPLIT", "ratio": 2.0, "ex_date": "2026-09-22", "timestamp": OPEN + 86_400_000}
+    # Monday's last print, minutes of trading before Tuesday's split
+    send(engine, (PRICES, _print(100.0, 23_000)))
+    action = {
+        "action_id": "s",
+        "symbol": "X",
+        "kind": "SPLIT",
+        "ratio": 2.0,
+        "ex_date": "2026-09-22",
+        "timestamp": OPEN + 86_400_000,
+    }
     halved = (PRICES, _print(50.2, 86_401))
     batches = [halved, (CORPORATE_ACTIONS, action)] if print_first else [(CORPORATE_ACTIONS, action), halved]
     outcomes = [send(engine, batch) for batch in batches]
@@ -141,7 +160,14 @@ def test_a_split_keeps_the_value_of_holdings_whichever_comes_first(print_first: 
 
 def test_the_same_split_delivered_twice_divides_once() -> None:
     engine = _engine()
-    action = {"action_id": "s", "symbol": "X", "kind": "SPLIT", "ratio": 2.0, "ex_date": "2026-09-22", "timestamp": OPEN + 86_400_000}
+    action = {
+        "action_id": "s",
+        "symbol": "X",
+        "kind": "SPLIT",
+        "ratio": 2.0,
+        "ex_date": "2026-09-22",
+        "timestamp": OPEN + 86_400_000,
+    }
     send(engine, (CORPORATE_ACTIONS, action))
     send(engine, (CORPORATE_ACTIONS, action))
     assert engine.market.price[0] == 50.0

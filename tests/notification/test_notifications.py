@@ -1,4 +1,6 @@
-"""Notices over real wires: moto's SNS and SQS, a real SMTP server, and SendGrid's documented answers from a local endpoint."""
+"""Notices over real wires: moto's SNS and SQS, a real SMTP server, and SendGrid's documented answers from
+a local endpoint.
+"""
 
 from __future__ import annotations
 
@@ -30,18 +32,35 @@ from margin_platform.store.store import Store
 POLICY = current_policy()
 NOW = 1_790_000_000_000
 CALL: Event = {
-    "account_id": "ACC-12345678", "call_id": "c1", "correlation_id": "c1", "action": "MARGIN_CALL", "deficiency": 2500.0,
-    "due_at_ms": 1_582_920_000_000, "explanation": "equity 30,000.00 is 2,500.00 below the requirement 32,500.00", "equity": 30000.0,
-    "requirement": 32500.0, "excess": -2500.0, "components": {"base_requirement": 23214.29, "concentration_addon": 9285.71},
-    "cures": [{"action": "DEPOSIT_CASH", "amount": 2500.0}, {"action": "SELL", "amount": 7150.0, "symbol": "AAPL", "qty": 77.0}],
+    "account_id": "ACC-12345678",
+    "call_id": "c1",
+    "correlation_id": "c1",
+    "action": "MARGIN_CALL",
+    "deficiency": 2500.0,
+    "due_at_ms": 1_582_920_000_000,
+    "explanation": "equity 30,000.00 is 2,500.00 below the requirement 32,500.00",
+    "equity": 30000.0,
+    "requirement": 32500.0,
+    "excess": -2500.0,
+    "components": {"base_requirement": 23214.29, "concentration_addon": 9285.71},
+    "cures": [
+        {"action": "DEPOSIT_CASH", "amount": 2500.0},
+        {"action": "SELL", "amount": 7150.0, "symbol": "AAPL", "qty": 77.0},
+    ],
     "holdings": [{"symbol": "AAPL", "qty": 1000.0, "price": 92.857, "price_timestamp": 1_582_299_999_000}],
-    "issued": 2500.0, "opened_at_ms": 1_582_300_000_000, "figures_at_ms": 1_582_300_000_000,
-    "policy_version": "house", "timestamp": 1_582_300_000_000, "attempt": 0,
+    "issued": 2500.0,
+    "opened_at_ms": 1_582_300_000_000,
+    "figures_at_ms": 1_582_300_000_000,
+    "policy_version": "house",
+    "timestamp": 1_582_300_000_000,
+    "attempt": 0,
 }
 
 
 def _outgoing(recipient: str) -> Outgoing:
-    return Outgoing("n1", "ACC-12345678", recipient, "Margin call: account ••••5678", "the text", "<p>the text</p>")
+    return Outgoing(
+        "n1", "ACC-12345678", recipient, "Margin call: account ••••5678", "the text", "<p>the text</p>"
+    )
 
 
 @pytest.fixture
@@ -49,7 +68,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
     with Store(f"sqlite:///{tmp_path / 'store.db'}") as opened:
         with opened.write() as connection:
             contact = {"email": "customer@example.com", "phone": "+12025550100"}
-            connection.execute(insert(t.contacts).values(account_id=CALL["account_id"], contact=contact, updated_at=1))
+            connection.execute(
+                insert(t.contacts).values(account_id=CALL["account_id"], contact=contact, updated_at=1)
+            )
         yield opened
 
 
@@ -74,23 +95,37 @@ def _rows(store: Store) -> list[Any]:
 
 
 def test_a_notice_says_what_by_how_much_until_when_and_what_cures_it() -> None:
-    """MARGIN_RULES 7.6, in full: both forms say it; the earliest sale is when close-only begins, half an hour after the call."""
+    """MARGIN_RULES 7.6, in full: both forms say it;
+    the earliest sale is when close-only begins, half an hour after the call.
+    """
     notice = notice_of(MARGIN_CALLS, CALL, POLICY, "margin desk, +1 212 555 0100")
     assert notice is not None
-    what = ("House maintenance call c1, made Fri 21 Feb 2020 10:46 EST", "Amount of the call", "$32,500.00", "-$2,500.00", "policy house")
+    what = (
+        "House maintenance call c1, made Fri 21 Feb 2020 10:46 EST",
+        "Amount of the call",
+        "$32,500.00",
+        "-$2,500.00",
+        "policy house",
+    )
     rested_on = ("Concentration add-on", "$9,285.71", "1,000 AAPL at 92.8570, of Fri 21 Feb 2020 10:46 EST")
     cure = ("Due: Fri 28 Feb 2020 15:00 EST", "deposit $2,500.00 in cash", "sell 77 AAPL, $7,150.00")
-    consequence = ("From Fri 21 Feb 2020 11:16 EST on", "severe (more than 50% of the requirement", "sooner, without notice")
+    consequence = (
+        "From Fri 21 Feb 2020 11:16 EST on",
+        "severe (more than 50% of the requirement",
+        "sooner, without notice",
+    )
     for fact in (*what, *rested_on, *cure, *consequence, "Questions: margin desk, +1 212 555 0100"):
         assert fact in notice.text.replace(":  ", ": ")
         assert fact in notice.html
     assert "ACC-12345678" not in notice.text + notice.html + notice.sms + notice.subject
     assert "••••5678" in notice.sms
-    assert len(notice.sms) < 320   # two SMS segments
+    assert len(notice.sms) < 320  # two SMS segments
 
 
 def test_a_hostile_account_id_is_text_and_nothing_else() -> None:
-    notice = notice_of(MARGIN_CALLS, CALL | {"account_id": "<b>", "explanation": "<script>alert(1)</script>"}, POLICY)
+    notice = notice_of(
+        MARGIN_CALLS, CALL | {"account_id": "<b>", "explanation": "<script>alert(1)</script>"}, POLICY
+    )
     assert notice is not None
     assert "<script>" not in notice.html
     assert "&lt;script&gt;" in notice.html
@@ -103,14 +138,17 @@ def test_what_is_no_customers_business_makes_no_notice(action: str) -> None:
 
 def test_an_amount_called_for_a_second_time_after_another_is_another_notice() -> None:
     amounts = [(1, 2000.0), (2, 1500.0), (3, 2000.0)]
-    told = [notice_of(MARGIN_CALLS, CALL | {"action": "AMENDED", "timestamp": at, "deficiency": owed}, POLICY) for at, owed in amounts]
+    told = [
+        notice_of(MARGIN_CALLS, CALL | {"action": "AMENDED", "timestamp": at, "deficiency": owed}, POLICY)
+        for at, owed in amounts
+    ]
     assert len({notice.rung for notice in told if notice}) == 3
 
 
 def test_the_same_event_and_the_same_rung_are_told_once(store: Store) -> None:
     provider = Provider()
     desk = Notifier(store, POLICY, [provider])
-    for offset in (0, 0, 1):   # repeated by a re-executed run, and published twice
+    for offset in (0, 0, 1):  # repeated by a re-executed run, and published twice
         desk.record([(CALL, (MARGIN_CALLS, 0, offset))], NOW)
     desk.deliver(NOW)
     desk.deliver(NOW)
@@ -127,14 +165,16 @@ def _tried_until_the_end(desk: Notifier, store: Store) -> tuple[list[int], list[
     """Deliver whenever something is due until nothing is; return the waits and the messages."""
     now, waits, messages = NOW, [], desk.deliver(NOW)
     while (due := next_due(store)) is not None:
-        assert [m for m in desk.deliver(due - 1) if m[1]["account_id"] != "FIRM"] == []   # not before its time
+        assert [m for m in desk.deliver(due - 1) if m[1]["account_id"] != "FIRM"] == []  # not before its time
         waits.append(due - now)
         now = due
         messages += desk.deliver(due)
     return waits, messages
 
 
-def test_a_failure_is_tried_for_the_policys_hours_with_growing_waits_and_a_person_knows_in_time(store: Store) -> None:
+def test_a_failure_is_tried_for_the_policys_hours_with_growing_waits_and_a_person_knows_in_time(
+    store: Store,
+) -> None:
     class Down(Provider):
         def send(self, message: Outgoing) -> str:
             if message.recipient == "customer@example.com":
@@ -148,12 +188,19 @@ def test_a_failure_is_tried_for_the_policys_hours_with_growing_waits_and_a_perso
     assert waits[:6] == [2000, 4000, 8000, 16000, 32000, 64000]
     assert max(waits) == POLICY.notices.notice_longest_wait_minutes * MINUTE
     assert sum(waits) == POLICY.notices.notice_retry_hours * HOUR
-    (_, to_the_firm), (topic, event) = messages   # the firm's people first, while the customer is still tried
-    assert (to_the_firm["account_id"], to_the_firm["rung"], to_the_firm["status"]) == ("FIRM", "UNREACHED", "DELIVERED")
+    (_, to_the_firm), (topic, event) = messages  # the firm's people first, while the customer is still tried
+    assert (to_the_firm["account_id"], to_the_firm["rung"], to_the_firm["status"]) == (
+        "FIRM",
+        "UNREACHED",
+        "DELIVERED",
+    )
     assert (topic, event["status"], event["attempts"]) == (NOTIFICATIONS, "UNDELIVERED", len(waits) + 1)
     assert "other means" in event["escalation"]
     (mail,) = provider.taken
-    assert (mail.recipient, mail.subject) == ("desk@broker.example", "Customer not reached: account ACC-12345678")
+    assert (mail.recipient, mail.subject) == (
+        "desk@broker.example",
+        "Customer not reached: account ACC-12345678",
+    )
     assert "PROVIDER: down" in mail.text
 
 
@@ -177,13 +224,19 @@ def test_a_provider_that_is_away_for_two_minutes_loses_nothing(store: Store) -> 
 
 
 def test_what_no_channel_foresaw_is_tried_again_and_takes_no_other_notice_along(store: Store) -> None:
-    """Two notices of one batch: the first one's channel breaks, the second is sent, recorded as sent, and never sent again."""
+    """Two notices of one batch: the first one's channel breaks, the second is sent, recorded as sent, and
+    never sent again.
+    """
     provider = Provider(UnicodeError("odd address"))
     desk = Notifier(store, POLICY, [provider])
-    desk.record([(CALL | {"correlation_id": f"c{n}", "timestamp": n + 1}, (MARGIN_CALLS, 0, n)) for n in range(2)], NOW)
+    desk.record(
+        [(CALL | {"correlation_id": f"c{n}", "timestamp": n + 1}, (MARGIN_CALLS, 0, n)) for n in range(2)],
+        NOW,
+    )
     assert [event["correlation_id"] for _, event in desk.deliver(NOW)] == ["c1"]
     assert [(r.episode, r.status, r.error) for r in _rows(store)] == [
-        ("c0", "PENDING", "UnicodeError('odd address')"), ("c1", "DELIVERED", None),
+        ("c0", "PENDING", "UnicodeError('odd address')"),
+        ("c1", "DELIVERED", None),
     ]
     assert [event["correlation_id"] for _, event in desk.deliver(NOW + 2000)] == ["c0"]
     assert [m.id for m in provider.taken] == [r.notification_id for r in reversed(_rows(store))]
@@ -194,9 +247,17 @@ class Phone(Provider):
 
 
 def test_a_customer_one_channel_reaches_is_not_escalated(store: Store) -> None:
-    desk = Notifier(store, POLICY, [Provider(DeliveryRefused("no such mailbox")), Phone()], firm={"email": "desk@broker.example"})
+    desk = Notifier(
+        store,
+        POLICY,
+        [Provider(DeliveryRefused("no such mailbox")), Phone()],
+        firm={"email": "desk@broker.example"},
+    )
     desk.record([(CALL, (MARGIN_CALLS, 0, 0))], NOW)
-    assert {(e["channel"], e["status"]) for _, e in desk.deliver(NOW)} == {("PROVIDER", "UNDELIVERED"), ("PHONE", "DELIVERED")}
+    assert {(e["channel"], e["status"]) for _, e in desk.deliver(NOW)} == {
+        ("PROVIDER", "UNDELIVERED"),
+        ("PHONE", "DELIVERED"),
+    }
 
 
 def test_a_recipient_without_an_address_is_held_named_and_told_once_there_is_one(store: Store) -> None:
@@ -204,7 +265,8 @@ def test_a_recipient_without_an_address_is_held_named_and_told_once_there_is_one
     desk = Notifier(store, POLICY, [provider])
     (_, event), (_, to_the_firm) = desk.record([(CALL | {"account_id": "NOBODY"}, (MARGIN_CALLS, 0, 0))], NOW)
     assert (event["status"], event["error"]) == ("HELD", "contact.email: missing for account NOBODY")
-    assert (to_the_firm["rung"], to_the_firm["status"]) == ("UNREACHED", "HELD")   # no address of the firm either
+    # no address of the firm either
+    assert (to_the_firm["rung"], to_the_firm["status"]) == ("UNREACHED", "HELD")
     assert desk.deliver(NOW) == []
     with store.write() as connection:
         desk.readdress(connection, "NOBODY", {"email": "late@example.com"})
@@ -222,18 +284,28 @@ def test_a_restriction_and_its_end_are_told(store: Store) -> None:
         desk.record([(event | {"policy_version": "p", "timestamp": NOW}, (RESTRICTIONS, 0, offset))], NOW)
     desk.deliver(NOW)
     assert {m.subject.split(":")[0] for m in provider.taken} == {
-        "Your account is restricted to closing trades", "Your account's restriction is lifted",
+        "Your account is restricted to closing trades",
+        "Your account's restriction is lifted",
     }
 
 
 def test_sns_delivers_to_the_accounts_own_topic_and_nobody_elses(aws_endpoint: str) -> None:
-    where = {"endpoint_url": aws_endpoint, "region_name": "us-east-1", "aws_access_key_id": "x", "aws_secret_access_key": "x"}
+    where = {
+        "endpoint_url": aws_endpoint,
+        "region_name": "us-east-1",
+        "aws_access_key_id": "x",
+        "aws_secret_access_key": "x",
+    }
     sns, sqs = boto3.client("sns", **where), boto3.client("sqs", **where)
     queues = {}
     for account in ("ACC-12345678", "ACC-OTHER"):
         queues[account] = sqs.create_queue(QueueName=account)["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=queues[account], AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        sns.subscribe(TopicArn=sns.create_topic(Name=topic_name(account))["TopicArn"], Protocol="sqs", Endpoint=arn)
+        arn = sqs.get_queue_attributes(QueueUrl=queues[account], AttributeNames=["QueueArn"])["Attributes"][
+            "QueueArn"
+        ]
+        sns.subscribe(
+            TopicArn=sns.create_topic(Name=topic_name(account))["TopicArn"], Protocol="sqs", Endpoint=arn
+        )
     assert SnsChannel(sns).send(_outgoing("+12025550100"))
     (received,) = sqs.receive_message(QueueUrl=queues["ACC-12345678"])["Messages"]
     assert json.loads(received["Body"])["Message"] == "the text"
@@ -283,8 +355,11 @@ def test_smtp_delivers_and_tells_a_refusal_from_a_delay() -> None:
 @pytest.mark.parametrize(
     ("status", "headers", "outcome"),
     [
-        (202, {"X-Message-Id": "sg-1"}, "sg-1"), (400, {}, DeliveryRefused), (401, {}, DeliveryRefused),
-        (429, {"Retry-After": "7"}, DeliveryFailed), (503, {}, DeliveryFailed),
+        (202, {"X-Message-Id": "sg-1"}, "sg-1"),
+        (400, {}, DeliveryRefused),
+        (401, {}, DeliveryRefused),
+        (429, {"Retry-After": "7"}, DeliveryFailed),
+        (503, {}, DeliveryFailed),
     ],
 )
 def test_sendgrid_answers_are_read_as_documented(status: int, headers: dict[str, str], outcome: Any) -> None:
@@ -292,7 +367,13 @@ def test_sendgrid_answers_are_read_as_documented(status: int, headers: dict[str,
 
     class Endpoint(BaseHTTPRequestHandler):
         def do_POST(self) -> None:  # noqa: N802
-            seen.append((self.path, self.headers["Authorization"], json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            seen.append(
+                (
+                    self.path,
+                    self.headers["Authorization"],
+                    json.loads(self.rfile.read(int(self.headers["Content-Length"]))),
+                )
+            )
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)

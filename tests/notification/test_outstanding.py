@@ -42,8 +42,13 @@ class Mail:
 
 def call(account_id: str) -> Any:
     return {
-        "account_id": account_id, "call_id": "c1", "correlation_id": "c1", "action": "MARGIN_CALL", "deficiency": 1.0,
-        "explanation": "short", "timestamp": 1_582_300_000_000,
+        "account_id": account_id,
+        "call_id": "c1",
+        "correlation_id": "c1",
+        "action": "MARGIN_CALL",
+        "deficiency": 1.0,
+        "explanation": "short",
+        "timestamp": 1_582_300_000_000,
     }
 
 
@@ -59,8 +64,14 @@ def store(url: str) -> Iterator[Store]:
     """A and B have an address, C has two in one field."""
     with Store(url) as opened:
         with opened.write() as connection:
-            for account_id, email in (("A", "a@x.example"), ("B", "b@x.example"), ("C", "c@x.example,d@x.example")):
-                connection.execute(insert(t.contacts).values(account_id=account_id, contact={"email": email}, updated_at=1))
+            for account_id, email in (
+                ("A", "a@x.example"),
+                ("B", "b@x.example"),
+                ("C", "c@x.example,d@x.example"),
+            ):
+                connection.execute(
+                    insert(t.contacts).values(account_id=account_id, contact={"email": email}, updated_at=1)
+                )
         yield opened
 
 
@@ -69,7 +80,9 @@ def margin(*arguments: str) -> Result:
 
 
 def listed() -> dict[str, tuple[str, str]]:
-    """Account -> status and id of what `margin notices` lists; its exit code says whether there is anything."""
+    """Account -> status and id of what `margin notices` lists;
+    its exit code says whether there is anything.
+    """
     result = margin("notices", "--json")
     rows = json.loads(result.stdout)
     assert result.exit_code == bool(rows), result.output
@@ -82,12 +95,18 @@ def test_what_reached_nobody_is_listed_and_sent_again(store: Store) -> None:
     desk.record([(call(account), (MARGIN_CALLS, 0, n)) for n, account in enumerate("ABC")], LATE)
     desk.deliver(LATE)
     found = listed()
-    assert {account: status for account, (status, _) in found.items()} == {"A": "UNDELIVERED", "B": "PENDING", "C": "HELD"}
+    assert {account: status for account, (status, _) in found.items()} == {
+        "A": "UNDELIVERED",
+        "B": "PENDING",
+        "C": "HELD",
+    }
     assert "no such mailbox" in margin("notices").output
-    assert "not one email address" in margin("notices").output   # C: one field, two mailboxes
+    assert "not one email address" in margin("notices").output  # C: one field, two mailboxes
 
     with store.write() as connection:
-        connection.execute(update(t.contacts).where(t.contacts.c.account_id == "C").values(contact={"email": "c@x.example"}))
+        connection.execute(
+            update(t.contacts).where(t.contacts.c.account_id == "C").values(contact={"email": "c@x.example"})
+        )
     assert margin("notices", "resend", found["A"][1]).output == "1 due again\n"
     assert margin("notices", "resend", "--account", "C").output == "1 due again\n"
     desk.deliver(NOW)
@@ -106,7 +125,9 @@ def test_a_person_who_reached_the_customer_takes_the_notice_off_the_list(store: 
     desk = Notifier(store, POLICY, [Mail(a=DeliveryRefused("gone"))])
     desk.record([(call("A"), (MARGIN_CALLS, 0, 0))], LATE)
     desk.deliver(LATE)
-    assert margin("notices", "reached", "--all", "--how", "J. Doe by phone").output == "1 recorded as reached\n"
+    assert (
+        margin("notices", "reached", "--all", "--how", "J. Doe by phone").output == "1 recorded as reached\n"
+    )
     assert listed() == {}
     with store.read() as connection:
         newest = connection.execute(t.outbox.select().order_by(t.outbox.c.seq.desc())).first()
@@ -114,7 +135,9 @@ def test_a_person_who_reached_the_customer_takes_the_notice_off_the_list(store: 
     assert (newest.event["status"], newest.event["receipt"]) == ("REACHED", "J. Doe by phone")
 
 
-@pytest.mark.parametrize("arguments", [["resend"], ["resend", "x"], ["resend", "--account", "Z"], ["resend", "x", "--all"]])
+@pytest.mark.parametrize(
+    "arguments", [["resend"], ["resend", "x"], ["resend", "--account", "Z"], ["resend", "x", "--all"]]
+)
 def test_what_is_not_on_the_list_is_named(store: Store, arguments: list[str]) -> None:
     result = margin("notices", *arguments)
     assert result.exit_code == 2

@@ -1,4 +1,6 @@
-"""Mail travels over TLS as the policy says, to a real SMTP server with a certificate of the test's own authority."""
+"""Mail travels over TLS as the policy says,
+to a real SMTP server with a certificate of the test's own authority.
+"""
 
 from __future__ import annotations
 
@@ -68,24 +70,34 @@ def test_a_server_that_offers_tls_is_spoken_to_as_the_policy_says(
 @pytest.mark.parametrize(("tls", "sent"), [("required", False), ("opportunistic", True), ("off", True)])
 def test_a_server_without_tls_gets_no_mail_where_it_is_required(tls: str, sent: bool) -> None:
     box = Mailbox()
-    with mail_server(box, None) as address, contextlib.nullcontext() if sent else pytest.raises(DeliveryFailed, match="STARTTLS"):
+    with (
+        mail_server(box, None) as address,
+        contextlib.nullcontext() if sent else pytest.raises(DeliveryFailed, match="STARTTLS"),
+    ):
         channel(address, tls=tls).send(MESSAGE)
     assert box.taken == [(False, None)] * sent
 
 
 @pytest.mark.parametrize("tls", ["required", "opportunistic"])
-def test_a_certificate_that_no_authority_here_signed_is_not_trusted(certified: tuple[Path, ssl.SSLContext], tls: str) -> None:
+def test_a_certificate_that_no_authority_here_signed_is_not_trusted(
+    certified: tuple[Path, ssl.SSLContext], tls: str
+) -> None:
     box = Mailbox()
-    with mail_server(box, certified[1]) as address, pytest.raises(DeliveryFailed, match="CERTIFICATE_VERIFY_FAILED"):
+    with (
+        mail_server(box, certified[1]) as address,
+        pytest.raises(DeliveryFailed, match="CERTIFICATE_VERIFY_FAILED"),
+    ):
         channel(address, tls=tls).send(MESSAGE)
     assert box.taken == []
 
 
-def test_a_server_that_demands_tls_is_not_taken_for_one_that_refuses_the_customer(certified: tuple[Path, ssl.SSLContext]) -> None:
+def test_a_server_that_demands_tls_is_not_taken_for_one_that_refuses_the_customer(
+    certified: tuple[Path, ssl.SSLContext],
+) -> None:
     ca_file, context = certified
     box = Mailbox()
     with mail_server(box, context, require_starttls=True) as address:
-        with pytest.raises(DeliveryFailed):   # tried again, until an operator mends the policy
+        with pytest.raises(DeliveryFailed):  # tried again, until an operator mends the policy
             channel(address, tls="off").send(MESSAGE)
         channel(address, tls="required", ca_file=ca_file).send(MESSAGE)
     assert box.taken == [(True, None)]
@@ -97,7 +109,9 @@ def test_a_login_is_sent_over_tls_only(certified: tuple[Path, ssl.SSLContext]) -
 
     ca_file, context = certified
     box = Mailbox()
-    with mail_server(box, context, authenticator=check, auth_required=True, auth_exclude_mechanism=["LOGIN"]) as address:
+    with mail_server(
+        box, context, authenticator=check, auth_required=True, auth_exclude_mechanism=["LOGIN"]
+    ) as address:
         channel(address, tls="required", ca_file=ca_file, login=("margin", "s3cret")).send(MESSAGE)
         with pytest.raises(DeliveryFailed, match="login: 535") as wrong:
             channel(address, tls="required", ca_file=ca_file, login=("margin", "guess")).send(MESSAGE)
@@ -109,8 +123,13 @@ def test_a_login_is_sent_over_tls_only(certified: tuple[Path, ssl.SSLContext]) -
     assert box.taken == [(True, b"margin")]
 
 
-@pytest.mark.parametrize(("answer", "outcome"), [("451 busy", DeliveryFailed), ("452 full", DeliveryFailed), ("554 spam", DeliveryRefused)])
-def test_a_temporary_refusal_is_worth_another_try_and_a_final_one_is_not(answer: str, outcome: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [("451 busy", DeliveryFailed), ("452 full", DeliveryFailed), ("554 spam", DeliveryRefused)],
+)
+def test_a_temporary_refusal_is_worth_another_try_and_a_final_one_is_not(
+    answer: str, outcome: type[Exception]
+) -> None:
     box = Mailbox(answer)
     with mail_server(box, None) as address:
         with pytest.raises(outcome):
@@ -119,7 +138,10 @@ def test_a_temporary_refusal_is_worth_another_try_and_a_final_one_is_not(answer:
     assert len(box.taken) == 1
 
 
-@pytest.mark.parametrize("recipient", ["a@b.example,c@d.example", "a@b.example;c@d.example", "A <a@b.example>", "a@b.example c@d.example"])
+@pytest.mark.parametrize(
+    "recipient",
+    ["a@b.example,c@d.example", "a@b.example;c@d.example", "A <a@b.example>", "a@b.example c@d.example"],
+)
 def test_one_field_reaches_one_mailbox(recipient: str) -> None:
     box = Mailbox()
     with mail_server(box, None) as address, pytest.raises(DeliveryRefused, match="not one email address"):

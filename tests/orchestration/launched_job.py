@@ -1,4 +1,6 @@
-"""A code location of one job for the launcher's tests: its op says where it runs, and when it was cleaned up."""
+"""A code location of one job for the launcher's tests:
+its op says where it runs, and when it was cleaned up.
+"""
 
 import threading
 from pathlib import Path

@@ -20,7 +20,12 @@ from margin_platform.stack import ports
 
 ROOT = Path(__file__).parents[2]
 FED_BY_KAFKA = {
-    "enforcement", "firm_alert", "liquidation", "notification_of_calls", "notification_of_orders", "notification_of_restrictions",
+    "enforcement",
+    "firm_alert",
+    "liquidation",
+    "notification_of_calls",
+    "notification_of_orders",
+    "notification_of_restrictions",
     "stream_health",
 }
 LOCATION = """{ workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError {
@@ -41,8 +46,18 @@ class DagsterDev:
         self.log = folder / "dagster-dev.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [Path(sys.executable).parent / "dagster", "dev", "-w", ROOT / "workspace.yaml", "-p", str(port)],
-                env={"PATH": os.defpath, "MARGIN_KAFKA": self.broker}, cwd=folder, stdout=log, stderr=subprocess.STDOUT,
+                [
+                    Path(sys.executable).parent / "dagster",
+                    "dev",
+                    "-w",
+                    ROOT / "workspace.yaml",
+                    "-p",
+                    str(port),
+                ],
+                env={"PATH": os.defpath, "MARGIN_KAFKA": self.broker},
+                cwd=folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
 
     def await_answer(self, query: str, enough: Callable[[Any], Any], seconds: float = 120) -> Any:
@@ -86,8 +101,12 @@ def test_it_loads_and_its_sensors_skip_naming_the_address_they_miss(dagster_dev:
     assert {s["name"] for s in repository["sensors"]} == {s.name for s in expected.sensor_defs}
 
     def ticked(data: Any) -> Any:
-        """The ticks that ended, once one is of a sensor that Kafka feeds: the daemon takes them in turn, and each asks for a broker."""
-        ticks = [(s["name"], tick) for s in data["sensorsOrError"]["results"] for tick in s["sensorState"]["ticks"]]
+        """The ticks that ended, once one is of a sensor that Kafka feeds:
+        the daemon takes them in turn, and each asks for a broker.
+        """
+        ticks = [
+            (s["name"], tick) for s in data["sensorsOrError"]["results"] for tick in s["sensorState"]["ticks"]
+        ]
         ended = {name: tick for name, tick in ticks if tick["status"] != "STARTED"}
         return ended if ended.keys() & FED_BY_KAFKA else None
 

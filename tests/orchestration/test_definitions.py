@@ -1,4 +1,6 @@
-"""The code location as Dagster sees it: it loads with nothing around it, and its names change only on purpose."""
+"""The code location as Dagster sees it:
+it loads with nothing around it, and its names change only on purpose.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def names() -> dict[str, list[str]]:
     repository = definitions.get_repository_def()
     return {
         "assets": sorted(key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()),
-        "checks": sorted(f"{key.asset_key.to_user_string()}: {key.name}" for key in repository.asset_graph.asset_check_keys),
+        "checks": sorted(
+            f"{key.asset_key.to_user_string()}: {key.name}" for key in repository.asset_graph.asset_check_keys
+        ),
         "jobs": sorted(n for n in repository.job_names if not n.startswith("__")),
         "schedules": sorted(s.name for s in repository.schedule_defs),
         "sensors": sorted(s.name for s in repository.sensor_defs),
@@ -31,7 +35,9 @@ def names() -> dict[str, list[str]]:
 
 
 def test_the_names_of_all_definitions_are_the_reviewed_ones() -> None:
-    """`python -m tests.orchestration.test_definitions` writes the list anew; it is short enough to be read."""
+    """`python -m tests.orchestration.test_definitions` writes the list anew;
+    it is short enough to be read.
+    """
     assert names() == yaml.safe_load(NAMES.read_text(encoding="utf-8"))
     assert len(NAMES.read_text(encoding="utf-8").splitlines()) <= 100
 
@@ -39,7 +45,11 @@ def test_the_names_of_all_definitions_are_the_reviewed_ones() -> None:
 def test_the_code_location_loads_in_an_empty_environment() -> None:
     program = Path(sys.executable).parent / "dagster"
     done = subprocess.run(
-        [program, "definitions", "validate", "-w", "workspace.yaml"], env={"PATH": os.defpath}, cwd=ROOT, capture_output=True, text=True,
+        [program, "definitions", "validate", "-w", "workspace.yaml"],
+        env={"PATH": os.defpath},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All code locations passed validation" in done.stdout + done.stderr
@@ -73,7 +83,9 @@ def test_the_three_tables_say_who_owns_them_what_they_hold_and_how_old_they_may_
 
 
 def test_every_acting_job_runs_in_process_and_the_streams_are_never_retried() -> None:
-    """A multiprocess step costs five seconds of a margin call; a retry would restart a stream somebody stopped."""
+    """A multiprocess step costs five seconds of a margin call;
+    a retry would restart a stream somebody stopped.
+    """
     repository = definitions.get_repository_def()
     assert "dagster/max_retries" not in repository.get_job("streams").tags
     assert repository.get_job("streams").executor_def.name == "in_process"
@@ -83,11 +95,15 @@ def test_every_acting_job_runs_in_process_and_the_streams_are_never_retried() ->
 
 
 def test_what_the_platform_cannot_do_without_runs_from_the_start_and_what_only_costs_does_not() -> None:
-    """A table that nobody compacts is a file a micro-batch; the table of schedules in docs/concepts/orchestration.md says the same."""
+    """A table that nobody compacts is a file a micro-batch;
+    the table of schedules in docs/concepts/orchestration.md says the same.
+    """
     repository = definitions.get_repository_def()
     on = {s.name for s in repository.schedule_defs if s.default_status is dg.DefaultScheduleStatus.RUNNING}
     page = (ROOT / "docs" / "concepts" / "orchestration.md").read_text(encoding="utf-8")
-    rows = {line.split("`")[1]: line.split("|")[3].strip() for line in page.splitlines() if line.startswith("| `")}
+    rows = {
+        line.split("`")[1]: line.split("|")[3].strip() for line in page.splitlines() if line.startswith("| `")
+    }
     for schedule in repository.schedule_defs:
         assert rows[schedule.name].startswith("on" if schedule.name in on else "off"), schedule.name
     assert "table_maintenance_schedule" in on

@@ -1,4 +1,6 @@
-"""The day's close with real Spark and real Delta tables: the last snapshot before 16:00 counts, and a day can be closed again."""
+"""The day's close with real Spark and real Delta tables:
+the last snapshot before 16:00 counts, and a day can be closed again.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,26 @@ DAY = "2020-03-12"
 
 
 @pytest.mark.spark
-def test_each_account_is_closed_with_its_last_snapshot_before_the_close_and_again_without_doubling(tmp_path: Path) -> None:
+def test_each_account_is_closed_with_its_last_snapshot_before_the_close_and_again_without_doubling(
+    tmp_path: Path,
+) -> None:
     close = close_of(DAY)
     rows = [
-        {"account_id": account, "calc_timestamp": close + ms, "batch_id": batch, "equity": equity, "stale": False}
+        {
+            "account_id": account,
+            "calc_timestamp": close + ms,
+            "batch_id": batch,
+            "equity": equity,
+            "stale": False,
+        }
         for account, ms, batch, equity in [
-            ("A1", -2000, 1, 10.0), ("A1", 0, 2, 20.0), ("A1", 1, 3, 30.0),      # one millisecond after the close is not of the day
-            ("A2", -1000, 1, 5.0), ("A2", -1000, 2, 6.0),                         # the later batch wins
-            ("A3", -24 * 3600 * 1000, 1, 7.0),                                    # yesterday's
+            # one millisecond after the close is not of the day
+            ("A1", -2000, 1, 10.0),
+            ("A1", 0, 2, 20.0),
+            ("A1", 1, 3, 30.0),
+            ("A2", -1000, 1, 5.0),
+            ("A2", -1000, 2, 6.0),  # the later batch wins
+            ("A3", -24 * 3600 * 1000, 1, 7.0),  # yesterday's
         ]
     ]
     TableSink(str(tmp_path), "margin_snapshots", MARGIN_SNAPSHOTS_COLUMNS).append(rows, 1)

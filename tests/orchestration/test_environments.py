@@ -1,4 +1,6 @@
-"""Where the streams run is configuration only: what the settings accept, and what they ask of Spark, EMR, S3 and Kafka's clients."""
+"""Where the streams run is configuration only:
+what the settings accept, and what they ask of Spark, EMR, S3 and Kafka's clients.
+"""
 
 from __future__ import annotations
 
@@ -33,13 +35,28 @@ SECRET = "not-in-any-repr"
         ({"MARGIN_ENVIRONMENT": "production"}, "MARGIN_ENVIRONMENT.*production"),
         ({"MARGIN_ENVIRONMENT": "cluster"}, "MARGIN_SPARK_MASTER"),
         ({"MARGIN_ENVIRONMENT": "cluster", "MARGIN_SPARK_MASTER": "local[4]"}, "MARGIN_SPARK_MASTER.*local"),
-        ({"MARGIN_ENVIRONMENT": "cluster", "MARGIN_SPARK_MASTER": "k8s://https://eks:443"}, "MARGIN_SPARK_IMAGE"),
+        (
+            {"MARGIN_ENVIRONMENT": "cluster", "MARGIN_SPARK_MASTER": "k8s://https://eks:443"},
+            "MARGIN_SPARK_IMAGE",
+        ),
         ({"MARGIN_SMTP": "mail.broker.example"}, "MARGIN_SMTP: not host:port, value 'mail.broker.example'"),
         ({"MARGIN_KAFKA_SECURITY_PROTOCOL": "TLS"}, "MARGIN_KAFKA_SECURITY_PROTOCOL.*TLS"),
-        ({"MARGIN_KAFKA_SECURITY_PROTOCOL": "SSL", "MARGIN_KAFKA_CA_FILE": "/no/such.pem"}, "MARGIN_KAFKA_CA_FILE.*/no/such.pem"),
+        (
+            {"MARGIN_KAFKA_SECURITY_PROTOCOL": "SSL", "MARGIN_KAFKA_CA_FILE": "/no/such.pem"},
+            "MARGIN_KAFKA_CA_FILE.*/no/such.pem",
+        ),
         ({"MARGIN_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "MARGIN_KAFKA_SASL_MECHANISM"),
-        ({"MARGIN_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "MARGIN_KAFKA_SASL_MECHANISM": "PLAIN"}, "MARGIN_KAFKA_PASSWORD"),
-        ({"MARGIN_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "MARGIN_KAFKA_SASL_MECHANISM": "AWS_MSK_IAM"}, "SASL_SSL"),
+        (
+            {"MARGIN_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "MARGIN_KAFKA_SASL_MECHANISM": "PLAIN"},
+            "MARGIN_KAFKA_PASSWORD",
+        ),
+        (
+            {
+                "MARGIN_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+                "MARGIN_KAFKA_SASL_MECHANISM": "AWS_MSK_IAM",
+            },
+            "SASL_SSL",
+        ),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(given: dict[str, str], named: str) -> None:
@@ -55,11 +72,13 @@ def test_one_setting_chooses_where_the_streams_run(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("MARGIN_SPARK_MASTER", "spark://head:7077")
     assert _arguments([]).master == "spark://head:7077"
     monkeypatch.setenv("MARGIN_ENVIRONMENT", "aws")
-    assert _arguments([]).master == ""   # EMR names it to the driver it starts
+    assert _arguments([]).master == ""  # EMR names it to the driver it starts
 
 
 def test_the_streams_end_by_themselves_when_a_newer_policy_is_in_force() -> None:
-    """Their supervisor starts them anew under it: no figure is published under one policy while decisions follow another."""
+    """Their supervisor starts them anew under it:
+    no figure is published under one policy while decisions follow another.
+    """
     asked = iter((False, True))
     assert _watch([], [], threading.Event(), lambda: next(asked)) == 0
     assert next(asked, None) is None
@@ -67,8 +86,12 @@ def test_the_streams_end_by_themselves_when_a_newer_policy_is_in_force() -> None
 
 def test_no_secret_is_in_a_repr() -> None:
     given = {
-        "MARGIN_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "MARGIN_KAFKA_SASL_MECHANISM": "SCRAM-SHA-512", "MARGIN_KAFKA_USERNAME": "margin",
-        "MARGIN_KAFKA_PASSWORD": SECRET, "MARGIN_SENDGRID_API_KEY": SECRET, "MARGIN_DASHBOARD_TOKEN": SECRET,
+        "MARGIN_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "MARGIN_KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+        "MARGIN_KAFKA_USERNAME": "margin",
+        "MARGIN_KAFKA_PASSWORD": SECRET,
+        "MARGIN_SENDGRID_API_KEY": SECRET,
+        "MARGIN_DASHBOARD_TOKEN": SECRET,
         "MARGIN_STORE": f"postgresql://margin:{SECRET}@db/margin",
     }
     assert SECRET not in repr(settings(given))
@@ -81,15 +104,22 @@ def test_msk_iam_is_spelled_for_each_client() -> None:
     librdkafka = security.librdkafka()
     assert (librdkafka["sasl.mechanism"], callable(librdkafka["oauth_cb"])) == ("OAUTHBEARER", True)
     assert security.spark() == {
-        "kafka.security.protocol": "SASL_SSL", "kafka.sasl.mechanism": "AWS_MSK_IAM",
+        "kafka.security.protocol": "SASL_SSL",
+        "kafka.sasl.mechanism": "AWS_MSK_IAM",
         "kafka.sasl.jaas.config": "software.amazon.msk.auth.iam.IAMLoginModule required;",
         "kafka.sasl.client.callback.handler.class": "software.amazon.msk.auth.iam.IAMClientCallbackHandler",
     }
 
 
 def test_the_msk_token_carries_the_signature_of_awss_own_signer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The signature was made by aws-msk-iam-sasl-signer-python 1.0.2 from the same credentials at the same moment."""
-    for name, value in {"ACCESS_KEY_ID": "AKIDEXAMPLE", "SECRET_ACCESS_KEY": "secret", "SESSION_TOKEN": "tok/en+="}.items():
+    """The signature was made by aws-msk-iam-sasl-signer-python 1.0.2 from the same credentials at the same
+    moment.
+    """
+    for name, value in {
+        "ACCESS_KEY_ID": "AKIDEXAMPLE",
+        "SECRET_ACCESS_KEY": "secret",
+        "SESSION_TOKEN": "tok/en+=",
+    }.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     moment = datetime.datetime(2026, 11, 25, 4)  # noqa: DTZ001 - botocore's clock has no zone
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda **_: moment)
@@ -104,7 +134,10 @@ def test_the_msk_token_carries_the_signature_of_awss_own_signer(monkeypatch: pyt
 def use_aws(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the settings of a deployment whose AWS is at this address."""
     given = {
-        "MARGIN_AWS_ENDPOINT": url, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1",
+        "MARGIN_AWS_ENDPOINT": url,
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     for name, value in given.items():
@@ -123,14 +156,20 @@ def emr_endpoint() -> Iterator[str]:
         server.stop()
 
 
-def test_tables_live_in_a_bucket_as_they_do_in_a_folder(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_live_in_a_bucket_as_they_do_in_a_folder(
+    aws_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     use_aws(aws_endpoint, monkeypatch)
     boto3.client("s3", endpoint_url=aws_endpoint).create_bucket(Bucket="margin")
     monkeypatch.setenv("MARGIN_TABLES", "s3://margin/tables")
-    sink = TableSink(settings().tables, "volatility", pa.schema([pa.field("symbol", pa.string()), pa.field("batch_id", pa.int64())]))
+    sink = TableSink(
+        settings().tables,
+        "volatility",
+        pa.schema([pa.field("symbol", pa.string()), pa.field("batch_id", pa.int64())]),
+    )
     assert sink.written_batch() == -1
     sink.append([{"symbol": "AAPL", "batch_id": 3}], 3)
-    assert (sink.written_batch(), sink.keys_of(3, "symbol")) == (3, {"AAPL"})   # so a restart leaves it out
+    assert (sink.written_batch(), sink.keys_of(3, "symbol")) == (3, {"AAPL"})  # so a restart leaves it out
     sink.append([{"symbol": "MSFT", "batch_id": 4}], 4)
     tables = TablesResource()
     assert sorted(tables.frame("volatility")["symbol"]) == ["AAPL", "MSFT"]
@@ -140,19 +179,28 @@ def test_tables_live_in_a_bucket_as_they_do_in_a_folder(aws_endpoint: str, monke
 
 def emr(monkeypatch: pytest.MonkeyPatch, **more: str) -> None:
     given = {
-        "MARGIN_ENVIRONMENT": "aws", "MARGIN_KAFKA": "b-1.msk:9098", "MARGIN_TABLES": "s3://margin/tables",
-        "MARGIN_EMR_ENTRY_POINT": "local:///opt/margin/spark/driver.py", "MARGIN_EMR_ROLE": "arn:aws:iam::123456789012:role/streams",
+        "MARGIN_ENVIRONMENT": "aws",
+        "MARGIN_KAFKA": "b-1.msk:9098",
+        "MARGIN_TABLES": "s3://margin/tables",
+        "MARGIN_EMR_ENTRY_POINT": "local:///opt/margin/spark/driver.py",
+        "MARGIN_EMR_ROLE": "arn:aws:iam::123456789012:role/streams",
         "MARGIN_SPARK_JARS": "s3://margin/jars/kafka.jar,s3://margin/jars/aws-msk-iam-auth.jar",
-        "MARGIN_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "MARGIN_KAFKA_SASL_MECHANISM": "AWS_MSK_IAM", **more,
+        "MARGIN_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "MARGIN_KAFKA_SASL_MECHANISM": "AWS_MSK_IAM",
+        **more,
     }
     for name, value in given.items():
         monkeypatch.setenv(name, value)
 
 
-def test_in_aws_the_streams_are_a_job_run_of_emr_serverless(emr_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_aws_the_streams_are_a_job_run_of_emr_serverless(
+    emr_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     use_aws(emr_endpoint, monkeypatch)
     client = boto3.client("emr-serverless", endpoint_url=emr_endpoint)
-    application = client.create_application(name="margin", releaseLabel="emr-7.9.0", type="SPARK")["applicationId"]
+    application = client.create_application(name="margin", releaseLabel="emr-7.9.0", type="SPARK")[
+        "applicationId"
+    ]
     emr(monkeypatch, MARGIN_EMR_APPLICATION=application)
 
     @dg.asset
@@ -160,7 +208,7 @@ def test_in_aws_the_streams_are_a_job_run_of_emr_serverless(emr_endpoint: str, m
         for _ in stream_driver.batches(["margin_snapshots"]):
             raise AssertionError("a job run reports no micro-batch")
 
-    with pytest.raises(DriverEnded) as ended:   # moto's job runs are over at once
+    with pytest.raises(DriverEnded) as ended:  # moto's job runs are over at once
         dg.materialize([streams], resources={"stream_driver": StreamDriver()})
     [run] = client.list_job_runs(applicationId=application)["jobRuns"]
     job = client.get_job_run(applicationId=application, jobRunId=run["id"])["jobRun"]
@@ -171,9 +219,12 @@ def test_in_aws_the_streams_are_a_job_run_of_emr_serverless(emr_endpoint: str, m
     assert submit["entryPointArguments"] == ["--only", "margin_snapshots"]
     environment = "--conf spark.emr-serverless.driverEnv."
     for part in (
-        "--jars s3://margin/jars/kafka.jar,s3://margin/jars/aws-msk-iam-auth.jar", f"{environment}MARGIN_ENVIRONMENT=aws",
-        f"{environment}MARGIN_KAFKA=b-1.msk:9098", f"{environment}MARGIN_KAFKA_SASL_MECHANISM=AWS_MSK_IAM",
-        f"{environment}MARGIN_TABLES=s3://margin/tables", f"{environment}DAGSTER_PIPES_CONTEXT=",
+        "--jars s3://margin/jars/kafka.jar,s3://margin/jars/aws-msk-iam-auth.jar",
+        f"{environment}MARGIN_ENVIRONMENT=aws",
+        f"{environment}MARGIN_KAFKA=b-1.msk:9098",
+        f"{environment}MARGIN_KAFKA_SASL_MECHANISM=AWS_MSK_IAM",
+        f"{environment}MARGIN_TABLES=s3://margin/tables",
+        f"{environment}DAGSTER_PIPES_CONTEXT=",
     ):
         assert part in submit["sparkSubmitParameters"]
 
@@ -182,7 +233,11 @@ def test_a_job_run_that_cannot_be_asked_for_names_the_setting(monkeypatch: pytes
     emr(monkeypatch)
     with pytest.raises(ValueError, match="MARGIN_EMR_APPLICATION"):
         emr_serverless.request([], settings())
-    login: dict[str, Any] = {"MARGIN_KAFKA_SASL_MECHANISM": "SCRAM-SHA-512", "MARGIN_KAFKA_USERNAME": "m", "MARGIN_KAFKA_PASSWORD": SECRET}
+    login: dict[str, Any] = {
+        "MARGIN_KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+        "MARGIN_KAFKA_USERNAME": "m",
+        "MARGIN_KAFKA_PASSWORD": SECRET,
+    }
     emr(monkeypatch, MARGIN_EMR_APPLICATION="00f", **login)
     with pytest.raises(ValueError, match="MARGIN_KAFKA_PASSWORD") as refused:
         emr_serverless.request([], settings())

@@ -1,4 +1,6 @@
-"""The fork-server launcher, for real: runs, interrupts, notices a killed worker, and leaves nothing behind."""
+"""The fork-server launcher, for real: runs, interrupts, notices a killed worker, and leaves nothing
+behind.
+"""
 
 from __future__ import annotations
 
@@ -43,12 +45,17 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterIns
         yield opened
 
 
-def launched(instance: dg.DagsterInstance, diary: Path, seconds: float, tags: dict[str, str] | None = None) -> str:
+def launched(
+    instance: dg.DagsterInstance, diary: Path, seconds: float, tags: dict[str, str] | None = None
+) -> str:
     pointer = FileCodePointer(JOB_FILE, "staying", str(Path(JOB_FILE).parent))
     origin = JobPythonOrigin("staying", RepositoryPythonOrigin(os.sys.executable, pointer))
     job = pointer.load_target()
     run = instance.create_run_for_job(
-        job_def=job, run_config={"ops": {"stay": {"config": {"diary": str(diary), "seconds": seconds}}}}, tags=tags, job_code_origin=origin,
+        job_def=job,
+        run_config={"ops": {"stay": {"config": {"diary": str(diary), "seconds": seconds}}}},
+        tags=tags,
+        job_code_origin=origin,
     )
     instance.launch_run(run.run_id, None)  # type: ignore[arg-type]
     eventually(lambda: diary.exists() and f"started {run.run_id}" in diary.read_text(encoding="utf-8"))
@@ -67,10 +74,14 @@ def test_a_run_succeeds_in_a_forked_worker(instance: dg.DagsterInstance, tmp_pat
     assert pid_of(run_of(instance, run_id).tags[WORKER_TAG]) != os.getpid()
 
 
-def test_terminate_interrupts_the_op_and_lets_it_clean_up(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+def test_terminate_interrupts_the_op_and_lets_it_clean_up(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
     run_id = launched(instance, tmp_path / "diary", 60.0)
     worker = run_of(instance, run_id).tags[WORKER_TAG]
-    assert instance.run_launcher.check_run_worker_health(run_of(instance, run_id)).status is WorkerStatus.RUNNING
+    assert (
+        instance.run_launcher.check_run_worker_health(run_of(instance, run_id)).status is WorkerStatus.RUNNING
+    )
     assert instance.run_coordinator.cancel_run(run_id)
     eventually(lambda: run_of(instance, run_id).status is dg.DagsterRunStatus.CANCELED)
     assert f"cleaned {run_id}" in (tmp_path / "diary").read_text(encoding="utf-8")
@@ -78,11 +89,18 @@ def test_terminate_interrupts_the_op_and_lets_it_clean_up(instance: dg.DagsterIn
     assert not instance.run_launcher.terminate(run_id)
 
 
-def test_a_killed_worker_is_noticed_and_can_still_be_terminated(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+def test_a_killed_worker_is_noticed_and_can_still_be_terminated(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
     """After a reboot, too, a run must not stay STARTED for ever."""
     run_id = launched(instance, tmp_path / "diary", 60.0)
     os.kill(pid_of(run_of(instance, run_id).tags[WORKER_TAG]), signal.SIGKILL)
-    eventually(lambda: instance.run_launcher.check_run_worker_health(run_of(instance, run_id)).status is WorkerStatus.FAILED)
+    eventually(
+        lambda: (
+            instance.run_launcher.check_run_worker_health(run_of(instance, run_id)).status
+            is WorkerStatus.FAILED
+        )
+    )
     assert instance.run_launcher.terminate(run_id)
     assert run_of(instance, run_id).status is dg.DagsterRunStatus.CANCELED
 
@@ -109,7 +127,9 @@ def test_a_reused_process_id_is_not_mistaken_for_the_worker() -> None:
 
 
 def test_a_worker_is_known_again_after_the_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel then tells another time of its boot; a living driver taken for dead would get a second beside it."""
+    """The kernel then tells another time of its boot;
+    a living driver taken for dead would get a second beside it.
+    """
     worker = this_worker()
     booted = psutil.boot_time()
     monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + 3600)
@@ -126,7 +146,9 @@ def test_a_machine_may_be_given_another_name_while_it_runs(monkeypatch: pytest.M
     assert not is_alive(worker)
 
 
-def test_a_worker_of_another_host_is_never_signalled_and_its_run_can_be_ended(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+def test_a_worker_of_another_host_is_never_signalled_and_its_run_can_be_ended(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
     """A container made anew on kept data has another name: its process ids mean others here."""
     run_id = launched(instance, tmp_path / "diary", 60.0)
     worker = run_of(instance, run_id).tags[WORKER_TAG]

@@ -1,4 +1,6 @@
-"""The sensors against a real broker: the same events always ask for the same runs, none is lost, and no broker is no error."""
+"""The sensors against a real broker: the same events always ask for the same runs, none is lost, and no
+broker is no error.
+"""
 
 from __future__ import annotations
 
@@ -33,13 +35,23 @@ NO_BROKER = "127.0.0.1:1"
 
 
 def status(account: str, number: int) -> dict[str, object]:
-    return {"account_id": account, "calc_id": f"calc-{number}", "timestamp": 1_582_232_400_000 + number, "status": "MARGIN_CALL"}
+    return {
+        "account_id": account,
+        "calc_id": f"calc-{number}",
+        "timestamp": 1_582_232_400_000 + number,
+        "status": "MARGIN_CALL",
+    }
 
 
 def firm(exposure: float, loss: float, at: int) -> dict[str, object]:
     return {
-        "scenario": "-0.06", "worst": True, "firm_beta_weighted_exposure": exposure, "firm_loss": loss, "timestamp": at,
-        "top_exposures": [{"account_id": "A1", "amount": exposure}], "top_contributors": [{"account_id": "A2", "amount": loss}],
+        "scenario": "-0.06",
+        "worst": True,
+        "firm_beta_weighted_exposure": exposure,
+        "firm_loss": loss,
+        "timestamp": at,
+        "top_exposures": [{"account_id": "A1", "amount": exposure}],
+        "top_contributors": [{"account_id": "A2", "amount": loss}],
     }
 
 
@@ -54,7 +66,13 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def evaluate(kafka: KafkaResource, cursor: str | None, instance: dg.DagsterInstance) -> dg.SensorResult:
-    result = tick(dg.build_sensor_context(instance=instance, cursor=cursor), kafka, MARGIN_STATUS, "enforcement", "enforce")
+    result = tick(
+        dg.build_sensor_context(instance=instance, cursor=cursor),
+        kafka,
+        MARGIN_STATUS,
+        "enforcement",
+        "enforce",
+    )
     assert isinstance(result, dg.SensorResult)
     return result
 
@@ -77,7 +95,9 @@ def test_the_same_events_fed_twice_ask_for_the_same_runs(bus: Bus, instance: dg.
 
 
 @pytest.mark.kafka
-def test_the_cursor_moves_past_what_was_asked_for_and_no_event_is_asked_for_twice(bus: Bus, instance: dg.DagsterInstance) -> None:
+def test_the_cursor_moves_past_what_was_asked_for_and_no_event_is_asked_for_twice(
+    bus: Bus, instance: dg.DagsterInstance
+) -> None:
     kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=5)
     cursor, spans = None, []
     for number in range(4):
@@ -96,7 +116,10 @@ def test_the_cursor_moves_past_what_was_asked_for_and_no_event_is_asked_for_twic
 def test_a_topic_created_again_is_refused_not_skipped(bus: Bus, instance: dg.DagsterInstance) -> None:
     """Also where the new topic has grown past the cursor: its id tells."""
     kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=0)
-    with pytest.raises(TopicRecreated, match="cursor stands at 40, the topic ends at 0.* `margin progress forget margin.status.v1`"):
+    with pytest.raises(
+        TopicRecreated,
+        match="cursor stands at 40, the topic ends at 0.* `margin progress forget margin.status.v1`",
+    ):
         evaluate(kafka, json.dumps({"0": 40}), instance)
     for number in range(8):
         bus.produce(MARGIN_STATUS, status("A1", number))
@@ -106,7 +129,9 @@ def test_a_topic_created_again_is_refused_not_skipped(bus: Bus, instance: dg.Dag
     for number in range(10):
         bus.produce(MARGIN_STATUS, status("A1", number))
     bus.flush()
-    with pytest.raises(TopicRecreated, match="deleted and created again .* `margin progress forget margin.status.v1`"):
+    with pytest.raises(
+        TopicRecreated, match="deleted and created again .* `margin progress forget margin.status.v1`"
+    ):
         evaluate(kafka, before, instance)
 
 
@@ -137,18 +162,22 @@ def recreate(bus: Bus, topic: str) -> None:
 
 
 @pytest.mark.kafka
-def test_events_lost_before_they_were_read_fail_the_tick_until_the_cursor_is_reset(bus: Bus, instance: dg.DagsterInstance) -> None:
+def test_events_lost_before_they_were_read_fail_the_tick_until_the_cursor_is_reset(
+    bus: Bus, instance: dg.DagsterInstance
+) -> None:
     for number in range(5):
         bus.produce(MARGIN_STATUS, status("A1", number))
     bus.flush()
     forget(bus, MARGIN_STATUS, 3)
     kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=5)
     for _ in range(2):
-        with pytest.raises(EventsLost, match=r"margin\.status\.v1\[0\] 1-3: deleted by retention .* `margin progress skip`"):
+        with pytest.raises(
+            EventsLost, match=r"margin\.status\.v1\[0\] 1-3: deleted by retention .* `margin progress skip`"
+        ):
             evaluate(kafka, json.dumps({"0": 1}), instance)
     reset = evaluate(kafka, None, instance)
     assert [r.tags["kafka/offsets"] for r in reset.run_requests or []] == ["3-5"]
-    assert evaluate(kafka, json.dumps({"0": 3}), instance) == reset   # what was acted on already may go
+    assert evaluate(kafka, json.dumps({"0": 3}), instance) == reset  # what was acted on already may go
 
 
 @pytest.mark.kafka
@@ -159,11 +188,17 @@ def test_the_firm_alert_says_what_it_never_read(bus: Bus, instance: dg.DagsterIn
     forget(bus, FIRM_RISK, 2)
     kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=5)
     with pytest.raises(EventsLost, match=r"firm\.risk\.v1\[0\] 1-2"):
-        firm_alert(dg.build_sensor_context(instance=instance, cursor=text_of(Cursor({0: 1}), START), resources={"kafka": kafka}))
+        firm_alert(
+            dg.build_sensor_context(
+                instance=instance, cursor=text_of(Cursor({0: 1}), START), resources={"kafka": kafka}
+            )
+        )
 
 
 @pytest.mark.kafka
-def test_the_firm_alert_starts_a_run_only_when_a_level_changes(bus: Bus, instance: dg.DagsterInstance) -> None:
+def test_the_firm_alert_starts_a_run_only_when_a_level_changes(
+    bus: Bus, instance: dg.DagsterInstance
+) -> None:
     morning = 1_582_210_800_000
     for event in (firm(1e6, 0, morning), firm(9e6, 0, morning + 1), firm(9.5e6, 0, morning + 2)):
         bus.produce(FIRM_RISK, event)
@@ -173,19 +208,33 @@ def test_the_firm_alert_starts_a_run_only_when_a_level_changes(bus: Bus, instanc
     assert [r.tags["margin/account"] for r in first.run_requests] == ["A1"]
     bus.produce(FIRM_RISK, firm(9.6e6, 0, morning + 3))
     bus.flush()
-    second = firm_alert(dg.build_sensor_context(instance=instance, cursor=first.cursor, resources={"kafka": kafka}))
+    second = firm_alert(
+        dg.build_sensor_context(instance=instance, cursor=first.cursor, resources={"kafka": kafka})
+    )
     assert not second.run_requests
 
 
 def test_firm_levels_change_at_the_limit_and_not_on_it() -> None:
-    """Exposure: warning beyond 80% of 10,000,000 = 8,000,000; breach beyond 10,000,000. Loss: breach beyond 1,000,000."""
+    """Exposure: warning beyond 80% of 10,000,000 = 8,000,000; breach beyond 10,000,000.
+
+    Loss: breach beyond 1,000,000.
+    """
     policy = current_policy().firm
-    sweeps = [(8_000_000.00, 0), (8_000_000.01, 0), (10_000_000.00, 0), (-10_000_000.01, 1_000_000.01), (0, 0)]
+    sweeps = [
+        (8_000_000.00, 0),
+        (8_000_000.01, 0),
+        (10_000_000.00, 0),
+        (-10_000_000.01, 1_000_000.01),
+        (0, 0),
+    ]
     steps = [firm(exposure, loss, at) for at, (exposure, loss) in enumerate(sweeps, start=1)]
     alerts, levels = alerts_of(steps, START, policy)
     assert [(a.kind, a.previous, a.level) for a in alerts] == [
-        ("exposure", "CLEAR", "WARNING"), ("exposure", "WARNING", "BREACH"), ("loss", "CLEAR", "BREACH"),
-        ("exposure", "BREACH", "CLEAR"), ("loss", "BREACH", "CLEAR"),
+        ("exposure", "CLEAR", "WARNING"),
+        ("exposure", "WARNING", "BREACH"),
+        ("loss", "CLEAR", "BREACH"),
+        ("exposure", "BREACH", "CLEAR"),
+        ("loss", "BREACH", "CLEAR"),
     ]
     assert levels == START
     assert "A2" in alerts[2].sentence()
@@ -193,14 +242,36 @@ def test_firm_levels_change_at_the_limit_and_not_on_it() -> None:
 
 def test_an_exposure_that_wavers_on_a_line_is_one_episode() -> None:
     """2% below 8,000,000 is 7,840,000, and below 10,000,000 it is 9,800,000: there the level ends."""
-    amounts = (8_000_001, 7_999_999, 8_000_001, 10_000_001, 9_900_000, 10_000_001, 9_800_000, 7_840_001, 7_840_000)
-    alerts, _ = alerts_of([firm(amount, 0, at) for at, amount in enumerate(amounts, start=1)], START, current_policy().firm)
-    assert [(a.timestamp, a.level) for a in alerts] == [(1, "WARNING"), (4, "BREACH"), (7, "WARNING"), (9, "CLEAR")]
+    amounts = (
+        8_000_001,
+        7_999_999,
+        8_000_001,
+        10_000_001,
+        9_900_000,
+        10_000_001,
+        9_800_000,
+        7_840_001,
+        7_840_000,
+    )
+    alerts, _ = alerts_of(
+        [firm(amount, 0, at) for at, amount in enumerate(amounts, start=1)], START, current_policy().firm
+    )
+    assert [(a.timestamp, a.level) for a in alerts] == [
+        (1, "WARNING"),
+        (4, "BREACH"),
+        (7, "WARNING"),
+        (9, "CLEAR"),
+    ]
 
 
 ON_THE_BROKER = [
-    *enforcement.SENSORS, *liquidation.SENSORS, *(s for s in notification.SENSORS if s is not notification.notification_retry),
-    firm_alert, ladder_timers, outbox_relay, stream_health,
+    *enforcement.SENSORS,
+    *liquidation.SENSORS,
+    *(s for s in notification.SENSORS if s is not notification.notification_retry),
+    firm_alert,
+    ladder_timers,
+    outbox_relay,
+    stream_health,
 ]
 
 
@@ -210,9 +281,17 @@ def test_a_sensor_without_a_broker_skips_and_names_the_address(
 ) -> None:
     decisions = DecisionsResource(store_url=f"sqlite:///{tmp_path / 'store.db'}")
     with decisions.store() as store, store.write() as connection:
-        post(connection, [(MARGIN_STATUS, status("A1", 1))])   # for the relay: a message left since the look before
-    given = {"kafka": KafkaResource(bootstrap_servers=NO_BROKER, poll_seconds=0, connect_seconds=0.5), "decisions": decisions}
-    skipped = sensor(dg.build_sensor_context(instance=instance, cursor="1" if sensor is outbox_relay else None, resources=given))
+        # for the relay: a message left since the look before
+        post(connection, [(MARGIN_STATUS, status("A1", 1))])
+    given = {
+        "kafka": KafkaResource(bootstrap_servers=NO_BROKER, poll_seconds=0, connect_seconds=0.5),
+        "decisions": decisions,
+    }
+    skipped = sensor(
+        dg.build_sensor_context(
+            instance=instance, cursor="1" if sensor is outbox_relay else None, resources=given
+        )
+    )
     assert isinstance(skipped, dg.SkipReason)
     assert NO_BROKER in str(skipped.skip_message)
 
@@ -221,11 +300,17 @@ def test_a_sensor_without_a_broker_skips_and_names_the_address(
 def test_the_timers_wait_for_a_broker_that_stops_answering_while_the_clock_is_read(
     bus: Bus, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It answered where the topic ends; the records before that are asked for, one more than there are, and do not come."""
+    """It answered where the topic ends; the records before that are asked for, one more than there are,
+    and do not come.
+    """
     bus.produce(PRICES, {"symbol": "SPY", "price": 300.0, "timestamp": 1})
     bus.flush()
     real = Bus.read_range
-    monkeypatch.setattr(Bus, "read_range", lambda self, topic, part, start, end: real(self, topic, part, start, end + 1, timeout_s=0.5))
+    monkeypatch.setattr(
+        Bus,
+        "read_range",
+        lambda self, topic, part, start, end: real(self, topic, part, start, end + 1, timeout_s=0.5),
+    )
     decisions = DecisionsResource(store_url=f"sqlite:///{tmp_path / 'store.db'}")
     needed = {"kafka": KafkaResource(bootstrap_servers=bus.bootstrap), "decisions": decisions}
     skipped = ladder_timers(dg.build_sensor_context(instance=instance, resources=needed))
@@ -234,8 +319,12 @@ def test_the_timers_wait_for_a_broker_that_stops_answering_while_the_clock_is_re
 
 
 @pytest.mark.kafka
-def test_while_a_run_works_on_a_topic_its_events_wait_and_share_the_next_run(bus: Bus, instance: dg.DagsterInstance) -> None:
-    earlier = dg.DagsterRun(job_name="enforcement", tags={"kafka/topic": MARGIN_STATUS}, status=dg.DagsterRunStatus.STARTED)
+def test_while_a_run_works_on_a_topic_its_events_wait_and_share_the_next_run(
+    bus: Bus, instance: dg.DagsterInstance
+) -> None:
+    earlier = dg.DagsterRun(
+        job_name="enforcement", tags={"kafka/topic": MARGIN_STATUS}, status=dg.DagsterRunStatus.STARTED
+    )
     instance.add_run(earlier)
     bus.produce(MARGIN_STATUS, status("A1", 1))
     bus.flush()
@@ -263,10 +352,16 @@ def test_events_wait_for_the_repetition_of_a_run_that_failed(bus: Bus, tmp_path:
     run = WantedRun(Span(MARGIN_STATUS, 0, 0, 1), ())
     with dg.instance_for_test(overrides={"run_retries": {"enabled": True, "max_retries": 0}}) as instance:
         failed = enforcement_job.execute_in_process(
-            {"ops": {"enforce": {"config": run.config}}}, instance, resources=given, tags=run.tags, raise_on_error=False
+            {"ops": {"enforce": {"config": run.config}}},
+            instance,
+            resources=given,
+            tags=run.tags,
+            raise_on_error=False,
         )
         assert not failed.success
-        skipped = tick(dg.build_sensor_context(instance=instance), kafka, MARGIN_STATUS, "enforcement", "enforce")
+        skipped = tick(
+            dg.build_sensor_context(instance=instance), kafka, MARGIN_STATUS, "enforcement", "enforce"
+        )
         assert isinstance(skipped, dg.SkipReason)
         assert failed.run_id in str(skipped.skip_message)
         instance.add_run_tags(failed.run_id, {"dagster/auto_retry_run_id": "the repetition, over by now"})

@@ -1,4 +1,6 @@
-"""The supervisor of the streams against a real child process that speaks the driver's protocol, killed in every way."""
+"""The supervisor of the streams against a real child process that speaks the driver's protocol,
+killed in every way.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ while not stop.wait(pause):
 def driver(tmp_path: Path) -> Callable[..., StreamDriver]:
     path = tmp_path / "driver.py"
     path.write_text(DRIVER, encoding="utf-8")
-    return lambda *arguments: StreamDriver(command=[sys.executable, str(path), *map(str, arguments)], stop_seconds=10)
+    return lambda *arguments: StreamDriver(
+        command=[sys.executable, str(path), *map(str, arguments)], stop_seconds=10
+    )
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
@@ -67,7 +71,9 @@ def test_a_killed_driver_is_started_again_in_the_same_run(driver: Callable[..., 
     batches = supervised(lambda: driver(0.01).batches([]), time.monotonic, said.append, lambda _: None)
     first = pids(batches, 1)[0]
     os.kill(first, signal.SIGKILL)
-    seen = next(b["assets"]["volatility"]["pid"] for b in batches if b["assets"]["volatility"]["pid"] != first)
+    seen = next(
+        b["assets"]["volatility"]["pid"] for b in batches if b["assets"]["volatility"]["pid"] != first
+    )
     batches.close()
     assert seen != first
     assert "restart 1 of 5" in said[0]
@@ -75,7 +81,9 @@ def test_a_killed_driver_is_started_again_in_the_same_run(driver: Callable[..., 
     eventually(lambda: not psutil.pid_exists(seen))
 
 
-def test_the_driver_is_not_restarted_for_ever_and_its_last_words_are_in_the_failure(driver: Callable[..., StreamDriver]) -> None:
+def test_the_driver_is_not_restarted_for_ever_and_its_last_words_are_in_the_failure(
+    driver: Callable[..., StreamDriver],
+) -> None:
     said: list[str] = []
     batches = supervised(lambda: driver(0.001, 1).batches([]), time.monotonic, said.append, lambda _: None)
     with pytest.raises(DriverEnded, match="code 3") as failure:
@@ -99,14 +107,22 @@ def test_closing_the_batches_stops_the_driver(driver: Callable[..., StreamDriver
     assert not psutil.pid_exists(child)
 
 
-def test_a_driver_whose_parent_is_killed_stops_by_itself(tmp_path: Path, driver: Callable[..., StreamDriver]) -> None:
+def test_a_driver_whose_parent_is_killed_stops_by_itself(
+    tmp_path: Path, driver: Callable[..., StreamDriver]
+) -> None:
     """kill -9 of the run worker closes the driver's standard input: no orphan JVM is left."""
     parent = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(f"""
+        [
+            sys.executable,
+            "-c",
+            textwrap.dedent(f"""
             from resources.stream_driver import StreamDriver
             for batch in StreamDriver(command={driver(0.01).command!r}).batches([]):
                 print(batch["assets"]["volatility"]["pid"], flush=True)
-        """)], stdout=subprocess.PIPE, text=True,
+        """),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
@@ -127,12 +143,17 @@ def test_a_table_is_reported_once_per_interval_with_totals_since_its_last_report
     now[0] = 60
     # batches 2, 3 and 4 of 10 rows each since the report of batch 1
     assert reporter.report("t", {"batch_id": 4, "rows": 10}) == {
-        "batch_id": 4, "rows": 10, "batches_since_last_report": 3, "rows_since_last_report": 30,
+        "batch_id": 4,
+        "rows": 10,
+        "batches_since_last_report": 3,
+        "rows_since_last_report": 30,
     }
 
 
 def test_each_stream_reports_under_the_key_of_its_own_table(tmp_path: Path) -> None:
-    """A report under another name would be of no asset, and the table's freshness policy would never hear of it."""
+    """A report under another name would be of no asset,
+    and the table's freshness policy would never hear of it.
+    """
     options = StreamSettings("127.0.0.1:1", tmp_path, str(tmp_path), current_policy())
     told = {table for kind in STREAMS for table in progress.figures(kind(options), 0, [], 0, 0.0)["assets"]}
     assert told == {key.to_user_string() for key in streams.keys}
@@ -142,46 +163,75 @@ def test_the_streams_materialize_their_tables_and_roll_over(driver: Callable[...
     """One run reports the same table many times, with its batch, rows, offsets, lag and freshness."""
     config = dg.RunConfig(ops={"run_streams": StreamsConfig(report_seconds=0.0, roll_over_hours=3 / 3600)})
     with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize([streams], run_config=config, resources={"stream_driver": driver(0.02)}, instance=instance)
+        result = dg.materialize(
+            [streams], run_config=config, resources={"stream_driver": driver(0.02)}, instance=instance
+        )
         assert result.success
         events = instance.fetch_materializations(dg.AssetKey("volatility"), limit=1000).records
         assert len(events) > 1
         metadata = events[0].asset_materialization.metadata
-        assert {"batch_id", "rows", "offsets", "lag", "freshness_seconds", "batches_since_last_report"} <= set(metadata)
+        assert {
+            "batch_id",
+            "rows",
+            "offsets",
+            "lag",
+            "freshness_seconds",
+            "batches_since_last_report",
+        } <= set(metadata)
         assert metadata["event_time"] == dg.TimestampMetadataValue(1_582_295_400.0)
         assert metadata["batch_seconds"] == dg.FloatMetadataValue(0.25)
         assert metadata["state_bytes"] == dg.IntMetadataValue(4096)
         assert metadata["dead_letters"].value == metadata["batch_id"].value
-        assert metadata["oldest_input_seconds"] == dg.NullMetadataValue()   # no price in use: unknown, not 0
+        assert metadata["oldest_input_seconds"] == dg.NullMetadataValue()  # no price in use: unknown, not 0
         assert events[0].run_id == result.run_id
-        assert instance.get_latest_materialization_event(dg.AssetKey("firm_exposure")) is None   # it reported nothing: skipped
+        # it reported nothing: skipped
+        assert instance.get_latest_materialization_event(dg.AssetKey("firm_exposure")) is None
         eventually(lambda: not psutil.pid_exists(metadata["pid"].value))
 
 
 def test_materialize_on_a_table_whose_streams_run_is_refused_with_the_reason(tmp_path: Path) -> None:
-    """The button of the UI starts a run of its own. It must not work on the checkpoint of the run that is there."""
-    command = [sys.executable, "-m", "spark.driver", "--checkpoint", str(tmp_path), "--bootstrap", "127.0.0.1:1"]
+    """The button of the UI starts a run of its own.
+
+    It must not work on the checkpoint of the run that is there.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "spark.driver",
+        "--checkpoint",
+        str(tmp_path),
+        "--bootstrap",
+        "127.0.0.1:1",
+    ]
     with checkpoint_lock.held(tmp_path, ["margin_snapshots"]), dg.DagsterInstance.ephemeral() as instance:
         before = (tmp_path / "margin_snapshots.holder").read_text(encoding="utf-8")
         result = dg.materialize(
-            [streams], resources={"stream_driver": StreamDriver(command=command)}, instance=instance, raise_on_error=False
+            [streams],
+            resources={"stream_driver": StreamDriver(command=command)},
+            instance=instance,
+            raise_on_error=False,
         )
         (failure,) = [e for e in result.all_events if e.is_step_failure]
-        said = failure.step_failure_data.error.message   # type: ignore[union-attr]
+        said = failure.step_failure_data.error.message  # type: ignore[union-attr]
         assert "nothing was started" in said
         assert f"margin_snapshots: its checkpoint is held by the driver {this_worker()}" in said
         assert (tmp_path / "margin_snapshots.holder").read_text(encoding="utf-8") == before
     with checkpoint_lock.held(tmp_path, ["margin_snapshots", "firm_exposure"]):
-        pass   # free again
+        pass  # free again
 
 
 def test_a_checkpoint_is_free_when_its_driver_is_killed(tmp_path: Path) -> None:
     hold = "from pathlib import Path; from spark.checkpoint_lock import held; import sys, time\n"
     hold += "with held(Path(sys.argv[1]), ['x']): print('held', flush=True); time.sleep(600)"
-    with subprocess.Popen([sys.executable, "-c", hold, str(tmp_path)], stdout=subprocess.PIPE, text=True) as holder:
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(checkpoint_lock.CheckpointHeld, match=f":{holder.pid}:"), checkpoint_lock.held(tmp_path, ["x"]):
+        with (
+            pytest.raises(checkpoint_lock.CheckpointHeld, match=f":{holder.pid}:"),
+            checkpoint_lock.held(tmp_path, ["x"]),
+        ):
             pass
         holder.kill()
     with checkpoint_lock.held(tmp_path, ["x"]):

@@ -1,4 +1,6 @@
-"""Published figures foot to the cent, wherever they are shown: on topics, in documents, in the page's detail, in explain."""
+"""Published figures foot to the cent, wherever they are shown:
+on topics, in documents, in the page's detail, in explain.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +30,24 @@ from tests.support.footing import in_cents, unequal
 
 POLICY = current_policy()
 GROUPS: list[dict[str, Any]] = [
-    {}, {"class_group": "SPX", "up": 0.06, "down": 0.08, "product_group": "HICAP", "portfolio_group": "INDEX"}, {"issuer": "ALPHABET"},
+    {},
+    {"class_group": "SPX", "up": 0.06, "down": 0.08, "product_group": "HICAP", "portfolio_group": "INDEX"},
+    {"issuer": "ALPHABET"},
 ]
 holdings = st.lists(
-    st.fixed_dictionaries({
-        "qty": st.one_of(st.integers(-3_000, 3_000).filter(bool), st.integers(-900_000, 900_000).filter(bool).map(lambda n: n / 1000)),
-        "price": st.integers(1, 9_000_000).map(lambda n: n / 10_000), "sigma": st.sampled_from([0.2, 0.5, 0.7]),
-        "beta": st.sampled_from([-1.0, 0.6, 1.0, 1.37]), "htb_addon": st.sampled_from([0.0, 0.07]), "group": st.sampled_from(GROUPS),
-    }),
+    st.fixed_dictionaries(
+        {
+            "qty": st.one_of(
+                st.integers(-3_000, 3_000).filter(bool),
+                st.integers(-900_000, 900_000).filter(bool).map(lambda n: n / 1000),
+            ),
+            "price": st.integers(1, 9_000_000).map(lambda n: n / 10_000),
+            "sigma": st.sampled_from([0.2, 0.5, 0.7]),
+            "beta": st.sampled_from([-1.0, 0.6, 1.0, 1.37]),
+            "htb_addon": st.sampled_from([0.0, 0.07]),
+            "group": st.sampled_from(GROUPS),
+        }
+    ),
     max_size=7,
 )
 cash_amounts = st.integers(-40_000_000, 40_000_000).map(lambda cents: cents / 100)
@@ -49,9 +61,16 @@ def _book(drawn: list[tuple[float, int, list[dict[str, Any]]]]) -> tuple[Book, M
         positions = []
         for h in held:
             positions.append((len(instruments), h["qty"]))
-            instruments.append(Instrument(
-                f"S{len(instruments)}", h["price"], h["beta"], h["sigma"], htb_addon=h["htb_addon"], **h["group"]
-            ))
+            instruments.append(
+                Instrument(
+                    f"S{len(instruments)}",
+                    h["price"],
+                    h["beta"],
+                    h["sigma"],
+                    htb_addon=h["htb_addon"],
+                    **h["group"],
+                )
+            )
         rows.append((f"A{n}", cash, margin_type, positions))
     return Book.of(rows), Market.of(instruments or [Instrument("NONE", 1.0)])
 
@@ -61,7 +80,9 @@ def _statuses(drawn: list[tuple[float, int, list[dict[str, Any]]]]) -> list[dict
     margin, times = evaluate(book, market, POLICY), np.ones(len(market.symbols), dtype=np.int64)
     inputs, codes = Inputs(1, 1, {}, times), band_codes(evaluate(book, market, POLICY))
     calc = calc_events(book, market, margin, inputs)
-    return [status_event(event, n, int(codes[n]), book, market, margin, inputs) for n, event in enumerate(calc)]
+    return [
+        status_event(event, n, int(codes[n]), book, market, margin, inputs) for n, event in enumerate(calc)
+    ]
 
 
 @random_books
@@ -117,7 +138,9 @@ def test_the_document_of_a_book_foots_down_to_symbols_groups_and_the_firm(drawn:
 @random_books
 @given(cash_amounts, holdings, st.integers(1, 40_000_000))
 def test_a_deposit_adds_exactly_what_is_paid_in(cash: float, held: Any, deposit: int) -> None:
-    """W7: 1,000.00 adds 1,000.00 to equity and to excess, also where equity ends on half a cent and changes its sign."""
+    """W7: 1,000.00 adds 1,000.00 to equity and to excess,
+    also where equity ends on half a cent and changes its sign.
+    """
     (event,) = _statuses([(cash, 0, held)])
     answer = whatif(event, [], deposit / 100, lambda _: None)
     for name in ("cash", "equity", "excess") if "cash" in answer["before"] else ("equity", "excess"):
@@ -129,13 +152,22 @@ def test_a_deposit_adds_exactly_what_is_paid_in(cash: float, held: Any, deposit:
 def test_a_published_figure_is_within_its_roundings_of_the_exact_one(cash: float, held: Any) -> None:
     book, market = _book([(cash, 0, held)])
     margin = evaluate(book, market, POLICY)
-    for name, cents in {"equity": 0.51, "excess": 1.01, "maintenance_req": 0.51, "margin_savings": 1.01, "long_mv": 1.01, "gross_mv": 1.51,
-                        **dict.fromkeys(COMPONENTS, 1.01)}.items():
+    for name, cents in {
+        "equity": 0.51,
+        "excess": 1.01,
+        "maintenance_req": 0.51,
+        "margin_savings": 1.01,
+        "long_mv": 1.01,
+        "gross_mv": 1.51,
+        **dict.fromkeys(COMPONENTS, 1.01),
+    }.items():
         assert abs(getattr(margin.published, name)[0] - getattr(margin, name)[0]) <= cents / 100, name
 
 
 def test_status_and_band_of_an_account_half_a_cent_short_are_those_of_its_cents() -> None:
-    """100.005 of stock at 25% held against a debit: every figure ends on a fraction, and the published two decide."""
+    """100.005 of stock at 25% held against a debit:
+    every figure ends on a fraction, and the published two decide.
+    """
     market = Market.of([Instrument("X", 10.0001, 1.0, 0.2)])
     for thousandths in range(-20, 21):
         book = Book.of([("A", -750.0 + thousandths / 1000, 0, [(0, 100.0)])])
@@ -154,11 +186,22 @@ def test_apportioned_parts_sum_to_their_total_and_move_less_than_a_cent(parts: l
 
 
 def test_a_part_of_nothing_gets_no_cent() -> None:
-    assert apportioned(np.array([[0.004], [0.0], [0.004], [0.002]]), np.array([0.01]))[:, 0].tolist() == [0.01, 0, 0, 0]
+    assert apportioned(np.array([[0.004], [0.0], [0.004], [0.002]]), np.array([0.01]))[:, 0].tolist() == [
+        0.01,
+        0,
+        0,
+        0,
+    ]
     assert apportioned(np.array([[0.3], [np.nan]]), np.array([np.nan]))[:, 0].tolist() != [0.3, 0]
 
 
-@given(st.lists(st.lists(st.sampled_from([0.0, 0.001, 0.333, 1.005, -0.707, 12.3456]), min_size=3, max_size=3), min_size=1, max_size=6))
+@given(
+    st.lists(
+        st.lists(st.sampled_from([0.0, 0.001, 0.333, 1.005, -0.707, 12.3456]), min_size=3, max_size=3),
+        min_size=1,
+        max_size=6,
+    )
+)
 def test_a_table_foots_both_ways(rows: list[list[float]]) -> None:
     exact = np.array(rows)
     total = np.array([round(float(exact.sum()), 2)])

@@ -1,7 +1,8 @@
-"""The ladder under any sequence of figures, clock ticks and repetitions, held to the rules of MARGIN_RULES 7 read a second time.
+"""The ladder under any sequence of figures, clock ticks and repetitions,
+held to the rules of MARGIN_RULES 7 read a second time.
 
-The machine keeps its own simple account of what was decided and judges each new decision by it; it never looks into the ladder's
-state except to compare the two at the end of a step.
+The machine keeps its own simple account of what was decided and judges each new decision by it; it never
+looks into the ladder's state except to compare the two at the end of a step.
 """
 
 from __future__ import annotations
@@ -24,17 +25,30 @@ from margin_platform.policy.policy import current_policy
 POLICY = current_policy()
 RULES = POLICY.ladder
 MINUTE = 60_000
-START = 1_582_295_400_000            # 2020-02-21 09:30 New York, a session
-HOLIDAYS = {dt.date(2020, 4, 10), dt.date(2020, 5, 25), dt.date(2020, 7, 3), dt.date(2020, 9, 7), dt.date(2020, 11, 26)}
+START = 1_582_295_400_000  # 2020-02-21 09:30 New York, a session
+HOLIDAYS = {
+    dt.date(2020, 4, 10),
+    dt.date(2020, 5, 25),
+    dt.date(2020, 7, 3),
+    dt.date(2020, 9, 7),
+    dt.date(2020, 11, 26),
+}
 GROSS, REQUIREMENT = 100_000.0, 30_000.0
-LINES = [   # dollars and cents, as the rules compare them
+LINES = [  # dollars and cents, as the rules compare them
     round(line, 2)
-    for line in (0.0, RULES.warn_frac * GROSS, (RULES.warn_frac + RULES.warn_hysteresis) * GROSS, -RULES.severe_deficiency * REQUIREMENT)
+    for line in (
+        0.0,
+        RULES.warn_frac * GROSS,
+        (RULES.warn_frac + RULES.warn_hysteresis) * GROSS,
+        -RULES.severe_deficiency * REQUIREMENT,
+    )
 ]
-excesses = st.sampled_from([round(line + step, 2) for line in LINES for step in (-500.0, -0.01, 0.0, 0.01, 500.0)]) | st.integers(
-    -4_000_000, 2_000_000).map(lambda c: c / 100)
-pauses = st.sampled_from([0, 1, 14, 15, 16, 29, 30, 31, 200, 390, 900, 1_440, 6_000])   # minutes; the last is beyond any due time
-corrections = st.sampled_from([None, None, 0, 60, 9_000])   # minutes back to the withdrawn print
+excesses = st.sampled_from(
+    [round(line + step, 2) for line in LINES for step in (-500.0, -0.01, 0.0, 0.01, 500.0)]
+) | st.integers(-4_000_000, 2_000_000).map(lambda c: c / 100)
+# minutes; the last is beyond any due time
+pauses = st.sampled_from([0, 1, 14, 15, 16, 29, 30, 31, 200, 390, 900, 1_440, 6_000])
+corrections = st.sampled_from([None, None, 0, 60, 9_000])  # minutes back to the withdrawn print
 held_reasons = st.sampled_from([None, None, None, "stale or missing price: X", "implausible price of X"])
 
 
@@ -48,18 +62,29 @@ class LadderMachine(RuleBasedStateMachine):
         self.written: list[bytes] = []
         self.seen: list[Observation] = []
         self.decisions: list[Decision] = []
-        self.call: dict[str, Any] | None = None          # the open call as its decisions told it
+        self.call: dict[str, Any] | None = None  # the open call as its decisions told it
         self.episodes: set[str] = set()
         self.warned = self.close_only = self.stressed = self.underwater = False
         self.clear_since: int | None = None
         self.held: str | None = None
 
     @rule(minutes=pauses, excess=excesses, underwater=st.booleans(), held=held_reasons, corrected=corrections)
-    def figures_arrive(self, minutes: int, excess: float, underwater: bool, held: str | None, corrected: int | None) -> None:
+    def figures_arrive(
+        self, minutes: int, excess: float, underwater: bool, held: str | None, corrected: int | None
+    ) -> None:
         self._time_passes(minutes)
         since = 0 if corrected is None else self.now - corrected * MINUTE
         seen = Observation(
-            "a", self.now, excess + REQUIREMENT, GROSS, REQUIREMENT, excess, underwater, held, corrected is not None, since,
+            "a",
+            self.now,
+            excess + REQUIREMENT,
+            GROSS,
+            REQUIREMENT,
+            excess,
+            underwater,
+            held,
+            corrected is not None,
+            since,
             calc_id=f"c{len(self.seen)}",
         )
         self.seen.append(seen)
@@ -67,10 +92,12 @@ class LadderMachine(RuleBasedStateMachine):
         decisions = self._take("step", seen)
         if held:
             assert [d.kind for d in decisions] == ([] if self.held == held else [DecisionKind.HELD])
-            assert self.state.to_dict() | _MOVED == before.to_dict() | _MOVED   # nothing but the hold itself
+            assert self.state.to_dict() | _MOVED == before.to_dict() | _MOVED  # nothing but the hold itself
             self.held = held
             return
-        assert ([DecisionKind.RELEASED] if self.held else []) == [d.kind for d in decisions if d.kind == DecisionKind.RELEASED]
+        assert ([DecisionKind.RELEASED] if self.held else []) == [
+            d.kind for d in decisions if d.kind == DecisionKind.RELEASED
+        ]
         self.held = None
         if underwater:
             self.clear_since = None
@@ -81,7 +108,7 @@ class LadderMachine(RuleBasedStateMachine):
         self._whatever_is_due_was_decided()
         assert (self.call is not None) == (excess < 0)
         if self.call is not None:
-            assert self.state.call.outstanding == -excess   # type: ignore[union-attr]
+            assert self.state.call.outstanding == -excess  # type: ignore[union-attr]
             withdrawn = seen.corrected and self.call["issued_at"] >= seen.corrected_since
             assert self.call["issued"] == -excess or (self.call["issued"] > -excess and not withdrawn)
         assert not underwater or self.state.restricted
@@ -108,7 +135,8 @@ class LadderMachine(RuleBasedStateMachine):
         """The newest one again, or one older than it: known by its id or by its time."""
         old = self.seen[which % len(self.seen)]
         if old is not self.seen[-1] and old.timestamp == self.seen[-1].timestamp:
-            old = self.seen[-1]   # of two events of one millisecond only the transport (the source's offset) knows the repeated one
+            # of two events of one millisecond only the transport (the source's offset) knows the repeated one
+            old = self.seen[-1]
         before = self.state
         assert self._take("step", old) == ()
         assert self.state == before
@@ -116,8 +144,15 @@ class LadderMachine(RuleBasedStateMachine):
     @invariant()
     def the_most_severe_rung_shows(self) -> None:
         expected = (
-            "LIQUIDATION" if self.call and self.call["liquidations"] else "CLOSE_ONLY" if self.close_only or self.stressed
-            else "MARGIN_CALL" if self.call else "WARNING" if self.warned else "ACTIVE"
+            "LIQUIDATION"
+            if self.call and self.call["liquidations"]
+            else "CLOSE_ONLY"
+            if self.close_only or self.stressed
+            else "MARGIN_CALL"
+            if self.call
+            else "WARNING"
+            if self.warned
+            else "ACTIVE"
         )
         assert self.state.status == expected
         assert self.state.restricted == (self.close_only or self.stressed)
@@ -125,17 +160,25 @@ class LadderMachine(RuleBasedStateMachine):
     @invariant()
     def the_open_call_is_the_one_that_was_issued(self) -> None:
         found = self.state.call
-        assert (found.call_id, found.due_at, found.issued) == (self.call["id"], self.call["due"], self.call["issued"]) if (
-            found and self.call) else found is self.call is None
+        assert (
+            (found.call_id, found.due_at, found.issued)
+            == (self.call["id"], self.call["due"], self.call["issued"])
+            if (found and self.call)
+            else found is self.call is None
+        )
 
     def teardown(self) -> None:
-        """The same inputs from the start, with the state through JSON at each step: byte for byte the same decisions.
+        """The same inputs from the start, with the state through JSON at each step:
+        byte for byte the same decisions.
 
-        And where nobody looks at the clock between the events, the same again: only those after the last event wait for a look.
+        And where nobody looks at the clock between the events, the same again: only those after the last
+        event wait for a look.
         """
         state = LadderState("a")
         for (kind, given), expected in zip(self.inputs, self.written, strict=True):
-            state, decisions = getattr(ladder, kind)(LadderState.from_dict(json.loads(json.dumps(state.to_dict()))), given, POLICY)
+            state, decisions = getattr(ladder, kind)(
+                LadderState.from_dict(json.loads(json.dumps(state.to_dict()))), given, POLICY
+            )
             assert _bytes(decisions) == expected
         state, seldom = LadderState("a"), list[Decision]()
         for given in self.seen:
@@ -153,7 +196,7 @@ class LadderMachine(RuleBasedStateMachine):
         assert all(d.account_id == "a" for d in decisions)
         assert kind == "tick" or all(d.timestamp == self.now for d in decisions)
         assert [d.timestamp for d in self.decisions] == sorted(d.timestamp for d in self.decisions)
-        return decisions   # type: ignore[no-any-return]
+        return decisions  # type: ignore[no-any-return]
 
     def _judge(self, decisions: tuple[Decision, ...] | list[Decision], seen: Observation | None) -> None:
         assert len({d.kind for d in decisions}) == len(decisions)
@@ -179,8 +222,16 @@ class LadderMachine(RuleBasedStateMachine):
         assert made.due_at > made.timestamp
         assert made.amount == -seen.excess > 0
         self.episodes.add(str(made.call_id))
-        self.call = {"id": made.call_id, "opened": self.now, "due": made.due_at, "issued": made.amount, "issued_at": self.now,
-                     "expired": False, "liquidations": 0, "liquidated": None}
+        self.call = {
+            "id": made.call_id,
+            "opened": self.now,
+            "due": made.due_at,
+            "issued": made.amount,
+            "issued_at": self.now,
+            "expired": False,
+            "liquidations": 0,
+            "liquidated": None,
+        }
         self.warned = False
 
     def _call_increased(self, made: Decision, seen: Observation) -> None:
@@ -212,8 +263,9 @@ class LadderMachine(RuleBasedStateMachine):
         assert not self.close_only
         assert made.timestamp == self._due(made.timestamp)
         assert _traded_minutes(self.call["opened"], made.timestamp) >= RULES.close_only_after_minutes
-        assert _traded_minutes(self.call["opened"], made.timestamp - MINUTE) < RULES.close_only_after_minutes or (
-            made.timestamp == self.seen[-1].timestamp)
+        assert _traded_minutes(
+            self.call["opened"], made.timestamp - MINUTE
+        ) < RULES.close_only_after_minutes or (made.timestamp == self.seen[-1].timestamp)
         self.close_only = True
 
     def _call_expired(self, made: Decision, seen: Observation | None) -> None:
@@ -231,7 +283,10 @@ class LadderMachine(RuleBasedStateMachine):
         assert _is_open(at)
         assert at >= self.call["due"] or severe or self.call["liquidations"]
         assert made.attempt == self.call["liquidations"] + 1
-        assert self.call["liquidated"] is None or at - self.call["liquidated"] >= RULES.liquidation_retry_minutes * MINUTE
+        assert (
+            self.call["liquidated"] is None
+            or at - self.call["liquidated"] >= RULES.liquidation_retry_minutes * MINUTE
+        )
         self.call["liquidations"], self.call["liquidated"] = made.attempt, at
 
     def _stress_restriction(self, made: Decision, seen: Observation) -> None:
@@ -256,21 +311,33 @@ class LadderMachine(RuleBasedStateMachine):
     def _whatever_is_due_was_decided(self) -> None:
         """No timer is overdue after the clock was looked at, and the next one lies ahead."""
         if self.call is not None:
-            assert self.close_only == (_traded_minutes(self.call["opened"], self.now) >= RULES.close_only_after_minutes)
+            assert self.close_only == (
+                _traded_minutes(self.call["opened"], self.now) >= RULES.close_only_after_minutes
+            )
             assert self.call["expired"] == (self.now >= self.call["due"])
-            assert not (self.call["expired"] and self.close_only) or self.call["liquidations"] or not _is_open(self.now)
+            assert (
+                not (self.call["expired"] and self.close_only)
+                or self.call["liquidations"]
+                or not _is_open(self.now)
+            )
         deadline = ladder.next_deadline(self.state, POLICY)
         assert deadline is None or deadline > self.now
 
 
 def _is_open(at: float) -> bool:
-    """New York's market hours as one knows them, without the exchange's calendar: no half day falls within the machine's months."""
+    """New York's market hours as one knows them, without the exchange's calendar:
+    no half day falls within the machine's months.
+    """
     local = dt.datetime.fromtimestamp(at / 1000, ZoneInfo("America/New_York"))
-    return local.weekday() < 5 and local.date() not in HOLIDAYS and dt.time(9, 30) <= local.time() <= dt.time(16)
+    return (
+        local.weekday() < 5 and local.date() not in HOLIDAYS and dt.time(9, 30) <= local.time() <= dt.time(16)
+    )
 
 
 def _traded_minutes(first: float, last: float) -> int:
-    """Whole minutes of trading between two times, counted one by one, up to those that make an account close-only."""
+    """Whole minutes of trading between two times, counted one by one,
+    up to those that make an account close-only.
+    """
     minutes, at = 0, int(first)
     while at + MINUTE <= last and minutes < RULES.close_only_after_minutes:
         minutes += _is_open(at) and _is_open(at + MINUTE)

@@ -1,4 +1,6 @@
-"""A market kept current, instrument by instrument, is the market priced from scratch: the same figures to the last bit."""
+"""A market kept current, instrument by instrument, is the market priced from scratch:
+the same figures to the last bit.
+"""
 
 from __future__ import annotations
 
@@ -22,21 +24,27 @@ from tests.support.market_day import OPEN
 POLICY = current_policy()
 INSTRUMENTS = [
     Instrument(symbol="X", class_group="G", product_group="HICAP", portfolio_group="INDEX"),
-    Instrument(symbol="Y", class_group="G", product_group="HICAP", portfolio_group="INDEX", etf_leverage=-2.0),
+    Instrument(
+        symbol="Y", class_group="G", product_group="HICAP", portfolio_group="INDEX", etf_leverage=-2.0
+    ),
     Instrument(symbol="Z", issuer="X"),
 ]
 SYMBOLS = [i.symbol for i in INSTRUMENTS]
-BOOK = Book.of([
-    ("a", 1_000.0, REG_T, [(0, 100.0), (1, -50.0), (2, 30.0)]),
-    ("b", 90_000.0, PORTFOLIO, [(0, -500.0), (1, 700.0)]),
-    ("c", -500.0, REG_T, [(2, 400.0)]),
-])
+BOOK = Book.of(
+    [
+        ("a", 1_000.0, REG_T, [(0, 100.0), (1, -50.0), (2, 30.0)]),
+        ("b", 90_000.0, PORTFOLIO, [(0, -500.0), (1, 700.0)]),
+        ("c", -500.0, REG_T, [(2, 400.0)]),
+    ]
+)
 EVENTS = st.one_of(
     st.tuples(st.just(PRICES), st.sampled_from(SYMBOLS), st.floats(0.5, 400.0)),
-    st.tuples(st.just(BETAS), st.sampled_from(SYMBOLS), st.floats(-30.0, 30.0)),   # beyond 1 / move: a fall is floored
+    # beyond 1 / move: a fall is floored
+    st.tuples(st.just(BETAS), st.sampled_from(SYMBOLS), st.floats(-30.0, 30.0)),
     st.tuples(st.just(VOLATILITY), st.sampled_from(SYMBOLS), st.floats(0.05, 1.5)),
 )
-BATCH = st.tuples(st.lists(EVENTS, max_size=4), st.integers(0, 3 * 3_600_000))   # events, then what the clock adds
+# events, then what the clock adds
+BATCH = st.tuples(st.lists(EVENTS, max_size=4), st.integers(0, 3 * 3_600_000))
 
 
 def _take(live: LiveMarket, topic: str, symbol: str, figure: float, at: int) -> None:
@@ -44,9 +52,13 @@ def _take(live: LiveMarket, topic: str, symbol: str, figure: float, at: int) -> 
     event |= {
         PRICES: {"price": figure, "confirmed": True},
         BETAS: {"beta": figure},
-        VOLATILITY: {"volatility_annual": figure, "tier": int(figure > 0.4) + int(figure > 0.6), "quality": "OK"},
+        VOLATILITY: {
+            "volatility_annual": figure,
+            "tier": int(figure > 0.4) + int(figure > 0.6),
+            "quality": "OK",
+        },
     }[topic]
-    with contextlib.suppress(BadEvent):   # set aside as implausible
+    with contextlib.suppress(BadEvent):  # set aside as implausible
         live.take(topic, live.code_of[symbol], event)
 
 
@@ -54,7 +66,7 @@ def _same(kept: Margin, fresh: Margin) -> None:
     for each in fields(Margin):
         mine, own = getattr(kept, each.name), getattr(fresh, each.name)
         if isinstance(own, np.ndarray):
-            np.testing.assert_array_equal(mine, own, err_msg=each.name)   # NaN is equal to NaN here
+            np.testing.assert_array_equal(mine, own, err_msg=each.name)  # NaN is equal to NaN here
         else:
             assert mine == own, each.name
 

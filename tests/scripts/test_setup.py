@@ -1,4 +1,6 @@
-"""scripts/setup.sh in a checkout of its own, with a Python that only pretends: what it leaves behind when something is missing."""
+"""scripts/setup.sh in a checkout of its own, with a Python that only pretends:
+what it leaves behind when something is missing.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +43,18 @@ class Checkout:
         stand_in = self.folder / "bin" / "python-stand-in"
         stand_in.write_text(PYTHON % python, encoding="utf-8")
         stand_in.chmod(0o755)
-        around = {"PATH": str(self.folder / "bin"), "PYTHON": str(stand_in), "MARGIN_JARS": str(self.folder / "jars")}
-        done = subprocess.run(["bash", "scripts/setup.sh", *programs], cwd=self.folder, env=around, capture_output=True, text=True)
+        around = {
+            "PATH": str(self.folder / "bin"),
+            "PYTHON": str(stand_in),
+            "MARGIN_JARS": str(self.folder / "jars"),
+        }
+        done = subprocess.run(
+            ["bash", "scripts/setup.sh", *programs],
+            cwd=self.folder,
+            env=around,
+            capture_output=True,
+            text=True,
+        )
         return done.returncode, done.stderr
 
 

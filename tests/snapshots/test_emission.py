@@ -1,4 +1,6 @@
-"""What is published when: decisions and trades at once, large changes first, the rest later and never lost."""
+"""What is published when: decisions and trades at once, large changes first, the rest later and never
+lost.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ POLICY = current_policy()
 
 
 def small(calc_per_batch: int, material_share: float = 0.0001, version: str = POLICY.version) -> MarginEngine:
-    emission = POLICY.emission.model_copy(update={"calc_per_batch": calc_per_batch, "material_share": material_share})
+    emission = POLICY.emission.model_copy(
+        update={"calc_per_batch": calc_per_batch, "material_share": material_share}
+    )
     policy = POLICY.model_copy(update={"emission": emission, "version": version})
     return MarginEngine([Instrument(symbol="X"), Instrument(symbol="Y")], policy)
 
@@ -30,7 +34,16 @@ class Feed:
         records = []
         for topic, event in events:
             offset = self.next[topic] = self.next.get(topic, -1) + 1
-            records.append(Record(topic, 0, offset, None, encode({"timestamp": OPEN + self.batches * 1000} | event), OPEN + 10**9))
+            records.append(
+                Record(
+                    topic,
+                    0,
+                    offset,
+                    None,
+                    encode({"timestamp": OPEN + self.batches * 1000} | event),
+                    OPEN + 10**9,
+                )
+            )
         self.batches += 1
         return self.engine.process(records, self.batches - 1)
 
@@ -40,14 +53,18 @@ def price(symbol: str, dollars: float) -> tuple[str, Event]:
 
 
 def opening(accounts: int) -> list[tuple[str, Event]]:
-    """Account n holds 10 (n + 1) X against the same cash, so that a price change is a larger part of the later ones' value."""
+    """Account n holds 10 (n + 1) X against the same cash,
+    so that a price change is a larger part of the later ones' value.
+    """
     events: list[tuple[str, Event]] = [price("X", 100.0), price("Y", 50.0)]
     for n in range(accounts):
         name = f"A{n}"
         events.append((ACCOUNTS, {"account_id": name, "margin_type": "REG_T"}))
         events.append((CASH, {"account_id": name, "transfer_id": name, "amount": 90_000.0}))
-        events += [(FILLS, {"account_id": name, "fill_id": f"{name} {s}", "symbol": s, "qty": q, "price": 100.0})
-                   for s, q in (("X", 10.0 * (n + 1)), ("Y", 400.0))]
+        events += [
+            (FILLS, {"account_id": name, "fill_id": f"{name} {s}", "symbol": s, "qty": q, "price": 100.0})
+            for s, q in (("X", 10.0 * (n + 1)), ("Y", 400.0))
+        ]
     return events
 
 
@@ -58,7 +75,7 @@ def names(outcome: Outcome) -> list[str]:
 def test_the_largest_changes_go_first_and_the_rest_waits_for_its_turn() -> None:
     engine = small(calc_per_batch=2)
     feed = Feed(engine)
-    assert len(feed(*opening(5)).calc) == 5            # they traded: room or not
+    assert len(feed(*opening(5)).calc) == 5  # they traded: room or not
     assert names(feed(price("X", 99.0))) == ["A3", "A4"]
     assert [names(engine.overdue()) for _ in range(3)] == [["A0", "A1"], ["A2"], []]
     assert engine.emission.waiting() == 0
@@ -80,7 +97,8 @@ def test_small_changes_add_up_to_a_material_one() -> None:
     engine = small(calc_per_batch=9, material_share=0.001)
     feed = Feed(engine)
     feed(*opening(1))
-    sent = [bool(names(feed(price("X", 100.0 + step)))) for step in range(1, 6)]   # ten dollars each, of 21,000
+    # ten dollars each, of 21,000
+    sent = [bool(names(feed(price("X", 100.0 + step)))) for step in range(1, 6)]
     assert sent == [False, False, True, False, False]
 
 
@@ -88,7 +106,7 @@ def test_a_change_of_band_and_a_trade_are_published_at_once_without_room() -> No
     engine = small(calc_per_batch=1, material_share=1.0)
     feed = Feed(engine)
     feed(*opening(3), (CASH, {"account_id": "A0", "transfer_id": "out", "amount": -80_000.0}))
-    crash = feed(price("X", 90.0), price("Y", 39.0))   # not the shape of a split
+    crash = feed(price("X", 90.0), price("Y", 39.0))  # not the shape of a split
     assert [e["account_id"] for e in crash.status] == ["A0"]
     assert "A0" in names(crash)
     traded = feed(*[(CASH, {"account_id": a, "transfer_id": f"in {a}", "amount": 1.0}) for a in ("A1", "A2")])
@@ -103,7 +121,7 @@ def test_what_waits_survives_a_restart_with_the_same_id_and_body() -> None:
     again = small(calc_per_batch=1)
     again.restore(durable_state.parse(b"".join(durable_state.dump(engine.to_state()))))
     assert again.overdue().calc == engine.overdue().calc != []
-    again.written(["A0", "A1", "A2"])                   # the table has them already
+    again.written(["A0", "A1", "A2"])  # the table has them already
     assert again.overdue().calc == []
 
 

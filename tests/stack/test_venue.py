@@ -1,4 +1,6 @@
-"""The simulated venue answers every leg of every order once, at the market, whatever is repeated or restarted."""
+"""The simulated venue answers every leg of every order once, at the market,
+whatever is repeated or restarted.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from margin_platform.stack.venue import Venue, readable
 ORDER = {
     "order_id": "o1",
     "account_id": "a",
-    "positions": [{"symbol": "AAPL", "side": "SELL", "qty": 10}, {"symbol": "KO", "side": "BUY_TO_COVER", "qty": 5}],
+    "positions": [
+        {"symbol": "AAPL", "side": "SELL", "qty": 10},
+        {"symbol": "KO", "side": "BUY_TO_COVER", "qty": 5},
+    ],
 }
 
 
@@ -76,7 +81,7 @@ def test_an_order_waits_for_its_time_and_for_a_price() -> None:
     assert venue.step() == []
     venue.on_price(_price("MSFT", 60.0, 5000))
     assert len(venue.step()) == 1
-    assert venue.step() == []   # KO has no price: never filled at a guess
+    assert venue.step() == []  # KO has no price: never filled at a guess
 
 
 @pytest.mark.parametrize(
@@ -84,20 +89,24 @@ def test_an_order_waits_for_its_time_and_for_a_price() -> None:
     [
         ("2024-01-05T15:00", "2024-01-05T15:59", True),
         ("2024-01-05T15:00", "2024-01-05T16:00", True),
-        ("2024-01-05T15:00", "2024-01-05T18:00", False),   # the evening of a session
-        ("2024-01-06T12:00", "2024-01-06T12:01", False),   # a Saturday
-        ("2024-01-06T12:00", "2024-01-08T09:30", False),   # Saturday's price on Monday: another symbol opened the market
-        ("2024-01-05T15:00", "2024-01-08T09:30", False),   # and Friday's
-        ("2024-01-08T08:00", "2024-01-08T09:30", False),   # the price is of before the opening
+        ("2024-01-05T15:00", "2024-01-05T18:00", False),  # the evening of a session
+        ("2024-01-06T12:00", "2024-01-06T12:01", False),  # a Saturday
+        # Saturday's price on Monday: another symbol opened the market
+        ("2024-01-06T12:00", "2024-01-08T09:30", False),
+        ("2024-01-05T15:00", "2024-01-08T09:30", False),  # and Friday's
+        ("2024-01-08T08:00", "2024-01-08T09:30", False),  # the price is of before the opening
         ("2024-01-08T09:30", "2024-01-08T09:30", True),
-        ("2024-01-15T12:00", "2024-01-15T12:00", False),   # Martin Luther King's day
-        ("2023-11-24T12:59", "2023-11-24T13:30", False),   # a half day
+        ("2024-01-15T12:00", "2024-01-15T12:00", False),  # Martin Luther King's day
+        ("2023-11-24T12:59", "2023-11-24T13:30", False),  # a half day
     ],
 )
-def test_nothing_trades_outside_a_session_or_at_a_price_of_another(price_at: str, clock_at: str, filled: bool) -> None:
+def test_nothing_trades_outside_a_session_or_at_a_price_of_another(
+    price_at: str, clock_at: str, filled: bool
+) -> None:
     venue = Venue()
     at, clock = (
-        int(dt.datetime.fromisoformat(t).replace(tzinfo=ZoneInfo("America/New_York")).timestamp() * 1000) for t in (price_at, clock_at)
+        int(dt.datetime.fromisoformat(t).replace(tzinfo=ZoneInfo("America/New_York")).timestamp() * 1000)
+        for t in (price_at, clock_at)
     )
     venue.on_order(ORDER | {"not_before": at})
     venue.on_price(_price("AAPL", 60.0, at))
@@ -112,7 +121,9 @@ def test_an_older_price_does_not_replace_a_newer_one() -> None:
 
 
 def test_a_price_from_the_future_moves_no_clock_and_a_broken_order_stops_no_other() -> None:
-    """One print stamped tomorrow would open every order that waits for the market; a leg without a side cannot be filled."""
+    """One print stamped tomorrow would open every order that waits for the market;
+    a leg without a side cannot be filled.
+    """
     produced = 1_790_000_000_000
     tomorrow = _price("AAPL", 1.0, produced + 86_400_000)
     broken = ORDER | {"order_id": "o2", "positions": [{"symbol": "AAPL", "qty": 10}]}

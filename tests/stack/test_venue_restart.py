@@ -1,4 +1,6 @@
-"""The venue on a real broker, started anew behind a long log: it fills at the newest price, and no order that was cancelled."""
+"""The venue on a real broker, started anew behind a long log:
+it fills at the newest price, and no order that was cancelled.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ from margin_platform.stack import venue
 from margin_platform.stack.venue import run
 
 pytestmark = pytest.mark.kafka
-T = 1_582_299_000_000   # event time: a session of 2020
-BEHIND = 6_000   # records: more than the venue takes at once
+T = 1_582_299_000_000  # event time: a session of 2020
+BEHIND = 6_000  # records: more than the venue takes at once
 
 
 @pytest.fixture
@@ -41,7 +43,11 @@ def serve(bus: Bus) -> Iterator[Callable[[], None]]:
 
 def order(order_id: str, symbol: str) -> Event:
     return {
-        "order_id": order_id, "account_id": "A1", "correlation_id": "c1", "timestamp": T, "action": "NEW",
+        "order_id": order_id,
+        "account_id": "A1",
+        "correlation_id": "c1",
+        "timestamp": T,
+        "action": "NEW",
         "positions": [{"symbol": symbol, "side": "SELL", "qty": 10}],
     }
 
@@ -71,7 +77,9 @@ def test_a_venue_behind_a_long_log_fills_at_the_newest_price(bus: Bus, serve: Ca
     assert made == {(symbol, 100.0 + (BEHIND - 1) / 1_000, T - 1 + BEHIND) for symbol in symbols}
 
 
-def test_a_venue_behind_a_long_log_fills_no_order_that_was_cancelled_meanwhile(bus: Bus, serve: Callable[[], None]) -> None:
+def test_a_venue_behind_a_long_log_fills_no_order_that_was_cancelled_meanwhile(
+    bus: Bus, serve: Callable[[], None]
+) -> None:
     bus.produce(PRICES, {"symbol": "AAPL", "price": 60.0, "timestamp": T})
     for n in range(BEHIND):
         bus.produce(LIQUIDATION_ORDERS, order(f"o{n}", "AAPL"))
@@ -104,7 +112,11 @@ def test_a_venue_survives_a_broker_that_pauses(bus: Bus) -> None:
     bus.produce(PRICES, {"symbol": "AAPL", "price": 60.0, "timestamp": T})
     bus.produce(LIQUIDATION_ORDERS, order("o1", "AAPL"))
     bus.produce_raw(LIQUIDATION_ORDERS, encode(order("bad", "AAPL") | {"action": "HALT"}), "A1")
-    bus.produce_raw(LIQUIDATION_ORDERS, encode({"order_id": "bad", "account_id": "A1", "action": "X", "positions": [{}]}), "A1")
+    bus.produce_raw(
+        LIQUIDATION_ORDERS,
+        encode({"order_id": "bad", "account_id": "A1", "action": "X", "positions": [{}]}),
+        "A1",
+    )
     bus.produce(LIQUIDATION_ORDERS, order("o2", "AAPL"))
     bus.flush()
     pauses: list[Exception] = [RequestTimedOutError(), RequestTimedOutError()]

@@ -1,4 +1,6 @@
-"""A process that acts (enforces, sells, notifies) and publishes, and kills itself with SIGKILL at a named point. Run by test_crashes."""
+"""A process that acts (enforces, sells, notifies) and publishes,
+and kills itself with SIGKILL at a named point. Run by test_crashes.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def die(*_: object) -> None:
 
 
 class Postbox:
-    """A provider that writes what it was sent to disk before it answers, so that it is there after a crash."""
+    """A provider that writes what it was sent to disk before it answers,
+    so that it is there after a crash.
+    """
 
     name, kind = "EMAIL", "email"
 
@@ -60,16 +64,22 @@ class Postbox:
 
 
 def enforce(store: Store, given: list[Event], log: Path, point: str) -> None:
-    Enforcer(store, current_policy()).handle_many([(e, (MARGIN_STATUS, 0, n)) for n, e in enumerate(given)], run_id="run-1")
+    Enforcer(store, current_policy()).handle_many(
+        [(e, (MARGIN_STATUS, 0, n)) for n, e in enumerate(given)], run_id="run-1"
+    )
 
 
 def liquidate(store: Store, given: list[Event], log: Path, point: str) -> None:
-    LiquidationDesk(store, current_policy()).handle_many([(e, (MARGIN_CALLS, 0, n)) for n, e in enumerate(given)], run_id="run-1")
+    LiquidationDesk(store, current_policy()).handle_many(
+        [(e, (MARGIN_CALLS, 0, n)) for n, e in enumerate(given)], run_id="run-1"
+    )
 
 
 def notify(store: Store, given: list[Event], log: Path, point: str) -> None:
     """Records, and sends what is due two minutes on: a claim of a sender that died has run out by then."""
-    desk = Notifier(store, current_policy(), [Postbox(log.with_name("letters"), point == "after send, before receipt")])
+    desk = Notifier(
+        store, current_policy(), [Postbox(log.with_name("letters"), point == "after send, before receipt")]
+    )
     now = 1_790_000_000_000
     desk.record([(e, (MARGIN_CALLS, 0, n)) for n, e in enumerate(given)], now, run_id="run-1")
     if point == "after record, before send":
@@ -77,7 +87,11 @@ def notify(store: Store, given: list[Event], log: Path, point: str) -> None:
     desk.deliver(now if point != "never" else now + 120_000, run_id="run-1")
 
 
-ACTS: dict[str, Callable[[Store, list[Event], Path, str], None]] = {"enforce": enforce, "liquidate": liquidate, "notify": notify}
+ACTS: dict[str, Callable[[Store, list[Event], Path, str], None]] = {
+    "enforce": enforce,
+    "liquidate": liquidate,
+    "notify": notify,
+}
 
 
 def main(act: str, url: str, events_file: str, log: str, point: str) -> None:
@@ -87,7 +101,7 @@ def main(act: str, url: str, events_file: str, log: str, point: str) -> None:
     ACTS[act](store, json.loads(Path(events_file).read_text()), Path(log), point)
     if point == "after commit, before publish":
         die()
-    publish(store, FileBus(Path(log), point == "after publish, before mark"))   # type: ignore[arg-type]
+    publish(store, FileBus(Path(log), point == "after publish, before mark"))  # type: ignore[arg-type]
     store.close()
 
 

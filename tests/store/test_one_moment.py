@@ -1,4 +1,6 @@
-"""The store on SQLite and Postgres: what a reader sees is of one moment, and what it must hold fits its columns."""
+"""The store on SQLite and Postgres: what a reader sees is of one moment, and what it must hold fits its
+columns.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,18 @@ class Mail:
 
 
 def test_a_reader_sees_one_moment_whatever_is_committed_meanwhile(store_url: str) -> None:
-    """`margin audit verify` reads entries and then heads: a decision in between must not look like a broken chain."""
+    """`margin audit verify` reads entries and then heads:
+    a decision in between must not look like a broken chain.
+    """
     counted = select(func.count()).select_from(t.ladder_states)
-    row = {"account_id": "A", "state": {}, "status": "ACTIVE", "restricted": False, "audit_count": 0, "audit_hash": audit_chain.GENESIS}
+    row = {
+        "account_id": "A",
+        "state": {},
+        "status": "ACTIVE",
+        "restricted": False,
+        "audit_count": 0,
+        "audit_hash": audit_chain.GENESIS,
+    }
     with Store(store_url) as store:
         with store.read() as reader:
             before = reader.execute(counted).scalar()
@@ -40,12 +51,22 @@ def test_a_reader_sees_one_moment_whatever_is_committed_meanwhile(store_url: str
 
 def test_a_call_amended_to_any_amount_is_told(store_url: str) -> None:
     amended = {
-        "account_id": "A", "call_id": "c", "correlation_id": "c", "action": "AMENDED", "deficiency": 999_999_999_999.99, "timestamp": NOW,
+        "account_id": "A",
+        "call_id": "c",
+        "correlation_id": "c",
+        "action": "AMENDED",
+        "deficiency": 999_999_999_999.99,
+        "timestamp": NOW,
     }
     with Store(store_url) as store:
         with store.write() as connection:
-            connection.execute(insert(t.contacts).values(account_id="A", contact={"email": "a@b.example"}, updated_at=1))
+            connection.execute(
+                insert(t.contacts).values(account_id="A", contact={"email": "a@b.example"}, updated_at=1)
+            )
         desk = Notifier(store, current_policy(), [Mail()])
         desk.record([(amended, (MARGIN_CALLS, 0, 0))], NOW)
         ((_, told),) = desk.deliver(NOW)
-        assert (told["rung"], told["status"]) == (f"margin.calls.v1:AMENDED:{NOW}:999999999999.99", "DELIVERED")
+        assert (told["rung"], told["status"]) == (
+            f"margin.calls.v1:AMENDED:{NOW}:999999999999.99",
+            "DELIVERED",
+        )

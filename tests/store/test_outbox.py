@@ -1,4 +1,6 @@
-"""The outbox on SQLite and Postgres: publishers take turns, and the turn of one that failed is the next one's."""
+"""The outbox on SQLite and Postgres: publishers take turns, and the turn of one that failed is the next
+one's.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ class RecordingBus:
 
 
 def _leave(store: Store, count: int) -> None:
-    messages = [{"message_id": f"m{n}", "topic": MARGIN_CALLS, "event": {"event_id": f"m{n}"}, "sent": False} for n in range(count)]
+    messages = [
+        {"message_id": f"m{n}", "topic": MARGIN_CALLS, "event": {"event_id": f"m{n}"}, "sent": False}
+        for n in range(count)
+    ]
     with store.write() as connection:
         connection.execute(insert(t.outbox), messages)
 
@@ -47,7 +52,7 @@ def test_a_second_publisher_waits_for_the_first_and_sends_nothing_again(store_ur
 
         def start_the_second() -> None:
             thread.start()
-            thread.join(timeout=1)   # ample for three messages, were it not for its turn
+            thread.join(timeout=1)  # ample for three messages, were it not for its turn
 
         first = RecordingBus(start_the_second)
         assert _publish(store, first) == 3

@@ -43,12 +43,31 @@ def running(spark_session: SparkSession, bus: Bus, work: Path) -> Iterator[Runni
 class Driver:
     """`python -m spark.driver` as its own process, its micro-batches as they come."""
 
-    def __init__(self, bootstrap: str, work: Path, only: str, master: str = "local[2]", *options: str) -> None:
+    def __init__(
+        self, bootstrap: str, work: Path, only: str, master: str = "local[2]", *options: str
+    ) -> None:
         self.batches: list[dict[str, Any]] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "spark.driver", "--only", only, "--bootstrap", bootstrap, "--checkpoint", str(work / "checkpoints"),
-             "--tables", str(work / "tables"), "--master", master, *options],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=(work / "driver.log").open("ab"), start_new_session=True,
+            [
+                sys.executable,
+                "-m",
+                "spark.driver",
+                "--only",
+                only,
+                "--bootstrap",
+                bootstrap,
+                "--checkpoint",
+                str(work / "checkpoints"),
+                "--tables",
+                str(work / "tables"),
+                "--master",
+                master,
+                *options,
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=(work / "driver.log").open("ab"),
+            start_new_session=True,
         )
         threading.Thread(target=self._read, daemon=True).start()
 

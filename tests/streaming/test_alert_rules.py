@@ -1,4 +1,6 @@
-"""The Prometheus alert rules: each is in the runbook, and fires on series made up for it (where promtool is installed)."""
+"""The Prometheus alert rules: each is in the runbook, and fires on series made up for it (where promtool
+is installed).
+"""
 
 from __future__ import annotations
 
@@ -25,5 +27,9 @@ def test_each_alert_leads_to_a_line_of_the_runbook(rule: dict) -> None:
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool (Debian: prometheus) is not installed")
 def test_each_rule_fires_on_its_own_series_and_none_on_healthy_ones() -> None:
-    done = subprocess.run([str(PROMTOOL), "test", "rules", str(Path(__file__).parent / "alert_rules.yaml")], capture_output=True, text=True)
+    done = subprocess.run(
+        [str(PROMTOOL), "test", "rules", str(Path(__file__).parent / "alert_rules.yaml")],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr

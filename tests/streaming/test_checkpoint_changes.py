@@ -1,4 +1,6 @@
-"""What a change does to a checkpoint: what it survives it carries on without a gap; what it does not is refused, and rebuilt."""
+"""What a change does to a checkpoint: what it survives it carries on without a gap;
+what it does not is refused, and rebuilt.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ from tests.support.market_day import OPEN, seed, send, tick
 from tests.support.running import Running
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
-OWN = ("inputs", "calc_id", "calc_timestamp", "timestamp")   # of an event that says when and from what it was computed
+# of an event that says when and from what it was computed
+OWN = ("inputs", "calc_id", "calc_timestamp", "timestamp")
 
 
 @pytest.fixture
@@ -46,7 +49,9 @@ def expected(bus: Bus, instruments: tuple[Instrument, ...], policy: Policy) -> d
     engine = MarginEngine(instruments, policy)
     engine.process([r for topic in TOPICS_IN_ORDER for r in bus.read_all(topic)], 0)
     book = engine.ledger.book(engine.code_of)
-    events = calc_events(book, engine.market, evaluate(book, engine.market, policy), Inputs(0, 0, {}, engine.live.price_time))
+    events = calc_events(
+        book, engine.market, evaluate(book, engine.market, policy), Inputs(0, 0, {}, engine.live.price_time)
+    )
     return {e["account_id"]: figures(e) for e in events}
 
 
@@ -55,7 +60,10 @@ def found(events: list[Event]) -> dict[str, Event]:
 
 
 def test_another_policy_a_new_instrument_and_more_partitions_are_survived(
-    running: Running, monkeypatch: pytest.MonkeyPatch, until: Callable[..., Any], events_of: Callable[[str], list[Event]]
+    running: Running,
+    monkeypatch: pytest.MonkeyPatch,
+    until: Callable[..., Any],
+    events_of: Callable[[str], list[Event]],
 ) -> None:
     running.start(MarginSnapshots)
     send(running.bus, seed(6))
@@ -64,24 +72,49 @@ def test_another_policy_a_new_instrument_and_more_partitions_are_survived(
     admin = KafkaAdminClient(bootstrap_servers=running.bus.bootstrap)
     admin.create_partitions({topic: NewPartitions(total_count=6) for topic in (PRICES, FILLS)})
     admin.close()
-    until(lambda: len(running.bus.end_offsets(PRICES)) == len(running.bus.end_offsets(FILLS)) == 6, "six partitions")
+    until(
+        lambda: len(running.bus.end_offsets(PRICES)) == len(running.bus.end_offsets(FILLS)) == 6,
+        "six partitions",
+    )
     before = current_policy()
-    policy = before.model_copy(update={"version": "stricter", "maintenance": before.maintenance.model_copy(update={"long_rate": 0.45})})
-    instruments = (Instrument(symbol="AAA", beta=1.0), *load())   # first by name: every code moves by one
+    policy = before.model_copy(
+        update={
+            "version": "stricter",
+            "maintenance": before.maintenance.model_copy(update={"long_rate": 0.45}),
+        }
+    )
+    instruments = (Instrument(symbol="AAA", beta=1.0), *load())  # first by name: every code moves by one
     monkeypatch.setattr(margin_snapshots, "load", lambda: instruments)
     running.settings = replace(running.settings, policy=policy)
     stream = running.start(MarginSnapshots)
-    fill = {"fill_id": "new", "account_id": "A0000", "symbol": "AAA", "qty": 7, "price": 11.0, "timestamp": OPEN + 900}
-    send(running.bus, [(PRICES, {"symbol": "AAA", "price": 11.5, "timestamp": OPEN + 1000}), (FILLS, fill), *tick(1)])
+    fill = {
+        "fill_id": "new",
+        "account_id": "A0000",
+        "symbol": "AAA",
+        "qty": 7,
+        "price": 11.0,
+        "timestamp": OPEN + 900,
+    }
+    send(
+        running.bus,
+        [(PRICES, {"symbol": "AAA", "price": 11.5, "timestamp": OPEN + 1000}), (FILLS, fill), *tick(1)],
+    )
     running.drain()
-    until(lambda: found(events_of(MARGIN_CALC)) == expected(running.bus, instruments, policy), "the figures of the new policy")
+    until(
+        lambda: found(events_of(MARGIN_CALC)) == expected(running.bus, instruments, policy),
+        "the figures of the new policy",
+    )
     assert {e["policy_version"] for e in found(events_of(MARGIN_CALC)).values()} == {"stricter"}
     assert stream.engine.ledger.positions("A0000")["AAA"] == 7.0
-    assert events_of(DEAD_LETTER) == []   # nothing was read twice
+    assert events_of(DEAD_LETTER) == []  # nothing was read twice
 
 
 def test_a_state_of_another_format_is_refused_in_one_line_and_rebuilt_from_the_topics(
-    bus: Bus, work: Path, start_driver: Callable[..., Any], until: Callable[..., Any], events_of: Callable[[str], list[Event]]
+    bus: Bus,
+    work: Path,
+    start_driver: Callable[..., Any],
+    until: Callable[..., Any],
+    events_of: Callable[[str], list[Event]],
 ) -> None:
     send(bus, seed(6))
     folder = work / "checkpoints" / "margin_snapshots"
@@ -89,19 +122,26 @@ def test_a_state_of_another_format_is_refused_in_one_line_and_rebuilt_from_the_t
     (folder / "state-000000000009").write_bytes(b"margin-platform state 99\n{}\n")
     refused = start_driver(bus.bootstrap, "margin_snapshots")
     assert refused.process.wait(120) == 1
-    (line,) = [line for line in (work / "driver.log").read_text().splitlines() if "a stream cannot continue" in line]
+    (line,) = [
+        line for line in (work / "driver.log").read_text().splitlines() if "a stream cannot continue" in line
+    ]
     assert "state-000000000009" in line
     assert "state 99" in line
     assert "--rebuild" in line
     rebuilt = start_driver(bus.bootstrap, "margin_snapshots", "local[2]", "--rebuild")
-    until(lambda: found(events_of(MARGIN_CALC)) == expected(bus, load(), current_policy()), "every account from the topics")
+    until(
+        lambda: found(events_of(MARGIN_CALC)) == expected(bus, load(), current_policy()),
+        "every account from the topics",
+    )
     assert rebuilt.end_input() == 0
     assert durable_state.load(folder) is not None
     assert not list(folder.glob("state-000000000009"))
 
 
 def test_the_inputs_of_a_rebuild_are_kept_for_ever_or_hold_the_newest_of_each_key() -> None:
-    """What --rebuild reads: the topics of the book and of the market have no end of retention; prices stay 30 days."""
+    """What --rebuild reads: the topics of the book and of the market have no end of retention;
+    prices stay 30 days.
+    """
     for name in TOPICS_IN_ORDER:
         topic = TOPICS[name]
         assert topic.retention_days is None or (name == PRICES and topic.retention_days == 30)

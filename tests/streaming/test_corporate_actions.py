@@ -1,7 +1,8 @@
-"""Real splits, at the closes of their day: holdings and price move together, volatility knows the split, and nobody is called.
+"""Real splits, at the closes of their day:
+holdings and price move together, volatility knows the split, and nobody is called.
 
-MSFT 2003-02-18 and AAPL 2005-02-28 are real closes (data/splits.csv), AAPL 2014-06-09 is case L01 of the rulebook. Each account owes so
-much that its margin would be called at the raw fall.
+MSFT 2003-02-18 and AAPL 2005-02-28 are real closes (data/splits.csv), AAPL 2014-06-09 is case L01 of the
+rulebook. Each account owes so much that its margin would be called at the raw fall.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ SHARES = 100
 
 @dataclass(frozen=True)
 class Split:
-    """closes: as traded, by session, of before and after; adjusted: the same on today's shares; day: the ex-date."""
+    """closes: as traded, by session, of before and after; adjusted: the same on today's shares;
+    day: the ex-date.
+    """
 
     symbol: str
     ratio: float
@@ -57,7 +60,12 @@ class Split:
     adjusted: dict[dt.date, float]
 
     def action(self, at: int) -> Message:
-        event = {"action_id": f"{self.symbol} {self.day}", "symbol": self.symbol, "kind": "SPLIT", "ratio": self.ratio}
+        event = {
+            "action_id": f"{self.symbol} {self.day}",
+            "symbol": self.symbol,
+            "kind": "SPLIT",
+            "ratio": self.ratio,
+        }
         return CORPORATE_ACTIONS, event | {"ex_date": self.day.isoformat(), "timestamp": at}
 
     def print_at(self, day: dt.date, at: int) -> Message:
@@ -70,13 +78,33 @@ class Split:
         """100 shares of which 45% are borrowed: at half the price nothing but debt would be left."""
         first = self.before()[0]
         at, price = closing(first) - HOUR, self.closes[self.before()[-1]]
-        fill = {"fill_id": "f", "account_id": "a", "symbol": self.symbol, "qty": SHARES, "price": price, "timestamp": at}
-        deposit = {"transfer_id": "t", "account_id": "a", "amount": round(0.55 * SHARES * price, 2), "timestamp": at}
-        return [(ACCOUNTS, {"account_id": "a", "margin_type": "REG_T", "timestamp": at}), (CASH, deposit), (FILLS, fill)]
+        fill = {
+            "fill_id": "f",
+            "account_id": "a",
+            "symbol": self.symbol,
+            "qty": SHARES,
+            "price": price,
+            "timestamp": at,
+        }
+        deposit = {
+            "transfer_id": "t",
+            "account_id": "a",
+            "amount": round(0.55 * SHARES * price, 2),
+            "timestamp": at,
+        }
+        return [
+            (ACCOUNTS, {"account_id": "a", "margin_type": "REG_T", "timestamp": at}),
+            (CASH, deposit),
+            (FILLS, fill),
+        ]
 
     def sigma(self, last: dt.date) -> float:
         """The volatility on adjusted closes up to a session: what the stream must publish."""
-        closes = np.array([close for day, close in self.adjusted.items() if day <= last][-POLICY.volatility.vol_window - 1 :])
+        closes = np.array(
+            [close for day, close in self.adjusted.items() if day <= last][
+                -POLICY.volatility.vol_window - 1 :
+            ]
+        )
         return historical_volatility(closes, POLICY).sigma
 
 
@@ -85,11 +113,15 @@ def closing(day: dt.date) -> int:
 
 
 def of_file(symbol: str, day: dt.date) -> Split:
-    lines = [line for line in (HERE / "data" / "splits.csv").read_text().splitlines() if not line.startswith("#")]
+    lines = [
+        line for line in (HERE / "data" / "splits.csv").read_text().splitlines() if not line.startswith("#")
+    ]
     rows = [row for row in csv.DictReader(lines) if row["symbol"] == symbol]
     days = [dt.date.fromisoformat(row["date"]) for row in rows]
     raw = dict(zip(days, (float(row["close"]) for row in rows), strict=True))
-    return Split(symbol, 2.0, day, raw, dict(zip(days, (float(row["adjusted_close"]) for row in rows), strict=True)))
+    return Split(
+        symbol, 2.0, day, raw, dict(zip(days, (float(row["adjusted_close"]) for row in rows), strict=True))
+    )
 
 
 def aapl_2014() -> Split:
@@ -126,7 +158,8 @@ def settled(feed: Feed, split: Split, last: dt.date) -> None:
     assert (event["status"], event["stale"]) == ("ACTIVE", False)
     assert feed.figures[-1]["as_of"] == last.isoformat()
     assert feed.figures[-1]["volatility_annual"] == pytest.approx(split.sigma(last), abs=2e-6)
-    known = feed.figures[-1]["quality"] == "OK"   # case L01 begins 15 sessions before its split: the policy's default until the end of June
+    # case L01 begins 15 sessions before its split: the policy's default until the end of June
+    known = feed.figures[-1]["quality"] == "OK"
     used = float(feed.engine.market.sigma[feed.engine.code_of[split.symbol]])
     assert used == feed.figures[-1]["volatility_annual"] if known else used != used
 
@@ -142,7 +175,9 @@ def test_the_raw_fall_would_have_called_the_account(split: Split) -> None:
 
 @pytest.mark.parametrize("arrival", ["weeks before", "in the morning", "in the batch of the print"])
 @pytest.mark.parametrize("split", SPLITS, ids=NAMES)
-def test_a_split_known_in_time_moves_holdings_and_price_together_and_no_band_changes(split: Split, arrival: str) -> None:
+def test_a_split_known_in_time_moves_holdings_and_price_together_and_no_band_changes(
+    split: Split, arrival: str
+) -> None:
     feed = Feed()
     feed.say(*split.account())
     days = split.before()
@@ -150,11 +185,12 @@ def test_a_split_known_in_time_moves_holdings_and_price_together_and_no_band_cha
         feed.say(split.print_at(day, closing(day)))
         if arrival == "weeks before" and day == days[-12]:
             feed.say(split.action(closing(day)))
-        assert feed.engine.ledger.positions("a") == {split.symbol: SHARES}   # announced is not in effect
+        assert feed.engine.ledger.positions("a") == {split.symbol: SHARES}  # announced is not in effect
     batch, morning = len(feed.outcomes), closing(split.day) - 6 * HOUR
     if arrival == "in the morning":
         feed.say(split.action(morning - HOUR))
-        assert margin_of(feed)["gross_mv"] == round(SHARES * split.closes[days[-1]], 2)   # twice the shares at half the price
+        # twice the shares at half the price
+        assert margin_of(feed)["gross_mv"] == round(SHARES * split.closes[days[-1]], 2)
     first = [split.print_at(split.day, morning)]
     feed.say(*([split.action(morning), *first] if arrival == "in the batch of the print" else first))
     feed.restart()
@@ -169,7 +205,7 @@ def test_a_split_that_follows_its_print_holds_the_account_until_then_and_calls_n
     feed = until_the_day(split)
     batch, morning = len(feed.outcomes), closing(split.day) - 6 * HOUR
     feed.say(split.print_at(split.day, morning))
-    assert feed.price(split.symbol) == split.closes[split.before()[-1]]   # the last good price stands
+    assert feed.price(split.symbol) == split.closes[split.before()[-1]]  # the last good price stands
     feed.restart()
     feed.say(split.action(morning + 60_000))
     feed.say(split.print_at(split.day, closing(split.day)))
@@ -177,7 +213,8 @@ def test_a_split_that_follows_its_print_holds_the_account_until_then_and_calls_n
     assert feed.decisions("a", batch) == ["HELD", "RELEASED"]
 
 
-@pytest.mark.parametrize("split", SPLITS[1:], ids=NAMES[1:])   # MSFT opened 3.3% above half: its second print would confirm a fall
+# MSFT opened 3.3% above half: its second print would confirm a fall
+@pytest.mark.parametrize("split", SPLITS[1:], ids=NAMES[1:])
 def test_prints_in_the_shape_of_a_split_hold_the_account_all_day_until_the_action_comes(split: Split) -> None:
     feed = until_the_day(split)
     batch, close = len(feed.outcomes), closing(split.day)
@@ -210,7 +247,7 @@ def test_case_l01_of_the_rulebook_comes_out_whether_its_split_is_known_before_or
     for day in split.closes:
         feed.say(split.print_at(day, closing(day)))
     if not in_time:
-        assert feed.figures[-1]["volatility_annual"] == pytest.approx(5.602393, abs=1e-5)   # case L03
+        assert feed.figures[-1]["volatility_annual"] == pytest.approx(5.602393, abs=1e-5)  # case L03
         feed.say(split.action(closing(max(split.closes)) + HOUR))
     assert feed.figures[-1]["volatility_annual"] == pytest.approx(0.143901, abs=1e-5)
     assert (feed.figures[-1]["tier"], feed.figures[-1]["as_of"]) == (0, "2014-06-30")
@@ -222,10 +259,11 @@ def test_a_split_booked_a_day_too_late_has_its_volatility_published_anew(split: 
     after = min(day for day in split.closes if day > split.day)
     for day in (split.day, after):
         feed.say(split.print_at(day, closing(day)))
-    assert feed.figures[-1]["volatility_annual"] > 1.0   # the split taken for a fall of its day
+    assert feed.figures[-1]["volatility_annual"] > 1.0  # the split taken for a fall of its day
     feed.say(split.action(closing(after) + HOUR))
     assert feed.figures[-1]["as_of"] == after.isoformat()
-    assert feed.figures[-1]["volatility_annual"] == pytest.approx(split.sigma(after), rel=0.01)   # MSFT paid 8 cents that day
+    # MSFT paid 8 cents that day
+    assert feed.figures[-1]["volatility_annual"] == pytest.approx(split.sigma(after), rel=0.01)
     assert feed.figures[-1]["tier"] == 0
 
 
@@ -238,7 +276,12 @@ def test_a_late_or_corrected_close_has_its_volatility_published_anew() -> None:
     feed.volatility.next_offset = {topic: {} for topic in feed.volatility.next_offset}
     feed.say((PRICES, busted))
     assert feed.figures[-1]["volatility_annual"] > usual + 0.1
-    corrected = busted | {"price": price, "timestamp": close + 15 * HOUR, "correction": True, "corrects_timestamp": close}
+    corrected = busted | {
+        "price": price,
+        "timestamp": close + 15 * HOUR,
+        "correction": True,
+        "corrects_timestamp": close,
+    }
     feed.say((PRICES, corrected))
     assert feed.figures[-1] | {"as_of": None} == feed.figures[-3] | {"as_of": None}
     assert feed.figures[-1]["volatility_annual"] == usual
@@ -250,7 +293,9 @@ def test_a_print_older_than_the_window_publishes_nothing_and_is_not_kept() -> No
     for n, day in enumerate(days):
         feed.say((PRICES, {"symbol": "KO", "price": 40.0 + n % 3, "timestamp": closing(day)}))
     published, kept = len(feed.figures), feed.volatility.to_state()["closes"]
-    feed.say((PRICES, {"symbol": "KO", "price": 41.0, "timestamp": closing(dt.date(2004, 12, 31))}), partition=1)
+    feed.say(
+        (PRICES, {"symbol": "KO", "price": 41.0, "timestamp": closing(dt.date(2004, 12, 31))}), partition=1
+    )
     assert len(feed.figures) == published
     assert feed.volatility.to_state()["closes"] == kept
 
@@ -261,7 +306,9 @@ class Told:
     bootstrap = "memory"
 
     def __init__(self, *messages: Message) -> None:
-        self._records = [Record(t, 0, n, None, encode(event), event["timestamp"]) for n, (t, event) in enumerate(messages)]
+        self._records = [
+            Record(t, 0, n, None, encode(event), event["timestamp"]) for n, (t, event) in enumerate(messages)
+        ]
 
     def read_all(self, topic: str) -> Iterator[Record]:
         return (record for record in self._records if record.topic == topic)
@@ -279,7 +326,10 @@ def test_a_session_is_replayed_with_the_shares_it_had(replayed: str, shares: int
 
 def test_until_its_first_print_of_the_day_a_split_symbol_stands_at_its_last_close_on_the_new_basis() -> None:
     split = SPLITS[1]
-    close, morning = split.print_at(split.before()[-1], closing(split.before()[-1])), closing(split.day) - 6 * HOUR
+    close, morning = (
+        split.print_at(split.before()[-1], closing(split.before()[-1])),
+        closing(split.day) - 6 * HOUR,
+    )
     other = {"symbol": "KO", "price": 40.0, "timestamp": morning}
     prints = (close, (PRICES, other), split.print_at(split.day, morning + HOUR))
     told: Any = Told(*split.account(), split.action(closing(split.before()[-12])), *prints)
@@ -311,8 +361,14 @@ def test_the_real_streams_carry_an_account_through_a_split(
     running.start(MarginSnapshots)
     running.start(VolatilityTables)
     send(bus, [*split.account(), *(split.print_at(day, closing(day)) for day in days)])
-    until(lambda: any(e["as_of"] == days[-1].isoformat() for e in events_of(VOLATILITY)), "the volatility of the day before")
-    until(lambda: last().get("gross_mv") == round(SHARES * split.closes[days[-1]], 2), "the last close of before")
+    until(
+        lambda: any(e["as_of"] == days[-1].isoformat() for e in events_of(VOLATILITY)),
+        "the volatility of the day before",
+    )
+    until(
+        lambda: last().get("gross_mv") == round(SHARES * split.closes[days[-1]], 2),
+        "the last close of before",
+    )
     told = len(events_of(MARGIN_STATUS))
     if arrival == "before":
         send(bus, [split.action(closing(days[-1]) + HOUR)])
@@ -322,8 +378,13 @@ def test_the_real_streams_carry_an_account_through_a_split(
         send(bus, [split.action(morning + 60_000)])
     send(bus, [split.print_at(split.day, closing(split.day))])
     value = round(SHARES * split.ratio * split.closes[split.day], 2)
-    until(lambda: last().get("gross_mv") == value and not last()["stale"], "twice the shares at their new price")
-    (figure,) = until(lambda: [e for e in events_of(VOLATILITY) if e["as_of"] == split.day.isoformat()], "the volatility of the day")
+    until(
+        lambda: last().get("gross_mv") == value and not last()["stale"], "twice the shares at their new price"
+    )
+    (figure,) = until(
+        lambda: [e for e in events_of(VOLATILITY) if e["as_of"] == split.day.isoformat()],
+        "the volatility of the day",
+    )
     assert figure["volatility_annual"] == pytest.approx(split.sigma(split.day), abs=2e-6)
     bands = [e["band"] for e in events_of(MARGIN_STATUS)[told:]]
     assert not any("CALL" in band or "WARNING" in band for band in bands), bands

@@ -1,4 +1,6 @@
-"""What a stream does about records that are not there, or are none: the firm's goes on and says so, the book's stops."""
+"""What a stream does about records that are not there, or are none:
+the firm's goes on and says so, the book's stops.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +31,30 @@ Events = Callable[[str], list[Event]]
 
 def figures(account: str) -> Event:
     """What the firm's sums are made of, for one account."""
-    lanes = dict.fromkeys(("stress_pnl", "stress_unsecured", "stress_calls"), [0.0] * len(current_policy().stress.scenarios))
-    return {"account_id": account, "equity": 10.0, "gross_mv": 5.0, "requirement": 1.0, "excess": 9.0, "beta_weighted_exposure": 5.0,
-            "total_mv": 5.0, **lanes, "calc_id": "c", "status": "ACTIVE", "timestamp": OPEN}
+    lanes = dict.fromkeys(
+        ("stress_pnl", "stress_unsecured", "stress_calls"), [0.0] * len(current_policy().stress.scenarios)
+    )
+    return {
+        "account_id": account,
+        "equity": 10.0,
+        "gross_mv": 5.0,
+        "requirement": 1.0,
+        "excess": 9.0,
+        "beta_weighted_exposure": 5.0,
+        "total_mv": 5.0,
+        **lanes,
+        "calc_id": "c",
+        "status": "ACTIVE",
+        "timestamp": OPEN,
+    }
 
 
 def forget(bus: Bus, topic: str) -> None:
     """Deletes every record that stands on a topic, as retention does during a stop."""
     admin = KafkaAdminClient(bootstrap_servers=bus.bootstrap)
-    admin.delete_records({TopicPartition(topic, partition): end for partition, end in bus.end_offsets(topic).items()})
+    admin.delete_records(
+        {TopicPartition(topic, partition): end for partition, end in bus.end_offsets(topic).items()}
+    )
     admin.close()
 
 
@@ -59,7 +76,10 @@ def test_after_a_stop_longer_than_its_topic_is_kept_the_firm_goes_on_with_what_i
     publish("A", "E")
     running.start(FirmExposure)
     running.drain()
-    until(lambda: {row["num_accounts"] for row in events_of(FIRM_RISK)} == {2, 3}, "the firm with the account that came after the gap")
+    until(
+        lambda: {row["num_accounts"] for row in events_of(FIRM_RISK)} == {2, 3},
+        "the firm with the account that came after the gap",
+    )
     assert re.search(r"margin\.calc\.v1\[\d\] 2-4 deleted by retention before it was read", caplog.text)
 
 
@@ -70,7 +90,9 @@ def test_the_firm_does_not_take_a_topic_made_anew_for_one_it_has_read(running: R
     running.drain()
     running.stop()
     topic_admin.recreate(running.bus.bootstrap, [MARGIN_CALC])
-    with pytest.raises(durable_state.StateRefused, match=r"margin\.calc\.v1 ends before what was read of it.*--rebuild"):
+    with pytest.raises(
+        durable_state.StateRefused, match=r"margin\.calc\.v1 ends before what was read of it.*--rebuild"
+    ):
         running.start(FirmExposure)
 
 
@@ -79,7 +101,10 @@ def test_a_record_of_the_book_that_retention_deleted_unread_stops_its_stream(run
     send(running.bus, seed(1))
     running.drain()
     running.stop()
-    send(running.bus, [(CASH, {"transfer_id": "unread", "account_id": "A0000", "amount": 5.0, "timestamp": OPEN})])
+    send(
+        running.bus,
+        [(CASH, {"transfer_id": "unread", "account_id": "A0000", "amount": 5.0, "timestamp": OPEN})],
+    )
     forget(running.bus, CASH)
     running.start(MarginSnapshots)
     with pytest.raises(StreamingQueryException, match="lost|changed"):
@@ -90,7 +115,13 @@ def test_published_figures_that_are_none_are_dead_letters_and_the_firm_counts_th
     bus: Bus, work: Path, events_of: Events
 ) -> None:
     policy = current_policy()
-    for account, flaw in (("A", {}), ("B", {"stress_pnl": "much"}), ("C", {"total_mv": {}}), ("D", {"stress_calls": [[1]]}), ("E", {})):
+    for account, flaw in (
+        ("A", {}),
+        ("B", {"stress_pnl": "much"}),
+        ("C", {"total_mv": {}}),
+        ("D", {"stress_calls": [[1]]}),
+        ("E", {}),
+    ):
         bus.produce(MARGIN_CALC, figures(account) | flaw)
     bus.flush()
     stream = FirmExposure(StreamSettings(bus.bootstrap, work / "checkpoints", str(work / "tables"), policy))

@@ -1,4 +1,6 @@
-"""kill -9 of the real driver, again and again: the final state is the one of an undisturbed run, nothing lost, nothing doubled."""
+"""kill -9 of the real driver, again and again:
+the final state is the one of an undisturbed run, nothing lost, nothing doubled.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ def undisturbed(bus: Bus) -> MarginEngine:
 
 
 def newest(events: list[Event]) -> dict[str, Event]:
-    return {e["account_id"]: e for e in sorted(events, key=lambda e: (e["calc_timestamp"], e["inputs"]["batch_id"]))}
+    return {
+        e["account_id"]: e
+        for e in sorted(events, key=lambda e: (e["calc_timestamp"], e["inputs"]["batch_id"]))
+    }
 
 
 def applied(bus: Bus, work: Path) -> bool:
@@ -54,7 +59,10 @@ def its_figures_are_served(url: str, driver: Any, until: Callable[..., Any]) -> 
     until(lambda: stream_figures.read(url)["streams"][0]["lag"] == 0, "a lag of 0 at the endpoint")
     told = list(until(lambda: driver.batches, "a first line"))
     records = sum(batch["rows"] for batch in told)
-    until(lambda: stream_figures.read(url)["streams"][0]["records"] >= records, "the records of every line printed")
+    until(
+        lambda: stream_figures.read(url)["streams"][0]["records"] >= records,
+        "the records of every line printed",
+    )
     (row,) = stream_figures.read(url)["streams"]
     assert row["stream"] == "margin_snapshots"
     assert row["rows"] >= sum(batch["assets"]["margin_snapshots"]["rows"] for batch in told) > 0
@@ -64,19 +72,27 @@ def its_figures_are_served(url: str, driver: Any, until: Callable[..., Any]) -> 
     assert 0 < row["batch_seconds"] < 60
     text = httpx.get(url).text
     served = {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
-    rules = yaml.safe_load((ROOT / "docs" / "prometheus-alerts.yaml").read_text(encoding="utf-8"))["groups"][0]["rules"]
-    named = {name for rule in rules for name in re.findall(r"(?:margin_stream|process)_[a-z_]+", rule["expr"])}
+    rules = yaml.safe_load((ROOT / "docs" / "prometheus-alerts.yaml").read_text(encoding="utf-8"))["groups"][
+        0
+    ]["rules"]
+    named = {
+        name for rule in rules for name in re.findall(r"(?:margin_stream|process)_[a-z_]+", rule["expr"])
+    }
     assert {"margin_stream_lag_records", "margin_stream_batch_seconds_bucket"} <= named
     assert named <= served
 
 
 def test_killing_the_driver_at_any_moment_loses_and_doubles_nothing(
-    bus: Bus, work: Path, start_driver: Callable[..., Any], until: Callable[..., Any], events_of: Callable[[str], list[Event]]
+    bus: Bus,
+    work: Path,
+    start_driver: Callable[..., Any],
+    until: Callable[..., Any],
+    events_of: Callable[[str], list[Event]],
 ) -> None:
     driver = start_driver(bus.bootstrap, "margin_snapshots")
     send(bus, seed(60))
     until(lambda: driver.batches, "a first batch")
-    driver.kill()                                   # before or just after the first save of its state
+    driver.kill()  # before or just after the first save of its state
     for step in range(1, 8):
         send(bus, tick(step))
     driver = start_driver(bus.bootstrap, "margin_snapshots")
@@ -85,13 +101,13 @@ def test_killing_the_driver_at_any_moment_loses_and_doubles_nothing(
         send(bus, tick(step))
     seen = len(driver.batches)
     until(lambda: len(driver.batches) > seen, "another batch")
-    driver.kill()                                   # between two saves
+    driver.kill()  # between two saves
     send(bus, tick(16))
     port = ports.any_free()
     driver = start_driver(bus.bootstrap, "margin_snapshots", "local[2]", "--metrics-port", str(port))
     until(lambda: applied(bus, work), "everything applied and saved")
     its_figures_are_served(f"http://127.0.0.1:{port}/metrics", driver, until)
-    assert driver.end_input() == 0                  # its parent is gone: it stops by itself
+    assert driver.end_input() == 0  # its parent is gone: it stops by itself
 
     expected = undisturbed(bus)
     calc, status = events_of(MARGIN_CALC), events_of(MARGIN_STATUS)
@@ -112,9 +128,15 @@ def test_killing_the_driver_at_any_moment_loses_and_doubles_nothing(
     assert (kept.event_time, kept.next_offset) == (expected.event_time, expected.next_offset)
     assert kept.live.price_time.tolist() == expected.live.price_time.tolist()
     assert kept.market.price.tolist() == pytest.approx(expected.market.price.tolist(), nan_ok=True)
-    holdings = [{a: (e.ledger.cash(a), e.ledger.positions(a)) for a in e.ledger.account_ids()} for e in (kept, expected)]
+    holdings = [
+        {a: (e.ledger.cash(a), e.ledger.positions(a)) for a in e.ledger.account_ids()}
+        for e in (kept, expected)
+    ]
     assert holdings[0] == holdings[1]
-    bands = [{a: int(e.emission.bands(e.ledger.number_of(a))) for a in e.ledger.account_ids()} for e in (kept, expected)]
+    bands = [
+        {a: int(e.emission.bands(e.ledger.number_of(a))) for a in e.ledger.account_ids()}
+        for e in (kept, expected)
+    ]
     assert bands[0] == bands[1]
     assert events_of(DEAD_LETTER) == []
     table = DeltaTable(str(work / "tables" / "margin_snapshots")).to_pandas()
@@ -123,7 +145,9 @@ def test_killing_the_driver_at_any_moment_loses_and_doubles_nothing(
     assert set(TOPICS_IN_ORDER) <= set(TOPICS)
 
 
-def test_a_driver_without_a_broker_says_so_and_exits_with_1(work: Path, start_driver: Callable[..., Any]) -> None:
+def test_a_driver_without_a_broker_says_so_and_exits_with_1(
+    work: Path, start_driver: Callable[..., Any]
+) -> None:
     driver = start_driver("127.0.0.1:1", "volatility_tables")
     assert driver.process.wait(120) == 1
     assert "127.0.0.1:1" in (work / "driver.log").read_text()

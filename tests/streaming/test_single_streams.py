@@ -1,4 +1,6 @@
-"""Each stream has a program of its own, `python -m spark.<stem>`: it runs that stream and no other, until it is told to stop."""
+"""Each stream has a program of its own, `python -m spark.<stem>`:
+it runs that stream and no other, until it is told to stop.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,26 @@ STARTED, *REFUSED = ("volatility_tables", "margin_snapshots", "firm_exposure")
 
 def program(stem: str, bus: Bus, work: Path, *options: str) -> subprocess.Popen[str]:
     where = ["--bootstrap", bus.bootstrap, "--checkpoint", str(work / stem), "--tables", str(work / "tables")]
-    command = [sys.executable, "-m", f"spark.{stem}", *where, "--metrics-port", "0", "--master", "local[1]", *options]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        f"spark.{stem}",
+        *where,
+        "--metrics-port",
+        "0",
+        "--master",
+        "local[1]",
+        *options,
+    ]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
 
 
 def test_each_program_runs_the_stream_it_is_named_after_and_no_other(bus: Bus, tmp_path: Path) -> None:
-    """One of them whole; the others, side by side with it, up to Spark's start, which the JVM refuses for a master that does not exist."""
+    """One of them whole; the others, side by side with it, up to Spark's start,
+    which the JVM refuses for a master that does not exist.
+    """
     refused = {stem: program(stem, bus, tmp_path, "--master", "nowhere") for stem in REFUSED}
     with program(STARTED, bus, tmp_path) as started:
         assert started.stderr is not None
@@ -35,4 +51,8 @@ def test_each_program_runs_the_stream_it_is_named_after_and_no_other(bus: Bus, t
         assert "JAVA_GATEWAY_EXITED" in said
         assert process.returncode == 1
     for stem in (STARTED, *REFUSED):
-        assert sorted(path.name for path in (tmp_path / stem).iterdir()) == [stem, f"{stem}.holder", f"{stem}.lock"]
+        assert sorted(path.name for path in (tmp_path / stem).iterdir()) == [
+            stem,
+            f"{stem}.holder",
+            f"{stem}.lock",
+        ]

@@ -1,4 +1,6 @@
-"""A split, a dividend and their amendments as events of June 2024, for an account that holds ten shares of AAA."""
+"""A split, a dividend and their amendments as events of June 2024,
+for an account that holds ten shares of AAA.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Any
 from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, Event
 from margin_platform.trading_time.new_york import NEW_YORK
 
-ANNOUNCED = 1_717_423_200_000   # 2024-06-03 10:00 New York
+ANNOUNCED = 1_717_423_200_000  # 2024-06-03 10:00 New York
 EX_DATE = "2024-06-10"
 
 
@@ -46,13 +48,32 @@ AMENDED = {
     "an older version read late": ([split(10, version=3), split(2, ANNOUNCED + 9, version=2)], 100.0, 100.0),
     "an older timestamp read late": ([split(10, ANNOUNCED + 9), split(2, ANNOUNCED + 2)], 100.0, 100.0),
     "cancelled before its day": ([split(10), split(10, ANNOUNCED + 3, status="CANCELLED")], 10.0, 1000.0),
-    "cancelled without terms": ([split(10), said("s", "SPLIT", ANNOUNCED + 3, status="CANCELLED")], 10.0, 1000.0),
+    "cancelled without terms": (
+        [split(10), said("s", "SPLIT", ANNOUNCED + 3, status="CANCELLED")],
+        10.0,
+        1000.0,
+    ),
     "cancelled and announced again": (
-        [split(10), split(10, ANNOUNCED + 3, status="CANCELLED"), split(4, ANNOUNCED + 4)], 40.0, 250.0),
+        [split(10), split(10, ANNOUNCED + 3, status="CANCELLED"), split(4, ANNOUNCED + 4)],
+        40.0,
+        250.0,
+    ),
     "moved to the week after": ([split(10), split(10, ANNOUNCED + 3, ex_date="2024-06-17")], 10.0, 1000.0),
-    "cancelled after its day": ([split(10), *MONDAY, split(10, at(10, 9, 32), status="CANCELLED")], 10.0, 1000.0),
-    "moved on after its day": ([split(10), *MONDAY, split(10, at(10, 9, 32), ex_date="2024-06-17")], 10.0, 1000.0),
+    "cancelled after its day": (
+        [split(10), *MONDAY, split(10, at(10, 9, 32), status="CANCELLED")],
+        10.0,
+        1000.0,
+    ),
+    "moved on after its day": (
+        [split(10), *MONDAY, split(10, at(10, 9, 32), ex_date="2024-06-17")],
+        10.0,
+        1000.0,
+    ),
     "another ratio after its day": ([split(10), *MONDAY, split(4, at(10, 9, 32))], 40.0, 250.0),
     "reversed after its day": ([split(2), *MONDAY, split(0.5, at(10, 9, 32))], 5.0, 2000.0),
-    "amended twice after its day": ([split(2), *MONDAY, split(4, at(10, 9, 32)), split(10, at(10, 9, 33))], 100.0, 100.0),
+    "amended twice after its day": (
+        [split(2), *MONDAY, split(4, at(10, 9, 32)), split(10, at(10, 9, 33))],
+        100.0,
+        100.0,
+    ),
 }

@@ -1,4 +1,6 @@
-"""The engines fed by hand, record by record, as the streams feed them: what a test says of order, partition and restart is exact."""
+"""The engines fed by hand, record by record, as the streams feed them:
+what a test says of order, partition and restart is exact.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +32,15 @@ class Feed:
         self.instruments = load() if instruments is None else instruments
         self.engine = MarginEngine(self.instruments, POLICY)
         self.volatility = VolatilityEngine(POLICY)
-        self.figures: list[Event] = []         # volatility.v1
+        self.figures: list[Event] = []  # volatility.v1
         self.outcomes: list[Outcome] = []
         self._offsets: Counter[tuple[str, int]] = Counter()
 
     def say(self, *messages: Message, partition: int = 0) -> Outcome:
-        """One batch: the messages at the next offsets of a partition. What the volatility engine makes of it is a batch of its own."""
+        """One batch: the messages at the next offsets of a partition.
+
+        What the volatility engine makes of it is a batch of its own.
+        """
         records = [self._record(topic, event, partition) for topic, event in messages]
         outcome = self.take(records)
         figures = self.volatility.process([r for r in records if r.topic in (PRICES, CORPORATE_ACTIONS)])
@@ -66,9 +71,11 @@ class Feed:
     def decisions(self, account: str, since: int = 0) -> list[str]:
         """What the ladder decides on the status events of an account from a batch on."""
         state, kinds = LadderState(account), list[str]()
-        for event in (e for outcome in self.outcomes[since:] for e in outcome.status if e["account_id"] == account):
+        for event in (
+            e for outcome in self.outcomes[since:] for e in outcome.status if e["account_id"] == account
+        ):
             state, decided = step(state, Observation.from_status_event(event), POLICY)
-            kinds += [d.kind for d in decided if not d.kind.startswith("STRESS")]   # the other track
+            kinds += [d.kind for d in decided if not d.kind.startswith("STRESS")]  # the other track
         return kinds
 
     def price(self, symbol: str) -> float:

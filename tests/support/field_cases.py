@@ -16,11 +16,17 @@ HERE = Path(__file__).parents[1] / "field_cases"
 
 def lines(name: str) -> list[Event]:
     """Return the lines of a file of tests/field_cases: {"topic", "event"}."""
-    return [json.loads(line) for line in (HERE / name).read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [
+        json.loads(line) for line in (HERE / name).read_text(encoding="utf-8").splitlines() if line.strip()
+    ]
 
 
-def fed(rows: Iterable[Event], symbols: Iterable[str] = ("AAA", "BBB", "CCC"), *, restart_after: int | None = None) -> Feed:
-    """Return a feed that has read each row as a batch of its own, restarted from its saved state after so many of them."""
+def fed(
+    rows: Iterable[Event], symbols: Iterable[str] = ("AAA", "BBB", "CCC"), *, restart_after: int | None = None
+) -> Feed:
+    """Return a feed that has read each row as a batch of its own,
+    restarted from its saved state after so many of them.
+    """
     feed = Feed([Instrument(symbol=symbol) for symbol in symbols])
     for number, row in enumerate(rows, start=1):
         feed.say((row["topic"], row["event"]))

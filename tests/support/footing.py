@@ -1,4 +1,6 @@
-"""The equations that the published figures of an account satisfy to the cent: what a clerk checks with a calculator."""
+"""The equations that the published figures of an account satisfy to the cent:
+what a clerk checks with a calculator.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,16 @@ EQUATIONS: tuple[tuple[str, tuple[tuple[int, str], ...]], ...] = (
     ("equity", ((1, "cash"), (1, "total_mv"))),
     ("gross_mv", ((1, "long_mv"), (1, "short_mv"))),
     ("total_mv", ((1, "long_mv"), (-1, "short_mv"))),
-    ("maintenance_req", (
-        (1, "base_requirement"), (1, "concentration_addon"), (1, "volatility_addon"), (1, "htb_addon"), (1, "cap_adjustment"),
-    )),
+    (
+        "maintenance_req",
+        (
+            (1, "base_requirement"),
+            (1, "concentration_addon"),
+            (1, "volatility_addon"),
+            (1, "htb_addon"),
+            (1, "cap_adjustment"),
+        ),
+    ),
     ("excess", ((1, "equity"), (-1, "requirement"))),
     ("margin_savings", ((1, "maintenance_req"), (-1, "portfolio_margin_req"))),
     ("reg_t_excess", ((1, "equity"), (-1, "reg_t_requirement"))),
@@ -35,10 +44,14 @@ def unequal(row: dict[str, Any]) -> list[str]:
     wrong = [
         f"{total}: {row[total]!r} is not the sum of {[row[name] for _, name in parts]}"
         for total, parts in EQUATIONS
-        if row.get(total) is not None and all(name in row for _, name in parts)
+        if row.get(total) is not None
+        and all(name in row for _, name in parts)
         and in_cents(row[total]) != sum(sign * in_cents(row[name]) for sign, name in parts)
     ]
-    if row.get("requirement") is not None and row["requirement"] not in (row["maintenance_req"], row["portfolio_margin_req"]):
+    if row.get("requirement") is not None and row["requirement"] not in (
+        row["maintenance_req"],
+        row["portfolio_margin_req"],
+    ):
         wrong.append(f"requirement: {row['requirement']!r} is neither method's")
     for stress in row.get("stress", []):
         pnl = in_cents(stress["delta_pnl"])

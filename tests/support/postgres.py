@@ -1,4 +1,6 @@
-"""A real PostgreSQL server of this test run's own, in a temporary folder; skipped where no server binary is installed."""
+"""A real PostgreSQL server of this test run's own, in a temporary folder;
+skipped where no server binary is installed.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +38,14 @@ def postgres() -> Iterator[str]:
     if binaries is None:
         pytest.skip("no PostgreSQL server here: apt-get install postgresql")
     who = _account()
-    folder = Path(tempfile.mkdtemp(prefix="margin-postgres-"))   # pytest's own folders are closed to other users
+    # pytest's own folders are closed to other users
+    folder = Path(tempfile.mkdtemp(prefix="margin-postgres-"))
     if who:
         os.chown(folder, who["user"], who["group"])
     data, port = folder / "data", ports.any_free()
 
     def run(*command: str) -> None:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, **who)   # type: ignore[call-overload]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, **who)  # type: ignore[call-overload]
         assert done.returncode == 0, done.stderr + done.stdout
 
     run(str(binaries / "initdb"), "-D", str(data), "-U", "margin", "-A", "trust", "-E", "UTF8", "--no-sync")

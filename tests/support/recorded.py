@@ -22,7 +22,9 @@ BOOKED = ("fills.v1", "cash.v1")
 
 
 class Replay:
-    """An engine fed by rows {"topic", "event" or "raw", "produced"}; `produced` defaults to the event's own time."""
+    """An engine fed by rows {"topic", "event" or "raw", "produced"};
+    `produced` defaults to the event's own time.
+    """
 
     def __init__(self, *symbols: str) -> None:
         self.engine = MarginEngine([Instrument(symbol=s) for s in symbols], POLICY)
@@ -35,7 +37,9 @@ class Replay:
         topic = row["topic"]
         raw = encode(row["event"]) if "event" in row else None if row["raw"] is None else row["raw"].encode()
         produced = row.get("produced") or row["event"]["timestamp"]
-        outcome = self.engine.process([Record(topic, 0, self._offsets[topic], key, raw, produced)], self._batches)
+        outcome = self.engine.process(
+            [Record(topic, 0, self._offsets[topic], key, raw, produced)], self._batches
+        )
         self._offsets[topic] += 1
         self._batches += 1
         self.dead += outcome.dead

@@ -1,4 +1,6 @@
-"""The streams inside the test's own Spark session: started, driven to the end of their topics, stopped, started again."""
+"""The streams inside the test's own Spark session:
+started, driven to the end of their topics, stopped, started again.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,12 @@ class Running:
     def __init__(self, session: SparkSession, bus: Bus, work: Path) -> None:
         self.session, self.bus = session, bus
         self.settings = StreamSettings(
-            bus.bootstrap, work / "checkpoints", str(work / "tables"), current_policy(), state_seconds=0, table_seconds=0
+            bus.bootstrap,
+            work / "checkpoints",
+            str(work / "tables"),
+            current_policy(),
+            state_seconds=0,
+            table_seconds=0,
         )
         self.streams: list[tuple[Stream, StreamingQuery]] = []
 

@@ -8,7 +8,7 @@ from margin_platform.market.instruments import load
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine
 
-MORNING = 1_582_295_400_000   # 2020-02-21 09:30 New York, a session
+MORNING = 1_582_295_400_000  # 2020-02-21 09:30 New York, a session
 PRODUCED = 1_790_000_000_000
 
 
@@ -30,16 +30,34 @@ class Desk:
         assert not outcome.dead, outcome.dead
         return outcome.status
 
-    def open(self, account_id: str, cash: float, price: float, shares: float, *, minute: int = 0) -> list[Event]:
+    def open(
+        self, account_id: str, cash: float, price: float, shares: float, *, minute: int = 0
+    ) -> list[Event]:
         """An account with one AAPL position at a price."""
         at = MORNING + minute * 60_000
-        fill = {"fill_id": f"open-{account_id}", "account_id": account_id, "symbol": "AAPL", "qty": shares, "price": price}
+        fill = {
+            "fill_id": f"open-{account_id}",
+            "account_id": account_id,
+            "symbol": "AAPL",
+            "qty": shares,
+            "price": price,
+        }
         return self.say(
             (ACCOUNTS, {"account_id": account_id, "margin_type": "REG_T", "timestamp": at}),
-            (CASH, {"transfer_id": f"open-{account_id}", "account_id": account_id, "amount": cash + shares * price, "timestamp": at}),
+            (
+                CASH,
+                {
+                    "transfer_id": f"open-{account_id}",
+                    "account_id": account_id,
+                    "amount": cash + shares * price,
+                    "timestamp": at,
+                },
+            ),
             (FILLS, fill | {"timestamp": at}),
             (PRICES, {"symbol": "AAPL", "price": price, "timestamp": at}),
         )
 
     def price(self, price: float, minute: float) -> list[Event]:
-        return self.say((PRICES, {"symbol": "AAPL", "price": price, "timestamp": MORNING + int(minute * 60_000)}))
+        return self.say(
+            (PRICES, {"symbol": "AAPL", "price": price, "timestamp": MORNING + int(minute * 60_000)})
+        )

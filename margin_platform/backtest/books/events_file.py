@@ -1,4 +1,6 @@
-"""Events on the way of a run as a file: one JSON object a line, `topic` (fills.v1, cash.v1, corporate_actions.v1) and its fields."""
+"""Events on the way of a run as a file:
+one JSON object a line, `topic` (fills.v1, cash.v1, corporate_actions.v1) and its fields.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,14 @@ from margin_platform.contracts.messages import CASH, CORPORATE_ACTIONS, FILLS, T
 from margin_platform.documents.book_input import InputError, loads
 
 TAKEN = (FILLS, CASH, CORPORATE_ACTIONS)
-Line = tuple[int, Trade]   # its number, as an editor counts
+Line = tuple[int, Trade]  # its number, as an editor counts
 
 
 def read(path: Path) -> list[Line]:
-    """The events of a file. InputError names the line, the field and the value refused; OSError where it cannot be read."""
+    """The events of a file.
+
+    InputError names the line, the field and the value refused; OSError where it cannot be read.
+    """
     found = []
     for number, text in enumerate(path.read_bytes().splitlines(), start=1):
         if not text.strip():
@@ -35,14 +40,21 @@ def read(path: Path) -> list[Line]:
 
 def symbols(lines: Sequence[Line]) -> set[str]:
     """Every symbol the events are about."""
-    return {event[name] for _, (_, event) in lines for name in ("symbol", "new_symbol") if event.get(name) is not None}
+    return {
+        event[name]
+        for _, (_, event) in lines
+        for name in ("symbol", "new_symbol")
+        if event.get(name) is not None
+    }
 
 
 def trades(lines: Sequence[Line], accounts: Collection[str], instruments: Collection[str]) -> list[Trade]:
     """The events, for a run of these accounts and instruments. InputError names the line of any other."""
     for number, (_, event) in lines:
         for field, kind, known in (
-            ("account_id", "account", accounts), ("symbol", "symbol", instruments), ("new_symbol", "symbol", instruments),
+            ("account_id", "account", accounts),
+            ("symbol", "symbol", instruments),
+            ("new_symbol", "symbol", instruments),
         ):
             if event.get(field) is not None and event[field] not in known:
                 raise InputError(f"events line {number}, {field}", event[field], f"unknown {kind}")

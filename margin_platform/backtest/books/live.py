@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, VOLATILITY
+from margin_platform.contracts.messages import (
+    ACCOUNTS,
+    BETAS,
+    CASH,
+    CORPORATE_ACTIONS,
+    FILLS,
+    PRICES,
+    VOLATILITY,
+)
 from margin_platform.kafka.bus import Bus
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.market import Market
@@ -18,9 +26,12 @@ class NoLiveBook(LookupError):
 
 
 def live_book(bus: Bus, policy: Policy) -> tuple[Book, Market]:
-    """Accounts, positions and the newest market of a cluster, stale prices marked by the event clock. NoLiveBook where there is none.
+    """Accounts, positions and the newest market of a cluster, stale prices marked by the event clock.
 
-    Fills and cash are read whole, because the book is their sum; of prices, betas and volatilities the newest record counts.
+    NoLiveBook where there is none.
+
+    Fills and cash are read whole, because the book is their sum; of prices, betas and volatilities the newest
+    record counts.
     """
     engine = MarginEngine(instruments.load(), policy)
     records = [record for topic in _LOGS for record in bus.read_all(topic)]

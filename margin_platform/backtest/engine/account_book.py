@@ -1,7 +1,7 @@
 """The book of a run as columns that change: the ledger keeps the accounts that trade, the columns follow it.
 
-Accounts that never trade cost nothing but their columns. The first event of an account (a fill, a transfer, a corporate
-action on a symbol it holds) opens it in a real `Ledger`, whose arithmetic is the only one.
+Accounts that never trade cost nothing but their columns. The first event of an account (a fill, a transfer, a
+corporate action on a symbol it holds) opens it in a real `Ledger`, whose arithmetic is the only one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from margin_platform.kernel.market import Market
 from margin_platform.ledger.corporate_actions import CorporateAction
 from margin_platform.ledger.ledger import Ledger
 
-_OPENING = 1   # event time of opening balances: before everything
+_OPENING = 1  # event time of opening balances: before everything
 
 
 class Holdings:
@@ -26,7 +26,12 @@ class Holdings:
 
     def __init__(self, book: Book, market: Market) -> None:
         self.book = Book(
-            book.account_ids, book.cash.copy(), book.margin_type.copy(), book.offsets.copy(), book.symbol.copy(), book.quantity.copy()
+            book.account_ids,
+            book.cash.copy(),
+            book.margin_type.copy(),
+            book.offsets.copy(),
+            book.symbol.copy(),
+            book.quantity.copy(),
         )
         self._market = market
         self._names = _unique(market.symbols)
@@ -35,26 +40,42 @@ class Holdings:
         self._ledger = Ledger(require_account=True)
 
     def apply(self, topic: str, event: Event) -> list[int]:
-        """One event as on its topic; returns the numbers of the accounts it changed. KeyError on an unknown account or symbol."""
+        """One event as on its topic; returns the numbers of the accounts it changed.
+
+        KeyError on an unknown account or symbol.
+        """
         self._open(self._number_of[event["account_id"]])
         return self._follow(topic, event)
 
     def fill_all(self, fills: Iterable[tuple[int, int, float, float, str]], time: int) -> None:
-        """Assumed fills, (account, instrument row, signed shares, dollars a share, id); the columns follow once, at the end."""
+        """Assumed fills, (account, instrument row, signed shares, dollars a share, id);
+        the columns follow once, at the end.
+        """
         touched = set()
         for number, code, qty, price, fill_id in fills:
             self._open(number)
-            event = {"fill_id": fill_id, "account_id": self.book.account_ids[number], "symbol": self._names[code], "timestamp": time}
+            event = {
+                "fill_id": fill_id,
+                "account_id": self.book.account_ids[number],
+                "symbol": self._names[code],
+                "timestamp": time,
+            }
             self._ledger.apply(FILLS, event | {"qty": qty, "price": price})
             touched.add(number)
         self._write(sorted(touched))
 
     def restate(self, symbol: str, actions: list[CorporateAction]) -> list[int]:
-        """Put a symbol's corporate actions in effect in the place of those known; return the numbers of the accounts this changed."""
+        """Put a symbol's corporate actions in effect in the place of those known;
+        return the numbers of the accounts this changed.
+        """
         codes = [code for code, name in enumerate(self._market.symbols) if name == symbol]
         into = {action.into for action in actions} - {None}
-        codes_to_open = [code for code, name in enumerate(self._market.symbols) if name == symbol or name in into]
-        for number in self.book.accounts_holding(np.array(codes_to_open, dtype=np.int64)) if codes_to_open else ():
+        codes_to_open = [
+            code for code, name in enumerate(self._market.symbols) if name == symbol or name in into
+        ]
+        for number in (
+            self.book.accounts_holding(np.array(codes_to_open, dtype=np.int64)) if codes_to_open else ()
+        ):
             self._open(int(number))
         touched: set[int] = set()
         for name in (self._names[code] for code in codes):
@@ -90,13 +111,21 @@ class Holdings:
             return
         opening = {"account_id": account_id, "timestamp": _OPENING}
         self._ledger.apply(ACCOUNTS, opening | {"margin_type": held_as(int(self.book.margin_type[number]))})
-        self._ledger.apply(CASH, opening | {"transfer_id": f"opening {account_id}", "amount": float(self.book.cash[number])})
+        self._ledger.apply(
+            CASH, opening | {"transfer_id": f"opening {account_id}", "amount": float(self.book.cash[number])}
+        )
         for code, qty in self.quantity(number).items():
             name = self._names[code]
-            self._ledger.apply(FILLS, opening | {"fill_id": f"opening {account_id} {name}", "symbol": name, "qty": qty, "price": 0.0})
+            self._ledger.apply(
+                FILLS,
+                opening
+                | {"fill_id": f"opening {account_id} {name}", "symbol": name, "qty": qty, "price": 0.0},
+            )
 
     def _write(self, numbers: Iterable[int]) -> None:
-        """Copies the ledger's accounts into the columns; the columns are rebuilt only where a position appears or goes flat."""
+        """Copies the ledger's accounts into the columns;
+        the columns are rebuilt only where a position appears or goes flat.
+        """
         reshape: dict[int, dict[int, float]] = {}
         for number in numbers:
             account_id = self.book.account_ids[number]
@@ -112,5 +141,7 @@ class Holdings:
 
 
 def _unique(symbols: tuple[str, ...]) -> tuple[str, ...]:
-    """A name for every instrument row: the symbol, numbered where a book gives one symbol several sets of figures."""
+    """A name for every instrument row: the symbol, numbered where a book gives one symbol several sets of
+    figures.
+    """
     return tuple(s if symbols.index(s) == n else f"{s}#{n}" for n, s in enumerate(symbols))

@@ -1,9 +1,9 @@
 """The engine of a run: a columnar sweep a bar, and the live ladder for accounts whose band moved.
 
-Up to each bar timers fire and events are applied, in time order; an account that a fill or a transfer changed is seen at
-once. At the bar every account is evaluated by the kernel, the ladder steps for accounts whose band changed (the rule of
-margin.status.v1), and liquidations are proposed and filled. The sequence is that of the live pipeline, on event time;
-`tests/backtest` holds the two against one another.
+Up to each bar timers fire and events are applied, in time order; an account that a fill or a transfer changed
+is seen at once. At the bar every account is evaluated by the kernel, the ladder steps for accounts whose band
+changed (the rule of margin.status.v1), and liquidations are proposed and filled. The sequence is that of the
+live pipeline, on event time; `tests/backtest` holds the two against one another.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from margin_platform.ladder.state import Decision, DecisionKind
 from margin_platform.snapshots.bands import BandFlag, Level, band_codes, levels
 from margin_platform.trading_time.sessions import in_session
 
-_MOST_ROUNDS = 3   # liquidations of one account at one bar: the first cures, another follows only where slippage ate the cure
+# liquidations of one account at one bar: the first cures, another follows only where slippage ate the cure
+_MOST_ROUNDS = 3
 
 
 class Run:
@@ -60,9 +61,11 @@ class Run:
         self.liquidate(priced)
 
     def between(self, until: int) -> set[int]:
-        """Apply what comes up to a bar, in time order: timers, and events, whose accounts are seen at the last bar's prices.
+        """Apply what comes up to a bar, in time order:
+        timers, and events, whose accounts are seen at the last bar's prices.
 
-        Events of the bar's own time and corporate actions are seen with the bar's prices: return the accounts these changed.
+        Events of the bar's own time and corporate actions are seen with the bar's prices: return the accounts
+        these changed.
         """
         later: set[int] = set()
         while (at := self._next_event()) <= until:
@@ -81,13 +84,16 @@ class Run:
     def _events(self, at: int) -> set[int]:
         """Book the events of a time and announce its corporate actions; return the accounts that changed."""
         changed: set[int] = set()
-        while self.state.trade < len(self.job.trades) and self.job.trades[self.state.trade][1]["timestamp"] == at:
+        while (
+            self.state.trade < len(self.job.trades)
+            and self.job.trades[self.state.trade][1]["timestamp"] == at
+        ):
             topic, event = self.job.trades[self.state.trade]
             self.state.trade += 1
             if topic != CORPORATE_ACTIONS:
                 changed.update(self.state.holdings.apply(topic, event))
                 continue
-            with contextlib.suppress(BadEvent):   # the stream sends it to dead_letter.v1 and holds the symbol
+            with contextlib.suppress(BadEvent):  # the stream sends it to dead_letter.v1 and holds the symbol
                 self.state.announced.add(event)
         return changed
 
@@ -95,7 +101,11 @@ class Run:
         """Book the corporate actions whose time has come; return the accounts that changed."""
         changed: set[int] = set()
         for symbol in self.state.announced.due(at):
-            actions = [action for action in self.state.announced.in_effect(symbol) if action.action_id not in self.job.booked]
+            actions = [
+                action
+                for action in self.state.announced.in_effect(symbol)
+                if action.action_id not in self.job.booked
+            ]
             changed.update(self.state.holdings.restate(symbol, actions))
         return changed
 
@@ -107,7 +117,11 @@ class Run:
     def _next_event(self) -> int:
         """Return the event time of what comes next: an event, or an announced corporate action's day."""
         day = self.state.announced.next_day()
-        return min(day, self.job.trades[self.state.trade][1]["timestamp"]) if self.state.trade < len(self.job.trades) else day
+        return (
+            min(day, self.job.trades[self.state.trade][1]["timestamp"])
+            if self.state.trade < len(self.job.trades)
+            else day
+        )
 
     def _timers(self, until: int) -> None:
         for number, decision in self.state.desk.tick(until):
@@ -116,7 +130,9 @@ class Run:
     def _step(
         self, priced: PricedMarket, accounts: np.ndarray, touched: set[int], time: int, batch: str = ""
     ) -> tuple[Margin, np.ndarray]:
-        """Evaluates accounts at a time; the ladder steps for those whose band moved, and for the touched that were or are in trouble."""
+        """Evaluates accounts at a time; the ladder steps for those whose band moved, and for the touched
+        that were or are in trouble.
+        """
         margin = evaluate_accounts(self.book, priced, accounts)
         codes, before = band_codes(margin), self.state.bands[accounts]
         moved = codes != before
@@ -128,9 +144,11 @@ class Run:
         return margin, codes
 
     def _pending_fills(self, market: Market) -> set[int]:
-        """Fill the orders that waited for this bar; all wait on outside a session, and one whose price is stale here.
+        """Fill the orders that waited for this bar;
+        all wait on outside a session, and one whose price is stale here.
 
-        One made before a corporate action changed what its shares are is cancelled, and its account looked at anew: as live.
+        One made before a corporate action changed what its shares are is cancelled, and its account looked at
+        anew: as live.
         """
         waiting, self.state.pending = self.state.pending, []
         orders, cancelled = [], set()
@@ -152,9 +170,11 @@ class Run:
         """One ladder step for each of these rows whose band, or whose past, can lead to a decision."""
         if not len(rows):
             return
-        troubled = (levels(codes[rows]) >= Level.WARNING) | ((codes[rows] & (BandFlag.STRESS | BandFlag.STALE)) > 0)
+        troubled = (levels(codes[rows]) >= Level.WARNING) | (
+            (codes[rows] & (BandFlag.STRESS | BandFlag.STALE)) > 0
+        )
         known = np.array([self.state.desk.knows(n) for n in margin.accounts[rows].tolist()], dtype=np.bool_)
-        seen = Rows.of(margin, codes, rows[troubled | known])   # the others were and are in no trouble
+        seen = Rows.of(margin, codes, rows[troubled | known])  # the others were and are in no trouble
         for at, number in enumerate(seen.number):
             observed = observation(seen, at, self.book, market, time, f"{self.state.bar}{batch}")
             for decision in self.state.desk.observe(number, observed):
@@ -167,17 +187,38 @@ class Run:
         deficiency = equity = requirement = excess = np.nan
         scenario = None
         if seen is not None:
-            equity, requirement, excess, scenario = seen.equity[at], seen.requirement[at], seen.excess[at], seen.worst[at]
+            equity, requirement, excess, scenario = (
+                seen.equity[at],
+                seen.requirement[at],
+                seen.excess[at],
+                seen.worst[at],
+            )
             deficiency = max(0.0, -excess)
         suspicious, symbol = self._cause(number, decision)
-        self.state.record.decisions.append(DecisionRow(
-            self.state.bar, decision.timestamp, self.book.account_ids[number], decision.kind.value, deficiency, equity,
-            requirement, excess, scenario, symbol, suspicious, decision.reason,
-        ))
+        self.state.record.decisions.append(
+            DecisionRow(
+                self.state.bar,
+                decision.timestamp,
+                self.book.account_ids[number],
+                decision.kind.value,
+                deficiency,
+                equity,
+                requirement,
+                excess,
+                scenario,
+                symbol,
+                suspicious,
+                decision.reason,
+            )
+        )
 
     def _cause(self, number: int, decision: Decision) -> tuple[bool, str]:
-        """Whether a flawed price is among an account's, and the symbol that cost it most at this bar (calls by its prices only)."""
-        by_prices = decision.kind == DecisionKind.CALL and decision.timestamp == self.job.path.times[self.state.bar]
+        """Whether a flawed price is among an account's,
+        and the symbol that cost it most at this bar (calls by its prices only).
+        """
+        by_prices = (
+            decision.kind == DecisionKind.CALL and decision.timestamp == self.job.path.times[self.state.bar]
+        )
         if not by_prices and not self.job.suspicious:
             return False, ""
         held = self.state.holdings.quantity(number)
@@ -185,10 +226,14 @@ class Run:
         if not by_prices or self.state.bar == 0 or not held:
             return suspicious, ""
         moved = self.job.path.price[self.state.bar] - self.job.path.before(self.state.bar)
-        return suspicious, self.job.path.market.symbols[min(held, key=lambda code: (held[code] * moved[code], code))]
+        return suspicious, self.job.path.market.symbols[
+            min(held, key=lambda code: (held[code] * moved[code], code))
+        ]
 
     def liquidate(self, priced: PricedMarket) -> None:
-        """Within a session, propose and fill for every account due; observe each again until it is whole or has nothing left."""
+        """Within a session, propose and fill for every account due;
+        observe each again until it is whole or has nothing left.
+        """
         if not in_session(self.time):
             return
         for attempt in range(_MOST_ROUNDS):
@@ -223,20 +268,28 @@ class Run:
         fills = []
         for number, code, ordered in orders:
             held = self.state.holdings.quantity(number).get(code, 0.0)
-            qty = max(ordered, -held) if held > 0 else min(ordered, -held)   # never through zero: the book may have traded since
+            # never through zero: the book may have traded since
+            qty = max(ordered, -held) if held > 0 else min(ordered, -held)
             if qty == 0.0:
                 continue
             price = float(market.price[code]) * (1.0 - slip if qty < 0 else 1.0 + slip)
             account = self.book.account_ids[number]
-            self.state.record.fills.append(FillRow(self.state.bar, time, account, market.symbols[code], qty, price))
-            fill_id = deterministic_id("backtest", account, code, self.state.bar, len(self.state.record.fills))
+            self.state.record.fills.append(
+                FillRow(self.state.bar, time, account, market.symbols[code], qty, price)
+            )
+            fill_id = deterministic_id(
+                "backtest", account, code, self.state.bar, len(self.state.record.fills)
+            )
             fills.append((number, code, qty, price, fill_id))
         if fills:
             self.state.holdings.fill_all(fills, time)
 
 
 def run(job: Job, state: State | None = None, *, after_bar: Callable[[State], None] | None = None) -> State:
-    """Runs a job from a state (its beginning, if none) to its last bar. `after_bar` sees the state after each: progress, checkpoints."""
+    """Runs a job from a state (its beginning, if none) to its last bar.
+
+    `after_bar` sees the state after each: progress, checkpoints.
+    """
     under_way = Run(job, state)
     while under_way.state.bar < len(job.path):
         under_way.bar()

@@ -1,4 +1,6 @@
-"""Corporate actions of a run: what was announced in the end, and at which bars holdings rested on other terms."""
+"""Corporate actions of a run: what was announced in the end, and at which bars holdings rested on other
+terms.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
 
 
 def announced(events: Iterable[tuple[str, Event]]) -> AnnouncedActions:
-    """Return everything these events announce. What contradicts another is left out, as live, where it is a dead letter."""
+    """Return everything these events announce.
+
+    What contradicts another is left out, as live, where it is a dead letter.
+    """
     known = AnnouncedActions()
     for topic, event in events:
         if topic == CORPORATE_ACTIONS:
@@ -24,13 +29,18 @@ def announced(events: Iterable[tuple[str, Event]]) -> AnnouncedActions:
     return known
 
 
-def in_doubt(events: Sequence[tuple[str, Event]], symbols: Sequence[str], times: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return (bars, symbols): where the actions known at a bar are not those that turned out to hold, or contradict each other.
+def in_doubt(
+    events: Sequence[tuple[str, Event]], symbols: Sequence[str], times: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return (bars, symbols): where the actions known at a bar are not those that turned out to hold, or
+    contradict each other.
 
     Live, the price gate sets such a price aside: holders are held until the terms are amended.
     """
     doubt = np.zeros((len(times), len(symbols)), dtype=np.bool_)
-    actions = sorted((event for topic, event in events if topic == CORPORATE_ACTIONS), key=lambda event: event["timestamp"])
+    actions = sorted(
+        (event for topic, event in events if topic == CORPORATE_ACTIONS), key=lambda event: event["timestamp"]
+    )
     final, known, at = announced(events), AnnouncedActions(), 0
     concerned = [(column, symbol) for column, symbol in enumerate(symbols) if symbol in set(final.symbols())]
     for bar, time in enumerate(times.tolist() if concerned else ()):
@@ -39,15 +49,22 @@ def in_doubt(events: Sequence[tuple[str, Event]], symbols: Sequence[str], times:
                 known.add(actions[at])
             at += 1
         for column, symbol in concerned:
-            amended = [a.terms() for a in known.actions(symbol, time)] != [a.terms() for a in final.actions(symbol, time)]
-            late = amended and not known.actions(symbol, time)   # not known yet at all: the move itself is what was seen
+            amended = [a.terms() for a in known.actions(symbol, time)] != [
+                a.terms() for a in final.actions(symbol, time)
+            ]
+            # not known yet at all: the move itself is what was seen
+            late = amended and not known.actions(symbol, time)
             doubt[bar, column] = (amended and not late) or known.contested(symbol, time) is not None
     return doubt
 
 
 def splits_known(known: AnnouncedActions, symbols: Sequence[str], booked: Collection[str]) -> list[SplitRow]:
-    """Return the splits in effect, as far as they were announced, without those the book rests on already (ids)."""
+    """Return the splits in effect, as far as they were announced,
+    without those the book rests on already (ids).
+    """
     return [
-        (action.effective, code, float(action.ratio)) for code, symbol in enumerate(symbols)
-        for action in known.in_effect(symbol) if action.kind == ActionKind.SPLIT and action.action_id not in booked
+        (action.effective, code, float(action.ratio))
+        for code, symbol in enumerate(symbols)
+        for action in known.in_effect(symbol)
+        if action.kind == ActionKind.SPLIT and action.action_id not in booked
     ]

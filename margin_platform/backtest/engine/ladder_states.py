@@ -1,4 +1,6 @@
-"""The margin desk of a run: the live ladder's state of each account in trouble, and its timers on the run's clock."""
+"""The margin desk of a run: the live ladder's state of each account in trouble, and its timers on the
+run's clock.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,10 @@ from margin_platform.policy.policy import Policy
 
 
 class Desk:
-    """States by account number. An account back at rest is forgotten: its next trouble is a new episode either way."""
+    """States by account number.
+
+    An account back at rest is forgotten: its next trouble is a new episode either way.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy

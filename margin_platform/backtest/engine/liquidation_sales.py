@@ -1,4 +1,6 @@
-"""What a liquidation of a run sells: the live proposal on the account as it stands, as signed shares by instrument row."""
+"""What a liquidation of a run sells: the live proposal on the account as it stands, as signed shares by
+instrument row.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ from margin_platform.liquidation.workbench import Terms
 def sales(number: int, book: Book, priced: PricedMarket) -> list[tuple[int, float]]:
     """Orders that restore one account, in the order they are worked; none where it is whole.
 
-    The lot is the policy's, or larger where a position would be cut into more than `most_lots`: adjusted histories have
-    positions of millions of shares at cents, and every quantity is put to the kernel.
+    The lot is the policy's, or larger where a position would be cut into more than `most_lots`: adjusted
+    histories have positions of millions of shares at cents, and every quantity is put to the kernel.
     """
     span = slice(int(book.offsets[number]), int(book.offsets[number + 1]))
     codes = book.symbol[span].tolist()

@@ -1,8 +1,8 @@
 """The market through time: every bar's prices with the volatility and betas that were known when it printed.
 
-Volatility is the live estimator on session closes up to the session before (it is published after a close); betas are
-re-estimated on each month's first session from the sessions before it, where the history brings an index. A figure the
-book itself gives wins over both.
+Volatility is the live estimator on session closes up to the session before (it is published after a close);
+betas are re-estimated on each month's first session from the sessions before it, where the history brings an
+index. A figure the book itself gives wins over both.
 """
 
 from __future__ import annotations
@@ -23,16 +23,24 @@ from margin_platform.trading_time.sessions import in_session
 from margin_platform.volatility.beta import estimated
 from margin_platform.volatility.estimator import historical_volatility, rolling_volatility
 
-# Rates hold on adjusted levels, dollar floors do not: they would apply today's dollars to a price of another scale.
-WITHOUT_FLOORS = {"use_low_price_long": False, "low_price": 0.0, "short_min_per_share": 0.0, "short_low_min": 0.0}
-SplitRow = tuple[int, int, float]   # the same with its instrument row
-Split = tuple[int, str, float]   # epoch milliseconds from which it counts, symbol, new shares for one old
-_PUBLISHED_DIGITS = 6   # of volatility.v1: a backtest uses the figure as it was published
+# Rates hold on adjusted levels, dollar floors do not: they would apply today's dollars to a price of another
+# scale.
+WITHOUT_FLOORS = {
+    "use_low_price_long": False,
+    "low_price": 0.0,
+    "short_min_per_share": 0.0,
+    "short_low_min": 0.0,
+}
+SplitRow = tuple[int, int, float]  # the same with its instrument row
+Split = tuple[int, str, float]  # epoch milliseconds from which it counts, symbol, new shares for one old
+_PUBLISHED_DIGITS = 6  # of volatility.v1: a backtest uses the figure as it was published
 
 
 @dataclass(frozen=True)
 class MarketPath:
-    """Columns by bar and instrument row of `market`, (bars, instruments); `times` in epoch milliseconds, (bars,)."""
+    """Columns by bar and instrument row of `market`, (bars, instruments);
+    `times` in epoch milliseconds, (bars,).
+    """
 
     market: Market
     times: NDArray[np.int64]
@@ -41,23 +49,30 @@ class MarketPath:
     beta: Floats
     stale: NDArray[np.bool_]
     index: Floats
-    tier: NDArray[np.int8]   # the volatility add-on's tier held so far, which hysteresis may keep
-    splits: tuple[SplitRow, ...] = ()   # in the end known; what was known at a time may differ
+    tier: NDArray[np.int8]  # the volatility add-on's tier held so far, which hysteresis may keep
+    splits: tuple[SplitRow, ...] = ()  # in the end known; what was known at a time may differ
 
     def __len__(self) -> int:
         return len(self.times)
 
     def at(self, bar: int) -> Market:
         """The market as it was known at a bar."""
-        return self.market.with_columns(price=self.price[bar], sigma=self.sigma[bar], beta=self.beta[bar], stale=self.stale[bar],
-                                        volatility_tier=self.tier[bar])
+        return self.market.with_columns(
+            price=self.price[bar],
+            sigma=self.sigma[bar],
+            beta=self.beta[bar],
+            stale=self.stale[bar],
+            volatility_tier=self.tier[bar],
+        )
 
     def before(self, bar: int) -> Floats:
         """The prices of the bar before one, on the bar's own share basis."""
         return self._on_basis(bar - 1, int(self.times[bar]), self.splits)
 
     def between(self, bar: int, at: int, splits: Iterable[SplitRow]) -> Market:
-        """Return the market as it is known at a time after the bar before: its prices, volatility and betas, on the splits known."""
+        """Return the market as it is known at a time after the bar before:
+        its prices, volatility and betas, on the splits known.
+        """
         return self.at(bar).with_columns(price=self._on_basis(bar - 1, at, splits), stale=self.stale[bar - 1])
 
     def _on_basis(self, bar: int, at: int, splits: Iterable[SplitRow]) -> Floats:
@@ -69,7 +84,9 @@ class MarketPath:
         return price
 
     def moves(self, bars: NDArray[np.int64]) -> Floats:
-        """Relative moves from each of these bars to the next of them, (bars - 1, instruments); a split is none."""
+        """Relative moves from each of these bars to the next of them, (bars - 1, instruments);
+        a split is none.
+        """
         price, times = self.price[bars].copy(), self.times[bars]
         for effective, code, ratio in self.splits:
             price[times < effective, code] /= ratio
@@ -77,7 +94,9 @@ class MarketPath:
             return price[1:] / price[:-1] - 1.0
 
 
-def market_path(market: Market, history: PriceHistory, policy: Policy, part: slice, splits: Iterable[Split] = ()) -> MarketPath:
+def market_path(
+    market: Market, history: PriceHistory, policy: Policy, part: slice, splits: Iterable[Split] = ()
+) -> MarketPath:
     """The path of a market over some bars of a settled history; earlier bars warm up volatility and betas.
 
     `splits` are those on the way: prices are as traded, estimates on one share basis.
@@ -101,8 +120,15 @@ def market_path(market: Market, history: PriceHistory, policy: Policy, part: sli
         beta=_given(market.beta, _rows(betas[bars], codes)),
         stale=_rows(history.stale[part].astype(np.float64), codes, 1.0) > 0,
         index=index,
-        tier=np.where(np.isnan(market.sigma), _rows(tiers, codes, 0.0), market.volatility_tier).astype(np.int8),
-        splits=tuple((at, code, ratio) for at, of, ratio in splits for code, symbol in enumerate(market.symbols) if symbol == of),
+        tier=np.where(np.isnan(market.sigma), _rows(tiers, codes, 0.0), market.volatility_tier).astype(
+            np.int8
+        ),
+        splits=tuple(
+            (at, code, ratio)
+            for at, of, ratio in splits
+            for code, symbol in enumerate(market.symbols)
+            if symbol == of
+        ),
     )
 
 
@@ -117,7 +143,9 @@ def _on_one_basis(history: PriceHistory, splits: Iterable[Split]) -> Floats:
 
 def _rows(columns: Floats, codes: NDArray[np.int64], unknown: float = UNKNOWN) -> Floats:
     """Columns of the history put in instrument order; `unknown` where the history has no such symbol."""
-    picked = columns[:, np.maximum(codes, 0)] if columns.shape[1] else np.full((len(columns), len(codes)), unknown)
+    picked = (
+        columns[:, np.maximum(codes, 0)] if columns.shape[1] else np.full((len(columns), len(codes)), unknown)
+    )
     return np.ascontiguousarray(np.where(codes >= 0, picked, unknown))
 
 
@@ -126,19 +154,23 @@ def _given(own: Floats, known: Floats) -> Floats:
 
 
 def _sessions(history: PriceHistory) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The closing bar of each session (its last in market hours, else its last), and the session number of each bar."""
+    """The closing bar of each session (its last in market hours, else its last),
+    and the session number of each bar.
+    """
     days = history.dates()
     new = np.array([True] + [a != b for a, b in pairwise(days)])
     of_bar = np.cumsum(new) - 1
     last = np.append(np.flatnonzero(new)[1:] - 1, len(days) - 1).astype(np.int64)
-    for bar, time in enumerate(history.times.tolist()):   # in time order: the last of a session stays
+    for bar, time in enumerate(history.times.tolist()):  # in time order: the last of a session stays
         if in_session(time):
             last[of_bar[bar]] = bar
     return last, of_bar
 
 
 def _volatilities(closes: Floats, policy: Policy) -> Floats:
-    """The estimator on every session and symbol; the columnar form where no close is missing, the plain one elsewhere."""
+    """The estimator on every session and symbol;
+    the columnar form where no close is missing, the plain one elsewhere.
+    """
     whole = ~np.isnan(closes).any(axis=0)
     sigma = np.full(closes.shape, policy.volatility.default_sigma)
     if whole.any():
@@ -146,7 +178,9 @@ def _volatilities(closes: Floats, policy: Policy) -> Floats:
     window = policy.volatility.vol_window + 1
     for column in np.flatnonzero(~whole):
         for day in range(len(closes)):
-            sigma[day, column] = historical_volatility(closes[max(0, day + 1 - window) : day + 1, column], policy).sigma
+            sigma[day, column] = historical_volatility(
+                closes[max(0, day + 1 - window) : day + 1, column], policy
+            ).sigma
     return sigma
 
 
@@ -155,7 +189,9 @@ def _lagged(sigma: Floats, default: float) -> Floats:
 
 
 def _betas(history: PriceHistory, sessions: NDArray[np.int64], closes: Floats, policy: Policy) -> Floats:
-    """Each symbol's beta by session; NaN (the policy's default counts) before there are observations enough."""
+    """Each symbol's beta by session; NaN (the policy's default counts) before there are observations
+    enough.
+    """
     out = np.full((len(sessions), len(history.symbols)), np.nan)
     if INDEX not in history.symbols:
         return out
@@ -166,5 +202,7 @@ def _betas(history: PriceHistory, sessions: NDArray[np.int64], closes: Floats, p
     firsts = [0] + [n for n in range(1, len(days)) if days[n].month != days[n - 1].month]
     for first, following in zip(firsts, [*firsts[1:], len(days)], strict=True):
         known = returns[max(0, first - 1 - policy.beta.beta_sessions) : max(0, first - 1)]
-        out[first:following] = [estimated(known[:, at], known[:, column], policy.beta) for column in range(known.shape[1])]
+        out[first:following] = [
+            estimated(known[:, at], known[:, column], policy.beta) for column in range(known.shape[1])
+        ]
     return out

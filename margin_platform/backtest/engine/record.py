@@ -1,4 +1,7 @@
-"""What a run writes down as it goes: one row a decision, a bar and a liquidation fill. Everything a report says comes from here."""
+"""What a run writes down as it goes: one row a decision, a bar and a liquidation fill.
+
+Everything a report says comes from here.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ from margin_platform.snapshots.bands import BandFlag, Level, levels
 class DecisionRow(NamedTuple):
     """One decision of the ladder. Money in dollars as it stood at the bar, NaN where a timer decided.
 
-    worst_scenario: the SPY move that hurts most; symbol: what cost the account most at the bar of a call; suspicious: one of
-    its prices was named as a flaw.
+    worst_scenario: the SPY move that hurts most; symbol: what cost the account most at the bar of a call;
+    suspicious: one of its prices was named as a flaw.
     """
 
     bar: int
@@ -44,34 +47,62 @@ class FillRow(NamedTuple):
 
 
 BAR_COLUMNS = (
-    "equity", "requirement", "gross", "base", "concentration", "volatility", "unsecured", "called", "warned", "stressed", "stale",
+    "equity",
+    "requirement",
+    "gross",
+    "base",
+    "concentration",
+    "volatility",
+    "unsecured",
+    "called",
+    "warned",
+    "stressed",
+    "stale",
 )
 
 
 @dataclass
 class Record:
-    """The growing record of one run. `bars` has one row of BAR_COLUMNS a bar, dollars (not rounded) or accounts."""
+    """The growing record of one run.
+
+    `bars` has one row of BAR_COLUMNS a bar, dollars (not rounded) or accounts.
+    """
 
     decisions: list[DecisionRow] = field(default_factory=list)
     fills: list[FillRow] = field(default_factory=list)
     bars: list[tuple[float, ...]] = field(default_factory=list)
 
     def bar(self, margin: Margin, codes: np.ndarray, writable: float) -> None:
-        """Totals of one bar over the accounts still open; `writable` is what closed accounts owe beyond their collateral."""
+        """Totals of one bar over the accounts still open;
+        `writable` is what closed accounts owe beyond their collateral.
+        """
         level = levels(codes)
         figures = (
-            margin.equity, margin.requirement, margin.gross_mv, margin.base_requirement, margin.concentration_addon,
-            margin.volatility_addon, np.maximum(0.0, -margin.equity),
+            margin.equity,
+            margin.requirement,
+            margin.gross_mv,
+            margin.base_requirement,
+            margin.concentration_addon,
+            margin.volatility_addon,
+            np.maximum(0.0, -margin.equity),
         )
         known = not np.isnan(margin.equity).any()
         *totals, unsecured = (float(column.sum() if known else np.nansum(column)) for column in figures)
-        self.bars.append((
-            *totals, unsecured + writable,
-            *(
-                int(np.count_nonzero(which))
-                for which in (level == Level.MARGIN_CALL, level == Level.WARNING, codes & BandFlag.STRESS, codes & BandFlag.STALE)
-            ),
-        ))
+        self.bars.append(
+            (
+                *totals,
+                unsecured + writable,
+                *(
+                    int(np.count_nonzero(which))
+                    for which in (
+                        level == Level.MARGIN_CALL,
+                        level == Level.WARNING,
+                        codes & BandFlag.STRESS,
+                        codes & BandFlag.STALE,
+                    )
+                ),
+            )
+        )
 
     def state(self) -> dict[str, object]:
         return {"decisions": list(self.decisions), "fills": list(self.fills), "bars": list(self.bars)}

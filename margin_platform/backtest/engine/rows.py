@@ -16,7 +16,9 @@ from margin_platform.snapshots.bands import BandFlag
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of a bar's margin as plain numbers, rounded once for all of them: dollars, and the SPY move that hurts most."""
+    """Some rows of a bar's margin as plain numbers, rounded once for all of them:
+    dollars, and the SPY move that hurts most.
+    """
 
     number: list[int]
     code: list[int]
@@ -33,17 +35,26 @@ class Rows:
         columns = (published.equity, published.gross_mv, published.requirement, published.excess)
         moves = margin.policy.stress.scenarios
         stressed = seen.stress_excess_recomputed
-        worst: list[float | None] = [moves[k] for k in stressed.argmin(axis=1).tolist()] if len(moves) else [None] * len(rows)
+        worst: list[float | None] = (
+            [moves[k] for k in stressed.argmin(axis=1).tolist()] if len(moves) else [None] * len(rows)
+        )
         equity, gross, requirement, excess = (column.tolist() for column in columns)
         return Rows(seen.accounts.tolist(), codes[rows].tolist(), equity, gross, requirement, excess, worst)
 
 
 def observation(rows: Rows, at: int, book: Book, market: Market, time: int, calc_id: str) -> Observation:
-    """Return what the ladder sees of a row, straight from the columns; a test holds it equal to what it sees live."""
+    """Return what the ladder sees of a row, straight from the columns;
+    a test holds it equal to what it sees live.
+    """
     number, code = rows.number[at], rows.code[at]
     span = range(int(book.offsets[number]), int(book.offsets[number + 1]))
     stale = stale_symbols(span, book, market) if code & BandFlag.STALE else []
     figures = (rows.equity[at], rows.gross[at], rows.requirement[at], rows.excess[at])
     return Observation.of_row(
-        book.account_ids[number], time, figures, severe_underwater=bool(code & BandFlag.STRESS), stale_symbols=stale, calc_id=calc_id,
+        book.account_ids[number],
+        time,
+        figures,
+        severe_underwater=bool(code & BandFlag.STRESS),
+        stale_symbols=stale,
+        calc_id=calc_id,
     )

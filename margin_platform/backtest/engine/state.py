@@ -28,13 +28,16 @@ class State:
     trade: int = 0
     bands: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     open_accounts: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    pending: list[tuple[int, int, float, int]] = field(default_factory=list)   # account, instrument row, signed shares, bar it was made at
-    due: set[int] = field(default_factory=set)                            # accounts to liquidate
+    # account, instrument row, signed shares, bar it was made at
+    pending: list[tuple[int, int, float, int]] = field(default_factory=list)
+    due: set[int] = field(default_factory=set)  # accounts to liquidate
     announced: AnnouncedActions = field(default_factory=AnnouncedActions)
-    priced: PricedMarket | None = None                                    # the bar before's
+    priced: PricedMarket | None = None  # the bar before's
 
     def priced_at(self, market: Market, policy: Policy) -> PricedMarket:
-        """The market of a bar, priced; instruments and policy are the run's, so only what moves is worked out."""
+        """The market of a bar, priced; instruments and policy are the run's, so only what moves is worked
+        out.
+        """
         self.priced = PricedMarket.of(market, policy) if self.priced is None else self.priced.at(market)
         return self.priced
 

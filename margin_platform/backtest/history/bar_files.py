@@ -1,7 +1,7 @@
 """Bars as vendors write them: which columns of a file are prices, and of which symbol.
 
-The close of a bar is its price. A file that does not name its symbol, or has no close, is refused with the columns found
-and what to rename: a column of lows is never taken for the prices of a symbol LOW.
+The close of a bar is its price. A file that does not name its symbol, or has no close, is refused with the
+columns found and what to rename: a column of lows is never taken for the prices of a symbol LOW.
 """
 
 from __future__ import annotations
@@ -46,12 +46,15 @@ _MOST_HEADERS = 3  # rows: what is priced, whose, and the index's name
 
 
 def word(name: object) -> str:
-    """Return a column's name as vendors mean it: `<CLOSE>`, `adj_close` and `Adj Close` are written in many ways."""
+    """Return a column's name as vendors mean it:
+    `<CLOSE>`, `adj_close` and `Adj Close` are written in many ways.
+    """
     return " ".join(str(name).strip().strip("<>").lower().replace("_", " ").split())
 
 
 def one_header(cells: pd.DataFrame, is_time: Sequence[bool]) -> pd.DataFrame:
-    """Return a table of a CSV file's cells with its header rows made one; columns of several rows become `SYMBOL close`.
+    """Return a table of a CSV file's cells with its header rows made one;
+    columns of several rows become `SYMBOL close`.
 
     is_time: whether each of the first rows begins with a time, as rows of data do.
     """
@@ -66,7 +69,9 @@ def one_header(cells: pd.DataFrame, is_time: Sequence[bool]) -> pd.DataFrame:
 
 
 def _joined(levels: list[list[str]]) -> list[str] | None:
-    """Return the names of all columns but the first from one or two rows; None where the rows are no header."""
+    """Return the names of all columns but the first from one or two rows;
+    None where the rows are no header.
+    """
     if len(levels) == 1:
         return levels[0][1:]
     if len(levels) != 2:
@@ -111,7 +116,10 @@ def prices_of(table: pd.DataFrame) -> pd.DataFrame:
         one = "the prices" if close is None else close
         raise _refused(
             names,
-            f"bars of an unnamed symbol: add a column symbol, or keep only the times and {one}, renamed to the symbol",
+            (
+                f"bars of an unnamed symbol: add a column symbol, or keep only the times and {one}, renamed "
+                "to the symbol"
+            ),
         )
     return table
 
@@ -141,7 +149,9 @@ def _with_one_time(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _are_bars(names: Iterable[str]) -> bool:
-    """Say whether columns are the parts of bars: some name no symbol can have, or parts of a bar as nobody writes symbols."""
+    """Say whether columns are the parts of bars:
+    some name no symbol can have, or parts of a bar as nobody writes symbols.
+    """
     priced = [name for name in names if word(name) not in (*TIME_NAMES, *_SYMBOL_NAMES)]
     found = {word(name) for name in priced}
     if found & _NO_SYMBOLS or {"high", "low"} <= found or set(names) >= _LETTERS:
@@ -154,7 +164,9 @@ def _is_field(name: str) -> bool:
 
 
 def _field_and_symbol(name: str) -> tuple[str, str]:
-    """Return what a column like `AAPL.Close`, `close_AAPL` or `BRK-B adj close` holds, and whose; no field where it is none."""
+    """Return what a column like `AAPL.Close`, `close_AAPL` or `BRK-B adj close` holds, and whose;
+    no field where it is none.
+    """
     parts = [part for part in _JOINT.split(name) if part]
     for size in (2, 1):  # words of the field
         last, first = " ".join(parts[-size:]), " ".join(parts[:size])

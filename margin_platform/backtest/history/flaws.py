@@ -7,15 +7,23 @@ from dataclasses import dataclass
 
 # What a flaw is called -> the policy key that decides about it. Others always end the run.
 DECIDED_BY = {
-    "missing_date": "on_missing_date", "no_session": "on_no_session", "hole": "on_hole", "bad_price": "on_bad_price",
-    "duplicate": "on_duplicate", "no_history": "on_no_history", "split_shape": "on_split_shape", "jump": "on_jump",
+    "missing_date": "on_missing_date",
+    "no_session": "on_no_session",
+    "hole": "on_hole",
+    "bad_price": "on_bad_price",
+    "duplicate": "on_duplicate",
+    "no_history": "on_no_history",
+    "split_shape": "on_split_shape",
+    "jump": "on_jump",
 }
-NO_TIME = -(1 << 63)   # of a flaw, or a row, that belongs to no bar
+NO_TIME = -(1 << 63)  # of a flaw, or a row, that belongs to no bar
 
 
 @dataclass(frozen=True)
 class Flaw:
-    """One thing wrong: its kind, where (row and column of the file), the value there, why it is refused, and its bar's time."""
+    """One thing wrong: its kind, where (row and column of the file), the value there, why it is refused,
+    and its bar's time.
+    """
 
     kind: str
     row: str

@@ -1,7 +1,9 @@
-"""Price histories as files: CSV or Parquet, long (`timestamp,symbol,price`) or wide (one column a symbol), read strictly.
+"""Price histories as files: CSV or Parquet, long (`timestamp,symbol,price`) or wide (one column a symbol),
+read strictly.
 
-Every flaw is named by row and column with its value. A flaw ends the run unless the policy's backtest section says how
-to go on. Dates without a time are the session's close, early closes included; times without a zone are New York's.
+Every flaw is named by row and column with its value. A flaw ends the run unless the policy's backtest section
+says how to go on. Dates without a time are the session's close, early closes included; times without a zone
+are New York's.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ from margin_platform.trading_time.sessions import close_ms
 
 
 def read(path: Path) -> tuple[PriceHistory, list[Flaw]]:
-    """A file's history and what is wrong with single cells and rows. HistoryError where no table can be made of it."""
+    """A file's history and what is wrong with single cells and rows.
+
+    HistoryError where no table can be made of it.
+    """
     table = _table(path)
     if table.empty:
         raise HistoryError([Flaw("empty", "row 2", str(path.name), None, "no rows")])
@@ -32,7 +37,17 @@ def read(path: Path) -> tuple[PriceHistory, list[Flaw]]:
     names = {bar_files.word(c): c for c in table.columns}
     time_name = next((names[n] for n in bar_files.TIME_NAMES if n in names), None)
     if time_name is None:
-        raise HistoryError([Flaw("columns", "row 1", "timestamp", ",".join(map(str, table.columns)), "no timestamp or date column")])
+        raise HistoryError(
+            [
+                Flaw(
+                    "columns",
+                    "row 1",
+                    "timestamp",
+                    ",".join(map(str, table.columns)),
+                    "no timestamp or date column",
+                )
+            ]
+        )
     flaws: list[Flaw] = []
     times = times_of(table[time_name], str(time_name), flaws)
     if "symbol" in names and "price" in names:
@@ -45,11 +60,15 @@ def read(path: Path) -> tuple[PriceHistory, list[Flaw]]:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    """The file's cells; the index is each row's number in it, as an editor counts lines: blank lines count and are left out."""
+    """The file's cells; the index is each row's number in it, as an editor counts lines: blank lines count
+    and are left out.
+    """
     try:
         table = _parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path)
     except OSError as error:
-        raise HistoryError([Flaw("unreadable", "-", path.name, None, error.strerror or str(error))]) from error
+        raise HistoryError(
+            [Flaw("unreadable", "-", path.name, None, error.strerror or str(error))]
+        ) from error
     except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise HistoryError([Flaw("unreadable", "-", path.name, None, str(error).strip())]) from error
     names = [str(c).strip() for c in table.columns]
@@ -68,10 +87,16 @@ def _parquet(path: Path) -> pd.DataFrame:
 
 
 def _csv(path: Path) -> pd.DataFrame:
-    cells = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True, header=None, skip_blank_lines=False)
+    cells = pd.read_csv(
+        path, dtype=str, keep_default_na=False, skipinitialspace=True, header=None, skip_blank_lines=False
+    )
     cells = cells.set_axis(range(1, len(cells) + 1))
     filled = cells[~(cells.isna() | (cells == "")).all(axis=1)]
-    return bar_files.one_header(filled, [moment_of(cell) is not None for cell in filled.iloc[:4, 0]]) if len(filled) else filled
+    return (
+        bar_files.one_header(filled, [moment_of(cell) is not None for cell in filled.iloc[:4, 0]])
+        if len(filled)
+        else filled
+    )
 
 
 def _numbers(column: pd.Series) -> tuple[Floats, NDArray[np.bool_], NDArray[np.bool_]]:
@@ -97,20 +122,35 @@ def _wide(times: NDArray[np.int64], table: pd.DataFrame, flaws: list[Flaw]) -> P
         prices[:, n], blank, bad = _numbers(table[name])
         for at in np.flatnonzero(bad):
             value = table[name].iloc[at]
-            flaws.append(Flaw("bad_price", f"row {rows[at]}", column, value, _price_reason(value), int(times[at])))
-        flaws += [Flaw("hole", f"row {rows[at]}", column, None, "no price", int(times[at])) for at in np.flatnonzero(blank)]
+            flaws.append(
+                Flaw("bad_price", f"row {rows[at]}", column, value, _price_reason(value), int(times[at]))
+            )
+        flaws += [
+            Flaw("hole", f"row {rows[at]}", column, None, "no price", int(times[at]))
+            for at in np.flatnonzero(blank)
+        ]
     order = np.argsort(times, kind="stable")
     order = order[times[order] != NO_TIME]
     last = np.append(times[order][1:] != times[order][:-1], True)[: len(order)]
     seen: dict[int, int] = {}
     for at in order:
         if times[at] in seen:
-            flaws.append(Flaw("duplicate", f"row {rows[at]}", "timestamp", _stamp(times[at]), f"already in row {seen[times[at]]}",
-                              int(times[at])))
+            flaws.append(
+                Flaw(
+                    "duplicate",
+                    f"row {rows[at]}",
+                    "timestamp",
+                    _stamp(times[at]),
+                    f"already in row {seen[times[at]]}",
+                    int(times[at]),
+                )
+            )
         seen.setdefault(times[at], int(rows[at]))
     order = order[last]
     symbols = tuple(str(c).strip() for c in table.columns)
-    return PriceHistory(times[order], symbols, prices[order], np.zeros(prices[order].shape, bool), rows[order])
+    return PriceHistory(
+        times[order], symbols, prices[order], np.zeros(prices[order].shape, bool), rows[order]
+    )
 
 
 def _long(times: NDArray[np.int64], symbols: pd.Series, column: pd.Series, flaws: list[Flaw]) -> PriceHistory:
@@ -118,10 +158,18 @@ def _long(times: NDArray[np.int64], symbols: pd.Series, column: pd.Series, flaws
     row_of = column.index.to_numpy(np.int64)
     for at in np.flatnonzero(bad):
         value = column.iloc[at]
-        flaws.append(Flaw("bad_price", f"row {row_of[at]}", "price", value, _price_reason(value), int(times[at])))
-    flaws += [Flaw("hole", f"row {row_of[at]}", "price", None, "no price", int(times[at])) for at in np.flatnonzero(blank)]
+        flaws.append(
+            Flaw("bad_price", f"row {row_of[at]}", "price", value, _price_reason(value), int(times[at]))
+        )
+    flaws += [
+        Flaw("hole", f"row {row_of[at]}", "price", None, "no price", int(times[at]))
+        for at in np.flatnonzero(blank)
+    ]
     codes, names = pd.factorize(symbols.fillna("").astype(str).str.strip())
-    flaws += [Flaw("bad_price", f"row {row_of[at]}", "symbol", None, "no symbol") for at in np.flatnonzero(names[codes] == "")]
+    flaws += [
+        Flaw("bad_price", f"row {row_of[at]}", "symbol", None, "no symbol")
+        for at in np.flatnonzero(names[codes] == "")
+    ]
     where = np.flatnonzero((times != NO_TIME) & (names[codes] != ""))
     bars, first, bar_of = np.unique(times[where], return_index=True, return_inverse=True)
     prices = np.full((len(bars), len(names)), np.nan)
@@ -129,16 +177,39 @@ def _long(times: NDArray[np.int64], symbols: pd.Series, column: pd.Series, flaws
     for at, bar in zip(where, bar_of, strict=True):
         code = codes[at]
         if held[bar, code]:
-            flaws.append(Flaw("duplicate", f"row {row_of[at]}", "timestamp", f"{_stamp(times[at])} {names[code]}",
-                              f"already in row {held[bar, code]}", int(times[at])))
+            flaws.append(
+                Flaw(
+                    "duplicate",
+                    f"row {row_of[at]}",
+                    "timestamp",
+                    f"{_stamp(times[at])} {names[code]}",
+                    f"already in row {held[bar, code]}",
+                    int(times[at]),
+                )
+            )
         held[bar, code] = row_of[at]
         prices[bar, code] = values[at]
     rows = row_of[where[first]]
     for bar, code in np.argwhere(held == 0):
         if names[code] != "":
-            flaws.append(Flaw("hole", f"after row {rows[bar]}", str(names[code]), None, f"no row for {_stamp(bars[bar])}", int(bars[bar])))
+            flaws.append(
+                Flaw(
+                    "hole",
+                    f"after row {rows[bar]}",
+                    str(names[code]),
+                    None,
+                    f"no row for {_stamp(bars[bar])}",
+                    int(bars[bar]),
+                )
+            )
     keep = [n for n, name in enumerate(names) if name != ""]
-    return PriceHistory(bars, tuple(str(names[n]) for n in keep), prices[:, keep], np.zeros((len(bars), len(keep)), bool), rows)
+    return PriceHistory(
+        bars,
+        tuple(str(names[n]) for n in keep),
+        prices[:, keep],
+        np.zeros((len(bars), len(keep)), bool),
+        rows,
+    )
 
 
 def _stamp(time: int) -> str:

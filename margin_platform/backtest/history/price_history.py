@@ -15,16 +15,17 @@ from margin_platform.trading_time.new_york import NEW_YORK, date_of
 from margin_platform.trading_time.sessions import close_ms
 
 SAMPLE = "skfolio sample: 20 S&P 500 names and the index, 1990-2022"
-FIRST_ROW = 2   # of a table's data: the names of its columns are row 1
+FIRST_ROW = 2  # of a table's data: the names of its columns are row 1
 
 
 @dataclass(frozen=True)
 class PriceHistory:
     """Bars in time order.
 
-    times: (bars,) epoch milliseconds; prices: (bars, symbols) dollars a share, NaN where missing; stale: (bars, symbols) a
-    price carried over a flaw; rows: (bars,) row of the file each bar came from (wide) or first appeared in (long);
-    adjusted: levels are adjusted for splits and dividends, so per-share dollar floors do not apply; source: for people.
+    times: (bars,) epoch milliseconds; prices: (bars, symbols) dollars a share, NaN where missing; stale:
+    (bars, symbols) a price carried over a flaw; rows: (bars,) row of the file each bar came from (wide) or
+    first appeared in (long); adjusted: levels are adjusted for splits and dividends, so per-share dollar
+    floors do not apply; source: for people.
     """
 
     times: NDArray[np.int64]
@@ -46,12 +47,22 @@ class PriceHistory:
     def between(self, first: dt.date | None, last: dt.date | None) -> slice:
         """The bars of two dates, both included, as a slice."""
         low = 0 if first is None else int(np.searchsorted(self.times, midnight(first)))
-        high = len(self) if last is None else int(np.searchsorted(self.times, midnight(last + dt.timedelta(days=1))))
+        high = (
+            len(self)
+            if last is None
+            else int(np.searchsorted(self.times, midnight(last + dt.timedelta(days=1))))
+        )
         return slice(low, high)
 
     def cut(self, part: slice | NDArray[np.bool_]) -> PriceHistory:
         """The same history over some bars only."""
-        return replace(self, times=self.times[part], prices=self.prices[part], stale=self.stale[part], rows=self.rows[part])
+        return replace(
+            self,
+            times=self.times[part],
+            prices=self.prices[part],
+            stale=self.stale[part],
+            rows=self.rows[part],
+        )
 
 
 def midnight(day: dt.date) -> int:
@@ -64,4 +75,12 @@ def of_table(table: pd.DataFrame, *, adjusted: bool, source: str) -> PriceHistor
     times = np.array([close_ms(day.date()) for day in table.index], dtype=np.int64)
     prices = table.to_numpy(np.float64)
     rows = np.arange(len(table), dtype=np.int64) + FIRST_ROW
-    return PriceHistory(times, tuple(str(c) for c in table.columns), prices, np.zeros(prices.shape, bool), rows, adjusted, source)
+    return PriceHistory(
+        times,
+        tuple(str(c) for c in table.columns),
+        prices,
+        np.zeros(prices.shape, bool),
+        rows,
+        adjusted,
+        source,
+    )

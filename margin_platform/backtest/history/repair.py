@@ -24,12 +24,17 @@ _HAIR = 1e-9
 
 
 def settle(
-    history: PriceHistory, found: Iterable[Flaw], policy: Policy, held: Iterable[str], actions: Sequence[CorporateAction] = ()
+    history: PriceHistory,
+    found: Iterable[Flaw],
+    policy: Policy,
+    held: Iterable[str],
+    actions: Sequence[CorporateAction] = (),
 ) -> PriceHistory:
-    """The history a run may use: held symbols and sessions only, flaws named, each gone on from only as the policy says.
+    """The history a run may use: held symbols and sessions only, flaws named, each gone on from only as the
+    policy says.
 
-    A jump that corporate actions explain is no flaw, nor is a missing price of a symbol that has ended or not begun.
-    HistoryError lists every flaw whose policy key says refuse.
+    A jump that corporate actions explain is no flaw, nor is a missing price of a symbol that has ended or not
+    begun. HistoryError lists every flaw whose policy key says refuse.
     """
     rules = policy.backtest
     wanted = list(dict.fromkeys(held))
@@ -51,9 +56,14 @@ def settle(
     if rules.on_split_shape == "adjust":
         prices = prices.copy()
         for _, bar, column, ratio in jumps:
-            prices[:bar, column] *= ratio   # 1 where no ratio explains the jump: it was a real move
-    basis = np.array([_basis(history, symbol, actions) for symbol in history.symbols]).reshape(prices.shape[::-1]).T
-    carried = pd.DataFrame(prices * basis).ffill().to_numpy(np.float64) / basis   # across a split on the shares of after it
+            prices[:bar, column] *= ratio  # 1 where no ratio explains the jump: it was a real move
+    basis = (
+        np.array([_basis(history, symbol, actions) for symbol in history.symbols])
+        .reshape(prices.shape[::-1])
+        .T
+    )
+    # across a split on the shares of after it
+    carried = pd.DataFrame(prices * basis).ffill().to_numpy(np.float64) / basis
     stale = np.isnan(prices)
     return dataclasses.replace(history, prices=carried, stale=stale, flaws=tuple(flaws))
 
@@ -64,7 +74,9 @@ def _no_history(symbol: str, history: PriceHistory) -> Flaw:
 
 
 def closed_days(history: PriceHistory) -> dict[dt.date, Flaw]:
-    """Return the dates with bars on which the exchange does not open, each with a flaw that names its first row and why."""
+    """Return the dates with bars on which the exchange does not open,
+    each with a flaw that names its first row and why.
+    """
     days = history.dates()
     open_days = set(sessions_between(days[0], days[-1])) if days else set()
     found: dict[dt.date, Flaw] = {}
@@ -87,16 +99,26 @@ def missing_dates(history: PriceHistory) -> list[Flaw]:
         if session in row_of:
             before = row_of[session]
         else:
-            flaws.append(Flaw("missing_date", f"after row {before}", "timestamp", session.isoformat(), "a session without a row"))
+            flaws.append(
+                Flaw(
+                    "missing_date",
+                    f"after row {before}",
+                    "timestamp",
+                    session.isoformat(),
+                    "a session without a row",
+                )
+            )
     return flaws
 
 
 def split_shapes(
     history: PriceHistory, policy: Policy, held: set[str], actions: Sequence[CorporateAction]
 ) -> list[tuple[Flaw, int, int, float]]:
-    """Moves over `max_jump` from one good price to the next that no action explains: (flaw, bar, column, ratio of prices).
+    """Moves over `max_jump` from one good price to the next that no action explains:
+    (flaw, bar, column, ratio of prices).
 
-    Most look like an unadjusted split or a change of unit; the ratio of others is 1. An action of another ratio explains nothing.
+    Most look like an unadjusted split or a change of unit; the ratio of others is 1. An action of another
+    ratio explains nothing.
     """
     rules = policy.prices
     days = history.dates()
@@ -117,8 +139,21 @@ def split_shapes(
                 kind, reason = "split_shape", f"{days[bar]}: {name} of the price before, shaped like a split"
             else:
                 new = old = 1
-                kind, reason = "jump", f"{days[bar]}: {move[bar - 1] - 1.0:+.1%} from the price before, beyond max_jump {rules.max_jump:g}"
-            found.append((Flaw(kind, f"row {history.rows[bar]}", symbol, price, reason, int(history.times[bar])), bar, column, old / new))
+                kind, reason = (
+                    "jump",
+                    (
+                        f"{days[bar]}: {move[bar - 1] - 1.0:+.1%} from the price before, beyond max_jump "
+                        f"{rules.max_jump:g}"
+                    ),
+                )
+            found.append(
+                (
+                    Flaw(kind, f"row {history.rows[bar]}", symbol, price, reason, int(history.times[bar])),
+                    bar,
+                    column,
+                    old / new,
+                )
+            )
     return found
 
 
@@ -131,21 +166,27 @@ def _basis(history: PriceHistory, symbol: str, actions: Sequence[CorporateAction
     return basis
 
 
-def _without_trading(history: PriceHistory, flaws: Sequence[Flaw], actions: Sequence[CorporateAction]) -> list[Flaw]:
+def _without_trading(
+    history: PriceHistory, flaws: Sequence[Flaw], actions: Sequence[CorporateAction]
+) -> list[Flaw]:
     """Leave out the missing prices of symbols that ended by then, or begin later, by a corporate action."""
     ended = {a.symbol: a.effective for a in actions if a.kind in ENDS}
     begun = {a.into: a.effective for a in actions if a.into is not None}
     return [
-        f for f in flaws
-        if f.kind != "hole" or not (f.time >= ended.get(f.column, NEVER) or f.time < begun.get(f.column, NO_TIME))
+        f
+        for f in flaws
+        if f.kind != "hole"
+        or not (f.time >= ended.get(f.column, NEVER) or f.time < begun.get(f.column, NO_TIME))
     ]
 
 
 def _in_one_line(history: PriceHistory, flaws: Sequence[Flaw]) -> list[Flaw]:
     """Name a symbol without prices from a bar to the end once, with what to do about it."""
     said = []
-    last = {s: int(history.times[known[-1]]) if len(known := np.flatnonzero(~np.isnan(column))) else NO_TIME
-            for s, column in zip(history.symbols, history.prices.T, strict=True)}
+    last = {
+        s: int(history.times[known[-1]]) if len(known := np.flatnonzero(~np.isnan(column))) else NO_TIME
+        for s, column in zip(history.symbols, history.prices.T, strict=True)
+    }
     to_the_end: dict[str, list[Flaw]] = {}
     for flaw in flaws:
         if flaw.kind == "hole" and flaw.time > last.get(flaw.column, NEVER):
@@ -158,7 +199,9 @@ def _in_one_line(history: PriceHistory, flaws: Sequence[Flaw]) -> list[Flaw]:
             said.append(first)
             continue
         day = dt.datetime.fromtimestamp(first.time / 1000, NEW_YORK).date()
-        reason = (f"no price from {first.row} ({day}) to the end, {len(holes)} rows; a DELISTING, merger or SYMBOL_CHANGE among the events "
-                  "says what became of it")
+        reason = (
+            f"no price from {first.row} ({day}) to the end, {len(holes)} rows; a DELISTING, merger or "
+            "SYMBOL_CHANGE among the events says what became of it"
+        )
         said.append(dataclasses.replace(first, reason=reason))
     return said

@@ -1,4 +1,6 @@
-"""Replay: a price history as live events on prices.v1, event times kept, from 1x to as fast as possible, with pause and resume."""
+"""Replay: a price history as live events on prices.v1, event times kept, from 1x to as fast as possible,
+with pause and resume.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ from typing import Protocol
 from margin_platform.backtest.history.price_history import PriceHistory
 from margin_platform.contracts.messages import PRICES, Event
 
-Tick = tuple[int, str, float]   # event time in epoch milliseconds, symbol, dollars a share
-_LONGEST_WAIT = 0.2             # seconds between looks at pause and stop
+Tick = tuple[int, str, float]  # event time in epoch milliseconds, symbol, dollars a share
+_LONGEST_WAIT = 0.2  # seconds between looks at pause and stop
 
 
 class Producer(Protocol):
@@ -82,7 +84,9 @@ class Summary:
 def ticks_of(history: PriceHistory, part: slice = slice(None)) -> Iterator[Tick]:
     """The bars of a history as ticks in time order; missing prices are no ticks."""
     bars = history.cut(part)
-    for time_ms, row, stale in zip(bars.times.tolist(), bars.prices.tolist(), bars.stale.tolist(), strict=True):
+    for time_ms, row, stale in zip(
+        bars.times.tolist(), bars.prices.tolist(), bars.stale.tolist(), strict=True
+    ):
         for symbol, price, is_stale in zip(bars.symbols, row, stale, strict=True):
             if price == price and not is_stale:
                 yield time_ms, symbol, price
@@ -100,9 +104,9 @@ def replay(
 ) -> Summary:
     """Produces ticks with their own event times.
 
-    speed: event seconds a wall second; 0 is as fast as possible. longest_gap_s: event seconds a gap counts at most, so that
-    nights and weekends need not be sat through. on_tick(count, event time) is told of progress. Everything produced is
-    delivered before it returns, stopped or not. ValueError on a negative speed.
+    speed: event seconds a wall second; 0 is as fast as possible. longest_gap_s: event seconds a gap counts at
+    most, so that nights and weekends need not be sat through. on_tick(count, event time) is told of progress.
+    Everything produced is delivered before it returns, stopped or not. ValueError on a negative speed.
     """
     if speed < 0:
         raise ValueError(f"speed: negative, value {speed!r}")
@@ -119,7 +123,9 @@ def replay(
                 on_tick(count, time_ms)
     finally:
         bus.flush()
-    return Summary(count, first, last, round(pace.elapsed(), 3), round(pace.waited_paused, 3), control.stopped)
+    return Summary(
+        count, first, last, round(pace.elapsed(), 3), round(pace.waited_paused, 3), control.stopped
+    )
 
 
 class _Pace:

@@ -1,8 +1,8 @@
 """The sample market: 20 S&P 500 names and the index, daily closes 1990-2022, from the `skfolio` package.
 
-Closes are real and adjusted for splits and dividends, so early levels are far below the prices of their day: rates
-apply to them, per-share dollar floors do not. The 20 names are survivors, chosen with hindsight. Three index funds
-(SIM*) and every tick between two closes are synthetic and labelled so.
+Closes are real and adjusted for splits and dividends, so early levels are far below the prices of their day:
+rates apply to them, per-share dollar floors do not. The 20 names are survivors, chosen with hindsight. Three
+index funds (SIM*) and every tick between two closes are synthetic and labelled so.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from margin_platform.trading_time.sessions import close_ms
 
 INDEX = "SPY"
 _INDEX_POINTS_PER_SHARE = 10.0
-_FUND_LAST = 100.0                       # last close of each synthetic leveraged fund
+_FUND_LAST = 100.0  # last close of each synthetic leveraged fund
 _DOW_NAMES = ("AAPL", "CVX", "HD", "JNJ", "JPM", "KO", "MRK", "MSFT", "PG", "UNH", "WMT")
-_TICK_NOISE = 0.004                      # standard deviation of a day's synthetic wander around the straight path
+_TICK_NOISE = 0.004  # standard deviation of a day's synthetic wander around the straight path
 
 
 def _packaged(name: str) -> pd.DataFrame:
@@ -38,7 +38,9 @@ def _packaged(name: str) -> pd.DataFrame:
 
 @functools.cache
 def closes() -> pd.DataFrame:
-    """Daily closes in dollars a share, adjusted; index: session dates, columns: symbols (20 names, SPY, SIM*)."""
+    """Daily closes in dollars a share, adjusted;
+    index: session dates, columns: symbols (20 names, SPY, SIM*).
+    """
     names = _packaged("sp500_dataset.csv.gz")
     index = _packaged("sp500_index.csv.gz").iloc[:, 0].reindex(names.index)
     table = names.copy()
@@ -76,14 +78,15 @@ def _open_time(day: dt.date) -> int:
     return int(dt.datetime.combine(day, dt.time(9, 30), NEW_YORK).timestamp() * 1000)
 
 
-Tick = tuple[int, str, float]   # event time in epoch milliseconds, symbol, dollars a share
+Tick = tuple[int, str, float]  # event time in epoch milliseconds, symbol, dollars a share
 
 
 def ticks(first: dt.date, last: dt.date, per_session: int, seed: int = 2020) -> Iterator[Tick]:
-    """Ticks of every symbol between two dates in time order: closes real, the path between two closes synthetic.
+    """Ticks of every symbol between two dates in time order:
+    closes real, the path between two closes synthetic.
 
-    The path is a geometric Brownian bridge from one close to the next with one market-wide wander and one per name; the
-    session's last tick is the close itself. The same seed gives the same ticks.
+    The path is a geometric Brownian bridge from one close to the next with one market-wide wander and one per
+    name; the session's last tick is the close itself. The same seed gives the same ticks.
     """
     table = closes()
     for day in sessions(first, last):
@@ -91,7 +94,9 @@ def ticks(first: dt.date, last: dt.date, per_session: int, seed: int = 2020) -> 
         if not isinstance(row, int) or row == 0:
             raise ValueError(f"first: no close before {day.isoformat()} to start from")
         generator = np.random.default_rng([seed, day.toordinal()])
-        paths = _bridge(table.iloc[row - 1].to_numpy(float), table.iloc[row].to_numpy(float), per_session, generator)
+        paths = _bridge(
+            table.iloc[row - 1].to_numpy(float), table.iloc[row].to_numpy(float), per_session, generator
+        )
         times = np.linspace(_open_time(day), close_time(day), per_session).astype(np.int64)
         for step in range(per_session):
             for column, symbol in enumerate(table.columns):
@@ -101,7 +106,9 @@ def ticks(first: dt.date, last: dt.date, per_session: int, seed: int = 2020) -> 
 def _bridge(start: np.ndarray, end: np.ndarray, steps: int, generator: np.random.Generator) -> np.ndarray:
     along = np.linspace(0.0, 1.0, steps + 1)[1:, None]
     scale = _TICK_NOISE / np.sqrt(steps)
-    wander = np.cumsum(generator.normal(0, scale, (steps, 1)) + generator.normal(0, scale / 2, (steps, len(start))), axis=0)
+    wander = np.cumsum(
+        generator.normal(0, scale, (steps, 1)) + generator.normal(0, scale / 2, (steps, len(start))), axis=0
+    )
     wander -= along * wander[-1]
     path: NDArray[np.float64] = np.exp((1 - along) * np.log(start) + along * np.log(end) + wander)
     return path.round(4)

@@ -10,7 +10,9 @@ from margin_platform.ladder.state import DecisionKind
 
 
 class Episode(TypedDict):
-    """A call from its opening (date and bar) to its cure; amount: dollars; days: calendar days, None while it is open."""
+    """A call from its opening (date and bar) to its cure; amount: dollars;
+    days: calendar days, None while it is open.
+    """
 
     account_id: str
     opened: str
@@ -22,7 +24,8 @@ class Episode(TypedDict):
 
 
 def call_episodes(result: RunResult) -> list[Episode]:
-    """Each call from its opening to its cure: whether it cured, in how many calendar days, and whether positions were sold for it.
+    """Each call from its opening to its cure:
+    whether it cured, in how many calendar days, and whether positions were sold for it.
 
     amount: the most it was issued or increased to, in dollars.
     """
@@ -33,8 +36,15 @@ def call_episodes(result: RunResult) -> list[Episode]:
     episodes = []
     for row in result.record.decisions:
         if row.action == DecisionKind.CALL:
-            call: Episode = {"account_id": row.account_id, "opened": result.day(row.bar), "bar": row.bar,
-                             "amount": row.deficiency, "cured": False, "liquidated": False, "days": None}
+            call: Episode = {
+                "account_id": row.account_id,
+                "opened": result.day(row.bar),
+                "bar": row.bar,
+                "amount": row.deficiency,
+                "cured": False,
+                "liquidated": False,
+                "days": None,
+            }
             open_calls[row.account_id] = call
             episodes.append(call)
         elif row.action == DecisionKind.CALL_INCREASED and row.account_id in open_calls:
@@ -42,6 +52,9 @@ def call_episodes(result: RunResult) -> list[Episode]:
             call["amount"] = max(call["amount"], row.deficiency)
         elif row.action == DecisionKind.CALL_CURED and row.account_id in open_calls:
             call = open_calls.pop(row.account_id)
-            call["cured"], call["days"] = True, round((row.time - int(result.path.times[call["bar"]])) / 86_400_000, 2)
+            call["cured"], call["days"] = (
+                True,
+                round((row.time - int(result.path.times[call["bar"]])) / 86_400_000, 2),
+            )
             call["liquidated"] = any(call["bar"] <= bar <= row.bar for bar in sold[row.account_id])
     return episodes

@@ -1,4 +1,7 @@
-"""Plots of a run as SVG text for a report, or as a small PNG for asset metadata. The same run gives the same bytes."""
+"""Plots of a run as SVG text for a report, or as a small PNG for asset metadata.
+
+The same run gives the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +28,21 @@ from margin_platform.contracts.json_object import Json
 from margin_platform.ladder.state import DecisionKind
 from margin_platform.trading_time.new_york import NEW_YORK
 
-Subject = TypeVar("Subject")   # what a plot shows
+Subject = TypeVar("Subject")  # what a plot shows
 
 _BLUE, _RED, _GREY, _AMBER = "#2458a6", "#b3261e", "#7a7f87", "#b26a00"
 _LADDER = tuple(
     kind.value
     for kind in (
-        DecisionKind.WARNING, DecisionKind.CALL, DecisionKind.CALL_INCREASED, DecisionKind.CLOSE_ONLY, DecisionKind.STRESS_RESTRICTION,
-        DecisionKind.CALL_EXPIRED, DecisionKind.LIQUIDATE, DecisionKind.CALL_CURED, DecisionKind.LIFTED,
+        DecisionKind.WARNING,
+        DecisionKind.CALL,
+        DecisionKind.CALL_INCREASED,
+        DecisionKind.CLOSE_ONLY,
+        DecisionKind.STRESS_RESTRICTION,
+        DecisionKind.CALL_EXPIRED,
+        DecisionKind.LIQUIDATE,
+        DecisionKind.CALL_CURED,
+        DecisionKind.LIFTED,
     )
 )
 Drawing = Callable[[Figure, RunResult], None]
@@ -40,7 +50,9 @@ Drawing = Callable[[Figure, RunResult], None]
 
 def _times(result: RunResult) -> np.ndarray:
     """New York time of every bar."""
-    local = [dt.datetime.fromtimestamp(t / 1000, NEW_YORK).replace(tzinfo=None) for t in result.path.times.tolist()]
+    local = [
+        dt.datetime.fromtimestamp(t / 1000, NEW_YORK).replace(tzinfo=None) for t in result.path.times.tolist()
+    ]
     return np.array(local, dtype="datetime64[s]")
 
 
@@ -73,7 +85,7 @@ def calls_against_index(figure: Figure, result: RunResult) -> None:
     axes = figure.add_subplot()
     called_at = [r.bar for r in result.record.decisions if r.action == DecisionKind.CALL]
     times, counts = _times(result), np.bincount(called_at, minlength=len(result.path))
-    called = np.flatnonzero(counts)   # thirty years have thousands of bars without a call
+    called = np.flatnonzero(counts)  # thirty years have thousands of bars without a call
     axes.vlines(times[called], 0, counts[called], color=_RED, linewidth=min(8.0, max(1.0, 300 / len(times))))
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -83,7 +95,7 @@ def calls_against_index(figure: Figure, result: RunResult) -> None:
         other.plot(times, result.path.index, color=_GREY, linewidth=1)
         other.set_ylabel("index")
     else:
-        axes.plot(times, np.zeros(len(times)), color=_GREY, linewidth=1)   # the span of the run, called or not
+        axes.plot(times, np.zeros(len(times)), color=_GREY, linewidth=1)  # the span of the run, called or not
     _time_axis(axes)
 
 
@@ -91,7 +103,9 @@ def ladder_flow(figure: Figure, result: RunResult) -> None:
     """How many decisions of each kind the ladder made."""
     axes = figure.add_subplot()
     counts = [sum(r.action == name for r in result.record.decisions) for name in _LADDER]
-    bars = axes.barh([name.replace("_", " ").lower() for name in reversed(_LADDER)], list(reversed(counts)), color=_AMBER)
+    bars = axes.barh(
+        [name.replace("_", " ").lower() for name in reversed(_LADDER)], list(reversed(counts)), color=_AMBER
+    )
     axes.bar_label(bars, fmt="{:,.0f}", padding=3)
     axes.margins(x=0.12)
 
@@ -102,8 +116,15 @@ def policies(figure: Figure, measured: Sequence[Json]) -> None:
     names = list(COUNTED)
     width = 0.8 / max(1, len(measured))
     for n, row in enumerate(measured):
-        axes.bar([k + n * width for k in range(len(names))], [row[name] for name in names], width, label=row["policy"])
-    axes.set_xticks([k + 0.4 - width / 2 for k in range(len(names))], [name.replace("_", " ") for name in names])
+        axes.bar(
+            [k + n * width for k in range(len(names))],
+            [row[name] for name in names],
+            width,
+            label=row["policy"],
+        )
+    axes.set_xticks(
+        [k + 0.4 - width / 2 for k in range(len(names))], [name.replace("_", " ") for name in names]
+    )
     axes.legend(frameon=False)
 
 
@@ -111,7 +132,9 @@ def _figure(size: tuple[float, float]) -> Figure:
     return Figure(figsize=size, layout="constrained")
 
 
-def svg(draw: Callable[[Figure, Subject], None], subject: Subject, size: tuple[float, float] = (8.0, 2.9)) -> str:
+def svg(
+    draw: Callable[[Figure, Subject], None], subject: Subject, size: tuple[float, float] = (8.0, 2.9)
+) -> str:
     """An inline <svg> element."""
     figure = _figure(size)
     draw(figure, subject)
@@ -120,7 +143,7 @@ def svg(draw: Callable[[Figure, Subject], None], subject: Subject, size: tuple[f
         FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
     body = text.getvalue()
     body = body[body.index("<svg") :]
-    prefix = re.sub(r"\W", "", draw.__name__)   # ids are per document: two plots must not share them
+    prefix = re.sub(r"\W", "", draw.__name__)  # ids are per document: two plots must not share them
     return re.sub(r'(id="|xlink:href="#|url\(#)', rf"\g<1>{prefix}-", body)
 
 

@@ -17,19 +17,26 @@ from margin_platform.snapshots.bands import band_codes, band_name
 
 
 def compare(results: Sequence[RunResult]) -> list[dict[str, object]]:
-    """Every later policy against the first: who is called that was not, the reverse, and the firm loss avoided per extra call."""
+    """Every later policy against the first:
+    who is called that was not, the reverse, and the firm loss avoided per extra call.
+    """
     return [_pair(results[0], other) for other in results[1:]]
 
 
 def _pair(first: RunResult, second: RunResult) -> dict[str, object]:
     before, after = _called(first), _called(second)
-    calls = [sum(r.action == DecisionKind.CALL for r in result.record.decisions) for result in (first, second)]
+    calls = [
+        sum(r.action == DecisionKind.CALL for r in result.record.decisions) for result in (first, second)
+    ]
     losses = [float(np.maximum(0.0, -np.nan_to_num(result.final_equity)).sum()) for result in (first, second)]
     extra, avoided = calls[1] - calls[0], losses[0] - losses[1]
     return {
-        "first": first.label, "second": second.label,
-        "called_only_by_second": sorted(after - before), "called_only_by_first": sorted(before - after),
-        "extra_calls": extra, "loss_avoided": cents(avoided),
+        "first": first.label,
+        "second": second.label,
+        "called_only_by_second": sorted(after - before),
+        "called_only_by_first": sorted(before - after),
+        "extra_calls": extra,
+        "loss_avoided": cents(avoided),
         "loss_avoided_per_extra_call": cents(avoided / extra) if extra > 0 else None,
     }
 
@@ -45,8 +52,11 @@ def band_changes(book: Book, market: Market, now: Policy, proposed: Policy) -> l
     codes = [band_codes(margin) for margin in margins]
     return [
         {
-            "account_id": book.account_ids[n], "band": band_name(int(codes[0][n])), "proposed_band": band_name(int(codes[1][n])),
-            "excess": cents_or_none(float(excess[0][n])), "proposed_excess": cents_or_none(float(excess[1][n])),
+            "account_id": book.account_ids[n],
+            "band": band_name(int(codes[0][n])),
+            "proposed_band": band_name(int(codes[1][n])),
+            "excess": cents_or_none(float(excess[0][n])),
+            "proposed_excess": cents_or_none(float(excess[1][n])),
         }
         for n in np.flatnonzero(codes[0] != codes[1]).tolist()
     ]

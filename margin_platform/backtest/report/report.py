@@ -1,4 +1,6 @@
-"""The report of one or more runs: one self-contained HTML file, and beside it JSON and CSV with the same figures."""
+"""The report of one or more runs: one self-contained HTML file, and beside it JSON and CSV with the same
+figures.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +23,23 @@ from margin_platform.contracts.json_object import Json
 from margin_platform.money import cents, cents_or_none
 
 SAMPLE_STATEMENT = (
-    "Prices are the sample history of the skfolio package: 20 S&P 500 names and the index, daily closes 1990-2022. The names are survivors "
-    "chosen with hindsight (survivorship bias): no name of this history ever failed, so losses are understated. Closes are "
-    "adjusted for splits and dividends: rates apply to them, per-share dollar floors (the $5 low-price rule and the $5 and "
-    "$2.50 short minimums) do not and are switched off in this run. SIM* funds are synthetic."
+    "Prices are the sample history of the skfolio package: 20 S&P 500 names and the index, daily closes "
+    "1990-2022. The names are survivors chosen with hindsight (survivorship bias): no name of this history "
+    "ever failed, so losses are understated. Closes are adjusted for splits and dividends: rates apply to "
+    "them, per-share dollar floors (the $5 low-price rule and the $5 and $2.50 short minimums) do not and "
+    "are switched off in this run. SIM* funds are synthetic."
 )
-_ADJUSTED = "Closes are taken as adjusted: per-share dollar floors (low-price rule, short minimums) are switched off in this run."
-_RAW = "Prices are taken as traded: every rule of the policy applies, per-share dollar floors included. Survivorship is the file's own."
+_ADJUSTED = (
+    "Closes are taken as adjusted: per-share dollar floors (low-price rule, short minimums) are switched "
+    "off in this run."
+)
+_RAW = (
+    "Prices are taken as traded: every rule of the policy applies, per-share dollar floors included. "
+    "Survivorship is the file's own."
+)
 ASSUMPTIONS = (
-    "Customers do not answer calls: a call ends by the market or by liquidation. Liquidations fill in full at the assumed "
-    "price less slippage, without market impact. Volatility is that of the closes up to the "
+    "Customers do not answer calls: a call ends by the market or by liquidation. Liquidations fill in full "
+    "at the assumed price less slippage, without market impact. Volatility is that of the closes up to the "
     "session before; betas are of the year before each month."
 )
 
@@ -54,24 +63,39 @@ def summary(results: Sequence[RunResult], prices_statement: str) -> dict[str, ob
 
 
 def differences(results: Sequence[RunResult]) -> list[dict[str, str]]:
-    """The policy keys whose values are not the same in all runs: `key`, and the value as JSON under each policy's label."""
-    flat = [_flat("", r.policy.model_dump(mode="json", exclude={"version", "effective_from"})) for r in results]
+    """The policy keys whose values are not the same in all runs:
+    `key`, and the value as JSON under each policy's label.
+    """
+    flat = [
+        _flat("", r.policy.model_dump(mode="json", exclude={"version", "effective_from"})) for r in results
+    ]
     keys = dict.fromkeys(key for each in flat for key in each)
     return [
         {"key": key} | {r.label: json.dumps(each.get(key)) for r, each in zip(results, flat, strict=True)}
-        for key in keys if any(each.get(key) != flat[0].get(key) for each in flat)
+        for key in keys
+        if any(each.get(key) != flat[0].get(key) for each in flat)
     ]
 
 
 def _flat(prefix: str, tree: dict[str, object]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in tree.items():
-        found |= _flat(f"{prefix}{name}.", value) if isinstance(value, dict) and value else {f"{prefix}{name}": value}
+        found |= (
+            _flat(f"{prefix}{name}.", value)
+            if isinstance(value, dict) and value
+            else {f"{prefix}{name}": value}
+        )
     return found
 
 
 def _flaw(flaw: Flaw) -> dict[str, object]:
-    return {"kind": flaw.kind, "row": flaw.row, "column": flaw.column, "value": _plain(flaw.value), "reason": flaw.reason}
+    return {
+        "kind": flaw.kind,
+        "row": flaw.row,
+        "column": flaw.column,
+        "value": _plain(flaw.value),
+        "reason": flaw.reason,
+    }
 
 
 def _plain(value: object) -> object:
@@ -79,7 +103,10 @@ def _plain(value: object) -> object:
 
 
 def write(results: Sequence[RunResult], prices_statement: str, folder: Path) -> Json:
-    """Writes report.html, summary.json and the CSV files into a folder; returns the summary. The same runs give the same bytes."""
+    """Writes report.html, summary.json and the CSV files into a folder; returns the summary.
+
+    The same runs give the same bytes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     found = summary(results, prices_statement)
     (folder / "summary.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
@@ -99,16 +126,26 @@ def html(results: Sequence[RunResult], found: Json) -> str:
     of = f" under {first.label}" if len(results) > 1 else ""
     drawn = [
         (f"Equity and requirement{of}", plots.svg(plots.equity_and_requirement, first)),
-        (f"Margin calls{' against the index' if plots.has_index(first) else ''}{of}", plots.svg(plots.calls_against_index, first)),
+        (
+            f"Margin calls{' against the index' if plots.has_index(first) else ''}{of}",
+            plots.svg(plots.calls_against_index, first),
+        ),
         (f"The ladder's flow{of}", plots.svg(plots.ladder_flow, first)),
     ]
     if len(results) > 1:
         drawn.append(("Policies compared", plots.svg(plots.policies, found["policies"])))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["money"] = lambda v: "–" if v is None else f"${v:,.2f}"
-    crises = [[{"crisis": key} | counts for key, counts in policy["crises"].items()] for policy in found["policies"]]
+    crises = [
+        [{"crisis": key} | counts for key, counts in policy["crises"].items()] for policy in found["policies"]
+    ]
     return environment.from_string(template).render(
-        found=found, plots=drawn, counted=list(COUNTED), run=found["policies"][0], labels=[r.label for r in results], crises=crises
+        found=found,
+        plots=drawn,
+        counted=list(COUNTED),
+        run=found["policies"][0],
+        labels=[r.label for r in results],
+        crises=crises,
     )
 
 
@@ -125,11 +162,16 @@ def _cell(value: object) -> object:
 
 
 def _decisions_csv(result: RunResult) -> str:
-    return _csv(("date", *DecisionRow._fields), ([day_of(r.time), *map(_cell, r)] for r in result.record.decisions))
+    return _csv(
+        ("date", *DecisionRow._fields), ([day_of(r.time), *map(_cell, r)] for r in result.record.decisions)
+    )
 
 
 def _bars_csv(result: RunResult) -> str:
-    return _csv(("date", *BAR_COLUMNS), ([result.day(n), *map(cents, row)] for n, row in enumerate(result.record.bars)))
+    return _csv(
+        ("date", *BAR_COLUMNS),
+        ([result.day(n), *map(cents, row)] for n, row in enumerate(result.record.bars)),
+    )
 
 
 def _fills_csv(result: RunResult) -> str:

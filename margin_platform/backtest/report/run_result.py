@@ -17,7 +17,9 @@ from margin_platform.trading_time.new_york import NEW_YORK
 
 @dataclass(frozen=True)
 class RunResult:
-    """One finished run: its label (the policy's version), inputs and record, and each account's equity at the end in dollars."""
+    """One finished run: its label (the policy's version), inputs and record, and each account's equity at
+    the end in dollars.
+    """
 
     label: str
     policy: Policy

@@ -1,4 +1,6 @@
-"""The events of enforcement: calls, restrictions, orders, the audit chain, notices, and the dead letters of refused messages."""
+"""The events of enforcement: calls, restrictions, orders, the audit chain, notices, and the dead letters
+of refused messages.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +46,8 @@ _CURES = "each alone cures, least dollars first; with `rate` and `excess_after`"
 class MarginCall(Struct, kw_only=True):
     """A step of a margin call's life.
 
-    A LIQUIDATE is a request for orders and carries what they are made from: `event_id`, `attempt`, `timestamp`, `positions`, `cash` and
-    `margin_type`.
+    A LIQUIDATE is a request for orders and carries what they are made from: `event_id`, `attempt`,
+    `timestamp`, `positions`, `cash` and `margin_type`.
     """
 
     call_id: Key
@@ -61,7 +63,9 @@ class MarginCall(Struct, kw_only=True):
     issued: Money | None | UnsetType = UNSET
     opened_at_ms: EpochMs | None | UnsetType = UNSET
     due_at_ms: EpochMs | None | UnsetType = UNSET
-    figures_at_ms: Annotated[EpochMs | None | UnsetType, Meta(description="event time of the figures")] = UNSET
+    figures_at_ms: Annotated[EpochMs | None | UnsetType, Meta(description="event time of the figures")] = (
+        UNSET
+    )
     holdings: Annotated[Positions | None | UnsetType, Meta(description=_HOLDINGS)] = UNSET
     cures: Annotated[Cures | None | UnsetType, Meta(description=_CURES)] = UNSET
     components: Components | None | UnsetType = UNSET
@@ -127,13 +131,18 @@ class LiquidationOrder(Struct, kw_only=True):
     correlation_id: _KeyAlways = UNSET
     run_id: _RunId = UNSET
     timestamp: _Time = UNSET
-    not_before: Annotated[EpochMs | None | UnsetType, Meta(description="when it may trade at the earliest")] = UNSET
-    held_before: Annotated[SharesBySymbol | None | UnsetType, Meta(description="when the order was made")] = UNSET
+    not_before: Annotated[
+        EpochMs | None | UnsetType, Meta(description="when it may trade at the earliest")
+    ] = UNSET
+    held_before: Annotated[SharesBySymbol | None | UnsetType, Meta(description="when the order was made")] = (
+        UNSET
+    )
     share_basis: Basis | None | UnsetType = UNSET
     attempt: Attempt | None | UnsetType = UNSET
     policy_version: Note | None | UnsetType = UNSET
     valid_until: Annotated[
-        EpochMs | None | UnsetType, Meta(description="nothing of it may trade from then on: its shares change")
+        EpochMs | None | UnsetType,
+        Meta(description="nothing of it may trade from then on: its shares change"),
     ] = UNSET
 
 
@@ -158,8 +167,8 @@ class NotificationState(Struct, kw_only=True):
 class DeadLetter(Struct, kw_only=True):
     """A refused message: where it stood and what was wrong.
 
-    Of a large message `raw` is the first 65,536 bytes, of a long value `value` the first 1,000 characters; each then ends with
-    `... (cut: N bytes in all)` or `characters`, so that a letter fits the topic.
+    Of a large message `raw` is the first 65,536 bytes, of a long value `value` the first 1,000 characters;
+    each then ends with `... (cut: N bytes in all)` or `characters`, so that a letter fits the topic.
     """
 
     topic: Text

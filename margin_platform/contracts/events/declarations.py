@@ -1,4 +1,6 @@
-"""Declarations read back: the fields of an event class, with all that its check, its schema and its page need."""
+"""Declarations read back: the fields of an event class, with all that its check, its schema and its page
+need.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True)
 class Field:
-    """One field of an event. always: it is published with every event, whether or not a reader depends on it."""
+    """One field of an event.
+
+    always: it is published with every event, whether or not a reader depends on it.
+    """
 
     name: str
     kind: Kind
@@ -67,12 +72,16 @@ def fields_of(event: type[Struct]) -> tuple[Field, ...]:
 
 
 class Checker:
-    """The check of one declaration. msgspec accepts in C what is sound; only a refused event is walked field by field."""
+    """The check of one declaration. msgspec accepts in C what is sound;
+    only a refused event is walked field by field.
+    """
 
     def __init__(self, declared: type[Struct]) -> None:
         self.declared = declared
         self.fields = fields_of(declared)
-        self._beyond = tuple((field.name, field.kind.beyond) for field in self.fields if field.kind.beyond is not None)
+        self._beyond = tuple(
+            (field.name, field.kind.beyond) for field in self.fields if field.kind.beyond is not None
+        )
 
     def __call__(self, event: Event) -> None:
         """Raise BadEvent for the first field of an event that breaks its declaration."""

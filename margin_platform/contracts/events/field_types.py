@@ -1,4 +1,6 @@
-"""Field types: what a field of an event may hold. Each carries its check, its JSON Schema and its words for the page of contracts.
+"""Field types: what a field of an event may hold.
+
+Each carries its check, its JSON Schema and its words for the page of contracts.
 
 msgspec checks types and ranges in C. What it cannot express is checked by `beyond` of the field's kind.
 """
@@ -18,15 +20,18 @@ from margin_platform.contracts.bounds import Range
 from margin_platform.contracts.events.vocabulary import Side
 from margin_platform.contracts.identity import PATTERN, refusal_of_id
 
-FINEST_SHARE = 1e-6   # what a ledger keeps of a quantity
-_ROUNDING = 0.01      # the most that keeping it may change a quantity by
+FINEST_SHARE = 1e-6  # what a ledger keeps of a quantity
+_ROUNDING = 0.01  # the most that keeping it may change a quantity by
 _WIDEST = Range(-1e18, 1e18)
 _SIDES = tuple(side.value for side in Side)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One type of field. reason: why a value is refused, None where it is not. beyond: what msgspec's type does not check."""
+    """One type of field.
+
+    reason: why a value is refused, None where it is not. beyond: what msgspec's type does not check.
+    """
 
     words: str
     reason: Callable[[object], str | None]
@@ -46,7 +51,7 @@ def is_number(value: object) -> str | None:
         return "not a number"
     try:
         return None if math.isfinite(value) else "not a finite number"
-    except OverflowError:   # a whole number of hundreds of digits
+    except OverflowError:  # a whole number of hundreds of digits
         return "not a finite number"
 
 
@@ -56,13 +61,20 @@ def _outside(value: float, within: Range) -> str | None:
     return f"above {within.high:g}" if value > within.high else None
 
 
-def _number(words: str, within: Range, also: Callable[[Any], str | None] | None = None, **schema: Any) -> tuple[Meta, Kind]:
+def _number(
+    words: str, within: Range, also: Callable[[Any], str | None] | None = None, **schema: Any
+) -> tuple[Meta, Kind]:
     def reason(value: Any) -> str | None:
         return is_number(value) or _outside(value, within) or (also(value) if also else None)
 
     return (
         Meta(ge=within.low, le=within.high),
-        Kind(words, reason, {"type": "number", "minimum": within.low, "maximum": within.high} | schema, beyond=also),
+        Kind(
+            words,
+            reason,
+            {"type": "number", "minimum": within.low, "maximum": within.high} | schema,
+            beyond=also,
+        ),
     )
 
 
@@ -82,7 +94,9 @@ def refuse_epoch_ms(value: object) -> str | None:
     if bounds.TIME[0] <= value < bounds.TIME[1]:
         return None
     unit = bounds.time_unit(value)
-    where = "not above zero" if value <= 0 else "before 1980" if value < bounds.TIME[0] else "after the year 2099"
+    where = (
+        "not above zero" if value <= 0 else "before 1980" if value < bounds.TIME[0] else "after the year 2099"
+    )
     return f"{where} as epoch milliseconds" + (f": these are {unit}" if unit and value > 0 else "")
 
 
@@ -95,7 +109,7 @@ def _date(value: Any) -> str | None:
         day = dt.date.fromisoformat(value)
     except (TypeError, ValueError):
         return "not a date YYYY-MM-DD"
-    if day.isoformat() != value:   # dates are compared as text
+    if day.isoformat() != value:  # dates are compared as text
         return "not a date YYYY-MM-DD"
     return None if 1980 <= day.year < 2100 else "not a date of the years 1980 to 2099"
 
@@ -120,7 +134,9 @@ def _objects(value: Any) -> str | None:
 
 
 def _holdings(value: object) -> str | None:
-    named = isinstance(value, list) and all(isinstance(row, dict) and refusal_of_id(row.get("symbol")) is None for row in value)
+    named = isinstance(value, list) and all(
+        isinstance(row, dict) and refusal_of_id(row.get("symbol")) is None for row in value
+    )
     return None if named else _list(value) or "not a list of positions, each with its symbol"
 
 
@@ -136,7 +152,9 @@ def _above_zero(value: Any) -> bool:
 
 
 def _contact(value: object) -> str | None:
-    sound = isinstance(value, dict) and all(value.get(way) is None or isinstance(value[way], str) for way in ("email", "phone"))
+    sound = isinstance(value, dict) and all(
+        value.get(way) is None or isinstance(value[way], str) for way in ("email", "phone")
+    )
     return None if sound else "not an object with an email and a phone as texts"
 
 
@@ -147,14 +165,18 @@ def _of_type(kind: type, reason: str) -> Callable[[object], str | None]:
 def one_of(names: tuple[str, ...]) -> Kind:
     """Return the kind of a field that holds one of these names."""
     return Kind(
-        " / ".join(names), lambda value: None if value in names else f"not one of {', '.join(names)}", {"enum": list(names)}
+        " / ".join(names),
+        lambda value: None if value in names else f"not one of {', '.join(names)}",
+        {"enum": list(names)},
     )
 
 
 _LEG = {
-    "type": "object", "required": ["symbol", "side", "qty"],
+    "type": "object",
+    "required": ["symbol", "side", "qty"],
     "properties": {
-        "symbol": {"type": "string", "pattern": PATTERN}, "side": {"enum": list(_SIDES)},
+        "symbol": {"type": "string", "pattern": PATTERN},
+        "side": {"enum": list(_SIDES)},
         "qty": {"type": "number", "exclusiveMinimum": 0},
     },
 }
@@ -164,18 +186,30 @@ _TIME_SCHEMA = {"type": "integer", "minimum": bounds.TIME[0], "exclusiveMaximum"
 _NOT_DUST = {"anyOf": [{"minimum": FINEST_SHARE / 2}, {"maximum": -FINEST_SHARE / 2}]}
 _NOT_UNSET = {"not": {"enum": sorted(bounds.UNSET_PRICES)}}
 
-Identity = Annotated[str, Kind("text of visible characters, at most 256", refusal_of_id, _ID_SCHEMA, refusal_of_id)]
+Identity = Annotated[
+    str, Kind("text of visible characters, at most 256", refusal_of_id, _ID_SCHEMA, refusal_of_id)
+]
 Text = Annotated[str, Kind("text", _text, {"type": "string", "pattern": r"\S"}, _text)]
 Label = Annotated[str, Kind("text", _of_type(str, "not a text"), {"type": "string"})]
-Date = Annotated[str, Kind("date YYYY-MM-DD", _date, {"type": "string", "pattern": r"^(19[89]|20\d)\d-\d{2}-\d{2}$"}, _date)]
+Date = Annotated[
+    str,
+    Kind("date YYYY-MM-DD", _date, {"type": "string", "pattern": r"^(19[89]|20\d)\d-\d{2}-\d{2}$"}, _date),
+]
 Flag = Annotated[bool, Kind("true / false", _of_type(bool, "neither true nor false"), {"type": "boolean"})]
-EpochMs = Annotated[int, Meta(ge=bounds.TIME[0], lt=bounds.TIME[1]), Kind("epoch ms UTC", refuse_epoch_ms, _TIME_SCHEMA)]
+EpochMs = Annotated[
+    int, Meta(ge=bounds.TIME[0], lt=bounds.TIME[1]), Kind("epoch ms UTC", refuse_epoch_ms, _TIME_SCHEMA)
+]
 Whole = Annotated[int, *whole("whole number", -(2**63), 2**63 - 1)]
 Sequence = Annotated[int, *whole("whole number from 0 up", 0)]
 Tier = Annotated[int, *whole("whole number from 0 to 2", 0, 2)]
 Price = Annotated[float, *_number("dollars a share, above 0", bounds.PRICE, _price, **_NOT_UNSET)]
 Quantity = Annotated[float, *_number("signed shares, not 0", bounds.QUANTITY, _quantity, **_NOT_DUST)]
-Amount = Annotated[float, *_number("dollars, not 0", bounds.MONEY, lambda value: None if value else "zero", **{"not": {"const": 0}})]
+Amount = Annotated[
+    float,
+    *_number(
+        "dollars, not 0", bounds.MONEY, lambda value: None if value else "zero", **{"not": {"const": 0}}
+    ),
+]
 Fee = Annotated[float, *_number("dollars; a rebate is negative", bounds.FEE)]
 Beta = Annotated[float, *_number("number from -20 to 20", bounds.BETA)]
 Volatility = Annotated[float, *_number("fraction from 0 to 10", bounds.ANNUAL_VOLATILITY)]
@@ -184,10 +218,18 @@ SplitTerm = Annotated[int, *whole("whole number from 1 to 100,000", 1, 100_000)]
 ActionAmount = Annotated[float, *_number("dollars a share, 0 or more", bounds.ACTION_AMOUNT)]
 Number = Annotated[float, *_number("number", _WIDEST)]
 Money = Annotated[float, *_number("dollars, cents", _WIDEST)]
-Objects = Annotated[list[dict[str, object]], Kind("array of objects", _objects, {"type": "array", "items": {"type": "object"}})]
+Objects = Annotated[
+    list[dict[str, object]],
+    Kind("array of objects", _objects, {"type": "array", "items": {"type": "object"}}),
+]
 Object = Annotated[dict[str, object], Kind("object", _of_type(dict, "not an object"), {"type": "object"})]
 Legs = Annotated[
     list[dict[str, object]],
-    Kind("array of legs: `symbol`, `side` (SELL / BUY_TO_COVER), `qty` above 0", _legs, {"type": "array", "items": _LEG}, _legs),
+    Kind(
+        "array of legs: `symbol`, `side` (SELL / BUY_TO_COVER), `qty` above 0",
+        _legs,
+        {"type": "array", "items": _LEG},
+        _legs,
+    ),
 ]
 Contact = Annotated[dict[str, object], Kind("object", _contact, _WAYS, _contact)]

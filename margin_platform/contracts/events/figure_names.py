@@ -13,6 +13,13 @@ INITIAL_MARGIN = ("reg_t_excess", "buying_power")
 RISK = ("beta_weighted_exposure", "worst_stress")
 # The money of margin.calc.v1 that its declaration names, in its order.
 MONEY_FIGURES = (
-    "cash", *MARKET_VALUES, *NET_VALUES, *MAINTENANCE, "reg_t_margin", *PORTFOLIO_MARGIN, *HELD_TO, *RISK,
+    "cash",
+    *MARKET_VALUES,
+    *NET_VALUES,
+    *MAINTENANCE,
+    "reg_t_margin",
+    *PORTFOLIO_MARGIN,
+    *HELD_TO,
+    *RISK,
     "applied_requirement",
 )

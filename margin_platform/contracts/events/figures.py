@@ -19,7 +19,15 @@ from margin_platform.contracts.events.field_types import (
     Sequence,
     Text,
 )
-from margin_platform.contracts.events.row_types import Basis, Days, FilledByOrder, Key, Note, Positions, Symbols
+from margin_platform.contracts.events.row_types import (
+    Basis,
+    Days,
+    FilledByOrder,
+    Key,
+    Note,
+    Positions,
+    Symbols,
+)
 
 _Dollars = Annotated[Money | None | UnsetType, ALWAYS]
 _Method = Literal["REG_T", "PORTFOLIO"]
@@ -50,11 +58,15 @@ class MarginCalculation(Struct, kw_only=True):
     beta_weighted_exposure: _Dollars = UNSET
     worst_stress: _Dollars = UNSET
     excess_pct: Annotated[Number | None | UnsetType, ALWAYS] = UNSET
-    margin_method: Annotated[_Method | None | UnsetType, ALWAYS, Meta(description="the lower of the two, applied or not")] = UNSET
+    margin_method: Annotated[
+        _Method | None | UnsetType, ALWAYS, Meta(description="the lower of the two, applied or not")
+    ] = UNSET
     applied_requirement: Annotated[
         Money | None | UnsetType, Meta(description="the requirement the account is held to, as `requirement`")
     ] = UNSET
-    applied_method: Annotated[_Method | None | UnsetType, Meta(description="by which of the two it is held")] = UNSET
+    applied_method: Annotated[
+        _Method | None | UnsetType, Meta(description="by which of the two it is held")
+    ] = UNSET
     status: Annotated[_Status | UnsetType, ALWAYS] = UNSET
     stale: Annotated[Flag | UnsetType, ALWAYS] = UNSET
     policy_version: Annotated[Label | UnsetType, ALWAYS] = UNSET

@@ -1,4 +1,6 @@
-"""The events a book and a market are made of: what other systems send. One declaration gives the check, the schema and the page.
+"""The events a book and a market are made of: what other systems send.
+
+One declaration gives the check, the schema and the page.
 
 A field without a default is required. Fields that are not declared are accepted and are not kept.
 """
@@ -34,17 +36,23 @@ MarginType = Literal["REG_T", "PORTFOLIO"]
 
 
 class Fill(Struct, kw_only=True):
-    """One execution. qty is signed shares (buys +, sells -); price and fee are dollars, a negative fee is a rebate."""
+    """One execution. qty is signed shares (buys +, sells -);
+    price and fee are dollars, a negative fee is a rebate.
+    """
 
     fill_id: Identity
     account_id: Identity
     symbol: Identity
-    qty: Annotated[Quantity, Meta(description="kept to 1e-6 of a share; refused where that would change it by more than 1%")]
+    qty: Annotated[
+        Quantity,
+        Meta(description="kept to 1e-6 of a share; refused where that would change it by more than 1%"),
+    ]
     price: Price
     timestamp: EpochMs
     fee: Fee | None | UnsetType = UNSET
     order_id: Annotated[
-        Identity | None | UnsetType, Meta(description="the liquidation order it fills; without it a fill is the customer's own")
+        Identity | None | UnsetType,
+        Meta(description="the liquidation order it fills; without it a fill is the customer's own"),
     ] = UNSET
     venue: Label | None | UnsetType = UNSET
 
@@ -64,7 +72,9 @@ class AccountTerms(Struct, kw_only=True):
     account_id: Identity
     margin_type: MarginType
     timestamp: EpochMs
-    contact: Annotated[Contact | None | UnsetType, Meta(description="`email` and `phone` as texts, and whatever else")] = UNSET
+    contact: Annotated[
+        Contact | None | UnsetType, Meta(description="`email` and `phone` as texts, and whatever else")
+    ] = UNSET
 
 
 class PricePrint(Struct, kw_only=True):
@@ -73,12 +83,19 @@ class PricePrint(Struct, kw_only=True):
     symbol: Identity
     price: Price
     timestamp: EpochMs
-    sequence: Annotated[Sequence | None | UnsetType, Meta(description="the source's own order of prints of one millisecond")] = UNSET
+    sequence: Annotated[
+        Sequence | None | UnsetType, Meta(description="the source's own order of prints of one millisecond")
+    ] = UNSET
     confirmed: Annotated[Flag | None | UnsetType, Meta(description="the source stands by a jump")] = UNSET
-    correction: Annotated[Flag | None | UnsetType, Meta(description="replaces a print its source withdrew")] = UNSET
-    corrects_timestamp: Annotated[EpochMs | None | UnsetType, Meta(description="event time of the print withdrawn")] = UNSET
+    correction: Annotated[
+        Flag | None | UnsetType, Meta(description="replaces a print its source withdrew")
+    ] = UNSET
+    corrects_timestamp: Annotated[
+        EpochMs | None | UnsetType, Meta(description="event time of the print withdrawn")
+    ] = UNSET
     official_close: Annotated[
-        Flag | None | UnsetType, Meta(description="the closing price of its date's session, whenever it is printed")
+        Flag | None | UnsetType,
+        Meta(description="the closing price of its date's session, whenever it is printed"),
     ] = UNSET
 
 
@@ -91,7 +108,9 @@ class BetaFigure(Struct, kw_only=True):
 
 
 class CorporateAction(Struct, kw_only=True):
-    """A corporate action, effective from midnight in New York of its ex-date; every figure is for one share held before it."""
+    """A corporate action, effective from midnight in New York of its ex-date;
+    every figure is for one share held before it.
+    """
 
     action_id: Identity
     symbol: Identity
@@ -99,12 +118,20 @@ class CorporateAction(Struct, kw_only=True):
     ex_date: Date
     timestamp: EpochMs
     ratio: Annotated[SplitRatio | None | UnsetType, Meta(description="new shares for one old")] = UNSET
-    ratio_new: Annotated[SplitTerm | None | UnsetType, Meta(description="with `ratio_old` the same as a fraction")] = UNSET
+    ratio_new: Annotated[
+        SplitTerm | None | UnsetType, Meta(description="with `ratio_old` the same as a fraction")
+    ] = UNSET
     ratio_old: SplitTerm | None | UnsetType = UNSET
     amount: ActionAmount | None | UnsetType = UNSET
-    post_price: Annotated[Price | None | UnsetType, Meta(description="pays the fraction of a share left over in cash")] = UNSET
-    new_symbol: Annotated[Identity | None | UnsetType, Meta(description="the symbol of the new shares")] = UNSET
-    version: Annotated[Sequence | None | UnsetType, Meta(description="of the terms; the highest holds")] = UNSET
+    post_price: Annotated[
+        Price | None | UnsetType, Meta(description="pays the fraction of a share left over in cash")
+    ] = UNSET
+    new_symbol: Annotated[Identity | None | UnsetType, Meta(description="the symbol of the new shares")] = (
+        UNSET
+    )
+    version: Annotated[Sequence | None | UnsetType, Meta(description="of the terms; the highest holds")] = (
+        UNSET
+    )
     status: ActionStatus | None | UnsetType = UNSET
     source: Annotated[Identity | None | UnsetType, Meta(description="who announces it")] = UNSET
 

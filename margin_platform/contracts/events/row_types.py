@@ -1,6 +1,8 @@
-"""Field types of decision events: ids and texts the store can keep, and the rows a notice, an order or a decision is made from.
+"""Field types of decision events: ids and texts the store can keep, and the rows a notice, an order or a
+decision is made from.
 
-A reader takes these rows apart. A row of another shape would stop the reader, and with it every event behind it.
+A reader takes these rows apart. A row of another shape would stop the reader, and with it every event behind
+it.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ from margin_platform.contracts.events.figure_names import COMPONENTS
 from margin_platform.contracts.events.vocabulary import CureAction, Side
 from margin_platform.contracts.identity import PATTERN, refusal_of_id
 
-LONGEST_KEY = 64            # characters of the platform's own ids: what the store keeps
+LONGEST_KEY = 64  # characters of the platform's own ids: what the store keeps
 _MOST_ATTEMPTS = 1_000_000
-_NO_NUL = r"^[^\u0000]*$"    # Postgres refuses a NUL in a text
+_NO_NUL = r"^[^\u0000]*$"  # Postgres refuses a NUL in a text
 Reason = Callable[[object], str | None]
 
 
@@ -79,7 +81,9 @@ def _symbols(value: object) -> str | None:
 
 def _by_symbol(check: Reason) -> Reason:
     """Return the check of an object whose keys are any names, each with a value of one kind."""
-    return lambda value: _fields(value, dict.fromkeys(value, check)) if isinstance(value, dict) else "not an object"
+    return lambda value: (
+        _fields(value, dict.fromkeys(value, check)) if isinstance(value, dict) else "not an object"
+    )
 
 
 _texts_by_symbol = _by_symbol(_note)
@@ -119,45 +123,82 @@ _CURE_ROW = {
 
 Key = Annotated[
     str,
-    Kind("text, at most 64 characters", _key, {"type": "string", "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$",
-                                               "maxLength": LONGEST_KEY}, _key),
+    Kind(
+        "text, at most 64 characters",
+        _key,
+        {"type": "string", "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$", "maxLength": LONGEST_KEY},
+        _key,
+    ),
 ]
 Note = Annotated[str, Kind("text without a NUL", _note, {"type": "string", "pattern": _NO_NUL}, _note)]
 Attempt = Annotated[int, *whole(f"whole number from 0 to {_MOST_ATTEMPTS:,}", 0, _MOST_ATTEMPTS)]
 Request = Annotated[int, *whole(f"whole number from 1 to {_MOST_ATTEMPTS:,}", 1, _MOST_ATTEMPTS)]
 Positions = Annotated[
     list[object],
-    Kind("array of positions: `symbol`, `qty`, and `price`, `price_timestamp` where known", _positions,
-         {"type": "array", "items": _POSITION_ROW}, _positions),
+    Kind(
+        "array of positions: `symbol`, `qty`, and `price`, `price_timestamp` where known",
+        _positions,
+        {"type": "array", "items": _POSITION_ROW},
+        _positions,
+    ),
 ]
 Cures = Annotated[
-    list[object], Kind("array of cures: `action`, `amount`, and `symbol`, `qty` of a trade", _cures,
-                    {"type": "array", "items": _CURE_ROW}, _cures),
+    list[object],
+    Kind(
+        "array of cures: `action`, `amount`, and `symbol`, `qty` of a trade",
+        _cures,
+        {"type": "array", "items": _CURE_ROW},
+        _cures,
+    ),
 ]
 Components = Annotated[
     dict[str, object],
-    Kind("object of dollars, by part of the requirement", _components,
-         {"type": "object", "properties": dict.fromkeys(COMPONENTS, _NUMBER)}, _components),
+    Kind(
+        "object of dollars, by part of the requirement",
+        _components,
+        {"type": "object", "properties": dict.fromkeys(COMPONENTS, _NUMBER)},
+        _components,
+    ),
 ]
-Symbols = Annotated[list[object], Kind("array of symbols", _symbols, {"type": "array", "items": _SYMBOL}, _symbols)]
+Symbols = Annotated[
+    list[object], Kind("array of symbols", _symbols, {"type": "array", "items": _SYMBOL}, _symbols)
+]
 Basis = Annotated[
     dict[str, object],
-    Kind("object: symbol to text", _texts_by_symbol,
-         {"type": "object", "additionalProperties": {"type": "string"}}, _texts_by_symbol),
+    Kind(
+        "object: symbol to text",
+        _texts_by_symbol,
+        {"type": "object", "additionalProperties": {"type": "string"}},
+        _texts_by_symbol,
+    ),
 ]
 Days = Annotated[
     dict[str, object],
-    Kind("object: symbol to epoch ms UTC", _times_by_symbol,
-         {"type": "object", "additionalProperties": {"type": "integer"}}, _times_by_symbol),
+    Kind(
+        "object: symbol to epoch ms UTC",
+        _times_by_symbol,
+        {"type": "object", "additionalProperties": {"type": "integer"}},
+        _times_by_symbol,
+    ),
 ]
 FilledByOrder = Annotated[
     dict[str, object],
-    Kind("object: order to symbol to signed shares", _shares_by_order,
-         {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": {"type": "number"}}},
-         _shares_by_order),
+    Kind(
+        "object: order to symbol to signed shares",
+        _shares_by_order,
+        {
+            "type": "object",
+            "additionalProperties": {"type": "object", "additionalProperties": {"type": "number"}},
+        },
+        _shares_by_order,
+    ),
 ]
 SharesBySymbol = Annotated[
     dict[str, object],
-    Kind("object: symbol to signed shares", _shares_by_symbol,
-         {"type": "object", "additionalProperties": {"type": "number"}}, _shares_by_symbol),
+    Kind(
+        "object: symbol to signed shares",
+        _shares_by_symbol,
+        {"type": "object", "additionalProperties": {"type": "number"}},
+        _shares_by_symbol,
+    ),
 ]

@@ -1,8 +1,9 @@
-"""The intake: one thread that reads published topics into the desk and the book's into the holdings, and knows how far behind it is.
+"""The intake: one thread that reads published topics into the desk and the book's into the holdings,
+and knows how far behind it is.
 
-It keeps a consumer of its own instead of `Bus.poll`, because it follows fifteen topics at once for as long as it lives; and
-librdkafka's, because thousands of figures a second would cost a consumer written in Python a whole core. Offsets are its
-own; nothing is committed.
+It keeps a consumer of its own instead of `Bus.poll`, because it follows fifteen topics at once for as long as
+it lives; and librdkafka's, because thousands of figures a second would cost a consumer written in Python a
+whole core. Offsets are its own; nothing is committed.
 """
 
 from __future__ import annotations
@@ -40,29 +41,54 @@ from margin_platform.kafka_security import LoginErrors
 from margin_platform.settings import settings
 from margin_platform.snapshots.input_records import TOPICS_IN_ORDER
 
-SHOWN = (MARGIN_STATUS, MARGIN_CALC, STRESS, FIRM_RISK, MARGIN_CALLS, RESTRICTIONS, LIQUIDATION_ORDERS, NOTIFICATIONS)
+SHOWN = (
+    MARGIN_STATUS,
+    MARGIN_CALC,
+    STRESS,
+    FIRM_RISK,
+    MARGIN_CALLS,
+    RESTRICTIONS,
+    LIQUIDATION_ORDERS,
+    NOTIFICATIONS,
+)
 READ_TOPICS = (*SHOWN, *TOPICS_IN_ORDER)
-_TIMED = frozenset(ITEM_KINDS) | {FIRM_RISK}                # shown with when Kafka got them
-_READ_WHOLE = frozenset(TOPICS_IN_ORDER) - {PRICES}   # the book is their sum; of the others the newest records say everything
-_BATCH = 5_000          # records applied under one sequence number; bounds how long readers wait for the lock
+_TIMED = frozenset(ITEM_KINDS) | {FIRM_RISK}  # shown with when Kafka got them
+# the book is their sum; of the others the newest records say everything
+_READ_WHOLE = frozenset(TOPICS_IN_ORDER) - {PRICES}
+_BATCH = 5_000  # records applied under one sequence number; bounds how long readers wait for the lock
 _POLL_SECONDS = 0.03
 _ANSWER_SECONDS = 3.0
-_PROBE_SECONDS = 1.0    # how often the broker is asked whether it is there, and which partitions it has
+_PROBE_SECONDS = 1.0  # how often the broker is asked whether it is there, and which partitions it has
 _RETRY_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
 class Intake:
-    """Reads until stopped. A broker that cannot be reached, or a topic that is missing, is tried again for ever and shown.
+    """Reads until stopped.
 
-    history: records read back per partition at the start; older ones have been overtaken long since. What the book is the sum of
-    is read whole, each account's terms before its fills.
+    A broker that cannot be reached, or a topic that is missing, is tried again for ever and shown.
+
+    history: records read back per partition at the start; older ones have been overtaken long since. What the
+    book is the sum of is read whole, each account's terms before its fills.
     """
 
     def __init__(
-        self, bootstrap: str, desk: Desk, holdings: Holdings, feed: Feed, now_ms: Callable[[], int], *, history: int = 200_000
+        self,
+        bootstrap: str,
+        desk: Desk,
+        holdings: Holdings,
+        feed: Feed,
+        now_ms: Callable[[], int],
+        *,
+        history: int = 200_000,
     ) -> None:
-        self.bootstrap, self.desk, self.holdings, self.feed, self.history = bootstrap, desk, holdings, feed, history
+        self.bootstrap, self.desk, self.holdings, self.feed, self.history = (
+            bootstrap,
+            desk,
+            holdings,
+            feed,
+            history,
+        )
         self._now_ms = now_ms
         self._stop = threading.Event()
         self._reading = Reading()
@@ -84,10 +110,13 @@ class Intake:
             except (KafkaException, OSError, LookupError) as error:
                 if self.feed.error is None:
                     _log.warning("%s: %s", self.bootstrap, error)
-                self.feed.broken(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, self._now_ms())
+                self.feed.broken(
+                    f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, self._now_ms()
+                )
                 self._stop.wait(_RETRY_SECONDS)
             except Exception:
-                self.feed.broken("the intake ended", self._now_ms())   # never a page that stays green over a dead reader
+                # never a page that stays green over a dead reader
+                self.feed.broken("the intake ended", self._now_ms())
                 raise
             finally:
                 if consumer is not None:
@@ -96,12 +125,19 @@ class Intake:
     def _connect(self) -> Consumer:
         errors = LoginErrors(settings().kafka.security)
         consumer = Consumer(
-            settings().kafka.security.librdkafka() | {
-                "bootstrap.servers": self.bootstrap, "group.id": "margin-dashboard", "enable.auto.commit": False,
-                "auto.offset.reset": "earliest", "fetch.wait.max.ms": 50, "enable.partition.eof": True, "log_level": 0, "error_cb": errors,
+            settings().kafka.security.librdkafka()
+            | {
+                "bootstrap.servers": self.bootstrap,
+                "group.id": "margin-dashboard",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": 50,
+                "enable.partition.eof": True,
+                "log_level": 0,
+                "error_cb": errors,
             }
         )
-        consumer.poll(0)   # hands over the token where one is needed: nothing connects without it
+        consumer.poll(0)  # hands over the token where one is needed: nothing connects without it
         try:
             consumer.list_topics(timeout=_ANSWER_SECONDS)
         except KafkaException as error:
@@ -113,23 +149,36 @@ class Intake:
         return consumer
 
     def _read(self, consumer: Consumer) -> None:
-        """First the accounts there are: fills of unknown ones would have to wait in memory. Then everything, for ever."""
+        """First the accounts there are: fills of unknown ones would have to wait in memory.
+
+        Then everything, for ever.
+        """
         terms = self._assign(consumer, (ACCOUNTS,))
         self._follow(consumer, (ACCOUNTS,), lambda: self._reading.has_read(terms, (ACCOUNTS,)))
         everything = self._assign(consumer, READ_TOPICS)
         if not everything:
             raise LookupError(f"none of the topics exists at {self.bootstrap}")
-        self._follow(consumer, READ_TOPICS, lambda: self.holdings.ready or self._reading.has_read(everything, TOPICS_IN_ORDER))
+        self._follow(
+            consumer,
+            READ_TOPICS,
+            lambda: self.holdings.ready or self._reading.has_read(everything, TOPICS_IN_ORDER),
+        )
         self.holdings.ready = True
         self._follow(consumer, READ_TOPICS, lambda: False)
 
     def _assign(self, consumer: Consumer, topics: Sequence[str]) -> dict[Place, int]:
-        """Every partition of those of the topics that exist, each where this intake last stood, or at its start; their ends now."""
+        """Every partition of those of the topics that exist, each where this intake last stood,
+        or at its start; their ends now.
+        """
         starts, ends = [], {}
         for topic, partition in _existing(consumer, topics):
-            first, last = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_ANSWER_SECONDS)
+            first, last = consumer.get_watermark_offsets(
+                TopicPartition(topic, partition), timeout=_ANSWER_SECONDS
+            )
             ends[topic, partition] = last
-            start = self._reading.begin((topic, partition), first, last, first if topic in _READ_WHOLE else last - self.history)
+            start = self._reading.begin(
+                (topic, partition), first, last, first if topic in _READ_WHOLE else last - self.history
+            )
             starts.append(TopicPartition(topic, partition, start))
         consumer.assign(starts)
         return ends
@@ -145,7 +194,10 @@ class Intake:
                 self._probe(consumer, topics)
 
     def _probe(self, consumer: Consumer, topics: Sequence[str]) -> None:
-        """Asks the broker for its partitions: the answer proves that it is there, and new ones are read. Ends come with what is fetched."""
+        """Asks the broker for its partitions: the answer proves that it is there, and new ones are read.
+
+        Ends come with what is fetched.
+        """
         places, now = _existing(consumer, topics), self._now_ms()
         for topic, partition in places:
             _, last = consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
@@ -158,16 +210,26 @@ class Intake:
 
     def _say_what_cannot_be_read(self, existing: set[str], topics: Sequence[str]) -> None:
         refused = self._reading.failing()
-        told = sorted(topic for topic in SHOWN if topic in topics and (topic not in existing or topic in refused))
+        told = sorted(
+            topic for topic in SHOWN if topic in topics and (topic not in existing or topic in refused)
+        )
         if self.feed.unreadable(told, self._now_ms()):
-            _log.warning("%s: cannot read %s", self.bootstrap, ", ".join(f"{t} ({refused.get(t, 'no such topic')})" for t in told))
+            _log.warning(
+                "%s: cannot read %s",
+                self.bootstrap,
+                ", ".join(f"{t} ({refused.get(t, 'no such topic')})" for t in told),
+            )
 
     def _take(self, messages: list[Message]) -> None:
         told: list[tuple[str, int, Event]] = []
         booked: list[Record] = []
         newest = 0
         for message in messages:
-            topic, partition, offset = str(message.topic()), int(message.partition() or 0), int(message.offset() or 0)
+            topic, partition, offset = (
+                str(message.topic()),
+                int(message.partition() or 0),
+                int(message.offset() or 0),
+            )
             if (error := message.error()) is not None:
                 self._stopped((topic, partition), offset, error)
                 continue
@@ -178,7 +240,9 @@ class Intake:
                 continue
             try:
                 event = decode(topic, message.value())
-                told.append((topic, partition, event | {"produced_at": written} if topic in _TIMED else event))
+                told.append(
+                    (topic, partition, event | {"produced_at": written} if topic in _TIMED else event)
+                )
             except BadEvent as refusal:
                 self.desk.bad_events += 1
                 _log.warning("%s[%s]@%s refused: %s", topic, partition, offset, refusal)
@@ -191,7 +255,9 @@ class Intake:
             self.feed.received(newest, self._now_ms())
 
     def _stopped(self, place: Place, offset: int, error: KafkaError) -> None:
-        """The client repeats what can be repeated, and a broker that is gone shows in the next probe; what is refused is told."""
+        """The client repeats what can be repeated, and a broker that is gone shows in the next probe;
+        what is refused is told.
+        """
         if error.code() == KafkaError._PARTITION_EOF:
             self._reading.passed(place, offset)
         elif place[0] in READ_TOPICS:
@@ -199,7 +265,10 @@ class Intake:
 
 
 def _existing(consumer: Consumer, topics: Sequence[str]) -> list[Place]:
-    """The partitions of those of the topics that exist. LookupError for one that nobody leads: it cannot be read."""
+    """The partitions of those of the topics that exist.
+
+    LookupError for one that nobody leads: it cannot be read.
+    """
     known = consumer.list_topics(timeout=_ANSWER_SECONDS).topics
     found = []
     for name in topics:

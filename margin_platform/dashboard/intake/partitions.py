@@ -1,24 +1,31 @@
-"""How far each partition is read: what is left, up to when the page knows, and which topics cannot be read at all."""
+"""How far each partition is read: what is left, up to when the page knows, and which topics cannot be read
+at all.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-Place = tuple[str, int]   # topic and partition
+Place = tuple[str, int]  # topic and partition
 
 
 class Reading:
-    """Positions of the partitions a reader follows: `next` is the offset to read next. Times are wall-clock epoch milliseconds."""
+    """Positions of the partitions a reader follows: `next` is the offset to read next.
+
+    Times are wall-clock epoch milliseconds.
+    """
 
     def __init__(self) -> None:
         self.next: dict[Place, int] = {}
-        self._end: dict[Place, int] = {}         # the highest offset heard of
-        self._written: dict[Place, int] = {}     # Kafka's time of the newest record read
-        self._caught_up: dict[Place, int] = {}   # when nothing was left to read
+        self._end: dict[Place, int] = {}  # the highest offset heard of
+        self._written: dict[Place, int] = {}  # Kafka's time of the newest record read
+        self._caught_up: dict[Place, int] = {}  # when nothing was left to read
         self._failing: dict[Place, str] = {}
 
     def begin(self, place: Place, first: int, last: int, start: int) -> int:
-        """Where to read on between the partition's offsets `first` and `last`: where it last stood, else at `start`."""
+        """Where to read on between the partition's offsets `first` and `last`:
+        where it last stood, else at `start`.
+        """
         self.next[place] = min(max(self.next.get(place, start), first), last)
         self._end[place] = last
         self._failing.pop(place, None)
@@ -52,12 +59,17 @@ class Reading:
         return all(self.next[place] >= end for place, end in ends.items() if place[0] in topics)
 
     def known_up_to(self, places: Iterable[Place]) -> int | None:
-        """The time up to which everything in these partitions is known; 0 where one was never read; None where nothing is left.
+        """The time up to which everything in these partitions is known; 0 where one was never read;
+        None where nothing is left.
 
-        A partition with something left is known up to its newest record read, or up to when it last had nothing left: the
-        record that has just come after a quiet hour does not make the hour unknown.
+        A partition with something left is known up to its newest record read, or up to when it last had
+        nothing left: the record that has just come after a quiet hour does not make the hour unknown.
         """
-        behind = [max(self._written.get(place, 0), self._caught_up.get(place, 0)) for place in places if self.left(place)]
+        behind = [
+            max(self._written.get(place, 0), self._caught_up.get(place, 0))
+            for place in places
+            if self.left(place)
+        ]
         return min(behind, default=None)
 
     def failing(self) -> dict[str, str]:

@@ -1,7 +1,9 @@
-"""One account taken apart: its positions put through the kernel again, for every view that explains or asks "what if".
+"""One account taken apart: its positions put through the kernel again, for every view that explains or asks
+"what if".
 
-The positions are those published with the newest figure (margin.status.v1), else those of the book now (`live_book`). Either way the
-page says whether the kernel gives the published figure. Nothing here has a margin rule of its own.
+The positions are those published with the newest figure (margin.status.v1), else those of the book now
+(`live_book`). Either way the page says whether the kernel gives the published figure. Nothing here has a
+margin rule of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from margin_platform.kernel.valuation_points import POINTS, valuation_points
 from margin_platform.money import cents, cents_or_none
 from margin_platform.policy.policy import Policy, current_policy, shipped_policies
 
-_GRID = tuple(round(step / 200, 3) for step in range(-80, 81))   # SPY from -40% to +40% in steps of half a percent
+# SPY from -40% to +40% in steps of half a percent
+_GRID = tuple(round(step / 200, 3) for step in range(-80, 81))
 
 
 class NoPositions(LookupError):
@@ -52,9 +55,12 @@ def explain(event: Event, published: Event) -> Json:
     given = parse(document(event), policy_of(event))
     figures = evaluation(given)["accounts"][0]
     return {
-        "figures": figures, "policy_version": given.policy.version,
+        "figures": figures,
+        "policy_version": given.policy.version,
         "agrees": all(figures[name] == published.get(name) for name in ("requirement", "equity", "excess")),
-        "positions": _positions(given, event), "tims": _tims(given.book, given.market, given.policy), "rungs": rungs(given, figures),
+        "positions": _positions(given, event),
+        "tims": _tims(given.book, given.market, given.policy),
+        "rungs": rungs(given, figures),
     }
 
 
@@ -62,9 +68,11 @@ _PARTS = (("concentration", {"use_conc": True}), ("volatility", {"use_vol": True
 
 
 def _positions(given: BookInput, event: Event) -> list[dict[str, object]]:
-    """Each position's base, add-ons and cap line: the kernel's own figures with one rule switched on at a time.
+    """Each position's base, add-ons and cap line:
+    the kernel's own figures with one rule switched on at a time.
 
-    Rows and columns foot: each row to the position's requirement, each column to the account's published part.
+    Rows and columns foot: each row to the position's requirement, each column to the account's published
+    part.
     """
     plain = {"use_conc": False, "use_vol": False, "cap_long_at_mv": False}
     no_htb = given.market.with_columns(htb_addon=np.zeros_like(given.market.htb_addon))
@@ -75,7 +83,9 @@ def _positions(given: BookInput, event: Event) -> list[dict[str, object]]:
     cap = margin.position_requirement - base - sum(parts.values())
     total = position_requirements(0, range(len(cap)), margin)
     exact = np.stack([base, *parts.values(), cap], axis=1)
-    table = apportioned_table(exact, total, np.array([getattr(margin.published, name)[0] for name in COMPONENTS]))
+    table = apportioned_table(
+        exact, total, np.array([getattr(margin.published, name)[0] for name in COMPONENTS])
+    )
     published = {p.get("symbol"): p for p in event["positions"]}
     rows = []
     values = given.book.quantity * given.market.price[given.book.symbol]
@@ -84,11 +94,18 @@ def _positions(given: BookInput, event: Event) -> list[dict[str, object]]:
         symbol = given.market.symbols[code]
         rows.append(
             {
-                "symbol": symbol, "qty": float(given.book.quantity[k]), "price": _known(given.market.price[code]),
-                "price_timestamp": published.get(symbol, {}).get("price_timestamp"), "market_value": cents_or_none(float(values[k])),
-                "weight": abs(float(values[k])) / gross if gross > 0 else None, "beta": _known(given.market.beta[code]),
+                "symbol": symbol,
+                "qty": float(given.book.quantity[k]),
+                "price": _known(given.market.price[code]),
+                "price_timestamp": published.get(symbol, {}).get("price_timestamp"),
+                "market_value": cents_or_none(float(values[k])),
+                "weight": abs(float(values[k])) / gross if gross > 0 else None,
+                "beta": _known(given.market.beta[code]),
                 "sigma": _known(given.market.sigma[code]),
-                **{name: cents_or_none(float(part)) for name, part in zip(("base", *parts, "cap"), table[k], strict=True)},
+                **{
+                    name: cents_or_none(float(part))
+                    for name, part in zip(("base", *parts, "cap"), table[k], strict=True)
+                },
                 "requirement": cents_or_none(float(total[k])),
             }
         )
@@ -104,27 +121,39 @@ def _known(value: float) -> float | None:
 
 
 def _tims(book: Book, market: Market, policy: Policy) -> dict[str, object]:
-    """P&L at the ten valuation points: each class group's, and their plain sum (before offsets between groups)."""
+    """P&L at the ten valuation points: each class group's, and their plain sum (before offsets between
+    groups).
+    """
     groups = valuation_points(book, market, policy, 0)
     total = sum(groups.values(), np.zeros(len(POINTS)))
     ranked = sorted(groups, key=lambda g: -float(np.abs(groups[g]).max()))
     return {
-        "points": list(POINTS), "total": [cents_or_none(float(x)) for x in total],
+        "points": list(POINTS),
+        "total": [cents_or_none(float(x)) for x in total],
         "groups": [{"group": g, "pnl": [cents_or_none(float(x)) for x in groups[g]]} for g in ranked],
     }
 
 
 def rungs(given: BookInput, figures: Json) -> list[dict[str, object]]:
-    """Dollars of equity to each rung (negative: already past it), and the nearest SPY move that empties the excess."""
+    """Dollars of equity to each rung (negative: already past it),
+    and the nearest SPY move that empties the excess.
+    """
     if figures["excess"] is None:
         return []
     ladder = given.policy.ladder
     warn, severe = ladder.warn_frac * figures["gross_mv"], ladder.severe_deficiency * figures["requirement"]
     found: list[dict[str, object]] = [
-        {"rung": "WARNING", "distance": cents(figures["excess"] - warn), "rule": f"excess below {ladder.warn_frac:.0%} of gross value"},
+        {
+            "rung": "WARNING",
+            "distance": cents(figures["excess"] - warn),
+            "rule": f"excess below {ladder.warn_frac:.0%} of gross value",
+        },
         {"rung": "MARGIN_CALL", "distance": figures["excess"], "rule": "excess below zero"},
-        {"rung": "SEVERE", "distance": cents(figures["excess"] + severe),
-         "rule": f"deficiency above {ladder.severe_deficiency:.0%} of the requirement"},
+        {
+            "rung": "SEVERE",
+            "distance": cents(figures["excess"] + severe),
+            "rule": f"deficiency above {ladder.severe_deficiency:.0%} of the requirement",
+        },
     ]
     found[1]["spy_move"] = _first_short(given)
     return found
@@ -133,14 +162,21 @@ def rungs(given: BookInput, figures: Json) -> list[dict[str, object]]:
 def _first_short(given: BookInput) -> float | None:
     """The smallest SPY move, by size, whose recomputed excess is negative; None where none within 40% is."""
     grid = evaluate(given.book, given.market, given.policy.override({"scenarios": _GRID}))
-    short = [(abs(move), move) for s, move in enumerate(_GRID) if cents(float(grid.stress_excess_recomputed[0, s])) < 0]
+    short = [
+        (abs(move), move)
+        for s, move in enumerate(_GRID)
+        if cents(float(grid.stress_excess_recomputed[0, s])) < 0
+    ]
     return min(short)[1] if short else None
 
 
 def whatif(event: Event, trades: list[tuple[str, float]], cash: float, quote_of: Quote) -> Json:
-    """The account's margin before and after trades at the mark and a cash transfer. InputError names what cannot be used.
+    """The account's margin before and after trades at the mark and a cash transfer.
 
-    trades: (symbol, signed shares); cash: dollars, deposits positive; quote_of: a symbol's newest published inputs or None.
+    InputError names what cannot be used.
+
+    trades: (symbol, signed shares); cash: dollars, deposits positive; quote_of: a symbol's newest published
+    inputs or None.
     """
     before = document(event)
     changed = after_trades(before["accounts"][0], trades, cash, quote_of)
@@ -148,5 +184,7 @@ def whatif(event: Event, trades: list[tuple[str, float]], cash: float, quote_of:
     return {
         "before": evaluation(parse(before, policy))["accounts"][0],
         "after": evaluation(parse({"accounts": [changed]}, policy))["accounts"][0],
-        "book": {"accounts": [changed]}, "policy_version": policy.version, "timestamp": event.get("timestamp"),
+        "book": {"accounts": [changed]},
+        "policy_version": policy.version,
+        "timestamp": event.get("timestamp"),
     }

@@ -1,4 +1,6 @@
-"""The dashboard as an ASGI application: the page, its live connection, and read-only questions about single accounts."""
+"""The dashboard as an ASGI application:
+the page, its live connection, and read-only questions about single accounts.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,10 @@ CURES_SHOWN = 6
 
 
 def old_before(seconds: float, clock_ms: int) -> int:
-    """The event time before which figures are old: nights and weekends do not age a price. Outside the calendar they do."""
+    """The event time before which figures are old: nights and weekends do not age a price.
+
+    Outside the calendar they do.
+    """
     try:
         return trading_time_before(clock_ms, seconds)
     except (ValueError, OverflowError, OSError):
@@ -48,7 +53,10 @@ def old_before(seconds: float, clock_ms: int) -> int:
 
 @dataclass(frozen=True)
 class Options:
-    """How a dashboard is served. interval_s: seconds between frames; quiet_s: without a margin event for this long it is gray."""
+    """How a dashboard is served.
+
+    interval_s: seconds between frames; quiet_s: without a margin event for this long it is gray.
+    """
 
     bootstrap: str
     host: str = "127.0.0.1"
@@ -61,7 +69,10 @@ class Options:
 
 
 def build(options: Options, now_ms: Callable[[], int] = wall_clock_ms) -> ASGIApp:
-    """The application; its intake starts and ends with it. ValueError where it would be open to others without a token."""
+    """The application; its intake starts and ends with it.
+
+    ValueError where it would be open to others without a token.
+    """
     policy = current_policy()
     desk = Desk(functools.partial(old_before, policy.prices.max_price_age_seconds))
     feed = Feed(quiet_ms=int(options.quiet_s * 1000), started_at=now_ms())
@@ -98,8 +109,13 @@ def _facts(options: Options, policy: Policy) -> dict[str, object]:
 
 
 def _gate(holdings: Holdings, now_ms: Callable[[], int]) -> Mount:
-    """The pre-trade order gate: the only thing here that answers a POST. Its time is that of the newest event read."""
-    endpoint = order_gate.endpoint(known=holdings.knows, clock=lambda: holdings.event_time() or now_ms(), now=now_ms)
+    """The pre-trade order gate: the only thing here that answers a POST.
+
+    Its time is that of the newest event read.
+    """
+    endpoint = order_gate.endpoint(
+        known=holdings.knows, clock=lambda: holdings.event_time() or now_ms(), now=now_ms
+    )
     return Mount("/gate", endpoint)
 
 
@@ -108,7 +124,11 @@ async def _index(_: Request) -> Response:
 
 
 def _json(data: object, status: int = 200) -> Response:
-    return Response(orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS), status, media_type="application/json")
+    return Response(
+        orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS),
+        status,
+        media_type="application/json",
+    )
 
 
 def _refused(error: InputError) -> Response:
@@ -121,7 +141,9 @@ def _questions(desk: Desk, holdings: Holdings, feed: Feed, now_ms: Callable[[], 
 
     async def what_if(request: Request) -> Response:
         asked = request.query_params
-        return await asyncio.to_thread(_what_if, desk, holdings, asked.get("id", ""), asked.getlist("trade"), asked.get("cash", "0"))
+        return await asyncio.to_thread(
+            _what_if, desk, holdings, asked.get("id", ""), asked.getlist("trade"), asked.get("cash", "0")
+        )
 
     async def holders(request: Request) -> Response:
         found = await asyncio.to_thread(holdings.holders, request.query_params.get("symbol", ""))
@@ -138,8 +160,12 @@ def _questions(desk: Desk, holdings: Holdings, feed: Feed, now_ms: Callable[[], 
         return _json({**verdict, "summary": desk.summary()}, 200 if verdict["live"] else 503)
 
     return [
-        Route("/api/account", account), Route("/api/whatif", what_if), Route("/api/holders", holders), Route("/api/symbols", symbols),
-        Route("/api/concentration", concentration), Route("/api/health", health),
+        Route("/api/account", account),
+        Route("/api/whatif", what_if),
+        Route("/api/holders", holders),
+        Route("/api/symbols", symbols),
+        Route("/api/concentration", concentration),
+        Route("/api/health", health),
     ]
 
 
@@ -152,14 +178,19 @@ def _account(desk: Desk, holdings: Holdings, account_id: str) -> Response:
     try:
         if basis is not None:
             detail["explained"] = explain(basis, known["calc"] or {})
-            detail["cures"] = [cure.to_dict() for cure in cheapest_cures(parse(document(basis), policy_of(basis)))[:CURES_SHOWN]]
+            detail["cures"] = [
+                cure.to_dict()
+                for cure in cheapest_cures(parse(document(basis), policy_of(basis)))[:CURES_SHOWN]
+            ]
     except (InputError, NoPositions) as error:
         detail["unexplained"] = str(error)
     return _json({"account_id": account_id, "epoch": desk.epoch, **known, **detail})
 
 
 def _basis(known: Json, holdings: Holdings, account_id: str) -> Event | None:
-    """The positions that explain an account: published with its newest figure, else the book's of now, else the last published."""
+    """The positions that explain an account:
+    published with its newest figure, else the book's of now, else the last published.
+    """
     status: Event | None = known["status"]
     if status is not None and status["calc_id"] == known["calc"].get("calc_id"):
         return status

@@ -30,7 +30,10 @@ _RELEASE_FIELDS = ("account_id", "reservation_id")
 
 
 class BadOrder(Refused):
-    """A request that cannot be judged; names the field, its value and the reason. status: 400 not JSON, 413 too long, 422 a field."""
+    """A request that cannot be judged; names the field, its value and the reason.
+
+    status: 400 not JSON, 413 too long, 422 a field.
+    """
 
     def __init__(self, field: str, value: object, reason: str, status: int = 422) -> None:
         super().__init__(field, value, reason)
@@ -41,13 +44,21 @@ class BadOrder(Refused):
 
 
 def parse_order(body: bytes) -> Order:
-    """Read `{"account_id", "symbol", "side", "qty"}` and, where given, `"order_id"`. BadOrder names what cannot be used."""
+    """Read `{"account_id", "symbol", "side", "qty"}` and, where given, `"order_id"`.
+
+    BadOrder names what cannot be used.
+    """
     data = _object(body, _ORDER_FIELDS)
     account_id, symbol = (_text(data, name) for name in ("account_id", "symbol"))
     side, qty = data.get("side"), data.get("qty")
     if not isinstance(side, str) or side not in _SIDES:
         raise BadOrder("side", side, f"not one of {', '.join(_SIDES)}")
-    if isinstance(qty, bool) or not isinstance(qty, int | float) or not math.isfinite(qty) or not 0 < qty <= _MOST_SHARES:
+    if (
+        isinstance(qty, bool)
+        or not isinstance(qty, int | float)
+        or not math.isfinite(qty)
+        or not 0 < qty <= _MOST_SHARES
+    ):
         raise BadOrder("qty", qty, "not a number of shares above 0")
     order_id = None if data.get("order_id") is None else _text(data, "order_id", LONGEST_KEY)
     return Order(account_id, symbol, _SIDES[side] * qty, order_id)
@@ -77,7 +88,9 @@ def _text(data: Mapping[str, object], name: str, longest: int = 256) -> str:
     if not isinstance(value, str) or not value.strip():
         raise BadOrder(name, value, "missing or not a non-empty text")
     if len(value) > longest or "\0" in value:
-        raise BadOrder(name, value[:80], f"longer than {longest} characters" if len(value) > longest else "holds a NUL")
+        raise BadOrder(
+            name, value[:80], f"longer than {longest} characters" if len(value) > longest else "holds a NUL"
+        )
     return value
 
 
@@ -90,10 +103,11 @@ def endpoint(
 ) -> Starlette:
     """Return an application that answers POST /orders/check and POST /orders/release.
 
-    A check is answered by the fields of a `Verdict`, with 200 for either verdict; a release by `{"released"}`. store: an open
-    store, or a function that opens one on the first question; by default the one of the settings, which is never created here.
-    known, clock, now: see `Gate`. 400, 413 and 422 name the field and the value of a request that cannot be judged; 503: the
-    store does not answer, so nothing is allowed.
+    A check is answered by the fields of a `Verdict`, with 200 for either verdict; a release by
+    `{"released"}`. store: an open store, or a function that opens one on the first question; by default the
+    one of the settings, which is never created here. known, clock, now: see `Gate`. 400, 413 and 422 name the
+    field and the value of a request that cannot be judged; 503: the store does not answer, so nothing is
+    allowed.
     """
     opened = functools.cache(store if callable(store) else functools.partial(_opened, store))
 
@@ -106,10 +120,12 @@ def endpoint(
     def release(body: bytes) -> dict[str, object]:
         return {"released": gate().release(*parse_release(body))}
 
-    return Starlette(routes=[
-        Route("/orders/check", _answering(check), methods=["POST"]),
-        Route("/orders/release", _answering(release), methods=["POST"]),
-    ])
+    return Starlette(
+        routes=[
+            Route("/orders/check", _answering(check), methods=["POST"]),
+            Route("/orders/release", _answering(release), methods=["POST"]),
+        ]
+    )
 
 
 def _answering(act: Callable[[bytes], dict[str, object]]) -> Callable[[Request], Awaitable[Response]]:
@@ -119,7 +135,12 @@ def _answering(act: Callable[[bytes], dict[str, object]]) -> Callable[[Request],
         try:
             return _json(await asyncio.to_thread(act, await _body(request)))
         except BadOrder as error:
-            refusal = {"error": str(error), "field": error.field, "value": repr(error.value), "reason": error.reason}
+            refusal = {
+                "error": str(error),
+                "field": error.field,
+                "value": repr(error.value),
+                "reason": error.reason,
+            }
             return _json(refusal, error.status)
         except (SQLAlchemyError, OSError, StoreOutdated) as error:
             return _json({"error": f"the store does not answer: {type(error).__name__}", "allow": False}, 503)
@@ -141,7 +162,10 @@ def _json(data: Mapping[str, object], status: int = 200) -> Response:
 
 
 def _opened(store: Store | None) -> Store:
-    """The store to write reservations to. One that does not exist, or has another schema, is an error and is not created."""
+    """The store to write reservations to.
+
+    One that does not exist, or has another schema, is an error and is not created.
+    """
     if store is not None:
         return store
     url = settings().store_url

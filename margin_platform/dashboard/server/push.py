@@ -1,7 +1,10 @@
-"""The push: one paced sender a page. A page is always sent "everything changed since what you hold", newest form only.
+"""The push: one paced sender a page.
 
-Conflation and back-pressure are one mechanism: a sender computes its next frame only when the page has acknowledged the
-one before last, from row numbers and not from a queue. A slow page gets fewer, fuller frames and costs no memory.
+A page is always sent "everything changed since what you hold", newest form only.
+
+Conflation and back-pressure are one mechanism: a sender computes its next frame only when the page has
+acknowledged the one before last, from row numbers and not from a queue. A slow page gets fewer, fuller frames
+and costs no memory.
 """
 
 from __future__ import annotations
@@ -23,19 +26,33 @@ from margin_platform.dashboard.state.accounts import Desk
 from margin_platform.dashboard.state.firm_now import firm_now
 from margin_platform.policy.sections import FirmPolicy
 
-CHUNK = 5_000            # rows a message: about 0.8 MB, some 10 ms of the event loop
-IN_FLIGHT = 2            # messages a page may be behind in acknowledging
-_NONE_OF_OURS = 1003     # the close code of what a page may not say
-HEARTBEAT_TICKS = 4      # a frame without changes is sent at least this often: the page's proof of life
+CHUNK = 5_000  # rows a message: about 0.8 MB, some 10 ms of the event loop
+IN_FLIGHT = 2  # messages a page may be behind in acknowledging
+_NONE_OF_OURS = 1003  # the close code of what a page may not say
+HEARTBEAT_TICKS = 4  # a frame without changes is sent at least this often: the page's proof of life
 
 
 class Pulse:
-    """The common clock of all senders: wakes them together, so that pages at the same point share one encoded frame."""
+    """The common clock of all senders: wakes them together, so that pages at the same point share one
+    encoded frame.
+    """
 
     def __init__(
-        self, desk: Desk, feed: Feed, now_ms: Callable[[], int], interval_s: float, policy: FirmPolicy, facts: dict[str, object]
+        self,
+        desk: Desk,
+        feed: Feed,
+        now_ms: Callable[[], int],
+        interval_s: float,
+        policy: FirmPolicy,
+        facts: dict[str, object],
     ) -> None:
-        self.desk, self.feed, self._now_ms, self.interval_s, self.facts = desk, feed, now_ms, interval_s, facts
+        self.desk, self.feed, self._now_ms, self.interval_s, self.facts = (
+            desk,
+            feed,
+            now_ms,
+            interval_s,
+            facts,
+        )
         self._policy = policy
         self.tick = 0
         self.clients = 0
@@ -71,20 +88,29 @@ class Pulse:
     def header(self) -> dict[str, object]:
         now, firm = self._now_ms(), firm_now(self.desk.firm() or (), self._policy)
         if firm is not None:
-            firm["old"] = self.feed.is_old(firm["written_at"], now)   # its stream may have ended while the accounts' goes on
+            # its stream may have ended while the accounts' goes on
+            firm["old"] = self.feed.is_old(firm["written_at"], now)
         return {"summary": self.desk.summary(), "firm_now": firm, "health": self.feed.verdict(now)}
 
     def messages(self, after: int) -> tuple[int, list[Callable[[], bytes]]]:
-        """(sequence reached, what to send in order) for a page that holds everything up to `after`; encoded when sent."""
+        """(sequence reached, what to send in order) for a page that holds everything up to `after`;
+        encoded when sent.
+        """
         upto, numbers = self.desk.changed(after)
         parts = [numbers[n : n + CHUNK] for n in range(0, len(numbers), CHUNK)] or [numbers]
         last = len(parts) - 1
-        return upto, [functools.partial(self._message, after, upto, n, part, n == last) for n, part in enumerate(parts)]
+        return upto, [
+            functools.partial(self._message, after, upto, n, part, n == last) for n, part in enumerate(parts)
+        ]
 
     def _message(self, after: int, upto: int, n: int, part: NDArray[np.int64], done: bool) -> bytes:
         found = self._encoded.get((after, upto, n))
         if found is None:
-            frame: dict[str, object] = {"t": "frame", "rows": self.desk.rows(part), "seq": upto if done else None}
+            frame: dict[str, object] = {
+                "t": "frame",
+                "rows": self.desk.rows(part),
+                "seq": upto if done else None,
+            }
             frame |= self._head
             if done:
                 frame |= {"feed": self.desk.feed(after), "firm": self.desk.firm(after)}
@@ -93,18 +119,27 @@ class Pulse:
 
 
 async def serve(socket: WebSocket, pulse: Pulse) -> None:
-    """One page's connection: greeting, then frames until it leaves. A page that holds this epoch's rows goes on from them."""
+    """One page's connection: greeting, then frames until it leaves.
+
+    A page that holds this epoch's rows goes on from them.
+    """
     await socket.accept()
     pulse.join()
     try:
         hello = await _hello(socket)
         same = hello.get("epoch") == pulse.desk.epoch and isinstance(hello.get("seq"), int)
-        greeting = {"t": "hello", "epoch": pulse.desk.epoch, "resumed": same, "columns": COLUMNS, **pulse.facts}
+        greeting = {
+            "t": "hello",
+            "epoch": pulse.desk.epoch,
+            "resumed": same,
+            "columns": COLUMNS,
+            **pulse.facts,
+        }
         await socket.send_bytes(orjson.dumps(greeting))
         page = _Page(socket, pulse, hello["seq"] if same else -1)
         await page.run()
     except (WebSocketDisconnect, RuntimeError):
-        pass   # the page left, or is none of ours
+        pass  # the page left, or is none of ours
     finally:
         pulse.clients -= 1
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
@@ -112,10 +147,13 @@ async def serve(socket: WebSocket, pulse: Pulse) -> None:
 
 
 async def _hello(socket: WebSocket) -> Json:
-    """What the page says first: {epoch, seq} of what it holds. WebSocketDisconnect where it is none of our pages."""
+    """What the page says first: {epoch, seq} of what it holds.
+
+    WebSocketDisconnect where it is none of our pages.
+    """
     try:
         hello = orjson.loads(await socket.receive_text())
-    except (KeyError, orjson.JSONDecodeError) as error:   # KeyError: bytes instead of text
+    except (KeyError, orjson.JSONDecodeError) as error:  # KeyError: bytes instead of text
         raise WebSocketDisconnect(_NONE_OF_OURS) from error
     if not isinstance(hello, dict):
         raise WebSocketDisconnect(_NONE_OF_OURS)
@@ -138,7 +176,10 @@ class _Page:
             task.result()
 
     async def _read(self) -> None:
-        """Acknowledgements, one a message. More of them than messages would buy a page an unbounded queue: it is cut off."""
+        """Acknowledgements, one a message.
+
+        More of them than messages would buy a page an unbounded queue: it is cut off.
+        """
         try:
             while True:
                 await self.socket.receive_text()

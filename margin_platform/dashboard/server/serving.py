@@ -14,20 +14,27 @@ import uvicorn
 from margin_platform.dashboard.server.app import Options, build
 
 _BACKLOG = 128
-_STOP_SECONDS = 3   # an open page does not hold up the end
+_STOP_SECONDS = 3  # an open page does not hold up the end
 
 
 def serve(options: Options, port: int, announce: Callable[[str, int], None]) -> None:
-    """Serves until SIGTERM or Ctrl-C. `announce` gets the URL and port once they are known. OSError where the address is taken."""
+    """Serves until SIGTERM or Ctrl-C. `announce` gets the URL and port once they are known.
+
+    OSError where the address is taken.
+    """
     app = build(options)
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((options.host, port))
-    listener.listen(_BACKLOG)   # before the announcement: whoever reads it may connect at once
+    listener.listen(_BACKLOG)  # before the announcement: whoever reads it may connect at once
     bound = listener.getsockname()[1]
     config = uvicorn.Config(
-        app, log_level="warning", ws="websockets-sansio", ws_per_message_deflate=False, server_header=False,
+        app,
+        log_level="warning",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        server_header=False,
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
     name = f"[{options.host}]" if ":" in options.host else options.host
@@ -36,7 +43,9 @@ def serve(options: Options, port: int, announce: Callable[[str, int], None]) -> 
 
 
 class _Server(uvicorn.Server):
-    """uvicorn raises a caught SIGTERM again after its shutdown, and the clean stop would look like a crash."""
+    """uvicorn raises a caught SIGTERM again after its shutdown,
+    and the clean stop would look like a crash.
+    """
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

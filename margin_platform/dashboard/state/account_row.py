@@ -1,6 +1,8 @@
-"""One account as the grid shows it: which fields of margin.calc.v1 travel to the page, in which order, and its color.
+"""One account as the grid shows it: which fields of margin.calc.v1 travel to the page, in which order, and
+its color.
 
-Money is dollars with cents as published, None where unknown; times are epoch milliseconds UTC of the event clock.
+Money is dollars with cents as published, None where unknown; times are epoch milliseconds UTC of the event
+clock.
 """
 
 from __future__ import annotations
@@ -10,10 +12,29 @@ from typing import Any, Final
 
 from margin_platform.contracts.messages import Event
 
-# The order is the protocol between `accounts` and the page; `i` is the account's number for the life of this server.
+# The order is the protocol between `accounts` and the page; `i` is the account's number for the life of this
+# server.
 COLUMNS: Final = (
-    "i", "account_id", "status", "band", "margin_type", "method", "equity", "requirement", "excess", "excess_pct", "reg_t", "tims",
-    "saving", "worst_stress", "beta_exposure", "gross_mv", "timestamp", "oldest_price", "flags", "color",
+    "i",
+    "account_id",
+    "status",
+    "band",
+    "margin_type",
+    "method",
+    "equity",
+    "requirement",
+    "excess",
+    "excess_pct",
+    "reg_t",
+    "tims",
+    "saving",
+    "worst_stress",
+    "beta_exposure",
+    "gross_mv",
+    "timestamp",
+    "oldest_price",
+    "flags",
+    "color",
 )
 TIMESTAMP: Final = COLUMNS.index("timestamp")
 OLDEST_PRICE: Final = COLUMNS.index("oldest_price")
@@ -22,7 +43,7 @@ STATUS: Final = COLUMNS.index("status")
 BAND: Final = COLUMNS.index("band")
 COLOR: Final = COLUMNS.index("color")
 GROSS_MV: Final = COLUMNS.index("gross_mv")
-_LATEST: Final = 253_402_300_799_999   # the end of the year 9999, epoch milliseconds
+_LATEST: Final = 253_402_300_799_999  # the end of the year 9999, epoch milliseconds
 
 
 class RowFlag(IntEnum):
@@ -53,12 +74,31 @@ _BY_STATUS: Final = {"ACTIVE": _GREEN, "WARNING": _YELLOW, "MARGIN_CALL": _RED}
 
 
 def row_of(number: int, event: Event, flags: int) -> list[object]:
-    """The wire row of a margin.calc.v1 or margin.status.v1 event, its color still open; figures the event does not carry stay None."""
+    """The wire row of a margin.calc.v1 or margin.status.v1 event, its color still open;
+    figures the event does not carry stay None.
+    """
     get = event.get
     return [
-        number, event["account_id"], get("status"), get("band"), get("margin_type"), get("margin_method"), get("equity"),
-        get("requirement"), get("excess"), get("excess_pct"), get("reg_t_margin"), get("portfolio_margin_req"), get("margin_savings"),
-        get("worst_stress"), get("beta_weighted_exposure"), get("gross_mv"), event_time(event), oldest_price(event), flags, _GRAY,
+        number,
+        event["account_id"],
+        get("status"),
+        get("band"),
+        get("margin_type"),
+        get("margin_method"),
+        get("equity"),
+        get("requirement"),
+        get("excess"),
+        get("excess_pct"),
+        get("reg_t_margin"),
+        get("portfolio_margin_req"),
+        get("margin_savings"),
+        get("worst_stress"),
+        get("beta_weighted_exposure"),
+        get("gross_mv"),
+        event_time(event),
+        oldest_price(event),
+        flags,
+        _GRAY,
     ]
 
 
@@ -78,8 +118,10 @@ def _moment(stamp: object) -> int | None:
 
 
 def color_of(row: list[Any]) -> int:
-    """Green, yellow or red by the published status; an unknown or STALE one is gray. A liquidation or close-only is red,
-    a severe stress scenario under water at least yellow: the track that is worse decides (MARGIN_RULES 7.2).
+    """Green, yellow or red by the published status; an unknown or STALE one is gray.
+
+    A liquidation or close-only is red, a severe stress scenario under water at least yellow: the track that
+    is worse decides (MARGIN_RULES 7.2).
     """
     color = _BY_STATUS.get(row[STATUS], _GRAY)
     if color == _GRAY:

@@ -1,7 +1,9 @@
-"""The desk: the newest row of every account, each change numbered, so that any page can ask "what changed since N".
+"""The desk: the newest row of every account, each change numbered,
+so that any page can ask "what changed since N".
 
-There is no log of changes to overflow. Every row carries the number of its last change; a page that comes back after a
-cut, or reads slowly, gets each changed row once, in its newest form. Memory grows with accounts, never with time.
+There is no log of changes to overflow. Every row carries the number of its last change; a page that comes
+back after a cut, or reads slowly, gets each changed row once, in its newest form. Memory grows with accounts,
+never with time.
 """
 
 from __future__ import annotations
@@ -48,8 +50,8 @@ class Desk:
     """State of all accounts. One thread applies events, any number read; every public method takes the lock.
 
     `epoch` names this server's life: account numbers and sequence numbers mean nothing in another one.
-    `cutoff_of`: the event time before which a calculation is old at an event time; such a row counts as gray, whatever its
-    status said.
+    `cutoff_of`: the event time before which a calculation is old at an event time; such a row counts as gray,
+    whatever its status said.
     """
 
     def __init__(self, cutoff_of: Callable[[int], int]) -> None:
@@ -74,7 +76,7 @@ class Desk:
         self._firm: dict[str, Event] = {}
         self._firm_policy: object = None
         self._firm_changed = 0
-        self._clocks: dict[int, int] = {}      # event time by partition of margin.calc.v1
+        self._clocks: dict[int, int] = {}  # event time by partition of margin.calc.v1
         self._status_clock: int | None = None  # counts until the first calculation is read
 
     def _columns(self, size: int) -> None:
@@ -109,7 +111,9 @@ class Desk:
             self.event_clock, self.cutoff = clock, self._cutoff_of(clock)
 
     def _take_calc(self, partition: int, event: Event) -> None:
-        """Within a partition the log's order is the truth, also when a replay starts over at an earlier day."""
+        """Within a partition the log's order is the truth,
+        also when a replay starts over at an earlier day.
+        """
         if (stamp := event_time(event)) is not None:
             self._clocks[partition] = stamp
         account = event["account_id"]
@@ -198,12 +202,16 @@ class Desk:
             return self.log.changed_since(after)
 
     def firm(self, after: int = -1) -> list[Event] | None:
-        """The newest firm.risk.v1 event of each scenario; None where nothing changed after a sequence number."""
+        """The newest firm.risk.v1 event of each scenario;
+        None where nothing changed after a sequence number.
+        """
         with self._lock:
             return list(self._firm.values()) if self._firm_changed > after else None
 
     def summary(self) -> dict[str, object]:
-        """Accounts by color (old rows are gray), open calls, next due time, oldest price: the header's figures."""
+        """Accounts by color (old rows are gray), open calls, next due time, oldest price:
+        the header's figures.
+        """
         with self._lock:
             count = len(self._rows)
             color, time, oldest = self._color[:count], self._time[:count], self._oldest[:count]
@@ -213,12 +221,16 @@ class Desk:
             by_color = np.bincount(np.where(gray, Color.GRAY, color), minlength=len(COLORS))
             known = oldest[oldest != _UNKNOWN_TIME]
             return {
-                "accounts": count, "colors": dict(zip(COLORS, by_color.tolist(), strict=True)), "event_clock": self.event_clock,
+                "accounts": count,
+                "colors": dict(zip(COLORS, by_color.tolist(), strict=True)),
+                "event_clock": self.event_clock,
                 "cutoff": self.cutoff,
-                "calls_open": len(self.log.open_calls), "next_due": self.log.next_due(self.event_clock),
+                "calls_open": len(self.log.open_calls),
+                "next_due": self.log.next_due(self.event_clock),
                 "past_due": self.log.past_due(self.event_clock),
                 "restricted": len(self.log.restricted),
-                "oldest_price": int(known.min()) if len(known) else None, "bad_events": self.bad_events,
+                "oldest_price": int(known.min()) if len(known) else None,
+                "bad_events": self.bad_events,
             }
 
     def numbers_of(self, account_ids: Iterable[str]) -> list[int]:
@@ -232,8 +244,10 @@ class Desk:
             if account_id not in self._number and account_id not in self.log.timelines:
                 return None
             return {
-                "calc": self._calc.get(account_id) or self._status.get(account_id), "status": self._status.get(account_id),
+                "calc": self._calc.get(account_id) or self._status.get(account_id),
+                "status": self._status.get(account_id),
                 "stress": [self._stress.get((account_id, s)) for s in self._scenarios.get(account_id, ())],
-                "flags": self._flags(account_id), "call": self.log.open_calls.get(account_id),
+                "flags": self._flags(account_id),
+                "call": self.log.open_calls.get(account_id),
                 "timeline": [item.wire() for item in self.log.timelines.get(account_id, ())],
             }

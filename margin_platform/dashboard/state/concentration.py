@@ -10,7 +10,9 @@ from margin_platform.money import cents
 
 
 def by_symbol(book: Book, market: Market, most: int = 25) -> dict[str, object]:
-    """Largest symbols by gross value: long, short, net (dollars) and holders, and how many positions had no price to count."""
+    """Largest symbols by gross value: long, short, net (dollars) and holders, and how many positions had
+    no price to count.
+    """
     value = book.quantity * market.price[book.symbol]
     priced = ~np.isnan(value)
     code, value = book.symbol[priced], value[priced]
@@ -20,12 +22,18 @@ def by_symbol(book: Book, market: Market, most: int = 25) -> dict[str, object]:
     total = float(gross.sum())
     ranked = sorted(np.flatnonzero(holders).tolist(), key=lambda c: (-gross[c], market.symbols[c]))[:most]
     return {
-        "accounts": len(book), "unpriced_positions": int((~priced).sum()), "gross": cents(total),
+        "accounts": len(book),
+        "unpriced_positions": int((~priced).sum()),
+        "gross": cents(total),
         "symbols": [
             {
-                "symbol": market.symbols[c], "long": cents(float(long[c])), "short": cents(float(short[c])),
-                "gross": cents(float(gross[c])), "net": cents(float(long[c] - short[c])),
-                "share": float(gross[c]) / total if total else None, "holders": int(holders[c]),
+                "symbol": market.symbols[c],
+                "long": cents(float(long[c])),
+                "short": cents(float(short[c])),
+                "gross": cents(float(gross[c])),
+                "net": cents(float(long[c] - short[c])),
+                "share": float(gross[c]) / total if total else None,
+                "holders": int(holders[c]),
             }
             for c in ranked
         ],

@@ -1,4 +1,6 @@
-"""The firm in one line: its exposure and its worst loss against their limits, from the newest firm.risk.v1 events. Computes no risk."""
+"""The firm in one line: its exposure and its worst loss against their limits, from the newest firm.risk.v1
+events. Computes no risk.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from margin_platform.policy.sections import FirmPolicy
 
 
 def firm_now(events: Sequence[Event], policy: FirmPolicy) -> Json | None:
-    """{exposure, loss}, each {amount, limit, level} in dollars, loss with its scenario; None before the first event.
+    """{exposure, loss}, each {amount, limit, level} in dollars, loss with its scenario;
+    None before the first event.
 
     written_at: when Kafka got the newest event, epoch milliseconds; 0 where it does not say.
 
@@ -25,10 +28,12 @@ def firm_now(events: Sequence[Event], policy: FirmPolicy) -> Json | None:
     return {
         "written_at": max(e.get("produced_at") or 0 for e in events),
         "exposure": _against(exposure, newest.get("exposure_limit") or policy.firm_exposure_limit, policy),
-        "loss": _against(loss, worst.get("loss_limit") or policy.firm_loss_limit, policy) | {"scenario": worst["scenario"]},
+        "loss": _against(loss, worst.get("loss_limit") or policy.firm_loss_limit, policy)
+        | {"scenario": worst["scenario"]},
     }
 
 
 def _against(amount: float | None, limit: float, policy: FirmPolicy) -> dict[str, object]:
-    level = None if amount is None else level_of(amount, limit, policy, FirmLevel.CLEAR)   # where it stands, not which alert is still open
+    # where it stands, not which alert is still open
+    level = None if amount is None else level_of(amount, limit, policy, FirmLevel.CLEAR)
     return {"amount": amount, "limit": limit, "level": level}

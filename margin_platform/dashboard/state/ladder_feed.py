@@ -1,7 +1,9 @@
-"""What enforcement did, as the page tells it: open calls and their due times, restrictions, orders, and each one's delivery.
+"""What enforcement did, as the page tells it:
+open calls and their due times, restrictions, orders, and each one's delivery.
 
-Everything is taken from margin.calls.v1, restrictions.v1, liquidation.orders.v1 and notifications.v1 in topic order, keyed by
-the events' own ids, so that an event delivered twice changes nothing. `produced_at` is Kafka's own time of an event.
+Everything is taken from margin.calls.v1, restrictions.v1, liquidation.orders.v1 and notifications.v1 in topic
+order, keyed by the events' own ids, so that an event delivered twice changes nothing. `produced_at` is
+Kafka's own time of an event.
 """
 
 from __future__ import annotations
@@ -12,13 +14,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from margin_platform.contracts.events.vocabulary import CallAction, RestrictionAction
-from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, NOTIFICATIONS, RESTRICTIONS, Event
+from margin_platform.contracts.messages import (
+    LIQUIDATION_ORDERS,
+    MARGIN_CALLS,
+    NOTIFICATIONS,
+    RESTRICTIONS,
+    Event,
+)
 from margin_platform.dashboard.state.account_row import RowFlag
 from margin_platform.notification.message import SUBJECTS
 
-FEED_KEPT = 1_000        # newest items every page shows
-TIMELINE_KEPT = 200      # newest items of one account
-ITEM_KINDS = {MARGIN_CALLS: "call", RESTRICTIONS: "restriction", LIQUIDATION_ORDERS: "order", NOTIFICATIONS: "notification"}
+FEED_KEPT = 1_000  # newest items every page shows
+TIMELINE_KEPT = 200  # newest items of one account
+ITEM_KINDS = {
+    MARGIN_CALLS: "call",
+    RESTRICTIONS: "restriction",
+    LIQUIDATION_ORDERS: "order",
+    NOTIFICATIONS: "notification",
+}
 _OPENS = {CallAction.MARGIN_CALL, CallAction.AMENDED}
 _CLOSES = {CallAction.MET, CallAction.RESCINDED}
 _IDS = ("call_id", "order_id", "restriction_id", "event_id", "decision_id")
@@ -26,7 +39,10 @@ _IDS = ("call_id", "order_id", "restriction_id", "event_id", "decision_id")
 
 @dataclass(eq=False)
 class Item:
-    """One line of the feed and of an account's timeline. `changed` is the desk's sequence number of its last change."""
+    """One line of the feed and of an account's timeline.
+
+    `changed` is the desk's sequence number of its last change.
+    """
 
     number: int
     changed: int
@@ -42,32 +58,49 @@ class Item:
         """As the page gets it: texts are the events' own, shown as text only."""
         get = self.event.get
         return {
-            "n": self.number, "kind": self.kind, "account_id": get("account_id"),
+            "n": self.number,
+            "kind": self.kind,
+            "account_id": get("account_id"),
             "action": get("action") or get("status") or self.kind.upper(),
-            "text": get("explanation") or get("reason") or get("escalation") or get("subject") or "", "deficiency": get("deficiency"),
-            "excess_after": get("excess_after"), "due_at": get("due_at"), "timestamp": get("timestamp"),
-            "produced_at": get("produced_at"), "run_id": get("run_id"), "call_id": get("call_id"), "order_id": get("order_id"),
-            "positions": get("positions") or [], "channel": get("channel"), "told": (self.topic, str(get("action", "NEW"))) in SUBJECTS,
+            "text": get("explanation") or get("reason") or get("escalation") or get("subject") or "",
+            "deficiency": get("deficiency"),
+            "excess_after": get("excess_after"),
+            "due_at": get("due_at"),
+            "timestamp": get("timestamp"),
+            "produced_at": get("produced_at"),
+            "run_id": get("run_id"),
+            "call_id": get("call_id"),
+            "order_id": get("order_id"),
+            "positions": get("positions") or [],
+            "channel": get("channel"),
+            "told": (self.topic, str(get("action", "NEW"))) in SUBJECTS,
             "delivery": [_delivered(e) for e in self.delivery.values()],
         }
 
 
 def _delivered(event: Event) -> dict[str, object]:
-    return {name: event.get(name) for name in ("channel", "status", "attempt", "attempts", "timestamp", "error")}
+    return {
+        name: event.get(name) for name in ("channel", "status", "attempt", "attempts", "timestamp", "error")
+    }
 
 
 class LadderLog:
-    """Calls, restrictions, orders and notifications so far. `apply` returns the accounts whose flags may have changed."""
+    """Calls, restrictions, orders and notifications so far.
+
+    `apply` returns the accounts whose flags may have changed.
+    """
 
     def __init__(self) -> None:
         self.feed: deque[Item] = deque(maxlen=FEED_KEPT)
         self.timelines: dict[str, deque[Item]] = {}
         self.open_calls: dict[str, Event] = {}
-        self._due: dict[str, tuple[float, str, object]] = {}   # of the open calls that have one: epoch milliseconds, account, as said
+        # of the open calls that have one: epoch milliseconds, account, as said
+        self._due: dict[str, tuple[float, str, object]] = {}
         self.restricted: set[str] = set()
         self.liquidating: set[str] = set()
         self._by_id: OrderedDict[str, Item] = OrderedDict()
-        self._early: OrderedDict[str, dict[str, Event]] = OrderedDict()   # notices read before what they tell of: topics have no order
+        # notices read before what they tell of: topics have no order
+        self._early: OrderedDict[str, dict[str, Event]] = OrderedDict()
         self._numbers = 0
 
     def apply(self, topic: str, event: Event, sequence: int) -> str:
@@ -113,7 +146,8 @@ class LadderLog:
         if kind == "call":
             if action in _OPENS:
                 known = self.open_calls.get(account, {})
-                expired = "expired" in known and known.get("call_id") == event.get("call_id")   # an increase leaves the due time as it is
+                # an increase leaves the due time as it is
+                expired = "expired" in known and known.get("call_id") == event.get("call_id")
                 self.open_calls[account] = {**event, "expired": True} if expired else event
                 self._note_due(account, None if expired else event.get("due_at"))
             elif action == CallAction.EXPIRED and account in self.open_calls:
@@ -128,7 +162,9 @@ class LadderLog:
             elif action == CallAction.RECOVERED:
                 self.liquidating.discard(account)
         elif kind == "restriction":
-            (self.restricted.add if action == RestrictionAction.CLOSE_ONLY else self.restricted.discard)(account)
+            (self.restricted.add if action == RestrictionAction.CLOSE_ONLY else self.restricted.discard)(
+                account
+            )
 
     def _note_due(self, account: str, due_at: object) -> None:
         self._due.pop(account, None)
@@ -146,7 +182,9 @@ class LadderLog:
         )
 
     def next_due(self, clock: int | None) -> dict[str, object] | None:
-        """Return the open call that falls due first after an event time: {account_id, due_at}; None where none does."""
+        """Return the open call that falls due first after an event time: {account_id, due_at};
+        None where none does.
+        """
         ahead = [due for due in self._due.values() if clock is None or due[0] > clock]
         if not ahead:
             return None
@@ -154,7 +192,9 @@ class LadderLog:
         return {"account_id": account, "due_at": text}
 
     def past_due(self, clock: int | None) -> int:
-        """Return how many open calls were not met in time: those enforcement has found, and those it has yet to find."""
+        """Return how many open calls were not met in time:
+        those enforcement has found, and those it has yet to find.
+        """
         found = sum("expired" in call for call in self.open_calls.values())
         return found + sum(clock is not None and moment <= clock for moment, _, _ in self._due.values())
 
@@ -176,21 +216,40 @@ def _subjects(topic: str, event: Event) -> list[str]:
 
 
 def _told(notice: Event) -> list[str]:
-    """What a notice speaks of: the step its rung names (topic:action:...), else the most exact id it carries."""
+    """What a notice speaks of: the step its rung names (topic:action:...), else the most exact id it
+    carries.
+    """
     if notice.get("rung"):
         step = ":".join(str(notice["rung"]).split(":")[:2])
         return [f"rung:{step}:{notice.get('correlation_id')}"]
-    return [f"subject:{notice[name]}" for name in ("subject_id", "causation_id", *_IDS, "correlation_id") if notice.get(name)]
+    return [
+        f"subject:{notice[name]}"
+        for name in ("subject_id", "causation_id", *_IDS, "correlation_id")
+        if notice.get(name)
+    ]
 
 
 def _identity(kind: str, event: Event) -> str:
     """The same for the same event delivered twice; a step of a call's life is told apart by its causation."""
-    steps = [event.get(name) for name in ("notification_id", *_IDS, "action", "channel", "causation_id", "correlation_id", "timestamp")]
+    steps = [
+        event.get(name)
+        for name in (
+            "notification_id",
+            *_IDS,
+            "action",
+            "channel",
+            "causation_id",
+            "correlation_id",
+            "timestamp",
+        )
+    ]
     return f"{kind}:" + "\x1f".join("" if s is None else str(s) for s in steps) + f"\x1f{event['account_id']}"
 
 
 def instant(due_at: Any) -> float | None:
-    """Epoch milliseconds of a due time, given as ISO text with a zone or as epoch milliseconds; None where it is neither."""
+    """Epoch milliseconds of a due time, given as ISO text with a zone or as epoch milliseconds;
+    None where it is neither.
+    """
     if isinstance(due_at, bool) or due_at is None:
         return None
     if isinstance(due_at, int | float):

@@ -1,7 +1,9 @@
-"""Every account's positions as they stand now: the book of the topics it is kept in, for whoever asks about one account.
+"""Every account's positions as they stand now:
+the book of the topics it is kept in, for whoever asks about one account.
 
-Published figures carry positions only where they were decided upon (margin.status.v1), and a desk asks about every account. So the
-dashboard reads fills, cash, terms and the market into the margin stream's own engine, which values nothing until somebody asks.
+Published figures carry positions only where they were decided upon (margin.status.v1), and a desk asks about
+every account. So the dashboard reads fills, cash, terms and the market into the margin stream's own engine,
+which values nothing until somebody asks.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from margin_platform.snapshots.engine import MarginEngine
 class Holdings:
     """One thread takes records, any number ask; every public method takes the lock.
 
-    `ready`: the book was read up to where its topics stood at the start. Until then it has only some of the fills, and is not told.
+    `ready`: the book was read up to where its topics stood at the start. Until then it has only some of the
+    fills, and is not told.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -31,12 +34,16 @@ class Holdings:
         self._batches = 0
 
     def take(self, records: list[Record]) -> None:
-        """Records of the topics of `input_records.TOPICS_IN_ORDER`. What cannot be booked is refused by the stream, and here left out."""
+        """Records of the topics of `input_records.TOPICS_IN_ORDER`.
+
+        What cannot be booked is refused by the stream, and here left out.
+        """
         with self._lock:
             self._batches += 1
             self._engine.take_in(records, self._batches)
             if self.ready:
-                self._engine.unannounced(0)   # forgets the oldest of what waits for accounts that nobody announces
+                # forgets the oldest of what waits for accounts that nobody announces
+                self._engine.unannounced(0)
 
     def account(self, account_id: str) -> Event | None:
         """An account as margin.status.v1 would tell it now; None for one the book does not have."""
@@ -44,7 +51,8 @@ class Holdings:
             if not self.ready or account_id not in self._engine.ledger:
                 return None
             told = self._engine.account_now(account_id)
-        return {name: value for name, value in told.items() if name not in {"calc_id", "inputs"}}   # of no published calculation
+        # of no published calculation
+        return {name: value for name, value in told.items() if name not in {"calc_id", "inputs"}}
 
     def knows(self, account_id: str) -> bool:
         """Whether the book has an account of exactly this id."""
@@ -80,4 +88,6 @@ class Holdings:
     def concentration(self) -> dict[str, object]:
         """Market value by symbol over all accounts, and whether the book is read to its end."""
         with self._lock:
-            return {"ready": self.ready} | by_symbol(self._engine.ledger.book(self._engine.code_of), self._engine.market)
+            return {"ready": self.ready} | by_symbol(
+                self._engine.ledger.book(self._engine.code_of), self._engine.market
+            )

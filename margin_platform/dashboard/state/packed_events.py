@@ -1,7 +1,9 @@
-"""Published events kept as bytes: a decoded event is a hundred objects, and a hundred thousand of them stop the server.
+"""Published events kept as bytes: a decoded event is a hundred objects, and a hundred thousand of them stop
+the server.
 
-CPython's garbage collector walks every object that can hold others. With each account's newest events decoded that was a pause
-of seconds, several times a minute; bytes are not walked, and take an eighth of the memory. Only who asks for an account pays for decoding.
+CPython's garbage collector walks every object that can hold others. With each account's newest events decoded
+that was a pause of seconds, several times a minute; bytes are not walked, and take an eighth of the memory.
+Only who asks for an account pays for decoding.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ class Packed(Generic[Key]):
 
     def put(self, key: Key, event: Event) -> None:
         """Replaces the key's event. TypeError for what JSON cannot say."""
-        self._events[key] = bytes(memoryview(orjson.dumps(event)))   # orjson's own result keeps its whole buffer, ten times as much
+        # orjson's own result keeps its whole buffer, ten times as much
+        self._events[key] = bytes(memoryview(orjson.dumps(event)))
 
     def get(self, key: Key) -> Event | None:
         """A copy of the key's event, None where there is none."""

@@ -42,7 +42,9 @@ def _boxed_shares(k: int, span: PositionSpan, book: Positions, priced: Priced) -
 
 
 @kernel
-def _issuer_rate(issuer: int, gross: float, span: PositionSpan, lane: int, book: Positions, priced: Priced) -> float:
+def _issuer_rate(
+    issuer: int, gross: float, span: PositionSpan, lane: int, book: Positions, priced: Priced
+) -> float:
     """The concentration rate of all that an account holds of one issuer, boxed pairs included."""
     held = 0.0
     for j in range(span.first, span.last):

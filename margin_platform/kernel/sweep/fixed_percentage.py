@@ -86,7 +86,9 @@ def fixed_percentage(
 
 
 @inlined
-def _position_requirements(span: PositionSpan, book: Positions, priced: Priced, position_requirement: Floats) -> None:
+def _position_requirements(
+    span: PositionSpan, book: Positions, priced: Priced, position_requirement: Floats
+) -> None:
     """Write each position's requirement without concentration, where that detail is wanted."""
     if len(position_requirement) > 0:
         for k in range(span.first, span.last):

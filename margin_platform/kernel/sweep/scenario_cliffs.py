@@ -9,7 +9,17 @@ from typing import NamedTuple
 
 from margin_platform.kernel.market import Floats
 from margin_platform.kernel.sweep.account_rules import TIE, concentration_rate
-from margin_platform.kernel.sweep.columns import Flag, Positions, PositionSpan, Priced, Reach, Room, Share, Totals, row_of
+from margin_platform.kernel.sweep.columns import (
+    Flag,
+    Positions,
+    PositionSpan,
+    Priced,
+    Reach,
+    Room,
+    Share,
+    Totals,
+    row_of,
+)
 from margin_platform.kernel.sweep.compiled import inlined
 
 

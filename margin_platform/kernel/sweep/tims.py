@@ -11,7 +11,18 @@ from typing import NamedTuple
 from margin_platform.kernel.book import PORTFOLIO
 from margin_platform.kernel.market import Codes, Floats
 from margin_platform.kernel.published import published_equity
-from margin_platform.kernel.sweep.columns import Extras, Flag, Outputs, Positions, PositionSpan, Priced, Room, Share, Totals, row_of
+from margin_platform.kernel.sweep.columns import (
+    Extras,
+    Flag,
+    Outputs,
+    Positions,
+    PositionSpan,
+    Priced,
+    Room,
+    Share,
+    Totals,
+    row_of,
+)
 from margin_platform.kernel.sweep.compiled import inlined, kernel
 
 

@@ -1,4 +1,6 @@
-"""The streams' newest figures, read where Prometheus reads them: the endpoint of their driver (spark/metrics.py)."""
+"""The streams' newest figures, read where Prometheus reads them:
+the endpoint of their driver (spark/metrics.py).
+"""
 
 from __future__ import annotations
 
@@ -9,15 +11,22 @@ _WAIT_S = 3.0
 _PREFIX = "margin_stream_"
 # Figure as it is shown: the sample it is read from. One that is not known has no sample, and is None.
 _SAMPLES = {
-    "lag": "lag_records", "last_batch_at": "last_batch_timestamp_seconds", "batch_seconds": "last_batch_seconds",
-    "oldest_input_seconds": "oldest_input_seconds", "dead_letters": "dead_letters_total", "records": "records_total", "rows": "rows_total",
-    "state_bytes": "state_bytes", "state_age_seconds": "state_age_seconds",
+    "lag": "lag_records",
+    "last_batch_at": "last_batch_timestamp_seconds",
+    "batch_seconds": "last_batch_seconds",
+    "oldest_input_seconds": "oldest_input_seconds",
+    "dead_letters": "dead_letters_total",
+    "records": "records_total",
+    "rows": "rows_total",
+    "state_bytes": "state_bytes",
+    "state_age_seconds": "state_age_seconds",
 }
 _COUNTS = {"lag", "dead_letters", "records", "rows", "state_bytes"}
 
 
 def read(url: str) -> dict[str, object]:
-    """{"url", "answers", "reason", "streams"}: a row of figures a stream; where nothing answers, why, and no rows.
+    """{"url", "answers", "reason", "streams"}: a row of figures a stream;
+    where nothing answers, why, and no rows.
 
     Times are epoch milliseconds, ages seconds; `oldest_input_seconds` counts trading time on the event clock.
     """
@@ -27,7 +36,12 @@ def read(url: str) -> dict[str, object]:
     except (httpx.HTTPError, ValueError) as error:
         return {"url": url, "answers": False, "reason": str(error), "streams": []}
     if not rows:
-        return {"url": url, "answers": False, "reason": "what answers there serves no figures of streams", "streams": []}
+        return {
+            "url": url,
+            "answers": False,
+            "reason": "what answers there serves no figures of streams",
+            "streams": [],
+        }
     return {"url": url, "answers": True, "reason": None, "streams": rows}
 
 
@@ -37,7 +51,9 @@ def _rows(text: str) -> list[dict[str, object]]:
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name.startswith(_PREFIX) and "stream" in sample.labels:
-                found.setdefault(sample.labels["stream"], {})[sample.name.removeprefix(_PREFIX)] = sample.value
+                found.setdefault(sample.labels["stream"], {})[sample.name.removeprefix(_PREFIX)] = (
+                    sample.value
+                )
     return [
         {"stream": name, **{shown: _figure(shown, samples.get(sample)) for shown, sample in _SAMPLES.items()}}
         for name, samples in found.items()

@@ -1,4 +1,6 @@
-"""The status of a stack in one answer: components with memory, events of each topic, and the streams' figures."""
+"""The status of a stack in one answer:
+components with memory, events of each topic, and the streams' figures.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from margin_platform.stack.status import stream_figures
 
 
 def status(data: Path) -> Json:
-    """What `margin status` shows: each component with memory, the whole, the events each topic has had, and the streams' figures."""
+    """What `margin status` shows: each component with memory, the whole, the events each topic has had,
+    and the streams' figures.
+    """
     known = state.load(data)
     rows = [_component_status(running, known) for running in known.components.values()]
     mine = {pid for row in rows for pid in row.pop("tree")}
@@ -30,7 +34,8 @@ def status(data: Path) -> Json:
         "data": str(data),
         "up": bool(rows) and all(row["alive"] for row in rows),
         "components": rows,
-        "strays": [p.pid for p in strays],   # of this folder, but of no component that lives: `margin down` ends them
+        # of this folder, but of no component that lives: `margin down` ends them
+        "strays": [p.pid for p in strays],
         "memory_mb": round(sum(row["memory_mb"] for row in rows) + sum(map(_memory_mb, strays)), 1),
         "topics": _end_offsets(known),
         "streams": _streams(known),
@@ -40,11 +45,17 @@ def status(data: Path) -> Json:
 def _component_status(running: Running, known: StackState) -> Json:
     process = running.identity.process()
     members = processes.tree([process]) if process else []
-    place = Place(Path(known.data), settings({**os.environ, **known.environment}), known.ports(), jars.log.info)
+    place = Place(
+        Path(known.data), settings({**os.environ, **known.environment}), known.ports(), jars.log.info
+    )
     ready = process is not None and components.BY_NAME[running.name].ready(place, running.identity)
     return {
-        **asdict(running), "alive": process is not None, "ready": ready, "processes": len(members),
-        "memory_mb": round(sum(map(_memory_mb, members)), 1), "tree": [p.pid for p in members],
+        **asdict(running),
+        "alive": process is not None,
+        "ready": ready,
+        "processes": len(members),
+        "memory_mb": round(sum(map(_memory_mb, members)), 1),
+        "tree": [p.pid for p in members],
     }
 
 
@@ -57,7 +68,9 @@ def _memory_mb(process: psutil.Process) -> float:
 
 
 def _streams(known: StackState) -> dict[str, object] | None:
-    """The streams' figures (see `stream_figures.read`) and whether this stack should run them: its Dagster does. None: nothing lives."""
+    """The streams' figures (see `stream_figures.read`) and whether this stack should run them:
+    its Dagster does. None: nothing lives.
+    """
     living = known.living()
     if not living:
         return None

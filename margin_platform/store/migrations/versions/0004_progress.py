@@ -1,4 +1,6 @@
-"""One row a partition says how far a consumer has decided it; before, each decided offset was a row of its own."""
+"""One row a partition says how far a consumer has decided it;
+before, each decided offset was a row of its own.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,6 +9,7 @@ revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
+
 
 def upgrade() -> None:
     op.create_table(
@@ -19,13 +22,16 @@ def upgrade() -> None:
     )
     op.execute(
         "INSERT INTO progress (consumer, topic, partition, next_offset) "
-        'SELECT consumer, topic, partition, MAX("offset") + 1 FROM processed GROUP BY consumer, topic, partition'
+        'SELECT consumer, topic, partition, MAX("offset") + 1 FROM processed GROUP BY consumer, topic, '
+        "partition"
     )
     op.drop_table("processed")
 
 
 def downgrade() -> None:
-    """The last decided offset of each partition stands for those before it, which the older version looks up one by one."""
+    """The last decided offset of each partition stands for those before it,
+    which the older version looks up one by one.
+    """
     op.create_table(
         "processed",
         sa.Column("consumer", sa.String(64), primary_key=True),
