@@ -24,6 +24,7 @@ test: ## everything CI runs: lint, types, architecture, tests against real parts
 lint: ## ruff, mypy, import-linter, biome
 	@scripts/setup.sh node
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@node_modules/.bin/biome check --error-on-warnings
