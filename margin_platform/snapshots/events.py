@@ -36,7 +36,8 @@ from margin_platform.snapshots.bands import BandFlag, band_name
 
 # name on the wire -> column of Published
 _COLUMN_OF = {name: name for name in (*MARKET_VALUES, *NET_VALUES, *MAINTENANCE)} | {
-    "reg_t_margin": "maintenance_req"
+    "reg_t_margin": "maintenance_req",
+    "reg_t_requirement": "reg_t_requirement",
 }
 _COLUMN_OF |= {
     name: name for name in (*PORTFOLIO_MARGIN, *HELD_TO, *INITIAL_MARGIN, *RISK, "idiosyncratic_pnl")

@@ -92,7 +92,7 @@ SORTED = {
     "Excess %": "excess_pct",
     "Equity": "equity",
     "Applied req.": "requirement",
-    "Reg T": "reg_t_margin",
+    "Rules-based": "reg_t_margin",
     "TIMS": "portfolio_margin_req",
     "PM relief": "margin_savings",
     "Worst stress": "worst_stress",

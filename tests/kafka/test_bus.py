@@ -120,9 +120,10 @@ def test_no_topic_is_compacted_and_the_book_is_kept_for_ever() -> None:
 
 def test_a_topic_of_an_earlier_version_gets_todays_settings_and_keeps_its_data(bus: Bus) -> None:
     """State topics were compacted, and records carried their producer's clock:
-    both are ended by a start, without a loss.
+    both are ended by a start, without a loss. How long its records are kept stays as an operator set it.
     """
-    before = {"cleanup.policy": "compact", "message.timestamp.type": "CreateTime", "retention.ms": "60000"}
+    kept = {"retention.ms": "86400000"}
+    before = {"cleanup.policy": "compact", "message.timestamp.type": "CreateTime"} | kept
     admin = KafkaAdminClient(bootstrap_servers=bus.bootstrap)
     try:
         admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, BETAS, before)])
@@ -130,7 +131,7 @@ def test_a_topic_of_an_earlier_version_gets_todays_settings_and_keeps_its_data(b
         bus.produce(BETAS, {"symbol": "AAPL", "beta": 1.0, "timestamp": 1_582_000_000_000})
         bus.flush()
         assert topic_admin.create(bus.bootstrap, [BETAS]) == []
-        _await_settings(admin, topic_admin.configuration(TOPICS[BETAS]))
+        _await_settings(admin, topic_admin.configuration(TOPICS[BETAS]) | kept)
     finally:
         admin.close()
     assert bus.end_offsets(BETAS) == {0: 1}

@@ -18,6 +18,8 @@ MONEY_FIGURES = (
     *NET_VALUES,
     *MAINTENANCE,
     "reg_t_margin",
+    "reg_t_requirement",
+    *INITIAL_MARGIN,
     *PORTFOLIO_MARGIN,
     *HELD_TO,
     *RISK,

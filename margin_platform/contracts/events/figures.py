@@ -50,7 +50,16 @@ class MarginCalculation(Struct, kw_only=True):
     htb_addon: _Dollars = UNSET
     cap_adjustment: _Dollars = UNSET
     maintenance_req: _Dollars = UNSET
-    reg_t_margin: _Dollars = UNSET
+    reg_t_margin: Annotated[
+        Money | None | UnsetType,
+        ALWAYS,
+        Meta(description="the rules-based requirement: maintenance with the house add-ons"),
+    ] = UNSET
+    reg_t_requirement: Annotated[
+        Money | None | UnsetType, Meta(description="Regulation T: the initial rate of the longs and shorts")
+    ] = UNSET
+    reg_t_excess: Money | None | UnsetType = UNSET
+    buying_power: Money | None | UnsetType = UNSET
     portfolio_margin_req: _Dollars = UNSET
     margin_savings: _Dollars = UNSET
     requirement: _Dollars = UNSET

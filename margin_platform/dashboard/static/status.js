@@ -4,8 +4,8 @@ export const LETTER = { green: "G", yellow: "Y", red: "R", gray: "?" };
 export const MEANING = { green: "clear", yellow: "warning", red: "call or restricted", gray: "stale" };
 
 export const FLAG = { CALL_OPEN: 1, CLOSE_ONLY: 2, LIQUIDATING: 4, STRESSED: 8, PAST_DUE: 16 };
-export const MARGIN_TYPE = { REG_T: "Reg T", PORTFOLIO: "Portfolio" };
-export const METHOD = { REG_T: "Reg T", PORTFOLIO: "TIMS" };
+export const MARGIN_TYPE = { REG_T: "Rules-based", PORTFOLIO: "Portfolio" };
+export const METHOD = { REG_T: "Rules-based", PORTFOLIO: "TIMS" };
 
 const MARKS = [
   { flag: FLAG.CALL_OPEN, letter: "C", title: "margin call open" },

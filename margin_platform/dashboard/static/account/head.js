@@ -18,7 +18,7 @@ const figures = (row) =>
     figure("Applied requirement", dollars(row.requirement)),
     figure("Excess", dollars(row.excess)),
     figure("Excess %", percent(row.excess_pct)),
-    figure("Reg T", dollars(row.reg_t)),
+    figure("Rules-based", dollars(row.reg_t)),
     figure("TIMS", dollars(row.tims)),
     figure("PM relief", dollars(row.saving)),
     figure("Worst stressed excess", dollars(row.worst_stress)),

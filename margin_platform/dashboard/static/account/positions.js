@@ -47,7 +47,7 @@ function positionTable(positions) {
 function binding(figures, marginType) {
   const rules = `Rules-based maintenance requirement ${dollars(figures.maintenance_req)}`;
   const tims = `TIMS ${dollars(figures.portfolio_margin_req)}`;
-  const type = `margin type ${MARGIN_TYPE[marginType] ?? "Reg T"}`;
+  const type = `margin type ${MARGIN_TYPE[marginType] ?? "Rules-based"}`;
   const applied = `applied requirement ${dollars(figures.applied_requirement)}`;
   const method = METHOD[figures.applied_method] ?? "neither";
   const text = `${rules}, ${tims}; ${type}: ${applied} (${method}).`;

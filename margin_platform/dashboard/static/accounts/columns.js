@@ -62,9 +62,11 @@ export function columns(warnFrac) {
     dollars("requirement", "Applied req.", {
       headerTooltip: "the requirement the account is held to",
     }),
-    dollars("reg_t", "Reg T"),
+    dollars("reg_t", "Rules-based", {
+      headerTooltip: "rules-based maintenance with the house add-ons",
+    }),
     dollars("tims", "TIMS"),
-    dollars("saving", "PM relief", { headerTooltip: "Reg T less TIMS" }),
+    dollars("saving", "PM relief", { headerTooltip: "rules-based requirement less TIMS" }),
     dollars("worst_stress", "Worst stress", {
       headerTooltip: "lowest excess in any SPY scenario",
       width: 116,

@@ -24,7 +24,7 @@ export const SAVINGS = {
   by: "saving",
   key: (saving) => -saving,
   columns: {
-    reg_t: "Reg T",
+    reg_t: "Rules-based",
     tims: "TIMS",
     saving: "PM relief",
     beta_exposure: "β exposure",
