@@ -1,4 +1,4 @@
-"""Ten thousand accounts crossing at once:
+"""Three thousand accounts crossing at once:
 every call made, none twice, in five runs' worth of transactions.
 """
 
@@ -16,10 +16,10 @@ from margin_platform.store import tables as t
 from margin_platform.store.store import Store
 from tests.support import status_events
 
-ACCOUNTS, EVENTS_PER_RUN = 10_000, 2000
+ACCOUNTS, EVENTS_PER_RUN = 3_000, 600
 
 
-def test_a_storm_of_ten_thousand_accounts_loses_and_doubles_no_call(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_a_storm_of_three_thousand_accounts_loses_and_doubles_no_call(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
     desk = status_events.Desk()
     desk.open("A", cash=-60_000, price=100.0, shares=1000)
     (event,) = [e for e in desk.price(90.0, 2) if e["account_id"] == "A"]
