@@ -61,7 +61,7 @@ def prepare(
     traded = {e[name] for _, e in events for name in ("symbol", "new_symbol") if e.get(name) is not None}
     held = {given.market.symbols[c] for c in np.unique(given.book.symbol)} | traded
     settled = settle(warm, found, policy, sorted(held), actions)
-    settled.stale[:] |= in_doubt(events, settled.symbols, settled.times)
+    settled.stale[:] |= in_doubt(events, settled.symbols, settled.times, policy.prices)
     slots = settled.between(first, None)
     if slots.start >= len(settled):
         raise HistoryError([_no_bar(first, last)])

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from margin_platform.contracts import bounds
+from margin_platform.contracts.events.field_types import refusal_of_quantity
 from margin_platform.contracts.identity import refusal_of_id
 from margin_platform.contracts.refusals import InputError, refuse_unknown
 from margin_platform.kernel.book import MARGIN_TYPES, Book
@@ -82,6 +83,8 @@ def loads(text: str | bytes) -> object:
         ) from error
     except UnicodeDecodeError as error:
         raise InputError("input", error.object[:40], "not UTF-8") from error
+    except ValueError as error:  # an integer of more digits than Python reads
+        raise InputError("input", text[:40], "a number of thousands of digits") from error
 
 
 def parse(data: object, base: Policy | None = None, traded: Iterable[str] = ()) -> BookInput:
@@ -173,6 +176,8 @@ def _position(
     refuse_unknown(path, position, POSITION_FIELDS)
     symbol = _identity(f"{path}.symbol", position.get("symbol"))
     qty = _number(f"{path}.qty", position.get("qty"), *bounds.QUANTITY)
+    if qty and (refusal := refusal_of_quantity(qty)):
+        raise InputError(f"{path}.qty", position["qty"], refusal)
     figures = _figures(path, position, market.get(symbol, {}))
     contracts = _count(path, "contracts", position, 0.0, bounds.CONTRACTS)
     units = abs(contracts) * _count(path, "multiplier", position, 100.0, bounds.MULTIPLIER)

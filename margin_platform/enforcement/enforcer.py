@@ -20,7 +20,7 @@ from margin_platform.enforcement import open_orders
 from margin_platform.enforcement.decision_messages import audit_entry, message_of
 from margin_platform.ladder import ladder
 from margin_platform.ladder.observation import Observation
-from margin_platform.ladder.state import Decision, DecisionKind, LadderState
+from margin_platform.ladder.state import CLOSES, Decision, DecisionKind, LadderState
 from margin_platform.policy.policy import Policy
 from margin_platform.store.progress import Consumer, fresh
 from margin_platform.store.store import Store
@@ -37,8 +37,6 @@ class CallState(StrEnum):
     RESCINDED = "RESCINDED"
 
 
-# the account is whole: what is left of its orders is cancelled
-_CURED = (DecisionKind.CALL_CURED, DecisionKind.RESCINDED)
 _CLOSED_AS = {DecisionKind.CALL_CURED: CallState.MET, DecisionKind.RESCINDED: CallState.RESCINDED}
 
 
@@ -142,7 +140,7 @@ class Enforcer:
             if outgoing is not None:
                 work.messages.append(outgoing)
             left: list[Event] = []
-            if decision.kind in _CURED and decision.call_id:
+            if decision.kind in CLOSES and decision.call_id:
                 left = open_orders.cancel(
                     work.connection, decision.call_id, cause, decision.reason, decision.timestamp, run_id
                 )

@@ -31,6 +31,10 @@ class DecisionKind(StrEnum):
     NO_ORDER = "NO_ORDER"
 
 
+# The account is whole: what is left of its orders is cancelled.
+CLOSES = (DecisionKind.CALL_CURED, DecisionKind.RESCINDED)
+
+
 class Rung(StrEnum):
     """Where an account stands on the ladder."""
 

@@ -3,7 +3,7 @@
 Up to each bar timers fire and events are applied, in time order; an account that a fill or a transfer changed
 is seen at once. At the bar every account is evaluated by the kernel, the ladder steps for accounts whose band
 changed (the rule of margin.status.v1), and liquidations are proposed and filled. The sequence is that of the
-live pipeline, on event time; `tests/backtest` holds the two against one another.
+live pipeline, on event time.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import Margin, evaluate_accounts
 from margin_platform.kernel.market import Market
 from margin_platform.kernel.priced_market import PricedMarket
-from margin_platform.ladder.state import Decision, DecisionKind
+from margin_platform.ladder.deadlines import next_trading_time
+from margin_platform.ladder.state import CLOSES, Decision, DecisionKind
 from margin_platform.snapshots.bands import BandFlag, Level, band_codes, levels
 from margin_platform.trading_time.sessions import in_session
 
+_Order = tuple[int, int, float]  # account, instrument row, signed shares
 # liquidations of one account at one bar: the first cures, another follows only where slippage ate the cure
 _MOST_ROUNDS = 3
 
@@ -55,6 +57,7 @@ class Run:
         touched = self.between(self.time)
         market = self.job.path.at(self.state.bar)
         touched |= self._pending_fills(market)
+        self._timers(self.time)  # those whose order a corporate action ended ask again at once
         priced = self.state.priced_at(market, self.job.policy)
         margin, codes = self._step(priced, self.state.open_accounts, touched, self.time)
         self.state.record.bar(margin, codes, self.state.written_off())
@@ -145,13 +148,13 @@ class Run:
 
     def _pending_fills(self, market: Market) -> set[int]:
         """Fill the orders that waited for this bar;
-        all wait on outside a session, and one whose price is stale here.
+        one whose price is stale waits on, and all do outside a session.
 
-        One made before a corporate action changed what its shares are is cancelled, and its account looked at
-        anew: as live.
+        One made before a corporate action changed what its shares are is cancelled, and its account asks
+        again: as live.
         """
         waiting, self.state.pending = self.state.pending, []
-        orders, cancelled = [], set()
+        orders, cancelled = list[_Order](), set[int]()
         for number, code, qty, bar in waiting:
             made, now = int(self.job.path.times[bar]), self.time
             if self.state.announced.reshaped_since(market.symbols[code], made, now):
@@ -161,8 +164,9 @@ class Run:
             else:
                 orders.append((number, code, qty))
         self._fill(market, orders)
-        self.state.due |= cancelled
-        return cancelled | {number for number, _, _ in orders}
+        for number in sorted(cancelled):
+            self.state.desk.ask_again(number)
+        return {number for number, _, _ in orders}
 
     def observe(
         self, market: Market, margin: Margin, codes: np.ndarray, rows: np.ndarray, time: int, batch: str = ""
@@ -184,6 +188,9 @@ class Run:
         """Writes a decision down; a liquidation is carried out at the end of the bar."""
         if decision.kind == DecisionKind.LIQUIDATE:
             self.state.due.add(number)
+        elif decision.kind in CLOSES:  # the account is whole: what is left of its orders is cancelled
+            self.state.due.discard(number)
+            self.state.pending = [order for order in self.state.pending if order[0] != number]
         deficiency = equity = requirement = excess = np.nan
         scenario = None
         if seen is not None:
@@ -231,18 +238,19 @@ class Run:
         ]
 
     def liquidate(self, priced: PricedMarket) -> None:
-        """Within a session, propose and fill for every account due;
-        observe each again until it is whole or has nothing left.
+        """Propose for every account due without an order at work;
+        fill within a session and look again, else wait for the opening.
         """
-        if not in_session(self.time):
-            return
         for attempt in range(_MOST_ROUNDS):
-            due, self.state.due = sorted(self.state.due), set()
+            worked = {order[0] for order in self.state.pending}
+            due, self.state.due = sorted(self.state.due - worked), set()
             if not due:
                 return
             orders = [(number, code, qty) for number in due for code, qty in sales(number, self.book, priced)]
-            if self.job.policy.backtest.fill_at == "next":
-                self.state.pending += [(*order, self.state.bar) for order in orders]
+            if self.job.policy.backtest.fill_at == "next" or not in_session(self.time):
+                self.state.pending += [
+                    (*order, self.state.bar) for order in self._not_reshaped(priced.market, orders)
+                ]
                 return
             self._fill(priced.market, orders)
             accounts = np.array(due, dtype=np.int64)
@@ -251,6 +259,17 @@ class Run:
             self.state.bands[accounts] = codes
             self.observe(priced.market, margin, codes, np.arange(len(due)), self.time, f".{attempt}")
             self._close_empty(due)
+
+    def _not_reshaped(self, market: Market, orders: Sequence[_Order]) -> list[_Order]:
+        """Leave out the orders of accounts whose shares change before they may trade:
+        these ask again after it, as live.
+        """
+        first, day_of = next_trading_time(self.time), self.state.announced.next_reshaping
+        days = {code: day_of(market.symbols[code], self.time) for _, code, _ in orders}
+        changing = {number for number, code, _ in orders if (days[code] or first + 1) <= first}
+        for number in sorted(changing):
+            self.state.desk.ask_again(number)
+        return [order for order in orders if order[0] not in changing]
 
     def _close_empty(self, numbers: Sequence[int]) -> None:
         """An account with nothing left to sell leaves the run; what it owes is the firm's loss."""
@@ -262,7 +281,7 @@ class Run:
             for number in empty:
                 self.state.desk.close(number)
 
-    def _fill(self, market: Market, orders: Sequence[tuple[int, int, float]]) -> None:
+    def _fill(self, market: Market, orders: Sequence[_Order]) -> None:
         """Assumed fills at the bar's price, worse by the slippage: a sale below it, a purchase above."""
         slip, time = self.job.policy.backtest.fill_slippage, self.time
         fills = []

@@ -14,6 +14,9 @@ from margin_platform.backtest.engine.market_path import SplitRow
 from margin_platform.contracts.action_terms import ActionKind
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, BadEvent, Event
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
+from margin_platform.ledger.corporate_actions import CorporateAction
+from margin_platform.market.split_shape import split_terms
+from margin_platform.policy.sections import PricePolicy
 
 
 def announced(events: Iterable[tuple[str, Event]]) -> AnnouncedActions:
@@ -30,12 +33,13 @@ def announced(events: Iterable[tuple[str, Event]]) -> AnnouncedActions:
 
 
 def in_doubt(
-    events: Sequence[tuple[str, Event]], symbols: Sequence[str], times: NDArray[np.int64]
+    events: Sequence[tuple[str, Event]], symbols: Sequence[str], times: NDArray[np.int64], rules: PricePolicy
 ) -> NDArray[np.bool_]:
     """Return (bars, symbols): where the actions known at a bar are not those that turned out to hold, or
     contradict each other.
 
-    Live, the price gate sets such a price aside: holders are held until the terms are amended.
+    Live, the price gate sets such a price aside: holders are held until the action is announced, or its terms
+    are amended.
     """
     doubt = np.zeros((len(times), len(symbols)), dtype=np.bool_)
     actions = sorted(
@@ -54,8 +58,17 @@ def in_doubt(
             ]
             # not known yet at all: the move itself is what was seen
             late = amended and not known.actions(symbol, time)
-            doubt[bar, column] = (amended and not late) or known.contested(symbol, time) is not None
+            aside = late and any(_set_aside(action, rules) for action in final.actions(symbol, time))
+            doubt[bar, column] = (amended and not late) or aside or known.contested(symbol, time) is not None
     return doubt
+
+
+def _set_aside(action: CorporateAction, rules: PricePolicy) -> bool:
+    """Whether the price gate takes no price across an action that it does not know:
+    the move is a split's, or too large.
+    """
+    move = float(1 / action.ratio) if action.kind == SPLIT else 1.0
+    return abs(move - 1.0) > rules.max_jump or split_terms(1.0, move, rules.split_tolerance) is not None
 
 
 def splits_known(known: AnnouncedActions, symbols: Sequence[str], booked: Collection[str]) -> list[SplitRow]:

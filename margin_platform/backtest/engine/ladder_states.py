@@ -5,6 +5,7 @@ run's clock.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from margin_platform.ladder.ladder import next_deadline, step, tick
 from margin_platform.ladder.observation import Observation
@@ -41,6 +42,14 @@ class Desk:
             self._keep(number, state)
             for decision in decisions:
                 yield number, decision
+
+    def ask_again(self, number: int) -> None:
+        """Let an open call that still wants a liquidation ask for it again,
+        at once or when the exchange next opens.
+        """
+        state = self._states.get(number)
+        if state is not None and state.call is not None:
+            self._keep(number, replace(state, asks_again=True))
 
     def close(self, number: int) -> None:
         """The account is gone: nothing more is decided about it."""

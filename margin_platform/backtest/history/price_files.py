@@ -20,6 +20,8 @@ from margin_platform.backtest.history import bar_files
 from margin_platform.backtest.history.file_times import moment_of, times_of
 from margin_platform.backtest.history.flaws import NO_TIME, Flaw, HistoryError
 from margin_platform.backtest.history.price_history import FIRST_ROW, PriceHistory
+from margin_platform.contracts import bounds
+from margin_platform.contracts.identity import refusal_of_id
 from margin_platform.kernel.market import Floats
 from margin_platform.trading_time.new_york import NEW_YORK
 from margin_platform.trading_time.sessions import close_ms
@@ -103,7 +105,8 @@ def _numbers(column: pd.Series) -> tuple[Floats, NDArray[np.bool_], NDArray[np.b
     """Values, whether the cell is blank, and whether it holds something that is no usable price."""
     values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
     blank = column.isna().to_numpy() | (column.astype(str).str.strip() == "").to_numpy()
-    bad = ~blank & ~(np.isfinite(values) & (values > 0))
+    real = np.isfinite(values) & (values >= bounds.PRICE.low) & (values <= bounds.PRICE.high)
+    bad = ~blank & ~(real & ~np.isin(values, sorted(bounds.UNSET_PRICES)))
     return np.where(bad, np.nan, values), blank, bad
 
 
@@ -112,7 +115,24 @@ def _price_reason(value: str | float) -> str:
         number = float(value)
     except (TypeError, ValueError):
         return "not a number"
-    return "zero" if number == 0 else "negative" if number < 0 else "not a finite number"
+    if not np.isfinite(number):
+        return "not a finite number"
+    if number <= 0:
+        return "zero" if number == 0 else "negative"
+    if number in bounds.UNSET_PRICES:
+        return "a mark for no price, not a price"
+    return f"below {bounds.PRICE.low:g}" if number < bounds.PRICE.low else f"above {bounds.PRICE.high:g}"
+
+
+def _refuse_names(names: list[tuple[str, str]]) -> None:
+    """Raise HistoryError for symbols that look like others on a screen, each with its row."""
+    flaws = [
+        Flaw("symbol", row, "symbol", name, refusal)
+        for row, name in names
+        if (refusal := refusal_of_id(name))
+    ]
+    if flaws:
+        raise HistoryError(flaws)
 
 
 def _wide(times: NDArray[np.int64], table: pd.DataFrame, flaws: list[Flaw]) -> PriceHistory:
@@ -129,6 +149,7 @@ def _wide(times: NDArray[np.int64], table: pd.DataFrame, flaws: list[Flaw]) -> P
             Flaw("hole", f"row {rows[at]}", column, None, "no price", int(times[at]))
             for at in np.flatnonzero(blank)
         ]
+    _refuse_names([("row 1", str(name).strip()) for name in table.columns])
     order = np.argsort(times, kind="stable")
     order = order[times[order] != NO_TIME]
     last = np.append(times[order][1:] != times[order][:-1], True)[: len(order)]
@@ -170,6 +191,9 @@ def _long(times: NDArray[np.int64], symbols: pd.Series, column: pd.Series, flaws
         Flaw("bad_price", f"row {row_of[at]}", "symbol", None, "no symbol")
         for at in np.flatnonzero(names[codes] == "")
     ]
+    _refuse_names(
+        [(f"row {row_of[np.argmax(codes == n)]}", name) for n, name in enumerate(names.tolist()) if name]
+    )
     where = np.flatnonzero((times != NO_TIME) & (names[codes] != ""))
     bars, first, bar_of = np.unique(times[where], return_index=True, return_inverse=True)
     prices = np.full((len(bars), len(names)), np.nan)

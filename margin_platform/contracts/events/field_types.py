@@ -114,7 +114,10 @@ def _date(value: Any) -> str | None:
     return None if 1980 <= day.year < 2100 else "not a date of the years 1980 to 2099"
 
 
-def _quantity(value: float) -> str | None:
+def refusal_of_quantity(value: float) -> str | None:
+    """Return why a number cannot be signed shares, or None:
+    zero, or a share finer than the platform keeps.
+    """
     if value == 0:
         return "zero"
     kept = round(value / FINEST_SHARE) * FINEST_SHARE
@@ -203,7 +206,9 @@ Whole = Annotated[int, *whole("whole number", -(2**63), 2**63 - 1)]
 Sequence = Annotated[int, *whole("whole number from 0 up", 0)]
 Tier = Annotated[int, *whole("whole number from 0 to 2", 0, 2)]
 Price = Annotated[float, *_number("dollars a share, above 0", bounds.PRICE, _price, **_NOT_UNSET)]
-Quantity = Annotated[float, *_number("signed shares, not 0", bounds.QUANTITY, _quantity, **_NOT_DUST)]
+Quantity = Annotated[
+    float, *_number("signed shares, not 0", bounds.QUANTITY, refusal_of_quantity, **_NOT_DUST)
+]
 Amount = Annotated[
     float,
     *_number(

@@ -1,0 +1,189 @@
+"""Every field case that is recorded events, live and replayed:
+the same decisions, sales, positions, cash and figures to the cent.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from margin_platform.backtest.history import price_files
+from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, Event
+from margin_platform.kernel.market import Instrument
+from margin_platform.money import cents
+from margin_platform.trading_time.sessions import close_ms
+from tests.backtest.both_ways import Came, lines, live, records_of, replayed
+from tests.field_cases.driver import HERE
+from tests.field_cases.test_amended_actions import AMENDED, MONDAY, at, opening, printed
+from tests.field_cases.test_mergers_and_delistings import REAL, action, held, moment
+from tests.field_cases.test_mergers_and_delistings import printed as print_of
+from tests.field_cases.test_order_across_an_action import RATIOS, ny
+from tests.field_cases.test_order_across_an_action import price as tick
+from tests.field_cases.test_order_across_an_action import split as split_of
+
+FILES = sorted(str(path.relative_to(HERE)) for path in HERE.glob("*/*.jsonl"))
+NEW = "NEW"
+
+
+def compared(rows: Iterable[Event], place: Path) -> Came:
+    """What both ways come to, which is the same."""
+    told = list(rows)
+    named = {
+        row["event"][name]
+        for row in told
+        if "event" in row
+        for name in ("symbol", "new_symbol")
+        if row["event"].get(name)
+    }
+    instruments = [Instrument(symbol=symbol) for symbol in sorted(named) or ["AAA"]]
+    records = records_of(told)
+    ours, theirs = live(records, instruments, place), replayed(records, instruments)
+    # without an account or a good price there is nothing to replay, and live nothing is enforced
+    if not theirs.accounts:
+        assert {figures["status"] for figures in ours.accounts.values() if figures["positions"]} <= {"STALE"}
+        return ours
+    assert theirs.decisions == ours.decisions
+    assert theirs.sales == ours.sales
+    assert theirs.accounts == ours.accounts
+    return ours
+
+
+def test_there_are_cases() -> None:
+    assert len(FILES) >= 18
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_recorded_case(name: str, tmp_path: Path) -> None:
+    compared(lines(HERE / name), tmp_path)
+
+
+@pytest.mark.parametrize("name", AMENDED)
+def test_an_amended_action(name: str, tmp_path: Path) -> None:
+    told, shares, price = AMENDED[name]
+    came = compared([*opening(), *told, *MONDAY, printed(price, at(10, 9, 40))], tmp_path)
+    assert came.accounts["A"]["positions"] == {"AAA": shares}
+
+
+@pytest.mark.parametrize("side", [1, -1], ids=["long", "short"])
+@pytest.mark.parametrize("name", REAL)
+def test_a_merger_a_spin_off_a_new_symbol_and_a_delisting(name: str, side: int, tmp_path: Path) -> None:
+    kind, day, price, terms, new_price, _, _ = REAL[name]
+    rows = [
+        *held(side * 100.0, price, day),
+        action(kind, day, **terms),
+        print_of("OTHER", 1.0, moment(day, 11)),
+    ]
+    rows += [] if new_price is None else [print_of(NEW, new_price, moment(day, 12))]
+    compared(rows, tmp_path)
+
+
+@pytest.mark.parametrize("known", ["ahead", "in the morning"])
+@pytest.mark.parametrize("ratio", RATIOS[::2], ids=str)
+def test_a_liquidation_across_a_split(ratio: Any, known: str, tmp_path: Path) -> None:
+    t = ny(4, 15)
+    shared = {"account_id": "A", "timestamp": t - 9}
+    told = [
+        (ACCOUNTS, shared | {"margin_type": "REG_T"}),
+        (CASH, shared | {"transfer_id": "c", "amount": 3_800.0}),
+        (FILLS, shared | {"fill_id": "f", "symbol": "AAA", "qty": 100.0, "price": 100.0}),
+        tick(100.0, t - 6),
+        *([split_of(ratio, t - 5)] if known == "ahead" else []),
+        tick(70.0, t),
+        tick(58.0, ny(4, 16, 5)),
+        *([split_of(ratio, ny(5, 8))] if known != "ahead" else []),
+        *(tick(58.0 / float(ratio), ny(5, hour, minute)) for hour in (10, 11) for minute in (0, 20, 40)),
+    ]
+    came = compared([{"topic": topic, "event": event} for topic, event in told], tmp_path)
+    assert came.accounts["A"]["positions"].get("AAA", 0.0) < 1.0
+    assert came.sales
+
+
+def of_book(book: dict[str, Any], t: int) -> list[Event]:
+    """A book of `margin evaluate` as events:
+    accounts, cash with what the positions cost, fills and prices.
+    """
+    rows = []
+    for account in book["accounts"]:
+        name, positions = account["account_id"], account.get("positions", [])
+        shared = {"account_id": name, "timestamp": t}
+        cost = sum(cents(p["qty"] * p["price"]) for p in positions)
+        rows.append(
+            {"topic": ACCOUNTS, "event": shared | {"margin_type": account.get("margin_type", "REG_T")}}
+        )
+        rows.append(
+            {"topic": CASH, "event": shared | {"transfer_id": f"c {name}", "amount": account["cash"] + cost}}
+        )
+        for n, p in enumerate(positions):
+            fill = {"fill_id": f"{name} {n}", "symbol": p["symbol"], "qty": p["qty"], "price": p["price"]}
+            rows.append({"topic": FILLS, "event": shared | fill})
+            rows.append(
+                {"topic": PRICES, "event": {"symbol": p["symbol"], "price": p["price"], "timestamp": t}}
+            )
+    return rows
+
+
+def of_file(name: str, symbol: str, shares: float, cash: float) -> list[Event]:
+    """A price file as prints at the closes of its days, its account's shares bought at the first."""
+    history, _ = price_files.read(HERE / name)
+    column = history.symbols.index(symbol)
+    prices = [
+        (time, float(row[column])) for time, row in zip(history.times.tolist(), history.prices, strict=True)
+    ]
+    prints = [
+        {"topic": PRICES, "event": {"symbol": symbol, "price": p, "timestamp": t}}
+        for t, p in prices
+        if p == p
+    ]
+    t, first = prices[0]
+    positions = [{"symbol": symbol, "qty": shares, "price": first}]
+    return [
+        *of_book({"accounts": [{"account_id": "A", "cash": cash, "positions": positions}]}, t - 1),
+        *prints,
+    ]
+
+
+@pytest.mark.parametrize("name", ["20-buying-power-in-a-call", "28-one-cent-debit"])
+def test_a_book_as_events(name: str, tmp_path: Path) -> None:
+    book = json.loads((HERE / name / "book.json").read_text())
+    for account in book["accounts"]:
+        rows = of_book({"accounts": [account]}, close_ms(dt.date(2024, 1, 9)))
+        (tmp_path / account["account_id"]).mkdir()
+        compared(rows, tmp_path / account["account_id"])
+
+
+SPLIT_FILES = sorted(path.name for path in (HERE / "split-ratio-not-listed").glob("*.csv"))
+
+
+@pytest.mark.parametrize("name", SPLIT_FILES)
+def test_a_price_file_across_a_split_that_is_not_announced(name: str, tmp_path: Path) -> None:
+    long = name.startswith("forward")
+    rows = of_file(
+        f"split-ratio-not-listed/{name}", "MULN", 100.0 if long else -5_000.0, 1_000.0 if long else 30_000.0
+    )
+    came = compared(rows, tmp_path)
+    assert "CALL" not in [kind for _, _, kind, _ in came.decisions]
+
+
+def test_prints_of_closed_days(tmp_path: Path) -> None:
+    came = compared(of_file("19-bars-on-closed-days/weekend.csv", "AAPL", 100.0, -6_200.0), tmp_path)
+    assert came.sales == []
+
+
+def test_a_name_that_stops_trading(tmp_path: Path) -> None:
+    rows = of_file("delisted-mid-file/delisted.csv", "SIVB", 10.0, 2_000.0)
+    last = rows[-1]["event"]["timestamp"]
+    ended = {
+        "action_id": "d",
+        "symbol": "SIVB",
+        "kind": "DELISTING",
+        "ex_date": "2023-03-10",
+        "amount": 0.0,
+        "timestamp": last + 1,
+    }
+    rows += [{"topic": CORPORATE_ACTIONS, "event": ended}, print_of("OTHER", 1.0, moment("2023-03-10", 11))]
+    assert compared(rows, tmp_path).accounts["A"]["positions"] == {}
