@@ -1,4 +1,6 @@
-"""When the ladder's timers fall due, in epoch milliseconds. The clock of a call runs in trading time.
+"""When the ladder's timers fall due, in epoch milliseconds.
+
+The clocks of calls and of stress restrictions run in trading time.
 
 The exchange's calendar brings pandas, so it is loaded by the first call that needs it.
 """
@@ -10,8 +12,6 @@ import datetime as dt
 from margin_platform.ladder.state import LadderState
 from margin_platform.policy.policy import Policy
 from margin_platform.policy.sections import LadderPolicy
-
-_MS_PER_MINUTE = 60_000
 
 
 def next_deadline(state: LadderState, policy: Policy) -> int | None:
@@ -73,5 +73,9 @@ def _liquidation_at(state: LadderState, rules: LadderPolicy) -> int:
 
 
 def release_at(clear_since: int, rules: LadderPolicy) -> int:
-    """When a stress restriction ends that has had no cause since an event time."""
-    return clear_since + int(rules.stress_release_minutes * _MS_PER_MINUTE)
+    """When a stress restriction ends that has had no cause since an event time:
+    after minutes of trading, like a call's.
+    """
+    from margin_platform.trading_time.sessions import trading_time_after
+
+    return trading_time_after(clear_since, rules.stress_release_minutes * 60)

@@ -1,8 +1,17 @@
 """Mergers, spin-offs, new symbols and delistings, at the terms of real ones:
 what a holder of 100 shares, or a short, comes to.
 
-ATVI: 95.00 a share in cash, 2023-10-13. PXD: 2.3234 XOM a share, 2024-05-03. GE: 1 GEV for 4 held,
-2024-04-02. FB is META from 2022-06-09 on. SIVB: no trading after 2023-03-09.
+The terms, with the company's own announcement as the source; "the price of before" is rounded.
+- TWTR: 54.20 a share in cash, closed 2022-10-27, off the exchange from 2022-10-28 on (Form 8-K of Twitter,
+  2022-10-28).
+- ATVI: 95.00 a share in cash, 2023-10-13 (Form 8-K of Activision Blizzard, 2023-10-13).
+- PXD: 2.3234 XOM a share, 2024-05-03 (Form 8-K of Exxon Mobil, 2024-05-03).
+- VMW: 142.50 in cash or 0.2520 AVGO a share, half of the shares each, 2023-11-22: a share of an average
+  holder is 71.25 and 0.126 (Form 8-K of Broadcom, 2023-11-22).
+- GE: 1 GEHC for 3 held, paid 2023-01-03, trading apart from 2023-01-04 on (press release of GE, 2023-01-04);
+  1 GEV for 4 held, 2024-04-02 (press release of GE, 2024-04-02).
+- FB is META from 2022-06-09 on (press release of Meta Platforms, 2022-05-31).
+- SIVB: halted on 2023-03-10, no trading after 2023-03-09.
 """
 
 from __future__ import annotations
@@ -60,6 +69,25 @@ def action(kind: str, day: str, **terms: Any) -> Event:
 
 
 REAL = {  # kind, day, price of before, terms, price of the new symbol; of 100 shares: positions, cash gained
+    "TWTR": ("CASH_MERGER", "2022-10-28", 53.70, {"amount": 54.20}, None, {}, 5_420.0),
+    "GEHC": (
+        "SPIN_OFF",
+        "2023-01-04",
+        83.8,
+        {"new_symbol": "NEW", "ratio_new": 1, "ratio_old": 3},
+        60.5,
+        {"OLD": 100.0, "NEW": 33.333333},
+        0.0,
+    ),
+    "GEHC, the fraction in cash": (
+        "SPIN_OFF",
+        "2023-01-04",
+        83.8,
+        {"new_symbol": "NEW", "ratio_new": 1, "ratio_old": 3, "post_price": 60.0},
+        60.5,
+        {"OLD": 100.0, "NEW": 33.0},
+        20.0,
+    ),
     "ATVI": ("CASH_MERGER", "2023-10-13", 94.42, {"amount": 95.0}, None, {}, 9_500.0),
     "PXD": (
         "STOCK_MERGER",
@@ -79,7 +107,7 @@ REAL = {  # kind, day, price of before, terms, price of the new symbol; of 100 s
         {"NEW": 232.0},
         0.34 * 116,
     ),
-    "cash and stock": (
+    "VMW": (
         "STOCK_MERGER",
         "2023-11-22",
         140.0,

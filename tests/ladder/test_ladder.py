@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,12 @@ from margin_platform.documents.book_input import parse
 from margin_platform.kernel.evaluate import evaluate
 from margin_platform.kernel.sweep.columns import Status
 from margin_platform.ladder import ladder
+from margin_platform.ladder.deadlines import release_at
 from margin_platform.ladder.observation import Observation
 from margin_platform.ladder.state import Decision, LadderState
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.bands import band_codes, band_name
+from margin_platform.trading_time.new_york import NEW_YORK
 
 POLICY = current_policy()
 CASES = {
@@ -183,6 +186,29 @@ def test_a_cure_lifts_the_restriction_unless_stress_still_holds_it() -> None:
     assert state.restricted
     state, decisions = ladder.tick(state, START + 45 * 60_000, POLICY)
     assert [d.kind for d in decisions] == ["STRESS_RELEASED", "LIFTED"]
+
+
+@pytest.mark.parametrize(
+    ("clear", "released"),
+    [
+        ("2024-01-04T10:00", "2024-01-04T10:05"),
+        ("2024-01-04T15:58", "2024-01-05T09:33"),
+        ("2024-01-04T16:00", "2024-01-05T09:35"),
+        ("2024-01-05T18:00", "2024-01-08T09:35"),
+        ("2024-01-06T12:00", "2024-01-08T09:35"),
+        ("2024-01-12T15:59", "2024-01-16T09:34"),
+        ("2023-11-24T12:57", "2023-11-27T09:32"),
+        ("2024-03-08T16:00", "2024-03-11T09:35"),
+        ("2024-01-05T09:00", "2024-01-05T09:35"),
+    ],
+)
+def test_a_stress_restriction_ends_after_minutes_of_trading(clear: str, released: str) -> None:
+    """Evenings, weekends, a holiday, the hours after a half day and the change of the clocks do not count."""
+    at, until = (
+        int(dt.datetime.fromisoformat(time).replace(tzinfo=NEW_YORK).timestamp() * 1000)
+        for time in (clear, released)
+    )
+    assert release_at(at, POLICY.ladder) == until
 
 
 def test_an_account_still_deficient_after_liquidation_is_liquidated_again_after_a_pause() -> None:

@@ -297,7 +297,10 @@ class LadderMachine(RuleBasedStateMachine):
     def _stress_released(self, made: Decision, seen: Observation | None) -> None:
         assert self.stressed
         assert self.clear_since is not None
-        assert made.timestamp == self._due(self.clear_since + RULES.stress_release_minutes * MINUTE)
+        assert _traded_minutes(self.clear_since, made.timestamp) >= RULES.stress_release_minutes
+        assert _traded_minutes(self.clear_since, made.timestamp - MINUTE) < RULES.stress_release_minutes or (
+            made.timestamp == self.seen[-1].timestamp
+        )
         self.stressed, self.clear_since = False, None
 
     def _lifted(self, made: Decision, seen: Observation | None) -> None:
