@@ -16,6 +16,7 @@ import orjson
 
 from margin_platform.contracts import action_terms
 from margin_platform.contracts.events.declarations import Event
+from margin_platform.contracts.foreign_fields import refuse_contradictions
 from margin_platform.contracts.refusals import BadEvent
 from margin_platform.contracts.topics import (
     ACCOUNTS,
@@ -83,7 +84,7 @@ def decode(topic: str, raw: bytes | None) -> Event:
 
     BadEvent names the first field that breaks the contract.
 
-    Of what other systems send, fields that are not declared are dropped.
+    Of what other systems send, fields that are not declared are dropped, unless they contradict one that is.
     """
     if raw is None:
         raise BadEvent("value", None, "empty message: a null deletes nothing")
@@ -101,7 +102,10 @@ def decode(topic: str, raw: bytes | None) -> Event:
 
 def _declared(topic: str, event: Event) -> Event:
     names = _NAMES[topic]
-    return event if event.keys() <= names else {name: value for name, value in event.items() if name in names}
+    if event.keys() <= names:
+        return event
+    refuse_contradictions(event)
+    return {name: value for name, value in event.items() if name in names}
 
 
 _NAMES = {topic: frozenset(field.name for field in TOPICS[topic].check.fields) for topic in INPUTS}

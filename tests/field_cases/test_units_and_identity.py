@@ -222,7 +222,37 @@ def test_an_unknown_field_anywhere_in_a_book_is_refused(
 
 
 def test_a_field_that_is_not_in_the_contract_is_tolerated_on_a_topic_and_not_kept() -> None:
-    assert decode(FILLS, encode(FILL | {"side": "SELL", "liquidity": "M"})) == FILL
+    assert decode(FILLS, encode(FILL | {"side": "BUY", "liquidity": "M", "currency": "USD"})) == FILL
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "qty"),
+    [
+        ("side", "SELL", 100),
+        ("side", "sell", 100),
+        ("side", "S", 1),
+        ("side", "SHORT", 100),
+        ("side", "Sell Short", 100),
+        ("side", "2", 100),
+        ("side", 5, 100),
+        ("direction", "SELL", 100),
+        ("side", "BUY", -100),
+        ("side", "b", -100),
+        ("side", "BUY_TO_COVER", -5),
+        ("side", "1", -100),
+    ],
+)
+def test_a_side_that_contradicts_the_sign_of_a_fill_is_refused(field: str, value: Any, qty: float) -> None:
+    assert (error := _refused(FILLS, qty=qty, **{field: value})).field == field
+    assert "qty is signed" in error.reason
+
+
+@pytest.mark.parametrize("topic", [FILLS, CASH, PRICES])
+@pytest.mark.parametrize(
+    ("field", "value"), [("currency", "EUR"), ("currency", "GBp"), ("ccy", "CAD"), ("currency", "usdt")]
+)
+def test_an_amount_in_another_currency_is_refused(topic: str, field: str, value: str) -> None:
+    assert _refused(topic, **{field: value}).field == field
 
 
 # -- 23: ids
