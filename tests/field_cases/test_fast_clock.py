@@ -112,9 +112,7 @@ def test_an_account_is_the_same_live_and_rebuilt_when_a_null_was_sent_for_it() -
     assert configuration(TOPICS[ACCOUNTS])["retention.ms"] == "-1"
 
 
-def test_a_topic_that_was_compacted_before_names_what_it_lost_and_is_mended_by_announcing_the_account_again() -> (
-    None
-):
+def test_what_a_compacted_topic_lost_is_named_and_comes_back_with_the_account() -> None:
     """The account's record is gone: its cash and fill wait, each named in a dead letter, and are booked
     with the account.
     """

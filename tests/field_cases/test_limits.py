@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, PRICES, BadEvent, decode, encode
+from margin_platform.contracts.messages import (
+    ACCOUNTS,
+    CASH,
+    CORPORATE_ACTIONS,
+    FILLS,
+    PRICES,
+    BadEvent,
+    decode,
+    encode,
+)
 from margin_platform.documents.book_input import InputError, parse
 from tests.field_cases.recorded import Replay
 
@@ -75,6 +84,22 @@ def test_a_negative_price_is_refused_and_the_last_good_one_stands(price: float) 
                 ]
             }
         )
+
+
+@pytest.mark.parametrize(
+    "kind", ["RIGHTS", "TENDER", "RETURN_OF_CAPITAL", "WARRANT", "BONUS", "dividend", "Split", "", None]
+)
+def test_an_action_of_another_kind_is_refused_by_name(kind: Any) -> None:
+    action = {
+        "action_id": "x",
+        "symbol": "AAA",
+        "kind": kind,
+        "ex_date": "2024-01-09",
+        "amount": 1.0,
+        "timestamp": T,
+    }
+    with pytest.raises(BadEvent, match="kind"):
+        decode(CORPORATE_ACTIONS, encode(action))
 
 
 def test_every_test_the_page_names_is_there() -> None:
