@@ -191,9 +191,8 @@ def _long(times: NDArray[np.int64], symbols: pd.Series, column: pd.Series, flaws
         Flaw("bad_price", f"row {row_of[at]}", "symbol", None, "no symbol")
         for at in np.flatnonzero(names[codes] == "")
     ]
-    _refuse_names(
-        [(f"row {row_of[np.argmax(codes == n)]}", name) for n, name in enumerate(names.tolist()) if name]
-    )
+    odd = [(n, str(name)) for n, name in enumerate(names.tolist()) if name and refusal_of_id(str(name))]
+    _refuse_names([(f"row {row_of[np.argmax(codes == n)]}", name) for n, name in odd])
     where = np.flatnonzero((times != NO_TIME) & (names[codes] != ""))
     bars, first, bar_of = np.unique(times[where], return_index=True, return_inverse=True)
     prices = np.full((len(bars), len(names)), np.nan)
