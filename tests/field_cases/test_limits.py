@@ -35,7 +35,7 @@ def opened(cash: float) -> Replay:
     return replay
 
 
-@pytest.mark.parametrize("kind", ["CASH", "cash", "NON_MARGIN", "IRA", "reg_t", "", None, 1])
+@pytest.mark.parametrize("kind", ["CASH", "cash", "NON_MARGIN", "IRA", "reg_t", "Cash Account", "", 1])
 def test_a_cash_account_is_refused_by_name(kind: Any) -> None:
     with pytest.raises(InputError, match=r"accounts\[0\]\.margin_type"):
         parse({"accounts": [{"account_id": "A", "cash": 0, "margin_type": kind}]})
