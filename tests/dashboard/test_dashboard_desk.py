@@ -16,7 +16,7 @@ from margin_platform.dashboard.server.access import Guard
 from margin_platform.dashboard.server.account_detail import document, explain, policy_of, whatif
 from margin_platform.dashboard.server.app import Options, build, old_before
 from margin_platform.dashboard.server.push import Pulse
-from margin_platform.dashboard.state.account_row import COLUMNS, PAST_DUE
+from margin_platform.dashboard.state.account_row import COLUMNS, RowFlag
 from margin_platform.dashboard.state.accounts import Desk
 from margin_platform.dashboard.state.firm_now import firm_now
 from margin_platform.dashboard.state.ladder_feed import FEED_KEPT, LadderLog, instant
@@ -187,7 +187,7 @@ def test_a_call_amended_after_its_due_time_stays_past_due(amendments: int) -> No
     )
     summary = subject.summary()
     assert (summary["calls_open"], summary["past_due"], summary["next_due"]) == (1, 1, None)
-    assert subject.log.flags("A") & PAST_DUE
+    assert subject.log.flags("A") & RowFlag.PAST_DUE
     subject.apply(
         [("margin.calls.v1", 0, {"account_id": "A", "call_id": "C1", "event_id": "met", "action": "MET"})]
     )

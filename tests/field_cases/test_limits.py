@@ -19,7 +19,7 @@ from margin_platform.contracts.messages import (
     encode,
 )
 from margin_platform.documents.book_input import InputError, parse
-from tests.field_cases.recorded import Replay
+from tests.support.recorded import Replay
 
 ROOT = Path(__file__).parents[2]
 T = 1_704_816_000_000
