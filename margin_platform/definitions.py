@@ -10,6 +10,7 @@ import dagster as dg
 from assets import backtest_reports, end_of_day_margin, topics
 from assets import streams as stream_assets
 from jobs import (
+    audit_anchor,
     backtest,
     enforcement,
     firm_alert,
@@ -47,11 +48,18 @@ definitions = dg.Definitions(
         *notification.JOBS,
         *outbox_relay.JOBS,
         *firm_alert.JOBS,
+        *audit_anchor.JOBS,
         *table_maintenance.JOBS,
         *run_history.JOBS,
         *backtest.JOBS,
     ],
-    schedules=[*streams.SCHEDULES, *table_maintenance.SCHEDULES, *run_history.SCHEDULES, *backtest.SCHEDULES],
+    schedules=[
+        *streams.SCHEDULES,
+        *table_maintenance.SCHEDULES,
+        *run_history.SCHEDULES,
+        *backtest.SCHEDULES,
+        *audit_anchor.SCHEDULES,
+    ],
     sensors=[
         *stream_health.SENSORS,
         *enforcement_sensor.SENSORS,

@@ -157,6 +157,18 @@ class Metrics(_Group):
     port: Port = Field(0, validation_alias="MARGIN_METRICS_PORT")
 
 
+class Audit(_Group):
+    """The audit trail's key, and the bucket with S3 Object Lock that gets each anchor; None for no bucket.
+
+    key: the private key's file where it is not the data folder's own; public_key: what `margin audit verify`
+    trusts.
+    """
+
+    key: Path | None = Field(None, validation_alias="MARGIN_AUDIT_KEY")
+    public_key: Path | None = Field(None, validation_alias="MARGIN_AUDIT_PUBLIC_KEY")
+    bucket: str | None = Field(None, validation_alias="MARGIN_AUDIT_BUCKET")
+
+
 class Settings(_Group):
     """Addresses and folders. Defaults suit one machine; production sets the MARGIN_* variables.
 
@@ -187,6 +199,12 @@ class Settings(_Group):
     contacts: Contacts
     dashboard: Dashboard
     metrics: Metrics
+    audit: Audit
+
+    @property
+    def audit_key(self) -> Path:
+        """The private key that signs anchors; `.pub` beside it is its public one."""
+        return self.audit.key or self.data_folder / "audit-key.pem"
 
     @property
     def environment(self) -> str:
@@ -198,7 +216,7 @@ class Settings(_Group):
         return self.data_folder / "checkpoints"
 
 
-_GROUPS = ("spark", "emr", "aws", "mail", "contacts", "dashboard", "metrics")
+_GROUPS = ("spark", "emr", "aws", "mail", "contacts", "dashboard", "metrics", "audit")
 
 
 def settings(environment: Mapping[str, str] | None = None) -> Settings:

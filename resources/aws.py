@@ -1,6 +1,11 @@
-"""AWS clients: SNS for notices. The endpoint is AWS itself unless MARGIN_AWS_ENDPOINT names another."""
+"""AWS clients: SNS for notices, S3 for the archive of anchors.
+
+The endpoint is AWS itself unless MARGIN_AWS_ENDPOINT names another.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import boto3
 import dagster as dg
@@ -19,7 +24,14 @@ class AwsResource(dg.ConfigurableResource):
     region: str = Field(default="", description="empty takes AWS_DEFAULT_REGION")
 
     def sns(self) -> SnsClient:
+        client: SnsClient = self._client("sns")
+        return client
+
+    def s3(self) -> Any:
+        client: Any = self._client("s3")
+        return client
+
+    def _client(self, service: str) -> Any:
         here = settings()
         endpoint, region = self.endpoint_url or here.aws.endpoint_url, self.region or here.aws.region
-        client: SnsClient = boto3.client("sns", endpoint_url=endpoint, region_name=region)
-        return client
+        return boto3.client(service, endpoint_url=endpoint, region_name=region)

@@ -22,7 +22,7 @@ COMMANDS = {
     "policy-change": ("policy_change", "Whose band would change if a policy were activated now."),
     "replay": ("replay", "Replay a price history to Kafka as live events."),
     "explain": ("explain", "Why an account stands where it does, or why a call was issued."),
-    "audit": ("audit", "Verify the hash chain of decisions."),
+    "audit": ("audit", "Verify, anchor and export the record of decisions and acts; legal hold."),
     "progress": ("progress", "How far decisions have come, by consumer, topic and partition."),
     "notices": ("notices", "List notices that reached nobody, and send them again."),
     "up": ("stack", "Start the local stack: Kafka, Spark, Dagster, AWS endpoint, dashboard."),

@@ -1,39 +1,314 @@
-"""`margin audit verify`: whether every recorded decision is still what was recorded."""
+"""`margin audit`: whether every recorded decision is still what was recorded;
+exports, anchors and their key.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from margin_platform.cli.output import bad_input, print_json, recorded
+from margin_platform.cli import audit_acts
+from margin_platform.cli.output import bad_input, failed, print_json, recorded
+from margin_platform.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from margin_platform.audit.findings import Finding
+    from margin_platform.audit.records import Records
+    from margin_platform.store.store import Store
+
+_STORE = Annotated[
+    str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)", show_default=False)
+]
+_JSON = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
+_ACCOUNT = Annotated[str | None, typer.Option(help="one account only", show_default=False)]
+_KEY = Annotated[
+    str | None, typer.Option(help="file of the public key that signs anchors", show_default=False)
+]
+_COPY = Annotated[
+    Path | None,
+    typer.Option("--export", help="compare with this file of `margin audit export`", show_default=False),
+]
+_BUS = Annotated[
+    str | None, typer.Option(help="compare with audit.v1 of this broker, host:port", show_default=False)
+]
+_BUCKET = Annotated[
+    str | None, typer.Option(help="compare with the anchors of this S3 bucket", show_default=False)
+]
 
 
 def register(app: typer.Typer) -> None:
-    @app.command()
-    def audit(
-        action: Annotated[str, typer.Argument(help="verify")],
-        account: Annotated[str | None, typer.Option(help="one account only")] = None,
-        store: Annotated[
-            str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)")
-        ] = None,
-        as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of text")] = False,
-    ) -> None:
-        """Verify the hash chain of decisions. Ends with 1 where a chain is broken."""
-        from margin_platform.store.audit_chain import verify
+    group = typer.Typer(
+        help="Verify, anchor and export the record of decisions and acts; legal hold.", no_args_is_help=True
+    )
+    app.add_typer(group, name="audit")
+    group.command("verify")(_verify)
+    group.command("export")(_export)
+    group.command("anchor")(_anchor)
+    group.command("key")(_key)
+    audit_acts.register(group)
 
-        if action != "verify":
-            raise bad_input(f"action: not verify, value {action!r}")
-        with recorded(store) as opened:
-            count, broken = verify(opened, account)
-        if as_json:
-            print_json({"entries": count, "intact": not broken, "broken": [vars(b) for b in broken]})
-        else:
-            for place in broken:
-                typer.echo(f"BROKEN {place.account_id} entry {place.number}: {place.reason}")
-            typer.echo(
-                f"{count} entries checked, "
-                f"{'every chain holds' if not broken else f'{len(broken)} places broken'}"
-            )
-        if broken:
-            raise typer.Exit(1)
+
+def _show(context: typer.Context, store: _STORE = None, as_json: _JSON = False) -> None:
+    """Show how much is recorded, and when it was last anchored."""
+    from margin_platform.policy.policy import current_policy
+    from margin_platform.store import audit_chain
+
+    if context.invoked_subcommand is not None:
+        return
+    with recorded(store) as opened, opened.read() as connection:
+        heads, anchors = audit_chain.heads(connection), audit_chain.anchors(connection)
+    last = anchors[-1].statement if anchors else None
+    years = current_policy().records.retention_years
+    entries = sum(head.entries for head in heads.values())
+    if as_json:
+        print_json(
+            {
+                "chains": len(heads),
+                "entries": entries,
+                "anchors": len(anchors),
+                "last_anchor": last,
+                "years": years,
+            }
+        )
+        return
+    anchored = (
+        f"{len(anchors)} anchors, the last of {last['day']} over {last['entries']} entries"
+        if last
+        else "no anchor yet"
+    )
+    typer.echo(f"{entries} entries in {len(heads)} chains, kept {years} years; {anchored}")
+
+
+def _verify(
+    account: _ACCOUNT = None,
+    export: _COPY = None,
+    bootstrap: _BUS = None,
+    bucket: _BUCKET = None,
+    public_key: _KEY = None,
+    store: _STORE = None,
+    as_json: _JSON = False,
+) -> None:
+    """Verify all records against each other, the anchors, and copies kept elsewhere.
+
+    Ends with 1 where one does not hold.
+
+    It changes nothing, and also works on a read-only copy of the store.
+    """
+    from margin_platform.audit.verification import verify
+    from margin_platform.store import audit_chain
+
+    trusted, key_file = _trusted(public_key, store)
+    copy = None if export is None else _read_export(export)
+    with recorded(store) as opened:
+        with opened.read() as connection:
+            found = audit_chain.records(connection, account)
+        broken = verify(found, trusted=trusted, account=account, export=copy)
+        if bootstrap is not None:
+            broken += _published(opened, found, bootstrap, account)
+    if bucket is not None:
+        broken += _archived(found, bucket)
+    _print(found, broken, key_file, as_json)
+    if broken:
+        raise typer.Exit(1)
+
+
+def _print(found: Records, broken: list[Finding], key_file: Path | None, as_json: bool) -> None:
+    last = found.anchors[-1].statement if found.anchors else None
+    if as_json:
+        print_json(
+            {
+                "entries": found.count,
+                "of_format_1": found.of_format_1,
+                "anchors": len(found.anchors),
+                "last_anchor": last,
+                "public_key_file": None if key_file is None else str(key_file),
+                "intact": not broken,
+                "broken": [finding._asdict() for finding in broken],
+            }
+        )
+        return
+    for place in broken:
+        typer.echo(f"BROKEN {place.account_id} {place.kind} at {place.number}: {place.reason}")
+    if found.of_format_1:
+        typer.echo(
+            f"{found.of_format_1} entries are of format 1: they hold no evidence and no standing to compare"
+        )
+    if last is None:
+        typer.echo("no anchor yet: a chain that was rewritten whole shows only against an export or audit.v1")
+    else:
+        by = "their own key, for no public key is given" if key_file is None else f"{key_file}"
+        typer.echo(f"{len(found.anchors)} anchors, the last of {last['day']}; signatures checked with {by}")
+    typer.echo(
+        f"{found.count} entries checked, "
+        f"{'every chain holds' if not broken else f'{len(broken)} places broken'}"
+    )
+
+
+def _trusted(given: str | None, store: str | None) -> tuple[list[str], Path | None]:
+    """The key that anchors must be signed with, and its file:
+    as given, as set, or what lies beside the store.
+    """
+    from margin_platform.audit import signing
+
+    here = settings()
+    file = Path(given) if given else here.audit.public_key or _beside(store)
+    if file is None:
+        return [], None
+    try:
+        return [signing.read_public(file.read_text(encoding="utf-8"))], file
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise bad_input(f"--public-key: {reason}, value {str(file)!r}") from error
+
+
+def _beside(store: str | None) -> Path | None:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    from margin_platform.audit import signing
+
+    here = settings()
+    file = signing.beside(here.audit_key)
+    try:
+        url = make_url(store or here.store_url)
+    except ArgumentError:
+        return None  # `recorded` says so
+    if url.get_backend_name() == "sqlite" and url.database:
+        file = Path(url.database).with_name(file.name)
+    return file if file.is_file() else None
+
+
+def _read_export(file: Path) -> Records:
+    from margin_platform.audit import export_file
+
+    try:
+        return export_file.read(file)
+    except OSError as error:
+        raise bad_input(f"--export: {error.strerror}, value {str(file)!r}") from error
+    except export_file.ExportRefused as error:
+        raise failed(error) from error
+
+
+def _published(opened: Store, found: Records, bootstrap: str, account: str | None) -> list[Finding]:
+    from margin_platform.recordkeeping import published
+
+    with _bus(bootstrap) as bus, opened.read() as connection:
+        waiting = published.pending(connection)  # first: what is sent meanwhile is then on the topic
+        return list(published.check(found, published.read(bus), waiting, account))
+
+
+@contextmanager
+def _bus(bootstrap: str) -> Iterator[Any]:
+    from margin_platform.kafka.bus import BrokerUnreachable, Bus
+
+    try:
+        with Bus(bootstrap) as bus:
+            yield bus
+    except (BrokerUnreachable, LookupError, TimeoutError) as error:
+        raise failed(error) from error
+
+
+def _archived(found: Records, bucket: str) -> list[Finding]:
+    from margin_platform.audit import comparison
+    from margin_platform.recordkeeping import archive
+
+    with _s3() as client:
+        return list(comparison.anchors_of(found, archive.anchors_in(client, bucket), f"s3://{bucket}"))
+
+
+@contextmanager
+def _s3() -> Iterator[Any]:
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    aws = settings().aws
+    try:
+        yield boto3.client("s3", endpoint_url=aws.endpoint_url, region_name=aws.region)
+    except (BotoCoreError, ClientError) as error:
+        raise failed(f"the archive of anchors: {error}") from error
+
+
+def _export(
+    file: Annotated[Path, typer.Argument(help="the file to write")],
+    account: _ACCOUNT = None,
+    store: _STORE = None,
+    as_json: _JSON = False,
+) -> None:
+    """Write everything that a stranger needs to verify the trail without the database,
+    with docs/audit_verify.py.
+    """
+    from margin_platform.audit import export_file, signing
+    from margin_platform.recordkeeping.acts import operator
+    from margin_platform.store import audit_chain
+
+    with recorded(store) as opened, opened.read() as connection:
+        found = audit_chain.records(connection, account)
+    try:
+        key = signing.load(settings().audit_key)
+    except (signing.KeyMissing, signing.KeyRefused, PermissionError):
+        key = None  # an auditor has none: the anchors inside are signed, the file is not
+    try:
+        lines = export_file.write(file, found, at_ms=_now(), by=operator(), key=key)
+    except OSError as error:
+        raise bad_input(f"file: {error.strerror}, value {str(file)!r}") from error
+    if as_json:
+        print_json({"file": str(file), "lines": lines, "entries": found.count, "signed": key is not None})
+    else:
+        typer.echo(
+            f"{file}: {found.count} entries, {len(found.anchors)} anchors, "
+            f"{'signed' if key else 'not signed: no key here'}"
+        )
+
+
+def _anchor(store: _STORE = None, as_json: _JSON = False) -> None:
+    """Sign all chains as they stand now.
+
+    The outbox takes the anchor to audit.v1; Dagster's schedule does this each night.
+    """
+    from margin_platform.audit import signing
+    from margin_platform.recordkeeping import acts, anchoring
+    from margin_platform.trading_time.new_york import date_of
+
+    try:
+        key = signing.load(settings().audit_key)
+    except (signing.KeyMissing, signing.KeyRefused) as error:
+        raise failed(error) from error
+    now, by = _now(), acts.operator()
+    with recorded(store, read_only=False) as opened:
+        made = anchoring.anchor(opened, key, day=date_of(now), at_ms=now, by=by)
+    if as_json:
+        print_json(None if made is None else made.statement)
+    elif made is None:
+        typer.echo("nothing to add: no chain moved since the last anchor")
+    else:
+        said = made.statement
+        typer.echo(
+            f"anchor {made.number}: {said['accounts']} chains, {said['entries']} entries, root {said['root']}"
+        )
+
+
+def _key(as_json: _JSON = False) -> None:
+    """Print the public key that verifies anchors.
+
+    Keep it where those who can write the store cannot change it.
+    """
+    from margin_platform.audit import signing
+
+    try:
+        public = signing.public_text(signing.load(settings().audit_key))
+    except (signing.KeyMissing, signing.KeyRefused) as error:
+        raise failed(error) from error
+    if as_json:
+        print_json({"public_key": public, "pem": signing.public_pem(public)})
+    else:
+        typer.echo(signing.public_pem(public), nl=False)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

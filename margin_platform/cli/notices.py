@@ -61,11 +61,12 @@ def register(app: typer.Typer) -> None:
         The stack's sensor sends them within seconds.
         """
         from margin_platform.notification import outstanding
+        from margin_platform.recordkeeping.acts import operator
 
         contacts = settings().contacts
         firm = {"email": contacts.firm_email, "phone": contacts.firm_phone}
         with recorded(store, read_only=False) as opened:
-            sent = outstanding.resend(opened, _chosen(opened, ids, account, every), firm)
+            sent = outstanding.resend(opened, _chosen(opened, ids, account, every), firm, who=operator())
         if as_json:
             print_json(sent._asdict())
             return
@@ -84,9 +85,10 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Record that a person reached the customer by other means."""
         from margin_platform.notification import outstanding
+        from margin_platform.recordkeeping.acts import operator
 
         with recorded(store, read_only=False) as opened:
-            closed = outstanding.reached(opened, _chosen(opened, ids, account, every), how)
+            closed = outstanding.reached(opened, _chosen(opened, ids, account, every), how, who=operator())
         if as_json:
             print_json({"reached": closed})
         else:

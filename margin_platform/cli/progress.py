@@ -48,6 +48,7 @@ def register(app: typer.Typer) -> None:
 
         Nothing else moves a consumer past undecided events.
         """
+        from margin_platform.recordkeeping import acts
         from margin_platform.store import progress
 
         with recorded(store, read_only=False) as opened, opened.write() as connection:
@@ -55,6 +56,12 @@ def register(app: typer.Typer) -> None:
                 left = progress.skip(connection, consumer, topic, partition, offset)
             except ValueError as error:
                 raise bad_input(str(error)) from error
+            acts.record(
+                connection,
+                "PROGRESS_SKIPPED",
+                who=acts.operator(),
+                what=f"{consumer} leaves {left} undecided",
+            )
         if as_json:
             print_json({"consumer": consumer, **left._asdict()})
         else:
@@ -67,10 +74,14 @@ def register(app: typer.Typer) -> None:
         as_json: _JSON = False,
     ) -> None:
         """Begin a topic that was created again with its first event."""
+        from margin_platform.recordkeeping import acts
         from margin_platform.store import progress
 
         with recorded(store, read_only=False) as opened, opened.write() as connection:
             count = progress.forget(connection, topic)
+            if count:
+                what = f"{count} offsets of {topic} forgotten"
+                acts.record(connection, "PROGRESS_FORGOTTEN", who=acts.operator(), what=what)
         if not count:
             raise bad_input(f"topic: no consumer has decided anything of it, value {topic!r}")
         if as_json:

@@ -147,7 +147,7 @@ class Enforcer:
                 work.messages += [(LIQUIDATION_ORDERS, event) for event in left]
             entry = audit_entry(decision, cause, self.policy, source, run_id)
             cancelled = {"cancelled_orders": [event["order_id"] for event in left]} if left else {}
-            work.messages.append((AUDIT, work.chain(row, entry | cancelled)))
+            work.messages.append((AUDIT, work.chain(row, entry | cancelled, cause)))
 
 
 def _record_call(work: UnitOfWork, decision: Decision, cause: Event, source: str, run_id: str | None) -> None:

@@ -16,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 from sqlalchemy import Connection, insert, select
 
+from margin_platform.audit.entries import digest
 from margin_platform.contracts.events.vocabulary import Side
 from margin_platform.contracts.messages import AUDIT, LIQUIDATION_ORDERS, Event, deterministic_id
 from margin_platform.contracts.offsets import Source, Span
@@ -93,7 +94,7 @@ class LiquidationDesk:
             attempt=request["attempt"],
         )
         entry = audit_entry(decided, status, self.policy, str(source), run_id)
-        work.messages.append((AUDIT, work.chain(row, entry | _traded(order))))
+        work.messages.append((AUDIT, work.chain(row, entry | _traded(order), status)))
         work.keep(row)
 
     def _order(
@@ -221,4 +222,5 @@ def _traded(order: Event | None) -> dict[str, object]:
     if order is None:
         return {}
     legs = [{name: leg[name] for name in ("symbol", "side", "qty")} for leg in order["positions"]]
-    return {"order_id": order["order_id"], "positions": legs, "excess_after": order["excess_after"]}
+    said = {"order_id": order["order_id"], "positions": legs, "excess_after": order["excess_after"]}
+    return said | {"order": digest(order)}

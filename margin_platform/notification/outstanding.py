@@ -15,6 +15,7 @@ from margin_platform.notification.message import FIRM
 from margin_platform.notification.notice_state import NoticeState
 from margin_platform.notification.states import outcome, unexpired
 from margin_platform.policy.sections import NoticePolicy
+from margin_platform.recordkeeping import acts
 from margin_platform.store.store import Store
 from margin_platform.store.tables import contacts, notifications
 from margin_platform.store.unit_of_work import post
@@ -51,10 +52,12 @@ def unreached(store: Store, rules: NoticePolicy, now: int) -> list[dict[str, Any
         ]
 
 
-def resend(store: Store, ids: Sequence[str], firm: Mapping[str, object]) -> Sent:
+def resend(store: Store, ids: Sequence[str], firm: Mapping[str, object], *, who: str | None = None) -> Sent:
     """Make notices due now, each at the address its account has now.
 
     firm: the contact of the firm's own people.
+
+    who: the person who asks for it, recorded in the audit trail; None where a program does.
     """
     due, held = [], {}
     with store.write() as connection:
@@ -72,18 +75,29 @@ def resend(store: Store, ids: Sequence[str], firm: Mapping[str, object]) -> Sent
             }
             connection.execute(update(notifications).where(_is(row.notification_id)).values(**again))
             due.append(row.notification_id)
+            _record(connection, "NOTICE_RESENT", row, who, None)
     return Sent(due, held)
 
 
-def reached(store: Store, ids: Sequence[str], how: str) -> list[str]:
-    """Record that a person reached the recipients by other means, and how; return the ids this closed."""
+def reached(store: Store, ids: Sequence[str], how: str, *, who: str | None = None) -> list[str]:
+    """Record that a person reached the recipients by other means, and how; return the ids this closed.
+
+    who: as in `resend`.
+    """
     with store.write() as connection:
         rows = _open(connection, ids)
         for row in rows:
             closed = {"status": NoticeState.REACHED, "receipt": how[:256], "error": None}
             connection.execute(update(notifications).where(_is(row.notification_id)).values(**closed))
             post(connection, [(NOTIFICATIONS, outcome(dict(row._mapping) | closed))])
+            _record(connection, "NOTICE_REACHED", row, who, how)
     return [row.notification_id for row in rows]
+
+
+def _record(connection: Connection, act: str, row: Row[Any], who: str | None, why: str | None) -> None:
+    if who is not None:
+        what = f"notice {row.notification_id} by {row.channel}"
+        acts.record(connection, act, who=who, what=what, about=row.account_id, why=why)
 
 
 def _open(connection: Connection, ids: Sequence[str]) -> Sequence[Row[Any]]:

@@ -34,6 +34,7 @@ from margin_platform.policy.sections import (
     OptionPolicy,
     PortfolioMarginPolicy,
     PricePolicy,
+    RecordsPolicy,
     Section,
     StressPolicy,
     VolatilityPolicy,
@@ -81,6 +82,7 @@ _SECTIONS = (
     "backtest",
     "gate",
     "notices",
+    "records",
 )
 
 
@@ -105,6 +107,7 @@ class Policy(Section):
     backtest: BacktestPolicy
     gate: GatePolicy = GatePolicy()
     notices: NoticePolicy = NoticePolicy()
+    records: RecordsPolicy = RecordsPolicy()
 
     def override(self, changes: Mapping[str, object]) -> Policy:
         """A policy with flat rulebook names replaced, e.g. {'long_rate': '0.30'}.

@@ -235,6 +235,15 @@ class NoticePolicy(Section):
     smtp_tls: Literal["required", "opportunistic", "off"] = "required"
 
 
+class RecordsPolicy(Section):
+    """How long records of decisions are kept. Policies written before it have this value.
+
+    retention_years: at least the six of SEC 17a-4(a).
+    """
+
+    retention_years: Annotated[int, BeforeValidator(_whole), Field(ge=6, le=99)] = 6
+
+
 class PricePolicy(Section):
     """When a price may be acted upon."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from margin_platform.audit import signing
 from margin_platform.jars import resolve as jars
 from margin_platform.kafka import topic_admin
 from margin_platform.settings import Settings, settings
@@ -143,8 +144,10 @@ def _prepare(
     data: Path, base: Settings, environment: dict[str, str], missing: list[Component], progress: jars.Progress
 ) -> None:
     """What must be there before the processes:
-    the Dagster home, and Spark's jars for the streams that Dagster launches.
+    the audit key, the Dagster home, and Spark's jars for the streams.
     """
+    if base.audit.key is None:  # one that is named comes from its owner
+        signing.create(base.audit_key)
     if any(c.name.startswith("dagster") for c in missing):
         # imports Dagster: a second that `margin status` need not wait
         from margin_platform.orchestration import dagster_home

@@ -1,73 +1,135 @@
-"""The audit trail: every decision as an entry chained by hash to the account's one before it, so that no edit
-goes unseen.
+"""The audit trail as the store keeps it: its records read at one moment, and whether they hold.
 
-One chain an account, because accounts are decided independently; its head is kept beside the account's state,
-so that cutting entries off the end shows too. FINRA 4220, SEC 17a-4 (audit-trail alternative).
+One chain an account, because accounts are decided independently; its head is kept beside the account's state.
+What people did is one more chain, whose head is in `audit_heads`. FINRA 4220, SEC 17a-4(f)(2)(i)(A), the
+audit-trail alternative.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-import orjson
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Select, Table, select
 
+from margin_platform.audit.anchors import Anchor, Leaf
+from margin_platform.audit.entries import Entry, canonical, digest
+from margin_platform.audit.findings import Finding
+from margin_platform.audit.records import Records, Row, by_chain
+from margin_platform.audit.verification import verify as findings_of
 from margin_platform.store.store import Store
-from margin_platform.store.tables import audit, ladder_states
+from margin_platform.store.tables import (
+    audit,
+    audit_anchors,
+    audit_heads,
+    calls,
+    ladder_states,
+    legal_holds,
+    orders,
+)
 
-GENESIS = "0" * 64
+_CALL = (
+    "call_id",
+    "account_id",
+    "opened_at",
+    "due_at",
+    "issued",
+    "outstanding",
+    "status",
+    "closed_at",
+    "calc_id",
+    "run_id",
+    "source",
+)
+_ORDER = ("order_id", "account_id", "call_id", "attempt", "status", "event")
+_STATE = ("status", "restricted", "state")
+_HOLD = ("since_wall", "who", "why")
 
 
-def entry_hash(previous: str, entry: dict[str, object]) -> str:
-    """The hash of an entry after another: sha256 of the previous hash and the entry's canonical JSON."""
-    return hashlib.sha256(previous.encode() + orjson.dumps(entry, option=orjson.OPT_SORT_KEYS)).hexdigest()
+def verify(
+    store: Store, account_id: str | None = None, *, trusted: Sequence[str] = ()
+) -> tuple[int, list[Finding]]:
+    """Return how many entries were checked, and every place where the records of an account do not hold.
 
-
-@dataclass(frozen=True)
-class Broken:
-    """A place where a chain does not hold."""
-
-    account_id: str
-    number: int
-    reason: str
-
-
-def verify(store: Store, account_id: str | None = None) -> tuple[int, list[Broken]]:
-    """How many entries were checked, and every place where an account's chain is broken."""
+    trusted: public keys that may have signed anchors, as 64 hexadecimal digits.
+    """
     with store.read() as connection:
-        entries = list(_entries(connection, account_id))
-        heads = {
-            row.account_id: (row.audit_count, row.audit_hash)
-            for row in connection.execute(
-                select(ladder_states.c.account_id, ladder_states.c.audit_count, ladder_states.c.audit_hash)
-            )
-            if account_id in (None, row.account_id)
+        found = records(connection, account_id)
+    return found.count, findings_of(found, trusted=trusted, account=account_id)
+
+
+def records(connection: Connection, account_id: str | None = None) -> Records:
+    """Return the records of one account, or of all, as they stand in this transaction;
+    anchors in either case.
+    """
+    states = {row.account_id: row for row in connection.execute(_of(ladder_states, account_id))}
+    heads = {account: Leaf(account, row.audit_count, row.audit_hash) for account, row in states.items()}
+    others = connection.execute(_of(audit_heads, account_id))
+    heads |= {row.account_id: Leaf(row.account_id, row.audit_count, row.audit_hash) for row in others}
+    return Records(
+        entries=by_chain(_entry(row) for row in connection.execute(_of(audit, account_id))),
+        heads=heads,
+        calls={row.call_id: _call(row) for row in connection.execute(_of(calls, account_id))},
+        orders={
+            row.order_id: _named(row, _ORDER) | {"event_hash": digest(row.event)}
+            for row in connection.execute(_of(orders, account_id))
+        },
+        states={account: _named(row, _STATE) for account, row in states.items()},
+        holds={
+            row.account_id: _named(row, _HOLD) for row in connection.execute(_of(legal_holds, account_id))
+        },
+        anchors=anchors(connection),
+    )
+
+
+def entries_of(connection: Connection, account_id: str) -> list[Entry]:
+    """Return the entries of one chain, in order of number."""
+    rows = connection.execute(_of(audit, account_id).order_by(audit.c.number))
+    return [_entry(row) for row in rows]
+
+
+def heads(connection: Connection) -> dict[str, Leaf]:
+    """Return where each chain ends, of the chains that have entries."""
+    found: dict[str, Leaf] = {}
+    for table in (ladder_states, audit_heads):
+        ends = select(table.c.account_id, table.c.audit_count, table.c.audit_hash).where(
+            table.c.audit_count > 0
+        )
+        found |= {
+            account: Leaf(account, count, hashed) for account, count, hashed in connection.execute(ends)
         }
-    broken: list[Broken] = []
-    last: dict[str, tuple[int, str]] = {}
-    for row in entries:
-        count, previous = last.get(row.account_id, (0, GENESIS))
-        if row.number != count + 1:
-            broken.append(Broken(row.account_id, count + 1, f"entry {count + 1} is missing"))
-        elif row.previous_hash != previous or row.hash != entry_hash(row.previous_hash, row.entry):
-            broken.append(Broken(row.account_id, row.number, "the entry is not what was recorded"))
-        last[row.account_id] = (row.number, row.hash)
-    broken += [
-        Broken(account, count, "the account's state, which ends its chain, is gone")
-        for account, (count, _) in last.items()
-        if account not in heads
-    ]
-    for account, (count, head) in heads.items():
-        if last.get(account, (0, GENESIS)) != (count, head):
-            broken.append(Broken(account, count, f"the chain does not end at entry {count}, where it should"))
-    return len(entries), broken
+    return found
 
 
-def _entries(connection: Connection, account_id: str | None) -> Iterator[Row[Any]]:
-    query = select(audit).order_by(audit.c.account_id, audit.c.number)
-    if account_id is not None:
-        query = query.where(audit.c.account_id == account_id)
-    yield from connection.execute(query)
+def anchors(connection: Connection) -> list[Anchor]:
+    """Return the anchors in order of their number."""
+    rows = connection.execute(select(audit_anchors).order_by(audit_anchors.c.number))
+    return [anchor_of(row) for row in rows]
+
+
+def anchor_of(row: Any) -> Anchor:
+    """Return the anchor of a row of `audit_anchors`."""
+    leaves = tuple(Leaf(*leaf) for leaf in row.leaves)
+    return Anchor(row.number, row.statement.encode(), row.signature, row.public_key, leaves)
+
+
+def _of(table: Table, account_id: str | None) -> Select[Any]:
+    query = select(table)
+    return query if account_id is None else query.where(table.c.account_id == account_id)
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(
+        row.account_id, row.number, row.decided_at, canonical(row.entry), row.previous_hash, row.hash
+    )
+
+
+def _call(row: Any) -> Row:
+    return _named(row, _CALL) | {
+        "evidence": canonical(row.evidence).decode(),
+        "evidence_hash": digest(row.evidence),
+    }
+
+
+def _named(row: Any, names: Sequence[str]) -> Row:
+    return {name: getattr(row, name) for name in names}

@@ -142,6 +142,36 @@ audit = Table(
     UniqueConstraint("account_id", "number"),
 )
 
+audit_anchors = Table(
+    "audit_anchors",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("day", String(10), nullable=False),  # the New York day that it closes
+    Column("statement", Text, nullable=False),  # the very text that is signed
+    Column("signature", String(128), nullable=False),
+    Column("public_key", _ID, nullable=False),
+    # [account, entries, hash] of the chains that moved since the one before
+    Column("leaves", JSON, nullable=False),
+    Column("archived", String(1024)),  # where it lies under Object Lock
+)
+
+audit_heads = Table(
+    "audit_heads",
+    metadata,  # of chains that are no account's: what people did
+    Column("account_id", String(256), primary_key=True),
+    Column("audit_count", Integer, nullable=False),
+    Column("audit_hash", _ID, nullable=False),
+)
+
+legal_holds = Table(
+    "legal_holds",
+    metadata,
+    Column("account_id", String(256), primary_key=True),
+    Column("since_wall", BigInteger, nullable=False),
+    Column("who", String(256), nullable=False),
+    Column("why", Text, nullable=False),
+)
+
 contacts = Table(
     "contacts",
     metadata,

@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from margin_platform.audit.entries import FORMAT, GENESIS, digest, entry_hash
+from margin_platform.audit.records import standing_of
 from margin_platform.contracts.messages import Event, deterministic_id
 from margin_platform.ladder.state import LadderState
-from margin_platform.store.audit_chain import GENESIS, entry_hash
 from margin_platform.store.tables import audit, calls, ladder_states, outbox
 
 Message = tuple[str, Event]  # topic, event
@@ -78,8 +79,14 @@ class UnitOfWork:
         else:
             self._call_changes.setdefault(call_id, {}).update(values)
 
-    def chain(self, row: AccountRow, entry: dict[str, object]) -> Event:
-        """Adds an entry to the account's audit chain; returns its audit.v1 event."""
+    def chain(self, row: AccountRow, decided: dict[str, object], evidence: Event) -> Event:
+        """Adds an entry to the account's audit chain; returns its audit.v1 event.
+
+        evidence: the status event that it was decided on. The row stands as the decision leaves it.
+        """
+        state = row.state
+        standing = standing_of(state.status, state.restricted, state.to_dict())
+        entry = decided | {"format": FORMAT, "evidence": digest(evidence), "standing": standing}
         hashed = entry_hash(row.audit_hash, entry)
         row.audit_count += 1
         self._audit.append(

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from sqlalchemy import func, insert, select
 
+from margin_platform.audit.entries import GENESIS
 from margin_platform.contracts.messages import MARGIN_CALLS
 from margin_platform.notification.channels import Outgoing
 from margin_platform.notification.delivery import Notifier
 from margin_platform.policy.policy import current_policy
-from margin_platform.store import audit_chain
 from margin_platform.store import tables as t
 from margin_platform.store.store import Store
 
@@ -37,7 +37,7 @@ def test_a_reader_sees_one_moment_whatever_is_committed_meanwhile(store_url: str
         "status": "ACTIVE",
         "restricted": False,
         "audit_count": 0,
-        "audit_hash": audit_chain.GENESIS,
+        "audit_hash": GENESIS,
     }
     with Store(store_url) as store:
         with store.read() as reader:

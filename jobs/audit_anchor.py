@@ -1,0 +1,83 @@
+"""Signs the state of all audit chains at the end of each New York day, publishes it,
+and archives it where a bucket is set.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+
+import dagster as dg
+from pydantic import Field
+
+from jobs.topic_span import RETRIES
+from margin_platform.audit import signing
+from margin_platform.recordkeeping import acts, anchoring, archive
+from margin_platform.settings import settings
+from margin_platform.store.outbox import publish
+from margin_platform.trading_time.new_york import NEW_YORK
+from resources.aws import AwsResource
+from resources.decisions import DecisionsResource
+from resources.kafka import KafkaResource
+
+
+class AnchorConfig(dg.Config):
+    """day: the New York day that ends, YYYY-MM-DD.
+
+    It is config, so that the run repeated closes the same day.
+    """
+
+    day: str = Field(pattern=r"^\d{4}-\d\d-\d\d$")
+
+
+@dg.op
+def anchor_day(
+    context: dg.OpExecutionContext,
+    config: AnchorConfig,
+    kafka: KafkaResource,
+    decisions: DecisionsResource,
+    aws: AwsResource,
+) -> None:
+    """Anchor the day where that is not done yet, publish the outbox,
+    and put what is not archived under Object Lock.
+    """
+    here, day = settings(), dt.date.fromisoformat(config.day)
+    with decisions.store() as store:
+        key = signing.load(here.audit_key)
+        with store.write() as connection:
+            acts.record_policy(connection, decisions.policy.version)
+        made = anchoring.anchor(store, key, day=day, at_ms=time.time_ns() // 1_000_000, by=anchoring.SCHEDULE)
+        context.log.info(
+            f"{day}: "
+            f"{'anchored already' if made is None else f'anchor {made.number}, root ' + made.statement['root']}"
+        )
+        if here.audit.bucket:
+            placed = archive.put_missing(
+                store, aws.s3(), here.audit.bucket, decisions.policy.records.retention_years
+            )
+            context.log.info(f"{len(placed)} anchors archived in {here.audit.bucket}")
+        with kafka.bus() as bus:
+            publish(store, bus)
+
+
+@dg.job(name="audit_anchor", executor_def=dg.in_process_executor, tags=RETRIES)
+def audit_anchor_job() -> None:
+    """All audit chains of a day -> a signed anchor -> audit.v1, and S3 where a bucket is set."""
+    anchor_day()
+
+
+@dg.schedule(
+    job=audit_anchor_job,
+    cron_schedule="5 0 * * *",
+    execution_timezone="America/New_York",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def audit_anchor_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """The day that ended five minutes before. One run a day: its key is the day."""
+    ended = context.scheduled_execution_time.astimezone(NEW_YORK) - dt.timedelta(minutes=10)
+    day = ended.date().isoformat()
+    return dg.RunRequest(run_key=day, run_config={"ops": {"anchor_day": {"config": {"day": day}}}})
+
+
+JOBS = [audit_anchor_job]
+SCHEDULES = [audit_anchor_schedule]

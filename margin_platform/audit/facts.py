@@ -1,0 +1,161 @@
+"""Facts: calls, orders, restrictions and holds are what the entries say that they are.
+
+Entries of format 1 say less: the evidence of their calls and the account's standing are not compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from margin_platform.audit.entries import Entry
+from margin_platform.audit.findings import Finding, Kind
+from margin_platform.audit.records import Records, Row, standing_of
+from margin_platform.trading_time.new_york import local_time
+
+HOLD, RELEASE = "HOLD", "RELEASE"  # acts that begin and end a legal hold
+_CLOSED = {"CALL_CURED": "MET", "RESCINDED": "RESCINDED"}
+_AMENDED = ("CALL_INCREASED", "CALL_RESTATED")
+_LEG = ("symbol", "side", "qty")
+_NAMED = {"due_at": "due time", "opened_at": "opening time", "issued": "amount", "evidence_hash": "evidence"}
+
+
+def check(records: Records, doubtful: frozenset[str]) -> Iterator[Finding]:
+    """Yield every fact that is not the recorded one. doubtful: accounts whose entries cannot be relied on."""
+    calls: dict[str, tuple[Entry, Row]] = {}
+    orders: dict[str, Entry] = {}
+    cancelled: set[str] = set()
+    for entries in records.entries.values():
+        for entry in entries:
+            _fold_call(calls, entry)
+            if entry.content.get("decision") == "ORDER":
+                orders[entry.content["order_id"]] = entry
+            cancelled.update(entry.content.get("cancelled_orders", ()))
+    yield from (f for f in _calls(records, calls) if f.account_id not in doubtful)
+    yield from (f for f in _orders(records, orders, cancelled) if f.account_id not in doubtful)
+    for account, entries in records.entries.items():
+        if account not in doubtful and account in records.states:
+            yield from _standing(account, entries[-1], records)
+    yield from _holds(records)
+
+
+def _fold_call(calls: dict[str, tuple[Entry, Row]], entry: Entry) -> None:
+    said = entry.content
+    kind, call_id = said.get("decision"), str(said.get("call_id"))
+    if kind == "CALL":
+        calls[call_id] = (
+            entry,
+            {
+                "account_id": entry.account_id,
+                "opened_at": said["timestamp"],
+                "due_at": said["due_at"],
+                "issued": said["amount"],
+                "status": "OPEN",
+                "closed_at": None,
+                "calc_id": said.get("calc_id") or "",
+                "source": said.get("source"),
+                "run_id": said.get("run_id"),
+                **({} if entry.is_format_1 else {"evidence_hash": said["evidence"]}),
+            },
+        )
+    elif call_id in calls:
+        known = calls[call_id][1]
+        if kind in _AMENDED:
+            known["issued"] = said["amount"]
+        elif kind == "CALL_EXPIRED":
+            known["status"] = "EXPIRED"
+        elif kind in _CLOSED:
+            known |= {"status": _CLOSED[kind], "closed_at": said["timestamp"], "outstanding": 0.0}
+
+
+def _calls(records: Records, recorded: Mapping[str, tuple[Entry, Row]]) -> Iterator[Finding]:
+    for call_id, (entry, known) in recorded.items():
+        account, found = entry.account_id, records.calls.get(call_id)
+        if found is None:
+            yield Finding(account, Kind.CALL_DELETED, entry.number, f"call {call_id} is gone")
+            continue
+        found = found | {"due_at": local_time(found["due_at"])}
+        state = records.states.get(account)
+        call = state["state"].get("call") if state else None
+        if call and call["call_id"] == call_id:
+            known = known | {"outstanding": call["outstanding"]}
+        for name in sorted(name for name in known if known[name] != found[name]):
+            kind = Kind.EVIDENCE_CHANGED if name == "evidence_hash" else Kind.CALL_CHANGED
+            shown = f"{_NAMED.get(name, name)} is {found[name]}, recorded was {known[name]}"
+            yield Finding(account, kind, entry.number, f"call {call_id}: {shown}")
+    for call_id, found in records.calls.items():
+        if call_id not in recorded:
+            yield Finding(found["account_id"], Kind.CALL_UNRECORDED, 0, f"no entry opened call {call_id}")
+
+
+def _orders(records: Records, recorded: Mapping[str, Entry], cancelled: set[str]) -> Iterator[Finding]:
+    for order_id, entry in recorded.items():
+        account, found = entry.account_id, records.orders.get(order_id)
+        if found is None:
+            yield Finding(account, Kind.ORDER_DELETED, entry.number, f"order {order_id} is gone")
+            continue
+        if different := _difference(entry.content, found, order_id in cancelled):
+            yield Finding(account, Kind.ORDER_CHANGED, entry.number, f"order {order_id}: {different}")
+    for order_id, found in records.orders.items():
+        if order_id not in recorded:
+            yield Finding(found["account_id"], Kind.ORDER_UNRECORDED, 0, f"no entry made order {order_id}")
+
+
+def _difference(said: Mapping[str, Any], found: Row, cancelled: bool) -> str | None:
+    """What of an order's row is not what its entry says; None where all of it is."""
+    event = found["event"]
+    legs = [{name: leg.get(name) for name in _LEG} for leg in event.get("positions", ())]
+    if legs != said["positions"]:
+        return f"legs are {legs}, recorded were {said['positions']}"
+    if "order" in said and said["order"] != found["event_hash"]:
+        return "the order is not the one that was sent"
+    columns = {name: event.get(name) for name in ("account_id", "call_id", "attempt")}
+    if changed := [name for name in columns if found[name] != columns[name]]:
+        return f"{changed[0]} is {found[changed[0]]}, recorded was {columns[changed[0]]}"
+    if cancelled and found["status"] != "CANCELLED":
+        return f"status is {found['status']}, recorded was CANCELLED"
+    return None
+
+
+def _standing(account: str, last: Entry, records: Records) -> Iterator[Finding]:
+    """The account stands where its last entry left it: nothing else moves it to another rung."""
+    if last.is_format_1 or "standing" not in last.content:
+        return
+    row = records.states[account]
+    found, known = standing_of(row["status"], row["restricted"], row["state"]), last.content["standing"]
+    shown = restricted_by(found)
+    if (found["restricted"], shown) != (known["restricted"], restricted_by(known)):
+        reason = f"restricted is {found['restricted']} and {shown}, recorded was {known['restricted']}"
+        yield Finding(account, Kind.RESTRICTION_CHANGED, last.number, reason)
+    if known["call"] and found["call"] is None:
+        reason = f"call {known['call']['call_id']} is forgotten in the account's state"
+        yield Finding(account, Kind.CALL_FORGOTTEN, last.number, reason)
+    elif found["call"] != known["call"]:
+        reason = f"call of the state is {found['call']}, recorded was {known['call']}"
+        yield Finding(account, Kind.STANDING_CHANGED, last.number, reason)
+    for name in ("status", "expired", "liquidations", "held"):
+        if found[name] != known[name]:
+            reason = f"{name} is {found[name]}, recorded was {known[name]}"
+            yield Finding(account, Kind.STANDING_CHANGED, last.number, reason)
+
+
+def restricted_by(standing: Row) -> str:
+    """Return which tracks restrict an account, in words."""
+    tracks = [name for name in ("close_only", "stress_restricted") if standing[name]]
+    return " and ".join(tracks) or "by no track"
+
+
+def _holds(records: Records) -> Iterator[Finding]:
+    held: dict[str, int] = {}
+    for act in records.acts:
+        about = act.content.get("about")
+        if about and act.content["decision"] == HOLD:
+            held[about] = act.number
+        elif about and act.content["decision"] == RELEASE:
+            held.pop(about, None)
+    for account in sorted(held.keys() - records.holds.keys()):
+        yield Finding(
+            account, Kind.HOLD_CHANGED, held[account], "the legal hold is gone, and no act released it"
+        )
+    for account in sorted(records.holds.keys() - held.keys()):
+        yield Finding(account, Kind.HOLD_CHANGED, 0, "no act put the account on legal hold")

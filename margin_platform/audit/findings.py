@@ -1,0 +1,46 @@
+"""Findings: what verification names, each with its account, its kind and the entry it is about."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Kind(StrEnum):
+    """What was done to the records."""
+
+    ENTRY_CHANGED = "ENTRY_CHANGED"
+    ENTRY_MISSING = "ENTRY_MISSING"
+    CHAIN_CUT = "CHAIN_CUT"
+    CHAIN_REWRITTEN = "CHAIN_REWRITTEN"
+    ACCOUNT_DELETED = "ACCOUNT_DELETED"
+    ACCOUNT_SWAPPED = "ACCOUNT_SWAPPED"
+    TIME_CHANGED = "TIME_CHANGED"
+    CALL_CHANGED = "CALL_CHANGED"
+    CALL_DELETED = "CALL_DELETED"
+    CALL_UNRECORDED = "CALL_UNRECORDED"
+    CALL_FORGOTTEN = "CALL_FORGOTTEN"
+    EVIDENCE_CHANGED = "EVIDENCE_CHANGED"
+    ORDER_CHANGED = "ORDER_CHANGED"
+    ORDER_DELETED = "ORDER_DELETED"
+    ORDER_UNRECORDED = "ORDER_UNRECORDED"
+    RESTRICTION_CHANGED = "RESTRICTION_CHANGED"
+    STANDING_CHANGED = "STANDING_CHANGED"
+    HOLD_CHANGED = "HOLD_CHANGED"
+    ANCHOR_CHANGED = "ANCHOR_CHANGED"
+    ANCHOR_MISSING = "ANCHOR_MISSING"
+    ANCHOR_UNSIGNED = "ANCHOR_UNSIGNED"
+    UNPUBLISHED = "UNPUBLISHED"
+    EXPORT_CHANGED = "EXPORT_CHANGED"
+
+
+class Finding(NamedTuple):
+    """One place that does not hold.
+
+    number: of the entry, or of the anchor; 0 where it is about the whole chain.
+    """
+
+    account_id: str
+    kind: Kind
+    number: int
+    reason: str

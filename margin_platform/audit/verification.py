@@ -1,0 +1,35 @@
+"""Verification: everything that does not hold about some records,
+by themselves and against copies kept elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from margin_platform.audit import anchored, chains, comparison, facts
+from margin_platform.audit.findings import Finding, Kind
+from margin_platform.audit.records import Records
+
+_DOUBTFUL = (Kind.ENTRY_CHANGED, Kind.ENTRY_MISSING, Kind.CHAIN_CUT, Kind.ACCOUNT_SWAPPED)
+
+
+def verify(
+    records: Records,
+    *,
+    trusted: Sequence[str] = (),
+    account: str | None = None,
+    export: Records | None = None,
+) -> list[Finding]:
+    """Return every finding, by account.
+
+    trusted: public keys (64 hexadecimal digits) that may have signed anchors.
+
+    Facts are compared for accounts whose chain holds: what a changed entry says is no measure for them.
+    """
+    found = list(chains.check(records))
+    doubtful = frozenset(finding.account_id for finding in found if finding.kind in _DOUBTFUL)
+    found += facts.check(records, doubtful)
+    found += anchored.check(records, trusted, account)
+    if export is not None:
+        found += comparison.export(records, export, account)
+    return sorted(dict.fromkeys(found))

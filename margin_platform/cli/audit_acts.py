@@ -1,0 +1,108 @@
+"""`margin audit hold`, `release`, `holds`, `acts`, `expired`: legal hold, and what people did."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from margin_platform.cli.output import bad_input, print_json, recorded
+
+_STORE = Annotated[
+    str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)", show_default=False)
+]
+_JSON = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
+_ACCOUNT = Annotated[str, typer.Argument(help="account id")]
+_WHY = Annotated[str, typer.Option(help="the matter, and who asked for it")]
+
+
+def register(group: typer.Typer) -> None:
+    group.command("hold")(_hold)
+    group.command("release")(_release)
+    group.command("holds")(_holds)
+    group.command("acts")(_acts)
+    group.command("expired")(_expired)
+
+
+def _hold(account: _ACCOUNT, why: _WHY, store: _STORE = None, as_json: _JSON = False) -> None:
+    """Keep every record of an account until it is released, whatever the policy says."""
+    _change("hold", account, why, store, as_json)
+
+
+def _release(account: _ACCOUNT, why: _WHY, store: _STORE = None, as_json: _JSON = False) -> None:
+    """End an account's legal hold."""
+    _change("release", account, why, store, as_json)
+
+
+def _change(act: str, account: str, why: str, store: str | None, as_json: bool) -> None:
+    from margin_platform.contracts.identity import refusal_of_id
+    from margin_platform.recordkeeping import acts, retention
+
+    if reason := refusal_of_id(account):
+        raise bad_input(f"account: {reason}, value {account!r}")
+    if not why.strip():
+        raise bad_input(f"--why: empty, value {why!r}")
+    who = acts.operator()
+    with recorded(store, read_only=False) as opened:
+        try:
+            (retention.hold if act == "hold" else retention.release)(opened, account, who=who, why=why)
+        except retention.NoSuchHold as error:
+            raise bad_input(str(error)) from error
+    if as_json:
+        print_json({"account_id": account, "act": act, "who": who, "why": why})
+    else:
+        typer.echo(f"{account}: {'on legal hold' if act == 'hold' else 'released from legal hold'} by {who}")
+
+
+def _holds(store: _STORE = None, as_json: _JSON = False) -> None:
+    """List the accounts under legal hold, with who, when and why."""
+    from margin_platform.recordkeeping import retention
+    from margin_platform.trading_time.new_york import clock
+
+    with recorded(store) as opened, opened.read() as connection:
+        rows = retention.holds(connection)
+    if as_json:
+        print_json([row._asdict() for row in rows])
+        return
+    for row in rows:
+        typer.echo(f"{row.account_id!r} since {clock(row.since_wall)} by {row.who}: {row.why!r}")
+    if not rows:
+        typer.echo("no account is under legal hold")
+
+
+def _acts(store: _STORE = None, as_json: _JSON = False) -> None:
+    """List what people did: who, when and what, oldest first."""
+    from margin_platform.audit.entries import ACTS
+    from margin_platform.store import audit_chain
+    from margin_platform.trading_time.new_york import clock
+
+    with recorded(store) as opened, opened.read() as connection:
+        entries = [entry.content for entry in audit_chain.entries_of(connection, ACTS)]
+    if as_json:
+        print_json(entries)
+        return
+    for said in entries:
+        why = f", because {said['why']!r}" if said["why"] else ""
+        typer.echo(f"{clock(said['timestamp'])} {said['who']} {said['decision']}: {said['what']!r}{why}")
+    if not entries:
+        typer.echo("no act of a person is recorded")
+
+
+def _expired(store: _STORE = None, as_json: _JSON = False) -> None:
+    """List accounts whose records are older than the policy's years.
+
+    Nothing is deleted; legal hold and open calls stay off the list.
+    """
+    from margin_platform.policy.policy import current_policy
+    from margin_platform.recordkeeping import retention
+
+    years = current_policy().records.retention_years
+    with recorded(store) as opened, opened.read() as connection:
+        accounts = retention.expired(connection, years, time.time_ns() // 1_000_000)
+    if as_json:
+        print_json({"retention_years": years, "accounts": accounts})
+        return
+    for account in accounts:
+        typer.echo(repr(account))
+    typer.echo(f"{len(accounts)} accounts have no record of the last {years} years")

@@ -1,0 +1,74 @@
+"""The archive: each anchor as an object that S3 lets nobody change or delete before its time (Object Lock,
+compliance mode).
+
+The bucket is made with Object Lock by its owner. An object's name follows from the anchor, so that putting it
+twice adds a version and changes nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+from sqlalchemy import select, update
+
+from margin_platform.audit.anchors import Anchor, document_of, from_document
+from margin_platform.audit.entries import canonical
+from margin_platform.store.audit_chain import anchor_of
+from margin_platform.store.store import Store
+from margin_platform.store.tables import audit_anchors
+
+_PREFIX = "audit/anchor-"
+
+
+def put_missing(store: Store, s3: Any, bucket: str, years: int) -> list[str]:
+    """Put each anchor that is not archived yet; return the objects. s3: a boto3 client;
+    years: kept from the anchor's time.
+    """
+    with store.read() as connection:
+        rows = connection.execute(select(audit_anchors).where(audit_anchors.c.archived.is_(None))).all()
+    placed = []
+    for row in rows:
+        place = _put(s3, bucket, anchor_of(row), years)
+        with store.write() as connection:
+            mark = update(audit_anchors).where(audit_anchors.c.number == row.number).values(archived=place)
+            connection.execute(mark)
+        placed.append(place)
+    return placed
+
+
+def _put(s3: Any, bucket: str, anchor: Anchor, years: int) -> str:
+    made = dt.datetime.fromtimestamp(anchor.statement["at_ms"] / 1000, dt.UTC)
+    name = f"{_PREFIX}{anchor.number:08d}-{anchor.hash[:16]}.json"
+    s3.put_object(
+        Bucket=bucket,
+        Key=name,
+        Body=canonical(document_of(anchor)),
+        ContentType="application/json",
+        ObjectLockMode="COMPLIANCE",
+        ObjectLockRetainUntilDate=_years_later(made, years),
+    )
+    return f"s3://{bucket}/{name}"
+
+
+def _years_later(at: dt.datetime, years: int) -> dt.datetime:
+    """The same day of a later year; of February 29, the day after."""
+    try:
+        return at.replace(year=at.year + years)
+    except ValueError:
+        return at.replace(year=at.year + years, month=3, day=1)
+
+
+def anchors_in(s3: Any, bucket: str) -> Iterator[Anchor]:
+    """Yield every anchor of the archive, all versions of each object:
+    a forged one does not hide the first.
+    """
+    pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=_PREFIX)
+    for page in pages:
+        for version in page.get("Versions", ()):
+            body = s3.get_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])[
+                "Body"
+            ].read()
+            yield from_document(orjson.loads(body))
