@@ -98,8 +98,8 @@ def main(export, key_file=None):
     signed = not end["signature"] or is_signed(key or end["public_key"], sha256(*lines), end["signature"])
     whole = signed and end["sha256"] == sha256(*lines).hex()
     broken += [] if whole else [("the file", "it is not the one that was written")]
-    print(*[f"BROKEN {name}: {reason}" for name, reason in broken], sep="\n")
-    print(f"{len(hashes)} entries, {len(parts['anchor'])} anchors: {len(broken)} places broken")
+    result = f"{len(hashes)} entries, {len(parts['anchor'])} anchors: {len(broken)} places broken"
+    print(*[f"BROKEN {name}: {reason}" for name, reason in broken], result, sep="\n")
     return 1 if broken else 0
 
 

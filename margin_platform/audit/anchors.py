@@ -62,7 +62,7 @@ def root_of(heads: Mapping[str, Leaf]) -> str:
 
 def hashes_of(heads: Mapping[str, Leaf]) -> list[bytes]:
     """Return the leaf hashes of all chains, in order of account id."""
-    return [merkle.leaf_hash(canonical(heads[account])) for account in sorted(heads)]
+    return [merkle.leaf_hash(canonical(list(heads[account]))) for account in sorted(heads)]
 
 
 def make(

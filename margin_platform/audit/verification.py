@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from margin_platform.audit import anchored, chains, comparison, facts
+from margin_platform.audit.entries import ACTS, ANCHORS
 from margin_platform.audit.findings import Finding, Kind
 from margin_platform.audit.records import Records
 
@@ -32,4 +33,5 @@ def verify(
     found += anchored.check(records, trusted, account)
     if export is not None:
         found += comparison.export(records, export, account)
-    return sorted(dict.fromkeys(found))
+    asked = [f for f in found if account is None or f.account_id in (account, ACTS, ANCHORS)]
+    return sorted(dict.fromkeys(asked))

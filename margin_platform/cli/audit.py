@@ -43,9 +43,8 @@ _BUCKET = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(
-        help="Verify, anchor and export the record of decisions and acts; legal hold.", no_args_is_help=True
-    )
+    group = typer.Typer(invoke_without_command=True)
+    group.callback()(_show)
     app.add_typer(group, name="audit")
     group.command("verify")(_verify)
     group.command("export")(_export)

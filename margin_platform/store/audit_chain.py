@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, select
 
 from margin_platform.audit.anchors import Anchor, Leaf
-from margin_platform.audit.entries import Entry, canonical, digest
+from margin_platform.audit.entries import ACTS, Entry, canonical, digest
 from margin_platform.audit.findings import Finding
 from margin_platform.audit.records import Records, Row, by_chain
 from margin_platform.audit.verification import verify as findings_of
@@ -59,8 +59,9 @@ def verify(
 
 
 def records(connection: Connection, account_id: str | None = None) -> Records:
-    """Return the records of one account, or of all, as they stand in this transaction;
-    anchors in either case.
+    """Return the records of one account, or of all, as they stand in this transaction.
+
+    What people did and the anchors are there in either case: legal holds and chains are compared with them.
     """
     states = {row.account_id: row for row in connection.execute(_of(ladder_states, account_id))}
     heads = {account: Leaf(account, row.audit_count, row.audit_hash) for account, row in states.items()}
@@ -84,7 +85,8 @@ def records(connection: Connection, account_id: str | None = None) -> Records:
 
 def entries_of(connection: Connection, account_id: str) -> list[Entry]:
     """Return the entries of one chain, in order of number."""
-    rows = connection.execute(_of(audit, account_id).order_by(audit.c.number))
+    mine = select(audit).where(audit.c.account_id == account_id)
+    rows = connection.execute(mine.order_by(audit.c.number))
     return [_entry(row) for row in rows]
 
 
@@ -115,7 +117,7 @@ def anchor_of(row: Any) -> Anchor:
 
 def _of(table: Table, account_id: str | None) -> Select[Any]:
     query = select(table)
-    return query if account_id is None else query.where(table.c.account_id == account_id)
+    return query if account_id is None else query.where(table.c.account_id.in_((account_id, ACTS)))
 
 
 def _entry(row: Any) -> Entry:

@@ -1,0 +1,120 @@
+"""The anchor of a day on a real broker, a real store and S3 with Object Lock:
+made once, and what is forged later is named.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import boto3
+import dagster as dg
+import orjson
+import pytest
+from botocore.exceptions import ClientError
+from sqlalchemy import delete
+from typer.testing import CliRunner
+
+from jobs.audit_anchor import audit_anchor_job, audit_anchor_schedule
+from margin_platform.audit import signing
+from margin_platform.cli import app
+from margin_platform.contracts.messages import AUDIT
+from margin_platform.kafka.bus import Bus
+from margin_platform.store import tables as t
+from margin_platform.store.store import Store
+from resources.aws import AwsResource
+from resources.decisions import DecisionsResource
+from resources.kafka import KafkaResource
+
+_spec = importlib.util.spec_from_file_location(
+    "audit_story", Path(__file__).parents[1] / "store" / "audit_story.py"
+)
+assert _spec is not None
+assert _spec.loader is not None
+story = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(story)
+
+BUCKET = "margin-audit"
+
+
+@pytest.fixture
+def s3(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A client of an S3 that has a bucket with Object Lock; the settings name both."""
+    for name, value in (("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MARGIN_AWS_ENDPOINT", aws_endpoint)
+    monkeypatch.setenv("MARGIN_AUDIT_BUCKET", BUCKET)
+    client = boto3.client("s3", endpoint_url=aws_endpoint, region_name="us-east-1")
+    client.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
+    return client
+
+
+def run_job(day: str, store_url: str, address: str) -> None:
+    resources = {
+        "kafka": KafkaResource(bootstrap_servers=address),
+        "decisions": DecisionsResource(store_url=store_url),
+        "aws": AwsResource(),
+    }
+    config = {"ops": {"anchor_day": {"config": {"day": day}}}}
+    assert audit_anchor_job.execute_in_process(run_config=config, resources=resources).success
+
+
+def verified(store_url: str, *arguments: str) -> set[tuple[str, str]]:
+    done = CliRunner().invoke(app, ["audit", "verify", "--json", "--store", store_url, *arguments])
+    assert done.exit_code in (0, 1), done.output
+    return {(broken["account_id"], broken["kind"]) for broken in json.loads(done.stdout)["broken"]}
+
+
+@pytest.mark.kafka
+def test_a_day_is_anchored_once_published_archived_and_holds_a_forger_to_it(
+    bus: Bus, s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARGIN_DATA", str(tmp_path))
+    signing.create(tmp_path / "audit-key.pem")
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    with Store(url) as store:
+        story.tell(store)
+    for _ in range(2):  # a run that is repeated doubles nothing
+        run_job("2026-11-27", url, bus.bootstrap)
+    events = [orjson.loads(record.value or b"") for record in bus.read_all(AUDIT)]
+    (anchor,) = [event for event in events if event["decision"] == "ANCHOR"]
+    assert json.loads(anchor["statement"])["day"] == "2026-11-27"
+    (archived,) = s3.list_object_versions(Bucket=BUCKET)["Versions"]
+    kept = s3.get_object_retention(Bucket=BUCKET, Key=archived["Key"])["Retention"]
+    assert kept["Mode"] == "COMPLIANCE"
+    assert kept["RetainUntilDate"].year == dt.datetime.now(dt.UTC).year + 6
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.delete_object(Bucket=BUCKET, Key=archived["Key"], VersionId=archived["VersionId"])
+
+    outside = ("--bootstrap", bus.bootstrap, "--bucket", BUCKET)
+    assert verified(url, *outside) == set()
+    with Store(url) as store, store.write() as connection:  # all of an account, and what was signed of it
+        for table in (t.audit, t.ladder_states, t.calls, t.orders):
+            connection.execute(delete(table).where(table.c.account_id == "A1"))
+        connection.execute(delete(t.audit_anchors))
+    assert verified(url) == set()  # by itself the store looks whole
+    assert verified(url, "--bootstrap", bus.bootstrap) == {
+        ("A1", "ACCOUNT_DELETED"),
+        ("firm/anchors", "ANCHOR_MISSING"),
+    }
+    assert verified(url, "--bucket", BUCKET) == {("firm/anchors", "ANCHOR_MISSING")}
+    with Store(url) as store, store.write() as connection:  # an account of before, invented
+        story.invent(connection, "A3", "A9")
+    assert ("A9", "UNPUBLISHED") in verified(url, "--bootstrap", bus.bootstrap)
+
+
+def test_the_schedule_closes_the_new_york_day_that_ended_also_where_clocks_change() -> None:
+    for now, day in (
+        ("2026-11-28T05:05:00+00:00", "2026-11-27"),
+        ("2026-07-01T04:05:00+00:00", "2026-06-30"),
+        ("2026-11-02T05:05:00+00:00", "2026-11-01"),
+    ):
+        context = dg.build_schedule_context(scheduled_execution_time=dt.datetime.fromisoformat(now))
+        request = audit_anchor_schedule(context)
+        assert isinstance(request, dg.RunRequest)
+        assert request.run_key == day
+        assert request.run_config == {"ops": {"anchor_day": {"config": {"day": day}}}}
+    assert audit_anchor_schedule.execution_timezone == "America/New_York"
