@@ -2,8 +2,6 @@
 and archives it where a bucket is set.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import time
 
@@ -14,11 +12,15 @@ from jobs.topic_span import RETRIES
 from margin_platform.audit import signing
 from margin_platform.recordkeeping import acts, anchoring, archive
 from margin_platform.settings import settings
+from margin_platform.store import audit_chain
 from margin_platform.store.outbox import publish
+from margin_platform.store.store import Store
 from margin_platform.trading_time.new_york import NEW_YORK
 from resources.aws import AwsResource
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
+
+_SHOWN = 5  # findings in the text of a failed run
 
 
 class AnchorConfig(dg.Config):
@@ -38,9 +40,7 @@ def anchor_day(
     decisions: DecisionsResource,
     aws: AwsResource,
 ) -> None:
-    """Anchor the day where that is not done yet, publish the outbox,
-    and put what is not archived under Object Lock.
-    """
+    """Anchor the day where that is not done yet, publish and archive it, and verify all records."""
     here, day = settings(), dt.date.fromisoformat(config.day)
     with decisions.store() as store:
         key = signing.load(here.audit_key)
@@ -58,6 +58,20 @@ def anchor_day(
             context.log.info(f"{len(placed)} anchors archived in {here.audit.bucket}")
         with kafka.bus() as bus:
             publish(store, bus)
+        _verify(store, signing.public_text(key))
+
+
+def _verify(store: Store, public_key: str) -> None:
+    """Fail the run, which `run_failures` reports, where a record does not hold.
+
+    Source: SEC 17a-4(f)(2)(ii).
+    """
+    _, broken = audit_chain.verify(store, trusted=[public_key])
+    if broken:
+        places = "; ".join(
+            f"{place.account_id} {place.kind} at {place.number}: {place.reason}" for place in broken[:_SHOWN]
+        )
+        raise dg.Failure(f"{len(broken)} records do not hold, see `margin audit verify`: {places}")
 
 
 @dg.job(name="audit_anchor", executor_def=dg.in_process_executor, tags=RETRIES)

@@ -1,4 +1,4 @@
-"""The archive: each anchor as an object that S3 lets nobody change or delete before its time (Object Lock,
+"""The archive: each anchor as an object that S3 lets no one change or delete before its time (Object Lock,
 compliance mode).
 
 The bucket is made with Object Lock by its owner. An object's name follows from the anchor, so that putting it

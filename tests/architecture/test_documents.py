@@ -49,6 +49,8 @@ INSIDE = (
     "rulebook",
     "kafka",
     "store",
+    "audit",
+    "recordkeeping",
     "enforcement",
     "notification",
     "backtest",

@@ -103,7 +103,10 @@ def test_a_day_is_anchored_once_published_archived_and_holds_a_forger_to_it(
     assert verified(url, "--bucket", BUCKET) == {("firm/anchors", "ANCHOR_MISSING")}
     with Store(url) as store, store.write() as connection:  # an account of before, invented
         story.invent(connection, "A3", "A9")
+        connection.execute(delete(t.calls).where(t.calls.c.account_id == "A2"))
     assert ("A9", "UNPUBLISHED") in verified(url, "--bootstrap", bus.bootstrap)
+    with pytest.raises(dg.Failure, match="A2 CALL_DELETED"):  # each night's run verifies
+        run_job("2026-11-28", url, bus.bootstrap)
 
 
 def test_the_schedule_closes_the_new_york_day_that_ended_also_where_clocks_change() -> None:

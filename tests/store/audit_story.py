@@ -5,11 +5,13 @@ and what a forger does to it.
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from margin_platform.audit import signing
 from margin_platform.audit.entries import GENESIS, digest, entry_hash
 from margin_platform.contracts.messages import MARGIN_CALLS, MARGIN_STATUS
 from margin_platform.enforcement.enforcer import Enforcer
@@ -92,3 +94,10 @@ def invent(connection: Connection, like: str, account: str) -> None:
                 }
             connection.execute(insert(table).values(new))
     rehash(connection, account)
+
+
+if __name__ == "__main__":  # the data folder of docs/audit.md
+    folder = Path(sys.argv[1])
+    signing.create(folder / "audit-key.pem")
+    with Store(f"sqlite:///{folder / 'store.db'}") as opened:
+        tell(opened)
