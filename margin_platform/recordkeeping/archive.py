@@ -40,7 +40,7 @@ def put_missing(store: Store, s3: Any, bucket: str, years: int) -> list[str]:
 
 
 def _put(s3: Any, bucket: str, anchor: Anchor, years: int) -> str:
-    made = dt.datetime.fromtimestamp(anchor.statement["at_ms"] / 1000, dt.UTC)
+    made = dt.datetime.fromtimestamp(anchor.statement["at_ms"] // 1000, dt.UTC)
     name = f"{_PREFIX}{anchor.number:08d}-{anchor.hash[:16]}.json"
     s3.put_object(
         Bucket=bucket,
