@@ -83,9 +83,9 @@ def test_a_day_is_anchored_once_published_archived_and_holds_a_forger_to_it(
     (anchor,) = [event for event in events if event["decision"] == "ANCHOR"]
     assert json.loads(anchor["statement"])["day"] == "2026-11-27"
     (archived,) = s3.list_object_versions(Bucket=BUCKET)["Versions"]
-    kept = s3.get_object_retention(Bucket=BUCKET, Key=archived["Key"])["Retention"]
-    assert kept["Mode"] == "COMPLIANCE"
-    assert kept["RetainUntilDate"].year == dt.datetime.now(dt.UTC).year + 6
+    kept = s3.head_object(Bucket=BUCKET, Key=archived["Key"])
+    assert kept["ObjectLockMode"] == "COMPLIANCE"
+    assert kept["ObjectLockRetainUntilDate"].year == dt.datetime.now(dt.UTC).year + 6
     with pytest.raises(ClientError, match="AccessDenied"):
         s3.delete_object(Bucket=BUCKET, Key=archived["Key"], VersionId=archived["VersionId"])
 
