@@ -47,10 +47,8 @@ def anchor_day(
         with store.write() as connection:
             acts.record_policy(connection, decisions.policy.version)
         made = anchoring.anchor(store, key, day=day, at_ms=time.time_ns() // 1_000_000, by=anchoring.SCHEDULE)
-        context.log.info(
-            f"{day}: "
-            f"{'anchored already' if made is None else f'anchor {made.number}, root ' + made.statement['root']}"
-        )
+        said = "anchored already" if made is None else f"anchor {made.number}, root {made.statement['root']}"
+        context.log.info(f"{day}: {said}")
         if here.audit.bucket:
             placed = archive.put_missing(
                 store, aws.s3(), here.audit.bucket, decisions.policy.records.retention_years
