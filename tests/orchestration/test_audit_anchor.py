@@ -5,7 +5,6 @@ made once, and what is forged later is named.
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -28,14 +27,7 @@ from margin_platform.store.store import Store
 from resources.aws import AwsResource
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
-
-_spec = importlib.util.spec_from_file_location(
-    "audit_story", Path(__file__).parents[1] / "store" / "audit_story.py"
-)
-assert _spec is not None
-assert _spec.loader is not None
-story = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(story)
+from tests.support import audit_story as story
 
 BUCKET = "margin-audit"
 

@@ -4,7 +4,6 @@ and kind.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from collections.abc import Callable
@@ -22,12 +21,7 @@ from margin_platform.recordkeeping import retention
 from margin_platform.store import audit_chain
 from margin_platform.store import tables as t
 from margin_platform.store.store import Store
-
-_spec = importlib.util.spec_from_file_location("audit_story", Path(__file__).with_name("audit_story.py"))
-assert _spec is not None
-assert _spec.loader is not None
-story = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(story)
+from tests.support import audit_story as story
 
 ACCOUNT_TABLES = (t.audit, t.ladder_states, t.calls, t.orders, t.notifications)
 Attack = Callable[[Connection], None]

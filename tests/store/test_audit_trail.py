@@ -5,7 +5,6 @@ before, acts and holds.
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
 import json
 import os
 import shutil
@@ -29,13 +28,9 @@ from margin_platform.recordkeeping import acts, anchoring, retention
 from margin_platform.store import audit_chain
 from margin_platform.store import tables as t
 from margin_platform.store.store import MIGRATIONS, Store
+from tests.support import audit_story as story
 
 ROOT = Path(__file__).parents[2]
-_spec = importlib.util.spec_from_file_location("audit_story", Path(__file__).with_name("audit_story.py"))
-assert _spec is not None
-assert _spec.loader is not None
-story = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(story)
 
 NEW_IN_FORMAT_2 = ("format", "evidence", "standing", "order")
 DAY = dt.date(2026, 11, 27)

@@ -4,7 +4,6 @@ and what a forger does to it.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,7 @@ from margin_platform.policy.policy import current_policy
 from margin_platform.store import progress
 from margin_platform.store import tables as t
 from margin_platform.store.store import Store
-
-_spec = importlib.util.spec_from_file_location("status_events", Path(__file__).with_name("status_events.py"))
-assert _spec is not None
-assert _spec.loader is not None
-status_events = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(status_events)
+from tests.support import status_events
 
 
 def decide(store: Store, events: list[dict[str, Any]]) -> None:
