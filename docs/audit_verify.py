@@ -1,7 +1,6 @@
 """Verify a file of `margin audit export` without the platform: python audit_verify.py EXPORT [PUBLIC_KEY.pem]
 
-Needs `cryptography`. Ends with 1 where something does not hold. Without the key, the one beside a signature
-is taken.
+Needs `cryptography`. Exit 1 where something does not hold. Default key: the one beside a signature.
 """
 
 import hashlib
@@ -39,10 +38,7 @@ def is_signed(key, data, signature):
 
 
 def check_chains(parts, hashes):
-    """Each entry follows the one before it, and the last is the head.
-
-    Fills `hashes`: (account, number) to hash.
-    """
+    """Check that each entry follows the one before it; fill `hashes`: (account, number) to hash."""
     ends = {}
     for e in sorted(parts["entry"], key=lambda e: (e["account_id"], e["number"])):
         account, said = e["account_id"], json.loads(e["text"])
@@ -60,9 +56,7 @@ def check_chains(parts, hashes):
 
 
 def check_facts(parts):
-    """Calls rest on the evidence, and orders are those,
-    whose hashes stand in the entries (format 2 has them).
-    """
+    """Check calls and orders against the hashes in the entries; format 2 has them."""
     for e in parts["entry"]:
         said = json.loads(e["text"])
         name, kind, text, hashed = {"CALL": CALL, "ORDER": ORDER}.get(said["decision"], ("", "", "", ""))
