@@ -20,6 +20,7 @@ from pathlib import Path
 
 from pyspark.sql.streaming import StreamingQuery
 
+from margin_platform.contracts.visible_text import log_to_terminal
 from margin_platform.durable_state import StateRefused
 from margin_platform.kafka.broker_errors import BrokerUnreachable
 from margin_platform.policy.policy import current_policy, load_policy_file
@@ -186,9 +187,7 @@ def _watch(
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; `argv` comes before the arguments of the command line."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    log_to_terminal()
     logging.getLogger("py4j").setLevel(logging.WARNING)
     arguments = [*(argv or []), *sys.argv[1:]]
     given = _arguments(arguments)

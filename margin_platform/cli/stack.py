@@ -101,16 +101,16 @@ def _told_to_stop() -> threading.Event:
 
 
 def _stay(folder: Path, stop: threading.Event) -> int:
-    """Waits for a word to stop or the end of a component, then stops everything.
+    """Wait for a word to stop, or a component that ended and is not started again; then stop everything.
 
-    1 where a component ended by itself.
+    1 where a component ended for good.
     """
     from margin_platform.stack import state, supervisor
+    from margin_platform.stack.keeping.condition import ended_for_good
 
     ended: set[str] = set()
     while not ended and not stop.wait(_WATCH_S):
-        known = state.load(folder)
-        ended = set(known.components) - set(known.living())
+        ended = ended_for_good(state.load(folder))
     for name in sorted(ended):
         typer.echo(f"margin: {name} ended by itself, see {state.load(folder).components[name].log}", err=True)
     supervisor.down(folder)
@@ -191,6 +191,8 @@ def _show(figures: Json, as_json: bool) -> None:
             row["name"], str(row["pid"]), condition, row["url"] or "", f"{row['memory_mb']:,.0f} MB"
         )
     console.print(table)
+    for line in _kept_lines(figures["components"]):
+        console.print(line, soft_wrap=True, markup=False)
     console.print(
         f"memory of all: {figures['memory_mb']:,.0f} MB; data and logs: {figures['data']}",
         soft_wrap=True,
@@ -201,6 +203,16 @@ def _show(figures: Json, as_json: bool) -> None:
         console.print(f"events: {held or 'none yet'}", soft_wrap=True, markup=False)
     if figures["streams"]:
         _show_streams(console, figures["streams"])
+
+
+def _kept_lines(rows: list[Json]) -> list[str]:
+    """What the keeper started again, and what it gave up."""
+    lines = [
+        f"{row['name']}: started again {row['restarts']} times of late, see logs/keeper.log"
+        for row in rows
+        if row["restarts"] and not row["given_up"]
+    ]
+    return lines + [f"given up: {row['given_up']}" for row in rows if row["given_up"]]
 
 
 def _show_streams(console: Console, streams: Json) -> None:

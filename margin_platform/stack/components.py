@@ -16,6 +16,7 @@ import yaml
 from margin_platform.jars import resolve as jars
 from margin_platform.settings import Settings
 from margin_platform.stack import broker, ports, processes
+from margin_platform.stack.keeping import record
 from margin_platform.stack.processes import Identity
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +25,7 @@ _LOCATION = "margin_platform"  # the location's name in workspace.yaml: Dagster 
 _PROBE_S = 2.0
 # no process of the stack, but a run of its Dagster; the port of its figures is chosen with the others
 STREAMS_RUN = "streams"
+KEEPER = "keeper"  # starts the others again; see stack/keeping
 STREAMS_PORT = 9464  # what exporters of OpenTelemetry use
 
 Ports = dict[str, int]
@@ -197,6 +199,10 @@ def _aws(place: Place) -> list[str]:
     return _python("-m", "margin_platform.stack.aws_endpoint", str(place.port("aws")))
 
 
+def _keeps(place: Place, identity: Identity) -> bool:
+    return record.load(place.data).pid == identity.pid
+
+
 def _daemon(place: Place) -> list[str]:
     return _program("dagster-daemon", "run", "--workspace", _workspace(place))
 
@@ -218,6 +224,7 @@ BY_NAME: dict[str, Component] = {
             8050,
         ),
         Component("venue", lambda _: _python("-m", "margin_platform.stack.venue"), _connected_to("kafka")),
+        Component(KEEPER, lambda _: _python("-m", "margin_platform.stack.keeping.keeper"), _keeps),
     )
 }
 
@@ -231,7 +238,7 @@ NEEDS = {
 
 
 def chosen(only: list[str] | None = None, without: list[str] | None = None) -> list[Component]:
-    """The components to run, in starting order, with what they need.
+    """The components to run, in starting order, with what they need and the keeper.
 
     ValueError names one that does not exist.
     """
@@ -244,8 +251,10 @@ def chosen(only: list[str] | None = None, without: list[str] | None = None) -> l
             if needed in (without or ()):
                 raise ValueError(f"without: {name} needs it, value {needed!r}")
             names.add(needed)
-    if not names:
+    if not names - {KEEPER}:
         raise ValueError(f"without: leaves nothing to start, value {','.join(without or ())!r}")
+    if KEEPER not in (without or ()):
+        names.add(KEEPER)
     return [component for name, component in BY_NAME.items() if name in names]
 
 

@@ -48,6 +48,11 @@ def identity(pid: int) -> Identity:
     return Identity(pid, psutil.Process(pid).create_time())
 
 
+def identity_of_this() -> Identity:
+    """The identity of this process."""
+    return identity(os.getpid())
+
+
 def start(
     command: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path | None = None
 ) -> subprocess.Popen[bytes]:

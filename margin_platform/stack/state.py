@@ -78,8 +78,10 @@ def load(data: Path) -> StackState:
 
 
 @contextmanager
-def locked(data: Path) -> Iterator[None]:
-    """One `up` or `down` at a time on a data folder."""
+def locked(data: Path, timeout_s: float = -1) -> Iterator[None]:
+    """One `up`, `down` or restart at a time on a data folder. filelock.Timeout after the timeout;
+    below 0 it waits.
+    """
     data.mkdir(parents=True, exist_ok=True)
-    with FileLock(data / "stack.lock"):
+    with FileLock(data / "stack.lock", timeout=timeout_s):
         yield

@@ -20,11 +20,13 @@ from margin_platform.kafka import topic_admin
 from margin_platform.settings import Settings, settings
 from margin_platform.stack import components, neighbors, ports, processes, state
 from margin_platform.stack.components import Component, Place, Ports
+from margin_platform.stack.keeping import launching
 from margin_platform.stack.state import Running, StackState
 
 _GRACE_S = 15.0
 _LAST_GRACE_S = 5.0
 _POLLING = ("dagster-daemon", "dagster-code")
+_KEEPER_GRACE_S = 5.0  # for the component that it may just be starting
 _POLL_GRACE_S = 2.0  # they would end the sensors' long polls first: a tick that is cut off is taken again
 
 
@@ -51,7 +53,7 @@ def up(
         living = known.living()
         missing = [c for c in wanted if c.name not in living]
         if not missing:
-            _complete(data, known, progress)
+            _complete(known, progress)
             return known
         places = _ports(wanted, known, living, taken)
         if any(known.components[n].port != port for n, port in places.items() if n in known.components):
@@ -72,11 +74,11 @@ def up(
             raise
 
 
-def _complete(data: Path, known: StackState, progress: jars.Progress) -> None:
+def _complete(known: StackState, progress: jars.Progress) -> None:
     """Wait for what runs already to serve, and create missing topics:
     what a start that was killed did not come to.
     """
-    place = Place(data, settings({**os.environ, **known.environment}), known.ports(), progress)
+    place = launching.place_of(known, progress)
     for name, running in known.living().items():
         _wait_until_ready(components.BY_NAME[name], running, _gone(running), place)
         if name == "kafka":
@@ -123,13 +125,13 @@ def _start(
     stack = StackState(str(data), components.environment(data, base, chosen_ports), dict(living))
     _prepare(data, base, stack.environment, missing, progress)
     started: list[tuple[Component, subprocess.Popen[bytes]]] = []
-    _complete(data, stack, progress)
+    _complete(stack, progress)
     progress(f"starting {', '.join(c.name for c in missing)}")
     for component in sorted(missing, key=lambda c: len(c.after)):  # stable: the broker stays first
         for earlier, its_process in started:
             if earlier.name in component.after:
                 _wait(earlier, its_process, place, stack)
-        process = _launch(component, place, stack)
+        process = launching.launch(component, place, stack)
         started.append((component, process))
         if component.name == "kafka":  # the others expect their topics
             _wait(component, process, place, stack)
@@ -178,18 +180,6 @@ def _create_dagster_storage(home: Path, environment: dict[str, str]) -> None:
     stamp.write_text(version, encoding="utf-8")
 
 
-def _launch(component: Component, place: Place, stack: StackState) -> subprocess.Popen[bytes]:
-    log = place.data / "logs" / f"{component.name}.log"
-    process = processes.start(component.command(place), stack.environment, log, cwd=components.ROOT)
-    started = processes.identity(process.pid).started
-    port = place.ports.get(component.name)
-    stack.components[component.name] = Running(
-        component.name, process.pid, started, port, component.url(port), str(log)
-    )
-    stack.save()  # before anything can go wrong: what is not remembered would be left behind
-    return process
-
-
 def _wait(component: Component, process: subprocess.Popen[bytes], place: Place, stack: StackState) -> None:
     running = stack.components[component.name]
     _wait_until_ready(component, running, processes.end_of(process), place)
@@ -209,6 +199,7 @@ def down(data: Path) -> list[str]:
 
     Names what was running.
     """
+    _end_keeper(state.load(data))  # it may hold the lock, and must not bring back what is being stopped
     with state.locked(data):
         known = state.load(data)
         running = list(known.living())
@@ -221,12 +212,19 @@ def _end_all(data: Path, known: StackState, spared: Collection[psutil.Process] =
     a JVM after the Python that drives it, so that it can stop it.
     """
     kafka = _roots({n: r for n, r in known.components.items() if n == "kafka"})
+    _end_keeper(known, spared)
     with processes.undisturbed():
         polling = _roots({n: r for n, r in known.components.items() if n in _POLLING})
         processes.end([p for p in polling if p not in spared], _POLL_GRACE_S)
         processes.end([p for p in _belonging(data, known, [*spared, *kafka]) if not _is_java(p)], _GRACE_S)
         processes.end(_belonging(data, known, [*spared, *kafka]), _LAST_GRACE_S)
         processes.end(_belonging(data, known, spared), _GRACE_S)
+
+
+def _end_keeper(known: StackState, spared: Collection[psutil.Process] = ()) -> None:
+    """Without its children: they are the components that it started again, and end in their own order."""
+    keeper = _roots({n: r for n, r in known.components.items() if n == components.KEEPER})
+    processes.end([p for p in keeper if p not in spared], _KEEPER_GRACE_S)
 
 
 def _roots(components: Mapping[str, Running]) -> list[psutil.Process]:

@@ -28,6 +28,7 @@ from margin_platform.contracts.messages import (
     deterministic_id,
 )
 from margin_platform.contracts.offsets import Record
+from margin_platform.contracts.visible_text import log_to_terminal
 from margin_platform.kafka.broker_errors import BrokerRefused, BrokerUnreachable
 from margin_platform.kafka.bus import Bus
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
@@ -279,7 +280,7 @@ def main() -> int:
     """`python -m margin_platform.stack.venue`:
     exit 0 when stopped by a signal, 1 when there is no broker at the start.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_to_terminal()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

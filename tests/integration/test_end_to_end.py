@@ -11,6 +11,8 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
+import os
+import signal
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +32,7 @@ from margin_platform.enforcement.explanation import evidence_of
 from margin_platform.kafka.bus import Bus
 from margin_platform.ladder.state import DecisionKind
 from margin_platform.notification.sns import topic_name
-from margin_platform.stack import processes, supervisor
+from margin_platform.stack import processes, state, supervisor
 from margin_platform.stack.status import summary
 from tests.support.footing import unequal
 
@@ -447,10 +449,7 @@ def test_every_status_event_was_decided_by_one_run(story: Story, stack: Any) -> 
 
 
 def test_terminate_in_the_ui_ends_the_streams_and_their_jvm(story: Story, stack: Any) -> None:
-    """The last test of the file: after it nothing computes.
-
-    What the UI's Terminate button sends is sent here.
-    """
+    """After it nothing computes. What the UI's Terminate button sends is sent here."""
 
     def newest() -> dict[str, Any]:
         return next(iter(runs_of(stack, "streams").values()))
@@ -471,3 +470,22 @@ def test_terminate_in_the_ui_ends_the_streams_and_their_jvm(story: Story, stack:
         60,
     )
     story.until("the end of Spark's processes", lambda: not drivers(), 60)
+
+
+def test_dagster_comes_back_when_each_of_its_processes_is_killed(story: Story, stack: Any) -> None:
+    """The last test of the file. The keeper starts the daemon only behind its code server."""
+    data = Path(stack.data)
+    killed = {
+        name: part.pid for name, part in state.load(data).components.items() if name.startswith("dagster")
+    }
+    assert len(killed) == 3
+    for pid in killed.values():
+        os.kill(pid, signal.SIGKILL)
+
+    def again() -> bool:
+        rows = {row["name"]: row for row in summary.status(data)["components"]}
+        return all(rows[name]["ready"] and rows[name]["pid"] != pid for name, pid in killed.items())
+
+    story.until("Dagster's processes", again, topics=())
+    nodes = asked(stack, "{ assetNodes { assetKey { path } } }")["assetNodes"]
+    assert nodes  # the webserver has found the new code server

@@ -28,8 +28,9 @@ from spark.metrics import Endpoint
 
 pytestmark = pytest.mark.kafka
 PROGRAM = str(Path(sys.executable).parent / "margin")
-BROKER = ("--only", "kafka")
-PARTS = ("--only", "kafka,aws")
+ALONE = ("--without", "keeper")  # what a person does is tried here; test_keeper.py tries the keeper
+BROKER = ("--only", "kafka", *ALONE)
+PARTS = ("--only", "kafka,aws", *ALONE)
 TRANSFER = {"transfer_id": "T1", "account_id": "A", "amount": 100.0, "timestamp": 1_582_000_000_000}
 
 
@@ -84,7 +85,7 @@ def test_a_stack_goes_up_twice_serves_and_leaves_nothing_behind(data: Path) -> N
 
 def test_a_taken_port_is_left_to_its_owner(data: Path) -> None:
     """The stack moves, also where it stood before: its broker's data does not know the port."""
-    first = margin("up", data, "--only", "kafka")
+    first = margin("up", data, "--only", "kafka", *ALONE)
     with Bus(part(first, "kafka")["url"]) as bus:
         bus.produce(CASH, TRANSFER)
     margin("down", data)
@@ -92,7 +93,7 @@ def test_a_taken_port_is_left_to_its_owner(data: Path) -> None:
         squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         squatter.bind(("127.0.0.1", part(first, "kafka")["port"]))
         squatter.listen()
-        second = margin("up", data, "--only", "kafka")
+        second = margin("up", data, "--only", "kafka", *ALONE)
         assert part(second, "kafka")["port"] != part(first, "kafka")["port"]
         assert second["topics"][CASH] == 1
 
@@ -299,9 +300,9 @@ def test_a_component_that_cannot_start_is_named_and_takes_the_rest_down(data: Pa
 
 
 def test_a_start_that_fails_ends_what_it_started_and_nothing_that_ran_before(data: Path) -> None:
-    before = margin("up", data, "--only", "aws")
+    before = margin("up", data, "--only", "aws", *ALONE)
     (data / "logs" / "venue.log").mkdir()  # the venue starts after the broker, and cannot have its log
-    assert "venue.log" in margin("up", data, "--only", "aws,kafka,venue", code=1)
+    assert "venue.log" in margin("up", data, "--only", "aws,kafka,venue", *ALONE, code=1)
     (survivor,) = processes.owned_by(data)
     assert survivor.pid == part(before, "aws")["pid"]
     after = margin("status", data)

@@ -160,7 +160,8 @@ def test_the_real_jars_are_what_was_pinned(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_component_brings_what_it_needs() -> None:
-    assert [c.name for c in components.chosen(only=["venue"])] == ["kafka", "venue"]
+    assert [c.name for c in components.chosen(only=["venue"])] == ["kafka", "venue", "keeper"]
+    assert [c.name for c in components.chosen(only=["aws"], without=["keeper"])] == ["aws"]
 
 
 def test_what_is_needed_cannot_be_left_out() -> None:

@@ -18,6 +18,7 @@ from margin_platform.kafka.bus import Bus
 from margin_platform.settings import settings
 from margin_platform.stack import components, ports, processes, state
 from margin_platform.stack.components import Place
+from margin_platform.stack.keeping.condition import kept
 from margin_platform.stack.state import Running, StackState
 from margin_platform.stack.status import stream_figures
 
@@ -45,6 +46,9 @@ def status(data: Path) -> Json:
 def _component_status(running: Running, known: StackState) -> Json:
     process = running.identity.process()
     members = processes.tree([process]) if process else []
+    if running.name == components.KEEPER:
+        members = members[:1]  # what it started again are components of their own
+    restarts, given_up = kept(running.name, known)
     place = Place(
         Path(known.data), settings({**os.environ, **known.environment}), known.ports(), jars.log.info
     )
@@ -56,6 +60,8 @@ def _component_status(running: Running, known: StackState) -> Json:
         "processes": len(members),
         "memory_mb": round(sum(map(_memory_mb, members)), 1),
         "tree": [p.pid for p in members],
+        "restarts": restarts,
+        "given_up": given_up if process is None else None,
     }
 
 

@@ -1,0 +1,3 @@
+"""The keeper of the local stack: starts again what ends by itself, within a budget, and names what it
+gives up.
+"""
