@@ -188,7 +188,7 @@ def _workspace(place: Place) -> str:
 
 def _webserver(place: Place) -> list[str]:
     where = ("--host", ports.HOST, "--port", str(place.port("dagster-webserver")))
-    return _program("dagster-webserver", *where, "--workspace", _workspace(place))
+    return _python("-m", "margin_platform.orchestration.webserver", *where, "--workspace", _workspace(place))
 
 
 def _kafka(place: Place) -> list[str]:

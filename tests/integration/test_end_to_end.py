@@ -342,6 +342,19 @@ def test_the_asset_graph_leads_from_prices_and_fills_to_notifications(stack: Any
     assert {"kafka/prices.v1", "kafka/fills.v1", "margin_snapshots"} <= reached
 
 
+def test_dagster_of_the_stack_answers_no_page_of_elsewhere(stack: Any) -> None:
+    """What its guard refuses is in tests/orchestration/test_browser_guard.py:
+    here, that it stands in front.
+    """
+    address = stack.components["dagster-webserver"].url.rstrip("/") + "/graphql"
+    reset = {"query": "mutation { setAutoMaterializePaused(paused: true) }"}
+    assert httpx.get(address, params=reset, timeout=30).status_code == 405
+    assert (
+        httpx.post(address, json=reset, headers={"origin": "https://evil.example"}, timeout=30).status_code
+        == 403
+    )
+
+
 def test_the_streams_figures_are_in_status_and_on_their_assets(story: Story, stack: Any) -> None:
     """`margin status` reads the endpoint of the driver that Dagster started;
     each table's materialization carries the same figures.

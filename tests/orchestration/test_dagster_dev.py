@@ -1,4 +1,4 @@
-"""`dagster dev` alone, as somebody new to the code starts it: no broker, no settings, no stack."""
+"""`make dev` alone, as somebody new to the code starts it: no broker, no settings, no stack."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TICKS = """{ sensorsOrError(
 
 
 class DagsterDev:
-    """A running `dagster dev` with an empty environment but for the address of a broker that is not there."""
+    """A running `make dev` with an empty environment but for the address of a broker that is not there."""
 
     def __init__(self, folder: Path) -> None:
         self.broker = f"127.0.0.1:{ports.any_free()}"
@@ -46,14 +46,7 @@ class DagsterDev:
         self.log = folder / "dagster-dev.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [
-                    Path(sys.executable).parent / "dagster",
-                    "dev",
-                    "-w",
-                    ROOT / "workspace.yaml",
-                    "-p",
-                    str(port),
-                ],
+                [sys.executable, "-m", "margin_platform.stack.dev", "-p", str(port)],
                 env={"PATH": os.defpath, "MARGIN_KAFKA": self.broker},
                 cwd=folder,
                 stdout=log,
@@ -96,6 +89,8 @@ def test_it_loads_and_its_sensors_skip_naming_the_address_they_miss(dagster_dev:
 
     location = dagster_dev.await_answer(LOCATION, loaded)
     assert "message" not in location, location
+    by_get = httpx.get(dagster_dev.url, params={"query": LOCATION}, timeout=10)
+    assert (by_get.status_code, by_get.text) == (405, "Dagster's guard: GraphQL is answered by POST only\n")
     (repository,) = location["repositories"]
     expected = definitions.get_repository_def()
     assert {s["name"] for s in repository["sensors"]} == {s.name for s in expected.sensor_defs}

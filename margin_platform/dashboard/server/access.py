@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
+
+from margin_platform.orchestration.browser_guard import is_loopback, name_of
 
 COOKIE = "margin_dashboard"
 GATE = "/gate"
@@ -34,16 +35,6 @@ HEADERS = {
     "cache-control": "no-store",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a bind address is this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 class Guard:
@@ -83,7 +74,7 @@ class Guard:
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if self._loopback and not is_loopback(_name(host)) and f"http://{host}" not in self._hosts():
+        if self._loopback and not is_loopback(name_of(host)) and f"http://{host}" not in self._hosts():
             return 421, "this host name is not the dashboard's"
         origin = headers.get("origin")
         if origin is not None and origin not in {f"http://{host}", f"https://{host}", *self._origins}:
@@ -128,14 +119,6 @@ class Guard:
             COOKIE, self._session, httponly=True, samesite="lax", secure=scope.get("scheme") == "https"
         )
         return answer
-
-
-def _name(host: str) -> str:
-    """The name in a Host header, empty where it is none."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
 
 
 def _query_token(scope: Scope) -> str:

@@ -1,0 +1,38 @@
+"""`python -m margin_platform.orchestration.webserver`:
+Dagster's webserver, its options and all, behind the browser guard.
+
+It refuses to start where Dagster no longer builds its application the way that is wrapped here: never without
+the guard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dagster_webserver import cli
+
+from margin_platform.orchestration.browser_guard import BrowserGuard
+
+MODULE = __name__ if __name__ != "__main__" else "margin_platform.orchestration.webserver"
+_BUILD = "create_app_from_workspace_process_context"  # of dagster-webserver, pinned
+
+
+def guarded(build: Callable[..., Any]) -> Callable[..., BrowserGuard]:
+    """Return the function that builds Dagster's application, with the guard around what it builds."""
+
+    def build_guarded(*arguments: Any, **options: Any) -> BrowserGuard:
+        return BrowserGuard(build(*arguments, **options))
+
+    return build_guarded
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    # AttributeError where there is none: it does not start
+    setattr(cli, _BUILD, guarded(getattr(cli, _BUILD)))
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
