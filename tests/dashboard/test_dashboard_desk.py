@@ -14,6 +14,7 @@ from margin_platform.dashboard.intake.freshness import Feed
 from margin_platform.dashboard.intake.partitions import Reading
 from margin_platform.dashboard.server.access import Guard
 from margin_platform.dashboard.server.account_detail import document, explain, policy_of, whatif
+from margin_platform.dashboard.server.alarms import Alarms
 from margin_platform.dashboard.server.app import Options, build, old_before
 from margin_platform.dashboard.server.push import Pulse
 from margin_platform.dashboard.state.account_row import COLUMNS, RowFlag
@@ -269,7 +270,7 @@ def test_scenarios_of_an_earlier_policy_no_longer_count() -> None:
 
 def test_the_firms_line_is_old_where_its_stream_ended_and_the_accounts_goes_on() -> None:
     subject, feed = desk(), Feed(quiet_ms=1_000)
-    pulse = Pulse(subject, feed, lambda: 5_000, 0.15, current_policy().firm, {})
+    pulse = Pulse(subject, feed, lambda: 5_000, 0.15, current_policy().firm, {}, Alarms(lambda: 0))
     event = {"scenario": "-0.08", "firm_loss": 1.0, "firm_beta_weighted_exposure": 0.0}
     feed.received(5_000, 5_000)
     for written, old in ((3_999, True), (4_000, False)):

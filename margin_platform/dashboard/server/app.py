@@ -25,7 +25,7 @@ from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import Event
 from margin_platform.dashboard.intake.freshness import Feed
 from margin_platform.dashboard.intake.intake import Intake
-from margin_platform.dashboard.server import order_gate, push
+from margin_platform.dashboard.server import alarms, order_gate, push
 from margin_platform.dashboard.server.access import Guard
 from margin_platform.dashboard.server.account_detail import NoPositions, document, explain, policy_of, whatif
 from margin_platform.dashboard.server.wall_clock import wall_clock_ms
@@ -78,16 +78,18 @@ def build(options: Options, now_ms: Callable[[], int] = wall_clock_ms) -> ASGIAp
     feed = Feed(quiet_ms=int(options.quiet_s * 1000), started_at=now_ms())
     holdings = Holdings(policy)
     intake = Intake(options.bootstrap, desk, holdings, feed, now_ms, history=options.history)
-    pulse = push.Pulse(desk, feed, now_ms, options.interval_s, policy.firm, _facts(options, policy))
+    alarm = alarms.Alarms(functools.partial(alarms.count, policy.notices))
+    pulse = push.Pulse(desk, feed, now_ms, options.interval_s, policy.firm, _facts(options, policy), alarm)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         intake.start()
-        beat = asyncio.create_task(pulse.run())
+        beats = [asyncio.create_task(pulse.run()), asyncio.create_task(alarm.run())]
         try:
             yield
         finally:
-            beat.cancel()
+            for beat in beats:
+                beat.cancel()
             await asyncio.to_thread(intake.stop)
 
     async def socket(connection: WebSocket) -> None:

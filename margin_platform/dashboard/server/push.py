@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from margin_platform.contracts.json_object import Json
 from margin_platform.dashboard.intake.freshness import Feed
+from margin_platform.dashboard.server.alarms import Alarms
 from margin_platform.dashboard.state.account_row import COLUMNS
 from margin_platform.dashboard.state.accounts import Desk
 from margin_platform.dashboard.state.firm_now import firm_now
@@ -45,6 +46,7 @@ class Pulse:
         interval_s: float,
         policy: FirmPolicy,
         facts: dict[str, object],
+        alarms: Alarms,
     ) -> None:
         self.desk, self.feed, self._now_ms, self.interval_s, self.facts = (
             desk,
@@ -53,7 +55,7 @@ class Pulse:
             interval_s,
             facts,
         )
-        self._policy = policy
+        self._policy, self._alarms = policy, alarms
         self.tick = 0
         self.clients = 0
         self._beat = asyncio.Condition()
@@ -90,7 +92,12 @@ class Pulse:
         if firm is not None:
             # its stream may have ended while the accounts' goes on
             firm["old"] = self.feed.is_old(firm["written_at"], now)
-        return {"summary": self.desk.summary(), "firm_now": firm, "health": self.feed.verdict(now)}
+        return {
+            "summary": self.desk.summary(),
+            "firm_now": firm,
+            "health": self.feed.verdict(now),
+            "unreached": self._alarms.unreached,
+        }
 
     def messages(self, after: int) -> tuple[int, list[Callable[[], bytes]]]:
         """(sequence reached, what to send in order) for a page that holds everything up to `after`;

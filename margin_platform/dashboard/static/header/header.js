@@ -1,20 +1,23 @@
 // The header: the firm in a few tiles, and whether the page is live.
+import { Alarm } from "./alarm.js";
 import { Freshness } from "./freshness.js";
 import { AccountsTile, CallsTile, limitTiles, showTimes } from "./tiles.js";
 
 export class Header {
   constructor() {
     this.freshness = new Freshness();
+    this.alarm = new Alarm();
     this.accounts = new AccountsTile();
     this.calls = new CallsTile();
     this.summary = null;
     this.health = null;
   }
 
-  frame({ summary, health, firm_now: firm }) {
+  frame({ summary, health, firm_now: firm, unreached }) {
     this.summary = summary;
     this.health = health;
     this.freshness.update(health);
+    this.alarm.show(unreached);
     if (firm) limitTiles(firm);
     this.accounts.show(summary);
     this.calls.show(summary);
