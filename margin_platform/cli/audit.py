@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from margin_platform.cli import audit_acts
-from margin_platform.cli.output import bad_input, failed, print_json, recorded
+from margin_platform.cli.output import bad_input, echo, failed, print_json, recorded
 from margin_platform.settings import settings
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _show(context: typer.Context, store: _STORE = None, as_json: _JSON = False) 
         if last
         else "no anchor yet"
     )
-    typer.echo(f"{entries} entries in {len(heads)} chains, kept {years} years; {anchored}")
+    echo(f"{entries} entries in {len(heads)} chains, kept {years} years; {anchored}")
 
 
 def _verify(
@@ -133,17 +133,15 @@ def _print(found: Records, broken: list[Finding], key_file: Path | None, as_json
         )
         return
     for place in broken:
-        typer.echo(f"BROKEN {place.account_id} {place.kind} at {place.number}: {place.reason}")
+        echo(f"BROKEN {place.account_id} {place.kind} at {place.number}: {place.reason}")
     if found.of_format_1:
-        typer.echo(
-            f"{found.of_format_1} entries are of format 1: they hold no evidence and no standing to compare"
-        )
+        echo(f"{found.of_format_1} entries are of format 1: they hold no evidence and no standing to compare")
     if last is None:
-        typer.echo("no anchor yet: a chain that was rewritten whole shows only against an export or audit.v1")
+        echo("no anchor yet: a chain that was rewritten whole shows only against an export or audit.v1")
     else:
         by = "their own key, for no public key is given" if key_file is None else f"{key_file}"
-        typer.echo(f"{len(found.anchors)} anchors, the last of {last['day']}; signatures checked with {by}")
-    typer.echo(
+        echo(f"{len(found.anchors)} anchors, the last of {last['day']}; signatures checked with {by}")
+    echo(
         f"{found.count} entries checked, "
         f"{'every chain holds' if not broken else f'{len(broken)} places broken'}"
     )
@@ -259,7 +257,7 @@ def _export(
     if as_json:
         print_json({"file": str(file), "lines": lines, "entries": found.count, "signed": key is not None})
     else:
-        typer.echo(
+        echo(
             f"{file}: {found.count} entries, {len(found.anchors)} anchors, "
             f"{'signed' if key else 'not signed: no key here'}"
         )
@@ -284,10 +282,10 @@ def _anchor(store: _STORE = None, as_json: _JSON = False) -> None:
     if as_json:
         print_json(None if made is None else made.statement)
     elif made is None:
-        typer.echo("nothing to add: no chain moved since the last anchor")
+        echo("nothing to add: no chain moved since the last anchor")
     else:
         said = made.statement
-        typer.echo(
+        echo(
             f"anchor {made.number}: {said['accounts']} chains, {said['entries']} entries, root {said['root']}"
         )
 
@@ -306,7 +304,8 @@ def _key(as_json: _JSON = False) -> None:
     if as_json:
         print_json({"public_key": public, "pem": signing.public_pem(public)})
     else:
-        typer.echo(signing.public_pem(public), nl=False)
+        for line in signing.public_pem(public).splitlines():
+            echo(line)
 
 
 def _now() -> int:

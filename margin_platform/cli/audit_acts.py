@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from margin_platform.cli.output import bad_input, print_json, recorded
+from margin_platform.cli.output import bad_input, echo, print_json, recorded
 
 _STORE = Annotated[
     str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)", show_default=False)
@@ -52,7 +52,7 @@ def _change(act: str, account: str, why: str, store: str | None, as_json: bool) 
     if as_json:
         print_json({"account_id": account, "act": act, "who": who, "why": why})
     else:
-        typer.echo(f"{account}: {'on legal hold' if act == 'hold' else 'released from legal hold'} by {who}")
+        echo(f"{account}: {'on legal hold' if act == 'hold' else 'released from legal hold'} by {who}")
 
 
 def _holds(store: _STORE = None, as_json: _JSON = False) -> None:
@@ -66,9 +66,9 @@ def _holds(store: _STORE = None, as_json: _JSON = False) -> None:
         print_json([row._asdict() for row in rows])
         return
     for row in rows:
-        typer.echo(f"{row.account_id!r} since {clock(row.since_wall)} by {row.who}: {row.why!r}")
+        echo(f"{row.account_id!r} since {clock(row.since_wall)} by {row.who}: {row.why!r}")
     if not rows:
-        typer.echo("no account is under legal hold")
+        echo("no account is under legal hold")
 
 
 def _acts(store: _STORE = None, as_json: _JSON = False) -> None:
@@ -84,9 +84,9 @@ def _acts(store: _STORE = None, as_json: _JSON = False) -> None:
         return
     for said in entries:
         why = f", because {said['why']!r}" if said["why"] else ""
-        typer.echo(f"{clock(said['timestamp'])} {said['who']} {said['decision']}: {said['what']!r}{why}")
+        echo(f"{clock(said['timestamp'])} {said['who']} {said['decision']}: {said['what']!r}{why}")
     if not entries:
-        typer.echo("no act of a person is recorded")
+        echo("no act of a person is recorded")
 
 
 def _expired(store: _STORE = None, as_json: _JSON = False) -> None:
@@ -104,5 +104,5 @@ def _expired(store: _STORE = None, as_json: _JSON = False) -> None:
         print_json({"retention_years": years, "accounts": accounts})
         return
     for account in accounts:
-        typer.echo(repr(account))
-    typer.echo(f"{len(accounts)} accounts have no record of the last {years} years")
+        echo(repr(account))
+    echo(f"{len(accounts)} accounts have no record of the last {years} years")

@@ -16,7 +16,7 @@ import typer
 
 from margin_platform.cli.inputs import date_option, read_history
 from margin_platform.cli.inputs import document as read_document
-from margin_platform.cli.output import bad_input, print_json
+from margin_platform.cli.output import bad_input, echo, print_json, screen
 from margin_platform.contracts.json_object import Json
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def register(app: typer.Typer) -> None:
                 for base in _policies(policy or [])
             ]
         except KeyboardInterrupt:
-            typer.echo(f"margin: stopped; the same command continues from {checkpoints}", err=True)
+            echo(f"margin: stopped; the same command continues from {checkpoints}", err=True)
             raise typer.Exit(130) from None
         said = report.statement(history.source, adjusted=history.adjusted, sample=_is_sample(history))
         summary = report.write(results, said, out)
@@ -211,7 +211,6 @@ def _progress(total: int, label: str, *, quiet: bool) -> Iterator[Callable[[int,
     if quiet or not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     with Progress(
@@ -219,14 +218,13 @@ def _progress(total: int, label: str, *, quiet: bool) -> Iterator[Callable[[int,
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=screen(stderr=True),
     ) as bar:
         task = bar.add_task(label, total=total)
         yield lambda done, _: bar.update(task, completed=done)
 
 
 def _say(summary: Json, out: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -246,6 +244,6 @@ def _say(summary: Json, out: Path) -> None:
             *(f"{row[name]:,}" for name in COUNTED),
             format_dollars(row["loss_beyond_equity"]),
         )
-    console = Console()
+    console = screen()
     console.print(table)
     console.print(Text(f"{summary['prices']}\nreport: {out / 'report.html'}"))

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from margin_platform.cli.output import bad_input, print_json
+from margin_platform.cli.output import bad_input, echo, print_json
 
 BENCH = Path(__file__).parents[2] / "bench"
 
@@ -60,4 +60,4 @@ def _list(found: dict[str, str], as_json: bool) -> None:
         print_json(found)
         return
     for stem, text in found.items():
-        typer.echo(f"{stem:<20} {text}")
+        echo(f"{stem:<20} {text}")

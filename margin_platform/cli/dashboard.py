@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 from typing import Annotated
 
-import orjson
 import typer
 
+from margin_platform.cli.broker import Bootstrap, Data, broker_of
+from margin_platform.cli.output import bad_input, echo, failed, print_json
 from margin_platform.settings import settings
 
 
 def register(app: typer.Typer) -> None:
     @app.command()
     def dashboard(
-        bootstrap: Annotated[
-            str | None, typer.Option(help="host:port of Kafka; else the running stack's", show_default=False)
-        ] = None,
+        bootstrap: Bootstrap = None,
+        data: Data = None,
         host: Annotated[
             str | None, typer.Option(help="address to listen on; anything but loopback needs a token")
         ] = None,
@@ -38,13 +38,12 @@ def register(app: typer.Typer) -> None:
         ] = False,
     ) -> None:
         """Serve the live dashboard: every account's margin as it moves. Read-only; Ctrl-C ends it."""
-        from margin_platform.cli.observe import running_broker
         from margin_platform.dashboard.server.app import Options
         from margin_platform.dashboard.server.serving import serve
 
         known = settings()
         options = Options(
-            bootstrap=bootstrap or running_broker(),
+            bootstrap=broker_of(bootstrap, data),
             host=host or known.dashboard.host,
             token=token or known.dashboard.token,
             origins=tuple(origin or ()),
@@ -54,17 +53,14 @@ def register(app: typer.Typer) -> None:
         )
 
         def announce(url: str, bound: int) -> None:
-            typer.echo(
-                orjson.dumps({"url": url, "port": bound, "pid": os.getpid()}).decode()
-                if as_json
-                else f"Dashboard at {url}"
-            )
+            if as_json:
+                print_json({"url": url, "port": bound, "pid": os.getpid()}, indented=False)
+            else:
+                echo(f"Dashboard at {url}")
 
         try:
             serve(options, known.dashboard.port if port is None else port, announce)
         except ValueError as error:
-            typer.echo(f"margin: {error}", err=True)
-            raise typer.Exit(2) from error
+            raise bad_input(str(error)) from error
         except OSError as error:
-            typer.echo(f"margin: {options.host}: {error.strerror}", err=True)
-            raise typer.Exit(1) from error
+            raise failed(f"{options.host}: {error.strerror}") from error

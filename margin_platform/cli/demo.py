@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from margin_platform.cli.output import bad_input, failed, print_json
+from margin_platform.cli.output import bad_input, failed, print_json, screen
 from margin_platform.contracts.json_object import Json
 from margin_platform.money import format_dollars
 from margin_platform.settings import settings, stand_alone
@@ -58,14 +58,13 @@ def register(app: typer.Typer) -> None:
 
 
 def _run(folder: Path, accounts: int, seconds: float, headless: bool) -> Json:
-    from rich.console import Console
     from rich.live import Live
 
     from margin_platform.demo.run import Demo
     from margin_platform.jars.resolve import JarsUnavailable
     from margin_platform.stack.processes import StartFailed
 
-    console = Console(stderr=True, highlight=False)
+    console = screen(stderr=True, highlight=False)
     demo = Demo(folder, accounts, seconds)
 
     def say(line: str) -> None:

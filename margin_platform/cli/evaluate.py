@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from margin_platform.cli.inputs import book_of, document
-from margin_platform.cli.output import print_json
+from margin_platform.cli.output import print_json, screen
 from margin_platform.contracts.json_object import Json
 from margin_platform.money import format_dollars, format_move
 
@@ -52,7 +52,6 @@ _PARTS = (
 
 
 def _print_parts(result: Json) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -64,12 +63,11 @@ def _print_parts(result: Json) -> None:
     for account in result["accounts"]:
         cells = [format_dollars(account[name]) for name, _ in _PARTS]
         table.add_row(Text(account["account_id"]), *cells, account["margin_method"] or "–")
-    console = Console()
-    Console(width=max(console.width, _PARTS_WIDTH)).print(table)
+    console = screen()
+    screen(width=max(console.width, _PARTS_WIDTH)).print(table)
 
 
 def _print_house_grid(result: Json) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -84,8 +82,8 @@ def _print_house_grid(result: Json) -> None:
         grid = account["house_scenario"]
         loss = format_dollars(grid["loss"] if grid else None)
         table.add_row(Text(account["account_id"]), loss, format_dollars(account["portfolio_margin_req"]))
-    console = Console()
-    Console(width=max(console.width, _TABLE_WIDTH)).print(table)
+    console = screen()
+    screen(width=max(console.width, _TABLE_WIDTH)).print(table)
 
 
 # below this the figures would be cut; a narrower terminal wraps the lines instead
@@ -101,12 +99,11 @@ _COLUMNS = (
 
 
 def _print_tables(result: Json) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    console = Console(width=max(console.width, _TABLE_WIDTH))
+    console = screen()
+    console = screen(width=max(console.width, _TABLE_WIDTH))
     table = Table(
         title=f"Margin under policy {result['policy_version']}",
         caption="worst stress: lowest excess over the SPY moves",

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from margin_platform.cli.output import bad_input, print_json, recorded
+from margin_platform.cli.output import bad_input, echo, print_json, recorded
 from margin_platform.contracts.events.vocabulary import CureAction
 from margin_platform.contracts.json_object import Json
 
@@ -42,7 +42,8 @@ def register(app: typer.Typer) -> None:
         if as_json:
             print_json(answer)
         else:
-            typer.echo("\n".join(lines_of(answer)))
+            for line in lines_of(answer):
+                echo(line)
         if not answer["evidence"]["matches"]:
             raise typer.Exit(1)
 

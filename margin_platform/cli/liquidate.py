@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from margin_platform.cli.inputs import book_of, document
-from margin_platform.cli.output import bad_input, print_json
+from margin_platform.cli.output import bad_input, echo, print_json
 from margin_platform.money import cents_or_none, format_dollars
 
 if TYPE_CHECKING:
@@ -143,12 +143,10 @@ def _row(proposal: Proposal) -> dict[str, object]:
 
 
 def _print(proposal: Proposal) -> None:
-    typer.echo(
+    echo(
         f"{proposal.account_id}: excess {format_dollars(proposal.excess_before)} -> "
         f"{format_dollars(proposal.excess_after)}"
     )
     for order in proposal.orders:
-        typer.echo(
-            f"  {order.side} {order.qty:,.6g} {order.symbol}  ({format_dollars(order.estimated_proceeds)})"
-        )
-    typer.echo(f"  {proposal.statement}")
+        echo(f"  {order.side} {order.qty:,.6g} {order.symbol}  ({format_dollars(order.estimated_proceeds)})")
+    echo(f"  {proposal.statement}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from margin_platform.cli.output import bad_input, print_json, recorded
+from margin_platform.cli.output import bad_input, echo, print_json, recorded
 from margin_platform.contracts.json_object import Json
 from margin_platform.settings import settings
 
@@ -70,9 +70,9 @@ def register(app: typer.Typer) -> None:
         if as_json:
             print_json(sent._asdict())
             return
-        typer.echo(f"{len(sent.due)} due again")
+        echo(f"{len(sent.due)} due again")
         for notification_id, reason in sent.held.items():
-            typer.echo(f"{notification_id} stays held: {reason}")
+            echo(f"{notification_id} stays held: {reason}")
 
     @group.command()
     def reached(
@@ -92,7 +92,7 @@ def register(app: typer.Typer) -> None:
         if as_json:
             print_json({"reached": closed})
         else:
-            typer.echo(f"{len(closed)} recorded as reached")
+            echo(f"{len(closed)} recorded as reached")
 
 
 def listed(store: Store) -> list[Json]:
@@ -119,10 +119,10 @@ def _chosen(store: Store, ids: list[str] | None, account: str | None, every: boo
 def _print(rows: list[dict[str, object]]) -> None:
     for row in rows:
         attempts = f"{row['attempts']} attempts"
-        typer.echo(
+        echo(
             f"{row['notification_id']} {row['status']:11} {row['channel']:8} {attempts:12} "
             f"{row['account_id']!r}: {row['subject']}"
         )
-        typer.echo(f"    {row['error']}")
+        echo(f"    {row['error']}")
     if not rows:
-        typer.echo("every notice reached its recipient, or is about to")
+        echo("every notice reached its recipient, or is about to")

@@ -8,13 +8,12 @@ from typing import Annotated
 import orjson
 import typer
 
-from margin_platform.cli.output import bad_input
+from margin_platform.cli.broker import Bootstrap, Data, broker_of
+from margin_platform.cli.output import bad_input, echo, failed, print_json
 from margin_platform.contracts.messages import TOPICS
 from margin_platform.contracts.offsets import Record
 from margin_platform.kafka.broker_errors import BrokerUnreachable
 from margin_platform.kafka.bus import Bus
-from margin_platform.settings import settings
-from margin_platform.stack import state
 
 _POLL_S = 0.2
 _WIDTH = 160
@@ -33,9 +32,8 @@ def register(app: typer.Typer) -> None:
         maximum: Annotated[
             int | None, typer.Option("--max", min=1, help="stop after this many events", show_default=False)
         ] = None,
-        bootstrap: Annotated[
-            str | None, typer.Option(help="host:port of Kafka; else the running stack's", show_default=False)
-        ] = None,
+        bootstrap: Bootstrap = None,
+        data: Data = None,
         as_json: Annotated[
             bool, typer.Option("--json", help="one JSON object a line, with topic, partition, offset and key")
         ] = False,
@@ -46,53 +44,46 @@ def register(app: typer.Typer) -> None:
             if name not in TOPICS:
                 raise bad_input(f"topic: not one of {', '.join(TOPICS)}, value {name!r}")
         try:
-            with Bus(bootstrap or running_broker()) as bus:
+            with Bus(broker_of(bootstrap, data)) as bus:
                 _follow(bus, wanted, from_beginning, maximum, as_json)
         except (BrokerUnreachable, LookupError) as error:
-            typer.echo(f"margin: {error}", err=True)
-            raise typer.Exit(1) from error
+            raise failed(error) from error
         except KeyboardInterrupt:  # the way it is meant to end
             return
-
-
-def running_broker() -> str:
-    """The broker of the local stack that runs in this data folder, else the configured one."""
-    ours = settings()
-    known = state.load(ours.data_folder)
-    return known.environment["MARGIN_KAFKA"] if "kafka" in known.living() else ours.kafka.bootstrap_servers
 
 
 def _follow(bus: Bus, wanted: list[str], from_beginning: bool, maximum: int | None, as_json: bool) -> None:
     positions = {
         name: bus.beginning_offsets(name) if from_beginning else bus.end_offsets(name) for name in wanted
     }
-    typer.echo(f"following {', '.join(wanted)} at {bus.bootstrap}", err=True)
+    echo(f"following {', '.join(wanted)} at {bus.bootstrap}", err=True)
     left = maximum
     while left is None or left > 0:
         for name in wanted:
             for record in bus.poll(name, positions[name], _POLL_S / len(wanted), max_records=left or 10_000):
                 positions[name][record.partition] = record.offset + 1
-                typer.echo(_as_json(record) if as_json else _as_line(record))
+                print_json(_row(record), indented=False) if as_json else echo(_as_line(record))
                 left = None if left is None else left - 1
             if left == 0:
                 return
 
 
-def _as_json(record: Record) -> str:
-    return orjson.dumps(
-        {
-            "topic": record.topic,
-            "partition": record.partition,
-            "offset": record.offset,
-            "key": record.key,
-            "timestamp": record.timestamp_ms,
-            "event": _event(record),
-        }
-    ).decode()
+def _row(record: Record) -> dict[str, object]:
+    return {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "key": record.key,
+        "timestamp": record.timestamp_ms,
+        "event": _event(record),
+    }
 
 
 def _as_line(record: Record) -> str:
-    """Event time, topic, key, then the other fields in their order, cut to one line."""
+    """Event time, topic, key, then the other fields in their order, cut to one line.
+
+    A line says all, whatever it holds.
+    """
     event = _event(record)
     if not isinstance(event, dict):
         return f"{record.topic}[{record.partition}]@{record.offset} {record.key}: {event!r}"[:_WIDTH]
@@ -117,5 +108,8 @@ def _brief(value: object) -> str:
 
 def _clock(epoch_ms: object) -> str:
     if not isinstance(epoch_ms, int | float):
+        return "-"
+    try:
+        return dt.datetime.fromtimestamp(epoch_ms / 1000, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):  # none that is a time
         return "-" * 19
-    return dt.datetime.fromtimestamp(epoch_ms / 1000, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,40 +1,75 @@
 """How commands answer: JSON for machines on stdout, one line on stderr for what cannot be used.
 
 Imports nothing heavy.
+
+All that a command prints goes through `echo`, `print_json` or `screen`: what a terminal would act upon is
+shown as its escape (`contracts.visible_text`), whoever wrote the text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import typer
 
+from margin_platform.contracts.visible_text import visible, visible_json
+
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from margin_platform.store.store import Store
 
 
+_LINES = "\n"  # several flaws of one file have a line each
+
+
+def echo(message: object, *, err: bool = False) -> None:
+    """Print one line on stdout, or on stderr:
+    a line break in it is shown as \\n, so that no text can look like two lines.
+    """
+    typer.echo(visible(message), err=err)
+
+
+def _complain(message: object) -> None:
+    typer.echo(f"margin: {visible(message, keep=_LINES)}", err=True)
+
+
 def bad_input(message: str) -> typer.Exit:
-    """One line on stderr naming the field and the value; exit code 2."""
-    typer.echo(f"margin: {message}", err=True)
+    """Print on stderr what names the field and the value, a line each; exit code 2."""
+    _complain(message)
     return typer.Exit(2)
 
 
 def failed(message: object) -> typer.Exit:
-    """One line on stderr saying what could not be done; exit code 1."""
-    typer.echo(f"margin: {message}", err=True)
+    """Print on stderr what could not be done; exit code 1."""
+    _complain(message)
     return typer.Exit(1)
 
 
-def print_json(data: object) -> None:
-    """The machine's form of a result, on stdout."""
-    typer.echo(
-        orjson.dumps(
-            data, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
-        ).decode()
-    )
+def print_json(data: object, *, indented: bool = True) -> None:
+    """The machine's form of a result, on stdout: indented, or one line."""
+    options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+    text = orjson.dumps(data, option=options | orjson.OPT_INDENT_2 if indented else options)
+    typer.echo(visible_json(text.decode()))
+
+
+def screen(**options: Any) -> Console:
+    """A console of rich whose tables and lines are visible text."""
+    from rich.console import Console as RichConsole
+    from rich.segment import Segment
+
+    class Visible(RichConsole):
+        def render(self, *arguments: Any, **more: Any) -> Iterator[Segment]:
+            for segment in super().render(*arguments, **more):
+                if segment.control:
+                    yield segment
+                else:
+                    yield Segment(visible(segment.text, keep="\n"), segment.style)
+
+    return Visible(**options)
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from margin_platform.cli.broker import Bootstrap, Data, broker_of
 from margin_platform.cli.inputs import book_of, document
-from margin_platform.cli.output import bad_input, print_json
+from margin_platform.cli.output import bad_input, failed, print_json, screen
 from margin_platform.contracts.json_object import Json
 from margin_platform.money import format_dollars
 
@@ -32,9 +33,8 @@ def register(app: typer.Typer) -> None:
             str | None,
             typer.Option(help="a book as JSON, - for standard input (default: the live book on Kafka)"),
         ] = None,
-        bootstrap: Annotated[
-            str | None, typer.Option(help="host:port of Kafka; else the running stack's", show_default=False)
-        ] = None,
+        bootstrap: Bootstrap = None,
+        data: Data = None,
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
     ) -> None:
         """Accounts whose band would change if a policy were activated now:
@@ -50,7 +50,7 @@ def register(app: typer.Typer) -> None:
             )
         except PolicyError as error:
             raise bad_input(f"policy: {error}") from error
-        accounts, market = _live(bootstrap, now) if book is None else _given(book, now)
+        accounts, market = _live(broker_of(bootstrap, data), now) if book is None else _given(book, now)
         changes = band_changes(accounts, market, now, proposed)
         answer = {
             "policy": now.version,
@@ -69,22 +69,19 @@ def _given(source: str, policy: Policy) -> tuple[Book, Market]:
     return given.book, given.market
 
 
-def _live(bootstrap: str | None, policy: Policy) -> tuple[Book, Market]:
+def _live(address: str, policy: Policy) -> tuple[Book, Market]:
     from margin_platform.backtest.books.live import NoLiveBook, live_book
-    from margin_platform.cli.observe import running_broker
     from margin_platform.kafka.broker_errors import BrokerUnreachable
     from margin_platform.kafka.bus import Bus
 
     try:
-        with Bus(bootstrap or running_broker()) as bus:
+        with Bus(address) as bus:
             return live_book(bus, policy)
     except (BrokerUnreachable, NoLiveBook) as error:
-        typer.echo(f"margin: {error}", err=True)
-        raise typer.Exit(1) from error
+        raise failed(error) from error
 
 
 def _print(answer: Json) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -98,4 +95,4 @@ def _print(answer: Json) -> None:
     for row in changes:
         money = (format_dollars(row[name]) for name in ("excess", "proposed_excess"))
         table.add_row(Text(row["account_id"]), row["band"], row["proposed_band"], *money)
-    Console().print(table)
+    screen().print(table)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from margin_platform.cli.output import bad_input, print_json, recorded
+from margin_platform.cli.output import bad_input, echo, print_json, recorded
 
 if TYPE_CHECKING:
     from margin_platform.store.store import Store
@@ -65,7 +65,7 @@ def register(app: typer.Typer) -> None:
         if as_json:
             print_json({"consumer": consumer, **left._asdict()})
         else:
-            typer.echo(f"{consumer}: {left} stays undecided")
+            echo(f"{consumer}: {left} stays undecided")
 
     @group.command()
     def forget(
@@ -87,7 +87,7 @@ def register(app: typer.Typer) -> None:
         if as_json:
             print_json({"topic": topic, "forgotten": count})
         else:
-            typer.echo(f"{topic}: {count} offsets forgotten")
+            echo(f"{topic}: {count} offsets forgotten")
 
 
 def _show(store: Store, as_json: bool) -> None:
@@ -99,8 +99,6 @@ def _show(store: Store, as_json: bool) -> None:
         print_json([row._asdict() for row in rows])
         return
     for row in rows:
-        typer.echo(
-            f"{row.consumer:14} {row.topic:24} partition {row.partition:<3} next offset {row.next_offset}"
-        )
+        echo(f"{row.consumer:14} {row.topic:24} partition {row.partition:<3} next offset {row.next_offset}")
     if not rows:
-        typer.echo("nothing is decided yet")
+        echo("nothing is decided yet")

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from margin_platform.cli.broker import Bootstrap, Data, broker_of
 from margin_platform.cli.inputs import date_option, read_history
-from margin_platform.cli.output import bad_input, failed, print_json
+from margin_platform.cli.output import bad_input, echo, failed, print_json, screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -41,9 +42,8 @@ def register(app: typer.Typer) -> None:
         longest_gap: Annotated[
             float | None, typer.Option("--longest-gap", help="event seconds a gap counts at most (nights)")
         ] = None,
-        bootstrap: Annotated[
-            str | None, typer.Option("--bootstrap", help="host:port of Kafka; else the running stack's")
-        ] = None,
+        bootstrap: Bootstrap = None,
+        data: Data = None,
         as_json: Annotated[
             bool, typer.Option("--json", help="print the summary as JSON, no progress bar")
         ] = False,
@@ -63,23 +63,24 @@ def register(app: typer.Typer) -> None:
         closed = closed_days(history)
         history = history.cut(np.array([day not in closed for day in history.dates()], dtype=np.bool_))
         for flaw in (*flaws, *closed.values()):
-            typer.echo(f"margin: left out: {flaw}", err=True)
+            echo(f"margin: left out: {flaw}", err=True)
         part = history.between(date_option("from", first), date_option("to", last))
         total = int((history.prices[part] > 0).sum())
         if not total:
             raise bad_input(
                 f"prices: no price between {first or 'the start'} and {last or 'the end'}, value {prices!r}"
             )
+        address = broker_of(bootstrap, data)
         control = Control()
         with _keys(control), _progress(total, quiet=as_json) as on_tick:
-            summary = _produce(bootstrap, ticks_of(history, part), speed, control, longest_gap, on_tick)
+            summary = _produce(address, ticks_of(history, part), speed, control, longest_gap, on_tick)
         _say(summary, as_json=as_json)
         if summary.stopped:
             raise typer.Exit(130)
 
 
 def _produce(
-    bootstrap: str | None,
+    address: str,
     ticks: Iterable[Tick],
     speed: float,
     control: Control,
@@ -87,12 +88,11 @@ def _produce(
     on_tick: OnTick | None,
 ) -> Summary:
     from margin_platform.backtest.history.replay import WallClock, replay
-    from margin_platform.cli.observe import running_broker
     from margin_platform.kafka.broker_errors import BrokerUnreachable
     from margin_platform.kafka.bus import Bus
 
     try:
-        with Bus(bootstrap or running_broker()) as bus:
+        with Bus(address) as bus:
             return replay(
                 bus, ticks, speed, WallClock(), control=control, longest_gap_s=longest_gap, on_tick=on_tick
             )
@@ -105,7 +105,7 @@ def _say(summary: Summary, *, as_json: bool) -> None:
         print_json(summary.as_dict())
         return
     ended = "stopped" if summary.stopped else "done"
-    typer.echo(
+    echo(
         f"{ended}: {summary.events:,} prices in {summary.wall_seconds:.1f} s (paused "
         f"{summary.paused_seconds:.1f} s)"
     )
@@ -117,11 +117,10 @@ def _progress(total: int, *, quiet: bool) -> Iterator[OnTick | None]:
     if quiet or not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=Console(stderr=True)
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=screen(stderr=True)
     ) as bar:
         task = bar.add_task("prices", total=total)
 

@@ -6,15 +6,17 @@ import datetime as dt
 import signal
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from margin_platform.cli.output import bad_input, failed, print_json
+from margin_platform.cli.output import bad_input, echo, failed, print_json, screen
 from margin_platform.contracts.json_object import Json
 from margin_platform.settings import settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _Data = Annotated[
     Path | None,
@@ -78,7 +80,7 @@ def _start(folder: Path, only: list[str] | None, without: list[str] | None) -> N
     from margin_platform.stack import supervisor
     from margin_platform.stack.processes import StartFailed
 
-    console = Console(stderr=True, highlight=False)
+    console = screen(stderr=True, highlight=False)
     try:
         supervisor.up(
             folder,
@@ -112,7 +114,7 @@ def _stay(folder: Path, stop: threading.Event) -> int:
     while not ended and not stop.wait(_WATCH_S):
         ended = ended_for_good(state.load(folder))
     for name in sorted(ended):
-        typer.echo(f"margin: {name} ended by itself, see {state.load(folder).components[name].log}", err=True)
+        echo(f"margin: {name} ended by itself, see {state.load(folder).components[name].log}", err=True)
     supervisor.down(folder)
     return 1 if ended else 0
 
@@ -126,7 +128,7 @@ def _down(data: _Data = None, as_json: _Json = False) -> None:
     if as_json:
         print_json({"data": str(folder), "stopped": stopped})
     else:
-        typer.echo(f"stopped: {', '.join(stopped)}" if stopped else f"nothing was running in {folder}")
+        echo(f"stopped: {', '.join(stopped)}" if stopped else f"nothing was running in {folder}")
 
 
 def _status(data: _Data = None, as_json: _Json = False) -> None:
@@ -171,7 +173,7 @@ def _show(figures: Json, as_json: bool) -> None:
     if as_json:
         print_json(figures)
         return
-    console = Console(highlight=False)
+    console = screen(highlight=False)
     if figures.get("unreached"):
         console.print(
             f"notices that reached nobody: {figures['unreached']:,}; see `margin notices`",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from margin_platform.cli.inputs import book_of, document
-from margin_platform.cli.output import bad_input, print_json, recorded
+from margin_platform.cli.output import bad_input, echo, print_json, recorded, screen
 from margin_platform.contracts.json_object import Json
 from margin_platform.money import format_dollars, format_move
 
@@ -90,9 +90,7 @@ def _recorded(account: str, store: str | None) -> tuple[Json, Quote, Policy]:
         found = recorded_statuses(opened)
     event = found.get(account)
     if event is None:
-        typer.echo(
-            f"margin: nothing is recorded of account {account!r}; give its positions with --book", err=True
-        )
+        echo(f"margin: nothing is recorded of account {account!r}; give its positions with --book", err=True)
         raise typer.Exit(1)
     row = {
         name: event[name]
@@ -111,7 +109,6 @@ def _recorded(account: str, store: str | None) -> tuple[Json, Quote, Policy]:
 
 
 def _print(answer: Json) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -132,8 +129,8 @@ def _print(answer: Json) -> None:
     for row, then, change in zip(before["stress"], after["stress"], delta["stress"], strict=False):
         values = (part["excess_recomputed"] for part in (row, then, change))
         table.add_row(f"excess at SPY {format_move(row['scenario'])}", *(format_dollars(v) for v in values))
-    console = Console()
-    Console(width=max(console.width, 100)).print(table)
+    console = screen()
+    screen(width=max(console.width, 100)).print(table)
 
 
 def _cells(before: Any, after: Any, change: float | None) -> tuple[str, str, str]:

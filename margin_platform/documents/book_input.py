@@ -73,8 +73,14 @@ def loads(text: str | bytes) -> object:
             )
         return found
 
+    def integer(digits: str) -> int:
+        try:
+            return int(digits)
+        except ValueError as error:  # thousands of digits
+            raise InputError("input", digits[:40], f"a number of {len(digits)} digits") from error
+
     try:
-        return json.loads(text, parse_constant=refuse, object_pairs_hook=unique)
+        return json.loads(text, parse_constant=refuse, parse_int=integer, object_pairs_hook=unique)
     except RecursionError as error:
         raise InputError("input", text[:40], "nested too deeply") from error
     except json.JSONDecodeError as error:

@@ -212,12 +212,7 @@ def load_policy_file(path: Path) -> Policy:
 
     PolicyError names the file, the key and the value of the first thing wrong.
     """
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
-    except PolicyError as error:
-        raise PolicyError(f"{path.name}.{error.field}", error.value, error.reason) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PolicyError(path.name, NO_VALUE, f"cannot be read: {error}") from error
+    data = _read(path)
 
     def where(field: tuple[str, ...]) -> str:
         return ".".join((path.name, *field))
@@ -226,6 +221,21 @@ def load_policy_file(path: Path) -> Policy:
     _check_order(policy, where)
     _check_ascending(policy, where)
     return policy
+
+
+def _read(path: Path) -> object:
+    """What a YAML file holds. PolicyError, one line, where it cannot be read.
+
+    PyYAML lets out what the parts it calls raise: a date or a number that is none, a key that cannot be one.
+    """
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+    except PolicyError as error:
+        raise PolicyError(f"{path.name}.{error.field}", error.value, error.reason) from error
+    except RecursionError as error:
+        raise PolicyError(path.name, NO_VALUE, "cannot be read: nested too deeply") from error
+    except (OSError, yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+        raise PolicyError(path.name, NO_VALUE, f"cannot be read: {' '.join(str(error).split())}") from error
 
 
 def load_policy_folder(folder: Path) -> tuple[Policy, ...]:

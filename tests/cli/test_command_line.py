@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 
 from margin_platform.cli import COMMANDS, app
 from margin_platform.demo import run
+from margin_platform.policy.policy import POLICY_FOLDER
 
+SHIPPED = next(POLICY_FOLDER.glob("*.yaml"))
 UNUSABLE = [  # arguments, environment, exit code, what standard error says
     (
         ["status"],
@@ -48,6 +50,31 @@ UNUSABLE = [  # arguments, environment, exit code, what standard error says
     ),
     (["observe", "--max", "0"], {}, 2, "'--max': Input should be greater than or equal to 1, value '0'"),
     (["observe", "fils.v1"], {}, 2, "value 'fils.v1'"),
+    (
+        ["observe", "--data", "/nowhere"],
+        {"MARGIN_KAFKA": "kafka.example:9092"},
+        2,
+        "--data: no broker of a stack runs there; name one",
+    ),
+    (
+        ["observe"],
+        {"MARGIN_DATA": "/nowhere"},
+        2,
+        "--data: no broker of a stack runs there, and MARGIN_KAFKA is not set; name one",
+    ),
+    (
+        ["replay", "--prices", "sample"],
+        {"MARGIN_DATA": "/nowhere"},
+        2,
+        "--data: no broker of a stack runs there",
+    ),
+    (["dashboard", "--data", "/nowhere"], {}, 2, "--data: no broker of a stack runs there"),
+    (
+        ["policy-change", str(SHIPPED)],
+        {"MARGIN_DATA": "/nowhere"},
+        2,
+        "--data: no broker of a stack runs there",
+    ),
     (["replay", "--prices", "sample", "--speed", "nan"], {}, 2, "speed: not a number from 0 up, value nan"),
     (["explain", "A", "--store", "garbage"], {}, 2, "store: not a SQLAlchemy URL, value 'garbage'"),
     (

@@ -262,3 +262,26 @@ def test_pol_002_a_shipped_policy_waits_for_its_day(monkeypatch: pytest.MonkeyPa
     assert current_policy(dt.date(2026, 12, 31)) is first
     assert current_policy(dt.date(2027, 1, 1)) is later
     assert current_policy(dt.date(1990, 1, 2)) is first  # history is replayed under the first there is
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[" * 5_000, "nested too deeply"),
+        ("version: " + "9" * 5_000, "digits"),
+        ("? [1, {a: b}]\n: 1\n", "unhashable"),
+        ("{a: 1}: 2\n", "unhashable"),
+        ("effective_from: 9999-99-99\n", "month must be in 1..12"),
+        ("a: !!float x\n", "could not convert"),
+        ("!!timestamp x\n", "cannot be read"),
+        ("a: [1\nb: 2\n", "expected"),
+    ],
+    ids=["depth", "digits", "list as key", "mapping as key", "date", "tag", "time", "syntax"],
+)
+def test_a_file_that_is_no_policy_is_refused_in_one_line(text: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "house.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(PolicyError, match=reason) as refused:
+        load_policy_file(path)
+    assert str(refused.value).startswith("house.yaml: cannot be read: ")
+    assert "\n" not in str(refused.value)
