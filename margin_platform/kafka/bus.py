@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError
+from kafka.errors import RetriableError
 
 from margin_platform.contracts.messages import TOPICS, Event, encode
 from margin_platform.contracts.offsets import Record, not_after_now
@@ -32,9 +32,9 @@ for _noisy in ("kafka", "kafka.net", "kafka.client"):
 
 Answer = TypeVar("Answer")
 _CONNECT_SECONDS = 5.0
-# A broker that pauses ends a request in RequestTimedOutError, not in KafkaTimeoutError. Other Kafka errors
-# are raised as they are.
-_UNREACHABLE = (KafkaTimeoutError, KafkaConnectionError, RequestTimedOutError, NodeNotReadyError)
+# What the client would have tried again: a broker that pauses, restarts, or is not yet the leader. The other
+# Kafka errors are raised as they are.
+_UNREACHABLE = (RetriableError,)
 
 
 class Bus:
@@ -129,7 +129,7 @@ class Bus:
         None where the broker names none.
         """
         with self._lock:
-            self._partitions(topic)
+            self._guard(lambda _: self._partitions(topic))
             # kafka-python, pinned, has no public name for it
             found = self._open_consumer()._cluster.topic_id(topic)
             return None if found is None else str(found)
@@ -162,7 +162,7 @@ class Bus:
         retention are skipped to the oldest kept: who must not miss any asks `lost` first.
         """
         with self._lock:
-            self._seek(topic, positions)
+            self._guard(lambda _: self._seek(topic, positions))
             deadline = time.monotonic() + timeout_s
             records: list[Record] = []
             while not records:
@@ -175,16 +175,15 @@ class Bus:
                     break
             return records
 
-    def _seek(self, topic: str, positions: dict[int, int]) -> KafkaConsumer:
+    def _seek(self, topic: str, positions: dict[int, int]) -> None:
         consumer = self._open_consumer()
         if self._stands_at(consumer, topic, positions):
-            return consumer  # read on: what was fetched ahead is still there
+            return  # read on: what was fetched ahead is still there
         oldest = self.beginning_offsets(topic)
         wanted = {TopicPartition(topic, p): max(offset, oldest.get(p, 0)) for p, offset in positions.items()}
         consumer.assign(list(wanted))
         for partition, offset in wanted.items():
             consumer.seek(partition, offset)
-        return consumer
 
     @staticmethod
     def _stands_at(consumer: KafkaConsumer, topic: str, positions: dict[int, int]) -> bool:
@@ -205,11 +204,11 @@ class Bus:
         are passed over.
         """
         with self._lock:
-            consumer = self._seek(topic, {partition: start})
+            self._guard(lambda _: self._seek(topic, {partition: start}))
             where = TopicPartition(topic, partition)
             deadline = time.monotonic() + timeout_s
             found: list[Record] = []
-            while consumer.position(where) < end:
+            while self._guard(lambda c: c.position(where)) < end:
                 found += _records(self._guard(lambda c: c.poll(timeout_ms=500, max_records=20_000)))
                 if time.monotonic() > deadline:
                     raise TimeoutError(

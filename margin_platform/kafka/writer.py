@@ -51,7 +51,7 @@ class Writer:
         """See `Bus.flush`."""
         left = 0 if self._producer is None else self._producer.flush(timeout_s)
         failures, self._failures = self._failures, []
-        if left or any(f.code() in _NO_ANSWER for f in failures):
+        if left or any(f.code() in _NO_ANSWER or f.retriable() for f in failures):
             raise BrokerUnreachable(self._bootstrap)
         if failures:
             raise KafkaException(failures[0])

@@ -80,7 +80,7 @@ def test_a_table_shows_the_escape_and_keeps_its_own_colors() -> None:
     )
     assert TITLE not in shown.getvalue()
     assert CLEAR not in shown.getvalue()
-    assert "\\x1b]0;owned\\x07" in shown.getvalue()
+    assert "A\\x1b]0;o" in shown.getvalue()  # cut to the width of the column
     assert "\x1b[31m" in shown.getvalue()
 
 

@@ -7,7 +7,6 @@ programs ask by POST.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
@@ -17,6 +16,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from margin_platform.dashboard.server.guesses import Guesses
+from margin_platform.dashboard.server.sessions import LASTS_S, Sessions
 from margin_platform.orchestration.browser_guard import is_loopback, name_of
 
 COOKIE = "margin_dashboard"
@@ -51,9 +52,7 @@ class Guard:
                 f"{token!r} for {host}"
             )
         self._app, self._loopback, self._token, self._origins = app, is_loopback(host), token, origins
-        self._session = hmac.new(
-            (token or "").encode(), b"margin dashboard session", hashlib.sha256
-        ).hexdigest()
+        self._sessions, self._guesses = Sessions(token or ""), Guesses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -85,45 +84,66 @@ class Guard:
             and not scope["path"].startswith(GATE)
         ):
             return 405, "the dashboard is read-only"
-        if self._token and not self._admitted(scope, headers):
-            return (
-                401,
-                "a token is needed: open the dashboard once with ?token=..., or send Authorization: Bearer",
-            )
-        return None
+        return self._unauthorized(scope, headers) if self._token else None
 
     def _hosts(self) -> set[str]:
         return {o.replace("https://", "http://") for o in self._origins}
 
-    def _admitted(self, scope: Scope, headers: Headers) -> bool:
-        scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self._is_token(bearer):
-            return True
-        try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            cookie = None
-        if cookie is not None and hmac.compare_digest(cookie.value.encode(), self._session.encode()):
-            return True
-        return self._is_token(_query_token(scope))
+    def _unauthorized(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
+        """Why a request without a session, and without the token, is refused.
+
+        Wrong tokens are counted by address.
+        """
+        if self._sessions.holds(_cookie(headers)):
+            return None
+        given = _shown_token(scope, headers)
+        if given is None:
+            return (
+                401,
+                "a token is needed: open the dashboard once with /?token=..., or send Authorization: Bearer",
+            )
+        address = str((scope.get("client") or ("",))[0])
+        if (wait := self._guesses.wait_s(address)) > 0:
+            return 429, f"too many wrong tokens from this address: the next is looked at in {wait:.0f} s"
+        if self._is_token(given):
+            return None
+        self._guesses.was_wrong(address)
+        return 401, "this is not the token"
 
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), (self._token or "").encode())
 
     def _sign_in(self, scope: Scope) -> Response | None:
         """The token leaves the address bar at once: a cookie takes its place, and history never holds it."""
-        if not self._token or scope["path"] != "/" or not self._is_token(_query_token(scope)):
+        if not self._token or scope["path"] != "/" or b"token=" not in scope.get("query_string", b""):
             return None
         answer = RedirectResponse("/", 303)
-        answer.set_cookie(
-            COOKIE, self._session, httponly=True, samesite="lax", secure=scope.get("scheme") == "https"
-        )
+        if self._is_token(_shown_token(scope, Headers(scope=scope)) or ""):
+            secure = scope.get("scheme") == "https"
+            session = self._sessions.begin()
+            answer.set_cookie(COOKIE, session, max_age=LASTS_S, httponly=True, samesite="lax", secure=secure)
         return answer
 
 
-def _query_token(scope: Scope) -> str:
+def _cookie(headers: Headers) -> str:
+    try:
+        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return "" if cookie is None else cookie.value
+
+
+def _shown_token(scope: Scope, headers: Headers) -> str | None:
+    """The token that a request shows: as a header, or once in the address of the page, which a cookie then
+    replaces.
+    """
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return bearer
+    if scope["type"] != "http" or scope["path"] != "/":
+        return None
     query: bytes = scope.get("query_string", b"")
-    return parse_qs(query.decode("latin-1")).get("token", [""])[0]
+    return parse_qs(query.decode("latin-1")).get("token", [None])[0]
 
 
 def _hardened(send: Send) -> Send:

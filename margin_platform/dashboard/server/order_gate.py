@@ -24,6 +24,7 @@ from margin_platform.store.store import Store, StoreOutdated
 
 _MOST_SHARES = 1e12
 _MOST_BYTES = 65_536
+_BODY_SECONDS = 10.0
 _SIDES = {"BUY": 1.0, "BUY_TO_COVER": 1.0, "SELL": -1.0, "SELL_SHORT": -1.0}
 _ORDER_FIELDS = ("account_id", "symbol", "side", "qty", "order_id")
 _RELEASE_FIELDS = ("account_id", "reservation_id")
@@ -150,10 +151,14 @@ def _answering(act: Callable[[bytes], dict[str, object]]) -> Callable[[Request],
 
 async def _body(request: Request) -> bytes:
     body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _MOST_BYTES:
-            raise BadOrder("body", f"{len(body)} bytes", f"above {_MOST_BYTES} bytes", 413)
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for part in request.stream():
+                body += part
+                if len(body) > _MOST_BYTES:
+                    raise BadOrder("body", f"{len(body)} bytes", f"above {_MOST_BYTES} bytes", 413)
+    except TimeoutError as error:
+        raise BadOrder("body", f"{len(body)} bytes", f"not whole within {_BODY_SECONDS:g} s", 408) from error
     return body
 
 

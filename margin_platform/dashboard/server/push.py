@@ -28,6 +28,7 @@ from margin_platform.dashboard.state.firm_now import firm_now
 from margin_platform.policy.sections import FirmPolicy
 
 CHUNK = 5_000  # rows a message: about 0.8 MB, some 10 ms of the event loop
+_HELLO_SECONDS = 10.0  # a socket that says nothing is closed
 IN_FLIGHT = 2  # messages a page may be behind in acknowledging
 _NONE_OF_OURS = 1003  # the close code of what a page may not say
 HEARTBEAT_TICKS = 4  # a frame without changes is sent at least this often: the page's proof of life
@@ -159,8 +160,9 @@ async def _hello(socket: WebSocket) -> Json:
     WebSocketDisconnect where it is none of our pages.
     """
     try:
-        hello = orjson.loads(await socket.receive_text())
-    except (KeyError, orjson.JSONDecodeError) as error:  # KeyError: bytes instead of text
+        async with asyncio.timeout(_HELLO_SECONDS):
+            hello = orjson.loads(await socket.receive_text())
+    except (TimeoutError, KeyError, orjson.JSONDecodeError) as error:  # KeyError: bytes instead of text
         raise WebSocketDisconnect(_NONE_OF_OURS) from error
     if not isinstance(hello, dict):
         raise WebSocketDisconnect(_NONE_OF_OURS)

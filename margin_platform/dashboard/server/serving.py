@@ -10,10 +10,12 @@ import socket
 from collections.abc import Callable, Iterator
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from margin_platform.dashboard.server.app import Options, build
 
 _BACKLOG = 128
+HEAD_SECONDS = 10.0  # for the head of a request
 _STOP_SECONDS = 3  # an open page does not hold up the end
 
 
@@ -32,6 +34,7 @@ def serve(options: Options, port: int, announce: Callable[[str, int], None]) -> 
     config = uvicorn.Config(
         app,
         log_level="warning",
+        http=Impatient,
         ws="websockets-sansio",
         ws_per_message_deflate=False,
         server_header=False,
@@ -40,6 +43,39 @@ def serve(options: Options, port: int, announce: Callable[[str, int], None]) -> 
     name = f"[{options.host}]" if ":" in options.host else options.host
     announce(f"http://{name}:{bound}/", bound)
     asyncio.run(_until_told(_Server(config), listener))
+
+
+class Impatient(H11Protocol):
+    """uvicorn's HTTP, which closes a connection that does not ask:
+    silent, or slow with the head of its request.
+
+    The time begins with the connection, and again with the first byte of each further request: bytes do not
+    prolong it.
+    """
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._patience = self.loop.call_later(HEAD_SECONDS, transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        cycle = getattr(self, "cycle", None)
+        asked = cycle is not None and not cycle.response_complete
+        if asked or self.transport.get_protocol() is not self:  # a request is answered, or it became a socket
+            self._forget()
+        elif self._patience is None:
+            self._patience = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+        super().connection_lost(exc)
+
+    def _forget(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
 
 class _Server(uvicorn.Server):

@@ -89,7 +89,7 @@ class Keeper:
         place = launching.place_of(known, log.info)
         missing = [
             name
-            for name in component.after
+            for name in (*component.after, *components.NEEDS.get(ended.name, ()))
             if name in known.components
             and not components.BY_NAME[name].ready(place, known.components[name].identity)
         ]

@@ -1,0 +1,36 @@
+"""A browser's session: a cookie that is its own, ends by itself, and cannot be made without the token."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable
+
+LASTS_S = 12 * 3600  # a working day
+
+
+class Sessions:
+    """The cookies of one token.
+
+    Nothing is stored: a server that is started again knows them. clock: epoch seconds.
+    """
+
+    def __init__(self, token: str, clock: Callable[[], float] = time.time) -> None:
+        self._key, self._clock = token.encode(), clock
+
+    def begin(self) -> str:
+        """Return the value of a new session's cookie."""
+        told = f"{int(self._clock()) + LASTS_S}.{secrets.token_urlsafe(16)}"
+        return f"{told}.{self._signature(told)}"
+
+    def holds(self, value: str) -> bool:
+        """Whether a cookie is one of ours and has not ended."""
+        told, _, signature = value.rpartition(".")
+        if not hmac.compare_digest(signature.encode(), self._signature(told).encode()):
+            return False
+        return int(told.partition(".")[0]) > self._clock()
+
+    def _signature(self, told: str) -> str:
+        return hmac.new(self._key, f"margin dashboard session {told}".encode(), hashlib.sha256).hexdigest()
