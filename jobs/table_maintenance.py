@@ -2,11 +2,15 @@
 closes the day.
 """
 
+import time
+
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets.end_of_day_margin import end_of_day_margin
 from margin_platform.orchestration.run_tags import BATCH_TAGS
+from margin_platform.store.trimming import trim
+from resources.decisions import NOTHING_DECIDED, DecisionsResource
 from resources.tables import MissingTable, TablesResource
 
 TABLES = ("volatility", "margin_snapshots", "firm_exposure")
@@ -36,10 +40,28 @@ def compact(context: dg.OpExecutionContext, tables: TablesResource) -> None:
         )
 
 
+@dg.op
+def trim_store(context: dg.OpExecutionContext, decisions: DecisionsResource) -> None:
+    """Deletes rows of the decision store that have done their work.
+
+    A store that is not there is not created.
+    """
+    try:
+        with decisions.reader():
+            pass
+    except NOTHING_DECIDED as missing:
+        context.log.info(str(missing))
+        return
+    with decisions.store() as store:
+        removed = trim(store, time.time_ns() // 1_000_000)
+    context.log.info(f"deleted from the store: {removed}")
+
+
 @dg.job(name="table_maintenance", executor_def=dg.in_process_executor, tags=BATCH_TAGS)
 def table_maintenance_job() -> None:
-    """Compaction and vacuum of the streams' tables."""
+    """Compaction and vacuum of the streams' tables; finished rows of the decision store."""
     compact()
+    trim_store()
 
 
 end_of_day_job = dg.define_asset_job(

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from margin_platform.orchestration.run_tags import WORKER_TAG
+from margin_platform.orchestration.worker_identity import is_alive
+
 _WORKING = [  # one that waits in a queue counts: the events after its own are not decided before them
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.STARTING,
@@ -27,8 +30,24 @@ def working(instance: dg.DagsterInstance, job: str, tags: Mapping[str, str] | No
 
     A run that hangs ends by its `dagster/max_runtime`. One that failed for good holds nobody up.
     """
-    runs = instance.get_runs(dg.RunsFilter(job_name=job, tags=dict(tags or {}), statuses=_WORKING), limit=1)
-    return runs[0].run_id if runs else _to_be_repeated(instance, job, dict(tags or {}))
+    runs = instance.get_runs(dg.RunsFilter(job_name=job, tags=dict(tags or {}), statuses=_WORKING))
+    found = next((run.run_id for run in runs if not _is_lost(instance, run)), None)
+    return found or _to_be_repeated(instance, job, dict(tags or {}))
+
+
+def _is_lost(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a run's worker is gone. The run is then reported as failed, so that Dagster repeats it now.
+
+    Dagster itself asks after the workers of started runs only: one killed before it starts would hold its
+    topic up until the time limit of a start.
+    """
+    worker = run.tags.get(WORKER_TAG)
+    if worker is None or is_alive(worker):
+        return False
+    now = instance.get_run_by_id(run.run_id)  # it may have ended well between the two looks
+    if now is not None and now.status in _WORKING:
+        instance.report_run_failed(now, message=f"Worker {worker} of this run is gone.")
+    return True
 
 
 def _to_be_repeated(instance: dg.DagsterInstance, job: str, tags: dict[str, str]) -> str | None:

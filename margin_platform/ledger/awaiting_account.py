@@ -6,15 +6,18 @@ the account comes.
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from margin_platform.contracts.dead_letters import dead_letter, value_of
 from margin_platform.contracts.messages import FILLS, BadEvent, Event
 from margin_platform.contracts.offsets import Record
 from margin_platform.ledger.ledger import Ledger
 
-# unknown accounts whose events wait for them; the oldest are forgotten, not without their dead letters
+# What waits is bounded twice, by accounts and by bytes; the oldest accounts are forgotten, not without their
+# dead letters.
 _MOST_UNANNOUNCED = 1000
+_MOST_BYTES = 16_000_000
+_ROW_BYTES = 1000  # of a row beside its message: what it costs to keep
 
 
 def book_event(ledger: Ledger, topic: str, event: Event) -> list[str]:
@@ -33,11 +36,14 @@ def book_event(ledger: Ledger, topic: str, event: Event) -> list[str]:
 
 
 class Waiting(TypedDict):
-    """A fill or transfer that waits; letter: its dead letter, None once it is published."""
+    """A fill or transfer that waits; letter: its dead letter, None once it is published;
+    bytes: of its message.
+    """
 
     topic: str
     event: Event
     letter: Event | None
+    bytes: NotRequired[int]  # rows of an older state have none
 
 
 class EarlyEvents:
@@ -45,6 +51,7 @@ class EarlyEvents:
 
     def __init__(self) -> None:
         self._rows: dict[str, list[Waiting]] = {}
+        self._bytes = 0
 
     def keep(self, record: Record, event: Event) -> None:
         """Keeps a fill or transfer, with the dead letter it becomes if its account does not turn up."""
@@ -54,16 +61,21 @@ class EarlyEvents:
         letter = dead_letter(
             record.topic, record.partition, record.offset, record.value, unknown, record.timestamp_ms
         )
-        self._rows.setdefault(event["account_id"], []).append(
-            {"topic": record.topic, "event": event, "letter": letter}
-        )
+        row: Waiting = {
+            "topic": record.topic,
+            "event": event,
+            "letter": letter,
+            "bytes": len(record.value or b""),
+        }
+        self._rows.setdefault(event["account_id"], []).append(row)
+        self._bytes += _size(row)
 
     def book(self, account_id: str, ledger: Ledger) -> list[Event]:
         """Books what waited for an account; returns dead letters of what cannot be booked, which stop
         nothing behind them.
         """
         letters = []
-        for row in self._rows.pop(account_id, ()):
+        for row in self._take(account_id):
             try:
                 book_event(ledger, row["topic"], row["event"])
             except BadEvent as error:
@@ -80,8 +92,8 @@ class EarlyEvents:
         waits, or waits no longer.
         """
         letters = []
-        while len(self._rows) > _MOST_UNANNOUNCED:
-            forgotten = self._rows.pop(next(iter(self._rows)))
+        while len(self._rows) > _MOST_UNANNOUNCED or self._bytes > _MOST_BYTES:
+            forgotten = self._take(next(iter(self._rows)))
             letters += [row["letter"] for row in forgotten if row["letter"] is not None]
         for row in (row for rows in self._rows.values() for row in rows):
             if row["letter"] is not None and row["letter"]["timestamp"] <= before_ms:
@@ -95,3 +107,17 @@ class EarlyEvents:
 
     def restore(self, state: dict[str, list[Waiting]]) -> None:
         self._rows = state
+        self._bytes = sum(_size(row) for rows in state.values() for row in rows)
+
+    def _take(self, account_id: str) -> list[Waiting]:
+        rows = self._rows.pop(account_id, [])
+        self._bytes -= sum(map(_size, rows))
+        return rows
+
+
+def _size(row: Waiting) -> int:
+    """Bytes that a row counts for: its message is kept twice, decoded and in its letter.
+
+    States of before name no size.
+    """
+    return _ROW_BYTES + 2 * row.get("bytes", 0)

@@ -121,8 +121,12 @@ class ForkServerRunLauncher(RunLauncher, ConfigurableClass):
         pid = self._fork(request)
         try:
             self._instance.add_run_tags(run.run_id, {WORKER_TAG: worker_of(pid)})
-        except ProcessLookupError:
-            return  # it is already done: nothing to watch
+        except ProcessLookupError:  # it is already done, or was killed: then nothing would ever report it
+            left = self._instance.get_run_by_id(run.run_id)
+            if left is not None and not left.is_finished:
+                self._instance.report_run_failed(
+                    left, message=f"The worker of this run, process {pid}, ended before it began."
+                )
 
     def _fork(self, request: Mapping[str, object]) -> int:
         with self._lock:

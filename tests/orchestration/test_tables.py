@@ -17,6 +17,7 @@ from assets.end_of_day_margin import close_of
 from jobs.table_maintenance import table_maintenance_job
 from margin_platform.contracts.messages import PRICES
 from margin_platform.kafka.bus import Bus
+from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 from resources.tables import MissingTable, TablesResource
 from spark.tables.schemas import FIRM_EXPOSURE_COLUMNS, MARGIN_SNAPSHOTS_COLUMNS, VOLATILITY_COLUMNS
@@ -200,14 +201,17 @@ def test_a_table_an_hour_behind_the_event_clock_is_late(
 
 
 def test_maintenance_merges_the_files_of_many_batches_and_keeps_every_row(
-    written: Callable[..., TablesResource],
+    written: Callable[..., TablesResource], tmp_path: Path
 ) -> None:
     for batch in range(5):
         tables = written("margin_snapshots", {**SNAPSHOT, "batch_id": batch})
     with dg.DagsterInstance.ephemeral() as instance:
-        assert table_maintenance_job.execute_in_process(
-            resources={"tables": tables}, instance=instance
-        ).success
+        resources = {
+            "tables": tables,
+            "decisions": DecisionsResource(store_url=f"sqlite:///{tmp_path / 'store.db'}"),
+        }
+        assert table_maintenance_job.execute_in_process(resources=resources, instance=instance).success
+    assert not (tmp_path / "store.db").exists()  # it trims the store of decisions, and creates none
     assert len(tables.open("margin_snapshots").file_uris()) == 1
     assert len(tables.frame("margin_snapshots")) == 5
 
