@@ -307,3 +307,8 @@ def test_margin_evaluate_names_a_file_that_is_not_there() -> None:
     done = _run("nowhere.json")
     assert done.exit_code == 2
     assert "nowhere.json" in done.stderr
+
+
+def test_a_number_of_thousands_of_digits_is_named() -> None:
+    with pytest.raises(InputError, match="input: a number of 5000 digits, value '9999"):
+        loads('{"accounts": ' + "9" * 5_000 + "}")
