@@ -210,7 +210,10 @@ def _show(figures: Json, as_json: bool) -> None:
 def _kept_lines(rows: list[Json]) -> list[str]:
     """What the keeper started again, and what it gave up."""
     lines = [
-        f"{row['name']}: started again {row['restarts']} times of late, see logs/keeper.log"
+        (
+            f"{row['name']}: started again within the last 10 minutes, restarts: {row['restarts']}; see "
+            "logs/keeper.log"
+        )
         for row in rows
         if row["restarts"] and not row["given_up"]
     ]

@@ -199,10 +199,12 @@ def down(data: Path) -> list[str]:
 
     Names what was running.
     """
-    _end_keeper(state.load(data))  # it may hold the lock, and must not bring back what is being stopped
+    before = state.load(data)
+    ended = [name for name in before.living() if name == components.KEEPER]
+    _end_keeper(before)  # it may hold the lock, and must not bring back what is being stopped
     with state.locked(data):
         known = state.load(data)
-        running = list(known.living())
+        running = [*ended, *known.living()]
         _end_all(data, known)
         return running
 

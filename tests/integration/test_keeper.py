@@ -74,5 +74,5 @@ def test_what_is_killed_comes_back_and_works_on_until_the_stack_is_stopped(stack
     assert all(f"{name}: started again as pid {rows[name]['pid']}, 1 of 5" in said for name in PARTS), said
     assert sorted(filled(stack, "o2", 61.0)) == ["o1", "o2"]
 
-    supervisor.down(stack)
+    assert supervisor.down(stack) == ["keeper", *PARTS]
     assert processes.owned_by(stack) == []
