@@ -42,12 +42,18 @@ def _is_lost(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     topic up until the time limit of a start.
     """
     worker = run.tags.get(WORKER_TAG)
-    if worker is None or is_alive(worker):
+    if worker is None or is_alive(worker) or _is_inherited(instance, run, worker):
         return False
     now = instance.get_run_by_id(run.run_id)  # it may have ended well between the two looks
     if now is not None and now.status in _WORKING:
         instance.report_run_failed(now, message=f"Worker {worker} of this run is gone.")
     return True
+
+
+def _is_inherited(instance: dg.DagsterInstance, run: dg.DagsterRun, worker: str) -> bool:
+    """Whether the tag is the repeated run's: a repetition has its tags until it is launched."""
+    before = instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
+    return before is not None and before.tags.get(WORKER_TAG) == worker
 
 
 def _to_be_repeated(instance: dg.DagsterInstance, job: str, tags: dict[str, str]) -> str | None:

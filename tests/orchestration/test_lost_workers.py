@@ -49,6 +49,29 @@ def test_one_that_lives_or_is_only_being_launched_is_waited_for() -> None:
             assert earlier_runs.working(instance, "enforcement", {"n": str(worker)}) == run_id
 
 
+def test_a_repetition_that_still_has_the_tag_of_the_run_before_is_waited_for() -> None:
+    """Dagster copies the tags of the run that it repeats:
+    failing the repetition would cost one attempt after the other.
+    """
+    with dg.DagsterInstance.ephemeral() as instance:
+        worker = killed_worker()
+        failed = create_run_for_test(
+            instance, job_name="enforcement", status=dg.DagsterRunStatus.FAILURE, tags={WORKER_TAG: worker}
+        ).run_id
+        again = create_run_for_test(
+            instance,
+            job_name="enforcement",
+            status=STARTING,
+            tags={WORKER_TAG: worker},
+            parent_run_id=failed,
+            root_run_id=failed,
+        ).run_id
+        assert earlier_runs.working(instance, "enforcement") == again
+        found = instance.get_run_by_id(again)
+        assert found is not None
+        assert found.status is STARTING
+
+
 def test_one_that_ended_well_between_the_two_looks_is_not_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         run_id = starting(instance, killed_worker())
