@@ -8,7 +8,7 @@ import time
 import dagster as dg
 from pydantic import Field
 
-from jobs.topic_span import RETRIES
+from jobs.span_runs.topic_span import RETRIES
 from margin_platform.audit import signing
 from margin_platform.recordkeeping import acts, anchoring, archive
 from margin_platform.settings import settings

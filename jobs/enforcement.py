@@ -4,8 +4,8 @@ whoever repeats the run.
 
 import dagster as dg
 
-from jobs.run_report import report
-from jobs.topic_span import RETRIES, SpanConfig, undecided
+from jobs.span_runs.run_report import report
+from jobs.span_runs.topic_span import RETRIES, SpanConfig, undecided
 from margin_platform.contracts.offsets import Span
 from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.kafka.bus import Bus

@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from jobs.run_report import report
-from jobs.topic_span import RETRIES, SpanConfig, read_span
+from jobs.span_runs.run_report import report
+from jobs.span_runs.topic_span import RETRIES, SpanConfig, read_span
 from margin_platform.contracts.messages import NOTIFICATIONS, Event
 from margin_platform.firm.limits import FirmAlert, alerts_of
 from margin_platform.notification.message import FIRM, firm_notice

@@ -5,8 +5,8 @@ price arriving.
 import dagster as dg
 
 from jobs.enforcement import decide
-from jobs.run_report import report
-from jobs.topic_span import RETRIES
+from jobs.span_runs.run_report import report
+from jobs.span_runs.topic_span import RETRIES
 from margin_platform.contracts.messages import MARGIN_STATUS
 from margin_platform.contracts.offsets import Span
 from margin_platform.enforcement.enforcer import Enforcer

@@ -4,8 +4,8 @@ the minimum that restores compliance, each account once.
 
 import dagster as dg
 
-from jobs.run_report import report
-from jobs.topic_span import RETRIES, SpanConfig, undecided
+from jobs.span_runs.run_report import report
+from jobs.span_runs.topic_span import RETRIES, SpanConfig, undecided
 from margin_platform.contracts.events.vocabulary import CallAction
 from margin_platform.contracts.messages import Event
 from margin_platform.enforcement.liquidation_desk import LiquidationDesk

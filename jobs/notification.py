@@ -4,8 +4,8 @@ delivery is repeated until it is proven, each notice recorded once.
 
 import dagster as dg
 
-from jobs.run_report import report
-from jobs.topic_span import RETRIES, SpanConfig, undecided
+from jobs.span_runs.run_report import report
+from jobs.span_runs.topic_span import RETRIES, SpanConfig, undecided
 from margin_platform.notification.contacts import refresh
 from margin_platform.store.outbox import publish
 from margin_platform.store.progress import Consumer

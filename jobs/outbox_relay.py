@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from jobs.topic_span import RETRIES
+from jobs.span_runs.topic_span import RETRIES
 from margin_platform.store.outbox import publish
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from jobs.firm_alert import firm_alert_job
-from jobs.topic_span import decoded
+from jobs.span_runs.topic_span import decoded
 from margin_platform.contracts.messages import FIRM_RISK
 from margin_platform.contracts.offsets import Record, Span
 from margin_platform.firm.limits import Levels, alerts_of

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from jobs.run_report import tag
+from jobs.span_runs.run_report import tag
 from margin_platform.contracts.offsets import Record, Span
 from resources.kafka import UNAVAILABLE, KafkaResource
 from sensors import earlier_runs

@@ -1,3 +1,1 @@
-"""The audit trail as plain data: entries, the tree over all chains, signed anchors, and what is wrong with
-them.
-"""
+"""The audit trail as plain data: entries, the tree over all chains, signed anchors, findings."""

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 GENESIS = "0" * 64
-FORMAT = 2
+ENTRY_FORMAT = 2
 ACTS = "firm/acts"  # the chain of what people did: it stands where an account id would
 ANCHORS = "firm/anchors"  # key of anchors on audit.v1
 

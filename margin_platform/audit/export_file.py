@@ -22,7 +22,7 @@ from margin_platform.audit.entries import Entry, canonical
 from margin_platform.audit.records import Records, by_chain
 from margin_platform.audit.signing import is_signed, public_text, signature
 
-FORMAT = "margin audit export 1"
+EXPORT_FORMAT = "margin audit export 1"
 
 
 class ExportRefused(ValueError):
@@ -39,7 +39,7 @@ def write(path: Path, records: Records, *, at_ms: int, by: str, key: Ed25519Priv
         path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
     )  # it holds positions of customers
     with os.fdopen(descriptor, "wb") as file:
-        for part in _parts(records, {"format": FORMAT, "at_ms": at_ms, "by": by}):
+        for part in _parts(records, {"format": EXPORT_FORMAT, "at_ms": at_ms, "by": by}):
             line = canonical(part) + b"\n"
             hashed.update(line)
             file.write(line)
@@ -106,7 +106,7 @@ def _readers(found: Records, entries: list[Entry]) -> dict[str, Callable[[Any], 
     """What is done with each kind of line."""
 
     def header(value: dict[str, Any]) -> None:
-        if value["format"] != FORMAT:
+        if value["format"] != EXPORT_FORMAT:
             raise ValueError(value)
 
     return {

@@ -5,22 +5,19 @@ exports, anchors and their key.
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from margin_platform.cli import audit_acts
+from margin_platform.cli.audit_copies import archived_findings, published_findings
 from margin_platform.cli.output import bad_input, echo, failed, print_json, recorded
 from margin_platform.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from margin_platform.audit.findings import Finding
     from margin_platform.audit.records import Records
-    from margin_platform.store.store import Store
 
 _STORE = Annotated[
     str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)", show_default=False)
@@ -109,9 +106,9 @@ def _verify(
             found = audit_chain.records(connection, account)
         broken = verify(found, trusted=trusted, account=account, export=copy)
         if bootstrap is not None:
-            broken += _published(opened, found, bootstrap, account)
+            broken += published_findings(opened, found, bootstrap, account)
     if bucket is not None:
-        broken += _archived(found, bucket)
+        broken += archived_findings(found, bucket)
     _print(found, broken, key_file, as_json)
     if broken:
         raise typer.Exit(1)
@@ -190,45 +187,6 @@ def _read_export(file: Path) -> Records:
         raise bad_input(f"--export: {error.strerror}, value {str(file)!r}") from error
     except export_file.ExportRefused as error:
         raise failed(error) from error
-
-
-def _published(opened: Store, found: Records, bootstrap: str, account: str | None) -> list[Finding]:
-    from margin_platform.recordkeeping import published
-
-    with _bus(bootstrap) as bus, opened.read() as connection:
-        waiting = published.pending(connection)  # first: what is sent meanwhile is then on the topic
-        return list(published.check(found, published.read(bus), waiting, account))
-
-
-@contextmanager
-def _bus(bootstrap: str) -> Iterator[Any]:
-    from margin_platform.kafka.bus import BrokerUnreachable, Bus
-
-    try:
-        with Bus(bootstrap) as bus:
-            yield bus
-    except (BrokerUnreachable, LookupError, TimeoutError) as error:
-        raise failed(error) from error
-
-
-def _archived(found: Records, bucket: str) -> list[Finding]:
-    from margin_platform.audit import comparison
-    from margin_platform.recordkeeping import archive
-
-    with _s3() as client:
-        return list(comparison.anchors_of(found, archive.anchors_in(client, bucket), f"s3://{bucket}"))
-
-
-@contextmanager
-def _s3() -> Iterator[Any]:
-    import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    aws = settings().aws
-    try:
-        yield boto3.client("s3", endpoint_url=aws.endpoint_url, region_name=aws.region)
-    except (BotoCoreError, ClientError) as error:
-        raise failed(f"the archive of anchors: {error}") from error
 
 
 def _export(

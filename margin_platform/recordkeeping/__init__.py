@@ -1,3 +1,1 @@
-"""Keeping the records: anchors, exports, what people did, retention and legal hold, over the store and its
-copies elsewhere.
-"""
+"""Keeping the records of the store: anchors, archives, what people did, retention and legal hold."""

@@ -15,12 +15,12 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from margin_platform import __version__
-from margin_platform.audit.entries import ACTS, FORMAT, GENESIS, entry_hash
+from margin_platform.audit.entries import ACTS, ENTRY_FORMAT, GENESIS, entry_hash
 from margin_platform.contracts.messages import AUDIT
 from margin_platform.store.tables import audit, audit_heads
 from margin_platform.store.unit_of_work import post
 
-POLICY = "POLICY_IN_FORCE"  # the act that another policy than before decides
+POLICY_IN_FORCE = "POLICY_IN_FORCE"  # the act that another policy than before decides
 
 
 def operator() -> str:
@@ -51,7 +51,7 @@ def record(
         "about": about,
         "why": why,
         "timestamp": at,
-        "format": FORMAT,
+        "format": ENTRY_FORMAT,
         "code_version": __version__,
     }
     hashed = entry_hash(previous, entry)
@@ -72,6 +72,10 @@ def record(
 def record_policy(connection: Connection, version: str) -> None:
     """Record that another policy is in force than the last one recorded, by who runs this program."""
     entries = select(audit.c.entry).where(audit.c.account_id == ACTS).order_by(audit.c.number.desc())
-    said = (entry["what"] for entry in connection.execute(entries).scalars() if entry["decision"] == POLICY)
+    said = (
+        entry["what"]
+        for entry in connection.execute(entries).scalars()
+        if entry["decision"] == POLICY_IN_FORCE
+    )
     if next(said, None) != version:
-        record(connection, POLICY, who=operator(), what=version)
+        record(connection, POLICY_IN_FORCE, who=operator(), what=version)

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from margin_platform.audit.entries import FORMAT, GENESIS, digest, entry_hash
+from margin_platform.audit.entries import ENTRY_FORMAT, GENESIS, digest, entry_hash
 from margin_platform.audit.records import standing_of
 from margin_platform.contracts.messages import Event, deterministic_id
 from margin_platform.ladder.state import LadderState
@@ -86,7 +86,7 @@ class UnitOfWork:
         """
         state = row.state
         standing = standing_of(state.status, state.restricted, state.to_dict())
-        entry = decided | {"format": FORMAT, "evidence": digest(evidence), "standing": standing}
+        entry = decided | {"format": ENTRY_FORMAT, "evidence": digest(evidence), "standing": standing}
         hashed = entry_hash(row.audit_hash, entry)
         row.audit_count += 1
         self._audit.append(

@@ -17,14 +17,14 @@ from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS
 from margin_platform.kernel.market import Instrument
 from margin_platform.money import cents
 from margin_platform.trading_time.sessions import close_ms
-from tests.field_cases.test_amended_actions import AMENDED, MONDAY, at, opening, printed
-from tests.field_cases.test_mergers_and_delistings import REAL, action, held, moment
-from tests.field_cases.test_mergers_and_delistings import printed as print_of
-from tests.field_cases.test_order_across_an_action import RATIOS, ny
-from tests.field_cases.test_order_across_an_action import price as tick
-from tests.field_cases.test_order_across_an_action import split as split_of
+from tests.support.amended_actions import AMENDED, MONDAY, at, opening, printed
 from tests.support.both_ways import Came, lines, live, records_of, replayed
 from tests.support.field_cases import HERE
+from tests.support.real_actions import REAL, action, held, moment
+from tests.support.real_actions import printed as print_of
+from tests.support.splits import RATIOS, ny
+from tests.support.splits import price as tick
+from tests.support.splits import split as split_of
 
 FILES = sorted(str(path.relative_to(HERE)) for path in HERE.glob("*/*.jsonl"))
 NEW = "NEW"

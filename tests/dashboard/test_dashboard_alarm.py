@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import Connection, insert, update
 
 from margin_platform.dashboard.server import alarms
-from margin_platform.notification.delivery import REACHED, UNDELIVERED
+from margin_platform.notification.notice_state import NoticeState
 from margin_platform.policy.policy import current_policy
 from margin_platform.store.store import Store
 from margin_platform.store.tables import notifications
@@ -28,7 +28,7 @@ def undelivered(connection: Connection, account: str) -> None:
         "attempts": 6,
         "created_at": 1,
     }
-    row = fixed | {"notification_id": account, "account_id": account, "status": UNDELIVERED}
+    row = fixed | {"notification_id": account, "account_id": account, "status": NoticeState.UNDELIVERED}
     connection.execute(insert(notifications).values(**row))
 
 
@@ -47,7 +47,7 @@ def test_the_page_shows_how_many_notices_reached_nobody_until_a_person_has_acted
             "2 notices reached nobody. The command margin notices lists them"
         )
         with store.write() as connection:
-            connection.execute(update(notifications).values(status=REACHED))
+            connection.execute(update(notifications).values(status=NoticeState.REACHED))
         expect(tab.locator("#unreached")).to_be_hidden()
 
 

@@ -7,7 +7,6 @@ The order waits for the opening, and that is the ex-date of a split.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
@@ -33,17 +32,8 @@ from margin_platform.enforcement.open_orders import unfilled
 from margin_platform.kernel.market import Instrument
 from margin_platform.stack.venue import Venue
 from margin_platform.store.store import Store
-from margin_platform.trading_time.new_york import NEW_YORK
 from tests.support.engine_feed import POLICY, Feed
-
-RATIOS = [Fraction(1, n) for n in (2, 3, 4, 7, 10, 12, 20, 30, 50, 100, 225)] + [
-    Fraction(n) for n in (2, 3, 5, 10, 12, 20, 50)
-]
-RATIOS += [Fraction(3, 2), Fraction(2, 3), Fraction(5, 2)]
-
-
-def ny(day: int, hour: int, minute: int = 0) -> int:
-    return int(dt.datetime(2024, 1, day, hour, minute, tzinfo=NEW_YORK).timestamp() * 1000)
+from tests.support.splits import RATIOS, ny, price, split
 
 
 class House:
@@ -105,15 +95,6 @@ class House:
 
     def new(self) -> list[Event]:
         return [order for order in self.orders if order["action"] == "NEW"]
-
-
-def price(value: float, at: int, symbol: str = "AAA") -> tuple[str, Event]:
-    return PRICES, {"symbol": symbol, "price": value, "timestamp": at}
-
-
-def split(ratio: Fraction, at: int) -> tuple[str, Event]:
-    terms = {"ratio_new": ratio.numerator, "ratio_old": ratio.denominator, "ex_date": "2024-01-05"}
-    return CORPORATE_ACTIONS, {"action_id": "s", "symbol": "AAA", "kind": "SPLIT", "timestamp": at} | terms
 
 
 @pytest.fixture

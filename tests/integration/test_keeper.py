@@ -15,7 +15,7 @@ from margin_platform.contracts.messages import FILLS, LIQUIDATION_ORDERS, PRICES
 from margin_platform.kafka.bus import Bus
 from margin_platform.stack import processes, state, supervisor
 from margin_platform.stack.status import summary
-from tests.stack.test_venue_restart import T, fills, order
+from tests.support.venue_orders import T, fills, order
 
 pytestmark = pytest.mark.kafka
 PARTS = ["kafka", "aws", "dashboard", "venue"]  # test_end_to_end.py kills the others

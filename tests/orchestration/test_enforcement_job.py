@@ -22,7 +22,7 @@ from jobs.firm_alert import firm_alert_job
 from jobs.ladder_timers import ladder_timers_job
 from jobs.liquidation import liquidation_job
 from jobs.outbox_relay import outbox_relay_job
-from jobs.topic_span import SpanLost
+from jobs.span_runs.topic_span import SpanLost
 from margin_platform.contracts.messages import (
     DEAD_LETTER,
     FIRM_RISK,

@@ -33,8 +33,8 @@ def test_each_restart_waits_twice_as_long_and_the_budget_ends() -> None:
 
 
 def test_restarts_of_long_ago_do_not_count() -> None:
-    spent = [NOW - budget.WITHIN_S - 1] * budget.MOST
-    assert budget.is_spent([NOW] * budget.MOST, NOW)
+    spent = [NOW - budget.WITHIN_S - 1] * budget.MOST_STARTS
+    assert budget.is_spent([NOW] * budget.MOST_STARTS, NOW)
     assert not budget.is_spent(spent, NOW)
     assert budget.due_at(spent, NOW) == NOW
 
@@ -89,7 +89,7 @@ def test_what_ends_each_time_is_given_up_with_its_logs_end_and_status_fails(
     watching = Keeper(stack)
     watching.look()
     reason = look_until_given_up(watching, stack)
-    assert f"part was started again {budget.MOST} times within 10 minutes" in reason
+    assert f"part was started again {budget.MOST_STARTS} times within 10 minutes" in reason
     assert reason.endswith("no space left")
     assert reason in caplog.text
     ended = part_of(stack).pid

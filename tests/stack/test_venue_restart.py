@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from kafka.errors import RequestTimedOutError
 
-from margin_platform.contracts.messages import FILLS, LIQUIDATION_ORDERS, PRICES, Event, decode, encode
+from margin_platform.contracts.messages import LIQUIDATION_ORDERS, PRICES, encode
 from margin_platform.contracts.offsets import Record
 from margin_platform.kafka.broker_errors import BrokerUnreachable
 from margin_platform.kafka.bus import Bus
 from margin_platform.stack import venue
 from margin_platform.stack.venue import run
+from tests.support.venue_orders import T, fills, order
 
 pytestmark = pytest.mark.kafka
-T = 1_582_299_000_000  # event time: a session of 2020
 BEHIND = 6_000  # records: more than the venue takes at once
 
 
@@ -39,29 +39,6 @@ def serve(bus: Bus) -> Iterator[Callable[[], None]]:
     for own, thread in started:
         thread.join(30)
         own.close()
-
-
-def order(order_id: str, symbol: str) -> Event:
-    return {
-        "order_id": order_id,
-        "account_id": "A1",
-        "correlation_id": "c1",
-        "timestamp": T,
-        "action": "NEW",
-        "positions": [{"symbol": symbol, "side": "SELL", "qty": 10}],
-    }
-
-
-def fills(bus: Bus, count: int) -> list[Event]:
-    """The fills on the topic once there are so many."""
-    positions, found = dict(bus.beginning_offsets(FILLS)), []
-    while len(found) < count:
-        records = bus.poll(FILLS, positions, timeout_s=30)
-        assert records, f"{len(found)} fills of {count}"
-        for record in records:
-            positions[record.partition] = record.offset + 1
-            found.append(decode(FILLS, record.value))
-    return found
 
 
 def test_a_venue_behind_a_long_log_fills_at_the_newest_price(bus: Bus, serve: Callable[[], None]) -> None:

@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from margin_platform.backtest.engine.decision_rows import decision_row
 from margin_platform.backtest.engine.job import Job
 from margin_platform.backtest.engine.known_actions import splits_known
 from margin_platform.backtest.engine.liquidation_sales import sales
-from margin_platform.backtest.engine.record import DecisionRow, FillRow
+from margin_platform.backtest.engine.record import FillRow
 from margin_platform.backtest.engine.rows import Rows, observation
 from margin_platform.backtest.engine.state import State, start
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, BadEvent, deterministic_id
@@ -191,51 +192,8 @@ class Run:
         elif decision.kind in CLOSES:  # the account is whole: what is left of its orders is cancelled
             self.state.due.discard(number)
             self.state.pending = [order for order in self.state.pending if order[0] != number]
-        deficiency = equity = requirement = excess = np.nan
-        scenario = None
-        if seen is not None:
-            equity, requirement, excess, scenario = (
-                seen.equity[at],
-                seen.requirement[at],
-                seen.excess[at],
-                seen.worst[at],
-            )
-            deficiency = max(0.0, -excess)
-        suspicious, symbol = self._cause(number, decision)
-        self.state.record.decisions.append(
-            DecisionRow(
-                self.state.bar,
-                decision.timestamp,
-                self.book.account_ids[number],
-                decision.kind.value,
-                deficiency,
-                equity,
-                requirement,
-                excess,
-                scenario,
-                symbol,
-                suspicious,
-                decision.reason,
-            )
-        )
-
-    def _cause(self, number: int, decision: Decision) -> tuple[bool, str]:
-        """Whether a flawed price is among an account's,
-        and the symbol that cost it most at this bar (calls by its prices only).
-        """
-        by_prices = (
-            decision.kind == DecisionKind.CALL and decision.timestamp == self.job.path.times[self.state.bar]
-        )
-        if not by_prices and not self.job.suspicious:
-            return False, ""
-        held = self.state.holdings.quantity(number)
-        suspicious = any((self.state.bar, code) in self.job.suspicious for code in held)
-        if not by_prices or self.state.bar == 0 or not held:
-            return suspicious, ""
-        moved = self.job.path.price[self.state.bar] - self.job.path.before(self.state.bar)
-        return suspicious, self.job.path.market.symbols[
-            min(held, key=lambda code: (held[code] * moved[code], code))
-        ]
+        row = decision_row(self.job, self.state, self.book.account_ids[number], number, decision, seen, at)
+        self.state.record.decisions.append(row)
 
     def liquidate(self, priced: PricedMarket) -> None:
         """Propose for every account due without an order at work;

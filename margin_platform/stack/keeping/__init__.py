@@ -1,3 +1,1 @@
-"""The keeper of the local stack: starts again what ends by itself, within a budget, and names what it
-gives up.
-"""
+"""The keeper of the local stack: starts again what ends by itself, within a budget."""

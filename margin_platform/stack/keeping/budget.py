@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-MOST = 5  # starts within the window; the next end of the component is left to a person
+MOST_STARTS = 5  # starts within the window; the next end of the component is left to a person
 WITHIN_S = 600.0
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 30.0
@@ -20,7 +20,7 @@ def counted(restarts: Sequence[float], now: float) -> list[float]:
 
 def is_spent(restarts: Sequence[float], now: float) -> bool:
     """Whether no restart is left now."""
-    return len(counted(restarts, now)) >= MOST
+    return len(counted(restarts, now)) >= MOST_STARTS
 
 
 def due_at(restarts: Sequence[float], now: float) -> float:

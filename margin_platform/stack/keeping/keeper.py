@@ -101,7 +101,7 @@ class Keeper:
         how = f"{ended.name} (pid {ended.pid}) ended; its log: {processes.tail(Path(ended.log))}"
         if budget.is_spent(kept.restarts, now):
             kept.given_up = (
-                f"{ended.name} was started again {budget.MOST} times within {budget.WITHIN_S / 60:g} "
+                f"{ended.name} was started again {budget.MOST_STARTS} times within {budget.WITHIN_S / 60:g} "
                 "minutes and ended each time; `margin up` tries again. Its log: "
                 f"{processes.tail(Path(ended.log))}"
             )
@@ -121,7 +121,7 @@ class Keeper:
             ended.name,
             process.pid,
             len(kept.restarts),
-            budget.MOST,
+            budget.MOST_STARTS,
             budget.WITHIN_S / 60,
         )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import dagster as dg
 
 from assets.keys import topic_key
-from jobs.topic_span import named
+from jobs.span_runs.topic_span import named
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, NOTIFICATIONS, Event
 
 ID_FIELDS: Mapping[str, str] = {
