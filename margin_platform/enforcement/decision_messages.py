@@ -8,9 +8,8 @@ from margin_platform import __version__
 from margin_platform.contracts.events.figure_names import COMPONENTS
 from margin_platform.contracts.events.vocabulary import CallAction, RestrictionAction
 from margin_platform.contracts.messages import MARGIN_CALLS, RESTRICTIONS, Event, deterministic_id
-from margin_platform.documents.book_input import InputError
+from margin_platform.enforcement.foreseen_cures import ASKS_FOR_CURE, CuresOf
 from margin_platform.ladder.state import Decision, DecisionKind
-from margin_platform.liquidation.cures import cures_of
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.new_york import local_time
 
@@ -39,13 +38,6 @@ _BEGAN_AS = {
     DecisionKind.STRESS_RELEASED: DecisionKind.STRESS_RESTRICTION,
     DecisionKind.LIFTED: DecisionKind.STRESS_RESTRICTION,
 }
-_ASKS_FOR_CURE = (
-    DecisionKind.CALL,
-    DecisionKind.CALL_INCREASED,
-    DecisionKind.CALL_RESTATED,
-    DecisionKind.CALL_EXPIRED,
-    DecisionKind.LIQUIDATE,
-)
 _ORDER_INPUTS = ("cash", "margin_type", "positions")
 _HOLDING = ("symbol", "qty", "price", "price_timestamp")
 
@@ -66,9 +58,9 @@ def episode_of(decision: Decision) -> str:
 
 
 def message_of(
-    decision: Decision, cause: Event, policy: Policy, source: str, run_id: str | None
+    decision: Decision, cause: Event, policy: Policy, source: str, run_id: str | None, cures_of: CuresOf
 ) -> tuple[str, Event] | None:
-    """The topic and event of a decision; None for one that only the audit trail records."""
+    """Return the topic and event of a decision; None for one that only the audit trail records."""
     shared: Event = {
         "event_id": event_id(decision, source),
         "account_id": decision.account_id,
@@ -101,21 +93,14 @@ def message_of(
         "attempt": decision.attempt,
         **{name: cause.get(name) for name in ("equity", "requirement", "excess", "gross_mv", "margin_type")},
     }
-    if decision.kind in _ASKS_FOR_CURE:
-        event["cures"] = _cures(cause, policy)
+    if decision.kind in ASKS_FOR_CURE:
+        event["cures"] = cures_of(cause)
         event["holdings"] = [
             {name: row.get(name) for name in _HOLDING} for row in cause.get("positions") or []
         ]
     if decision.kind == DecisionKind.LIQUIDATE:
         event |= {name: cause.get(name) for name in _ORDER_INPUTS}
     return MARGIN_CALLS, event
-
-
-def _cures(cause: Event, policy: Policy) -> list[dict[str, object]]:
-    try:
-        return [cure.to_dict() for cure in cures_of(cause, policy)]
-    except InputError:
-        return []  # a position without a price cannot be worked out; the call itself stands
 
 
 def audit_entry(

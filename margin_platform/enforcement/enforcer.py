@@ -18,6 +18,7 @@ from margin_platform.contracts.messages import AUDIT, LIQUIDATION_ORDERS, Event
 from margin_platform.contracts.offsets import Source, Span
 from margin_platform.enforcement import open_orders
 from margin_platform.enforcement.decision_messages import audit_entry, message_of
+from margin_platform.enforcement.foreseen_cures import CuresOf, ForeseenCures
 from margin_platform.ladder import ladder
 from margin_platform.ladder.observation import Observation
 from margin_platform.ladder.state import CLOSES, Decision, DecisionKind, LadderState
@@ -58,11 +59,14 @@ class Enforcer:
         span: the offsets that were read (see `store.progress.fresh`). OutOfOrder where an earlier event is
         undecided.
         """
+        cures = ForeseenCures(self.policy)
+        with self.store.read() as connection:
+            cures.foresee(connection, [event for event, _ in events])
         with self.store.write() as connection:
             new = fresh(connection, Consumer.ENFORCEMENT, events, span)
             work = UnitOfWork(connection, (event["account_id"] for event, _ in new))
             for event, source in new:
-                self._observe(work, event, source, run_id)
+                self._observe(work, event, source, run_id, cures)
             work.flush()
         return work.messages
 
@@ -77,7 +81,7 @@ class Enforcer:
             accounts = list(connection.execute(due).scalars())
             work = UnitOfWork(connection, accounts)
             for account_id in accounts:
-                self._let_time_pass(work, work.account(account_id), now, run_id)
+                self._let_time_pass(work, work.account(account_id), now, run_id, ForeseenCures(self.policy))
             work.flush()
         return work.messages
 
@@ -91,16 +95,20 @@ class Enforcer:
                 .limit(1)
             ).scalar()
 
-    def _let_time_pass(self, work: UnitOfWork, row: AccountRow, now: int, run_id: str | None) -> None:
+    def _let_time_pass(
+        self, work: UnitOfWork, row: AccountRow, now: int, run_id: str | None, cures: CuresOf
+    ) -> None:
         if row.next_deadline is not None and row.next_deadline <= now:
-            self._record(work, row, *ladder.tick(row.state, now, self.policy), run_id)
+            self._record(work, row, *ladder.tick(row.state, now, self.policy), run_id, cures)
 
-    def _observe(self, work: UnitOfWork, event: Event, source: Source, run_id: str | None) -> None:
+    def _observe(
+        self, work: UnitOfWork, event: Event, source: Source, run_id: str | None, cures: CuresOf
+    ) -> None:
         """What fell due by then is decided first, on the figures of then:
         the same whether or not the clock was read in between.
         """
         row = work.account(event["account_id"])
-        self._let_time_pass(work, row, event["timestamp"], run_id)
+        self._let_time_pass(work, row, event["timestamp"], run_id, cures)
         after, decisions = ladder.step(row.state, Observation.from_status_event(event), self.policy)
         if after is not row.state:
             row.last_event = event
@@ -113,7 +121,7 @@ class Enforcer:
                     and not any(decision.kind == DecisionKind.LIQUIDATE for decision in decisions)
                 ):
                     after = replace(after, asks_again=True)
-        self._record(work, row, after, decisions, run_id, str(source))
+        self._record(work, row, after, decisions, run_id, cures, str(source))
 
     def _record(
         self,
@@ -122,6 +130,7 @@ class Enforcer:
         after: LadderState,
         decisions: Sequence[Decision],
         run_id: str | None,
+        cures: CuresOf,
         event_source: str | None = None,
     ) -> None:
         """event_source: the status event that decided, as topic[partition]@offset;
@@ -136,7 +145,7 @@ class Enforcer:
         for decision in decisions:
             source = event_source or f"clock@{decision.timestamp}"
             _record_call(work, decision, cause, source, run_id)
-            outgoing = message_of(decision, cause, self.policy, source, run_id)
+            outgoing = message_of(decision, cause, self.policy, source, run_id, cures)
             if outgoing is not None:
                 work.messages.append(outgoing)
             left: list[Event] = []

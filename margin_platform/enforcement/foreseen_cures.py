@@ -1,0 +1,71 @@
+"""Ways to meet a call, worked out before the write transaction: others do not wait for it meanwhile.
+
+A cure follows from a status event and the policy alone. Which events will ask for one is foreseen from the
+states as they stand. Where another run changes a state in between, the transaction works out what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from sqlalchemy import Connection
+
+from margin_platform.contracts.messages import Event
+from margin_platform.documents.book_input import InputError
+from margin_platform.ladder import ladder
+from margin_platform.ladder.observation import Observation
+from margin_platform.ladder.state import Decision, DecisionKind
+from margin_platform.liquidation.cures import cures_of
+from margin_platform.policy.policy import Policy
+from margin_platform.store.unit_of_work import UnitOfWork
+
+ASKS_FOR_CURE = (
+    DecisionKind.CALL,
+    DecisionKind.CALL_INCREASED,
+    DecisionKind.CALL_RESTATED,
+    DecisionKind.CALL_EXPIRED,
+    DecisionKind.LIQUIDATE,
+)
+Cures = list[dict[str, object]]
+CuresOf = Callable[[Event], Cures]
+
+
+class ForeseenCures:
+    """The cures of events, each worked out once. Call it with an event."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._known: dict[
+            int, tuple[Event, Cures]
+        ] = {}  # by identity; the event is kept so that it stays its own
+
+    def __call__(self, cause: Event) -> Cures:
+        """Return the ways to meet a call that rests on a status event; none where a price is missing."""
+        known = self._known.get(id(cause))
+        if known is None:
+            known = self._known[id(cause)] = cause, self._worked_out(cause)
+        return known[1]
+
+    def foresee(self, connection: Connection, events: Sequence[Event]) -> None:
+        """Work out the cures that these events will ask for, in order, from the states as they stand."""
+        states = UnitOfWork(connection, (event["account_id"] for event in events))
+        for event in events:
+            row = states.account(event["account_id"])
+            if row.next_deadline is not None and row.next_deadline <= event["timestamp"]:
+                row.state, decided = ladder.tick(row.state, event["timestamp"], self._policy)
+                self._prepare(row.last_event or {}, decided)
+            after, decided = ladder.step(row.state, Observation.from_status_event(event), self._policy)
+            if after is not row.state:
+                row.last_event, row.state = event, after
+                row.next_deadline = ladder.next_deadline(after, self._policy)
+            self._prepare(row.last_event or {}, decided)
+
+    def _prepare(self, cause: Event, decided: Iterable[Decision]) -> None:
+        if any(decision.kind in ASKS_FOR_CURE for decision in decided):
+            self(cause)
+
+    def _worked_out(self, cause: Event) -> Cures:
+        try:
+            return [cure.to_dict() for cure in cures_of(cause, self._policy)]
+        except InputError:
+            return []  # a position without a price cannot be worked out; the call itself stands

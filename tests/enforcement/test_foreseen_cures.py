@@ -1,0 +1,63 @@
+"""The ways to meet a call are worked out while other writers may write."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from margin_platform.contracts.messages import MARGIN_CALLS, MARGIN_STATUS, Event
+from margin_platform.enforcement import foreseen_cures
+from margin_platform.enforcement.enforcer import Enforcer
+from margin_platform.liquidation.cures import Cure, cures_of
+from margin_platform.policy.policy import Policy, current_policy
+from margin_platform.store.store import Store
+from tests.support import status_events
+
+
+def fall() -> list[Event]:
+    """Two accounts into a call, and one of them deeper."""
+    desk = status_events.Desk()
+    for account in ("A", "B"):
+        desk.open(account, cash=-60_000, price=100.0, shares=1000)
+    return [*desk.price(82.0, 2), *desk.price(70.0, 3)]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(f"sqlite:///{tmp_path / 'store.db'}")
+
+
+def test_no_cure_is_worked_out_while_the_store_is_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer gets its turn at each one of them."""
+    worked_out = []
+
+    def while_another_writes(cause: Event, policy: Policy) -> list[Cure]:
+        with contextlib.closing(sqlite3.connect(store.engine.url.database or "", timeout=0)) as other:
+            other.execute("BEGIN IMMEDIATE")  # fails where the enforcer holds the lock
+            other.rollback()
+        worked_out.append(cause["calc_id"])
+        return list(cures_of(cause, policy))
+
+    monkeypatch.setattr(foreseen_cures, "cures_of", while_another_writes)
+    events = [(event, (MARGIN_STATUS, 0, n)) for n, event in enumerate(fall())]
+    with store:
+        messages = Enforcer(store, current_policy()).handle_many(events)
+    asked = [event for topic, event in messages if topic == MARGIN_CALLS and "cures" in event]
+    assert {event["account_id"] for event in asked} == {"A", "B"}
+    assert all(event["cures"] for event in asked)
+    assert len(worked_out) == len(set(worked_out)) > 0
+
+
+def test_a_cure_that_was_not_foreseen_is_worked_out_all_the_same(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foreseen_cures.ForeseenCures, "foresee", lambda *_: None)
+    events = [(event, (MARGIN_STATUS, 0, n)) for n, event in enumerate(fall())]
+    with store:
+        messages = Enforcer(store, current_policy()).handle_many(events)
+    assert all(event["cures"] for topic, event in messages if topic == MARGIN_CALLS and "cures" in event)
