@@ -16,7 +16,7 @@ from margin_platform.contracts.json_object import Json
 from margin_platform.settings import settings
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console as Screen
 
 _Data = Annotated[
     Path | None,
@@ -220,7 +220,7 @@ def _kept_lines(rows: list[Json]) -> list[str]:
     return lines + [f"given up: {row['given_up']}" for row in rows if row["given_up"]]
 
 
-def _show_streams(console: Console, streams: Json) -> None:
+def _show_streams(console: Screen, streams: Json) -> None:
     if streams["answers"]:
         console.print(_streams_table(streams["streams"]))
         console.print(f"the streams' figures: {streams['url']}", soft_wrap=True, markup=False)
