@@ -23,7 +23,7 @@ from margin_platform.backtest.history.price_files import read
 from margin_platform.backtest.history.price_history import SAMPLE, PriceHistory, of_table
 from margin_platform.backtest.history.repair import settle
 from margin_platform.backtest.history.sample_recognition import is_sample
-from margin_platform.backtest.report.run_result import RunResult
+from margin_platform.backtest.report.run_result import RunResult, day_of
 from margin_platform.contracts.action_terms import ActionKind
 from margin_platform.documents.book_input import BookInput, loads, parse
 from margin_platform.kernel.book import MARGIN_TYPES, Book
@@ -71,9 +71,17 @@ def prepare(
         if action.kind == ActionKind.SPLIT
     ]
     path = market_path(given.market, settled, policy, slots, splits)
-    return Job(
-        given.book, path, policy, events, _suspicious(settled, path.market, slots, policy)
-    ), settled.flaws
+    job = Job(given.book, path, policy, events, _suspicious(settled, path.market, slots, policy))
+    return job, settled.flaws + _too_late(events, int(path.times[-1]))
+
+
+def _too_late(events: Sequence[Trade], last: int) -> tuple[Flaw, ...]:
+    """Name the events after the last price: no bar follows on which they would count."""
+    late = [event["timestamp"] for _, event in events if event["timestamp"] > last]
+    if not late:
+        return ()
+    reason = f"after the last price ({day_of(last)}): not part of the run, the first on {day_of(late[0])}"
+    return (Flaw("after_the_end", "-", "events", len(late), reason, last),)
 
 
 def _no_bar(first: dt.date | None, last: dt.date | None) -> Flaw:

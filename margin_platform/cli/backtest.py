@@ -246,4 +246,7 @@ def _say(summary: Json, out: Path) -> None:
         )
     console = screen()
     console.print(table)
+    for flaw in summary["flaws"]:
+        if flaw["kind"] == "after_the_end":
+            console.print(Text(f"{flaw['value']:,} events {flaw['reason']}"))
     console.print(Text(f"{summary['prices']}\nreport: {out / 'report.html'}"))

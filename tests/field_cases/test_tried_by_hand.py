@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from margin_platform.cli import app
 from margin_platform.documents.book_input import InputError, loads, parse
+from tests.support.recorded import Replay
 
 DAYS = ("2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05", "2024-01-08")
 
@@ -136,3 +137,97 @@ def test_a_split_announced_a_day_late_holds_its_holders_until_then_as_live(
     (file,) = (tmp_path / "out").glob("decisions-*.csv")
     decided = [line.split(",")[4] for line in file.read_text().splitlines()[1:]]
     assert decided == ["HELD", "RELEASED"]
+
+
+FAR_FROM_CSV = [
+    ("date;AAA", "{day};100,5", "row 1, column all: fields separated by semicolons and a decimal comma"),
+    ("date;AAA", "{day};1.234,56", "separated by semicolons and a decimal comma (1.234,56)"),
+    ("date;AAA;BBB", "{day};100,5;99,5", "separated by semicolons and a decimal comma (100,5)"),
+    ("date;AAA", "{day};100.5", "fields separated by semicolons: write commas between the fields"),
+    ("date;symbol;price", "{day};AAA;12,5", "separated by semicolons and a decimal comma (12,5)"),
+    ("date\tAAA", "{day}\t100.5", "fields separated by tabs: write commas between the fields"),
+    ("date\tAAA", "{day}\t100,5", "fields separated by tabs and a decimal comma (100,5)"),
+    ("date|AAA", "{day}|100.5", "fields separated by vertical bars: write commas between the fields"),
+    ("date,AAA", "{day},100,5", "row 2, column prices.csv: 3 fields, and 2 in row 1. Where a number"),
+    ("date,AAA", '{day},"100,5"', "row 2, column AAA: not a number: it has a comma; write commas between"),
+    ("date,AAA", '{day},"1.234,56"', "row 2, column AAA: not a number: it has a comma; write commas between"),
+    ("date,symbol,price", '{day},AAA,"1,000.50"', "row 2, column price: not a number: it has a comma; write"),
+]
+
+
+@pytest.mark.parametrize(("head", "row", "said"), FAR_FROM_CSV)
+def test_a_decimal_comma_or_another_separator_is_named_with_what_to_write(
+    tmp_path: Path, head: str, row: str, said: str
+) -> None:
+    ran = backtested(tmp_path, "\n".join([head, *(row.format(day=day) for day in DAYS)]))
+    assert ran.exit_code == 2
+    assert said in ran.output
+    assert "a decimal point, as in 1234.56" in ran.output
+
+
+HUNDREDS = "date,AAA\n" + "\n".join(f"{day},100" for day in DAYS)
+_IN_TIME, _LATE = 1_704_474_000_000, 1_707_152_400_000  # 2024-01-05 and 2024-02-05, noon
+FILL = {"topic": "fills.v1", "fill_id": "f", "account_id": "A", "symbol": "AAA", "qty": 1, "price": 100}
+PAID = {"topic": "cash.v1", "transfer_id": "c", "account_id": "A", "amount": 5}
+SPLIT = {"topic": "corporate_actions.v1", "action_id": "s", "symbol": "AAA", "kind": "SPLIT", "ratio": 2}
+
+
+@pytest.mark.parametrize(
+    ("events", "late"),
+    [
+        ([(FILL, _LATE)], 1),
+        ([(PAID, _LATE)], 1),
+        ([(SPLIT | {"ex_date": "2024-02-06"}, _LATE)], 1),
+        ([(FILL, _LATE), (PAID, _LATE)], 2),
+        ([(PAID, _IN_TIME), (FILL, _LATE)], 1),
+        ([(PAID | {"transfer_id": str(n)}, _LATE + n) for n in range(8)], 8),
+        ([(PAID, 1_704_747_600_001)], 1),  # a millisecond after the close of the last day
+        ([(PAID, 1_704_747_600_000)], 0),
+        ([(PAID, _IN_TIME), (FILL, _IN_TIME)], 0),
+        ([], 0),
+    ],
+)
+def test_events_after_the_last_price_are_named_with_their_number(
+    tmp_path: Path, events: list[tuple[dict[str, Any], int]], late: int
+) -> None:
+    told = tuple(event | {"timestamp": at} for event, at in events)
+    ran = backtested(tmp_path, HUNDREDS, events=told)
+    assert ran.exit_code == 0, ran.output
+    named = [flaw for flaw in json.loads(ran.stdout)["flaws"] if flaw["kind"] == "after_the_end"]
+    assert [flaw["value"] for flaw in named] == ([late] if late else [])
+    assert all("after the last price (2024-01-08): not part of the run" in flaw["reason"] for flaw in named)
+
+
+@pytest.mark.parametrize("amount", [0.001, -0.001, 0.0049, -0.0049, 0.004999, 1e-9, -1e-300, 5e-324])
+def test_a_transfer_that_would_book_nothing_is_refused_by_name(tmp_path: Path, amount: float) -> None:
+    ran = backtested(tmp_path, HUNDREDS, events=(PAID | {"amount": amount, "timestamp": _IN_TIME},))
+    assert ran.exit_code == 2
+    assert "events line 1, amount: less than half a cent: it would book nothing" in ran.output
+    replay = Replay("AAA")
+    terms = {"account_id": "A", "margin_type": "REG_T", "timestamp": _IN_TIME}
+    replay.take({"topic": "accounts.v1", "event": terms})
+    moved = {"transfer_id": "c", "account_id": "A", "amount": amount, "timestamp": _IN_TIME}
+    replay.take({"topic": "cash.v1", "event": moved})
+    assert replay.refused() == [("cash.v1", "amount")]
+
+
+@pytest.mark.parametrize(
+    ("amount", "booked"),
+    [
+        (0.005, 0.01),
+        (-0.005, -0.01),
+        (0.0099, 0.01),
+        (0.01, 0.01),
+        (-0.01, -0.01),
+        (6.6667, 6.67),
+        (-6.664, -6.66),
+        (1e-2 + 1e-9, 0.01),
+    ],
+)
+def test_a_transfer_of_half_a_cent_or_more_is_booked_to_the_cent(amount: float, booked: float) -> None:
+    replay = Replay("AAA")
+    terms = {"account_id": "A", "margin_type": "REG_T", "timestamp": _IN_TIME}
+    replay.take({"topic": "accounts.v1", "event": terms})
+    moved = {"transfer_id": "c", "account_id": "A", "amount": amount, "timestamp": _IN_TIME}
+    replay.take({"topic": "cash.v1", "event": moved})
+    assert (replay.engine.ledger.cash("A"), replay.dead) == (booked, [])

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from margin_platform.backtest.history import bar_files
+from margin_platform.backtest.history import bar_files, csv_cells
 from margin_platform.backtest.history.file_times import moment_of, times_of
 from margin_platform.backtest.history.flaws import NO_TIME, Flaw, HistoryError
 from margin_platform.backtest.history.price_history import FIRST_ROW, PriceHistory
@@ -67,6 +67,8 @@ def _table(path: Path) -> pd.DataFrame:
     """
     try:
         table = _parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path)
+    except HistoryError:
+        raise
     except OSError as error:
         raise HistoryError(
             [Flaw("unreadable", "-", path.name, None, error.strerror or str(error))]
@@ -89,10 +91,7 @@ def _parquet(path: Path) -> pd.DataFrame:
 
 
 def _csv(path: Path) -> pd.DataFrame:
-    cells = pd.read_csv(
-        path, dtype=str, keep_default_na=False, skipinitialspace=True, header=None, skip_blank_lines=False
-    )
-    cells = cells.set_axis(range(1, len(cells) + 1))
+    cells = csv_cells.read(path)
     filled = cells[~(cells.isna() | (cells == "")).all(axis=1)]
     return (
         bar_files.one_header(filled, [moment_of(cell) is not None for cell in filled.iloc[:4, 0]])
@@ -114,7 +113,7 @@ def _price_reason(value: str | float) -> str:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        return "not a number"
+        return csv_cells.refusal_of_text(value)
     if not np.isfinite(number):
         return "not a finite number"
     if number <= 0:

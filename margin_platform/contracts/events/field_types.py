@@ -21,6 +21,7 @@ from margin_platform.contracts.events.vocabulary import Side
 from margin_platform.contracts.identity import PATTERN, refusal_of_id
 
 FINEST_SHARE = 1e-6  # what a ledger keeps of a quantity
+LEAST_MONEY = 0.005  # dollars: less rounds to no cent
 _ROUNDING = 0.01  # the most that keeping it may change a quantity by
 _WIDEST = Range(-1e18, 1e18)
 _SIDES = tuple(side.value for side in Side)
@@ -124,6 +125,12 @@ def refusal_of_quantity(value: float) -> str | None:
     return None if abs(kept - value) <= abs(value) * _ROUNDING else f"finer than {FINEST_SHARE:g} of a share"
 
 
+def _transfer(value: float) -> str | None:
+    if value == 0:
+        return "zero"
+    return "less than half a cent: it would book nothing" if abs(value) < LEAST_MONEY else None
+
+
 def _price(value: float) -> str | None:
     return "a mark for no price, not a price" if value in bounds.UNSET_PRICES else None
 
@@ -187,6 +194,7 @@ _WAYS = {"type": "object", "properties": {way: {"type": ["string", "null"]} for 
 _ID_SCHEMA = {"type": "string", "pattern": PATTERN, "maxLength": bounds.LONGEST_ID}
 _TIME_SCHEMA = {"type": "integer", "minimum": bounds.TIME[0], "exclusiveMaximum": bounds.TIME[1]}
 _NOT_DUST = {"anyOf": [{"minimum": FINEST_SHARE / 2}, {"maximum": -FINEST_SHARE / 2}]}
+_NOT_NOTHING = {"anyOf": [{"minimum": LEAST_MONEY}, {"maximum": -LEAST_MONEY}]}
 _NOT_UNSET = {"not": {"enum": sorted(bounds.UNSET_PRICES)}}
 
 Identity = Annotated[
@@ -211,9 +219,7 @@ Quantity = Annotated[
 ]
 Amount = Annotated[
     float,
-    *_number(
-        "dollars, not 0", bounds.MONEY, lambda value: None if value else "zero", **{"not": {"const": 0}}
-    ),
+    *_number("dollars, at least half a cent; booked to the cent", bounds.MONEY, _transfer, **_NOT_NOTHING),
 ]
 Fee = Annotated[float, *_number("dollars; a rebate is negative", bounds.FEE)]
 Beta = Annotated[float, *_number("number from -20 to 20", bounds.BETA)]
