@@ -419,6 +419,11 @@ def test_a_quantity_the_ledger_would_change_is_refused(qty: float) -> None:
         {"symbol": "BBB"},
         {"fee": 1},
         {"timestamp": T + 1},
+        {"qty": 100.000001},
+        {"price": 100.0001},
+        {"fee": -0.01},
+        {"qty": -100, "price": 101, "fee": 1},
+        {"account_id": "B", "symbol": "BBB"},
     ],
 )
 def test_another_fill_under_a_known_id_is_told_from_one_delivered_twice(changed: dict[str, Any]) -> None:
