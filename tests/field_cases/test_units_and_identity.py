@@ -240,6 +240,13 @@ def test_a_field_that_is_not_in_the_contract_is_tolerated_on_a_topic_and_not_kep
         ("side", "b", -100),
         ("side", "BUY_TO_COVER", -5),
         ("side", "1", -100),
+        ("Side", "SELL", 100),
+        ("SIDE", "sell", 100),
+        ("buy_sell", "S", 100),
+        ("BuySell", "Sell", 100),
+        ("Direction", "SHORT", 100),
+        ("orderSide", "SELL", 100),
+        ("trade_side", "BUY", -100),
     ],
 )
 def test_a_side_that_contradicts_the_sign_of_a_fill_is_refused(field: str, value: Any, qty: float) -> None:
@@ -249,7 +256,16 @@ def test_a_side_that_contradicts_the_sign_of_a_fill_is_refused(field: str, value
 
 @pytest.mark.parametrize("topic", [FILLS, CASH, PRICES])
 @pytest.mark.parametrize(
-    ("field", "value"), [("currency", "EUR"), ("currency", "GBp"), ("ccy", "CAD"), ("currency", "usdt")]
+    ("field", "value"),
+    [
+        ("currency", "EUR"),
+        ("currency", "GBp"),
+        ("ccy", "CAD"),
+        ("currency", "usdt"),
+        ("Currency", "EUR"),
+        ("CCY", "JPY"),
+        ("currencyCode", "CHF"),
+    ],
 )
 def test_an_amount_in_another_currency_is_refused(topic: str, field: str, value: str) -> None:
     assert _refused(topic, **{field: value}).field == field
