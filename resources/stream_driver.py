@@ -24,9 +24,9 @@ from typing import IO
 import dagster as dg
 from pydantic import Field
 
+from margin_platform.orchestration import checkpoint_lock
 from margin_platform.settings import settings
 from resources import emr_serverless
-from spark import checkpoint_lock
 from spark.progress import Figures
 
 _LINES_OF_FAILURE = 30

@@ -14,6 +14,7 @@ from margin_platform.contracts.messages import FIRM_RISK, MARGIN_CALC, BadEvent,
 from margin_platform.contracts.offsets import Record
 from margin_platform.durable_state import StateRefused
 from margin_platform.firm.engine import FirmEngine
+from spark.program import main
 from spark.stream import Stream, StreamSettings
 from spark.tables.schemas import FIRM_EXPOSURE_COLUMNS
 from spark.tables.sink import TableSink
@@ -110,6 +111,4 @@ class FirmExposure(Stream):
 
 
 if __name__ == "__main__":
-    from spark.driver import main
-
-    raise SystemExit(main(["--only", FirmExposure.name]))
+    raise SystemExit(main([FirmExposure]))

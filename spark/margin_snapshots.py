@@ -15,6 +15,7 @@ from margin_platform.snapshots.engine import MarginEngine
 from margin_platform.snapshots.input_records import TOPICS_IN_ORDER
 from margin_platform.snapshots.outcome import Outcome
 from spark import progress
+from spark.program import main
 from spark.stream import Stream, StreamSettings
 from spark.tables.schemas import MARGIN_SNAPSHOTS_COLUMNS
 from spark.tables.sink import TableSink
@@ -95,6 +96,4 @@ class MarginSnapshots(Stream):
 
 
 if __name__ == "__main__":
-    from spark.driver import main
-
-    raise SystemExit(main(["--only", MarginSnapshots.name]))
+    raise SystemExit(main([MarginSnapshots]))

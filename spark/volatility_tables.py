@@ -8,6 +8,7 @@ from __future__ import annotations
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, PRICES, VOLATILITY
 from margin_platform.contracts.offsets import Record
 from margin_platform.volatility.engine import VolatilityEngine
+from spark.program import main
 from spark.stream import Stream, StreamSettings
 from spark.tables.schemas import VOLATILITY_COLUMNS as SCHEMA
 from spark.tables.sink import TableSink
@@ -43,6 +44,4 @@ class VolatilityTables(Stream):
 
 
 if __name__ == "__main__":
-    from spark.driver import main
-
-    raise SystemExit(main(["--only", VolatilityTables.name]))
+    raise SystemExit(main([VolatilityTables]))

@@ -8,7 +8,6 @@ here, and decisions are taken on them.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,40 +15,19 @@ from numpy.typing import NDArray
 from margin_platform.contracts.events.figure_names import COMPONENTS
 from margin_platform.kernel.apportionment import apportioned
 from margin_platform.kernel.book import PORTFOLIO, Book
-from margin_platform.kernel.sweep.compiled import inlined
-from margin_platform.money import cents, round_cents
-
-if TYPE_CHECKING:  # the compiled code does not depend on it
-    from margin_platform.kernel.evaluate import Margin
+from margin_platform.kernel.exact import Exact
+from margin_platform.money import cents
 
 Floats = NDArray[np.float64]
 
 
-@inlined
-def published_equity(equity: float, net: float) -> float:
-    """Equity as cash plus net market value, each in whole cents. Cash in whole cents stays what it is."""
-    return round_cents(round_cents(equity - net) + round_cents(net))
-
-
-@inlined
-def published_excess(equity: float, net: float, requirement: float) -> float:
-    """Published equity less the published requirement."""
-    return round_cents(published_equity(equity, net) - round_cents(requirement))
-
-
-@inlined
-def published_gross(long_mv: float, short_mv: float) -> float:
-    """Gross value as published: the net in whole cents, and twice the shorts."""
-    return round_cents(round_cents(long_mv - short_mv) + 2.0 * round_cents(short_mv))
-
-
 class Published:
-    """The figures of a `Margin` in whole cents, by the same names and shapes.
+    """The figures of a margin in whole cents, by the same names and shapes.
 
     A column is worked out when asked for.
     """
 
-    def __init__(self, margin: Margin) -> None:
+    def __init__(self, margin: Exact) -> None:
         self._exact = margin
 
     # -- value: cash + total = equity, long + short = gross, long - short = total

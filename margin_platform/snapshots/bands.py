@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.kernel.published import published_equity, published_excess, published_gross
 from margin_platform.kernel.sweep.columns import Status
 from margin_platform.kernel.sweep.compiled import kept_on_disk, kernel
+from margin_platform.kernel.sweep.whole_cents import published_equity, published_excess, published_gross
 from margin_platform.money import ROUNDING_REACH, exceeds, round_cents
 
 if TYPE_CHECKING:  # the compiled code does not depend on it

@@ -23,7 +23,8 @@ from margin_platform.stack import ports
 from resources import emr_serverless
 from resources.stream_driver import DriverEnded, StreamDriver
 from resources.tables import MissingTable, TablesResource
-from spark.driver import _arguments, _watch
+from spark.driver import STREAMS
+from spark.program import _arguments, _watch
 from spark.tables.sink import TableSink
 
 SECRET = "not-in-any-repr"
@@ -67,12 +68,12 @@ def test_a_setting_that_cannot_be_used_is_named(given: dict[str, str], named: st
 def test_one_setting_chooses_where_the_streams_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MARGIN_ENVIRONMENT", raising=False)
     assert settings({}).environment == "local"
-    assert _arguments([]).master == "local[*]"
+    assert _arguments([], STREAMS).master == "local[*]"
     monkeypatch.setenv("MARGIN_ENVIRONMENT", "cluster")
     monkeypatch.setenv("MARGIN_SPARK_MASTER", "spark://head:7077")
-    assert _arguments([]).master == "spark://head:7077"
+    assert _arguments([], STREAMS).master == "spark://head:7077"
     monkeypatch.setenv("MARGIN_ENVIRONMENT", "aws")
-    assert _arguments([]).master == ""  # EMR names it to the driver it starts
+    assert _arguments([], STREAMS).master == ""  # EMR names it to the driver it starts
 
 
 def test_the_streams_end_by_themselves_when_a_newer_policy_is_in_force() -> None:

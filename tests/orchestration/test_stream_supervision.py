@@ -19,10 +19,11 @@ import psutil
 import pytest
 
 from assets.streams import RESTARTS, Reporter, RestartBudget, StreamsConfig, streams, supervised
+from margin_platform.orchestration import checkpoint_lock
 from margin_platform.orchestration.worker_identity import this_worker
 from margin_platform.policy.policy import current_policy
 from resources.stream_driver import DriverEnded, StreamDriver
-from spark import checkpoint_lock, progress
+from spark import progress
 from spark.driver import STREAMS
 from spark.stream import StreamSettings
 
@@ -221,7 +222,8 @@ def test_materialize_on_a_table_whose_streams_run_is_refused_with_the_reason(tmp
 
 
 def test_a_checkpoint_is_free_when_its_driver_is_killed(tmp_path: Path) -> None:
-    hold = "from pathlib import Path; from spark.checkpoint_lock import held; import sys, time\n"
+    hold = "from margin_platform.orchestration.checkpoint_lock import held\n"
+    hold += "from pathlib import Path; import sys, time\n"
     hold += "with held(Path(sys.argv[1]), ['x']): print('held', flush=True); time.sleep(600)"
     with subprocess.Popen(
         [sys.executable, "-c", hold, str(tmp_path)], stdout=subprocess.PIPE, text=True

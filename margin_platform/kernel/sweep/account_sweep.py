@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from margin_platform.kernel.market import Floats
-from margin_platform.kernel.published import published_excess, published_gross
 from margin_platform.kernel.sweep.columns import (
     Figures,
     Flag,
@@ -37,6 +36,7 @@ from margin_platform.kernel.sweep.columns import (
 from margin_platform.kernel.sweep.compiled import inlined, kept_on_disk, kernel
 from margin_platform.kernel.sweep.fixed_percentage import fixed_percentage, second_look
 from margin_platform.kernel.sweep.tims import portfolio_margin
+from margin_platform.kernel.sweep.whole_cents import published_excess, published_gross
 from margin_platform.money import ROUNDING_REACH, exceeds
 
 _CURVED_BIT = Flag.CURVED.bit_length() - 1

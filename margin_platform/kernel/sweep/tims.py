@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from margin_platform.kernel.book import PORTFOLIO
 from margin_platform.kernel.market import Codes, Floats
-from margin_platform.kernel.published import published_equity
 from margin_platform.kernel.sweep.columns import (
     Extras,
     Flag,
@@ -24,6 +23,7 @@ from margin_platform.kernel.sweep.columns import (
     row_of,
 )
 from margin_platform.kernel.sweep.compiled import inlined, kernel
+from margin_platform.kernel.sweep.whole_cents import published_equity
 
 
 class _Netting(NamedTuple):

@@ -1,0 +1,199 @@
+"""The program around the streams: one Spark session (one JVM), until SIGTERM, SIGINT or the end of standard
+input.
+
+Standard output carries one JSON line a micro-batch (see `progress`), standard error the log. The exit code is
+0 when asked to stop, 1 when a stream failed or the broker cannot be reached, 75 when another driver works on
+the same checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from pyspark.sql.streaming import StreamingQuery
+
+from margin_platform.contracts.visible_text import log_to_terminal
+from margin_platform.durable_state import StateRefused
+from margin_platform.kafka.broker_errors import BrokerUnreachable
+from margin_platform.orchestration import checkpoint_lock
+from margin_platform.policy.policy import current_policy, load_policy_file
+from margin_platform.settings import settings
+from spark.metrics import Endpoint
+from spark.session import build
+from spark.stream import Stream, StreamSettings
+
+log = logging.getLogger("spark.driver")
+_LOOK_SECONDS = 0.5
+
+
+def _arguments(argv: list[str], kinds: Sequence[type[Stream]]) -> argparse.Namespace:
+    here = settings()
+    parser = argparse.ArgumentParser(prog="python -m spark.driver", description=__doc__)
+    parser.add_argument(
+        "--only",
+        default="",
+        help=f"streams to run, comma separated, of {', '.join(s.name for s in kinds)}; default all",
+    )
+    parser.add_argument(
+        "--bootstrap", default=here.kafka.bootstrap_servers, help="Kafka address (default %(default)s)"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        default=here.checkpoints,
+        help="folder of offsets and state (default %(default)s)",
+    )
+    parser.add_argument(
+        "--tables", default=here.tables, help="folder of the Delta tables (default %(default)s)"
+    )
+    parser.add_argument("--policy", type=Path, help="policy file; default the newest shipped")
+    parser.add_argument(
+        "--trigger",
+        type=int,
+        default=100,
+        metavar="MS",
+        help="shortest time between micro-batches (default %(default)s)",
+    )
+    parser.add_argument(
+        "--master",
+        default=here.spark.master,
+        help="Spark master; empty: the submitter names it (default %(default)r)",
+    )
+    parser.add_argument(
+        "--metrics-port",
+        type=int,
+        default=here.metrics.port,
+        metavar="N",
+        help="serve Prometheus here, 0: nowhere (default %(default)s)",
+    )
+    parser.add_argument(
+        "--metrics-host",
+        default=here.metrics.host,
+        metavar="HOST",
+        help="address to serve it on (default %(default)s)",
+    )
+    parser.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="forget checkpoints and state, and read the topics from their beginning (tables are kept)",
+    )
+    given = parser.parse_args(argv)
+    known = {s.name for s in kinds}
+    unknown = [name for name in given.only.split(",") if name and name not in known]
+    if unknown:
+        parser.error(f"--only: not one of {', '.join(sorted(known))}, value {unknown[0]!r}")
+    return given
+
+
+def _watch_parent(stop: threading.Event) -> None:
+    """Stop at the end of standard input: the process that started this one is gone, even by kill -9."""
+    if os.isatty(0):
+        return
+
+    def wait() -> None:
+        while os.read(0, 4096):
+            pass
+        log.info("standard input ended: stopping")
+        stop.set()
+
+    threading.Thread(target=wait, daemon=True, name="parent-watch").start()
+
+
+@contextlib.contextmanager
+def _served(streams: Sequence[Stream], host: str, port: int) -> Iterator[None]:
+    """Serve the streams' figures to Prometheus while the block runs.
+
+    Without a free port it runs all the same: margin comes first.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            if port:
+                endpoint = stack.enter_context(contextlib.closing(Endpoint(streams, host, port)))
+                log.info("figures for Prometheus at %s", endpoint.url)
+        except OSError as error:
+            log.error("no figures for Prometheus: %s:%d cannot be served (%s)", host, port, error)
+        yield
+
+
+def _chosen(given: argparse.Namespace, kinds: Sequence[type[Stream]]) -> list[type[Stream]]:
+    return [s for s in kinds if not given.only or s.name in given.only.split(",")]
+
+
+def run(given: argparse.Namespace, kinds: Sequence[type[Stream]], stop: threading.Event) -> int:
+    """Start the streams and wait for the end."""
+    policy = current_policy() if given.policy is None else load_policy_file(given.policy)
+    options = StreamSettings(
+        given.bootstrap, given.checkpoint, given.tables, policy, trigger_ms=given.trigger
+    )
+    streams: list[Stream] = [kind(options) for kind in kinds]
+    for stream in streams:
+        if given.rebuild:
+            stream.forget()
+        stream.recover()  # before the session: without a broker there is no reason to start a JVM
+    with _served(streams, given.metrics_host, given.metrics_port):
+        session = build("margin-platform", given.master)
+        try:
+            queries = [stream.start(session) for stream in streams]
+            return _watch(
+                queries, streams, stop, lambda: given.policy is None and policy is not current_policy()
+            )
+        finally:
+            session.stop()
+
+
+def _watch(
+    queries: list[StreamingQuery], streams: list[Stream], stop: threading.Event, outdated: Callable[[], bool]
+) -> int:
+    """Wait until asked to stop (0), until a newer policy's day has come (0: the supervisor starts again),
+    or until a stream fails (1).
+    """
+    log.info("running %s", ", ".join(s.name for s in streams))
+    while not stop.wait(_LOOK_SECONDS):
+        failed = next((q for q in queries if q.exception() is not None or not q.isActive), None)
+        if failed is not None:
+            log.error("stream %s failed: %s", failed.name, failed.exception())
+            return 1
+        broken = next((s for s in streams if s.failure is not None), None)
+        if broken is not None:
+            log.error("stream %s failed: %s", broken.name, broken.failure)
+            return 1
+        if outdated():
+            log.warning("a newer policy is in force: ending, to be started again under it")
+            break
+    for query in queries:
+        query.stop()  # waits for the batch in flight
+    for stream in streams:
+        stream.close()
+    return 0
+
+
+def main(kinds: Sequence[type[Stream]]) -> int:
+    """Run those of the streams that the command line names; all where it names none."""
+    log_to_terminal()
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+    given = _arguments(sys.argv[1:], kinds)
+    chosen = _chosen(given, kinds)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    _watch_parent(stop)
+    try:
+        with checkpoint_lock.held(given.checkpoint, (s.name for s in chosen)):
+            return run(given, chosen, stop)
+    except checkpoint_lock.CheckpointHeld as error:
+        log.error("not started: %s", error)
+        return checkpoint_lock.EXIT_CODE
+    except BrokerUnreachable as error:
+        log.error("the streams have no broker: %s", error)
+        return 1
+    except StateRefused as error:
+        log.error("a stream cannot continue: %s", error)
+        return 1
