@@ -53,5 +53,5 @@ bench: ## every benchmark, each a ratio against a bound of the same run
 	@scripts/setup.sh java mvn
 	@$(BIN)/margin bench
 
-lock: ## write requirements.lock anew from pyproject.toml
+lock: ## write requirements.lock again from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --extra dev --python-version 3.11 pyproject.toml -o requirements.lock

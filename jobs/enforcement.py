@@ -1,5 +1,5 @@
 """The ladder's run: every status event of a span is decided, stored and published, each exactly once
-whoever repeats the run.
+also when a run is repeated.
 """
 
 import dagster as dg

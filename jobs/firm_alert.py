@@ -1,4 +1,4 @@
-"""The firm's limits: alerts for changes of level in a span of firm.risk.v1, told to the firm's own people."""
+"""The firm's limits: alerts for changes of level in a span of firm.risk.v1, sent to the firm's own people."""
 
 import dagster as dg
 

@@ -136,7 +136,7 @@ def finish(
     With a checkpoint file a killed run continues and comes to the same, bit for bit.
 
     The finished state stays in the file, so that a run of several parts or policies does none of them twice:
-    whoever has written the report removes it.
+    the caller removes it after writing the report.
     """
     identity = job.fingerprint() if checkpoint is not None else ""
 
@@ -168,7 +168,7 @@ def _restored(path: Path | None, identity: str) -> State | None:
     try:
         saved: tuple[str, State] = pickle.loads(path.read_bytes())
     except (pickle.UnpicklingError, EOFError, AttributeError, ImportError):
-        return None  # of another version of the program: begin anew
+        return None  # of another version of the program: start again
     return saved[1] if saved[0] == identity else None
 
 

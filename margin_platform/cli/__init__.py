@@ -24,7 +24,7 @@ COMMANDS = {
     "explain": ("explain", "Why an account stands where it does, or why a call was issued."),
     "audit": ("audit", "Verify, anchor and export the record of decisions and acts; legal hold."),
     "progress": ("progress", "How far decisions have come, by consumer, topic and partition."),
-    "notices": ("notices", "List notices that reached nobody, and send them again."),
+    "notices": ("notices", "List notices that reached no one, and send them again."),
     "up": ("stack", "Start the local stack: Kafka, Spark, Dagster, AWS endpoint, dashboard."),
     "down": ("stack", "Stop the local stack."),
     "status": ("stack", "What of the local stack is running, and where."),
@@ -89,7 +89,7 @@ def _program() -> None:
 
 
 def _told_to_end(number: int, _: object) -> None:
-    for further in _ENDING:  # told once is enough: what was started is being stopped
+    for further in _ENDING:  # one signal is enough: what was started is being stopped
         signal.signal(further, signal.SIG_IGN)
     sys.exit(128 + number)
 

@@ -106,7 +106,7 @@ def _policies(files: Sequence[Path]) -> list[Policy]:
         raise bad_input(f"policy: {error}") from error
     versions = [p.version for p in found]
     if len(set(versions)) < len(versions):
-        raise bad_input(f"policy.version: two files of one version cannot be told apart, value {versions!r}")
+        raise bad_input(f"policy.version: two files have the same version, value {versions!r}")
     return found
 
 

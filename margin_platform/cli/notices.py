@@ -1,4 +1,4 @@
-"""`margin notices`: notices that reached nobody, sent again,
+"""`margin notices`: notices that reached no one, sent again,
 or closed because a person reached the customer.
 """
 
@@ -27,7 +27,7 @@ _ALL = Annotated[bool, typer.Option("--all", help="all that are listed")]
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(
-        help="List notices that reached nobody, and send them again.", invoke_without_command=True
+        help="List notices that reached no one, and send them again.", invoke_without_command=True
     )
     app.add_typer(group, name="notices")
 

@@ -3,7 +3,7 @@
 Imports nothing heavy.
 
 All that a command prints goes through `echo`, `print_json` or `screen`: what a terminal would act upon is
-shown as its escape (`contracts.visible_text`), whoever wrote the text.
+shown as its escape (`contracts.visible_text`), regardless of its author.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ def _status(data: _Data = None, as_json: _Json = False) -> None:
     and how far its streams are.
 
     The streams' figures come from their Prometheus endpoint. Exit 1 where a component is not up, the streams
-    do not answer although Dagster should run them, or a customer's notice reached nobody (see `margin
+    do not answer although Dagster should run them, or a customer's notice reached no one (see `margin
     notices`).
     """
     from margin_platform.stack.status import summary
@@ -154,7 +154,7 @@ def _status(data: _Data = None, as_json: _Json = False) -> None:
 
 
 def _unreached(folder: Path) -> int | None:
-    """How many notices of this stack reached nobody; None where its store cannot be read."""
+    """Return how many notices of this stack reached no one; None where its store cannot be read."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from margin_platform.cli.notices import listed
@@ -176,7 +176,7 @@ def _show(figures: Json, as_json: bool) -> None:
     console = screen(highlight=False)
     if figures.get("unreached"):
         console.print(
-            f"notices that reached nobody: {figures['unreached']:,}; see `margin notices`",
+            f"notices that reached no one: {figures['unreached']:,}; see `margin notices`",
             soft_wrap=True,
             markup=False,
         )

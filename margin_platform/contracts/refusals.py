@@ -49,7 +49,7 @@ class InputError(Refused):
 
 
 def unknown_field(name: object, known: Iterable[str]) -> str:
-    """Return why a field nobody reads is refused, with the field that was probably meant."""
+    """Return why an unknown field is refused, with the field that was probably meant."""
     names, written = list(known), str(name)
     if "qty" in names and written.lower() in _SIGNED:
         return "unknown field: qty is signed, a short position is negative"
@@ -64,7 +64,7 @@ def unknown_field(name: object, known: Iterable[str]) -> str:
 
 
 def refuse_unknown(path: str, row: Mapping[str, object], known: Iterable[str]) -> None:
-    """Raise InputError for the first field of a row that nobody reads."""
+    """Raise InputError for the first unknown field of a row."""
     names = tuple(known)
     for name in row:
         if name not in names:

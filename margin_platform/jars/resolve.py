@@ -3,7 +3,7 @@ resolved once through Maven, pinned by version and checksum, cached.
 
 `broker.pom.xml` and `spark.pom.xml` name the versions, `broker.sha256` and `spark.sha256` every file that may
 be used. A cache that is complete needs neither Maven nor a network; a file whose checksum differs is refused
-by name. `python -m margin_platform.jars.resolve` resolves both and writes the checksum lists anew, after a
+by name. `python -m margin_platform.jars.resolve` resolves both and rewrites the checksum lists, after a
 change of a version.
 """
 
@@ -139,8 +139,8 @@ def _report_download(line: str, progress: Progress) -> None:
 
 
 def write_checksums(name: str, progress: Progress = log.info) -> None:
-    """Resolves a set anew and pins what came:
-    for whoever changes a version, who then reviews the difference.
+    """Resolve a set again and pin the result:
+    after a change of a version, whose difference is then reviewed.
     """
     with tempfile.TemporaryDirectory() as fresh:
         resolve(name, Path(fresh), progress, expected=len(checksums(name)))

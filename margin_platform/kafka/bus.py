@@ -72,7 +72,7 @@ class Bus:
         self._writer.write(topic, value, key)
 
     def flush(self, timeout_s: float = 30.0) -> None:
-        """Returns when every event handed over is acknowledged by the broker;
+        """Return when every produced event is acknowledged by the broker;
         raises for the first that was not.
 
         BrokerUnreachable where the broker does not answer in time.

@@ -85,7 +85,7 @@ class Writer:
         BrokerRefused at once where it does not let us in, else BrokerUnreachable.
         """
         deadline = time.monotonic() + self._timeout_ms / 1000
-        producer.poll(0)  # hands over the token where one is needed: nothing connects without it
+        producer.poll(0)  # supplies the token where one is needed: nothing connects without it
         while True:
             try:
                 producer.list_topics(timeout=min(_ASK_SECONDS, self._timeout_ms / 1000))

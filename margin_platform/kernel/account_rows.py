@@ -17,7 +17,7 @@ def stale_symbols(span: range, book: Book, market: Market) -> list[str]:
 
 
 def defaulted_symbols(span: range, book: Book, market: Market, figure: Floats) -> list[str]:
-    """Symbols of some positions of which this column of the market is unknown,
+    """Return the symbols of some positions whose column of the market is unknown,
     so that the policy's default counts.
     """
     codes = book.symbol[span.start : span.stop]

@@ -58,7 +58,7 @@ class PricedMarket:
         )
 
     def at(self, market: Market) -> PricedMarket:
-        """The same instruments at another time, priced anew under the same policy:
+        """Price the same instruments at another time under the same policy:
         groups and charges are kept.
         """
         schedule = schedule_of(market, self.policy)

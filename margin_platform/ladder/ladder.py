@@ -130,7 +130,7 @@ def _call_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _
         state = replace(
             state, call=new, warned=False, severe=severe, called_at=seen.timestamp, calls_then=nth
         )
-        return state, [_decision(DecisionKind.CALL, seen, reason, amount=deficiency, **new.told())]
+        return state, [_decision(DecisionKind.CALL, seen, reason, amount=deficiency, **new.as_fields())]
     call = state.call
     if call is None:
         return state, []
@@ -173,7 +173,9 @@ def _still_deficient(state: LadderState, call: Call, seen: Observation, deficien
             f"{call.issued:,.2f} rested on a price that was withdrawn, {deficiency:,.2f} is owed; the due "
             "time stays"
         )
-    return replace(state, call=amended), [_decision(kind, seen, reason, amount=deficiency, **amended.told())]
+    return replace(state, call=amended), [
+        _decision(kind, seen, reason, amount=deficiency, **amended.as_fields())
+    ]
 
 
 def _cured(state: LadderState, call: Call, seen: Observation) -> _Result:
@@ -183,7 +185,7 @@ def _cured(state: LadderState, call: Call, seen: Observation) -> _Result:
     )
     if seen.corrected and call.opened_at >= seen.corrected_since:
         kind, reason = DecisionKind.RESCINDED, "the call rested on a price that was withdrawn"
-    decisions = [_decision(kind, seen, reason, amount=call.issued, **call.told())]
+    decisions = [_decision(kind, seen, reason, amount=call.issued, **call.as_fields())]
     after = replace(
         state,
         call=None,
@@ -197,7 +199,10 @@ def _cured(state: LadderState, call: Call, seen: Observation) -> _Result:
     if state.close_only and not after.restricted:
         decisions.append(
             _decision(
-                DecisionKind.LIFTED, seen, "the call that restricted the account is closed", **call.told()
+                DecisionKind.LIFTED,
+                seen,
+                "the call that restricted the account is closed",
+                **call.as_fields(),
             )
         )
     return after, decisions
@@ -231,14 +236,16 @@ def _timers(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
         minutes = rules.close_only_after_minutes
         reason = f"the call of {call.issued:,.2f} has been open for {minutes:g} minutes of trading"
         decisions.append(
-            Decision(DecisionKind.CLOSE_ONLY, state.account_id, now, reason, call.outstanding, **call.told())
+            Decision(
+                DecisionKind.CLOSE_ONLY, state.account_id, now, reason, call.outstanding, **call.as_fields()
+            )
         )
     if call and not state.expired and now >= call.due_at:
         state = replace(state, expired=True)
         reason = f"unmet when due at {clock(call.due_at)}"
         decisions.append(
             Decision(
-                DecisionKind.CALL_EXPIRED, state.account_id, now, reason, call.outstanding, **call.told()
+                DecisionKind.CALL_EXPIRED, state.account_id, now, reason, call.outstanding, **call.as_fields()
             )
         )
     since = state.stress_clear_since
@@ -288,6 +295,6 @@ def _liquidation_track(state: LadderState, now: int, rules: LadderPolicy) -> _Re
             reason,
             call.outstanding,
             attempt=state.liquidations,
-            **call.told(),
+            **call.as_fields(),
         )
     ]

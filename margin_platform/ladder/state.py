@@ -76,8 +76,8 @@ class Call:
     outstanding: float
     issued_at: int = 0
 
-    def told(self) -> CallFigures:
-        """What a decision about the call says of it."""
+    def as_fields(self) -> CallFigures:
+        """Return the fields of the call that a decision carries."""
         return {
             "call_id": self.call_id,
             "opened_at": self.opened_at,

@@ -28,7 +28,7 @@ class AnnouncedActions:
     def __init__(self) -> None:
         self._known: dict[str, tuple[Event, Place | None]] = {}
         self._of: dict[str, list[str]] = {}  # symbol -> ids, in order of arrival
-        self._disputed: set[str] = set()  # ids announced with two terms of which neither is the newer
+        self._disputed: set[str] = set()  # ids announced with two terms, neither of them newer
         self._told: dict[str, list[CorporateAction]] = {}
         self._doubts: dict[str, str | None] = {}
         self._changed: set[str] = set()  # symbols whose announcements changed since `due`

@@ -255,7 +255,7 @@ class Ledger:
         *,
         require_account: bool = False,
     ) -> Ledger:
-        """The ledger a state was taken from; positions are folded from their fills anew.
+        """Return the ledger a state was taken from; positions are folded from their fills again.
 
         ValueError names a held symbol that is not among the known ones any more.
         """

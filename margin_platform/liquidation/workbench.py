@@ -174,7 +174,7 @@ class Workbench:
         """Shares of a position below which no quantity can suffice; 0 where nothing can be said.
 
         Trades at the mark never raise equity, and the requirement is never below what it is without
-        concentration, of which each share of this position carries an even part. A box or portfolio margin
+        concentration; each share of this position carries an even part. A box or portfolio margin
         ties other positions to this one.
         """
         if self.margin_type != REG_T or len(set(self.symbols)) < len(self.symbols) or self.terms.slippage < 0:

@@ -1,4 +1,4 @@
-"""Where each account wants to be told:
+"""Where each account receives its notices:
 the contact of accounts.v1, kept in the store and read on from where it was left.
 """
 

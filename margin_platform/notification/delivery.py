@@ -187,7 +187,7 @@ class Notifier:
         """Sends every notification that is due (of one account, where named);
         returns the notifications.v1 events put into the outbox.
 
-        Accounts are told side by side, what one account is told in its order. A crash repeats what its batch
+        Accounts are notified side by side, each in its order. A crash repeats what its batch
         had sent.
         """
         messages: list[Message] = []

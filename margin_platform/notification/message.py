@@ -1,4 +1,4 @@
-"""What a customer is told of an event: one notice in the forms its channels need (MARGIN_RULES 7.6).
+"""The notice of an event to a customer, in the forms its channels need (MARGIN_RULES 7.6).
 
 Account ids, names and symbols come from outside and are text only: the templates escape them.
 """
@@ -113,7 +113,7 @@ def notice_of(topic: str, event: Event, policy: Policy, desk: str = OUR_DESK) ->
 
 
 def firm_notice(alert: FirmAlert) -> Notice:
-    """What the firm's own people are told of a change of level;
+    """Return the notice to the firm's own people of a change of level;
     account ids are theirs to see, and text only.
     """
     subject = f"Firm {alert.kind} limit: {alert.level}"
@@ -127,7 +127,7 @@ def firm_notice(alert: FirmAlert) -> Notice:
 
 
 def unreached_notice(row: Mapping[str, Any]) -> Notice:
-    """What the firm's own people are told of a customer's notice that no channel delivered;
+    """Return the notice to the firm's own people of a customer's notice that no channel delivered;
     it is theirs to pass on.
     """
     subject = f"Customer not reached: account {row['account_id']}"

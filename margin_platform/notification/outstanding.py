@@ -1,4 +1,4 @@
-"""Notices that reached nobody: which there are, how they are sent again, and how a person takes them off
+"""Notices that reached no one: which there are, how they are sent again, and how a person takes them off
 the list.
 """
 
@@ -33,7 +33,7 @@ class Sent(NamedTuple):
 
 
 def unreached(store: Store, rules: NoticePolicy, now: int) -> list[dict[str, Any]]:
-    """Return the notices that reached nobody on any channel, oldest first:
+    """Return the notices that reached no one on any channel, oldest first:
     undelivered, held, or tried for too long.
 
     now: wall clock. A notice to the firm itself that is held for want of the firm's address is left out: the

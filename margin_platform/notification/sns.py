@@ -37,7 +37,7 @@ class SnsClient(Protocol):
 
 
 class SnsChannel:
-    """SMS through the account's topic; whoever else the account subscribed there (a queue, an e-mail)
+    """SMS through the account's topic; anything else the account subscribed there (a queue, an e-mail)
     receives it too.
     """
 

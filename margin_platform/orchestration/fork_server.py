@@ -66,7 +66,7 @@ def _fork(request: dict[str, Any]) -> int:
     pid = os.fork()
     if pid:
         return pid
-    os.setpgid(0, 0)  # a signal to the worker's group reaches what the run started, and nobody else
+    os.setpgid(0, 0)  # a signal to the worker's group reaches only what the run started
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # standard output belongs to the server's answers
     code = 1

@@ -3,7 +3,7 @@
 
 Chosen in dagster.yaml (`dagster_home.prepare(launcher="fork")`); the stock launcher works too. The fork
 server belongs to the process that launches (the daemon, the webserver) and is started with its first run, and
-anew when the code on disk changed. A worker is known by host, process id and start time (`worker_identity`),
+again when the code on disk changed. A worker is known by host, process id and start time (`worker_identity`),
 kept in a run tag: any process of the host can interrupt it or see that it is gone.
 """
 
@@ -144,7 +144,7 @@ class ForkServerRunLauncher(RunLauncher, ConfigurableClass):
 
         False where nothing works for it.
 
-        A worker of another host cannot be reached: its run is CANCELED at once, on the word of whoever asked
+        A worker of another host cannot be reached: its run is CANCELED at once, on the word of the requester
         that it is gone.
         """
         run = self._instance.get_run_by_id(run_id)

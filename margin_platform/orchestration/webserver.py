@@ -28,7 +28,7 @@ def guarded(build: Callable[..., Any]) -> Callable[..., BrowserGuard]:
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until asked to stop."""
     # AttributeError where there is none: it does not start
     setattr(cli, _BUILD, guarded(getattr(cli, _BUILD)))
     cli.main()

@@ -42,7 +42,7 @@ from margin_platform.policy.sections import (
 from margin_platform.trading_time.new_york import NEW_YORK
 
 POLICY_FOLDER = Path(__file__).parent / "shipped"
-# Fields of which the first may not be above the second; where `strict`, they may not be equal either.
+# Pairs of fields: the first may not be above the second; where `strict`, they may not be equal either.
 _ASCENDING = (
     ("volatility", "vol_tier1", "vol_tier2", True),
     ("volatility", "vol_addon1", "vol_addon2", False),
@@ -192,7 +192,7 @@ def _check_ascending(policy: Policy, where: Where) -> None:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML without a mapping that gives one key twice, of which the first would be lost in silence."""
+    """YAML without a mapping that gives one key twice: the first value would be lost in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen = set()

@@ -180,7 +180,7 @@ class FirmPolicy(Section):
 class LadderPolicy(Section):
     """The enforcement ladder's thresholds and clocks (MARGIN_RULES 7).
 
-    small_deficiency: a deficiency of no more than this counts as an excess of zero: nobody is called,
+    small_deficiency: a deficiency of no more than this counts as an excess of zero: no call is made,
     restricted or notified for it, today or in a severe scenario. `margin evaluate` adds up what is passed
     over; 0 passes over nothing.
     """

@@ -167,7 +167,7 @@ class MarginEngine:
         book, withdrawn = self.ledger.book(self.code_of), self.live.gate.withdrawn
         traded = np.zeros(len(book), dtype=np.bool_)
         traded[[self.ledger.number_of(account) for account in touched.accounts]] = True
-        # what rested on such a print is said anew
+        # what rested on such a print is published again
         traded[book.accounts_holding(np.array(sorted(withdrawn), dtype=np.int64))] = True
         concerned = traded.copy()
         concerned[book.accounts_holding(np.array(sorted(touched.instruments), dtype=np.int64))] = True

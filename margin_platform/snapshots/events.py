@@ -105,7 +105,7 @@ def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> l
     # the same batch under another policy is another calculation
     key = (inputs.batch_key(), margin.policy.version, __version__)
     wires, values = list(columns), zip(*(_nullable(column) for column in columns.values()), strict=True)
-    # otherwise nobody's prices need a look
+    # otherwise no account's prices need a look
     suspect = bool(np.isnan(market.price).any() or market.stale.any())
     events = []
     for row, (number, figures) in enumerate(zip(margin.accounts.tolist(), values, strict=True)):

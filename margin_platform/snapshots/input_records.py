@@ -1,4 +1,4 @@
-"""The records that the margin stream reads: of which topics, in which order, and what each must be."""
+"""The records that the margin stream reads: their topics, their order, and what each must be."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def _format(java: list[str], configuration: Path, folder: Path) -> None:
 
 
 def _write_configuration(folder: Path, port: int) -> Path:
-    # nobody else speaks to it, and two brokers that start at once must not choose the same
+    # nothing else speaks to it, and two brokers that start at once must not choose the same
     controller = ports.any_free({port})
     path = folder / "server.properties"
     path.write_text(

@@ -68,7 +68,7 @@ def up(
         except BaseException:
             failed = state.load(data)
             if living:
-                # whoever watches the stack must not take the failed start for the end of a component
+                # a watcher of the stack must not take the failed start for the end of a component
                 known.save()
             _end_all(data, failed, spared=[*before, *processes.tree(_roots(living))])
             raise

@@ -65,7 +65,7 @@ def fill_of(order: Event, leg: Event, price: float, timestamp: int) -> Event:
 class Venue:
     """Working orders and the market they meet.
 
-    `step` fills one leg of each order, so that whoever watches can cancel the rest.
+    `step` fills one leg of each order, so that a watcher can cancel the rest.
 
     A price that the platform's price gate sets aside fills nothing. An order counts in the shares of its own
     day: what is left of it is dropped once a corporate action has changed them, and it never takes a position
@@ -209,7 +209,7 @@ def readable(records: Iterable[Record]) -> Iterable[Event]:
 
 
 def run(bus: Bus, stop: threading.Event) -> None:
-    """Serves until told to stop: reads prices and orders as they come, produces fills, and flushes before it
+    """Serve until asked to stop: read prices and orders as they come, produce fills, and flush before it
     reads on.
 
     Nothing is filled before it has read what stood on the topics at its start: partitions are read one after

@@ -79,7 +79,7 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """What was committed at the first question asked of it, also to the later ones; waits for nobody."""
+        """Read what was committed at the first question, without waiting for writers."""
         with self._readers.connect() as connection:
             yield connection
 

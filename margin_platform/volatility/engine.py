@@ -7,7 +7,7 @@ price in market hours by event time and sequence: a price paid in the evening or
 close. Once a session is over (the event clock has reached its closing time) the volatility of every symbol
 that traded is computed from its last 31 closes. It is published again where what it rests on changes: a split
 booked after its day, a print of the session that was read late, a corrected close. A close shaped like a
-split that nobody announced waits for the corporate action until the next session is over.
+split that was not announced waits for the corporate action until the next session is over.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class VolatilityEngine:
         self._published: dict[str, str] = {}
         self._last_print: dict[str, int] = {}  # symbol -> newest event time, of whatever hour
         self._tiers: dict[str, int] = {}  # symbol -> add-on tier as last published, which hysteresis may keep
-        # and the one of the session before, from which that one is computed anew
+        # and the one of the session before, from which that one is computed again
         self._tiers_before: dict[str, int] = {}
         self._changed: set[str] = set()  # symbols whose published session is to be computed anew
         self.next_offset: dict[str, dict[int, int]] = {PRICES: {}, CORPORATE_ACTIONS: {}}

@@ -1,4 +1,4 @@
-"""The alarm of the page: notices that reached nobody, where no firm contact is set to hear of them."""
+"""The alarm of the page: notices that reached no one, where no firm contact is set to hear of them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_page_shows_how_many_notices_reached_nobody_until_a_person_has_acted
                 undelivered(connection, account)
         tab.goto(start(MARGIN_STORE=address).url)
         expect(tab.locator("#unreached")).to_contain_text(
-            "2 notices reached nobody. The command margin notices lists them"
+            "2 notices reached no one. The command margin notices lists them"
         )
         with store.write() as connection:
             connection.execute(update(notifications).values(status=NoticeState.REACHED))

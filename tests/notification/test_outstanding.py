@@ -1,4 +1,4 @@
-"""Notices that reached nobody: listed, an alarm in `margin status`, sent again, or closed by a person."""
+"""Notices that reached no one: listed, an alarm in `margin status`, sent again, or closed by a person."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ PROFILES: dict[str, Profile] = {
     ),
     "portfolio_margin": Profile((6, 12), (0.20, 0.40), (600_000, 4_000_000), margin_type="PORTFOLIO"),
 }
-# How a book divides over the profiles unless told otherwise.
+# How a book divides over the profiles unless given otherwise.
 USUAL_MIX = {
     "cash_rich": 0.35,
     "leveraged_long": 0.25,

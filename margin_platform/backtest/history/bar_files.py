@@ -150,7 +150,7 @@ def _with_one_time(table: pd.DataFrame) -> pd.DataFrame:
 
 def _are_bars(names: Iterable[str]) -> bool:
     """Say whether columns are the parts of bars:
-    some name no symbol can have, or parts of a bar as nobody writes symbols.
+    some name no symbol can have, or parts of a bar as no vendor writes symbols.
     """
     priced = [name for name in names if word(name) not in (*TIME_NAMES, *_SYMBOL_NAMES)]
     found = {word(name) for name in priced}

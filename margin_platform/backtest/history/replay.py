@@ -105,7 +105,7 @@ def replay(
     """Produces ticks with their own event times.
 
     speed: event seconds a wall second; 0 is as fast as possible. longest_gap_s: event seconds a gap counts at
-    most, so that nights and weekends need not be sat through. on_tick(count, event time) is told of progress.
+    most, so that nights and weekends need not be sat through. on_tick(count, event time) reports progress.
     Everything produced is delivered before it returns, stopped or not. ValueError on a negative speed.
     """
     if speed < 0:

@@ -3,7 +3,7 @@
 The feed's own account of how fresh it is, on the wall clock and the event clock.
 
 A quiet topic, an unreachable broker and a reader that is behind all mean the same to a risk desk: these
-figures are not now. The verdict names the reason and since when; a page that is told so turns gray.
+figures are not now. The verdict names the reason and since when; the page then turns gray.
 """
 
 from __future__ import annotations

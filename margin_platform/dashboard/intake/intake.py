@@ -137,7 +137,7 @@ class Intake:
                 "error_cb": errors,
             }
         )
-        consumer.poll(0)  # hands over the token where one is needed: nothing connects without it
+        consumer.poll(0)  # supplies the token where one is needed: nothing connects without it
         try:
             consumer.list_topics(timeout=_ANSWER_SECONDS)
         except KafkaException as error:
@@ -256,7 +256,7 @@ class Intake:
 
     def _stopped(self, place: Place, offset: int, error: KafkaError) -> None:
         """The client repeats what can be repeated, and a broker that is gone shows in the next probe;
-        what is refused is told.
+        what is refused is reported.
         """
         if error.code() == KafkaError._PARTITION_EOF:
             self._reading.passed(place, offset)
@@ -267,7 +267,7 @@ class Intake:
 def _existing(consumer: Consumer, topics: Sequence[str]) -> list[Place]:
     """The partitions of those of the topics that exist.
 
-    LookupError for one that nobody leads: it cannot be read.
+    LookupError for one without a leader: it cannot be read.
     """
     known = consumer.list_topics(timeout=_ANSWER_SECONDS).topics
     found = []

@@ -45,7 +45,7 @@ class Reading:
         self._failing[place] = error
 
     def heard(self, place: Place, end: int, now: int) -> None:
-        """The partition's end as the broker last told it; below zero: nothing fetched yet."""
+        """Return the partition's end as the broker last reported it; below zero: nothing fetched yet."""
         self._end[place] = max(end, self._end.get(place, 0))
         if self.left(place) == 0:
             self._caught_up[place] = now

@@ -1,4 +1,4 @@
-"""What a person must act on and no figure shows: notices that reached nobody.
+"""What a person must act on and no figure shows: notices that reached no one.
 
 Counted beside the page's frames.
 """
@@ -20,7 +20,7 @@ EVERY_S = 5.0
 
 
 def count(rules: NoticePolicy, now: Callable[[], int] = wall_clock_ms) -> int | None:
-    """Return how many notices of the settings' store reached nobody;
+    """Return how many notices of the settings' store reached no one;
     None where it cannot be read, and is not created.
 
     The time of a retry is the wall's, also in a replay.

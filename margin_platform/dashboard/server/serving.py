@@ -1,4 +1,4 @@
-"""Serving: bind the address, say where, run until told to stop."""
+"""Serving: bind the address, say where, run until asked to stop."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def serve(options: Options, port: int, announce: Callable[[str, int], None]) -> 
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((options.host, port))
-    listener.listen(_BACKLOG)  # before the announcement: whoever reads it may connect at once
+    listener.listen(_BACKLOG)  # before the announcement: a reader of it may connect at once
     bound = listener.getsockname()[1]
     config = uvicorn.Config(
         app,

@@ -230,7 +230,7 @@ def _told(notice: Event) -> list[str]:
 
 
 def _identity(kind: str, event: Event) -> str:
-    """The same for the same event delivered twice; a step of a call's life is told apart by its causation."""
+    """Return the same id for an event delivered twice; the causation distinguishes the steps of a call."""
     steps = [
         event.get(name)
         for name in (

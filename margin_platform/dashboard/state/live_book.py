@@ -1,5 +1,5 @@
 """Every account's positions as they stand now:
-the book of the topics it is kept in, for whoever asks about one account.
+the book of the topics it is kept in, for questions about one account.
 
 Published figures carry positions only where they were decided upon (margin.status.v1), and a desk asks about
 every account. So the dashboard reads fills, cash, terms and the market into the margin stream's own engine,
@@ -42,7 +42,7 @@ class Holdings:
             self._batches += 1
             self._engine.take_in(records, self._batches)
             if self.ready:
-                # forgets the oldest of what waits for accounts that nobody announces
+                # forgets the oldest of what waits for accounts that are never announced
                 self._engine.unannounced(0)
 
     def account(self, account_id: str) -> Event | None:

@@ -123,7 +123,7 @@ class Rules(NamedTuple):
 
 
 class Priced(NamedTuple):
-    """All that a market and a policy say, whoever holds what."""
+    """All that a market and a policy say, independent of the accounts."""
 
     shares: Shares
     schedule: Schedule

@@ -1,4 +1,4 @@
-"""Alembic's environment: migrations run on the connection the store hands over, inside its transaction."""
+"""Alembic's environment: migrations run on the connection the store supplies, inside its transaction."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-// Notices that reached nobody: a person must reach these customers by other means.
+// Notices that reached no one: a person must reach these customers by other means.
 import { $, setText } from "../dom.js";
 
 export class Alarm {
@@ -7,6 +7,6 @@ export class Alarm {
     $("unreached").hidden = !count;
     if (!count) return;
     const what = count === 1 ? "1 notice" : `${count.toLocaleString("en-US")} notices`;
-    setText("unreached-count", `${what} reached nobody.`);
+    setText("unreached-count", `${what} reached no one.`);
   }
 }
