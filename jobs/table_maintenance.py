@@ -9,7 +9,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from assets.end_of_day_margin import end_of_day_margin
 from margin_platform.orchestration.run_tags import BATCH_TAGS
-from margin_platform.store.trimming import trim
+from margin_platform.recordkeeping.trimming import trim
 from resources.decisions import NOTHING_DECIDED, DecisionsResource
 from resources.tables import MissingTable, TablesResource
 
@@ -53,7 +53,7 @@ def trim_store(context: dg.OpExecutionContext, decisions: DecisionsResource) -> 
         context.log.info(str(missing))
         return
     with decisions.store() as store:
-        removed = trim(store, time.time_ns() // 1_000_000)
+        removed = trim(store, time.time_ns() // 1_000_000, decisions.policy.records.retention_years)
     context.log.info(f"deleted from the store: {removed}")
 
 

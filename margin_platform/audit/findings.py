@@ -31,6 +31,7 @@ class Kind(StrEnum):
     ANCHOR_MISSING = "ANCHOR_MISSING"
     ANCHOR_UNSIGNED = "ANCHOR_UNSIGNED"
     UNPUBLISHED = "UNPUBLISHED"
+    FOREIGN = "FOREIGN"  # a copy holds what the platform did not write
     EXPORT_CHANGED = "EXPORT_CHANGED"
 
 

@@ -43,7 +43,10 @@ def archived_findings(found: Records, bucket: str) -> list[Finding]:
     from margin_platform.recordkeeping import archive
 
     with _s3() as client:
-        return list(comparison.anchors_of(found, archive.anchors_in(client, bucket), f"s3://{bucket}"))
+        try:
+            return list(comparison.anchors_of(found, archive.anchors_in(client, bucket), f"s3://{bucket}"))
+        except archive.ForeignObject as error:
+            raise failed(error) from error
 
 
 @contextmanager

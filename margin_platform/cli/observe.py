@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
+from collections.abc import Callable
 from typing import Annotated
 
 import orjson
@@ -14,8 +16,10 @@ from margin_platform.contracts.messages import TOPICS
 from margin_platform.contracts.offsets import Record
 from margin_platform.kafka.broker_errors import BrokerUnreachable
 from margin_platform.kafka.bus import Bus
+from margin_platform.kafka.waiting import Waiting
 
 _POLL_S = 0.2
+_ASK_S = 2.0  # of silence: then the broker is asked whether it is there
 _WIDTH = 160
 
 
@@ -38,7 +42,10 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--json", help="one JSON object a line, with topic, partition, offset and key")
         ] = False,
     ) -> None:
-        """Print events of topics as they arrive, until Ctrl-C."""
+        """Print events of topics as they arrive, until Ctrl-C.
+
+        A broker that goes away is waited for.
+        """
         wanted = topics or list(TOPICS)
         for name in wanted:
             if name not in TOPICS:
@@ -57,15 +64,33 @@ def _follow(bus: Bus, wanted: list[str], from_beginning: bool, maximum: int | No
         name: bus.beginning_offsets(name) if from_beginning else bus.end_offsets(name) for name in wanted
     }
     echo(f"following {', '.join(wanted)} at {bus.bootstrap}", err=True)
-    left = maximum
+    left, listen = maximum, _listener(bus, _POLL_S / len(wanted))
     while left is None or left > 0:
         for name in wanted:
-            for record in bus.poll(name, positions[name], _POLL_S / len(wanted), max_records=left or 10_000):
+            for record in listen(name, positions[name], left or 10_000):
                 positions[name][record.partition] = record.offset + 1
                 print_json(_row(record), indented=False) if as_json else echo(_as_line(record))
                 left = None if left is None else left - 1
             if left == 0:
                 return
+
+
+def _listener(bus: Bus, poll_s: float) -> Callable[[str, dict[int, int], int], list[Record]]:
+    """Return what polls a topic, and waits for a broker that went away: a client hears nothing of that."""
+    waiting = Waiting(lambda line: echo(f"margin: {line}", err=True))
+    heard = time.monotonic()
+
+    def listen(topic: str, positions: dict[int, int], most: int) -> list[Record]:
+        nonlocal heard
+        records = waiting.until(lambda: bus.poll(topic, positions, poll_s, max_records=most))
+        if not records and time.monotonic() - heard >= _ASK_S:
+            waiting.until(lambda: bus.end_offsets(topic))
+        elif not records:
+            return records
+        heard = time.monotonic()
+        return records
+
+    return listen
 
 
 def _row(record: Record) -> dict[str, object]:

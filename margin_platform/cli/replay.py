@@ -50,7 +50,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Replay a price history to Kafka as live prices.
 
-        Space or p pauses and resumes; so does SIGUSR1. Ctrl-C ends it.
+        Space or p pauses and resumes; so does SIGUSR1. Ctrl-C ends it. A broker that goes away is waited for.
         """
         import numpy as np
 
@@ -90,11 +90,14 @@ def _produce(
     from margin_platform.backtest.history.replay import WallClock, replay
     from margin_platform.kafka.broker_errors import BrokerUnreachable
     from margin_platform.kafka.bus import Bus
+    from margin_platform.kafka.waiting import Resending, Waiting
 
+    waiting = Waiting(lambda line: echo(f"margin: {line}", err=True), stopped=lambda: control.stopped)
     try:
         with Bus(address) as bus:
+            sender = Resending(bus, waiting)
             return replay(
-                bus, ticks, speed, WallClock(), control=control, longest_gap_s=longest_gap, on_tick=on_tick
+                sender, ticks, speed, WallClock(), control=control, longest_gap_s=longest_gap, on_tick=on_tick
             )
     except BrokerUnreachable as error:
         raise failed(error) from error

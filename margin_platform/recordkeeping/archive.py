@@ -23,6 +23,10 @@ from margin_platform.store.tables import audit_anchors
 _PREFIX = "audit/anchor-"
 
 
+class ForeignObject(ValueError):
+    """An object of the archive that is no anchor; the message names it."""
+
+
 def put_missing(store: Store, s3: Any, bucket: str, years: int) -> list[str]:
     """Put each anchor that is not archived yet; return the objects. s3: a boto3 client;
     years: kept from the anchor's time.
@@ -63,7 +67,7 @@ def _years_later(at: dt.datetime, years: int) -> dt.datetime:
 
 def anchors_in(s3: Any, bucket: str) -> Iterator[Anchor]:
     """Yield every anchor of the archive, all versions of each object:
-    a forged one does not hide the first.
+    a forged one does not hide the first. ForeignObject where one is no anchor.
     """
     pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=_PREFIX)
     for page in pages:
@@ -71,4 +75,8 @@ def anchors_in(s3: Any, bucket: str) -> Iterator[Anchor]:
             body = s3.get_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])[
                 "Body"
             ].read()
-            yield from_document(orjson.loads(body))
+            try:
+                yield from_document(orjson.loads(body))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                named = f"s3://{bucket}/{version['Key']}, version {version['VersionId']}"
+                raise ForeignObject(f"{named}: not an anchor") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import orjson
 from sqlalchemy import Connection, select
 
 from margin_platform.audit import comparison
@@ -13,39 +12,57 @@ from margin_platform.audit.anchors import ANCHOR, Anchor
 from margin_platform.audit.entries import ANCHORS, Entry, canonical, text_hash
 from margin_platform.audit.findings import Finding, Kind
 from margin_platform.audit.records import Records, by_chain
-from margin_platform.contracts.messages import AUDIT, Event
+from margin_platform.contracts.events.decisions import ChainedEntry, PublishedAnchor
+from margin_platform.contracts.events.declarations import Checker
+from margin_platform.contracts.messages import AUDIT, BadEvent, Event, decode
 from margin_platform.kafka.bus import Bus
 from margin_platform.store.tables import outbox
 
 _LINK = ("event_id", "number", "previous_hash", "hash")  # what an event says beside its entry
+_CHAINED, _ANCHORED = Checker(ChainedEntry), Checker(PublishedAnchor)
 
 
 @dataclass
 class Published:
-    """Entries by chain, and anchors without their leaves."""
+    """Entries by chain, anchors without their leaves, and messages that are neither."""
 
     entries: dict[str, list[Entry]] = field(default_factory=dict)
     anchors: list[Anchor] = field(default_factory=list)
+    foreign: list[Finding] = field(default_factory=list)
 
 
 def read(bus: Bus) -> Published:
-    """Return what is on audit.v1 now. An event that was sent twice counts once."""
+    """Return what is on audit.v1 now. An event that was sent twice counts once.
+
+    A message that is no entry and no anchor was not written by the platform: it is named, and hides none.
+    """
     entries: dict[tuple[str, int, str], Entry] = {}
     anchors: dict[str, Anchor] = {}
+    foreign: list[Finding] = []
     for found in bus.read_all(AUDIT):
-        event = orjson.loads(found.value or b"{}")
-        if event.get("decision") == ANCHOR and event.get("account_id") == ANCHORS:
-            text = event["statement"].encode()
-            anchor = Anchor(event["anchor"], text, event["signature"], event["public_key"], ())
-            anchors[anchor.hash] = anchor
-        elif "number" in event:
-            entry = _entry(event)
-            entries[entry.account_id, entry.number, entry.hash] = entry
-    return Published(by_chain(entries.values()), sorted(anchors.values(), key=lambda anchor: anchor.number))
+        try:
+            event = decode(AUDIT, found.value)
+            if event.get("decision") == ANCHOR and event["account_id"] == ANCHORS:
+                anchor = _anchor(event)
+                anchors[anchor.hash] = anchor
+            elif "number" in event:
+                entry = _entry(event)
+                entries[entry.account_id, entry.number, entry.hash] = entry
+        except BadEvent as error:
+            where = f"{AUDIT}[{found.partition}]@{found.offset}"
+            foreign.append(Finding(AUDIT, Kind.FOREIGN, 0, f"{where}: {error}"))
+    ordered = sorted(anchors.values(), key=lambda anchor: anchor.number)
+    return Published(by_chain(entries.values()), ordered, foreign)
+
+
+def _anchor(event: Event) -> Anchor:
+    _ANCHORED(event)
+    return Anchor(event["anchor"], event["statement"].encode(), event["signature"], event["public_key"], ())
 
 
 def _entry(event: Event) -> Entry:
     """The entry of an event, with the hash that its own content has."""
+    _CHAINED(event)
     text = canonical({name: value for name, value in event.items() if name not in _LINK})
     previous = event["previous_hash"]
     return Entry(
@@ -63,6 +80,7 @@ def check(
     records: Records, published: Published, waiting: frozenset[str], account: str | None = None
 ) -> Iterator[Finding]:
     """Yield what the store has otherwise than audit.v1. account: the only one to compare."""
+    yield from published.foreign
     chains = {chain: entries for chain, entries in published.entries.items() if account in (None, chain)}
     yield from comparison.entries_of(records, chains, AUDIT)
     yield from comparison.anchors_of(records, published.anchors, AUDIT)

@@ -10,7 +10,7 @@ import datetime as dt
 import time
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, exists, func, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, select
 
 from margin_platform.audit.facts import HOLD, RELEASE
 from margin_platform.recordkeeping import acts
@@ -66,6 +66,17 @@ def is_held(connection: Connection, account_id: str) -> bool:
     return connection.execute(select(exists().where(legal_holds.c.account_id == account_id))).scalar_one()
 
 
+def under_hold(account: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that the account of a row is under legal hold."""
+    return exists().where(legal_holds.c.account_id == account)
+
+
+def kept_since(years: int, now_ms: int) -> int:
+    """Return the time from which on the policy keeps records, epoch milliseconds, as `now_ms` is."""
+    now = dt.datetime.fromtimestamp(now_ms / 1000, dt.UTC)
+    return int((now - dt.timedelta(days=365.25 * years)).timestamp() * 1000)
+
+
 def holds(connection: Connection) -> list[Hold]:
     """Return the legal holds, by account."""
     return [Hold(*row) for row in connection.execute(select(legal_holds).order_by(legal_holds.c.account_id))]
@@ -77,10 +88,11 @@ def expired(connection: Connection, years: int, now_ms: int) -> list[str]:
 
     now_ms: epoch milliseconds of the clock that decisions follow.
     """
-    before = dt.datetime.fromtimestamp(now_ms / 1000, dt.UTC)
-    limit = int((before - dt.timedelta(days=365.25 * years)).timestamp() * 1000)
     newest = select(audit.c.account_id).join(ladder_states, ladder_states.c.account_id == audit.c.account_id)
-    old = newest.group_by(audit.c.account_id).having(func.max(audit.c.decided_at) < limit)
-    held = exists().where(legal_holds.c.account_id == audit.c.account_id)
+    old = newest.group_by(audit.c.account_id).having(func.max(audit.c.decided_at) < kept_since(years, now_ms))
     open_call = exists().where(calls.c.account_id == audit.c.account_id, calls.c.closed_at.is_(None))
-    return list(connection.execute(old.where(~held, ~open_call).order_by(audit.c.account_id)).scalars())
+    return list(
+        connection.execute(
+            old.where(~under_hold(audit.c.account_id), ~open_call).order_by(audit.c.account_id)
+        ).scalars()
+    )

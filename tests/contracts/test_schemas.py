@@ -53,6 +53,17 @@ GOOD = {
         "timestamp": T,
     },
     messages.VOLATILITY: {"symbol": "S", "volatility_annual": 0.3, "timestamp": T},
+    messages.AUDIT: {
+        "account_id": "firm/anchors",
+        "event_id": "0a",
+        "decision": "ANCHOR",
+        "timestamp": T,
+        "hash": "0a" * 32,
+        "anchor": 1,
+        "statement": "{}",
+        "signature": "0b" * 64,
+        "public_key": "0c" * 32,
+    },
 }
 WRONG = (
     None,

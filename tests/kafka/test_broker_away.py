@@ -9,13 +9,19 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 from kafka import TopicPartition
 from kafka import errors as client_errors
 from kafka.errors import RetriableError
 
-from margin_platform.contracts.messages import FILLS, PRICES
+from margin_platform.backtest.history.replay import WallClock, replay
+from margin_platform.cli import observe
+from margin_platform.contracts.messages import FILLS, PRICES, Event
+from margin_platform.contracts.offsets import Record
+from margin_platform.kafka.broker_errors import BrokerRefused
 from margin_platform.kafka.bus import BrokerUnreachable, Bus
+from margin_platform.kafka.waiting import Resending, Waiting
 from margin_platform.kafka_security import KafkaSecurity
 from margin_platform.stack import venue
 
@@ -88,6 +94,9 @@ class Waits(threading.Event):
         self.waited += timeout or 0.0
         return self.is_set()
 
+    def pass_over(self, seconds: float) -> None:
+        self.wait(seconds)
+
 
 def test_the_venue_waits_ten_minutes_for_its_broker_with_one_line_a_try(
     caplog: pytest.LogCaptureFixture,
@@ -113,3 +122,74 @@ def test_the_venue_waits_ten_minutes_for_its_broker_with_one_line_a_try(
     lines = [record.getMessage() for record in caplog.records if "asking again" in record.getMessage()]
     assert 600 / 15 <= len(lines) <= 50
     assert "no Kafka broker answers at kafka.example:9092: asking again in 15 s" in lines
+
+
+class AwayFor:
+    """A broker that stays away for a number of tries; `arrived` is what it acknowledged."""
+
+    bootstrap = "kafka.example:9092"
+
+    def __init__(self, tries: int) -> None:
+        self.tries, self.arrived, self._queued = tries, list[Event](), list[Event]()
+
+    def answer(self) -> None:
+        if self.tries:
+            self.tries -= 1
+            self._queued.clear()  # what waited for an acknowledgement is lost
+            raise BrokerUnreachable(self.bootstrap)
+
+    def produce(self, topic: str, event: Event) -> None:
+        self._queued.append(event)
+
+    def flush(self) -> None:
+        self.answer()
+        self.arrived += self._queued
+        self._queued.clear()
+
+    def end_offsets(self, topic: str) -> dict[int, int]:
+        return {0: 1}
+
+    def poll(self, topic: str, positions: dict[int, int], *_: Any, **__: Any) -> list[Record]:
+        self.answer()
+        return [Record(topic, 0, positions[0], None, b"{}", 0)]
+
+
+GONE = "no Kafka broker answers at kafka.example:9092: waiting for it"
+
+
+def test_a_replay_waits_ten_minutes_for_its_broker_and_sends_again_what_was_lost() -> None:
+    said: list[str] = []
+    bus, waits = AwayFor(int(TEN_MINUTES)), Waits()
+    ticks = [(1_582_232_400_000 + n, "S", 1.0 + n) for n in range(7)]
+    sender = Resending(bus, Waiting(said.append, wait=waits.pass_over))
+    summary = replay(sender, ticks, 0, WallClock())
+    assert [event["price"] for event in bus.arrived] == [price for _, _, price in ticks]
+    assert (summary.events, waits.waited) == (7, TEN_MINUTES)
+    assert said == [GONE, "the broker answers again"]
+
+
+def test_a_replay_that_is_stopped_waits_no_more() -> None:
+    sender = Resending(AwayFor(2), Waiting(print, stopped=lambda: True))
+    sender.produce(PRICES, {})
+    with pytest.raises(BrokerUnreachable):
+        sender.flush()
+
+
+def test_observe_waits_ten_minutes_for_its_broker_and_misses_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waits = Waits()
+    monkeypatch.setattr(observe, "Waiting", lambda say: Waiting(say, wait=waits.pass_over))
+    observe._follow(AwayFor(int(TEN_MINUTES)), [PRICES], False, 2, True)
+    out, err = capsys.readouterr()
+    assert [orjson.loads(line)["offset"] for line in out.splitlines()] == [1, 2]
+    assert waits.waited == TEN_MINUTES
+    assert err.splitlines()[1:] == [f"margin: {GONE}", "margin: the broker answers again"]
+
+
+def test_a_login_that_is_refused_is_not_waited_for() -> None:
+    def refused() -> None:
+        raise BrokerRefused("kafka.example:9092", "does not let us in")
+
+    with pytest.raises(BrokerRefused):
+        Waiting(print).until(refused)

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from alembic import command
 from alembic.config import Config
@@ -23,8 +24,11 @@ from typer.testing import CliRunner
 from margin_platform.audit import export_file, signing
 from margin_platform.audit.entries import ACTS
 from margin_platform.cli import app
+from margin_platform.contracts import published as contract
+from margin_platform.contracts.messages import AUDIT, TOPICS, decode, encode
+from margin_platform.contracts.offsets import Record
 from margin_platform.policy.policy import current_policy
-from margin_platform.recordkeeping import acts, anchoring, retention
+from margin_platform.recordkeeping import acts, anchoring, published, retention
 from margin_platform.store import audit_chain
 from margin_platform.store import tables as t
 from margin_platform.store.store import MIGRATIONS, Store
@@ -315,3 +319,65 @@ def test_what_is_no_export_is_refused_by_name(folder: Path) -> None:
         done = audit(folder, "verify", "--export", str(file))
         assert done.exit_code == 1
         assert named in done.stderr
+
+
+class Topic:
+    """audit.v1 as the outbox sent it, with what somebody else wrote there."""
+
+    def __init__(self, messages: list[bytes | None]) -> None:
+        self.messages = messages
+
+    def read_all(self, topic: str) -> list[Record]:
+        return [Record(topic, 0, n, None, value, 1) for n, value in enumerate(self.messages)]
+
+
+FOREIGN: dict[str, bytes | None] = {
+    "nothing": None,
+    "no JSON": b"\xff",
+    "a list": b"[]",
+    "an anchor without its statement": b'{"account_id":"firm/anchors","decision":"ANCHOR","anchor":1}',
+    "an anchor that is a text": b'{"account_id":"firm/anchors","decision":"ANCHOR","anchor":"x"}',
+    "an entry that follows nothing": b'{"account_id":"A1","number":1}',
+    "an entry without an account": b'{"number":1,"previous_hash":"0","timestamp":1582299000000}',
+    "a number that is none": b'{"account_id":"A1","number":[],"previous_hash":"0"}',
+}
+
+
+@pytest.mark.parametrize("message", FOREIGN.values(), ids=FOREIGN.keys())
+def test_what_somebody_else_wrote_to_audit_v1_is_named_and_hides_no_forgery(
+    folder: Path, message: bytes | None
+) -> None:
+    with Store(f"sqlite:///{folder / 'store.db'}") as store:
+        anchoring.anchor(
+            store, signing.load(folder / "audit-key.pem"), day=DAY, at_ms=1_790_000_000_000, by="x"
+        )
+        retention.hold(store, "A1", who="alice@desk", why="matter 7")
+        with store.read() as connection:
+            sent = connection.scalars(select(t.outbox.c.event).where(t.outbox.c.topic == AUDIT)).all()
+            found = audit_chain.records(connection)
+        whole = [encode(event) for event in sent]
+        assert list(published.check(found, published.read(Topic(whole)), frozenset())) == []
+        both = published.read(Topic([message, *whole]))
+        (named,) = published.check(found, both, frozenset())
+        assert (named.account_id, named.kind) == (AUDIT, "FOREIGN")
+        assert named.reason.startswith("audit.v1[0]@0: ")
+        del found.entries["A3"], found.heads["A3"]
+        assert ("A3", "ACCOUNT_DELETED") in {
+            (one.account_id, one.kind) for one in published.check(found, both, frozenset())
+        }
+
+
+def test_every_message_of_the_trail_fits_its_declaration(folder: Path) -> None:
+    """Decisions, orders, acts and anchors: the published schema accepts what is published."""
+    with Store(f"sqlite:///{folder / 'store.db'}") as store:
+        anchoring.anchor(
+            store, signing.load(folder / "audit-key.pem"), day=DAY, at_ms=1_790_000_000_000, by="x"
+        )
+        retention.hold(store, "A1", who="alice@desk", why="matter 7")
+        with store.read() as connection:
+            sent = connection.scalars(select(t.outbox.c.event).where(t.outbox.c.topic == AUDIT)).all()
+    schema = jsonschema.Draft202012Validator(contract.schema(TOPICS[AUDIT]))
+    for event in sent:
+        decode(AUDIT, encode(event))
+        schema.validate(event)
+    assert {"ANCHOR", "HOLD", "CALL", "ORDER"} <= {event["decision"] for event in sent}

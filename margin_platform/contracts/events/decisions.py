@@ -16,6 +16,8 @@ from margin_platform.contracts.events.field_types import (
     Legs,
     Money,
     Number,
+    Object,
+    Sequence,
     Text,
     Whole,
 )
@@ -153,9 +155,60 @@ class NewOrder(Notice, kw_only=True):
 
 
 class AuditEntry(Struct, kw_only=True):
-    """One decision, chained to the one before it by hash."""
+    """One decision or act, chained to the one before it by hash, or an anchor over all chains.
+
+    Acts of people have the key `firm/acts` and say `who`, `what`, `about` and `why`. Anchors have the key
+    `firm/anchors` and the decision ANCHOR, and say `anchor`, `statement`, `signature` and `public_key`.
+    """
 
     account_id: Identity
+    event_id: _KeyAlways = UNSET
+    decision: _NoteAlways = UNSET
+    timestamp: _Time = UNSET
+    hash: Annotated[
+        Key | UnsetType, ALWAYS, Meta(description="sha256 of the entry, or of the anchor's statement")
+    ] = UNSET
+    number: Annotated[Sequence | UnsetType, Meta(description="of its chain: 1, 2, 3; an anchor has none")] = (
+        UNSET
+    )
+    previous_hash: Annotated[Key | UnsetType, Meta(description="of the entry before; 64 zeros: none")] = UNSET
+    format: Annotated[Sequence | UnsetType, Meta(description="2, or missing in entries of before")] = UNSET
+    evidence: Annotated[Key | UnsetType, Meta(description="sha256 of the status event decided on")] = UNSET
+    standing: Annotated[Object | UnsetType, Meta(description="where the account stands after it")] = UNSET
+    order: Annotated[Key | UnsetType, Meta(description="sha256 of the order that was sent")] = UNSET
+    reason: Note | None | UnsetType = UNSET
+    amount: Money | None | UnsetType = UNSET
+    call_id: Note | None | UnsetType = UNSET
+    run_id: Note | None | UnsetType = UNSET
+    policy_version: Note | None | UnsetType = UNSET
+    code_version: Note | UnsetType = UNSET
+    who: Annotated[Note | UnsetType, Meta(description="user and machine")] = UNSET
+    what: Annotated[Note | UnsetType, Meta(description="what was done, in words")] = UNSET
+    about: Annotated[Note | None | UnsetType, Meta(description="the account of an act")] = UNSET
+    why: Note | None | UnsetType = UNSET
+    anchor: Annotated[Sequence | UnsetType, Meta(description="number of the anchor: 1, 2, 3")] = UNSET
+    statement: Annotated[Note | UnsetType, Meta(description="the very text that is signed")] = UNSET
+    signature: Annotated[
+        Note | UnsetType, Meta(description="Ed25519 over the statement, 128 hexadecimal digits")
+    ] = UNSET
+    public_key: Annotated[Key | UnsetType, Meta(description="64 hexadecimal digits")] = UNSET
+
+
+class ChainedEntry(Struct, kw_only=True):
+    """What an entry of audit.v1 needs to be compared with the store."""
+
+    number: Sequence
+    previous_hash: Key
+    timestamp: EpochMs
+
+
+class PublishedAnchor(Struct, kw_only=True):
+    """The same of an anchor."""
+
+    anchor: Sequence
+    statement: Note
+    signature: Note
+    public_key: Key
 
 
 class NotificationState(Struct, kw_only=True):

@@ -1,29 +1,31 @@
 """Rows that have done their work: deleted a bounded part at a time, so that no decision waits for it.
 
 A message that was sent is on its topic, and what it follows from lies behind its consumer's progress: it is
-not made again. A notice that reached its customer is kept for as long as the rules ask.
+not made again. A notice that reached its customer is kept as long as the policy keeps records, six years or
+more where SEC 17a-4(b)(4) asks for three, and for good under legal hold.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Table, and_, delete, exists, func, select
 
+from margin_platform.recordkeeping.retention import kept_since, under_hold
 from margin_platform.store.outbox import oldest_unsent
 from margin_platform.store.store import Store
 from margin_platform.store.tables import notifications, outbox
 
 SENT_KEPT = 100_000  # newest messages: a repeated run still finds the ids of its own
-NOTICES_KEPT_MS = 3 * 366 * 86_400_000  # SEC 17a-4(b)(4): communications, three years
 _ENDED = ("DELIVERED", "REACHED")  # as in notification/delivery.py; of the others somebody still has to act
 _AT_ONCE = 5_000
 
 
-def trim(store: Store, now_ms: int) -> dict[str, int]:
+def trim(store: Store, now_ms: int, years: int) -> dict[str, int]:
     """Delete what is no longer needed; return how many rows of each table.
 
-    now_ms: wall clock, epoch milliseconds.
+    now_ms: wall clock, epoch milliseconds; years: how long the policy keeps records.
     """
-    return {"outbox": _trim_outbox(store), "notifications": _trim_notices(store, now_ms - NOTICES_KEPT_MS)}
+    notices = _trim_notices(store, kept_since(years, now_ms))
+    return {"outbox": _trim_outbox(store), "notifications": notices}
 
 
 def _trim_outbox(store: Store) -> int:
@@ -41,11 +43,13 @@ def _trim_notices(store: Store, before_ms: int) -> int:
     alone they would look unreached.
 
     One without a time of its own is of a store of before: it is kept.
+    So is one of an account under legal hold.
     """
     row, other = notifications.c, notifications.alias().c
     same = and_(*(row[name] == other[name] for name in ("account_id", "episode", "rung")))
     reached = exists().where(same, other.status.in_(_ENDED), other.recorded_wall < before_ms)
-    return _delete(store, notifications, row.notification_id, and_(row.recorded_wall < before_ms, reached))
+    which = and_(row.recorded_wall < before_ms, reached, ~under_hold(row.account_id))
+    return _delete(store, notifications, row.notification_id, which)
 
 
 def _delete(store: Store, table: Table, key: ColumnElement[object], which: ColumnElement[bool]) -> int:
