@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from pyspark.sql.streaming import StreamingQuery
 
@@ -31,10 +32,20 @@ from spark.session import build
 from spark.stream import Stream, StreamSettings
 
 log = logging.getLogger("spark.driver")
+
+
+class StreamKind(Protocol):
+    """A stream that the program can start: the class of it."""
+
+    name: str
+
+    def __call__(self, settings: StreamSettings, /) -> Stream: ...
+
+
 _LOOK_SECONDS = 0.5
 
 
-def _arguments(argv: list[str], kinds: Sequence[type[Stream]]) -> argparse.Namespace:
+def _arguments(argv: list[str], kinds: Sequence[StreamKind]) -> argparse.Namespace:
     here = settings()
     parser = argparse.ArgumentParser(prog="python -m spark.driver", description=__doc__)
     parser.add_argument(
@@ -123,11 +134,11 @@ def _served(streams: Sequence[Stream], host: str, port: int) -> Iterator[None]:
         yield
 
 
-def _chosen(given: argparse.Namespace, kinds: Sequence[type[Stream]]) -> list[type[Stream]]:
+def _chosen(given: argparse.Namespace, kinds: Sequence[StreamKind]) -> list[StreamKind]:
     return [s for s in kinds if not given.only or s.name in given.only.split(",")]
 
 
-def run(given: argparse.Namespace, kinds: Sequence[type[Stream]], stop: threading.Event) -> int:
+def run(given: argparse.Namespace, kinds: Sequence[StreamKind], stop: threading.Event) -> int:
     """Start the streams and wait for the end."""
     policy = current_policy() if given.policy is None else load_policy_file(given.policy)
     options = StreamSettings(
@@ -175,7 +186,7 @@ def _watch(
     return 0
 
 
-def main(kinds: Sequence[type[Stream]]) -> int:
+def main(kinds: Sequence[StreamKind]) -> int:
     """Run those of the streams that the command line names; all where it names none."""
     log_to_terminal()
     logging.getLogger("py4j").setLevel(logging.WARNING)

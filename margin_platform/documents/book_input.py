@@ -89,8 +89,6 @@ def loads(text: str | bytes) -> object:
         ) from error
     except UnicodeDecodeError as error:
         raise InputError("input", error.object[:40], "not UTF-8") from error
-    except ValueError as error:  # an integer of more digits than Python reads
-        raise InputError("input", text[:40], "a number of thousands of digits") from error
 
 
 def parse(data: object, base: Policy | None = None, traded: Iterable[str] = ()) -> BookInput:
