@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from operator import methodcaller
 from typing import Any, TypeVar
 
 from kafka import KafkaConsumer, TopicPartition
@@ -167,9 +167,7 @@ class Bus:
             records: list[Record] = []
             while not records:
                 wait = max(0.0, min(0.5, deadline - time.monotonic()))
-                ask = partial(
-                    KafkaConsumer.poll, timeout_ms=max(60, int(wait * 1000)), max_records=max_records
-                )
+                ask = methodcaller("poll", timeout_ms=max(60, int(wait * 1000)), max_records=max_records)
                 records = _records(self._guard(ask))
                 if time.monotonic() >= deadline:
                     break

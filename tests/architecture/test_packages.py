@@ -45,6 +45,7 @@ SHARED = (
     "run_",
     "table_",
     "stream",
+    "program",
     "keys",
     "earlier_runs",
     "end_of_day",
