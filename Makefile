@@ -1,6 +1,6 @@
 # Margin Platform: `make` prints this help. Every target prepares what it needs (scripts/setup.sh).
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fuzz chaos dev up down bench lock
+.PHONY: help setup demo test nightly lint fuzz chaos dev up down bench lock
 # Images for containers often set it. Here dozens of processes start, and each would compile all that it imports again.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
@@ -19,7 +19,11 @@ demo: ## replay the crash of 2020 through the whole local stack, with the dashbo
 test: ## everything CI runs: lint, types, architecture, tests against real parts
 	@scripts/setup.sh java mvn chromium postgres
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -n 2 --durations 15 $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 -m "not nightly" --durations 15 $(PYTEST)
+
+nightly: ## the tests that `make test` leaves out: chaos, a Spark cluster, accessibility, backtests on Spark
+	@scripts/setup.sh java mvn chromium postgres
+	@$(BIN)/python -m pytest -n 2 -m nightly --durations 15 $(PYTEST)
 
 lint: ## ruff, mypy, import-linter, biome
 	@scripts/setup.sh node

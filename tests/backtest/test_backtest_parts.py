@@ -76,6 +76,7 @@ def test_more_parts_than_accounts_are_as_many_as_accounts(job: Job) -> None:
         split(job, 0)
 
 
+@pytest.mark.nightly
 @pytest.mark.spark
 def test_spark_comes_to_the_same(job: Job, whole: RunResult, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARGIN_SPARK_MASTER", "local[2]")

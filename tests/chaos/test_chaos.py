@@ -41,7 +41,7 @@ from tests.chaos.victims import (
     wait_for,
 )
 
-pytestmark = [pytest.mark.kafka, pytest.mark.spark]
+pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.nightly]
 _SHORT = (JVM_AND_BROKER,)
 _LONGEST_WAIT = 6.0  # seconds of load between two faults, at most
 _LAST_FAULT_BEFORE_END = 25.0

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page
 
 from margin_platform.kafka.bus import Bus
 
-pytestmark = [pytest.mark.kafka, pytest.mark.browser]
+pytestmark = [pytest.mark.kafka, pytest.mark.browser, pytest.mark.nightly]
 
 FALL = {"AAPL": 55.0, "JPM": 80.0, "SPY": 235.0, "AMD": 47.0, "XOM": 33.0, "SIMINV": 52.6}
 VIEWS = {

@@ -240,6 +240,7 @@ def test_the_bus_and_the_dashboard_read_an_event_through_the_settings_alone(
     assert intake(address, lambda seen, _: {"account_id": account} in seen.events)
 
 
+@pytest.mark.nightly
 @pytest.mark.spark
 def test_spark_reads_an_event_through_the_settings_alone(secured: SecuredBroker, tmp_path: Path) -> None:
     with Bus(secured.open) as bus:

@@ -28,7 +28,7 @@ from margin_platform.stack import ports, processes
 from margin_platform.stack.spark_cluster import SPARK_HOME, SparkCluster
 from tests.support.market_day import OPEN, PRICE, seed, send, tick
 
-pytestmark = [pytest.mark.kafka, pytest.mark.spark]
+pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.nightly]
 ROOT = Path(__file__).parents[2]
 # which batch computed a figure depends on how the batches fell
 NAMES_OF_A_RUN = {"calc_id", "inputs", "batch_id"}
