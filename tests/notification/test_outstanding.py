@@ -13,7 +13,7 @@ from sqlalchemy import insert, update
 from typer.testing import CliRunner, Result
 
 from margin_platform.cli import app
-from margin_platform.contracts.messages import MARGIN_CALLS
+from margin_platform.contracts.messages import AUDIT, MARGIN_CALLS
 from margin_platform.notification.channels import DeliveryFailed, DeliveryRefused, Outgoing
 from margin_platform.notification.delivery import Notifier
 from margin_platform.policy.policy import current_policy
@@ -130,9 +130,9 @@ def test_a_person_who_reached_the_customer_takes_the_notice_off_the_list(store: 
     )
     assert listed() == {}
     with store.read() as connection:
-        newest = connection.execute(t.outbox.select().order_by(t.outbox.c.seq.desc())).first()
-    assert newest is not None
+        act, newest = connection.execute(t.outbox.select().order_by(t.outbox.c.seq.desc()).limit(2)).all()
     assert (newest.event["status"], newest.event["receipt"]) == ("REACHED", "J. Doe by phone")
+    assert (act.topic, act.event["decision"]) == (AUDIT, "NOTICE_REACHED")
 
 
 @pytest.mark.parametrize(
