@@ -1,7 +1,7 @@
 """The streams as a job run of an EMR Serverless application, started and awaited through Dagster Pipes.
 
 Pipes passes the run's context on, and cancels the job run when the Dagster run is terminated. EMR starts a
-streaming job anew by itself, in another zone if need be; only when it gives up does the wait end.
+streaming job again by itself, in another zone if need be; only when it gives up does the wait end.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class NotifierResource(dg.ConfigurableResource):
 
     @staticmethod
     def firm_contact() -> dict[str, str]:
-        """Where the firm's own people are told of its limits and of customers nobody could tell:
+        """Where the firm's own people are told of its limits and of customers who could not be reached:
         MARGIN_FIRM_EMAIL, MARGIN_FIRM_PHONE.
 
         What is missing is held, visibly.

@@ -44,19 +44,19 @@ class FirmExposure(Stream):
     def prepare(self) -> None:
         """Says what was missed in a long stop.
 
-        StateRefused where the topic was made anew: its records would pass for applied ones.
+        StateRefused where the topic was created again: its records would pass for applied ones.
         """
         ends = self.bus.end_offsets(MARGIN_CALC)
         if any(offset > ends.get(partition, 0) for partition, offset in self._next.items()):
             raise StateRefused(
-                f"{self.name}: {MARGIN_CALC} ends before what was read of it, so it was made anew; "
+                f"{self.name}: {MARGIN_CALC} ends before what was read of it, so it was created again; "
                 "--rebuild begins with it"
             )
         if lost := self.bus.lost(MARGIN_CALC, self._next):
             log.warning(
                 (
                     "%s: %s deleted by retention before it was read: accounts without figures since are "
-                    "counted as they were; --rebuild --only margin_snapshots publishes all anew"
+                    "counted as they were; --rebuild --only margin_snapshots publishes all of them again"
                 ),
                 self.name,
                 lost,

@@ -164,7 +164,7 @@ class Stream(ABC):
         self._rows = {key: row for key, row in self._rows.items() if row["batch_id"] > written}
         if state is not None or again:
             log.info(
-                "%s: at batch %d again, %d of them applied anew from Kafka",
+                "%s: at batch %d again, %d of them applied again from Kafka",
                 self.name,
                 self._batch,
                 len(again),

@@ -34,7 +34,7 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(optionalhook=True)  # without xdist (-p no:xdist) nobody asks
+@pytest.hookimpl(optionalhook=True)  # without xdist (-p no:xdist) the hook is not called
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> TwoLanes:
     """Under `-n 2`. xdist's own groups have no effect with pytest 9.2:
     xdist 3.8 writes them where ids are no longer read.

@@ -42,8 +42,8 @@ class Notifier:
 
     `now` arguments are wall-clock epoch milliseconds: providers live in real time.
 
-    desk: whom a customer may ask; firm: the contact (`email`, `phone`) that is told of customers nobody could
-    tell.
+    desk: whom a customer may ask; firm: the contact (`email`, `phone`) that hears of customers who could
+    not be reached.
     """
 
     def __init__(
@@ -267,7 +267,8 @@ class Notifier:
             receipt = self.channels[row["channel"]].send(out)
         except DeliveryRefused as refused:
             return {"status": NoticeState.UNDELIVERED, "error": str(refused)}
-        except Exception as failed:  # noqa: BLE001 - DeliveryFailed, or what no channel foresaw: one notice must not take its batch along
+        # DeliveryFailed, or what no channel foresaw: one notice must not take its batch along.
+        except Exception as failed:  # noqa: BLE001
             said = str(failed) if isinstance(failed, DeliveryFailed) else repr(failed)
             last = row["recorded_wall"] + int(self.policy.notices.notice_retry_hours * 60 * MS_PER_MINUTE)
             if now >= last:

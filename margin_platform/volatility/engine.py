@@ -61,7 +61,7 @@ class VolatilityEngine:
         self._tiers: dict[str, int] = {}  # symbol -> add-on tier as last published, which hysteresis may keep
         # and the one of the session before, from which that one is computed again
         self._tiers_before: dict[str, int] = {}
-        self._changed: set[str] = set()  # symbols whose published session is to be computed anew
+        self._changed: set[str] = set()  # symbols whose published session must be computed again
         self.next_offset: dict[str, dict[int, int]] = {PRICES: {}, CORPORATE_ACTIONS: {}}
         self.event_time = 0
 

@@ -47,7 +47,7 @@ class Account:
 class Recomputation:
     """What the topics say.
 
-    dead: places of which a dead letter must exist; early: places of which one may exist.
+    dead: places that must have a dead letter; early: places that may have one.
     """
 
     accounts: dict[str, Account]

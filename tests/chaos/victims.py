@@ -1,5 +1,5 @@
 """What is killed: a broker that comes back on its own data folder and port, and a driver that is started
-anew whenever it ends.
+again whenever it ends.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class Driver:
 
     def kill_jvm(self) -> None:
         """kill -9 of the JVM: the Python process must notice and end by itself, so that it can be started
-        anew.
+        again.
         """
         jvm, process = wait_for(self.jvm, "the driver's JVM"), self._process
         # it may have ended by itself: without a broker it does

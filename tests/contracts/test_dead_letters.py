@@ -9,7 +9,7 @@ import pytest
 from margin_platform.contracts.dead_letters import dead_letter
 from margin_platform.contracts.messages import PRICES, BadEvent, Event, encode
 
-KAFKA_DEFAULT = 1_048_576  # bytes: message.max.bytes of a broker nobody configured
+KAFKA_DEFAULT = 1_048_576  # bytes: message.max.bytes of a broker with default settings
 
 
 def letter(raw: bytes | None, value: object = None) -> Event:

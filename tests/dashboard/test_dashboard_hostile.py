@@ -1,4 +1,4 @@
-"""What comes from elsewhere in a shape nobody promised: events and sockets.
+"""What comes from elsewhere in a shape that no contract has: events and sockets.
 
 It is refused by name or shown, and stops nothing.
 """

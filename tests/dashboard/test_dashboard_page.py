@@ -103,7 +103,7 @@ def test_a_killed_server_turns_the_page_gray_and_nothing_is_missed_when_it_is_ba
     once_green = tab.locator(".badge.green").first
     # --gray of the dark theme
     assert once_green.evaluate("(b) => getComputedStyle(b).backgroundColor") == "rgb(139, 151, 164)"
-    outcome = firm.publish(bus, firm.tick(**FALL))  # while nobody listened
+    outcome = firm.publish(bus, firm.tick(**FALL))  # while no page was connected
     start(port=server.port)
     tab.wait_for_selector(LIVE)
     shows(tab, "LEVERED-4", "red")
@@ -326,7 +326,7 @@ def test_what_if_equals_the_kernel(bus: Bus, firm: Any, start: Any, tab: Page) -
     tab.fill("#whatif-trades", "AAPL:-10000 WMT:+50")
     tab.fill("#whatif-cash", "1000")
     tab.press("#whatif-cash", "Enter")
-    expect(tab.locator("#whatif-result")).to_contain_text("no price of this symbol")  # nobody holds WMT
+    expect(tab.locator("#whatif-result")).to_contain_text("no price of this symbol")  # no account holds WMT
     tab.fill("#whatif-trades", "AAPL:-10000")
     tab.press("#whatif-trades", "Enter")
     held = [{name: p[name] for name in POSITION_FIELDS if name in p} for p in event["positions"]]

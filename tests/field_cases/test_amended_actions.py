@@ -27,7 +27,7 @@ def test_the_later_terms_of_an_action_hold(name: str, equity: float, restart_aft
 @pytest.mark.parametrize("name", AMENDED)
 def test_amendments_and_cancellations_hold_before_and_after_the_day(name: str) -> None:
     """Positions and the price in use follow the newest terms;
-    their value stays 10,000, and nobody is called.
+    their value stays 10,000, and no account is called.
     """
     told, shares, price = AMENDED[name]
     feed = fed([*opening(), *told, *MONDAY, printed(price, at(10, 9, 40))])

@@ -274,7 +274,7 @@ def test_status_says_plainly_that_the_streams_do_not_answer(
 
 
 def test_down_ends_what_a_dead_component_left_behind(data: Path) -> None:
-    """A stream's JVM whose Dagster was killed is nobody's child any more;
+    """A stream's JVM whose Dagster was killed has no parent any more;
     its environment still says whose it is.
     """
     data.mkdir()

@@ -41,7 +41,7 @@ def test_mnt_005_a_long_that_is_not_marginable_needs_all_of_its_value_and_a_shor
         [{"symbol": "N", "qty": -100, "price": 50, "marginable": False}], cash=10_000, use_conc=False
     )
     assert short["maintenance_req"] == 1500
-    assert short["reg_t_requirement"] == 2500  # 150% of value, of which 100% are the proceeds
+    assert short["reg_t_requirement"] == 2500  # 150% of value; 100% are the proceeds
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def names() -> dict[str, list[str]]:
 
 
 def test_the_names_of_all_definitions_are_the_reviewed_ones() -> None:
-    """`python -m tests.orchestration.test_definitions` writes the list anew;
+    """`python -m tests.orchestration.test_definitions` writes the list again;
     it is short enough to be read.
     """
     assert names() == yaml.safe_load(NAMES.read_text(encoding="utf-8"))
@@ -95,7 +95,7 @@ def test_every_acting_job_runs_in_process_and_the_streams_are_never_retried() ->
 
 
 def test_what_the_platform_cannot_do_without_runs_from_the_start_and_what_only_costs_does_not() -> None:
-    """A table that nobody compacts is a file a micro-batch;
+    """A table that is never compacted is a file a micro-batch;
     the table of schedules in docs/concepts/orchestration.md says the same.
     """
     repository = definitions.get_repository_def()

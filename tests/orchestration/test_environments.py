@@ -77,7 +77,7 @@ def test_one_setting_chooses_where_the_streams_run(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_streams_end_by_themselves_when_a_newer_policy_is_in_force() -> None:
-    """Their supervisor starts them anew under it:
+    """Their supervisor starts them again under it:
     no figure is published under one policy while decisions follow another.
     """
     asked = iter((False, True))

@@ -171,7 +171,7 @@ class LadderMachine(RuleBasedStateMachine):
         """The same inputs from the start, with the state through JSON at each step:
         byte for byte the same decisions.
 
-        And where nobody looks at the clock between the events, the same again: only those after the last
+        And where the clock is not read between the events, the same again: only those after the last
         event wait for a look.
         """
         state = LadderState("a")

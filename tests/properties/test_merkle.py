@@ -42,9 +42,7 @@ def test_every_change_of_the_leaves_changes_the_root(leaves: list[bytes], data: 
     index = data.draw(st.integers(0, len(leaves) - 1))
     without = leaves[:index] + leaves[index + 1 :]
     changed = leaves[:index] + [merkle.leaf_hash(b"another")] + leaves[index + 1 :]
-    doubled = leaves + [
-        leaves[-1]
-    ]  # the trees of which a doubled last leaf does not change the root are known for it
+    doubled = leaves + [leaves[-1]]  # known trees whose root does not change with a doubled last leaf
     roots = {merkle.root(some) for some in (leaves, without, changed, doubled)}
     assert len(roots) == 4
 

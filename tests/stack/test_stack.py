@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -150,7 +149,6 @@ def test_the_pinned_lists_name_the_versions_of_their_poms() -> None:
             assert f"{artifact}-{version}.jar" in listed
 
 
-@pytest.mark.skipif(shutil.which("mvn") is None, reason="Maven is not installed")
 def test_the_real_jars_are_what_was_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in jars.SETS:
         jars.classpath(name)  # downloads on a fresh machine

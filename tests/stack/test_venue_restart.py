@@ -1,4 +1,4 @@
-"""The venue on a real broker, started anew behind a long log:
+"""The venue on a real broker, started again behind a long log:
 it fills at the newest price, and no order that was cancelled.
 """
 

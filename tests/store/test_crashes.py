@@ -1,8 +1,8 @@
 """Killed with SIGKILL at every point between event and topic, then run again:
 one call, one order, one notification downstream.
 
-A notice whose sender died between the provider's answer and its record is sent again: nobody can know that it
-arrived. Both carry one id, by which the provider's or the customer's side tells the repetition.
+A notice whose sender died between the provider's answer and its record is sent again: whether it
+arrived cannot be known. Both carry one id, by which the provider's or the customer's side tells the repetition.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The streams on a cluster: Spark's own, a master and two workers of which one is killed in mid-run, and
+"""The streams on a cluster: Spark's own, a master and two workers, one of them killed in mid-run, and
 what Kubernetes is asked for.
 """
 

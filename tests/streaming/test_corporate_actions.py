@@ -1,5 +1,5 @@
 """Real splits, at the closes of their day:
-holdings and price move together, volatility knows the split, and nobody is called.
+holdings and price move together, volatility knows the split, and no account is called.
 
 MSFT 2003-02-18 and AAPL 2005-02-28 are real closes (data/splits.csv), AAPL 2014-06-09 is case L01 of the
 rulebook. Each account owes so much that its margin would be called at the raw fall.

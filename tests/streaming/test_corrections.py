@@ -63,7 +63,7 @@ def action(kind: str, ex_date: str, second: int = 0, **terms: Any) -> tuple[str,
 
 @pytest.fixture
 def feed() -> Feed:
-    """Account a: 100 shares of X at 100 dollars, bought for 10,000 of which 3,500 are borrowed;
+    """Account a: 100 shares of X at 100 dollars, bought for 10,000, with 3,500 borrowed;
     Y is another name.
     """
     opened = Feed([Instrument(symbol="X", beta=0.1), Instrument(symbol="Y", beta=0.1)])
@@ -141,7 +141,7 @@ def test_a_busted_print_is_superseded_and_the_events_that_rested_on_it_are_named
     feed.say(print_of(70.0, 1))  # -30%: plausible, so used
     feed.say(print_of(52.0, 2))
     fixed = feed.say(print_of(53.0, 3, correction=True, corrects_timestamp=OPEN + 2000))
-    (event,) = fixed.status  # still a call, on another price: said anew, with what was withdrawn
+    (event,) = fixed.status  # still a call, on another price: published again, with what was withdrawn
     assert (event["status"], event["gross_mv"]) == ("MARGIN_CALL", 5_300.0)
     assert (event["corrected_symbols"], event["corrected_since"]) == (["X"], OPEN + 2000)
     assert feed.decisions("a")[-1] == "CALL_RESTATED"  # less is owed at 53 than the 52 that was called for

@@ -290,7 +290,7 @@ def test_each_kind_of_bad_message_is_a_dead_letter_and_its_neighbours_are_proces
 def test_the_age_of_the_oldest_held_price_is_told_in_trading_time(running: Running) -> None:
     """KO's price stands since Friday's open; the night and the weekend until Monday do not age it.
 
-    What nobody holds does not count.
+    What no account holds does not count.
     """
     stream = running.start(MarginSnapshots)
     told: list[Event] = []

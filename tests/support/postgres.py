@@ -36,7 +36,7 @@ def postgres() -> Iterator[str]:
     """Base URL of a running server (postgresql+psycopg2://...:port), without a database name."""
     binaries = _binaries()
     if binaries is None:
-        pytest.skip("no PostgreSQL server here: apt-get install postgresql")
+        pytest.fail("no PostgreSQL server here; `make test` installs Debian's, or apt-get install postgresql")
     who = _account()
     # pytest's own folders are closed to other users
     folder = Path(tempfile.mkdtemp(prefix="margin-postgres-"))
