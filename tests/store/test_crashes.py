@@ -2,7 +2,7 @@
 one call, one order, one notification downstream.
 
 A notice whose sender died between the provider's answer and its record is sent again: whether it
-arrived cannot be known. Both carry one id, by which the provider's or the customer's side tells the repetition.
+arrived cannot be known. Both carry one id: the provider's or the customer's side sees the repetition.
 """
 
 from __future__ import annotations
