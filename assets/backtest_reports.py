@@ -64,7 +64,7 @@ def report_folder(folder: str) -> Path:
 
 
 def metadata_of(result: RunResult, measured: Json, place: Path) -> dict[str, Any]:
-    """What the UI shows of a run: counts, losses and two small plots."""
+    """Return what the UI shows of a run: counts, losses and two small plots."""
     counts = {name: dg.MetadataValue.int(int(measured[name])) for name in COUNTED}
     drawings = {
         "calls_against_index": plots.png_data_uri(plots.calls_against_index, result),
@@ -81,7 +81,7 @@ def metadata_of(result: RunResult, measured: Json, place: Path) -> dict[str, Any
 
 
 def inconsistencies(summary: Json) -> list[str]:
-    """What cannot be in a sound result: cures without calls, losses below zero, a run that evaluated
+    """List what cannot be in a sound result: cures without calls, losses below zero, a run that evaluated
     nothing.
     """
     found = []

@@ -20,13 +20,13 @@ DAYS = dg.DailyPartitionsDefinition(start_date="1990-01-02", timezone="America/N
 
 
 def close_of(day: str) -> int:
-    """The close of a day (YYYY-MM-DD) in epoch milliseconds UTC, early closes included."""
+    """Return the close of a day (YYYY-MM-DD) in epoch milliseconds UTC, early closes included."""
     return close_ms(dt.date.fromisoformat(day))
 
 
 def last_before(snapshots: DataFrame, close_ms: int, day: str) -> DataFrame:
-    """Each account's newest snapshot of that day up to the close;
-    the later batch wins within a millisecond.
+    """Return each account's newest snapshot of that day up to the close; the later batch wins within a
+    millisecond.
     """
     start_ms = close_ms - 24 * 3600 * 1000
     newest_first = Window.partitionBy("account_id").orderBy(
@@ -38,7 +38,7 @@ def last_before(snapshots: DataFrame, close_ms: int, day: str) -> DataFrame:
 
 
 def write_day(session: SparkSession, source: str, target: str, day: str) -> int:
-    """Writes one day's rows over what the day held before; returns how many there are."""
+    """Write one day's rows over what the day held before; return how many there are."""
     rows = last_before(session.read.format("delta").load(source), close_of(day), day).cache()
     rows.write.format("delta").mode("overwrite").option("replaceWhere", f"day = '{day}'").partitionBy(
         "day"

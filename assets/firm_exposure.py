@@ -24,7 +24,7 @@ SPEC = asset_spec(
 
 
 def with_unknown_or_negative_loss(rows: pd.DataFrame) -> pd.DataFrame:
-    """A firm loss is what customers cannot pay: it is known, and never a gain."""
+    """Select rows whose firm loss is unknown or negative: it is what customers cannot pay, never a gain."""
     return rows[
         rows["firm_loss"].isna() | (rows["firm_loss"] < 0) | rows["firm_beta_weighted_exposure"].isna()
     ]

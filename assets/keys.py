@@ -10,5 +10,5 @@ FIRM_EXPOSURE = dg.AssetKey("firm_exposure")
 
 
 def topic_key(topic: str) -> dg.AssetKey:
-    """The asset key of a topic: prices.v1 is kafka/prices.v1."""
+    """Return the asset key of a topic: prices.v1 is kafka/prices.v1."""
     return dg.AssetKey(["kafka", topic])

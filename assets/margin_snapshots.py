@@ -30,14 +30,14 @@ SPEC = asset_spec(
 
 
 def valued(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose account could be valued:
-    a stale account has unknown figures, which is not a defect of the table.
+    """Select rows whose account could be valued: a stale account has unknown figures, which is not a defect
+    of the table.
     """
     return rows[~rows["stale"].fillna(True).astype(bool)]
 
 
 def with_unknown_figures(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows said to be valued, with a figure missing."""
+    """Select rows marked as valued with a figure missing."""
     return rows[
         ~rows["stale"].fillna(True).astype(bool)
         & rows[["equity", "requirement", "excess"]].isna().any(axis=1)
@@ -50,7 +50,8 @@ def with_negative_requirement(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def whose_parts_do_not_add_up(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose maintenance requirement is not the sum of its components, to the cents lost in rounding."""
+    """Select rows whose maintenance requirement is not the sum of its components, to the cents lost in
+    rounding."""
     known = valued(rows)
     gap = known[list(COMPONENTS)].sum(axis=1, min_count=len(COMPONENTS)) - known["maintenance_req"]
     return known[~(gap.abs() <= _CENTS)]

@@ -11,7 +11,8 @@ import dagster as dg
 
 
 def typed(figures: Mapping[str, object]) -> dict[str, dg.MetadataValue[Any]]:
-    """Metadata of a materialization from a stream's progress (spark/progress.py gives names and units)."""
+    """Return metadata of a materialization from a stream's progress (spark/progress.py gives names and
+    units)."""
     return {name: _value(name, figure) for name, figure in figures.items()}
 
 

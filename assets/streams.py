@@ -59,7 +59,7 @@ class Reporter:
         self._totals: dict[str, Totals] = {}
 
     def report(self, table: str, figures: TableFigures) -> dict[str, object] | None:
-        """The metadata to publish now, or None while the last report is younger than the interval."""
+        """Return the metadata to publish now, or None while the last report is younger than the interval."""
         totals = self._totals.setdefault(table, Totals())
         totals.add(figures)
         now = self._clock()
@@ -82,7 +82,7 @@ class RestartBudget:
         self._starts: deque[float] = deque()
 
     def spend(self) -> int | None:
-        """The number of this restart within the window, or None when the budget is used up."""
+        """Return the number of this restart within the window, or None when the budget is used up."""
         now = self._clock()
         while self._starts and now - self._starts[0] > RESTARTS_SECONDS:
             self._starts.popleft()
@@ -98,7 +98,8 @@ def supervised(
     log: Callable[[str], None],
     pause: Callable[[float], None],
 ) -> Iterator[Figures]:
-    """The driver's micro-batches, across its restarts. Raises DriverEnded when the restarts are used up."""
+    """Yield the driver's micro-batches, across its restarts. Raises DriverEnded when the restarts are used
+    up."""
     budget = RestartBudget(clock)
     while True:
         try:
@@ -130,7 +131,7 @@ def _refused_in_words() -> Iterator[None]:
 def streams(
     context: dg.AssetExecutionContext, config: StreamsConfig, stream_driver: StreamDriver
 ) -> Iterator[dg.AssetMaterialization]:
-    """Runs until it is terminated, rolls over, or its driver cannot be kept alive."""
+    """Run until terminated, rolled over, or the driver cannot be kept alive."""
     context.instance.add_run_tags(context.run_id, {WORKER_TAG: this_worker()})
     reporter, ends_at = (
         Reporter(config.report_seconds, time.monotonic),

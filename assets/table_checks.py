@@ -36,8 +36,8 @@ def asset_spec(
     warn_minutes: int,
     fail_minutes: int,
 ) -> dg.AssetSpec:
-    """A table written by a stream: its columns, kinds and owner, and after how many minutes without a
-    report it is late.
+    """Describe a table written by a stream: its columns, kinds and owner, and after how many minutes without
+    a report it is late.
     """
     columns = [dg.TableColumn(field.name, str(field.type)) for field in schema]
     return dg.AssetSpec(
@@ -59,7 +59,7 @@ def asset_spec(
 
 
 def verdict(rows: pd.DataFrame, broken: pd.DataFrame, read: Mapping[str, int | str]) -> dg.AssetCheckResult:
-    """Passed where there are rows and none is broken; `read` says which rows of the table these are."""
+    """Pass where there are rows and none is broken; `read` names the rows of the table that were checked."""
     metadata: dict[str, int | float | str | dg.MarkdownMetadataValue] = {
         "rows": len(rows),
         "broken": len(broken),
@@ -79,7 +79,7 @@ def missing(error: MissingTable) -> dg.AssetCheckResult:
 def rule_check(
     key: dg.AssetKey, name: str, columns: Sequence[str], broken: Callable[[pd.DataFrame], pd.DataFrame]
 ) -> dg.AssetChecksDefinition:
-    """A check that no row of these columns breaks a rule; `broken` selects those that do."""
+    """Build a check that no row of these columns breaks a rule; `broken` selects those that do."""
 
     @dg.asset_check(asset=key, name=name)
     def check(context: dg.AssetCheckExecutionContext, tables: TablesResource) -> dg.AssetCheckResult:
@@ -101,8 +101,8 @@ def rule_check(
 
 
 def passed_up_to(instance: dg.DagsterInstance, check: dg.AssetCheckKey, table: str) -> int:
-    """The newest batch that was there when the check last passed on the table of this id;
-    0 where it never did.
+    """Return the newest batch that was there when the check last passed on the table of this id; 0 where it
+    never did.
     """
     passed = {AssetCheckExecutionRecordStatus.SUCCEEDED}
     for record in instance.event_log_storage.get_asset_check_execution_history(check, limit=1, status=passed):
@@ -117,8 +117,8 @@ def passed_up_to(instance: dg.DagsterInstance, check: dg.AssetCheckKey, table: s
 
 
 def freshness_check(key: dg.AssetKey, column: str, max_age_seconds: float) -> dg.AssetChecksDefinition:
-    """A check that the table's newest event time is not older than this against the event clock:
-    the newest price's time.
+    """Build a check that the table's newest event time is not older than this against the event clock: the
+    newest price's time.
     """
 
     @dg.asset_check(asset=key, name="keeps_up_with_the_event_clock")

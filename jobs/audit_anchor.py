@@ -74,7 +74,8 @@ def _verify(store: Store, public_key: str) -> None:
 
 @dg.job(name="audit_anchor", executor_def=dg.in_process_executor, tags=RETRIES)
 def audit_anchor_job() -> None:
-    """All audit chains of a day -> a signed anchor -> audit.v1, and S3 where a bucket is set."""
+    """Anchor all audit chains of a day, publish the signed anchor on audit.v1, and archive it to S3 where a
+    bucket is set."""
     anchor_day()
 
 
@@ -85,7 +86,7 @@ def audit_anchor_job() -> None:
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 def audit_anchor_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """The day that ended five minutes before. One run a day: its key is the day."""
+    """Request a run for the day that ended five minutes before. One run a day: its key is the day."""
     ended = context.scheduled_execution_time.astimezone(NEW_YORK) - dt.timedelta(minutes=10)
     day = ended.date().isoformat()
     return dg.RunRequest(run_key=day, run_config={"ops": {"anchor_day": {"config": {"day": day}}}})

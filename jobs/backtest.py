@@ -31,7 +31,7 @@ nightly_backtest = dg.define_asset_job(
 
 @dg.schedule(job=crises_backtest, cron_schedule="0 2 * * 6", execution_timezone="America/New_York")
 def weekly_crises(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    """One run a crisis, on Saturday morning."""
+    """Request one run a crisis, on Saturday morning."""
     day = context.scheduled_execution_time.strftime("%Y-%m-%d")
     for key in PARTITIONS.get_partition_keys():
         yield dg.RunRequest(run_key=f"{day}:{key}", partition_key=key, tags=TAGS)
@@ -39,7 +39,8 @@ def weekly_crises(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunReque
 
 @dg.schedule(job=nightly_backtest, cron_schedule="30 1 * * 2-6", execution_timezone="America/New_York")
 def nightly_session(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """After each session, in the night that follows it; the session is named in the run's config."""
+    """Request a run after each session, in the night that follows it; the session is named in the run's
+    config."""
     from margin_platform.backtest.session import latest_before
 
     day = latest_before(context.scheduled_execution_time).isoformat()

@@ -46,7 +46,7 @@ def enforce(
 
 @dg.job(name="enforcement", executor_def=dg.in_process_executor, tags=RETRIES)
 def enforcement_job() -> None:
-    """margin.status.v1 -> margin.calls.v1, restrictions.v1, audit.v1."""
+    """Read margin.status.v1; write margin.calls.v1, restrictions.v1 and audit.v1."""
     enforce()
 
 

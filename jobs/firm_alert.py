@@ -20,7 +20,7 @@ class FirmSpanConfig(SpanConfig):
 
 
 def notice(alert: FirmAlert, run_id: str) -> Event:
-    """The notifications.v1 event of an alert."""
+    """Build the notifications.v1 event of an alert."""
     return {
         "account_id": FIRM,
         "notification_id": alert.alert_id,
@@ -40,8 +40,8 @@ def alert(
     decisions: DecisionsResource,
     notifier: NotifierResource,
 ) -> None:
-    """One notice per change of level, on notifications.v1 and to the firm's own address;
-    its id is the same when the run is repeated.
+    """Send one notice per change of level, on notifications.v1 and to the firm's own address; its id is the
+    same when the run is repeated.
     """
     with kafka.bus() as bus, decisions.store() as store:
         read = read_span(context, bus, config.span)
@@ -63,7 +63,7 @@ def alert(
 
 @dg.job(name="firm_alert", executor_def=dg.in_process_executor, tags=RETRIES)
 def firm_alert_job() -> None:
-    """firm.risk.v1 -> notifications.v1, and the firm's own people by SNS, SendGrid or SMTP."""
+    """Read firm.risk.v1; notify on notifications.v1 and the firm's own people by SNS, SendGrid or SMTP."""
     alert()
 
 

@@ -39,7 +39,7 @@ def fire_timers(
 
 @dg.job(name="ladder_timers", executor_def=dg.in_process_executor, tags=RETRIES)
 def ladder_timers_job() -> None:
-    """Timers of the ladder that are due -> margin.calls.v1, restrictions.v1, audit.v1."""
+    """Fire timers of the ladder that are due; write margin.calls.v1, restrictions.v1 and audit.v1."""
     fire_timers()
 
 

@@ -37,7 +37,7 @@ def liquidate(
 
 @dg.job(name="liquidation", executor_def=dg.in_process_executor, tags=RETRIES)
 def liquidation_job() -> None:
-    """margin.calls.v1 (action LIQUIDATE) -> liquidation.orders.v1."""
+    """Read margin.calls.v1 (action LIQUIDATE); write liquidation.orders.v1."""
     liquidate()
 
 

@@ -43,7 +43,7 @@ def repeat(
     decisions: DecisionsResource,
     notifier: NotifierResource,
 ) -> None:
-    """Notices whose next attempt is due."""
+    """Send the notices whose next attempt is due."""
     with kafka.bus() as bus, decisions.store() as store:
         sent = notifier.notifier(store, decisions.policy).deliver(notifier.now(), run_id=context.run_id)
         publish(store, bus)
@@ -52,15 +52,15 @@ def repeat(
 
 @dg.job(name="notification", executor_def=dg.in_process_executor, tags=RETRIES)
 def notification_job() -> None:
-    """margin.calls.v1, restrictions.v1, liquidation.orders.v1 -> SNS, SendGrid, SMTP,
-    and notifications.v1.
+    """Read margin.calls.v1, restrictions.v1 and liquidation.orders.v1; notify by SNS, SendGrid or SMTP, and
+    on notifications.v1.
     """
     notify()
 
 
 @dg.job(name="notification_retry", executor_def=dg.in_process_executor, tags=RETRIES)
 def notification_retry_job() -> None:
-    """Notices not yet delivered -> SNS, SendGrid, SMTP, and notifications.v1."""
+    """Retry notices not yet delivered by SNS, SendGrid or SMTP, and report on notifications.v1."""
     repeat()
 
 

@@ -10,14 +10,14 @@ from resources.kafka import KafkaResource
 
 @dg.op
 def relay(context: dg.OpExecutionContext, kafka: KafkaResource, decisions: DecisionsResource) -> None:
-    """Every message left in the outbox, in the order it was committed."""
+    """Publish every message left in the outbox, in the order it was committed."""
     with kafka.bus() as bus, decisions.store() as store:
         context.log.info(f"{publish(store, bus)} messages published")
 
 
 @dg.job(name="outbox_relay", executor_def=dg.in_process_executor, tags=RETRIES)
 def outbox_relay_job() -> None:
-    """Messages left in the outbox -> their topics."""
+    """Publish messages left in the outbox to their topics."""
     relay()
 
 

@@ -29,14 +29,14 @@ class HistoryConfig(dg.Config):
 
 @dg.op
 def prune(context: dg.OpExecutionContext, config: HistoryConfig) -> None:
-    """Deletes the acting jobs' successful runs older than that, but never the newest of a job."""
+    """Delete the acting jobs' successful runs older than that, but never the newest of a job."""
     before = dt.datetime.now(dt.UTC) - dt.timedelta(days=config.keep_days)
     for job in ACTING:
         context.log.info(f"{job}: {delete_runs(context.instance, job, before)} runs deleted")
 
 
 def delete_runs(instance: dg.DagsterInstance, job: str, before: dt.datetime) -> int:
-    """Deletes a job's successful runs made before a moment, save the newest of all; returns how many."""
+    """Delete a job's successful runs made before a moment, except the newest of all; return how many."""
     kept = {run.run_id for run in instance.get_runs(dg.RunsFilter(job_name=job), limit=1)}
     old = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS], created_before=before)
     deleted = 0
@@ -49,7 +49,7 @@ def delete_runs(instance: dg.DagsterInstance, job: str, before: dt.datetime) -> 
 
 @dg.job(name="run_history", executor_def=dg.in_process_executor, tags=BATCH_TAGS)
 def run_history_job() -> None:
-    """Old successful runs of the acting jobs out of Dagster's storage."""
+    """Delete old successful runs of the acting jobs from Dagster's storage."""
     prune()
 
 

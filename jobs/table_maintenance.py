@@ -19,7 +19,7 @@ KEEP_HOURS = 168
 
 @dg.op
 def compact(context: dg.OpExecutionContext, tables: TablesResource) -> None:
-    """Compacts each table; a table not written yet is said so and passed over."""
+    """Compact each table; log a table that is not written yet, and skip it."""
     for name in TABLES:
         try:
             table = tables.open(name)
@@ -42,9 +42,8 @@ def compact(context: dg.OpExecutionContext, tables: TablesResource) -> None:
 
 @dg.op
 def trim_store(context: dg.OpExecutionContext, decisions: DecisionsResource) -> None:
-    """Deletes rows of the decision store that have done their work.
-
-    A store that is not there is not created.
+    """Delete rows of the decision store that have done their work. A store that does not exist is not
+    created.
     """
     try:
         with decisions.reader():
@@ -59,7 +58,7 @@ def trim_store(context: dg.OpExecutionContext, decisions: DecisionsResource) -> 
 
 @dg.job(name="table_maintenance", executor_def=dg.in_process_executor, tags=BATCH_TAGS)
 def table_maintenance_job() -> None:
-    """Compaction and vacuum of the streams' tables; finished rows of the decision store."""
+    """Compact and vacuum the streams' tables; delete finished rows of the decision store."""
     compact()
     trim_store()
 

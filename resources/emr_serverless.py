@@ -19,7 +19,7 @@ _POLL_SECONDS = 5.0
 
 
 def request(only: list[str], here: Settings) -> dict[str, object]:
-    """The StartJobRun request of these streams, all when empty.
+    """Build the StartJobRun request of these streams, all when empty.
 
     ValueError names a setting that is missing or cannot travel.
     """
@@ -56,8 +56,8 @@ def request(only: list[str], here: Settings) -> dict[str, object]:
 
 
 def _parameters(here: Settings) -> str:
-    """The connector's jars, the executors' memory and, as the driver's environment,
-    the settings the streams read.
+    """Return the connector's jars, the executors' memory and, as the driver's environment, the settings the
+    streams read.
     """
     security = here.kafka.security
     environment = {
@@ -82,7 +82,8 @@ def _parameters(here: Settings) -> str:
 
 
 def run(only: list[str]) -> str:
-    """Starts the job run, waits until it has ended, and says how. Must be called inside a Dagster step."""
+    """Start the job run, wait until it has ended, and return how it ended. Must be called inside a Dagster
+    step."""
     here = settings()
     pipes = PipesEMRServerlessClient(
         client=boto3.client(

@@ -34,6 +34,6 @@ class KafkaResource(dg.ConfigurableResource):
 
     @contextmanager
     def bus(self) -> Iterator[Bus]:
-        """A bus that is closed at the end. BrokerUnreachable comes from its first use."""
+        """Yield a bus that is closed at the end. BrokerUnreachable comes from its first use."""
         with Bus(self.address, connect_seconds=self.connect_seconds) as bus:
             yield bus

@@ -28,7 +28,7 @@ class NotifierResource(dg.ConfigurableResource):
     aws: AwsResource
 
     def channels(self, policy: Policy) -> list[Channel]:
-        """The channels this deployment has."""
+        """Return the channels this deployment has."""
         here = settings()
         found: list[Channel] = [SnsChannel(self.aws.sns())]
         if here.mail.sendgrid_api_key:
@@ -58,10 +58,8 @@ class NotifierResource(dg.ConfigurableResource):
 
     @staticmethod
     def firm_contact() -> dict[str, str]:
-        """Where the firm's own people are told of its limits and of customers who could not be reached:
-        MARGIN_FIRM_EMAIL, MARGIN_FIRM_PHONE.
-
-        What is missing is held, visibly.
+        """Return where the firm's own staff is notified of limits and of customers who could not be reached:
+        MARGIN_FIRM_EMAIL, MARGIN_FIRM_PHONE. A notice without an address is held, and listed as held.
         """
         here = settings()
         return {
@@ -72,7 +70,7 @@ class NotifierResource(dg.ConfigurableResource):
 
     @staticmethod
     def now() -> int:
-        """The wall clock in epoch milliseconds:
-        providers and retries live in real time, not on the event clock.
+        """Return the wall clock in epoch milliseconds: providers and retries live in real time, not on the
+        event clock.
         """
         return time.time_ns() // 1_000_000

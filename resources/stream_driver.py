@@ -56,7 +56,7 @@ class StreamDriver(dg.ConfigurableResource):
     stop_seconds: float = 30.0
 
     def batches(self, only: list[str], run_id: str = "") -> Iterator[Figures]:
-        """The micro-batches of these streams, as they finish. Closing the iterator stops the driver.
+        """Yield the micro-batches of these streams, as they finish. Closing the iterator stops the driver.
 
         DriverEnded when it ends by itself, AlreadyRunning where another driver holds the checkpoint.
 

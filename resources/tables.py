@@ -31,7 +31,7 @@ class TablesResource(dg.ConfigurableResource):
         return f"{base.rstrip('/')}/{table}" if "://" in base else str(Path(base) / table)
 
     def open(self, table: str) -> DeltaTable:
-        """The table as of now. MissingTable where nothing was written yet."""
+        """Open the table as of now. MissingTable where nothing was written yet."""
         where = self.location(table)
         try:
             return DeltaTable(where, storage_options=storage_options(where))
@@ -39,12 +39,12 @@ class TablesResource(dg.ConfigurableResource):
             raise MissingTable(f"no table {table} at {where}") from error
 
     def frame(self, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """The table's rows, all columns or these."""
+        """Return the table's rows, all columns or these."""
         return self.open(table).to_pandas(columns=None if columns is None else list(columns))
 
     def newest(self, table: str, column: str) -> int | None:
-        """The largest whole number in a column, as the statistics of the table's files say;
-        None where there is no row.
+        """Return the largest whole number in a column, from the statistics of the table's files; None where
+        there is no row.
         """
         files = pa.table(self.open(table).get_add_actions(flatten=True))
         largest = f"max.{column}"

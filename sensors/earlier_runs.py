@@ -25,10 +25,8 @@ _RETRY_BEGINS_WITHIN = dt.timedelta(minutes=5)
 
 
 def working(instance: dg.DagsterInstance, job: str, tags: Mapping[str, str] | None = None) -> str | None:
-    """Id of a run of the job with these tags that works now or will,
-    a failed one that Dagster is about to repeat included.
-
-    A run that hangs ends by its `dagster/max_runtime`. One that failed for good holds nobody up.
+    """Return the id of a run of the job with these tags that is running, queued or about to be retried by
+    Dagster. A run that hangs ends by its `dagster/max_runtime`. One that failed for good blocks nothing.
     """
     runs = instance.get_runs(dg.RunsFilter(job_name=job, tags=dict(tags or {}), statuses=_WORKING))
     found = next((run.run_id for run in runs if not _is_lost(instance, run)), None)
@@ -36,10 +34,9 @@ def working(instance: dg.DagsterInstance, job: str, tags: Mapping[str, str] | No
 
 
 def _is_lost(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether a run's worker is gone. The run is then reported as failed, so that Dagster repeats it now.
-
-    Dagster itself asks after the workers of started runs only: one killed before it starts would hold its
-    topic up until the time limit of a start.
+    """Report whether a run's worker is gone. The run is then reported as failed, so that Dagster repeats it
+    now. Dagster itself checks the workers of started runs only: one killed before it starts would block its
+    topic until the time limit of a start.
     """
     worker = run.tags.get(WORKER_TAG)
     if worker is None or is_alive(worker) or _is_inherited(instance, run, worker):
@@ -51,7 +48,7 @@ def _is_lost(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
 
 def _is_inherited(instance: dg.DagsterInstance, run: dg.DagsterRun, worker: str) -> bool:
-    """Whether the tag is the repeated run's: a repetition has its tags until it is launched."""
+    """Report whether the tag is the repeated run's: a repetition has its tags until it is launched."""
     before = instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
     return before is not None and before.tags.get(WORKER_TAG) == worker
 
@@ -67,7 +64,7 @@ def _to_be_repeated(instance: dg.DagsterInstance, job: str, tags: dict[str, str]
 
 
 def wait_for(instance: dg.DagsterInstance, job: str, tags: Mapping[str, str], seconds: float) -> str | None:
-    """Waits until no such run works; the id of the one that still does after `seconds`."""
+    """Wait until no such run works; return the id of the one that still does after `seconds`."""
     pause = threading.Event()
     looks = max(1, int(seconds / _LOOK_SECONDS))
     for _ in range(looks):

@@ -10,7 +10,7 @@ from sensors.topic_sensor import tick
 
 @dg.sensor(job=enforcement_job, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)
 def enforcement(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.SensorResult | dg.SkipReason:
-    """Every status event is acted on."""
+    """Act on every status event."""
     return tick(context, kafka, MARGIN_STATUS, enforcement_job.name, "enforce")
 
 

@@ -20,7 +20,7 @@ from sensors.topic_sensor import EVENTS_PER_RUN, WantedRun
 
 
 def state_of(cursor: str | None) -> tuple[Cursor, Levels]:
-    """Positions and levels in a cursor's text."""
+    """Read positions and levels from a cursor's text."""
     state = json.loads(cursor or "{}")
     return Cursor.read(json.dumps(state.get("offsets", {}))), dict(state.get("levels", {}))
 
@@ -32,8 +32,8 @@ def text_of(cursor: Cursor, levels: Mapping[str, str]) -> str:
 def changes(
     records: Sequence[Record], levels: Levels, policy: FirmPolicy, topic_id: str | None = None
 ) -> tuple[WantedRun | None, Levels]:
-    """The run to start if a level changes within the records (its accounts: those that cause it),
-    and the levels after them.
+    """Return the run to start if a level changes within the records (its accounts: those that cause it), and
+    the levels after them.
     """
     alerts, after = alerts_of((event for _, event in decoded(records)[0]), levels, policy)
     if not alerts:
@@ -46,7 +46,7 @@ def changes(
 
 @dg.sensor(job=firm_alert_job, minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
 def firm_alert(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.SensorResult | dg.SkipReason:
-    """Folds the levels over the new events of the topic's one partition."""
+    """Fold the levels over the new events of the topic's one partition."""
     cursor, levels = state_of(context.cursor)
     try:
         with kafka.bus() as bus:

@@ -15,7 +15,7 @@ from sensors import earlier_runs
 
 
 def reason_to_wait(now_ms: int | None, fired_at: int, next_due_ms: int | None) -> str | None:
-    """Why no timer fires now, or None where one does.
+    """Explain why no timer fires now, or return None where one does.
 
     fired_at: the clock of the last run; times are event time.
     """
@@ -36,7 +36,7 @@ def reason_to_wait(now_ms: int | None, fired_at: int, next_due_ms: int | None) -
 def ladder_timers(
     context: dg.SensorEvaluationContext, kafka: KafkaResource, decisions: DecisionsResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """One run per reading of the clock at which something is due, one at a time."""
+    """Request one run per reading of the clock at which something is due, one at a time."""
     if (busy := earlier_runs.working(context.instance, ladder_timers_job.name)) is not None:
         return dg.SkipReason(f"run {busy} still works")
     try:

@@ -10,9 +10,8 @@ from sensors.topic_sensor import tick
 
 
 def is_request(record: Record) -> bool:
-    """Whether the record asks for orders.
-
-    One that cannot be read is worth a run too: the run sends it to dead_letter.v1.
+    """Report whether the record asks for orders. A record that cannot be read needs a run too, which sends it
+    to dead_letter.v1.
     """
     try:
         return asks_for_orders(decode(MARGIN_CALLS, record.value))
@@ -22,7 +21,7 @@ def is_request(record: Record) -> bool:
 
 @dg.sensor(job=liquidation_job, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)
 def liquidation(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.SensorResult | dg.SkipReason:
-    """Calls that are no request for orders move the cursor and start nothing."""
+    """Start a run for calls that request orders; other calls only move the cursor."""
     return tick(context, kafka, MARGIN_CALLS, liquidation_job.name, "liquidate", is_request)
 
 

@@ -25,9 +25,8 @@ from sensors.topic_sensor import tick
 
 
 def concerns_the_customer(record: Record) -> bool:
-    """Whether a notice is due.
-
-    A record that cannot be read is worth a run too: the run sends it to dead_letter.v1.
+    """Report whether a notice is due. A record that cannot be read needs a run too, which sends it to
+    dead_letter.v1.
     """
     try:
         return (record.topic, decode(record.topic, record.value).get("action", "NEW")) in SUBJECTS
@@ -57,8 +56,8 @@ def _on(topic: str, name: str) -> dg.SensorDefinition:
 def notification_retry(
     context: dg.SensorEvaluationContext, decisions: DecisionsResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Starts a run when a further attempt is due, one a minute for the same time:
-    a run that failed for good is followed by another.
+    """Start a run when a further attempt is due, one a minute for the same time: a run that failed for good
+    is followed by another.
     """
     if (busy := earlier_runs.working(context.instance, notification_retry_job.name)) is not None:
         return dg.SkipReason(f"run {busy} still works")

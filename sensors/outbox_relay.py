@@ -10,8 +10,8 @@ from resources.kafka import UNAVAILABLE, KafkaResource
 
 
 def still_waiting(cursor: str | None, oldest: int | None) -> bool:
-    """Whether the oldest message of the outbox was already its oldest at the last look:
-    its own run had time to send it.
+    """Report whether the oldest message of the outbox was already its oldest at the last look: its own run
+    had time to send it.
     """
     return oldest is not None and cursor == str(oldest)
 
@@ -20,7 +20,7 @@ def still_waiting(cursor: str | None, oldest: int | None) -> bool:
 def outbox_relay(
     context: dg.SensorEvaluationContext, kafka: KafkaResource, decisions: DecisionsResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Publishes leftovers when a broker answers; the oldest message left is the cursor."""
+    """Publish leftovers when a broker answers; the oldest message left is the cursor."""
     try:
         with decisions.reader() as store:
             oldest = oldest_unsent(store)

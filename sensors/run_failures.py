@@ -9,12 +9,12 @@ from margin_platform.contracts.messages import TOPICS
 
 
 def will_be_repeated(tags: dict[str, str]) -> bool:
-    """Whether Dagster starts this failed run again by itself."""
+    """Report whether Dagster starts this failed run again by itself."""
     return tags.get("dagster/will_retry", "false").lower() == "true"
 
 
 def sentence(job: str, run_id: str, tags: dict[str, str], message: str) -> str:
-    """What failed and which events wait for it."""
+    """State what failed and which events wait for it."""
     where = (
         f" on {tags['kafka/topic']}[{tags['kafka/partition']}] {tags['kafka/offsets']}"
         if "kafka/topic" in tags
@@ -29,7 +29,7 @@ def sentence(job: str, run_id: str, tags: dict[str, str], message: str) -> str:
     minimum_interval_seconds=10,
 )
 def run_failures(context: dg.RunFailureSensorContext) -> None:
-    """Reports failures that no retry will repair, against the topic whose events are left undone."""
+    """Report failures that no retry will repair, against the topic whose events are left undone."""
     run = context.dagster_run
     if will_be_repeated(dict(run.tags)):
         return

@@ -40,7 +40,7 @@ class Verdict:
 
 
 def verdict_on(runs: Sequence[StreamRun], lives: Callable[[str], bool]) -> Verdict:
-    """What to do about these runs, newest first."""
+    """Decide what to do about these runs, newest first."""
     active = [r for r in runs if r.status in {s.value for s in _ACTIVE}]
     gone = tuple(r.run_id for r in active if r.worker is not None and not lives(r.worker))
     living = [r for r in active if r.run_id not in gone]
@@ -59,7 +59,7 @@ def verdict_on(runs: Sequence[StreamRun], lives: Callable[[str], bool]) -> Verdi
 
 @dg.sensor(job=streams_job, minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
 def stream_health(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.RunRequest | dg.SkipReason:
-    """Starts the streams when nothing runs them and there is a broker to read from."""
+    """Start the streams when nothing runs them and there is a broker to read from."""
     instance = context.instance
     records = instance.get_run_records(dg.RunsFilter(job_name=streams_job.name), limit=20)
     by_id = {r.dagster_run.run_id: r.dagster_run for r in records}

@@ -40,14 +40,15 @@ class Cursor:
         return json.dumps(state | ({"topic_id": self.topic_id} if self.topic_id else {}))
 
     def after(self, records: Sequence[Record]) -> Cursor:
-        """Where to read on after these records."""
+        """Return the cursor after these records."""
         positions = dict(self.positions)
         for record in records:
             positions[record.partition] = max(positions.get(record.partition, 0), record.offset + 1)
         return Cursor(positions, self.topic_id)
 
     def opened(self, bus: Bus, topic: str) -> Cursor:
-        """The cursor in the topic as it is: partitions that it does not know begin with their oldest event.
+        """Return the cursor in the topic as it is: partitions that it does not know begin with their oldest
+        event.
 
         TopicRecreated where the topic is another one, EventsLost where events after the cursor are no longer
         kept.
@@ -66,7 +67,7 @@ _BEGIN_AGAIN = "Run `margin progress forget {0}`, then reset this sensor's curso
 
 
 def start_positions(bus: Bus, topic: str, positions: Mapping[int, int]) -> dict[int, int]:
-    """The positions, with partitions they do not name from their oldest event.
+    """Return the positions; partitions they do not name start at their oldest event.
 
     TopicRecreated where one lies beyond the end, EventsLost where one lies before the oldest event kept.
     """

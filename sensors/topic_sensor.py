@@ -59,8 +59,8 @@ def runs_of(
     topic_id: str | None = None,
     size: int = EVENTS_PER_RUN,
 ) -> list[WantedRun]:
-    """The records in runs of at most `size` of one partition, in order;
-    stretches without a relevant record make no run.
+    """Group the records into runs of at most `size` of one partition, in order; stretches without a relevant
+    record make no run.
     """
     runs = []
     for partition in sorted({r.partition for r in records}):
@@ -86,8 +86,8 @@ def tick(
     op: str,
     is_relevant: Callable[[Record], bool] = lambda _: True,
 ) -> dg.SensorResult | dg.SkipReason:
-    """One evaluation: wait (bounded) for the run before and for events after the cursor,
-    ask for their run, move the cursor.
+    """Evaluate once: wait (bounded) for the run before and for events after the cursor, request their run,
+    move the cursor.
     """
     busy = earlier_runs.wait_for(
         context.instance, job, {"kafka/topic": topic}, kafka.poll_seconds * _WAIT_SHARE

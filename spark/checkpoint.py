@@ -13,8 +13,8 @@ Offsets = dict[str, dict[int, int]]  # topic -> partition -> next offset
 
 
 def committed_after(folder: Path, batch_id: int) -> list[tuple[int, Offsets]]:
-    """(batch, its end offsets) of every committed batch later than one, in order;
-    those Spark already forgot are left out.
+    """List (batch, its end offsets) of every committed batch later than one, in order; those Spark already
+    forgot are left out.
     """
     last = max(_batches(folder / "commits"), default=-1)
     return [
@@ -29,8 +29,8 @@ def _batches(folder: Path) -> list[int]:
 
 
 def _end_of(path: Path) -> Offsets:
-    """The third line of an offset file: one Kafka source as {"topic": {"partition": next offset}};
-    the first is its version.
+    """Read the third line of an offset file: one Kafka source as {"topic": {"partition": next offset}}; the
+    first is its version.
     """
     lines = path.read_text(encoding="utf-8").splitlines()
     if len(lines) != 3 or lines[0] != "v1":

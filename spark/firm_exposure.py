@@ -42,7 +42,7 @@ class FirmExposure(Stream):
         return {MARGIN_CALC: self._next}
 
     def prepare(self) -> None:
-        """Says what was missed in a long stop.
+        """Log what was missed in a long stop.
 
         StateRefused where the topic was created again: its records would pass for applied ones.
         """
@@ -89,8 +89,8 @@ class FirmExposure(Stream):
         self._publish()
 
     def _publish(self) -> int:
-        """The firm's rows of now, unless the last ones are younger than the limit:
-        `idle` then publishes them.
+        """Publish the firm's current rows, unless the last ones are younger than the limit: `idle` then
+        publishes them.
         """
         if not self._unpublished or time.monotonic() - self._published_at < _PUBLISH_SECONDS:
             return 0

@@ -25,12 +25,9 @@ def stream(
     *,
     may_miss: bool = False,
 ) -> DataFrame:
-    """The topics as one stream from their beginning; a checkpoint moves it on.
-
-    Data lost to retention is an error, not a gap.
-
-    security: how to log in; None takes the MARGIN_KAFKA_* settings. may_miss: a gap all the same, for a
-    reader that notices it.
+    """Read the topics as one stream from their beginning; a checkpoint moves it on. Data lost to retention is
+    an error, not a gap. security: how to log in; None takes the MARGIN_KAFKA_* settings. may_miss: allow a
+    gap, for a reader that detects it.
     """
     login = settings().kafka.security if security is None else security
     return (
@@ -47,7 +44,8 @@ def stream(
 
 
 def records(batch: DataFrame) -> list[Record]:
-    """A micro-batch on the driver, as records in partition order. Keys stay behind: they may be any bytes."""
+    """Collect a micro-batch on the driver, as records in partition order. Keys stay behind: they may be any
+    bytes."""
     rows = batch.selectExpr(
         "topic", "partition", "offset", "value", "unix_millis(timestamp) AS timestamp"
     ).toArrow()

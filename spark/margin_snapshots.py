@@ -38,10 +38,9 @@ class MarginSnapshots(Stream):
         return self.engine.next_offset
 
     def prepare(self) -> None:
-        """Accounts announced so far: after a long stop their fills may be read before them (Spark divides a
-        batch over topics).
-
-        Figures that were handed out between two batches are in the table, and wait no longer.
+        """Read the accounts announced so far: after a long stop their fills may be read before them (Spark
+        divides a batch over topics). Figures published between two batches are in the table, and wait no
+        longer.
         """
         if progress.lag(self.bus, {ACCOUNTS: self.engine.next_offset[ACCOUNTS]}):
             self.engine.ledger.announce(self.bus.latest_by_key(ACCOUNTS))
@@ -60,7 +59,7 @@ class MarginSnapshots(Stream):
             self.gather(event["account_id"], event, batch_id)
 
     def _publish(self, outcome: Outcome) -> None:
-        """Decisions first: they do not wait behind a thousand figures."""
+        """Publish decisions first: they do not wait behind a thousand figures."""
         for event in outcome.status:
             self.bus.produce(MARGIN_STATUS, event)
         for letter in outcome.dead:
@@ -75,9 +74,7 @@ class MarginSnapshots(Stream):
         return self.engine.oldest_price_seconds()
 
     def idle(self) -> None:
-        """Figures that waited for room go out,
-        and fills and cash whose account did not turn up are reported.
-        """
+        """Publish figures that waited for room; report fills and cash whose account was never announced."""
         if time.monotonic() >= self._heartbeat_due:
             outcome = self.engine.overdue()
             self._gather(outcome, self._batch)

@@ -72,7 +72,7 @@ class StreamMetrics(Collector):
         self._seconds.labels(name).observe(figures["seconds"])
 
     def collect(self) -> Iterator[Metric]:
-        """Every family, at this moment."""
+        """Yield every metric family, at this moment."""
         yield from self._seconds.collect()
         told, streams = self._told, self._streams
         saved = {

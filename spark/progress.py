@@ -76,7 +76,7 @@ class Reporting(Protocol):
 
 
 def figures(stream: Reporting, batch_id: int, read: list[Record], produced: int, started: float) -> Figures:
-    """One micro-batch as it is told. `started` is `time.monotonic()` at its beginning."""
+    """Return the figures that one micro-batch reports. `started` is `time.monotonic()` at its beginning."""
     seconds = round(time.monotonic() - started, 4)
     offsets: dict[str, dict[str, int]] = {}
     for record in read:
@@ -112,13 +112,13 @@ def figures(stream: Reporting, batch_id: int, read: list[Record], produced: int,
 
 
 def report(told: Figures) -> None:
-    """Prints a line at once: whoever supervises the stream reads it as it comes."""
+    """Print a line and flush it: the supervisor of the stream reads it as it comes."""
     sys.stdout.buffer.write(orjson.dumps(told) + b"\n")
     sys.stdout.buffer.flush()
 
 
 def lag(bus: Bus, next_offset: Mapping[str, Mapping[int, int]]) -> int:
-    """Records of these topics that lie beyond the next offsets."""
+    """Count the records of these topics that lie beyond the next offsets."""
     return sum(
         max(0, end - parts.get(partition, 0))
         for topic, parts in next_offset.items()

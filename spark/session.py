@@ -43,7 +43,7 @@ _JVM = "-XX:+UseSerialGC -XX:MaxMetaspaceSize=320m -XX:ReservedCodeCacheSize=160
 
 
 def _placement(master: str) -> dict[str, str]:
-    """What depends on where the driver and its executors run.
+    """Return the options that depend on where the driver and its executors run.
 
     Empty without a master: `spark-submit` has decided it all.
     """
@@ -76,8 +76,8 @@ def _placement(master: str) -> dict[str, str]:
 
 
 def build(name: str, master: str = "local[*]", extra: dict[str, str] | None = None) -> SparkSession:
-    """A session with the Kafka connector and Delta Lake on its classpath;
-    the jars come from the cache, not the network.
+    """Build a session with the Kafka connector and Delta Lake on its classpath; the jars come from the cache,
+    not the network.
     """
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(name)

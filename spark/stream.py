@@ -83,44 +83,44 @@ class Stream(ABC):
 
     @abstractmethod
     def next_offset(self) -> dict[str, dict[int, int]]:
-        """Next offset to apply, by topic and partition."""
+        """Return the next offset to apply, by topic and partition."""
 
     @abstractmethod
     def take(self, records: list[Record], batch_id: int, *, publish: bool) -> int:
-        """Applies records, publishes what follows unless told not to, gathers rows;
-        returns how many rows the table gains.
+        """Apply records, publish what follows if `publish`; gather rows; return how many rows the table
+        gains.
 
         The same records as the same batch lead to the same events; records applied before are skipped.
         """
 
     def prepare(self) -> None:  # noqa: B027 - a hook most streams do without
-        """Called once the state is back and before the first batch."""
+        """Prepare the stream once the state is restored and before the first batch."""
 
     def idle(self) -> None:  # noqa: B027 - likewise
-        """Called about twice a second between batches: publishes what a rate limit held back."""
+        """Publish what a rate limit held back; called about twice a second between batches."""
 
     @abstractmethod
     def to_state(self) -> dict[str, object]:
-        """What `restore` needs to continue from here, as plain JSON."""
+        """Return what `restore` needs to continue from here, as plain JSON."""
 
     @abstractmethod
     def restore(self, state: Json) -> None:
-        """Back to a state that `to_state` gave."""
+        """Restore a state that `to_state` gave."""
 
     def oldest_input_seconds(self) -> float | None:
-        """Age of the oldest price in use against the event clock, in seconds of trading;
-        None where the stream uses none.
+        """Return the age of the oldest price in use against the event clock, in seconds of trading; None
+        where the stream uses none.
         """
         return None
 
     def gather(self, key: str, event: Event, batch_id: int) -> None:
-        """Keeps an event for the table; a later one of the same key replaces it if that comes before the
-        next write.
+        """Keep an event for the table; a later one of the same key replaces it if that comes before the next
+        write.
         """
         self._rows[key] = event | {"batch_id": self._base + batch_id}
 
     def refuse(self, letter: Event) -> None:
-        """Publishes a dead letter and counts it."""
+        """Publish a dead letter and count it."""
         self.bus.produce(DEAD_LETTER, letter)
         self.dead_letters += 1
 
@@ -138,7 +138,7 @@ class Stream(ABC):
     # -- the life of a stream
 
     def forget(self) -> None:
-        """Drops the checkpoint and the state: `recover` then begins with the topics' first records.
+        """Drop the checkpoint and the state: `recover` then begins with the topics' first records.
 
         The table is kept.
         """
@@ -146,7 +146,7 @@ class Stream(ABC):
         log.warning("%s: rebuilding from the topics", self.name)
 
     def recover(self) -> None:
-        """Back to where the last committed batch left the stream, from the newest state and Kafka."""
+        """Return to where the last committed batch left the stream, from the newest state and Kafka."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._base = self._table_base()
         state = durable_state.load(self.folder)
@@ -187,8 +187,8 @@ class Stream(ABC):
         ]
 
     def _table_base(self) -> int:
-        """Batches are numbered from 0 by each checkpoint;
-        a new checkpoint over an old table counts on from the table.
+        """Return the first batch number: each checkpoint counts from 0; a new checkpoint over an old table
+        counts on from the table.
         """
         marker = self.folder / "table-base"
         if not marker.exists():
@@ -196,7 +196,7 @@ class Stream(ABC):
         return int(marker.read_text(encoding="utf-8"))
 
     def start(self, session: SparkSession) -> StreamingQuery:
-        """Starts the query; `recover` first."""
+        """Start the query; call `recover` first."""
         self._keeper.start()
         return (
             kafka_source.stream(session, self.settings.bootstrap, self.topics, may_miss=self.may_miss)
@@ -208,7 +208,8 @@ class Stream(ABC):
         )
 
     def batch(self, frame: DataFrame, batch_id: int) -> None:
-        """foreachBatch: everything published is with the broker before Spark commits the batch."""
+        """Process a batch for foreachBatch: everything published is with the broker before Spark commits the
+        batch."""
         started = time.monotonic()
         records = kafka_source.records(frame)
         with self._busy:
@@ -220,7 +221,8 @@ class Stream(ABC):
             listener(told)
 
     def close(self) -> None:
-        """After the query has ended: keeps what is left and lets go. The next start continues from here."""
+        """Save what is left and release the resources, after the query has ended. The next start continues
+        from here."""
         self._ended.set()
         if self._keeper.is_alive():
             self._keeper.join()
@@ -252,7 +254,7 @@ class Stream(ABC):
         self._lag = self._unread()
 
     def _write_table(self) -> None:
-        """Appends what has gathered; the table knows the newest batch in it."""
+        """Append the gathered rows; the table knows the newest batch in it."""
         with self._busy:
             rows = dict(self._rows)
         if not rows:

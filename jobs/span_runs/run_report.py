@@ -20,7 +20,8 @@ _NAMED_IN_TAG = 8
 
 
 def report(context: dg.OpExecutionContext, messages: Iterable[tuple[str, Event]], cause: str) -> int:
-    """Records messages by topic under this run, and tags it; returns how many there were.
+    """Record messages by topic under this run, and tag it; return how many there were. `cause` names what
+    they follow from.
 
     `cause` says what they follow from.
     """
@@ -50,7 +51,7 @@ def report(context: dg.OpExecutionContext, messages: Iterable[tuple[str, Event]]
 
 
 def tag(what: str, values: Sequence[str]) -> dict[str, str]:
-    """A run tag of accounts or episodes: margin/account for one, margin/accounts for some of several and
+    """Make a run tag of accounts or episodes: margin/account for one, margin/accounts for some of several and
     how many more; none for none.
     """
     unique = list(dict.fromkeys(values))

@@ -63,7 +63,7 @@ class Read:
 
 
 def decoded(records: Sequence[Record]) -> tuple[list[tuple[Record, Event]], list[tuple[Record, BadEvent]]]:
-    """Each record as an event or as a refusal, in order.
+    """Return each record as an event or as a refusal, in order.
 
     An event that names no time happened when Kafka recorded it.
     """
@@ -146,7 +146,8 @@ def read_span(context: dg.OpExecutionContext, bus: Bus, span: Span) -> Read:
 
 
 def _check(bus: Bus, span: Span) -> None:
-    """The offsets still mean what they meant when the run was requested, and their events are still there."""
+    """Check that the offsets still mean what they meant when the run was requested, and that their events are
+    still there."""
     now = bus.topic_id(span.topic)
     if span.topic_id and now and now != span.topic_id:
         raise TopicRecreated(
@@ -160,7 +161,7 @@ def _check(bus: Bus, span: Span) -> None:
 
 
 def named(ids: Sequence[str], shown: int = 20) -> str:
-    """Some ids, and how many more there are."""
+    """Name some ids, and how many more there are."""
     unique = list(dict.fromkeys(ids))
     more = f" and {len(unique) - shown} more" if len(unique) > shown else ""
     return ", ".join(unique[:shown]) + more

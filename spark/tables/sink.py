@@ -21,8 +21,8 @@ _APPENDS = 1 << 20  # appends of one batch that can be told apart in the table's
 
 
 def storage_options(uri: str) -> dict[str, str]:
-    """How to reach a table: nothing for a folder;
-    for s3:// the endpoint and region of the settings, credentials by AWS's chain.
+    """Return the options to reach a table: nothing for a folder; for s3:// the endpoint and region of the
+    settings, credentials by AWS's chain.
 
     A commit is a conditional put, so that of two writers of one version the second fails instead of
     overwriting.
@@ -47,7 +47,7 @@ class TableSink:
         self._storage = storage_options(self.uri)
 
     def append(self, rows: Sequence[dict[str, object]], batch_id: int) -> None:
-        """Appends rows of batches up to one, which only grows; several appends of one batch are numbered."""
+        """Append rows of batches up to one, which only grows; several appends of one batch are numbered."""
         written = self._version()
         version = written + 1 if written // _APPENDS == batch_id else batch_id * _APPENDS
         columns = {f.name: [row.get(f.name) for row in rows] for f in self._schema}
@@ -57,7 +57,7 @@ class TableSink:
         log.info("table %s: %d rows up to batch %d", self.name, len(rows), batch_id)
 
     def written_batch(self) -> int:
-        """The newest batch in the table; -1 where there is none.
+        """Return the newest batch in the table; -1 where there is none.
 
         Every row gathered by then of it and of earlier ones is there.
         """
@@ -65,7 +65,7 @@ class TableSink:
         return -1 if version < 0 else version // _APPENDS
 
     def keys_of(self, batch_id: int, key: str) -> set[str]:
-        """The values of a column in the rows of one batch."""
+        """Return the values of a column in the rows of one batch."""
         if self._version() < 0:
             return set()
         found = DeltaTable(self.uri, storage_options=self._storage).to_pandas(
