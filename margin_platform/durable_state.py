@@ -36,7 +36,7 @@ class Saved:
 
 
 def dump(state: dict[str, object]) -> list[bytes | memoryview]:
-    """The state as it goes on disk, in pieces: taken at one moment, written whenever.
+    """Return the state in its form on disk, in pieces: taken at one moment, written whenever.
 
     Its columns must not change any more.
     """
@@ -58,7 +58,7 @@ def _without_columns(part: object, columns: list[memoryview]) -> object:
 
 
 def parse(raw: bytes, name: str = "state") -> dict[str, Any]:
-    """What `dump` was given, its columns read-only. StateRefused where it is of another format."""
+    """Return what `dump` was given, its columns read-only. StateRefused where it is of another format."""
     form, _, rest = raw.partition(b"\n")
     if form != FORMAT:
         found = form[:40].decode(errors="replace")
@@ -85,7 +85,7 @@ def _with_columns(part: object, raw: bytes, body: int) -> Any:
 
 
 def save(folder: Path, version: int, state: Iterable[bytes | memoryview]) -> None:
-    """Writes the state of a batch and forgets all but the newest two. Versions only grow."""
+    """Write the state of a batch and delete all but the newest two. Versions only grow."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"state-{version:012d}"
     unfinished = path.with_suffix(".partial")
@@ -100,18 +100,20 @@ def save(folder: Path, version: int, state: Iterable[bytes | memoryview]) -> Non
 
 
 def _whole(folder: Path) -> list[Path]:
-    """Complete states, oldest first. A state of format 1 carried a suffix: it is found too, and refused."""
+    """List complete states, oldest first. A state of format 1 carried a suffix: it is found too, and
+    refused."""
     return sorted((p for p in folder.glob("state-*") if p.suffix != ".partial"), key=lambda p: p.stem)
 
 
 def load(folder: Path) -> dict[str, Any] | None:
-    """The newest whole state, or None on a first start. StateRefused where it is of another format."""
+    """Load the newest whole state, or return None on a first start. StateRefused where it is of another
+    format."""
     found = _whole(folder)
     return None if not found else parse(found[-1].read_bytes(), str(found[-1]))
 
 
 def newest(folder: Path) -> Saved | None:
-    """What is known of the newest state without reading it, or None on a first start."""
+    """Return what is known of the newest state without reading it, or None on a first start."""
     try:
         found = _whole(folder)[-1].stat()
     except (IndexError, FileNotFoundError):  # none yet, or two newer ones came while we looked

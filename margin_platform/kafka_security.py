@@ -72,7 +72,7 @@ class KafkaSecurity:
         return self.protocol.startswith("SASL")
 
     def kafka_python(self) -> dict[str, object]:
-        """Options of kafka-python's consumer and admin client."""
+        """Return the options of kafka-python's consumer and admin client."""
         options: dict[str, object] = {"security_protocol": self.protocol}
         if self.tls and self.ca_file is not None:
             options["ssl_cafile"] = str(self.ca_file)
@@ -83,7 +83,7 @@ class KafkaSecurity:
         return options
 
     def librdkafka(self) -> dict[str, object]:
-        """Options of confluent-kafka's producer and consumer."""
+        """Return the options of confluent-kafka's producer and consumer."""
         options: dict[str, object] = {"security.protocol": self.protocol.lower()}
         if self.tls and self.ca_file is not None:
             options["ssl.ca.location"] = str(self.ca_file)
@@ -98,7 +98,7 @@ class KafkaSecurity:
         return options
 
     def spark(self) -> dict[str, str]:
-        """Options of Spark's Kafka source.
+        """Return the options of Spark's Kafka source.
 
         The authority travels as text: executors elsewhere do not have the file.
         """
@@ -126,12 +126,12 @@ class KafkaSecurity:
         return options
 
     def login_refused(self, answer: str) -> str:
-        """One line on a login the broker refused, naming what to look at."""
+        """Describe in one line a login the broker refused, naming what to look at."""
         what = "AWS's credential chain and the cluster's IAM policy" if self.mechanism == IAM else _LOGIN
         return f"refused the login ({_first_line(answer)}): check {what}"
 
     def tls_refused(self, answer: str) -> str:
-        """One line on a TLS handshake that failed."""
+        """Describe in one line a TLS handshake that failed."""
         return (
             f"did not pass the TLS handshake ({_first_line(answer)}): check MARGIN_KAFKA_CA_FILE and "
             "MARGIN_KAFKA_SECURITY_PROTOCOL"
@@ -163,14 +163,15 @@ class LoginErrors:
             self.refusal = self._security.tls_refused(error.str())
 
     def served(self, poll: Callable[[float], object]) -> str | None:
-        """What the callbacks waiting in a client say; None where the broker refused nothing."""
+        """Run the callbacks waiting in a client; return why the broker refused, or None where it refused
+        nothing."""
         poll(0)
         return self.refusal
 
 
 def iam_token(region: str) -> tuple[str, float]:
-    """MSK's OAUTHBEARER token, a signed address of its Connect action in base64url,
-    and when it ends in epoch seconds.
+    """Return MSK's OAUTHBEARER token, a signed address of its Connect action in base64url, and when it ends
+    in epoch seconds.
 
     RuntimeError where AWS's chain has no credentials.
     """

@@ -28,7 +28,8 @@ ROUNDING_REACH = 0.02  # dollars from a line at which rounding to cents decides 
 
 @numba.njit(nogil=True, cache=True, inline="always")
 def round_cents(amount: float) -> float:
-    """Half-up (away from zero) to a cent; NaN stays NaN. The compiled twin every edge and decision shares."""
+    """Round half-up (away from zero) to a cent; NaN stays NaN. The compiled twin every edge and decision
+    shares."""
     # np.floor stays float64: no integer to overflow
     exact = abs(amount) * CENTS_PER_DOLLAR
     whole = np.floor(exact + 0.5 + _HALF_NUDGE + min(exact * _LAST_PLACE, _WIDEST_NUDGE)) / CENTS_PER_DOLLAR
@@ -37,11 +38,10 @@ def round_cents(amount: float) -> float:
 
 @numba.njit(nogil=True, cache=True, inline="always")
 def exceeds(amount: float, line: float) -> bool:
-    """Whether an amount in whole cents lies beyond a line, such as a share of another;
-    one that meets it does not. Swapped: below it.
+    """Report whether an amount in whole cents lies beyond a line, such as a share of another.
 
-    The line itself is not rounded. It differs from the exact product by the noise of float64 only, which
-    decides nothing.
+    Equality is not beyond. Swap the arguments to ask for below. The line itself is not rounded. It
+    differs from the exact product by the noise of float64 only, which decides nothing.
     """
     return amount - line > _NOISE
 
@@ -56,7 +56,7 @@ def cents(amount: float) -> float: ...
 @overload
 def cents(amount: NDArray[np.float64]) -> NDArray[np.float64]: ...
 def cents(amount: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
-    """Dollars rounded half-up to whole cents; NaN (unknown) stays NaN.
+    """Round dollars half-up to whole cents; NaN (unknown) stays NaN.
 
     Scalar in, scalar out; column in, column out.
     """
@@ -67,22 +67,22 @@ def cents(amount: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
 
 
 def cents_or_none(amount: float) -> float | None:
-    """The figure as it goes on the wire: rounded, or None where it is unknown (JSON has no NaN)."""
+    """Return the figure for the wire: rounded, or None where it is unknown (JSON has no NaN)."""
     return None if math.isnan(amount) else cents(amount)
 
 
 def shares(quantity: float) -> float:
-    """A share quantity to 1e-6, half away from zero: the finest the platform keeps."""
+    """Round a share quantity to 1e-6, half away from zero: the finest the platform keeps."""
     return math.copysign(math.floor(abs(quantity) * SHARE_STEPS + 0.5) / SHARE_STEPS, quantity) + 0.0
 
 
 def format_dollars(amount: float | None) -> str:
-    """For people: -$1,234.56; a dash where the figure is unknown."""
+    """Format dollars for people: -$1,234.56; a dash where the figure is unknown."""
     if amount is None or math.isnan(amount):
         return "–"
     return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}"
 
 
 def format_move(move: float) -> str:
-    """A move of a price for people, signed, no digit lost: -8%, +0%, +1.5%."""
+    """Format a move of a price for people, signed, no digit lost: -8%, +0%, +1.5%."""
     return f"{100 * move:+.6g}%"

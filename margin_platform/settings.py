@@ -81,8 +81,8 @@ class Spark(_Group):
     @field_validator("master")
     @classmethod
     def _of_the_environment(cls, master: str, info: ValidationInfo) -> str:
-        """local: this machine's cores; cluster: a master that must be named;
-        aws: the service that starts the driver names it.
+        """Check the Spark master of an environment: local is this machine's cores; a cluster must name its
+        master; aws leaves it to the service that starts the driver.
         """
         environment = info.data.get("environment")
         if environment == "aws":
@@ -247,7 +247,7 @@ def stand_alone() -> None:
 
 
 def _listed(context: Mapping[str, object]) -> str:
-    """The words that a variable may have: pydantic names them as 'a', 'b' or 'c'."""
+    """List the words that a variable may have: pydantic names them as 'a', 'b' or 'c'."""
     return str(context["expected"]).replace("'", "").replace(" or ", ", ")
 
 

@@ -103,7 +103,7 @@ def read(path: Path) -> Records:
 
 
 def _readers(found: Records, entries: list[Entry]) -> dict[str, Callable[[Any], None]]:
-    """What is done with each kind of line."""
+    """Return what is done with each kind of line."""
 
     def header(value: dict[str, Any]) -> None:
         if value["format"] != EXPORT_FORMAT:

@@ -102,7 +102,7 @@ def _orders(records: Records, recorded: Mapping[str, Entry], cancelled: set[str]
 
 
 def _difference(said: Mapping[str, Any], found: Row, cancelled: bool) -> str | None:
-    """What of an order's row is not what its entry says; None where all of it is."""
+    """Explain what of an order's row differs from its entry; None where all agrees."""
     event = found["event"]
     legs = [{name: leg.get(name) for name in _LEG} for leg in event.get("positions", ())]
     if legs != said["positions"]:
@@ -118,7 +118,7 @@ def _difference(said: Mapping[str, Any], found: Row, cancelled: bool) -> str | N
 
 
 def _standing(account: str, last: Entry, records: Records) -> Iterator[Finding]:
-    """The account stands where its last entry left it: nothing else moves it to another rung."""
+    """Check that the account stands where its last entry left it: nothing else moves it to another rung."""
     if last.is_format_1 or "standing" not in last.content:
         return
     row = records.states[account]

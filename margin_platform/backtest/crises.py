@@ -37,5 +37,5 @@ KEYS = tuple(c.key for c in CRISES)
 
 
 def crisis(key: str) -> Crisis:
-    """KeyError on an unknown key."""
+    """Return the crisis of a key; raise KeyError on an unknown one."""
     return {c.key: c for c in CRISES}[key]

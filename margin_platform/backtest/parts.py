@@ -37,7 +37,7 @@ class Part:
 
 
 def split(job: Job, parts: int) -> list[Job]:
-    """The job as that many jobs over neighbouring accounts, as even as can be.
+    """Split the job into that many jobs over neighboring accounts, as even as can be.
 
     ValueError on less than one part.
     """
@@ -66,7 +66,7 @@ def _range(job: Job, low: int, high: int) -> Job:
 
 
 def run_part(job: Job) -> Part:
-    """Runs one range of accounts to the end."""
+    """Run one range of accounts to the end."""
     return _part(job, runs.finish(job))
 
 
@@ -82,7 +82,7 @@ def execute(
     checkpoints: Path | None = None,
     progress: runs.Progress | None = None,
 ) -> RunResult:
-    """Runs a job to its end, a large book in parts on the cores of this machine, each sweeping on one thread.
+    """Run a job to its end, a large book in parts on the cores of this machine, each sweeping on one thread.
 
     checkpoints: a folder; a run killed there continues, part by part, and comes to the same bytes.
     """
@@ -127,7 +127,7 @@ _worker: dict[str, Any] = {}  # of a worker process: what it shares with the pro
 
 
 def _become_worker(done: object, stop: object) -> None:
-    """Ctrl-C is the program's to answer; a worker whose program is gone, even by kill -9, goes too."""
+    """Leave Ctrl-C to the program, and end the worker when its program is gone, even by kill -9."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _worker.update(done=done, stop=stop)
     threading.Thread(target=_follow_the_program, daemon=True).start()
@@ -150,8 +150,8 @@ def _work(number: int, job: Job, checkpoint: Path | None) -> Part:
 
 
 def merge(job: Job, label: str, parts: Sequence[Part], flaws: tuple[Flaw, ...] = ()) -> RunResult:
-    """The whole run's result from its parts, given in the order of `split`:
-    decisions and fills by bar, totals added up.
+    """Merge the parts, in the order of `split`, into the whole run's result: decisions and fills by bar,
+    totals added up.
     """
     decisions = [row for part in parts for row in part.record.decisions]
     fills = [row for part in parts for row in part.record.fills]

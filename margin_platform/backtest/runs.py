@@ -47,9 +47,10 @@ def prepare(
     last: dt.date | None = None,
     trades: Iterable[Trade] = (),
 ) -> tuple[Job, tuple[Flaw, ...]]:
-    """The job of a book over a history between two dates, and the flaws the policy let pass.
+    """Prepare the job of a book over a history between two dates; return it with the flaws that the policy
+    accepts.
 
-    HistoryError lists those it did not.
+    Raise HistoryError with the flaws it refuses.
     """
     policy = given.policy.override(WITHOUT_FLOORS) if history.adjusted else given.policy
     warm = history.cut(history.between(None if first is None else first - _WARM_UP, last))
@@ -91,8 +92,8 @@ def _no_bar(first: dt.date | None, last: dt.date | None) -> Flaw:
 def _suspicious(
     history: PriceHistory, market: Market, part: slice, policy: Policy
 ) -> frozenset[tuple[int, int]]:
-    """(bar, instrument row) of prices that look wrong:
-    shaped like a split, or a jump over `max_jump` that mostly came back next bar.
+    """Find (bar, instrument row) of prices that look wrong: shaped like a split, or a jump over `max_jump`
+    that mostly came back next bar.
     """
     named = {(f.time, f.column) for f in history.flaws if f.kind in ("split_shape", "jump")}
     prices = history.prices
@@ -119,7 +120,7 @@ def execute(
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
-    """Runs a job to its end, here and as one piece (`parts.execute` spreads a large book)."""
+    """Run a job to its end, here and as one piece (`parts.execute` spreads a large book)."""
     state = finish(
         job,
         checkpoint=checkpoint,
@@ -131,7 +132,7 @@ def execute(
 def finish(
     job: Job, *, checkpoint: Path | None = None, after_bar: Callable[[State], None] | None = None
 ) -> State:
-    """The state after the last bar.
+    """Return the state after the last bar.
 
     With a checkpoint file a killed run continues and comes to the same, bit for bit.
 
@@ -150,7 +151,7 @@ def finish(
 
 
 def final_equity(job: Job, state: State) -> np.ndarray:
-    """Equity of every account at the last bar's prices, in dollars."""
+    """Return the equity of every account at the last bar's prices, in dollars."""
     return evaluate(state.holdings.book, job.path.at(len(job.path) - 1), job.policy).published.equity
 
 
@@ -162,7 +163,7 @@ def _save(path: Path, identity: str, state: State) -> None:
 
 
 def _restored(path: Path | None, identity: str) -> State | None:
-    """The state saved by a killed run of the very same job, or None."""
+    """Return the state saved by a killed run of the very same job, or None."""
     if path is None or not path.exists():
         return None
     try:
@@ -173,12 +174,12 @@ def _restored(path: Path | None, identity: str) -> State | None:
 
 
 def sample_history() -> PriceHistory:
-    """The bundled history."""
+    """Return the bundled history."""
     return of_table(sample_market.closes(), adjusted=True, source=SAMPLE)
 
 
 def generated_book(rows: Sequence[generated.AccountRow], policy: Policy) -> BookInput:
-    """Generated accounts as the kernel's inputs, with the platform's instruments."""
+    """Return generated accounts as the kernel's inputs, with the platform's instruments."""
     market = Market.of(instruments.load())
     code = market.code_of()
     book = Book.of(
@@ -206,8 +207,8 @@ def crisis_run(
     book: Path | None = None,
     execution: Execution | None = None,
 ) -> tuple[RunResult, PriceHistory]:
-    """A book through a crisis, and the history it went through:
-    the bundled one, or a price file of one's own.
+    """Run a book through a crisis; return the result and the history it went through: the bundled one, or a
+    price file of one's own.
 
     execution: where the run happens; None for this process.
     The book is a file of `margin evaluate`, or a fresh one generated at the prices of the crisis's first bar.
@@ -229,14 +230,14 @@ def crisis_run(
 def generated_at(
     history: PriceHistory, first: dt.date | None, accounts: int, policy: Policy, seed: int = 7
 ) -> BookInput:
-    """The usual mix of accounts, at the prices of the first bar from a date on."""
+    """Generate the usual mix of accounts, at the prices of the first bar from a date on."""
     bar = min(history.between(first, None).start, len(history) - 1)
     prices = {s: float(p) for s, p in zip(history.symbols, history.prices[bar], strict=True)}
     return generated_book(generated.generate(generated.usual_counts(accounts), prices, seed), policy)
 
 
 def keeping_jumps(given: BookInput) -> BookInput:
-    """The bundled history is adjusted for splits, so a jump shaped like one was a real move:
+    """Keep jumps: the bundled history is adjusted for splits, so a jump shaped like one was a real move, and
     the run goes on with it named.
     """
     backtest = given.policy.backtest.model_copy(update={"on_split_shape": "keep", "on_jump": "keep"})

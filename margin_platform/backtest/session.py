@@ -22,13 +22,13 @@ class NoSession(LookupError):
 
 
 def latest_before(now: dt.datetime) -> dt.date:
-    """The last session that began on a New York date before that of an aware time."""
+    """Return the last session that began on a New York date before that of an aware time."""
     today = now.astimezone(NEW_YORK).date()
     return sessions_between(today - dt.timedelta(days=14), today - dt.timedelta(days=1))[-1]
 
 
 def session_job(bus: Bus, day: dt.date, policy: Policy) -> Job:
-    """The job of one session. NoSession where there is no account or no price of that day."""
+    """Build the job of one session. NoSession where there is no account or no price of that day."""
     opened = int(dt.datetime.combine(day, dt.time(0), NEW_YORK).timestamp() * 1000)
     closed = int(dt.datetime.combine(day + dt.timedelta(days=1), dt.time(0), NEW_YORK).timestamp() * 1000)
     records = (record for topic in TOPICS_IN_ORDER for record in bus.read_all(topic))

@@ -56,7 +56,7 @@ class _LazyGroup(TyperGroup):
         return command
 
     def invoke(self, ctx: Any) -> Any:
-        """Names the value, too, of an option or argument that cannot be read."""
+        """Name the value, too, of an option or argument that cannot be read."""
         try:
             return super().invoke(ctx)
         except typer.BadParameter as refused:
@@ -95,7 +95,7 @@ def _told_to_end(number: int, _: object) -> None:
 
 
 def main() -> None:
-    """Entry point of `margin`; an unusable input ends with 2 and one line on stderr, Ctrl-C with 130.
+    """Run `margin`; an unusable input ends with 2 and one line on stderr, Ctrl-C with 130.
 
     TERM and a closed terminal end a command as an exception does, so that it stops what it started.
     """

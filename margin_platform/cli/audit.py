@@ -145,8 +145,8 @@ def _print(found: Records, broken: list[Finding], key_file: Path | None, as_json
 
 
 def _trusted(given: str | None, store: str | None) -> tuple[list[str], Path | None]:
-    """The key that anchors must be signed with, and its file:
-    as given, as set, or what lies beside the store.
+    """Return the key that anchors must be signed with, and its file: as given, as set, or what lies beside
+    the store.
     """
     from margin_platform.audit import signing
 

@@ -94,7 +94,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _policies(files: Sequence[Path]) -> list[Policy]:
-    """The policies to compare; the newest shipped one where none is named.
+    """Load the policies to compare; the newest shipped one where none is named.
 
     Ends the program with 2 on an unusable file.
     """
@@ -117,14 +117,15 @@ def _is_sample(history: PriceHistory) -> bool:
 
 
 def _as_adjusted(history: PriceHistory, *, asked: bool) -> PriceHistory:
-    """Adjusted where the user says so, or where the file is the bundled history in other clothes."""
+    """Mark the history as adjusted where the user says so, or where the file is a copy of the bundled
+    history."""
     from dataclasses import replace
 
     return replace(history, adjusted=True) if asked or _is_sample(history) else history
 
 
 def _events(path: Path | None) -> list[Line]:
-    """Events on the way. Ends the program with 2, naming line and field."""
+    """Read the events on the way. Ends the program with 2, naming line and field."""
     from margin_platform.backtest.books import events_file
     from margin_platform.documents.book_input import InputError
 
@@ -137,15 +138,15 @@ def _events(path: Path | None) -> list[Line]:
 
 
 def _document(source: str) -> object:
-    """The book's document, read once for all policies; the source itself where it says `sample:N`."""
+    """Read the book's document, once for all policies; return the source itself where it says `sample:N`."""
     return source if source.startswith("sample:") else read_document(source)
 
 
 def _book(
     document: object, base: Policy, history: PriceHistory, first: dt.date | None, traded: set[str]
 ) -> BookInput:
-    """The book of a document under a base policy,
-    or `sample:N` generated accounts at the first bar's prices.
+    """Return the book of a document under a base policy, or `sample:N` generated accounts at the first bar's
+    prices.
     """
     from margin_platform.backtest import runs
     from margin_platform.documents.book_input import InputError, parse
@@ -175,7 +176,7 @@ def _one(
     *,
     quiet: bool,
 ) -> RunResult:
-    """One policy's run, continued from its checkpoint where a killed run left one."""
+    """Run one policy, continued from its checkpoint where a killed run left one."""
     from margin_platform.backtest import parts, runs
     from margin_platform.backtest.books import events_file
     from margin_platform.backtest.history.flaws import HistoryError
@@ -207,7 +208,7 @@ def _one(
 
 @contextlib.contextmanager
 def _progress(total: int, label: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on stderr where a person looks at it."""
+    """Show a bar on stderr where a person looks at it."""
     if quiet or not sys.stderr.isatty():
         yield None
         return

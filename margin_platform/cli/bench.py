@@ -17,7 +17,7 @@ BENCH = Path(__file__).parents[2] / "bench"
 
 
 def benchmarks() -> dict[str, str]:
-    """Name of each benchmark and the first line of what it says of itself."""
+    """Return the name of each benchmark and the first line of its docstring."""
     found = {}
     for path in sorted(BENCH.glob("*.py")):
         text = path.read_text(encoding="utf-8")

@@ -89,7 +89,7 @@ def _stay(say: Callable[[str], None]) -> None:
 
 
 def _lines(say: Callable[[str], None]) -> Callable[[Json], None]:
-    """One line of progress every ten seconds, for logs."""
+    """Print one line of progress every ten seconds, for logs."""
     last = [0.0]
 
     def show(figures: Json) -> None:

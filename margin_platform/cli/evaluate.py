@@ -24,8 +24,8 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--house-grid", help="also the uniform grid: all names alike, never TIMS")
         ] = False,
     ) -> None:
-        """Margin of every account of a book:
-        maintenance with add-ons, portfolio margin beside it, stress, firm totals.
+        """Compute the margin of every account of a book: maintenance with add-ons, portfolio margin beside
+        it, stress, firm totals.
         """
         from margin_platform.documents.figures import evaluation
 

@@ -28,8 +28,8 @@ def register(app: typer.Typer) -> None:
         ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of text")] = False,
     ) -> None:
-        """Positions, prices with ages, each rule's arithmetic, offsets, run and cures;
-        the number is computed again.
+        """Explain a call: positions, prices with ages, each rule's arithmetic, offsets, run and cures; the
+        number is computed again.
         """
         from margin_platform.enforcement.explanation import NothingRecorded
         from margin_platform.enforcement.explanation import explain as explained
@@ -61,7 +61,7 @@ def _time(text: str | None) -> int | None:
 
 
 def lines_of(answer: Json) -> list[str]:
-    """The answer for a person."""
+    """Format the answer for a person."""
     found = answer["evidence"]
     lines = [f"{answer['account_id']}: {answer['status']}{', close-only' if answer['restricted'] else ''}"]
     if answer["as_of"]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def document(source: str) -> Any:
-    """The JSON of a file or of standard input."""
+    """Read the JSON of a file or of standard input."""
     try:
         return loads(sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes())
     except OSError as error:
@@ -32,7 +32,7 @@ def document(source: str) -> Any:
 
 
 def book_of(data: object, base: Policy | None = None) -> BookInput:
-    """The book of a document, under a base policy (the newest shipped, if none)."""
+    """Return the book of a document, under a base policy (the newest shipped, if none)."""
     try:
         return parse(data, base)
     except InputError as error:
@@ -40,7 +40,7 @@ def book_of(data: object, base: Policy | None = None) -> BookInput:
 
 
 def read_history(prices: str) -> tuple[PriceHistory, Sequence[Flaw]]:
-    """The history of a file, or the bundled sample for `sample`.
+    """Read the history of a file, or the bundled sample for `sample`.
 
     Ends the program with 2 and every flaw where it cannot be read.
     """
@@ -56,7 +56,7 @@ def read_history(prices: str) -> tuple[PriceHistory, Sequence[Flaw]]:
 
 
 def date_option(name: str, text: str | None) -> dt.date | None:
-    """A date YYYY-MM-DD. Ends the program with 2 where it is none."""
+    """Read a date YYYY-MM-DD. Ends the program with 2 where it is none."""
     if text is None:
         return None
     try:

@@ -45,7 +45,8 @@ def register(app: typer.Typer) -> None:
         ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of text")] = False,
     ) -> None:
-        """The smallest orders that bring each account of a book back to compliance. It sends nothing."""
+        """Propose the smallest orders that bring each account of a book back to compliance. It sends
+        nothing."""
         from margin_platform.liquidation.highest_beta import propose
         from margin_platform.liquidation.min_impact import propose_by_impact
         from margin_platform.liquidation.workbench import Terms
@@ -87,7 +88,7 @@ def _check(buffer: float | None, lot: int | None, slippage: float | None, strate
 
 
 def _sequence(order: str, strategy: str, given: BookInput) -> list[str]:
-    """The symbols of --order, each held by some account of the book and named once."""
+    """Return the symbols of --order, each held by some account of the book and named once."""
     if strategy != _STRATEGIES[0]:
         raise bad_input(f"--order: {strategy} chooses the names itself, value {order!r}")
     names = [name.strip() for name in order.split(",")]
@@ -115,7 +116,8 @@ def _volumes(adv: str | None) -> dict[str, float]:
 
 
 def _caps(given: BookInput, volumes: dict[str, float], adv_cap: float | None) -> dict[str, float]:
-    """Most shares of each symbol; none where neither the option nor the policy sets a share of volume."""
+    """Return the most shares of each symbol; none where neither the option nor the policy sets a share of
+    volume."""
     from margin_platform.liquidation.impact import participation_caps
 
     if adv_cap is not None and not 0 < adv_cap <= 1:

@@ -104,7 +104,7 @@ def listed(store: Store) -> list[Json]:
 
 
 def _chosen(store: Store, ids: list[str] | None, account: str | None, every: bool) -> list[str]:
-    """The ids that are asked for, of those on the list. One that is not on it is named."""
+    """Return the requested ids of those on the list. An id that is not on it is an error that names it."""
     if sum((bool(ids), account is not None, every)) != 1:
         raise bad_input("ids: give notification ids, or --account, or --all, value none or several of them")
     rows = listed(store)

@@ -105,9 +105,9 @@ def _row(record: Record) -> dict[str, object]:
 
 
 def _as_line(record: Record) -> str:
-    """Event time, topic, key, then the other fields in their order, cut to one line.
+    """Format event time, topic, key, then the other fields in their order, cut to one line.
 
-    A line says all, whatever it holds.
+    A record of any content prints.
     """
     event = _event(record)
     if not isinstance(event, dict):
@@ -120,7 +120,7 @@ def _as_line(record: Record) -> str:
 
 
 def _event(record: Record) -> object:
-    """The message as JSON, or as text where it is none: bad input must be visible too."""
+    """Return the message as JSON, or as text where it is none: bad input must be visible too."""
     try:
         return orjson.loads(record.value or b"null")
     except orjson.JSONDecodeError:

@@ -50,14 +50,14 @@ def failed(message: object) -> typer.Exit:
 
 
 def print_json(data: object, *, indented: bool = True) -> None:
-    """The machine's form of a result, on stdout: indented, or one line."""
+    """Print the machine's form of a result on stdout: indented, or one line."""
     options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
     text = orjson.dumps(data, option=options | orjson.OPT_INDENT_2 if indented else options)
     typer.echo(visible_json(text.decode()))
 
 
 def screen(**options: Any) -> Console:
-    """A console of rich whose tables and lines are visible text."""
+    """Return a console of rich whose tables and lines are visible text."""
     from rich.console import Console as RichConsole
     from rich.segment import Segment
 

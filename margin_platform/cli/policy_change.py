@@ -37,8 +37,8 @@ def register(app: typer.Typer) -> None:
         data: Data = None,
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
     ) -> None:
-        """Accounts whose band would change if a policy were activated now:
-        over the live book, before it is.
+        """List accounts whose band would change if a policy were activated now: over the live book, before it
+        is.
         """
         from margin_platform.backtest.report.policy_lab import band_changes
         from margin_platform.policy.policy import PolicyError, current_policy, load_policy_file

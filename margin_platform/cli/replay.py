@@ -116,7 +116,7 @@ def _say(summary: Summary, *, as_json: bool) -> None:
 
 @contextlib.contextmanager
 def _progress(total: int, *, quiet: bool) -> Iterator[OnTick | None]:
-    """A bar on stderr where a person looks at it."""
+    """Show a bar on stderr where a person looks at it."""
     if quiet or not sys.stderr.isatty():
         yield None
         return
@@ -137,7 +137,7 @@ def _progress(total: int, *, quiet: bool) -> Iterator[OnTick | None]:
 
 @contextlib.contextmanager
 def _keys(control: Control) -> Iterator[None]:
-    """Ctrl-C and SIGTERM stop, SIGUSR1 toggles pause; on a terminal so do space and p.
+    """Stop on Ctrl-C and SIGTERM, toggle pause on SIGUSR1; on a terminal also on space and p.
 
     Everything is put back afterwards.
     """

@@ -95,7 +95,7 @@ def _start(folder: Path, only: list[str] | None, without: list[str] | None) -> N
 
 
 def _told_to_stop() -> threading.Event:
-    """Is set by Ctrl-C or TERM."""
+    """Return an event that Ctrl-C or TERM sets."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -132,8 +132,8 @@ def _down(data: _Data = None, as_json: _Json = False) -> None:
 
 
 def _status(data: _Data = None, as_json: _Json = False) -> None:
-    """What of the local stack is running, where, with how much memory, what its topics hold,
-    and how far its streams are.
+    """Show what of the local stack is running, where, with how much memory, what its topics hold, and how far
+    its streams are.
 
     The streams' figures come from their Prometheus endpoint. Exit 1 where a component is not up, the streams
     do not answer although Dagster should run them, or a customer's notice reached no one (see `margin
@@ -208,7 +208,7 @@ def _show(figures: Json, as_json: bool) -> None:
 
 
 def _kept_lines(rows: list[Json]) -> list[str]:
-    """What the keeper started again, and what it gave up."""
+    """List what the keeper started again, and what it gave up."""
     lines = [
         (
             f"{row['name']}: started again within the last 10 minutes, restarts: {row['restarts']}; see "

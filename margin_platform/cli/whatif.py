@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
     ) -> None:
-        """Every margin figure of an account before and after trades at the mark, by the same kernel.
+        """Show every margin figure of an account before and after trades at the mark, by the same kernel.
 
         It sends nothing.
         """
@@ -79,7 +79,7 @@ def _book(source: str) -> tuple[Json, Quote, None]:
 
 
 def _recorded(account: str, store: str | None) -> tuple[Json, Quote, Policy]:
-    """The account's newest recorded status event as a book, and what is known of other symbols.
+    """Return the account's newest recorded status event as a book, and what is known of other symbols.
 
     Ends with 1 where there is none.
     """

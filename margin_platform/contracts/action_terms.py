@@ -119,8 +119,8 @@ def _ratio_problem(event: Mapping[str, Any]) -> tuple[str, object, str] | None:
 
 
 def _digits(ratio: float) -> int:
-    """How many digits behind the first one a decimal gives, at least three:
-    0.33 is not held against 1 for 3 to the last digit.
+    """Count the digits behind the first one that a decimal gives, at least three: 0.33 is not compared with 1
+    for 3 to the last digit.
     """
     text = repr(float(ratio)).replace(".", "").strip("0")
     return min(max(len(text) - 1, 1), 12)

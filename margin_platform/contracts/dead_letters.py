@@ -16,8 +16,8 @@ _VALUE_CHARACTERS = 1_000
 def dead_letter(
     topic: str, partition: int, offset: int, raw: bytes | None, error: BadEvent, timestamp: int
 ) -> Event:
-    """The dead_letter.v1 event of a refused message:
-    where it stood, what was wrong, and the message itself or its beginning.
+    """Build the dead_letter.v1 event of a refused message: where it stood, what was wrong, and the message
+    itself or its beginning.
     """
     return {
         "topic": topic,
@@ -32,7 +32,7 @@ def dead_letter(
 
 
 def value_of(error: BadEvent) -> str | None:
-    """The refused value as text; of a long one its beginning, and how long it is."""
+    """Return the refused value as text; of a long one its beginning, and how long it is."""
     if error.value is None:
         return None
     text = str(error.value)

@@ -72,7 +72,7 @@ __all__ = [
 
 
 def encode(event: Event) -> bytes:
-    """The event as it goes on the wire.
+    """Encode the event for the wire.
 
     NaN cannot: round and replace unknowns first (`money.cents_or_none`).
     """
@@ -165,8 +165,8 @@ def check_fields(topic: Topic, event: Event) -> None:
 
 
 def check_time(event: Event, produced_ms: int, most_seconds: float) -> None:
-    """Raises BadEvent for an event stamped more than some seconds after it was produced (epoch
-    milliseconds): it has not happened.
+    """Raise BadEvent for an event stamped more than some seconds after it was produced (epoch milliseconds):
+    it has not happened.
     """
     ahead = event["timestamp"] - produced_ms
     if ahead > most_seconds * 1000:
@@ -178,7 +178,7 @@ def check_time(event: Event, produced_ms: int, most_seconds: float) -> None:
 
 
 def deterministic_id(*parts: object) -> str:
-    """The same id for the same parts, in every process and on every replay:
-    what makes at-least-once delivery harmless.
+    """Return the same id for the same parts, in every process and on every replay: what makes at-least-once
+    delivery harmless.
     """
     return hashlib.sha256("\x1f".join(str(p) for p in parts).encode()).hexdigest()[:24]

@@ -85,7 +85,7 @@ class Monitor:
         self.positions = {topic: dict(self.begins[topic]) for topic in _READ}
 
     def read(self) -> None:
-        """Takes in whatever has arrived; returns at once when nothing has."""
+        """Take in whatever has arrived; return immediately when nothing has."""
         for topic in _READ:
             records = self.bus.poll(topic, self.positions[topic], 0.0, _BATCH)
             for record in records:
@@ -121,8 +121,8 @@ class Monitor:
             self.firm_loss = event.get("firm_loss", self.firm_loss) if event.get("worst") else self.firm_loss
 
     def snapshot(self) -> dict[str, object]:
-        """Everything the screen shows, JSON-able;
-        `missing` lists the stages that have produced nothing yet.
+        """Return everything the screen shows, JSON-able; `missing` lists the stages that have produced
+        nothing yet.
         """
         counts = {
             topic: sum(
@@ -152,7 +152,7 @@ class Monitor:
         }
 
     def _missing(self, counts: dict[str, int]) -> list[str]:
-        """The stages without what they are there for; `counts` are the events of each topic."""
+        """List the stages without their output; `counts` are the events of each topic."""
         seen = {topic: counts[topic] > 0 for topic in STAGES} | {
             "MARGIN_CALL": self.calls["MARGIN_CALL"] > 0,
             "CLOSE_ONLY": self.restrictions["CLOSE_ONLY"] > 0,
@@ -165,7 +165,7 @@ class Monitor:
         ]
 
     def _filled(self, table: str) -> bool:
-        """Whether the table has rows; one that had some is not opened again."""
+        """Report whether the table has rows; one that had some is not opened again."""
         where = str(self.tables / table)
         if (
             table not in self.filled_tables

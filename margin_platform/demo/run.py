@@ -34,8 +34,8 @@ Say = Callable[[str], None]
 
 
 def may_be_emptied(folder: Path) -> bool:
-    """Whether a folder is new, empty, or an earlier demo's:
-    any other holds something that is not ours to delete.
+    """Report whether a folder is new, empty, or an earlier demo's: any other holds data that is not ours to
+    delete.
     """
     return not folder.exists() or (
         folder.is_dir() and (not any(folder.iterdir()) or (folder / _MARK).exists())
@@ -43,11 +43,10 @@ def may_be_emptied(folder: Path) -> bool:
 
 
 def _empty(folder: Path) -> None:
-    """Stops what runs in the folder and deletes what it holds.
+    """Stop what runs in the folder and delete what it holds.
 
-    FileExistsError, with nothing touched, where that is not a demo's.
-
-    The mark is there before all else and stays: a demo that was interrupted anywhere may be repeated.
+    Raise FileExistsError, with nothing touched, where that is not a demo's. The mark is there before all
+    else and stays: a demo that was interrupted anywhere may be repeated.
     """
     if not may_be_emptied(folder):
         raise FileExistsError(f"{folder} is neither empty nor an earlier demo's folder")
@@ -72,7 +71,7 @@ class Demo:
     seconds: float = 240.0
 
     def run(self, show: Show, say: Say, stay: Callable[[], None] = lambda: None) -> Json:
-        """Runs to the end and returns the last figures.
+        """Run to the end and return the last figures.
 
         The stack is stopped whatever happens. `stay` may wait before that.
         """
@@ -123,7 +122,7 @@ class Demo:
 
 
 def _rounds() -> Iterator[list[sample_market.Tick]]:
-    """The ticks of the crisis, all symbols of one moment together."""
+    """Yield the ticks of the crisis, all symbols of one moment together."""
     width = len(sample_market.closes().columns)
     batch: list[sample_market.Tick] = []
     for tick in sample_market.ticks(FIRST, LAST, TICKS_PER_SESSION):
@@ -149,7 +148,7 @@ def _seed(bus: Bus, rows: list[AccountRow]) -> None:
 
 
 def _wait_until(happened: Callable[[], bool], monitor: Monitor, show: Show, seconds: float) -> None:
-    """Reads and shows until something happened, or the time is up; the figures then say what is missing."""
+    """Read and show until something happened, or the time is up; the figures then name what is missing."""
     end = time.monotonic() + seconds
     while not happened() and time.monotonic() < end:
         # wakes with the first figures

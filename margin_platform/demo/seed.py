@@ -20,12 +20,12 @@ Seed = tuple[str, Event]  # topic, event
 
 
 def closes_on(day: dt.date) -> dict[str, float]:
-    """Dollars a share by symbol at the close of a session."""
+    """Return dollars a share by symbol at the close of a session."""
     return {str(s): float(p) for s, p in sample_market.window(sample_market.closes(), day, 1).iloc[0].items()}
 
 
 def betas_on(day: dt.date) -> dict[str, float]:
-    """Each symbol's beta to SPY over the policy's sessions up to a session."""
+    """Return each symbol's beta to SPY over the policy's sessions up to a session."""
     rules = current_policy().beta
     prices = sample_market.window(sample_market.closes(), day, rules.beta_sessions + 1)
     returns = prices.pct_change().dropna()
@@ -34,7 +34,7 @@ def betas_on(day: dt.date) -> dict[str, float]:
 
 
 def market_events(day: dt.date) -> Iterator[Seed]:
-    """Betas, and one closing price a session and symbol up to and including a session."""
+    """Yield betas, and one closing price a session and symbol up to and including a session."""
     closed = sample_market.close_time(day)
     for symbol, value in betas_on(day).items():
         yield BETAS, {"symbol": symbol, "beta": value, "timestamp": closed}
@@ -46,7 +46,7 @@ def market_events(day: dt.date) -> Iterator[Seed]:
 
 
 def account_events(rows: Sequence[AccountRow], day: dt.date) -> Iterator[Seed]:
-    """Terms, deposit and opening fills of every account at the close of a session.
+    """Yield the terms, deposit and opening fills of every account at the close of a session.
 
     The deposit is what leaves the profile's cash after the fills, so a leveraged account owes the difference.
     """

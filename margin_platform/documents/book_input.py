@@ -58,7 +58,7 @@ _DOCUMENT_FIELDS = ("accounts", "market", "policy", "scenarios")
 
 
 def loads(text: str | bytes) -> object:
-    """JSON without NaN, infinities or a key given twice in one object. InputError where it is none."""
+    """Parse JSON without NaN, infinities or a key given twice in one object. InputError where it is none."""
 
     def refuse(name: str) -> float:
         raise InputError("input", name, "not a number JSON knows")
@@ -92,7 +92,7 @@ def loads(text: str | bytes) -> object:
 
 
 def parse(data: object, base: Policy | None = None, traded: Iterable[str] = ()) -> BookInput:
-    """The kernel's inputs from a book document (DESIGN: command-line contracts).
+    """Return the kernel's inputs from a book document (DESIGN: command-line contracts).
 
     InputError names the first field refused.
 
@@ -195,7 +195,7 @@ def _position(
 
 
 def _figures(path: str, row: object, given: _Figures) -> _Figures:
-    """Instrument fields of a row over those already given by the market."""
+    """Return the instrument fields of a row over those already given by the market."""
     figures = dict(given)
     source = _mapping(path, row)
     for name, (low, high) in _NUMBERS.items():

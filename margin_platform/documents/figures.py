@@ -43,7 +43,7 @@ HOUSE_GRID = "HOUSE_UNIFORM_GRID"
 
 
 def evaluation(given: BookInput, *, house_grid: bool = False) -> Json:
-    """Every figure of a book (DESIGN: `margin evaluate`).
+    """Return every figure of a book (DESIGN: `margin evaluate`).
 
     Unknown figures of an account with a missing price are None.
 
@@ -64,8 +64,8 @@ def evaluation(given: BookInput, *, house_grid: bool = False) -> Json:
 
 
 def _small(margin: Margin) -> dict[str, object]:
-    """What the policy's `small_deficiency` passes over:
-    how many accounts, and the sum of their deficiencies in dollars.
+    """Summarize what the policy's `small_deficiency` passes over: how many accounts, and the sum of their
+    deficiencies in dollars.
     """
     excess = margin.published.excess
     small = (excess < 0) & (excess >= -margin.policy.ladder.small_deficiency)
@@ -73,7 +73,7 @@ def _small(margin: Margin) -> dict[str, object]:
 
 
 def _house_scenario(n: int, margin: Margin) -> dict[str, object]:
-    """The uniform grid of one account: P&L by move, and the worst loss (MARGIN_RULES 4.6)."""
+    """Return the uniform grid of one account: P&L by move, and the worst loss (MARGIN_RULES 4.6)."""
     net = margin.total_mv[n : n + 1]
     moves = margin.policy.portfolio_margin.house_grid
     points = [
@@ -88,7 +88,7 @@ def _house_scenario(n: int, margin: Margin) -> dict[str, object]:
 
 
 def account_figures(n: int, book: Book, market: Market, margin: Margin) -> Json:
-    """One account's row; `margin` must have been evaluated over the whole book with detail."""
+    """Return one account's row; `margin` must have been evaluated over the whole book with detail."""
     figures = {name: cents_or_none(float(getattr(margin.published, name)[n])) for name in _MONEY_SHOWN}
     known = figures["equity"] is not None
     span = range(int(book.offsets[n]), int(book.offsets[n + 1]))
@@ -129,8 +129,8 @@ def _applied_method(margin_type: int, equity: float | None, policy: Policy) -> s
 def symbol_requirements(
     n: int, span: range, book: Book, market: Market, margin: Margin
 ) -> dict[str, float | None]:
-    """Fixed-percentage requirement of each symbol, add-ons and cap included;
-    they sum to published maintenance.
+    """Return the fixed-percentage requirement of each symbol, add-ons and cap included; they sum to published
+    maintenance.
     """
     rows = position_requirements(n, span, margin)
     totals: dict[str, float] = {}
@@ -141,8 +141,8 @@ def symbol_requirements(
 
 
 def position_requirements(n: int, span: range, margin: Margin) -> Floats:
-    """Fixed-percentage requirement of each position of an account,
-    in whole cents that sum to published maintenance.
+    """Return the fixed-percentage requirement of each position of an account, in whole cents that sum to
+    published maintenance.
     """
     exact = margin.position_requirement[span.start : span.stop]
     return apportioned_rows(exact, float(margin.published.maintenance_req[n]))
@@ -151,8 +151,8 @@ def position_requirements(n: int, span: range, margin: Margin) -> Floats:
 def group_requirements(
     n: int, span: range, book: Book, market: Market, margin: Margin
 ) -> dict[str, float | None]:
-    """Portfolio margin of each outermost group, by its name:
-    portfolio group, else product group, else class group.
+    """Return the portfolio margin of each outermost group, by its name: portfolio group, else product group,
+    else class group.
 
     They sum to the published portfolio margin.
     """
@@ -173,7 +173,8 @@ def group_requirements(
 
 
 def _idiosyncratic(n: int, book: Book, market: Market, margin: Margin) -> dict[str, object]:
-    """The largest position moving against the account by the policy's shock (MARGIN_RULES 5.2)."""
+    """Return the loss of the largest position moving against the account by the policy's shock (MARGIN_RULES
+    5.2)."""
     position = int(margin.largest_position[n])
     published = margin.published
     pnl = float(published.idiosyncratic_pnl[n])

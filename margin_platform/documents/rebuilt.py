@@ -25,7 +25,7 @@ def document(status: Event) -> dict[str, object]:
 
 
 def rebuilt(status: Event, policy: Policy) -> tuple[BookInput, Margin]:
-    """The kernel's inputs and figures of a margin.status.v1 event, from the event alone.
+    """Return the kernel's inputs and figures of a margin.status.v1 event, from the event alone.
 
     InputError where it is incomplete.
     """

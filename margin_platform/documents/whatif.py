@@ -19,8 +19,8 @@ Quote = Callable[[str], Json | None]
 
 
 def after_trades(account: Json, trades: Sequence[tuple[str, float]], cash: float, quote_of: Quote) -> Json:
-    """The account (a row of a book document) after trades of signed shares at the mark and a transfer of
-    dollars.
+    """Return the account (a row of a book document) after trades of signed shares at the mark and a transfer
+    of dollars.
 
     A trade closes the side it can close before it opens one. InputError names a trade whose symbol has no
     price.
@@ -80,9 +80,9 @@ def compared(
     quote_of: Quote,
     policy: Policy | None = None,
 ) -> Json:
-    """Every figure of an account of a book document before and after trades, and their difference.
+    """Return every figure of an account of a book document before and after trades, and their difference.
 
-    InputError, LookupError.
+    Raise InputError or LookupError.
     """
     before = parse(document, policy)
     number = next((n for n, row in enumerate(document["accounts"]) if row["account_id"] == account_id), None)
@@ -102,8 +102,8 @@ def compared(
 
 
 def difference(before: Any, after: Any) -> Any:
-    """After less before, figure by figure and rounded to cents;
-    None where either is unknown or is no figure.
+    """Return after less before, figure by figure and rounded to cents; None where either is unknown or is no
+    figure.
     """
     if isinstance(before, dict) and isinstance(after, dict):
         names = [*before, *(name for name in after if name not in before)]

@@ -32,17 +32,19 @@ class JarsUnavailable(RuntimeError):
 
 
 def broker_classpath(cache: Path | None = None, progress: Progress = log.info) -> list[str]:
-    """The jar files that run `kafka.Kafka`. Downloads them the first time."""
+    """Return the jar files that run `kafka.Kafka`. Downloads them the first time."""
     return classpath("broker", cache, progress)
 
 
 def spark_classpath(cache: Path | None = None, progress: Progress = log.info) -> list[str]:
-    """The jar files for `spark.jars`: Kafka source and sink, Delta Lake. Downloads them the first time."""
+    """Return the jar files for `spark.jars`: Kafka source and sink, Delta Lake. Downloads them the first
+    time."""
     return classpath("spark", cache, progress)
 
 
 def classpath(name: str, cache: Path | None = None, progress: Progress = log.info) -> list[str]:
-    """Verified jar files of a set, downloaded where the cache lacks any. JarsUnavailable otherwise."""
+    """Return the verified jar files of a set, downloaded where the cache lacks any. Raise JarsUnavailable
+    otherwise."""
     folder = (cache or settings().jars) / name
     wanted = checksums(name)
     if _missing(folder, wanted):
@@ -56,13 +58,13 @@ def classpath(name: str, cache: Path | None = None, progress: Progress = log.inf
 
 
 def checksums(name: str) -> dict[str, str]:
-    """The committed list of a set: file name -> sha256."""
+    """Read the committed list of a set: file name -> sha256."""
     lines = (_HERE / f"{name}.sha256").read_text(encoding="utf-8").splitlines()
     return {jar: digest for digest, jar in (line.split() for line in lines)}
 
 
 def verify(folder: Path, wanted: dict[str, str]) -> None:
-    """Raises JarsUnavailable naming the first file that is not, byte for byte, what was pinned."""
+    """Raise JarsUnavailable naming the first file that is not, byte for byte, what was pinned."""
     for jar, digest in wanted.items():
         path = folder / jar
         if not path.is_file():
@@ -83,8 +85,8 @@ def _digest(path: Path) -> str:
 
 
 def _download(name: str, folder: Path, wanted: dict[str, str], progress: Progress) -> None:
-    """Resolves into a folder of its own and moves only what verified:
-    a broken download never becomes the cache.
+    """Resolve into a folder of its own and move only what verified: a broken download never becomes the
+    cache.
     """
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{name}-") as fresh:
         resolve(name, Path(fresh), progress, expected=len(wanted))
@@ -95,7 +97,7 @@ def _download(name: str, folder: Path, wanted: dict[str, str], progress: Progres
 
 
 def resolve(name: str, target: Path, progress: Progress, *, expected: int) -> None:
-    """Has Maven resolve a set's pom into `target`, from wherever Maven is configured to look."""
+    """Have Maven resolve a set's pom into `target`, from wherever Maven is configured to look."""
     for program in ("java", "mvn"):
         if shutil.which(program) is None:
             raise JarsUnavailable(
@@ -132,7 +134,8 @@ def resolve(name: str, target: Path, progress: Progress, *, expected: int) -> No
 
 
 def _report_download(line: str, progress: Progress) -> None:
-    """Maven's `Downloaded from central: <address>/<file> (1.2 MB at 3.4 MB/s)` as `downloaded <file>`."""
+    """Report Maven's `Downloaded from central: <address>/<file> (1.2 MB at 3.4 MB/s)` as `downloaded
+    <file>`."""
     jar = line.partition(" (")[0].rpartition("/")[2].strip()
     if jar.endswith(".jar"):
         progress(f"downloaded {jar}")

@@ -110,7 +110,7 @@ class Policy(Section):
     records: RecordsPolicy = RecordsPolicy()
 
     def override(self, changes: Mapping[str, object]) -> Policy:
-        """A policy with flat rulebook names replaced, e.g. {'long_rate': '0.30'}.
+        """Return a policy with flat rulebook names replaced, e.g.
 
         PolicyError names an unknown key or bad value.
 
@@ -208,7 +208,7 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 def load_policy_file(path: Path) -> Policy:
-    """The policy in one YAML file.
+    """Load the policy in one YAML file.
 
     PolicyError names the file, the key and the value of the first thing wrong.
     """
@@ -224,9 +224,10 @@ def load_policy_file(path: Path) -> Policy:
 
 
 def _read(path: Path) -> object:
-    """What a YAML file holds. PolicyError, one line, where it cannot be read.
+    """Read what a YAML file holds.
 
-    PyYAML lets out what the parts it calls raise: a date or a number that is none, a key that cannot be one.
+    Raise PolicyError, one line, where it cannot be read. PyYAML lets through the errors of the parts it
+    calls: a date or a number that is none, a key that cannot be one.
     """
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
@@ -239,7 +240,7 @@ def _read(path: Path) -> object:
 
 
 def load_policy_folder(folder: Path) -> tuple[Policy, ...]:
-    """Every policy of a folder, oldest first.
+    """Load every policy of a folder, oldest first.
 
     PolicyError where two files give one version, or one day two policies.
     """
@@ -255,12 +256,13 @@ def load_policy_folder(folder: Path) -> tuple[Policy, ...]:
 
 @functools.cache
 def shipped_policies() -> tuple[Policy, ...]:
-    """Every policy of the package, oldest first."""
+    """Return every policy of the package, oldest first."""
     return load_policy_folder(POLICY_FOLDER)
 
 
 def current_policy(day: dt.date | None = None) -> Policy:
-    """The shipped policy in force on a day, today in New York if none is given: the default of every command.
+    """Return the shipped policy in force on a day, today in New York if none is given: the default of every
+    command.
 
     One that takes effect later waits for its day; before the day of the first, the first counts.
     """

@@ -17,8 +17,8 @@ FROM_FILE = "from_file"
 
 
 def _number(value: object, given: ValidationInfo) -> float:
-    """A finite number; a rulebook's override may write decimals as text ('0.25'), a policy file may not,
-    and nothing a boolean.
+    """Return a finite number; a rulebook's override may write decimals as text ('0.25'), a policy file may
+    not, and nothing a boolean.
     """
     if isinstance(value, bool) or not isinstance(
         value, int | float if _from_file(given) else int | float | str
@@ -36,7 +36,7 @@ def _number(value: object, given: ValidationInfo) -> float:
 
 
 def _whole(value: object) -> int:
-    """A whole number; 3.5, '3' and true are none."""
+    """Return a whole number; 3.5, '3' and true are refused."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError("not a whole number")
     if abs(value) > _LARGEST_WHOLE:

@@ -70,7 +70,7 @@ def record(
 
 
 def record_policy(connection: Connection, version: str) -> None:
-    """Record that another policy is in force than the last one recorded, by who runs this program."""
+    """Record that another policy is in force than the last one recorded, and who runs this program."""
     entries = select(audit.c.entry).where(audit.c.account_id == ACTS).order_by(audit.c.number.desc())
     said = (
         entry["what"]

@@ -58,7 +58,7 @@ def _put(s3: Any, bucket: str, anchor: Anchor, years: int) -> str:
 
 
 def _years_later(at: dt.datetime, years: int) -> dt.datetime:
-    """The same day of a later year; of February 29, the day after."""
+    """Return the same day of a later year; of February 29, the day after."""
     try:
         return at.replace(year=at.year + years)
     except ValueError:

@@ -61,7 +61,7 @@ def _anchor(event: Event) -> Anchor:
 
 
 def _entry(event: Event) -> Entry:
-    """The entry of an event, with the hash that its own content has."""
+    """Build the entry of an event, with the hash that its own content has."""
     _CHAINED(event)
     text = canonical({name: value for name, value in event.items() if name not in _LINK})
     previous = event["previous_hash"]

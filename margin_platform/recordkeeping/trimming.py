@@ -29,7 +29,7 @@ def trim(store: Store, now_ms: int, years: int) -> dict[str, int]:
 
 
 def _trim_outbox(store: Store) -> int:
-    """Only behind the oldest message that is not sent: the order of those before it is settled."""
+    """Trim only behind the oldest message that is not sent: the order of those before it is settled."""
     with store.read() as connection:
         newest = connection.execute(select(func.max(outbox.c.seq))).scalar()
     if newest is None:
@@ -39,11 +39,11 @@ def _trim_outbox(store: Store) -> int:
 
 
 def _trim_notices(store: Store, before_ms: int) -> int:
-    """A notice that reached its customer on one channel, with its other channels:
-    alone they would look unreached.
+    """Trim a notice that reached its customer on one channel, with its other channels: alone they would look
+    unreached.
 
-    One without a time of its own is of a store of before: it is kept.
-    So is one of an account under legal hold.
+    A notice without a time of its own comes from an older store and is kept. So is one of an account
+    under legal hold.
     """
     row, other = notifications.c, notifications.alias().c
     same = and_(*(row[name] == other[name] for name in ("account_id", "episode", "rung")))

@@ -23,7 +23,7 @@ _SATURDAY = 5
 
 
 def _calendar(reaching: dt.date = _LIVE) -> Any:
-    """The exchange's calendar.
+    """Return the exchange's calendar.
 
     Only a date before 1989, of an old history, pays for one that begins in 1970.
     """
@@ -36,16 +36,16 @@ def _calendar_from(first: dt.date) -> Any:
 
 
 def covered(reaching: dt.date = _LIVE) -> tuple[dt.date, dt.date]:
-    """The first and last session known: from 1989, or 1970 where an earlier date is asked about, to about
-    a year from today.
+    """Return the first and last session known: from 1989, or 1970 where an earlier date is asked about, to
+    about a year from today.
     """
     calendar = _calendar(reaching)
     return calendar.first_session.date(), calendar.last_session.date()
 
 
 def is_session(day: dt.date) -> bool:
-    """Whether the exchange opens on a date;
-    no date before 1970 or beyond the calendar's end is known to be a session.
+    """Report whether the exchange opens on a date; no date before 1970 or beyond the calendar's end is known
+    to be a session.
     """
     return _covers(day) and bool(_calendar(day).is_session(pd.Timestamp(day)))
 
@@ -56,13 +56,13 @@ def _covers(day: dt.date) -> bool:
 
 
 def _reaches(day: dt.date) -> bool:
-    """Whether the calendar knows the weeks after a date."""
+    """Report whether the calendar knows the weeks after a date."""
     first, last = covered(day)
     return first < day < last - _A_MONTH
 
 
 def business_day_after(start: dt.date, days: int) -> dt.date:
-    """The n-th session after a date (the date itself is day 0, whether or not it is a session).
+    """Return the n-th session after a date (the date itself is day 0, whether or not it is a session).
 
     ValueError if days < 0.
 
@@ -81,7 +81,7 @@ def business_day_after(start: dt.date, days: int) -> dt.date:
 
 
 def session_close(day: dt.date) -> dt.datetime:
-    """Closing time of a session, early closes included, zone-aware New York.
+    """Return the closing time of a session, early closes included, zone-aware New York.
 
     ValueError where the date is no session.
     """
@@ -99,8 +99,8 @@ def close_ms(day: dt.date) -> int:
 
 
 def why_closed(day: dt.date) -> str:
-    """Say why the exchange does not open on a date that is no session:
-    the day of the week, or the holiday's name.
+    """Explain why the exchange does not open on a date that is no session: the day of the week, or the
+    holiday's name.
     """
     if day.weekday() >= _SATURDAY:
         return f"{day:%A}"
@@ -115,12 +115,13 @@ def _close(calendar: Any, session: dt.date) -> dt.datetime:
 
 
 def is_open(at: dt.datetime) -> bool:
-    """Whether the market trades at an aware time."""
+    """Report whether the market trades at an aware time."""
     return bool(_calendar(at.date()).is_trading_minute(pd.Timestamp(at).tz_convert("UTC").floor("min")))
 
 
 def next_open(at: dt.datetime) -> dt.datetime:
-    """The first minute from an aware time on at which the market trades; the time itself where it is open.
+    """Return the first minute from an aware time on at which the market trades; the time itself where it is
+    open.
 
     Where the calendar does not reach, the market counts as open.
     """
@@ -134,11 +135,11 @@ def next_open(at: dt.datetime) -> dt.datetime:
 
 @functools.lru_cache(maxsize=4096)  # a thousand calls may open at one close
 def due_time(opened: dt.datetime, days: int, hour: int) -> dt.datetime:
-    """When a call opened at an aware time falls due:
-    `hour` o'clock New York, or an earlier close, on the n-th session after it.
+    """Return when a call opened at an aware time falls due: `hour` o'clock New York, or an earlier close, on
+    the n-th session after it.
 
-    One that is due on its own day and opened after that hour is due at once, or when the exchange next opens.
-    A closed day stands for the session after it.
+    A call that is due on its own day and opened after that hour is due immediately, or when the exchange
+    next opens. A closed day stands for the session after it.
     """
     opened = opened.astimezone(NEW_YORK)
     day = business_day_after(opened.date(), days)
@@ -158,7 +159,7 @@ def _session_bounds(session: pd.Timestamp) -> tuple[float, float]:
 
 
 def in_session(at_ms: int) -> bool:
-    """Say whether an event time (epoch milliseconds) lies in a session, its closing print included.
+    """Report whether an event time (epoch milliseconds) lies in a session, its closing print included.
 
     Where the calendar does not reach, all time counts.
     """
@@ -168,7 +169,7 @@ def in_session(at_ms: int) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def _hours(day: dt.date) -> tuple[float, float]:
-    """Opening and closing time of a date in seconds; of a closed day none lies between them."""
+    """Return the opening and closing time of a date in seconds; of a closed day none lies between them."""
     if not _covers(day):
         return -math.inf, math.inf
     return _session_bounds(pd.Timestamp(day)) if is_session(day) else (math.inf, -math.inf)
@@ -202,8 +203,8 @@ def trading_time_after(at_ms: int, seconds: float) -> int:
 
 
 def trading_time_before(at_ms: int, seconds: float) -> int:
-    """The event time that lies this many seconds of trading before another:
-    older prices are stale (epoch milliseconds).
+    """Return the event time that lies this many seconds of trading before another: older prices are stale
+    (epoch milliseconds).
 
     Where the calendar does not reach, all time counts.
     """
@@ -224,8 +225,8 @@ def trading_time_before(at_ms: int, seconds: float) -> int:
 
 
 def trading_seconds_between(first_ms: int, last_ms: int) -> float:
-    """Seconds of trading time between two event times (epoch milliseconds):
-    nights, weekends and holidays do not age a price.
+    """Count the seconds of trading time between two event times (epoch milliseconds): nights, weekends and
+    holidays do not age a price.
 
     Where the calendar does not reach, all time counts.
     """
@@ -243,8 +244,8 @@ def trading_seconds_between(first_ms: int, last_ms: int) -> float:
 
 
 def sessions_between(first: dt.date, last: dt.date) -> list[dt.date]:
-    """Sessions between two dates, both included,
-    as far as the calendar reaches (1970 to about a year from today).
+    """List the sessions between two dates, both included, as far as the calendar reaches (1970 to about a
+    year from today).
     """
     calendar = _calendar(first)
     low, high = (

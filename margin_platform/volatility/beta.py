@@ -9,7 +9,7 @@ from margin_platform.policy.sections import BetaPolicy
 
 
 def beta(market: Floats, stock: Floats) -> float:
-    """Beta of a stock from returns on common dates, both (n,).
+    """Return the beta of a stock from returns on common dates, both (n,).
 
     ValueError on unequal lengths or a market that never moved.
     """
@@ -26,8 +26,8 @@ def beta(market: Floats, stock: Floats) -> float:
 
 
 def estimated(market: Floats, stock: Floats, rules: BetaPolicy) -> float:
-    """Beta by policy from returns where NaN is a missing session;
-    NaN with fewer common dates than `beta_min_observations`.
+    """Return the beta by policy from returns where NaN is a missing session; NaN with fewer common dates than
+    `beta_min_observations`.
 
     `beta_weight` of it counts, the rest lies on 1, the market's own beta.
     """

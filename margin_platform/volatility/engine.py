@@ -66,7 +66,7 @@ class VolatilityEngine:
         self.event_time = 0
 
     def process(self, records: Iterable[Record]) -> list[Event]:
-        """volatility.v1 events of the sessions that these records completed.
+        """Return volatility.v1 events of the sessions that these records completed.
 
         Bad records are the margin stream's to report.
         """
@@ -125,8 +125,8 @@ class VolatilityEngine:
         ]
 
     def _correct(self, symbol: str, event: Event) -> None:
-        """Replaces the close of a session where it is the very print that its source withdrew:
-        the last one, if it names none.
+        """Replace the close of a session where it is the very print that its source withdrew: the last one,
+        if it names none.
         """
         withdrawn = event.get("corrects_timestamp") or self._last_print.get(symbol, 0)
         session = date_of(withdrawn).isoformat()
@@ -137,7 +137,8 @@ class VolatilityEngine:
                 self._changed.add(symbol)
 
     def _forget(self, symbol: str) -> None:
-        """Keeps the window, and some more for a session that is still open or a late print."""
+        """Drop closes older than the window, and keep some more for a session that is still open or a late
+        print."""
         sessions = self._sessions[symbol]
         while len(sessions) > self.policy.volatility.vol_window + 5:
             self._closes[symbol].pop(sessions.pop(0), None)
@@ -156,8 +157,8 @@ class VolatilityEngine:
         return events
 
     def _awaits_action(self, symbol: str, session: str) -> bool:
-        """Whether the close of a session is a split's away from the one before,
-        with no split booked and no word from its source.
+        """Report whether the close of a session is a split's away from the one before, with no split booked
+        and no word from its source.
         """
         sessions, closes = self._sessions[symbol], self._closes[symbol]
         at = bisect_left(sessions, session)
@@ -242,7 +243,7 @@ def _of_splits(splits: dict[str, list[list[Any]]]) -> list[tuple[Event, dict[str
 
 
 def _supersedes(event: Event, close: Close) -> bool:
-    """Whether a print is the close rather than another: the official one, else the newer.
+    """Report whether a print replaces the close: an official close does, else the newer print.
 
     The newer by event time, then by the source's sequence where both carry one, then by arrival.
     """

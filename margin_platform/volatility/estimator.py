@@ -28,7 +28,8 @@ class Volatility:
 
 
 def split_adjusted(closes: Floats, splits: Iterable[tuple[int, float]]) -> Floats:
-    """Closes on today's share basis: those before index i are divided by the ratio (7 for a 7-for-1)."""
+    """Return closes on today's share basis: those before index i are divided by the ratio (7 for a
+    7-for-1)."""
     adjusted = np.array(closes, dtype=np.float64)
     for index, ratio in splits:
         adjusted[:index] /= ratio
@@ -38,7 +39,7 @@ def split_adjusted(closes: Floats, splits: Iterable[tuple[int, float]]) -> Float
 def historical_volatility(
     closes: Floats, policy: Policy, splits: Iterable[tuple[int, float]] = ()
 ) -> Volatility:
-    """The volatility of one symbol from its closes, oldest first; NaN is a missing session.
+    """Estimate the volatility of one symbol from its closes, oldest first; NaN is a missing session.
 
     A return spans a gap as one observation. Fewer than the policy's minimum of returns, or more than its
     maximum of missing sessions in the window, gives the policy's default, marked DEFAULT. ValueError on a
@@ -59,7 +60,7 @@ def historical_volatility(
 
 
 def rolling_volatility(closes: Floats, policy: Policy) -> Floats:
-    """The same estimator on every day: closes (days, symbols) without gaps to sigma (days, symbols).
+    """Apply the same estimator on every day: closes (days, symbols) without gaps to sigma (days, symbols).
 
     Row d uses closes up to and including d; rows with too little history hold the policy's default.
     ValueError on a missing or non-positive close (repair the history first: which days may be bridged is the

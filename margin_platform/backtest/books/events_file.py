@@ -16,7 +16,7 @@ Line = tuple[int, Trade]  # its number, as an editor counts
 
 
 def read(path: Path) -> list[Line]:
-    """The events of a file.
+    """Read the events of a file.
 
     InputError names the line, the field and the value refused; OSError where it cannot be read.
     """
@@ -39,7 +39,7 @@ def read(path: Path) -> list[Line]:
 
 
 def symbols(lines: Sequence[Line]) -> set[str]:
-    """Every symbol the events are about."""
+    """Return every symbol the events are about."""
     return {
         event[name]
         for _, (_, event) in lines
@@ -49,7 +49,8 @@ def symbols(lines: Sequence[Line]) -> set[str]:
 
 
 def trades(lines: Sequence[Line], accounts: Collection[str], instruments: Collection[str]) -> list[Trade]:
-    """The events, for a run of these accounts and instruments. InputError names the line of any other."""
+    """Return the events, for a run of these accounts and instruments. InputError names the line of any
+    other."""
     for number, (_, event) in lines:
         for field, kind, known in (
             ("account_id", "account", accounts),

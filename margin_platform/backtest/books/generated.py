@@ -97,8 +97,8 @@ class AccountRow:
 
 
 def usual_counts(accounts: int) -> dict[str, int]:
-    """The usual mix for a number of accounts, every profile present;
-    the largest takes what rounding leaves.
+    """Return the usual mix for a number of accounts, every profile present; the largest takes what rounding
+    leaves.
     """
     counts = {name: max(1, int(accounts * share)) for name, share in USUAL_MIX.items()}
     counts["cash_rich"] = max(1, counts["cash_rich"] + accounts - sum(counts.values()))
@@ -106,7 +106,7 @@ def usual_counts(accounts: int) -> dict[str, int]:
 
 
 def generate(counts: Mapping[str, int], prices: Mapping[str, float], seed: int = 7) -> list[AccountRow]:
-    """Accounts by profile at these prices (dollars a share). The same arguments give the same book.
+    """Generate accounts by profile at these prices (dollars a share). The same arguments give the same book.
 
     KeyError on an unknown profile, ValueError where there is no price of what a profile holds.
     """
@@ -153,7 +153,7 @@ def _draw(
 def _spend(
     dollars: float, symbols: Sequence[str], tilt: float, prices: Mapping[str, float]
 ) -> dict[str, float]:
-    """Whole shares for a sum: equal weights, or `tilt` of it in the first symbol and the rest equally."""
+    """Buy whole shares for a sum: equal weights, or `tilt` of it in the first symbol and the rest equally."""
     others = len(symbols) - 1
     weights = (
         [1.0 / len(symbols)] * len(symbols)

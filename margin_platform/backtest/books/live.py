@@ -26,7 +26,7 @@ class NoLiveBook(LookupError):
 
 
 def live_book(bus: Bus, policy: Policy) -> tuple[Book, Market]:
-    """Accounts, positions and the newest market of a cluster, stale prices marked by the event clock.
+    """Read accounts, positions and the newest market of a cluster, stale prices marked by the event clock.
 
     NoLiveBook where there is none.
 

@@ -40,7 +40,7 @@ class Holdings:
         self._ledger = Ledger(require_account=True)
 
     def apply(self, topic: str, event: Event) -> list[int]:
-        """One event as on its topic; returns the numbers of the accounts it changed.
+        """Apply one event as on its topic; return the numbers of the accounts it changed.
 
         KeyError on an unknown account or symbol.
         """
@@ -48,8 +48,8 @@ class Holdings:
         return self._follow(topic, event)
 
     def fill_all(self, fills: Iterable[tuple[int, int, float, float, str]], time: int) -> None:
-        """Assumed fills, (account, instrument row, signed shares, dollars a share, id);
-        the columns follow once, at the end.
+        """Book assumed fills, (account, instrument row, signed shares, dollars a share, id); the columns
+        follow once, at the end.
         """
         touched = set()
         for number, code, qty, price, fill_id in fills:
@@ -90,7 +90,7 @@ class Holdings:
         return touched
 
     def quantity(self, number: int) -> dict[int, float]:
-        """Signed shares by instrument row of one account."""
+        """Return signed shares by instrument row of one account."""
         held: dict[int, float] = {}
         for k in range(int(self.book.offsets[number]), int(self.book.offsets[number + 1])):
             code = int(self.book.symbol[k])
@@ -98,7 +98,7 @@ class Holdings:
         return held
 
     def state(self) -> dict[str, object]:
-        """What a checkpoint keeps: the ledger; the columns follow from it."""
+        """Return what a checkpoint keeps: the ledger; the columns follow from it."""
         return self._ledger.to_state()
 
     def restore(self, state: dict[str, object]) -> None:
@@ -123,8 +123,8 @@ class Holdings:
             )
 
     def _write(self, numbers: Iterable[int]) -> None:
-        """Copies the ledger's accounts into the columns;
-        the columns are rebuilt only where a position appears or goes flat.
+        """Copy the ledger's accounts into the columns; rebuild the columns only where a position appears or
+        goes flat.
         """
         reshape: dict[int, dict[int, float]] = {}
         for number in numbers:
@@ -141,7 +141,5 @@ class Holdings:
 
 
 def _unique(symbols: tuple[str, ...]) -> tuple[str, ...]:
-    """A name for every instrument row: the symbol, numbered where a book gives one symbol several sets of
-    figures.
-    """
+    """Name every instrument row: the symbol, numbered where one symbol has several sets of figures."""
     return tuple(s if symbols.index(s) == n else f"{s}#{n}" for n, s in enumerate(symbols))

@@ -39,7 +39,8 @@ def decision_row(
 
 
 def _cause(job: Job, state: State, number: int, decision: Decision) -> tuple[bool, str]:
-    """Whether a flawed price is among an account's, and what cost it most at this bar, of calls by prices."""
+    """Report whether a flawed price is among an account's, and what cost it most at this bar, of calls by
+    prices."""
     by_prices = decision.kind == DecisionKind.CALL and decision.timestamp == job.path.times[state.bar]
     if not by_prices and not job.suspicious:
         return False, ""

@@ -134,8 +134,8 @@ class Run:
     def _step(
         self, priced: PricedMarket, accounts: np.ndarray, touched: set[int], time: int, batch: str = ""
     ) -> tuple[Margin, np.ndarray]:
-        """Evaluates accounts at a time; the ladder steps for those whose band moved, and for the touched
-        that were or are in trouble.
+        """Evaluate accounts at a time; step the ladder for those whose band moved, and for the touched that
+        were or are in trouble.
         """
         margin = evaluate_accounts(self.book, priced, accounts)
         codes, before = band_codes(margin), self.state.bands[accounts]
@@ -172,7 +172,7 @@ class Run:
     def observe(
         self, market: Market, margin: Margin, codes: np.ndarray, rows: np.ndarray, time: int, batch: str = ""
     ) -> None:
-        """One ladder step for each of these rows whose band, or whose past, can lead to a decision."""
+        """Take one ladder step for each of these rows whose band, or whose past, can lead to a decision."""
         if not len(rows):
             return
         troubled = (levels(codes[rows]) >= Level.WARNING) | (
@@ -186,7 +186,7 @@ class Run:
                 self._note(number, decision, seen, at)
 
     def _note(self, number: int, decision: Decision, seen: Rows | None, at: int) -> None:
-        """Writes a decision down; a liquidation is carried out at the end of the bar."""
+        """Write a decision down; a liquidation is carried out at the end of the bar."""
         if decision.kind == DecisionKind.LIQUIDATE:
             self.state.due.add(number)
         elif decision.kind in CLOSES:  # the account is whole: what is left of its orders is cancelled
@@ -230,7 +230,7 @@ class Run:
         return [order for order in orders if order[0] not in changing]
 
     def _close_empty(self, numbers: Sequence[int]) -> None:
-        """An account with nothing left to sell leaves the run; what it owes is the firm's loss."""
+        """Remove accounts with nothing left to sell from the run; what they owe is the firm's loss."""
         book = self.book
         empty = [n for n in numbers if book.offsets[n] == book.offsets[n + 1]]
         if empty:
@@ -240,7 +240,7 @@ class Run:
                 self.state.desk.close(number)
 
     def _fill(self, market: Market, orders: Sequence[_Order]) -> None:
-        """Assumed fills at the bar's price, worse by the slippage: a sale below it, a purchase above."""
+        """Assume fills at the bar's price, worse by the slippage: a sale below it, a purchase above."""
         slip, time = self.job.policy.backtest.fill_slippage, self.time
         fills = []
         for number, code, ordered in orders:
@@ -263,7 +263,7 @@ class Run:
 
 
 def run(job: Job, state: State | None = None, *, after_bar: Callable[[State], None] | None = None) -> State:
-    """Runs a job from a state (its beginning, if none) to its last bar.
+    """Run a job from a state (its beginning, if none) to its last bar.
 
     `after_bar` sees the state after each: progress, checkpoints.
     """

@@ -32,7 +32,8 @@ class Job:
     booked: frozenset[str] = frozenset()  # ids of the corporate actions that the book rests on already
 
     def fingerprint(self) -> str:
-        """Changes whenever the run's result could: a checkpoint of another job is never continued."""
+        """Return a digest that changes whenever the run's result could: a checkpoint of another job is never
+        continued."""
         digest = hashlib.sha256(_STATE + self.policy.model_dump_json().encode())
         for part in (self.book, self.path, self.path.market):
             for each in fields(part):

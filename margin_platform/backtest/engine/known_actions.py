@@ -64,8 +64,8 @@ def in_doubt(
 
 
 def _set_aside(action: CorporateAction, rules: PricePolicy) -> bool:
-    """Whether the price gate takes no price across an action that it does not know:
-    the move is a split's, or too large.
+    """Report whether the price gate takes no price across an action that it does not know: the move is a
+    split's, or too large.
     """
     move = float(1 / action.ratio) if action.kind == ActionKind.SPLIT else 1.0
     return abs(move - 1.0) > rules.max_jump or split_terms(1.0, move, rules.split_tolerance) is not None

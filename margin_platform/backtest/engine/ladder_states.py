@@ -25,18 +25,18 @@ class Desk:
         self._deadlines: dict[int, int] = {}
 
     def knows(self, number: int) -> bool:
-        """Whether the account has anything open."""
+        """Report whether the account has anything open."""
         return number in self._states
 
     def observe(self, number: int, seen: Observation) -> tuple[Decision, ...]:
-        """One step of the ladder."""
+        """Take one step of the ladder."""
         state = self._states.get(number) or LadderState(seen.account_id)
         state, decisions = step(state, seen, self._policy)
         self._keep(number, state)
         return decisions
 
     def tick(self, now: int) -> Iterator[tuple[int, Decision]]:
-        """Fires every timer due up to a time, each at its own time, accounts in number order."""
+        """Fire every timer due up to a time, each at its own time, accounts in number order."""
         for number in sorted(n for n, at in self._deadlines.items() if at <= now):
             state, decisions = tick(self._states[number], now, self._policy)
             self._keep(number, state)
@@ -52,7 +52,7 @@ class Desk:
             self._keep(number, replace(state, asks_again=True))
 
     def close(self, number: int) -> None:
-        """The account is gone: nothing more is decided about it."""
+        """Drop an account that has left the run: nothing more is decided about it."""
         self._states.pop(number, None)
         self._deadlines.pop(number, None)
 

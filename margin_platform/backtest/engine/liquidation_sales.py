@@ -17,7 +17,7 @@ from margin_platform.liquidation.workbench import Terms
 
 
 def sales(number: int, book: Book, priced: PricedMarket) -> list[tuple[int, float]]:
-    """Orders that restore one account, in the order they are worked; none where it is whole.
+    """Return the orders that restore one account, in the order they are worked; none where it is whole.
 
     The lot is the policy's, or larger where a position would be cut into more than `most_lots`: adjusted
     histories have positions of millions of shares at cents, and every quantity is put to the kernel.

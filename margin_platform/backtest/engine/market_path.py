@@ -56,7 +56,7 @@ class MarketPath:
         return len(self.times)
 
     def at(self, bar: int) -> Market:
-        """The market as it was known at a bar."""
+        """Return the market as it was known at a bar."""
         return self.market.with_columns(
             price=self.price[bar],
             sigma=self.sigma[bar],
@@ -66,7 +66,7 @@ class MarketPath:
         )
 
     def before(self, bar: int) -> Floats:
-        """The prices of the bar before one, on the bar's own share basis."""
+        """Return the prices of the bar before one, on the bar's own share basis."""
         return self._on_basis(bar - 1, int(self.times[bar]), self.splits)
 
     def between(self, bar: int, at: int, splits: Iterable[SplitRow]) -> Market:
@@ -84,8 +84,8 @@ class MarketPath:
         return price
 
     def moves(self, bars: NDArray[np.int64]) -> Floats:
-        """Relative moves from each of these bars to the next of them, (bars - 1, instruments);
-        a split is none.
+        """Return relative moves from each of these bars to the next of them, (bars - 1, instruments); a split
+        is none.
         """
         price, times = self.price[bars].copy(), self.times[bars]
         for effective, code, ratio in self.splits:
@@ -97,7 +97,8 @@ class MarketPath:
 def market_path(
     market: Market, history: PriceHistory, policy: Policy, part: slice, splits: Iterable[Split] = ()
 ) -> MarketPath:
-    """The path of a market over some bars of a settled history; earlier bars warm up volatility and betas.
+    """Build the path of a market over some bars of a settled history; earlier bars warm up volatility and
+    betas.
 
     `splits` are those on the way: prices are as traded, estimates on one share basis.
     """
@@ -133,7 +134,7 @@ def market_path(
 
 
 def _on_one_basis(history: PriceHistory, splits: Iterable[Split]) -> Floats:
-    """Prices on the last bar's share basis: those before a split are divided by its ratio."""
+    """Return prices on the last bar's share basis: those before a split are divided by its ratio."""
     prices = history.prices.copy()
     for effective, symbol, ratio in splits:
         if symbol in history.symbols:
@@ -142,7 +143,7 @@ def _on_one_basis(history: PriceHistory, splits: Iterable[Split]) -> Floats:
 
 
 def _rows(columns: Floats, codes: NDArray[np.int64], unknown: float = UNKNOWN) -> Floats:
-    """Columns of the history put in instrument order; `unknown` where the history has no such symbol."""
+    """Put columns of the history in instrument order; `unknown` where the history has no such symbol."""
     picked = (
         columns[:, np.maximum(codes, 0)] if columns.shape[1] else np.full((len(columns), len(codes)), unknown)
     )
@@ -154,8 +155,8 @@ def _given(own: Floats, known: Floats) -> Floats:
 
 
 def _sessions(history: PriceHistory) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The closing bar of each session (its last in market hours, else its last),
-    and the session number of each bar.
+    """Return the closing bar of each session (its last in market hours, else its last), and the session
+    number of each bar.
     """
     days = history.dates()
     new = np.array([True] + [a != b for a, b in pairwise(days)])
@@ -168,8 +169,8 @@ def _sessions(history: PriceHistory) -> tuple[NDArray[np.int64], NDArray[np.int6
 
 
 def _volatilities(closes: Floats, policy: Policy) -> Floats:
-    """The estimator on every session and symbol;
-    the columnar form where no close is missing, the plain one elsewhere.
+    """Apply the estimator on every session and symbol; the columnar form where no close is missing, the plain
+    one elsewhere.
     """
     whole = ~np.isnan(closes).any(axis=0)
     sigma = np.full(closes.shape, policy.volatility.default_sigma)
@@ -189,7 +190,7 @@ def _lagged(sigma: Floats, default: float) -> Floats:
 
 
 def _betas(history: PriceHistory, sessions: NDArray[np.int64], closes: Floats, policy: Policy) -> Floats:
-    """Each symbol's beta by session; NaN (the policy's default counts) before there are observations
+    """Return each symbol's beta by session; NaN (the policy's default counts) before there are observations
     enough.
     """
     out = np.full((len(sessions), len(history.symbols)), np.nan)

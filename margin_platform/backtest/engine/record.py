@@ -73,8 +73,8 @@ class Record:
     bars: list[tuple[float, ...]] = field(default_factory=list)
 
     def bar(self, margin: Margin, codes: np.ndarray, writable: float) -> None:
-        """Totals of one bar over the accounts still open;
-        `writable` is what closed accounts owe beyond their collateral.
+        """Record totals of one bar over the accounts still open; `writable` is what closed accounts owe
+        beyond their collateral.
         """
         level = levels(codes)
         figures = (

@@ -35,21 +35,19 @@ class State:
     priced: PricedMarket | None = None  # the bar before's
 
     def priced_at(self, market: Market, policy: Policy) -> PricedMarket:
-        """The market of a bar, priced; instruments and policy are the run's, so only what moves is worked
-        out.
-        """
+        """Price the market of a bar; what a run keeps fixed is computed once."""
         self.priced = PricedMarket.of(market, policy) if self.priced is None else self.priced.at(market)
         return self.priced
 
     def written_off(self) -> float:
-        """Dollars owed by accounts that have nothing left to sell."""
+        """Sum the dollars owed by accounts that have nothing left to sell."""
         closed = np.ones(len(self.holdings.book), dtype=np.bool_)
         closed[self.open_accounts] = False
         return float(np.maximum(0.0, -self.holdings.book.cash[closed]).sum())
 
 
 def start(job: Job) -> State:
-    """The state before the first bar."""
+    """Return the state before the first bar."""
     accounts = np.arange(len(job.book), dtype=np.int64)
     bands = np.full(len(accounts), Level.CLEAR, dtype=np.int32)
     return State(Holdings(job.book, job.path.market), Desk(job.policy), bands=bands, open_accounts=accounts)

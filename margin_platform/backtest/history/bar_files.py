@@ -149,8 +149,8 @@ def _with_one_time(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _are_bars(names: Iterable[str]) -> bool:
-    """Say whether columns are the parts of bars:
-    some name no symbol can have, or parts of a bar as no vendor writes symbols.
+    """Report whether columns are the parts of bars: some name no symbol can have, or parts of a bar as no
+    vendor writes symbols.
     """
     priced = [name for name in names if word(name) not in (*TIME_NAMES, *_SYMBOL_NAMES)]
     found = {word(name) for name in priced}
@@ -183,7 +183,7 @@ def _refused(names: list[str], reason: str) -> HistoryError:
 
 
 def unheard(symbol: str, known: Sequence[str]) -> str:
-    """Say what a file has instead of a symbol: one written otherwise, or all of them."""
+    """Describe what a file has instead of a symbol: one written otherwise, or all of them."""
     same = [name for name in known if _letters(name) in (_letters(symbol), _letters(symbol) + "US")]
     if same:
         return f"did you mean {same[0]}? Rename it in the file or in the book"

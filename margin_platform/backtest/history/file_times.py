@@ -23,7 +23,7 @@ _LONGEST_DUE = dt.timedelta(days=60)  # a call opened on the last bar falls due 
 
 
 def times_of(column: pd.Series, name: str, flaws: list[Flaw]) -> NDArray[np.int64]:
-    """Epoch milliseconds of each row; NO_TIME where the row has none and is set aside.
+    """Return epoch milliseconds of each row; NO_TIME where the row has none and is set aside.
 
     Where every time of a file is a midnight, they are dates: a file of days that was written with times.
     """
@@ -48,7 +48,7 @@ def times_of(column: pd.Series, name: str, flaws: list[Flaw]) -> NDArray[np.int6
 
 
 def moment_of(value: object) -> dt.date | dt.datetime | None:
-    """The date or time that a cell holds, or None."""
+    """Return the date or time that a cell holds, or None."""
     if isinstance(value, dt.date):  # times are dates too
         return value
     text = str(value).strip()
@@ -64,7 +64,8 @@ def moment_of(value: object) -> dt.date | dt.datetime | None:
 
 
 def _date(moment: dt.date | dt.datetime) -> dt.date | None:
-    """The day that a date, or a midnight in its own zone or New York's, stands for; None of a time of day."""
+    """Return the day that a date, or a midnight in its own zone or New York's, stands for; None of a time of
+    day."""
     if not isinstance(moment, dt.datetime):
         return moment
     for local in (moment, moment.astimezone(NEW_YORK) if moment.tzinfo else moment):
@@ -74,7 +75,7 @@ def _date(moment: dt.date | dt.datetime) -> dt.date | None:
 
 
 def _known_to_calendar(moment: dt.date | dt.datetime | None, of_days: bool) -> int | str:
-    """Epoch milliseconds of a moment, or why it has none.
+    """Return epoch milliseconds of a moment, or why it has none.
 
     Calls fall due by the exchange's calendar, so it must reach beyond.
     """

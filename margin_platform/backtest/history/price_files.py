@@ -28,7 +28,7 @@ from margin_platform.trading_time.sessions import close_ms
 
 
 def read(path: Path) -> tuple[PriceHistory, list[Flaw]]:
-    """A file's history and what is wrong with single cells and rows.
+    """Read a file's history and what is wrong with single cells and rows.
 
     HistoryError where no table can be made of it.
     """
@@ -62,8 +62,8 @@ def read(path: Path) -> tuple[PriceHistory, list[Flaw]]:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    """The file's cells; the index is each row's number in it, as an editor counts lines: blank lines count
-    and are left out.
+    """Read the file's cells; the index is each row's number in it, as an editor counts lines: blank lines
+    count and are left out.
     """
     try:
         table = _parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path)
@@ -101,7 +101,7 @@ def _csv(path: Path) -> pd.DataFrame:
 
 
 def _numbers(column: pd.Series) -> tuple[Floats, NDArray[np.bool_], NDArray[np.bool_]]:
-    """Values, whether the cell is blank, and whether it holds something that is no usable price."""
+    """Return values, whether the cell is blank, and whether it holds something that is no usable price."""
     values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
     blank = column.isna().to_numpy() | (column.astype(str).str.strip() == "").to_numpy()
     real = np.isfinite(values) & (values >= bounds.PRICE.low) & (values <= bounds.PRICE.high)

@@ -41,11 +41,11 @@ class PriceHistory:
         return len(self.times)
 
     def dates(self) -> list[dt.date]:
-        """The New York date of every bar."""
+        """Return the New York date of every bar."""
         return [date_of(t) for t in self.times.tolist()]
 
     def between(self, first: dt.date | None, last: dt.date | None) -> slice:
-        """The bars of two dates, both included, as a slice."""
+        """Return the bars of two dates, both included, as a slice."""
         low = 0 if first is None else int(np.searchsorted(self.times, midnight(first)))
         high = (
             len(self)
@@ -55,7 +55,7 @@ class PriceHistory:
         return slice(low, high)
 
     def cut(self, part: slice | NDArray[np.bool_]) -> PriceHistory:
-        """The same history over some bars only."""
+        """Return the same history over some bars only."""
         return replace(
             self,
             times=self.times[part],
@@ -66,12 +66,13 @@ class PriceHistory:
 
 
 def midnight(day: dt.date) -> int:
-    """The beginning of a day in New York, epoch milliseconds."""
+    """Return the beginning of a day in New York, epoch milliseconds."""
     return int(dt.datetime.combine(day, dt.time(0), NEW_YORK).timestamp() * 1000)
 
 
 def of_table(table: pd.DataFrame, *, adjusted: bool, source: str) -> PriceHistory:
-    """A history from a frame of closes with session dates as index and symbols as columns; NaN is missing."""
+    """Build a history from a frame of closes with session dates as index and symbols as columns; NaN is
+    missing."""
     times = np.array([close_ms(day.date()) for day in table.index], dtype=np.int64)
     prices = table.to_numpy(np.float64)
     rows = np.arange(len(table), dtype=np.int64) + FIRST_ROW

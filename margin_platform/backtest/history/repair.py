@@ -30,8 +30,8 @@ def settle(
     held: Iterable[str],
     actions: Sequence[CorporateAction] = (),
 ) -> PriceHistory:
-    """The history a run may use: held symbols and sessions only, flaws named, each gone on from only as the
-    policy says.
+    """Return the history a run may use: held symbols and sessions only, flaws named, each gone on from only
+    as the policy says.
 
     A jump that corporate actions explain is no flaw, nor is a missing price of a symbol that has ended or not
     begun. HistoryError lists every flaw whose policy key says refuse.
@@ -88,7 +88,7 @@ def closed_days(history: PriceHistory) -> dict[dt.date, Flaw]:
 
 
 def missing_dates(history: PriceHistory) -> list[Flaw]:
-    """Sessions of the exchange calendar between the first and the last bar that have no bar."""
+    """List sessions of the exchange calendar between the first and the last bar that have no bar."""
     days = history.dates()
     if not days:
         return []
@@ -114,8 +114,8 @@ def missing_dates(history: PriceHistory) -> list[Flaw]:
 def split_shapes(
     history: PriceHistory, policy: Policy, held: set[str], actions: Sequence[CorporateAction]
 ) -> list[tuple[Flaw, int, int, float]]:
-    """Moves over `max_jump` from one good price to the next that no action explains:
-    (flaw, bar, column, ratio of prices).
+    """Find moves over `max_jump` from one good price to the next that no action explains: (flaw, bar, column,
+    ratio of prices).
 
     Most look like an unadjusted split or a change of unit; the ratio of others is 1. An action of another
     ratio explains nothing.

@@ -82,7 +82,7 @@ class Summary:
 
 
 def ticks_of(history: PriceHistory, part: slice = slice(None)) -> Iterator[Tick]:
-    """The bars of a history as ticks in time order; missing prices are no ticks."""
+    """Yield the bars of a history as ticks in time order; missing prices are no ticks."""
     bars = history.cut(part)
     for time_ms, row, stale in zip(
         bars.times.tolist(), bars.prices.tolist(), bars.stale.tolist(), strict=True
@@ -102,7 +102,7 @@ def replay(
     longest_gap_s: float | None = None,
     on_tick: Callable[[int, int], None] | None = None,
 ) -> Summary:
-    """Produces ticks with their own event times.
+    """Produce ticks with their own event times.
 
     speed: event seconds a wall second; 0 is as fast as possible. longest_gap_s: event seconds a gap counts at
     most, so that nights and weekends need not be sat through. on_tick(count, event time) reports progress.
@@ -142,7 +142,7 @@ class _Pace:
         return self._clock.now() - self._began - self.waited_paused
 
     def reach(self, time_ms: int) -> bool:
-        """Waits until an event time is due; False where the replay was stopped."""
+        """Wait until an event time is due; return False where the replay was stopped."""
         if self._speed and self._previous is not None:
             gap = max(0.0, (time_ms - self._previous) / 1000)
             self._due += (gap if self._longest is None else min(gap, self._longest)) / self._speed

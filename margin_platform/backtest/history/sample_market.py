@@ -38,8 +38,8 @@ def _packaged(name: str) -> pd.DataFrame:
 
 @functools.cache
 def closes() -> pd.DataFrame:
-    """Daily closes in dollars a share, adjusted;
-    index: session dates, columns: symbols (20 names, SPY, SIM*).
+    """Read daily closes in dollars a share, adjusted; index: session dates, columns: symbols (20 names, SPY,
+    SIM*).
     """
     names = _packaged("sp500_dataset.csv.gz")
     index = _packaged("sp500_index.csv.gz").iloc[:, 0].reindex(names.index)
@@ -59,13 +59,13 @@ def _fund(returns: pd.Series) -> pd.Series:
 
 
 def sessions(first: dt.date, last: dt.date) -> list[dt.date]:
-    """Sessions of the sample between two dates, both included."""
+    """List the sessions of the sample between two dates, both included."""
     index = closes().index
     return [day.date() for day in index[(index >= pd.Timestamp(first)) & (index <= pd.Timestamp(last))]]
 
 
 def window(table: pd.DataFrame, last: dt.date, rows: int) -> pd.DataFrame:
-    """The `rows` sessions up to and including a date."""
+    """Return the `rows` sessions up to and including a date."""
     return table.loc[: pd.Timestamp(last)].tail(rows)
 
 
@@ -82,8 +82,8 @@ Tick = tuple[int, str, float]  # event time in epoch milliseconds, symbol, dolla
 
 
 def ticks(first: dt.date, last: dt.date, per_session: int, seed: int = 2020) -> Iterator[Tick]:
-    """Ticks of every symbol between two dates in time order:
-    closes real, the path between two closes synthetic.
+    """Yield ticks of every symbol between two dates in time order: closes real, the path between two closes
+    synthetic.
 
     The path is a geometric Brownian bridge from one close to the next with one market-wide wander and one per
     name; the session's last tick is the close itself. The same seed gives the same ticks.

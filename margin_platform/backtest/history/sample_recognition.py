@@ -15,8 +15,8 @@ _ENOUGH = 0.9
 
 
 def is_sample(history: PriceHistory) -> bool:
-    """Whether the file's prices are those of the sample:
-    nine in ten of those both have agree to half a percent.
+    """Report whether the file's prices are those of the sample: nine in ten of those both have agree to half
+    a percent.
     """
     known = sample_market.closes()
     shared = [s for s in history.symbols if s in known.columns]

@@ -24,8 +24,8 @@ class Episode(TypedDict):
 
 
 def call_episodes(result: RunResult) -> list[Episode]:
-    """Each call from its opening to its cure:
-    whether it cured, in how many calendar days, and whether positions were sold for it.
+    """Follow each call from its opening to its cure: whether it cured, in how many calendar days, and whether
+    positions were sold for it.
 
     amount: the most it was issued or increased to, in dollars.
     """

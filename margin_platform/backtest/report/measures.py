@@ -27,7 +27,7 @@ _TOP = 10
 
 
 def measures(result: RunResult) -> Json:
-    """Every measure of a run, JSON-able. Counts, amounts in dollars, dates YYYY-MM-DD."""
+    """Return every measure of a run, JSON-able. Counts, amounts in dollars, dates YYYY-MM-DD."""
     rows = result.record.decisions
     episodes = call_episodes(result)
     lost = np.maximum(0.0, -np.nan_to_num(result.final_equity))
@@ -89,7 +89,7 @@ def _by_bar(result: RunResult, action: str) -> np.ndarray:
 
 
 def _day_ends(result: RunResult) -> np.ndarray:
-    """The last bar of each day."""
+    """Return the last bar of each day."""
     days = [result.day(bar) for bar in range(len(result.path))]
     return np.array([bar for bar, day in enumerate(days) if days[bar + 1 : bar + 2] != [day]], dtype=np.int64)
 
@@ -150,7 +150,7 @@ def _worst_symbols(rows: list[DecisionRow]) -> list[dict[str, object]]:
 
 
 def _windows(result: RunResult) -> list[dict[str, object]]:
-    """The worst run of bars by calls, and by what accounts came to owe beyond their collateral."""
+    """Return the worst run of bars by calls, and by what accounts came to owe beyond their collateral."""
     calls = _by_bar(result, DecisionKind.CALL)
     unsecured = np.concatenate([[0.0], _column(result, "unsecured")])
     total = np.concatenate([[0], np.cumsum(calls)])
@@ -175,8 +175,8 @@ def _windows(result: RunResult) -> list[dict[str, object]]:
 
 
 def beyond_tims(result: RunResult) -> dict[str, object]:
-    """Moves from one day's last price to the next beyond the instrument's TIMS point,
-    of instruments the book held at the start.
+    """Find moves from one day's last price to the next beyond the instrument's TIMS point, of instruments the
+    book held at the start.
     """
     market = result.path.market
     held = np.unique(result.book.symbol)
@@ -202,7 +202,7 @@ def beyond_tims(result: RunResult) -> dict[str, object]:
 
 
 def _scenarios(rows: list[DecisionRow]) -> dict[str, int]:
-    """Of the stress restrictions, how often each SPY move was the worst."""
+    """Count, of the stress restrictions, how often each SPY move was the worst."""
     worst = Counter(
         r.worst_scenario
         for r in rows
@@ -212,14 +212,14 @@ def _scenarios(rows: list[DecisionRow]) -> dict[str, int]:
 
 
 def _addons(result: RunResult) -> dict[str, float]:
-    """What the add-ons asked for on average, dollars, beside the base requirement."""
+    """Return what the add-ons asked for on average, dollars, beside the base requirement."""
     return {
         name: cents(float(_column(result, name).mean())) for name in ("base", "concentration", "volatility")
     }
 
 
 def _by_crisis(result: RunResult, rows: list[DecisionRow]) -> dict[str, dict[str, int]]:
-    """The counts within each crisis the run covers."""
+    """Return the counts within each crisis the run covers."""
     days = [result.day(bar) for bar in range(len(result.path))]
     out = {}
     for crisis in CRISES:

@@ -49,7 +49,7 @@ Drawing = Callable[[Figure, RunResult], None]
 
 
 def _times(result: RunResult) -> np.ndarray:
-    """New York time of every bar."""
+    """Return the New York time of every bar."""
     local = [
         dt.datetime.fromtimestamp(t / 1000, NEW_YORK).replace(tzinfo=None) for t in result.path.times.tolist()
     ]
@@ -61,17 +61,17 @@ def _column(result: RunResult, name: str, scale: float = 1.0) -> list[float]:
 
 
 def _time_axis(axes: Axes) -> None:
-    """Labels that say each date once, for an hour of bars as for thirty years."""
+    """Label each date once, for an hour of bars as for thirty years."""
     axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
 
 
 def has_index(result: RunResult) -> bool:
-    """Whether the history brought an index to draw."""
+    """Report whether the history brought an index to draw."""
     return not bool(np.isnan(result.path.index).all())
 
 
 def equity_and_requirement(figure: Figure, result: RunResult) -> None:
-    """Totals over open accounts, millions of dollars."""
+    """Draw totals over open accounts, millions of dollars."""
     axes = figure.add_subplot()
     axes.plot(_times(result), _column(result, "equity", 1e6), color=_BLUE, label="equity")
     axes.plot(_times(result), _column(result, "requirement", 1e6), color=_RED, label="requirement")
@@ -81,7 +81,7 @@ def equity_and_requirement(figure: Figure, result: RunResult) -> None:
 
 
 def calls_against_index(figure: Figure, result: RunResult) -> None:
-    """Calls opened a bar, and the index."""
+    """Draw the calls opened a bar, and the index."""
     axes = figure.add_subplot()
     called_at = [r.bar for r in result.record.decisions if r.action == DecisionKind.CALL]
     times, counts = _times(result), np.bincount(called_at, minlength=len(result.path))
@@ -100,7 +100,7 @@ def calls_against_index(figure: Figure, result: RunResult) -> None:
 
 
 def ladder_flow(figure: Figure, result: RunResult) -> None:
-    """How many decisions of each kind the ladder made."""
+    """Draw how many decisions of each kind the ladder made."""
     axes = figure.add_subplot()
     counts = [sum(r.action == name for r in result.record.decisions) for name in _LADDER]
     bars = axes.barh(
@@ -111,7 +111,7 @@ def ladder_flow(figure: Figure, result: RunResult) -> None:
 
 
 def policies(figure: Figure, measured: Sequence[Json]) -> None:
-    """The counts of each policy side by side."""
+    """Draw the counts of each policy side by side."""
     axes = figure.add_subplot()
     names = list(COUNTED)
     width = 0.8 / max(1, len(measured))
@@ -135,7 +135,7 @@ def _figure(size: tuple[float, float]) -> Figure:
 def svg(
     draw: Callable[[Figure, Subject], None], subject: Subject, size: tuple[float, float] = (8.0, 2.9)
 ) -> str:
-    """An inline <svg> element."""
+    """Return an inline <svg> element."""
     figure = _figure(size)
     draw(figure, subject)
     text = io.StringIO()
@@ -148,7 +148,7 @@ def svg(
 
 
 def png_data_uri(draw: Drawing, result: RunResult) -> str:
-    """A small PNG for metadata, as a data: URI."""
+    """Return a small PNG for metadata, as a data: URI."""
     figure = _figure((5.0, 2.0))
     draw(figure, result)
     raw = io.BytesIO()

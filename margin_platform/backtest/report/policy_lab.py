@@ -17,8 +17,8 @@ from margin_platform.snapshots.bands import band_codes, band_name
 
 
 def compare(results: Sequence[RunResult]) -> list[dict[str, object]]:
-    """Every later policy against the first:
-    who is called that was not, the reverse, and the firm loss avoided per extra call.
+    """Compare every later policy with the first: who is called that was not, the reverse, and the firm loss
+    avoided per extra call.
     """
     return [_pair(results[0], other) for other in results[1:]]
 
@@ -46,7 +46,8 @@ def _called(result: RunResult) -> set[str]:
 
 
 def band_changes(book: Book, market: Market, now: Policy, proposed: Policy) -> list[dict[str, object]]:
-    """Accounts of a book whose band differs under a proposed policy: what activating it would do at once."""
+    """List accounts of a book whose band differs under a proposed policy: the immediate effect of activating
+    it."""
     margins = [evaluate(book, market, policy) for policy in (now, proposed)]
     excess = [margin.published.excess for margin in margins]
     codes = [band_codes(margin) for margin in margins]

@@ -45,12 +45,12 @@ ASSUMPTIONS = (
 
 
 def statement(source: str, *, adjusted: bool, sample: bool) -> str:
-    """What every report says of its prices."""
+    """State what every report says of its prices."""
     return f"{source}. " + (SAMPLE_STATEMENT if sample else _ADJUSTED if adjusted else _RAW)
 
 
 def summary(results: Sequence[RunResult], prices_statement: str) -> dict[str, object]:
-    """The JSON of a backtest: counts by policy at the top, every measure below."""
+    """Build the JSON of a backtest: counts by policy at the top, every measure below."""
     measured = [measures(r) for r in results]
     return {
         "policies": measured,
@@ -63,8 +63,8 @@ def summary(results: Sequence[RunResult], prices_statement: str) -> dict[str, ob
 
 
 def differences(results: Sequence[RunResult]) -> list[dict[str, str]]:
-    """The policy keys whose values are not the same in all runs:
-    `key`, and the value as JSON under each policy's label.
+    """List the policy keys whose values are not the same in all runs: `key`, and the value as JSON under each
+    policy's label.
     """
     flat = [
         _flat("", r.policy.model_dump(mode="json", exclude={"version", "effective_from"})) for r in results
@@ -103,7 +103,7 @@ def _plain(value: object) -> object:
 
 
 def write(results: Sequence[RunResult], prices_statement: str, folder: Path) -> Json:
-    """Writes report.html, summary.json and the CSV files into a folder; returns the summary.
+    """Write report.html, summary.json and the CSV files into a folder; return the summary.
 
     The same runs give the same bytes.
     """
@@ -120,7 +120,7 @@ def write(results: Sequence[RunResult], prices_statement: str, folder: Path) -> 
 
 
 def html(results: Sequence[RunResult], found: Json) -> str:
-    """The report as one HTML document without any reference to the network."""
+    """Render the report as one HTML document without any reference to the network."""
     template = files("margin_platform.backtest.report").joinpath("report.html.j2").read_text(encoding="utf-8")
     first = results[0]
     of = f" under {first.label}" if len(results) > 1 else ""

@@ -34,5 +34,5 @@ class RunResult:
 
 
 def day_of(time: int) -> str:
-    """The New York date of an event time in epoch milliseconds."""
+    """Return the New York date of an event time in epoch milliseconds."""
     return dt.datetime.fromtimestamp(time / 1000, NEW_YORK).date().isoformat()

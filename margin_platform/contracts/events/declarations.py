@@ -65,7 +65,7 @@ def _field(name: str, hint: Any, required: bool) -> Field:
 
 @functools.cache
 def fields_of(event: type[Struct]) -> tuple[Field, ...]:
-    """The declared fields of an event, in their order."""
+    """Return the declared fields of an event, in their order."""
     hints = get_type_hints(event, include_extras=True)
     given = [(f.name, f.default is NODEFAULT and f.default_factory is NODEFAULT) for f in fields(event)]
     return tuple(_field(name, hints[name], required) for name, required in given)
