@@ -43,15 +43,15 @@ _HOLDING = ("symbol", "qty", "price", "price_timestamp")
 
 
 def event_id(decision: Decision, source: str) -> str:
-    """The same for the same decision from the same cause."""
+    """Return the same id for the same decision from the same cause."""
     return deterministic_id(
         "decision", decision.account_id, decision.kind, decision.timestamp, decision.attempt, source
     )
 
 
 def episode_of(decision: Decision) -> str:
-    """The call a decision belongs to; where there is none, the warning, stress restriction or hold that it
-    begins or ends.
+    """Return the call a decision belongs to; where there is none, the warning, stress restriction or hold
+    that it begins or ends.
     """
     began_as, at = _BEGAN_AS.get(decision.kind, decision.kind), decision.began_at or decision.timestamp
     return decision.call_id or deterministic_id("episode", decision.account_id, began_as, at)
@@ -106,7 +106,7 @@ def message_of(
 def audit_entry(
     decision: Decision, cause: Event, policy: Policy, source: str, run_id: str | None
 ) -> dict[str, object]:
-    """What is kept of a decision for ever: enough to redo it."""
+    """Return what is kept of a decision permanently: enough to repeat it."""
     return {
         "account_id": decision.account_id,
         "decision": decision.kind,

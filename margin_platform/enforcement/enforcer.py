@@ -71,7 +71,7 @@ class Enforcer:
         return work.messages
 
     def fire_timers(self, now: int, run_id: str | None = None) -> list[Message]:
-        """Acts on every timer due up to an event time (epoch milliseconds)."""
+        """Act on every timer due up to an event time (epoch milliseconds)."""
         due = (
             select(ladder_states.c.account_id)
             .where(ladder_states.c.next_deadline <= now)
@@ -86,7 +86,7 @@ class Enforcer:
         return work.messages
 
     def next_timer(self) -> int | None:
-        """The earliest event time at which a timer is due; None where none is set."""
+        """Return the earliest event time at which a timer is due; None where none is set."""
         with self.store.read() as connection:
             return connection.execute(
                 select(ladder_states.c.next_deadline)
@@ -104,8 +104,8 @@ class Enforcer:
     def _observe(
         self, work: UnitOfWork, event: Event, source: Source, run_id: str | None, cures: CuresOf
     ) -> None:
-        """What fell due by then is decided first, on the figures of then:
-        the same whether or not the clock was read in between.
+        """Decide what fell due by the event's time first, on the earlier figures; then step the ladder: the
+        result is the same whether or not the clock was read in between.
         """
         row = work.account(event["account_id"])
         self._let_time_pass(work, row, event["timestamp"], run_id, cures)
@@ -133,8 +133,8 @@ class Enforcer:
         cures: CuresOf,
         event_source: str | None = None,
     ) -> None:
-        """event_source: the status event that decided, as topic[partition]@offset;
-        None where the clock did.
+        """Record decisions; event_source: the status event that decided, as topic[partition]@offset; None
+        where the clock did.
         """
         cause = row.last_event or {}
         if row.state.call and after.call and after.call.outstanding != row.state.call.outstanding:

@@ -36,7 +36,7 @@ class NothingRecorded(LookupError):
 
 
 def explain(store: Store, account_id: str, call_id: str | None = None, at: int | None = None) -> Json:
-    """Everything behind one call, or behind an account.
+    """Return everything behind one call, or behind an account.
 
     at (epoch milliseconds of event time): nothing recorded later is shown. The call is the newest opened by
     then, and the figures are the newest recorded by then: those a call rests on, or the account's newest.
@@ -99,7 +99,7 @@ def explain(store: Store, account_id: str, call_id: str | None = None, at: int |
 
 
 def _notification(row: object) -> dict[str, object]:
-    """A notice's fate, without its recipient and text."""
+    """Return a notice's state, without its recipient and text."""
     kept = (
         "notification_id",
         "episode",
@@ -140,8 +140,8 @@ def _policy_of(status: Event) -> Policy:
 
 
 def evidence_of(status: Event) -> dict[str, object]:
-    """The recorded figures, the same figures computed again from the recorded inputs,
-    and whether they agree to the cent.
+    """Return the recorded figures, the same figures computed again from the recorded inputs, and whether they
+    agree to the cent.
     """
     policy = _policy_of(status)
     given, margin = rebuilt(status, policy)
@@ -181,8 +181,8 @@ def evidence_of(status: Event) -> dict[str, object]:
 
 
 def _arithmetic(k: int, given: BookInput, gross: float, requirement: float | None) -> str:
-    """A position's requirement in words: its value times its rate, and the add-ons in it as the kernel's
-    own rules give them.
+    """Describe a position's requirement in words: its value times its rate, and the add-ons in it as the
+    kernel's own rules give them.
     """
     quantity, price = given.book.quantity[k], given.market.price[given.book.symbol[k]]
     if math.isnan(price) or requirement is None:
@@ -195,7 +195,8 @@ def _arithmetic(k: int, given: BookInput, gross: float, requirement: float | Non
 
 
 def _notes(k: int, given: BookInput, gross: float) -> list[str]:
-    """The add-ons of a position: what its issuer weighs in the account, and its volatility's tier."""
+    """Describe the add-ons of a position: what its issuer weighs in the account, and its volatility's
+    tier."""
     market, codes, conc = given.market, given.book.symbol, given.policy.concentration
     values = np.abs(given.book.quantity * market.price[codes])
     held = float(values[market.issuer[codes] == market.issuer[codes[k]]].sum())

@@ -100,7 +100,7 @@ class LiquidationDesk:
     def _order(
         self, connection: Connection, request: Event, status: Event, at: int, run_id: str | None
     ) -> tuple[Event | None, str]:
-        """The order of a request, recorded, or None; and why it is no smaller, or why there is none.
+        """Return the order of a request, recorded, or None; and why it is no smaller, or why there is none.
 
         The ladder asks again.
         """
@@ -135,11 +135,11 @@ class LiquidationDesk:
         return order, proposal.statement
 
     def _proposal(self, status: Event, at: int) -> Proposal:
-        """What to sell by these figures; nothing where the whole market fell silent longer ago than a price
-        may be old.
+        """Propose what to sell by these figures; nothing where the whole market fell silent longer ago than a
+        price may be old.
 
-        A symbol that alone gets no more prices is marked by the stream. A silent market moves no batch, so
-        nothing marks it.
+        A symbol that alone gets no more prices is marked by the stream. A silent market moves no batch,
+        so nothing marks it.
         """
         given, _ = rebuilt(status, self.policy)
         heard = max([self.newest_price, *(p.get("price_timestamp") or 0 for p in status["positions"])])
@@ -189,36 +189,36 @@ def _changing(status: Event, proposal: Proposal, first: int) -> list[str]:
 
 
 def _answered(connection: Connection, request: Event) -> bool:
-    """Whether the request became an order:
-    it stands at two offsets where its sender died between sending and marking it as sent.
+    """Report whether the request became an order: it stands at two offsets where its sender died between
+    sending and marking it as sent.
     """
     same = (orders.c.call_id == request["call_id"], orders.c.attempt == request["attempt"])
     return connection.execute(select(orders.c.order_id).where(*same)).first() is not None
 
 
 def _newest(status: Event | None, request: Event) -> Event:
-    """The account's newest status event, or the request's own figures where none is newer."""
+    """Return the account's newest status event, or the request's own figures where none is newer."""
     if status is None or status.get("positions") is None or status["timestamp"] < request["timestamp"]:
         return request
     return status
 
 
 def not_before(at: int) -> int:
-    """When an order made at an event time may trade:
-    now in market hours, else the next opening (epoch milliseconds).
+    """Return when an order made at an event time may trade: now in market hours, else the next opening (epoch
+    milliseconds).
     """
     return int(next_open(dt.datetime.fromtimestamp(at / 1000, NEW_YORK)).timestamp() * 1000)
 
 
 def _leg(order: Order) -> dict[str, object]:
-    """A leg with its Regulation SHO mark: sales are of shares held long;
-    a cover is a purchase and needs no locate.
+    """Return a leg with its Regulation SHO mark: sales are of shares held long; a cover is a purchase and
+    needs no locate.
     """
     return vars(order) | {"mark": "LONG" if order.side == Side.SELL else "COVER_NO_LOCATE"}
 
 
 def _traded(order: Event | None) -> dict[str, object]:
-    """What the audit entry of an answer says of its order."""
+    """Return what the audit entry of an answer records of its order."""
     if order is None:
         return {}
     legs = [{name: leg[name] for name in ("symbol", "side", "qty")} for leg in order["positions"]]

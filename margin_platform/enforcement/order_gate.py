@@ -66,8 +66,8 @@ class Verdict:
 
 
 def allow(*, restricted: bool, position: float, quantity: float, working: float = 0.0) -> Verdict:
-    """Whether an order for signed shares (buys positive) may be sent by an account with this signed position
-    in the symbol.
+    """Decide whether an order for signed shares (buys positive) may be sent by an account with this signed
+    position in the symbol.
 
     working: signed shares of its orders in the symbol not traded yet, which may all fill; those that close
     leave less to close. A close-only account may sell a long or cover a short to flat, not through it
@@ -185,7 +185,7 @@ class Gate:
         return _reserved(verdict, reservations.take(connection, order, look, until))
 
     def _dated(self, verdict: Verdict, event: Event | None) -> Verdict:
-        """The verdict with the time of the figures it rests on, and a warning where they are old."""
+        """Return the verdict with the time of the figures it rests on, and a warning where they are old."""
         as_of = (event or {}).get("timestamp")
         if as_of is None:
             return verdict
@@ -206,8 +206,8 @@ def _reserved(verdict: Verdict, reservation: Reservation) -> Verdict:
 
 
 def _asked_before(mine: list[Reservation], order: Order) -> Verdict | None:
-    """The answer to an order id that has a reservation:
-    the same for the same order, a refusal for another.
+    """Return the answer to an order id that has a reservation: the same for the same order, a refusal for
+    another.
     """
     known = next((r for r in mine if order.order_id is not None and r.order_id == order.order_id), None)
     if known is None:
@@ -236,7 +236,7 @@ def _has_contact(connection: Connection, account_id: str) -> bool:
 
 
 def _unfilled(order: Event, status: Event, symbol: str) -> float:
-    """Signed shares that a liquidation order has still to trade in a symbol."""
+    """Return the signed shares that a liquidation order has still to trade in a symbol."""
     legs = unfilled(order, status["positions"], fills_of(order, status))
     return float(
         sum(

@@ -109,7 +109,8 @@ def release(connection: Connection, account_id: str, reservation_id: str) -> boo
 
 
 def _traded(before: Reservation, look: Look) -> float:
-    """Shares by which the position shrank since the last look and that no liquidation order traded."""
+    """Return the shares by which the position shrank since the last look and that no liquidation order
+    traded."""
     now = abs(look.position) if before.position * look.position > 0 else 0.0
     return max(0.0, abs(before.position) - now - max(0.0, look.liquidated - before.liquidated))
 

@@ -19,7 +19,7 @@ _FIGURES = ("beta_weighted_exposure", "total_mv", "stress_pnl", "stress_unsecure
 
 
 def _figures(event: Event) -> NDArray[np.float64]:
-    """A row of the engine's figures. BadEvent names the field that holds none."""
+    """Return a row of the engine's figures. BadEvent names the field that holds none."""
     found = []
     for name in _FIGURES:
         if name not in event:
@@ -50,7 +50,7 @@ class FirmEngine:
         return len(self._row)
 
     def update(self, events: Iterable[Event]) -> int:
-        """Takes in calc events, newest event time winning; returns how many were used.
+        """Take in calc events, newest event time winning; return how many were used.
 
         Unvalued accounts keep their last figures.
 
@@ -80,7 +80,7 @@ class FirmEngine:
         return row
 
     def events(self) -> list[Event]:
-        """firm.risk.v1: one row a scenario. firm_loss sums unsecured amounts and never nets customers
+        """Build firm.risk.v1: one row a scenario. firm_loss sums unsecured amounts and never nets customers
         (MARGIN_RULES 6).
         """
         n = len(self._scenarios)
@@ -125,7 +125,7 @@ class FirmEngine:
         ]
 
     def to_state(self) -> dict[str, object]:
-        """Copies of the columns (the figures row after row), and what else there is, JSON-able."""
+        """Copy the columns (the figures row after row), and what else there is, JSON-able."""
         figures = self._figures[: len(self._row)].ravel().copy()
         return {
             "accounts": list(self._row),
@@ -135,8 +135,8 @@ class FirmEngine:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continues from a saved state; a state of another scenario grid is refused (the accounts then
-        refill it).
+        """Continue from a saved state; a state of another scenario grid is refused (the accounts then refill
+        it).
         """
         width = self._figures.shape[1]
         if not state["accounts"] or len(state["figures"]) != len(state["accounts"]) * width:

@@ -50,7 +50,7 @@ class FirmAlert:
         return {**asdict(self), "accounts": list(self.accounts)}
 
     def sentence(self) -> str:
-        """What happened, for a person."""
+        """Describe what happened, for a person."""
         what = {
             "exposure": "Firm beta-weighted exposure",
             "loss": f"Firm loss in SPY scenario {self.scenario}",
@@ -63,7 +63,8 @@ class FirmAlert:
 
 
 def level_of(amount: float, limit: float, policy: FirmPolicy, before: str) -> str:
-    """The level of an amount of either sign, given the level before; the limit itself is still within."""
+    """Return the level of an amount of either sign, given the level before; the limit itself is still
+    within."""
     lines = (limit * policy.firm_warning_share, limit)
     reached = sum(abs(amount) > line for line in lines)
     kept = sum(abs(amount) > line * (1.0 - policy.firm_hysteresis) for line in lines)
@@ -73,7 +74,7 @@ def level_of(amount: float, limit: float, policy: FirmPolicy, before: str) -> st
 def alerts_of(
     events: Iterable[Event], levels: Mapping[str, str], policy: FirmPolicy
 ) -> tuple[list[FirmAlert], Levels]:
-    """The changes of level these firm.risk.v1 events bring, in order, and the levels after them.
+    """Return the changes of level these firm.risk.v1 events bring, in order, and the levels after them.
 
     Only the worst scenario's row of a sweep is read: it carries the largest loss and the same exposure as the
     others.

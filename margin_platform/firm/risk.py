@@ -11,8 +11,8 @@ from margin_platform.money import cents
 
 
 def firm_risk(book: Book, margin: Margin, top: int = 5) -> dict[str, object]:
-    """Firm totals: beta-weighted exposure (net and gross), and each scenario's client P&L,
-    firm loss and expected calls.
+    """Return firm totals: beta-weighted exposure (net and gross), and each scenario's client P&L, firm loss
+    and expected calls.
 
     `margin` must be that of the whole book; the `top` accounts that cause most of the worst scenario's loss
     are named. Accounts that cannot be valued are counted in `accounts_stale` and in no total.
@@ -44,7 +44,7 @@ def firm_risk(book: Book, margin: Margin, top: int = 5) -> dict[str, object]:
 
 
 def _total(column: Floats) -> float | None:
-    """The sum over the accounts that can be valued; None where there are accounts and none of them can."""
+    """Sum the accounts that can be valued; return None where there are accounts and none of them can."""
     if len(column) and np.isnan(column).all():
         return None
     return cents(float(np.nansum(column)))

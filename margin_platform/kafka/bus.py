@@ -50,7 +50,7 @@ class Bus:
         connect_seconds: float = _CONNECT_SECONDS,
         security: KafkaSecurity | None = None,
     ) -> None:
-        """Nothing is opened yet: the first call connects, and raises BrokerUnreachable where it cannot.
+        """Open nothing yet: the first call connects, and raises BrokerUnreachable where it cannot.
 
         security: how to log in; None takes the MARGIN_KAFKA_* settings.
         """
@@ -64,11 +64,11 @@ class Bus:
     # -- writing
 
     def produce(self, topic: str, event: Event, key: str | None = None) -> None:
-        """Hands an event to the producer, keyed by the topic's key field; `flush` makes sure of delivery."""
+        """Pass an event to the producer, keyed by the topic's key field; `flush` makes sure of delivery."""
         self.produce_raw(topic, encode(event), str(event[TOPICS[topic].key]) if key is None else key)
 
     def produce_raw(self, topic: str, value: bytes, key: str | None) -> None:
-        """Bytes as they are: for already encoded events, and for tests of bad input."""
+        """Produce bytes as they are: for already encoded events, and for tests of bad input."""
         self._writer.write(topic, value, key)
 
     def flush(self, timeout_s: float = 30.0) -> None:
@@ -109,7 +109,7 @@ class Bus:
         return [TopicPartition(topic, n) for n in sorted(numbers)]
 
     def end_offsets(self, topic: str) -> dict[int, int]:
-        """Next offset to be written, by partition."""
+        """Return the next offset to be written, by partition."""
         with self._lock:
             return {
                 tp.partition: offset
@@ -117,7 +117,7 @@ class Bus:
             }
 
     def beginning_offsets(self, topic: str) -> dict[int, int]:
-        """Oldest offset still kept, by partition."""
+        """Return the oldest offset still kept, by partition."""
         with self._lock:
             return {
                 tp.partition: offset
@@ -135,7 +135,7 @@ class Bus:
             return None if found is None else str(found)
 
     def lost(self, topic: str, positions: Mapping[int, int]) -> str | None:
-        """What retention deleted from these next offsets on, as `topic[partition] first-next, ...`;
+        """Return what retention deleted from these next offsets on, as `topic[partition] first-next, ...`;
         None where it is all there.
         """
         oldest = self.beginning_offsets(topic)
@@ -155,11 +155,11 @@ class Bus:
     def poll(
         self, topic: str, positions: dict[int, int], timeout_s: float, max_records: int = 10_000
     ) -> list[Record]:
-        """Records of a topic from these next offsets on;
-        returns with the first that arrive, or empty after the timeout.
+        """Read records of a topic from these next offsets on; return with the first that arrive, or empty
+        after the timeout.
 
-        `positions` is not changed: the caller moves its cursor when it has acted. Offsets already deleted by
-        retention are skipped to the oldest kept: who must not miss any asks `lost` first.
+        `positions` is not changed: the caller moves its cursor when it has acted. Offsets already deleted
+        by retention are skipped to the oldest kept: a caller that must not miss any asks `lost` first.
         """
         with self._lock:
             self._guard(lambda _: self._seek(topic, positions))
@@ -195,8 +195,8 @@ class Bus:
     def read_range(
         self, topic: str, partition: int, start: int, end: int, timeout_s: float = 30.0
     ) -> list[Record]:
-        """Every record of a partition with start <= offset < end:
-        what a run with an offset range in its config reads.
+        """Read every record of a partition with start <= offset < end: what a run with an offset range in its
+        config reads.
 
         TimeoutError where the broker does not deliver them in time. Gaps (compaction, retention: see `lost`)
         are passed over.
@@ -216,14 +216,14 @@ class Bus:
             return [r for r in found if r.offset < end]
 
     def read_all(self, topic: str) -> Iterator[Record]:
-        """Every record kept of a topic, as of now, partition by partition."""
+        """Yield every record kept of a topic, as of now, partition by partition."""
         ends, starts = self.end_offsets(topic), self.beginning_offsets(topic)
         for partition, end in ends.items():
             if end > starts[partition]:
                 yield from self.read_range(topic, partition, starts[partition], end)
 
     def latest_by_key(self, topic: str) -> dict[str, Record]:
-        """The newest record of each key: the state a compacted topic holds."""
+        """Return the newest record of each key: the state a compacted topic holds."""
         newest: dict[str, Record] = {}
         for record in self.read_all(topic):
             if record.key is not None:
@@ -231,7 +231,7 @@ class Bus:
         return newest
 
     def close(self) -> None:
-        """Delivers what is left and lets go of every connection."""
+        """Deliver what is left and close every connection."""
         with self._lock:
             self._writer.close()
             if self._consumer is not None:

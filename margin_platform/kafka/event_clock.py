@@ -18,16 +18,16 @@ _LIVE_WITHIN_MS = 3_600_000
 
 
 def event_time(bus: Bus) -> int | None:
-    """Epoch milliseconds of the newest price among each partition's last records;
-    None before the first price.
+    """Return epoch milliseconds of the newest price among each partition's last records; None before the
+    first price.
     """
     newest = _newest(bus)
     return None if newest is None else newest[0]
 
 
 def clock(bus: Bus, wall_ms: int) -> int | None:
-    """What the event clock shows when the wall's shows this (epoch milliseconds);
-    None before the first price.
+    """Return what the event clock shows when the wall clock shows this (epoch milliseconds); None before the
+    first price.
     """
     newest = _newest(bus)
     if newest is None:
@@ -38,7 +38,7 @@ def clock(bus: Bus, wall_ms: int) -> int | None:
 
 
 def _newest(bus: Bus) -> tuple[int, int] | None:
-    """(event time, time of production) of the newest price.
+    """Return (event time, time of production) of the newest price.
 
     A price from the future moves no clock, as it values nothing: it would fire every timer of the ladder at
     once.

@@ -81,8 +81,8 @@ def _used(admin: KafkaAdminClient, names: list[str]) -> set[str]:
 
 
 def _wait_until_gone(admin: KafkaAdminClient, names: set[str]) -> None:
-    """A broker answers for a deleted topic until it has heard of it;
-    one created meanwhile would be taken for the old one.
+    """Wait until the broker no longer answers for a deleted topic: one created meanwhile would be taken for
+    the old one.
     """
     deadline = time.monotonic() + _WAIT_MS / 1000
     while left := names & set(admin.list_topics()):

@@ -36,7 +36,8 @@ class Waiting:
         stopped: Callable[[], bool] = lambda: False,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
-        """say: takes one line when the broker goes, one when it is back; stopped: whether to wait no more."""
+        """Set `say`, which takes one line when the broker goes and one when it is back, and `stopped`:
+        whether to wait no more."""
         self._say, self._stopped, self._wait = say, stopped, wait
 
     def until(self, act: Callable[[], Answer]) -> Answer:
@@ -73,7 +74,7 @@ class Resending:
         self._since = 0.0
 
     def produce(self, topic: str, event: Event) -> None:
-        """Hand an event to the bus. BrokerUnreachable where there was no broker yet."""
+        """Produce an event to the bus. BrokerUnreachable where there was no broker yet."""
         self._bus.produce(topic, event)
         if not self._unsure:
             self._since = self._clock()

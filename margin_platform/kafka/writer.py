@@ -23,7 +23,7 @@ class Writer:
     """Writes records to one cluster, from any thread."""
 
     def __init__(self, bootstrap: str, timeout_ms: int, security: KafkaSecurity) -> None:
-        """timeout_ms: how long the first record waits for a broker."""
+        """Keep the connection's settings; timeout_ms: how long the first record waits for a broker."""
         self._bootstrap = bootstrap
         self._timeout_ms = timeout_ms
         self._security = security
@@ -48,7 +48,7 @@ class Writer:
             self._failures.append(error)
 
     def flush(self, timeout_s: float = 30.0) -> None:
-        """See `Bus.flush`."""
+        """Flush as `Bus.flush` describes."""
         left = 0 if self._producer is None else self._producer.flush(timeout_s)
         failures, self._failures = self._failures, []
         if left or any(f.code() in _NO_ANSWER or f.retriable() for f in failures):
@@ -57,7 +57,7 @@ class Writer:
             raise KafkaException(failures[0])
 
     def open(self) -> Producer:
-        """The producer, connected. BrokerRefused or BrokerUnreachable where it cannot be."""
+        """Return the producer, connected. BrokerRefused or BrokerUnreachable where it cannot be."""
         with self._lock:
             if self._producer is None:
                 errors = LoginErrors(self._security)
@@ -80,9 +80,9 @@ class Writer:
         return self._producer
 
     def _await_broker(self, producer: Producer, errors: LoginErrors) -> None:
-        """Returns once the broker has answered.
+        """Return once the broker has answered.
 
-        BrokerRefused at once where it does not let us in, else BrokerUnreachable.
+        BrokerRefused immediately where it rejects the login, else BrokerUnreachable.
         """
         deadline = time.monotonic() + self._timeout_ms / 1000
         producer.poll(0)  # supplies the token where one is needed: nothing connects without it
@@ -97,7 +97,7 @@ class Writer:
                     raise BrokerUnreachable(self._bootstrap) from error
 
     def close(self) -> None:
-        """Delivers what is left and lets go of the connection."""
+        """Deliver what is left and close the connection."""
         with self._lock:
             if self._producer is not None:
                 self._producer.flush(5)

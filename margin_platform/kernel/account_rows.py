@@ -10,7 +10,7 @@ from margin_platform.kernel.market import Floats, Market
 
 
 def stale_symbols(span: range, book: Book, market: Market) -> list[str]:
-    """Symbols of some positions whose price is missing or too old to act upon."""
+    """List the symbols of some positions whose price is missing or too old to act upon."""
     codes = book.symbol[span.start : span.stop]
     bad = np.isnan(market.price[codes]) | market.stale[codes]
     return sorted({market.symbols[c] for c in codes[bad]})
@@ -26,8 +26,8 @@ def defaulted_symbols(span: range, book: Book, market: Market, figure: Floats) -
 
 
 def stress_rows(n: int, margin: Margin) -> list[dict[str, object]]:
-    """One row a SPY move of an account that can be valued:
-    held, recomputed, unsecured, each decided on the rounded figure.
+    """Return one row a SPY move of an account that can be valued: held, recomputed, unsecured, each decided
+    on the rounded figure.
     """
     # its scenarios alone: the columns would be worked out for every account again
     one = margin.take(np.array([n])).published

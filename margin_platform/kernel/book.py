@@ -46,7 +46,7 @@ class Book:
 
     @staticmethod
     def of(accounts: Sequence[tuple[str, float, int, Sequence[tuple[int, float]]]]) -> Book:
-        """A book from (account_id, cash, margin type, [(instrument code, signed shares), ...]) rows.
+        """Build a book from (account_id, cash, margin type, [(instrument code, signed shares), ...]) rows.
 
         Rows of one instrument are merged per side: a long and a short of one instrument stay two rows (a
         box).
@@ -64,7 +64,7 @@ class Book:
         )
 
     def extended(self, account_ids: Sequence[str], cash: Sequence[float], margin_type: Sequence[int]) -> Book:
-        """The book with accounts without positions behind its own.
+        """Return the book with accounts without positions behind its own.
 
         account_ids: all of them, the book's first.
         """
@@ -79,7 +79,8 @@ class Book:
         )
 
     def reshaped(self, changed: Mapping[int, Mapping[int, float]]) -> Book:
-        """The book with the positions of some accounts, {number: {instrument code: signed shares}}, replaced.
+        """Return the book with the positions of some accounts, {number: {instrument code: signed shares}},
+        replaced.
 
         The others' runs are copied as they are: no Python for them, about 15 ns a position.
         """
@@ -100,10 +101,11 @@ class Book:
         return Book(self.account_ids, self.cash, self.margin_type, offsets, symbol, quantity)
 
     def accounts_holding(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-        """Sorted numbers of the accounts that hold any of these instruments: the ones a price change touches.
+        """Return the sorted numbers of the accounts that hold any of these instruments: the ones a price
+        change touches.
 
-        The first questions, and those about a large part of the instruments, are answered by looking at every
-        position; an index pays for itself only where few instruments are asked for again and again.
+        The first questions, and those about a large part of the instruments, are answered by looking at
+        every position; an index pays for itself only where few instruments are asked for repeatedly.
         """
         size = int(self.symbol.max()) + 1 if len(self.symbol) and len(codes) else 0
         codes = codes[codes < size]
@@ -117,7 +119,7 @@ class Book:
         return np.unique(np.concatenate(touched)).astype(np.int64)
 
     def held(self) -> NDArray[np.int64]:
-        """Sorted codes of the instruments that some account holds."""
+        """Return the sorted codes of the instruments that some account holds."""
         return np.flatnonzero(np.bincount(self.symbol)).astype(np.int64)
 
     def _scanned(self, codes: NDArray[np.integer[Any]], size: int) -> NDArray[np.int64]:

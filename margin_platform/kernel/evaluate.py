@@ -31,7 +31,7 @@ class Margin(Exact):
     """Exact margin figures, and the same in whole cents (`published`)."""
 
     def take(self, rows: NDArray[np.int64]) -> Margin:
-        """Some rows, in the order given; the columns by position stay as they are."""
+        """Take some rows, in the order given; the columns by position stay as they are."""
         by_row = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_BY_ROW}
         return replace(
             self,
@@ -45,7 +45,7 @@ class Margin(Exact):
 
 
 def evaluate(book: Book, market: Market, policy: Policy, *, detail: bool = False) -> Margin:
-    """Margin of every account of a book.
+    """Compute the margin of every account of a book.
 
     Args:
         book: accounts and positions as columns (dollars, signed shares).
@@ -69,8 +69,8 @@ def evaluate_accounts(
     detail: bool = False,
     stress: bool = True,
 ) -> Margin:
-    """Margin of some accounts (by number) against an already priced market:
-    what the stream calls on each micro-batch.
+    """Compute the margin of some accounts (by number) against an already priced market: what the stream calls
+    on each micro-batch.
 
     `stress=False` skips the recomputed scenarios (their columns are empty), for searches that need the
     requirement only.
@@ -139,5 +139,5 @@ def _run(accounts: NDArray[np.int64], book: Book, priced: PricedMarket, outputs:
 
 
 def held_as(margin_type: int) -> str:
-    """The margin type's name as on accounts.v1."""
+    """Return the margin type's name as on accounts.v1."""
     return "REG_T" if margin_type == REG_T else "PORTFOLIO"

@@ -73,8 +73,8 @@ class Exact:
         return self.equity - self.requirement
 
     def counted(self, excess: Floats) -> Floats:
-        """An excess as it is acted on: a deficiency of no more than the policy's `small_deficiency` counts
-        as zero.
+        """Return an excess as it is acted on: a deficiency of no more than the policy's `small_deficiency`
+        counts as zero.
         """
         floor = self.policy.ladder.small_deficiency
         if not floor:

@@ -19,7 +19,7 @@ _TIE = 1e-9  # dollars within which a shocked price counts as the low-price boun
 
 
 def shocked_prices(price: Floats, beta: Floats, moves: Floats) -> Floats:
-    """Prices under SPY moves: price x (1 + beta x move), a fall floored at -100% (MARGIN_RULES 5.1).
+    """Return prices under SPY moves: price x (1 + beta x move), a fall floored at -100% (MARGIN_RULES 5.1).
 
     Shape (n, 1 + moves).
     """
@@ -29,12 +29,12 @@ def shocked_prices(price: Floats, beta: Floats, moves: Floats) -> Floats:
 
 
 def effective_beta(market: Market, policy: Policy) -> Floats:
-    """Each instrument's beta, the policy's default where it is unknown."""
+    """Return each instrument's beta, the policy's default where it is unknown."""
     return np.where(np.isnan(market.beta), policy.stress.default_beta, market.beta)
 
 
 def long_base_per_share(price: Floats, market: Market, policy: Policy) -> Floats:
-    """Long maintenance a share: 25% x |leverage|, 100% when non-marginable or (house) below $5.
+    """Return long maintenance a share: 25% x |leverage|, 100% when non-marginable or (house) below $5.
 
     Source: FINRA 4210(c)(1), RN 09-53.
     """
@@ -48,7 +48,7 @@ def long_base_per_share(price: Floats, market: Market, policy: Policy) -> Floats
 
 
 def short_base_per_share(price: Floats, market: Market, policy: Policy) -> Floats:
-    """Short maintenance a share: from $5, max($5, 30% x |leverage|); below, max($2.50, 100%).
+    """Return short maintenance a share: from $5, max($5, 30% x |leverage|); below, max($2.50, 100%).
 
     Source: FINRA 4210(c)(2), (3), RN 09-53.
     """
@@ -61,14 +61,14 @@ def short_base_per_share(price: Floats, market: Market, policy: Policy) -> Float
 
 
 def _funds_rate(plain: Floats, market: Market) -> Floats:
-    """A rate times the fund's factor without its sign, at most 100%:
-    RN 09-53 raises rates, it takes none below the plain one.
+    """Multiply a rate by the fund's factor without its sign, at most 100%: RN 09-53 raises rates, it takes
+    none below the plain one.
     """
     return np.maximum(plain, np.minimum(1.0, plain * np.abs(market.etf_leverage)))
 
 
 def volatility_rate(market: Market, policy: Policy) -> Floats:
-    """The add-on rate of each instrument, by the tier its volatility is in (MARGIN_RULES 3.2)."""
+    """Return the add-on rate of each instrument, by the tier its volatility is in (MARGIN_RULES 3.2)."""
     rules = policy.volatility
     if not rules.use_vol:
         return np.zeros_like(market.sigma)
@@ -78,7 +78,8 @@ def volatility_rate(market: Market, policy: Policy) -> Floats:
 
 
 def schedule_of(market: Market, policy: Policy) -> Schedule:
-    """The dollars-a-share schedule of a market under a policy: the whole of the instrument-level rules."""
+    """Return the dollars-a-share schedule of a market under a policy: the whole of the instrument-level
+    rules."""
     beta = effective_beta(market, policy)
     price = shocked_prices(market.price, beta, np.array(policy.stress.scenarios))
     portfolio = policy.portfolio_margin

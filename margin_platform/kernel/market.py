@@ -84,7 +84,7 @@ class Market:
 
     @staticmethod
     def of(instruments: Iterable[Instrument]) -> Market:
-        """A market of these instruments, put in code order.
+        """Build a market of these instruments, put in code order.
 
         ValueError where a product group spans portfolio groups.
         """
@@ -113,17 +113,17 @@ class Market:
 
     @staticmethod
     def order_of(instruments: Iterable[Instrument]) -> list[Instrument]:
-        """The instruments in code order: position n has code n."""
+        """Return the instruments in code order: position n has code n."""
         return sorted(instruments, key=_group_order)
 
     def code_of(self) -> dict[str, int]:
-        """Symbol to code; the last row wins where one symbol has several rows (`margin evaluate` with own
+        """Map symbol to code; the last row wins where one symbol has several rows (`margin evaluate` with own
         figures).
         """
         return {symbol: code for code, symbol in enumerate(self.symbols)}
 
     def with_columns(self, **columns: Any) -> Market:
-        """The same instruments with some columns replaced, e.g. `market.with_columns(price=new_prices)`."""
+        """Return the same instruments with some columns replaced, e.g."""
         return replace(self, **columns)
 
 

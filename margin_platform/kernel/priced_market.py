@@ -43,7 +43,7 @@ class PricedMarket:
 
     @staticmethod
     def of(market: Market, policy: Policy) -> PricedMarket:
-        """Every instrument of a market priced under a policy."""
+        """Price every instrument of a market under a policy."""
         groups = _groups(market, policy)
         fixed = _fixed_flags(market, groups)
         schedule = schedule_of(market, policy)
@@ -131,8 +131,8 @@ def _rules(policy: Policy) -> Rules:
 
 
 def needs(schedule: Schedule, policy: Policy) -> tuple[Floats, Floats]:
-    """Requirement a share without concentration, (instruments, lanes),
-    long (capped at the price) and short.
+    """Return the requirement a share without concentration, (instruments, lanes), long (capped at the price)
+    and short.
     """
     long_need = schedule.long_base + schedule.volatility
     if policy.maintenance.cap_long_at_mv:
@@ -200,7 +200,7 @@ def _flags(
 
 
 def _fixed_flags(market: Market, groups: Groups) -> NDArray[np.uint8]:
-    """What an instrument's neighbours make of it, whatever the price."""
+    """Return the flags that an instrument's neighbors set, whatever the price."""
     classmates = np.bincount(market.class_group, minlength=1)[market.class_group] > 1
     grouped = classmates | (groups.product_group != NO_GROUP) | (groups.portfolio_group != NO_GROUP)
     flags = np.where(grouped, Flag.GROUPED, 0) | np.where(market.minimum_charge > 0.0, Flag.CHARGED, 0)
@@ -211,8 +211,8 @@ def _fixed_flags(market: Market, groups: Groups) -> NDArray[np.uint8]:
 
 
 def _listed(codes: Codes, names: tuple[str, ...], offsets: dict[str, float]) -> tuple[Codes, Floats]:
-    """Group codes with unlisted groups dropped:
-    where no offset is given, positions stand alone (no credit).
+    """Return group codes with unlisted groups dropped: where no offset is given, positions stand alone (no
+    credit).
     """
     listed = np.array([name in offsets for name in names] + [False])
     rates = np.array([offsets.get(name, 0.0) for name in names] + [0.0])

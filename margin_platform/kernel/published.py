@@ -142,7 +142,8 @@ class Published:
         return self.portfolio_margin_req < self.maintenance_req
 
     def portfolio_applied(self, book: Book) -> NDArray[np.bool_]:
-        """True where the account is held to portfolio margin: of that type, with the minimum equity."""
+        """Return True where the account is held to portfolio margin: of that type, with the minimum
+        equity."""
         enough = self.equity >= self._exact.policy.portfolio_margin.pm_minimum_equity
         return np.asarray((book.margin_type[self._exact.accounts] == PORTFOLIO) & enough)
 

@@ -20,8 +20,8 @@ POINTS = tuple(step / POINTS_EACH_WAY for step in range(-POINTS_EACH_WAY, POINTS
 
 
 def valuation_points(book: Book, market: Market, policy: Policy, account: int) -> dict[str, Floats]:
-    """P&L in dollars of each class group of an account at the ten equidistant points,
-    from the full fall to the full rise.
+    """Return P&L in dollars of each class group of an account at the ten equidistant points, from the full
+    fall to the full rise.
     """
     schedule = schedule_of(market, policy)
     found: dict[str, Floats] = {}
@@ -36,8 +36,8 @@ def valuation_points(book: Book, market: Market, policy: Policy, account: int) -
 
 
 def house_grid_pnl(net_mv: Floats, policy: Policy) -> Floats:
-    """P&L by move of the house's named scenario, the uniform grid, (accounts, moves), dollars:
-    every position moved alike.
+    """Return P&L by move of the house's named scenario, the uniform grid, (accounts, moves), dollars: every
+    position moved alike.
 
     All names net in full: it credits a short in one stock against a long in another, which 4210(g) does not.
     A teaching figure: never TIMS, never a requirement.
@@ -47,6 +47,6 @@ def house_grid_pnl(net_mv: Floats, policy: Policy) -> Floats:
 
 
 def house_grid_loss(net_mv: Floats, policy: Policy) -> Floats:
-    """The worst loss of the uniform grid, dollars, not below zero, (accounts,)."""
+    """Return the worst loss of the uniform grid, dollars, not below zero, (accounts,)."""
     loss: Floats = np.maximum(0.0, -house_grid_pnl(net_mv, policy).min(axis=1))
     return loss

@@ -14,8 +14,8 @@ OK, DEFAULT = "OK", "DEFAULT"  # quality of a volatility: from history, or the p
 
 
 def tiers(sigma: Floats, held: NDArray[np.integer[Any]], rules: VolatilityPolicy) -> NDArray[np.int8]:
-    """The add-on tier (0, 1, 2) of each volatility:
-    strictly over 60% is 2, strictly over 40% is 1 (MARGIN_RULES 3.2, 9.7).
+    """Return the add-on tier (0, 1, 2) of each volatility: strictly over 60% is 2, strictly over 40% is 1
+    (MARGIN_RULES 3.2, 9.7).
 
     With hysteresis the tier `held` before is left only below its leaving level; applied twice it changes
     nothing. An unknown sigma (NaN) counts as the policy's default.
@@ -33,7 +33,8 @@ def tiers(sigma: Floats, held: NDArray[np.integer[Any]], rules: VolatilityPolicy
 
 
 def tier_path(sigma: Floats, rules: VolatilityPolicy) -> NDArray[np.int8]:
-    """The tier of each session and symbol, (sessions, symbols), each held on from the session before."""
+    """Return the tier of each session and symbol, (sessions, symbols), each held on from the session
+    before."""
     path = np.zeros(sigma.shape, dtype=np.int8)
     held = np.zeros(sigma.shape[1], dtype=np.int8)
     for session in range(len(sigma)):

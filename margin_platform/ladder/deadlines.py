@@ -15,7 +15,7 @@ from margin_platform.policy.sections import LadderPolicy
 
 
 def next_deadline(state: LadderState, policy: Policy) -> int | None:
-    """The earliest event time at which `tick` may decide something; None where no timer runs.
+    """Return the earliest event time at which `tick` may decide something; None where no timer runs.
 
     A held account has none: the observation that releases it decides what fell due meanwhile.
     """
@@ -36,7 +36,7 @@ def next_deadline(state: LadderState, policy: Policy) -> int | None:
 
 
 def due_at(opened_at: int, rules: LadderPolicy) -> int:
-    """When a call opened at an event time must be met: at the policy's hour of a session."""
+    """Return when a call opened at an event time must be met: at the policy's hour of a session."""
     from margin_platform.trading_time.sessions import due_time
 
     opened = dt.datetime.fromtimestamp(opened_at / 1000, dt.UTC)
@@ -44,8 +44,8 @@ def due_at(opened_at: int, rules: LadderPolicy) -> int:
 
 
 def close_only_at(opened_at: int, rules: LadderPolicy) -> int:
-    """When a call restricts its account: minutes of trading after it was opened, without nights, weekends
-    and holidays.
+    """Return when a call restricts its account: minutes of trading after it was opened, without nights,
+    weekends and holidays.
     """
     from margin_platform.trading_time.sessions import trading_time_after
 
@@ -53,15 +53,15 @@ def close_only_at(opened_at: int, rules: LadderPolicy) -> int:
 
 
 def next_trading_time(at: int) -> int:
-    """The first time in a session from an event time on: that time itself, or the next opening."""
+    """Return the first time in a session from an event time on: that time itself, or the next opening."""
     from margin_platform.trading_time.sessions import trading_time_after
 
     return trading_time_after(at, 0.0)
 
 
 def _liquidation_at(state: LadderState, rules: LadderPolicy) -> int:
-    """When a liquidation that waits for the session is decided:
-    at its opening, a further one after the pause from then.
+    """Return when a liquidation that waits for the session is decided: at its opening, a further one after
+    the pause from then.
 
     Until then the order before it, which waited for the same opening, may be filled.
     """
@@ -73,8 +73,8 @@ def _liquidation_at(state: LadderState, rules: LadderPolicy) -> int:
 
 
 def release_at(clear_since: int, rules: LadderPolicy) -> int:
-    """When a stress restriction ends that has had no cause since an event time:
-    after minutes of trading, like a call's.
+    """Return when a stress restriction ends that has had no cause since an event time: after minutes of
+    trading, like a call's.
     """
     from margin_platform.trading_time.sessions import trading_time_after
 

@@ -36,11 +36,10 @@ from margin_platform.trading_time.new_york import clock
 
 
 def step(state: LadderState, seen: Observation, policy: Policy) -> tuple[LadderState, tuple[Decision, ...]]:
-    """The next state and the decisions of one observation.
+    """Return the next state and the decisions of one observation.
 
-    One older than the last, or seen already, decides nothing.
-
-    What fell due before it is `tick`'s to decide first.
+    An observation older than the last, or seen already, decides nothing. What fell due before it is
+    `tick`'s to decide first.
     """
     if seen.timestamp < state.last_time or (seen.calc_id and seen.calc_id == state.last_calc_id):
         return state, ()
@@ -70,10 +69,10 @@ def step(state: LadderState, seen: Observation, policy: Policy) -> tuple[LadderS
 
 
 def tick(state: LadderState, now: int, policy: Policy) -> tuple[LadderState, tuple[Decision, ...]]:
-    """What the event clock alone decides up to a time:
-    close-only by age, expiry, release of a stress restriction.
+    """Decide what the event clock alone decides up to a time: close-only by age, expiry, release of a stress
+    restriction.
 
-    Each is decided at the time it falls due, not at the time somebody looks, so that however often and late
+    Each is decided at the time it falls due, not at the time the clock is read. However often and late
     the clock is read, the same events give the same decisions. Held accounts wait.
     """
     decisions: list[Decision] = []
@@ -146,7 +145,8 @@ def _is_severe(deficiency: float, seen: Observation, rules: LadderPolicy) -> boo
 
 
 def _new_call(seen: Observation, deficiency: float, rules: LadderPolicy, nth: int) -> Call:
-    """A call that is the nth of its account at this millisecond: met and missed again, it is another one."""
+    """Open a call that is the nth of its account at this millisecond: met and missed again, it is another
+    one."""
     call_id = deterministic_id(
         "maintenance-call", seen.account_id, seen.timestamp, *([nth] if nth > 1 else [])
     )
@@ -156,8 +156,8 @@ def _new_call(seen: Observation, deficiency: float, rules: LadderPolicy, nth: in
 
 
 def _still_deficient(state: LadderState, call: Call, seen: Observation, deficiency: float) -> _Result:
-    """The amount called for follows a deficiency that grows,
-    and one that was called for on a price withdrawn since.
+    """Raise the amount called for as the deficiency grows; lower it where it was called for on a price
+    withdrawn since.
     """
     withdrawn = seen.corrected and call.issued_at >= seen.corrected_since
     if deficiency == call.issued or (deficiency < call.issued and not withdrawn):
@@ -263,8 +263,8 @@ def _timers(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
 
 
 def _liquidation_track(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
-    """Past due, or severe once close-only;
-    and again, after a pause, for as long as the account stays so (J03, J09).
+    """Liquidate when past due, or severe once close-only; and again, after a pause, for as long as the
+    account stays so (J03, J09).
 
     Outside a session nothing is sold: the decision waits for the opening and its figures.
     """

@@ -8,7 +8,7 @@ from margin_platform.money import cents
 
 
 def micros_of(event: Event, field: str, amount: float) -> int:
-    """An amount of an event in millionths.
+    """Return an amount of an event in millionths.
 
     BadEvent names the field and its value where it is more than a ledger holds.
     """
@@ -33,8 +33,8 @@ def net_money(event: Event) -> int:
 
 
 def within(event: Event, field: str, sum_of: int) -> int:
-    """A running sum in millionths, unless it is more than a ledger holds:
-    then BadEvent names the field that led there.
+    """Return a running sum in millionths, unless it is more than a ledger holds: then BadEvent names the
+    field that led there.
     """
     if abs(sum_of) > MOST * MICRO:
         raise BadEvent(field, event[field], "more than a ledger holds")

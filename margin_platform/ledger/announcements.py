@@ -35,12 +35,12 @@ def place_of(record: Record) -> Place:
 
 
 def status_of(event: Event) -> str:
-    """ANNOUNCED or CANCELLED."""
+    """Return ANNOUNCED or CANCELLED."""
     return str(event.get("status") or ActionStatus.ANNOUNCED)
 
 
 def terms_of(event: Event) -> tuple[object, ...]:
-    """What two announcements of one action must agree on."""
+    """Return what two announcements of one action must agree on."""
     return CorporateAction.of(event).terms()
 
 

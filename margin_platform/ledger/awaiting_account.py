@@ -21,7 +21,7 @@ _ROW_BYTES = 1000  # of a row beside its message: what it costs to keep
 
 
 def book_event(ledger: Ledger, topic: str, event: Event) -> list[str]:
-    """Applies an event to the ledger; returns the accounts it changed.
+    """Apply an event to the ledger; return the accounts it changed.
 
     BadEvent where it cannot be booked or is a duplicate.
     """
@@ -54,7 +54,7 @@ class EarlyEvents:
         self._bytes = 0
 
     def keep(self, record: Record, event: Event) -> None:
-        """Keeps a fill or transfer, with the dead letter it becomes if its account does not turn up."""
+        """Keep a fill or transfer, with the dead letter it becomes if its account is never announced."""
         unknown = BadEvent(
             "account_id", event["account_id"], "unknown account; applied if it is announced later"
         )
@@ -71,8 +71,8 @@ class EarlyEvents:
         self._bytes += _size(row)
 
     def book(self, account_id: str, ledger: Ledger) -> list[Event]:
-        """Books what waited for an account; returns dead letters of what cannot be booked, which stop
-        nothing behind them.
+        """Book what waited for an account; return dead letters of what cannot be booked, which stop nothing
+        behind them.
         """
         letters = []
         for row in self._take(account_id):
@@ -88,7 +88,7 @@ class EarlyEvents:
         return letters
 
     def overdue(self, before_ms: int) -> list[Event]:
-        """Dead letters, each once, of what was produced before a time (epoch milliseconds) and still
+        """Return dead letters, each once, of what was produced before a time (epoch milliseconds) and still
         waits, or waits no longer.
         """
         letters = []
@@ -102,7 +102,7 @@ class EarlyEvents:
         return letters
 
     def to_state(self) -> dict[str, list[Waiting]]:
-        """JSON-able."""
+        """Return the state, JSON-able."""
         return self._rows
 
     def restore(self, state: dict[str, list[Waiting]]) -> None:
@@ -116,8 +116,8 @@ class EarlyEvents:
 
 
 def _size(row: Waiting) -> int:
-    """Bytes that a row counts for: its message is kept twice, decoded and in its letter.
+    """Return the bytes that a row counts for: its message is kept twice, decoded and in its letter.
 
-    States of before name no size.
+    States saved by older versions name no size.
     """
     return _ROW_BYTES + 2 * row.get("bytes", 0)

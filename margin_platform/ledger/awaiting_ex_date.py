@@ -67,8 +67,8 @@ class AnnouncedActions:
             raise BadEvent("action_id", identity, reason)
 
     def _is_newer(self, action: Event, known: Event) -> bool:
-        """Whether an announcement replaces the one known of its id:
-        by version where both have one, else by timestamp.
+        """Report whether an announcement replaces the one known of its id: by version where both have one,
+        else by timestamp.
         """
         mine, other = ([e.get("version"), e["timestamp"]] for e in (action, known))
         by = 0 if mine[0] is not None and other[0] is not None else 1
@@ -141,8 +141,8 @@ class AnnouncedActions:
         )
 
     def reshaped_since(self, symbol: str, made: int, now: int) -> bool:
-        """Whether what a share is has changed since an event time,
-        by an action's day or by the news of it.
+        """Report whether what a share is has changed since an event time, by an action's day or by the news
+        of it.
         """
         known = {
             event["action_id"]: event["timestamp"]
@@ -218,7 +218,7 @@ class AnnouncedActions:
     # -- durable state
 
     def to_state(self) -> dict[str, object]:
-        """JSON-able."""
+        """Return the state, JSON-able."""
         return {
             "known": [[event, place or {}] for event, place in self._known.values()],
             "disputed": sorted(self._disputed),

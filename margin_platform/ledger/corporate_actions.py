@@ -110,7 +110,7 @@ class CorporateAction:
 
 
 def effective_time(action: Event) -> int:
-    """Epoch milliseconds from which a corporate action counts: midnight in New York on its ex-date."""
+    """Return epoch milliseconds from which a corporate action counts: midnight in New York on its ex-date."""
     midnight = dt.datetime.combine(dt.date.fromisoformat(action["ex_date"]), dt.time(0), NEW_YORK)
     return int(midnight.timestamp() * 1000)
 

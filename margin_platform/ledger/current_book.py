@@ -17,7 +17,7 @@ class CurrentBook:
     """Columns of all accounts in their order. Nothing is laid out before it is first asked for."""
 
     def __init__(self, balance: Callable[[int], float], visible: Callable[[int], Shares]) -> None:
-        """balance, visible: an account's dollars, and its positions, by its number."""
+        """Read through `balance` and `visible`: an account's dollars, and its positions, by its number."""
         self._balance = balance
         self._visible = visible
         self._book: Book | None = None
@@ -25,7 +25,7 @@ class CurrentBook:
         self._reshaped: set[int] = set()  # accounts whose positions the columns do not have yet
 
     def of(self, ids: Sequence[str], margin_types: array[int], code_of: Mapping[str, int]) -> Book:
-        """The book of these accounts; a new or closed position moves the columns behind it."""
+        """Return the book of these accounts; a new or closed position moves the columns behind it."""
         if self._book is None:
             self._codes, self._book = code_of, Book.of([])
         opened = range(len(self._book), len(ids))

@@ -37,7 +37,7 @@ class FillLog:
         return len(self._time)
 
     def append(self, account: int, symbol: str, time: int, shares: int) -> None:
-        """OverflowError, with nothing changed, where a figure does not fit 64 bits."""
+        """Append a fill; raise OverflowError, with nothing changed, where a figure does not fit 64 bits."""
         self._time.append(time)
         try:
             self._shares.append(shares)
@@ -48,7 +48,7 @@ class FillLog:
         self._symbol.append(self._symbols.setdefault(symbol, len(self._symbols)))
 
     def of_symbol(self, symbol: str) -> dict[int, Timeline]:
-        """The fills of one symbol by account number, each account's in event-time order."""
+        """Return the fills of one symbol by account number, each account's in event-time order."""
         found: dict[int, Timeline] = {}
         code = self._symbols.get(symbol)
         if code is None:
@@ -63,8 +63,8 @@ class FillLog:
         return (self._account, np.int32), (self._time, np.int64), (self._shares, np.int64)
 
     def totals(self) -> list[tuple[int, str, int]]:
-        """(account number, symbol, micro-shares) of every pair that was ever traded,
-        as if there were no corporate actions.
+        """List (account number, symbol, micro-shares) of every pair that was ever traded, as if there were no
+        corporate actions.
         """
         if not len(self):
             return []
@@ -79,7 +79,7 @@ class FillLog:
         ]
 
     def to_state(self) -> dict[str, object]:
-        """Copies of the columns, and the symbols' names in the order of their codes."""
+        """Copy the columns, and the symbols' names in the order of their codes."""
         return {
             "symbols": list(self._symbols),
             "account": np.array(self._account),
@@ -135,11 +135,11 @@ class KnownIds:
         self._contents[digest] = content
 
     def to_state(self) -> NDArray[np.uint8]:
-        """The digests one after another, in order of booking."""
+        """Return the digests one after another, in order of booking."""
         return np.frombuffer(b"".join(self._contents), dtype=np.uint8)
 
     def contents(self) -> NDArray[np.int64]:
-        """The digests of the contents, in the same order."""
+        """Return the digests of the contents, in the same order."""
         return np.fromiter(self._contents.values(), dtype=np.int64, count=len(self._contents))
 
     @classmethod

@@ -58,17 +58,17 @@ class Ledger:
         return account_id in self._numbers
 
     def knows(self, account_id: str) -> bool:
-        """Whether fills and cash of this account are taken."""
+        """Report whether fills and cash of this account are taken."""
         return not self._require_account or account_id in self._numbers or account_id in self._announced
 
     def announce(self, account_ids: Iterable[str]) -> None:
-        """Accounts whose accounts.v1 event is known to come: their fills may be read first."""
+        """Note accounts whose accounts.v1 event is known to come: their fills may be read first."""
         self._announced |= set(account_ids) - self._numbers.keys()
 
     # -- events in
 
     def apply(self, topic: str, event: Event) -> list[str]:
-        """Applies one checked event; returns the accounts it changed, none for a duplicate id.
+        """Apply one checked event; return the accounts it changed, none for a duplicate id.
 
         BadEvent names the field of an unknown account or symbol, or of an amount beyond what a ledger holds,
         and then nothing has changed. Sources: 12 CFR 220.4(c)(1) for trade-date balances.
@@ -201,26 +201,26 @@ class Ledger:
         return (self._cash[number] + sum(self._accrued.get(number, {}).values())) / MICRO
 
     def cash(self, account_id: str) -> float:
-        """Signed cash balance in dollars: negative is a debit."""
+        """Return the signed cash balance in dollars: negative is a debit."""
         return self._balance(self._numbers[account_id])
 
     def positions(self, account_id: str) -> dict[str, float]:
-        """Signed shares by symbol, flat ones left out."""
+        """Return signed shares by symbol, flat ones left out."""
         return {s: q / MICRO for s, q in self._visible(self._numbers[account_id]).items()}
 
     def margin_type(self, account_id: str) -> int:
         return self._type[self._numbers[account_id]]
 
     def account_ids(self) -> list[str]:
-        """Accounts in order of first appearance: the row order of `book`."""
+        """List the accounts in order of first appearance: the row order of `book`."""
         return list(self._ids)
 
     def number_of(self, account_id: str) -> int:
-        """The account's row in `book`, for the life of this ledger."""
+        """Return the account's row in `book`, for the life of this ledger."""
         return self._numbers[account_id]
 
     def book(self, code_of: dict[str, int]) -> Book:
-        """The book as columns. Cash and known positions are kept current in place."""
+        """Return the book as columns. Cash and known positions are kept current in place."""
         return self._book.of(self._ids, self._type, code_of)
 
     def _visible(self, number: int) -> dict[str, int]:
@@ -232,8 +232,8 @@ class Ledger:
     # -- durable state
 
     def to_state(self) -> dict[str, object]:
-        """Everything, as columns and JSON-able parts,
-        so that a restart continues as if nothing had happened.
+        """Return everything, as columns and JSON-able parts, so that a restart continues as if nothing had
+        happened.
         """
         return {
             "accounts": list(self._ids),

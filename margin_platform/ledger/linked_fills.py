@@ -30,7 +30,7 @@ class LinkedFills:
         return [action for rows in self._actions.values() for action in rows]
 
     def rows(self) -> dict[str, list[list[object]]]:
-        """The actions by symbol, JSON-able."""
+        """Return the actions by symbol, JSON-able."""
         return {symbol: [action.row() for action in actions] for symbol, actions in self._actions.items()}
 
     def with_fill(self, number: int, symbol: str, at: int, shares: int) -> tuple[Folded, Callable[[], None]]:

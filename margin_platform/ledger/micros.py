@@ -7,7 +7,8 @@ MOST = 1e12  # dollars or shares of one figure: its millionths, and a sum of nin
 
 
 def to_micros(amount: float) -> int:
-    """Dollars or shares as whole millionths, half away from zero: sums of them do not depend on their order.
+    """Return dollars or shares as whole millionths, half away from zero: sums of them do not depend on their
+    order.
 
     OverflowError names an amount that is not finite or beyond what a ledger holds.
     """

@@ -17,7 +17,7 @@ class Rounding:
         self._fills = {(number, symbol): count for number, symbol, count in state or ()}
 
     def count(self, number: int, symbol: str, qty: float, kept: int) -> None:
-        """Note a fill of some shares, kept as whole micro-shares."""
+        """Count a fill of some shares, kept as whole micro-shares, if keeping it rounded it."""
         if abs(qty * MICRO - kept) > _EXACT:
             self._fills[number, symbol] = self._fills.get((number, symbol), 0) + 1
 
@@ -32,5 +32,5 @@ class Rounding:
         }
 
     def to_state(self) -> list[tuple[int, str, int]]:
-        """JSON-able."""
+        """Return the state, JSON-able."""
         return [(number, symbol, count) for (number, symbol), count in self._fills.items()]

@@ -20,7 +20,7 @@ from margin_platform.policy.policy import Policy
 
 
 def securities_deposit_needed(deficiency: float, rate: float) -> float:
-    """Market value of fully paid stock to deposit: each dollar brings its loan value, 1 - rate.
+    """Return the market value of fully paid stock to deposit: each dollar brings its loan value, 1 - rate.
 
     ValueError at a rate of 1 or more.
     """
@@ -49,8 +49,8 @@ class Cure:
 
 
 def cheapest_cures(given: BookInput) -> list[Cure]:
-    """Everything that alone cures the single account of `given`, least dollars first;
-    empty where it is not deficient.
+    """Return everything that alone cures the single account of `given`, least dollars first; empty where it
+    is not deficient.
 
     A trade is the least number of whole shares of one position, at the mark, after which the kernel finds the
     account compliant.
@@ -83,7 +83,7 @@ def _trade(bench: Workbench, position: int) -> Cure | None:
 
 
 def cures_of(status: Event, policy: Policy) -> list[Cure]:
-    """What cures the deficiency of a status event, cheapest first;
-    empty where there is none (MARGIN_RULES 7.3, 7.6).
+    """Return what cures the deficiency of a status event, cheapest first; empty where there is none
+    (MARGIN_RULES 7.3, 7.6).
     """
     return cheapest_cures(rebuilt(status, policy)[0]) if (status.get("excess") or 0.0) < 0 else []

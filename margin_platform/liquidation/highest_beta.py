@@ -21,7 +21,7 @@ from margin_platform.policy.policy import Policy
 
 
 def propose(book: Book, market: Market, policy: Policy, account: int, terms: Terms) -> Proposal:
-    """The least whole-lot sales, highest beta first, that bring the account's excess to the buffer.
+    """Propose the least whole-lot sales, highest beta first, that bring the account's excess to the buffer.
 
     A name that cannot do it alone is closed and the next is tried on the account as it then stands. A name
     whose requirement does not exceed the cost of trading it cannot help and is left.
@@ -35,7 +35,7 @@ def propose(book: Book, market: Market, policy: Policy, account: int, terms: Ter
 
 
 def work(bench: Workbench) -> tuple[list[Order], list[Proof]]:
-    """Trades on the bench in its sequence until the account has its buffer or nothing is left that may be
+    """Trade on the bench in its sequence until the account has its buffer or nothing is left that may be
     sold.
     """
     orders: list[Order] = []
@@ -76,8 +76,8 @@ def _why_no_less(bench: Workbench, last: Proof, after: float) -> str:
 
 
 def sequence(bench: Workbench) -> list[int]:
-    """Positions in the order they are sold:
-    as told, else by beta descending, then larger cure for its cost, then symbol.
+    """Return the positions in the order they are sold: as requested, else by beta descending, then larger
+    cure for its cost, then symbol.
     """
     if bench.terms.order is not None:
         return [k for name in bench.terms.order for k, symbol in enumerate(bench.symbols) if symbol == name]

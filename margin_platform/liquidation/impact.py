@@ -12,7 +12,7 @@ _STEPS = 80  # halvings of the search: far below a cent
 
 
 def impact_cost(traded: Floats, sigma: Floats, adv: Floats, coefficient: float) -> Floats:
-    """Dollars lost to impact by trading these dollars of each name: Y x sigma x x x sqrt(x / ADV).
+    """Return dollars lost to impact by trading these dollars of each name: Y x sigma x x x sqrt(x / ADV).
 
     sigma: daily volatility as a fraction; adv: dollars traded on an average day; all (names,).
     """
@@ -20,14 +20,14 @@ def impact_cost(traded: Floats, sigma: Floats, adv: Floats, coefficient: float) 
 
 
 def at_marginal_cost(price: Floats, rates: Floats, sigma: Floats, adv: Floats, coefficient: float) -> Floats:
-    """Dollars of each name at which a further dollar of cure costs `price`:
-    ADV x (2 price rate / (3 Y sigma)) squared.
+    """Return dollars of each name at which a further dollar of cure costs `price`: ADV x (2 price rate / (3 Y
+    sigma)) squared.
     """
     return adv * (2.0 * price * rates / (3.0 * coefficient * sigma)) ** 2
 
 
 def participation_caps(adv: dict[str, float], share: float, prices: dict[str, float]) -> dict[str, float]:
-    """Most shares of each symbol: `share` of its average daily volume (dollars) at its price.
+    """Return the most shares of each symbol: `share` of its average daily volume (dollars) at its price.
 
     Symbols without a volume have none.
     """
@@ -41,7 +41,7 @@ def participation_caps(adv: dict[str, float], share: float, prices: dict[str, fl
 def minimum_impacts(
     deficiencies: Floats, rates: Floats, sigma: Floats, adv: Floats, caps: Floats, coefficient: float
 ) -> Floats:
-    """Dollars of each name to trade so that sum(rates x dollars) is the deficiency at least impact,
+    """Return dollars of each name to trade so that sum(rates x dollars) is the deficiency at least impact,
     none above its cap.
 
     One row a deficiency: (n,) to (n, names).

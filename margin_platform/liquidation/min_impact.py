@@ -49,7 +49,7 @@ def propose_by_impact(
     terms: Terms,
     adv: dict[str, float] | None = None,
 ) -> Proposal:
-    """Orders over several names at least estimated impact.
+    """Propose orders over several names at least estimated impact.
 
     adv: dollars of average daily volume; equal for all where not given.
 
@@ -88,7 +88,7 @@ def propose_by_impact(
 
 
 def _rate_patterns(bench: Workbench, policy: Policy) -> list[Floats]:
-    """Cure rates with each concentrated name's add-on counted or not: at most eight patterns."""
+    """Return cure rates with each concentrated name's add-on counted or not: at most eight patterns."""
     rates = cure_rates(bench)
     value = np.abs(bench.quantity) * bench.price
     rules = policy.concentration
@@ -108,8 +108,8 @@ def _rate_patterns(bench: Workbench, policy: Policy) -> list[Floats]:
 def _first_sufficient(
     bench: Workbench, rates: Floats, sigma: Floats, volume: Floats, before: float, most: Floats
 ) -> Floats | None:
-    """Shares of the convex split, scaled by the smallest factor of a fine grid at which the kernel finds
-    the buffer.
+    """Return the shares of the convex split, scaled by the smallest factor of a fine grid at which the kernel
+    finds the buffer.
     """
     short = bench.terms.buffer - before
     lot = bench.terms.lot
@@ -121,7 +121,8 @@ def _first_sufficient(
 
 
 def _alone(bench: Workbench) -> list[Floats]:
-    """The least of each name that suffices by itself, which a split in whole lots may not come down to."""
+    """Return the least of each name that suffices by itself, which a split in whole lots may not come down
+    to."""
     least = [bench.smallest_sufficient(k, bench.quantities(k)) for k in range(len(bench.codes))]
     return [
         np.where(np.arange(len(least)) == k, shares, 0.0)
@@ -131,8 +132,8 @@ def _alone(bench: Workbench) -> list[Floats]:
 
 
 def _trimmed(bench: Workbench, sold: Floats) -> Floats:
-    """Each name in turn cut to the least that still suffices with the others as they are,
-    until no name can be cut.
+    """Cut each name in turn to the least that still suffices with the others as they are, until no name can
+    be cut.
     """
     sold = sold.copy()
     while True:
@@ -149,7 +150,7 @@ def _trimmed(bench: Workbench, sold: Floats) -> Floats:
 
 
 def _exchanged(bench: Workbench, sold: Floats, most: Floats, cost: Callable[[Floats], Floats]) -> Floats:
-    """A few lots of one name given up for a few of another, as long as that suffices at less impact."""
+    """Exchange a few lots of one name for a few of another, as long as that suffices at less impact."""
     while True:
         swaps = _swaps(bench, sold, most)
         costs = cost(swaps)
@@ -161,8 +162,8 @@ def _exchanged(bench: Workbench, sold: Floats, most: Floats, cost: Callable[[Flo
 
 
 def _swaps(bench: Workbench, sold: Floats, most: Floats) -> Floats:
-    """Sales that differ in two names by up to `_SWAPPED` lots each:
-    fewer of one that is sold, more of another.
+    """Return sales that differ in two names by up to `_SWAPPED` lots each: fewer of one that is sold, more of
+    another.
     """
     lot, steps = bench.terms.lot, np.arange(1, _SWAPPED + 1)
     rows = [sold[None, :]]

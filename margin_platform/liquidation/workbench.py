@@ -104,8 +104,8 @@ class Workbench:
         self._plain: Policy | None = None
 
     def excess_after(self, sold: Floats) -> Floats:
-        """Published excess after selling or covering these shares:
-        (candidates, positions) -> (candidates,).
+        """Return the published excess after selling or covering these shares: (candidates, positions) ->
+        (candidates,).
         """
         n, held = sold.shape
         signs = np.sign(self.quantity)
@@ -128,7 +128,7 @@ class Workbench:
         return float(self.excess_after(np.zeros((1, len(self.codes))))[0])
 
     def trade(self, position: int, shares: float) -> Order:
-        """Books shares of a position towards flat and returns the order for them."""
+        """Book shares of a position towards flat and return the order for them."""
         long = self.quantity[position] > 0
         value = shares * float(self.price[position])
         proceeds = cents(value * (1 - self.terms.slippage) if long else -value * (1 + self.terms.slippage))
@@ -139,7 +139,8 @@ class Workbench:
         )
 
     def quantities(self, position: int) -> Floats:
-        """The quantities that may be traded of a position, ascending: whole lots, and at last all of it."""
+        """Return the quantities that may be traded of a position, ascending: whole lots, and at last all of
+        it."""
         size = abs(float(self.quantity[position]))
         most = self.terms.most_shares.get(self.symbols[position])
         if most is not None and most < size:
@@ -148,13 +149,13 @@ class Workbench:
         return np.append(lots, size)
 
     def one_lot_less(self, shares: float) -> float:
-        """The permitted quantity just below one;
-        below a closing order that is no whole lot, the last whole lot.
+        """Return the permitted quantity just below one; below a closing order that is no whole lot, the last
+        whole lot.
         """
         return max(0.0, (float(np.ceil(shares / self.terms.lot)) - 1.0) * self.terms.lot)
 
     def requirements(self, policy: Policy | None = None) -> Floats:
-        """Fixed-percentage requirement of each position as the account now stands, dollars,
+        """Return the fixed-percentage requirement of each position as the account now stands, dollars,
         add-ons and cap included.
         """
         book = Book(
@@ -171,7 +172,7 @@ class Workbench:
         ).position_requirement
 
     def least_conceivable(self, position: int) -> float:
-        """Shares of a position below which no quantity can suffice; 0 where nothing can be said.
+        """Return the shares of a position below which no quantity can suffice; 0 where no bound is known.
 
         Trades at the mark never raise equity, and the requirement is never below what it is without
         concentration; each share of this position carries an even part. A box or portfolio margin
@@ -192,8 +193,8 @@ class Workbench:
         )
 
     def smallest_sufficient(self, position: int, choices: Floats) -> float | None:
-        """The smallest choice of one position after which the account has its buffer;
-        None where none suffices.
+        """Return the smallest choice of one position after which the account has its buffer; None where none
+        suffices.
         """
         start, chunk = (
             int(np.searchsorted(choices, self.least_conceivable(position) * (1 - 1e-9))),
@@ -232,7 +233,7 @@ def nothing_to_do(bench: Workbench, before: float) -> Proposal | None:
 
 
 def not_curable(bench: Workbench, after: float) -> str:
-    """What is said where all that may be sold is not enough."""
+    """Explain that all that may be sold is not enough."""
     what = (
         "everything that may be sold"
         if bench.terms.order is None
@@ -245,8 +246,8 @@ def not_curable(bench: Workbench, after: float) -> str:
 
 
 def cure_rates(bench: Workbench) -> Floats:
-    """Requirement each position carries as a fraction of its value:
-    what a dollar traded of it cures (MARGIN_RULES 8.2).
+    """Return the requirement each position carries as a fraction of its value: what a dollar traded of it
+    cures (MARGIN_RULES 8.2).
     """
     value = np.abs(bench.quantity) * bench.price
     return np.divide(bench.requirements(), value, out=np.zeros_like(value), where=value > 0)

@@ -38,7 +38,7 @@ class FigureGate:
         raise BadEvent(field, figure, f"implausible after {known:g}: set aside until a second figure agrees")
 
     def to_state(self) -> dict[str, object]:
-        """JSON-able."""
+        """Return the state, JSON-able."""
         return {name: list(row) for name, row in self._aside.items()}
 
     def restore(self, state: dict[str, Any]) -> None:

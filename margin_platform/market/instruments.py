@@ -42,7 +42,7 @@ class _Row(BaseModel):
 
 
 def read(path: Path) -> tuple[Instrument, ...]:
-    """Instruments of one YAML file, without prices.
+    """Read the instruments of one YAML file, without prices.
 
     InstrumentError names the row, the field and the value.
     """
@@ -75,7 +75,7 @@ def _instrument(path: Path, number: int, row: object) -> Instrument:
 
 @functools.cache
 def load() -> tuple[Instrument, ...]:
-    """The instruments of MARGIN_INSTRUMENTS, else the shipped ones: the 20 names of the sample history, SPY,
-    and labelled synthetic index funds.
+    """Load the instruments of MARGIN_INSTRUMENTS, else the shipped ones: the 20 names of the sample history,
+    SPY, and labelled synthetic index funds.
     """
     return read(settings().instruments or REFERENCE)

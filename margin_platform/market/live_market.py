@@ -48,7 +48,8 @@ class LiveMarket:
         self._input_time = {BETAS: np.zeros(n, dtype=np.int64), VOLATILITY: np.zeros(n, dtype=np.int64)}
 
     def take(self, topic: str, code: int, event: Event, produced: int | None = None) -> bool:
-        """One event of prices.v1, betas.v1 or volatility.v1; whether figures of its holders may have changed.
+        """Take in one event of prices.v1, betas.v1 or volatility.v1; report whether figures of its holders
+        may have changed.
 
         Newest event time wins, arrival order breaking ties; an older event changes nothing (MARGIN_RULES 10).
         produced: when its record was produced, epoch milliseconds; by default at its own time.
@@ -105,8 +106,8 @@ class LiveMarket:
             self._behind[code] = produced
 
     def _volatility(self, code: int, event: Event) -> bool:
-        """Insufficient history stays unknown:
-        the kernel's policy says what it counts as, and the account's inputs name it.
+        """Take in a volatility; insufficient history stays unknown: the kernel's policy says what it counts
+        as, and the account's inputs name it.
         """
         sigma = np.nan if event.get("quality") == DEFAULT else event["volatility_annual"]
         now = (sigma, event.get("tier") or 0)
@@ -158,8 +159,8 @@ class LiveMarket:
         return True
 
     def mark_stale(self, event_time: int) -> set[int]:
-        """Prices older than the policy allows, in trading time on the event clock;
-        returns instruments whose mark changed.
+        """Mark prices older than the policy allows, in trading time on the event clock; return instruments
+        whose mark changed.
         """
         if not event_time:
             return set()
@@ -190,7 +191,7 @@ class LiveMarket:
     # -- durable state
 
     def to_state(self) -> dict[str, object]:
-        """Copies of the columns, and what else there is, JSON-able."""
+        """Copy the columns, and what else there is, JSON-able."""
         market = self.market
         return {
             "symbols": list(market.symbols),
@@ -206,8 +207,8 @@ class LiveMarket:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continues from a saved state; instruments are matched by symbol, so reference data may have
-        grown since.
+        """Continue from a saved state; instruments are matched by symbol, so reference data may have grown
+        since.
         """
         here = np.array([self.code_of[s] for s in state["symbols"] if s in self.code_of], dtype=np.int64)
         there = np.array([n for n, s in enumerate(state["symbols"]) if s in self.code_of], dtype=np.int64)

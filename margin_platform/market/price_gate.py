@@ -46,8 +46,8 @@ class Verdict:
 
 
 def _is_older(event: Event, timestamp: int, sequence: int | None) -> bool:
-    """Whether a print is from before another:
-    by event time, then by the source's sequence where both carry one.
+    """Report whether a print is from before another: by event time, then by the source's sequence where both
+    carry one.
     """
     mine = event.get("sequence")
     if event["timestamp"] != timestamp or mine is None or sequence is None:
@@ -56,8 +56,8 @@ def _is_older(event: Event, timestamp: int, sequence: int | None) -> bool:
 
 
 def judge(event: Event, good: float | None, suspect: Suspect | None, policy: PricePolicy) -> Verdict:
-    """The verdict on a prices.v1 event, given the last good price (None: none yet) and the print set aside
-    before it.
+    """Return the verdict on a prices.v1 event, given the last good price (None: none yet) and the print set
+    aside before it.
 
     `confirmed` and `correction` are optional marks of the source, which knows better than any threshold.
     """
@@ -89,7 +89,7 @@ def judge(event: Event, good: float | None, suspect: Suspect | None, policy: Pri
 
 
 def _agrees(event: Event, suspect: Suspect, shape: str | None, policy: PricePolicy) -> bool:
-    """Whether a later print confirms the one set aside.
+    """Report whether a later print confirms the one set aside.
 
     A jump in the shape of a split, or of another unit, is confirmed by no print.
     """
@@ -101,7 +101,7 @@ def _agrees(event: Event, suspect: Suspect, shape: str | None, policy: PricePoli
 
 
 def _still_split(event: Event, good: float, suspect: Suspect | None, *, late: bool) -> bool:
-    """Whether a print within `max_jump` is one at the level of a split set aside, as after 3 for 2,
+    """Report whether a print within `max_jump` is one at the level of a split set aside, as after 3 for 2,
     rather than back at the good price.
     """
     if suspect is None or suspect.split is None or late:
@@ -127,7 +127,7 @@ def after_splits(
     after: Splits,
     policy: PricePolicy,
 ) -> Verdict:
-    """The price once other splits are in effect than before: one more, one with other terms, one less.
+    """Return the price once other splits are in effect than before: one more, one with other terms, one less.
 
     Times: epoch milliseconds.
 
@@ -170,12 +170,13 @@ class PriceGate:
         self._sequence: dict[int, int | None] = {}  # code -> the source's sequence of the price in use
 
     def restated(self, code: int, event: Event) -> Event:
-        """A print on today's share basis: one of before a split that is in effect is divided by its ratio."""
+        """Return a print on today's share basis: one of before a split that is in effect is divided by its
+        ratio."""
         ratio = ratio_since(self._splits.get(code, ()), event["timestamp"])
         return event if ratio == 1.0 else event | {"price": event["price"] / ratio}
 
     def passes_over(self, code: int, event: Event, good_time: int) -> bool:
-        """Whether a print is older than the price in use, which then stands.
+        """Report whether a print is older than the price in use, which then stands.
 
         A correction of one used before is remembered all the same.
         """
@@ -185,7 +186,7 @@ class PriceGate:
         return older
 
     def take(self, code: int, event: Event, good: float | None, good_time: int) -> float | None:
-        """The price to value at after a print; None where the last good one stays."""
+        """Return the price to value at after a print; None where the last good one stays."""
         if event.get("correction"):
             self.withdrawn[code] = int(event.get("corrects_timestamp") or good_time)
         price = self._settle(code, judge(event, good, self.suspects.get(code), self.policy))
@@ -194,7 +195,7 @@ class PriceGate:
         return price
 
     def newest(self, code: int) -> int:
-        """Event time of the print set aside, epoch milliseconds; 0 where there is none."""
+        """Return the event time of the print set aside, epoch milliseconds; 0 where there is none."""
         suspect = self.suspects.get(code)
         return 0 if suspect is None else suspect.timestamp
 
@@ -204,12 +205,13 @@ class PriceGate:
         self._sequence.pop(code, None)
 
     def reasons(self) -> dict[int, str]:
-        """Why nothing is enforced on an instrument, by code: a print set aside, or holdings in doubt."""
+        """Explain why nothing is enforced on an instrument, by code: a print set aside, or holdings in
+        doubt."""
         return {code: suspect.reason for code, suspect in self.suspects.items()} | self.contested
 
     def resplit(self, code: int, symbol: str, splits: Splits, good: float, good_time: int) -> float | None:
-        """The price to value at once these splits are in effect;
-        None where there is none, or nothing changes. good: NaN where unknown.
+        """Return the price to value at once these splits are in effect; None where there is none, or nothing
+        changes. good: NaN where unknown.
         """
         before, self._splits[code] = self._splits.get(code, ()), splits
         if good != good or sorted(before) == sorted(splits):
@@ -226,7 +228,7 @@ class PriceGate:
         return verdict.price
 
     def to_state(self, symbols: Sequence[str]) -> dict[str, object]:
-        """JSON-able, by symbol, so that reference data may grow."""
+        """Return the state, JSON-able, by symbol, so that reference data may grow."""
         return {
             "set_aside": {symbols[code]: asdict(suspect) for code, suspect in self.suspects.items()},
             "contested": {symbols[code]: reason for code, reason in self.contested.items()},

@@ -15,12 +15,13 @@ _ONE = {
 
 
 def flaw(kind: str, address: str) -> str | None:
-    """Say why a notice may not go to an address: it is none, or more than one. None where it may."""
+    """Explain why a notice may not go to an address: it is none, or more than one. Return None where it
+    may."""
     return None if _ONE[kind].fullmatch(address) else f"not one {kind} address"
 
 
 def address_of(contact: Mapping[str, Any], kind: str, account_id: str) -> tuple[str | None, str | None]:
-    """The contact's email or phone; where it cannot be used None, and why."""
+    """Return the contact's email or phone; where it cannot be used None, and why."""
     address = contact.get(kind)
     if not address:
         return None, f"contact.{kind}: missing for account {account_id}"

@@ -27,7 +27,7 @@ class Channel(Protocol):
     kind: str
 
     def send(self, message: Outgoing) -> str:
-        """Returns the provider's receipt.
+        """Send the message; return the provider's receipt.
 
         DeliveryRefused where trying again is useless, DeliveryFailed where it is not.
         """

@@ -87,8 +87,8 @@ class Notifier:
     def tell(
         self, notices: Iterable[Notice], contact: Mapping[str, object], now: int, run_id: str | None = None
     ) -> list[Message]:
-        """Records notices that follow from no customer's event, each once, for one contact:
-        `email` and `phone`, either may lack.
+        """Record notices that follow from no customer's event, each once, for one contact: `email` and
+        `phone`, either may lack.
         """
         with self.store.write() as connection:
             messages = [
@@ -128,8 +128,8 @@ class Notifier:
     def _escalated(
         self, connection: Connection, row: Mapping[str, object], now: int, run_id: str | None
     ) -> list[Message]:
-        """Record the notice to the firm, once an episode, where no channel of a customer's notice
-        delivered or may still in time.
+        """Record the notice to the firm, once an episode, where no channel of a customer's notice delivered
+        or may still in time.
         """
         same = [notifications.c[name] == row[name] for name in ("account_id", "episode", "rung")]
         young = unexpired(now, self.policy.notices)
@@ -139,7 +139,7 @@ class Notifier:
         return self._record(connection, unreached_notice(row), self.firm, now, run_id)
 
     def readdress(self, connection: Connection, account_id: str, contact: Mapping[str, object]) -> None:
-        """What was held for want of an address is due as soon as the account has one."""
+        """Make a notice that was held for lack of an address due as soon as the account has one."""
         for channel in self.channels.values():
             address, _ = address_of(contact, channel.kind, account_id)
             if address is not None:
@@ -184,8 +184,8 @@ class Notifier:
         }
 
     def deliver(self, now: int, run_id: str | None = None, account_id: str | None = None) -> list[Message]:
-        """Sends every notification that is due (of one account, where named);
-        returns the notifications.v1 events put into the outbox.
+        """Send every notification that is due (of one account, where named); return the notifications.v1
+        events put into the outbox.
 
         Accounts are notified side by side, each in its order. A crash repeats what its batch
         had sent.
@@ -214,7 +214,7 @@ class Notifier:
         return messages
 
     def _claim(self, now: int, account_id: str | None) -> list[dict[str, object]]:
-        """The next due notifications, marked so that no other sender takes them for a minute."""
+        """Claim the next due notifications, marked so that no other sender takes them for a minute."""
         due = notifications.c.status.in_((NoticeState.PENDING, NoticeState.SENDING)) & (
             notifications.c.next_attempt_wall <= now
         )
@@ -291,7 +291,7 @@ def _contact(connection: Connection, account_id: str) -> Mapping[str, object]:
 
 
 def _by_account(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Rows of one account together, in the order given."""
+    """Group rows of one account together, in the order given."""
     groups: dict[str, list[dict[str, object]]] = {}
     for row in rows:
         groups.setdefault(row["account_id"], []).append(row)

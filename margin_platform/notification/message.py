@@ -70,7 +70,7 @@ class Notice:
 
 
 def masked(account_id: str) -> str:
-    """The account number as it may be written in a message: its last four characters."""
+    """Return the account number as it may be written in a message: its last four characters."""
     return "•" * 4 + account_id[-4:]
 
 
@@ -86,8 +86,8 @@ def _templates() -> Environment:
 
 
 def notice_of(topic: str, event: Event, policy: Policy, desk: str = OUR_DESK) -> Notice | None:
-    """The notice of an event of margin.calls.v1, restrictions.v1 or liquidation.orders.v1;
-    None where none is due.
+    """Build the notice of an event of margin.calls.v1, restrictions.v1 or liquidation.orders.v1; return None
+    where none is due.
 
     desk: whom a customer asks, with the number or address.
     """
@@ -203,7 +203,7 @@ def _consequence(action: str, event: Event, policy: Policy) -> str | None:
 
 
 def holding_in_words(row: dict[str, Any]) -> str:
-    """A position and the price it was valued at, with the price's time."""
+    """Describe a position and the price it was valued at, with the price's time."""
     if row.get("price") is None:
         return f"{row['qty']:,.6g} {row['symbol']}: no price"
     printed = f", of {weekday_clock(row['price_timestamp'])}" if row.get("price_timestamp") else ""
@@ -211,7 +211,7 @@ def holding_in_words(row: dict[str, Any]) -> str:
 
 
 def cure_in_words(cure: dict[str, Any]) -> str:
-    """One way to cure, for a person."""
+    """Describe one way to cure, for a person."""
     return _CURE_WORDS[cure["action"]].format(
         amount=format_dollars(cure["amount"]), symbol=cure.get("symbol"), qty=cure.get("qty")
     )

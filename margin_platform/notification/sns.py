@@ -24,7 +24,7 @@ _SUBJECT_LIMIT = 100  # SNS refuses longer subjects
 
 
 def topic_name(account_id: str) -> str:
-    """The account's topic: a digest, because an account number must not be read off a topic list."""
+    """Return the account's topic: a digest, because an account number must not be read off a topic list."""
     return "margin-account-" + hashlib.sha256(account_id.encode()).hexdigest()[:24]
 
 
@@ -65,7 +65,7 @@ class SnsChannel:
         return str(answer["MessageId"])
 
     def _topic(self, message: Outgoing) -> str:
-        """The account's topic with its phone subscribed; making either again changes nothing."""
+        """Return the account's topic with its phone subscribed; making either again changes nothing."""
         key = (message.account_id, message.recipient)
         if key not in self._topics:
             arn = self._client.create_topic(Name=topic_name(message.account_id))["TopicArn"]
@@ -75,5 +75,5 @@ class SnsChannel:
 
 
 def _ascii(subject: str) -> str:
-    """SNS takes printable ASCII only."""
+    """Replace what is not printable ASCII, which is all that SNS takes."""
     return "".join(c if " " <= c <= "~" else "*" for c in subject)

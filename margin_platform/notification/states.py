@@ -35,7 +35,7 @@ def unexpired(now: int, rules: NoticePolicy, column: Any = notifications.c) -> C
 
 
 def next_due(store: Store) -> int | None:
-    """When the next attempt of any notification is due (wall clock), None where none waits.
+    """Return when the next attempt of any notification is due (wall clock), None where none waits.
 
     A first attempt is its own run's to make; one not made half a minute later was lost with its run, and is
     due here.
@@ -49,7 +49,7 @@ def next_due(store: Store) -> int | None:
 
 
 def outcome(row: Mapping[str, object]) -> Event:
-    """The notifications.v1 event of a notification's state.
+    """Build the notifications.v1 event of a notification's state.
 
     An undelivered one asks the margin desk to call the customer.
     """

@@ -26,7 +26,7 @@ Refusal = tuple[int, str]
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine only."""
+    """Report whether a host name or address is this machine only."""
     if host == "localhost":
         return True
     try:
@@ -36,7 +36,7 @@ def is_loopback(host: str) -> bool:
 
 
 def name_of(host: str) -> str:
-    """The name in a Host header, empty where it is none."""
+    """Return the name in a Host header, empty where it is none."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
@@ -69,7 +69,8 @@ class BrowserGuard:
 
 
 def _of_a_foreign_page(headers: Headers) -> Refusal | None:
-    """A page that got here by DNS rebinding sends its own name as Host; any other page sends its Origin."""
+    """Refuse a page that got here by DNS rebinding, which sends its own name as Host, and any other page,
+    which sends its Origin."""
     if len(headers.getlist("host")) != 1 or not is_loopback(name_of(headers["host"])):
         return 421, f"Host is not loopback, value {headers.getlist('host')!r}"
     origins = headers.getlist("origin")
@@ -79,7 +80,8 @@ def _of_a_foreign_page(headers: Headers) -> Refusal | None:
 
 
 def _not_read_only(scope: Scope, headers: Headers) -> Refusal | None:
-    """A page may send a form or plain text anywhere without asking first; JSON it may not."""
+    """Refuse what is not read-only: a page may send a form or plain text anywhere without asking first; JSON
+    it may not."""
     method, path = scope["method"], scope["path"].rstrip("/")
     if method in ("GET", "HEAD"):
         return (405, "GraphQL is answered by POST only") if path.endswith("/graphql") else None
@@ -92,7 +94,8 @@ def _not_read_only(scope: Scope, headers: Headers) -> Refusal | None:
 
 
 def _embedded(scope: Scope, headers: Headers) -> Refusal | None:
-    """A page elsewhere may lead here by a link, and not load anything of here into itself."""
+    """Refuse to be embedded: a page elsewhere may lead here by a link, and not load anything of here into
+    itself."""
     elsewhere = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
     if elsewhere and (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) != (
         "navigate",

@@ -22,7 +22,7 @@ Launcher = Literal["fork", "default"]
 
 
 def prepare(folder: Path, storage_url: str | None = None, *, launcher: Launcher = "fork") -> None:
-    """Makes `folder` a DAGSTER_HOME.
+    """Make `folder` a DAGSTER_HOME.
 
     storage_url: a Postgres SQLAlchemy URL, None keeps history in SQLite in the folder.
 
@@ -36,7 +36,7 @@ def prepare(folder: Path, storage_url: str | None = None, *, launcher: Launcher 
 
 
 def beside(store_url: str) -> str | None:
-    """The storage URL where decisions are kept in Postgres: Dagster's history goes there too."""
+    """Return the storage URL where decisions are kept in Postgres: Dagster's history goes there too."""
     return store_url if store_url.startswith("postgres") else None
 
 
@@ -74,8 +74,8 @@ def _settings(folder: Path, storage_url: str | None, launcher: Launcher) -> dict
 
 
 def _storage(folder: Path, storage_url: str | None) -> dict[str, object]:
-    """Postgres, or SQLite with all runs' events in one file:
-    a run of one op then takes 15 kB instead of 127 kB.
+    """Configure Postgres, or SQLite with all runs' events in one file: a run of one op then takes 15 kB
+    instead of 127 kB.
     """
     if storage_url:
         return {"storage": {"postgres": {"postgres_url": _psycopg2(storage_url)}}}
@@ -91,7 +91,7 @@ def _storage(folder: Path, storage_url: str | None) -> dict[str, object]:
 
 
 def _psycopg2(url: str) -> str:
-    """The URL with its driver named: SQLAlchemy takes postgresql:// for a driver that dagster-postgres
+    """Return the URL with its driver named: SQLAlchemy takes postgresql:// for a driver that dagster-postgres
     does not install.
     """
     return url.replace("postgresql://", "postgresql+psycopg2://", 1)

@@ -47,7 +47,7 @@ def warm(module: str) -> None:
 
 
 def _work(arguments: str) -> int:
-    """The worker's whole life: what `dagster api execute_run` does, in a process that already holds the
+    """Run the worker's whole life: what `dagster api execute_run` does, in a process that already holds the
     imports.
     """
     from dagster._cli.api import execute_run_command

@@ -33,8 +33,8 @@ _PACKAGES = ("margin_platform", "assets", "jobs", "sensors", "resources", "spark
 
 
 def code_stamp() -> tuple[int, int]:
-    """Number of the project's source files and the newest change among them (ns):
-    differs when the code was edited.
+    """Return the number of the project's source files and the newest change among them (ns): differs when the
+    code was edited.
     """
     changed = [path.stat().st_mtime_ns for package in _PACKAGES for path in (_ROOT / package).rglob("*.py")]
     return len(changed), max(changed)
@@ -58,7 +58,7 @@ class ForkServer:
         return self.process.poll() is None and self.stamp == code_stamp()
 
     def fork(self, request: Mapping[str, object]) -> int:
-        """The id of the new worker. ConnectionError where the server died."""
+        """Fork a worker; return its id. ConnectionError where the server died."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         try:
@@ -140,12 +140,10 @@ class ForkServerRunLauncher(RunLauncher, ConfigurableClass):
             return self._server.fork(request)
 
     def terminate(self, run_id: str) -> bool:
-        """Interrupts the run's worker; the run is CANCELED when its ops have cleaned up.
+        """Interrupt the run's worker; the run is CANCELED when its ops have cleaned up.
 
-        False where nothing works for it.
-
-        A worker of another host cannot be reached: its run is CANCELED at once, on the word of the requester
-        that it is gone.
+        Return False where no worker has it. A worker of another host cannot be reached: its run is
+        CANCELED immediately, because the requester states that it is gone.
         """
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:

@@ -16,7 +16,7 @@ _PROC = Path("/proc")
 
 
 def worker_of(pid: int) -> str:
-    """host:pid:start of a living process of this machine. ProcessLookupError where there is none."""
+    """Return host:pid:start of a living process of this machine. ProcessLookupError where there is none."""
     return f"{socket.gethostname()}:{pid}:{_ticks(pid)}@{_here()}"
 
 
@@ -25,14 +25,14 @@ def this_worker() -> str:
 
 
 def is_ours(worker: str) -> bool:
-    """Whether the worker's process id means a process of this machine, of now or of an earlier boot."""
+    """Report whether the worker belongs to this host, in this boot or an earlier one."""
     host, _, start = worker.rsplit(":", 2)
     # a machine may be given another name while it runs
     return host == socket.gethostname() or start.endswith(f"@{_here()}")
 
 
 def is_alive(worker: str) -> bool:
-    """Whether that very process still runs here.
+    """Report whether that very process still runs here.
 
     A worker of another host cannot be seen and counts as alive.
     """
@@ -50,7 +50,7 @@ def pid_of(worker: str) -> int:
 
 
 def _ticks(pid: int) -> int:
-    """Clock ticks from the boot to the start of a process.
+    """Return the clock ticks from the boot to the start of a process.
 
     ProcessLookupError where there is none, or only its remains.
     """
@@ -69,6 +69,6 @@ def _ticks(pid: int) -> int:
 
 
 def _here() -> str:
-    """This boot of the kernel and this namespace of process ids: a container has one of its own."""
+    """Return this boot of the kernel and this namespace of process ids: a container has one of its own."""
     boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     return f"{boot}.{(_PROC / 'self/ns/pid').stat().st_ino}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 
 def cure_from_sale(amount: float, rate: float) -> float:
-    """Dollars of deficiency cured by selling `amount` dollars of a position margined at `rate`."""
+    """Return dollars of deficiency cured by selling `amount` dollars of a position margined at `rate`."""
     return amount * rate
 
 
 def sale_needed(deficiency: float, rate: float, cost: float = 0.0) -> float:
-    """Dollars to sell (or cover) at a rate, less a proportional cost, to cure a deficiency.
+    """Return dollars to sell (or cover) at a rate, less a proportional cost, to cure a deficiency.
 
     ValueError where it cannot help.
     """
@@ -19,7 +19,7 @@ def sale_needed(deficiency: float, rate: float, cost: float = 0.0) -> float:
 
 
 def trigger_price(debit: float, maintenance: float, shares: float) -> float:
-    """Price at which a long position bought with a debit falls to its maintenance rate.
+    """Return the price at which a long position bought with a debit falls to its maintenance rate.
 
     ValueError on no shares or a rate of 1.
     """

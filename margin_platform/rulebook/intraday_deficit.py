@@ -27,8 +27,8 @@ class IntradayDeficit:
 def intraday_deficit(
     levels: Sequence[float], equities: Sequence[float], reducing: Sequence[bool], rules: IntradayPolicy
 ) -> IntradayDeficit:
-    """The deficit of a day from its levels in order:
-    level = equity less maintenance after each event, dollars.
+    """Return the deficit of a day from its levels in order: level = equity less maintenance after each event,
+    dollars.
 
     `reducing` marks the events that are purchases, sales or withdrawals lowering the level: a fall in price
     alone never creates a deficit, and a later recovery does not remove one. A deficit of no more than the

@@ -22,13 +22,14 @@ class DayCall:
 
 
 def deficiency(long_mv: float, short_mv: float, equity: float, rules: MaintenancePolicy) -> float:
-    """Dollars by which equity falls short of the initial requirement on gross value; 0 where it does not."""
+    """Return dollars by which equity falls short of the initial requirement on gross value; 0 where it does
+    not."""
     return max(0.0, rules.reg_t * (long_mv + short_mv) - equity)
 
 
 def day_call(before: float, after: float, rules: MaintenancePolicy) -> DayCall:
-    """The call of a day: only what its transactions created or increased, both deficiencies at the same
-    prices.
+    """Return the call of a day: only what its transactions created or increased, both deficiencies at the
+    same prices.
 
     A call of no more than `reg_t_de_minimis` need not be acted on (12 CFR 220.4(d)).
     """
@@ -48,8 +49,8 @@ class ShortSale:
 
 
 def short_sale(shares: float, price: float, rules: MaintenancePolicy) -> ShortSale:
-    """What a short sale of `shares` (positive) at a price needs at its start:
-    12 CFR 220.12(c), FINRA 4210(c).
+    """Return what a short sale of `shares` (positive) at a price needs at its start: 12 CFR 220.12(c), FINRA
+    4210(c).
     """
     proceeds = shares * price
     initial = rules.reg_t * proceeds
@@ -65,13 +66,13 @@ class SpecialMemorandumAccount:
     balance: float
 
     def marked(self, equity: float, long_mv: float, rules: MaintenancePolicy) -> SpecialMemorandumAccount:
-        """After a mark: raised to the Reg T excess where that is higher."""
+        """Return the SMA after a mark: raised to the Reg T excess where that is higher."""
         return SpecialMemorandumAccount(max(self.balance, equity - rules.reg_t * long_mv))
 
     def traded(self, bought: float, sold: float, rules: MaintenancePolicy) -> SpecialMemorandumAccount:
-        """After purchases and sales of these dollar amounts."""
+        """Return the SMA after purchases and sales of these dollar amounts."""
         return SpecialMemorandumAccount(self.balance + rules.reg_t * (sold - bought))
 
     def moved(self, cash: float) -> SpecialMemorandumAccount:
-        """After a deposit or dividend (positive) or a withdrawal (negative)."""
+        """Return the SMA after a deposit or dividend (positive) or a withdrawal (negative)."""
         return SpecialMemorandumAccount(self.balance + cash)

@@ -11,8 +11,8 @@ from margin_platform.policy.sections import OptionPolicy
 def short_option_per_unit(
     right: str, strike: float, underlying: float, premium: float, rules: OptionPolicy
 ) -> float:
-    """Dollars per unit: premium plus 20% of the underlying (by policy) less the out-of-the-money amount, at
-    least 10%.
+    """Return dollars per unit: premium plus 20% of the underlying (by policy) less the out-of-the-money
+    amount, at least 10%.
 
     The floor is on the underlying for a call and on the strike for a put. ValueError on another right.
     """
@@ -32,5 +32,5 @@ def short_option_requirement(
     rules: OptionPolicy,
     multiplier: float = 100.0,
 ) -> float:
-    """Dollars for a position of short contracts, premium received included."""
+    """Return dollars for a position of short contracts, premium received included."""
     return short_option_per_unit(right, strike, underlying, premium, rules) * contracts * multiplier

@@ -79,7 +79,7 @@ class ActionsInEffect:
             self.next_days[symbol] = day
 
     def to_state(self) -> Json:
-        """JSON-able."""
+        """Return the state, JSON-able."""
         return self._announced.to_state()
 
     def restore(self, state: Json, booked: Iterable[CorporateAction], now: int) -> None:

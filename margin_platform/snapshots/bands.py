@@ -70,7 +70,7 @@ class _Lines(NamedTuple):
 
 @kernel
 def _level(now: _Standing, r: int, excess: float, lines: _Lines) -> Level:
-    """The level of an account, given its published excess."""
+    """Return the level of an account, given its published excess."""
     if excess < 0.0:
         return Level.MARGIN_CALL
     gross = published_gross(now.long_mv[r], now.short_mv[r])
@@ -83,7 +83,7 @@ def _level(now: _Standing, r: int, excess: float, lines: _Lines) -> Level:
 
 @kernel
 def _deficiency(short: float, requirement: float, equity: float, lines: _Lines) -> int:
-    """What a call's band says of its deficiency: how far it has grown, and whether it is severe."""
+    """Return the part of a call's band for its deficiency: how far it has grown, and whether it is severe."""
     code = _BUCKET * int(math.floor(math.log(max(1.0, short)) / lines.amend))
     severe = exceeds(short, lines.severe_deficiency * round_cents(requirement))
     if severe or equity < lines.equity_floor:
@@ -93,7 +93,7 @@ def _deficiency(short: float, requirement: float, equity: float, lines: _Lines) 
 
 @kernel
 def _far_above(now: _Standing, r: int, lines: _Lines) -> bool:
-    """Whether an account is so far above every line that rounding decides nothing."""
+    """Report whether an account is so far above every line that rounding decides nothing."""
     line: float = lines.near * (now.long_mv[r] + now.short_mv[r]) + ROUNDING_REACH
     excess: float = now.equity[r] - now.requirement[r]
     return excess >= line
@@ -101,7 +101,8 @@ def _far_above(now: _Standing, r: int, lines: _Lines) -> bool:
 
 @kernel
 def _near_a_line(now: _Standing, r: int, lines: _Lines) -> int:
-    """The level of an account on its published figures, and what a call's band says of its deficiency."""
+    """Return the level of an account on its published figures, and the part of a call's band for its
+    deficiency."""
     net = now.long_mv[r] - now.short_mv[r]
     excess = published_excess(now.equity[r], net, now.requirement[r])
     if -lines.small <= excess < 0.0:
@@ -115,7 +116,7 @@ def _near_a_line(now: _Standing, r: int, lines: _Lines) -> int:
 
 @kernel
 def _underwater(stressed: Floats, r: int, severe: NDArray[np.int64]) -> bool:
-    """Whether the recomputed excess of an account is negative in any severe scenario."""
+    """Report whether the recomputed excess of an account is negative in any severe scenario."""
     worst = math.inf
     for n in range(len(severe)):
         worst = min(worst, stressed[r, severe[n]])
@@ -144,7 +145,7 @@ _codes = kept_on_disk(_entry)
 
 
 def band_codes(margin: Margin) -> Codes:
-    """Each account's band as a code, shape (accounts,), decided on figures rounded to cents.
+    """Return each account's band as a code, shape (accounts,), decided on figures rounded to cents.
 
     NEAR is the hysteresis zone above the warning line, which an account must leave upwards to end a warning.
     A deficiency's step is the power of (1 + amend_step) it has reached, so every further amend_step is a new
@@ -174,7 +175,8 @@ def band_codes(margin: Margin) -> Codes:
 
 
 def _severe_scenarios(margin: Margin) -> NDArray[np.int64]:
-    """Numbers of the scenarios of at least `severe_move`; none where the scenarios were not recomputed."""
+    """List the numbers of the scenarios of at least `severe_move`; none where the scenarios were not
+    recomputed."""
     stress = margin.policy.stress
     if not len(margin.stress_excess_recomputed):
         return np.zeros(0, dtype=np.int64)
@@ -182,16 +184,16 @@ def _severe_scenarios(margin: Margin) -> NDArray[np.int64]:
 
 
 def levels(codes: Codes) -> Codes:
-    """The Level of each code."""
+    """Return the Level of each code."""
     return codes & 3
 
 
 def level(code: int) -> Level:
-    """The level of a code."""
+    """Return the level of a code."""
     return Level(code & 3)
 
 
 def band_name(code: int) -> str:
-    """The band as on margin.status.v1, e.g. CLEAR, WARNING, MARGIN_CALL.38+SEVERE+STRESS, CLEAR+STALE."""
+    """Return the band as on margin.status.v1, e.g."""
     step = f".{code // _BUCKET}" if level(code) == Level.MARGIN_CALL else ""
     return level(code).name + step + "".join(f"+{flag.name}" for flag in BandFlag if code & flag)

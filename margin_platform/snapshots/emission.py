@@ -43,7 +43,7 @@ class Emission:
         }
 
     def grow(self, accounts: int) -> None:
-        """Makes room for that many accounts."""
+        """Make room for that many accounts."""
         room = len(self._columns["band"])
         if accounts > room:
             more = max(accounts - room, room, 1024)
@@ -52,15 +52,15 @@ class Emission:
         self._n = max(self._n, accounts)
 
     def bands(self, accounts: Numbers) -> NDArray[np.int32]:
-        """The bands in which accounts were last evaluated."""
+        """Return the bands in which accounts were last evaluated."""
         found: NDArray[np.int32] = self._columns["band"][accounts]
         return found
 
     def choose(
         self, margin: Margin, bands: NDArray[np.int32], at_once: Mask, batch_id: int
     ) -> NDArray[np.int64]:
-        """Rows of `margin` to publish now, ascending:
-        all of `at_once`, and material changes while the batch has room.
+        """Choose the rows of `margin` to publish now, ascending: all of `at_once`, and material changes while
+        the batch has room.
 
         bands, at_once: by row. The other rows wait; a row's change is measured against what was last
         published.
@@ -79,8 +79,8 @@ class Emission:
         return chosen
 
     def _change(self, margin: Margin) -> NDArray[np.float64]:
-        """How far equity or requirement moved since the last publication, as a share of gross value; infinite
-        for the first time and where a figure became known or unknown.
+        """Measure how far equity or requirement moved since the last publication, as a share of gross value;
+        infinite for the first time and where a figure became known or unknown.
         """
         before, now = self._columns["equity"][margin.accounts], margin.equity
         moved = np.maximum(
@@ -91,19 +91,19 @@ class Emission:
         return moved / np.maximum(np.nan_to_num(margin.gross_mv), 1.0)
 
     def published(self, margin: Margin, rows: Numbers) -> None:
-        """These rows go out: nothing newer waits of their accounts."""
+        """Note that these rows are published: nothing newer waits of their accounts."""
         accounts = margin.accounts[rows]
         self._columns["equity"][accounts] = margin.equity[rows]
         self._columns["requirement"][accounts] = margin.requirement[rows]
         self._columns["since"][accounts] = _NOT_WAITING
 
     def known(self, accounts: Numbers) -> None:
-        """The newest figures of these accounts are out: none waits."""
+        """Note that the newest figures of these accounts are published: none waits."""
         self._columns["since"][accounts] = _NOT_WAITING
 
     def stressed_anew(self, margin: Margin) -> Mask:
-        """Rows whose stress rows go out with them: the worst stressed excess changed its sign or moved by the
-        policy's share of gross value.
+        """Select rows whose stress rows are published with them: the worst stressed excess changed its sign
+        or moved by the policy's share of gross value.
         """
         before, now = self._columns["stress"][margin.accounts], margin.worst_stress
         moved = np.abs(now - before) > self.policy.stress_step * margin.gross_mv
@@ -112,8 +112,8 @@ class Emission:
         return anew
 
     def overdue(self) -> Numbers:
-        """Numbers of the accounts whose figures wait, longest first, as many as one batch may publish;
-        ascending.
+        """Return the numbers of the accounts whose figures wait, longest first, as many as one batch may
+        publish; ascending.
         """
         since = self._columns["since"][: self._n]
         waiting = np.flatnonzero(since != _NOT_WAITING)
@@ -123,13 +123,13 @@ class Emission:
         return np.sort(waiting)
 
     def waiting(self) -> int:
-        """Accounts with figures newer than the published ones."""
+        """Count the accounts with figures newer than the published ones."""
         return int((self._columns["since"][: self._n] != _NOT_WAITING).sum())
 
     # -- durable state
 
     def to_state(self) -> dict[str, NDArray[Any]]:
-        """Copies of the columns."""
+        """Copy the columns."""
         return {name: column[: self._n].copy() for name, column in self._columns.items()}
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:

@@ -148,14 +148,14 @@ class MarginEngine:
         )
 
     def unannounced(self, before_ms: int) -> list[Event]:
-        """Dead letters, each once, of fills and cash whose account was still unknown some time after they
-        were produced.
+        """Return dead letters, each once, of fills and cash whose account was still unknown some time after
+        they were produced.
         """
         return self.early.overdue(before_ms)
 
     def oldest_price_seconds(self) -> float | None:
-        """Age of the oldest price of a held instrument against the event clock, in seconds of trading;
-        None where none has a price.
+        """Return the age of the oldest price of a held instrument against the event clock, in seconds of
+        trading; None where none has a price.
         """
         times = self.live.price_time[self.ledger.book(self.code_of).held()]
         known = times[times > 0]
@@ -185,7 +185,7 @@ class MarginEngine:
         )
 
     def account_now(self, account_id: str) -> Event:
-        """What margin.status.v1 would say of an account as book and market stand.
+        """Build what margin.status.v1 would publish of an account as book and market stand.
 
         KeyError for one the book does not have.
         """
@@ -195,7 +195,7 @@ class MarginEngine:
         return status_event(calc, 0, int(band_codes(margin)[0]), book, self.market, margin, inputs)
 
     def instrument_now(self, symbol: str) -> dict[str, object]:
-        """The figures of a known symbol that a margin rests on, as the market stands."""
+        """Return the figures of a known symbol that a margin rests on, as the market stands."""
         return instrument_row(self.code_of[symbol], self.market, self._inputs())
 
     def _margin_of(self, accounts: Numbers) -> Margin:
@@ -236,7 +236,7 @@ class MarginEngine:
         )
 
     def overdue(self) -> Outcome:
-        """Figures that waited for room, as they are after the last batch, longest wait first;
+        """Return the figures that waited for room, as they are after the last batch, longest wait first;
         empty where none waits.
         """
         accounts = self.emission.overdue()
@@ -247,8 +247,8 @@ class MarginEngine:
         return self._published(margin, self.emission.bands(accounts), np.zeros(len(accounts), dtype=np.bool_))
 
     def written(self, account_ids: Iterable[str]) -> None:
-        """Accounts whose figures after the last batch were published and kept,
-        as a table tells after a restart.
+        """Note accounts whose figures after the last batch were published and kept, as a table shows after a
+        restart.
         """
         self.emission.known(
             np.array([self.ledger.number_of(a) for a in account_ids if a in self.ledger], dtype=np.int64)
@@ -257,7 +257,8 @@ class MarginEngine:
     # -- durable state
 
     def to_state(self) -> dict[str, object]:
-        """Everything the engine knows, as columns and JSON-able parts, with the offsets it has applied."""
+        """Return everything the engine knows, as columns and JSON-able parts, with the offsets it has
+        applied."""
         return {
             "market": self.live.to_state(),
             "ledger": self.ledger.to_state(),
@@ -274,8 +275,8 @@ class MarginEngine:
         }
 
     def restore(self, state: Json) -> None:
-        """Continues from a saved state; instruments are matched by symbol, so reference data may have
-        grown since.
+        """Continue from a saved state; instruments are matched by symbol, so reference data may have grown
+        since.
         """
         self.live.restore(state["market"])
         self.ledger = Ledger.from_state(state["ledger"], self.code_of, require_account=True)

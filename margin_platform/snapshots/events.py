@@ -70,14 +70,14 @@ class Inputs:
     withdrawn: Mapping[int, int] = field(default_factory=dict)
 
     def batch_key(self) -> str:
-        """The same for the same consumed offsets, on every replay."""
+        """Return the same key for the same consumed offsets, on every replay."""
         return deterministic_id(
             sorted((t, p, *span) for t, parts in self.offsets.items() for p, span in parts.items()),
             self.batch_id,
         )
 
     def described(self, span: range, book: Book, market: Market, stale: list[str]) -> dict[str, object]:
-        """The inputs of one account, whose positions are `span`."""
+        """Describe the inputs of one account, whose positions are `span`."""
         codes = book.symbol[span.start : span.stop]
         times = [int(self.price_time[c]) for c in codes if self.price_time[c] > 0]
         return {
@@ -92,7 +92,7 @@ class Inputs:
 
 
 def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> list[Event]:
-    """margin.calc.v1 of every evaluated account.
+    """Build margin.calc.v1 of every evaluated account.
 
     Rows of `margin` name their accounts; unknown figures are None.
     """
@@ -139,15 +139,15 @@ def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> l
 
 
 def _nullable(column: np.ndarray) -> list[float | None]:
-    """A column with None for what is not known."""
+    """Return a column with None for what is not known."""
     return [x if x == x else None for x in column.tolist()]
 
 
 def status_event(
     calc: Event, row: int, band: int, book: Book, market: Market, margin: Margin, inputs: Inputs
 ) -> Event:
-    """margin.status.v1: the calc event with its band, and the positions,
-    prices and stress rows that explain it.
+    """Build margin.status.v1: the calc event with its band, and the positions, prices and stress rows that
+    explain it.
     """
     number = int(margin.accounts[row])
     span = range(int(book.offsets[number]), int(book.offsets[number + 1]))
@@ -167,8 +167,8 @@ def status_event(
 
 
 def _order_remarks(account_id: str, codes: list[int], market: Market, inputs: Inputs) -> dict[str, object]:
-    """What an order for these positions must know:
-    which shares they are, until when, and what orders have traded.
+    """Return what an order for these positions must know: which shares they are, until when, and what orders
+    have traded.
     """
     symbols = [market.symbols[c] for c in codes]
     remarks = {
@@ -180,8 +180,8 @@ def _order_remarks(account_id: str, codes: list[int], market: Market, inputs: In
 
 
 def _price_remarks(codes: list[int], stale: list[str], market: Market, inputs: Inputs) -> dict[str, object]:
-    """What the price gate says of an account's prices:
-    why nothing may be enforced on them, and which were corrected.
+    """Return the price gate's remarks on an account's prices: why nothing may be enforced on them, and which
+    were corrected.
     """
     aside = {market.symbols[c]: inputs.set_aside[c] for c in codes if c in inputs.set_aside}
     old = [symbol for symbol in stale if symbol not in aside]
@@ -196,8 +196,8 @@ def _price_remarks(codes: list[int], stale: list[str], market: Market, inputs: I
 
 
 def position_row(k: int, book: Book, market: Market, inputs: Inputs) -> dict[str, object]:
-    """A position with every figure `book_input.parse` needs to rebuild its margin;
-    unknown figures are left out.
+    """Return a position with every figure `book_input.parse` needs to rebuild its margin; unknown figures are
+    left out.
     """
     code, qty = int(book.symbol[k]), float(book.quantity[k])
     row = {"symbol": market.symbols[code], "qty": qty} | instrument_row(code, market, inputs)
@@ -206,7 +206,7 @@ def position_row(k: int, book: Book, market: Market, inputs: Inputs) -> dict[str
 
 
 def instrument_row(code: int, market: Market, inputs: Inputs) -> dict[str, object]:
-    """The figures of an instrument that a margin rests on; unknown ones are left out."""
+    """Return the figures of an instrument that a margin rests on; unknown ones are left out."""
     previous = float(inputs.previous_price[code]) if len(inputs.previous_price) else math.nan
     row: dict[str, object] = {
         "symbol": market.symbols[code],
@@ -240,7 +240,7 @@ def _group(code: int, names: tuple[str, ...]) -> str | None:
 
 
 def stress_events(status_or_calc: Event, rows: list[dict[str, object]]) -> list[Event]:
-    """stress.beta_spy.v1: one event a scenario of an account."""
+    """Build stress.beta_spy.v1: one event a scenario of an account."""
     shared = {
         "account_id": status_or_calc["account_id"],
         "calc_id": status_or_calc["calc_id"],

@@ -24,7 +24,7 @@ TOPICS_IN_ORDER = (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS, BETAS, VOLATILITY, 
 
 
 def in_order(records: Iterable[Record]) -> list[Record]:
-    """Records in the order they must be applied: by topic, then partition and offset."""
+    """Return records in the order they must be applied: by topic, then partition and offset."""
     rank = {topic: n for n, topic in enumerate(TOPICS_IN_ORDER)}
     return sorted(records, key=lambda r: (rank[r.topic], r.partition, r.offset))
 

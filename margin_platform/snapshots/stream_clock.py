@@ -43,7 +43,7 @@ class StreamClock:
         return self.now
 
     def to_state(self) -> dict[str, object]:
-        """JSON-able."""
+        """Return the state, JSON-able."""
         return {name: list(times) for name, times in self._partitions.items()}
 
     def restore(self, now: int, state: dict[str, Any]) -> None:

@@ -47,7 +47,7 @@ class Endpoint:
 
 
 def _not_a_local_program(environ: Environ) -> str | None:
-    """Say why the request may come from a page in a browser, or None.
+    """Explain why the request may come from a page in a browser, or return None.
 
     Host: a page that got here by DNS rebinding sends its own name. Sec-: only browsers send these headers.
     """

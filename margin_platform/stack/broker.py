@@ -42,7 +42,7 @@ class Broker:
     process: subprocess.Popen[bytes]
 
     def stop(self, grace_s: float = 15.0) -> None:
-        """Ends it and waits until it is gone; its data stays."""
+        """End it and wait until it is gone; its data stays."""
         with contextlib.suppress(psutil.NoSuchProcess):
             processes.end([psutil.Process(self.process.pid)], grace_s)
         self.process.wait()
@@ -56,7 +56,7 @@ def start(
     log: Path | None = None,
     progress: jars.Progress = jars.log.info,
 ) -> Broker:
-    """Starts a broker on `folder` and returns when it serves.
+    """Start a broker on `folder` and return when it serves.
 
     StartFailed with its log's end, JarsUnavailable without jars.
     """
@@ -75,9 +75,9 @@ def start(
 
 
 def command(folder: Path, port: int, progress: jars.Progress = jars.log.info) -> list[str]:
-    """A broker's command line.
+    """Return a broker's command line.
 
-    Writes its configuration; formats a folder that is new. StartFailed where there is no Java.
+    Write its configuration; format a folder that is new. StartFailed where there is no Java.
     """
     if shutil.which("java") is None:
         raise processes.StartFailed(

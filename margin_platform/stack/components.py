@@ -76,7 +76,8 @@ class Component:
 
 
 def _answers(name: str) -> Ready:
-    """A process of ours listens on the port: a stranger that took it first answers, too."""
+    """Build a check that a process of ours listens on the port: another program that took it first answers,
+    too."""
     return lambda place, identity: _listens(identity, place.port(name)) and ports.accepts(place.port(name))
 
 
@@ -94,7 +95,8 @@ def _listens(identity: Identity, port: int) -> bool:
 
 
 def _connected_to(name: str) -> Ready:
-    """For a process that serves no port: it holds a connection to the component it works for."""
+    """Build a check for a process that serves no port: it holds a connection to the component it works
+    for."""
 
     def look(place: Place, identity: Identity) -> bool:
         process = identity.process()
@@ -124,7 +126,7 @@ _HEALTH = "{ instance { daemonHealth { allDaemonStatuses { required healthy last
 
 
 def _daemon_beats(place: Place, identity: Identity) -> bool:
-    """Every required daemon has reported since its process started, as the webserver sees it;
+    """Report whether every required daemon has reported since its process started, as the webserver sees it;
     started counts without a webserver.
 
     What the process before it reported keeps looking healthy for a minute.
@@ -152,7 +154,7 @@ def _python(*arguments: str) -> list[str]:
 
 
 def _program(name: str, *arguments: str) -> list[str]:
-    """A program installed beside this Python, whether or not its folder is on the PATH."""
+    """Return a program installed beside this Python, whether or not its folder is on the PATH."""
     return [str(Path(sys.executable).parent / name), *arguments]
 
 
@@ -177,8 +179,8 @@ def _code_server(place: Place) -> list[str]:
 
 
 def _workspace(place: Place) -> str:
-    """One code server for webserver and daemon (each would start its own from workspace.yaml, 300 MB
-    more).
+    """Write the workspace of one code server for webserver and daemon (each would start its own from
+    workspace.yaml, 300 MB more).
     """
     path = place.data / "dagster" / "workspace.yaml"
     server = {"host": ports.HOST, "port": place.port("dagster-code"), "location_name": _LOCATION}
@@ -238,7 +240,7 @@ NEEDS = {
 
 
 def chosen(only: list[str] | None = None, without: list[str] | None = None) -> list[Component]:
-    """The components to run, in starting order, with what they need and the keeper.
+    """Choose the components to run, in starting order, with what they need and the keeper.
 
     ValueError names one that does not exist.
     """
@@ -259,8 +261,8 @@ def chosen(only: list[str] | None = None, without: list[str] | None = None) -> l
 
 
 def environment(data: Path, settings: Settings, chosen_ports: Ports) -> dict[str, str]:
-    """The variables of every process of a stack:
-    its own addresses where it runs the part, the outer settings elsewhere.
+    """Return the variables of every process of a stack: its own addresses where it runs the part, the outer
+    settings elsewhere.
     """
     local = {
         processes.STACK: str(data),

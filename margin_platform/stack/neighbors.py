@@ -55,7 +55,8 @@ def _remember(cache: Path, folders: list[Path]) -> None:
 
 
 def _ports(folder: Path) -> set[int]:
-    """The ports a stack was given, that of its streams' figures included: they may be about to serve."""
+    """Return the ports a stack was given, that of its streams' figures included: they may be about to
+    serve."""
     known = state.load(folder)
     return {r.port for r in known.components.values() if r.port is not None} | {
         settings(known.environment).metrics.port

@@ -8,14 +8,15 @@ HOST = "127.0.0.1"
 
 
 def choose(default: int, taken: set[int] | None = None) -> int:
-    """`default` where nothing listens there and it is not in `taken`, else a port the system says is free."""
+    """Choose `default` where nothing listens there and it is not in `taken`, else a port the system reports
+    as free."""
     if default not in (taken or set()) and is_free(default):
         return default
     return any_free(taken)
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on the port now."""
+    """Report whether a server could listen on the port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT can be used again
         try:
@@ -26,7 +27,7 @@ def is_free(port: int) -> bool:
 
 
 def accepts(port: int) -> bool:
-    """Whether something answers a connection on the port."""
+    """Report whether something answers a connection on the port."""
     try:
         with socket.create_connection((HOST, port), timeout=1.0):
             return True
@@ -35,7 +36,7 @@ def accepts(port: int) -> bool:
 
 
 def any_free(taken: set[int] | None = None) -> int:
-    """A port nothing listens on and not in `taken`, chosen by the system."""
+    """Return a port nothing listens on and not in `taken`, chosen by the system."""
     while True:
         with socket.socket() as probe:
             probe.bind((HOST, 0))

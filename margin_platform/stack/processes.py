@@ -34,7 +34,8 @@ class Identity:
     started: float
 
     def process(self) -> psutil.Process | None:
-        """The process while it lives, else None (gone, a zombie, or another process that got the pid)."""
+        """Return the process while it lives, else None (gone, a zombie, or another process that got the
+        pid)."""
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.started) < _STARTED_TOLERANCE_S
@@ -44,20 +45,20 @@ class Identity:
 
 
 def identity(pid: int) -> Identity:
-    """The identity of a living process."""
+    """Return the identity of a living process."""
     return Identity(pid, psutil.Process(pid).create_time())
 
 
 def identity_of_this() -> Identity:
-    """The identity of this process."""
+    """Return the identity of this process."""
     return identity(os.getpid())
 
 
 def start(
     command: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path | None = None
 ) -> subprocess.Popen[bytes]:
-    """Starts a process in its own session, with `environment` over the inherited one,
-    writing to `log` (appended).
+    """Start a process in its own session, with `environment` over the inherited one, writing to `log`
+    (appended).
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -101,12 +102,12 @@ def wait_until(
 
 
 def end_of(process: subprocess.Popen[bytes]) -> Callable[[], str | None]:
-    """How a child ended, once it has."""
+    """Return a function that describes how a child ended, once it has."""
     return lambda: None if process.poll() is None else f"with exit code {process.returncode}"
 
 
 def tail(log: Path, lines: int = 5) -> str:
-    """The last lines of a log, on one line."""
+    """Return the last lines of a log, on one line."""
     try:
         return (
             " | ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
@@ -117,7 +118,7 @@ def tail(log: Path, lines: int = 5) -> str:
 
 
 def tree(roots: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """The processes and everything they started, children's children included."""
+    """Return the processes and everything they started, children's children included."""
     found: dict[int, psutil.Process] = {}
     for root in roots:
         try:
@@ -129,9 +130,10 @@ def tree(roots: Iterable[psutil.Process]) -> list[psutil.Process]:
 
 
 def owned_by(data: Path) -> list[psutil.Process]:
-    """Every process whose environment says that it was started by the stack of this data folder: orphans too.
+    """Return every process whose environment shows that it was started by the stack of this data folder,
+    orphans included.
 
-    Never this process nor what started it, so that a stack may be stopped from inside.
+    Never this process nor its parents, so that a stack may be stopped from inside.
     """
     me = psutil.Process()
     spared = {me.pid, *(parent.pid for parent in me.parents())}
@@ -146,9 +148,9 @@ def owned_by(data: Path) -> list[psutil.Process]:
 
 
 def end(processes: Iterable[psutil.Process], grace_s: float = 15.0) -> list[int]:
-    """Ends processes: TERM, then KILL for what is left after the grace.
+    """End processes: TERM, then KILL for what is left after the grace.
 
-    Returns the pids that had to be killed.
+    Return the pids that had to be killed.
     """
     listed = list(processes)
     for process in listed:
@@ -161,9 +163,9 @@ def end(processes: Iterable[psutil.Process], grace_s: float = 15.0) -> list[int]
 
 
 def _left_after(seconds: float, listed: Sequence[psutil.Process]) -> list[psutil.Process]:
-    """Waits until none lives; those that do after `seconds`.
+    """Wait until none lives; return those that do after `seconds`.
 
-    A zombie has ended: a container's first process collects it late or never.
+    A zombie counts as ended: PID 1 of a container may reap it late, or not at all.
     """
     deadline = time.monotonic() + seconds
     while (living := [p for p in listed if _lives(p)]) and time.monotonic() < deadline:
@@ -180,8 +182,8 @@ def _lives(process: psutil.Process) -> bool:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Ctrl-C, TERM and a closed terminal are passed over until the block is done:
-    half a stop would leave processes behind.
+    """Ignore Ctrl-C, TERM and a closed terminal until the block is done: half a stop would leave processes
+    behind.
     """
     # Python hears signals in the main thread only
     if threading.current_thread() is not threading.main_thread():

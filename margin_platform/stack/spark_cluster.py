@@ -42,7 +42,7 @@ class SparkCluster:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
-        """Returns when the master knows all its workers."""
+        """Start the cluster; return when the master knows all its workers."""
         self._run(
             "master",
             "master.Master",
@@ -92,14 +92,15 @@ class SparkCluster:
         )
 
     def state(self) -> dict[str, object]:
-        """What the master says of its workers and applications;
-        its port answers with another page until all of it is up.
+        """Return the master's report on its workers and applications; its port answers with another page
+        until all of it is up.
         """
         answer = httpx.get(f"http://{ports.HOST}:{self.web}/json/", timeout=10)
         return dict(answer.json()) if answer.is_success and answer.text.startswith("{") else {}
 
     def executors(self) -> list[psutil.Process]:
-        """The executors' processes now: children of the workers, which start another one where one dies."""
+        """Return the executors' processes now: children of the workers, which start another one where one
+        dies."""
         found = []
         for name in self.names:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -108,12 +109,12 @@ class SparkCluster:
         return found
 
     def kill(self, name: str) -> None:
-        """kill -9 of the master or a worker, and of the executors it started."""
+        """Send kill -9 to the master or a worker, and to the executors it started."""
         os.killpg(self.processes[name].pid, signal.SIGKILL)
         self.processes[name].wait()
 
     def stop(self) -> None:
-        """Ends what is left of it; nothing it holds is wanted any more."""
+        """End what is left of it; nothing it holds is still needed."""
         for name, process in self.processes.items():
             if process.poll() is None:
                 self.kill(name)

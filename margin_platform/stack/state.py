@@ -48,17 +48,17 @@ class StackState:
     components: dict[str, Running] = field(default_factory=dict)
 
     def living(self) -> dict[str, Running]:
-        """The components whose process is still the one that was started:
-        after a reboot or a kill there are none.
+        """Return the components whose process is still the one that was started: after a reboot or a kill
+        there are none.
         """
         return {name: running for name, running in self.components.items() if running.alive}
 
     def ports(self) -> dict[str, int]:
-        """The port of each component that has one."""
+        """Return the port of each component that has one."""
         return {name: running.port for name, running in self.components.items() if running.port is not None}
 
     def save(self) -> None:
-        """Replaces the file in one step: a reader never sees half a state."""
+        """Replace the file in one step: a reader never sees half a state."""
         path = Path(self.data) / _FILE
         fresh = path.with_suffix(".new")
         fresh.write_bytes(orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2))
@@ -66,7 +66,8 @@ class StackState:
 
 
 def load(data: Path) -> StackState:
-    """The remembered stack; an empty one where nothing was started yet, or where the file cannot be read."""
+    """Load the remembered stack; an empty one where nothing was started yet, or where the file cannot be
+    read."""
     try:
         raw = orjson.loads((data / _FILE).read_bytes())
         components = {name: Running(**running) for name, running in raw["components"].items()}
@@ -79,8 +80,8 @@ def load(data: Path) -> StackState:
 
 @contextmanager
 def locked(data: Path, timeout_s: float = -1) -> Iterator[None]:
-    """One `up`, `down` or restart at a time on a data folder. filelock.Timeout after the timeout;
-    below 0 it waits.
+    """Allow one `up`, `down` or restart at a time on a data folder. filelock.Timeout after the timeout; below
+    0 it waits.
     """
     data.mkdir(parents=True, exist_ok=True)
     with FileLock(data / "stack.lock", timeout=timeout_s):

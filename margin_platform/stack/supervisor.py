@@ -37,7 +37,7 @@ def up(
     without: list[str] | None = None,
     progress: jars.Progress = jars.log.info,
 ) -> StackState:
-    """Starts what of the stack is not running yet and returns when all of it serves.
+    """Start what of the stack is not running yet and return when all of it serves.
 
     ValueError names an unknown component; StartFailed and JarsUnavailable say what is wrong, and what this
     call started is stopped again. What ran before runs on, unless a port moved and all had to be started
@@ -95,7 +95,8 @@ def _create_topics(known: StackState, progress: jars.Progress) -> None:
 
 
 def _ports(wanted: list[Component], known: StackState, living: dict[str, Running], taken: set[int]) -> Ports:
-    """The port of each component: the one it has or had, its default, or a free one; never one in `taken`."""
+    """Return the port of each component: the one it has or had, its default, or a free one; never one in
+    `taken`."""
     found: Ports = {n: r.port for n, r in living.items() if r.port is not None}
     for component in wanted:
         if component.port is None or component.name in found:
@@ -108,7 +109,8 @@ def _ports(wanted: list[Component], known: StackState, living: dict[str, Running
 
 
 def _streams_port(known: StackState, living: dict[str, Running], taken: set[int]) -> int:
-    """Where the streams serve their figures: as it was while anything lives, for they may be serving now."""
+    """Return where the streams serve their figures: as it was while anything lives, for they may be serving
+    now."""
     before = settings(known.environment).metrics.port
     return before if before and living else ports.choose(before or components.STREAMS_PORT, taken)
 
@@ -145,8 +147,8 @@ def _start(
 def _prepare(
     data: Path, base: Settings, environment: dict[str, str], missing: list[Component], progress: jars.Progress
 ) -> None:
-    """What must be there before the processes:
-    the audit key, the Dagster home, and Spark's jars for the streams.
+    """Prepare what must be there before the processes: the audit key, the Dagster home, and Spark's jars for
+    the streams.
     """
     if base.audit.key is None:  # one that is named comes from its owner
         signing.create(base.audit_key)
@@ -160,8 +162,8 @@ def _prepare(
 
 
 def _create_dagster_storage(home: Path, environment: dict[str, str]) -> None:
-    """Dagster's tables, once per version:
-    webserver and daemon starting together would both create them, and one fail.
+    """Create Dagster's tables, once per version: webserver and daemon starting together would both create
+    them, and one fail.
     """
     stamp = home / ".storage-of-version"
     version = importlib.metadata.version("dagster")
@@ -195,9 +197,9 @@ def _wait_until_ready(
 
 
 def down(data: Path) -> list[str]:
-    """Stops everything of this data folder and returns when no process of it is left.
+    """Stop everything of this data folder and return when no process of it is left.
 
-    Names what was running.
+    The result names what was running.
     """
     before = state.load(data)
     ended = [name for name in before.living() if name == components.KEEPER]
@@ -210,8 +212,8 @@ def down(data: Path) -> list[str]:
 
 
 def _end_all(data: Path, known: StackState, spared: Collection[psutil.Process] = ()) -> None:
-    """The broker goes last, so that the others can deliver;
-    a JVM after the Python that drives it, so that it can stop it.
+    """End all processes: the broker last, so that the others can deliver; a JVM after the Python that drives
+    it, so that it can stop it.
     """
     kafka = _roots({n: r for n, r in known.components.items() if n == "kafka"})
     _end_keeper(known, spared)
@@ -224,20 +226,21 @@ def _end_all(data: Path, known: StackState, spared: Collection[psutil.Process] =
 
 
 def _end_keeper(known: StackState, spared: Collection[psutil.Process] = ()) -> None:
-    """Without its children: they are the components that it started again, and end in their own order."""
+    """End the keeper without its children: they are the components that it started again, and end in their
+    own order."""
     keeper = _roots({n: r for n, r in known.components.items() if n == components.KEEPER})
     processes.end([p for p in keeper if p not in spared], _KEEPER_GRACE_S)
 
 
 def _roots(components: Mapping[str, Running]) -> list[psutil.Process]:
-    """The process of each component that lives."""
+    """Return the process of each component that lives."""
     return [process for running in components.values() if (process := running.identity.process())]
 
 
 def _belonging(
     data: Path, known: StackState, spared: Collection[psutil.Process] = ()
 ) -> list[psutil.Process]:
-    """Every process of the stack but these: of its components, and whatever carries its folder."""
+    """Return every process of the stack but these: of its components, and whatever carries its folder."""
     found = {p.pid: p for p in (*processes.tree(_roots(known.components)), *processes.owned_by(data))}
     return [process for process in found.values() if process not in spared]
 

@@ -48,7 +48,7 @@ Positions = dict[str, dict[int, int]]  # topic -> partition -> next offset
 
 
 def fill_of(order: Event, leg: Event, price: float, timestamp: int) -> Event:
-    """The fill of one leg of an order, whole, at a price; sells are negative."""
+    """Build the fill of one leg of an order, whole, at a price; sells are negative."""
     sign = -1.0 if leg["side"] == Side.SELL else 1.0
     return {
         "fill_id": deterministic_id("simulated-venue", order["order_id"], leg["symbol"]),
@@ -118,7 +118,7 @@ class Venue:
                 self.prices[symbol] = at, price
 
     def on_order(self, event: Event) -> None:
-        """A new order, a repeated one (ignored), or the cancellation of what is left of one."""
+        """Take in a new order, a repeated one (ignored), or the cancellation of what is left of one."""
         if event.get("action") == OrderAction.CANCEL:
             self.open_legs.pop(event["order_id"], None)
             self.orders.setdefault(event["order_id"], event)
@@ -162,7 +162,8 @@ class Venue:
         return fills
 
     def _has_price(self, symbol: str) -> bool:
-        """Whether the market is open and a symbol has a price of this session, not of the night before."""
+        """Report whether the market is open and a symbol has a price of this session, not of the night
+        before."""
         if (
             symbol not in self.prices
             or self._codes[symbol] in self._gate.suspects
@@ -173,7 +174,7 @@ class Venue:
         return in_session(at) and date_of(at) == date_of(self.clock)
 
     def _is_over(self, order: Event, symbol: str) -> bool:
-        """Whether the shares an order counts in are there no more."""
+        """Report whether the shares that an order counts in no longer exist."""
         if (order.get("valid_until") or self.clock + 1) <= self.clock:
             return True
         made = order.get("timestamp")
@@ -196,7 +197,7 @@ class Venue:
 
 
 def readable(records: Iterable[Record]) -> Iterable[Event]:
-    """The events among these records; what cannot be used is logged and stops nothing behind it."""
+    """Yield the events among these records; what cannot be used is logged and stops nothing behind it."""
     most_ahead = current_policy().prices.max_future_seconds
     for record in records:
         try:
@@ -277,8 +278,8 @@ def _reached(positions: Positions, ends: Positions) -> bool:
 
 
 def main() -> int:
-    """`python -m margin_platform.stack.venue`:
-    exit 0 when stopped by a signal, 1 when there is no broker at the start.
+    """Run `python -m margin_platform.stack.venue`: exit 0 when stopped by a signal, 1 when there is no broker
+    at the start.
     """
     log_to_terminal()
     stop = threading.Event()

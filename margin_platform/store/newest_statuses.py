@@ -12,7 +12,8 @@ from margin_platform.store.tables import ladder_states
 
 
 def recorded_statuses(store: Store) -> dict[str, Event]:
-    """Newest margin.status.v1 event by account id; accounts that never needed attention have none."""
+    """Return the newest margin.status.v1 event by account id; accounts that never needed attention have
+    none."""
     with store.read() as connection:
         rows = connection.execute(select(ladder_states.c.account_id, ladder_states.c.last_event)).all()
     return {account: event for account, event in rows if event}

@@ -21,7 +21,7 @@ _BATCH = 1000
 
 
 def publish(store: Store, bus: Bus) -> int:
-    """Sends every message not yet marked as sent; returns how many.
+    """Send every message not yet marked as sent; return how many.
 
     BrokerUnreachable leaves them for the next time.
     """
@@ -47,7 +47,7 @@ def _unsent(store: Store) -> Sequence[Row[Any]]:
 
 
 def oldest_unsent(store: Store) -> int | None:
-    """The number of the oldest message not yet marked as sent; None where the outbox is empty."""
+    """Return the number of the oldest message not yet marked as sent; None where the outbox is empty."""
     with store.read() as connection:
         return connection.execute(
             select(outbox.c.seq).where(outbox.c.sent.is_(False)).order_by(outbox.c.seq).limit(1)

@@ -71,7 +71,7 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction, alone among writers: committed at the end, rolled back on any error."""
+        """Open one transaction, alone among writers: committed at the end, rolled back on any error."""
         with self.engine.begin() as connection:
             if self.engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK})
@@ -84,8 +84,8 @@ class Store:
             yield connection
 
     def publishing(self) -> AbstractContextManager[object]:
-        """A turn as this store's only publisher, among all processes;
-        the turn of a process that is killed ends with it.
+        """Take a turn as this store's only publisher, among all processes; the turn of a process that is
+        killed ends with it.
         """
         if self.engine.dialect.name == "postgresql":
             return self._advisory_lock(_PUBLISHER_LOCK)
@@ -94,7 +94,8 @@ class Store:
 
     @contextmanager
     def _advisory_lock(self, key: int) -> Iterator[None]:
-        """Held by a connection of its own: no transaction stays open while Kafka is waited for."""
+        """Hold an advisory lock by a connection of its own: no transaction stays open while Kafka is waited
+        for."""
         with self._readers.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
             try:
@@ -103,7 +104,7 @@ class Store:
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
 
     def _schema(self) -> str | None:
-        """The newest migration that was applied; None in an empty database."""
+        """Return the newest migration that was applied; None in an empty database."""
         with self.read() as connection:
             if not inspect(connection).has_table("alembic_version"):
                 return None
@@ -156,8 +157,8 @@ def _engine(url: str, *, writes: bool = True, read_only: bool = False) -> Engine
 
 
 def _sqlite_for_reading(url: URL) -> URL:
-    """The file opened read-only; as one that cannot change where its folder forbids the files that SQLite
-    keeps beside it.
+    """Return the URL of the file opened read-only; as one that cannot change where its folder forbids the
+    files that SQLite keeps beside it.
     """
     file = Path(url.database or "").resolve()
     changing = os.access(file.parent, os.W_OK) or file.with_name(file.name + "-wal").exists()

@@ -63,7 +63,7 @@ class UnitOfWork:
         self.messages: list[Message] = []
 
     def account(self, account_id: str) -> AccountRow:
-        """The account's row; one never seen before starts ACTIVE."""
+        """Return the account's row; one never seen before starts ACTIVE."""
         return self._rows.setdefault(account_id, AccountRow(account_id, None))
 
     def keep(self, row: AccountRow) -> None:
@@ -73,14 +73,14 @@ class UnitOfWork:
         self._new_calls[call_id] = {"call_id": call_id, "closed_at": None} | values
 
     def change_call(self, call_id: str, **values: object) -> None:
-        """Changes columns of a call, whether it is in the store already or opened in this transaction."""
+        """Change columns of a call, whether it is in the store already or opened in this transaction."""
         if call_id in self._new_calls:
             self._new_calls[call_id] |= values
         else:
             self._call_changes.setdefault(call_id, {}).update(values)
 
     def chain(self, row: AccountRow, decided: dict[str, object], evidence: Event) -> Event:
-        """Adds an entry to the account's audit chain; returns its audit.v1 event.
+        """Add an entry to the account's audit chain; return its audit.v1 event.
 
         evidence: the status event that it was decided on. The row stands as the decision leaves it.
         """
@@ -109,7 +109,7 @@ class UnitOfWork:
         return event
 
     def flush(self) -> None:
-        """Writes everything, a table at a time; messages go to the outbox in order."""
+        """Write everything, a table at a time; messages go to the outbox in order."""
         states = [row.values() for row in self._changed.values() if row.is_new]
         if states:
             self.connection.execute(insert(ladder_states), states)
@@ -133,7 +133,7 @@ class UnitOfWork:
 
 
 def post(connection: Connection, messages: Sequence[Message]) -> None:
-    """Puts messages into the outbox, in order."""
+    """Put messages into the outbox, in order."""
     if messages:
         rows = [
             {
@@ -161,7 +161,7 @@ def _groups(values: list[str]) -> Iterator[list[str]]:
 
 
 def _update_many(connection: Connection, table: Any, key: str, rows: Sequence[dict[str, Any]]) -> None:
-    """One prepared statement for the rows that change the same columns."""
+    """Run one prepared statement for the rows that change the same columns."""
     by_columns: dict[tuple[str, ...], list[dict[str, object]]] = defaultdict(list)
     for row in rows:
         by_columns[tuple(sorted(row))].append({f"to_{name}": value for name, value in row.items()})

@@ -34,16 +34,16 @@ class Feed:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def received(self, written_at: int, now: int) -> None:
-        """A margin event arrived.
+        """Note the arrival of a margin event.
 
-        What counts is when it was written: what is read back after a restart may be hours old.
+        Its time is when it was written: what is read back after a restart may be hours old.
         """
         with self._lock:
             self.written_at = max(self.written_at or 0, min(written_at, now))
 
     def behind(self, lag: int, known_up_to: int | None, now: int) -> None:
-        """The broker answered: so many records are still unread, and what is shown is known up to a time
-        (None: up to now).
+        """Note the broker's answer: this many records are still unread, and what is shown is known up to a
+        time (None: up to now).
         """
         with self._lock:
             self.lag, self.error, self.broken_since = lag, None, None
@@ -51,23 +51,24 @@ class Feed:
             self.behind_since = (known_up_to or self.started_at) if late else None
 
     def broken(self, error: str, now: int) -> None:
-        """The broker, or every topic, cannot be reached."""
+        """Note that the broker, or every topic, cannot be reached."""
         with self._lock:
             self.error, self.broken_since = error, self.broken_since or now
 
     def unreadable(self, topics: Sequence[str], now: int) -> bool:
-        """These topics are not there, or not for us; whether they are others than before."""
+        """Record the topics that are missing or forbidden; return True if the set changed."""
         with self._lock:
             changed, self.missing = self.missing != tuple(topics), tuple(topics)
             self.missing_since = (self.missing_since or now) if topics else None
             return changed
 
     def is_old(self, written_at: int, now: int) -> bool:
-        """Whether something that is written all the time was not written for too long."""
+        """Report whether something that is written all the time was not written for too long."""
         return now - written_at > self.quiet_ms
 
     def verdict(self, now: int) -> dict[str, object]:
-        """{live, reasons: [{code, text, since}], lag, written_at, now}; live only without any reason."""
+        """Return {live, reasons: [{code, text, since}], lag, written_at, now}; live only without any
+        reason."""
         with self._lock:
             reasons = list(self._reasons(now))
             return {

@@ -149,9 +149,9 @@ class Intake:
         return consumer
 
     def _read(self, consumer: Consumer) -> None:
-        """First the accounts there are: fills of unknown ones would have to wait in memory.
+        """Read the announced accounts first: fills of unknown ones would have to wait in memory.
 
-        Then everything, for ever.
+        Then read everything, without end.
         """
         terms = self._assign(consumer, (ACCOUNTS,))
         self._follow(consumer, (ACCOUNTS,), lambda: self._reading.has_read(terms, (ACCOUNTS,)))
@@ -167,8 +167,8 @@ class Intake:
         self._follow(consumer, READ_TOPICS, lambda: False)
 
     def _assign(self, consumer: Consumer, topics: Sequence[str]) -> dict[Place, int]:
-        """Every partition of those of the topics that exist, each where this intake last stood,
-        or at its start; their ends now.
+        """Assign every partition of those of the topics that exist, each where this intake last stood, or at
+        its start; return their ends now.
         """
         starts, ends = [], {}
         for topic, partition in _existing(consumer, topics):
@@ -194,7 +194,7 @@ class Intake:
                 self._probe(consumer, topics)
 
     def _probe(self, consumer: Consumer, topics: Sequence[str]) -> None:
-        """Asks the broker for its partitions: the answer proves that it is there, and new ones are read.
+        """Ask the broker for its partitions: the answer proves that it is there, and new ones are read.
 
         Ends come with what is fetched.
         """
@@ -255,8 +255,8 @@ class Intake:
             self.feed.received(newest, self._now_ms())
 
     def _stopped(self, place: Place, offset: int, error: KafkaError) -> None:
-        """The client repeats what can be repeated, and a broker that is gone shows in the next probe;
-        what is refused is reported.
+        """Report what the broker refuses; the client itself repeats what can be repeated, and a broker that
+        is gone shows in the next probe.
         """
         if error.code() == KafkaError._PARTITION_EOF:
             self._reading.passed(place, offset)
@@ -265,7 +265,7 @@ class Intake:
 
 
 def _existing(consumer: Consumer, topics: Sequence[str]) -> list[Place]:
-    """The partitions of those of the topics that exist.
+    """Return the partitions of those of the topics that exist.
 
     LookupError for one without a leader: it cannot be read.
     """

@@ -23,8 +23,8 @@ class Reading:
         self._failing: dict[Place, str] = {}
 
     def begin(self, place: Place, first: int, last: int, start: int) -> int:
-        """Where to read on between the partition's offsets `first` and `last`:
-        where it last stood, else at `start`.
+        """Return where to read on between the partition's offsets `first` and `last`: where it last stood,
+        else at `start`.
         """
         self.next[place] = min(max(self.next.get(place, start), first), last)
         self._end[place] = last
@@ -32,12 +32,12 @@ class Reading:
         return self.next[place]
 
     def read(self, place: Place, offset: int, written: int) -> None:
-        """A record was read, written to Kafka at `written`."""
+        """Note that a record was read, written to Kafka at `written`."""
         self.next[place], self._written[place] = offset + 1, written
         self._failing.pop(place, None)
 
     def passed(self, place: Place, offset: int) -> None:
-        """The partition ends here: past what is no record, a transaction's marker."""
+        """Note that the partition ends here: past what is no record, a transaction's marker."""
         self.next[place] = offset
         self._failing.pop(place, None)
 
@@ -51,15 +51,15 @@ class Reading:
             self._caught_up[place] = now
 
     def left(self, place: Place) -> int:
-        """Records of a partition not yet read."""
+        """Count the records of a partition not yet read."""
         return max(0, self._end.get(place, 0) - self.next.get(place, 0))
 
     def has_read(self, ends: dict[Place, int], topics: Collection[str]) -> bool:
-        """Whether the partitions of these topics are read up to these ends."""
+        """Report whether the partitions of these topics are read up to these ends."""
         return all(self.next[place] >= end for place, end in ends.items() if place[0] in topics)
 
     def known_up_to(self, places: Iterable[Place]) -> int | None:
-        """The time up to which everything in these partitions is known; 0 where one was never read;
+        """Return the time up to which everything in these partitions is known; 0 where one was never read;
         None where nothing is left.
 
         A partition with something left is known up to its newest record read, or up to when it last had
@@ -73,5 +73,5 @@ class Reading:
         return min(behind, default=None)
 
     def failing(self) -> dict[str, str]:
-        """What the broker says of each topic it refuses to hand out."""
+        """Return the broker's error for each topic that it refuses to serve."""
         return {topic: error for (topic, _), error in self._failing.items()}

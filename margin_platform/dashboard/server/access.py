@@ -90,7 +90,7 @@ class Guard:
         return {o.replace("https://", "http://") for o in self._origins}
 
     def _unauthorized(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
-        """Why a request without a session, and without the token, is refused.
+        """Explain why a request without a session, and without the token, is refused.
 
         Wrong tokens are counted by address.
         """
@@ -114,7 +114,7 @@ class Guard:
         return hmac.compare_digest(given.encode(), (self._token or "").encode())
 
     def _sign_in(self, scope: Scope) -> Response | None:
-        """The token leaves the address bar at once: a cookie takes its place, and history never holds it."""
+        """Move the token from the address bar to a cookie, so that history never holds it."""
         if not self._token or scope["path"] != "/" or b"token=" not in scope.get("query_string", b""):
             return None
         answer = RedirectResponse("/", 303)
@@ -134,8 +134,8 @@ def _cookie(headers: Headers) -> str:
 
 
 def _shown_token(scope: Scope, headers: Headers) -> str | None:
-    """The token that a request shows: as a header, or once in the address of the page, which a cookie then
-    replaces.
+    """Return the token that a request shows: as a header, or once in the address of the page, which a cookie
+    then replaces.
     """
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":

@@ -36,19 +36,21 @@ class NoPositions(LookupError):
 
 
 def policy_of(event: Event) -> Policy:
-    """The policy the event was computed under; the newest shipped one where its version is not known here."""
+    """Return the policy the event was computed under; the newest shipped one where its version is not known
+    here."""
     return next((p for p in shipped_policies() if p.version == event.get("policy_version")), current_policy())
 
 
 def document(event: Event) -> Json:
-    """The event's account as a book document (the input of `margin evaluate`)."""
+    """Return the event's account as a book document (the input of `margin evaluate`)."""
     if not isinstance(event.get("positions"), list):
         raise NoPositions(str(event.get("account_id")))
     return as_document(event)
 
 
 def explain(event: Event, published: Event) -> Json:
-    """Positions with each add-on, stress, TIMS points and distances, from one event like margin.status.v1.
+    """Explain positions with each add-on, stress, TIMS points and distances, from one event like
+    margin.status.v1.
 
     published: the newest figures of the account that were published, which the kernel's own may equal.
     """
@@ -68,8 +70,8 @@ _PARTS = (("concentration", {"use_conc": True}), ("volatility", {"use_vol": True
 
 
 def _positions(given: BookInput, event: Event) -> list[dict[str, object]]:
-    """Each position's base, add-ons and cap line:
-    the kernel's own figures with one rule switched on at a time.
+    """Return each position's base, add-ons and cap line: the kernel's own figures with one rule switched on
+    at a time.
 
     Rows and columns foot: each row to the position's requirement, each column to the account's published
     part.
@@ -121,7 +123,7 @@ def _known(value: float) -> float | None:
 
 
 def _tims(book: Book, market: Market, policy: Policy) -> dict[str, object]:
-    """P&L at the ten valuation points: each class group's, and their plain sum (before offsets between
+    """Return P&L at the ten valuation points: each class group's, and their plain sum (before offsets between
     groups).
     """
     groups = valuation_points(book, market, policy, 0)
@@ -135,8 +137,8 @@ def _tims(book: Book, market: Market, policy: Policy) -> dict[str, object]:
 
 
 def rungs(given: BookInput, figures: Json) -> list[dict[str, object]]:
-    """Dollars of equity to each rung (negative: already past it),
-    and the nearest SPY move that empties the excess.
+    """Return dollars of equity to each rung (negative: already past it), and the nearest SPY move that
+    empties the excess.
     """
     if figures["excess"] is None:
         return []
@@ -160,7 +162,8 @@ def rungs(given: BookInput, figures: Json) -> list[dict[str, object]]:
 
 
 def _first_short(given: BookInput) -> float | None:
-    """The smallest SPY move, by size, whose recomputed excess is negative; None where none within 40% is."""
+    """Find the smallest SPY move, by size, whose recomputed excess is negative; None where none within 40%
+    is."""
     grid = evaluate(given.book, given.market, given.policy.override({"scenarios": _GRID}))
     short = [
         (abs(move), move)
@@ -171,7 +174,7 @@ def _first_short(given: BookInput) -> float | None:
 
 
 def whatif(event: Event, trades: list[tuple[str, float]], cash: float, quote_of: Quote) -> Json:
-    """The account's margin before and after trades at the mark and a cash transfer.
+    """Return the account's margin before and after trades at the mark and a cash transfer.
 
     InputError names what cannot be used.
 

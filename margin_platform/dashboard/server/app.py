@@ -41,7 +41,7 @@ CURES_SHOWN = 6
 
 
 def old_before(seconds: float, clock_ms: int) -> int:
-    """The event time before which figures are old: nights and weekends do not age a price.
+    """Return the event time before which figures are old: nights and weekends do not age a price.
 
     Outside the calendar they do.
     """
@@ -69,7 +69,7 @@ class Options:
 
 
 def build(options: Options, now_ms: Callable[[], int] = wall_clock_ms) -> ASGIApp:
-    """The application; its intake starts and ends with it.
+    """Build the application; its intake starts and ends with it.
 
     ValueError where it would be open to others without a token.
     """
@@ -106,12 +106,12 @@ def build(options: Options, now_ms: Callable[[], int] = wall_clock_ms) -> ASGIAp
 
 
 def _facts(options: Options, policy: Policy) -> dict[str, object]:
-    """What the page needs to know about the server, once."""
+    """Return what the page needs to know about the server, once."""
     return {"facts": {"warn_frac": policy.ladder.warn_frac, "dagster_url": options.dagster_url}}
 
 
 def _gate(holdings: Holdings, now_ms: Callable[[], int]) -> Mount:
-    """The pre-trade order gate: the only thing here that answers a POST.
+    """Build the pre-trade order gate: the only thing here that answers a POST.
 
     Its time is that of the newest event read.
     """
@@ -190,8 +190,8 @@ def _account(desk: Desk, holdings: Holdings, account_id: str) -> Response:
 
 
 def _basis(known: Json, holdings: Holdings, account_id: str) -> Event | None:
-    """The positions that explain an account:
-    published with its newest figure, else the book's of now, else the last published.
+    """Return the positions that explain an account: published with its newest figure, else the book's of now,
+    else the last published.
     """
     status: Event | None = known["status"]
     if status is not None and status["calc_id"] == known["calc"].get("calc_id"):
@@ -213,7 +213,7 @@ def _what_if(desk: Desk, holdings: Holdings, account_id: str, asked: list[str], 
 
 
 def _trade(text: str) -> tuple[str, float]:
-    """SYM:QTY, signed: +100 buys, -100 sells."""
+    """Parse SYM:QTY, signed: +100 buys, -100 sells."""
     symbol, colon, qty = text.rpartition(":")
     if not colon or not symbol:
         raise InputError("trade", text, "not SYMBOL:QUANTITY")

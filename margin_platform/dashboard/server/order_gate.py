@@ -130,7 +130,7 @@ def endpoint(
 
 
 def _answering(act: Callable[[bytes], dict[str, object]]) -> Callable[[Request], Awaitable[Response]]:
-    """A handler that reads a bounded body, acts in a thread, and turns each failure into its answer."""
+    """Build a handler that reads a bounded body, acts in a thread, and turns each failure into its answer."""
 
     async def handle(request: Request) -> Response:
         try:
@@ -167,7 +167,7 @@ def _json(data: Mapping[str, object], status: int = 200) -> Response:
 
 
 def _opened(store: Store | None) -> Store:
-    """The store to write reservations to.
+    """Return the store to write reservations to.
 
     One that does not exist, or has another schema, is an error and is not created.
     """

@@ -64,7 +64,7 @@ class Pulse:
         self._head: dict[str, object] = {}
 
     async def run(self) -> None:
-        """Beats for ever; the header's figures are taken once a beat, not once a page."""
+        """Beat without end; the header's figures are taken once a beat, not once a page."""
         while True:
             await asyncio.sleep(self.interval_s)
             if self.clients:
@@ -74,7 +74,7 @@ class Pulse:
                 self._beat.notify_all()
 
     def join(self) -> None:
-        """One page more. The first after a while must not be greeted with the verdict of back then."""
+        """Count one page more. The first after a while must not be greeted with an old verdict."""
         if not self.clients:
             self._refresh()
         self.clients += 1
@@ -101,7 +101,7 @@ class Pulse:
         }
 
     def messages(self, after: int) -> tuple[int, list[Callable[[], bytes]]]:
-        """(sequence reached, what to send in order) for a page that holds everything up to `after`;
+        """Return (sequence reached, what to send in order) for a page that holds everything up to `after`;
         encoded when sent.
         """
         upto, numbers = self.desk.changed(after)
@@ -127,7 +127,7 @@ class Pulse:
 
 
 async def serve(socket: WebSocket, pulse: Pulse) -> None:
-    """One page's connection: greeting, then frames until it leaves.
+    """Serve one page's connection: greeting, then frames until it leaves.
 
     A page that holds this epoch's rows goes on from them.
     """
@@ -155,7 +155,7 @@ async def serve(socket: WebSocket, pulse: Pulse) -> None:
 
 
 async def _hello(socket: WebSocket) -> Json:
-    """What the page says first: {epoch, seq} of what it holds.
+    """Read what the page says first: {epoch, seq} of what it holds.
 
     WebSocketDisconnect where it is none of our pages.
     """
@@ -185,9 +185,9 @@ class _Page:
             task.result()
 
     async def _read(self) -> None:
-        """Acknowledgements, one a message.
+        """Read acknowledgements, one a message.
 
-        More of them than messages would buy a page an unbounded queue: it is cut off.
+        A page that sends more of them than it got messages would gain an unbounded queue: it is cut off.
         """
         try:
             while True:

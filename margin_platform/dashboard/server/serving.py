@@ -20,7 +20,7 @@ _STOP_SECONDS = 3  # an open page does not hold up the end
 
 
 def serve(options: Options, port: int, announce: Callable[[str, int], None]) -> None:
-    """Serves until SIGTERM or Ctrl-C. `announce` gets the URL and port once they are known.
+    """Serve until SIGTERM or Ctrl-C. `announce` gets the URL and port once they are known.
 
     OSError where the address is taken.
     """

@@ -26,7 +26,7 @@ class Sessions:
         return f"{told}.{self._signature(told)}"
 
     def holds(self, value: str) -> bool:
-        """Whether a cookie is one of ours and has not ended."""
+        """Report whether a cookie is one of ours and has not ended."""
         told, _, signature = value.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._signature(told).encode()):
             return False

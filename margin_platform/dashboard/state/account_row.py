@@ -74,8 +74,8 @@ _BY_STATUS: Final = {"ACTIVE": _GREEN, "WARNING": _YELLOW, "MARGIN_CALL": _RED}
 
 
 def row_of(number: int, event: Event, flags: int) -> list[object]:
-    """The wire row of a margin.calc.v1 or margin.status.v1 event, its color still open;
-    figures the event does not carry stay None.
+    """Return the wire row of a margin.calc.v1 or margin.status.v1 event, its color still open; figures the
+    event does not carry stay None.
     """
     get = event.get
     return [
@@ -103,12 +103,12 @@ def row_of(number: int, event: Event, flags: int) -> list[object]:
 
 
 def event_time(event: Event) -> int | None:
-    """Event time of a calculation, epoch milliseconds."""
+    """Return the event time of a calculation, epoch milliseconds."""
     return _moment(event.get("timestamp") or event.get("calc_timestamp"))
 
 
 def oldest_price(event: Event) -> int | None:
-    """Event time of the oldest price a calculation used, where it says so."""
+    """Return the event time of the oldest price a calculation used, where it names one."""
     inputs = event.get("inputs")
     return _moment(inputs.get("oldest_price")) if isinstance(inputs, dict) else None
 
@@ -118,7 +118,7 @@ def _moment(stamp: object) -> int | None:
 
 
 def color_of(row: list[Any]) -> int:
-    """Green, yellow or red by the published status; an unknown or STALE one is gray.
+    """Return green, yellow or red by the published status; an unknown or STALE one is gray.
 
     A liquidation or close-only is red, a severe stress scenario under water at least yellow: the track that
     is worse decides (MARGIN_RULES 7.2).

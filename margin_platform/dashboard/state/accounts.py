@@ -88,7 +88,7 @@ class Desk:
     # -- writing
 
     def apply(self, batch: list[tuple[str, int, Event]]) -> None:
-        """Takes in (topic, partition, checked event) in topic order as one numbered change."""
+        """Take in (topic, partition, checked event) in topic order as one numbered change."""
         if not batch:
             return
         with self._lock:
@@ -111,8 +111,8 @@ class Desk:
             self.event_clock, self.cutoff = clock, self._cutoff_of(clock)
 
     def _take_calc(self, partition: int, event: Event) -> None:
-        """Within a partition the log's order is the truth,
-        also when a replay starts over at an earlier day.
+        """Take in a calculation: within a partition the log's order decides, also when a replay starts over
+        at an earlier day.
         """
         if (stamp := event_time(event)) is not None:
             self._clocks[partition] = stamp
@@ -140,7 +140,8 @@ class Desk:
             self._scenarios[account] = (*known, scenario)
 
     def _take_firm(self, event: Event) -> None:
-        """Another policy may have other scenarios: those of the last one no longer count."""
+        """Take in a firm event: another policy may have other scenarios, and those of the last one no longer
+        count."""
         if event.get("policy_version") != self._firm_policy:
             self._firm.clear()
             self._firm_policy = event.get("policy_version")
@@ -187,30 +188,31 @@ class Desk:
     # -- reading
 
     def changed(self, after: int) -> tuple[int, NDArray[np.int64]]:
-        """(sequence now, numbers of the accounts changed after a sequence number): what a page lacks."""
+        """Return (sequence now, numbers of the accounts changed after a sequence number): what a page
+        lacks."""
         with self._lock:
             return self.sequence, np.flatnonzero(self._changed[: len(self._rows)] > after)
 
     def rows(self, numbers: NDArray[np.int64]) -> list[tuple[object, ...]]:
-        """The newest rows of these accounts; one enrolled but not yet computed is left out."""
+        """Return the newest rows of these accounts; one enrolled but not yet computed is left out."""
         with self._lock:
             return [self._rows[n] for n in numbers.tolist() if self._rows[n]]
 
     def feed(self, after: int) -> list[dict[str, object]]:
-        """Feed items new or changed after a sequence number."""
+        """Return feed items new or changed after a sequence number."""
         with self._lock:
             return self.log.changed_since(after)
 
     def firm(self, after: int = -1) -> list[Event] | None:
-        """The newest firm.risk.v1 event of each scenario;
-        None where nothing changed after a sequence number.
+        """Return the newest firm.risk.v1 event of each scenario; None where nothing changed after a sequence
+        number.
         """
         with self._lock:
             return list(self._firm.values()) if self._firm_changed > after else None
 
     def summary(self) -> dict[str, object]:
-        """Accounts by color (old rows are gray), open calls, next due time, oldest price:
-        the header's figures.
+        """Count accounts by color (old rows are gray) and open calls; return them with the next due time and
+        the oldest price: the header's figures.
         """
         with self._lock:
             count = len(self._rows)
@@ -234,12 +236,12 @@ class Desk:
             }
 
     def numbers_of(self, account_ids: Iterable[str]) -> list[int]:
-        """The numbers of these accounts; one that nothing was published of has none."""
+        """Return the numbers of these accounts; one without a published event has none."""
         with self._lock:
             return sorted(self._number[a] for a in account_ids if a in self._number)
 
     def account(self, account_id: str) -> Json | None:
-        """Everything published about one account; None for an account never heard of."""
+        """Return everything published about one account; None for an unknown account."""
         with self._lock:
             if account_id not in self._number and account_id not in self.log.timelines:
                 return None

@@ -10,8 +10,8 @@ from margin_platform.money import cents
 
 
 def by_symbol(book: Book, market: Market, most: int = 25) -> dict[str, object]:
-    """Largest symbols by gross value: long, short, net (dollars) and holders, and how many positions had
-    no price to count.
+    """Return the largest symbols by gross value: long, short, net (dollars) and holders, and how many
+    positions had no price to count.
     """
     value = book.quantity * market.price[book.symbol]
     priced = ~np.isnan(value)

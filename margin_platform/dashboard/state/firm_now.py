@@ -13,8 +13,8 @@ from margin_platform.policy.sections import FirmPolicy
 
 
 def firm_now(events: Sequence[Event], policy: FirmPolicy) -> Json | None:
-    """{exposure, loss}, each {amount, limit, level} in dollars, loss with its scenario;
-    None before the first event.
+    """Return {exposure, loss}, each {amount, limit, level} in dollars, loss with its scenario; None before
+    the first event.
 
     written_at: when Kafka got the newest event, epoch milliseconds; 0 where it does not say.
 

@@ -55,7 +55,7 @@ class Item:
         return ITEM_KINDS[self.topic]
 
     def wire(self) -> dict[str, object]:
-        """As the page gets it: texts are the events' own, shown as text only."""
+        """Return the item for the page: texts are the events' own, shown as text only."""
         get = self.event.get
         return {
             "n": self.number,
@@ -104,7 +104,7 @@ class LadderLog:
         self._numbers = 0
 
     def apply(self, topic: str, event: Event, sequence: int) -> str:
-        """Takes in one event; the account it concerns."""
+        """Take in one event; return the account it concerns."""
         account: str = event["account_id"]
         kind = ITEM_KINDS[topic]
         if kind == "notification":
@@ -131,7 +131,7 @@ class LadderLog:
             self._by_id.popitem(last=False)
 
     def _deliver(self, notice: Event, sequence: int) -> None:
-        """Shows a notice's state beside what it tells of, now or as soon as that is read."""
+        """Show a notice's state beside the step it refers to, now or as soon as that is read."""
         wanted = _told(notice)
         parent = next((found for subject in wanted if (found := self._by_id.get(subject)) is not None), None)
         if parent is not None:
@@ -199,7 +199,7 @@ class LadderLog:
         return found + sum(clock is not None and moment <= clock for moment, _, _ in self._due.values())
 
     def changed_since(self, sequence: int) -> list[dict[str, object]]:
-        """Feed items new or changed after a sequence number, oldest first."""
+        """Return feed items new or changed after a sequence number, oldest first."""
         return [item.wire() for item in self.feed if item.changed > sequence]
 
 
@@ -208,7 +208,7 @@ def _way(notice: Event) -> str:
 
 
 def _subjects(topic: str, event: Event) -> list[str]:
-    """Under which names a notice may speak of a step of the ladder, the exact one first."""
+    """List the names under which a notice may refer to a step of the ladder, the exact one first."""
     if ITEM_KINDS[topic] == "notification":
         return []
     exact = f"rung:{topic}:{event.get('action', 'NEW')}:{event.get('correlation_id')}"
@@ -216,7 +216,7 @@ def _subjects(topic: str, event: Event) -> list[str]:
 
 
 def _told(notice: Event) -> list[str]:
-    """What a notice speaks of: the step its rung names (topic:action:...), else the most exact id it
+    """List what a notice refers to: the step its rung names (topic:action:...), else the most exact id it
     carries.
     """
     if notice.get("rung"):
@@ -247,8 +247,8 @@ def _identity(kind: str, event: Event) -> str:
 
 
 def instant(due_at: Any) -> float | None:
-    """Epoch milliseconds of a due time, given as ISO text with a zone or as epoch milliseconds;
-    None where it is neither.
+    """Return epoch milliseconds of a due time, given as ISO text with a zone or as epoch milliseconds; None
+    where it is neither.
     """
     if isinstance(due_at, bool) or due_at is None:
         return None

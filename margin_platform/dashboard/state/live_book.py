@@ -34,7 +34,7 @@ class Holdings:
         self._batches = 0
 
     def take(self, records: list[Record]) -> None:
-        """Records of the topics of `input_records.TOPICS_IN_ORDER`.
+        """Take in records of the topics of `input_records.TOPICS_IN_ORDER`.
 
         What cannot be booked is refused by the stream, and here left out.
         """
@@ -46,7 +46,7 @@ class Holdings:
                 self._engine.unannounced(0)
 
     def account(self, account_id: str) -> Event | None:
-        """An account as margin.status.v1 would tell it now; None for one the book does not have."""
+        """Return an account as margin.status.v1 would publish it now; None for one the book does not have."""
         with self._lock:
             if not self.ready or account_id not in self._engine.ledger:
                 return None
@@ -55,23 +55,23 @@ class Holdings:
         return {name: value for name, value in told.items() if name not in {"calc_id", "inputs"}}
 
     def knows(self, account_id: str) -> bool:
-        """Whether the book has an account of exactly this id."""
+        """Report whether the book has an account of exactly this id."""
         with self._lock:
             return account_id in self._engine.ledger
 
     def event_time(self) -> int:
-        """Event time of the newest event taken in, epoch milliseconds; 0 where there is none."""
+        """Return the event time of the newest event taken in, epoch milliseconds; 0 where there is none."""
         with self._lock:
             return self._engine.event_time
 
     def symbols(self) -> list[str]:
-        """Every symbol somebody holds."""
+        """List every symbol that some account holds."""
         with self._lock:
             book, market = self._engine.ledger.book(self._engine.code_of), self._engine.market
             return sorted(market.symbols[code] for code in book.held().tolist())
 
     def holders(self, symbol: str) -> list[str]:
-        """The accounts that hold a symbol."""
+        """List the accounts that hold a symbol."""
         with self._lock:
             code = self._engine.code_of.get(symbol)
             if code is None:
@@ -80,13 +80,14 @@ class Holdings:
             return [book.account_ids[n] for n in book.accounts_holding(np.array([code])).tolist()]
 
     def quote(self, symbol: str) -> dict[str, object] | None:
-        """A symbol's figures (price, beta, sigma, groups); None where it is unknown or has no price."""
+        """Return a symbol's figures (price, beta, sigma, groups); None where it is unknown or has no
+        price."""
         with self._lock:
             figures = self._engine.instrument_now(symbol) if symbol in self._engine.code_of else {}
         return figures if "price" in figures else None
 
     def concentration(self) -> dict[str, object]:
-        """Market value by symbol over all accounts, and whether the book is read to its end."""
+        """Return market value by symbol over all accounts, and whether the book is read to its end."""
         with self._lock:
             return {"ready": self.ready} | by_symbol(
                 self._engine.ledger.book(self._engine.code_of), self._engine.market

@@ -25,11 +25,11 @@ class Packed(Generic[Key]):
         self._events: dict[Key, bytes] = {}
 
     def put(self, key: Key, event: Event) -> None:
-        """Replaces the key's event. TypeError for what JSON cannot say."""
+        """Replace the key's event. TypeError for what JSON cannot express."""
         # orjson's own result keeps its whole buffer, ten times as much
         self._events[key] = bytes(memoryview(orjson.dumps(event)))
 
     def get(self, key: Key) -> Event | None:
-        """A copy of the key's event, None where there is none."""
+        """Return a copy of the key's event, None where there is none."""
         found = self._events.get(key)
         return None if found is None else dict(orjson.loads(found))

@@ -16,7 +16,8 @@ TIE = 1.0 + 1e-12
 
 @inlined
 def concentration_rate(held: float, gross: float, threshold: float, addon: float, ramp: float) -> float:
-    """The add-on rate of a name: none up to the threshold of gross value, then all, or sloped over `ramp`."""
+    """Return the add-on rate of a name: none up to the threshold of gross value, then all, or sloped over
+    `ramp`."""
     if not held > threshold * TIE * gross:
         return 0.0
     if ramp <= 0.0:
@@ -26,7 +27,8 @@ def concentration_rate(held: float, gross: float, threshold: float, addon: float
 
 @kernel
 def _boxed_shares(k: int, span: PositionSpan, book: Positions, priced: Priced) -> float:
-    """Shares of position k offset by the other side of its security, shared out over the rows of its side."""
+    """Return shares of position k offset by the other side of its security, shared out over the rows of its
+    side."""
     symbol, quantity, security = book.symbol, book.quantity, priced.groups.security
     if quantity[k] == 0.0:  # closed by a liquidation that is being tried
         return 0.0
@@ -45,7 +47,7 @@ def _boxed_shares(k: int, span: PositionSpan, book: Positions, priced: Priced) -
 def _issuer_rate(
     issuer: int, gross: float, span: PositionSpan, lane: int, book: Positions, priced: Priced
 ) -> float:
-    """The concentration rate of all that an account holds of one issuer, boxed pairs included."""
+    """Return the concentration rate of all that an account holds of one issuer, boxed pairs included."""
     held = 0.0
     for j in range(span.first, span.last):
         s = book.symbol[j]
@@ -64,7 +66,7 @@ def _issuer_rate(
 def _position_in_full(
     k: int, gross: float, span: PositionSpan, lane: int, book: Positions, priced: Priced
 ) -> Requirement:
-    """One position's requirement. A boxed pair needs 5% of the long and takes no add-on."""
+    """Return one position's requirement. A boxed pair needs 5% of the long and takes no add-on."""
     s = book.symbol[k]
     price = priced.schedule.price[s, lane]
     held = abs(book.quantity[k])
@@ -88,7 +90,7 @@ def _position_in_full(
 def requirement_in_full(
     span: PositionSpan, lane: int, book: Positions, priced: Priced, position_requirement: Floats
 ) -> Requirement:
-    """Fixed-percentage requirement of an account's positions at a lane's prices, in dollars.
+    """Return the fixed-percentage requirement of an account's positions at a lane's prices, in dollars.
 
     Where `position_requirement` has room, each position's is written to it. Concentration is measured on
     gross value.

@@ -103,7 +103,7 @@ def _sweep(
 
 @kernel
 def _longest(lo: int, hi: int, accounts: NDArray[np.int64], book: Positions) -> int:
-    """How many positions the account with the most of them holds."""
+    """Count the positions of the account with the most of them."""
     longest = 0
     for r in range(lo, hi):
         longest = max(longest, book.offsets[accounts[r] + 1] - book.offsets[accounts[r]])
@@ -112,7 +112,7 @@ def _longest(lo: int, hi: int, accounts: NDArray[np.int64], book: Positions) -> 
 
 @kernel
 def _reach(moves: Floats, first: int, last: int) -> Reach:
-    """The extremes of moves[first:last]; both 0.0 where there is none."""
+    """Return the extremes of moves[first:last]; both 0.0 where there is none."""
     if last <= first:
         return Reach(0.0, 0.0)
     low = high = moves[first]
@@ -208,7 +208,7 @@ def _stress(
 def _floored_stress(
     r: int, equity: float, span: PositionSpan, book: Positions, priced: Priced, room: Room, out: Outputs
 ) -> float:
-    """The same where a fall stops at -100%: every position at every lane's price."""
+    """Compute each lane's P&L where a fall stops at -100%: every position is valued at every lane's price."""
     price, worst = priced.schedule.price, math.inf
     for lane in range(1, len(priced.rules.moves)):
         pnl = 0.0

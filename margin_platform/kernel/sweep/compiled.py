@@ -55,12 +55,12 @@ def kept_on_disk(function: Function) -> Function:
 
 
 def source_digest(module: str) -> str:
-    """The digest of everything a module's compiled code may come from."""
+    """Return the digest of everything a module's compiled code may come from."""
     return hashlib.sha256(b"".join(source for _, source in sorted(sources(module).items()))).hexdigest()
 
 
 def sources(module: str) -> dict[str, bytes]:
-    """The source of a module and of every module it imports from this package, directly or not."""
+    """Return the source of a module and of every module it imports from this package, directly or not."""
     found: dict[str, bytes] = {}
     waiting = [module]
     while waiting:

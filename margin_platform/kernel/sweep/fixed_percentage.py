@@ -61,7 +61,7 @@ def fixed_percentage(
     room: Room,
     out: Outputs,
 ) -> Requirement:
-    """Today's requirement and its parts; the requirement by lane goes to `need`."""
+    """Compute today's requirement and its parts; the requirement by lane goes to `need`."""
     need = room.need
     floored = (totals.seen & Flag.FLOORED.value) != 0
     in_full = totals.boxed or extras.shared > 1 or extras.twins > 1

@@ -107,7 +107,7 @@ def _name(k: int, book: Positions, priced: Priced) -> _Name:
 
 @inlined
 def _over_in_every_lane(name: _Name, gross: float, gross_slope: float, priced: Priced, reach: Reach) -> bool:
-    """Whether the full add-on is due in every lane, uncapped: it is a straight line then."""
+    """Report whether the full add-on is due in every lane, uncapped: it is a straight line then."""
     line = priced.rules.concentration_threshold * TIE
     over, slope = name.value - line * gross, name.slope - line * gross_slope
     straight = not name.capped and priced.rules.concentration_ramp <= 0.0
@@ -129,7 +129,7 @@ def _charge(
 def _full_charge(
     lanes: int, name: _Name, gross: float, gross_slope: float, priced: Priced, need: Floats
 ) -> float:
-    """All of the add-on in the lanes where the name is over the threshold, nothing in the others."""
+    """Charge all of the add-on in the lanes where the name is over the threshold, nothing in the others."""
     addon, line = priced.rules.concentration_addon, priced.rules.concentration_threshold * TIE
     over, slope = name.value - line * gross, name.slope - line * gross_slope
     for lane in range(lanes):
@@ -142,7 +142,7 @@ def _full_charge(
 def _limited_charge(
     lanes: int, name: _Name, gross: float, gross_slope: float, priced: Priced, need: Floats
 ) -> tuple[float, float]:
-    """The add-on by lane where it is sloped, or where the position's value caps it."""
+    """Charge the add-on by lane where it is sloped, or where the position's value caps it."""
     charged = left = 0.0
     for lane in range(lanes):
         move = priced.rules.moves[lane]
@@ -168,7 +168,7 @@ def _limited_charge(
 
 @inlined
 def _share(name: _Name, lane: int, priced: Priced) -> float:
-    """A long position's requirement a share in a lane, without the add-on."""
+    """Return a long position's requirement a share in a lane, without the add-on."""
     need: float
     if name.curved:
         need = priced.shares.need_long[name.symbol, lane]

@@ -43,7 +43,7 @@ def _empty() -> _Netting:
 
 @inlined
 def _joined(group: _Netting, up: float, down: float) -> _Netting:
-    """The group with one more member."""
+    """Return the group with one more member."""
     return _Netting(
         group.up + up,
         group.down + down,
@@ -70,7 +70,7 @@ def _offset(code: int, offsets: Floats) -> float:
 
 @inlined
 def _goes_on(group: Codes, symbol: int, following: int) -> bool:
-    """Whether the next position belongs to the same group."""
+    """Report whether the next position belongs to the same group."""
     return following >= 0 and group[symbol] >= 0 and group[following] == group[symbol]
 
 
@@ -78,7 +78,7 @@ def _goes_on(group: Codes, symbol: int, following: int) -> bool:
 def tims_requirement(
     span: PositionSpan, lane: int, book: Positions, priced: Priced, group_requirement: Floats
 ) -> float:
-    """TIMS requirement in dollars of an account's positions at a lane's prices.
+    """Compute the TIMS requirement in dollars of an account's positions at a lane's prices.
 
     Positions are in group order. Where `group_requirement` has room, each outermost group's is written at its
     last position.
@@ -128,7 +128,7 @@ def portfolio_margin(
     room: Room,
     out: Outputs,
 ) -> tuple[float, bool]:
-    """Portfolio margin, and whether the account is held to it; `need` then gets it by scenario."""
+    """Compute portfolio margin, and whether the account is held to it; `need` then gets it by scenario."""
     netted = extras.grouped > 1 or totals.boxed or (totals.seen & Flag.CHARGED.value) != 0
     tims = totals.tims
     if netted or len(out.group_requirement) > 0:
@@ -147,7 +147,7 @@ def portfolio_margin(
 def _scenarios(
     tims: float, netted: bool, span: PositionSpan, totals: Totals, book: Positions, priced: Priced, room: Room
 ) -> None:
-    """Portfolio margin by scenario: a straight line where nothing nets and no price is floored."""
+    """Compute portfolio margin by scenario: a straight line where nothing nets and no price is floored."""
     need = room.need
     if netted or totals.seen & Flag.FLOORED.value:
         for lane in range(1, len(need)):
@@ -160,7 +160,7 @@ def _scenarios(
 
 @inlined
 def _slope(span: PositionSpan, book: Positions, priced: Priced) -> float:
-    """How portfolio margin changes by SPY move where each position stands alone."""
+    """Return how portfolio margin changes by SPY move where each position stands alone."""
     rows, slope = priced.shares.rows, 0.0
     for k in range(span.first, span.last):
         at = row_of(book, k)

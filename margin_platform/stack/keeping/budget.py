@@ -19,7 +19,7 @@ def counted(restarts: Sequence[float], now: float) -> list[float]:
 
 
 def is_spent(restarts: Sequence[float], now: float) -> bool:
-    """Whether no restart is left now."""
+    """Report whether no restart is left now."""
     return len(counted(restarts, now)) >= MOST_STARTS
 
 

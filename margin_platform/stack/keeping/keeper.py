@@ -58,14 +58,15 @@ class Keeper:
             return
 
     def _ended(self, known: StackState) -> list[Running]:
-        """What has ended and may be due, in starting order."""
+        """List what has ended and may be due, in starting order."""
         order = list(components.BY_NAME)
         ended = [r for name, r in known.components.items() if name != components.KEEPER and not r.alive]
         due = [r for r in ended if self._is_news(r) or self._is_due(r.name)]
         return sorted(due, key=lambda running: order.index(running.name))
 
     def _is_news(self, running: Running) -> bool:
-        """Whether this process is not the one that the keeper knows: somebody else started it."""
+        """Report whether this process is not the one that the keeper knows: another program or a person
+        started it."""
         kept = self._record.components.get(running.name)
         return kept is None or kept.pid != running.pid
 
@@ -76,7 +77,7 @@ class Keeper:
         return budget.is_spent(kept.restarts, now) or budget.due_at(kept.restarts, now) <= now
 
     def _brought_back(self, known: StackState) -> list[str]:
-        """What the keeper gave up and a person has started since: its budget is whole again."""
+        """List what the keeper gave up and a person has started since: its budget is whole again."""
         living = known.living()
         return [
             name

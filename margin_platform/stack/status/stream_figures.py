@@ -25,8 +25,8 @@ _COUNTS = {"lag", "dead_letters", "records", "rows", "state_bytes"}
 
 
 def read(url: str) -> dict[str, object]:
-    """{"url", "answers", "reason", "streams"}: a row of figures a stream;
-    where nothing answers, why, and no rows.
+    """Return {"url", "answers", "reason", "streams"}: a row of figures a stream; where nothing answers, why,
+    and no rows.
 
     Times are epoch milliseconds, ages seconds; `oldest_input_seconds` counts trading time on the event clock.
     """
@@ -46,7 +46,7 @@ def read(url: str) -> dict[str, object]:
 
 
 def _rows(text: str) -> list[dict[str, object]]:
-    """ValueError where the text is not Prometheus'."""
+    """Parse the text into a row of figures a stream; raise ValueError where it is not Prometheus'."""
     found: dict[str, dict[str, float]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

@@ -24,8 +24,8 @@ from margin_platform.stack.status import stream_figures
 
 
 def status(data: Path) -> Json:
-    """What `margin status` shows: each component with memory, the whole, the events each topic has had,
-    and the streams' figures.
+    """Return what `margin status` shows: each component with memory, the whole, the events each topic has
+    had, and the streams' figures.
     """
     known = state.load(data)
     rows = [_component_status(running, known) for running in known.components.values()]
@@ -66,7 +66,8 @@ def _component_status(running: Running, known: StackState) -> Json:
 
 
 def _memory_mb(process: psutil.Process) -> float:
-    """Proportional set size: pages shared with forked workers are counted once over all of them."""
+    """Return the proportional set size: pages shared with forked workers are counted once over all of
+    them."""
     try:
         return float(process.memory_full_info().pss) / 1e6
     except (psutil.NoSuchProcess, psutil.AccessDenied, AttributeError):
@@ -74,8 +75,8 @@ def _memory_mb(process: psutil.Process) -> float:
 
 
 def _streams(known: StackState) -> dict[str, object] | None:
-    """The streams' figures (see `stream_figures.read`) and whether this stack should run them:
-    its Dagster does. None: nothing lives.
+    """Return the streams' figures (see `stream_figures.read`) and whether this stack should run them: its
+    Dagster does. None: nothing lives.
     """
     living = known.living()
     if not living:
@@ -85,7 +86,7 @@ def _streams(known: StackState) -> dict[str, object] | None:
 
 
 def _end_offsets(known: StackState) -> dict[str, int] | None:
-    """Events ever produced to each topic, or None where no broker of this stack answers."""
+    """Count the events ever produced to each topic, or return None where no broker of this stack answers."""
     if "kafka" not in known.living():
         return None
     try:

@@ -29,8 +29,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """The last decided offset of each partition stands for those before it,
-    which the older version looks up one by one.
+    """Restore one decided offset a partition: the last stands for those before it, which the older version
+    looks up one by one.
     """
     op.create_table(
         "processed",
