@@ -42,7 +42,7 @@ _EQUITY = {
 
 
 def book_of(accounts: int, path: MarketPath, seed: int = 7) -> Book:
-    """Accounts holding every one of the 20 names, of four profiles, at the first bar's prices."""
+    """Build accounts holding every one of the 20 names, of four profiles, at the first bar's prices."""
     generator = np.random.default_rng(seed)
     code = path.market.code_of()
     price = {name: float(path.price[0, code[name]]) for name in NAMES}
@@ -75,7 +75,7 @@ def path_of(policy: Policy, days: int) -> MarketPath:
 
 
 def timed(book: Book, path: MarketPath, policy: Policy) -> tuple[float, RunResult]:
-    """Seconds, the start of the worker processes included, and the result."""
+    """Return seconds, the start of the worker processes included, and the result."""
     began = time.perf_counter()
     result = execute(Job(book, path, policy), (), "bench")
     return time.perf_counter() - began, result
@@ -84,8 +84,8 @@ def timed(book: Book, path: MarketPath, policy: Policy) -> tuple[float, RunResul
 def plain_loop(
     book: Book, path: MarketPath, policy: Policy, accounts: range, bars: range
 ) -> tuple[float, dict[tuple[int, int], float]]:
-    """Seconds, and requirement by (account, bar), of an event loop in plain Python:
-    every account, position and scenario in turn.
+    """Return seconds, and requirement by (account, bar), of an event loop in plain Python: every account,
+    position and scenario in turn.
     """
     market = path.market
     kind, offsets = book.margin_type.tolist(), book.offsets.tolist()
@@ -103,8 +103,8 @@ def plain_loop(
 def _account(
     held: Any, cash: float, kind: int, price: Any, sigma: Any, beta: Any, market: Market, policy: Policy
 ) -> float:
-    """Requirement today, with every stress scenario recomputed and the band decided,
-    as the live system does for each account.
+    """Return the requirement today, with every stress scenario recomputed and the band decided, as the live
+    system does for each account.
     """
     equity, requirement, gross = _valued(held, cash, kind, price, sigma, market, policy)
     short = False
@@ -207,7 +207,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def linearity(given: Any, policy: Policy) -> list[dict[str, float]]:
-    """Time per account-day at half the accounts, and at half the days."""
+    """Return the time per account-day at half the accounts, and at half the days."""
     out = []
     for accounts, days in (
         (given.accounts // 2, given.days // 2),

@@ -61,7 +61,8 @@ _SCROLL = """(seconds) => new Promise((done) => {
 
 
 def template() -> Event:
-    """A margin.calc.v1 event as the stream makes it: an account of two names, priced by the margin engine."""
+    """Build a margin.calc.v1 event as the stream makes it: an account of two names, priced by the margin
+    engine."""
     engine = MarginEngine(instruments.load(), current_policy())
     told = [
         ("prices.v1", {"symbol": "AAPL", "price": 62.0}),
@@ -81,7 +82,7 @@ def event_of(base: Event, number: int, excess: float, at: int) -> Event:
 
 
 def produce(bootstrap: str, accounts: int, rate: int, seconds: float) -> None:
-    """The child process that keeps `rate` accounts a second changing."""
+    """Run the child process that keeps `rate` accounts a second changing."""
     base, chosen = template(), random.Random(7)
     with Bus(bootstrap) as bus:
         began, sent = time.monotonic(), 0
@@ -147,16 +148,14 @@ def server(bootstrap: str) -> Iterator[tuple[str, psutil.Process]]:
 
 
 def heap_mb(session: CDPSession) -> float:
-    """The page's JavaScript heap after a collection."""
+    """Return the page's JavaScript heap after a collection."""
     session.send("HeapProfiler.collectGarbage")
     metrics = session.send("Performance.getMetrics")["metrics"]
     return round(next(m["value"] for m in metrics if m["name"] == "JSHeapUsedSize") / 1e6, 1)
 
 
 def look_around(page: Page) -> None:
-    """Through the other views, as a reader does:
-    what one of them leaves behind is in the next look at the heap.
-    """
+    """Open the other views, as a reader does: what one of them leaves behind shows in the next heap."""
     for view in (f"account/{PROBE}", "firm", "feed", "accounts"):
         page.evaluate("(view) => { location.hash = `#/${view}`; }", view)
         page.wait_for_timeout(VIEW_SECONDS * 1000)
@@ -177,8 +176,8 @@ def seed(bus: Bus, accounts: int) -> None:
 def probe(
     page: Page, bus: Bus, seconds: float, session: CDPSession
 ) -> tuple[dict[float, float], list[float]]:
-    """Sends a probe every half second; returns when each was sent (epoch ms), and the heap a dozen times,
-    after a look around.
+    """Send a probe every half second; return when each was sent (epoch ms), and the heap a dozen times, after
+    a look around.
     """
     base, sent, heaps, end, number = template(), {}, [], time.monotonic() + seconds, 0
     heap_due = time.monotonic()
@@ -201,13 +200,13 @@ def probe(
 
 
 def shown(excess: float) -> str:
-    """As the grid writes it."""
+    """Format the excess as the grid writes it."""
     return f"{excess:,.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def waits(sent: dict[float, float], painted: dict[float, float]) -> tuple[list[float], int]:
-    """Milliseconds from each probe to the first paint of it or of a newer one,
-    and how many a newer one replaced unpainted.
+    """Return milliseconds from each probe to the first paint of it or of a newer one, and how many a newer
+    one replaced unpainted.
 
     A probe replaced before its paint is one that waited long; leaving it out would flatter the median.
     """

@@ -52,7 +52,7 @@ WIDER = (
 
 
 def fetch(folder: Path) -> None:
-    """Unpacks every candidate under folder/npm/<name>."""
+    """Unpack every candidate under folder/npm/<name>."""
     for package in (p for group in PACKAGES.values() for p in group):
         asked = ["npm", "pack", "--silent", package]
         packed = subprocess.run(asked, cwd=folder, capture_output=True, text=True, check=True).stdout.split()[
@@ -109,7 +109,7 @@ def serve(folder: Path) -> http.server.ThreadingHTTPServer:
 
 
 def measure(browser: Any, address: str, name: str, policy: str, options: dict[str, int]) -> dict[str, Any]:
-    """One grid under one content security policy."""
+    """Measure one grid under one content security policy."""
     tab = browser.new_page(viewport={"width": 1600, "height": 900})
     violations: list[str] = []
     tab.on("console", lambda m: violations.append(m.text) if "Content Security Policy" in m.text else None)

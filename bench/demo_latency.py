@@ -30,7 +30,7 @@ PARTS = {"produced -> run created": 0, "run created -> op body": 1, "produced ->
 
 
 def spans(instance: dg.DagsterInstance) -> list[tuple[int, range, float, float]]:
-    """(partition, offsets, run created, op body running) of every enforcement run that got to its op;
+    """List (partition, offsets, run created, op body running) of every enforcement run that got to its op;
     times in epoch seconds.
     """
     found = []
@@ -53,7 +53,8 @@ def spans(instance: dg.DagsterInstance) -> list[tuple[int, range, float, float]]
 
 
 def latencies(folder: Path) -> np.ndarray:
-    """One row an event, one column each of PARTS, in seconds; called while the demo's stack still stands."""
+    """Return one row an event, one column each of PARTS, in seconds; called while the demo's stack still
+    stands."""
     with Bus(state.load(folder).environment["MARGIN_KAFKA"]) as bus:
         produced = {(r.partition, r.offset): r.timestamp_ms / 1000 for r in bus.read_all(MARGIN_STATUS)}
     rows = []

@@ -53,7 +53,7 @@ def status(number: int) -> dict[str, Any]:
 
 @contextmanager
 def running(home: Path, bootstrap: str) -> Iterator[None]:
-    """Code server and daemon on a DAGSTER_HOME; stopped at the end."""
+    """Run code server and daemon on a DAGSTER_HOME; stop them at the end."""
     environment = {
         **os.environ,
         **dagster_home.ENVIRONMENT,
@@ -83,7 +83,7 @@ def running(home: Path, bootstrap: str) -> Iterator[None]:
 
 
 def begun(instance: dg.DagsterInstance, end: int, timeout_s: float = 90.0) -> float:
-    """Epoch seconds at which the op of the run whose span ends at this offset started."""
+    """Return epoch seconds at which the op of the run whose span ends at this offset started."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         for record in instance.get_run_records(dg.RunsFilter(job_name=JOB), limit=5):
@@ -98,7 +98,7 @@ def begun(instance: dg.DagsterInstance, end: int, timeout_s: float = 90.0) -> fl
 
 
 def measure(launcher: dagster_home.Launcher, folder: Path, bootstrap: str, events: int) -> list[float]:
-    """Latencies in seconds, one per event after the warm-up."""
+    """Return latencies in seconds, one per event after the warm-up."""
     home = folder / launcher
     dagster_home.prepare(home, launcher=launcher)
     # without prices.v1 the streams and timers stay asleep

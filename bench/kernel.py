@@ -34,7 +34,7 @@ POLICY = current_policy()
 
 
 def market(generator: np.random.Generator) -> Market:
-    """5,000 instruments: stocks from $2 to $500, and twenty index funds in TIMS groups."""
+    """Draw 5,000 instruments: stocks from $2 to $500, and twenty index funds in TIMS groups."""
     prices = np.clip(np.exp(generator.normal(3.7, 1.0, SYMBOLS)), 2.0, 500.0).round(2)
     betas, sigmas = generator.normal(1.1, 0.4, SYMBOLS), np.exp(generator.normal(-1.1, 0.4, SYMBOLS))
     stocks = [
@@ -53,8 +53,8 @@ def market(generator: np.random.Generator) -> Market:
 
 
 def book(accounts: int, priced: Market, generator: np.random.Generator) -> Book:
-    """Accounts of ten different instruments each, one position in five short,
-    one account in ten on portfolio margin.
+    """Draw accounts of ten different instruments each, one position in five short, one account in ten on
+    portfolio margin.
     """
     total = accounts * POSITIONS
     starts = generator.integers(0, SYMBOLS, accounts)[:, None]
@@ -91,8 +91,8 @@ def bare_loop(  # noqa: C901 - one fused loop is the point
     largest_at,
     recomputed,
 ):
-    """The same figures for plain accounts only:
-    one row of eight numbers a position, straight lines along the moves.
+    """Compute the same figures for plain accounts only: one row of eight numbers a position, straight lines
+    along the moves.
     """
     low, high = moves.min(), moves.max()
     lanes = len(moves)
@@ -146,7 +146,7 @@ def bare_loop(  # noqa: C901 - one fused loop is the point
 
 
 def bound(held: Book, priced: PricedMarket) -> Callable[[], None]:
-    """One run of the bare loop, outputs allocated in the run as the kernel does."""
+    """Return one run of the bare loop, outputs allocated in the run as the kernel does."""
     moves = np.array([0.0, *POLICY.stress.scenarios])
     cuts = np.linspace(0, len(held), THREADS + 1).astype(int)
 
@@ -188,7 +188,7 @@ def _copy(source, target):
 
 
 def bandwidth() -> Callable[[], int]:
-    """One copy of 256 MB on two threads; returns the bytes moved (read and written)."""
+    """Build one copy of 256 MB on two threads; it returns the bytes moved (read and written)."""
     source, target = np.ones(32_000_000), np.zeros(32_000_000)
     half = len(source) // 2
 
@@ -201,7 +201,7 @@ def bandwidth() -> Callable[[], int]:
 
 
 def rounds(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each by round, taken in turn; the first round is thrown away.
+    """Return seconds of each by round, taken in turn; the first round is thrown away.
 
     `NAME cpu`: processor seconds of all threads.
     """
@@ -216,12 +216,12 @@ def rounds(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[f
 
 
 def medians(taken: dict[str, list[float]]) -> dict[str, float]:
-    """Median seconds of each."""
+    """Return the median seconds of each."""
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
 
 
 def bytes_of(held: Book, result: Any) -> int:
-    """Bytes resident in the book and the result's columns, account names left out of neither."""
+    """Count the bytes resident in the book and the result's columns, account names left out of neither."""
     columns = (held.cash, held.margin_type, held.offsets, held.symbol, held.quantity)
     figures = [value for value in vars(result).values() if isinstance(value, np.ndarray)]
     names = sum(49 + len(name) + 8 for name in held.account_ids)
@@ -229,7 +229,7 @@ def bytes_of(held: Book, result: Any) -> int:
 
 
 def sweeps(sizes: list[int], repeats: int, generator: np.random.Generator) -> list[dict[str, Any]]:
-    """The full sweep at several sizes beside its bound."""
+    """Time the full sweep at several sizes beside its bound."""
     found, instruments = [], market(generator)
     priced, copy = PricedMarket.of(instruments, POLICY), bandwidth()
     for accounts in sizes:
@@ -269,7 +269,7 @@ def sweeps(sizes: list[int], repeats: int, generator: np.random.Generator) -> li
 
 
 def touched(accounts: int, repeats: int, generator: np.random.Generator) -> list[dict[str, Any]]:
-    """New prices of some symbols: their rows, the accounts that hold them, and nothing else."""
+    """Time new prices of some symbols: their rows, the accounts that hold them, and nothing else."""
     instruments = market(generator)
     priced, held = PricedMarket.of(instruments, POLICY), book(accounts, instruments, generator)
     everything = np.arange(accounts, dtype=np.int64)
@@ -324,7 +324,7 @@ def _print(figures: dict[str, Any], repeats: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the benchmark and prints its figures, as a table or with --json."""
+    """Run the benchmark and print its figures, as a table or with --json."""
     parser = argparse.ArgumentParser(prog="margin bench kernel", description=__doc__)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--repeats", type=int, default=9)

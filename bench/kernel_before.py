@@ -41,7 +41,7 @@ POLICIES: tuple[dict[str, dict[str, Any]], ...] = (
 
 
 def module(*names: str) -> Any:
-    """The first of these modules that the sources at hand have: files move between revisions."""
+    """Import the first of these modules that the sources at hand have: files move between revisions."""
     for name in names:
         try:
             return importlib.import_module(f"margin_platform.{name}")
@@ -51,7 +51,7 @@ def module(*names: str) -> Any:
 
 
 def drawn_market(generator: np.random.Generator) -> Any:
-    """Instruments of every kind; some symbols stand twice, with other figures."""
+    """Draw instruments of every kind; some symbols stand twice, with other figures."""
     book = module("kernel.market", "book")
     choose = generator.choice
     rows = []
@@ -91,7 +91,7 @@ def drawn_market(generator: np.random.Generator) -> Any:
 
 
 def choice_of_price(generator: np.random.Generator) -> float:
-    """A price, often near a line, seldom missing."""
+    """Draw a price, often near a line, seldom missing."""
     if generator.random() < 0.01:
         return float("nan")
     near = generator.choice([5.0, 4.99, 5.01, 5.2, 2.5, 2.49, 16.67, 0.01, 100.0])
@@ -99,7 +99,7 @@ def choice_of_price(generator: np.random.Generator) -> float:
 
 
 def drawn_book(generator: np.random.Generator, market: Any) -> Any:
-    """Accounts of 0 to 17 positions, some boxed, some fractional, some closed in a trial."""
+    """Draw accounts of 0 to 17 positions, some boxed, some fractional, some closed in a trial."""
     book = module("kernel.book", "book")
     rows = []
     for n in range(ACCOUNTS):
@@ -123,7 +123,7 @@ def drawn_book(generator: np.random.Generator, market: Any) -> Any:
 
 
 def bits(margin: Any) -> dict[str, str]:
-    """A digest of each column."""
+    """Return a digest of each column."""
     found = {}
     for field in fields(margin):
         column = getattr(margin, field.name)
@@ -133,7 +133,7 @@ def bits(margin: Any) -> dict[str, str]:
 
 
 def digests(seed: int) -> dict[str, str]:
-    """Every column of every way to ask, for one seed."""
+    """Return every column of every way to ask, for one seed."""
     evaluate, priced_market = (
         module("kernel.evaluate", "evaluate"),
         module("kernel.priced_market", "priced_market"),
@@ -167,7 +167,8 @@ def digests(seed: int) -> dict[str, str]:
 
 
 def timed(sizes: dict[int, Any], size: int) -> list[float]:
-    """Seconds and processor seconds of one call on the timed book of a size; small books many times over."""
+    """Return seconds and processor seconds of one call on the timed book of a size; small books many times
+    over."""
     evaluate, kernel_bench = module("kernel.evaluate", "evaluate"), sys.modules["kernel_bench"]
     if size not in sizes:
         generator = np.random.default_rng(4210)

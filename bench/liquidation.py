@@ -34,14 +34,15 @@ CASES = (
 
 
 def account(names: int, shares: int, debit: float) -> tuple[Book, Market]:
-    """One account with so many shares of each name and this fraction of their value as a debit: deficient."""
+    """Build one account with so many shares of each name and this fraction of their value as a debit:
+    deficient."""
     market = Market.of([Instrument(f"S{n}", 50.0 + n, 1.0 + n / 10, 0.2 + n / 50) for n in range(names)])
     value = float(market.price.sum()) * shares
     return Book.of([("A", -debit * value, 0, [(n, float(shares)) for n in range(names)])]), market
 
 
 def one_by_one(book: Book, market: Market) -> list[float]:
-    """Shares of each name, highest beta first, by evaluating one quantity after the other."""
+    """Return shares of each name, highest beta first, by evaluating one quantity after the other."""
     priced = PricedMarket.of(market, POLICY)
     quantity, cash = book.quantity.copy(), float(book.cash[0])
     orders: list[float] = []
@@ -79,7 +80,7 @@ def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def measured(names: int, shares: int, debit: float, repeats: int) -> dict[str, float]:
-    """Medians in seconds, and their ratio. RuntimeError where the two disagree."""
+    """Return medians in seconds, and their ratio. RuntimeError where the two disagree."""
     book, market = account(names, shares, debit)
     propose(book, market, POLICY, 0, Terms())  # compiled code is loaded outside the measurement
     fast, slow = [], []
@@ -95,7 +96,7 @@ def measured(names: int, shares: int, debit: float, repeats: int) -> dict[str, f
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the benchmark and prints its figures, as a table or with --json."""
+    """Run the benchmark and print its figures, as a table or with --json."""
     parser = argparse.ArgumentParser(prog="margin bench liquidation", description=__doc__)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--repeats", type=int, default=3)

@@ -29,7 +29,7 @@ BANDS = """
 
 
 def run(bootstrap: str, checkpoint: str, positions: str) -> int:
-    """Runs until standard input ends; a line of JSON a micro-batch, as the streams print theirs."""
+    """Run until standard input ends; print a line of JSON a micro-batch, as the streams print theirs."""
     session = build("plain", "local[*]", {"spark.driver.memory": "6g", "spark.sql.adaptive.enabled": "true"})
     session.read.parquet(positions).repartition(2, "account").cache().createOrReplaceTempView("positions")
     session.sql("SELECT count(*) FROM positions").collect()

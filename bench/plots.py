@@ -12,7 +12,7 @@ Rows = list[dict[str, Any]]
 
 
 def growth(rows: Rows, path: Path) -> None:
-    """Milliseconds of a whole micro-batch, of the bare sweep and of plain Spark SQL against accounts;
+    """Plot milliseconds of a whole micro-batch, of the bare sweep and of plain Spark SQL against accounts;
     one row a size.
     """
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -35,7 +35,7 @@ def growth(rows: Rows, path: Path) -> None:
 
 
 def executors(rows: Rows, path: Path) -> None:
-    """Milliseconds of a whole micro-batch against executors; one row a number of them."""
+    """Plot milliseconds of a whole micro-batch against executors; one row a number of them."""
     figure = Figure(figsize=(5, 3.5), layout="constrained")
     axes = figure.add_subplot(xlabel="executors of one core", ylabel="ms")
     names = [str(row["executors"]) for row in rows]
@@ -51,7 +51,7 @@ def executors(rows: Rows, path: Path) -> None:
 
 
 def sizes(rows: Rows, path: Path) -> None:
-    """State, checkpoint and memory against minutes; rows of `probes.Sizes`.
+    """Plot state, checkpoint and memory against minutes; rows of `probes.Sizes`.
 
     The table is history and grows with it: not drawn.
     """

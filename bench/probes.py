@@ -65,7 +65,7 @@ class Lines:
             self.taken.append((time.time(), total))
 
     def until(self, total: int, seconds: float = 600.0) -> float:
-        """Epoch seconds of the line that brought the records to a total."""
+        """Return epoch seconds of the line that brought the records to a total."""
         deadline = time.monotonic() + seconds
         while not self.taken or self.taken[-1][1] < total:
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -94,7 +94,7 @@ def quantiles(seconds: list[float]) -> dict[str, int]:
 
 
 def tree_mb(process: psutil.Process) -> tuple[int, int]:
-    """Memory of the driver's Python, and of its JVM and other children."""
+    """Return the memory of the driver's Python, and of its JVM and other children."""
     return round(process.memory_info().rss / 1e6), round(
         sum(c.memory_info().rss for c in process.children(recursive=True)) / 1e6
     )
@@ -130,7 +130,7 @@ class Sizes(threading.Thread):
 
 
 def folder_mb(folder: Path) -> float:
-    """Everything below a folder from which files may vanish meanwhile."""
+    """Measure everything below a folder from which files may vanish meanwhile."""
     total = 0
     for path in folder.rglob("*"):
         try:

@@ -48,7 +48,7 @@ session.stop()
 
 
 def child(command: list[str], folder: Path, name: str) -> tuple[subprocess.Popen[str], list[str]]:
-    """A process and the lines it has printed so far."""
+    """Start a process; return it and the lines it has printed so far."""
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -84,7 +84,7 @@ def send_tick(bus: Bus, step: int, closes: dict[str, float]) -> None:
 
 
 def margin_latency(bus: Bus, steps: range, accounts: int) -> tuple[list[float], list[float]]:
-    """Seconds until the first account's new figures are read, and until the last one's."""
+    """Return seconds until the first account's new figures are read, and until the last one's."""
     closes, first, last = seed.closes_on(DAY), [], []
     position = bus.end_offsets(MARGIN_CALC)
     for step in steps:
@@ -104,7 +104,7 @@ def margin_latency(bus: Bus, steps: range, accounts: int) -> tuple[list[float], 
 
 
 def nothing_latency(bus: Bus, folder: Path, ticks: int) -> list[float]:
-    """Seconds from the same tick to an empty batch function that has the records in Python."""
+    """Return seconds from the same tick to an empty batch function that has the records in Python."""
     process, lines = child(
         [sys.executable, "-c", _NOTHING, bus.bootstrap, str(folder / "nothing")], folder, "nothing"
     )

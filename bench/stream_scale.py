@@ -53,8 +53,8 @@ POLICY = current_policy()
 
 
 def solvent(held: Book, priced: Market, generator: np.random.Generator) -> Book:
-    """The kernel bench's book with equity from 42% to 120% of gross value:
-    a few in a hundred near a line, as on a usual day.
+    """Return the kernel bench's book with equity from 42% to 120% of gross value: a few in a hundred near a
+    line, as on a usual day.
     """
     value = (held.quantity * priced.price[held.symbol]).reshape(-1, POSITIONS)
     equity = np.abs(value).sum(axis=1) * generator.uniform(0.42, 1.2, len(value))
@@ -62,7 +62,7 @@ def solvent(held: Book, priced: Market, generator: np.random.Generator) -> Book:
 
 
 def engine_of(held: Book, priced: Market) -> MarginEngine:
-    """An engine that has the book as fills: one a position, ids of the size real ones have."""
+    """Build an engine that has the book as fills: one a position, ids of the size real ones have."""
     engine = MarginEngine([Instrument(s) for s in priced.symbols], POLICY)
     n, total = len(held), len(held.symbol)
     fills = {
@@ -87,7 +87,7 @@ def engine_of(held: Book, priced: Market) -> MarginEngine:
 
 
 def first_figures_out(engine: MarginEngine) -> None:
-    """As if everybody's first figures had been published: from here on only changes are."""
+    """Mark every account's first figures as published: from here on only changes are."""
     held = engine.ledger.book(engine.code_of)
     everyone = np.arange(len(held))
     margin = evaluate_accounts(held, PricedMarket.of(engine.market, POLICY), everyone)
@@ -96,7 +96,7 @@ def first_figures_out(engine: MarginEngine) -> None:
 
 
 def sweeps(engine: MarginEngine, times: int) -> list[float]:
-    """Seconds of the kernel over the whole book, everything priced already."""
+    """Return seconds of the kernel over the whole book, everything priced already."""
     held, priced, found = engine.ledger.book(engine.code_of), PricedMarket.of(engine.market, POLICY), []
     everyone = np.arange(len(held))
     for _ in range(times):
@@ -107,7 +107,7 @@ def sweeps(engine: MarginEngine, times: int) -> list[float]:
 
 
 def send(bus: Bus, symbols: tuple[str, ...], codes: np.ndarray, prices: Floats, at: int) -> float:
-    """Produces prices; epoch seconds when the broker had the last one."""
+    """Produce prices; return epoch seconds when the broker had the last one."""
     for code in codes.tolist():
         bus.produce(
             PRICES, {"symbol": symbols[code], "price": round(float(prices[code]), 4), "timestamp": at}
@@ -117,8 +117,8 @@ def send(bus: Bus, symbols: tuple[str, ...], codes: np.ndarray, prices: Floats, 
 
 
 def trade(bus: Bus, engine: MarginEngine, number: int, fills: int, at: int) -> None:
-    """Produces fills of one share: every other tick takes back what the one before bought, so the book
-    stays as large as it is.
+    """Produce fills of one share: every other tick takes back what the one before bought, so the book stays
+    as large as it is.
     """
     ids, symbols = engine.ledger.account_ids(), engine.market.symbols
     for n in range(fills):
@@ -142,7 +142,7 @@ def ticking(
     every: float = 0.0,
     fills: int = 0,
 ) -> dict[int, tuple[float, float]]:
-    """Sends ticks; event time -> (when it was produced, when its batch was done).
+    """Send ticks; return event time -> (when it was produced, when its batch was done).
 
     every: seconds between them, 0: one after another.
     """
@@ -164,7 +164,8 @@ def ticking(
 
 @contextmanager
 def master(executors: int, folder: Path) -> Iterator[str]:
-    """Where the driver's executors are: threads of its own for 0, else a cluster of that many workers."""
+    """Yield where the driver's executors are: threads of its own for 0, else a cluster of that many
+    workers."""
     if not executors:
         yield "local[*]"
         return
@@ -213,7 +214,7 @@ def measure(given: argparse.Namespace, accounts: int, executors: int, folder: Pa
 def streamed(
     given: argparse.Namespace, bootstrap: str, address: str, bus: Bus, engine: MarginEngine, folder: Path
 ) -> dict[str, Any]:
-    """The real driver under ticks."""
+    """Run the real driver under ticks."""
     command = [
         sys.executable,
         "-m",
@@ -263,7 +264,7 @@ def streamed(
 
 
 def plainly(bootstrap: str, bus: Bus, engine: MarginEngine, folder: Path, ticks: int) -> list[float]:
-    """Seconds of the same ticks through plain Spark SQL."""
+    """Return seconds of the same ticks through plain Spark SQL."""
     held = engine.ledger.book(engine.code_of)
     number = np.repeat(np.arange(len(held), dtype=np.int32), POSITIONS)
     names = np.array([int(symbol[1:]) for symbol in engine.market.symbols], dtype=np.int32)

@@ -20,7 +20,7 @@ def sha256(*parts):
 
 
 def root(heads):
-    """The Merkle root of RFC 6962, section 2.1, over [account, entries, hash] in order of account."""
+    """Return the Merkle root of RFC 6962, section 2.1, over [account, entries, hash] in order of account."""
     texts = [json.dumps(heads[a], separators=(",", ":"), ensure_ascii=False) for a in sorted(heads)]
     level = [sha256(b"\x00", text.encode()) for text in texts] or [sha256()]
     while len(level) > 1:
@@ -66,7 +66,8 @@ def check_facts(parts):
 
 
 def check_anchors(parts, hashes, key):
-    """Each anchor follows the one before it, is signed, and every entry that it names is still there."""
+    """Check that each anchor follows the one before it, is signed, and that every entry that it names is
+    still there."""
     heads, previous = {}, "0" * 64
     for number, anchor in enumerate(parts["anchor"], 1):
         said, text = json.loads(anchor["statement"]), anchor["statement"].encode()
