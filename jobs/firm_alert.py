@@ -51,12 +51,12 @@ def alert(
             bus.produce(topic, event)
             context.log.warning(event["text"])
         bus.flush()
-        desk = notifier.notifier(store, decisions.policy)
-        held = desk.tell(
+        sender = notifier.notifier(store, decisions.policy)
+        held = sender.tell(
             [firm_notice(a) for a in alerts], notifier.firm_contact(), notifier.now(), context.run_id
         )
         # a customer's notice is its own run's to send
-        sent = desk.deliver(notifier.now(), context.run_id, FIRM)
+        sent = sender.deliver(notifier.now(), context.run_id, FIRM)
         publish(store, bus)
         report(context, [*notices, *held, *sent], cause=str(config.span))
 

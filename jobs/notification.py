@@ -26,12 +26,12 @@ def notify(
     liquidation.orders.v1, and whatever else is due.
     """
     with kafka.bus() as bus, decisions.store() as store:
-        desk = notifier.notifier(store, decisions.policy)
-        refresh(store, bus, desk.readdress)
+        sender = notifier.notifier(store, decisions.policy)
+        refresh(store, bus, sender.readdress)
         held = []
         for read in undecided(context, bus, store, Consumer.NOTIFICATION, config.span):
-            held += desk.record(read.sourced, notifier.now(), context.run_id, read.span)
-        sent = desk.deliver(notifier.now(), run_id=context.run_id)
+            held += sender.record(read.sourced, notifier.now(), context.run_id, read.span)
+        sent = sender.deliver(notifier.now(), run_id=context.run_id)
         publish(store, bus)
         report(context, [*held, *sent], cause=str(config.span))
 

@@ -134,7 +134,7 @@ class Mail(_Group):
 class Contacts(_Group):
     """firm_email, firm_phone: get the firm's limits, and the notices that reached no customer.
 
-    desk: whom a notice says to ask, with a number or an address.
+    desk: the margin desk that a notice names for questions, with a number or an address.
     """
 
     firm_email: str | None = Field(None, validation_alias="MARGIN_FIRM_EMAIL")

@@ -10,7 +10,7 @@ import dagster as dg
 
 from margin_platform.notification.channels import Channel
 from margin_platform.notification.delivery import Notifier
-from margin_platform.notification.message import OUR_DESK
+from margin_platform.notification.message import QUESTIONS_TO
 from margin_platform.notification.sendgrid import SendGridChannel
 from margin_platform.notification.smtp import SmtpChannel
 from margin_platform.notification.sns import SnsChannel
@@ -52,7 +52,7 @@ class NotifierResource(dg.ConfigurableResource):
             store,
             policy,
             self.channels(policy),
-            desk=settings().contacts.desk or OUR_DESK,
+            questions_to=settings().contacts.desk or QUESTIONS_TO,
             firm=self.firm_contact(),
         )
 

@@ -21,7 +21,7 @@ from margin_platform.contracts.messages import NOTIFICATIONS, Event, determinist
 from margin_platform.contracts.offsets import Span
 from margin_platform.notification.addresses import address_of
 from margin_platform.notification.channels import Channel, DeliveryFailed, DeliveryRefused, Outgoing
-from margin_platform.notification.message import FIRM, OUR_DESK, Notice, notice_of, unreached_notice
+from margin_platform.notification.message import FIRM, QUESTIONS_TO, Notice, notice_of, unreached_notice
 from margin_platform.notification.notice_state import NoticeState
 from margin_platform.notification.states import MS_PER_MINUTE, outcome, unexpired
 from margin_platform.policy.policy import Policy
@@ -42,7 +42,7 @@ class Notifier:
 
     `now` arguments are wall-clock epoch milliseconds: providers live in real time.
 
-    desk: whom a customer may ask; firm: the contact (`email`, `phone`) that hears of customers who could
+    questions_to: whom a customer may ask; firm: the contact (`email`, `phone`) for customers who could
     not be reached.
     """
 
@@ -52,13 +52,13 @@ class Notifier:
         policy: Policy,
         channels: Sequence[Channel],
         *,
-        desk: str = OUR_DESK,
+        questions_to: str = QUESTIONS_TO,
         firm: Mapping[str, object] | None = None,
     ) -> None:
         self.store = store
         self.policy = policy
         self.channels = {channel.name: channel for channel in channels}
-        self.desk = desk
+        self.questions_to = questions_to
         self.firm = firm or {}
 
     def record(
@@ -76,7 +76,7 @@ class Notifier:
         messages: list[Message] = []
         with self.store.write() as connection:
             for event, source in fresh(connection, Consumer.NOTIFICATION, events, span):
-                notice = notice_of(source.topic, event, self.policy, self.desk)
+                notice = notice_of(source.topic, event, self.policy, self.questions_to)
                 if notice is not None:
                     messages += self._record(
                         connection, notice, _contact(connection, notice.account_id), now, run_id

@@ -21,7 +21,7 @@ from margin_platform.money import format_dollars
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.new_york import weekday_clock
 
-OUR_DESK = "your broker's margin desk"
+QUESTIONS_TO = "your broker's margin desk"
 FIRM = "FIRM"  # stands where a customer's account id would: the notice is about all accounts
 
 # (topic, action) -> subject; what is not here is no customer's business (holds, requests for orders).
@@ -85,17 +85,17 @@ def _templates() -> Environment:
     )
 
 
-def notice_of(topic: str, event: Event, policy: Policy, desk: str = OUR_DESK) -> Notice | None:
+def notice_of(topic: str, event: Event, policy: Policy, questions_to: str = QUESTIONS_TO) -> Notice | None:
     """Build the notice of an event of margin.calls.v1, restrictions.v1 or liquidation.orders.v1; return None
     where none is due.
 
-    desk: whom a customer asks, with the number or address.
+    questions_to: whom a customer asks, with the number or address.
     """
     action = event.get("action", "NEW")
     subject = SUBJECTS.get((topic, action))
     if subject is None:
         return None
-    facts = _facts(topic, action, event, policy) | {"desk": desk}
+    facts = _facts(topic, action, event, policy) | {"questions_to": questions_to}
     which = (
         f"{event['timestamp']}:{event['deficiency']:.2f}" if action == "AMENDED" else event.get("attempt", 0)
     )

@@ -22,10 +22,10 @@ from tests.support import status_events
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """An account warned, called and called for more."""
-    desk = status_events.Desk()
-    seen = desk.open("ACC-1", cash=-60_000, price=100.0, shares=1000)
+    feed = status_events.StatusFeed()
+    seen = feed.open("ACC-1", cash=-60_000, price=100.0, shares=1000)
     for price, minute in ((95.0, 1), (90.0, 2)):
-        seen += desk.price(price, minute)
+        seen += feed.price(price, minute)
     opened = Store(f"sqlite:///{tmp_path / 'store.db'}")
     Enforcer(opened, current_policy()).handle_many(
         [(e, (MARGIN_STATUS, 0, n)) for n, e in enumerate(seen)], run_id="run-7"

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from margin_platform.contracts.messages import BadEvent, decode, encode
 from margin_platform.dashboard.server.app import Options, build
-from margin_platform.dashboard.state.accounts import Desk
+from margin_platform.dashboard.state.accounts import NewestRows
 from margin_platform.dashboard.state.firm_now import firm_now
 from margin_platform.policy.policy import current_policy
 
@@ -100,20 +100,20 @@ def refused_or(topic: str, event: dict[str, Any]) -> str | None:
     told=st.dictionaries(st.sampled_from(FIELDS), st.sampled_from(VALUES), max_size=8),
 )
 def test_an_event_of_any_shape_is_refused_by_name_or_shown(topic: str, told: dict[str, Any]) -> None:
-    desk, event = Desk(lambda clock: clock - 3_600_000), {"account_id": "A", **NEEDED[topic], **told}
-    desk.apply([("margin.calc.v1", 0, {"account_id": "A", "status": "ACTIVE", "timestamp": NOON})])
+    newest, event = NewestRows(lambda clock: clock - 3_600_000), {"account_id": "A", **NEEDED[topic], **told}
+    newest.apply([("margin.calc.v1", 0, {"account_id": "A", "status": "ACTIVE", "timestamp": NOON})])
     if (field := refused_or(topic, event)) is not None:
         assert field in told
         return
-    desk.apply([(topic, 0, decode(topic, encode(event)))])
-    firm = desk.firm() or []
-    rows = desk.rows(desk.changed(-1)[1])
+    newest.apply([(topic, 0, decode(topic, encode(event)))])
+    firm = newest.firm() or []
+    rows = newest.rows(newest.changed(-1)[1])
     assert encode(
         {
             "rows": rows,
-            "feed": desk.feed(-1),
-            "summary": desk.summary(),
-            "account": desk.account(str(event["account_id"])),
+            "feed": newest.feed(-1),
+            "summary": newest.summary(),
+            "account": newest.account(str(event["account_id"])),
         }
     )
     assert encode({"firm": firm, "now": firm_now(firm, current_policy().firm)})

@@ -53,10 +53,10 @@ def _story() -> list[tuple[messages.Event, tuple[str, int, int]]]:
     """An account on 2:1 falls into a call, further, and is cured:
     concentration makes the requirement 35% of value.
     """
-    desk = status_events.Desk()
-    seen = desk.open("ACC-1", cash=-60_000, price=100.0, shares=1000)
+    feed = status_events.StatusFeed()
+    seen = feed.open("ACC-1", cash=-60_000, price=100.0, shares=1000)
     for price, minute in ((95.0, 1), (90.0, 2), (70.0, 35), (90.0, 48), (110.0, 50)):
-        seen += desk.price(price, minute)
+        seen += feed.price(price, minute)
     return [(event, (messages.MARGIN_STATUS, 0, offset)) for offset, event in enumerate(seen)]
 
 
@@ -88,10 +88,10 @@ def test_what_ends_a_warning_a_hold_or_a_restriction_bears_its_episode(url: str)
     """95 is below the warning line, 9 a misplaced decimal point;
     at 125 all is clear, and five minutes of that lift the restriction.
     """
-    desk = status_events.Desk()
-    seen = desk.open("ACC-1", cash=-60_000, price=100.0, shares=1000)
+    feed = status_events.StatusFeed()
+    seen = feed.open("ACC-1", cash=-60_000, price=100.0, shares=1000)
     for price, minute in ((95.0, 1), (9.0, 2), (95.5, 3), (125.0, 4)):
-        seen += desk.price(price, minute)
+        seen += feed.price(price, minute)
     with Store(url) as store:
         enforcer = Enforcer(store, POLICY)
         told = enforcer.handle_many([(event, (messages.MARGIN_STATUS, 0, n)) for n, event in enumerate(seen)])
@@ -198,8 +198,8 @@ def test_two_processes_on_the_same_events_make_one_call(url: str) -> None:
 
 
 def test_timers_decide_on_the_clock_when_no_event_comes(url: str) -> None:
-    desk = status_events.Desk()
-    seen = desk.open("ACC-1", cash=-60_000, price=100.0, shares=1000) + desk.price(90.0, 2)
+    feed = status_events.StatusFeed()
+    seen = feed.open("ACC-1", cash=-60_000, price=100.0, shares=1000) + feed.price(90.0, 2)
     with Store(url) as store:
         enforcer = Enforcer(store, POLICY)
         enforcer.handle_many([(e, (messages.MARGIN_STATUS, 0, n)) for n, e in enumerate(seen)])
@@ -241,11 +241,11 @@ def test_a_call_met_and_missed_again_within_one_millisecond_is_two_calls_in_the_
     """Deposits and withdrawals of one millisecond, each a status event:
     whatever is repeated, each call is one row, cured or open.
     """
-    desk = status_events.Desk()
-    seen = desk.open("ACC-1", cash=-60_000, price=100.0, shares=1000) + desk.price(90.0, 2)
+    feed = status_events.StatusFeed()
+    seen = feed.open("ACC-1", cash=-60_000, price=100.0, shares=1000) + feed.price(90.0, 2)
     at = seen[-1]["timestamp"]
     for number, amount in enumerate((5_000.0, -5_000.0, 5_000.0, -5_000.0)):
-        seen += desk.say(
+        seen += feed.say(
             (
                 messages.CASH,
                 {"transfer_id": f"t{number}", "account_id": "ACC-1", "amount": amount, "timestamp": at},

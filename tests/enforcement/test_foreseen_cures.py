@@ -19,10 +19,10 @@ from tests.support import status_events
 
 def fall() -> list[Event]:
     """Two accounts into a call, and one of them deeper."""
-    desk = status_events.Desk()
+    feed = status_events.StatusFeed()
     for account in ("A", "B"):
-        desk.open(account, cash=-60_000, price=100.0, shares=1000)
-    return [*desk.price(82.0, 2), *desk.price(70.0, 3)]
+        feed.open(account, cash=-60_000, price=100.0, shares=1000)
+    return [*feed.price(82.0, 2), *feed.price(70.0, 3)]
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def request_event() -> dict[str, Any]:
     """A request for orders as the ladder sends it:
     1,000 AAPL bought at 100, now 85, with a debit of 70,000.
     """
-    feed = status_events.Desk()
+    feed = status_events.StatusFeed()
     feed.open("A1", -70_000.0, 100.0, 1_000.0)
     (status,) = [s for s in feed.price(85.0, 1.0) if s["account_id"] == "A1"]
     return status | {
@@ -84,7 +84,7 @@ def _statuses(price: float) -> Any:
     """An account as in `request_event`, whose fills and prices follow one another:
     a function from (shares sold, minute) to its status.
     """
-    feed, sold = status_events.Desk(), 0
+    feed, sold = status_events.StatusFeed(), 0
     feed.open("A1", -70_000.0, 100.0, 1_000.0)
     feed.price(85.0, 1.0)
 

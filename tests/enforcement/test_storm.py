@@ -20,9 +20,9 @@ ACCOUNTS, EVENTS_PER_RUN = 3_000, 600
 
 
 def test_a_storm_of_three_thousand_accounts_loses_and_doubles_no_call(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
-    desk = status_events.Desk()
-    desk.open("A", cash=-60_000, price=100.0, shares=1000)
-    (event,) = [e for e in desk.price(90.0, 2) if e["account_id"] == "A"]
+    feed = status_events.StatusFeed()
+    feed.open("A", cash=-60_000, price=100.0, shares=1000)
+    (event,) = [e for e in feed.price(90.0, 2) if e["account_id"] == "A"]
     storm = [
         (event | {"account_id": f"A{n:05d}", "calc_id": f"c{n}"}, (MARGIN_STATUS, 0, n))
         for n in range(ACCOUNTS)

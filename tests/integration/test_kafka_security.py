@@ -195,7 +195,7 @@ def door(
 
 
 class Seen:
-    """In the desk's place: what the intake hands on."""
+    """Stands for the newest rows: keeps what the intake passes on."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []

@@ -54,7 +54,7 @@ def test_mnt_007_a_funds_factor_raises_its_rate_and_never_lowers_it(leverage: fl
 
 def test_mnt_007_a_funds_own_rate_above_its_whole_value_stays() -> None:
     """The limit of 100% is on what the factor adds:
-    a desk's own 120% on a short fund is not brought down by it.
+    a house rate of 120% on a short fund is not brought down by it.
     """
     position = {"symbol": "F", "qty": -100, "price": 100, "short_rate": 1.2}
     for fund in (position, position | {"etf_leverage": 2}):

@@ -147,11 +147,11 @@ def test_an_amount_called_for_a_second_time_after_another_is_another_notice() ->
 
 def test_the_same_event_and_the_same_rung_are_told_once(store: Store) -> None:
     provider = Provider()
-    desk = Notifier(store, POLICY, [provider])
+    notifier = Notifier(store, POLICY, [provider])
     for offset in (0, 0, 1):  # repeated by a re-executed run, and published twice
-        desk.record([(CALL, (MARGIN_CALLS, 0, offset))], NOW)
-    desk.deliver(NOW)
-    desk.deliver(NOW)
+        notifier.record([(CALL, (MARGIN_CALLS, 0, offset))], NOW)
+    notifier.deliver(NOW)
+    notifier.deliver(NOW)
     assert len(provider.taken) == 1
     (row,) = _rows(store)
     assert (row.status, row.receipt, row.attempts) == ("DELIVERED", "receipt-1", 1)
@@ -161,14 +161,16 @@ MINUTE = 60_000
 HOUR = 60 * MINUTE
 
 
-def _tried_until_the_end(desk: Notifier, store: Store) -> tuple[list[int], list[Any]]:
+def _tried_until_the_end(notifier: Notifier, store: Store) -> tuple[list[int], list[Any]]:
     """Deliver whenever something is due until nothing is; return the waits and the messages."""
-    now, waits, messages = NOW, [], desk.deliver(NOW)
+    now, waits, messages = NOW, [], notifier.deliver(NOW)
     while (due := next_due(store)) is not None:
-        assert [m for m in desk.deliver(due - 1) if m[1]["account_id"] != "FIRM"] == []  # not before its time
+        assert [
+            m for m in notifier.deliver(due - 1) if m[1]["account_id"] != "FIRM"
+        ] == []  # not before its time
         waits.append(due - now)
         now = due
-        messages += desk.deliver(due)
+        messages += notifier.deliver(due)
     return waits, messages
 
 
@@ -182,9 +184,9 @@ def test_a_failure_is_tried_for_the_policys_hours_with_growing_waits_and_a_perso
             return super().send(message)
 
     provider = Down()
-    desk = Notifier(store, POLICY, [provider], firm={"email": "desk@broker.example"})
-    desk.record([(CALL, (MARGIN_CALLS, 0, 0))], NOW)
-    waits, messages = _tried_until_the_end(desk, store)
+    notifier = Notifier(store, POLICY, [provider], firm={"email": "desk@broker.example"})
+    notifier.record([(CALL, (MARGIN_CALLS, 0, 0))], NOW)
+    waits, messages = _tried_until_the_end(notifier, store)
     assert waits[:6] == [2000, 4000, 8000, 16000, 32000, 64000]
     assert max(waits) == POLICY.notices.notice_longest_wait_minutes * MINUTE
     assert sum(waits) == POLICY.notices.notice_retry_hours * HOUR
@@ -214,12 +216,12 @@ def test_a_provider_that_is_away_for_two_minutes_loses_nothing(store: Store) -> 
         now = NOW
 
     provider = Away()
-    desk = Notifier(store, POLICY, [provider])
-    desk.record([(CALL, (MARGIN_CALLS, 0, 0))], NOW)
-    messages = desk.deliver(NOW)
+    notifier = Notifier(store, POLICY, [provider])
+    notifier.record([(CALL, (MARGIN_CALLS, 0, 0))], NOW)
+    messages = notifier.deliver(NOW)
     while (due := next_due(store)) is not None:
         provider.now = due
-        messages += desk.deliver(due)
+        messages += notifier.deliver(due)
     assert [event["status"] for _, event in messages] == ["DELIVERED"]
 
 
@@ -228,17 +230,17 @@ def test_what_no_channel_foresaw_is_tried_again_and_takes_no_other_notice_along(
     never sent again.
     """
     provider = Provider(UnicodeError("odd address"))
-    desk = Notifier(store, POLICY, [provider])
-    desk.record(
+    notifier = Notifier(store, POLICY, [provider])
+    notifier.record(
         [(CALL | {"correlation_id": f"c{n}", "timestamp": n + 1}, (MARGIN_CALLS, 0, n)) for n in range(2)],
         NOW,
     )
-    assert [event["correlation_id"] for _, event in desk.deliver(NOW)] == ["c1"]
+    assert [event["correlation_id"] for _, event in notifier.deliver(NOW)] == ["c1"]
     assert [(r.episode, r.status, r.error) for r in _rows(store)] == [
         ("c0", "PENDING", "UnicodeError('odd address')"),
         ("c1", "DELIVERED", None),
     ]
-    assert [event["correlation_id"] for _, event in desk.deliver(NOW + 2000)] == ["c0"]
+    assert [event["correlation_id"] for _, event in notifier.deliver(NOW + 2000)] == ["c0"]
     assert [m.id for m in provider.taken] == [r.notification_id for r in reversed(_rows(store))]
 
 
@@ -247,14 +249,14 @@ class Phone(Provider):
 
 
 def test_a_customer_one_channel_reaches_is_not_escalated(store: Store) -> None:
-    desk = Notifier(
+    notifier = Notifier(
         store,
         POLICY,
         [Provider(DeliveryRefused("no such mailbox")), Phone()],
         firm={"email": "desk@broker.example"},
     )
-    desk.record([(CALL, (MARGIN_CALLS, 0, 0))], NOW)
-    assert {(e["channel"], e["status"]) for _, e in desk.deliver(NOW)} == {
+    notifier.record([(CALL, (MARGIN_CALLS, 0, 0))], NOW)
+    assert {(e["channel"], e["status"]) for _, e in notifier.deliver(NOW)} == {
         ("PROVIDER", "UNDELIVERED"),
         ("PHONE", "DELIVERED"),
     }
@@ -262,27 +264,29 @@ def test_a_customer_one_channel_reaches_is_not_escalated(store: Store) -> None:
 
 def test_a_recipient_without_an_address_is_held_named_and_told_once_there_is_one(store: Store) -> None:
     provider = Provider()
-    desk = Notifier(store, POLICY, [provider])
-    (_, event), (_, to_the_firm) = desk.record([(CALL | {"account_id": "NOBODY"}, (MARGIN_CALLS, 0, 0))], NOW)
+    notifier = Notifier(store, POLICY, [provider])
+    (_, event), (_, to_the_firm) = notifier.record(
+        [(CALL | {"account_id": "NOBODY"}, (MARGIN_CALLS, 0, 0))], NOW
+    )
     assert (event["status"], event["error"]) == ("HELD", "contact.email: missing for account NOBODY")
     # no address of the firm either
     assert (to_the_firm["rung"], to_the_firm["status"]) == ("UNREACHED", "HELD")
-    assert desk.deliver(NOW) == []
+    assert notifier.deliver(NOW) == []
     with store.write() as connection:
-        desk.readdress(connection, "NOBODY", {"email": "late@example.com"})
+        notifier.readdress(connection, "NOBODY", {"email": "late@example.com"})
     assert next_due(store) is not None
-    ((_, sent),) = desk.deliver(NOW)
+    ((_, sent),) = notifier.deliver(NOW)
     assert (sent["account_id"], sent["status"]) == ("NOBODY", "DELIVERED")
     assert [m.recipient for m in provider.taken] == ["late@example.com"]
 
 
 def test_a_restriction_and_its_end_are_told(store: Store) -> None:
     provider = Provider()
-    desk = Notifier(store, POLICY, [provider])
+    notifier = Notifier(store, POLICY, [provider])
     for offset, action in enumerate(("CLOSE_ONLY", "LIFTED")):
         event = {"account_id": CALL["account_id"], "action": action, "reason": "r", "correlation_id": "c1"}
-        desk.record([(event | {"policy_version": "p", "timestamp": NOW}, (RESTRICTIONS, 0, offset))], NOW)
-    desk.deliver(NOW)
+        notifier.record([(event | {"policy_version": "p", "timestamp": NOW}, (RESTRICTIONS, 0, offset))], NOW)
+    notifier.deliver(NOW)
     assert {m.subject.split(":")[0] for m in provider.taken} == {
         "Your account is restricted to closing trades",
         "Your account's restriction is lifted",

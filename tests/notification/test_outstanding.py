@@ -91,9 +91,9 @@ def listed() -> dict[str, tuple[str, str]]:
 
 def test_what_reached_nobody_is_listed_and_sent_again(store: Store) -> None:
     mail = Mail(a=DeliveryRefused("no such mailbox"), b=DeliveryFailed("down"))
-    desk = Notifier(store, POLICY, [mail])
-    desk.record([(call(account), (MARGIN_CALLS, 0, n)) for n, account in enumerate("ABC")], LATE)
-    desk.deliver(LATE)
+    notifier = Notifier(store, POLICY, [mail])
+    notifier.record([(call(account), (MARGIN_CALLS, 0, n)) for n, account in enumerate("ABC")], LATE)
+    notifier.deliver(LATE)
     found = listed()
     assert {account: status for account, (status, _) in found.items()} == {
         "A": "UNDELIVERED",
@@ -109,7 +109,7 @@ def test_what_reached_nobody_is_listed_and_sent_again(store: Store) -> None:
         )
     assert margin("notices", "resend", found["A"][1]).output == "1 due again\n"
     assert margin("notices", "resend", "--account", "C").output == "1 due again\n"
-    desk.deliver(NOW)
+    notifier.deliver(NOW)
     assert sorted(mail.taken) == ["a@x.example", "b@x.example", "c@x.example"]
     assert listed() == {}
 
@@ -122,9 +122,9 @@ def test_an_address_that_is_still_none_stays_held_and_is_named(store: Store) -> 
 
 
 def test_a_person_who_reached_the_customer_takes_the_notice_off_the_list(store: Store) -> None:
-    desk = Notifier(store, POLICY, [Mail(a=DeliveryRefused("gone"))])
-    desk.record([(call("A"), (MARGIN_CALLS, 0, 0))], LATE)
-    desk.deliver(LATE)
+    notifier = Notifier(store, POLICY, [Mail(a=DeliveryRefused("gone"))])
+    notifier.record([(call("A"), (MARGIN_CALLS, 0, 0))], LATE)
+    notifier.deliver(LATE)
     assert (
         margin("notices", "reached", "--all", "--how", "J. Doe by phone").output == "1 recorded as reached\n"
     )
@@ -149,8 +149,8 @@ def test_status_names_what_reached_nobody_although_the_firm_has_no_contact(
 ) -> None:
     monkeypatch.setenv("MARGIN_DATA", str(tmp_path))
     assert json.loads(margin("status", "--json").stdout)["unreached"] == 0
-    desk = Notifier(store, POLICY, [Mail(a=DeliveryRefused("gone"))])
-    desk.record([(call("A"), (MARGIN_CALLS, 0, 0))], LATE)
-    desk.deliver(LATE)
+    notifier = Notifier(store, POLICY, [Mail(a=DeliveryRefused("gone"))])
+    notifier.record([(call("A"), (MARGIN_CALLS, 0, 0))], LATE)
+    notifier.deliver(LATE)
     result = margin("status", "--json")
     assert (result.exit_code, json.loads(result.stdout)["unreached"]) == (1, 1)

@@ -376,7 +376,7 @@ def test_a_storm_split_into_runs_loses_no_call_and_doubles_none(bus: Bus, resour
     assert len(set(actions(bus, MARGIN_CALLS))) == len(actions(bus, MARGIN_CALLS)) == 300
 
 
-class FirmDesk(NotifierResource):
+class FirmNotifier(NotifierResource):
     """The product's notifier with one channel that answers at once, and somebody at the firm."""
 
     taken: ClassVar[list[Outgoing]] = []
@@ -397,7 +397,7 @@ def test_a_firm_limit_alert_names_the_amount_the_limit_and_the_accounts_and_reac
 ) -> None:
     monkeypatch.setenv("MARGIN_FIRM_EMAIL", "risk@broker.example")
     aws = AwsResource(endpoint_url="http://127.0.0.1:1")  # no channel here uses it
-    told = {**resources, "notifier": FirmDesk(aws=aws)}
+    told = {**resources, "notifier": FirmNotifier(aws=aws)}
     bus.produce(
         FIRM_RISK,
         {
@@ -422,7 +422,7 @@ def test_a_firm_limit_alert_names_the_amount_the_limit_and_the_accounts_and_reac
         "FIRM_EXPOSURE_BREACH",
         "receipt-1",
     )
-    (mail,) = FirmDesk.taken
+    (mail,) = FirmNotifier.taken
     assert mail.recipient == "risk@broker.example"
     assert first["text"] in mail.text
     assert first["notification_id"] == repeated["notification_id"]

@@ -77,14 +77,14 @@ def liquidate(store: Store, given: list[Event], log: Path, point: str) -> None:
 
 def notify(store: Store, given: list[Event], log: Path, point: str) -> None:
     """Records, and sends what is due two minutes on: a claim of a sender that died has run out by then."""
-    desk = Notifier(
+    notifier = Notifier(
         store, current_policy(), [Postbox(log.with_name("letters"), point == "after send, before receipt")]
     )
     now = 1_790_000_000_000
-    desk.record([(e, (MARGIN_CALLS, 0, n)) for n, e in enumerate(given)], now, run_id="run-1")
+    notifier.record([(e, (MARGIN_CALLS, 0, n)) for n, e in enumerate(given)], now, run_id="run-1")
     if point == "after record, before send":
         die()
-    desk.deliver(now if point != "never" else now + 120_000, run_id="run-1")
+    notifier.deliver(now if point != "never" else now + 120_000, run_id="run-1")
 
 
 ACTS: dict[str, Callable[[Store, list[Event], Path, str], None]] = {

@@ -173,8 +173,8 @@ def test_chains_of_before_hold_as_they_are_and_go_on_in_the_new_format(store_url
         assert broken == []
         with store.read() as connection:
             assert audit_chain.records(connection).of_format_1 == old
-        desk = story.status_events.Desk()
-        seen = desk.open("A1", -60_000, 100.0, 1000) + desk.price(10.0, 90)
+        feed = story.status_events.StatusFeed()
+        seen = feed.open("A1", -60_000, 100.0, 1000) + feed.price(10.0, 90)
         story.decide(store, [event for event in seen if event["timestamp"] > story.status_events.MORNING])
         retention.hold(store, "A2", who="alice@desk", why="matter 7")
         assert anchoring.anchor(store, key, day=DAY, at_ms=1_795_000_000_000, by="schedule") is not None

@@ -65,9 +65,9 @@ def _count(store: Store, *where: Any) -> int:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_at_any_point_loses_and_doubles_no_call(point: str, store_url: str, tmp_path: Path) -> None:
-    desk = status_events.Desk()
-    seen = desk.open("ACC-1", cash=-60_000, price=100.0, shares=1000)
-    seen += desk.price(90.0, 2)
+    feed = status_events.StatusFeed()
+    seen = feed.open("ACC-1", cash=-60_000, price=100.0, shares=1000)
+    seen += feed.price(90.0, 2)
     messages = _killed_and_repeated("enforce", store_url, seen, tmp_path, point)
     assert (
         len(
@@ -83,7 +83,7 @@ def test_a_kill_at_any_point_loses_and_doubles_no_call(point: str, store_url: st
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_at_any_point_loses_and_doubles_no_order(point: str, url: str, tmp_path: Path) -> None:
-    feed = status_events.Desk()
+    feed = status_events.StatusFeed()
     feed.open("ACC-1", -70_000.0, 100.0, 1_000.0)
     (status,) = [s for s in feed.price(85.0, 1.0) if s["account_id"] == "ACC-1"]
     request = status | {

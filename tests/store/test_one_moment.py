@@ -63,9 +63,9 @@ def test_a_call_amended_to_any_amount_is_told(store_url: str) -> None:
             connection.execute(
                 insert(t.contacts).values(account_id="A", contact={"email": "a@b.example"}, updated_at=1)
             )
-        desk = Notifier(store, current_policy(), [Mail()])
-        desk.record([(amended, (MARGIN_CALLS, 0, 0))], NOW)
-        ((_, told),) = desk.deliver(NOW)
+        notifier = Notifier(store, current_policy(), [Mail()])
+        notifier.record([(amended, (MARGIN_CALLS, 0, 0))], NOW)
+        ((_, told),) = notifier.deliver(NOW)
         assert (told["rung"], told["status"]) == (
             f"margin.calls.v1:AMENDED:{NOW}:999999999999.99",
             "DELIVERED",

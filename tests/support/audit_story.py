@@ -43,18 +43,18 @@ def _next(
 
 def tell(store: Store) -> None:
     """A1 and A2 fall into a call, are restricted and have orders; A3 is warned, called and cured."""
-    desk = status_events.Desk()
-    seen = desk.open("A1", -60_000, 100.0, 1000) + desk.open("A2", -62_000, 100.0, 1000)
-    seen += desk.open("A3", -60_000, 100.0, 1000)
+    feed = status_events.StatusFeed()
+    seen = feed.open("A1", -60_000, 100.0, 1000) + feed.open("A2", -62_000, 100.0, 1000)
+    seen += feed.open("A3", -60_000, 100.0, 1000)
     for price, minute in ((95.0, 1), (90.0, 2), (70.0, 35)):
-        seen += desk.price(price, minute)
+        seen += feed.price(price, minute)
     cash = {
         "transfer_id": "cure",
         "account_id": "A3",
         "amount": 60_000.0,
         "timestamp": status_events.MORNING + 36 * 60_000,
     }
-    seen += desk.say(("cash.v1", cash))
+    seen += feed.say(("cash.v1", cash))
     decide(store, seen)
 
 

@@ -1,5 +1,5 @@
-"""Recorded events both ways: through the stream's engine, the enforcer and the desk, and through a replay
-of the same records.
+"""Recorded events both ways: through the stream's engine, the enforcer and the liquidation desk,
+and through a replay of the same records.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def records_of(rows: Iterable[Event]) -> list[Record]:
 
 
 class Live:
-    """The engine, the ladder and the desk over a store, joined as their topics join them;
+    """The engine, the ladder and the liquidation desk over a store, joined as their topics join them;
     orders trade at the price of now.
     """
 

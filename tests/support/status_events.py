@@ -12,7 +12,7 @@ MORNING = 1_582_295_400_000  # 2020-02-21 09:30 New York, a session
 PRODUCED = 1_790_000_000_000
 
 
-class Desk:
+class StatusFeed:
     """A margin engine fed by hand: says things in order and collects the status events that follow."""
 
     def __init__(self) -> None:

@@ -128,7 +128,7 @@ class Run:
         )
 
     def _timers(self, until: int) -> None:
-        for number, decision in self.state.desk.tick(until):
+        for number, decision in self.state.ladder.tick(until):
             self._note(number, decision, None, 0)
 
     def _step(
@@ -166,7 +166,7 @@ class Run:
                 orders.append((number, code, qty))
         self._fill(market, orders)
         for number in sorted(cancelled):
-            self.state.desk.ask_again(number)
+            self.state.ladder.ask_again(number)
         return {number for number, _, _ in orders}
 
     def observe(
@@ -178,11 +178,11 @@ class Run:
         troubled = (levels(codes[rows]) >= Level.WARNING) | (
             (codes[rows] & (BandFlag.STRESS | BandFlag.STALE)) > 0
         )
-        known = np.array([self.state.desk.knows(n) for n in margin.accounts[rows].tolist()], dtype=np.bool_)
+        known = np.array([self.state.ladder.knows(n) for n in margin.accounts[rows].tolist()], dtype=np.bool_)
         seen = Rows.of(margin, codes, rows[troubled | known])  # the others were and are in no trouble
         for at, number in enumerate(seen.number):
             observed = observation(seen, at, self.book, market, time, f"{self.state.bar}{batch}")
-            for decision in self.state.desk.observe(number, observed):
+            for decision in self.state.ladder.observe(number, observed):
                 self._note(number, decision, seen, at)
 
     def _note(self, number: int, decision: Decision, seen: Rows | None, at: int) -> None:
@@ -226,7 +226,7 @@ class Run:
         days = {code: day_of(market.symbols[code], self.time) for _, code, _ in orders}
         changing = {number for number, code, _ in orders if (days[code] or first + 1) <= first}
         for number in sorted(changing):
-            self.state.desk.ask_again(number)
+            self.state.ladder.ask_again(number)
         return [order for order in orders if order[0] not in changing]
 
     def _close_empty(self, numbers: Sequence[int]) -> None:
@@ -237,7 +237,7 @@ class Run:
             self.state.open_accounts = np.setdiff1d(self.state.open_accounts, np.array(empty, dtype=np.int64))
             self.state.due.difference_update(empty)
             for number in empty:
-                self.state.desk.close(number)
+                self.state.ladder.close(number)
 
     def _fill(self, market: Market, orders: Sequence[_Order]) -> None:
         """Assume fills at the bar's price, worse by the slippage: a sale below it, a purchase above."""

@@ -1,5 +1,5 @@
-"""The margin desk of a run: the live ladder's state of each account in trouble, and its timers on the
-run's clock.
+"""The ladder states of a run: the live ladder's state of each account in trouble, and its timers on the run's
+clock.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from margin_platform.ladder.state import Decision, LadderState
 from margin_platform.policy.policy import Policy
 
 
-class Desk:
+class LadderStates:
     """States by account number.
 
-    An account back at rest is forgotten: its next trouble is a new episode either way.
+    An account without anything open is dropped: a later breach starts a new episode anyway.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -44,8 +44,8 @@ class Desk:
                 yield number, decision
 
     def ask_again(self, number: int) -> None:
-        """Let an open call that still wants a liquidation ask for it again,
-        at once or when the exchange next opens.
+        """Let an open call that still needs a liquidation ask for it again,
+        immediately or when the exchange next opens.
         """
         state = self._states.get(number)
         if state is not None and state.call is not None:

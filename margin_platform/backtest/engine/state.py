@@ -1,4 +1,4 @@
-"""What a run carries from bar to bar: its book, its margin desk, its record, and what is still to come."""
+"""What a run carries from bar to bar: its book, its ladder states, its record, and what is still to come."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from margin_platform.backtest.engine.account_book import Holdings
 from margin_platform.backtest.engine.job import Job
-from margin_platform.backtest.engine.ladder_states import Desk
+from margin_platform.backtest.engine.ladder_states import LadderStates
 from margin_platform.backtest.engine.record import Record
 from margin_platform.kernel.market import Market
 from margin_platform.kernel.priced_market import PricedMarket
@@ -22,7 +22,7 @@ class State:
     """Everything a run carries from bar to bar."""
 
     holdings: Holdings
-    desk: Desk
+    ladder: LadderStates
     record: Record = field(default_factory=Record)
     bar: int = 0
     trade: int = 0
@@ -50,4 +50,6 @@ def start(job: Job) -> State:
     """Return the state before the first bar."""
     accounts = np.arange(len(job.book), dtype=np.int64)
     bands = np.full(len(accounts), Level.CLEAR, dtype=np.int32)
-    return State(Holdings(job.book, job.path.market), Desk(job.policy), bands=bands, open_accounts=accounts)
+    return State(
+        Holdings(job.book, job.path.market), LadderStates(job.policy), bands=bands, open_accounts=accounts
+    )

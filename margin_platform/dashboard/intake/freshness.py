@@ -2,7 +2,7 @@
 
 The feed's own account of how fresh it is, on the wall clock and the event clock.
 
-A quiet topic, an unreachable broker and a reader that is behind all mean the same to a risk desk: these
+A quiet topic, an unreachable broker and a reader that is behind all mean the same to a margin clerk: these
 figures are not now. The verdict names the reason and since when; the page then turns gray.
 """
 

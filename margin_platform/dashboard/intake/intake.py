@@ -1,4 +1,4 @@
-"""The intake: one thread that reads published topics into the desk and the book's into the holdings,
+"""The intake: one thread that reads published topics into the newest rows and the book's into the holdings,
 and knows how far behind it is.
 
 It keeps a consumer of its own instead of `Bus.poll`, because it follows fifteen topics at once for as long as
@@ -33,7 +33,7 @@ from margin_platform.contracts.messages import (
 from margin_platform.contracts.offsets import Record, not_after_now
 from margin_platform.dashboard.intake.freshness import Feed
 from margin_platform.dashboard.intake.partitions import Place, Reading
-from margin_platform.dashboard.state.accounts import Desk
+from margin_platform.dashboard.state.accounts import NewestRows
 from margin_platform.dashboard.state.ladder_feed import ITEM_KINDS
 from margin_platform.dashboard.state.live_book import Holdings
 from margin_platform.kafka.broker_errors import BrokerRefused
@@ -75,16 +75,16 @@ class Intake:
     def __init__(
         self,
         bootstrap: str,
-        desk: Desk,
+        rows: NewestRows,
         holdings: Holdings,
         feed: Feed,
         now_ms: Callable[[], int],
         *,
         history: int = 200_000,
     ) -> None:
-        self.bootstrap, self.desk, self.holdings, self.feed, self.history = (
+        self.bootstrap, self.rows, self.holdings, self.feed, self.history = (
             bootstrap,
-            desk,
+            rows,
             holdings,
             feed,
             history,
@@ -244,11 +244,11 @@ class Intake:
                     (topic, partition, event | {"produced_at": written} if topic in _TIMED else event)
                 )
             except BadEvent as refusal:
-                self.desk.bad_events += 1
+                self.rows.bad_events += 1
                 _log.warning("%s[%s]@%s refused: %s", topic, partition, offset, refusal)
             if topic in (MARGIN_CALC, MARGIN_STATUS):
                 newest = max(newest, written)
-        self.desk.apply(told)
+        self.rows.apply(told)
         if booked:
             self.holdings.take(booked)
         if newest:

@@ -29,7 +29,7 @@ from margin_platform.dashboard.server import alarms, order_gate, push
 from margin_platform.dashboard.server.access import Guard
 from margin_platform.dashboard.server.account_detail import NoPositions, document, explain, policy_of, whatif
 from margin_platform.dashboard.server.wall_clock import wall_clock_ms
-from margin_platform.dashboard.state.accounts import Desk
+from margin_platform.dashboard.state.accounts import NewestRows
 from margin_platform.dashboard.state.live_book import Holdings
 from margin_platform.documents.book_input import InputError, parse
 from margin_platform.liquidation.cures import cheapest_cures
@@ -74,12 +74,12 @@ def build(options: Options, now_ms: Callable[[], int] = wall_clock_ms) -> ASGIAp
     ValueError where it would be open to others without a token.
     """
     policy = current_policy()
-    desk = Desk(functools.partial(old_before, policy.prices.max_price_age_seconds))
+    newest = NewestRows(functools.partial(old_before, policy.prices.max_price_age_seconds))
     feed = Feed(quiet_ms=int(options.quiet_s * 1000), started_at=now_ms())
     holdings = Holdings(policy)
-    intake = Intake(options.bootstrap, desk, holdings, feed, now_ms, history=options.history)
+    intake = Intake(options.bootstrap, newest, holdings, feed, now_ms, history=options.history)
     alarm = alarms.Alarms(functools.partial(alarms.count, policy.notices))
-    pulse = push.Pulse(desk, feed, now_ms, options.interval_s, policy.firm, _facts(options, policy), alarm)
+    pulse = push.Pulse(newest, feed, now_ms, options.interval_s, policy.firm, _facts(options, policy), alarm)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -99,7 +99,7 @@ def build(options: Options, now_ms: Callable[[], int] = wall_clock_ms) -> ASGIAp
         Route("/", _index),
         WebSocketRoute("/live", socket),
         Mount("/static", StaticFiles(directory=STATIC)),
-        *_questions(desk, holdings, feed, now_ms),
+        *_questions(newest, holdings, feed, now_ms),
         _gate(holdings, now_ms),
     ]
     return Guard(Starlette(routes=routes, lifespan=lifespan), options.host, options.token, options.origins)
@@ -137,19 +137,21 @@ def _refused(error: InputError) -> Response:
     return _json({"error": str(error), "field": error.field, "reason": error.reason}, 400)
 
 
-def _questions(desk: Desk, holdings: Holdings, feed: Feed, now_ms: Callable[[], int]) -> list[BaseRoute]:
+def _questions(
+    newest: NewestRows, holdings: Holdings, feed: Feed, now_ms: Callable[[], int]
+) -> list[BaseRoute]:
     async def account(request: Request) -> Response:
-        return await asyncio.to_thread(_account, desk, holdings, request.query_params.get("id", ""))
+        return await asyncio.to_thread(_account, newest, holdings, request.query_params.get("id", ""))
 
     async def what_if(request: Request) -> Response:
         asked = request.query_params
         return await asyncio.to_thread(
-            _what_if, desk, holdings, asked.get("id", ""), asked.getlist("trade"), asked.get("cash", "0")
+            _what_if, newest, holdings, asked.get("id", ""), asked.getlist("trade"), asked.get("cash", "0")
         )
 
     async def holders(request: Request) -> Response:
         found = await asyncio.to_thread(holdings.holders, request.query_params.get("symbol", ""))
-        return _json({"epoch": desk.epoch, "ready": holdings.ready, "numbers": desk.numbers_of(found)})
+        return _json({"epoch": newest.epoch, "ready": holdings.ready, "numbers": newest.numbers_of(found)})
 
     async def symbols(_: Request) -> Response:
         return _json({"symbols": await asyncio.to_thread(holdings.symbols)})
@@ -159,7 +161,7 @@ def _questions(desk: Desk, holdings: Holdings, feed: Feed, now_ms: Callable[[], 
 
     async def health(_: Request) -> Response:
         verdict = feed.verdict(now_ms())
-        return _json({**verdict, "summary": desk.summary()}, 200 if verdict["live"] else 503)
+        return _json({**verdict, "summary": newest.summary()}, 200 if verdict["live"] else 503)
 
     return [
         Route("/api/account", account),
@@ -171,8 +173,8 @@ def _questions(desk: Desk, holdings: Holdings, feed: Feed, now_ms: Callable[[], 
     ]
 
 
-def _account(desk: Desk, holdings: Holdings, account_id: str) -> Response:
-    known = desk.account(account_id)
+def _account(newest: NewestRows, holdings: Holdings, account_id: str) -> Response:
+    known = newest.account(account_id)
     if known is None:
         return _json({"error": "this account has not been heard of", "account_id": account_id}, 404)
     basis = _basis(known, holdings, account_id)
@@ -186,7 +188,7 @@ def _account(desk: Desk, holdings: Holdings, account_id: str) -> Response:
             ]
     except (InputError, NoPositions) as error:
         detail["unexplained"] = str(error)
-    return _json({"account_id": account_id, "epoch": desk.epoch, **known, **detail})
+    return _json({"account_id": account_id, "epoch": newest.epoch, **known, **detail})
 
 
 def _basis(known: Json, holdings: Holdings, account_id: str) -> Event | None:
@@ -199,8 +201,10 @@ def _basis(known: Json, holdings: Holdings, account_id: str) -> Event | None:
     return holdings.account(account_id) or status
 
 
-def _what_if(desk: Desk, holdings: Holdings, account_id: str, asked: list[str], cash: str) -> Response:
-    known = desk.account(account_id)
+def _what_if(
+    newest: NewestRows, holdings: Holdings, account_id: str, asked: list[str], cash: str
+) -> Response:
+    known = newest.account(account_id)
     basis = None if known is None else _basis(known, holdings, account_id)
     try:
         if basis is None:

@@ -23,7 +23,7 @@ from margin_platform.contracts.json_object import Json
 from margin_platform.dashboard.intake.freshness import Feed
 from margin_platform.dashboard.server.alarms import Alarms
 from margin_platform.dashboard.state.account_row import COLUMNS
-from margin_platform.dashboard.state.accounts import Desk
+from margin_platform.dashboard.state.accounts import NewestRows
 from margin_platform.dashboard.state.firm_now import firm_now
 from margin_platform.policy.sections import FirmPolicy
 
@@ -41,7 +41,7 @@ class Pulse:
 
     def __init__(
         self,
-        desk: Desk,
+        newest: NewestRows,
         feed: Feed,
         now_ms: Callable[[], int],
         interval_s: float,
@@ -49,8 +49,8 @@ class Pulse:
         facts: dict[str, object],
         alarms: Alarms,
     ) -> None:
-        self.desk, self.feed, self._now_ms, self.interval_s, self.facts = (
-            desk,
+        self.newest, self.feed, self._now_ms, self.interval_s, self.facts = (
+            newest,
             feed,
             now_ms,
             interval_s,
@@ -89,12 +89,12 @@ class Pulse:
             return self.tick
 
     def header(self) -> dict[str, object]:
-        now, firm = self._now_ms(), firm_now(self.desk.firm() or (), self._policy)
+        now, firm = self._now_ms(), firm_now(self.newest.firm() or (), self._policy)
         if firm is not None:
             # its stream may have ended while the accounts' goes on
             firm["old"] = self.feed.is_old(firm["written_at"], now)
         return {
-            "summary": self.desk.summary(),
+            "summary": self.newest.summary(),
             "firm_now": firm,
             "health": self.feed.verdict(now),
             "unreached": self._alarms.unreached,
@@ -104,7 +104,7 @@ class Pulse:
         """Return (sequence reached, what to send in order) for a page that holds everything up to `after`;
         encoded when sent.
         """
-        upto, numbers = self.desk.changed(after)
+        upto, numbers = self.newest.changed(after)
         parts = [numbers[n : n + CHUNK] for n in range(0, len(numbers), CHUNK)] or [numbers]
         last = len(parts) - 1
         return upto, [
@@ -116,12 +116,12 @@ class Pulse:
         if found is None:
             frame: dict[str, object] = {
                 "t": "frame",
-                "rows": self.desk.rows(part),
+                "rows": self.newest.rows(part),
                 "seq": upto if done else None,
             }
             frame |= self._head
             if done:
-                frame |= {"feed": self.desk.feed(after), "firm": self.desk.firm(after)}
+                frame |= {"feed": self.newest.feed(after), "firm": self.newest.firm(after)}
             found = self._encoded[(after, upto, n)] = orjson.dumps(frame)
         return found
 
@@ -135,10 +135,10 @@ async def serve(socket: WebSocket, pulse: Pulse) -> None:
     pulse.join()
     try:
         hello = await _hello(socket)
-        same = hello.get("epoch") == pulse.desk.epoch and isinstance(hello.get("seq"), int)
+        same = hello.get("epoch") == pulse.newest.epoch and isinstance(hello.get("seq"), int)
         greeting = {
             "t": "hello",
-            "epoch": pulse.desk.epoch,
+            "epoch": pulse.newest.epoch,
             "resumed": same,
             "columns": COLUMNS,
             **pulse.facts,

@@ -1,4 +1,4 @@
-"""The desk: the newest row of every account, each change numbered,
+"""The newest row of every account, each change numbered,
 so that any page can ask "what changed since N".
 
 There is no log of changes to overflow. Every row carries the number of its last change; a page that comes
@@ -46,7 +46,7 @@ def _ages_from(row: list[Any]) -> int:
     return _UNKNOWN_TIME if row[TIMESTAMP] is None else int(row[TIMESTAMP])
 
 
-class Desk:
+class NewestRows:
     """State of all accounts. One thread applies events, any number read; every public method takes the lock.
 
     `epoch` names this server's life: account numbers and sequence numbers mean nothing in another one.

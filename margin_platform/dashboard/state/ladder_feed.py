@@ -41,7 +41,7 @@ _IDS = ("call_id", "order_id", "restriction_id", "event_id", "decision_id")
 class Item:
     """One line of the feed and of an account's timeline.
 
-    `changed` is the desk's sequence number of its last change.
+    `changed` is the page's sequence number of its last change.
     """
 
     number: int

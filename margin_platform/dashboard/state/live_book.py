@@ -1,9 +1,9 @@
 """Every account's positions as they stand now:
 the book of the topics it is kept in, for questions about one account.
 
-Published figures carry positions only where they were decided upon (margin.status.v1), and a desk asks about
-every account. So the dashboard reads fills, cash, terms and the market into the margin stream's own engine,
-which values nothing until somebody asks.
+Published figures carry positions only where they were decided upon (margin.status.v1), and a margin clerk
+asks about every account. So the dashboard reads fills, cash, terms and the market into the margin stream's
+own engine, which values nothing until a question comes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The desk's promises, without a browser:
+"""The promises of the newest rows, without a browser:
 what a page lacks is always exactly what changed, and old is never green.
 """
 
@@ -18,7 +18,7 @@ from margin_platform.dashboard.server.alarms import Alarms
 from margin_platform.dashboard.server.app import Options, build, old_before
 from margin_platform.dashboard.server.push import Pulse
 from margin_platform.dashboard.state.account_row import COLUMNS, RowFlag
-from margin_platform.dashboard.state.accounts import Desk
+from margin_platform.dashboard.state.accounts import NewestRows
 from margin_platform.dashboard.state.firm_now import firm_now
 from margin_platform.dashboard.state.ladder_feed import FEED_KEPT, LadderLog, instant
 from margin_platform.documents.book_input import InputError, parse
@@ -40,11 +40,11 @@ def calc(account: str, at: int = NOON, status: str = "ACTIVE", excess: float = 1
     }
 
 
-def desk() -> Desk:
-    return Desk(lambda clock: clock - HOUR)
+def newest_rows() -> NewestRows:
+    return NewestRows(lambda clock: clock - HOUR)
 
 
-def rows(of: Desk, after: int) -> tuple[int, dict[str, list[Any]]]:
+def rows(of: NewestRows, after: int) -> tuple[int, dict[str, list[Any]]]:
     reached, numbers = of.changed(after)
     return reached, {row[1]: row for row in of.rows(numbers)}
 
@@ -54,7 +54,7 @@ def test_a_page_that_reads_at_any_pace_ends_with_the_newest_row_of_every_account
     """Cut off, slow or quick: asking "what changed since what I hold" leaves no gap, and each row comes
     once a question.
     """
-    chance, subject, held, reached = random.Random(seed), desk(), {}, -1
+    chance, subject, held, reached = random.Random(seed), newest_rows(), {}, -1
     truth: dict[str, float] = {}
     for _ in range(300):
         batch = [
@@ -70,7 +70,7 @@ def test_a_page_that_reads_at_any_pace_ends_with_the_newest_row_of_every_account
 
 
 def test_a_row_changed_twice_between_two_questions_is_sent_once_in_its_newest_form() -> None:
-    subject = desk()
+    subject = newest_rows()
     subject.apply([("margin.calc.v1", 0, calc("A", excess=1.0))])
     reached, _ = rows(subject, -1)
     for excess in (2.0, 3.0, 4.0):
@@ -80,7 +80,7 @@ def test_a_row_changed_twice_between_two_questions_is_sent_once_in_its_newest_fo
 
 
 def test_memory_follows_accounts_and_not_events() -> None:
-    subject = desk()
+    subject = newest_rows()
     for n in range(5_000):
         notice = {"account_id": "A1", "notification_id": f"N{n}"}
         subject.apply([("margin.calc.v1", 0, calc(f"A{n % 10}")), ("notifications.v1", 0, notice)])
@@ -90,7 +90,7 @@ def test_memory_follows_accounts_and_not_events() -> None:
 
 def test_an_old_row_counts_as_gray_whatever_its_status_said() -> None:
     """The boundary: calculated exactly one hour of age ago is current, a millisecond more is not."""
-    subject = desk()
+    subject = newest_rows()
     subject.apply(
         [
             ("margin.calc.v1", 0, calc("EDGE", NOON - HOUR)),
@@ -103,7 +103,7 @@ def test_an_old_row_counts_as_gray_whatever_its_status_said() -> None:
 
 def test_cash_and_a_debit_alone_do_not_grow_old() -> None:
     """Sold out with a debit: no price touches the account again, and it stays red."""
-    subject = desk()
+    subject = newest_rows()
     owed = calc("OWES", NOON - 5 * HOUR, "MARGIN_CALL") | {"gross_mv": 0.0, "inputs": {"oldest_price": None}}
     subject.apply([("margin.calc.v1", 0, owed), ("margin.calc.v1", 0, calc("NEW", NOON))])
     assert subject.summary()["colors"] == {"green": 1, "yellow": 0, "red": 1, "gray": 0}
@@ -120,14 +120,14 @@ def test_a_night_does_not_age_a_row_but_a_trading_hour_does() -> None:
 
 @pytest.mark.parametrize("status", ["STALE", "SOMETHING_NEW", None])
 def test_a_status_that_is_not_known_is_never_green(status: str | None) -> None:
-    subject = desk()
+    subject = newest_rows()
     subject.apply([("margin.calc.v1", 0, calc("A") | {"status": status})])
     assert subject.summary()["colors"]["gray"] == 1
 
 
 def test_a_restriction_makes_a_cured_account_red_until_it_is_lifted() -> None:
     """Two tracks, the worse decides: equity recovered, but the account may still only close."""
-    subject = desk()
+    subject = newest_rows()
     subject.apply(
         [
             ("margin.calc.v1", 0, calc("A")),
@@ -172,7 +172,7 @@ def test_a_call_past_due_leaves_the_next_due_time_to_those_that_can_still_be_met
 
 @pytest.mark.parametrize("amendments", range(1, 9))
 def test_a_call_amended_after_its_due_time_stays_past_due(amendments: int) -> None:
-    subject = desk()
+    subject = newest_rows()
     call = {
         "account_id": "A",
         "call_id": "C1",
@@ -260,7 +260,7 @@ def test_the_firms_line_takes_the_newest_exposure_and_the_worst_loss_against_the
 
 
 def test_scenarios_of_an_earlier_policy_no_longer_count() -> None:
-    subject, shared = desk(), {"firm_loss": 1.0, "firm_beta_weighted_exposure": 0.0}
+    subject, shared = newest_rows(), {"firm_loss": 1.0, "firm_beta_weighted_exposure": 0.0}
     subject.apply(
         [("firm.risk.v1", 0, shared | {"scenario": s, "policy_version": "old"}) for s in ("-0.50", "-0.08")]
     )
@@ -269,7 +269,7 @@ def test_scenarios_of_an_earlier_policy_no_longer_count() -> None:
 
 
 def test_the_firms_line_is_old_where_its_stream_ended_and_the_accounts_goes_on() -> None:
-    subject, feed = desk(), Feed(quiet_ms=1_000)
+    subject, feed = newest_rows(), Feed(quiet_ms=1_000)
     pulse = Pulse(subject, feed, lambda: 5_000, 0.15, current_policy().firm, {}, Alarms(lambda: 0))
     event = {"scenario": "-0.08", "firm_loss": 1.0, "firm_beta_weighted_exposure": 0.0}
     feed.received(5_000, 5_000)
