@@ -14,6 +14,8 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
+from margin_platform.contracts.refusals import missing
+
 
 class ActionKind(StrEnum):
     """Kinds in the order in which those of one day are booked.
@@ -64,6 +66,7 @@ _USUAL_OLD = 9  # 7 for 3, 5 for 4: old shares of a ratio that is not one new sh
 _MOST_OLD = 100_000  # old shares for one new share
 _MOST_DECIMALS = 6  # of a decimal that no usual ratio explains
 _FULL_DECIMALS = 12  # of a computed factor, such as 1 / 0.49999: its rounding is below the finest share
+_NO_SPLIT = "1 for 1 is no split: it changes nothing"
 _SAME = 1e-9  # between a ratio and the fraction it is given with
 
 
@@ -98,7 +101,7 @@ def problem(event: Mapping[str, Any]) -> tuple[str, object, str] | None:
     for name in _NEEDED[kind]:
         given = event.get(name) is not None or (name == "ratio" and event.get("ratio_new") is not None)
         if not given:
-            return name, None, f"missing for a {kind}"
+            return name, *missing(name, event, f"missing for a {kind}")
     if kind in (ActionKind.DIVIDEND, ActionKind.CASH_MERGER) and event["amount"] < _LEAST_PAID:
         return "amount", event["amount"], f"not above zero for a {kind}"
     if kind in INTO_ANOTHER and event["new_symbol"] == event["symbol"]:
@@ -110,11 +113,14 @@ def _ratio_problem(event: Mapping[str, Any]) -> tuple[str, object, str] | None:
     new, old, ratio = (event.get(name) for name in ("ratio_new", "ratio_old", "ratio"))
     if new is not None and old is not None:
         differs = ratio is not None and abs(ratio * old / new - 1.0) > 0.5 * 10 ** -_digits(ratio) + _SAME
-        return ("ratio", ratio, f"not {new} for {old}") if differs else None
+        if differs:
+            return "ratio", ratio, f"not {new} for {old}"
     try:
-        ratio_of(event)
+        terms = ratio_of(event)
     except ValueError as error:
         return "ratio", ratio, str(error)
+    if event["kind"] == ActionKind.SPLIT and terms == 1:  # it would cancel orders and explain no price
+        return ("ratio", ratio, _NO_SPLIT) if new is None else ("ratio_new", new, _NO_SPLIT)
     return None
 
 

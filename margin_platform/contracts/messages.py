@@ -65,6 +65,7 @@ __all__ = [
     "VOLATILITY",
     "check_fields",
     "check_time",
+    "checked",
     "decode",
     "deterministic_id",
     "encode",
@@ -96,6 +97,14 @@ def decode(topic: str, raw: bytes | None) -> Event:
         raise BadEvent("value", event, "not a JSON object")
     if topic not in _BY_THE_THOUSAND and raw.count(b":") != len(event):
         _check_keys(event, raw)
+    return checked(topic, event)
+
+
+def checked(topic: str, event: Event) -> Event:
+    """Return an event of a topic as its contract declares it.
+
+    BadEvent names the first field that breaks it.
+    """
     check_fields(TOPICS[topic], event)
     return _declared(topic, event) if topic in INPUTS else event
 

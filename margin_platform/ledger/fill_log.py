@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from margin_platform.contracts.messages import BadEvent, Event
 
 _UNKNOWN = -1  # the content of an id booked before contents were kept
+_FIGURES = 32  # bits of a content that are of the figures; those above are of venue and order, 0: not kept
 _DIGEST = 16  # bytes: with ten million ids the chance that two of them look the same is below one in 10^24
 
 Timeline = list[tuple[int, int]]  # (event time in epoch milliseconds, micro-shares), by time
@@ -102,7 +103,7 @@ class KnownIds:
     each as a digest of 128 bits, and one of its content.
 
     The content tells an event delivered twice from another event under the same id. States of before have
-    none.
+    none, or one of the figures alone. What is stored says how far the comparison goes.
     """
 
     def __init__(self) -> None:
@@ -118,6 +119,13 @@ class KnownIds:
         text = "\x1f".join(repr(float(f)) if isinstance(f, int | float) else str(f) for f in figures)
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest())
 
+    @staticmethod
+    def content_of_fill(fill: Event) -> int:
+        """Return a digest of a fill's figures, and above it one of where it traded: its venue and order."""
+        figures = (fill["symbol"], fill["qty"], fill["price"], fill.get("fee") or 0.0, fill["timestamp"])
+        where = KnownIds.content(fill.get("venue") or None, fill.get("order_id"))
+        return (where >> 1 | 1) << _FIGURES | KnownIds.content(fill["account_id"], *figures)
+
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._contents
 
@@ -127,9 +135,17 @@ class KnownIds:
         BadEvent where another one was, under its id: it must not be lost silently.
         """
         known = self._contents.get(digest)
-        if known not in (None, _UNKNOWN, content):
+        if known is None or known == _UNKNOWN:
+            return known is not None
+        if (known ^ content) % (1 << _FIGURES):
             raise BadEvent(name, event[name], "id of an earlier event that says something else: not booked")
-        return known is not None
+        if known >> _FIGURES not in (0, content >> _FIGURES):
+            raise BadEvent(
+                name,
+                event[name],
+                "id of an earlier fill of another venue or order: not booked; send it under an id of its own",
+            )
+        return True
 
     def add(self, digest: bytes, content: int = _UNKNOWN) -> None:
         self._contents[digest] = content

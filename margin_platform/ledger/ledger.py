@@ -113,9 +113,7 @@ class Ledger:
         )
         number = self._account(event)
         digest = KnownIds.digest("fill", event["fill_id"])
-        content = KnownIds.content(
-            event["account_id"], symbol, event["qty"], event["price"], event.get("fee") or 0.0, at
-        )
+        content = KnownIds.content_of_fill(event)
         if self._seen.delivered(event, "fill_id", digest, content):
             return []
         cash = within(event, "price", self._cash[number] - cost)

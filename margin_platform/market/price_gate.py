@@ -137,7 +137,9 @@ def after_splits(
     change = ratio_since(after, 0) / ratio_since(before, 0)
     divided = good * ratio_since(before, good_time) / ratio_since(after, good_time)
     expected = good / change
-    if suspect is not None:
+    if suspect is not None and suspect.expected:  # no print: what the splits of before called for
+        expected, suspect = suspect.price / change, None
+    elif suspect is not None:
         restated = (
             suspect.price * ratio_since(before, suspect.timestamp) / ratio_since(after, suspect.timestamp)
         )
@@ -146,7 +148,10 @@ def after_splits(
         suspect = replace(suspect, price=restated)
     if isclose(divided, expected):
         return Verdict(divided, suspect)
-    reason = f"split of {symbol} at {change:g} for 1 booked after a price of its day: the next print decides"
+    reason = (
+        f"split of {symbol} at {divided / expected:g} for 1 booked after a price of its day: the next print "
+        "decides"
+    )
     return Verdict(
         divided,
         Suspect(expected, max(good_time, suspect.timestamp if suspect else 0), reason, None, expected=True),

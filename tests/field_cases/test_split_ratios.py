@@ -139,6 +139,56 @@ def test_a_fraction_is_whole_and_agrees_with_its_decimal(terms: dict[str, Any], 
     assert found[0] == field
 
 
+ONE_FOR_ONE: list[dict[str, Any]] = [
+    {"ratio": 1},
+    {"ratio": 1.0},
+    *({"ratio_new": n, "ratio_old": n} for n in (1, 2, 3, 10, 100_000)),
+    {"ratio": 1, "ratio_new": 7, "ratio_old": 7},
+    {"ratio": 1, "post_price": 100.0},
+]
+
+
+@pytest.mark.parametrize("terms", ONE_FOR_ONE, ids=str)
+def test_one_for_one_is_no_split_and_ends_no_hold(terms: dict[str, Any]) -> None:
+    """It would cancel the symbol's orders, explain no price, and contradict the split of that day."""
+    event = {name: value for name, value in split(2)["event"].items() if name != "ratio"} | terms
+    found = problem(event)
+    assert found is not None
+    assert found[2] == "1 for 1 is no split: it changes nothing"
+    rows = [*opening(), {"topic": "corporate_actions.v1", "event": event}, *MONDAY]
+    feed = fed([*rows, printed(500.0, at(10, 9, 40)), printed(501.0, at(10, 9, 41))])
+    assert stands(feed)["stale_symbols"] == ["AAA"]  # 1,000 to 500 waits for a split that is one
+    for row in (split(2, at(10, 9, 42)), printed(502.0, at(10, 9, 43))):
+        feed.say((row["topic"], row["event"]))
+    assert (stands(feed)["positions"], stands(feed)["stale_symbols"]) == ({"AAA": 20.0}, [])
+
+
+@pytest.mark.parametrize("kind", ["SPIN_OFF", "STOCK_MERGER"])
+def test_one_for_one_into_another_symbol_is_an_exchange(kind: str) -> None:
+    event = split(1)["event"] | {"kind": kind, "new_symbol": "BBB"}
+    assert problem(event) is None
+
+
+AMENDED_TO = [(2, 3), (3, 2), (2, 10), (10, 4), (4, 0.25), (0.1, 0.05), (3, 1.5), (5, 2), (20, 10)]
+
+
+@pytest.mark.parametrize(("first", "then"), AMENDED_TO)
+def test_terms_amended_while_a_price_of_the_day_is_in_doubt_value_at_no_price_that_was_never_printed(
+    first: float, then: float
+) -> None:
+    """The first price is of the ex-date itself: it may be of either share, until the next print.
+
+    33 with a split of 2 becomes 16.50 or stays. Amended to 3 it is 11 or stays, and never 16.50.
+    """
+    day = at(10, 10)
+    feed = fed([*opening(33.0, 100.0), *MONDAY, printed(33.0, day), split(first, day + 1)])
+    feed.say(*[(row["topic"], row["event"]) for row in (split(then, day + 2),)])
+    assert (feed.price("AAA"), stands(feed)["stale_symbols"]) == (33.0, ["AAA"])
+    after = printed(33.0 / then, day + 3)
+    feed.say((after["topic"], after["event"]))
+    assert (feed.price("AAA"), stands(feed)["stale_symbols"]) == (pytest.approx(33.0 / then), [])
+
+
 @given(st.integers(2, 300), st.integers(1, 400), st.integers(6, 9))
 def test_shares_of_a_reverse_split_come_out_whole(old: int, lots: int, places: int) -> None:
     """Whatever a source rounds 1/old to, either a multiple of `old` shares becomes whole shares or the

@@ -231,3 +231,24 @@ def test_a_transfer_of_half_a_cent_or_more_is_booked_to_the_cent(amount: float, 
     moved = {"transfer_id": "c", "account_id": "A", "amount": amount, "timestamp": _IN_TIME}
     replay.take({"topic": "cash.v1", "event": moved})
     assert (replay.engine.ledger.cash("A"), replay.dead) == (booked, [])
+
+
+CONTRADICTIONS = [
+    (FILL | {"side": "SELL"}, "side"),
+    (FILL | {"Side": "2"}, "Side"),
+    (FILL | {"qty": -1, "side": "BUY"}, "side"),
+    (FILL | {"buy_sell": "S"}, "buy_sell"),
+    (FILL | {"currency": "EUR"}, "currency"),
+    (PAID | {"currency": "GBP"}, "currency"),
+    (PAID | {"ccy": "CAD"}, "ccy"),
+    (SPLIT | {"kind": "DIVIDEND", "amount": 1, "ex_date": "2024-01-05", "currency": "JPY"}, "currency"),
+]
+
+
+@pytest.mark.parametrize(("event", "field"), CONTRADICTIONS)
+def test_a_contradiction_is_refused_in_a_file_of_events_as_on_a_topic(
+    tmp_path: Path, event: dict[str, Any], field: str
+) -> None:
+    ran = backtested(tmp_path, HUNDREDS, events=(event | {"timestamp": _IN_TIME},))
+    assert ran.exit_code == 2
+    assert f"events line 1, {field}: " in ran.output

@@ -4,7 +4,6 @@ the right value of each, and other members of its kind.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -221,6 +220,49 @@ def test_an_unknown_field_anywhere_in_a_book_is_refused(
     assert meant in refused.value.reason
 
 
+RENAMED = [
+    (FILLS, "qty", "quantity"),
+    (FILLS, "qty", "shares"),
+    (FILLS, "qty", "lastQty"),
+    (FILLS, "qty", "Qty"),
+    (FILLS, "symbol", "ticker"),
+    (FILLS, "symbol", "Symbol"),
+    (FILLS, "price", "px"),
+    (FILLS, "price", "last_price"),
+    (FILLS, "fill_id", "execId"),
+    (FILLS, "fill_id", "id"),
+    (FILLS, "account_id", "account"),
+    (FILLS, "account_id", "accountId"),
+    (FILLS, "timestamp", "ts"),
+    (FILLS, "timestamp", "transactTime"),
+    (CASH, "amount", "value"),
+    (CASH, "transfer_id", "transactionId"),
+    (PRICES, "price", "close"),
+    (PRICES, "symbol", "ticker"),
+    (BETAS, "beta", "BETA"),
+    (VOLATILITY, "volatility_annual", "sigma"),
+]
+
+
+@pytest.mark.parametrize(("topic", "field", "foreign"), RENAMED)
+def test_a_missing_field_of_a_topic_is_named_with_what_stands_in_its_place(
+    topic: str, field: str, foreign: str
+) -> None:
+    event = {foreign if name == field else name: value for name, value in GOOD[topic].items()}
+    with pytest.raises(BadEvent) as refused:
+        decode(topic, encode(event))
+    assert (refused.value.field, refused.value.value) == (field, GOOD[topic][field])
+    assert refused.value.reason == f"missing; {foreign} stands there, did you mean {field}?"
+
+
+@pytest.mark.parametrize("other", ["venue", "order_id", "note", "x", "exchange", "qtys_of_others"])
+def test_a_missing_field_that_nothing_stands_for_is_only_missing(other: str) -> None:
+    event = {name: value for name, value in FILL.items() if name != "qty"} | {other: "q"}
+    with pytest.raises(BadEvent) as refused:
+        decode(FILLS, encode(event))
+    assert (refused.value.field, refused.value.value, refused.value.reason) == ("qty", None, "missing")
+
+
 def test_a_field_that_is_not_in_the_contract_is_tolerated_on_a_topic_and_not_kept() -> None:
     assert decode(FILLS, encode(FILL | {"side": "BUY", "liquidity": "M", "currency": "USD"})) == FILL
 
@@ -420,53 +462,3 @@ def test_a_share_bought_in_parts_and_sold_whole_is_flat_also_after_a_restart(par
 @pytest.mark.parametrize("qty", [4e-7, 6e-7, 1.5e-6, -4e-7, 1e-9, 2.5e-6, -1.4e-6, 1e-300])
 def test_a_quantity_the_ledger_would_change_is_refused(qty: float) -> None:
     assert "finer than 1e-06" in _refused(FILLS, qty=qty).reason
-
-
-# -- the same id twice
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"qty": 101},
-        {"qty": -100},
-        {"price": 101},
-        {"account_id": "B"},
-        {"symbol": "BBB"},
-        {"fee": 1},
-        {"timestamp": T + 1},
-        {"qty": 100.000001},
-        {"price": 100.0001},
-        {"fee": -0.01},
-        {"qty": -100, "price": 101, "fee": 1},
-        {"account_id": "B", "symbol": "BBB"},
-    ],
-)
-def test_another_fill_under_a_known_id_is_told_from_one_delivered_twice(changed: dict[str, Any]) -> None:
-    replay = Replay("AAA", "BBB")
-    for account in ("A", "B"):
-        replay.take(
-            {"topic": "accounts.v1", "event": {"account_id": account, "margin_type": "REG_T", "timestamp": T}}
-        )
-    replay.take({"topic": FILLS, "event": FILL})
-    replay.take({"topic": FILLS, "event": FILL | {"qty": 100.0}})
-    replay.take({"topic": FILLS, "event": FILL | changed})
-    assert [letter["reason"] for letter in replay.dead] == [
-        "duplicate id",
-        "id of an earlier event that says something else: not booked",
-    ]
-    assert json.loads(replay.dead[1]["raw"]) == FILL | changed
-    assert replay.engine.ledger.positions("A") == {"AAA": 100.0}
-
-
-def test_what_an_id_stood_for_is_known_after_a_restart() -> None:
-    replay = Replay("AAA")
-    replay.take(
-        {"topic": "accounts.v1", "event": {"account_id": "A", "margin_type": "REG_T", "timestamp": T}}
-    )
-    replay.take({"topic": CASH, "event": GOOD[CASH]})
-    ledger = replay.engine.ledger
-    restored = type(ledger).from_state(ledger.to_state(), ["AAA"], require_account=True)
-    assert restored.apply(CASH, GOOD[CASH]) == []
-    with pytest.raises(BadEvent, match="something else"):
-        restored.apply(CASH, GOOD[CASH] | {"amount": 6000})

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from margin_platform.backtest.engine.job import Trade
-from margin_platform.contracts.messages import CASH, CORPORATE_ACTIONS, FILLS, TOPICS, BadEvent, check_fields
+from margin_platform.contracts.messages import CASH, CORPORATE_ACTIONS, FILLS, BadEvent, checked
 from margin_platform.documents.book_input import InputError, loads
 
 TAKEN = (FILLS, CASH, CORPORATE_ACTIONS)
@@ -31,7 +31,7 @@ def read(path: Path) -> list[Line]:
             topic = event.get("topic")
             if topic not in TAKEN:
                 raise BadEvent("topic", topic, f"not one of {', '.join(TAKEN)}")
-            check_fields(TOPICS[topic], event)
+            event = checked(topic, {name: value for name, value in event.items() if name != "topic"})
         except (BadEvent, InputError) as error:
             raise InputError(f"events line {number}, {error.field}", error.value, error.reason) from error
         found.append((number, (topic, event)))

@@ -15,7 +15,7 @@ from msgspec import NODEFAULT, Meta, Struct, convert
 from msgspec.structs import fields
 
 from margin_platform.contracts.events.field_types import Always, Kind, one_of
-from margin_platform.contracts.refusals import BadEvent
+from margin_platform.contracts.refusals import BadEvent, missing
 
 Event = dict[str, Any]
 
@@ -96,11 +96,13 @@ class Checker:
                 raise BadEvent(name, value, reason)
 
     def _walk(self, event: Event) -> None:
+        declared = {field.name for field in self.fields}
+        foreign = {name: value for name, value in event.items() if name not in declared}
         for field in self.fields:
             value = event.get(field.name)
             if field.name not in event:
                 if field.required:
-                    raise BadEvent(field.name, None, "missing")
+                    raise BadEvent(field.name, *missing(field.name, foreign))
             elif value is None and field.nullable:
                 continue
             elif reason := field.kind.reason(value):
