@@ -36,27 +36,41 @@ class _Shared(TypedDict):
 _SHARED = _Shared(group_name="backtests", kinds={"python"}, owners=["team:risk"])
 
 
+_FOLDER = "folder of the reports; empty takes backtests in the platform's data folder"
+
+
+def _consistent(asset: str) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        "results_are_consistent",
+        asset=asset,
+        description="No cure without a call, no loss below zero, and something was evaluated.",
+    )
+
+
 class CrisisConfig(dg.Config):
-    """accounts, seed: the generated book; folder: where reports go, the platform's data folder when empty.
+    """The book and the history to run, and where the report goes."""
 
-    prices, book: files of one's own, as for `margin backtest`; the bundled history and the generated book
-    when empty. spark_tasks: tasks of a Spark job that the accounts are spread over; 0 runs them in this
-    process.
-    """
-
-    accounts: int = 400
-    seed: int = 7
-    folder: str = ""
-    prices: str = ""
-    book: str = ""
-    spark_tasks: int = Field(default=0, ge=0)
+    accounts: int = Field(default=400, ge=1, description="accounts of the generated book")
+    seed: int = Field(default=7, description="seed of the generated book: the same seed is the same book")
+    folder: str = Field(default="", description=_FOLDER)
+    prices: str = Field(
+        default="", description="file of daily closes, as for `margin backtest`; empty takes the bundled one"
+    )
+    book: str = Field(
+        default="", description="file of accounts, as for `margin backtest`; empty generates a book"
+    )
+    spark_tasks: int = Field(
+        default=0,
+        ge=0,
+        description="tasks of a Spark job that share the accounts; 0 runs them in this process",
+    )
 
 
 class SessionConfig(dg.Config):
-    """day: the session, YYYY-MM-DD, the one before today when empty; folder as above."""
+    """The session to replay, and where the report goes."""
 
-    day: str = ""
-    folder: str = ""
+    day: str = Field(default="", description="the session, YYYY-MM-DD; empty takes the last one before today")
+    folder: str = Field(default="", description=_FOLDER)
 
 
 def report_folder(folder: str) -> Path:
@@ -100,7 +114,7 @@ def inconsistencies(summary: Json) -> list[str]:
 @dg.asset(
     partitions_def=PARTITIONS,
     code_version="1",
-    check_specs=[dg.AssetCheckSpec("results_are_consistent", asset="backtest_reports")],
+    check_specs=[_consistent("backtest_reports")],
     description=(
         "A book through one crisis, of the bundled history or of one's own file, under the policy in force."
     ),
@@ -121,7 +135,7 @@ def backtest_reports(context: dg.AssetExecutionContext, config: CrisisConfig) ->
 
 @dg.asset(
     deps=[topic_key(t) for t in (ACCOUNTS, CASH, FILLS, PRICES, BETAS, VOLATILITY)],
-    check_specs=[dg.AssetCheckSpec("results_are_consistent", asset="session_backtest")],
+    check_specs=[_consistent("session_backtest")],
     description="The live book replayed through yesterday's prices as they arrived on Kafka.",
     **_SHARED,
 )

@@ -36,6 +36,7 @@ CHECKS = [
         "firm_losses_are_known_and_not_negative",
         ["scenario", "firm_loss", "firm_beta_weighted_exposure"],
         with_unknown_or_negative_loss,
+        "Each scenario has an exposure and a loss, and no loss is below zero.",
     ),
     freshness_check(KEY, "timestamp", max_age_seconds=3600),
 ]

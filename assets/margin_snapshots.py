@@ -63,18 +63,21 @@ CHECKS = [
         "valued_accounts_have_every_figure",
         ["account_id", "stale", "equity", "requirement", "excess"],
         with_unknown_figures,
+        "An account that could be valued has equity, requirement and excess.",
     ),
     rule_check(
         KEY,
         "requirements_are_not_negative",
         ["account_id", "stale", "requirement", "maintenance_req"],
         with_negative_requirement,
+        "No requirement of an account that could be valued is below zero.",
     ),
     rule_check(
         KEY,
         "components_sum_to_the_requirement",
         ["account_id", "stale", "maintenance_req", *COMPONENTS],
         whose_parts_do_not_add_up,
+        "The five components sum to maintenance_req, to the cents lost in rounding.",
     ),
     freshness_check(KEY, "calc_timestamp", max_age_seconds=3600),
 ]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import dagster as dg
+from pydantic import Field
 
 from assets import firm_exposure, margin_snapshots, volatility_tables
 from assets.stream_metadata import typed
@@ -29,11 +30,20 @@ _BACKOFF_SECONDS = 1.0
 
 
 class StreamsConfig(dg.Config):
-    """only: the streams to run, all when empty."""
+    """Which streams run, how often they report, and for how long."""
 
-    only: list[str] = []
-    report_seconds: float = 60.0
-    roll_over_hours: float = 168.0
+    only: list[str] = Field(
+        default=[],
+        description="streams to run: volatility_tables, margin_snapshots, firm_exposure; empty runs all",
+    )
+    report_seconds: float = Field(
+        default=60.0, gt=0, description="a table is materialized at most once in so many seconds"
+    )
+    roll_over_hours: float = Field(
+        default=168.0,
+        gt=0,
+        description="the run ends after so many hours; stream_health starts the next, state is kept",
+    )
 
 
 @dataclass

@@ -77,11 +77,15 @@ def missing(error: MissingTable) -> dg.AssetCheckResult:
 
 
 def rule_check(
-    key: dg.AssetKey, name: str, columns: Sequence[str], broken: Callable[[pd.DataFrame], pd.DataFrame]
+    key: dg.AssetKey,
+    name: str,
+    columns: Sequence[str],
+    broken: Callable[[pd.DataFrame], pd.DataFrame],
+    description: str,
 ) -> dg.AssetChecksDefinition:
     """Build a check that no row of these columns breaks a rule; `broken` selects those that do."""
 
-    @dg.asset_check(asset=key, name=name)
+    @dg.asset_check(asset=key, name=name, description=description)
     def check(context: dg.AssetCheckExecutionContext, tables: TablesResource) -> dg.AssetCheckResult:
         try:
             table = tables.open(key.path[-1])
@@ -121,7 +125,11 @@ def freshness_check(key: dg.AssetKey, column: str, max_age_seconds: float) -> dg
     newest price's time.
     """
 
-    @dg.asset_check(asset=key, name="keeps_up_with_the_event_clock")
+    @dg.asset_check(
+        asset=key,
+        name="keeps_up_with_the_event_clock",
+        description=f"The newest row is at most {max_age_seconds:g} s older than the newest price.",
+    )
     def check(tables: TablesResource, kafka: KafkaResource) -> dg.AssetCheckResult:
         try:
             newest = tables.newest(key.path[-1], column)

@@ -25,6 +25,7 @@ CHECKS = [
         "volatilities_are_numbers_not_negative",
         ["symbol", "volatility_annual"],
         lambda rows: rows[rows["volatility_annual"].isna() | (rows["volatility_annual"] < 0)],
+        "Each volatility is a number and not below zero.",
     ),
     rule_check(
         VOLATILITY_TABLE,
@@ -32,5 +33,6 @@ CHECKS = [
         ["symbol", "timestamp", "batch_id"],
         # a later batch may correct a session
         lambda rows: rows[rows.duplicated(["symbol", "timestamp", "batch_id"])],
+        "A symbol has one volatility for a time in a batch.",
     ),
 ]

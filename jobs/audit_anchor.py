@@ -24,12 +24,18 @@ _SHOWN = 5  # findings in the text of a failed run
 
 
 class AnchorConfig(dg.Config):
-    """day: the New York day that ends, YYYY-MM-DD.
+    """The day to close. It is config, so that the run repeated closes the same day."""
 
-    It is config, so that the run repeated closes the same day.
-    """
+    day: str = Field(
+        default="",
+        pattern=r"^(\d{4}-\d\d-\d\d)?$",
+        description="the New York day that ends, YYYY-MM-DD; empty takes the last day that has ended",
+    )
 
-    day: str = Field(pattern=r"^\d{4}-\d\d-\d\d$")
+
+def ended_before(now: dt.datetime) -> dt.date:
+    """Return the last New York day that had ended at a moment."""
+    return now.astimezone(NEW_YORK).date() - dt.timedelta(days=1)
 
 
 @dg.op
@@ -41,7 +47,8 @@ def anchor_day(
     aws: AwsResource,
 ) -> None:
     """Anchor the day where that is not done yet, publish and archive it, and verify all records."""
-    here, day = settings(), dt.date.fromisoformat(config.day)
+    here = settings()
+    day = dt.date.fromisoformat(config.day) if config.day else ended_before(dt.datetime.now(dt.UTC))
     with decisions.store() as store:
         key = signing.load(here.audit_key)
         with store.write() as connection:
@@ -84,11 +91,11 @@ def audit_anchor_job() -> None:
     cron_schedule="5 0 * * *",
     execution_timezone="America/New_York",
     default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="At 00:05, New York: signs the state of all audit chains at the end of the day before.",
 )
 def audit_anchor_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Request a run for the day that ended five minutes before. One run a day: its key is the day."""
-    ended = context.scheduled_execution_time.astimezone(NEW_YORK) - dt.timedelta(minutes=10)
-    day = ended.date().isoformat()
+    day = ended_before(context.scheduled_execution_time).isoformat()
     return dg.RunRequest(run_key=day, run_config={"ops": {"anchor_day": {"config": {"day": day}}}})
 
 

@@ -15,7 +15,6 @@ TAGS = {**BATCH_TAGS, "margin/concern": "backtest"}
 crises_backtest = dg.define_asset_job(
     "crises_backtest",
     selection=[backtest_reports],
-    partitions_def=PARTITIONS,
     tags=TAGS,
     executor_def=dg.in_process_executor,
     description="One crisis of the bundled history; a backfill over all partitions runs them all.",
@@ -29,7 +28,12 @@ nightly_backtest = dg.define_asset_job(
 )
 
 
-@dg.schedule(job=crises_backtest, cron_schedule="0 2 * * 6", execution_timezone="America/New_York")
+@dg.schedule(
+    job=crises_backtest,
+    cron_schedule="0 2 * * 6",
+    execution_timezone="America/New_York",
+    description="On Saturday at 02:00, New York: every crisis of the history again, a run each.",
+)
 def weekly_crises(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """Request one run a crisis, on Saturday morning."""
     day = context.scheduled_execution_time.strftime("%Y-%m-%d")
@@ -37,7 +41,12 @@ def weekly_crises(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunReque
         yield dg.RunRequest(run_key=f"{day}:{key}", partition_key=key, tags=TAGS)
 
 
-@dg.schedule(job=nightly_backtest, cron_schedule="30 1 * * 2-6", execution_timezone="America/New_York")
+@dg.schedule(
+    job=nightly_backtest,
+    cron_schedule="30 1 * * 2-6",
+    execution_timezone="America/New_York",
+    description="At 01:30 after each session, New York: that session replayed.",
+)
 def nightly_session(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Request a run after each session, in the night that follows it; the session is named in the run's
     config."""

@@ -3,9 +3,11 @@ also when a run is repeated.
 """
 
 import dagster as dg
+from pydantic import Field
 
 from jobs.span_runs.run_report import report
-from jobs.span_runs.topic_span import RETRIES, SpanConfig, undecided
+from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of, undecided
+from margin_platform.contracts.messages import MARGIN_STATUS
 from margin_platform.contracts.offsets import Span
 from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.kafka.bus import Bus
@@ -15,6 +17,14 @@ from margin_platform.store.store import Store
 from margin_platform.store.unit_of_work import Message
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
+
+
+class StatusSpan(SpanConfig):
+    """Offsets of margin.status.v1."""
+
+    topic: str = Field(
+        default=MARGIN_STATUS, pattern=one_of(MARGIN_STATUS), description="margin.status.v1, and no other"
+    )
 
 
 def decide(
@@ -32,15 +42,16 @@ def decide(
 
 @dg.op
 def enforce(
-    context: dg.OpExecutionContext, config: SpanConfig, kafka: KafkaResource, decisions: DecisionsResource
+    context: dg.OpExecutionContext, config: StatusSpan, kafka: KafkaResource, decisions: DecisionsResource
 ) -> None:
     """Decide warnings, calls, restrictions and liquidation requests up to the end of a span of
     margin.status.v1.
     """
     with kafka.bus() as bus, decisions.store() as store:
-        count, messages = decide(context, bus, store, Enforcer(store, decisions.policy), config.span)
+        span = config.span(bus)
+        count, messages = decide(context, bus, store, Enforcer(store, decisions.policy), span)
         publish(store, bus)
-        report(context, messages, cause=str(config.span))
+        report(context, messages, cause=str(span))
     context.log.info(f"{count} status events, {len(messages)} messages")
 
 

@@ -1,10 +1,11 @@
 """The firm's limits: alerts for changes of level in a span of firm.risk.v1, sent to the firm's own people."""
 
 import dagster as dg
+from pydantic import Field
 
 from jobs.span_runs.run_report import report
-from jobs.span_runs.topic_span import RETRIES, SpanConfig, read_span
-from margin_platform.contracts.messages import NOTIFICATIONS, Event
+from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of, read_span
+from margin_platform.contracts.messages import FIRM_RISK, NOTIFICATIONS, Event
 from margin_platform.firm.limits import FirmAlert, alerts_of
 from margin_platform.notification.message import FIRM, firm_notice
 from margin_platform.store.outbox import publish
@@ -14,9 +15,17 @@ from resources.notifier import NotifierResource
 
 
 class FirmSpanConfig(SpanConfig):
-    """The span, and the levels before it: with them the run repeated finds the same changes."""
+    """The span, and the levels before it: with them the run repeated finds the same changes.
 
-    levels: dict[str, str] = {}
+    The first offset must be given: from another one, or with other levels, the alerts are other ones.
+    """
+
+    topic: str = Field(default=FIRM_RISK, pattern=one_of(FIRM_RISK), description="firm.risk.v1, and no other")
+    start: int = Field(ge=0, description="first offset; copy it from the run that is to be repeated")
+    levels: dict[str, str] = Field(
+        default={},
+        description="level of each limit before the span (CLEAR, WARNING, BREACH); empty means all CLEAR",
+    )
 
 
 def notice(alert: FirmAlert, run_id: str) -> Event:
@@ -44,7 +53,8 @@ def alert(
     same when the run is repeated.
     """
     with kafka.bus() as bus, decisions.store() as store:
-        read = read_span(context, bus, config.span)
+        span = config.span(bus)
+        read = read_span(context, bus, span)
         alerts, _ = alerts_of((event for _, event in read.events), config.levels, decisions.policy.firm)
         notices = [(NOTIFICATIONS, notice(a, context.run_id)) for a in alerts]
         for topic, event in notices:
@@ -58,7 +68,7 @@ def alert(
         # a customer's notice is its own run's to send
         sent = sender.deliver(notifier.now(), context.run_id, FIRM)
         publish(store, bus)
-        report(context, [*notices, *held, *sent], cause=str(config.span))
+        report(context, [*notices, *held, *sent], cause=str(span))
 
 
 @dg.job(name="firm_alert", executor_def=dg.in_process_executor, tags=RETRIES)

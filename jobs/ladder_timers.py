@@ -2,7 +2,10 @@
 price arriving.
 """
 
+import time
+
 import dagster as dg
+from pydantic import Field
 
 from jobs.enforcement import decide
 from jobs.span_runs.run_report import report
@@ -10,15 +13,19 @@ from jobs.span_runs.topic_span import RETRIES
 from margin_platform.contracts.messages import MARGIN_STATUS
 from margin_platform.contracts.offsets import Span
 from margin_platform.enforcement.enforcer import Enforcer
+from margin_platform.kafka.event_clock import clock
 from margin_platform.store.outbox import publish
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 
 
 class ClockConfig(dg.Config):
-    """now_ms: event time, epoch milliseconds. It is config, so that the run repeated decides the same."""
+    """The time to decide at. It is config, so that the run repeated decides the same."""
 
-    now_ms: int
+    now_ms: int | None = Field(
+        default=None,
+        description="event time in epoch milliseconds UTC; empty takes the event clock when the run begins",
+    )
 
 
 @dg.op
@@ -28,13 +35,16 @@ def fire_timers(
     """Decide the status events that are on their topic, then fire every timer due at `now_ms`."""
     with kafka.bus() as bus, decisions.store() as store:
         enforcer = Enforcer(store, decisions.policy)
+        now_ms = clock(bus, time.time_ns() // 1_000_000) if config.now_ms is None else config.now_ms
+        if now_ms is None:
+            raise dg.Failure("now_ms: empty, and the event clock has not started: there is no price yet")
         messages = []
         # a cure that is on the topic comes before its timer
         for partition, end in bus.end_offsets(MARGIN_STATUS).items():
             messages += decide(context, bus, store, enforcer, Span(MARGIN_STATUS, partition, end, end))[1]
-        messages += enforcer.fire_timers(config.now_ms, run_id=context.run_id)
+        messages += enforcer.fire_timers(now_ms, run_id=context.run_id)
         publish(store, bus)
-        report(context, messages, cause=f"event clock {config.now_ms}")
+        report(context, messages, cause=f"event clock {now_ms}")
 
 
 @dg.job(name="ladder_timers", executor_def=dg.in_process_executor, tags=RETRIES)

@@ -3,11 +3,12 @@ the minimum that restores compliance, each account once.
 """
 
 import dagster as dg
+from pydantic import Field
 
 from jobs.span_runs.run_report import report
-from jobs.span_runs.topic_span import RETRIES, SpanConfig, undecided
+from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of, undecided
 from margin_platform.contracts.events.vocabulary import CallAction
-from margin_platform.contracts.messages import Event
+from margin_platform.contracts.messages import MARGIN_CALLS, Event
 from margin_platform.enforcement.liquidation_desk import LiquidationDesk
 from margin_platform.kafka.event_clock import event_time
 from margin_platform.store.outbox import publish
@@ -20,19 +21,28 @@ def asks_for_orders(event: Event) -> bool:
     return bool(event.get("action") == CallAction.LIQUIDATE)
 
 
+class CallsSpan(SpanConfig):
+    """Offsets of margin.calls.v1."""
+
+    topic: str = Field(
+        default=MARGIN_CALLS, pattern=one_of(MARGIN_CALLS), description="margin.calls.v1, and no other"
+    )
+
+
 @dg.op
 def liquidate(
-    context: dg.OpExecutionContext, config: SpanConfig, kafka: KafkaResource, decisions: DecisionsResource
+    context: dg.OpExecutionContext, config: CallsSpan, kafka: KafkaResource, decisions: DecisionsResource
 ) -> None:
     """Answer the requests for orders up to the end of a span of margin.calls.v1."""
     with kafka.bus() as bus, decisions.store() as store:
+        span = config.span(bus)
         desk = LiquidationDesk(store, decisions.policy, event_time(bus))
         messages = []
-        for read in undecided(context, bus, store, Consumer.LIQUIDATION, config.span):
+        for read in undecided(context, bus, store, Consumer.LIQUIDATION, span):
             requests = [(event, source) for event, source in read.sourced if asks_for_orders(event)]
             messages += desk.handle_many(requests, context.run_id, read.span)
         publish(store, bus)
-        report(context, messages, cause=str(config.span))
+        report(context, messages, cause=str(span))
 
 
 @dg.job(name="liquidation", executor_def=dg.in_process_executor, tags=RETRIES)

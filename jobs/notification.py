@@ -3,9 +3,11 @@ delivery is repeated until it is proven, each notice recorded once.
 """
 
 import dagster as dg
+from pydantic import Field
 
 from jobs.span_runs.run_report import report
-from jobs.span_runs.topic_span import RETRIES, SpanConfig, undecided
+from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of, undecided
+from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, RESTRICTIONS
 from margin_platform.notification.contacts import refresh
 from margin_platform.store.outbox import publish
 from margin_platform.store.progress import Consumer
@@ -13,11 +15,23 @@ from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 from resources.notifier import NotifierResource
 
+ANNOUNCED = (MARGIN_CALLS, RESTRICTIONS, LIQUIDATION_ORDERS)
+
+
+class AnnouncedSpan(SpanConfig):
+    """Offsets of a topic whose events concern the customer."""
+
+    topic: str = Field(
+        default=MARGIN_CALLS,
+        pattern=one_of(*ANNOUNCED),
+        description="the topic to announce: " + ", ".join(ANNOUNCED),
+    )
+
 
 @dg.op
 def notify(
     context: dg.OpExecutionContext,
-    config: SpanConfig,
+    config: AnnouncedSpan,
     kafka: KafkaResource,
     decisions: DecisionsResource,
     notifier: NotifierResource,
@@ -26,14 +40,15 @@ def notify(
     liquidation.orders.v1, and whatever else is due.
     """
     with kafka.bus() as bus, decisions.store() as store:
+        span = config.span(bus)
         sender = notifier.notifier(store, decisions.policy)
         refresh(store, bus, sender.readdress)
         held = []
-        for read in undecided(context, bus, store, Consumer.NOTIFICATION, config.span):
+        for read in undecided(context, bus, store, Consumer.NOTIFICATION, span):
             held += sender.record(read.sourced, notifier.now(), context.run_id, read.span)
         sent = sender.deliver(notifier.now(), run_id=context.run_id)
         publish(store, bus)
-        report(context, [*held, *sent], cause=str(config.span))
+        report(context, [*held, *sent], cause=str(span))
 
 
 @dg.op

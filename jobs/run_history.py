@@ -22,9 +22,11 @@ _AT_ONCE = 500
 
 
 class HistoryConfig(dg.Config):
-    """keep_days: how many days a run of an acting job is kept after it was made."""
+    """How long runs are kept."""
 
-    keep_days: float = Field(default=30.0, ge=0.0)
+    keep_days: float = Field(
+        default=30.0, ge=0.0, description="days that a successful run of an acting job is kept"
+    )
 
 
 @dg.op
@@ -59,6 +61,7 @@ SCHEDULES = [
         job=run_history_job,
         cron_schedule="40 3 * * *",
         execution_timezone="America/New_York",
+        description="Each night at 03:40, New York: deletes old successful runs of the acting jobs.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
 ]

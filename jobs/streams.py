@@ -30,6 +30,7 @@ table_checks_schedule = dg.ScheduleDefinition(
     job=table_checks_job,
     cron_schedule="*/10 * * * *",
     execution_timezone="America/New_York",
+    description="Every ten minutes: what must hold in the tables, on the rows since it last held.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 

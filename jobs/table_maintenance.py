@@ -68,7 +68,7 @@ end_of_day_job = dg.define_asset_job(
     selection=dg.AssetSelection.assets(end_of_day_margin),
     executor_def=dg.in_process_executor,
     tags=BATCH_TAGS,
-    partitions_def=end_of_day_margin.partitions_def,
+    description="One day of end_of_day_margin: each account's last snapshot before the close (batch Spark).",
 )
 
 JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [table_maintenance_job, end_of_day_job]
@@ -77,8 +77,14 @@ SCHEDULES = [
         job=table_maintenance_job,
         cron_schedule="0 * * * *",
         execution_timezone="America/New_York",
+        description="Every hour: merges the files of micro-batches, drops what no version needs.",
         # every micro-batch leaves a file: without it reads grow slower by the hour
         default_status=dg.DefaultScheduleStatus.RUNNING,
     ),
-    dg.build_schedule_from_partitioned_job(end_of_day_job, hour_of_day=0, minute_of_hour=10),
+    dg.build_schedule_from_partitioned_job(
+        end_of_day_job,
+        hour_of_day=0,
+        minute_of_hour=10,
+        description="At 00:10, New York: the day before in end_of_day_margin.",
+    ),
 ]

@@ -26,7 +26,9 @@ class KafkaResource(dg.ConfigurableResource):
     poll_seconds: float = Field(
         default=40.0, ge=0, le=50, description="a sensor tick is cut off by its caller after 60 s"
     )
-    connect_seconds: float = Field(default=5.0, gt=0)
+    connect_seconds: float = Field(
+        default=5.0, gt=0, description="how long to wait for a broker before it counts as unreachable"
+    )
 
     @property
     def address(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 from dagster_pyspark import PySparkResource
+from pydantic import Field
 
 from spark.session import DELTA, build
 
@@ -18,8 +19,8 @@ _SMALL_LOG = {"spark.databricks.delta.snapshotPartitions": "1"}
 class BatchSpark(PySparkResource):
     """The session is made for the run that uses it and stopped with it."""
 
-    spark_config: dict[str, Any] = {}
-    master: str = "local[1]"
+    spark_config: dict[str, Any] = Field(default={}, description="further settings of Spark, by name")
+    master: str = Field(default="local[1]", description="where the batch runs, as Spark names it")
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         self._spark_session = build("margin-batch", self.master, {**DELTA, **_SMALL_LOG, **self.spark_config})

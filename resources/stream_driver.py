@@ -52,8 +52,12 @@ class StreamDriver(dg.ConfigurableResource):
     killed.
     """
 
-    command: list[str] = Field(default=[sys.executable, "-m", "spark.driver"])
-    stop_seconds: float = 30.0
+    command: list[str] = Field(
+        default=[sys.executable, "-m", "spark.driver"], description="the program that runs the streams"
+    )
+    stop_seconds: float = Field(
+        default=30.0, gt=0, description="how long the driver may take to stop before it is killed"
+    )
 
     def batches(self, only: list[str], run_id: str = "") -> Iterator[Figures]:
         """Yield the micro-batches of these streams, as they finish. Closing the iterator stops the driver.

@@ -44,7 +44,12 @@ def changes(
     ), after
 
 
-@dg.sensor(job=firm_alert_job, minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    job=firm_alert_job,
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="firm.risk.v1: a run where a level of the firm's limits changes, and for no other event.",
+)
 def firm_alert(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.SensorResult | dg.SkipReason:
     """Fold the levels over the new events of the topic's one partition."""
     cursor, levels = state_of(context.cursor)

@@ -32,7 +32,12 @@ def reason_to_wait(now_ms: int | None, fired_at: int, next_due_ms: int | None) -
     )
 
 
-@dg.sensor(job=ladder_timers_job, minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    job=ladder_timers_job,
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="The event clock: a run when a deadline of a call has come, with or without a price.",
+)
 def ladder_timers(
     context: dg.SensorEvaluationContext, kafka: KafkaResource, decisions: DecisionsResource
 ) -> dg.SensorResult | dg.SkipReason:

@@ -19,7 +19,12 @@ def is_request(record: Record) -> bool:
         return True
 
 
-@dg.sensor(job=liquidation_job, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    job=liquidation_job,
+    minimum_interval_seconds=1,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="margin.calls.v1: a run where an event asks for orders (action LIQUIDATE).",
+)
 def liquidation(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.SensorResult | dg.SkipReason:
     """Start a run for calls that request orders; other calls only move the cursor."""
     return tick(context, kafka, MARGIN_CALLS, liquidation_job.name, "liquidate", is_request)

@@ -40,7 +40,7 @@ def _on(topic: str, name: str) -> dg.SensorDefinition:
         name=name,
         minimum_interval_seconds=1,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Starts the notification of what {topic} says.",
+        description=f"{topic}: a run where an event concerns the customer, who then gets a notice.",
     )
     def notification(
         context: dg.SensorEvaluationContext, kafka: KafkaResource
@@ -51,7 +51,10 @@ def _on(topic: str, name: str) -> dg.SensorDefinition:
 
 
 @dg.sensor(
-    job=notification_retry_job, minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING
+    job=notification_retry_job,
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="The store's notices: a run when a further attempt of one is due.",
 )
 def notification_retry(
     context: dg.SensorEvaluationContext, decisions: DecisionsResource

@@ -16,7 +16,12 @@ def still_waiting(cursor: str | None, oldest: int | None) -> bool:
     return oldest is not None and cursor == str(oldest)
 
 
-@dg.sensor(job=outbox_relay_job, minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    job=outbox_relay_job,
+    minimum_interval_seconds=10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="The store's outbox: a run when a message was its oldest at two looks in a row.",
+)
 def outbox_relay(
     context: dg.SensorEvaluationContext, kafka: KafkaResource, decisions: DecisionsResource
 ) -> dg.SensorResult | dg.SkipReason:

@@ -27,6 +27,7 @@ def sentence(job: str, run_id: str, tags: dict[str, str], message: str) -> str:
     monitor_all_code_locations=False,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=10,
+    description="Failed runs that no retry will repair: what they worked on, in the log and on the topic.",
 )
 def run_failures(context: dg.RunFailureSensorContext) -> None:
     """Report failures that no retry will repair, against the topic whose events are left undone."""

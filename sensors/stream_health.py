@@ -57,7 +57,12 @@ def verdict_on(runs: Sequence[StreamRun], lives: Callable[[str], bool]) -> Verdi
     return Verdict(gone, None)
 
 
-@dg.sensor(job=streams_job, minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    job=streams_job,
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Runs of the streams: starts the next where none works, unless a person stopped the last.",
+)
 def stream_health(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.RunRequest | dg.SkipReason:
     """Start the streams when nothing runs them and there is a broker to read from."""
     instance = context.instance

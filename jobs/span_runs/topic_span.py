@@ -1,5 +1,6 @@
 """The offset range a run works on: its config, so that executing the run again reads the very same events."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,19 +27,46 @@ class SpanLost(RuntimeError):
 
 
 class SpanConfig(dg.Config):
-    """Offsets start <= o < end of one partition."""
+    """Offsets start <= o < end of one partition.
 
-    topic: str
-    partition: int = Field(ge=0)
-    start: int = Field(ge=0)
-    end: int = Field(ge=0)
+    A sensor names them, so that the run repeated reads the same events. A person who launches a job by hand
+    may leave all but the topic empty: the run then decides what is undecided of partition 0 up to now.
+    """
+
+    topic: str = Field(description="Kafka topic whose events the run works on")
+    partition: int = Field(default=0, ge=0, description="partition of the topic, from 0")
+    start: int = Field(
+        default=0,
+        ge=0,
+        description="first offset; earlier events that no run has decided are decided too, and first",
+    )
+    end: int | None = Field(
+        default=None,
+        ge=0,
+        description="offset after the last event; empty takes the partition's end when the run begins",
+    )
     topic_id: str | None = Field(
-        default=None, description="Kafka's id of the topic: the offsets are meaningless in another"
+        default=None,
+        description="Kafka's id of the topic: the offsets are meaningless in another; empty takes the "
+        "topic there is",
     )
 
-    @property
-    def span(self) -> Span:
-        return Span(self.topic, self.partition, self.start, self.end, self.topic_id)
+    def span(self, bus: Bus) -> Span:
+        """Return the offsets to work on. LookupError where the topic has no such partition."""
+        end = self.end
+        if end is None:
+            ends = bus.end_offsets(self.topic)
+            if self.partition not in ends:
+                raise LookupError(
+                    f"partition: {self.topic} has {len(ends)} partitions from 0, value {self.partition}"
+                )
+            end = ends[self.partition]
+        return Span(self.topic, self.partition, self.start, end, self.topic_id)
+
+
+def one_of(*topics: str) -> str:
+    """Return the pattern of a config field that names one of these topics."""
+    return f"^({'|'.join(re.escape(topic) for topic in topics)})$"
 
 
 @dataclass(frozen=True)
