@@ -19,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,136 +29,17 @@ import pyarrow.parquet as pq
 import yaml
 
 from bench import plots
-from bench.kernel import POSITIONS, SYMBOLS, book, market
-from bench.probes import Lines, Sizes, Statuses, child, quantiles, tree_mb
+from bench.kernel_books import POSITIONS, SYMBOLS, book, market
+from bench.probes import Sizes, Statuses, child, quantiles, tree_mb
+from bench.scale_book import engine_of, first_figures_out, solvent, sweeps
+from bench.scale_ticks import CHANGED, OPENING, send, ticking
 from margin_platform import durable_state
-from margin_platform.contracts.messages import FILLS, PRICES
+from margin_platform.contracts.messages import PRICES
 from margin_platform.kafka import topic_admin
 from margin_platform.kafka.bus import Bus
-from margin_platform.kernel.book import Book
-from margin_platform.kernel.evaluate import evaluate_accounts
-from margin_platform.kernel.market import Floats, Instrument, Market
-from margin_platform.kernel.priced_market import PricedMarket
-from margin_platform.ledger.ledger import Ledger
-from margin_platform.ledger.micros import MICRO
-from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine
 from margin_platform.stack import broker, ports
 from margin_platform.stack.spark_cluster import SparkCluster
-
-OPENING = 1_790_000_000_000
-CHANGED = 500
-POLICY = current_policy()
-
-
-def solvent(held: Book, priced: Market, generator: np.random.Generator) -> Book:
-    """Return the kernel bench's book with equity from 42% to 120% of gross value: a few in a hundred near a
-    line, as on a usual day.
-    """
-    value = (held.quantity * priced.price[held.symbol]).reshape(-1, POSITIONS)
-    equity = np.abs(value).sum(axis=1) * generator.uniform(0.42, 1.2, len(value))
-    return replace(held, cash=np.round(equity - value.sum(axis=1), 2))
-
-
-def engine_of(held: Book, priced: Market) -> MarginEngine:
-    """Build an engine that has the book as fills: one a position, ids of the size real ones have."""
-    engine = MarginEngine([Instrument(s) for s in priced.symbols], POLICY)
-    n, total = len(held), len(held.symbol)
-    fills = {
-        "symbols": list(priced.symbols),
-        "account": np.repeat(np.arange(n, dtype=np.int32), POSITIONS),
-        "symbol": held.symbol,
-        "time": np.full(total, 1),
-        "shares": np.rint(held.quantity * MICRO).astype(np.int64),
-    }
-    state = {
-        "accounts": list(held.account_ids),
-        "type": held.margin_type,
-        "since": np.full(n, 1),
-        "cash": np.rint(held.cash * MICRO).astype(np.int64),
-        "fills": fills,
-        "announced": [],
-        "actions": {},
-        "seen": np.random.default_rng(1).integers(0, 256, 16 * total, dtype=np.uint8),
-    }
-    engine.ledger = Ledger.from_state(state, engine.code_of, require_account=True)
-    return engine
-
-
-def first_figures_out(engine: MarginEngine) -> None:
-    """Mark every account's first figures as published: from here on only changes are."""
-    held = engine.ledger.book(engine.code_of)
-    everyone = np.arange(len(held))
-    margin = evaluate_accounts(held, PricedMarket.of(engine.market, POLICY), everyone)
-    engine.emission.published(margin, everyone)
-    engine.emission.stressed_anew(margin)
-
-
-def sweeps(engine: MarginEngine, times: int) -> list[float]:
-    """Return seconds of the kernel over the whole book, everything priced already."""
-    held, priced, found = engine.ledger.book(engine.code_of), PricedMarket.of(engine.market, POLICY), []
-    everyone = np.arange(len(held))
-    for _ in range(times):
-        began = time.perf_counter()
-        evaluate_accounts(held, priced, everyone)
-        found.append(time.perf_counter() - began)
-    return found
-
-
-def send(bus: Bus, symbols: tuple[str, ...], codes: np.ndarray, prices: Floats, at: int) -> float:
-    """Produce prices; return epoch seconds when the broker had the last one."""
-    for code in codes.tolist():
-        bus.produce(
-            PRICES, {"symbol": symbols[code], "price": round(float(prices[code]), 4), "timestamp": at}
-        )
-    bus.flush()
-    return time.time()
-
-
-def trade(bus: Bus, engine: MarginEngine, number: int, fills: int, at: int) -> None:
-    """Produce fills of one share: every other tick takes back what the one before bought, so the book stays
-    as large as it is.
-    """
-    ids, symbols = engine.ledger.account_ids(), engine.market.symbols
-    for n in range(fills):
-        account, symbol = ids[(number // 2 * fills + n) % len(ids)], symbols[n % SYMBOLS]
-        fill = {
-            "fill_id": f"scale-{number}-{n}",
-            "account_id": account,
-            "symbol": symbol,
-            "qty": -1.0 if number % 2 else 1.0,
-        }
-        bus.produce(FILLS, fill | {"price": 100.0, "timestamp": at})
-
-
-def ticking(
-    bus: Bus,
-    lines: Lines,
-    engine: MarginEngine,
-    taken: int,
-    ticks: int,
-    step: int,
-    every: float = 0.0,
-    fills: int = 0,
-) -> dict[int, tuple[float, float]]:
-    """Send ticks; return event time -> (when it was produced, when its batch was done).
-
-    every: seconds between them, 0: one after another.
-    """
-    generator, prices = np.random.default_rng(step), engine.market.price.copy()
-    sent, began = dict[int, tuple[float, int]](), time.monotonic()
-    for n in range(ticks):
-        codes = generator.choice(SYMBOLS, CHANGED, replace=False)
-        prices[codes] *= 1 + generator.normal(0, 0.002, CHANGED)
-        at, taken = OPENING + (step + n) * 1000, taken + CHANGED + fills
-        trade(bus, engine, n, fills, at)
-        sent[at] = (send(bus, engine.market.symbols, codes, prices, at), taken)
-        if every:
-            time.sleep(max(0.0, began + (n + 1) * every - time.monotonic()))
-        else:
-            lines.until(taken)
-    engine.market.price[:] = prices
-    return {at: (produced, lines.until(total)) for at, (produced, total) in sent.items()}
 
 
 @contextmanager

@@ -31,66 +31,65 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    @app.command()
-    def backtest(
-        prices: Annotated[
-            str,
-            typer.Option("--prices", help="CSV or Parquet, long or wide; 'sample' is the bundled history"),
-        ],
-        book: Annotated[
-            str,
-            typer.Option(
-                "--book",
-                help="a book as JSON, as for `margin evaluate`; or sample:N for N generated accounts",
-            ),
-        ],
-        out: Annotated[
-            Path,
-            typer.Option(
-                "--out", help="folder for the report, its JSON and CSV, and the checkpoints of a killed run"
-            ),
-        ],
-        policy: Annotated[
-            list[Path] | None, typer.Option("--policy", help="policy file; give it again to compare")
-        ] = None,
-        first: Annotated[str | None, typer.Option("--from", help="first date, YYYY-MM-DD")] = None,
-        last: Annotated[str | None, typer.Option("--to", help="last date, YYYY-MM-DD")] = None,
-        events: Annotated[
-            Path | None,
-            typer.Option("--events", help="JSON lines {topic, ...}: fills, cash, corporate actions"),
-        ] = None,
-        adjusted: Annotated[
-            bool, typer.Option("--adjusted", help="prices are adjusted levels: no per-share dollar floors")
-        ] = False,
-        as_json: Annotated[
-            bool, typer.Option("--json", help="print the summary as JSON, no progress bar")
-        ] = False,
-    ) -> None:
-        """Backtest a book: calls, restrictions, liquidations and losses by policy, with a report people
-        can read.
-        """
-        from margin_platform.backtest.report import report
+    app.command()(backtest)
 
-        span = (date_option("from", first), date_option("to", last))
-        history, flaws = read_history(prices)
-        history = _as_adjusted(history, asked=adjusted)
-        on_the_way = _events(events)
-        document, checkpoints = _document(book), out / ".checkpoints"
-        try:
-            results = [
-                _one(history, flaws, document, base, span, on_the_way, checkpoints, quiet=as_json)
-                for base in _policies(policy or [])
-            ]
-        except KeyboardInterrupt:
-            echo(f"margin: stopped; the same command continues from {checkpoints}", err=True)
-            raise typer.Exit(130) from None
-        said = report.statement(history.source, adjusted=history.adjusted, sample=_is_sample(history))
-        summary = report.write(results, said, out)
-        shutil.rmtree(checkpoints)
-        if as_json:
-            print_json(summary)
-        else:
-            _say(summary, out)
+
+def backtest(
+    prices: Annotated[
+        str, typer.Option("--prices", help="CSV or Parquet, long or wide; 'sample' is the bundled history")
+    ],
+    book: Annotated[
+        str,
+        typer.Option(
+            "--book", help="a book as JSON, as for `margin evaluate`; or sample:N for N generated accounts"
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", help="folder for the report, its JSON and CSV, and the checkpoints of a killed run"
+        ),
+    ],
+    policy: Annotated[
+        list[Path] | None, typer.Option("--policy", help="policy file; give it again to compare")
+    ] = None,
+    first: Annotated[str | None, typer.Option("--from", help="first date, YYYY-MM-DD")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="last date, YYYY-MM-DD")] = None,
+    events: Annotated[
+        Path | None, typer.Option("--events", help="JSON lines {topic, ...}: fills, cash, corporate actions")
+    ] = None,
+    adjusted: Annotated[
+        bool, typer.Option("--adjusted", help="prices are adjusted levels: no per-share dollar floors")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print the summary as JSON, no progress bar")
+    ] = False,
+) -> None:
+    """Backtest a book: calls, restrictions, liquidations and losses by policy, with a report people
+    can read.
+    """
+    from margin_platform.backtest.report import report
+
+    span = (date_option("from", first), date_option("to", last))
+    history, flaws = read_history(prices)
+    history = _as_adjusted(history, asked=adjusted)
+    on_the_way = _events(events)
+    document, checkpoints = _document(book), out / ".checkpoints"
+    try:
+        results = [
+            _one(history, flaws, document, base, span, on_the_way, checkpoints, quiet=as_json)
+            for base in _policies(policy or [])
+        ]
+    except KeyboardInterrupt:
+        echo(f"margin: stopped; the same command continues from {checkpoints}", err=True)
+        raise typer.Exit(130) from None
+    said = report.statement(history.source, adjusted=history.adjusted, sample=_is_sample(history))
+    summary = report.write(results, said, out)
+    shutil.rmtree(checkpoints)
+    if as_json:
+        print_json(summary)
+    else:
+        _say(summary, out)
 
 
 def _policies(files: Sequence[Path]) -> list[Policy]:

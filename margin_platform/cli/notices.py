@@ -48,51 +48,54 @@ def register(app: typer.Typer) -> None:
         if rows:
             raise typer.Exit(1)
 
-    @group.command()
-    def resend(
-        ids: _IDS = None,
-        account: _ACCOUNT = None,
-        every: _ALL = False,
-        store: _STORE = None,
-        as_json: _JSON = False,
-    ) -> None:
-        """Make notices due now, at the address the account has now.
+    group.command("resend")(_resend)
+    group.command("reached")(_reached)
 
-        The stack's sensor sends them within seconds.
-        """
-        from margin_platform.notification import outstanding
-        from margin_platform.recordkeeping.acts import operator
 
-        contacts = settings().contacts
-        firm = {"email": contacts.firm_email, "phone": contacts.firm_phone}
-        with recorded(store, read_only=False) as opened:
-            sent = outstanding.resend(opened, _chosen(opened, ids, account, every), firm, who=operator())
-        if as_json:
-            print_json(sent._asdict())
-            return
-        echo(f"{len(sent.due)} due again")
-        for notification_id, reason in sent.held.items():
-            echo(f"{notification_id} stays held: {reason}")
+def _resend(
+    ids: _IDS = None,
+    account: _ACCOUNT = None,
+    every: _ALL = False,
+    store: _STORE = None,
+    as_json: _JSON = False,
+) -> None:
+    """Make notices due now, at the address the account has now.
 
-    @group.command()
-    def reached(
-        how: Annotated[str, typer.Option(help="who reached the customer, and how")],
-        ids: _IDS = None,
-        account: _ACCOUNT = None,
-        every: _ALL = False,
-        store: _STORE = None,
-        as_json: _JSON = False,
-    ) -> None:
-        """Record that a person reached the customer by other means."""
-        from margin_platform.notification import outstanding
-        from margin_platform.recordkeeping.acts import operator
+    The stack's sensor sends them within seconds.
+    """
+    from margin_platform.notification import outstanding
+    from margin_platform.recordkeeping.acts import operator
 
-        with recorded(store, read_only=False) as opened:
-            closed = outstanding.reached(opened, _chosen(opened, ids, account, every), how, who=operator())
-        if as_json:
-            print_json({"reached": closed})
-        else:
-            echo(f"{len(closed)} recorded as reached")
+    contacts = settings().contacts
+    firm = {"email": contacts.firm_email, "phone": contacts.firm_phone}
+    with recorded(store, read_only=False) as opened:
+        sent = outstanding.resend(opened, _chosen(opened, ids, account, every), firm, who=operator())
+    if as_json:
+        print_json(sent._asdict())
+        return
+    echo(f"{len(sent.due)} due again")
+    for notification_id, reason in sent.held.items():
+        echo(f"{notification_id} stays held: {reason}")
+
+
+def _reached(
+    how: Annotated[str, typer.Option(help="who reached the customer, and how")],
+    ids: _IDS = None,
+    account: _ACCOUNT = None,
+    every: _ALL = False,
+    store: _STORE = None,
+    as_json: _JSON = False,
+) -> None:
+    """Record that a person reached the customer by other means."""
+    from margin_platform.notification import outstanding
+    from margin_platform.recordkeeping.acts import operator
+
+    with recorded(store, read_only=False) as opened:
+        closed = outstanding.reached(opened, _chosen(opened, ids, account, every), how, who=operator())
+    if as_json:
+        print_json({"reached": closed})
+    else:
+        echo(f"{len(closed)} recorded as reached")
 
 
 def listed(store: Store) -> list[Json]:

@@ -33,61 +33,61 @@ def register(app: typer.Typer) -> None:
             with recorded(store) as opened:
                 _show(opened, as_json)
 
-    @group.command()
-    def skip(
-        consumer: Annotated[str, typer.Argument(help="enforcement, liquidation, notification or contacts")],
-        topic: Annotated[str, typer.Argument(help="a topic of `margin progress`")],
-        partition: Annotated[int, typer.Argument(min=0)],
-        offset: Annotated[
-            int, typer.Argument(min=0, help="the next offset to decide: the oldest that is still kept")
-        ],
-        store: _STORE = None,
-        as_json: _JSON = False,
-    ) -> None:
-        """Leave events undecided that retention has deleted.
+    group.command("skip")(_skip)
+    group.command("forget")(_forget)
 
-        Nothing else moves a consumer past undecided events.
-        """
-        from margin_platform.recordkeeping import acts
-        from margin_platform.store import progress
 
-        with recorded(store, read_only=False) as opened, opened.write() as connection:
-            try:
-                left = progress.skip(connection, consumer, topic, partition, offset)
-            except ValueError as error:
-                raise bad_input(str(error)) from error
-            acts.record(
-                connection,
-                "PROGRESS_SKIPPED",
-                who=acts.operator(),
-                what=f"{consumer} leaves {left} undecided",
-            )
-        if as_json:
-            print_json({"consumer": consumer, **left._asdict()})
-        else:
-            echo(f"{consumer}: {left} stays undecided")
+def _skip(
+    consumer: Annotated[str, typer.Argument(help="enforcement, liquidation, notification or contacts")],
+    topic: Annotated[str, typer.Argument(help="a topic of `margin progress`")],
+    partition: Annotated[int, typer.Argument(min=0)],
+    offset: Annotated[
+        int, typer.Argument(min=0, help="the next offset to decide: the oldest that is still kept")
+    ],
+    store: _STORE = None,
+    as_json: _JSON = False,
+) -> None:
+    """Leave events undecided that retention has deleted.
 
-    @group.command()
-    def forget(
-        topic: Annotated[str, typer.Argument(help="a topic that was deleted and created again")],
-        store: _STORE = None,
-        as_json: _JSON = False,
-    ) -> None:
-        """Begin a topic that was created again with its first event."""
-        from margin_platform.recordkeeping import acts
-        from margin_platform.store import progress
+    Nothing else moves a consumer past undecided events.
+    """
+    from margin_platform.recordkeeping import acts
+    from margin_platform.store import progress
 
-        with recorded(store, read_only=False) as opened, opened.write() as connection:
-            count = progress.forget(connection, topic)
-            if count:
-                what = f"{count} offsets of {topic} forgotten"
-                acts.record(connection, "PROGRESS_FORGOTTEN", who=acts.operator(), what=what)
-        if not count:
-            raise bad_input(f"topic: no consumer has decided anything of it, value {topic!r}")
-        if as_json:
-            print_json({"topic": topic, "forgotten": count})
-        else:
-            echo(f"{topic}: {count} offsets forgotten")
+    with recorded(store, read_only=False) as opened, opened.write() as connection:
+        try:
+            left = progress.skip(connection, consumer, topic, partition, offset)
+        except ValueError as error:
+            raise bad_input(str(error)) from error
+        acts.record(
+            connection, "PROGRESS_SKIPPED", who=acts.operator(), what=f"{consumer} leaves {left} undecided"
+        )
+    if as_json:
+        print_json({"consumer": consumer, **left._asdict()})
+    else:
+        echo(f"{consumer}: {left} stays undecided")
+
+
+def _forget(
+    topic: Annotated[str, typer.Argument(help="a topic that was deleted and created again")],
+    store: _STORE = None,
+    as_json: _JSON = False,
+) -> None:
+    """Begin a topic that was created again with its first event."""
+    from margin_platform.recordkeeping import acts
+    from margin_platform.store import progress
+
+    with recorded(store, read_only=False) as opened, opened.write() as connection:
+        count = progress.forget(connection, topic)
+        if count:
+            what = f"{count} offsets of {topic} forgotten"
+            acts.record(connection, "PROGRESS_FORGOTTEN", who=acts.operator(), what=what)
+    if not count:
+        raise bad_input(f"topic: no consumer has decided anything of it, value {topic!r}")
+    if as_json:
+        print_json({"topic": topic, "forgotten": count})
+    else:
+        echo(f"{topic}: {count} offsets forgotten")
 
 
 def _show(store: Store, as_json: bool) -> None:

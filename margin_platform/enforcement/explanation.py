@@ -8,7 +8,8 @@ says whether the two agree to the cent. Rule: MARGIN_RULES 7.6, 7.7.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import Row, select
@@ -29,10 +30,34 @@ from margin_platform.store.tables import audit, calls, ladder_states, notificati
 from margin_platform.trading_time.new_york import local_time
 
 _REBUILT = (*MAINTENANCE, *PORTFOLIO_MARGIN, "requirement", "total_mv", "gross_mv", "equity", "excess")
+_Row = Row[Any]  # the columns of a table, by name
 
 
 class NothingRecorded(LookupError):
     """The store knows no such account or call; the message names it."""
+
+
+class _Recorded(NamedTuple):
+    """What the store keeps of one account, each list in order of time."""
+
+    account_id: str
+    state: _Row
+    calls: Sequence[_Row]
+    decisions: Sequence[Json]
+    orders: Sequence[_Row]
+    notices: Sequence[_Row]
+
+    def of_call(self, call_id: str) -> _Recorded:
+        """Return what belongs to one call. Raise NothingRecorded where the account has no such call."""
+        opened = [c for c in self.calls if c.call_id == call_id]
+        if not opened:
+            raise NothingRecorded(f"call: account {self.account_id} has no such call, value {call_id!r}")
+        return self._replace(
+            calls=opened,
+            decisions=[d for d in self.decisions if d["call_id"] == call_id],
+            orders=[o for o in self.orders if o.call_id == call_id],
+            notices=[n for n in self.notices if n.episode == call_id],
+        )
 
 
 def explain(store: Store, account_id: str, call_id: str | None = None, at: int | None = None) -> Json:
@@ -42,40 +67,14 @@ def explain(store: Store, account_id: str, call_id: str | None = None, at: int |
     then, and the figures are the newest recorded by then: those a call rests on, or the account's newest.
     `status` and the call's own state are today's.
     """
-    with store.read() as connection:
-        state = connection.execute(
-            select(ladder_states).where(ladder_states.c.account_id == account_id)
-        ).one_or_none()
-        if state is None:
-            raise NothingRecorded(f"account: nothing recorded, value {account_id!r}")
-        opened = list(
-            connection.execute(
-                select(calls).where(calls.c.account_id == account_id).order_by(calls.c.opened_at)
-            )
-        )
-        trail = select(audit).where(audit.c.account_id == account_id).order_by(audit.c.number)
-        decisions = [row.entry | {"number": row.number} for row in connection.execute(trail)]
-        sent = connection.execute(
-            select(orders).where(orders.c.account_id == account_id).order_by(orders.c.created_at)
-        ).all()
-        told = connection.execute(
-            select(notifications)
-            .where(notifications.c.account_id == account_id)
-            .order_by(notifications.c.created_at, notifications.c.rung)
-        ).all()
+    found = _recorded(store, account_id)
+    known = [found.state.last_event]
     if call_id is not None:
-        opened = [c for c in opened if c.call_id == call_id]
-        if not opened:
-            raise NothingRecorded(f"call: account {account_id} has no such call, value {call_id!r}")
-        decisions = [d for d in decisions if d["call_id"] == call_id]
-        sent = [o for o in sent if o.call_id == call_id]
-        told = [n for n in told if n.episode == call_id]
+        found, known = found.of_call(call_id), []
     until = math.inf if at is None else at
-    past = [c for c in opened if c.opened_at <= until]
+    past = [c for c in found.calls if c.opened_at <= until]
     call = past[-1] if past and (call_id is not None or at is not None) else None
-    known = (
-        [c.evidence for c in past] if call_id is not None else [state.last_event, *(c.evidence for c in past)]
-    )
+    known += [c.evidence for c in past]
     figures = [event for event in known if event and event["timestamp"] <= until]
     if not figures:
         raise NothingRecorded(
@@ -83,19 +82,40 @@ def explain(store: Store, account_id: str, call_id: str | None = None, at: int |
         )
     return {
         "account_id": account_id,
-        "status": state.status,
-        "restricted": state.restricted,
+        "status": found.state.status,
+        "restricted": found.state.restricted,
         "as_of": local_time(at),
         "call": _call(call),
-        "decisions": [d for d in decisions if d["timestamp"] <= until],
-        "orders": [
-            {"order_id": o.order_id, "status": o.status, "run_id": o.run_id, **o.event}
-            for o in sent
-            if o.created_at <= until
-        ],
-        "notifications": [_notification(n) for n in told if n.created_at <= until],
+        "decisions": [d for d in found.decisions if d["timestamp"] <= until],
+        "orders": [_order(o) for o in found.orders if o.created_at <= until],
+        "notifications": [_notification(n) for n in found.notices if n.created_at <= until],
         "evidence": evidence_of(max(figures, key=lambda event: int(event["timestamp"]))),
     }
+
+
+def _recorded(store: Store, account_id: str) -> _Recorded:
+    """Read all rows of an account. Raise NothingRecorded where it has no state."""
+    state = select(ladder_states).where(ladder_states.c.account_id == account_id)
+    opened = select(calls).where(calls.c.account_id == account_id)
+    trail = select(audit).where(audit.c.account_id == account_id)
+    sent = select(orders).where(orders.c.account_id == account_id)
+    notices = select(notifications).where(notifications.c.account_id == account_id)
+    with store.read() as connection:
+        row = connection.execute(state).one_or_none()
+        if row is None:
+            raise NothingRecorded(f"account: nothing recorded, value {account_id!r}")
+        return _Recorded(
+            account_id,
+            row,
+            connection.execute(opened.order_by(calls.c.opened_at)).all(),
+            [r.entry | {"number": r.number} for r in connection.execute(trail.order_by(audit.c.number))],
+            connection.execute(sent.order_by(orders.c.created_at)).all(),
+            connection.execute(notices.order_by(notifications.c.created_at, notifications.c.rung)).all(),
+        )
+
+
+def _order(row: _Row) -> dict[str, object]:
+    return {"order_id": row.order_id, "status": row.status, "run_id": row.run_id, **row.event}
 
 
 def _notification(row: object) -> dict[str, object]:
@@ -114,7 +134,7 @@ def _notification(row: object) -> dict[str, object]:
     return {name: getattr(row, name) for name in kept}
 
 
-def _call(row: Row[Any] | None) -> dict[str, object] | None:
+def _call(row: _Row | None) -> dict[str, object] | None:
     if row is None:
         return None
     return {

@@ -114,6 +114,19 @@ def test_files_hold_one_idea() -> None:
     assert long == {}
 
 
+def test_no_function_is_longer_than_a_screen() -> None:
+    """The ceiling of CONTRIBUTING, "A function is short": signature, docstring and body together."""
+    sources = [*SOURCES, *(ROOT / "bench").rglob("*.py")]
+    long = [
+        f"{path.relative_to(ROOT)}: {node.name} has {length} lines"
+        for path in sources
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (length := (node.end_lineno or 0) - node.lineno + 1) > 60
+    ]
+    assert long == []
+
+
 def test_definitions_are_a_list() -> None:
     path = ROOT / "margin_platform" / "definitions.py"
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 90

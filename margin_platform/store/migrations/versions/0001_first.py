@@ -10,6 +10,37 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _audit()
+    _calls()
+    _contacts()
+    _firm_levels()
+    _ladder_states()
+    _notifications()
+    _orders()
+    _outbox()
+    _processed()
+
+
+def downgrade() -> None:
+    op.drop_table("processed")
+    op.drop_index("outbox_unsent", table_name="outbox")
+    op.drop_table("outbox")
+    op.drop_index(op.f("ix_orders_call_id"), table_name="orders")
+    op.drop_index(op.f("ix_orders_account_id"), table_name="orders")
+    op.drop_table("orders")
+    op.drop_index(op.f("ix_notifications_account_id"), table_name="notifications")
+    op.drop_table("notifications")
+    op.drop_index(op.f("ix_ladder_states_next_deadline"), table_name="ladder_states")
+    op.drop_table("ladder_states")
+    op.drop_table("firm_levels")
+    op.drop_table("contacts")
+    op.drop_index(op.f("ix_calls_account_id"), table_name="calls")
+    op.drop_table("calls")
+    op.drop_index(op.f("ix_audit_account_id"), table_name="audit")
+    op.drop_table("audit")
+
+
+def _audit() -> None:
     op.create_table(
         "audit",
         sa.Column(
@@ -26,6 +57,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("hash"),
     )
     op.create_index(op.f("ix_audit_account_id"), "audit", ["account_id"], unique=False)
+
+
+def _calls() -> None:
     op.create_table(
         "calls",
         sa.Column("call_id", sa.String(length=64), nullable=False),
@@ -43,6 +77,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("call_id"),
     )
     op.create_index(op.f("ix_calls_account_id"), "calls", ["account_id"], unique=False)
+
+
+def _contacts() -> None:
     op.create_table(
         "contacts",
         sa.Column("account_id", sa.String(length=256), nullable=False),
@@ -50,6 +87,9 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("account_id"),
     )
+
+
+def _firm_levels() -> None:
     op.create_table(
         "firm_levels",
         sa.Column("kind", sa.String(length=32), nullable=False),
@@ -57,6 +97,9 @@ def upgrade() -> None:
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("kind"),
     )
+
+
+def _ladder_states() -> None:
     op.create_table(
         "ladder_states",
         sa.Column("account_id", sa.String(length=256), nullable=False),
@@ -70,6 +113,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account_id"),
     )
     op.create_index(op.f("ix_ladder_states_next_deadline"), "ladder_states", ["next_deadline"], unique=False)
+
+
+def _notifications() -> None:
     op.create_table(
         "notifications",
         sa.Column("notification_id", sa.String(length=64), nullable=False),
@@ -92,6 +138,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("account_id", "episode", "rung", "channel"),
     )
     op.create_index(op.f("ix_notifications_account_id"), "notifications", ["account_id"], unique=False)
+
+
+def _orders() -> None:
     op.create_table(
         "orders",
         sa.Column("order_id", sa.String(length=64), nullable=False),
@@ -107,6 +156,9 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_orders_account_id"), "orders", ["account_id"], unique=False)
     op.create_index(op.f("ix_orders_call_id"), "orders", ["call_id"], unique=False)
+
+
+def _outbox() -> None:
     op.create_table(
         "outbox",
         sa.Column(
@@ -120,6 +172,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("message_id"),
     )
     op.create_index("outbox_unsent", "outbox", ["sent", "seq"], unique=False)
+
+
+def _processed() -> None:
     op.create_table(
         "processed",
         sa.Column("consumer", sa.String(length=64), nullable=False),
@@ -128,22 +183,3 @@ def upgrade() -> None:
         sa.Column("offset", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("consumer", "topic", "partition", "offset"),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("processed")
-    op.drop_index("outbox_unsent", table_name="outbox")
-    op.drop_table("outbox")
-    op.drop_index(op.f("ix_orders_call_id"), table_name="orders")
-    op.drop_index(op.f("ix_orders_account_id"), table_name="orders")
-    op.drop_table("orders")
-    op.drop_index(op.f("ix_notifications_account_id"), table_name="notifications")
-    op.drop_table("notifications")
-    op.drop_index(op.f("ix_ladder_states_next_deadline"), table_name="ladder_states")
-    op.drop_table("ladder_states")
-    op.drop_table("firm_levels")
-    op.drop_table("contacts")
-    op.drop_index(op.f("ix_calls_account_id"), table_name="calls")
-    op.drop_table("calls")
-    op.drop_index(op.f("ix_audit_account_id"), table_name="audit")
-    op.drop_table("audit")
