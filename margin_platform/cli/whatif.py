@@ -4,7 +4,6 @@ an account's margin before and after trades that have not happened.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,7 +24,7 @@ def register(app: typer.Typer) -> None:
         account: Annotated[str, typer.Argument(help="account id")],
         trade: Annotated[
             list[str],
-            typer.Option(help="SYMBOL:SHARES, signed: AAPL:100 buys, AAPL:-100 sells; may be given again"),
+            typer.Option(help="AAPL:100 buys, AAPL:-100 sells, also 'SELL 100 AAPL'; may be given again"),
         ],
         book: Annotated[
             str | None,
@@ -41,12 +40,13 @@ def register(app: typer.Typer) -> None:
         It sends nothing.
         """
         from margin_platform.documents.book_input import InputError
+        from margin_platform.documents import trade as trades
         from margin_platform.documents.whatif import compared
 
-        trades = [_trade(text) for text in trade]
-        given, quote_of, policy = _book(book) if book is not None else _recorded(account, store)
         try:
-            answer = compared(given, account, trades, quote_of, policy)
+            asked = [trades.read(text) for text in trade]
+            given, quote_of, policy = _book(book) if book is not None else _recorded(account, store)
+            answer = compared(given, account, asked, quote_of, policy)
         except InputError as error:
             raise bad_input(f"--{error}" if error.field == "trade" else str(error)) from error
         except LookupError:
@@ -55,19 +55,6 @@ def register(app: typer.Typer) -> None:
             print_json(answer)
         else:
             _print(answer)
-
-
-def _trade(text: str) -> tuple[str, float]:
-    symbol, colon, shares = text.rpartition(":")
-    if not colon or not symbol.strip():
-        raise bad_input(f"--trade: not SYMBOL:SHARES, value {text!r}")
-    try:
-        qty = float(shares)
-    except ValueError:
-        raise bad_input(f"--trade: shares are not a number, value {text!r}") from None
-    if not math.isfinite(qty) or qty == 0 or abs(qty) > 1e12:
-        raise bad_input(f"--trade: shares are zero or not a usable number, value {text!r}")
-    return symbol.strip(), qty
 
 
 def _book(source: str) -> tuple[Json, Quote, None]:

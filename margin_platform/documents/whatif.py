@@ -11,6 +11,7 @@ from typing import Any
 from margin_platform.contracts.json_object import Json
 from margin_platform.documents.book_input import POSITION_FIELDS, InputError, parse
 from margin_platform.documents.figures import evaluation
+from margin_platform.documents.trade import Trade, spelled_as
 from margin_platform.money import cents, shares
 from margin_platform.policy.policy import Policy
 
@@ -18,7 +19,7 @@ from margin_platform.policy.policy import Policy
 Quote = Callable[[str], Json | None]
 
 
-def after_trades(account: Json, trades: Sequence[tuple[str, float]], cash: float, quote_of: Quote) -> Json:
+def after_trades(account: Json, trades: Sequence[Trade], cash: float, quote_of: Quote) -> Json:
     """Return the account (a row of a book document) after trades of signed shares at the mark and a transfer
     of dollars.
 
@@ -29,7 +30,7 @@ def after_trades(account: Json, trades: Sequence[tuple[str, float]], cash: float
         raise InputError("cash", None, "unknown for this account")
     positions = [dict(p) for p in account.get("positions", [])]
     balance = float(account["cash"])
-    for symbol, qty in trades:
+    for symbol, qty in as_known(account, trades, quote_of):
         row = _row(positions, symbol, qty)
         if row is None:
             known = quote_of(symbol)
@@ -48,6 +49,14 @@ def after_trades(account: Json, trades: Sequence[tuple[str, float]], cash: float
         row["qty"] = shares(row["qty"] + qty)
         balance -= cents(qty * price)
     return {**account, "cash": cents(balance + cash), "positions": [p for p in positions if p["qty"] != 0]}
+
+
+def as_known(account: Json, trades: Sequence[Trade], quote_of: Quote) -> list[Trade]:
+    """Return trades with their symbols as the account or the market spells them."""
+    held = {position.get("symbol") for position in account.get("positions", [])}
+    return [
+        spelled_as(trade, lambda symbol: symbol in held or quote_of(symbol) is not None) for trade in trades
+    ]
 
 
 def quotes(document: Json) -> dict[str, Json]:
@@ -74,11 +83,7 @@ def _row(positions: list[Json], symbol: str, qty: float) -> Json | None:
 
 
 def compared(
-    document: Json,
-    account_id: str,
-    trades: Sequence[tuple[str, float]],
-    quote_of: Quote,
-    policy: Policy | None = None,
+    document: Json, account_id: str, trades: Sequence[Trade], quote_of: Quote, policy: Policy | None = None
 ) -> Json:
     """Return every figure of an account of a book document before and after trades, and their difference.
 
@@ -88,7 +93,9 @@ def compared(
     number = next((n for n, row in enumerate(document["accounts"]) if row["account_id"] == account_id), None)
     if number is None:
         raise LookupError(account_id)
-    changed = after_trades(document["accounts"][number], trades, 0.0, quote_of)
+    account = document["accounts"][number]
+    trades = as_known(account, trades, quote_of)
+    changed = after_trades(account, trades, 0.0, quote_of)
     after = parse({**document, "accounts": [changed]}, policy)
     rows = evaluation(before)["accounts"][number], evaluation(after)["accounts"][0]
     return {

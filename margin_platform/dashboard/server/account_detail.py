@@ -18,6 +18,7 @@ from margin_platform.contracts.messages import Event
 from margin_platform.documents.book_input import BookInput, parse
 from margin_platform.documents.figures import evaluation, position_requirements
 from margin_platform.documents.rebuilt import document as as_document
+from margin_platform.documents.trade import Trade
 from margin_platform.documents.whatif import Quote, after_trades
 from margin_platform.kernel.apportionment import apportioned_table
 from margin_platform.kernel.book import Book
@@ -173,12 +174,12 @@ def _first_short(given: BookInput) -> float | None:
     return min(short)[1] if short else None
 
 
-def whatif(event: Event, trades: list[tuple[str, float]], cash: float, quote_of: Quote) -> Json:
+def whatif(event: Event, trades: list[Trade], cash: float, quote_of: Quote) -> Json:
     """Return the account's margin before and after trades at the mark and a cash transfer.
 
     InputError names what cannot be used.
 
-    trades: (symbol, signed shares); cash: dollars, deposits positive; quote_of: a symbol's newest published
+    cash: dollars, deposits positive; quote_of: a symbol's newest published
     inputs or None.
     """
     before = document(event)

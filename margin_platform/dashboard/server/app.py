@@ -31,6 +31,7 @@ from margin_platform.dashboard.server.account_detail import NoPositions, documen
 from margin_platform.dashboard.server.wall_clock import wall_clock_ms
 from margin_platform.dashboard.state.accounts import NewestRows
 from margin_platform.dashboard.state.live_book import Holdings
+from margin_platform.documents import trade
 from margin_platform.documents.book_input import InputError, parse
 from margin_platform.liquidation.cures import cheapest_cures
 from margin_platform.policy.policy import Policy, current_policy
@@ -209,19 +210,12 @@ def _what_if(
     try:
         if basis is None:
             raise NoPositions(account_id)
-        return _json(whatif(basis, [_trade(text) for text in asked], _finite("cash", cash), holdings.quote))
+        trades = [one for text in asked for one in trade.read_several(text)]
+        return _json(whatif(basis, trades, _finite("cash", cash), holdings.quote))
     except InputError as error:
         return _refused(error)
     except NoPositions:
         return _json({"error": "the positions of this account are not known", "account_id": account_id}, 404)
-
-
-def _trade(text: str) -> tuple[str, float]:
-    """Parse SYM:QTY, signed: +100 buys, -100 sells."""
-    symbol, colon, qty = text.rpartition(":")
-    if not colon or not symbol:
-        raise InputError("trade", text, "not SYMBOL:QUANTITY")
-    return symbol, _finite("trade", qty)
 
 
 def _finite(field: str, text: str) -> float:

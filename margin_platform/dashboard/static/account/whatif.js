@@ -46,7 +46,7 @@ export class WhatIf {
 
   #build(id) {
     this.id = id;
-    this.trades = input("trades", { placeholder: "AAPL:-100 SPY:+20", spellcheck: "false", size: 24 });
+    this.trades = input("trades", { placeholder: "SELL 100 AAPL, BUY 20 SPY", spellcheck: "false", size: 24 });
     this.cash = input("cash", { type: "number", step: "0.01", placeholder: "0.00", size: 10 });
     this.out = h("div", { id: "whatif-result", "aria-live": "polite" });
     const onsubmit = (event) => {
@@ -65,8 +65,8 @@ export class WhatIf {
 
   // A reply is dropped when the reader asked another question meanwhile.
   async #evaluate(out) {
-    const question = new URLSearchParams({ id: this.id, cash: this.cash.value || "0" });
-    for (const trade of this.trades.value.split(/[\s,]+/).filter(Boolean)) question.append("trade", trade);
+    const asked = { id: this.id, cash: this.cash.value || "0", trade: this.trades.value };
+    const question = new URLSearchParams(asked);
     this.question = question;
     const content = await answerTo(question);
     if (question === this.question) out.replaceChildren(...content);
