@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import signal
 import sys
@@ -40,6 +41,14 @@ class _LazyGroup(TyperGroup):
     a command's module is imported when it is asked for.
     """
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Offer the nearest command where one is mistyped: the base class knows only what is loaded."""
+        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=2)
+            meant = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise typer.BadParameter(f"no such command, value {args[0]!r}.{meant}", ctx=ctx)
+        return super().resolve_command(ctx, args)
+
     def list_commands(self, ctx: object) -> list[str]:
         return list(COMMANDS)
 
@@ -71,7 +80,7 @@ class _LazyGroup(TyperGroup):
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
-app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()

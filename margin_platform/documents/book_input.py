@@ -109,8 +109,9 @@ def parse(data: object, base: Policy | None = None, traded: Iterable[str] = ()) 
     instruments: dict[Instrument, None] = {}
     accounts: list[tuple[str, float, int, list[tuple[Instrument, float]]]] = []
     seen: set[str] = set()
+    prices: dict[str, object] = {}
     for number, row in enumerate(rows):
-        account = _account(f"accounts[{number}]", row, market, seen, policy)
+        account = _account(f"accounts[{number}]", row, market, seen, prices, policy)
         accounts.append(account)
         instruments.update(dict.fromkeys(i for i, _ in account[3]))
     held = {i.symbol for i in instruments}
@@ -155,7 +156,12 @@ def _market_row(path: str, row: object) -> _Figures:
 
 
 def _account(
-    path: str, row: object, market: dict[str, _Figures], seen: set[str], policy: Policy
+    path: str,
+    row: object,
+    market: dict[str, _Figures],
+    seen: set[str],
+    prices: dict[str, object],
+    policy: Policy,
 ) -> tuple[str, float, int, list[tuple[Instrument, float]]]:
     account = _mapping(path, row)
     refuse_unknown(path, account, _ACCOUNT_FIELDS)
@@ -169,8 +175,22 @@ def _account(
     cash = _number(f"{path}.cash", account.get("cash"), *bounds.MONEY)
     held = []
     for number, position in enumerate(_list(f"{path}.positions", account.get("positions", []))):
-        held.append(_position(f"{path}.positions[{number}]", position, market, policy))
+        where = f"{path}.positions[{number}]"
+        held.append(_position(where, position, market, policy))
+        _refuse_two_prices(where, _mapping(where, position), prices)
     return account_id, cash, MARGIN_TYPES[kind], held
+
+
+def _refuse_two_prices(path: str, position: dict[str, object], prices: dict[str, object]) -> None:
+    """Refuse a price that contradicts what an earlier position of the document says of the symbol.
+
+    `prices`: the prices that positions have stated so far. Contracts have prices of their own.
+    """
+    symbol, price = str(position["symbol"]), position.get("price")
+    if price is None or position.get("contracts"):
+        return
+    if (known := prices.setdefault(symbol, price)) != price:
+        raise InputError(f"{path}.price", price, f"an earlier position has {symbol} at {known}")
 
 
 def _position(

@@ -234,6 +234,22 @@ def test_a_positions_own_figures_win_over_the_markets_and_each_set_is_a_row_of_i
     assert margin.volatility_addon.tolist() == [10.0, 15.0]
 
 
+def test_two_positions_cannot_give_one_symbol_two_prices() -> None:
+    def accounts(first: dict[str, object], second: dict[str, object]) -> dict[str, object]:
+        rows = [{"symbol": "X", "qty": 10} | given for given in (first, second)]
+        return {
+            "accounts": [
+                {"account_id": n, "cash": 0, "positions": [r]} for n, r in zip("AB", rows, strict=True)
+            ]
+        }
+
+    with pytest.raises(InputError, match="an earlier position has X at 100") as refused:
+        parse(accounts({"price": 100}, {"price": 101.5}))
+    assert (refused.value.field, refused.value.value) == ("accounts[1].positions[0].price", 101.5)
+    assert len(parse(accounts({"price": 100}, {"price": 100.0})).market.symbols) == 1
+    parse(accounts({"price": 100}, {"price": 4.5, "contracts": 1, "qty": 100}))
+
+
 def test_a_long_and_a_short_of_one_symbol_are_a_box_even_with_different_figures() -> None:
     rows = [
         {"symbol": "X", "qty": 100, "price": 100, "beta": 1.0},
