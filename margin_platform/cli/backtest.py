@@ -16,7 +16,7 @@ import typer
 
 from margin_platform.cli.inputs import date_option, read_history
 from margin_platform.cli.inputs import document as read_document
-from margin_platform.cli.output import bad_input, echo, print_json, screen
+from margin_platform.cli.output import bad_input, echo, print_json, print_table, screen
 from margin_platform.contracts.json_object import Json
 
 if TYPE_CHECKING:
@@ -244,8 +244,8 @@ def _say(summary: Json, out: Path) -> None:
             *(f"{row[name]:,}" for name in COUNTED),
             format_dollars(row["loss_beyond_equity"]),
         )
+    print_table(table)
     console = screen()
-    console.print(table)
     for flaw in summary["flaws"]:
         if flaw["kind"] == "after_the_end":
             console.print(Text(f"{flaw['value']:,} events {flaw['reason']}"))

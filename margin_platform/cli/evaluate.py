@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from margin_platform.cli.inputs import book_of, document
-from margin_platform.cli.output import print_json, screen
+from margin_platform.cli.output import print_json, print_table
 from margin_platform.contracts.json_object import Json
 from margin_platform.money import format_dollars, format_move
 
@@ -63,8 +63,7 @@ def _print_parts(result: Json) -> None:
     for account in result["accounts"]:
         cells = [format_dollars(account[name]) for name, _ in _PARTS]
         table.add_row(Text(account["account_id"]), *cells, account["margin_method"] or "–")
-    console = screen()
-    screen(width=max(console.width, _PARTS_WIDTH)).print(table)
+    print_table(table)
 
 
 def _print_house_grid(result: Json) -> None:
@@ -82,12 +81,10 @@ def _print_house_grid(result: Json) -> None:
         grid = account["house_scenario"]
         loss = format_dollars(grid["loss"] if grid else None)
         table.add_row(Text(account["account_id"]), loss, format_dollars(account["portfolio_margin_req"]))
-    console = screen()
-    screen(width=max(console.width, _TABLE_WIDTH)).print(table)
+    print_table(table)
 
 
-# below this the figures would be cut; a narrower terminal wraps the lines instead
-_TABLE_WIDTH, _PARTS_WIDTH = 112, 132
+_STATUS_WIDTH = 40  # a status names each stale symbol
 _COLUMNS = (
     ("equity", "equity"),
     ("maintenance_req", "maintenance"),
@@ -102,8 +99,6 @@ def _print_tables(result: Json) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = screen()
-    console = screen(width=max(console.width, _TABLE_WIDTH))
     table = Table(
         title=f"Margin under policy {result['policy_version']}",
         caption="worst stress: lowest excess over the SPY moves",
@@ -111,7 +106,10 @@ def _print_tables(result: Json) -> None:
     for heading in ("account", *(h for _, h in _COLUMNS), "status"):
         text = heading in ("account", "status")
         table.add_column(
-            heading, justify="left" if text else "right", no_wrap=not text, overflow="fold", min_width=7
+            heading,
+            justify="left" if text else "right",
+            overflow="fold",
+            max_width=_STATUS_WIDTH if heading == "status" else None,
         )
     for account in result["accounts"]:
         status = account["status"] + (
@@ -119,7 +117,7 @@ def _print_tables(result: Json) -> None:
         )
         cells = [format_dollars(account[name]) for name, _ in _COLUMNS]
         table.add_row(Text(account["account_id"]), *cells, Text(status))
-    console.print(table)
+    print_table(table)
     unvalued = result["firm"]["accounts_stale"]
     firm = Table(
         title=f"Firm: beta-weighted exposure {format_dollars(result['firm']['beta_weighted_exposure'])}",
@@ -133,4 +131,4 @@ def _print_tables(result: Json) -> None:
         firm.add_row(
             format_move(row["scenario"]), format_dollars(row["delta_pnl"]), format_dollars(row["firm_loss"])
         )
-    console.print(firm)
+    print_table(firm)

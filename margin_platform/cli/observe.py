@@ -21,6 +21,12 @@ from margin_platform.kafka.waiting import Waiting
 _POLL_S = 0.2
 _ASK_S = 2.0  # of silence: then the broker is asked whether it is there
 _WIDTH = 160
+# What a reader looks for: it comes first, references to other events come last.
+_FIRST = (
+    *("account_id", "action", "status", "band", "reason", "amount", "deficiency", "due_at"),
+    *("side", "qty", "symbol", "price", "excess", "equity", "requirement"),
+)
+_REFERENCES = ("_id", "hash", "version")
 
 
 def register(app: typer.Typer) -> None:
@@ -113,10 +119,14 @@ def _as_line(record: Record) -> str:
     if not isinstance(event, dict):
         return f"{record.topic}[{record.partition}]@{record.offset} {record.key}: {event!r}"[:_WIDTH]
     when = event.get("timestamp") or event.get("calc_timestamp")
-    fields = " ".join(
-        f"{k}={_brief(v)}" for k, v in event.items() if k not in ("timestamp", TOPICS[record.topic].key)
-    )
+    shown = [name for name in event if name not in ("timestamp", TOPICS[record.topic].key)]
+    fields = " ".join(f"{name}={_brief(event[name])}" for name in sorted(shown, key=_place))
     return f"{_clock(when)} {record.topic} {record.key}: {fields}"[:_WIDTH]
+
+
+def _place(name: str) -> int:
+    """Return where a field stands in a line; the sort keeps the event's own order among equals."""
+    return _FIRST.index(name) if name in _FIRST else len(_FIRST) + name.endswith(_REFERENCES)
 
 
 def _event(record: Record) -> object:

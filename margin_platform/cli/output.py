@@ -19,10 +19,12 @@ from margin_platform.contracts.visible_text import visible, visible_json
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from margin_platform.store.store import Store
 
 
+_NO_BOUND = 100_000  # columns: wider than any table
 _LINES = "\n"  # several flaws of one file have a line each
 
 
@@ -70,6 +72,17 @@ def screen(**options: Any) -> Console:
                     yield Segment(visible(segment.text, keep="\n"), segment.style)
 
     return Visible(**options)
+
+
+def print_table(table: Table, **options: Any) -> None:
+    """Print a table with nothing cut: where the terminal is narrower, its lines wrap.
+
+    options: those of rich's console, such as stderr.
+    """
+    console = screen(**options)
+    unbounded = console.options.update(max_width=_NO_BOUND)
+    width = table.__rich_measure__(console, unbounded).maximum
+    screen(**options, width=max(console.width, width)).print(table)
 
 
 @contextmanager

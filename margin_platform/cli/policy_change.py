@@ -12,7 +12,7 @@ import typer
 
 from margin_platform.cli.broker import Bootstrap, Data, broker_of
 from margin_platform.cli.inputs import book_of, document
-from margin_platform.cli.output import bad_input, failed, print_json, screen
+from margin_platform.cli.output import bad_input, echo, failed, print_json, print_table
 from margin_platform.contracts.json_object import Json
 from margin_platform.money import format_dollars
 
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from margin_platform.kernel.book import Book
     from margin_platform.kernel.market import Market
     from margin_platform.policy.policy import Policy
+
+
+_TOTALS = {
+    "new_calls": "new margin calls",
+    "larger_calls": "larger margin calls",
+    "ended_calls": "margin calls that end",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +47,7 @@ def register(app: typer.Typer) -> None:
         """List accounts whose band would change if a policy were activated now: over the live book, before it
         is.
         """
-        from margin_platform.backtest.report.policy_lab import band_changes
+        from margin_platform.backtest.report.policy_lab import band_changes, totals
         from margin_platform.policy.policy import PolicyError, current_policy, load_policy_file
 
         try:
@@ -56,7 +63,8 @@ def register(app: typer.Typer) -> None:
             "policy": now.version,
             "proposed_policy": proposed.version,
             "accounts": len(accounts),
-            "changes": changes,
+            "totals": totals(changes),
+            "changes": [change._asdict() for change in changes],
         }
         if as_json:
             print_json(answer)
@@ -85,14 +93,14 @@ def _print(answer: Json) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    changes = answer["changes"]
-    counted = f"{len(changes):,} of {answer['accounts']:,} accounts would change band"
-    table = Table(title=Text(f"{answer['policy']} -> {answer['proposed_policy']}"), caption=counted)
+    changes, sums = answer["changes"], answer["totals"]
+    table = Table(title=Text(f"{answer['policy']} -> {answer['proposed_policy']}"))
     for heading in ("account", "band", "proposed", "excess", "proposed excess"):
-        table.add_column(
-            heading, justify="right" if "excess" in heading else "left", no_wrap="excess" in heading
-        )
+        table.add_column(heading, justify="right" if "excess" in heading else "left")
     for row in changes:
         money = (format_dollars(row[name]) for name in ("excess", "proposed_excess"))
         table.add_row(Text(row["account_id"]), row["band"], row["proposed_band"], *money)
-    screen().print(table)
+    print_table(table)
+    echo(f"{len(changes):,} of {answer['accounts']:,} accounts would change band")
+    for name, text in _TOTALS.items():
+        echo(f"{text}: {sums[name]:,}, {format_dollars(sums[f'{name}_amount'])}")

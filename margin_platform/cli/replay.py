@@ -5,11 +5,11 @@ space or p (or SIGUSR1) pauses.
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import math
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +18,7 @@ import typer
 from margin_platform.cli.broker import Bootstrap, Data, broker_of
 from margin_platform.cli.inputs import date_option, read_history
 from margin_platform.cli.output import bad_input, echo, failed, print_json, screen
+from margin_platform.trading_time.new_york import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from margin_platform.backtest.history.replay import Control, Summary, Tick
 
     OnTick = Callable[[int, int], None]  # count, event time
+
+_SHOW_S = 0.1  # between two movements of the bar
 
 
 def register(app: typer.Typer) -> None:
@@ -72,7 +75,7 @@ def register(app: typer.Typer) -> None:
             )
         address = broker_of(bootstrap, data)
         control = Control()
-        with _keys(control), _progress(total, quiet=as_json) as on_tick:
+        with _keys(control), _progress(total, control, quiet=as_json) as on_tick:
             summary = _produce(address, ticks_of(history, part), speed, control, longest_gap, on_tick)
         _say(summary, as_json=as_json)
         if summary.stopped:
@@ -115,22 +118,26 @@ def _say(summary: Summary, *, as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _progress(total: int, *, quiet: bool) -> Iterator[OnTick | None]:
-    """Show a bar on stderr where a person looks at it."""
+def _progress(total: int, control: Control, *, quiet: bool) -> Iterator[OnTick | None]:
+    """Show a bar on stderr where a person looks at it: prices sent, their event time, and PAUSED."""
     if quiet or not sys.stderr.isatty():
         yield None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+    from rich.text import Text
 
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=screen(stderr=True)
-    ) as bar:
-        task = bar.add_task("prices", total=total)
+    class Paused(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text("PAUSED" if control.paused else "")
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Paused())
+    with Progress(*columns, console=screen(stderr=True)) as bar:
+        task, shown = bar.add_task("prices", total=total), [0.0]
 
         def on_tick(count: int, time_ms: int) -> None:
-            if count % 200 == 0 or count == total:
-                at = dt.datetime.fromtimestamp(time_ms / 1000, dt.UTC)
-                bar.update(task, completed=count, description=at.strftime("%Y-%m-%d %H:%M"))
+            if time.monotonic() - shown[0] >= _SHOW_S or count == total:
+                shown[0] = time.monotonic()
+                bar.update(task, completed=count, description=clock(time_ms))
 
         yield on_tick
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from margin_platform.cli.output import bad_input, echo, failed, print_json, screen
+from margin_platform.cli.output import bad_input, echo, failed, print_json, print_table, screen
 from margin_platform.contracts.json_object import Json
 from margin_platform.settings import settings
 
@@ -192,7 +192,7 @@ def _show(figures: Json, as_json: bool) -> None:
         table.add_row(
             row["name"], str(row["pid"]), condition, row["url"] or "", f"{row['memory_mb']:,.0f} MB"
         )
-    console.print(table)
+    print_table(table, highlight=False)
     for line in _kept_lines(figures["components"]):
         console.print(line, soft_wrap=True, markup=False)
     console.print(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from margin_platform.cli.inputs import book_of, document
-from margin_platform.cli.output import bad_input, echo, print_json, recorded, screen
+from margin_platform.cli.output import bad_input, echo, print_json, print_table, recorded
 from margin_platform.contracts.json_object import Json
 from margin_platform.money import format_dollars, format_move
 
@@ -39,8 +39,8 @@ def register(app: typer.Typer) -> None:
 
         It sends nothing.
         """
-        from margin_platform.documents.book_input import InputError
         from margin_platform.documents import trade as trades
+        from margin_platform.documents.book_input import InputError
         from margin_platform.documents.whatif import compared
 
         try:
@@ -116,8 +116,7 @@ def _print(answer: Json) -> None:
     for row, then, change in zip(before["stress"], after["stress"], delta["stress"], strict=False):
         values = (part["excess_recomputed"] for part in (row, then, change))
         table.add_row(f"excess at SPY {format_move(row['scenario'])}", *(format_dollars(v) for v in values))
-    console = screen()
-    screen(width=max(console.width, 100)).print(table)
+    print_table(table)
 
 
 def _cells(before: Any, after: Any, change: float | None) -> tuple[str, str, str]:

@@ -17,7 +17,7 @@ from margin_platform.backtest.books import generated
 from margin_platform.backtest.books.live import live_book
 from margin_platform.backtest.crises import crisis
 from margin_platform.backtest.history import sample_market
-from margin_platform.backtest.report.policy_lab import band_changes, compare
+from margin_platform.backtest.report.policy_lab import band_changes, compare, totals
 from margin_platform.cli import app
 from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, PRICES
 from margin_platform.documents.book_input import parse
@@ -61,13 +61,28 @@ def test_activating_a_policy_names_the_accounts_whose_band_would_change() -> Non
         }
     )
     (row,) = band_changes(given.book, given.market, given.policy, given.policy.override({"long_rate": 0.35}))
-    assert (row["account_id"], row["band"], row["excess"], row["proposed_excess"]) == (
-        "thin",
-        "CLEAR",
-        900,
-        -100,
-    )
-    assert row["proposed_band"].startswith("MARGIN_CALL")
+    assert row._replace(proposed_band="") == ("thin", "CLEAR", "", 900, -100)
+    assert row.proposed_band.startswith("MARGIN_CALL")
+
+
+def test_changes_are_sorted_by_the_new_deficiency_and_totaled() -> None:
+    rows = [{"symbol": s, "qty": 40, "price": 100.0} for s in "ABCD"]
+    cash = {"fat": -1000, "called": -9500, "worse": -14_000, "thin": -9000}
+    accounts = [{"account_id": name, "cash": owed, "positions": rows} for name, owed in cash.items()]
+    given = parse({"accounts": accounts})
+    changes = band_changes(given.book, given.market, given.policy, given.policy.override({"long_rate": 0.45}))
+    assert [change.account_id for change in changes] == ["worse", "called", "thin"]
+    # 16,000 of stock: 4,000 is required now, 7,200 as proposed
+    assert totals(changes) == {
+        "new_calls": 2,
+        "new_calls_amount": 700.0 + 200.0,
+        "ended_calls": 0,
+        "ended_calls_amount": 0.0,
+        "larger_calls": 1,
+        "larger_calls_amount": 7200.0 - 4000.0,
+    }
+    back = band_changes(given.book, given.market, given.policy.override({"long_rate": 0.45}), given.policy)
+    assert totals(back)["ended_calls"] == 2
 
 
 def test_a_generated_book_can_be_put_to_a_proposed_policy() -> None:

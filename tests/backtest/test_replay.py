@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import os
 import signal
+import sys
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from margin_platform.backtest.history.replay import Control, WallClock, replay, ticks_of
 from margin_platform.backtest.runs import execute, sample_history
 from margin_platform.backtest.session import session_job
-from margin_platform.cli.replay import _keys
+from margin_platform.cli.replay import _keys, _progress
 from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, PRICES, VOLATILITY, decode
 from margin_platform.kafka.bus import Bus
 from margin_platform.policy.policy import current_policy
@@ -116,6 +118,24 @@ def test_the_program_pauses_resumes_and_stops_on_signals_and_puts_them_back() ->
         os.kill(os.getpid(), signal.SIGINT)
         assert control.stopped
     assert [signal.getsignal(s) for s in (signal.SIGUSR1, signal.SIGINT)] == before
+
+
+def test_the_bar_moves_with_each_price_and_says_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stderr", screen := Terminal())
+    control = Control()
+    with _progress(984, control, quiet=False) as on_tick:
+        assert on_tick is not None
+        on_tick(1, 1_582_205_400_000)
+    assert "2020-02-20 08:30 EST" in screen.getvalue()
+    assert "1/984" in screen.getvalue()
+    assert "PAUSED" not in screen.getvalue()
+    with _progress(984, control, quiet=False):
+        control.toggle()
+    assert "PAUSED" in screen.getvalue()
 
 
 def test_a_negative_speed_is_refused() -> None:

@@ -4,6 +4,7 @@ line that names it.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ UNUSABLE = [  # arguments, environment, exit code, what standard error says
         2,
         "--data: neither empty nor an earlier demo's folder, value",
     ),
+    (["evaluat"], {}, 2, "no such command, value 'evaluat'. Did you mean evaluate?"),
     (["observe", "--max", "0"], {}, 2, "'--max': Input should be greater than or equal to 1, value '0'"),
     (["observe", "fils.v1"], {}, 2, "value 'fils.v1'"),
     (
@@ -136,3 +138,25 @@ def test_a_demo_deletes_no_folder_that_is_not_its_own(chosen: bool, tmp_path: Pa
     with pytest.raises(FileExistsError):
         run.Demo(folder).run(print, print)
     assert [entry.name for entry in folder.iterdir()] == ["thesis.txt"]
+
+
+def test_the_shell_completes_commands_and_options() -> None:
+    def completed(words: str) -> list[str]:
+        asked = {"_MARGIN_COMPLETE": "complete_bash", "COMP_WORDS": words}
+        asked["COMP_CWORD"] = str(len(words.split(" ")) - 1)
+        return CliRunner().invoke(app, [], env=asked, prog_name="margin").stdout.split()
+
+    assert completed("margin ev") == ["evaluate"]
+    assert completed("margin audit ver") == ["verify"]
+    assert "--trade" in completed("margin whatif --t")
+
+
+def test_no_table_cuts_an_account_id_on_a_narrow_terminal() -> None:
+    account = "PORTFOLIO-MARGIN-ACCOUNT-WITH-A-LONG-ID-00058"
+    rows = [{"symbol": s, "qty": 4000, "price": 1234.5678} for s in "ABCD"]
+    book = json.dumps({"accounts": [{"account_id": account, "cash": -15_500_000, "positions": rows}]})
+    for command in (["evaluate", "-"], ["evaluate", "-", "--parts"], ["evaluate", "-", "--house-grid"]):
+        shown = CliRunner().invoke(app, command, input=book, env={"COLUMNS": "60"})
+        assert shown.exit_code == 0, shown.stderr
+        assert account in shown.stdout
+        assert "…" not in shown.stdout

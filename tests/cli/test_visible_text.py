@@ -71,6 +71,22 @@ def test_observe_prints_one_visible_line_of_any_record(
     assert printed.replace("\n", "").isprintable()
 
 
+def test_observe_puts_what_was_decided_before_the_references() -> None:
+    call = {
+        "call_id": "A-1",
+        "event_id": "e" * 32,
+        "correlation_id": "c" * 32,
+        "explanation": "x" * 200,
+        "due_at": "2020-03-04T15:00:00-05:00",
+        "deficiency": 2500.0,
+        "action": "MARGIN_CALL",
+        "account_id": "A",
+    }
+    line = observe._as_line(record(call, "margin.calls.v1"))
+    shown = "action=MARGIN_CALL deficiency=2500.0 due_at=2020-03-04T15:00:00-05:00 explanation=xxx"
+    assert shown in line
+
+
 def test_a_table_shows_the_escape_and_keeps_its_own_colors() -> None:
     shown = io.StringIO()
     table = Table("account")

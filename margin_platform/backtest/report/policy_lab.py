@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -45,19 +46,49 @@ def _called(result: RunResult) -> set[str]:
     return {r.account_id for r in result.record.decisions if r.action == DecisionKind.CALL}
 
 
-def band_changes(book: Book, market: Market, now: Policy, proposed: Policy) -> list[dict[str, object]]:
-    """List accounts of a book whose band differs under a proposed policy: the immediate effect of activating
-    it."""
+class BandChange(NamedTuple):
+    """An account whose band a proposed policy changes. excess, proposed_excess: dollars, None where stale."""
+
+    account_id: str
+    band: str
+    proposed_band: str
+    excess: float | None
+    proposed_excess: float | None
+
+
+def band_changes(book: Book, market: Market, now: Policy, proposed: Policy) -> list[BandChange]:
+    """Return the accounts whose band differs under a proposed policy, the largest new deficiency first."""
     margins = [evaluate(book, market, policy) for policy in (now, proposed)]
     excess = [margin.published.excess for margin in margins]
     codes = [band_codes(margin) for margin in margins]
-    return [
-        {
-            "account_id": book.account_ids[n],
-            "band": band_name(int(codes[0][n])),
-            "proposed_band": band_name(int(codes[1][n])),
-            "excess": cents_or_none(float(excess[0][n])),
-            "proposed_excess": cents_or_none(float(excess[1][n])),
-        }
+    changes = [
+        BandChange(
+            book.account_ids[n],
+            band_name(int(codes[0][n])),
+            band_name(int(codes[1][n])),
+            cents_or_none(float(excess[0][n])),
+            cents_or_none(float(excess[1][n])),
+        )
         for n in np.flatnonzero(codes[0] != codes[1]).tolist()
     ]
+    return sorted(changes, key=lambda c: (c.proposed_excess is None, c.proposed_excess or 0.0, c.account_id))
+
+
+def totals(changes: Sequence[BandChange]) -> dict[str, float]:
+    """Return what the changes come to: accounts that would be called or no longer be, and their dollars."""
+    known = [
+        (c.excess, c.proposed_excess)
+        for c in changes
+        if c.excess is not None and c.proposed_excess is not None
+    ]
+    called = [-after for before, after in known if after < 0 <= before]
+    released = [-before for before, after in known if before < 0 <= after]
+    larger = [before - after for before, after in known if after < before < 0]
+    return {
+        "new_calls": len(called),
+        "new_calls_amount": cents(sum(called)),
+        "ended_calls": len(released),
+        "ended_calls_amount": cents(sum(released)),
+        "larger_calls": len(larger),
+        "larger_calls_amount": cents(sum(larger)),
+    }
