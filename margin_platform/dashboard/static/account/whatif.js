@@ -46,7 +46,7 @@ export class WhatIf {
 
   #build(id) {
     this.id = id;
-    this.trades = input("trades", { placeholder: "SELL 100 AAPL, BUY 20 SPY", spellcheck: "false", size: 24 });
+    this.trades = input("trades", { placeholder: "SELL 100 AAPL, SPY:20", spellcheck: "false", size: 24 });
     this.cash = input("cash", { type: "number", step: "0.01", placeholder: "0.00", size: 10 });
     this.out = h("div", { id: "whatif-result", "aria-live": "polite" });
     const onsubmit = (event) => {
