@@ -41,20 +41,14 @@ class _LazyGroup(TyperGroup):
     a command's module is imported when it is asked for.
     """
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Offer the nearest command where one is mistyped: the base class knows only what is loaded."""
-        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
-            near = difflib.get_close_matches(args[0], COMMANDS, n=2)
-            meant = f" Did you mean {' or '.join(near)}?" if near else ""
-            raise typer.BadParameter(f"no such command, value {args[0]!r}.{meant}", ctx=ctx)
-        return super().resolve_command(ctx, args)
-
     def list_commands(self, ctx: object) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in COMMANDS:
-            return None
+        if cmd_name not in COMMANDS:  # the base class offers only what is loaded
+            near = difflib.get_close_matches(cmd_name, COMMANDS, n=2)
+            meant = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise typer.BadParameter(f"no such command, value {cmd_name!r}.{meant}", ctx=ctx)
         app = typer.Typer(add_completion=False)
         importlib.import_module(f"margin_platform.cli.{COMMANDS[cmd_name][0]}").register(app)
         built: Any = (

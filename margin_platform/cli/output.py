@@ -74,15 +74,15 @@ def screen(**options: Any) -> Console:
     return Visible(**options)
 
 
-def print_table(table: Table, **options: Any) -> None:
+def print_table(table: Table, *, highlight: bool = True) -> None:
     """Print a table with nothing cut: where the terminal is narrower, its lines wrap.
 
-    options: those of rich's console, such as stderr.
+    highlight: whether numbers get rich's colors.
     """
-    console = screen(**options)
+    console = screen(highlight=highlight)
     unbounded = console.options.update(max_width=_NO_BOUND)
     width = table.__rich_measure__(console, unbounded).maximum
-    screen(**options, width=max(console.width, width)).print(table)
+    screen(highlight=highlight, width=max(console.width, width)).print(table)
 
 
 @contextmanager
