@@ -11,10 +11,9 @@ from __future__ import annotations
 from margin_platform.contracts.messages import PRICES, BadEvent, check_time, decode
 from margin_platform.kafka.bus import Bus
 from margin_platform.policy.policy import current_policy
+from margin_platform.trading_time.running_clock import running
 
 _LOOK_BACK = 50  # records per partition: newer offsets may carry older event times
-# between a price and its production; feeds may be delayed by a quarter of an hour
-_LIVE_WITHIN_MS = 3_600_000
 
 
 def event_time(bus: Bus) -> int | None:
@@ -32,9 +31,7 @@ def clock(bus: Bus, wall_ms: int) -> int | None:
     newest = _newest(bus)
     if newest is None:
         return None
-    time, produced = newest
-    since = max(0, wall_ms - produced) if abs(produced - time) <= _LIVE_WITHIN_MS else 0
-    return time + since
+    return running(*newest, wall_ms)
 
 
 def _newest(bus: Bus) -> tuple[int, int] | None:

@@ -106,11 +106,15 @@ class KnownIds:
     none, or one of the figures alone. What is stored says how far the comparison goes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_account: bool = False) -> None:
+        """by_account: an id is one of its account, rather than of all accounts."""
+        self._by_account = by_account
         self._contents: dict[bytes, int] = {}
 
-    @staticmethod
-    def digest(kind: str, identity: str) -> bytes:
+    def digest(self, kind: str, identity: str, account_id: str) -> bytes:
+        """Return the digest under which an id of an account's event is known."""
+        if self._by_account:
+            identity = f"{account_id}\x1f{identity}"
         return hashlib.blake2b(f"{kind}:{identity}".encode(), digest_size=_DIGEST).digest()
 
     @staticmethod
@@ -159,8 +163,8 @@ class KnownIds:
         return np.fromiter(self._contents.values(), dtype=np.int64, count=len(self._contents))
 
     @classmethod
-    def from_state(cls, state: object, contents: object = None) -> KnownIds:
-        ids, joined = cls(), np.asarray(state, dtype=np.uint8).tobytes()
+    def from_state(cls, state: object, contents: object = None, *, by_account: bool = False) -> KnownIds:
+        ids, joined = cls(by_account=by_account), np.asarray(state, dtype=np.uint8).tobytes()
         digests = [joined[n : n + _DIGEST] for n in range(0, len(joined), _DIGEST)]
         given = [_UNKNOWN] * len(digests) if contents is None else np.asarray(contents).tolist()
         ids._contents = dict(zip(digests, given, strict=True))

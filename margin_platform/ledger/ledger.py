@@ -34,9 +34,16 @@ class Ledger:
 
     known_symbols: where given, an event for another symbol is refused. require_account: refuse fills and cash
     of an account that accounts.v1 has not announced; otherwise the account is opened as REG_T.
+    ids_by_account: ids of fills and transfers are unique within an account, rather than among all.
     """
 
-    def __init__(self, known_symbols: Iterable[str] | None = None, *, require_account: bool = False) -> None:
+    def __init__(
+        self,
+        known_symbols: Iterable[str] | None = None,
+        *,
+        require_account: bool = False,
+        ids_by_account: bool = False,
+    ) -> None:
         self._known = None if known_symbols is None else frozenset(known_symbols)
         self._require_account = require_account
         self._ids: list[str] = []
@@ -49,7 +56,7 @@ class Ledger:
         self._accrued: dict[int, dict[str, int]] = {}
         self._log = FillLog()
         self._announced: set[str] = set()
-        self._seen = KnownIds()
+        self._seen = KnownIds(by_account=ids_by_account)
         self._linked = LinkedFills()
         self._order_fills = OrderFills()
         self._book = CurrentBook(self._balance, self._visible)
@@ -112,7 +119,7 @@ class Ledger:
             net_money(event),
         )
         number = self._account(event)
-        digest = KnownIds.digest("fill", event["fill_id"])
+        digest = self._seen.digest("fill", event["fill_id"], event["account_id"])
         content = KnownIds.content_of_fill(event)
         if self._seen.delivered(event, "fill_id", digest, content):
             return []
@@ -137,7 +144,7 @@ class Ledger:
     def _transfer(self, event: Event) -> list[str]:
         amount = money_of(event, "amount", event["amount"])
         number = self._account(event)
-        digest = KnownIds.digest("cash", event["transfer_id"])
+        digest = self._seen.digest("cash", event["transfer_id"], event["account_id"])
         content = KnownIds.content(event["account_id"], event["amount"], event["timestamp"])
         if self._seen.delivered(event, "transfer_id", digest, content):
             return []
@@ -252,12 +259,13 @@ class Ledger:
         known_symbols: Iterable[str] | None = None,
         *,
         require_account: bool = False,
+        ids_by_account: bool = False,
     ) -> Ledger:
         """Return the ledger a state was taken from; positions are folded from their fills again.
 
         ValueError names a held symbol that is not among the known ones any more.
         """
-        ledger = cls(known_symbols, require_account=require_account)
+        ledger = cls(known_symbols, require_account=require_account, ids_by_account=ids_by_account)
         if ledger._known is not None and (gone := sorted(set(state["fills"]["symbols"]) - ledger._known)):
             raise ValueError(
                 f"instruments: {gone[0]!r} was traded by accounts and is gone from the reference data; put "
@@ -269,7 +277,7 @@ class Ledger:
             setattr(ledger, f"_{name}", array(kind, np.asarray(state[name]).astype(kind).tobytes()))
         ledger._log, ledger._seen = (
             FillLog.from_state(state["fills"]),
-            KnownIds.from_state(state["seen"], state.get("seen_content")),
+            KnownIds.from_state(state["seen"], state.get("seen_content"), by_account=ids_by_account),
         )
         ledger._rounding, ledger._order_fills = (
             Rounding(state.get("rounded")),

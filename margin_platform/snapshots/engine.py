@@ -36,10 +36,12 @@ from margin_platform.market.live_market import LiveMarket
 from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.actions_in_effect import ActionsInEffect
 from margin_platform.snapshots.bands import Level, band_codes
+from margin_platform.snapshots.consumed import Consumed
 from margin_platform.snapshots.emission import Emission, Mask, Numbers
 from margin_platform.snapshots.events import Inputs, calc_events, instrument_row, status_event, stress_events
-from margin_platform.snapshots.input_records import TOPICS_IN_ORDER, checked, in_order
-from margin_platform.snapshots.outcome import Offsets, Outcome, Touched, refused
+from margin_platform.snapshots.input_records import CLOCK, checked, in_order
+from margin_platform.snapshots.outcome import Outcome, Touched, refused
+from margin_platform.snapshots.shards import WHOLE, Shard
 from margin_platform.snapshots.stream_clock import StreamClock
 from margin_platform.trading_time.sessions import trading_seconds_between
 
@@ -49,16 +51,15 @@ class MarginEngine:
     durable.
     """
 
-    def __init__(self, instruments: Sequence[Instrument], policy: Policy) -> None:
+    def __init__(self, instruments: Sequence[Instrument], policy: Policy, shard: Shard = WHOLE) -> None:
         self.policy = policy
+        self.shard = shard
         self.live = LiveMarket(instruments, policy)
         self.code_of = self.live.code_of
-        self.ledger = Ledger(self.code_of, require_account=True)
+        self.ledger = Ledger(self.code_of, require_account=True, ids_by_account=shard.ids_by_account)
         self.emission = Emission(policy.emission)
-        self.next_offset: dict[str, dict[int, int]] = {topic: {} for topic in TOPICS_IN_ORDER}
+        self.consumed = Consumed(shard)
         self.clock = StreamClock()
-        self.last_batch = -1
-        self.last_offsets: Offsets = {}  # what the last batch consumed
         self.early = EarlyEvents()
         self.actions = ActionsInEffect()
 
@@ -66,6 +67,11 @@ class MarginEngine:
     def event_time(self) -> int:
         """The event clock, epoch milliseconds."""
         return self.clock.now
+
+    @property
+    def next_offset(self) -> dict[str, dict[int, int]]:
+        """Next offset to apply, by topic and partition."""
+        return self.consumed.next_offset
 
     @property
     def market(self) -> Market:
@@ -84,26 +90,20 @@ class MarginEngine:
 
     def take_in(self, records: Iterable[Record], batch_id: int) -> Touched:
         """Apply records in order and value nothing."""
-        offsets: Offsets = {}
         accounts: set[str] = set()
         instruments: set[int] = set()
         dead: list[Event] = []
         applied = 0
         self.live.gate.withdrawn.clear()
+        self.consumed.begin(batch_id)
         for record in in_order(records):
-            span = offsets.setdefault(record.topic, {}).setdefault(
-                str(record.partition), [record.offset, record.offset + 1]
-            )
-            span[1] = record.offset + 1
-            if record.offset < self.next_offset[record.topic].get(record.partition, 0):
-                continue  # applied before; its place in the batch still counts for the batch's id
+            if not self.consumed.is_new(record):
+                continue
             applied += 1
-            self.next_offset[record.topic][record.partition] = record.offset + 1
             touched = self._apply(record)
             accounts |= touched.accounts
             instruments |= touched.instruments
             dead += touched.dead
-        self.last_batch, self.last_offsets = batch_id, offsets
         return Touched(accounts, instruments | self.live.mark_stale(self.event_time), dead, applied)
 
     def _apply(self, record: Record) -> Touched:
@@ -111,24 +111,38 @@ class MarginEngine:
 
         Corporate actions that its time brings into effect come first: it may rest on them.
         """
+        if record.topic == CLOCK:
+            return self.actions.into_effect(self.clock.tick(record.timestamp_ms), self.ledger, self.live)
         try:
             event = checked(record, self.code_of, self.policy.prices.max_future_seconds)
+            self.consumed.count_own(record, event)
         except BadEvent as error:
-            return Touched(dead=[refused(record, error)])
-        now = self.clock.after(f"{record.topic}[{record.partition}]", event["timestamp"], record.timestamp_ms)
+            return self._answered(record, Touched(dead=[refused(record, error)]))
+        now = self._time_after(record, event)
         announced = self._announce(record, event, now)
         # a refused announcement may have ended what another one holds
         effects = self.actions.into_effect(now, self.ledger, self.live).also(announced)
         try:
             taken = self._take(record, event)
         except BadEvent as error:
-            return effects.also(Touched(dead=[refused(record, error)]))
+            return effects.also(self._answered(record, Touched(dead=[refused(record, error)])))
         return effects.also(taken)
+
+    def _answered(self, record: Record, touched: Touched) -> Touched:
+        """Return what a record touched, without its dead letters where another shard writes them."""
+        return touched if self.shard.answers_for(record.topic) else touched._replace(dead=())
+
+    def _time_after(self, record: Record, event: Event) -> int:
+        if record.topic not in self.shard.shared:
+            return self.clock.now
+        partition = f"{record.topic}[{record.partition}]"
+        return self.clock.after(partition, event["timestamp"], record.timestamp_ms)
 
     def _announce(self, record: Record, event: Event, now: int) -> Touched:
         if record.topic != CORPORATE_ACTIONS:
             return Touched()
-        return self.actions.announce(record, event, now, self.ledger, self.code_of)
+        announced = self.actions.announce(record, event, now, self.ledger, self.code_of)
+        return self._answered(record, announced)
 
     def _take(self, record: Record, event: Event) -> Touched:
         """Take an event into the market or the ledger."""
@@ -179,7 +193,7 @@ class MarginEngine:
         codes, before = band_codes(margin), self.emission.bands(accounts)
         # an open episode may hang on it
         decisive = (codes != before) | (traded & ((codes != Level.CLEAR) | (before != Level.CLEAR)))
-        rows = self.emission.choose(margin, codes, decisive | traded, self.last_batch)
+        rows = self.emission.choose(margin, codes, decisive | traded, self.consumed.batch)
         return replace(
             self._published(margin.take(rows), codes[rows], decisive[rows]), accounts=len(accounts)
         )
@@ -224,8 +238,8 @@ class MarginEngine:
         gate = self.live.gate
         return Inputs(
             self.event_time,
-            self.last_batch,
-            self.last_offsets,
+            self.consumed.batch,
+            self.consumed.offsets,
             self.live.price_time,
             self.live.previous_price,
             gate.reasons(),
@@ -233,6 +247,7 @@ class MarginEngine:
             next_actions=dict(self.actions.next_days),
             orders_filled=self.ledger.orders_filled,
             withdrawn=dict(gate.withdrawn),
+            own_offsets=self.consumed.own,
         )
 
     def overdue(self) -> Outcome:
@@ -265,13 +280,10 @@ class MarginEngine:
             "emission": self.emission.to_state(),
             "event_time": self.event_time,
             "clock": self.clock.to_state(),
+            "clock_newest": list(self.clock.newest),
             "early": self.early.to_state(),
             "announced": self.actions.to_state(),
-            "last_batch": self.last_batch,
-            "last_offsets": self.last_offsets,
-            "next_offset": {
-                t: {str(p): o for p, o in parts.items()} for t, parts in self.next_offset.items()
-            },
+            **self.consumed.to_state(),
         }
 
     def restore(self, state: Json) -> None:
@@ -279,12 +291,11 @@ class MarginEngine:
         since.
         """
         self.live.restore(state["market"])
-        self.ledger = Ledger.from_state(state["ledger"], self.code_of, require_account=True)
+        self.ledger = Ledger.from_state(
+            state["ledger"], self.code_of, require_account=True, ids_by_account=self.shard.ids_by_account
+        )
         self.emission.restore(state["emission"])
-        self.clock.restore(state["event_time"], state.get("clock", {}))
-        self.last_batch, self.last_offsets = state["last_batch"], state["last_offsets"]
-        self.next_offset = {
-            t: {int(p): o for p, o in parts.items()} for t, parts in state["next_offset"].items()
-        }
+        self.clock.restore(state["event_time"], state.get("clock", {}), state.get("clock_newest", (0, 0)))
+        self.consumed.restore(state)
         self.early.restore(state["early"])
         self.actions.restore(state["announced"], self.ledger.actions_in_effect(), self.event_time)

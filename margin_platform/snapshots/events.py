@@ -33,6 +33,7 @@ from margin_platform.kernel.sweep.columns import Status
 from margin_platform.ladder.observation import price_hold
 from margin_platform.money import cents, cents_or_none
 from margin_platform.snapshots.bands import BandFlag, band_name
+from margin_platform.snapshots.outcome import Offsets
 
 # name on the wire -> column of Published
 _COLUMN_OF = {name: name for name in (*MARKET_VALUES, *NET_VALUES, *MAINTENANCE)} | {
@@ -50,12 +51,13 @@ class Inputs:
     """What a batch of figures was computed from.
 
     event_time: event clock, epoch milliseconds; offsets: topic -> partition -> [first, next) offset consumed
-    by the batch; oldest_price: event time of the oldest price in use, by instrument code (0: none).
+    by the batch; own_offsets: by account, those of its own records, where `offsets` leaves them out;
+    oldest_price: event time of the oldest price in use, by instrument code (0: none).
     """
 
     event_time: int
     batch_id: int
-    offsets: dict[str, dict[str, list[int]]]
+    offsets: Offsets
     price_time: np.ndarray
     previous_price: np.ndarray = field(default_factory=lambda: np.zeros(0))
     # instrument code -> why its newest print is not acted upon
@@ -68,21 +70,28 @@ class Inputs:
     orders_filled: Callable[[str], dict[str, dict[str, float]]] = lambda _: {}
     # instrument code -> event time of the print its source withdrew
     withdrawn: Mapping[int, int] = field(default_factory=dict)
+    own_offsets: Mapping[str, Offsets] = field(default_factory=dict)
 
-    def batch_key(self) -> str:
+    def batch_key(self, offsets: Offsets) -> str:
         """Return the same key for the same consumed offsets, on every replay."""
         return deterministic_id(
-            sorted((t, p, *span) for t, parts in self.offsets.items() for p, span in parts.items()),
-            self.batch_id,
+            sorted((t, p, *span) for t, parts in offsets.items() for p, span in parts.items()), self.batch_id
         )
 
-    def described(self, span: range, book: Book, market: Market, stale: list[str]) -> dict[str, object]:
+    def offsets_of(self, account_id: str) -> Offsets:
+        """Return what an account's figures follow from."""
+        own = self.own_offsets.get(account_id)
+        return {**self.offsets, **own} if own else self.offsets
+
+    def described(
+        self, span: range, book: Book, market: Market, stale: list[str], offsets: Offsets
+    ) -> dict[str, object]:
         """Describe the inputs of one account, whose positions are `span`."""
         codes = book.symbol[span.start : span.stop]
         times = [int(self.price_time[c]) for c in codes if self.price_time[c] > 0]
         return {
             "batch_id": self.batch_id,
-            "offsets": self.offsets,
+            "offsets": offsets,
             "oldest_price": min(times, default=None),
             "stale_symbols": stale,
             "default_volatility_symbols": defaulted_symbols(span, book, market, market.sigma),
@@ -103,7 +112,7 @@ def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> l
     by_portfolio, held_to_portfolio = published.portfolio_method, published.portfolio_applied(book)
     pnl, recomputed = published.stress_pnl, published.stress_excess_recomputed
     # the same batch under another policy is another calculation
-    key = (inputs.batch_key(), margin.policy.version, __version__)
+    key, of_policy = inputs.batch_key(inputs.offsets), (margin.policy.version, __version__)
     wires, values = list(columns), zip(*(_nullable(column) for column in columns.values()), strict=True)
     # otherwise no account's prices need a look
     suspect = bool(np.isnan(market.price).any() or market.stale.any())
@@ -112,8 +121,11 @@ def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> l
         span = range(int(book.offsets[number]), int(book.offsets[number + 1]))
         stale = stale_symbols(span, book, market) if suspect else []
         known = figures[_EQUITY] is not None
+        account_id = book.account_ids[number]
+        offsets = inputs.offsets_of(account_id)
+        batch = key if offsets is inputs.offsets else inputs.batch_key(offsets)
         event: Event = {
-            "account_id": book.account_ids[number],
+            "account_id": account_id,
             "cash": float(cash[row]),
             **dict(zip(wires, figures, strict=True)),
         }
@@ -129,8 +141,8 @@ def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> l
             "status": Status(margin.status[row]).name,
             "stale": bool(stale),
             "policy_version": margin.policy.version,
-            "inputs": inputs.described(span, book, market, stale),
-            "calc_id": deterministic_id(book.account_ids[number], *key),
+            "inputs": inputs.described(span, book, market, stale, offsets),
+            "calc_id": deterministic_id(account_id, batch, *of_policy),
             "calc_timestamp": inputs.event_time,
             "timestamp": inputs.event_time,
         }

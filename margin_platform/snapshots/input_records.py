@@ -19,13 +19,14 @@ from margin_platform.contracts.messages import (
 )
 from margin_platform.contracts.offsets import Record
 
+CLOCK = "clock.v1"  # ticks of the wall's clock: the time of the record counts, its value says nothing
 # Within a batch, terms before cash before fills before the market: the order in which they make sense.
 TOPICS_IN_ORDER = (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS, BETAS, VOLATILITY, PRICES)
 
 
 def in_order(records: Iterable[Record]) -> list[Record]:
-    """Return records in the order they must be applied: by topic, then partition and offset."""
-    rank = {topic: n for n, topic in enumerate(TOPICS_IN_ORDER)}
+    """Return records in the order they must be applied: by topic, then partition and offset; ticks last."""
+    rank = {topic: n for n, topic in enumerate((*TOPICS_IN_ORDER, CLOCK))}
     return sorted(records, key=lambda r: (rank[r.topic], r.partition, r.offset))
 
 

@@ -6,14 +6,17 @@ refuse what is ahead of their own clock (`contracts.offsets.not_after_now`). Wha
 tells from the order of a partition's records, which is that of their arrival: two records in a row, produced
 well before the newest time of their partition, show that this time had not come, and the clock goes back to
 them; one may only be late. A time further ahead than any market is closed moves the clock only once the next
-record of the partition bears it out. Pure: follows from the records.
+record of the partition bears it out. Where ticks of the wall's clock are among the records, a live market's
+clock goes on with them after its newest record. Pure: follows from the records.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from margin_platform.market.live_market import LATE_MS
+from margin_platform.trading_time.running_clock import running
 
 FAR_MS = 10 * 86_400_000  # longer than any closing of the market
 
@@ -23,6 +26,8 @@ class StreamClock:
 
     def __init__(self) -> None:
         self.now = 0
+        # event time of the newest record, and when it was produced
+        self.newest = (0, 0)
         # of each partition: newest event time; when the last record was produced that contradicts it, and the
         # last far ahead; 0: none
         self._partitions: dict[str, tuple[int, int, int]] = {}
@@ -35,18 +40,26 @@ class StreamClock:
         elif produced >= newest - LATE_MS:
             self._partitions[partition] = max(newest, event_time), 0, 0
             self.now = max(self.now, event_time)
+            self.newest = max(self.newest, (event_time, produced))
         elif 0 < behind < produced:
             self._partitions[partition] = event_time, 0, 0
             self.now = max(time for time, _, _ in self._partitions.values())
+            self.newest = self.now, produced
         else:
             self._partitions[partition] = newest, produced, 0
+        return self.now
+
+    def tick(self, wall: int) -> int:
+        """Return what the clock shows once a tick of the wall's clock is read, in epoch milliseconds."""
+        self.now = max(self.now, running(*self.newest, wall))
         return self.now
 
     def to_state(self) -> dict[str, object]:
         """Return the state, JSON-able."""
         return {name: list(times) for name, times in self._partitions.items()}
 
-    def restore(self, now: int, state: dict[str, Any]) -> None:
-        """Continue from a saved state; one of before has no partitions."""
+    def restore(self, now: int, state: dict[str, Any], newest: Sequence[int] = (0, 0)) -> None:
+        """Continue from a saved state; one of before has no partitions, or no newest record."""
         self.now = now
+        self.newest = (newest[0], newest[1])
         self._partitions = {name: (newest, behind, ahead) for name, (newest, behind, ahead) in state.items()}

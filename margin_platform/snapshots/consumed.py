@@ -1,0 +1,82 @@
+"""What an engine has read: the next offset of each partition, and the offsets that its last batch consumed.
+
+A figure names the offsets it follows from, and its id is made of them. They are those of the topics that
+every engine of the stream reads, and those of the account's own records. So figure and id do not depend on
+how many engines share the accounts.
+"""
+
+from __future__ import annotations
+
+from margin_platform.contracts.json_object import Json
+from margin_platform.contracts.messages import BadEvent, Event
+from margin_platform.contracts.offsets import Record
+from margin_platform.snapshots.input_records import CLOCK, TOPICS_IN_ORDER
+from margin_platform.snapshots.outcome import Offsets
+from margin_platform.snapshots.shards import Shard
+
+
+class Consumed:
+    """Next offsets by topic and partition, and the last batch: its number, its offsets, and by account the
+    offsets of the account's own records.
+    """
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+        self.next_offset: dict[str, dict[int, int]] = {topic: {} for topic in (*TOPICS_IN_ORDER, CLOCK)}
+        self.batch = -1
+        self.offsets: Offsets = {}
+        self.own: dict[str, Offsets] = {}
+
+    def begin(self, batch_id: int) -> None:
+        """Begin a batch."""
+        self.batch, self.offsets, self.own = batch_id, {}, {}
+
+    def is_new(self, record: Record) -> bool:
+        """Return whether a record was not applied before, and count it as applied.
+
+        One that was still counts for the batch's id.
+        """
+        if record.topic in self._shard.shared:
+            _extend(self.offsets, record)
+        ends = self.next_offset[record.topic]
+        if record.offset < ends.get(record.partition, 0):
+            return False
+        ends[record.partition] = record.offset + 1
+        return True
+
+    def count_own(self, record: Record, event: Event) -> None:
+        """Count a record as its account's own, where it is of one account only.
+
+        BadEvent where the account is another shard's.
+        """
+        if record.topic in self._shard.shared:
+            return
+        account_id = event["account_id"]
+        if not self._shard.holds(account_id):
+            raise BadEvent("account_id", account_id, f"not of {self._shard}, which read it")
+        _extend(self.own.setdefault(account_id, {}), record)
+
+    def to_state(self) -> dict[str, object]:
+        """Return it as JSON."""
+        return {
+            "last_batch": self.batch,
+            "last_offsets": self.offsets,
+            "next_offset": {
+                topic: {str(p): o for p, o in parts.items()} for topic, parts in self.next_offset.items()
+            },
+        }
+
+    def restore(self, state: Json) -> None:
+        """Continue from a saved state. An account's own records are published with their batch."""
+        self.begin(state["last_batch"])
+        self.offsets = state["last_offsets"]
+        self.next_offset |= {
+            topic: {int(p): o for p, o in parts.items()} for topic, parts in state["next_offset"].items()
+        }
+
+
+def _extend(offsets: Offsets, record: Record) -> None:
+    span = offsets.setdefault(record.topic, {}).setdefault(
+        str(record.partition), [record.offset, record.offset + 1]
+    )
+    span[1] = record.offset + 1

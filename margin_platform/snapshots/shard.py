@@ -1,0 +1,69 @@
+"""The margin engine of one account shard: a pure function of its state and its records, ticks included.
+
+What one engine does between batches by the wall's clock, a shard does when it reads a tick: figures that wait
+go out, and fills and cash whose account did not turn up are reported. So a batch that Spark repeats leads to
+the same events with the same ids, and any number of shards publishes what one would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from margin_platform.contracts.json_object import Json
+from margin_platform.contracts.offsets import Record
+from margin_platform.kernel.market import Instrument
+from margin_platform.policy.policy import Policy
+from margin_platform.snapshots.engine import MarginEngine
+from margin_platform.snapshots.input_records import CLOCK
+from margin_platform.snapshots.outcome import Outcome
+from margin_platform.snapshots.shards import Shard
+
+ANNOUNCE_MS = 2_000  # how long after a fill its account may be announced before the fill is reported
+
+
+class ShardEngine:
+    """One shard's accounts and the whole market. `process` takes a batch; `to_state` and `restore` make it
+    durable.
+    """
+
+    def __init__(self, instruments: Sequence[Instrument], policy: Policy, shard: Shard) -> None:
+        """The firm's limit of figures a batch is divided over the shards."""
+        room = -(-policy.emission.calc_per_batch // shard.of)
+        emission = policy.emission.model_copy(update={"calc_per_batch": room})
+        self.shard = shard
+        self.engine = MarginEngine(instruments, policy.model_copy(update={"emission": emission}), shard)
+        self._heartbeat = 0
+
+    def process(self, records: Iterable[Record], batch_id: int) -> Outcome:
+        """Apply the shard's records of a batch; return what follows, decisions first."""
+        given = list(records)
+        outcome = self.engine.process(given, batch_id)
+        wall = max((record.timestamp_ms for record in given if record.topic == CLOCK), default=0)
+        if wall:
+            outcome.dead += self.engine.unannounced(wall - ANNOUNCE_MS)
+        if self._beats(wall):
+            held = self.engine.overdue()
+            outcome.calc += held.calc
+            outcome.stress += held.stress
+        return outcome
+
+    def _beats(self, wall: int) -> bool:
+        """Return whether a tick is the first of its heartbeat: the same one in every shard."""
+        period = max(1, round(self.engine.policy.emission.heartbeat_seconds * 1000))
+        beat, before = wall // period, self._heartbeat
+        self._heartbeat = max(beat, before)
+        return beat > before
+
+    def to_state(self) -> dict[str, object]:
+        """Return everything the shard knows, as columns and JSON-able parts."""
+        return self.engine.to_state() | {
+            "shard": [self.shard.number, self.shard.of],
+            "heartbeat": self._heartbeat,
+        }
+
+    def restore(self, state: Json) -> None:
+        """Continue from a saved state. ValueError for the state of another shard."""
+        if state["shard"] != [self.shard.number, self.shard.of]:
+            raise ValueError(f"shard: not that of {self.shard}, value {state['shard']!r}")
+        self.engine.restore(state)
+        self._heartbeat = state["heartbeat"]

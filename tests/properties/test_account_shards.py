@@ -1,0 +1,173 @@
+"""However many shards hold the accounts, the same records lead to the same events, byte for byte: figures,
+timestamps, staleness, held bands, dead letters, the moment of a split and every id.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from margin_platform.contracts.messages import (
+    ACCOUNTS,
+    BETAS,
+    CASH,
+    CORPORATE_ACTIONS,
+    FILLS,
+    PRICES,
+    VOLATILITY,
+    encode,
+)
+from margin_platform.contracts.offsets import Record
+from margin_platform.kernel.market import Instrument
+from margin_platform.policy.policy import current_policy
+from margin_platform.snapshots.input_records import CLOCK
+from margin_platform.snapshots.outcome import Outcome
+from margin_platform.snapshots.shard import ShardEngine
+from margin_platform.snapshots.shards import Shard, shards_of
+from tests.support.engine_feed import through_bytes
+from tests.support.market_day import OPEN
+
+POLICY = current_policy()
+INSTRUMENTS = [Instrument(symbol=s, beta=1.1) for s in "XYZ"]
+MONDAY = OPEN + 3 * 86_400_000
+ACCOUNT_IDS = tuple("abcdefgh")
+REPLAYED = 10 * 365 * 86_400_000  # how long after its own time a replay's record is produced
+Message = tuple[str, bytes, int]  # topic, value, event time
+
+MOMENTS = st.one_of(
+    st.integers(0, 40).map(lambda s: OPEN + 1000 * s),
+    st.integers(0, 7200).map(lambda s: MONDAY + 1000 * s),
+    st.just(OPEN + 7_500_000),  # beyond `max_price_age_seconds`
+)
+ACCOUNT, SYMBOL = st.sampled_from(ACCOUNT_IDS), st.sampled_from("XYZ")
+
+
+def _message(topic: str, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Message]:
+    parts = st.fixed_dictionaries({"timestamp": MOMENTS, **fields})
+    return parts.map(lambda event: (topic, encode(event), event["timestamp"]))
+
+
+FILL = _message(
+    FILLS,
+    # ids come again: of the same fill, of another one, of another account's
+    fill_id=st.integers(0, 30).map(str),
+    account_id=ACCOUNT,
+    symbol=SYMBOL,
+    qty=st.sampled_from((-300, -20, 10, 70.5, 200)),
+    price=st.sampled_from((50, 99.5, 100)),
+)
+TRANSFER = _message(
+    CASH,
+    transfer_id=st.integers(0, 30).map(str),
+    account_id=ACCOUNT,
+    amount=st.sampled_from((-900, 250, 6000)),
+)
+TERMS = _message(ACCOUNTS, account_id=ACCOUNT, margin_type=st.sampled_from(("REG_T", "PORTFOLIO")))
+PRINT = _message(PRICES, symbol=SYMBOL, price=st.sampled_from((50, 96, 99, 100, 101, 104, 170)))
+BETA = _message(BETAS, symbol=SYMBOL, beta=st.sampled_from((0.8, 1.3)))
+SIGMA = _message(
+    VOLATILITY,
+    symbol=SYMBOL,
+    volatility_annual=st.sampled_from((0.3, 0.5)),
+    quality=st.just("MEASURED"),
+    as_of_date=st.just("2020-02-20"),
+)
+SPLIT = _message(
+    CORPORATE_ACTIONS,
+    action_id=st.sampled_from("st"),
+    symbol=st.just("X"),
+    kind=st.just("SPLIT"),
+    ratio=st.sampled_from((2.0, 3.0)),
+    ex_date=st.just("2020-02-24"),
+)
+TICK = MOMENTS.map(lambda at: (CLOCK, b"{}", at))
+BAD = st.tuples(
+    st.sampled_from((FILLS, CASH, ACCOUNTS, PRICES, CORPORATE_ACTIONS)),
+    st.sampled_from(
+        (b"", b"[1]", b"no JSON", b'{"account_id": 7}', b'{"account_id": "e"}', b'{"symbol": "NOPE"}')
+    ),
+    MOMENTS,
+)
+BATCH = st.lists(st.one_of(PRINT, FILL, FILL, TRANSFER, TERMS, BETA, SIGMA, SPLIT, TICK, BAD), max_size=8)
+
+
+def _opening() -> list[Message]:
+    """Terms of most accounts (the others come later, or never), cash, a holding, and a market."""
+    found: list[Message] = []
+    for name in ACCOUNT_IDS:
+        if name not in "gh":
+            found.append(
+                (ACCOUNTS, encode({"account_id": name, "margin_type": "REG_T", "timestamp": OPEN}), OPEN)
+            )
+        cash = {"transfer_id": "first", "account_id": name, "amount": 5_000, "timestamp": OPEN}
+        fill = {
+            "fill_id": "first",
+            "account_id": name,
+            "symbol": "X",
+            "qty": 90,
+            "price": 100,
+            "timestamp": OPEN,
+        }
+        found += [(CASH, encode(cash), OPEN), (FILLS, encode(fill), OPEN)]
+    return [*found, *((PRICES, encode({"symbol": s, "price": 100, "timestamp": OPEN}), OPEN) for s in "XYZ")]
+
+
+def _records(batches: Iterable[list[Message]], delay: int, order: random.Random) -> list[list[Record]]:
+    """The batches as Kafka has them; delay: how long after its own time a record is produced."""
+    ends = Counter[tuple[str, int]]()
+    found = []
+    for batch in batches:
+        records = []
+        for topic, value, at in batch:
+            place = topic, order.randrange(2)
+            records.append(Record(*place, ends[place], None, value, at + delay))
+            ends[place] += 1
+        found.append(records)
+    return found
+
+
+def _events(outcomes: Iterable[Outcome]) -> Counter[tuple[str, bytes]]:
+    return Counter(
+        (kind, encode(event))
+        for outcome in outcomes
+        for kind in ("status", "calc", "stress", "dead")
+        for event in getattr(outcome, kind)
+    )
+
+
+def _run(shards: int, batches: list[list[Record]], restarted: int) -> list[Any]:
+    """What each batch leads to over all shards; one of them is another process from some batch on."""
+    engines = [ShardEngine(INSTRUMENTS, POLICY, Shard(n, shards)) for n in range(shards)]
+    found = []
+    for number, batch in enumerate(batches):
+        if number == restarted:
+            saved = through_bytes(engines[-1].to_state())
+            engines[-1] = ShardEngine(INSTRUMENTS, POLICY, engines[-1].shard)
+            engines[-1].restore(saved)
+        parts: list[list[Record]] = [[] for _ in engines]
+        for record in batch:
+            for n in shards_of(record, shards):
+                parts[n].append(record)
+        # a shard that reads nothing of a batch is not asked
+        found.append(_events(e.process(part, number) for e, part in zip(engines, parts, strict=True) if part))
+    return found
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    st.lists(BATCH, min_size=2, max_size=10),
+    st.sampled_from((50, REPLAYED)),
+    st.randoms(use_true_random=False),
+)
+def test_one_two_and_seven_shards_publish_the_same_bytes(
+    batches: list[list[Message]], delay: int, order: random.Random
+) -> None:
+    feed = _records([_opening(), *batches], delay, order)
+    one = _run(1, feed, restarted=order.randrange(len(feed)))
+    for shards in (2, 7):
+        assert _run(shards, feed, restarted=order.randrange(len(feed))) == one
