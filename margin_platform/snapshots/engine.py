@@ -59,7 +59,7 @@ class MarginEngine:
         self.ledger = Ledger(self.code_of, require_account=True, ids_by_account=shard.ids_by_account)
         self.emission = Emission(policy.emission)
         self.consumed = Consumed(shard)
-        self.clock = StreamClock()
+        self.clock = StreamClock(shard.shared)
         self.early = EarlyEvents()
         self.actions = ActionsInEffect()
 
@@ -118,7 +118,7 @@ class MarginEngine:
             self.consumed.count_own(record, event)
         except BadEvent as error:
             return self._answered(record, Touched(dead=[refused(record, error)]))
-        now = self._time_after(record, event)
+        now = self.clock.after(record, event["timestamp"])
         announced = self._announce(record, event, now)
         # a refused announcement may have ended what another one holds
         effects = self.actions.into_effect(now, self.ledger, self.live).also(announced)
@@ -131,12 +131,6 @@ class MarginEngine:
     def _answered(self, record: Record, touched: Touched) -> Touched:
         """Return what a record touched, without its dead letters where another shard writes them."""
         return touched if self.shard.answers_for(record.topic) else touched._replace(dead=())
-
-    def _time_after(self, record: Record, event: Event) -> int:
-        if record.topic not in self.shard.shared:
-            return self.clock.now
-        partition = f"{record.topic}[{record.partition}]"
-        return self.clock.after(partition, event["timestamp"], record.timestamp_ms)
 
     def _announce(self, record: Record, event: Event, now: int) -> Touched:
         if record.topic != CORPORATE_ACTIONS:

@@ -27,7 +27,7 @@ class ShardEngine:
     """
 
     def __init__(self, instruments: Sequence[Instrument], policy: Policy, shard: Shard) -> None:
-        """The firm's limit of figures a batch is divided over the shards."""
+        """Divide the firm's limit of figures a batch over the shards."""
         room = -(-policy.emission.calc_per_batch // shard.of)
         emission = policy.emission.model_copy(update={"calc_per_batch": room})
         self.shard = shard

@@ -12,9 +12,10 @@ clock goes on with them after its newest record. Pure: follows from the records.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
+from margin_platform.contracts.offsets import Record
 from margin_platform.market.live_market import LATE_MS
 from margin_platform.trading_time.running_clock import running
 
@@ -24,7 +25,9 @@ FAR_MS = 10 * 86_400_000  # longer than any closing of the market
 class StreamClock:
     """`now` is in epoch milliseconds, 0 before the first event. Durable through `to_state`."""
 
-    def __init__(self) -> None:
+    def __init__(self, moved_by: Container[str]) -> None:
+        """Start at 0. moved_by: topics whose events move the clock."""
+        self._moved_by = moved_by
         self.now = 0
         # event time of the newest record, and when it was produced
         self.newest = (0, 0)
@@ -32,8 +35,13 @@ class StreamClock:
         # last far ahead; 0: none
         self._partitions: dict[str, tuple[int, int, int]] = {}
 
-    def after(self, partition: str, event_time: int, produced: int) -> int:
-        """Return what the clock shows once an event of a partition is read."""
+    def after(self, record: Record, event_time: int) -> int:
+        """Return what the clock shows once a record's event is read."""
+        if record.topic in self._moved_by:
+            self._move(f"{record.topic}[{record.partition}]", event_time, record.timestamp_ms)
+        return self.now
+
+    def _move(self, partition: str, event_time: int, produced: int) -> None:
         newest, behind, ahead = self._partitions.get(partition, (0, 0, 0))
         if self.now and event_time > self.now + FAR_MS and not 0 < ahead <= produced + LATE_MS:
             self._partitions[partition] = newest, behind, produced
@@ -47,7 +55,6 @@ class StreamClock:
             self.newest = self.now, produced
         else:
             self._partitions[partition] = newest, produced, 0
-        return self.now
 
     def tick(self, wall: int) -> int:
         """Return what the clock shows once a tick of the wall's clock is read, in epoch milliseconds."""
