@@ -34,7 +34,8 @@ from margin_platform.ledger.awaiting_account import book_event
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
 from margin_platform.ledger.ledger import Ledger
 from margin_platform.policy.policy import Policy
-from margin_platform.snapshots.engine import TOPICS_IN_ORDER, MarginEngine
+from margin_platform.snapshots.engine import MarginEngine
+from margin_platform.snapshots.input_records import TOPICS_IN_ORDER
 
 _COLUMNS = ("price", "sigma", "beta", "stale", "volatility_tier")
 _MARKET = (PRICES, BETAS, VOLATILITY)

@@ -12,7 +12,7 @@ from margin_platform.contracts.messages import ACCOUNTS, PRICES
 from margin_platform.kafka.bus import Bus
 from margin_platform.market import instruments
 from margin_platform.policy.policy import Policy
-from margin_platform.snapshots.engine import TOPICS_IN_ORDER
+from margin_platform.snapshots.input_records import TOPICS_IN_ORDER
 from margin_platform.trading_time.new_york import NEW_YORK
 from margin_platform.trading_time.sessions import sessions_between
 
