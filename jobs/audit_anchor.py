@@ -10,7 +10,8 @@ from pydantic import Field
 
 from jobs.span_runs.topic_span import RETRIES
 from margin_platform.audit import signing
-from margin_platform.recordkeeping import acts, anchoring, archive
+from margin_platform.policy.policy import Policy
+from margin_platform.recordkeeping import acts, anchoring, archive, policies
 from margin_platform.settings import settings
 from margin_platform.store import audit_chain
 from margin_platform.store.outbox import publish
@@ -46,7 +47,7 @@ def anchor_day(
     decisions: DecisionsResource,
     aws: AwsResource,
 ) -> None:
-    """Anchor the day where that is not done yet, publish and archive it, and verify all records."""
+    """Anchor the day where that is not done yet, publish and archive it, and verify everything."""
     here = settings()
     day = dt.date.fromisoformat(config.day) if config.day else ended_before(dt.datetime.now(dt.UTC))
     with decisions.store() as store:
@@ -64,6 +65,7 @@ def anchor_day(
         with kafka.bus() as bus:
             publish(store, bus)
         _verify(store, signing.public_text(key))
+        _check_policy(store, decisions.policy)
 
 
 def _verify(store: Store, public_key: str) -> None:
@@ -77,6 +79,14 @@ def _verify(store: Store, public_key: str) -> None:
             f"{place.account_id} {place.kind} at {place.number}: {place.reason}" for place in broken[:_SHOWN]
         )
         raise dg.Failure(f"{len(broken)} records do not hold, see `margin audit verify`: {places}")
+
+
+def _check_policy(store: Store, policy: Policy) -> None:
+    """Fail the run where a person activated policies, and not the one in force."""
+    with store.read() as connection:
+        refused = policies.refusal(connection, policy)
+    if refused:
+        raise dg.Failure(f"{refused}; see `margin policy`")
 
 
 @dg.job(name="audit_anchor", executor_def=dg.in_process_executor, tags=RETRIES)

@@ -4,8 +4,11 @@ import dagster as dg
 
 from jobs.enforcement import enforcement_job
 from margin_platform.contracts.messages import MARGIN_STATUS
+from margin_platform.store.progress import Consumer
+from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 from sensors.topic_sensor import tick
+from sensors.topic_undone import by_progress
 
 
 @dg.sensor(
@@ -14,9 +17,12 @@ from sensors.topic_sensor import tick
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="margin.status.v1: an account changed its band, so the ladder decides.",
 )
-def enforcement(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.SensorResult | dg.SkipReason:
+def enforcement(
+    context: dg.SensorEvaluationContext, kafka: KafkaResource, decisions: DecisionsResource
+) -> dg.SensorResult | dg.SkipReason:
     """Act on every status event."""
-    return tick(context, kafka, MARGIN_STATUS, enforcement_job.name, "enforce")
+    done = by_progress(decisions, Consumer.ENFORCEMENT)
+    return tick(context, kafka, MARGIN_STATUS, enforcement_job.name, "enforce", is_decided=done)
 
 
 SENSORS = [enforcement]

@@ -15,6 +15,7 @@ from margin_platform.firm.limits import Levels, alerts_of
 from margin_platform.policy.policy import current_policy
 from margin_platform.policy.sections import FirmPolicy
 from resources.kafka import UNAVAILABLE, KafkaResource
+from sensors import earlier_runs, topic_undone
 from sensors.topic_cursor import Cursor
 from sensors.topic_sensor import EVENTS_PER_RUN, WantedRun
 
@@ -56,6 +57,8 @@ def firm_alert(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.
     try:
         with kafka.bus() as bus:
             cursor = cursor.opened(bus, FIRM_RISK)
+            if undone := _undone(context.instance, cursor.topic_id):
+                return dg.SensorResult(run_requests=undone, cursor=context.cursor)
             records = bus.poll(FIRM_RISK, dict(cursor.positions), kafka.poll_seconds, EVENTS_PER_RUN)
     except UNAVAILABLE as missing:
         return dg.SkipReason(str(missing))
@@ -70,6 +73,15 @@ def firm_alert(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.
         run_key=run.run_key, run_config={"ops": {"alert": {"config": config}}}, tags=run.tags
     )
     return dg.SensorResult(run_requests=[request], cursor=text)
+
+
+def _undone(instance: dg.DagsterInstance, topic_id: str | None) -> list[dg.RunRequest]:
+    """Alerts of runs that failed for good, while no run of the job works."""
+    job = firm_alert_job.name
+    if earlier_runs.working(instance, job) is not None:
+        return []
+    succeeded = topic_undone.by_runs(instance, job)
+    return topic_undone.requests(instance, job, FIRM_RISK, topic_id, succeeded, each=True)
 
 
 SENSORS = [firm_alert]

@@ -5,8 +5,11 @@ import dagster as dg
 from jobs.liquidation import asks_for_orders, liquidation_job
 from margin_platform.contracts.messages import MARGIN_CALLS, BadEvent, decode
 from margin_platform.contracts.offsets import Record
+from margin_platform.store.progress import Consumer
+from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 from sensors.topic_sensor import tick
+from sensors.topic_undone import by_progress
 
 
 def is_request(record: Record) -> bool:
@@ -25,9 +28,12 @@ def is_request(record: Record) -> bool:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="margin.calls.v1: a run where an event asks for orders (action LIQUIDATE).",
 )
-def liquidation(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.SensorResult | dg.SkipReason:
+def liquidation(
+    context: dg.SensorEvaluationContext, kafka: KafkaResource, decisions: DecisionsResource
+) -> dg.SensorResult | dg.SkipReason:
     """Start a run for calls that request orders; other calls only move the cursor."""
-    return tick(context, kafka, MARGIN_CALLS, liquidation_job.name, "liquidate", is_request)
+    done = by_progress(decisions, Consumer.LIQUIDATION)
+    return tick(context, kafka, MARGIN_CALLS, liquidation_job.name, "liquidate", is_request, is_decided=done)
 
 
 SENSORS = [liquidation]

@@ -18,10 +18,12 @@ from margin_platform.contracts.messages import (
 from margin_platform.contracts.offsets import Record
 from margin_platform.notification.message import SUBJECTS
 from margin_platform.notification.states import next_due
+from margin_platform.store.progress import Consumer
 from resources.decisions import NOTHING_DECIDED, DecisionsResource
 from resources.kafka import KafkaResource
 from sensors import earlier_runs
 from sensors.topic_sensor import tick
+from sensors.topic_undone import by_progress
 
 
 def concerns_the_customer(record: Record) -> bool:
@@ -43,9 +45,11 @@ def _on(topic: str, name: str) -> dg.SensorDefinition:
         description=f"{topic}: a run where an event concerns the customer, who then gets a notice.",
     )
     def notification(
-        context: dg.SensorEvaluationContext, kafka: KafkaResource
+        context: dg.SensorEvaluationContext, kafka: KafkaResource, decisions: DecisionsResource
     ) -> dg.SensorResult | dg.SkipReason:
-        return tick(context, kafka, topic, notification_job.name, "notify", concerns_the_customer)
+        done = by_progress(decisions, Consumer.NOTIFICATION)
+        job = notification_job.name
+        return tick(context, kafka, topic, job, "notify", concerns_the_customer, is_decided=done)
 
     return notification
 

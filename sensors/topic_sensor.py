@@ -15,8 +15,9 @@ import dagster as dg
 from jobs.span_runs.run_report import tag
 from margin_platform.contracts.offsets import Record, Span
 from resources.kafka import UNAVAILABLE, KafkaResource
-from sensors import earlier_runs
+from sensors import earlier_runs, topic_undone
 from sensors.topic_cursor import Cursor
+from sensors.topic_undone import IsDecided
 
 EVENTS_PER_RUN = 2000
 _WAIT_SHARE = 0.25  # of the time a tick may take: what is left is for its own events
@@ -85,9 +86,14 @@ def tick(
     job: str,
     op: str,
     is_relevant: Callable[[Record], bool] = lambda _: True,
+    *,
+    is_decided: IsDecided,
 ) -> dg.SensorResult | dg.SkipReason:
     """Evaluate once: wait (bounded) for the run before and for events after the cursor, request their run,
     move the cursor.
+
+    is_decided: whether the job's consumer has passed a span. What a run left that failed for good is asked
+    for first.
     """
     busy = earlier_runs.wait_for(
         context.instance, job, {"kafka/topic": topic}, kafka.poll_seconds * _WAIT_SHARE
@@ -97,6 +103,9 @@ def tick(
     try:
         with kafka.bus() as bus:
             cursor = Cursor.read(context.cursor).opened(bus, topic)
+            undone = topic_undone.requests(context.instance, job, topic, cursor.topic_id, is_decided)
+            if undone:
+                return dg.SensorResult(run_requests=undone, cursor=context.cursor)
             records = bus.poll(topic, dict(cursor.positions), kafka.poll_seconds, EVENTS_PER_RUN)
     except UNAVAILABLE as missing:
         return dg.SkipReason(str(missing))

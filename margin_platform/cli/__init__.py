@@ -21,6 +21,8 @@ COMMANDS = {
     "whatif": ("whatif", "An account's margin after a trade that has not happened."),
     "backtest": ("backtest", "Replay history through the same kernel and ladder."),
     "policy-change": ("policy_change", "Whose band would change if a policy were activated now."),
+    "policy": ("policy", "List the policies and who activated them; activate one."),
+    "restrictions": ("restrictions", "List the restricted accounts and why; lift a restriction."),
     "replay": ("replay", "Replay a price history to Kafka as live events."),
     "explain": ("explain", "Why an account stands where it does, or why a call was issued."),
     "audit": ("audit", "Verify, anchor and export the record of decisions and acts; legal hold."),

@@ -79,12 +79,16 @@ def _given(source: str, policy: Policy) -> tuple[Book, Market]:
 
 def _live(address: str, policy: Policy) -> tuple[Book, Market]:
     from margin_platform.backtest.books.live import NoLiveBook, live_book
+    from margin_platform.contracts.messages import ACCOUNTS
     from margin_platform.kafka.broker_errors import BrokerUnreachable
     from margin_platform.kafka.bus import Bus
+    from margin_platform.kafka.waiting import Waiting
 
+    waiting = Waiting(lambda line: echo(f"margin: {line}", err=True))
     try:
         with Bus(address) as bus:
-            return live_book(bus, policy)
+            bus.end_offsets(ACCOUNTS)  # a broker that is not there at the start is an error
+            return waiting.until(lambda: live_book(bus, policy))
     except (BrokerUnreachable, NoLiveBook) as error:
         raise failed(error) from error
 

@@ -16,6 +16,7 @@ from margin_platform.contracts.messages import ACCOUNTS, MARGIN_CALC, PRICES
 from margin_platform.demo import seed
 from margin_platform.demo.monitor import Monitor
 from margin_platform.kafka.bus import Bus
+from margin_platform.kafka.waiting import PatientBus, Waiting
 from margin_platform.stack import supervisor
 from margin_platform.stack.status import summary
 
@@ -60,6 +61,16 @@ def _empty(folder: Path) -> None:
             entry.unlink()
 
 
+class Timer:
+    """Seconds of the demo: time without a broker does not count."""
+
+    def __init__(self, waiting: Waiting, clock: Callable[[], float] = time.monotonic) -> None:
+        self._waiting, self._clock = waiting, clock
+
+    def now(self) -> float:
+        return self._clock() - self._waiting.seconds
+
+
 @dataclass(frozen=True)
 class Demo:
     """What to show: accounts in the book, seconds the replay may take, and the folder of its stack
@@ -79,9 +90,11 @@ class Demo:
         try:
             stack = supervisor.up(self.folder, progress=say)
             urls = {name: c.url for name, c in stack.components.items() if c.url}
-            with Bus(stack.environment["MARGIN_KAFKA"]) as bus:
-                tables = Path(stack.environment["MARGIN_TABLES"])
-                figures = self._play(bus, tables, lambda f: show(f | {"urls": urls}), say) | {"urls": urls}
+            waiting = Waiting(say)
+            with PatientBus(stack.environment["MARGIN_KAFKA"], waiting) as bus:
+                monitor = Monitor(bus, Path(stack.environment["MARGIN_TABLES"]))
+                timer = Timer(waiting)
+                figures = self._play(monitor, timer, lambda f: show(f | {"urls": urls}), say) | {"urls": urls}
             stay()
             figures["stack"] = _memory(summary.status(self.folder))
             return figures
@@ -89,35 +102,34 @@ class Demo:
             say("stopping the stack")
             supervisor.down(self.folder)
 
-    def _play(self, bus: Bus, tables: Path, show: Show, say: Say) -> Json:
-        monitor = Monitor(bus, tables)
+    def _play(self, monitor: Monitor, timer: Timer, show: Show, say: Say) -> Json:
         rows = generate(usual_counts(self.accounts), seed.closes_on(EVE))
         say(f"seeding {len(rows)} accounts and the market up to {EVE}")
-        _seed(bus, rows)
+        _seed(monitor.bus, rows)
         say("waiting for the streams: Dagster starts Spark")
-        _wait_until(lambda: len(monitor.status) >= len(rows), monitor, show, _WARM_SECONDS)
+        _wait_until(lambda: len(monitor.status) >= len(rows), monitor, timer, show, _WARM_SECONDS)
         say(f"replaying {FIRST} to {LAST}: closes real, ticks between them synthetic")
         monitor.replay_started = time.monotonic()
-        self._replay(bus, monitor, show)
-        _wait_until(lambda: not monitor.snapshot()["missing"], monitor, show, _DRAIN_SECONDS)
+        self._replay(monitor, timer, show)
+        _wait_until(lambda: not monitor.snapshot()["missing"], monitor, timer, show, _DRAIN_SECONDS)
         monitor.read()
         return monitor.snapshot()
 
-    def _replay(self, bus: Bus, monitor: Monitor, show: Show) -> None:
+    def _replay(self, monitor: Monitor, timer: Timer, show: Show) -> None:
         rounds = list(_rounds())
         pace = min(_SLOWEST, max(_FASTEST, self.seconds / len(rounds)))
-        started = shown = time.monotonic()
+        started = shown = timer.now()
         for number, ticks in enumerate(rounds):
             for at, symbol, price in ticks:
-                bus.produce(PRICES, {"symbol": symbol, "price": price, "timestamp": at})
-            bus.flush()
+                monitor.bus.produce(PRICES, {"symbol": symbol, "price": price, "timestamp": at})
+            monitor.bus.flush()
             monitor.event_clock = ticks[0][0]
-            while time.monotonic() < started + (number + 1) * pace:
+            while timer.now() < started + (number + 1) * pace:
                 monitor.read()
-                if time.monotonic() - shown >= _LOOK_SECONDS:
-                    shown = time.monotonic()
+                if timer.now() - shown >= _LOOK_SECONDS:
+                    shown = timer.now()
                     show(monitor.snapshot() | {"done": (number + 1) / len(rounds)})
-            if time.monotonic() - started > self.seconds:
+            if timer.now() - started > self.seconds:
                 return
 
 
@@ -147,10 +159,12 @@ def _seed(bus: Bus, rows: list[AccountRow]) -> None:
     bus.flush()
 
 
-def _wait_until(happened: Callable[[], bool], monitor: Monitor, show: Show, seconds: float) -> None:
+def _wait_until(
+    happened: Callable[[], bool], monitor: Monitor, timer: Timer, show: Show, seconds: float
+) -> None:
     """Read and show until something happened, or the time is up; the figures then name what is missing."""
-    end = time.monotonic() + seconds
-    while not happened() and time.monotonic() < end:
+    end = timer.now() + seconds
+    while not happened() and timer.now() < end:
         # wakes with the first figures
         monitor.bus.poll(MARGIN_CALC, monitor.positions[MARGIN_CALC], _LOOK_SECONDS, 1)
         monitor.read()

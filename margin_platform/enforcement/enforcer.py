@@ -14,15 +14,17 @@ from enum import StrEnum
 
 from sqlalchemy import select
 
+from margin_platform.audit.entries import ACTS
 from margin_platform.contracts.messages import AUDIT, LIQUIDATION_ORDERS, Event
 from margin_platform.contracts.offsets import Source, Span
 from margin_platform.enforcement import open_orders
 from margin_platform.enforcement.decision_messages import audit_entry, message_of
 from margin_platform.enforcement.foreseen_cures import CuresOf, ForeseenCures
-from margin_platform.ladder import ladder
+from margin_platform.ladder import ladder, lifting
 from margin_platform.ladder.observation import Observation
 from margin_platform.ladder.state import CLOSES, Decision, DecisionKind, LadderState
 from margin_platform.policy.policy import Policy
+from margin_platform.recordkeeping import acts
 from margin_platform.store.progress import Consumer, fresh
 from margin_platform.store.store import Store
 from margin_platform.store.tables import ladder_states
@@ -38,6 +40,7 @@ class CallState(StrEnum):
     RESCINDED = "RESCINDED"
 
 
+RESTRICTION_LIFTED = "RESTRICTION_LIFTED"  # the act of a person who lifts one
 _CLOSED_AS = {DecisionKind.CALL_CURED: CallState.MET, DecisionKind.RESCINDED: CallState.RESCINDED}
 
 
@@ -82,6 +85,23 @@ class Enforcer:
             work = UnitOfWork(connection, accounts)
             for account_id in accounts:
                 self._let_time_pass(work, work.account(account_id), now, run_id, ForeseenCures(self.policy))
+            work.flush()
+        return work.messages
+
+    def lift(self, account_id: str, *, who: str, why: str) -> list[Message]:
+        """Lift an account's stress restriction by a person's decision; return the messages that follow.
+
+        The act, the decisions and their messages are stored together. LiftRefused where nothing is known of
+        the account, or as in `ladder.lifting`.
+        """
+        with self.store.write() as connection:
+            work = UnitOfWork(connection, [account_id])
+            row = work.account(account_id)
+            after, decisions = lifting.lift(row.state)
+            what = f"lifted the stress restriction of {account_id}"
+            act = acts.record(connection, RESTRICTION_LIFTED, who=who, what=what, about=account_id, why=why)
+            cures = ForeseenCures(self.policy)
+            self._record(work, row, after, decisions, None, cures, f"{ACTS}@{act}")
             work.flush()
         return work.messages
 

@@ -10,6 +10,7 @@ import os
 import pwd
 import socket
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -33,12 +34,19 @@ def operator() -> str:
 
 
 def record(
-    connection: Connection, act: str, *, who: str, what: str, about: str | None = None, why: str | None = None
-) -> None:
-    """Add an act to the chain of acts, and its audit.v1 event to the outbox.
+    connection: Connection,
+    act: str,
+    *,
+    who: str,
+    what: str,
+    about: str | None = None,
+    why: str | None = None,
+    more: Mapping[str, str] | None = None,
+) -> int:
+    """Add an act to the chain of acts, and its audit.v1 event to the outbox; return its number.
 
     act: a word such as HOLD; who: see `operator`; what: what was done, in words; about: the account, where it
-    is one's.
+    is one's; more: further fields of an audit.v1 event.
     """
     head = connection.execute(select(audit_heads).where(audit_heads.c.account_id == ACTS)).one_or_none()
     number, previous = (head.audit_count + 1, head.audit_hash) if head else (1, GENESIS)
@@ -53,6 +61,7 @@ def record(
         "timestamp": at,
         "format": ENTRY_FORMAT,
         "code_version": __version__,
+        **(more or {}),
     }
     hashed = entry_hash(previous, entry)
     connection.execute(
@@ -67,6 +76,7 @@ def record(
         connection.execute(insert(audit_heads).values(account_id=ACTS, **end))
     event = {"event_id": hashed[:24], "number": number, "previous_hash": previous, "hash": hashed} | entry
     post(connection, [(AUDIT, event)])
+    return number
 
 
 def record_policy(connection: Connection, version: str) -> None:

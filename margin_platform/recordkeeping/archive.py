@@ -8,7 +8,8 @@ twice adds a version and changes nothing.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -28,14 +29,21 @@ class ForeignObject(ValueError):
 
 
 def put_missing(store: Store, s3: Any, bucket: str, years: int) -> list[str]:
-    """Put each anchor that is not archived yet; return the objects. s3: a boto3 client;
+    """Put each anchor that the bucket does not hold as it is; return the objects. s3: a boto3 client;
     years: kept from the anchor's time.
+
+    The store's word that an anchor is archived is not enough: an object may have been lost or covered by
+    another version, and the column written by hand.
     """
     with store.read() as connection:
-        rows = connection.execute(select(audit_anchors).where(audit_anchors.c.archived.is_(None))).all()
+        rows = connection.execute(select(audit_anchors).order_by(audit_anchors.c.number)).all()
+    etags = _etags(s3, bucket)
     placed = []
     for row in rows:
-        place = _put(s3, bucket, anchor_of(row), years)
+        name, body = _object_of(anchor_of(row))
+        if row.archived is not None and _is_there(s3, bucket, name, body, etags):
+            continue
+        place = _put(s3, bucket, name, body, _kept_until(anchor_of(row), years))
         with store.write() as connection:
             mark = update(audit_anchors).where(audit_anchors.c.number == row.number).values(archived=place)
             connection.execute(mark)
@@ -43,18 +51,45 @@ def put_missing(store: Store, s3: Any, bucket: str, years: int) -> list[str]:
     return placed
 
 
-def _put(s3: Any, bucket: str, anchor: Anchor, years: int) -> str:
-    made = dt.datetime.fromtimestamp(anchor.statement["at_ms"] // 1000, dt.UTC)
-    name = f"{_PREFIX}{anchor.number:08d}-{anchor.hash[:16]}.json"
+def _object_of(anchor: Anchor) -> tuple[str, bytes]:
+    """Return the name and the content of an anchor's object."""
+    return f"{_PREFIX}{anchor.number:08d}-{anchor.hash[:16]}.json", canonical(document_of(anchor))
+
+
+def _etags(s3: Any, bucket: str) -> dict[str, str]:
+    """Return the ETag of the newest version of each object; a deleted one has none."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=_PREFIX)
+    return {found["Key"]: found["ETag"].strip('"') for page in pages for found in page.get("Contents", ())}
+
+
+def _is_there(s3: Any, bucket: str, name: str, body: bytes, etags: Mapping[str, str]) -> bool:
+    """Return whether an object's newest version has this content.
+
+    The ETag is the content's MD5, except under a KMS key: then the content itself is read.
+    """
+    if name not in etags:
+        return False
+    if etags[name] == hashlib.md5(body, usedforsecurity=False).hexdigest():
+        return True
+    found: bytes = s3.get_object(Bucket=bucket, Key=name)["Body"].read()
+    return found == body
+
+
+def _put(s3: Any, bucket: str, name: str, body: bytes, kept_until: dt.datetime) -> str:
     s3.put_object(
         Bucket=bucket,
         Key=name,
-        Body=canonical(document_of(anchor)),
+        Body=body,
         ContentType="application/json",
         ObjectLockMode="COMPLIANCE",
-        ObjectLockRetainUntilDate=_years_later(made, years),
+        ObjectLockRetainUntilDate=kept_until,
     )
     return f"s3://{bucket}/{name}"
+
+
+def _kept_until(anchor: Anchor, years: int) -> dt.datetime:
+    made = dt.datetime.fromtimestamp(anchor.statement["at_ms"] // 1000, dt.UTC)
+    return _years_later(made, years)
 
 
 def _years_later(at: dt.datetime, years: int) -> dt.datetime:

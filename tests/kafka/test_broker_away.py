@@ -6,23 +6,30 @@ The broker and the clock are doubles.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+import typer
 from kafka import TopicPartition
 from kafka import errors as client_errors
 from kafka.errors import RetriableError
 
+from margin_platform.backtest.books import live
 from margin_platform.backtest.history.replay import WallClock, replay
-from margin_platform.cli import observe
+from margin_platform.cli import observe, policy_change
 from margin_platform.contracts.messages import FILLS, PRICES, Event
 from margin_platform.contracts.offsets import Record
+from margin_platform.demo import run
+from margin_platform.demo.monitor import Monitor
+from margin_platform.kafka import waiting
 from margin_platform.kafka.broker_errors import BrokerRefused
 from margin_platform.kafka.bus import BrokerUnreachable, Bus
-from margin_platform.kafka.waiting import Resending, Waiting
+from margin_platform.kafka.waiting import PatientBus, Resending, Waiting
 from margin_platform.kafka_security import KafkaSecurity
+from margin_platform.policy.policy import Policy, current_policy
 from margin_platform.stack import venue
 
 PASSING = [
@@ -138,7 +145,7 @@ class AwayFor:
             self._queued.clear()  # what waited for an acknowledgement is lost
             raise BrokerUnreachable(self.bootstrap)
 
-    def produce(self, topic: str, event: Event) -> None:
+    def produce(self, topic: str, event: Event, key: str | None = None) -> None:
         self._queued.append(event)
 
     def flush(self) -> None:
@@ -185,6 +192,83 @@ def test_observe_waits_ten_minutes_for_its_broker_and_misses_nothing(
     assert [orjson.loads(line)["offset"] for line in out.splitlines()] == [1, 2]
     assert waits.waited == TEN_MINUTES
     assert err.splitlines()[1:] == [f"margin: {GONE}", "margin: the broker answers again"]
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> AwayFor:
+    """Every bus talks to a double of a broker, which is there."""
+    broker = AwayFor(0)
+
+    def end_offsets(_: Bus, topic: str) -> dict[int, int]:
+        broker.answer()
+        return {0: 1}
+
+    def poll(_: Bus, topic: str, *__: Any, **___: Any) -> list[Record]:
+        broker.answer()
+        return []
+
+    monkeypatch.setattr(Bus, "produce", lambda _, topic, event, key=None: broker.produce(topic, event, key))
+    monkeypatch.setattr(Bus, "flush", lambda _, timeout_s=30.0: broker.flush())
+    monkeypatch.setattr(Bus, "end_offsets", end_offsets)
+    monkeypatch.setattr(Bus, "poll", poll)
+    return broker
+
+
+def test_a_demo_waits_ten_minutes_for_its_broker_and_its_time_stands_still(
+    away: AwayFor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The broker goes at the second of three rounds of ticks, and again while the figures are read."""
+    said: list[str] = []
+    now, waits = [0.0], Waits()
+
+    def pass_over(seconds: float) -> None:
+        waits.pass_over(seconds)
+        now[0] += seconds
+
+    def rounds() -> Iterator[list[tuple[int, str, float]]]:
+        for number in range(3):
+            yield [(1_582_232_400_000 + number, "S", 1.0 + number)]
+
+    def seen(_: object) -> None:
+        now[0] += 1.0
+        if len(away.arrived) == 1:
+            away.tries = int(TEN_MINUTES)
+
+    patient = Waiting(said.append, wait=pass_over, clock=lambda: now[0])
+    monkeypatch.setattr(run, "_rounds", rounds)
+    monkeypatch.setattr(run, "_LOOK_SECONDS", 0.0)
+    bus = PatientBus("kafka.example:9092", patient)
+    monitor = Monitor(bus, tmp_path)
+    run.Demo(tmp_path, seconds=10.0)._replay(monitor, run.Timer(patient, lambda: now[0]), seen)
+    assert [event["price"] for event in away.arrived] == [1.0, 2.0, 3.0]
+    assert waits.waited == patient.seconds == TEN_MINUTES
+    assert said == [GONE, "the broker answers again"]
+    away.tries = 1
+    with pytest.raises(BrokerUnreachable):  # none at the start
+        PatientBus("kafka.example:9092", patient).end_offsets(PRICES)
+
+
+def test_policy_change_waits_ten_minutes_for_its_broker(
+    away: AwayFor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waits, calls = Waits(), list[int]()
+    patient = Waiting
+    monkeypatch.setattr(waiting, "Waiting", lambda say: patient(say, wait=waits.pass_over))
+
+    def read(bus: Bus, policy: Policy) -> tuple[str, str]:
+        away.tries = away.tries if calls else int(TEN_MINUTES)
+        calls.append(away.tries)
+        away.answer()
+        return "book", "market"
+
+    monkeypatch.setattr(live, "live_book", read)
+    assert policy_change._live("kafka.example:9092", current_policy()) == ("book", "market")
+    assert capsys.readouterr().err.splitlines() == [f"margin: {GONE}", "margin: the broker answers again"]
+    assert waits.waited == TEN_MINUTES
+    away.tries = 1
+    with pytest.raises(typer.Exit) as ended:
+        policy_change._live("kafka.example:9092", current_policy())
+    assert ended.value.exit_code == 1
 
 
 def test_a_login_that_is_refused_is_not_waited_for() -> None:

@@ -14,7 +14,7 @@ import dagster as dg
 import orjson
 import pytest
 from botocore.exceptions import ClientError
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 from typer.testing import CliRunner
 
 from jobs.audit_anchor import audit_anchor_job, audit_anchor_schedule
@@ -22,6 +22,7 @@ from margin_platform.audit import signing
 from margin_platform.cli import app
 from margin_platform.contracts.messages import AUDIT
 from margin_platform.kafka.bus import Bus
+from margin_platform.recordkeeping import anchoring, archive
 from margin_platform.store import tables as t
 from margin_platform.store.store import Store
 from resources.aws import AwsResource
@@ -99,6 +100,29 @@ def test_a_day_is_anchored_once_published_archived_and_holds_a_forger_to_it(
     assert ("A9", "UNPUBLISHED") in verified(url, "--bootstrap", bus.bootstrap)
     with pytest.raises(dg.Failure, match="A2 CALL_DELETED"):  # each night's run verifies
         run_job("2026-11-28", url, bus.bootstrap)
+
+
+def test_an_anchor_that_the_bucket_does_not_hold_is_archived_again(s3: Any, tmp_path: Path) -> None:
+    """Hidden by a delete marker, covered by a forged version, or never put though the store says so."""
+    key, bucket = signing.Ed25519PrivateKey.generate(), f"{BUCKET}-checked"
+    s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
+        story.tell(store)
+        for day in (25, 26, 27):
+            anchoring.anchor(store, key, day=dt.date(2026, 11, day), at_ms=1_795_000_000_000, by="schedule")
+        with store.write() as connection:
+            third = update(t.audit_anchors).where(t.audit_anchors.c.number == 3)
+            connection.execute(third.values(archived="s3://elsewhere/written-by-hand"))
+        placed = archive.put_missing(store, s3, bucket, 6)
+        names = [place.removeprefix(f"s3://{bucket}/") for place in placed]
+        assert [name[:21] for name in names] == [f"audit/anchor-0000000{n}" for n in (1, 2, 3)]
+        assert archive.put_missing(store, s3, bucket, 6) == []
+        s3.delete_object(Bucket=bucket, Key=names[0])
+        s3.put_object(Bucket=bucket, Key=names[1], Body=b"{}")
+        assert archive.put_missing(store, s3, bucket, 6) == placed[:2]
+        assert archive.put_missing(store, s3, bucket, 6) == []
+    newest = s3.get_object(Bucket=bucket, Key=names[1])
+    assert (orjson.loads(newest["Body"].read())["number"], newest["ObjectLockMode"]) == (2, "COMPLIANCE")
 
 
 def test_the_schedule_closes_the_new_york_day_that_ended_also_where_clocks_change() -> None:

@@ -20,6 +20,7 @@ from margin_platform.contracts.messages import (
     Event,
 )
 from margin_platform.kafka.bus import Bus
+from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 from sensors import enforcement, firm_alert, liquidation, notification
 
@@ -162,9 +163,11 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def ticked(watched: Watched, bus: Bus, instance: dg.DagsterInstance, cursor: str | None) -> dg.SensorResult:
-    kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=5)
+    given = {"kafka": KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=5)}
+    if watched.sensor != "firm_alert":
+        given["decisions"] = DecisionsResource(store_url="sqlite:////nonexistent/store.db")
     result = SENSORS[watched.sensor](
-        dg.build_sensor_context(instance=instance, cursor=cursor, resources={"kafka": kafka})
+        dg.build_sensor_context(instance=instance, cursor=cursor, resources=given)
     )
     assert isinstance(result, dg.SensorResult), result
     return result

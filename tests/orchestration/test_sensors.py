@@ -72,6 +72,7 @@ def evaluate(kafka: KafkaResource, cursor: str | None, instance: dg.DagsterInsta
         MARGIN_STATUS,
         "enforcement",
         "enforce",
+        is_decided=lambda _: True,
     )
     assert isinstance(result, dg.SensorResult)
     return result
@@ -329,7 +330,8 @@ def test_while_a_run_works_on_a_topic_its_events_wait_and_share_the_next_run(
     bus.produce(MARGIN_STATUS, status("A1", 1))
     bus.flush()
     kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=1)
-    skipped = tick(dg.build_sensor_context(instance=instance), kafka, MARGIN_STATUS, "enforcement", "enforce")
+    context = dg.build_sensor_context(instance=instance)
+    skipped = tick(context, kafka, MARGIN_STATUS, "enforcement", "enforce", is_decided=lambda _: True)
     assert isinstance(skipped, dg.SkipReason)
     assert earlier.run_id in str(skipped.skip_message)
     bus.produce(MARGIN_STATUS, status("A2", 2))
@@ -359,9 +361,8 @@ def test_events_wait_for_the_repetition_of_a_run_that_failed(bus: Bus, tmp_path:
             raise_on_error=False,
         )
         assert not failed.success
-        skipped = tick(
-            dg.build_sensor_context(instance=instance), kafka, MARGIN_STATUS, "enforcement", "enforce"
-        )
+        context = dg.build_sensor_context(instance=instance)
+        skipped = tick(context, kafka, MARGIN_STATUS, "enforcement", "enforce", is_decided=lambda _: True)
         assert isinstance(skipped, dg.SkipReason)
         assert failed.run_id in str(skipped.skip_message)
         instance.add_run_tags(failed.run_id, {"dagster/auto_retry_run_id": "the repetition, over by now"})

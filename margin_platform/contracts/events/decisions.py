@@ -173,7 +173,9 @@ class AuditEntry(Struct, kw_only=True):
     )
     previous_hash: Annotated[Key | UnsetType, Meta(description="of the entry before; 64 zeros: none")] = UNSET
     format: Annotated[Sequence | UnsetType, Meta(description="2, or missing in entries of before")] = UNSET
-    evidence: Annotated[Key | UnsetType, Meta(description="sha256 of the status event decided on")] = UNSET
+    evidence: Annotated[
+        Key | UnsetType, Meta(description="sha256 of the status event decided on, or of the policy activated")
+    ] = UNSET
     standing: Annotated[Object | UnsetType, Meta(description="where the account stands after it")] = UNSET
     order: Annotated[Key | UnsetType, Meta(description="sha256 of the order that was sent")] = UNSET
     reason: Note | None | UnsetType = UNSET

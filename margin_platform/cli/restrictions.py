@@ -1,0 +1,84 @@
+"""`margin restrictions`: who is restricted and why; `margin restrictions lift` ends a stress restriction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from margin_platform.cli.output import bad_input, echo, print_json, recorded
+
+if TYPE_CHECKING:
+    from margin_platform.store.store import Store
+
+_STORE = Annotated[
+    str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)", show_default=False)
+]
+_JSON = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(
+        help="List the restricted accounts, and by which track each is.", invoke_without_command=True
+    )
+    app.add_typer(group, name="restrictions")
+
+    @group.callback()
+    def show(context: typer.Context, store: _STORE = None, as_json: _JSON = False) -> None:
+        """List the restricted accounts, and by which track each is."""
+        if context.invoked_subcommand is None:
+            with recorded(store) as opened:
+                _show(opened, as_json)
+
+    @group.command()
+    def lift(
+        account: Annotated[str, typer.Argument(help="account id")],
+        why: Annotated[str, typer.Option(help="what the desk decided, and who asked for it")],
+        store: _STORE = None,
+        as_json: _JSON = False,
+    ) -> None:
+        """Lift a stress restriction whose cause is gone, without waiting for the policy's release time.
+
+        Refused while the reason persists: an open call, or a severe scenario short of margin.
+        """
+        from margin_platform.contracts.identity import refusal_of_id
+        from margin_platform.enforcement.enforcer import Enforcer
+        from margin_platform.ladder.lifting import LiftRefused
+        from margin_platform.policy.policy import current_policy
+        from margin_platform.recordkeeping import acts
+
+        if reason := refusal_of_id(account):
+            raise bad_input(f"account: {reason}, value {account!r}")
+        if not why.strip():
+            raise bad_input(f"--why: empty, value {why!r}")
+        who = acts.operator()
+        with recorded(store, read_only=False) as opened:
+            try:
+                Enforcer(opened, current_policy()).lift(account, who=who, why=why)
+            except LiftRefused as error:
+                raise bad_input(f"account: {error}, value {account!r}") from error
+        if as_json:
+            print_json({"account_id": account, "act": "lift", "who": who, "why": why})
+        else:
+            echo(f"{account}: restriction lifted by {who}")
+
+
+def _show(store: Store, as_json: bool) -> None:
+    from sqlalchemy import select
+
+    from margin_platform.audit.facts import restricted_by
+    from margin_platform.store.tables import ladder_states
+
+    restricted = select(ladder_states.c.account_id, ladder_states.c.state).where(ladder_states.c.restricted)
+    with store.read() as connection:
+        rows = [
+            {"account_id": account, "restricted_by": restricted_by(state)}
+            for account, state in connection.execute(restricted.order_by(ladder_states.c.account_id))
+        ]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        echo(f"{row['account_id']!r}: {row['restricted_by']}")
+    if not rows:
+        echo("no account is restricted")
