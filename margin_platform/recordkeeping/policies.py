@@ -7,11 +7,10 @@ that no person activated, or whose content is another one.
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import Connection, select
 
 from margin_platform.audit.entries import ACTS, digest
+from margin_platform.contracts.json_object import Json
 from margin_platform.policy.policy import Policy
 from margin_platform.recordkeeping import acts
 from margin_platform.store.store import Store
@@ -50,7 +49,7 @@ def activate(store: Store, policy: Policy, *, who: str, why: str) -> str:
     return content
 
 
-def activation_of(connection: Connection, version: str) -> dict[str, Any] | None:
+def activation_of(connection: Connection, version: str) -> Json | None:
     """Return the newest act that activated a version; None where there is none."""
     return next((act for act in _activations(connection) if act["policy_version"] == version), None)
 
@@ -65,7 +64,7 @@ def refusal(connection: Connection, policy: Policy) -> str | None:
     return f"policy {policy.version}: {reason}"
 
 
-def _activations(connection: Connection) -> list[dict[str, Any]]:
+def _activations(connection: Connection) -> list[Json]:
     """Return the acts of activation, newest first."""
     entries = select(audit.c.entry).where(audit.c.account_id == ACTS).order_by(audit.c.number.desc())
     return [entry for entry in connection.execute(entries).scalars() if entry["decision"] == POLICY_ACTIVATED]
