@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -38,10 +38,15 @@ def put_missing(store: Store, s3: Any, bucket: str, years: int) -> list[str]:
     with store.read() as connection:
         rows = connection.execute(select(audit_anchors).order_by(audit_anchors.c.number)).all()
     etags = _etags(s3, bucket)
+
+    def read(name: str) -> bytes:
+        content: bytes = s3.get_object(Bucket=bucket, Key=name)["Body"].read()
+        return content
+
     placed = []
     for row in rows:
         name, body = _object_of(anchor_of(row))
-        if row.archived is not None and _is_there(s3, bucket, name, body, etags):
+        if row.archived is not None and _is_there(name, body, etags, read):
             continue
         place = _put(s3, bucket, name, body, _kept_until(anchor_of(row), years))
         with store.write() as connection:
@@ -62,17 +67,16 @@ def _etags(s3: Any, bucket: str) -> dict[str, str]:
     return {found["Key"]: found["ETag"].strip('"') for page in pages for found in page.get("Contents", ())}
 
 
-def _is_there(s3: Any, bucket: str, name: str, body: bytes, etags: Mapping[str, str]) -> bool:
+def _is_there(name: str, body: bytes, etags: Mapping[str, str], read: Callable[[str], bytes]) -> bool:
     """Return whether an object's newest version has this content.
 
-    The ETag is the content's MD5, except under a KMS key: then the content itself is read.
+    read: returns an object's content by name. The ETag is the content's MD5, except under a KMS key: then the content itself is read.
     """
     if name not in etags:
         return False
     if etags[name] == hashlib.md5(body, usedforsecurity=False).hexdigest():
         return True
-    found: bytes = s3.get_object(Bucket=bucket, Key=name)["Body"].read()
-    return found == body
+    return read(name) == body
 
 
 def _put(s3: Any, bucket: str, name: str, body: bytes, kept_until: dt.datetime) -> str:
