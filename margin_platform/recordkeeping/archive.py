@@ -70,7 +70,8 @@ def _etags(s3: Any, bucket: str) -> dict[str, str]:
 def _is_there(name: str, body: bytes, etags: Mapping[str, str], read: Callable[[str], bytes]) -> bool:
     """Return whether an object's newest version has this content.
 
-    read: returns an object's content by name. The ETag is the content's MD5, except under a KMS key: then the content itself is read.
+    read: returns an object's content by name. The ETag is the content's MD5, except under a KMS key: then the
+    content itself is read.
     """
     if name not in etags:
         return False
