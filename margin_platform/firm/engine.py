@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from margin_platform.contracts.messages import BadEvent, Event
+from margin_platform.firm.rows import TOP, Contributors, firm_rows
 from margin_platform.money import cents
 from margin_platform.policy.policy import Policy
 
-_TOP = 5
 _FIGURES = ("beta_weighted_exposure", "total_mv", "stress_pnl", "stress_unsecured", "stress_calls")
 
 
@@ -83,46 +83,14 @@ class FirmEngine:
         """Build firm.risk.v1: one row a scenario. firm_loss sums unsecured amounts and never nets customers
         (MARGIN_RULES 6).
         """
-        n = len(self._scenarios)
-        totals = self._figures[: len(self._row)].sum(axis=0)
-        exposure = cents(float(totals[0]))
-        losses = totals[3 + n : 3 + 2 * n]
-        worst = int(losses.argmax())
-        limits = self.policy.firm
-        loss_breach = cents(float(losses[worst])) > limits.firm_loss_limit
-        exposure_breach = abs(exposure) > limits.firm_exposure_limit
-        return [
-            {
-                "scenario": f"{move:+.2f}",
-                "move": move,
-                "firm_beta_weighted_exposure": exposure,
-                "firm_gross_beta_weighted_exposure": cents(float(totals[1])),
-                "firm_total_mv": cents(float(totals[2])),
-                "num_accounts": len(self._row),
-                "firm_delta_pnl": cents(float(totals[3 + s])),
-                "firm_loss": cents(float(losses[s])),
-                "calls_expected": int(totals[3 + 2 * n + s]),
-                "breach": bool(loss_breach or exposure_breach),
-                "exposure_limit": limits.firm_exposure_limit,
-                "loss_limit": limits.firm_loss_limit,
-                "worst": s == worst,
-                "top_contributors": self._contributors(3 + n + s, 0),
-                "top_exposures": self._contributors(0, 0) if s == worst else [],
-                "policy_version": self.policy.version,
-                "timestamp": self.event_time,
-            }
-            for s, move in enumerate(self._scenarios)
-        ]
+        totals = self._figures[: len(self._row)].sum(axis=0).tolist()
+        return firm_rows(self.policy, totals, len(self._row), self.event_time, self._contributors)
 
-    def _contributors(self, column: int, at_least: float) -> list[dict[str, object]]:
+    def _contributors(self, column: int) -> Contributors:
         amounts = np.abs(self._figures[: len(self._row), column])
         names = list(self._row)
-        order = np.argsort(-amounts, kind="stable")[:_TOP]
-        return [
-            {"account_id": names[n], "amount": cents(float(amounts[n]))}
-            for n in order
-            if amounts[n] > at_least
-        ]
+        order = np.argsort(-amounts, kind="stable")[:TOP]
+        return [{"account_id": names[n], "amount": cents(float(amounts[n]))} for n in order if amounts[n] > 0]
 
     def to_state(self) -> dict[str, object]:
         """Copy the columns (the figures row after row), and what else there is, JSON-able."""

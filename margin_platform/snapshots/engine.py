@@ -9,7 +9,7 @@ the next expected offset are skipped, and ledger events are known by their ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -62,6 +62,7 @@ class MarginEngine:
         self.clock = StreamClock(shard.shared)
         self.early = EarlyEvents()
         self.actions = ActionsInEffect()
+        self.observe: Callable[[Margin], None] = lambda _: None  # sees every account that is evaluated
 
     @property
     def event_time(self) -> int:
@@ -183,7 +184,8 @@ class MarginEngine:
         if not len(accounts):
             return Outcome()
         self.emission.grow(len(book))
-        margin = self._margin_of(accounts)
+        margin = self.margin_of(accounts)
+        self.observe(margin)
         codes, before = band_codes(margin), self.emission.bands(accounts)
         # an open episode may hang on it
         decisive = (codes != before) | (traded & ((codes != Level.CLEAR) | (before != Level.CLEAR)))
@@ -198,7 +200,7 @@ class MarginEngine:
         KeyError for one the book does not have.
         """
         book, inputs = self.ledger.book(self.code_of), self._inputs()
-        margin = self._margin_of(np.array([self.ledger.number_of(account_id)], dtype=np.int64))
+        margin = self.margin_of(np.array([self.ledger.number_of(account_id)], dtype=np.int64))
         calc = calc_events(book, self.market, margin, inputs)[0]
         return status_event(calc, 0, int(band_codes(margin)[0]), book, self.market, margin, inputs)
 
@@ -206,7 +208,8 @@ class MarginEngine:
         """Return the figures of a known symbol that a margin rests on, as the market stands."""
         return instrument_row(self.code_of[symbol], self.market, self._inputs())
 
-    def _margin_of(self, accounts: Numbers) -> Margin:
+    def margin_of(self, accounts: Numbers) -> Margin:
+        """Evaluate accounts, by number, as book and market stand."""
         return evaluate_accounts(self.ledger.book(self.code_of), self.live.priced(), accounts)
 
     def _published(self, margin: Margin, codes: Codes, decisive: Mask) -> Outcome:
@@ -251,7 +254,7 @@ class MarginEngine:
         accounts = self.emission.overdue()
         if not len(accounts):
             return Outcome()
-        margin = self._margin_of(accounts)
+        margin = self.margin_of(accounts)
         self.emission.published(margin, np.arange(len(accounts)))
         return self._published(margin, self.emission.bands(accounts), np.zeros(len(accounts), dtype=np.bool_))
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.offsets import Record
+from margin_platform.firm.sums import AccountSums
 from margin_platform.kernel.market import Instrument
 from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.engine import MarginEngine
@@ -33,6 +36,8 @@ class ShardEngine:
         self.shard = shard
         self.engine = MarginEngine(instruments, policy.model_copy(update={"emission": emission}), shard)
         self._heartbeat = 0
+        self._sums = AccountSums(policy)
+        self.engine.observe = self._sums.update
 
     def process(self, records: Iterable[Record], batch_id: int) -> Outcome:
         """Apply the shard's records of a batch; return what follows, decisions first."""
@@ -41,6 +46,8 @@ class ShardEngine:
         wall = max((record.timestamp_ms for record in given if record.topic == CLOCK), default=0)
         if wall:
             outcome.dead += self.engine.unannounced(wall - ANNOUNCE_MS)
+            ids = self.engine.ledger.account_ids()
+            outcome.firm = [self._sums.partial(self.shard.number, wall, self.engine.event_time, ids)]
         if self._beats(wall):
             held = self.engine.overdue()
             outcome.calc += held.calc
@@ -59,6 +66,7 @@ class ShardEngine:
         return self.engine.to_state() | {
             "shard": [self.shard.number, self.shard.of],
             "heartbeat": self._heartbeat,
+            "sums": self._sums.to_state(),
         }
 
     def restore(self, state: Json) -> None:
@@ -67,3 +75,5 @@ class ShardEngine:
             raise ValueError(f"shard: not that of {self.shard}, value {state['shard']!r}")
         self.engine.restore(state)
         self._heartbeat = state["heartbeat"]
+        everyone = np.arange(len(self.engine.ledger.account_ids()), dtype=np.int64)
+        self._sums.restore(state["sums"], self.engine.margin_of(everyone))

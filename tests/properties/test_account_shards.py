@@ -1,5 +1,5 @@
 """However many shards hold the accounts, the same records lead to the same events, byte for byte: figures,
-timestamps, staleness, held bands, dead letters, the moment of a split and every id.
+timestamps, staleness, held bands, dead letters, the moment of a split, every id, and the firm's totals.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from margin_platform.contracts.messages import (
     encode,
 )
 from margin_platform.contracts.offsets import Record
+from margin_platform.firm.sums import FirmTotals
 from margin_platform.kernel.market import Instrument
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.input_records import CLOCK
@@ -143,7 +144,7 @@ def _events(outcomes: Iterable[Outcome]) -> Counter[tuple[str, bytes]]:
 def _run(shards: int, batches: list[list[Record]], restarted: int) -> list[Any]:
     """What each batch leads to over all shards; one of them is another process from some batch on."""
     engines = [ShardEngine(INSTRUMENTS, POLICY, Shard(n, shards)) for n in range(shards)]
-    found = []
+    firm, found = FirmTotals(POLICY, shards), []
     for number, batch in enumerate(batches):
         if number == restarted:
             saved = through_bytes(engines[-1].to_state())
@@ -154,11 +155,13 @@ def _run(shards: int, batches: list[list[Record]], restarted: int) -> list[Any]:
             for n in shards_of(record, shards):
                 parts[n].append(record)
         # a shard that reads nothing of a batch is not asked
-        found.append(_events(e.process(part, number) for e, part in zip(engines, parts, strict=True) if part))
+        outcomes = [e.process(part, number) for e, part in zip(engines, parts, strict=True) if part]
+        rows = [row for outcome in outcomes for partial in outcome.firm for row in firm.take(partial)]
+        found.append((_events(outcomes), rows))
     return found
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     st.lists(BATCH, min_size=2, max_size=10),
     st.sampled_from((50, REPLAYED)),

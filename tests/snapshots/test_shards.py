@@ -6,6 +6,8 @@ import pytest
 
 from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, PRICES, Event, encode
 from margin_platform.contracts.offsets import Record
+from margin_platform.firm.engine import FirmEngine
+from margin_platform.firm.sums import FirmTotals
 from margin_platform.kernel.evaluate import evaluate
 from margin_platform.kernel.market import Instrument
 from margin_platform.market.instruments import load
@@ -16,6 +18,7 @@ from margin_platform.snapshots.input_records import CLOCK
 from margin_platform.snapshots.outcome import Outcome
 from margin_platform.snapshots.shard import ShardEngine
 from margin_platform.snapshots.shards import Shard, shard_of, shards_of
+from tests.support.engine_feed import through_bytes
 from tests.support.market_day import OPEN, seed, tick
 
 POLICY = current_policy()
@@ -139,3 +142,19 @@ def test_three_shards_together_hold_what_one_engine_that_reads_everything_holds(
             k: v for k, v in event.items() if k not in names
         }
     assert found == {}
+
+
+def test_the_firms_totals_are_those_of_every_accounts_newest_figures() -> None:
+    firm, totals = FirmEngine(POLICY), FirmTotals(POLICY, 1)
+    feed = Feed(Shard())
+    outcome = feed(*account("a"), *account("b"), price(100.0), wall(OPEN + SECOND))
+    assert firm.update(outcome.calc) == 2
+    assert [row for partial in outcome.firm for row in totals.take(partial)] == firm.events()
+    again = ShardEngine([Instrument(symbol="X", beta=1.0)], POLICY, Shard())
+    again.restore(through_bytes(feed.engine.to_state()))
+    feed.engine = again
+    outcome = feed(price(90.0, OPEN + 2 * SECOND), wall(OPEN + 2 * SECOND))
+    firm.update(outcome.calc)
+    (partial,) = outcome.firm
+    assert totals.take(partial) == firm.events()
+    assert totals.take(partial) == []  # a tick counts once
