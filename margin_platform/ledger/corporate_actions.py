@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import groupby
 from typing import Any
 
 from margin_platform.contracts.action_terms import (
@@ -130,15 +131,31 @@ def fold(fills: Mapping[str, Timeline], actions: Iterable[CorporateAction]) -> t
     """
     held = dict.fromkeys(fills, 0)
     at, cash = dict.fromkeys(fills, 0), 0
-    for action in actions:
+    for (effective, kind), group in groupby(actions, key=lambda a: (a.effective, a.kind)):
         for symbol, timeline in fills.items():
-            while at[symbol] < len(timeline) and timeline[at[symbol]][0] < action.effective:
+            while at[symbol] < len(timeline) and timeline[at[symbol]][0] < effective:
                 held[symbol] += timeline[at[symbol]][1]
                 at[symbol] += 1
-        cash += _book(held, action)
+        if kind == ActionKind.SYMBOL_CHANGE:
+            _rename(held, group)
+        else:
+            cash += sum(_book(held, action) for action in group)
     for symbol, timeline in fills.items():
         held[symbol] += sum(shares for _, shares in timeline[at[symbol] :])
     return held, cash
+
+
+def _rename(held: dict[str, int], changes: Iterable[CorporateAction]) -> None:
+    """Move positions to their new symbols, all of a day at once.
+
+    A symbol that one company gives up and another takes in the same night joins no two positions.
+    """
+    moved = []
+    for change in changes:
+        moved.append((change.into or change.symbol, held.get(change.symbol, 0)))
+        held[change.symbol] = 0
+    for symbol, shares in moved:
+        held[symbol] = held.get(symbol, 0) + shares
 
 
 def _book(held: dict[str, int], action: CorporateAction) -> int:

@@ -4,7 +4,7 @@ how old they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.kernel.volatility_tiers import DEFAULT
 from margin_platform.ledger.corporate_actions import CorporateAction
 from margin_platform.market.figure_gate import FigureGate
+from margin_platform.market.payouts import payouts_of
 from margin_platform.market.price_gate import PriceGate
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.sessions import trading_time_before
@@ -133,6 +134,7 @@ class LiveMarket:
         splits = [
             (action.effective, float(action.ratio)) for action in actions if action.kind == ActionKind.SPLIT
         ]
+        self.gate.pays(code, payouts_of(actions))
         price = self.gate.resplit(code, symbol, splits, good, int(self.price_time[code]))
         if aside is not self.gate.suspects.get(code):
             changed.add(code)
@@ -141,22 +143,39 @@ class LiveMarket:
             self.previous_price[code], self.market.price[code] = good, price
             if aside is not None and code not in self.gate.suspects:
                 self.price_time[code] = max(aside.timestamp, int(self.price_time[code]))
-        renamed = [
-            self.code_of[a.into] for a in actions if a.kind == ActionKind.SYMBOL_CHANGE and a.into is not None
-        ]
-        return changed | {new for new in renamed if self._inherit(code, new)}
+        return changed
 
-    def _inherit(self, old: int, new: int) -> bool:
-        """Give a symbol without a price of its own that of the one it replaces, with beta and volatility."""
-        market = self.market
-        if not np.isnan(market.price[new]) or np.isnan(market.price[old]):
-            return False
-        for known in (market.price, self.price_time, market.volatility_tier):
-            known[new] = known[old]
-        for column in (market.beta, market.sigma):
-            if np.isnan(column[new]):
-                column[new] = column[old]
-        return True
+    def rename(self, actions: Iterable[CorporateAction]) -> set[int]:
+        """Give new symbols the figures of those they replace, all of a time at once; return the instruments
+        that changed.
+        """
+        changes = [action for action in actions if action.kind == ActionKind.SYMBOL_CHANGE]
+        if not changes:
+            return set()
+        before = {name: getattr(self.market, name).copy() for name in (*_FIGURES, "volatility_tier")}
+        before["price_time"] = self.price_time.copy()
+        return {code for change in changes for code in self._inherit(change, before)}
+
+    def _inherit(self, change: CorporateAction, before: dict[str, np.ndarray]) -> set[int]:
+        """Give a new symbol the price of the one it replaces, with beta and volatility, unless it has traded
+        since.
+
+        A price of its own from before that day is another company's, which gave the symbol up.
+        """
+        if change.into is None:
+            return set()
+        old, new = self.code_of[change.symbol], self.code_of[change.into]
+        fresh = bool(np.isnan(self.market.price[new]))
+        others = not fresh and self.price_time[new] < change.effective
+        if not (fresh or others) or np.isnan(before["price"][old]):
+            return set()
+        self.gate.suspects.pop(new, None)
+        self.price_time[new] = before["price_time"][old]
+        for name in (*_FIGURES, "volatility_tier"):
+            column, value = getattr(self.market, name), before[name][old]
+            if name in ("price", "volatility_tier") or (value == value and (others or np.isnan(column[new]))):
+                column[new] = value
+        return {new}
 
     def mark_stale(self, event_time: int) -> set[int]:
         """Mark prices older than the policy allows, in trading time on the event clock; return instruments

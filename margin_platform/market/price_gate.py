@@ -15,6 +15,7 @@ from math import isclose, log, prod
 from typing import Any
 
 from margin_platform.contracts.messages import Event
+from margin_platform.market.payouts import Payout, between, of_unknown_value, without_dividends
 from margin_platform.market.split_shape import HAIR, split_shape
 from margin_platform.policy.sections import PricePolicy
 
@@ -55,17 +56,21 @@ def _is_older(event: Event, timestamp: int, sequence: int | None) -> bool:
     return bool(mine < sequence)
 
 
-def judge(event: Event, good: float | None, suspect: Suspect | None, policy: PricePolicy) -> Verdict:
+def judge(
+    event: Event, good: float | None, suspect: Suspect | None, policy: PricePolicy, *, spun_off: bool = False
+) -> Verdict:
     """Return the verdict on a prices.v1 event, given the last good price (None: none yet) and the print set
     aside before it.
 
+    spun_off: a spin-off since the last good price explains a fall of any size, which is then no split's.
     `confirmed` and `correction` are optional marks of the source, which knows better than any threshold.
     """
     price = event["price"]
     if good is None or event.get("correction") or event.get("confirmed"):
         return Verdict(price)
+    falls = spun_off and price < good
     late = suspect is not None and _is_older(event, suspect.timestamp, suspect.sequence)
-    shape = split_shape(good, price, policy.split_tolerance)
+    shape = None if falls else split_shape(good, price, policy.split_tolerance)
     jump = price / good - 1.0
     if (
         shape is None
@@ -172,6 +177,7 @@ class PriceGate:
         # code -> why holdings are in doubt: announcements that contradict each other
         self.contested: dict[int, str] = {}
         self._splits: dict[int, Splits] = {}  # in effect, by code
+        self._payouts: dict[int, list[Payout]] = {}  # of dividends and spin-offs in effect, by code
         self._sequence: dict[int, int | None] = {}  # code -> the source's sequence of the price in use
 
     def restated(self, code: int, event: Event) -> Event:
@@ -194,10 +200,22 @@ class PriceGate:
         """Return the price to value at after a print; None where the last good one stays."""
         if event.get("correction"):
             self.withdrawn[code] = int(event.get("corrects_timestamp") or good_time)
-        price = self._settle(code, judge(event, good, self.suspects.get(code), self.policy))
+        paid = between(self._payouts.get(code, ()), good_time, event["timestamp"])
+        suspect = self.suspects.get(code)
+        if suspect is not None and paid:
+            suspect = replace(suspect, split=None)  # it was set aside before this was known
+        if good is not None and paid:  # by share of before: the good price is by share of now
+            splits = self._splits.get(code, ())
+            good = without_dividends(good, [(at, d and d / ratio_since(splits, at - 1)) for at, d in paid])
+        verdict = judge(event, good, suspect, self.policy, spun_off=of_unknown_value(paid))
+        price = self._settle(code, verdict)
         if price is not None:
             self._sequence[code] = event.get("sequence")
         return price
+
+    def pays(self, code: int, payouts: list[Payout]) -> None:
+        """Note the dividends and spin-offs in effect: a fall that they explain is no jump."""
+        self._payouts[code] = payouts
 
     def newest(self, code: int) -> int:
         """Return the event time of the print set aside, epoch milliseconds; 0 where there is none."""
@@ -238,6 +256,7 @@ class PriceGate:
             "set_aside": {symbols[code]: asdict(suspect) for code, suspect in self.suspects.items()},
             "contested": {symbols[code]: reason for code, reason in self.contested.items()},
             "splits": {symbols[code]: rows for code, rows in self._splits.items()},
+            "payouts": {symbols[code]: rows for code, rows in self._payouts.items() if rows},
             "sequence": {
                 symbols[code]: number for code, number in self._sequence.items() if number is not None
             },
@@ -255,6 +274,11 @@ class PriceGate:
         self._splits = {
             code_of[symbol]: [(at, ratio) for at, ratio in found]
             for symbol, found in splits
+            if symbol in code_of
+        }
+        self._payouts = {
+            code_of[symbol]: [(at, paid) for at, paid in found]
+            for symbol, found in state.get("payouts", {}).items()
             if symbol in code_of
         }
         self._sequence = {code_of[symbol]: number for symbol, number in numbers if symbol in code_of}

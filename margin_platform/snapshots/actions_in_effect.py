@@ -52,8 +52,9 @@ class ActionsInEffect:
         """Book what corporate actions of this time change, before anything of it is read:
         holdings and price move together.
         """
-        effects = Touched()
-        for symbol in self._announced.due(now):
+        effects, due = Touched(), self._announced.due(now)
+        booked = list[CorporateAction]()
+        for symbol in due:
             self._note_basis(symbol, now)
             actions = self._announced.in_effect(symbol)
             try:
@@ -64,7 +65,8 @@ class ActionsInEffect:
                 continue
             repriced = live.restate(symbol, actions, self._announced.contested(symbol, now))
             effects = effects.also(Touched(accounts, repriced))
-        return effects
+            booked += actions
+        return effects.also(Touched(instruments=live.rename(booked)))
 
     def _note_basis(self, symbol: str, now: int) -> None:
         basis, day = (

@@ -32,6 +32,7 @@ from margin_platform.contracts.visible_text import log_to_terminal
 from margin_platform.kafka.broker_errors import BrokerRefused, BrokerUnreachable
 from margin_platform.kafka.bus import Bus
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
+from margin_platform.market.payouts import payouts_of
 from margin_platform.market.price_gate import PriceGate
 from margin_platform.policy.policy import current_policy
 from margin_platform.settings import settings
@@ -113,6 +114,7 @@ class Venue:
                 for a in self._actions.in_effect(symbol)
                 if a.kind == ActionKind.SPLIT
             ]
+            self._gate.pays(code, payouts_of(self._actions.in_effect(symbol)))
             price = self._gate.resplit(code, symbol, splits, good, at)
             if price is not None:
                 self.prices[symbol] = at, price
