@@ -74,16 +74,18 @@ def _run(folder: Path, accounts: int, seconds: float, headless: bool) -> Json:
         if headless:
             return demo.run(_lines(say), say)
         with Live(console=console, refresh_per_second=2) as live:
-            return demo.run(lambda figures: live.update(_screen(figures)), say, lambda: _stay(say))
+            return demo.run(lambda figures: live.update(_screen(figures)), say, lambda look: _stay(say, look))
     except (StartFailed, JarsUnavailable, OSError) as error:
         raise failed(error) from error
 
 
-def _stay(say: Callable[[str], None]) -> None:
+def _stay(say: Callable[[str], None], look: Callable[[], None]) -> None:
+    """Go on showing what the stack does, until Ctrl-C."""
     say("The replay is over. Dashboard and Dagster stay up: look around, then press Ctrl-C.")
     try:
         while True:
-            time.sleep(3600)
+            look()
+            time.sleep(1)
     except KeyboardInterrupt:
         return
 
@@ -119,9 +121,8 @@ def _screen(figures: Json) -> Group:
     topics = Table("topic", "events", title="Kafka")
     for topic, count in figures["events"].items():
         topics.add_row(topic, f"{count:,}")
-    state = Table(
-        "", "", title=f"{_clock(figures['event_clock'])}  {figures.get('done', 0):.0%}", show_header=False
-    )
+    done = "replay ended" if figures.get("ended") else f"{figures.get('done', 0):.0%}"
+    state = Table("", "", title=f"{_clock(figures['event_clock'])}  {done}", show_header=False)
     for name, value in _facts(figures):
         state.add_row(name, value)
     links = Text("\n".join(f"{name:18} {url}" for name, url in figures.get("urls", {}).items()))

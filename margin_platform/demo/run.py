@@ -32,6 +32,7 @@ _MARK = "emptied-by-margin-demo"
 
 Show = Callable[[Json], None]
 Say = Callable[[str], None]
+Stay = Callable[[Callable[[], None]], None]
 
 
 def may_be_emptied(folder: Path) -> bool:
@@ -81,10 +82,11 @@ class Demo:
     accounts: int = 1000
     seconds: float = 240.0
 
-    def run(self, show: Show, say: Say, stay: Callable[[], None] = lambda: None) -> Json:
+    def run(self, show: Show, say: Say, stay: Stay = lambda _: None) -> Json:
         """Run to the end and return the last figures.
 
-        The stack is stopped whatever happens. `stay` may wait before that.
+        The stack is stopped whatever happens. `stay` may wait before that, and calls what it is given to
+        show what happens meanwhile: notices and orders go on after the last price.
         """
         _empty(self.folder)
         try:
@@ -93,16 +95,20 @@ class Demo:
             waiting = Waiting(say)
             with PatientBus(stack.environment["MARGIN_KAFKA"], waiting) as bus:
                 monitor = Monitor(bus, Path(stack.environment["MARGIN_TABLES"]))
-                timer = Timer(waiting)
-                figures = self._play(monitor, timer, lambda f: show(f | {"urls": urls}), say) | {"urls": urls}
-            stay()
+
+                def shown(figures: Json) -> None:
+                    show(figures | {"urls": urls})
+
+                self._play(monitor, Timer(waiting), shown, say)
+                stay(lambda: shown(_now(monitor) | {"done": 1.0, "ended": True}))
+                figures = _now(monitor) | {"urls": urls}
             figures["stack"] = _memory(summary.status(self.folder))
             return figures
         finally:
             say("stopping the stack")
             supervisor.down(self.folder)
 
-    def _play(self, monitor: Monitor, timer: Timer, show: Show, say: Say) -> Json:
+    def _play(self, monitor: Monitor, timer: Timer, show: Show, say: Say) -> None:
         rows = generate(usual_counts(self.accounts), seed.closes_on(EVE))
         say(f"seeding {len(rows)} accounts and the market up to {EVE}")
         _seed(monitor.bus, rows)
@@ -112,25 +118,31 @@ class Demo:
         monitor.replay_started = time.monotonic()
         self._replay(monitor, timer, show)
         _wait_until(lambda: not monitor.snapshot()["missing"], monitor, timer, show, _DRAIN_SECONDS)
-        monitor.read()
-        return monitor.snapshot()
 
     def _replay(self, monitor: Monitor, timer: Timer, show: Show) -> None:
         rounds = list(_rounds())
         pace = min(_SLOWEST, max(_FASTEST, self.seconds / len(rounds)))
         started = shown = timer.now()
         for number, ticks in enumerate(rounds):
-            for at, symbol, price in ticks:
-                monitor.bus.produce(PRICES, {"symbol": symbol, "price": price, "timestamp": at})
+            until = max(timer.now(), started + (number + 1) * pace)
+            final = number + 1 == len(rounds) or until - started > self.seconds
+            for n, (at, symbol, price) in enumerate(ticks, 1):
+                last = {"last_of_replay": True} if final and n == len(ticks) else {}
+                monitor.bus.produce(PRICES, {"symbol": symbol, "price": price, "timestamp": at} | last)
             monitor.bus.flush()
             monitor.event_clock = ticks[0][0]
-            while timer.now() < started + (number + 1) * pace:
+            while timer.now() < until:
                 monitor.read()
                 if timer.now() - shown >= _LOOK_SECONDS:
                     shown = timer.now()
                     show(monitor.snapshot() | {"done": (number + 1) / len(rounds)})
-            if timer.now() - started > self.seconds:
+            if final:
                 return
+
+
+def _now(monitor: Monitor) -> Json:
+    monitor.read()
+    return monitor.snapshot()
 
 
 def _rounds() -> Iterator[list[sample_market.Tick]]:

@@ -114,10 +114,11 @@ def replay(
     pace = _Pace(clock, speed, control, longest_gap_s)
     count, first, last = 0, None, None
     try:
-        for time_ms, symbol, price in ticks:
+        for (time_ms, symbol, price), is_last in _with_last(ticks):
             if not pace.reach(time_ms):
                 break
-            bus.produce(PRICES, {"symbol": symbol, "price": price, "timestamp": time_ms})
+            event: Event = {"symbol": symbol, "price": price, "timestamp": time_ms}
+            bus.produce(PRICES, event | {"last_of_replay": True} if is_last else event)
             count, first, last = count + 1, time_ms if first is None else first, time_ms
             if on_tick is not None:
                 on_tick(count, time_ms)
@@ -126,6 +127,17 @@ def replay(
     return Summary(
         count, first, last, round(pace.elapsed(), 3), round(pace.waited_paused, 3), control.stopped
     )
+
+
+def _with_last(ticks: Iterable[Tick]) -> Iterator[tuple[Tick, bool]]:
+    """Yield each tick, and whether it is the last one: a page then says that the replay ended."""
+    waiting: Tick | None = None
+    for tick in ticks:
+        if waiting is not None:
+            yield waiting, False
+        waiting = tick
+    if waiting is not None:
+        yield waiting, True
 
 
 class _Pace:

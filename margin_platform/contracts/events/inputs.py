@@ -97,6 +97,9 @@ class PricePrint(Struct, kw_only=True):
         Flag | None | UnsetType,
         Meta(description="the closing price of its date's session, whenever it is printed"),
     ] = UNSET
+    last_of_replay: Annotated[
+        Flag | None | UnsetType, Meta(description="no price of the replay follows; a page says that it ended")
+    ] = UNSET
 
 
 class BetaFigure(Struct, kw_only=True):

@@ -31,6 +31,9 @@ class Feed:
     broken_since: int | None = None
     missing: tuple[str, ...] = ()
     missing_since: int | None = None
+    priced_at: int = 0  # when the newest price was written to Kafka
+    ended_at: int | None = None  # the same of the last price of a replay
+    ended_clock: int | None = None  # its event time
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def received(self, written_at: int, now: int) -> None:
@@ -40,6 +43,21 @@ class Feed:
         """
         with self._lock:
             self.written_at = max(self.written_at or 0, min(written_at, now))
+
+    def priced(self, written_at: int) -> None:
+        """A price arrived. One that is newer than the last one of a replay begins another life."""
+        with self._lock:
+            self.priced_at = max(self.priced_at, written_at)
+
+    def replay_ended(self, event_time: int, written_at: int) -> None:
+        """The last price of a replay arrived: nothing is written after it, and its figures stay true."""
+        with self._lock:
+            self.ended_at, self.ended_clock = written_at, event_time
+            self.priced_at = max(self.priced_at, written_at)
+
+    @property
+    def _ended(self) -> bool:
+        return self.ended_at is not None and self.ended_at >= self.priced_at
 
     def behind(self, lag: int, known_up_to: int | None, now: int) -> None:
         """Note the broker's answer: this many records are still unread, and what is shown is known up to a
@@ -63,12 +81,18 @@ class Feed:
             return changed
 
     def is_old(self, written_at: int, now: int) -> bool:
-        """Report whether something that is written all the time was not written for too long."""
-        return now - written_at > self.quiet_ms
+        """Return whether something that is written all the time was not written for too long.
+
+        After the end of a replay nothing is written, and nothing grows old.
+        """
+        return now - written_at > self.quiet_ms and not self._ended
 
     def verdict(self, now: int) -> dict[str, object]:
-        """Return {live, reasons: [{code, text, since}], lag, written_at, now}; live only without any
-        reason."""
+        """{live, reasons: [{code, text, since}], lag, written_at, now, replay_ended}; live only without any
+        reason.
+
+        replay_ended: the event time of the last price of a replay, where no other price came after it.
+        """
         with self._lock:
             reasons = list(self._reasons(now))
             return {
@@ -77,6 +101,7 @@ class Feed:
                 "lag": self.lag,
                 "written_at": self.written_at,
                 "now": now,
+                "replay_ended": self.ended_clock if self._ended else None,
             }
 
     def _reasons(self, now: int) -> list[dict[str, object]]:

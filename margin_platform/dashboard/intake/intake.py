@@ -8,6 +8,7 @@ whole core. Offsets are its own; nothing is committed.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -235,6 +236,8 @@ class Intake:
                 continue
             written = message.timestamp()[1]
             self._reading.read((topic, partition), offset, written)
+            if topic == PRICES:
+                self._price(message.value() or b"", written)
             if topic in TOPICS_IN_ORDER:
                 booked.append(Record(topic, partition, offset, None, message.value(), not_after_now(written)))
                 continue
@@ -253,6 +256,15 @@ class Intake:
             self.holdings.take(booked)
         if newest:
             self.feed.received(newest, self._now_ms())
+
+    def _price(self, value: bytes, written: int) -> None:
+        """Notice the last price of a replay. The others are not decoded twice: thousands come a second."""
+        self.feed.priced(written)
+        if b"last_of_replay" in value:
+            with contextlib.suppress(BadEvent):  # the stream refuses it
+                event = decode(PRICES, value)
+                if event.get("last_of_replay"):
+                    self.feed.replay_ended(event["timestamp"], written)
 
     def _stopped(self, place: Place, offset: int, error: KafkaError) -> None:
         """Report what the broker refuses; the client itself repeats what can be repeated, and a broker that

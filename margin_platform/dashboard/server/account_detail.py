@@ -149,13 +149,13 @@ def rungs(given: BookInput, figures: Json) -> list[dict[str, object]]:
         {
             "rung": "WARNING",
             "distance": cents(figures["excess"] - warn),
-            "rule": f"excess below {ladder.warn_frac:.0%} of gross value",
+            "rule": f"excess below {ladder.warn_frac:.1%} of gross value",
         },
         {"rung": "MARGIN_CALL", "distance": figures["excess"], "rule": "excess below zero"},
         {
             "rung": "SEVERE",
             "distance": cents(figures["excess"] + severe),
-            "rule": f"deficiency above {ladder.severe_deficiency:.0%} of the requirement",
+            "rule": f"deficiency above {ladder.severe_deficiency:.1%} of the requirement",
         },
     ]
     found[1]["spy_move"] = _first_short(given)

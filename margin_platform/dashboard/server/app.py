@@ -107,8 +107,14 @@ def build(options: Options, now_ms: Callable[[], int] = wall_clock_ms) -> ASGIAp
 
 
 def _facts(options: Options, policy: Policy) -> dict[str, object]:
-    """Return what the page needs to know about the server, once."""
-    return {"facts": {"warn_frac": policy.ladder.warn_frac, "dagster_url": options.dagster_url}}
+    """What the page needs to know about the server, once."""
+    return {
+        "facts": {
+            "warn_frac": policy.ladder.warn_frac,
+            "pm_minimum_equity": policy.portfolio_margin.pm_minimum_equity,
+            "dagster_url": options.dagster_url,
+        }
+    }
 
 
 def _gate(holdings: Holdings, now_ms: Callable[[], int]) -> Mount:

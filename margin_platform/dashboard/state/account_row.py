@@ -34,6 +34,7 @@ COLUMNS: Final = (
     "timestamp",
     "oldest_price",
     "flags",
+    "applied_method",
     "color",
 )
 TIMESTAMP: Final = COLUMNS.index("timestamp")
@@ -43,6 +44,9 @@ STATUS: Final = COLUMNS.index("status")
 BAND: Final = COLUMNS.index("band")
 COLOR: Final = COLUMNS.index("color")
 GROSS_MV: Final = COLUMNS.index("gross_mv")
+EQUITY: Final = COLUMNS.index("equity")
+_MARGIN_TYPE: Final = COLUMNS.index("margin_type")
+_APPLIED: Final = COLUMNS.index("applied_method")
 _LATEST: Final = 253_402_300_799_999  # the end of the year 9999, epoch milliseconds
 
 
@@ -54,6 +58,8 @@ class RowFlag(IntEnum):
     LIQUIDATING = 4
     STRESSED = 8
     PAST_DUE = 16
+    UNSECURED = 32
+    BELOW_MINIMUM = 64
 
 
 class Color(IntEnum):
@@ -68,7 +74,7 @@ class Color(IntEnum):
 COLORS: Final = tuple(color.name.lower() for color in Color)
 # Plain numbers: a color is worked out for every row of every frame.
 _GREEN, _YELLOW, _RED, _GRAY = (color.value for color in Color)
-_SEVERE: Final = int(RowFlag.CLOSE_ONLY | RowFlag.LIQUIDATING)
+_SEVERE: Final = int(RowFlag.CLOSE_ONLY | RowFlag.LIQUIDATING | RowFlag.UNSECURED)
 _STRESSED: Final = int(RowFlag.STRESSED)
 _BY_STATUS: Final = {"ACTIVE": _GREEN, "WARNING": _YELLOW, "MARGIN_CALL": _RED}
 
@@ -98,8 +104,21 @@ def row_of(number: int, event: Event, flags: int) -> list[object]:
         event_time(event),
         oldest_price(event),
         flags,
+        get("applied_method"),
         _GRAY,
     ]
+
+
+def figure_flags(row: list[Any]) -> int:
+    """Return the flags that follow from the published figures alone.
+
+    UNSECURED: nothing is left to sell, and the customer still owes. BELOW_MINIMUM: a portfolio account that
+    the kernel holds to the rules-based requirement, because its equity is below the minimum (PM-008).
+    """
+    equity = row[EQUITY]
+    sold_out = equity is not None and equity < 0 and row[GROSS_MV] == 0
+    below = row[_MARGIN_TYPE] == "PORTFOLIO" and row[_APPLIED] == "REG_T"
+    return (RowFlag.UNSECURED if sold_out else 0) | (RowFlag.BELOW_MINIMUM if below else 0)
 
 
 def event_time(event: Event) -> int | None:

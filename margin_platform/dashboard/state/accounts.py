@@ -22,6 +22,7 @@ from margin_platform.dashboard.state.account_row import (
     BAND,
     COLOR,
     COLORS,
+    EQUITY,
     FLAGS,
     GROSS_MV,
     OLDEST_PRICE,
@@ -30,10 +31,12 @@ from margin_platform.dashboard.state.account_row import (
     RowFlag,
     color_of,
     event_time,
+    figure_flags,
     row_of,
 )
 from margin_platform.dashboard.state.ladder_feed import ITEM_KINDS, LadderLog
 from margin_platform.dashboard.state.packed_events import Packed
+from margin_platform.money import cents
 
 _UNKNOWN_TIME = -1
 _NEVER = np.iinfo(np.int64).max
@@ -84,6 +87,7 @@ class NewestRows:
         self._time = np.full(size, _UNKNOWN_TIME, dtype=np.int64)
         self._oldest = np.full(size, _UNKNOWN_TIME, dtype=np.int64)
         self._color = np.full(size, Color.GRAY, dtype=np.int8)
+        self._owed = np.zeros(size)  # dollars of unsecured debit
 
     # -- writing
 
@@ -161,18 +165,20 @@ class NewestRows:
         number = self._number[account] = len(self._rows)
         self._rows.append(())
         if number == len(self._changed):
-            for name in ("_changed", "_time", "_oldest", "_color"):
+            for name in ("_changed", "_time", "_oldest", "_color", "_owed"):
                 old = getattr(self, name)
                 setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
         return number
 
     def _put(self, number: int, row: list[Any]) -> None:
+        row[FLAGS] |= figure_flags(row)
         row[COLOR] = color = color_of(row)
         self._rows[number] = tuple(row)
         self._changed[number] = self.sequence
         self._time[number] = _ages_from(row)
         self._oldest[number] = _UNKNOWN_TIME if row[OLDEST_PRICE] is None else row[OLDEST_PRICE]
         self._color[number] = color
+        self._owed[number] = -row[EQUITY] if row[FLAGS] & RowFlag.UNSECURED else 0.0
 
     def _flags(self, account: str) -> int:
         return self.log.flags(account) | (RowFlag.STRESSED if account in self._stressed else 0)
@@ -222,6 +228,7 @@ class NewestRows:
                 gray = gray | (time < self.cutoff)
             by_color = np.bincount(np.where(gray, Color.GRAY, color), minlength=len(COLORS))
             known = oldest[oldest != _UNKNOWN_TIME]
+            owed = self._owed[:count]
             return {
                 "accounts": count,
                 "colors": dict(zip(COLORS, by_color.tolist(), strict=True)),
@@ -231,6 +238,7 @@ class NewestRows:
                 "next_due": self.log.next_due(self.event_clock),
                 "past_due": self.log.past_due(self.event_clock),
                 "restricted": len(self.log.restricted),
+                "unsecured": {"accounts": int((owed > 0).sum()), "amount": cents(float(owed.sum()))},
                 "oldest_price": int(known.min()) if len(known) else None,
                 "bad_events": self.bad_events,
             }

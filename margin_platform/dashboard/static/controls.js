@@ -7,7 +7,7 @@ const VIEW_KEYS = { 1: "#/accounts", 2: "#/firm", 3: "#/feed" };
 
 export function wireControls(page, views) {
   $("csv").addEventListener("click", () => {
-    exportRows(page.store, page.facts.warn_frac, root.dataset.live === "true");
+    exportRows(page.store, page.facts, root.dataset.live === "true");
   });
   addEventListener("keydown", onKey);
   useKeys(localStorage.getItem("margin-keys") !== "off");

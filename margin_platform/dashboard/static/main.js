@@ -18,7 +18,7 @@ const TICK_MS = 500;
 const scheme = location.protocol === "https:" ? "wss" : "ws";
 const stream = new Stream(`${scheme}://${location.host}/live`);
 const header = new Header();
-const page = { store: null, facts: null, firm: [], firmNow: null, feed: new Map(), stream };
+const page = { store: null, facts: null, firm: [], firmNow: null, summary: null, feed: new Map(), stream };
 globalThis.marginPage = page; // what the page holds, for support and tests
 let grid = null;
 let filters = null;
@@ -41,6 +41,7 @@ stream.addEventListener("frame", ({ detail }) => {
   keep(detail.feed ?? []);
   if (detail.firm) page.firm = detail.firm;
   page.firmNow = detail.firm_now;
+  page.summary = detail.summary;
   header.frame(detail);
   if (detail.seq === null) {
     views.account.touch(detail.rows);

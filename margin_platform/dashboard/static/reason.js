@@ -2,9 +2,10 @@
 import { age, dollars, percent } from "./format.js";
 import { FLAG } from "./status.js";
 
-export function reason(row, warnFrac, { brief = false } = {}) {
+// facts: what the server says once of its policy.
+export function reason(row, facts, { brief = false } = {}) {
   if (!row.status) return "no calculation published yet";
-  return brief ? short(row, warnFrac) : full(row, warnFrac);
+  return brief ? short(row, facts) : full(row, facts);
 }
 
 const flagged = (row, texts) => texts.filter(([flag]) => row.flags & flag).map(([, text]) => text);
@@ -13,18 +14,24 @@ const flagged = (row, texts) => texts.filter(([flag]) => row.flags & flag).map((
 const openCall = ({ flags }, prefix = "") =>
   flags & FLAG.PAST_DUE ? [FLAG.PAST_DUE, `${prefix}past due`] : [FLAG.CALL_OPEN, "call open"];
 
-function full(row, warnFrac) {
+const belowMinimum = ({ equity }, { pm_minimum_equity: minimum }) =>
+  `below the portfolio margin minimum: equity ${dollars(equity)} against ${dollars(minimum)}, ` +
+  "so the rules-based requirement applies";
+
+function full(row, facts) {
   const actions = flagged(row, [
     [FLAG.LIQUIDATING, "liquidation ordered"],
     [FLAG.CLOSE_ONLY, "close-only"],
     openCall(row, "call "),
     [FLAG.STRESSED, "fails severe SPY stress"],
+    [FLAG.BELOW_MINIMUM, belowMinimum(row, facts)],
   ]);
-  return [standing(row, warnFrac), ...actions].join("; ");
+  return [standing(row, facts), ...actions].join("; ");
 }
 
-function standing(row, warnFrac) {
-  const { status, equity, excess } = row;
+function standing(row, { warn_frac: warnFrac }) {
+  const { status, equity, excess, flags } = row;
+  if (flags & FLAG.UNSECURED) return `unsecured debit of ${dollars(-equity)}: no position is left to sell`;
   if (status === "STALE") {
     return equity === null ? "cannot be valued: a price is missing" : "stale: a price is too old to act on";
   }
@@ -32,24 +39,33 @@ function standing(row, warnFrac) {
   if (status === "MARGIN_CALL") {
     return `short by ${dollars(-excess)}: equity ${dollars(equity)} against ${dollars(row.requirement)}`;
   }
-  if (status === "WARNING")
-    return `excess ${dollars(excess)} is below ${percent(warnFrac, 0)} of gross value`;
+  if (status === "WARNING") return `excess ${dollars(excess)} is below ${percent(warnFrac)} of gross value`;
   if (status === "ACTIVE") return `excess ${dollars(excess)} (${percent(row.excess_pct)} of gross value)`;
   return `status ${status}`;
 }
 
+function doubt({ status, equity, old, age: since }) {
+  if (status === "STALE") return equity === null ? "price missing" : "stale price";
+  return old ? `stale: calculated ${age(since)} ago` : null;
+}
+
 // For a narrow column with the excess beside it: the gravest comes first, so that the least is cut off.
-function short(row, warnFrac) {
-  const { status, equity } = row;
-  const parts = [];
-  if (status === "STALE") parts.push(equity === null ? "price missing" : "stale price");
-  else if (row.old) parts.push(`stale: calculated ${age(row.age)} ago`);
-  parts.push(
-    ...flagged(row, [[FLAG.LIQUIDATING, "liquidating"], [FLAG.CLOSE_ONLY, "close-only"], openCall(row)]),
-  );
-  if (status === "MARGIN_CALL" && !(row.flags & FLAG.CALL_OPEN)) parts.push("deficient, no call issued");
-  if (status === "WARNING") parts.push(`below ${percent(warnFrac, 0)} of gross value`);
-  if (row.flags & FLAG.STRESSED) parts.push("fails severe SPY stress");
+function short(row, { warn_frac: warnFrac }) {
+  const { status, flags } = row;
+  const parts = [
+    doubt(row),
+    ...flagged(row, [
+      flags & FLAG.UNSECURED ? [FLAG.UNSECURED, "unsecured debit"] : [FLAG.LIQUIDATING, "liquidating"],
+      openCall(row),
+      [FLAG.CLOSE_ONLY, "close-only"],
+    ]),
+    status === "MARGIN_CALL" && !(flags & FLAG.CALL_OPEN) && "deficient, no call issued",
+    status === "WARNING" && `below ${percent(warnFrac)} of gross value`,
+    ...flagged(row, [
+      [FLAG.BELOW_MINIMUM, "below PM minimum"],
+      [FLAG.STRESSED, "fails severe SPY stress"],
+    ]),
+  ].filter(Boolean);
   if (parts.length) return parts.join("; ");
   return status === "ACTIVE" ? "clear" : `status ${status}`;
 }

@@ -46,7 +46,7 @@ export class Head {
     return this.box;
   }
 
-  show(row, warnFrac) {
+  show(row, facts) {
     // The age moves with every frame. It changes the last line alone, unless it is part of the reason.
     const key = JSON.stringify({ ...row, age: row.old ? age(row.age) : null });
     if (key === this.shown) {
@@ -56,7 +56,7 @@ export class Head {
     this.shown = key;
     this.box.replaceChildren(
       title(row),
-      h("p", { class: "reason" }, reason(row, warnFrac)),
+      h("p", { class: "reason" }, reason(row, facts)),
       figures(row),
       note(times(row)),
     );

@@ -123,6 +123,6 @@ export class AccountView {
   // The head follows every frame; it is small.
   #showHead() {
     const row = this.parts && this.page.store.find(this.id);
-    if (row) this.head.show(row, this.page.facts.warn_frac);
+    if (row) this.head.show(row, this.page.facts);
   }
 }

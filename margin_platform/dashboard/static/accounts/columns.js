@@ -14,7 +14,7 @@ const inDollars = { ...figure, width: 110, valueFormatter: (p) => money(p.value)
 
 const dollars = (field, headerName, more = {}) => ({ ...inDollars, field, headerName, ...more });
 
-export function columns(warnFrac) {
+export function columns(facts) {
   return [
     {
       field: "color",
@@ -55,8 +55,8 @@ export function columns(warnFrac) {
       width: 254,
       sortable: false,
       cellClass: "reason",
-      valueGetter: (p) => (p.data ? reason(p.data, warnFrac, { brief: true }) : ""),
-      tooltipValueGetter: (p) => (p.data ? reason(p.data, warnFrac) : ""),
+      valueGetter: (p) => (p.data ? reason(p.data, facts, { brief: true }) : ""),
+      tooltipValueGetter: (p) => (p.data ? reason(p.data, facts) : ""),
     },
     dollars("equity", "Equity"),
     dollars("requirement", "Applied req.", {

@@ -7,7 +7,7 @@ import { csv, download } from "./csv.js";
 
 const letters = (flags) => marks(flags ?? 0).map(({ letter }) => letter);
 
-function fields({ clock, live, warnFrac }) {
+function fields({ clock, live, facts }) {
   const same = (name) => [name, (row) => row[name]];
   return [
     same("account_id"),
@@ -30,14 +30,14 @@ function fields({ clock, live, warnFrac }) {
     ["age_seconds", (row) => (row.age === null ? null : row.age / 1000)],
     ["oldest_price", (row) => time(row.oldest_price)],
     ["flags", (row) => letters(row.flags).join("")],
-    ["reason", (row) => reason(row, warnFrac)],
+    ["reason", (row) => reason(row, facts)],
     ["as_of", () => clock],
     ["live", () => live],
   ];
 }
 
-export function exportRows(store, warnFrac, live) {
-  const columns = fields({ clock: time(store.clock), live, warnFrac });
+export function exportRows(store, facts, live) {
+  const columns = fields({ clock: time(store.clock), live, facts });
   const headings = columns.map(([name]) => name);
   const rows = store.slice(0, store.view.length);
   const cells = rows.map((row) => columns.map(([, value]) => value(row)));

@@ -42,7 +42,7 @@ export class AccountsGrid {
     store.setView(this.sort, null);
     this.api = globalThis.agGrid.createGrid($("grid"), {
       ...OPTIONS,
-      columnDefs: columns(facts.warn_frac),
+      columnDefs: columns(facts),
       datasource: { getRows: (p) => this.#rows(p) },
       onRowClicked: (p) => open(p.data),
       onCellKeyDown: (p) => p.event.key === "Enter" && open(p.data),

@@ -2,6 +2,8 @@
 import { badge } from "../badge.js";
 import { accountLink, fill, h } from "../dom.js";
 import { money, move } from "../format.js";
+import { FLAG } from "../status.js";
+import { top } from "../store/top.js";
 import { num, signed, table } from "../table.js";
 
 const TOP = 10;
@@ -19,6 +21,16 @@ export const EXPOSURE = {
   columns: { beta_exposure: "β exposure", gross_mv: "Gross", excess: "Excess" },
   caption: "Accounts by beta-weighted exposure, dollars",
 };
+// What customers owe with no position left to sell: lost already, and no matter of any scenario.
+export const DEBITS = {
+  name: "debits",
+  by: "equity",
+  key: (equity) => equity,
+  only: FLAG.UNSECURED,
+  columns: { equity: "Equity" },
+  caption: "Accounts without positions that owe, dollars",
+  empty: "no account owes without positions",
+};
 export const SAVINGS = {
   name: "savings",
   by: "saving",
@@ -33,16 +45,16 @@ export const SAVINGS = {
   caption: "Largest PM relief, dollars; a hedged account has little β exposure for its gross value",
 };
 
-export function ranking(box, store, { by, key, columns, caption }) {
+export function ranking(box, store, { by, key, only, columns, caption, empty }) {
   const fields = Object.keys(columns);
-  const rows = store.top(by ?? fields[0], key, TOP).map((i) => store.row(i));
+  const rows = top(store, { column: by ?? fields[0], key, count: TOP, flag: only }).map((i) => store.row(i));
   const line = (row) => [
     h("span", null, badge(row.color), " ", accountLink(row.account_id)),
     ...fields.map((field) => signed(row[field], money(row[field]))),
   ];
   const shown = rows.map((row) => [row.account_id, row.color, ...fields.map((field) => row[field])]);
   const headings = ["Account", ...Object.values(columns).map((heading) => num(heading))];
-  fill(box, shown, () => table(headings, rows.map(line), { caption }));
+  fill(box, shown, () => table(headings, rows.map(line), { caption, empty }));
 }
 
 // The accounts that owe most at the worst scenario of the firm.

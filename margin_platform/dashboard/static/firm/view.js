@@ -1,12 +1,22 @@
 // The firm: SPY scenarios, the accounts behind its loss, what portfolio margin saves, and concentration.
-import { h, panel, widePanel } from "../dom.js";
+import { h, panel, setText, widePanel } from "../dom.js";
+import { count, dollars } from "../format.js";
 import { concentration } from "./concentration.js";
-import { contributors, EXPOSURE, ranking, SAVINGS, WEAKEST } from "./rankings.js";
+import { contributors, DEBITS, EXPOSURE, ranking, SAVINGS, WEAKEST } from "./rankings.js";
 import { savings } from "./savings.js";
 import { ScenariosPanel, scenarioRows } from "./scenarios.js";
 
 const EVERY_MS = 2000;
-const PARTS = ["scenarios", "contributors", "exposure", "weakest", "concentration", "saved", "savings"];
+const PARTS = [
+  "scenarios",
+  "contributors",
+  "debits",
+  "exposure",
+  "weakest",
+  "concentration",
+  "saved",
+  "savings",
+];
 
 export class FirmView {
   constructor(box, page) {
@@ -16,6 +26,7 @@ export class FirmView {
     const panels = [
       widePanel("SPY scenarios", parts.scenarios),
       panel("Top contributors to the firm's loss", parts.contributors),
+      panel("Unsecured debits", h("p", { id: "debits-total", class: "lead" }), parts.debits),
       panel("Largest beta exposures", parts.exposure),
       panel("Lowest excess under stress", parts.weakest),
       panel("Concentration by symbol", parts.concentration),
@@ -44,14 +55,23 @@ export class FirmView {
     if (this.shown && performance.now() - this.drawn >= EVERY_MS) this.#draw();
   }
 
+  // Lost already, apart from what a scenario would add.
+  #total({ accounts, amount }) {
+    setText(
+      "debits-total",
+      `${dollars(amount)} owed by ${count(accounts)} ${accounts === 1 ? "account" : "accounts"} without positions`,
+    );
+  }
+
   #draw() {
     this.drawn = performance.now();
     const { parts, page } = this;
     const rows = scenarioRows(page.firm);
     this.scenarios.draw(rows, page.firmNow);
     if (rows.length) contributors(parts.contributors, rows);
-    for (const described of [WEAKEST, EXPOSURE, SAVINGS])
+    for (const described of [DEBITS, WEAKEST, EXPOSURE, SAVINGS])
       ranking(parts[described.name], page.store, described);
+    if (page.summary) this.#total(page.summary.unsecured);
     savings(parts.saved, page.store);
     concentration(parts.concentration);
   }

@@ -39,11 +39,18 @@ export class Freshness {
     const live = reasons.length === 0 && this.health !== null;
     const { dataset } = document.documentElement;
     if (dataset.live !== String(live)) dataset.live = String(live);
-    setText("live", live ? "live" : "not live");
+    setText("live", live ? this.#lively() : "not live");
     $("stale").hidden = live;
     const title = live ? TITLE : `NOT LIVE · ${TITLE}`; // for a tab in the background
     if (document.title !== title) document.title = title;
     if (!live) this.#explain(reasons);
+  }
+
+  // After the last price of a replay the figures stay true, and the page keeps its colors.
+  #lively() {
+    const { replay_ended: ended, lag } = this.health;
+    if (ended === null) return "live";
+    return `replay ended at ${time(ended)}${lag ? "" : ", figures final"}`;
   }
 
   // The age stands apart: a screen reader reads an alert again whenever its text changes.

@@ -18,7 +18,7 @@ export class Header {
     this.health = health;
     this.freshness.update(health);
     this.alarm.show(unreached);
-    if (firm) limitTiles(firm);
+    if (firm) limitTiles(firm, summary);
     this.accounts.show(summary);
     this.calls.show(summary);
     this.#age();

@@ -24,11 +24,12 @@ function limitTile(id, { amount, limit, level }, note, since) {
 }
 
 // The firm's stream may end while that of the accounts continues. Then these tiles alone turn gray.
-export function limitTiles({ exposure, loss, old, written_at }) {
+export function limitTiles({ exposure, loss, old, written_at }, { unsecured }) {
   const since = old ? ` · not updated since ${time(written_at)}` : "";
   const scenario = loss.amount > 0 ? `SPY ${move(Number(loss.scenario))}` : "no loss in any scenario";
   limitTile("exposure", exposure, `limit ${compact(exposure.limit)}`, since);
-  limitTile("loss", loss, `${scenario} · limit ${compact(loss.limit)}`, since);
+  const owed = unsecured.accounts ? ` · ${compact(unsecured.amount)} of it already owed` : "";
+  limitTile("loss", loss, `${scenario}${owed} · limit ${compact(loss.limit)}`, since);
 }
 
 export class AccountsTile {

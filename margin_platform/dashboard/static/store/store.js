@@ -132,19 +132,4 @@ export class Store {
     const i = this.byId.get(accountId);
     return i === undefined ? null : this.row(i);
   }
-
-  // The row numbers of the lowest keys over a column, in one pass: a firm has a hundred thousand accounts.
-  top(column, key, count) {
-    const values = this.numbers[column];
-    const found = [];
-    for (const i of this.byId.values()) {
-      const k = key(values[i]);
-      if (Number.isNaN(k) || (found.length === count && k >= found[count - 1].k)) continue;
-      let at = found.length;
-      while (at > 0 && found[at - 1].k > k) at--;
-      found.splice(at, 0, { i, k });
-      if (found.length > count) found.pop();
-    }
-    return found.map(({ i }) => i);
-  }
 }
