@@ -57,10 +57,8 @@ export class FirmView {
 
   // Lost already, apart from what a scenario would add.
   #total({ accounts, amount }) {
-    setText(
-      "debits-total",
-      `${dollars(amount)} owed by ${count(accounts)} ${accounts === 1 ? "account" : "accounts"} without positions`,
-    );
+    const accounted = `${count(accounts)} ${accounts === 1 ? "account" : "accounts"}`;
+    setText("debits-total", `${dollars(amount)} owed by ${accounted} without positions`);
   }
 
   #draw() {
