@@ -236,7 +236,7 @@ def _say(summary: Json, out: Path) -> None:
         title=f"Backtest {run['first']} to {run['last']}, {run['accounts']:,} accounts, {run['bars']:,} bars"
     )
     table.add_column("policy", overflow="fold")
-    for heading in (*COUNTED, "loss beyond equity"):
+    for heading in (*COUNTED, "unsecured debit"):
         table.add_column(heading.replace("_", " "), justify="right")
     for row in summary["policies"]:
         table.add_row(

@@ -47,7 +47,7 @@ _PARTS = (
     ("htb_addon", "borrow"),
     ("cap_adjustment", "cap"),
     ("maintenance_req", "maintenance"),
-    ("margin_savings", "saved by TIMS"),
+    ("margin_savings", "PM relief"),
 )
 
 
@@ -56,9 +56,9 @@ def _print_parts(result: Json) -> None:
     from rich.text import Text
 
     table = Table(title="What maintenance is made of")
-    for heading in ("account", *(h for _, h in _PARTS), "cheaper"):
+    for heading in ("account", *(h for _, h in _PARTS), "lower method"):
         table.add_column(
-            heading, justify="left" if heading in ("account", "cheaper") else "right", no_wrap=True
+            heading, justify="left" if heading in ("account", "lower method") else "right", no_wrap=True
         )
     for account in result["accounts"]:
         cells = [format_dollars(account[name]) for name, _ in _PARTS]
@@ -89,7 +89,7 @@ _COLUMNS = (
     ("equity", "equity"),
     ("maintenance_req", "maintenance"),
     ("portfolio_margin_req", "TIMS"),
-    ("requirement", "held to"),
+    ("requirement", "applied req."),
     ("excess", "excess"),
     ("worst_stress", "worst stress"),
 )

@@ -117,6 +117,6 @@ def _cure(cure: Json) -> str:
     if cure["action"] == CureAction.DEPOSIT_CASH:
         return f"deposit cash {amount}"
     if cure["action"] == CureAction.DEPOSIT_STOCK:
-        return f"deposit stock worth {amount} (held to {cure['rate']:.2%})"
+        return f"deposit stock worth {amount} (margin rate {cure['rate']:.2%})"
     verb = "sell" if cure["action"] == CureAction.SELL else "buy to cover"
     return f"{verb} {cure['qty']:,g} {cure['symbol']} for {amount}, leaves excess {cure['excess_after']:,.2f}"

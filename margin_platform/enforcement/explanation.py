@@ -243,7 +243,7 @@ def _account_arithmetic(again: dict[str, float | None], status: Event) -> list[s
     )
     # events kept from before the field have no method
     method = status.get("applied_method") or status["margin_type"]
-    lines.append(f"held to ({method}): {_money(again['requirement'])}")
+    lines.append(f"applied requirement ({method}): {_money(again['requirement'])}")
     lines.append(
         f"excess: {_money(again['equity'])} - {_money(again['requirement'])} = {_money(again['excess'])}"
     )

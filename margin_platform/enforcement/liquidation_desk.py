@@ -107,7 +107,7 @@ class LiquidationDesk:
         if _answered(connection, request):
             return None, "this request has its order already"
         if settle(connection, request["call_id"], status):
-            return None, "the order before is still being worked"
+            return None, "prior order still working"
         try:
             proposal = self._proposal(status, at)
         except InputError as error:

@@ -29,10 +29,10 @@ from margin_platform.ladder.state import (
     DecisionKind,
     LadderState,
 )
-from margin_platform.money import cents, exceeds
+from margin_platform.money import cents, exceeds, format_dollars
 from margin_platform.policy.policy import Policy
-from margin_platform.policy.sections import LadderPolicy
-from margin_platform.trading_time.new_york import clock
+from margin_platform.policy.sections import LadderPolicy, StressPolicy
+from margin_platform.trading_time.new_york import written_time
 
 
 def step(state: LadderState, seen: Observation, policy: Policy) -> tuple[LadderState, tuple[Decision, ...]]:
@@ -59,7 +59,9 @@ def step(state: LadderState, seen: Observation, policy: Policy) -> tuple[LadderS
             )
         )
         state = replace(state, held=None)
-    for rung in (_stress_track, _call_track, _warning_track):
+    state, more = _stress_track(state, seen, policy.stress)
+    decisions += more
+    for rung in (_call_track, _warning_track):
         state, more = rung(state, seen, policy.ladder)
         decisions += more
     state, more = _timers(state, seen.timestamp, policy.ladder)
@@ -104,11 +106,12 @@ def _hold(state: LadderState, seen: Observation) -> tuple[LadderState, tuple[Dec
     )
 
 
-def _stress_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _Result:
+def _stress_track(state: LadderState, seen: Observation, rules: StressPolicy) -> _Result:
     if seen.severe_underwater:
         if state.stress_restricted:
             return replace(state, stress_clear_since=None), []
-        news = [_decision(DecisionKind.STRESS_RESTRICTION, seen, "short of margin in a severe SPY scenario")]
+        reason = f"Fails SPY ±{100 * rules.severe_move:g}% stress"
+        news = [_decision(DecisionKind.STRESS_RESTRICTION, seen, reason)]
         return replace(
             state, stress_restricted=True, stress_clear_since=None, stressed_at=seen.timestamp
         ), news
@@ -123,7 +126,8 @@ def _call_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _
         nth = state.calls_then + 1 if state.called_at == seen.timestamp else 1
         new = _new_call(seen, deficiency, rules, nth)
         reason = (
-            f"equity {seen.equity:,.2f} is {deficiency:,.2f} below the requirement {seen.requirement:,.2f}"
+            f"Equity {format_dollars(seen.equity)} is {format_dollars(deficiency)} below the requirement of "
+            f"{format_dollars(seen.requirement)}"
         )
         severe = _is_severe(deficiency, seen, rules)
         state = replace(
@@ -165,13 +169,14 @@ def _still_deficient(state: LadderState, call: Call, seen: Observation, deficien
     amended = replace(call, issued=deficiency, outstanding=deficiency, issued_at=seen.timestamp)
     kind, reason = (
         DecisionKind.CALL_INCREASED,
-        f"the deficiency grew from {call.issued:,.2f} to {deficiency:,.2f}; the due time stays",
+        f"Call increased from {format_dollars(call.issued)} to {format_dollars(deficiency)}; due date "
+        "unchanged",
     )
     if deficiency < call.issued:
         kind = DecisionKind.CALL_RESTATED
         reason = (
-            f"{call.issued:,.2f} rested on a price that was withdrawn, {deficiency:,.2f} is owed; the due "
-            "time stays"
+            f"Call reduced from {format_dollars(call.issued)} to {format_dollars(deficiency)}: a price was "
+            "withdrawn; due date unchanged"
         )
     return replace(state, call=amended), [
         _decision(kind, seen, reason, amount=deficiency, **amended.as_fields())
@@ -181,10 +186,10 @@ def _still_deficient(state: LadderState, call: Call, seen: Observation, deficien
 def _cured(state: LadderState, call: Call, seen: Observation) -> _Result:
     kind, reason = (
         DecisionKind.CALL_CURED,
-        f"excess is {seen.excess:,.2f}: the call of {call.issued:,.2f} is met",
+        f"Excess is {format_dollars(seen.excess)}: the call of {format_dollars(call.issued)} is met",
     )
     if seen.corrected and call.opened_at >= seen.corrected_since:
-        kind, reason = DecisionKind.RESCINDED, "the call rested on a price that was withdrawn"
+        kind, reason = DecisionKind.RESCINDED, "The call was made on a price that was withdrawn"
     decisions = [_decision(kind, seen, reason, amount=call.issued, **call.as_fields())]
     after = replace(
         state,
@@ -201,7 +206,7 @@ def _cured(state: LadderState, call: Call, seen: Observation) -> _Result:
             _decision(
                 DecisionKind.LIFTED,
                 seen,
-                "the call that restricted the account is closed",
+                "The call that restricted the account is closed",
                 **call.as_fields(),
             )
         )
@@ -215,13 +220,14 @@ def _warning_track(state: LadderState, seen: Observation, rules: LadderPolicy) -
         if state.warned:
             return state, []
         reason = (
-            f"excess {seen.excess:,.2f} is below {rules.warn_frac:.0%} of gross value {seen.gross_mv:,.2f}"
+            f"Excess {format_dollars(seen.excess)} is below {rules.warn_frac:.1%} of gross value "
+            f"{format_dollars(seen.gross_mv)}"
         )
         return replace(state, warned=True, warned_at=seen.timestamp), [
             _decision(DecisionKind.WARNING, seen, reason, amount=seen.excess)
         ]
     if state.warned and not exceeds((rules.warn_frac + rules.warn_hysteresis) * seen.gross_mv, seen.excess):
-        reason = f"excess is {seen.excess:,.2f}"
+        reason = f"Excess is {format_dollars(seen.excess)}"
         return replace(state, warned=False), [
             _decision(DecisionKind.RECOVERED, seen, reason, amount=seen.excess, began_at=state.warned_at)
         ]
@@ -234,7 +240,7 @@ def _timers(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
     if call and not state.close_only and now >= close_only_at(call.opened_at, rules):
         state = replace(state, close_only=True)
         minutes = rules.close_only_after_minutes
-        reason = f"the call of {call.issued:,.2f} has been open for {minutes:g} minutes of trading"
+        reason = f"The call of {format_dollars(call.issued)} has been open for {minutes:g} minutes of trading"
         decisions.append(
             Decision(
                 DecisionKind.CLOSE_ONLY, state.account_id, now, reason, call.outstanding, **call.as_fields()
@@ -242,7 +248,7 @@ def _timers(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
         )
     if call and not state.expired and now >= call.due_at:
         state = replace(state, expired=True)
-        reason = f"unmet when due at {clock(call.due_at)}"
+        reason = f"Not met when due, {written_time(call.due_at)}"
         decisions.append(
             Decision(
                 DecisionKind.CALL_EXPIRED, state.account_id, now, reason, call.outstanding, **call.as_fields()
@@ -251,13 +257,13 @@ def _timers(state: LadderState, now: int, rules: LadderPolicy) -> _Result:
     since = state.stress_clear_since
     if state.stress_restricted and since is not None and now >= release_at(since, rules):
         state = replace(state, stress_restricted=False, stress_clear_since=None)
-        reason, began = "no severe SPY scenario is short of margin any more", state.stressed_at
+        reason, began = "Passes every severe SPY stress again", state.stressed_at
         decisions.append(
             Decision(DecisionKind.STRESS_RELEASED, state.account_id, now, reason, began_at=began)
         )
         if not state.restricted:
             decisions.append(
-                Decision(DecisionKind.LIFTED, state.account_id, now, "no restriction is left", began_at=began)
+                Decision(DecisionKind.LIFTED, state.account_id, now, "No restriction is left", began_at=began)
             )
     return state, decisions
 
@@ -277,16 +283,16 @@ def _liquidation_track(state: LadderState, now: int, rules: LadderPolicy) -> _Re
     if next_trading_time(now) > now:
         return replace(state, awaits_session=True), []
     why = (
-        "past due"
+        "Past due"
         if state.expired
-        else "severe"
+        else "Severe deficiency"
         if state.severe
-        else f"deficient after {state.liquidations} liquidation(s)"
+        else f"Deficient after {state.liquidations} liquidations"
     )
     state = replace(
         state, liquidations=state.liquidations + 1, liquidated_at=now, asks_again=False, awaits_session=False
     )
-    reason = f"{why}: {call.outstanding:,.2f} outstanding"
+    reason = f"{why}: {format_dollars(call.outstanding)} outstanding"
     return state, [
         Decision(
             DecisionKind.LIQUIDATE,

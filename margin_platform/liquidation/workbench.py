@@ -241,7 +241,7 @@ def not_curable(bench: Workbench, after: float) -> str:
     )
     statement = f"not curable: {what} leaves excess {after:,.2f}"
     if after < 0 and not np.any(bench.quantity):
-        statement += f"; the account owes {-after:,.2f} unsecured: hand it to collections"
+        statement += f"; refer unsecured debit of {-after:,.2f} to Credit"
     return statement
 
 

@@ -19,7 +19,7 @@ from margin_platform.firm.limits import FirmAlert
 from margin_platform.ladder.state import MS_PER_MINUTE
 from margin_platform.money import format_dollars
 from margin_platform.policy.policy import Policy
-from margin_platform.trading_time.new_york import weekday_clock
+from margin_platform.trading_time.new_york import written_time
 
 QUESTIONS_TO = "your broker's margin desk"
 FIRM = "FIRM"  # stands where a customer's account id would: the notice is about all accounts
@@ -117,8 +117,8 @@ def firm_notice(alert: FirmAlert) -> Notice:
     account ids are theirs to see, and text only.
     """
     subject = f"Firm {alert.kind} limit: {alert.level}"
-    text = f"{subject}\n\n{weekday_clock(alert.timestamp)}\n{alert.sentence()}\n\nReference {alert.alert_id}."
-    when, said = escape(weekday_clock(alert.timestamp)), escape(alert.sentence())
+    text = f"{subject}\n\n{written_time(alert.timestamp)}\n{alert.sentence()}\n\nReference {alert.alert_id}."
+    when, said = escape(written_time(alert.timestamp)), escape(alert.sentence())
     html = f"<p><strong>{escape(subject)}</strong></p><p>{when}</p><p>{said}</p>"
     rung = f"FIRM_{alert.kind.upper()}_{alert.level}"
     return Notice(
@@ -153,7 +153,7 @@ def _facts(topic: str, action: str, event: Event, policy: Policy) -> dict[str, o
     components = event.get("components") or {}
     return {
         "account": masked(event["account_id"]),
-        "when": weekday_clock(event["timestamp"]),
+        "when": written_time(event["timestamp"]),
         "deficiency": format_dollars(event["deficiency"]) if action in _OWED else None,
         "equity": _dollars(event.get("equity")),
         "requirement": _dollars(event.get("requirement")),
@@ -187,7 +187,7 @@ def _consequence(action: str, event: Event, policy: Policy) -> str | None:
     if action in (CallAction.MARGIN_CALL, CallAction.AMENDED):
         rules = policy.ladder
         opened = event.get("opened_at_ms") or event["timestamp"]
-        restricted = weekday_clock(opened + int(rules.close_only_after_minutes * MS_PER_MINUTE))
+        restricted = written_time(opened + int(rules.close_only_after_minutes * MS_PER_MINUTE))
         return (
             f"From {restricted} on the account may only close positions while the call is open. Positions "
             f"are sold from then on if the deficiency is severe (more than {rules.severe_deficiency:.0%} of "
@@ -206,7 +206,7 @@ def holding_in_words(row: dict[str, Any]) -> str:
     """Describe a position and the price it was valued at, with the price's time."""
     if row.get("price") is None:
         return f"{row['qty']:,.6g} {row['symbol']}: no price"
-    printed = f", of {weekday_clock(row['price_timestamp'])}" if row.get("price_timestamp") else ""
+    printed = f", of {written_time(row['price_timestamp'])}" if row.get("price_timestamp") else ""
     return f"{row['qty']:,.6g} {row['symbol']} at {row['price']:,.4f}{printed}"
 
 
@@ -222,4 +222,4 @@ def _dollars(amount: float | None) -> str | None:
 
 
 def _clock(at: int | None) -> str | None:
-    return None if at is None else weekday_clock(at)
+    return None if at is None else written_time(at)

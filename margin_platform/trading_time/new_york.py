@@ -6,6 +6,7 @@ import datetime as dt
 from zoneinfo import ZoneInfo
 
 NEW_YORK = ZoneInfo("America/New_York")
+_MONTHS = ["Jan.", "Feb.", "March", "April", "May", "June", "July", "Aug.", "Sept.", "Oct.", "Nov.", "Dec."]
 
 
 def date_of(at: int) -> dt.date:
@@ -18,9 +19,12 @@ def clock(at: int) -> str:
     return dt.datetime.fromtimestamp(at / 1000, NEW_YORK).strftime("%Y-%m-%d %H:%M %Z")
 
 
-def weekday_clock(at: int) -> str:
-    """Return weekday, date, hour, minute and zone, e.g. Fri 21 Feb 2020 15:00 EST."""
-    return dt.datetime.fromtimestamp(at / 1000, NEW_YORK).strftime("%a %d %b %Y %H:%M %Z")
+def written_time(at: int) -> str:
+    """Return a time as a letter to a customer writes it, e.g. Friday, Feb. 28, 2020, 3:00 p.m. ET."""
+    local = dt.datetime.fromtimestamp(at / 1000, NEW_YORK)
+    half = "a.m." if local.hour < 12 else "p.m."
+    day = f"{local:%A}, {_MONTHS[local.month - 1]} {local.day}, {local.year}"
+    return f"{day}, {(local.hour - 1) % 12 + 1}:{local:%M} {half} ET"
 
 
 def local_time(at: int | None) -> str | None:

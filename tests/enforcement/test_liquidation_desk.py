@@ -68,7 +68,7 @@ def test_a_request_becomes_one_order_however_often_it_arrives(
         assert _ordered(desk, (again, 8)) == []
         assert _audited(store) == [
             ("ORDER", sent["certificate"]["statement"]),
-            ("NO_ORDER", "the order before is still being worked"),
+            ("NO_ORDER", "prior order still working"),
         ]
 
 

@@ -151,7 +151,7 @@ def test_a_symbol_held_at_other_figures_elsewhere_may_be_closed_whole() -> None:
     for row in json.loads(result.stdout)["accounts"]:
         assert {o["symbol"]: o["qty"] for o in row["orders"]} == {"A": 100, "B": 100}
         assert (row["cured"], row["excess_after"]) == (False, -1000.0)
-        assert "the account owes 1,000.00 unsecured" in row["certificate"]["statement"]
+        assert "refer unsecured debit of 1,000.00 to Credit" in row["certificate"]["statement"]
 
 
 def test_liq_003_a_name_that_costs_more_to_trade_than_it_cures_is_left() -> None:

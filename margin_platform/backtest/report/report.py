@@ -135,6 +135,7 @@ def html(results: Sequence[RunResult], found: Json) -> str:
     if len(results) > 1:
         drawn.append(("Policies compared", plots.svg(plots.policies, found["policies"])))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.globals["heading"] = _heading
     environment.filters["money"] = lambda v: "–" if v is None else f"${v:,.2f}"
     crises = [
         [{"crisis": key} | counts for key, counts in policy["crises"].items()] for policy in found["policies"]
@@ -147,6 +148,18 @@ def html(results: Sequence[RunResult], found: Json) -> str:
         labels=[r.label for r in results],
         crises=crises,
     )
+
+
+_HEADINGS = {
+    "loss_beyond_equity": "unsecured debit",
+    "accounts_beyond_equity": "accounts with an unsecured debit",
+    "crisis": "period",
+}
+
+
+def _heading(column: str) -> str:
+    """Return a column's heading in the report; the names in JSON and CSV stay."""
+    return _HEADINGS.get(column, column.replace("_", " "))
 
 
 def _csv(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:

@@ -112,6 +112,7 @@ def _facts(options: Options, policy: Policy) -> dict[str, object]:
         "facts": {
             "warn_frac": policy.ladder.warn_frac,
             "pm_minimum_equity": policy.portfolio_margin.pm_minimum_equity,
+            "severe_move": policy.stress.severe_move,
             "dagster_url": options.dagster_url,
         }
     }
@@ -183,7 +184,7 @@ def _questions(
 def _account(newest: NewestRows, holdings: Holdings, account_id: str) -> Response:
     known = newest.account(account_id)
     if known is None:
-        return _json({"error": "this account has not been heard of", "account_id": account_id}, 404)
+        return _json({"error": "account not found", "account_id": account_id}, 404)
     basis = _basis(known, holdings, account_id)
     detail: dict[str, object] = {"basis": basis, "explained": None, "cures": []}
     try:

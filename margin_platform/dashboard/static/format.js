@@ -42,6 +42,8 @@ export const count = (x) => known(x, () => whole.format(x));
 export const shares = (x) => known(x, () => minus(quantity.format(x)));
 export const number = (x, digits = 2) => known(x, () => minus(x.toFixed(digits)));
 export const percent = (x, digits = 1) => known(x, () => minus(`${(x * 100).toFixed(digits)}%`));
+// A rate of the policy, without zeros at its end: "6%", "7.5%".
+export const plainPercent = (x) => known(x, () => `${minus(String(Number((x * 100).toFixed(4))))}%`);
 // A price move: "+2%", "−4.4%".
 export const move = (x) => known(x, () => `${signOrPlus(x)}${Math.abs(x * 100).toFixed(tenths(x))}%`);
 

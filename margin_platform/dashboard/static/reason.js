@@ -1,5 +1,5 @@
 // The reason behind a color, in one sentence made of the published figures.
-import { age, dollars, percent } from "./format.js";
+import { age, dollars, percent, plainPercent } from "./format.js";
 import { FLAG } from "./status.js";
 
 // facts: what the server says once of its policy.
@@ -14,6 +14,8 @@ const flagged = (row, texts) => texts.filter(([flag]) => row.flags & flag).map((
 const openCall = ({ flags }, prefix = "") =>
   flags & FLAG.PAST_DUE ? [FLAG.PAST_DUE, `${prefix}past due`] : [FLAG.CALL_OPEN, "call open"];
 
+const failsStress = ({ severe_move: size }) => [FLAG.STRESSED, `fails SPY ±${plainPercent(size)} stress`];
+
 const belowMinimum = ({ equity }, { pm_minimum_equity: minimum }) =>
   `below the portfolio margin minimum: equity ${dollars(equity)} against ${dollars(minimum)}, ` +
   "so the rules-based requirement applies";
@@ -23,7 +25,7 @@ function full(row, facts) {
     [FLAG.LIQUIDATING, "liquidation ordered"],
     [FLAG.CLOSE_ONLY, "close-only"],
     openCall(row, "call "),
-    [FLAG.STRESSED, "fails severe SPY stress"],
+    failsStress(facts),
     [FLAG.BELOW_MINIMUM, belowMinimum(row, facts)],
   ]);
   return [standing(row, facts), ...actions].join("; ");
@@ -50,7 +52,7 @@ function doubt({ status, equity, old, age: since }) {
 }
 
 // For a narrow column with the excess beside it: the gravest comes first, so that the least is cut off.
-function short(row, { warn_frac: warnFrac }) {
+function short(row, facts) {
   const { status, flags } = row;
   const parts = [
     doubt(row),
@@ -60,11 +62,8 @@ function short(row, { warn_frac: warnFrac }) {
       [FLAG.CLOSE_ONLY, "close-only"],
     ]),
     status === "MARGIN_CALL" && !(flags & FLAG.CALL_OPEN) && "deficient, no call issued",
-    status === "WARNING" && `below ${percent(warnFrac)} of gross value`,
-    ...flagged(row, [
-      [FLAG.BELOW_MINIMUM, "below PM minimum"],
-      [FLAG.STRESSED, "fails severe SPY stress"],
-    ]),
+    status === "WARNING" && `below ${percent(facts.warn_frac)} of gross value`,
+    ...flagged(row, [[FLAG.BELOW_MINIMUM, "below PM minimum"], failsStress(facts)]),
   ].filter(Boolean);
   if (parts.length) return parts.join("; ");
   return status === "ACTIVE" ? "clear" : `status ${status}`;

@@ -21,7 +21,7 @@ function stressSeries(rows) {
       kind: "bars",
     },
     {
-      label: "excess, requirement held",
+      label: "excess, requirement unchanged",
       values: values("excess_stressed"),
       color: "--series-3",
       kind: "bars",

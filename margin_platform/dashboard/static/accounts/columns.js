@@ -60,7 +60,7 @@ export function columns(facts) {
     },
     dollars("equity", "Equity"),
     dollars("requirement", "Applied req.", {
-      headerTooltip: "the requirement the account is held to",
+      headerTooltip: "the requirement that applies to the account",
     }),
     dollars("reg_t", "Rules-based", {
       headerTooltip: "rules-based maintenance with the house add-ons",

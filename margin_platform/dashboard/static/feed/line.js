@@ -7,10 +7,15 @@ const FAILED = new Set(["FAILED", "BOUNCED", "REJECTED", "UNDELIVERED", "HELD"])
 const NAME = new Map([
   ["NEW", "liquidation order"],
   ["ORDER", "liquidation order"],
-  ["AMENDED", "call amended"],
+  ["AMENDED", "call increased"],
   ["CLOSE_ONLY", "close-only"],
 ]);
-const CHANNEL = new Map([["sms", "text"]]);
+const CHANNEL = new Map([
+  ["sms", "text"],
+  ["sns", "text"],
+  ["smtp", "email"],
+  ["sendgrid", "email"],
+]);
 const TONE = {
   MARGIN_CALL: "alarm",
   AMENDED: "alarm",
@@ -45,7 +50,7 @@ function leg({ side, qty, symbol, estimated_proceeds: proceeds }) {
   return `${visible(side).toLowerCase()} ${quantity} ${visible(symbol)}${amount}`;
 }
 
-const channelName = (channel) => CHANNEL.get(channel) ?? visible(channel);
+const channelName = (channel) => CHANNEL.get(String(channel).toLowerCase()) ?? visible(channel);
 
 function text(item) {
   const legs = item.kind === "order" ? item.positions.map(leg).join(", ") : "";
@@ -71,14 +76,18 @@ function delivery(item) {
   return item.told ? h("span", { class: "state" }, "notice pending") : null;
 }
 
+function stepName({ action, reduced }) {
+  if (reduced) return "call reduced";
+  return NAME.get(action) ?? visible(action).replaceAll("_", " ").toLowerCase();
+}
+
 export function line(item, { dagster, withAccount }) {
   const deficiency = item.deficiency === null ? "" : dollars(item.deficiency);
-  const action = NAME.get(item.action) ?? visible(item.action).replaceAll("_", " ").toLowerCase();
   return h(
     "li",
     { class: `item ${item.kind}`, "data-n": item.n },
     h("time", null, time(item.timestamp)),
-    h("span", { class: `kind ${tone(item)}` }, action),
+    h("span", { class: `kind ${tone(item)}` }, stepName(item)),
     withAccount && accountLink(item.account_id),
     h("span", { class: "amount", title: "deficiency" }, deficiency),
     text(item),

@@ -24,8 +24,8 @@ export function savings(box, store) {
   const sentences = [
     ` less under portfolio margin for ${count(accounts)} of ${count(store.size)} accounts: `,
     `${compact(tims)} instead of ${compact(regT)}${share}. `,
-    `${count(holders)} portfolio-margin accounts realize ${compact(realized)} of it; `,
-    "the others would save the rest.",
+    `${compact(realized)} is realized by ${count(holders)} PM accounts; `,
+    "the rest is available if the other accounts converted.",
   ];
   fill(box, [saved, sentences], () => h("p", { class: "lead" }, h("b", null, compact(saved)), sentences));
 }
