@@ -45,12 +45,12 @@ class Feed:
             self.written_at = max(self.written_at or 0, min(written_at, now))
 
     def priced(self, written_at: int) -> None:
-        """A price arrived. One that is newer than the last one of a replay begins another life."""
+        """Note a price. One that is newer than the last one of a replay ends the end of that replay."""
         with self._lock:
             self.priced_at = max(self.priced_at, written_at)
 
     def replay_ended(self, event_time: int, written_at: int) -> None:
-        """The last price of a replay arrived: nothing is written after it, and its figures stay true."""
+        """Note the last price of a replay: nothing is written after it, and its figures stay true."""
         with self._lock:
             self.ended_at, self.ended_clock = written_at, event_time
             self.priced_at = max(self.priced_at, written_at)
@@ -88,7 +88,7 @@ class Feed:
         return now - written_at > self.quiet_ms and not self._ended
 
     def verdict(self, now: int) -> dict[str, object]:
-        """{live, reasons: [{code, text, since}], lag, written_at, now, replay_ended}; live only without any
+        """Return {live, reasons: [{code, text, since}], lag, written_at, now, replay_ended}; live only without any
         reason.
 
         replay_ended: the event time of the last price of a replay, where no other price came after it.

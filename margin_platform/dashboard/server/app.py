@@ -107,7 +107,7 @@ def build(options: Options, now_ms: Callable[[], int] = wall_clock_ms) -> ASGIAp
 
 
 def _facts(options: Options, policy: Policy) -> dict[str, object]:
-    """What the page needs to know about the server, once."""
+    """Return what the page needs to know about the server, once."""
     return {
         "facts": {
             "warn_frac": policy.ladder.warn_frac,
