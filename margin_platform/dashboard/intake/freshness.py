@@ -88,8 +88,8 @@ class Feed:
         return now - written_at > self.quiet_ms and not self._ended
 
     def verdict(self, now: int) -> dict[str, object]:
-        """Return {live, reasons: [{code, text, since}], lag, written_at, now, replay_ended}; live only without any
-        reason.
+        """Return {live, reasons: [{code, text, since}], lag, written_at, now, replay_ended}; live only
+        without any reason.
 
         replay_ended: the event time of the last price of a replay, where no other price came after it.
         """
