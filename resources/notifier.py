@@ -10,10 +10,10 @@ import dagster as dg
 
 from margin_platform.notification.channels import Channel
 from margin_platform.notification.delivery import Notifier
-from margin_platform.notification.message import QUESTIONS_TO
 from margin_platform.notification.sendgrid import SendGridChannel
 from margin_platform.notification.smtp import SmtpChannel
 from margin_platform.notification.sns import SnsChannel
+from margin_platform.notification.wording import Letterhead
 from margin_platform.policy.policy import Policy
 from margin_platform.settings import settings
 from margin_platform.store.store import Store
@@ -49,12 +49,17 @@ class NotifierResource(dg.ConfigurableResource):
 
     def notifier(self, store: Store, policy: Policy) -> Notifier:
         return Notifier(
-            store,
-            policy,
-            self.channels(policy),
-            questions_to=settings().contacts.desk or QUESTIONS_TO,
-            firm=self.firm_contact(),
+            store, policy, self.channels(policy), letterhead=self.letterhead(), firm=self.firm_contact()
         )
+
+    @staticmethod
+    def letterhead() -> Letterhead:
+        """Return who writes the notices, where to call and how to pay: MARGIN_FIRM_NAME, MARGIN_DESK_CONTACT,
+        MARGIN_DESK_PHONE, MARGIN_PAYMENT_INSTRUCTIONS.
+        """
+        here = settings().contacts
+        said = {"firm": here.firm_name, "desk": here.desk, "phone": here.desk_phone, "payment": here.payment}
+        return Letterhead(**{name: text for name, text in said.items() if text})
 
     @staticmethod
     def firm_contact() -> dict[str, str]:

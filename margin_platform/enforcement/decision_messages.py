@@ -91,6 +91,8 @@ def message_of(
         "figures_at_ms": cause.get("timestamp"),
         "components": {name: cause.get(name) for name in COMPONENTS},
         "attempt": decision.attempt,
+        "decision": decision.kind,
+        "applied_method": cause.get("applied_method"),
         **{name: cause.get(name) for name in ("equity", "requirement", "excess", "gross_mv", "margin_type")},
     }
     if decision.kind in ASKS_FOR_CURE:

@@ -21,9 +21,10 @@ from margin_platform.contracts.messages import NOTIFICATIONS, Event, determinist
 from margin_platform.contracts.offsets import Span
 from margin_platform.notification.addresses import address_of
 from margin_platform.notification.channels import Channel, DeliveryFailed, DeliveryRefused, Outgoing
-from margin_platform.notification.message import FIRM, QUESTIONS_TO, Notice, notice_of, unreached_notice
+from margin_platform.notification.message import FIRM, Notice, notice_of, unreached_notice
 from margin_platform.notification.notice_state import NoticeState
 from margin_platform.notification.states import MS_PER_MINUTE, outcome, unexpired
+from margin_platform.notification.wording import Letterhead
 from margin_platform.policy.policy import Policy
 from margin_platform.store.progress import Consumer, fresh
 from margin_platform.store.store import Store
@@ -42,8 +43,8 @@ class Notifier:
 
     `now` arguments are wall-clock epoch milliseconds: providers live in real time.
 
-    questions_to: whom a customer may ask; firm: the contact (`email`, `phone`) for customers who could
-    not be reached.
+    letterhead: who writes, and whom a customer may ask; firm: the contact (`email`, `phone`) that hears of
+    customers who could not be reached.
     """
 
     def __init__(
@@ -52,13 +53,13 @@ class Notifier:
         policy: Policy,
         channels: Sequence[Channel],
         *,
-        questions_to: str = QUESTIONS_TO,
+        letterhead: Letterhead | None = None,
         firm: Mapping[str, object] | None = None,
     ) -> None:
         self.store = store
         self.policy = policy
         self.channels = {channel.name: channel for channel in channels}
-        self.questions_to = questions_to
+        self.letterhead = letterhead or Letterhead()
         self.firm = firm or {}
 
     def record(
@@ -76,11 +77,10 @@ class Notifier:
         messages: list[Message] = []
         with self.store.write() as connection:
             for event, source in fresh(connection, Consumer.NOTIFICATION, events, span):
-                notice = notice_of(source.topic, event, self.policy, self.questions_to)
+                contact = _contact(connection, event["account_id"])
+                notice = notice_of(source.topic, event, self.policy, self.letterhead, contact.get("name"))
                 if notice is not None:
-                    messages += self._record(
-                        connection, notice, _contact(connection, notice.account_id), now, run_id
-                    )
+                    messages += self._record(connection, notice, contact, now, run_id)
             post(connection, messages)
         return messages
 

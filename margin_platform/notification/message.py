@@ -13,22 +13,32 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from margin_platform.contracts.events.vocabulary import CallAction, CureAction, OrderAction, RestrictionAction
+from margin_platform.contracts.events.vocabulary import CallAction, OrderAction, RestrictionAction
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, RESTRICTIONS, Event
 from margin_platform.firm.limits import FirmAlert
-from margin_platform.ladder.state import MS_PER_MINUTE
+from margin_platform.ladder.call_kind import call_kind
+from margin_platform.ladder.state import MS_PER_MINUTE, DecisionKind
 from margin_platform.money import format_dollars
+from margin_platform.notification.wording import (
+    DISCLOSURES,
+    Letterhead,
+    cure_in_words,
+    holding_in_words,
+    leg_in_words,
+    legs_in_short,
+    order_subject,
+    signed_dollars,
+)
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.new_york import written_time
 
-QUESTIONS_TO = "your broker's margin desk"
 FIRM = "FIRM"  # stands where a customer's account id would: the notice is about all accounts
 
 # (topic, action) -> subject; what is not here is no customer's business (holds, requests for orders).
 SUBJECTS: dict[tuple[str, str], str] = {
     (MARGIN_CALLS, CallAction.WARNING): "Your margin excess is low",
     (MARGIN_CALLS, CallAction.MARGIN_CALL): "Margin call",
-    (MARGIN_CALLS, CallAction.AMENDED): "Margin call amended",
+    (MARGIN_CALLS, CallAction.AMENDED): "Margin call increased",
     (MARGIN_CALLS, CallAction.MET): "Margin call met",
     (MARGIN_CALLS, CallAction.EXPIRED): "Margin call past due",
     (MARGIN_CALLS, CallAction.RESCINDED): "Margin call withdrawn",
@@ -38,18 +48,13 @@ SUBJECTS: dict[tuple[str, str], str] = {
     (LIQUIDATION_ORDERS, OrderAction.NEW): "Positions are being sold to meet your margin requirement",
 }
 _OWED = (CallAction.MARGIN_CALL, CallAction.AMENDED, CallAction.EXPIRED)
+_CURABLE = (CallAction.MARGIN_CALL, CallAction.AMENDED)  # past due, positions are being sold instead
 _COMPONENT_NAMES = {
     "base_requirement": "Maintenance requirement",
     "concentration_addon": "Concentration add-on",
     "volatility_addon": "Volatility add-on",
     "htb_addon": "Hard-to-borrow add-on",
     "cap_adjustment": "Cap at market value",
-}
-_CURE_WORDS: dict[str, str] = {
-    CureAction.DEPOSIT_CASH: "deposit {amount} in cash",
-    CureAction.DEPOSIT_STOCK: "deposit fully paid stock worth {amount}",
-    CureAction.SELL: "sell {qty:,g} {symbol}, {amount} at that price",
-    CureAction.BUY_TO_COVER: "buy back {qty:,g} {symbol}, {amount} at that price",
 }
 
 
@@ -85,17 +90,20 @@ def _templates() -> Environment:
     )
 
 
-def notice_of(topic: str, event: Event, policy: Policy, questions_to: str = QUESTIONS_TO) -> Notice | None:
-    """Build the notice of an event of margin.calls.v1, restrictions.v1 or liquidation.orders.v1; return None
-    where none is due.
+def notice_of(
+    topic: str, event: Event, policy: Policy, letterhead: Letterhead | None = None, customer: object = None
+) -> Notice | None:
+    """Return the notice of an event of margin.calls.v1, restrictions.v1 or liquidation.orders.v1;
+    None where none is due.
 
-    questions_to: whom a customer asks, with the number or address.
+    letterhead: who writes; customer: the name of the contact, where there is one.
     """
     action = event.get("action", "NEW")
-    subject = SUBJECTS.get((topic, action))
+    subject = _subject(topic, action, event)
     if subject is None:
         return None
-    facts = _facts(topic, action, event, policy) | {"questions_to": questions_to}
+    facts = _facts(topic, action, event, policy)
+    facts |= {"subject": subject, "head": letterhead or Letterhead(), "customer": str(customer or "")}
     which = (
         f"{event['timestamp']}:{event['deficiency']:.2f}" if action == "AMENDED" else event.get("attempt", 0)
     )
@@ -105,11 +113,19 @@ def notice_of(topic: str, event: Event, policy: Policy, questions_to: str = QUES
         episode=event["correlation_id"],
         rung=f"{topic}:{action}:{which}",
         subject=f"{subject}: account {facts['account']}",
-        text=templates.get_template("notice.txt.j2").render(subject=subject, **facts),
-        html=templates.get_template("notice.html.j2").render(subject=subject, **facts),
-        sms=templates.get_template("notice.sms.j2").render(subject=subject, **facts).strip(),
+        text=templates.get_template("notice.txt.j2").render(facts),
+        html=templates.get_template("notice.html.j2").render(facts),
+        sms=templates.get_template("notice.sms.j2").render(facts).strip(),
         timestamp=int(event["timestamp"]),
     )
+
+
+def _subject(topic: str, action: str, event: Event) -> str | None:
+    if action == CallAction.AMENDED and event.get("decision") == DecisionKind.CALL_RESTATED:
+        return "Margin call reduced"
+    if topic == LIQUIDATION_ORDERS and action == OrderAction.NEW and event.get("positions"):
+        return order_subject(event["positions"])
+    return SUBJECTS.get((topic, action))
 
 
 def firm_notice(alert: FirmAlert) -> Notice:
@@ -151,74 +167,64 @@ def unreached_notice(row: Mapping[str, Any]) -> Notice:
 
 def _facts(topic: str, action: str, event: Event, policy: Policy) -> dict[str, object]:
     components = event.get("components") or {}
+    legs = (event.get("positions") or []) if topic == LIQUIDATION_ORDERS else []
     return {
         "account": masked(event["account_id"]),
         "when": written_time(event["timestamp"]),
-        "deficiency": format_dollars(event["deficiency"]) if action in _OWED else None,
-        "equity": _dollars(event.get("equity")),
-        "requirement": _dollars(event.get("requirement")),
-        "excess": _dollars(event.get("excess")),
+        "owed": format_dollars(event["deficiency"]) if action in _OWED else None,
+        "equity": signed_dollars(event.get("equity")),
+        "requirement": signed_dollars(event.get("requirement")),
+        "excess": signed_dollars(event.get("excess")),
         "components": [
-            (name, format_dollars(components[key]))
+            (name, signed_dollars(components[key]))
             for key, name in _COMPONENT_NAMES.items()
             if components.get(key)
         ],
-        "kind": "House maintenance call" if event.get("opened_at_ms") else None,
+        "kind": str(call_kind(event)) if event.get("opened_at_ms") else None,
         "opened": _clock(event.get("opened_at_ms")),
-        "issued": _dollars(event.get("issued")),
         "due": _clock(event.get("due_at_ms")),
         "figures_at": _clock(event.get("figures_at_ms")),
         "holdings": [holding_in_words(row) for row in event.get("holdings") or []],
-        "cures": [cure_in_words(cure) for cure in event.get("cures") or []][:6],
-        "orders": [
-            f"{leg['side'].replace('_', ' ').lower()} {leg['qty']:,.6g} {leg['symbol']}"
-            for leg in event.get("positions") or []
-        ]
-        if topic == LIQUIDATION_ORDERS
-        else [],
+        "cures": [cure_in_words(c) for c in event.get("cures") or []][:6] if action in _CURABLE else [],
+        "orders": [leg_in_words(leg) for leg in legs],
+        "legs": legs_in_short(legs),
         "reason": event.get("explanation") or event.get("reason"),
+        "pays": action in _OWED,
+        "before_due": action in _CURABLE,
         "consequence": _consequence(action, event, policy),
+        "disclosures": DISCLOSURES if action in _OWED or legs else (),
         "policy_version": event.get("policy_version"),
         "reference": event["correlation_id"],
     }
 
 
 def _consequence(action: str, event: Event, policy: Policy) -> str | None:
-    if action in (CallAction.MARGIN_CALL, CallAction.AMENDED):
+    if action in _CURABLE:
         rules = policy.ladder
         opened = event.get("opened_at_ms") or event["timestamp"]
         restricted = written_time(opened + int(rules.close_only_after_minutes * MS_PER_MINUTE))
         return (
-            f"From {restricted} on the account may only close positions while the call is open. Positions "
+            f"From {restricted} on, the account may only close positions while the call is open. Positions "
             f"are sold from then on if the deficiency is severe (more than {rules.severe_deficiency:.0%} of "
             f"the requirement, or equity below {format_dollars(rules.equity_floor)}), else from the due "
-            "time on. The firm may act sooner, without notice, and chooses what to sell; you are not "
-            "entitled to an extension."
+            "time on. The firm may act sooner."
         )
     if action == CallAction.EXPIRED:
-        return "Positions are being sold. The firm chooses what to sell."
+        return (
+            "The call was not met in time. Positions are being sold; a payment that is credited before a "
+            "sale reduces what is sold."
+        )
     if action == RestrictionAction.CLOSE_ONLY:
-        return "Orders that open or increase a position are refused until the restriction is lifted."
+        refused = "Orders that open or increase a position are refused"
+        if event.get("decision") != DecisionKind.STRESS_RESTRICTION:
+            return f"{refused} until the call is met."
+        return (
+            "The account would be short of margin if the market (SPY) moved "
+            f"{policy.stress.severe_move:.1%}. {refused} until it has passed that test for "
+            f"{policy.ladder.stress_release_minutes:g} minutes of trading. Closing positions or depositing "
+            "cash ends it sooner."
+        )
     return None
-
-
-def holding_in_words(row: dict[str, Any]) -> str:
-    """Describe a position and the price it was valued at, with the price's time."""
-    if row.get("price") is None:
-        return f"{row['qty']:,.6g} {row['symbol']}: no price"
-    printed = f", of {written_time(row['price_timestamp'])}" if row.get("price_timestamp") else ""
-    return f"{row['qty']:,.6g} {row['symbol']} at {row['price']:,.4f}{printed}"
-
-
-def cure_in_words(cure: dict[str, Any]) -> str:
-    """Describe one way to cure, for a person."""
-    return _CURE_WORDS[cure["action"]].format(
-        amount=format_dollars(cure["amount"]), symbol=cure.get("symbol"), qty=cure.get("qty")
-    )
-
-
-def _dollars(amount: float | None) -> str | None:
-    return None if amount is None else format_dollars(amount)
 
 
 def _clock(at: int | None) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 import pytest
 from aiosmtpd.controller import Controller
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from margin_platform.contracts.messages import MARGIN_CALLS, NOTIFICATIONS, RESTRICTIONS, Event
 from margin_platform.notification.channels import DeliveryFailed, DeliveryRefused, Outgoing
@@ -24,6 +24,7 @@ from margin_platform.notification.sendgrid import SendGridChannel
 from margin_platform.notification.smtp import SmtpChannel
 from margin_platform.notification.sns import SnsChannel, topic_name
 from margin_platform.notification.states import next_due
+from margin_platform.notification.wording import Letterhead
 from margin_platform.policy.policy import current_policy
 from margin_platform.stack import ports
 from margin_platform.store import tables as t
@@ -98,24 +99,32 @@ def test_a_notice_says_what_by_how_much_until_when_and_what_cures_it() -> None:
     """MARGIN_RULES 7.6, in full: both forms say it;
     the earliest sale is when close-only begins, half an hour after the call.
     """
-    notice = notice_of(MARGIN_CALLS, CALL, POLICY, "margin desk, +1 212 555 0100")
+    notice = notice_of(MARGIN_CALLS, CALL, POLICY, Letterhead(desk="margin desk", phone="+1 212 555 0100"))
     assert notice is not None
     what = (
-        "House maintenance call c1, made Fri 21 Feb 2020 10:46 EST",
+        "House maintenance call c1, made Friday, Feb. 21, 2020, 10:46 a.m. ET",
         "Amount of the call",
         "$32,500.00",
-        "-$2,500.00",
+        "($2,500.00)",
         "policy house",
     )
-    rested_on = ("Concentration add-on", "$9,285.71", "1,000 AAPL at 92.8570, of Fri 21 Feb 2020 10:46 EST")
-    cure = ("Due: Fri 28 Feb 2020 15:00 EST", "deposit $2,500.00 in cash", "sell 77 AAPL, $7,150.00")
+    rested_on = (
+        "Concentration add-on",
+        "$9,285.71",
+        "1,000 AAPL at $92.8570, of Friday, Feb. 21, 2020, 10:46 a.m. ET",
+    )
+    cure = (
+        "Due: Friday, Feb. 28, 2020, 3:00 p.m. ET",
+        "deposit $2,500.00 in cash",
+        "sell 77 AAPL, $7,150.00",
+    )
     consequence = (
-        "From Fri 21 Feb 2020 11:16 EST on",
+        "From Friday, Feb. 21, 2020, 11:16 a.m. ET on",
         "severe (more than 50% of the requirement",
-        "sooner, without notice",
+        "The firm may act sooner",
     )
     for fact in (*what, *rested_on, *cure, *consequence, "Questions: margin desk, +1 212 555 0100"):
-        assert fact in notice.text.replace(":  ", ": ")
+        assert fact in notice.text
         assert fact in notice.html
     assert "ACC-12345678" not in notice.text + notice.html + notice.sms + notice.subject
     assert "••••5678" in notice.sms
@@ -143,6 +152,17 @@ def test_an_amount_called_for_a_second_time_after_another_is_another_notice() ->
         for at, owed in amounts
     ]
     assert len({notice.rung for notice in told if notice}) == 3
+
+
+def test_a_recorded_notice_is_of_the_firm_and_to_the_customer_by_name(store: Store) -> None:
+    contact = {"email": "customer@example.com", "name": "Jane Q. Customer"}
+    with store.write() as connection:
+        connection.execute(update(t.contacts).values(contact=contact))
+    notifier = Notifier(store, POLICY, [Provider()], letterhead=Letterhead("Example Securities LLC"))
+    notifier.record([(CALL, (MARGIN_CALLS, 0, 1))], NOW)
+    (row,) = _rows(store)
+    assert row.body.startswith("Example Securities LLC\nMargin call\n")
+    assert "\nJane Q. Customer\n" in row.body
 
 
 def test_the_same_event_and_the_same_rung_are_told_once(store: Store) -> None:

@@ -83,6 +83,12 @@ class MarginCall(Struct, kw_only=True):
     next_actions: Days | None | UnsetType = UNSET
     orders_filled: FilledByOrder | None | UnsetType = UNSET
     margin_type: Note | None | UnsetType = UNSET
+    applied_method: Annotated[
+        Note | None | UnsetType, Meta(description="by which method the requirement applies")
+    ] = UNSET
+    decision: Annotated[
+        Note | None | UnsetType, Meta(description="of an AMENDED: CALL_INCREASED or CALL_RESTATED")
+    ] = UNSET
 
 
 class Liquidate(Struct, kw_only=True):

@@ -20,6 +20,15 @@ class CallAction(StrEnum):
     RECOVERED = "RECOVERED"
 
 
+class CallKind(StrEnum):
+    """Which requirement a margin call is for, as a desk and a letter name it."""
+
+    HOUSE = "House maintenance call"
+    EXCHANGE = "Exchange maintenance call"
+    PORTFOLIO = "Portfolio margin call"
+    PORTFOLIO_MINIMUM = "Portfolio margin minimum equity call"
+
+
 class RestrictionAction(StrEnum):
     """What restrictions.v1 says of an account."""
 

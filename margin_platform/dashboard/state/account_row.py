@@ -45,8 +45,6 @@ BAND: Final = COLUMNS.index("band")
 COLOR: Final = COLUMNS.index("color")
 GROSS_MV: Final = COLUMNS.index("gross_mv")
 EQUITY: Final = COLUMNS.index("equity")
-_MARGIN_TYPE: Final = COLUMNS.index("margin_type")
-_APPLIED: Final = COLUMNS.index("applied_method")
 _LATEST: Final = 253_402_300_799_999  # the end of the year 9999, epoch milliseconds
 
 
@@ -60,6 +58,9 @@ class RowFlag(IntEnum):
     PAST_DUE = 16
     UNSECURED = 32
     BELOW_MINIMUM = 64
+
+
+FROM_FIGURES: Final = int(RowFlag.UNSECURED | RowFlag.BELOW_MINIMUM)  # see `figure_flags`
 
 
 class Color(IntEnum):
@@ -103,21 +104,21 @@ def row_of(number: int, event: Event, flags: int) -> list[object]:
         get("gross_mv"),
         event_time(event),
         oldest_price(event),
-        flags,
+        flags | figure_flags(event),
         get("applied_method"),
         _GRAY,
     ]
 
 
-def figure_flags(row: list[Any]) -> int:
+def figure_flags(event: Event) -> int:
     """Return the flags that follow from the published figures alone.
 
     UNSECURED: nothing is left to sell, and the customer still owes. BELOW_MINIMUM: a portfolio account that
     the kernel holds to the rules-based requirement, because its equity is below the minimum (PM-008).
     """
-    equity = row[EQUITY]
-    sold_out = equity is not None and equity < 0 and row[GROSS_MV] == 0
-    below = row[_MARGIN_TYPE] == "PORTFOLIO" and row[_APPLIED] == "REG_T"
+    equity = event.get("equity")
+    sold_out = equity is not None and equity < 0 and event.get("gross_mv") == 0
+    below = event.get("margin_type") == "PORTFOLIO" and event.get("applied_method") == "REG_T"
     return (RowFlag.UNSECURED if sold_out else 0) | (RowFlag.BELOW_MINIMUM if below else 0)
 
 

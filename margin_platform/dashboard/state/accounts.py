@@ -24,6 +24,7 @@ from margin_platform.dashboard.state.account_row import (
     COLORS,
     EQUITY,
     FLAGS,
+    FROM_FIGURES,
     GROSS_MV,
     OLDEST_PRICE,
     TIMESTAMP,
@@ -31,7 +32,6 @@ from margin_platform.dashboard.state.account_row import (
     RowFlag,
     color_of,
     event_time,
-    figure_flags,
     row_of,
 )
 from margin_platform.dashboard.state.ladder_feed import ITEM_KINDS, LadderLog
@@ -171,7 +171,6 @@ class NewestRows:
         return number
 
     def _put(self, number: int, row: list[Any]) -> None:
-        row[FLAGS] |= figure_flags(row)
         row[COLOR] = color = color_of(row)
         self._rows[number] = tuple(row)
         self._changed[number] = self.sequence
@@ -187,8 +186,9 @@ class NewestRows:
         number = self._number.get(account)
         if number is None:
             return
-        row = list(self._rows[number])
-        row[FLAGS], row[BAND] = self._flags(account), self._band.get(account) or row[BAND]
+        row: list[Any] = list(self._rows[number])
+        row[FLAGS] = self._flags(account) | row[FLAGS] & FROM_FIGURES
+        row[BAND] = self._band.get(account) or row[BAND]
         self._put(number, row)
 
     # -- reading

@@ -22,6 +22,7 @@ from margin_platform.contracts.messages import (
     Event,
 )
 from margin_platform.dashboard.state.account_row import RowFlag
+from margin_platform.ladder.state import DecisionKind
 from margin_platform.notification.message import SUBJECTS
 
 FEED_KEPT = 1_000  # newest items every page shows
@@ -63,7 +64,7 @@ class Item:
             "account_id": get("account_id"),
             "action": get("action") or get("status") or self.kind.upper(),
             "text": get("explanation") or get("reason") or get("escalation") or get("subject") or "",
-            "reduced": get("reduced", False),
+            "reduced": get("decision") == DecisionKind.CALL_RESTATED,
             "deficiency": get("deficiency"),
             "excess_after": get("excess_after"),
             "due_at": get("due_at"),
@@ -110,7 +111,6 @@ class LadderLog:
         kind = ITEM_KINDS[topic]
         if kind == "notification":
             self._deliver(event, sequence)
-        event = self._compared(event)
         identity = _identity(kind, event)
         if identity in self._by_id:
             known = self._by_id[identity]
@@ -119,14 +119,6 @@ class LadderLog:
             self._append(identity, topic, account, event, sequence)
         self._follow(kind, account, event)
         return account
-
-    def _compared(self, event: Event) -> Event:
-        """Return the event, an amendment with whether it asks for more or less than the call before it."""
-        known = self.open_calls.get(event["account_id"], {})
-        before, now = known.get("deficiency"), event.get("deficiency")
-        if event.get("action") != CallAction.AMENDED or before is None or now is None:
-            return event
-        return event | {"reduced": now < before or (now == before and bool(known.get("reduced")))}
 
     def _append(self, identity: str, topic: str, account: str, event: Event, sequence: int) -> None:
         self._numbers += 1
