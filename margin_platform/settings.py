@@ -134,8 +134,8 @@ class Mail(_Group):
 class Contacts(_Group):
     """firm_email, firm_phone: get the firm's limits, and the notices that reached no customer.
 
-    desk: whom a notice says to ask, with a number or an address. firm_name, desk_phone and payment: what a
-    notice says of who writes, where to call, and how and until when to pay.
+    desk: the margin desk that a notice names for questions, with a number or an address. firm_name,
+    desk_phone and payment: what a notice says of who writes, where to call, and how and until when to pay.
     """
 
     firm_email: str | None = Field(None, validation_alias="MARGIN_FIRM_EMAIL")

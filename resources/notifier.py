@@ -58,7 +58,12 @@ class NotifierResource(dg.ConfigurableResource):
         MARGIN_DESK_PHONE, MARGIN_PAYMENT_INSTRUCTIONS.
         """
         here = settings().contacts
-        said = {"firm": here.firm_name, "desk": here.desk, "phone": here.desk_phone, "payment": here.payment}
+        said = {
+            "firm": here.firm_name,
+            "questions_to": here.desk,
+            "phone": here.desk_phone,
+            "payment": here.payment,
+        }
         return Letterhead(**{name: text for name, text in said.items() if text})
 
     @staticmethod

@@ -10,7 +10,7 @@ from margin_platform.contracts.messages import Event
 from margin_platform.money import format_dollars
 from margin_platform.trading_time.new_york import written_time
 
-OUR_DESK = "your broker's margin desk"
+QUESTIONS_TO = "your broker's margin desk"
 _LEGS_IN_A_TEXT = 3
 
 # The points of the margin disclosure statement, for a notice that asks for money or announces a sale.
@@ -35,10 +35,10 @@ _CURE_WORDS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Letterhead:
-    """Who writes. payment: how to pay; cutoff: until when funds count."""
+    """Who writes. questions_to: whom a customer asks; payment: how to pay; cutoff: until when funds count."""
 
     firm: str = "Your broker"
-    desk: str = OUR_DESK
+    questions_to: str = QUESTIONS_TO
     phone: str = ""
     payment: str = "Pay by wire, ACH or transfer of securities."
     cutoff: str = "Funds count when they are credited to the account by the due time."

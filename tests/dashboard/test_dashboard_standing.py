@@ -13,7 +13,7 @@ from margin_platform.contracts.messages import Event, decode, encode
 from margin_platform.dashboard.intake.freshness import Feed
 from margin_platform.dashboard.intake.intake import Intake
 from margin_platform.dashboard.state.account_row import COLOR, COLUMNS, FLAGS, Color, RowFlag
-from margin_platform.dashboard.state.accounts import Desk
+from margin_platform.dashboard.state.accounts import NewestRows
 from margin_platform.dashboard.state.live_book import Holdings
 from margin_platform.policy.policy import current_policy
 
@@ -21,8 +21,8 @@ NOON = 1_584_028_800_000
 MINUTE = 60_000
 
 
-def desk(*events: Event) -> Desk:
-    subject = Desk(lambda clock: clock - 60 * MINUTE)
+def newest(*events: Event) -> NewestRows:
+    subject = NewestRows(lambda clock: clock - 60 * MINUTE)
     subject.apply([("margin.calc.v1", 0, event) for event in events])
     return subject
 
@@ -32,7 +32,7 @@ def figures(account: str, equity: float | None, gross: float, **more: Any) -> Ev
     return shared | {"equity": equity, "gross_mv": gross, "excess": equity} | more
 
 
-def row(subject: Desk, account: str) -> tuple[Any, ...]:
+def row(subject: NewestRows, account: str) -> tuple[Any, ...]:
     _, numbers = subject.changed(-1)
     return next(r for r in subject.rows(numbers) if r[COLUMNS.index("account_id")] == account)
 
@@ -40,7 +40,7 @@ def row(subject: Desk, account: str) -> tuple[Any, ...]:
 def test_an_unsecured_debit_is_a_state_of_its_own_with_its_total_apart_from_accounts_that_still_hold() -> (
     None
 ):
-    subject = desk(
+    subject = newest(
         figures("SOLD-OUT", -24_137.33, 0.0),
         figures("ALSO-SOLD-OUT", -345_608.41, 0.0),
         figures("STILL-HOLDS", -500.0, 9_000.0),  # under water, and there is something to sell
@@ -55,7 +55,7 @@ def test_an_unsecured_debit_is_a_state_of_its_own_with_its_total_apart_from_acco
 
 
 def test_a_debit_that_is_paid_leaves_the_list_and_the_total() -> None:
-    subject = desk(figures("A", -10.0, 0.0))
+    subject = newest(figures("A", -10.0, 0.0))
     subject.apply([("margin.calc.v1", 0, figures("A", 0.0, 0.0))])
     assert subject.summary()["unsecured"] == {"accounts": 0, "amount": 0.0}
     assert not row(subject, "A")[FLAGS] & RowFlag.UNSECURED
@@ -73,7 +73,7 @@ def test_a_debit_that_is_paid_leaves_the_list_and_the_total() -> None:
 def test_a_portfolio_account_below_its_minimum_is_one_that_the_kernel_holds_to_the_rules(
     margin_type: str, applied: str | None, below: bool
 ) -> None:
-    subject = desk(figures("A", 99_999.99, 500_000.0, margin_type=margin_type, applied_method=applied))
+    subject = newest(figures("A", 99_999.99, 500_000.0, margin_type=margin_type, applied_method=applied))
     assert bool(row(subject, "A")[FLAGS] & RowFlag.BELOW_MINIMUM) is below
 
 
@@ -109,7 +109,7 @@ def test_only_the_last_price_of_a_replay_says_so_and_the_page_reads_it() -> None
     replay(sent, [(NOON + n, "SPY", 300.0 + n) for n in range(3)], 0, WallClock())
     assert [event.get("last_of_replay", False) for event in sent.events] == [False, False, True]
     feed = Feed()
-    intake = Intake("nowhere:1", desk(), Holdings(current_policy()), feed, lambda: NOON)
+    intake = Intake("nowhere:1", newest(), Holdings(current_policy()), feed, lambda: NOON)
     for n, event in enumerate(sent.events):
         assert feed.verdict(NOON)["replay_ended"] is None
         intake._price(encode(event), NOON + n)

@@ -99,7 +99,9 @@ def test_a_notice_says_what_by_how_much_until_when_and_what_cures_it() -> None:
     """MARGIN_RULES 7.6, in full: both forms say it;
     the earliest sale is when close-only begins, half an hour after the call.
     """
-    notice = notice_of(MARGIN_CALLS, CALL, POLICY, Letterhead(desk="margin desk", phone="+1 212 555 0100"))
+    notice = notice_of(
+        MARGIN_CALLS, CALL, POLICY, Letterhead(questions_to="margin desk", phone="+1 212 555 0100")
+    )
     assert notice is not None
     what = (
         "House maintenance call c1, made Friday, Feb. 21, 2020, 10:46 a.m. ET",
