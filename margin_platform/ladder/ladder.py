@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Unpack
 
 from margin_platform.contracts.messages import deterministic_id
+from margin_platform.ladder import reasons
 from margin_platform.ladder.deadlines import (
     close_only_at,
     due_at,
@@ -125,10 +126,7 @@ def _call_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _
     if deficiency > 0 and state.call is None:
         nth = state.calls_then + 1 if state.called_at == seen.timestamp else 1
         new = _new_call(seen, deficiency, rules, nth)
-        reason = (
-            f"Equity {format_dollars(seen.equity)} is {format_dollars(deficiency)} below the requirement of "
-            f"{format_dollars(seen.requirement)}"
-        )
+        reason = reasons.deficient(seen.equity, deficiency, seen.requirement)
         severe = _is_severe(deficiency, seen, rules)
         state = replace(
             state, call=new, warned=False, severe=severe, called_at=seen.timestamp, calls_then=nth
@@ -167,17 +165,9 @@ def _still_deficient(state: LadderState, call: Call, seen: Observation, deficien
     if deficiency == call.issued or (deficiency < call.issued and not withdrawn):
         return replace(state, call=replace(call, outstanding=deficiency)), []
     amended = replace(call, issued=deficiency, outstanding=deficiency, issued_at=seen.timestamp)
-    kind, reason = (
-        DecisionKind.CALL_INCREASED,
-        f"Call increased from {format_dollars(call.issued)} to {format_dollars(deficiency)}; due date "
-        "unchanged",
-    )
+    kind, reason = DecisionKind.CALL_INCREASED, reasons.increased(call.issued, deficiency)
     if deficiency < call.issued:
-        kind = DecisionKind.CALL_RESTATED
-        reason = (
-            f"Call reduced from {format_dollars(call.issued)} to {format_dollars(deficiency)}: a price was "
-            "withdrawn; due date unchanged"
-        )
+        kind, reason = DecisionKind.CALL_RESTATED, reasons.reduced(call.issued, deficiency)
     return replace(state, call=amended), [
         _decision(kind, seen, reason, amount=deficiency, **amended.as_fields())
     ]
@@ -219,10 +209,7 @@ def _warning_track(state: LadderState, seen: Observation, rules: LadderPolicy) -
     if exceeds(rules.warn_frac * seen.gross_mv, seen.excess):
         if state.warned:
             return state, []
-        reason = (
-            f"Excess {format_dollars(seen.excess)} is below {rules.warn_frac:.1%} of gross value "
-            f"{format_dollars(seen.gross_mv)}"
-        )
+        reason = reasons.low(seen.excess, rules.warn_frac, seen.gross_mv)
         return replace(state, warned=True, warned_at=seen.timestamp), [
             _decision(DecisionKind.WARNING, seen, reason, amount=seen.excess)
         ]
