@@ -41,7 +41,7 @@ def _group(topic: str) -> str:
 
 
 def _spec(topic: e.Topic) -> dg.AssetSpec:
-    kept = "kept for ever" if topic.retention_days is None else f"kept {topic.retention_days} days"
+    kept = "kept forever" if topic.retention_days is None else f"kept {topic.retention_days} days"
     return dg.AssetSpec(
         topic_key(topic.name),
         deps=_UPSTREAM.get(topic.name, ()),

@@ -1,8 +1,8 @@
-"""Keeps Dagster's history small: thousands of acting runs a day leave their events in its storage for ever
+"""Keeps Dagster's history small: thousands of acting runs a day leave their events in its storage forever
 otherwise.
 
 What they decided stays: the store, audit.v1 and the topics know nothing of it. Only runs that succeeded go;
-one that failed, or was stopped, names the offsets somebody may still have to run again.
+one that failed, or was stopped, names the offsets that may still have to be run again.
 """
 
 import datetime as dt

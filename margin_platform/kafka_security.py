@@ -147,7 +147,7 @@ class _KafkaError(Protocol):
 
 class LoginErrors:
     """librdkafka's `error_cb`: it tries a refused login again and again in silence;
-    this keeps what the broker said.
+    this keeps the broker's answer.
 
     Callbacks are served by the client's `poll`.
     """
@@ -184,7 +184,7 @@ def iam_token(region: str) -> tuple[str, float]:
         raise RuntimeError(f"MARGIN_KAFKA_SASL_MECHANISM={IAM}: AWS's credential chain has no credentials")
     request = AWSRequest("GET", f"https://kafka.{region}.amazonaws.com/?Action=kafka-cluster%3AConnect")
     SigV4QueryAuth(credentials, "kafka-cluster", region, expires=_TOKEN_SECONDS).add_auth(request)
-    signed = f"{request.url}&User-Agent=margin-platform"  # MSK wants it, outside the signature
+    signed = f"{request.url}&User-Agent=margin-platform"  # MSK requires it, outside the signature
     token = base64.urlsafe_b64encode(signed.encode()).rstrip(b"=").decode()
     return token, time.time() + _TOKEN_SECONDS
 

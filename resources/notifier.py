@@ -1,4 +1,4 @@
-"""The channels notices go out on: SNS always, e-mail through SendGrid where there is a key, else SMTP
+"""The channels that send notices: SNS always, e-mail through SendGrid where there is a key, else SMTP
 where there is a server.
 """
 

@@ -1,4 +1,4 @@
-"""The Spark driver, where MARGIN_ENVIRONMENT says: a child process here, or a job run of EMR Serverless.
+"""The Spark driver, where MARGIN_ENVIRONMENT places it: a child process here, or a job run of EMR Serverless.
 
 `local` and `cluster` start the same child, which takes its master from the settings; it is read line by line
 and never left behind. `aws` has no child: see `emr_serverless`.
@@ -33,10 +33,10 @@ _LINES_OF_FAILURE = 30
 
 
 class DriverEnded(RuntimeError):
-    """The driver stopped by itself although nobody asked it to: its exit code and what it said last."""
+    """The driver stopped without a request: its exit code and its last lines."""
 
     def __init__(self, code: int, last_lines: str) -> None:
-        super().__init__(f"the stream driver ended with code {code}; it said last:\n{last_lines}")
+        super().__init__(f"the stream driver ended with code {code}; its last lines:\n{last_lines}")
         self.code = code
 
 
@@ -92,7 +92,7 @@ class StreamDriver(dg.ConfigurableResource):
                 if line.startswith("{"):
                     yield json.loads(line)
             code = child.wait(self.stop_seconds)
-            reader.join(self.stop_seconds)  # its last line says why it ended
+            reader.join(self.stop_seconds)  # its last line explains why it ended
             if code == checkpoint_lock.EXIT_CODE:
                 raise AlreadyRunning(
                     last[-1].strip() if last else "another driver works on the same checkpoint"

@@ -20,7 +20,7 @@ _WORKING = [  # one that waits in a queue counts: the events after its own are n
     dg.DagsterRunStatus.CANCELING,
 ]
 _LOOK_SECONDS = 0.1
-# one that has not by then was lost: those behind it must not wait for ever
+# one that has not by then was lost: those behind it must not wait forever
 _RETRY_BEGINS_WITHIN = dt.timedelta(minutes=5)
 
 

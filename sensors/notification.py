@@ -1,4 +1,4 @@
-"""margin.calls.v1, restrictions.v1 and liquidation.orders.v1: the customer is told.
+"""margin.calls.v1, restrictions.v1 and liquidation.orders.v1: the customer is notified.
 
 One sensor a topic, each with its cursor.
 """

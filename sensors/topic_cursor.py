@@ -82,6 +82,6 @@ def start_positions(bus: Bus, topic: str, positions: Mapping[int, int]) -> dict[
         raise EventsLost(
             f"{lost}: deleted by retention before this sensor read them; nothing was started for them. "
             "Run `margin progress skip` to leave them undecided, then reset this sensor's cursor to go on "
-            "with the oldest event kept; docs/operations.md says what else to do."
+            "with the oldest event kept; docs/operations.md lists what else to do."
         )
     return {**bus.beginning_offsets(topic), **positions}

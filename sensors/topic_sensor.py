@@ -2,7 +2,7 @@
 
 A run gets a span of offsets as its config, never the events themselves: executing it again reads the same
 events. A storm of events becomes spans of up to `EVENTS_PER_RUN`, one after the other, so ten thousand
-accounts crossing at once make five runs.
+accounts crossing together make five runs.
 """
 
 from __future__ import annotations

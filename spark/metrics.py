@@ -1,7 +1,7 @@
 """The streams' figures for Prometheus:
 one endpoint of the driver process, every figure labelled by its stream.
 
-A figure that is not known yet (no state saved, no price in use) is absent, as Prometheus wants it, and never
+A figure that is not known yet (no state saved, no price in use) is absent, as Prometheus expects, and never
 0. docs/prometheus-alerts.yaml watches them; `margin status` reads the same endpoint.
 """
 
@@ -32,7 +32,7 @@ class Watched(Reporting, Protocol):
 
 
 @dataclass
-class _Told:
+class _Totals:
     """What a stream's micro-batches came to so far."""
 
     records: int = 0
@@ -43,11 +43,11 @@ class _Told:
 
 
 class StreamMetrics(Collector):
-    """The metric families of these streams, read from them when somebody asks."""
+    """The metric families of these streams, read from them at each request."""
 
     def __init__(self, streams: Sequence[Watched]) -> None:
         self._streams = {stream.name: stream for stream in streams}
-        self._told = {name: _Told() for name in self._streams}
+        self._totals = {name: _Totals() for name in self._streams}
         self._seconds = Histogram(
             "margin_stream_batch_seconds",
             "Time of a micro-batch, from its records to the broker's receipt.",
@@ -61,10 +61,10 @@ class StreamMetrics(Collector):
 
     def _hear(self, figures: Figures) -> None:
         name = figures["stream"]
-        told, (asset,) = self._told[name], figures["assets"].values()
-        told.records += figures["rows"]
-        told.rows += asset["rows"]
-        told.last_at, told.last_seconds, told.oldest_input = (
+        totals, (asset,) = self._totals[name], figures["assets"].values()
+        totals.records += figures["rows"]
+        totals.rows += asset["rows"]
+        totals.last_at, totals.last_seconds, totals.oldest_input = (
             time.time(),
             figures["seconds"],
             asset["oldest_input_seconds"],
@@ -74,15 +74,15 @@ class StreamMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric family, at this moment."""
         yield from self._seconds.collect()
-        told, streams = self._told, self._streams
+        totals, streams = self._totals, self._streams
         saved = {
             name: found
             for name, stream in streams.items()
             if (found := durable_state.newest(stream.folder)) is not None
         }
-        yield self._counter("records", "Records read from the source topics.", lambda n: told[n].records)
+        yield self._counter("records", "Records read from the source topics.", lambda n: totals[n].records)
         yield self._counter(
-            "rows", "Rows produced: accounts, symbols or scenarios evaluated.", lambda n: told[n].rows
+            "rows", "Rows produced: accounts, symbols or scenarios evaluated.", lambda n: totals[n].rows
         )
         yield self._counter(
             "dead_letters", "Messages refused and sent to dead_letter.v1.", lambda n: streams[n].dead_letters
@@ -93,15 +93,15 @@ class StreamMetrics(Collector):
         yield self._gauge(
             "last_batch_timestamp_seconds",
             "When the newest micro-batch ended, epoch seconds.",
-            lambda n: told[n].last_at,
+            lambda n: totals[n].last_at,
         )
         yield self._gauge(
-            "last_batch_seconds", "Time of the newest micro-batch.", lambda n: told[n].last_seconds
+            "last_batch_seconds", "Time of the newest micro-batch.", lambda n: totals[n].last_seconds
         )
         yield self._gauge(
             "oldest_input_seconds",
             "Age of the oldest price in use against the event clock, in seconds of trading.",
-            lambda n: told[n].oldest_input,
+            lambda n: totals[n].oldest_input,
         )
         yield self._gauge(
             "state_bytes", "Size of the newest saved state.", lambda n: saved[n].size if n in saved else None

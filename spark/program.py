@@ -122,7 +122,7 @@ def _watch_parent(stop: threading.Event) -> None:
 def _served(streams: Sequence[Stream], host: str, port: int) -> Iterator[None]:
     """Serve the streams' figures to Prometheus while the block runs.
 
-    Without a free port it runs all the same: margin comes first.
+    Without a free port it still runs: margin comes first.
     """
     with contextlib.ExitStack() as stack:
         try:

@@ -1,4 +1,4 @@
-"""What a stream says of each micro-batch: one line of JSON on standard output.
+"""What a stream reports of each micro-batch: one line of JSON on standard output.
 
 {"stream": "margin_snapshots", "batch_id": 12, "rows": 480, "seconds": 0.21, "event_time": 1582232400000,
  "offsets": {"prices.v1": {"0": 900, "1": 870}}, "lag": 0,
@@ -111,9 +111,9 @@ def figures(stream: Reporting, batch_id: int, read: list[Record], produced: int,
     }
 
 
-def report(told: Figures) -> None:
+def report(figures: Figures) -> None:
     """Print a line and flush it: the supervisor of the stream reads it as it comes."""
-    sys.stdout.buffer.write(orjson.dumps(told) + b"\n")
+    sys.stdout.buffer.write(orjson.dumps(figures) + b"\n")
     sys.stdout.buffer.flush()
 
 

@@ -3,7 +3,7 @@
 Small, and without what a micro-batch of a few hundred rows does not need.
 
 On one machine, on a cluster this process is the driver of, or inside a driver that a service started: the
-master says which.
+master decides which.
 """
 
 from __future__ import annotations

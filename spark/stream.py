@@ -51,11 +51,11 @@ class StreamSettings:
 
 
 class Stream(ABC):
-    """One stream. A subclass names it and its topics, and says what a batch does."""
+    """One stream. A subclass names it and its topics, and defines what a batch does."""
 
     name: str
     topics: tuple[str, ...]
-    # records that retention deleted unread: an error, unless the stream can do without them and says so
+    # records that retention deleted unread: an error, unless the stream declares that it can do without them
     may_miss = False
 
     def __init__(self, settings: StreamSettings, sink: TableSink) -> None:
@@ -66,7 +66,7 @@ class Stream(ABC):
         self.event_time = 0
         self.failure: Exception | None = None
         self.dead_letters = 0  # since the start
-        # told of each micro-batch
+        # notified of each micro-batch
         self.listeners: list[Callable[[progress.Figures], None]] = [progress.report]
         # newest figures not yet in the table, with the version that made them
         self._rows: dict[str, Event] = {}
@@ -79,7 +79,7 @@ class Stream(ABC):
         self._ended = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name=f"{self.name}-keeper", daemon=True)
 
-    # -- what a subclass says
+    # -- what a subclass defines
 
     @abstractmethod
     def next_offset(self) -> dict[str, dict[int, int]]:
@@ -96,7 +96,7 @@ class Stream(ABC):
     def prepare(self) -> None:  # noqa: B027 - a hook most streams do without
         """Prepare the stream once the state is restored and before the first batch."""
 
-    def idle(self) -> None:  # noqa: B027 - likewise
+    def idle(self) -> None:  # noqa: B027 - as above
         """Publish what a rate limit held back; called about twice a second between batches."""
 
     @abstractmethod
@@ -216,9 +216,9 @@ class Stream(ABC):
             produced = self.take(records, batch_id, publish=True)
             self.bus.flush()
             self._batch, self._unsaved = batch_id, True
-        told = progress.figures(self, batch_id, records, produced, started)
+        figures = progress.figures(self, batch_id, records, produced, started)
         for listener in self.listeners:
-            listener(told)
+            listener(figures)
 
     def close(self) -> None:
         """Save what is left and release the resources, after the query has ended. The next start continues

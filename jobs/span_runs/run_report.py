@@ -23,7 +23,7 @@ def report(context: dg.OpExecutionContext, messages: Iterable[tuple[str, Event]]
     """Record messages by topic under this run, and tag it; return how many there were. `cause` names what
     they follow from.
 
-    `cause` says what they follow from.
+    `cause` names what they follow from.
     """
     by_topic: dict[str, list[Event]] = defaultdict(list)
     for topic, event in messages:

@@ -110,7 +110,7 @@ def undecided(
     """Yield what the consumer has not decided of a partition up to the span's end, in order,
     a bounded part at a time.
 
-    It begins where the store says, not where the span does: earlier events whose run failed or waits are
+    It begins where the store points, not where the span does: earlier events whose run failed or waits are
     decided first, and those that another run has decided meanwhile are left out. The caller must store each
     part before it asks for the next.
     """

@@ -1,6 +1,6 @@
 """Entries: one decision or act each, chained to the one before it by hash.
 
-Format 1 hashes the decision alone. Format 2 says `"format": 2` inside the entry, and also holds the hash of
+Format 1 hashes the decision alone. Format 2 has `"format": 2` inside the entry, and also holds the hash of
 the evidence, the account's standing after the decision, and the hash of the order that was sent. Source: SEC
 17a-4(f)(2)(i)(A).
 """

@@ -1,6 +1,6 @@
-"""Facts: calls, orders, restrictions and holds are what the entries say that they are.
+"""Facts: calls, orders, restrictions and holds are what the entries record.
 
-Entries of format 1 say less: the evidence of their calls and the account's standing are not compared.
+Entries of format 1 hold less: the evidence of their calls and the account's standing are not compared.
 """
 
 from __future__ import annotations

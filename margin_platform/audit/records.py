@@ -56,7 +56,7 @@ def by_chain(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
 
 
 def standing_of(status: str, restricted: bool, state: Row) -> Row:
-    """Return what an entry of format 2 says of the account after it: only what no undecided event changes.
+    """Return what an entry of format 2 holds of the account after it: only what no undecided event changes.
 
     state: the ladder's state as JSON. The deficiency that is outstanding follows every price, and is not in
     it.

@@ -32,7 +32,7 @@ class KeyRefused(ValueError):
 def create(path: Path) -> Ed25519PrivateKey:
     """Make the private key of this file where there is none, readable by its owner only; return the key.
 
-    Two programs that start at once agree on one key: the file appears whole, and the first one stays. The
+    Two programs that start together agree on one key: the file appears whole, and the first one stays. The
     public key is written beside it, as `.pub`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ def verify(
 
     trusted: public keys (64 hexadecimal digits) that may have signed anchors.
 
-    Facts are compared for accounts whose chain holds: what a changed entry says is no measure for them.
+    Facts are compared for accounts whose chain holds: a changed entry is no measure for them.
     """
     found = list(chains.check(records))
     doubtful = frozenset(finding.account_id for finding in found if finding.kind in _DOUBTFUL)

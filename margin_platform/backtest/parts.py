@@ -120,7 +120,7 @@ def _file(folder: Path | None, job: Job) -> Path | None:
 
 
 class _Stopped(RuntimeError):
-    """The program that asked for this part no longer wants it."""
+    """The program that asked for this part no longer needs it."""
 
 
 _worker: dict[str, Any] = {}  # of a worker process: what it shares with the program

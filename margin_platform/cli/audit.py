@@ -172,7 +172,7 @@ def _beside(store: str | None) -> Path | None:
     try:
         url = make_url(store or here.store_url)
     except ArgumentError:
-        return None  # `recorded` says so
+        return None  # `recorded` reports it
     if url.get_backend_name() == "sqlite" and url.database:
         file = Path(url.database).with_name(file.name)
     return file if file.is_file() else None
@@ -195,7 +195,7 @@ def _export(
     store: _STORE = None,
     as_json: _JSON = False,
 ) -> None:
-    """Write everything that a stranger needs to verify the trail without the database,
+    """Write everything that an outsider needs to verify the trail without the database,
     with docs/audit_verify.py.
     """
     from margin_platform.audit import export_file, signing

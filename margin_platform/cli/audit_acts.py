@@ -26,7 +26,7 @@ def register(group: typer.Typer) -> None:
 
 
 def _hold(account: _ACCOUNT, why: _WHY, store: _STORE = None, as_json: _JSON = False) -> None:
-    """Keep every record of an account until it is released, whatever the policy says."""
+    """Keep every record of an account until it is released, whatever the policy's years."""
     _change("hold", account, why, store, as_json)
 
 

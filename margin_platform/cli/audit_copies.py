@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def published_findings(opened: Store, found: Records, bootstrap: str, account: str | None) -> list[Finding]:
-    """Return what audit.v1 of a broker says otherwise."""
+    """Return where audit.v1 of a broker differs."""
     from margin_platform.recordkeeping import published
 
     with _bus(bootstrap) as bus, opened.read() as connection:
@@ -38,7 +38,7 @@ def _bus(bootstrap: str) -> Iterator[Bus]:
 
 
 def archived_findings(found: Records, bucket: str) -> list[Finding]:
-    """Return what the anchors of an S3 bucket say otherwise."""
+    """Return where the anchors of an S3 bucket differ."""
     from margin_platform.audit import comparison
     from margin_platform.recordkeeping import archive
 

@@ -116,7 +116,7 @@ def _is_sample(history: PriceHistory) -> bool:
 
 
 def _as_adjusted(history: PriceHistory, *, asked: bool) -> PriceHistory:
-    """Mark the history as adjusted where the user says so, or where the file is a copy of the bundled
+    """Mark the history as adjusted where the user asks for it, or where the file is a copy of the bundled
     history."""
     from dataclasses import replace
 

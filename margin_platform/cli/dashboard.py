@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
             int, typer.Option(min=0, help="prices and published records read back per partition at the start")
         ] = 200_000,
         as_json: Annotated[
-            bool, typer.Option("--json", help="say where it listens as one line of JSON")
+            bool, typer.Option("--json", help="print where it listens as one line of JSON")
         ] = False,
     ) -> None:
         """Serve the live dashboard: every account's margin as it moves. Read-only; Ctrl-C ends it."""

@@ -1,4 +1,4 @@
-"""The terms of a corporate action: which kinds there are, what each must say, and what it does to a position.
+"""The terms of a corporate action: its kinds, what each must carry, and what it does to a position.
 
 Every figure is for one share held before the ex-date, so that several actions of one day need no agreement
 about their order. A source that writes 0.3333 for a split means one share for three: counted with the
@@ -43,7 +43,7 @@ class ActionStatus(StrEnum):
 ENDS = frozenset(
     {ActionKind.CASH_MERGER, ActionKind.STOCK_MERGER, ActionKind.SYMBOL_CHANGE, ActionKind.DELISTING}
 )
-RESHAPES = ENDS | {ActionKind.SPLIT}  # an order of before is in shares that are there no more
+RESHAPES = ENDS | {ActionKind.SPLIT}  # an earlier order counts in shares that no longer exist
 WITH_RATIO = frozenset({ActionKind.SPLIT, ActionKind.SPIN_OFF, ActionKind.STOCK_MERGER})
 WITH_AMOUNT = frozenset(
     {ActionKind.DIVIDEND, ActionKind.CASH_MERGER, ActionKind.STOCK_MERGER, ActionKind.DELISTING}
@@ -73,7 +73,7 @@ _SAME = 1e-9  # between a ratio and the fraction it is given with
 def ratio_of(event: Mapping[str, Any]) -> Fraction:
     """Return new shares for old ones, as a fraction.
 
-    ValueError says why the decimal of a split stands for none.
+    ValueError explains why the decimal of a split stands for none.
     """
     if event.get("ratio_new") is not None:
         return Fraction(event["ratio_new"], event["ratio_old"])
@@ -135,7 +135,7 @@ def _digits(ratio: float) -> int:
 def fraction(ratio: float) -> Fraction:
     """Return the ratio of a split, new shares for old ones.
 
-    ValueError says why a decimal stands for none, or for several.
+    ValueError explains why a decimal stands for none, or for several.
     """
     written = Decimal(repr(float(ratio)))
     exact = Fraction(written)

@@ -1,4 +1,4 @@
-"""Dead letters: what dead_letter.v1 says of a refused message, in a size that every broker takes.
+"""Dead letters: what dead_letter.v1 reports of a refused message, in a size that every broker takes.
 
 A letter too large for the topic would fail the batch or the run that refused the message, and fail it again
 at each repetition.

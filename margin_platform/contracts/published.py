@@ -45,7 +45,7 @@ def _sentences(topic: Topic) -> list[str]:
 
 
 def section(topic: Topic) -> str:
-    """Return what the page of contracts says of a topic."""
+    """Return the page of contracts' text about a topic."""
     first, *more = _sentences(topic)
     parts = "1 partition" if topic.partitions == 1 else f"{topic.partitions} partitions"
     text = " ".join((first, f"Key `{topic.key}`, {parts}, {_kept(topic)}.", *more))
@@ -57,7 +57,7 @@ def section(topic: Topic) -> str:
 
 
 def _kept(topic: Topic) -> str:
-    return "kept for ever" if topic.retention_days is None else f"kept {topic.retention_days} days"
+    return "kept forever" if topic.retention_days is None else f"kept {topic.retention_days} days"
 
 
 def _words(field: Field) -> str:

@@ -34,10 +34,10 @@ DEAD_LETTER = "dead_letter.v1"
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic: its key field, what its events say, and how long Kafka keeps it.
+    """One topic: its key field, what its events carry, and how long Kafka keeps it.
 
-    by_action: what an event with this `action` says beyond its topic's fields. A topic is kept
-    `retention_days`, None meaning for ever: the book is rebuilt from it. None is compacted: a null value
+    by_action: what an event with this `action` carries beyond its topic's fields. A topic is kept
+    `retention_days`, None meaning forever: the book is rebuilt from it. None is compacted: a null value
     would then delete on a rebuild what it did not delete live.
     """
 

@@ -96,7 +96,7 @@ def parse(data: object, base: Policy | None = None, traded: Iterable[str] = ()) 
 
     InputError names the first field refused.
 
-    `traded`: symbols that nobody may hold yet and that get an instrument row all the same.
+    `traded`: symbols that may have no holder yet and still get an instrument row.
     """
     document = _mapping("input", data)
     refuse_unknown("", document, _DOCUMENT_FIELDS)

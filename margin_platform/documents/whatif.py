@@ -61,7 +61,7 @@ def as_known(account: Json, trades: Sequence[Trade], quote_of: Quote) -> list[Tr
 
 def quotes(document: Json) -> dict[str, Json]:
     """Return each symbol's figures in a book document:
-    its market row, completed by what positions say of it themselves.
+    its market row, completed by what positions state about it.
     """
     known: dict[str, Json] = {}
     for row in document["accounts"]:

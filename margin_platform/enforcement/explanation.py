@@ -2,7 +2,7 @@
 rule's arithmetic.
 
 Everything comes from the recorded status event; the kernel computes the number again from it, and the answer
-says whether the two agree to the cent. Rule: MARGIN_RULES 7.6, 7.7.
+reports whether the two agree to the cent. Rule: MARGIN_RULES 7.6, 7.7.
 """
 
 from __future__ import annotations

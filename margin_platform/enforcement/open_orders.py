@@ -43,20 +43,20 @@ def unfilled(order: Event, positions: list[Event], filled: Filled | None = None)
 
 
 def fills_of(order: Event, status: Event) -> Filled:
-    """Return the shares an order has traded by symbol, as a status event says."""
+    """Return the shares an order has traded by symbol, as a status event states."""
     return dict((status.get("orders_filled") or {}).get(order["order_id"], {}))
 
 
 def void(order: Event, status: Event) -> str | None:
     """Return why an order must not trade any more by these newer figures, or None."""
     if (order.get("valid_until") or status["timestamp"] + 1) <= status["timestamp"]:
-        return "a corporate action took effect: the order counts in shares of before"
+        return "a corporate action took effect: the order counts in the earlier shares"
     bases, now = order.get("share_basis"), status.get("share_basis") or {}
     held = {p["symbol"]: abs(float(p["qty"])) for p in status.get("positions") or []}
     for leg in _left(order, fills_of(order, status)):
         symbol = leg["symbol"]
         if bases is not None and bases.get(symbol) != now.get(symbol):
-            return f"a corporate action of {symbol} took effect: the order counts in shares of before"
+            return f"a corporate action of {symbol} took effect: the order counts in the earlier shares"
         if leg["qty"] > held.get(symbol, 0.0) + FINEST_SHARE:
             return (
                 f"{symbol}: {leg['qty']:,.6g} shares are left to trade and {held.get(symbol, 0.0):,.6g} are "
@@ -88,7 +88,7 @@ def settle(connection: Connection, call_id: str, status: Event) -> list[Event]:
 def cancel(
     connection: Connection, call_id: str, status: Event, reason: str, now: int, run_id: str | None
 ) -> list[Event]:
-    """Cancel what is left of a call's orders; return the liquidation.orders.v1 events that say so."""
+    """Cancel what is left of a call's orders; return the liquidation.orders.v1 events that report it."""
     return [
         _cancelled(connection, order, status, reason, now, run_id)
         for order in settle(connection, call_id, status)

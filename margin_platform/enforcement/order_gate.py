@@ -61,7 +61,7 @@ class Verdict:
     reserved_until: int | None = None
 
     def as_dict(self) -> dict[str, object]:
-        """Return the answer as it goes out."""
+        """Return the answer as it is sent."""
         return asdict(self)
 
 
@@ -116,7 +116,7 @@ class Gate:
 
     clock: event time now, against which figures are old; now: wall clock, by which reservations end; both
     epoch milliseconds. known: whether an account exists that the store has not heard of, such as one of the
-    book that was never in trouble.
+    book that never needed attention.
     """
 
     def __init__(

@@ -60,7 +60,7 @@ class Reservation(NamedTuple):
 
 
 def current(connection: Connection, look: Look) -> list[Reservation]:
-    """Bring an account's reservations in a symbol up to now, and return those of which something is left.
+    """Bring an account's reservations in a symbol up to now; return those that are not used up.
 
     What the position has shrunk by since the last look, and no liquidation order traded, is taken to be fills
     of the oldest reservations.

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class JarsUnavailable(RuntimeError):
-    """The jars cannot be had or must not be used; the message says which, and what to do."""
+    """The jars are not available or must not be used; the message names them, and what to do."""
 
 
 def broker_classpath(cache: Path | None = None, progress: Progress = log.info) -> list[str]:

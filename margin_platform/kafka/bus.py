@@ -2,7 +2,7 @@
 
 Reading is kafka-python's; writing is librdkafka's (see `writer`).
 
-Every reader names the offsets it wants, so that a sensor's cursor, a stream's checkpoint or a re-executed run
+Every reader names the offsets it needs, so that a sensor's cursor, a stream's checkpoint or a re-executed run
 is the only truth about what was read. Waits are bounded, and an unreachable broker is one clear error with
 its address.
 """
@@ -27,7 +27,7 @@ from margin_platform.kafka_security import KafkaSecurity
 from margin_platform.settings import settings
 
 for _noisy in ("kafka", "kafka.net", "kafka.client"):
-    # it logs every refused connection; BrokerUnreachable says it once
+    # it logs every refused connection; BrokerUnreachable reports it once
     logging.getLogger(_noisy).setLevel(logging.CRITICAL)
 
 Answer = TypeVar("Answer")

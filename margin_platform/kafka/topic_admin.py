@@ -1,4 +1,4 @@
-"""The topics of the contract on a cluster: created as `messages.TOPICS` says, and emptied for a test."""
+"""The topics of the contract on a cluster: created as `messages.TOPICS` declares, and emptied for a test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def configuration(topic: Topic) -> dict[str, str]:
-    """Return Kafka's settings of a topic: it is kept for its days or for ever, and never compacted.
+    """Return Kafka's settings of a topic: it is kept for its days or forever, and never compacted.
 
     The broker stamps each record with its own clock: a producer whose clock is fast is caught now and on
     every later reading.
@@ -105,7 +105,7 @@ def _create(admin: KafkaAdminClient, topics: list[Topic]) -> None:
 
 
 class _Admin:
-    """An admin connection for one piece of work; BrokerUnreachable where none can be had."""
+    """An admin connection for one piece of work; BrokerUnreachable where none can be opened."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap

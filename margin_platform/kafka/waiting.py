@@ -1,6 +1,6 @@
 """Waiting for a broker that goes away, for the commands that a person looks at.
 
-Said once when it goes and once when it is back. A broker that is not there at the start is an error: its
+One message when it goes and one when it is back. A broker that is not there at the start is an error: its
 address may be mistyped.
 """
 
@@ -47,7 +47,7 @@ class Waiting:
     def until(self, act: Callable[[], Answer]) -> Answer:
         """Return what the act returns, repeated while no broker answers.
 
-        BrokerUnreachable where waiting was stopped; BrokerRefused at once.
+        BrokerUnreachable where waiting was stopped; BrokerRefused immediately.
         """
         away, began = False, self._clock()
         while True:

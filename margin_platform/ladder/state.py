@@ -46,7 +46,7 @@ class Rung(StrEnum):
 
 
 class CallFigures(TypedDict, total=False):
-    """What a decision says of its call; meanings as in `Decision`."""
+    """The call's fields of a decision; meanings as in `Decision`."""
 
     call_id: str
     opened_at: int
@@ -55,7 +55,7 @@ class CallFigures(TypedDict, total=False):
 
 
 class DecisionFigures(CallFigures, total=False):
-    """What only some decisions say."""
+    """The fields of only some decisions."""
 
     amount: float
     attempt: int

@@ -22,14 +22,14 @@ _NEVER = 1 << 62
 class AnnouncedActions:
     """Every action by id with its newest terms.
 
-    `add` takes announcements, `due` says whose actions changed. Durable through `to_state`.
+    `add` takes announcements, `due` lists symbols whose actions changed. Durable through `to_state`.
     """
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[Event, Place | None]] = {}
         self._of: dict[str, list[str]] = {}  # symbol -> ids, in order of arrival
         self._disputed: set[str] = set()  # ids announced with two terms, neither of them newer
-        self._told: dict[str, list[CorporateAction]] = {}
+        self._reported: dict[str, list[CorporateAction]] = {}
         self._doubts: dict[str, str | None] = {}
         self._changed: set[str] = set()  # symbols whose announcements changed since `due`
         self._next = _NEVER  # the next day on which something takes effect
@@ -179,9 +179,9 @@ class AnnouncedActions:
         found = []
         for symbol in sorted(asked):
             actions, doubt = self.actions(symbol, now), self.contested(symbol, now)
-            if actions != self._told.get(symbol, []) or doubt != self._doubts.get(symbol):
+            if actions != self._reported.get(symbol, []) or doubt != self._doubts.get(symbol):
                 found.append(symbol)
-                self._told[symbol], self._doubts[symbol] = actions, doubt
+                self._reported[symbol], self._doubts[symbol] = actions, doubt
         self._changed.clear()
         self._next = min(
             (at for e, _ in self._known.values() if (at := effective_time(e)) > now), default=_NEVER
@@ -189,19 +189,19 @@ class AnnouncedActions:
         return found
 
     def next_day(self) -> int:
-        """Return the next event time at which `due` has something to say, as far as it is known."""
+        """Return the next event time at which `due` has a result, as far as it is known."""
         return self._next if not self._changed else 0
 
     def in_effect(self, symbol: str) -> list[CorporateAction]:
         """Return the actions as last returned for by `due`."""
-        return self._told.get(symbol, [])
+        return self._reported.get(symbol, [])
 
     def refuse(self, symbol: str, error: BadEvent, now: int) -> list[Event]:
         """Drop the newest action in effect, which cannot be booked; return its dead letter."""
         newest = max(self.in_effect(symbol), key=lambda a: self._known[a.action_id][0]["timestamp"])
         _, place = self._known.pop(newest.action_id)
         self._of[symbol].remove(newest.action_id)
-        self._told[symbol] = self.actions(symbol, now)
+        self._reported[symbol] = self.actions(symbol, now)
         if not place:
             return []
         return [
@@ -223,26 +223,28 @@ class AnnouncedActions:
             "known": [[event, place or {}] for event, place in self._known.values()],
             "disputed": sorted(self._disputed),
             "doubts": self._doubts,
-            "told": {symbol: [action.row() for action in actions] for symbol, actions in self._told.items()},
+            "told": {
+                symbol: [action.row() for action in actions] for symbol, actions in self._reported.items()
+            },
         }
 
     def restore(self, state: Any, booked: Iterable[CorporateAction] = ()) -> None:
         """Continue from a saved state.
 
-        One of before 0.2 is the list of those that wait; the others were booked in the ledger.
+        A state of before 0.2 is the list of those that wait; the others were booked in the ledger.
         """
         if isinstance(state, list):
-            told: dict[str, list[CorporateAction]] = {}
+            saved: dict[str, list[CorporateAction]] = {}
             for action in booked:
-                told.setdefault(action.symbol, []).append(action)
-            known = [[announcement_of(action), {}] for actions in told.values() for action in actions]
+                saved.setdefault(action.symbol, []).append(action)
+            known = [[announcement_of(action), {}] for actions in saved.values() for action in actions]
             self.restore(
                 {
                     "known": known + [[e, p] for e, p in state],
                     "disputed": [],
                     "told": {
                         symbol: [action.row() for action in sorted(actions, key=CorporateAction.order)]
-                        for symbol, actions in told.items()
+                        for symbol, actions in saved.items()
                     },
                 }
             )
@@ -252,7 +254,7 @@ class AnnouncedActions:
         for event, _ in self._known.values():
             self._of.setdefault(event["symbol"], []).append(event["action_id"])
         self._disputed, self._doubts = set(state["disputed"]), dict(state.get("doubts", {}))
-        self._told = {
+        self._reported = {
             symbol: [CorporateAction.of_row(row, symbol) for row in rows]
             for symbol, rows in state["told"].items()
         }

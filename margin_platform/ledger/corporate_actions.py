@@ -91,7 +91,7 @@ class CorporateAction:
 
     @staticmethod
     def of_row(row: list[Any], symbol: str) -> CorporateAction:
-        """Return the action of a saved row; those of before 0.2 are [effective, id, kind, figure,
+        """Return the action of a saved row; rows of before 0.2 are [effective, id, kind, figure,
         post_price].
         """
         if len(row) == 5:

@@ -119,7 +119,7 @@ class KnownIds:
 
     @staticmethod
     def content(*figures: str | float | None) -> int:
-        """Return a digest of what an event says; equal numbers are equal, whole or not."""
+        """Return a digest of an event's content; equal numbers are equal, whole or not."""
         text = "\x1f".join(repr(float(f)) if isinstance(f, int | float) else str(f) for f in figures)
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest())
 

@@ -107,7 +107,7 @@ class LiveMarket:
             self._behind[code] = produced
 
     def _volatility(self, code: int, event: Event) -> bool:
-        """Take in a volatility; insufficient history stays unknown: the kernel's policy says what it counts
+        """Take in a volatility; insufficient history stays unknown: the kernel's policy sets what it counts
         as, and the account's inputs name it.
         """
         sigma = np.nan if event.get("quality") == DEFAULT else event["volatility_annual"]

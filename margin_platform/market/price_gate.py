@@ -189,7 +189,7 @@ class PriceGate:
     def passes_over(self, code: int, event: Event, good_time: int) -> bool:
         """Report whether a print is older than the price in use, which then stands.
 
-        A correction of one used before is remembered all the same.
+        A correction of one used before is still remembered.
         """
         older = _is_older(event, good_time, self._sequence.get(code))
         if older and event.get("correction"):

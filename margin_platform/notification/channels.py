@@ -21,7 +21,7 @@ class Outgoing:
 
 
 class Channel(Protocol):
-    """Sends to one recipient. `kind` says which address of a contact it needs: email or phone."""
+    """Sends to one recipient. `kind` names the address of a contact that it needs: email or phone."""
 
     name: str
     kind: str

@@ -60,7 +60,7 @@ _COMPONENT_NAMES = {
 
 @dataclass(frozen=True)
 class Notice:
-    """A notice about one account. episode and rung say what it is about:
+    """A notice about one account. episode and rung name what it is about:
     it is sent once for each on each channel.
     """
 

@@ -1,4 +1,4 @@
-"""SMTP: e-mail through a mail server of the firm's own, over TLS as the policy says."""
+"""SMTP: e-mail through a mail server of the firm's own, over TLS as the policy sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from margin_platform.notification.addresses import flaw
 from margin_platform.notification.channels import DeliveryFailed, DeliveryRefused, Outgoing
 
 _TIMEOUT_SECONDS = 10.0
-# encryption or login demanded: an operator mends it, and the notice is still wanted
+# encryption or login demanded: an operator can fix it, and the notice is still needed
 _OF_THE_SESSION = (530, 534, 535, 538)
 REQUIRED, OPPORTUNISTIC, OFF = "required", "opportunistic", "off"
 

@@ -1,4 +1,4 @@
-"""The states of a notification: which still wait, and the event that says it.
+"""The states of a notification: which still wait, and the event that reports it.
 
 PENDING until it is due, SENDING while one sender has it, DELIVERED with a receipt, HELD until its recipient
 has an address, UNDELIVERED after the last attempt, REACHED by a person.

@@ -1,7 +1,7 @@
 """The guard in front of Dagster's webserver:
 programs of this machine and the webserver's own pages pass, no other page does.
 
-Dagster takes a mutation as GET, as a form or as plain text, under any Host. A page in somebody's browser
+Dagster takes a mutation as GET, as a form or as plain text, under any Host. A page in a user's browser
 could therefore start a run or reset a sensor, and by DNS rebinding read everything. The guard is in the
 webserver's own process, around its application: there is no port behind it to reach.
 """

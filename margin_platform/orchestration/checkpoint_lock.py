@@ -1,6 +1,6 @@
 """One driver a checkpoint: a second would write other batches under the same numbers.
 
-The lock is the kernel's, so it ends with its process, also by kill -9. A note beside it says who holds it.
+The lock is the kernel's, so it ends with its process, also by kill -9. A note beside it names the holder.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """Writes the dagster.yaml of the local stack:
-launcher, lanes, storage, retention. docs/concepts/orchestration.md says why.
+launcher, lanes, storage, retention. docs/concepts/orchestration.md explains why.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _settings(folder: Path, storage_url: str | None, launcher: Launcher) -> dict
                 ],
             },
         },
-        "run_retries": {"enabled": True, "max_retries": 0},  # jobs that may be repeated say so by tag
+        "run_retries": {"enabled": True, "max_retries": 0},  # jobs that may be repeated have a tag
         "sensors": {"use_threads": True, "num_workers": 16, "num_submit_workers": 4},
         "retention": {"sensor": {"purge_after_days": TICKS_KEPT_DAYS}, "schedule": {"purge_after_days": 90}},
         "telemetry": {"enabled": False},

@@ -1,4 +1,4 @@
-"""Which run starts at once and which waits: decisions and streams never queue, batch work does.
+"""Which run starts immediately and which waits: decisions and streams never queue, batch work does.
 
 Dagster's immediate coordinator has no limits and its queue costs every run the dequeue interval. Here only
 runs tagged `margin/lane: batch` (backtests, maintenance) go through the queue, under the limit of

@@ -153,7 +153,7 @@ class ForkServerRunLauncher(RunLauncher, ConfigurableClass):
         if worker is None or not is_alive(worker):
             self._instance.report_run_canceled(run, message="No worker was left to interrupt.")
             return True
-        if not is_ours(worker):  # its process id belongs to somebody else here
+        if not is_ours(worker):  # its process id belongs to another process here
             self._instance.report_run_canceled(
                 run, message=f"Worker {worker} is of another host and was left alone: see that it is gone."
             )

@@ -2,7 +2,7 @@
 for it.
 
 The start is counted in clock ticks since the boot, and carries that boot and the process namespace: unlike a
-time of day it is the same before and after the clock is set. It also says whether this process could see the
+time of day it is the same before and after the clock is set. It also shows whether this process could see the
 worker at all.
 """
 

@@ -209,7 +209,7 @@ class LiquidationPolicy(Section):
 
 
 class GatePolicy(Section):
-    """The order gate: how long an allowed order is taken to work, and from when on it says that its figures
+    """The order gate: how long an allowed order is taken to work, and from when on it warns that its figures
     are old.
 
     gate_figures_seconds: of trading time between the account's figures and now. Policies written before it
@@ -254,7 +254,7 @@ class PricePolicy(Section):
 
 
 class EmissionPolicy(Section):
-    """Which figures are published when. Decisions (margin.status.v1) are always published at once.
+    """Which figures are published when. Decisions (margin.status.v1) are always published immediately.
 
     material_share: an equity or requirement that moved by more than this part of gross value is published
     with its batch; calc_per_batch: most margin.calc.v1 events of one batch, besides accounts that traded or

@@ -18,7 +18,7 @@ from margin_platform.contracts.messages import AUDIT, BadEvent, Event, decode
 from margin_platform.kafka.bus import Bus
 from margin_platform.store.tables import outbox
 
-_LINK = ("event_id", "number", "previous_hash", "hash")  # what an event says beside its entry
+_LINK = ("event_id", "number", "previous_hash", "hash")  # what an event carries beside its entry
 _CHAINED, _ANCHORED = Checker(ChainedEntry), Checker(PublishedAnchor)
 
 

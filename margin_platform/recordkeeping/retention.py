@@ -32,7 +32,7 @@ class Hold(NamedTuple):
 
 
 def hold(store: Store, account_id: str, *, who: str, why: str) -> None:
-    """Keep every record of an account until `release`, whatever the policy says.
+    """Keep every record of an account until `release`, whatever the policy's years.
 
     NoSuchHold where it is held already.
     """

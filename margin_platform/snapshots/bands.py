@@ -38,7 +38,7 @@ class Level(IntEnum):
 
 
 class BandFlag(IntFlag):
-    """What a band says on top of its level. Compiled code reads a member's `value`."""
+    """What a band adds to its level. Compiled code reads a member's `value`."""
 
     SEVERE = 4
     STRESS = 8

@@ -1,8 +1,8 @@
-"""Emission: whose figures go out now. What was last published of each account, and which newer figures wait.
+"""Emission: whose figures are published now, what was last published of each account, which figures wait.
 
 A market-wide tick changes a million accounts, and a million encoded events cost two seconds. So a batch
-publishes at once the accounts whose band changed or that traded, then the largest material changes up to the
-policy's number; the others wait for `overdue`, which hands them out longest wait first, and always with the
+publishes immediately the accounts whose band changed or that traded, then the largest material changes up to
+the policy's number; the others wait for `overdue`, which returns them longest wait first, and always with the
 figures of that moment.
 """
 
@@ -107,9 +107,9 @@ class Emission:
         """
         before, now = self._columns["stress"][margin.accounts], margin.worst_stress
         moved = np.abs(now - before) > self.policy.stress_step * margin.gross_mv
-        anew: Mask = ~np.isnan(now) & (np.isnan(before) | ((before < 0) != (now < 0)) | moved)
-        self._columns["stress"][margin.accounts[anew]] = now[anew]
-        return anew
+        changed: Mask = ~np.isnan(now) & (np.isnan(before) | ((before < 0) != (now < 0)) | moved)
+        self._columns["stress"][margin.accounts[changed]] = now[changed]
+        return changed
 
     def overdue(self) -> Numbers:
         """Return the numbers of the accounts whose figures wait, longest first, as many as one batch may

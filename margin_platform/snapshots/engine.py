@@ -170,7 +170,7 @@ class MarginEngine:
         known = times[times > 0]
         return trading_seconds_between(int(known.min()), self.event_time) if len(known) else None
 
-    # -- what goes out
+    # -- what is published
 
     def _evaluate(self, touched: Touched) -> Outcome:
         book, withdrawn = self.ledger.book(self.code_of), self.live.gate.withdrawn

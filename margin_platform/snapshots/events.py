@@ -3,7 +3,7 @@
 Money is rounded here, once.
 
 The stream, the backtest, what-if and explain all build them here, so that a figure on a topic, in a replay
-and on a screen is the same figure. A snapshot names its inputs, so that anybody can rebuild it.
+and on a screen is the same figure. A snapshot names its inputs, so that any reader can rebuild it.
 """
 
 from __future__ import annotations

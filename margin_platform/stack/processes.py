@@ -90,7 +90,7 @@ def wait_until(
 ) -> None:
     """Return when `ready()` holds.
 
-    StartFailed when `ended()` says how the process ended, or after the timeout.
+    StartFailed when `ended()` reports how the process ended, or after the timeout.
     """
     deadline = time.monotonic() + timeout_s
     while not ready():

@@ -1,4 +1,4 @@
-"""Starts and stops the local stack of one data folder. The state file says what was started; processes are
+"""Starts and stops the local stack of one data folder. The state file lists what was started; processes are
 trusted only by pid and start time, and whatever carries the folder in its environment belongs to it, orphans
 included.
 """
@@ -39,7 +39,7 @@ def up(
 ) -> StackState:
     """Start what of the stack is not running yet and return when all of it serves.
 
-    ValueError names an unknown component; StartFailed and JarsUnavailable say what is wrong, and what this
+    ValueError names an unknown component; StartFailed and JarsUnavailable name what is wrong, and what this
     call started is stopped again. What ran before runs on, unless a port moved and all had to be started
     again.
     """

@@ -168,7 +168,7 @@ def _sqlite_for_reading(url: URL) -> URL:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    # this module says BEGIN itself: the driver's own would take the write lock too late
+    # this module sends BEGIN itself: the driver's own would take the write lock too late
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in (

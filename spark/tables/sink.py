@@ -17,7 +17,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from margin_platform.settings import settings
 
 log = logging.getLogger(__name__)
-_APPENDS = 1 << 20  # appends of one batch that can be told apart in the table's transaction number
+_APPENDS = 1 << 20  # appends of one batch that can be distinguished in the table's transaction number
 
 
 def storage_options(uri: str) -> dict[str, str]:

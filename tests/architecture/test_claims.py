@@ -36,10 +36,10 @@ def test_each_claim_of_what_keeps_it_single_has_an_id_and_a_fault_test_that_exis
     assert (unproven, missing) == ([], [])
 
 
-def test_each_attack_held_or_was_mended_and_names_the_file_that_repeats_it() -> None:
+def test_each_attack_held_or_was_fixed_and_names_the_file_that_repeats_it() -> None:
     attacks = rows("security.md", "| attack | result |")
     assert len(attacks) > 40
-    assert {attack[1] for attack in attacks} == {"held", "mended"}
+    assert {attack[1] for attack in attacks} == {"held", "fixed"}
     unproven = [
         a[0]
         for a in attacks

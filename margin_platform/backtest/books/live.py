@@ -22,7 +22,7 @@ _LOGS, _STATE = (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS), (BETAS, VOLATILITY, 
 
 
 class NoLiveBook(LookupError):
-    """Kafka holds no account; the message says where it was looked for."""
+    """Kafka holds no account; the message names where it was looked for."""
 
 
 def live_book(bus: Bus, policy: Policy) -> tuple[Book, Market]:

@@ -1,9 +1,9 @@
 """The engine of a run: a columnar sweep a bar, and the live ladder for accounts whose band moved.
 
 Up to each bar timers fire and events are applied, in time order; an account that a fill or a transfer changed
-is seen at once. At the bar every account is evaluated by the kernel, the ladder steps for accounts whose band
-changed (the rule of margin.status.v1), and liquidations are proposed and filled. The sequence is that of the
-live pipeline, on event time.
+is seen immediately. At the bar every account is evaluated by the kernel, the ladder steps for accounts whose
+band changed (the rule of margin.status.v1), and liquidations are proposed and filled. The sequence is that of
+the live pipeline, on event time.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Run:
         touched = self.between(self.time)
         market = self.job.path.at(self.state.bar)
         touched |= self._pending_fills(market)
-        self._timers(self.time)  # those whose order a corporate action ended ask again at once
+        self._timers(self.time)  # those whose order a corporate action ended ask again immediately
         priced = self.state.priced_at(market, self.job.policy)
         margin, codes = self._step(priced, self.state.open_accounts, touched, self.time)
         self.state.record.bar(margin, codes, self.state.written_off())
@@ -179,7 +179,7 @@ class Run:
             (codes[rows] & (BandFlag.STRESS | BandFlag.STALE)) > 0
         )
         known = np.array([self.state.ladder.knows(n) for n in margin.accounts[rows].tolist()], dtype=np.bool_)
-        seen = Rows.of(margin, codes, rows[troubled | known])  # the others were and are in no trouble
+        seen = Rows.of(margin, codes, rows[troubled | known])  # the others have and had nothing open
         for at, number in enumerate(seen.number):
             observed = observation(seen, at, self.book, market, time, f"{self.state.bar}{batch}")
             for decision in self.state.ladder.observe(number, observed):

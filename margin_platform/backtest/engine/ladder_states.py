@@ -1,5 +1,5 @@
-"""The ladder states of a run: the live ladder's state of each account in trouble, and its timers on the run's
-clock.
+"""The ladder states of a run: the live ladder's state of each account with something open, and its timers
+on the run's clock.
 """
 
 from __future__ import annotations

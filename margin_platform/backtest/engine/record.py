@@ -1,6 +1,6 @@
 """What a run writes down as it goes: one row a decision, a bar and a liquidation fill.
 
-Everything a report says comes from here.
+Everything in a report comes from here.
 """
 
 from __future__ import annotations

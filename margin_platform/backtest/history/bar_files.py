@@ -1,4 +1,4 @@
-"""Bars as vendors write them: which columns of a file are prices, and of which symbol.
+"""Bars as vendors write them: the columns of a file that are prices, and the symbol of each.
 
 The close of a bar is its price. A file that does not name its symbol, or has no close, is refused with the
 columns found and what to rename: a column of lows is never taken for the prices of a symbol LOW.
@@ -94,7 +94,7 @@ def flat(columns: pd.Index) -> list[str]:
 def prices_of(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with its time and prices only: long (`symbol`, `price`), or wide, a column a symbol.
 
-    HistoryError where bars do not say whose they are, or have no close.
+    HistoryError where bars do not name their symbol, or have no close.
     """
     table = _with_one_time(table)
     names = [str(c) for c in table.columns]

@@ -1,4 +1,4 @@
-"""The cells of a CSV file, and what is said of one whose fields or decimals are written otherwise."""
+"""The cells of a CSV file, and the flaw of one whose fields or decimals are written otherwise."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def refusal_of_text(value: object) -> str:
 
 
 def _other_separator(lines: Sequence[str]) -> Flaw | None:
-    """Return what to say of a file whose first row has no comma but another separator; None for any other."""
+    """Return the flaw of a file whose first row has no comma but another separator; None for any other."""
     header = lines[0].strip() if lines else ""
     found = next((mark for mark in _OTHER_SEPARATORS if mark in header), None)
     if found is None or "," in header:

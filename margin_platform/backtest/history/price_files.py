@@ -2,8 +2,8 @@
 read strictly.
 
 Every flaw is named by row and column with its value. A flaw ends the run unless the policy's backtest section
-says how to go on. Dates without a time are the session's close, early closes included; times without a zone
-are New York's.
+decides how to go on. Dates without a time are the session's close, early closes included; times without a
+zone are New York's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Repair of a price history: how a run goes on in spite of flaws, where the policy says that it may."""
+"""Repair of a price history: how a run goes on in spite of flaws, where the policy allows it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def settle(
     actions: Sequence[CorporateAction] = (),
 ) -> PriceHistory:
     """Return the history a run may use: held symbols and sessions only, flaws named, each gone on from only
-    as the policy says.
+    as the policy sets.
 
     A jump that corporate actions explain is no flaw, nor is a missing price of a symbol that has ended or not
     begun. HistoryError lists every flaw whose policy key says refuse.
@@ -226,7 +226,7 @@ def _in_one_line(history: PriceHistory, flaws: Sequence[Flaw]) -> list[Flaw]:
         day = dt.datetime.fromtimestamp(first.time / 1000, NEW_YORK).date()
         reason = (
             f"no price from {first.row} ({day}) to the end, {len(holes)} rows; a DELISTING, merger or "
-            "SYMBOL_CHANGE among the events says what became of it"
+            "SYMBOL_CHANGE among the events tells what became of it"
         )
         said.append(dataclasses.replace(first, reason=reason))
     return said

@@ -1,5 +1,5 @@
 """Recognising the bundled history in a user's own file:
-the same symbols at the same closes are adjusted levels, whatever the file says.
+the same symbols at the same closes are adjusted levels, whatever the file claims.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class MarginCall(Struct, kw_only=True):
 
 
 class Liquidate(Struct, kw_only=True):
-    """What a LIQUIDATE says beyond a margin call: without it no order could be made."""
+    """What a LIQUIDATE carries beyond a margin call: without it no order could be made."""
 
     event_id: Key
     attempt: Request
@@ -155,7 +155,7 @@ class LiquidationOrder(Struct, kw_only=True):
 
 
 class NewOrder(Notice, kw_only=True):
-    """What an order to trade says beyond a cancellation."""
+    """What an order to trade carries beyond a cancellation."""
 
     positions: Legs
 

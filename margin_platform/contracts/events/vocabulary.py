@@ -30,7 +30,7 @@ class CallKind(StrEnum):
 
 
 class RestrictionAction(StrEnum):
-    """What restrictions.v1 says of an account."""
+    """What restrictions.v1 states of an account."""
 
     CLOSE_ONLY = "CLOSE_ONLY"
     LIFTED = "LIFTED"

@@ -54,7 +54,7 @@ SHOWN = (
 )
 READ_TOPICS = (*SHOWN, *TOPICS_IN_ORDER)
 _TIMED = frozenset(ITEM_KINDS) | {FIRM_RISK}  # shown with when Kafka got them
-# the book is their sum; of the others the newest records say everything
+# the book is their sum; of the others the newest records suffice
 _READ_WHOLE = frozenset(TOPICS_IN_ORDER) - {PRICES}
 _BATCH = 5_000  # records applied under one sequence number; bounds how long readers wait for the lock
 _POLL_SECONDS = 0.03
@@ -67,7 +67,7 @@ _log = logging.getLogger(__name__)
 class Intake:
     """Reads until stopped.
 
-    A broker that cannot be reached, or a topic that is missing, is tried again for ever and shown.
+    A broker that cannot be reached, or a topic that is missing, is tried again without end and shown.
 
     history: records read back per partition at the start; older ones have been overtaken long since. What the
     book is the sum of is read whole, each account's terms before its fills.
@@ -205,24 +205,24 @@ class Intake:
             self._reading.heard((topic, partition), last, now)
         shown = [place for place in places if place[0] in SHOWN]
         self.feed.behind(sum(map(self._reading.left, places)), self._reading.known_up_to(shown), now)
-        self._say_what_cannot_be_read({topic for topic, _ in places}, topics)
+        self._report_unreadable({topic for topic, _ in places}, topics)
         if any(place not in self._reading.next for place in places):
             self._assign(consumer, topics)
 
-    def _say_what_cannot_be_read(self, existing: set[str], topics: Sequence[str]) -> None:
+    def _report_unreadable(self, existing: set[str], topics: Sequence[str]) -> None:
         refused = self._reading.failing()
-        told = sorted(
+        unread = sorted(
             topic for topic in SHOWN if topic in topics and (topic not in existing or topic in refused)
         )
-        if self.feed.unreadable(told, self._now_ms()):
+        if self.feed.unreadable(unread, self._now_ms()):
             _log.warning(
                 "%s: cannot read %s",
                 self.bootstrap,
-                ", ".join(f"{t} ({refused.get(t, 'no such topic')})" for t in told),
+                ", ".join(f"{t} ({refused.get(t, 'no such topic')})" for t in unread),
             )
 
     def _take(self, messages: list[Message]) -> None:
-        told: list[tuple[str, int, Event]] = []
+        batch: list[tuple[str, int, Event]] = []
         booked: list[Record] = []
         newest = 0
         for message in messages:
@@ -243,7 +243,7 @@ class Intake:
                 continue
             try:
                 event = decode(topic, message.value())
-                told.append(
+                batch.append(
                     (topic, partition, event | {"produced_at": written} if topic in _TIMED else event)
                 )
             except BadEvent as refusal:
@@ -251,7 +251,7 @@ class Intake:
                 _log.warning("%s[%s]@%s refused: %s", topic, partition, offset, refusal)
             if topic in (MARGIN_CALC, MARGIN_STATUS):
                 newest = max(newest, written)
-        self.rows.apply(told)
+        self.rows.apply(batch)
         if booked:
             self.holdings.take(booked)
         if newest:

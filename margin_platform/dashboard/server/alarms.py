@@ -40,7 +40,7 @@ class Alarms:
         self.unreached: int | None = None
 
     async def run(self) -> None:
-        """Ask for ever, in a thread: a store that is slow holds up no frame."""
+        """Ask without end, in a thread: a slow store delays no frame."""
         while True:
             self.unreached = await asyncio.to_thread(self._ask)
             await asyncio.sleep(self._every_s)

@@ -28,9 +28,9 @@ from margin_platform.dashboard.state.firm_now import firm_now
 from margin_platform.policy.sections import FirmPolicy
 
 CHUNK = 5_000  # rows a message: about 0.8 MB, some 10 ms of the event loop
-_HELLO_SECONDS = 10.0  # a socket that says nothing is closed
+_HELLO_SECONDS = 10.0  # a silent socket is closed
 IN_FLIGHT = 2  # messages a page may be behind in acknowledging
-_NONE_OF_OURS = 1003  # the close code of what a page may not say
+_NONE_OF_OURS = 1003  # the close code for what a page may not send
 HEARTBEAT_TICKS = 4  # a frame without changes is sent at least this often: the page's proof of life
 
 
@@ -129,7 +129,7 @@ class Pulse:
 async def serve(socket: WebSocket, pulse: Pulse) -> None:
     """Serve one page's connection: greeting, then frames until it leaves.
 
-    A page that holds this epoch's rows goes on from them.
+    A page that holds this epoch's rows continues from them.
     """
     await socket.accept()
     pulse.join()
@@ -155,7 +155,7 @@ async def serve(socket: WebSocket, pulse: Pulse) -> None:
 
 
 async def _hello(socket: WebSocket) -> Json:
-    """Read what the page says first: {epoch, seq} of what it holds.
+    """Read what the page sends first: {epoch, seq} of what it holds.
 
     WebSocketDisconnect where it is none of our pages.
     """

@@ -1,4 +1,4 @@
-"""Serving: bind the address, say where, run until asked to stop."""
+"""Serving: bind the address, announce it, run until asked to stop."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def serve(options: Options, port: int, announce: Callable[[str, int], None]) -> 
     )
     name = f"[{options.host}]" if ":" in options.host else options.host
     announce(f"http://{name}:{bound}/", bound)
-    asyncio.run(_until_told(_Server(config), listener))
+    asyncio.run(_until_stopped(_Server(config), listener))
 
 
 class Impatient(H11Protocol):
@@ -88,7 +88,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _until_told(server: uvicorn.Server, listener: socket.socket) -> None:
+async def _until_stopped(server: uvicorn.Server, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, functools.partial(setattr, server, "should_exit", True))

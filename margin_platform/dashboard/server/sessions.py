@@ -22,15 +22,15 @@ class Sessions:
 
     def begin(self) -> str:
         """Return the value of a new session's cookie."""
-        told = f"{int(self._clock()) + LASTS_S}.{secrets.token_urlsafe(16)}"
-        return f"{told}.{self._signature(told)}"
+        claims = f"{int(self._clock()) + LASTS_S}.{secrets.token_urlsafe(16)}"
+        return f"{claims}.{self._signature(claims)}"
 
     def holds(self, value: str) -> bool:
         """Report whether a cookie is one of ours and has not ended."""
-        told, _, signature = value.rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._signature(told).encode()):
+        claims, _, signature = value.rpartition(".")
+        if not hmac.compare_digest(signature.encode(), self._signature(claims).encode()):
             return False
-        return int(told.partition(".")[0]) > self._clock()
+        return int(claims.partition(".")[0]) > self._clock()
 
-    def _signature(self, told: str) -> str:
-        return hmac.new(self._key, f"margin dashboard session {told}".encode(), hashlib.sha256).hexdigest()
+    def _signature(self, claims: str) -> str:
+        return hmac.new(self._key, f"margin dashboard session {claims}".encode(), hashlib.sha256).hexdigest()

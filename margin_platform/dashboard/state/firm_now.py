@@ -16,7 +16,7 @@ def firm_now(events: Sequence[Event], policy: FirmPolicy) -> Json | None:
     """Return {exposure, loss}, each {amount, limit, level} in dollars, loss with its scenario; None before
     the first event.
 
-    written_at: when Kafka got the newest event, epoch milliseconds; 0 where it does not say.
+    written_at: when Kafka got the newest event, epoch milliseconds; 0 where it is unknown.
 
     The limits are those the events were judged by, the policy's where they name none.
     """

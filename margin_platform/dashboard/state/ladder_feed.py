@@ -75,7 +75,7 @@ class Item:
             "order_id": get("order_id"),
             "positions": get("positions") or [],
             "channel": get("channel"),
-            "told": (self.topic, str(get("action", "NEW"))) in SUBJECTS,
+            "notifies": (self.topic, str(get("action", "NEW"))) in SUBJECTS,
             "delivery": [_delivered(e) for e in self.delivery.values()],
         }
 
@@ -134,7 +134,7 @@ class LadderLog:
 
     def _deliver(self, notice: Event, sequence: int) -> None:
         """Show a notice's state beside the step it refers to, now or as soon as that is read."""
-        wanted = _told(notice)
+        wanted = _subjects_of_notice(notice)
         parent = next((found for subject in wanted if (found := self._by_id.get(subject)) is not None), None)
         if parent is not None:
             parent.delivery[_way(notice)], parent.changed = notice, sequence
@@ -217,7 +217,7 @@ def _subjects(topic: str, event: Event) -> list[str]:
     return [exact, *(f"subject:{event[name]}" for name in ("correlation_id", *_IDS) if event.get(name))]
 
 
-def _told(notice: Event) -> list[str]:
+def _subjects_of_notice(notice: Event) -> list[str]:
     """List what a notice refers to: the step its rung names (topic:action:...), else the most exact id it
     carries.
     """

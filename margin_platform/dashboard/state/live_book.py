@@ -24,7 +24,7 @@ class Holdings:
     """One thread takes records, any number ask; every public method takes the lock.
 
     `ready`: the book was read up to where its topics stood at the start. Until then it has only some of the
-    fills, and is not told.
+    fills, and is not shown.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -50,9 +50,9 @@ class Holdings:
         with self._lock:
             if not self.ready or account_id not in self._engine.ledger:
                 return None
-            told = self._engine.account_now(account_id)
+            event = self._engine.account_now(account_id)
         # of no published calculation
-        return {name: value for name, value in told.items() if name not in {"calc_id", "inputs"}}
+        return {name: value for name, value in event.items() if name not in {"calc_id", "inputs"}}
 
     def knows(self, account_id: str) -> bool:
         """Report whether the book has an account of exactly this id."""

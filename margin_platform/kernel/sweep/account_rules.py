@@ -10,7 +10,7 @@ from margin_platform.kernel.market import Floats
 from margin_platform.kernel.sweep.columns import Positions, PositionSpan, Priced, Requirement
 from margin_platform.kernel.sweep.compiled import inlined, kernel
 
-# A weight of exactly the threshold is not over it, whatever the last bit of a float64 sum says.
+# A weight of exactly the threshold is not over it, whatever the last bit of a float64 sum is.
 TIE = 1.0 + 1e-12
 
 

@@ -108,7 +108,7 @@ class Groups(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What the policy says about whole accounts. moves: SPY moves by lane; lane 0 is today (0.0)."""
+    """What the policy sets for whole accounts. moves: SPY moves by lane; lane 0 is today (0.0)."""
 
     moves: Floats
     use_concentration: bool
@@ -123,7 +123,7 @@ class Rules(NamedTuple):
 
 
 class Priced(NamedTuple):
-    """All that a market and a policy say, independent of the accounts."""
+    """All that a market and a policy set, independent of the accounts."""
 
     shares: Shares
     schedule: Schedule

@@ -26,7 +26,7 @@ def is_spent(restarts: Sequence[float], now: float) -> bool:
 def due_at(restarts: Sequence[float], now: float) -> float:
     """Return when the next restart may be, epoch seconds.
 
-    The first is at once; each wait is twice the one before.
+    The first is immediate; each wait is twice the one before.
     """
     recent = counted(restarts, now)
     if not recent:

@@ -128,7 +128,7 @@ class Keeper:
 
 
 def main() -> None:
-    """Watch until a signal says to stop. The components run on."""
+    """Watch until a signal to stop. The components run on."""
     log_to_terminal()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

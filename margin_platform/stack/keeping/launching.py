@@ -20,7 +20,7 @@ def place_of(known: StackState, progress: jars.Progress = jars.log.info) -> Plac
 
 
 def launch(component: Component, place: Place, stack: StackState) -> subprocess.Popen[bytes]:
-    """Start a component and remember it. StartFailed and OSError say what is wrong."""
+    """Start a component and remember it. StartFailed and OSError name what is wrong."""
     log = place.data / "logs" / f"{component.name}.log"
     process = processes.start(component.command(place), stack.environment, log, cwd=components.ROOT)
     started = processes.identity(process.pid).started

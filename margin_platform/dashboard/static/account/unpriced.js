@@ -1,4 +1,4 @@
-// What a panel says when it has no figures to show.
+// The text of a panel without figures.
 import { visible } from "../dom.js";
 
 export const UNKNOWN_POSITIONS = "positions not available";

@@ -1,4 +1,4 @@
-// The rows of the grid as a file. A file outlives the page, so it says which event time it shows and
+// The rows of the grid as a file. A file outlives the page, so it names the event time it shows and
 // whether the page was live. From a page that was not live, every account is gray.
 import { time } from "../format.js";
 import { reason } from "../reason.js";

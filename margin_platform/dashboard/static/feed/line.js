@@ -73,7 +73,7 @@ function state({ channel, status, error }) {
 function delivery(item) {
   if (item.kind === "notification") return null;
   if (item.delivery.length) return item.delivery.map(state);
-  return item.told ? h("span", { class: "state" }, "notice pending") : null;
+  return item.notifies ? h("span", { class: "state" }, "notice pending") : null;
 }
 
 function stepName({ action, reduced }) {

@@ -1,4 +1,4 @@
-"""One row a partition says how far a consumer has decided it;
+"""One row a partition records how far a consumer has decided it;
 before, each decided offset was a row of its own.
 """
 
