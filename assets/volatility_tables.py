@@ -13,7 +13,7 @@ SPEC = asset_spec(
     deps=[topic_key(e.PRICES), topic_key(e.CORPORATE_ACTIONS)],
     group="volatility",
     description=(
-        "Annualised historical volatility of each symbol over its last 30 sessions (0.4 is 40%), with the "
+        "Annualized historical volatility of each symbol over its last 30 sessions (0.4 is 40%), with the "
         "sessions used."
     ),
     warn_minutes=36 * 60,

@@ -1,5 +1,5 @@
 """The streams' figures for Prometheus:
-one endpoint of the driver process, every figure labelled by its stream.
+one endpoint of the driver process, every figure labeled by its stream.
 
 A figure that is not known yet (no state saved, no price in use) is absent, as Prometheus expects, and never
 0. docs/prometheus-alerts.yaml watches them; `margin status` reads the same endpoint.

@@ -242,7 +242,7 @@ class Stream(ABC):
                 return
 
     def _tick(self) -> None:
-        with self._busy:  # a delivery that fails is this thread's to tell, never one a batch waits for
+        with self._busy:  # report failed deliveries here, so that no batch waits for them
             self.idle()
             self.bus.flush()
         now = time.monotonic()

@@ -20,7 +20,7 @@ from tests.lanes import TwoLanes
 
 pytest_plugins = ["tests.support.postgres"]
 
-# A landing passes or fails the same way each time; `make fuzz` looks for examples nobody has seen.
+# A landing passes or fails the same way each time; `make fuzz` looks for new examples.
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("search", print_blob=True)
 settings.load_profile("repeatable")

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
             list[str] | None, typer.Option(help="a further site that may connect, e.g. https://risk.example")
         ] = None,
         quiet: Annotated[
-            float, typer.Option(min=1, help="seconds without a margin event after which the page turns grey")
+            float, typer.Option(min=1, help="seconds without a margin event after which the page turns gray")
         ] = 60.0,
         history: Annotated[
             int, typer.Option(min=0, help="prices and published records read back per partition at the start")

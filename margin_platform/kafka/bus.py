@@ -40,7 +40,7 @@ _UNREACHABLE = (RetriableError,)
 class Bus:
     """Produces and reads events of one cluster.
 
-    A bus may produce from many threads; each reading call is serialised.
+    A bus may produce from many threads; each reading call is serialized.
     """
 
     def __init__(

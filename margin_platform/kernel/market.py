@@ -24,7 +24,7 @@ UNKNOWN = float("nan")
 class Instrument:
     """One instrument's margin figures; NaN or None means "not given", and the policy's default then applies.
 
-    price: dollars a share; sigma: annualised volatility (0.4 is 40%); volatility_tier: the add-on tier
+    price: dollars a share; sigma: annualized volatility (0.4 is 40%); volatility_tier: the add-on tier
     held so far, which hysteresis may keep (0, 1, 2); up, down: TIMS scan range as fractions;
     etf_leverage: signed fund factor; long_rate, short_rate: own maintenance rates; htb_addon: rate on shorts;
     minimum_charge: dollars per unit of quantity, a long contract's already limited to its value (4210(g)(7)).

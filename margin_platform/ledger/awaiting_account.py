@@ -13,8 +13,8 @@ from margin_platform.contracts.messages import FILLS, BadEvent, Event
 from margin_platform.contracts.offsets import Record
 from margin_platform.ledger.ledger import Ledger
 
-# What waits is bounded twice, by accounts and by bytes; the oldest accounts are forgotten, not without their
-# dead letters.
+# What waits is bounded twice, by accounts and by bytes; the oldest accounts are dropped, each with its dead
+# letters.
 _MOST_UNANNOUNCED = 1000
 _MOST_BYTES = 16_000_000
 _ROW_BYTES = 1000  # of a row beside its message: what it costs to keep
@@ -93,8 +93,8 @@ class EarlyEvents:
         """
         letters = []
         while len(self._rows) > _MOST_UNANNOUNCED or self._bytes > _MOST_BYTES:
-            forgotten = self._take(next(iter(self._rows)))
-            letters += [row["letter"] for row in forgotten if row["letter"] is not None]
+            dropped = self._take(next(iter(self._rows)))
+            letters += [row["letter"] for row in dropped if row["letter"] is not None]
         for row in (row for rows in self._rows.values() for row in rows):
             if row["letter"] is not None and row["letter"]["timestamp"] <= before_ms:
                 letters.append(row["letter"])

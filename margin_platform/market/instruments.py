@@ -76,6 +76,6 @@ def _instrument(path: Path, number: int, row: object) -> Instrument:
 @functools.cache
 def load() -> tuple[Instrument, ...]:
     """Load the instruments of MARGIN_INSTRUMENTS, else the shipped ones: the 20 names of the sample history,
-    SPY, and labelled synthetic index funds.
+    SPY, and labeled synthetic index funds.
     """
     return read(settings().instruments or REFERENCE)

@@ -1,4 +1,4 @@
-"""The simulated venue: answers liquidation.orders.v1 with fills at the market price, labelled simulated.
+"""The simulated venue: answers liquidation.orders.v1 with fills at the market price, labeled simulated.
 
 It stands where a broker's execution system would. Fill ids follow from the order and the symbol, so an order
 answered twice (a restart, a duplicate message) is one fill to everybody who reads it. It keeps nothing of its

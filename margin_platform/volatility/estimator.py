@@ -1,5 +1,5 @@
 """Historical volatility: 30 daily log returns, sample standard deviation (n - 1),
-annualised by the square root of 252.
+annualized by the square root of 252.
 
 From daily closes, one per exchange session, split-adjusted: never from ticks (MARGIN_RULES 9).
 """
@@ -18,7 +18,7 @@ from margin_platform.policy.policy import Policy
 
 @dataclass(frozen=True)
 class Volatility:
-    """sigma: annualised (0.4 is 40%); observations: returns used;
+    """sigma: annualized (0.4 is 40%); observations: returns used;
     quality: OK, or DEFAULT where history is insufficient.
     """
 

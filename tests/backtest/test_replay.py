@@ -1,4 +1,4 @@
-"""Replay keeps event times, keeps pace, pauses, resumes and stops; nothing handed over is lost."""
+"""Replay keeps event times, keeps pace, pauses, resumes and stops; nothing produced is lost."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _SPLIT = {"action_id": "ko-split", "symbol": "KO", "kind": "SPLIT", "ratio": 2.0
 
 
 class Load:
-    """Sends in a thread until told to stop.
+    """Sends in a thread until stopped.
 
     Every bad message is remembered by its bytes, every message is counted.
     """

@@ -48,7 +48,7 @@ def settled(tab: Any, expression: str, seconds: float = 30.0, arg: Any = None) -
 
 
 def badge(tab: Page, account: str) -> str:
-    """The color of an account's row, as the reader of a screen is told."""
+    """The color of an account's row, as a screen reader announces it."""
     row = tab.locator(".ag-row").filter(has_text=account)
     number = row.first.get_attribute("row-index")
     return tab.locator(f'.ag-row[row-index="{number}"] .badge').first.get_attribute("aria-label") or ""
@@ -111,7 +111,7 @@ def test_a_killed_server_turns_the_page_gray_and_nothing_is_missed_when_it_is_ba
 
 
 def test_a_cut_socket_resumes_from_what_the_page_holds(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
-    """Only what changed meanwhile is sent: the server is told the last sequence, and answers `resumed`."""
+    """The page sends its last sequence; the server answers `resumed` and sends what changed meanwhile."""
     firm.publish(bus, firm.open())
     server = start()
     tab.goto(server.url)
@@ -121,7 +121,7 @@ def test_a_cut_socket_resumes_from_what_the_page_holds(bus: Bus, firm: Any, star
         s.addEventListener('frame', (e) => frames_.push(...e.detail.rows.map((r) => r[1])));
         s.addEventListener('lost', () => frames_.push('lost'));
         s.connect = () => dials_++; s.socket.close(); }""")
-    # its one attempt went nowhere: it dials when told to
+    # its one attempt went nowhere: it dials on request
     settled(tab, "frames_.includes('lost') && dials_ === 1")
     outcome = firm.publish(bus, firm.tick(AMD=47.0))  # touches SHORT-5 alone
     while server.get("/api/account", id="SHORT-5")["calc"]["excess"] != outcome.calc[0]["excess"]:

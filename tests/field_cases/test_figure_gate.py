@@ -1,4 +1,4 @@
-"""One wrong beta or volatility message restricts nobody: a figure out of proportion awaits a second one."""
+"""One wrong beta or volatility restricts no account: a figure out of proportion awaits a second one."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def test_the_percents_of_the_case_are_named_by_path() -> None:
         parse(loads((CASES / "03-percent-for-fraction" / "book.json").read_bytes()))
 
 
-# -- 01: fields nobody reads
+# -- 01: fields that no code reads
 
 
 def test_a_short_given_with_a_side_is_refused_and_never_read_as_a_long() -> None:

@@ -541,7 +541,7 @@ TESTED_ELSEWHERE = {  # kinds whose module has tests of its own, which read the 
 
 
 def test_every_case_is_either_tested_here_or_belongs_to_a_named_module() -> None:
-    """A case added to the file and run by nobody would prove nothing."""
+    """A case added to the file and never run would prove nothing."""
     simple = {i for i, case in CASES.items() if case["calc"] == "simple"}
     assert simple == set(FROM_THE_PRODUCT) | {"B41", "H15", "I08"}
     source = Path(__file__).read_text(encoding="utf-8")

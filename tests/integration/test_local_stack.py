@@ -337,7 +337,7 @@ def test_a_terminated_start_stops_what_it_had_started(data: Path) -> None:
     while not any("kafka.Kafka" in process.cmdline() for process in processes.owned_by(data)):
         assert time.monotonic() < deadline, "the broker was never started"
         threading.Event().wait(0.02)
-    for _ in range(2):  # told twice, it does not leave half way
+    for _ in range(2):  # stopped twice, it does not leave half way
         program.terminate()
     assert program.wait(timeout=60) == 128 + signal.SIGTERM
     assert processes.owned_by(data) == []

@@ -1,4 +1,4 @@
-"""Fills and cash of accounts nobody announced: they wait, within bounds, and none goes without a word."""
+"""Fills and cash of unannounced accounts: they wait, within bounds, and none goes without a word."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 class Provider:
-    """A channel that answers as told, then accepts."""
+    """A channel that gives the listed answers, then accepts."""
 
     name, kind = "PROVIDER", "email"
 

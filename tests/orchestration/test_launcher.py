@@ -92,7 +92,7 @@ def test_terminate_interrupts_the_op_and_lets_it_clean_up(
 def test_a_killed_worker_is_noticed_and_can_still_be_terminated(
     instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
-    """After a reboot, too, a run must not stay STARTED for ever."""
+    """After a reboot, too, a run must not stay STARTED forever."""
     run_id = launched(instance, tmp_path / "diary", 60.0)
     os.kill(pid_of(run_of(instance, run_id).tags[WORKER_TAG]), signal.SIGKILL)
     eventually(
@@ -106,7 +106,7 @@ def test_a_killed_worker_is_noticed_and_can_still_be_terminated(
 
 
 def test_a_stream_run_ends_when_its_launcher_goes(tmp_path: Path) -> None:
-    """The daemon died: nobody could restart or stop the run any more, so it stops itself."""
+    """The daemon died: no process could restart or stop the run any more, so it stops itself."""
     dagster_home.prepare(tmp_path / "home")
     with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
         run_id = launched(instance, tmp_path / "diary", 60.0, {ENDS_WITH_LAUNCHER_TAG: "true"})
@@ -149,7 +149,7 @@ def test_a_machine_may_be_given_another_name_while_it_runs(monkeypatch: pytest.M
 def test_a_worker_of_another_host_is_never_signalled_and_its_run_can_be_ended(
     instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
-    """A container made anew on kept data has another name: its process ids mean others here."""
+    """A new container on kept data has another name: its process ids mean others here."""
     run_id = launched(instance, tmp_path / "diary", 60.0)
     worker = run_of(instance, run_id).tags[WORKER_TAG]
     elsewhere = f"another-host:{pid_of(worker)}:1@another-boot.1"

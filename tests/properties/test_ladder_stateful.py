@@ -62,7 +62,7 @@ class LadderMachine(RuleBasedStateMachine):
         self.written: list[bytes] = []
         self.seen: list[Observation] = []
         self.decisions: list[Decision] = []
-        self.call: dict[str, Any] | None = None  # the open call as its decisions told it
+        self.call: dict[str, Any] | None = None  # the open call as its decisions describe it
         self.episodes: set[str] = set()
         self.warned = self.close_only = self.stressed = self.underwater = False
         self.clear_since: int | None = None

@@ -75,7 +75,7 @@ class Split:
         return [day for day in self.closes if day < self.day]
 
     def account(self) -> list[Message]:
-        """100 shares of which 45% are borrowed: at half the price nothing but debt would be left."""
+        """100 shares, 45% of them borrowed: at half the price nothing but debt would be left."""
         first = self.before()[0]
         at, price = closing(first) - HOUR, self.closes[self.before()[-1]]
         fill = {

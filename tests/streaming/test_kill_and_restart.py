@@ -55,7 +55,7 @@ def applied(bus: Bus, work: Path) -> bool:
 
 
 def its_figures_are_served(url: str, driver: Any, until: Callable[..., Any]) -> None:
-    """The endpoint tells what the progress lines told, and serves every metric that an alert rule names."""
+    """The endpoint repeats the progress lines, and serves every metric that an alert rule names."""
     until(lambda: stream_figures.read(url)["streams"][0]["lag"] == 0, "a lag of 0 at the endpoint")
     told = list(until(lambda: driver.batches, "a first line"))
     records = sum(batch["rows"] for batch in told)

@@ -1,5 +1,5 @@
 """Each stream has a program of its own, `python -m spark.<stem>`:
-it runs that stream and no other, until it is told to stop.
+it runs that stream and no other, until it is stopped.
 """
 
 from __future__ import annotations

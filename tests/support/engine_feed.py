@@ -62,7 +62,7 @@ class Feed:
         return Record(topic, partition, offset, None, encode(event), event["timestamp"])
 
     def restart(self) -> None:
-        """Both engines anew from what they saved, through bytes."""
+        """Both engines again from what they saved, through bytes."""
         saved, volatility = through_bytes(self.engine.to_state()), through_bytes(self.volatility.to_state())
         self.engine, self.volatility = MarginEngine(self.instruments, POLICY), VolatilityEngine(POLICY)
         self.engine.restore(saved)

@@ -29,7 +29,7 @@ EQUATIONS: tuple[tuple[str, tuple[tuple[int, str], ...]], ...] = (
 
 
 def in_cents(*amounts: float) -> int:
-    """The sum of amounts in whole cents, each of which must be whole cents."""
+    """The sum of amounts in whole cents; each must be whole cents."""
     whole = [round(amount * 100) for amount in amounts]
     for amount, cents in zip(amounts, whole, strict=True):
         assert math.isclose(amount, cents / 100, rel_tol=1e-15, abs_tol=1e-9), f"not whole cents: {amount!r}"

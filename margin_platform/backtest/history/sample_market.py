@@ -2,7 +2,7 @@
 
 Closes are real and adjusted for splits and dividends, so early levels are far below the prices of their day:
 rates apply to them, per-share dollar floors do not. The 20 names are survivors, chosen with hindsight. Three
-index funds (SIM*) and every tick between two closes are synthetic and labelled so.
+index funds (SIM*) and every tick between two closes are synthetic and labeled so.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Recognising the bundled history in a user's own file:
+"""Recognizing the bundled history in a user's own file:
 the same symbols at the same closes are adjusted levels, whatever the file claims.
 """
 
