@@ -66,7 +66,7 @@ class StreamClock:
         return {name: list(times) for name, times in self._partitions.items()}
 
     def restore(self, now: int, state: dict[str, Any], newest: Sequence[int] = (0, 0)) -> None:
-        """Continue from a saved state; one of before has no partitions, or no newest record."""
+        """Continue from a saved state; an older one has no partitions, or no newest record."""
         self.now = now
         self.newest = (newest[0], newest[1])
         self._partitions = {name: (newest, behind, ahead) for name, (newest, behind, ahead) in state.items()}
