@@ -32,11 +32,11 @@ class Shard:
         return f"shard {self.number} of {self.of}"
 
     def holds(self, account_id: str) -> bool:
-        """Whether the account's records belong here."""
+        """Report whether the account's records belong here."""
         return self.of == 1 or shard_of(account_id, self.of) == self.number
 
     def answers_for(self, topic: str) -> bool:
-        """Whether dead letters of a topic's records are written here: of a shared one, by one shard only."""
+        """Report whether this shard writes a topic's dead letters: of a shared one, one shard does."""
         return topic not in self.shared or self.number == _FIRST
 
     @property
