@@ -20,7 +20,7 @@ COMMANDS = {
     "liquidate": ("liquidate", "Propose the least orders that restore compliance, with a certificate."),
     "whatif": ("whatif", "Show an account's margin after a trade that has not happened."),
     "backtest": ("backtest", "Replay history through the same kernel and ladder."),
-    "policy-change": ("policy_change", "Whose band would change if a policy were activated now."),
+    "policy-change": ("policy_change", "List accounts whose band a policy would change if activated now."),
     "policy": ("policy", "List the policies and who activated them; activate one."),
     "restrictions": ("restrictions", "List the restricted accounts and why; lift a restriction."),
     "replay": ("replay", "Replay a price history to Kafka as live events."),

@@ -12,12 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.house_words import HOUSE_WORDS
+
 ROOT = Path(__file__).parents[2]
 WIDTH = 120
-HOUSE_WORDS = re.compile(
-    r"\b(?:told|anew|nobody|whoever|likewise|of which|hand(?:s|ed|ing)? over|(?:is|are) had by)\b",
-    re.IGNORECASE,
-)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 # A path inside backticks: below a folder at the top, or below a concept's folder of margin_platform, which
 # then ends with a slash or a suffix (`kafka/topic` is a tag of a run).

@@ -7,11 +7,13 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.architecture.test_documents import HOUSE_WORDS, ROOT
+from tests.support.house_words import HOUSE_WORDS
 
+ROOT = Path(__file__).parents[2]
 PRODUCT = ("margin_platform", "assets", "jobs", "sensors", "resources", "spark", "bench")
 SOURCES = {
     path: path.read_text(encoding="utf-8")

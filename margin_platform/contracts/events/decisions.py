@@ -178,7 +178,7 @@ class AuditEntry(Struct, kw_only=True):
         UNSET
     )
     previous_hash: Annotated[Key | UnsetType, Meta(description="of the entry before; 64 zeros: none")] = UNSET
-    format: Annotated[Sequence | UnsetType, Meta(description="2, or missing in entries of before")] = UNSET
+    format: Annotated[Sequence | UnsetType, Meta(description="2, or missing in older entries")] = UNSET
     evidence: Annotated[
         Key | UnsetType, Meta(description="sha256 of the status event decided on, or of the policy activated")
     ] = UNSET
