@@ -62,8 +62,8 @@ def _proposal(
 
 
 def _why_no_less(bench: Workbench, last: Proof, after: float) -> str:
-    told = bench.terms.order is not None
-    kind = "names are sold in the sequence given" if told else "sold by highest beta, not by least turnover"
+    listed = bench.terms.order is not None
+    kind = "names are sold in the sequence given" if listed else "sold by highest beta, not by least turnover"
     return (
         f"after these orders excess is {after:,.2f}, at least {bench.terms.buffer:,.2f}; with one lot less "
         f"of {last.symbol} it would be {last.excess_one_lot_less:,.2f}, and no smaller quantity of it "
