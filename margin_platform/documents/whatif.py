@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from margin_platform.contracts.events.field_types import refusal_of_quantity
 from margin_platform.contracts.json_object import Json
 from margin_platform.documents.book_input import POSITION_FIELDS, InputError, parse
 from margin_platform.documents.figures import evaluation
@@ -31,6 +32,8 @@ def after_trades(account: Json, trades: Sequence[Trade], cash: float, quote_of: 
     positions = [dict(p) for p in account.get("positions", [])]
     balance = float(account["cash"])
     for symbol, qty in as_known(account, trades, quote_of):
+        if qty and (refusal := refusal_of_quantity(qty)):
+            raise InputError("trade", qty, refusal)
         row = _row(positions, symbol, qty)
         if row is None:
             known = quote_of(symbol)

@@ -44,6 +44,7 @@ class LiveMarket:
         self.figure_gate = FigureGate()
         # when the last print was produced that was too old for the price in use
         self._behind: dict[int, int] = {}
+        self._behind_figures: dict[str, int] = {}  # the same of betas and volatilities, by topic and symbol
         self._priced: PricedMarket | None = None
         self._priced_at: dict[str, np.ndarray] = {}  # the moving columns that `_priced` rests on
         self._input_time = {BETAS: np.zeros(n, dtype=np.int64), VOLATILITY: np.zeros(n, dtype=np.int64)}
@@ -69,8 +70,10 @@ class LiveMarket:
                 self.price_time[code] = event["timestamp"]
                 self.market.price[code] = price
             return True
-        seen = self._input_time[topic]
-        if event["timestamp"] < seen[code]:
+        seen, name = self._input_time[topic], f"{topic} {event['symbol']}"
+        if event["timestamp"] >= seen[code]:
+            self._behind_figures.pop(name, None)
+        elif not self._was_ahead(name, int(seen[code]), event["timestamp"] if produced is None else produced):
             return False
         self._hold_implausible(topic, code, event)
         seen[code] = event["timestamp"]
@@ -105,6 +108,18 @@ class LiveMarket:
             self.gate.forget_times(code)
         else:
             self._behind[code] = produced
+
+    def _was_ahead(self, name: str, seen: int, produced: int) -> bool:
+        """Return True where two figures in a row were produced well before the time of the one in use: its
+        host's clock was ahead. One may only be late.
+        """
+        before = self._behind_figures.pop(name, 0)
+        if produced >= seen - LATE_MS:
+            return False
+        if 0 < before < produced:
+            return True
+        self._behind_figures[name] = produced
+        return False
 
     def _volatility(self, code: int, event: Event) -> bool:
         """Take in a volatility; insufficient history stays unknown: the kernel's policy sets what it counts
@@ -222,6 +237,7 @@ class LiveMarket:
             "input_time": {topic: times.copy() for topic, times in self._input_time.items()},
             "gate": self.gate.to_state(market.symbols),
             "figure_gate": self.figure_gate.to_state(),
+            "behind_figures": dict(self._behind_figures),
             "behind": {market.symbols[code]: at for code, at in self._behind.items()},
         }
 
@@ -243,6 +259,7 @@ class LiveMarket:
             self._input_time[topic][here] = times[there]
         self.gate.restore(state["gate"], self.code_of)
         self.figure_gate.restore(state.get("figure_gate", {}))
+        self._behind_figures = dict(state.get("behind_figures", {}))
         self._behind = {
             self.code_of[symbol]: at
             for symbol, at in state.get("behind", {}).items()

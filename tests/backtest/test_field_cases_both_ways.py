@@ -17,7 +17,7 @@ from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS
 from margin_platform.kernel.market import Instrument
 from margin_platform.money import cents
 from margin_platform.trading_time.sessions import close_ms
-from tests.support.amended_actions import AMENDED, MONDAY, at, opening, printed
+from tests.support.amended_actions import AMENDED, ANNOUNCED, FALLS, MONDAY, at, opening, printed, said
 from tests.support.both_ways import Came, lines, live, records_of, replayed
 from tests.support.field_cases import HERE
 from tests.support.real_actions import REAL, action, held, moment
@@ -80,6 +80,15 @@ def test_a_merger_a_spin_off_a_new_symbol_and_a_delisting(name: str, side: int, 
     ]
     rows += [] if new_price is None else [print_of(NEW, new_price, moment(day, 12))]
     compared(rows, tmp_path)
+
+
+@pytest.mark.parametrize("name", list(FALLS)[::3])
+def test_a_fall_that_a_payout_explains(name: str, tmp_path: Path) -> None:
+    before, kind, terms, after = FALLS[name]
+    prints = [printed(after * (1 + n / 1000), at(10, 9, 31 + n)) for n in range(2)]
+    told = said("p", kind, ANNOUNCED + 2, **terms)
+    came = compared([*opening(before, 100.0), printed(33.0, at(10, 9, 29), "BBB"), told, *prints], tmp_path)
+    assert came.accounts["A"]["status"] == "ACTIVE"
 
 
 @pytest.mark.parametrize("known", ["ahead", "in the morning"])

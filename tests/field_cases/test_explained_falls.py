@@ -11,23 +11,9 @@ from typer.testing import CliRunner
 
 from margin_platform.cli import app
 from margin_platform.contracts.messages import Event
-from tests.support.amended_actions import ANNOUNCED, at, opening, printed, said
+from tests.support.amended_actions import ANNOUNCED, FALLS, SPUN, at, opening, printed, said
 from tests.support.field_cases import fed, stands
 
-SPUN = {"new_symbol": "BBB", "ratio": 1.0}
-FALLS: dict[str, tuple[float, str, dict[str, Any], float]] = {
-    # price of before, kind, terms, first price of the day
-    "Abbott without AbbVie, 2013-01-02, in the shape of 2 for 1": (65.5, "SPIN_OFF", SPUN, 32.05),
-    "eBay without PayPal, 2015-07-20": (66.29, "SPIN_OFF", SPUN, 28.5),
-    "in the shape of 3 for 1": (90.0, "SPIN_OFF", SPUN, 30.0),
-    "in the shape of 5 for 3": (100.0, "SPIN_OFF", SPUN | {"ratio": 0.5}, 60.0),
-    "in the shape of 10 for 1": (50.0, "SPIN_OFF", SPUN | {"ratio": 3.0}, 5.0),
-    "no shape": (100.0, "SPIN_OFF", SPUN, 57.0),
-    "a dividend of two fifths": (100.0, "DIVIDEND", {"amount": 40.0}, 60.0),
-    "a dividend of half": (30.0, "DIVIDEND", {"amount": 15.0}, 15.1),
-    "a dividend of two thirds": (30.0, "DIVIDEND", {"amount": 20.0}, 9.9),
-    "a dividend of nine tenths": (100.0, "DIVIDEND", {"amount": 90.0}, 10.2),
-}
 NEW_PRICE = printed(33.0, at(10, 9, 29), "BBB")
 
 

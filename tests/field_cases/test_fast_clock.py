@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from margin_platform.contracts import offsets
-from margin_platform.contracts.messages import ACCOUNTS, PRICES, TOPICS, BadEvent, check_time, decode
+from margin_platform.contracts.messages import (
+    ACCOUNTS,
+    BETAS,
+    PRICES,
+    TOPICS,
+    VOLATILITY,
+    BadEvent,
+    check_time,
+    decode,
+)
 from margin_platform.kafka.topic_admin import configuration
 from tests.support.recorded import Replay, replayed
 
@@ -80,6 +89,42 @@ def test_the_clock_is_the_same_after_a_restart() -> None:
     again.take(_price("AAA", 48, T + 2 * MINUTE))
     assert float(again.engine.market.price[0]) == 48.0
     assert again.engine.event_time == T + 2 * MINUTE
+
+
+FIGURES = [(BETAS, "beta", 1.0, 1.4, 1.2), (VOLATILITY, "volatility_annual", 0.3, 0.5, 0.4)]
+
+
+@pytest.mark.parametrize("ahead", [2 * MINUTE, 40 * MINUTE, DAY, 30 * DAY, 366 * DAY])
+@pytest.mark.parametrize(("topic", "field", "known", "fast", "honest"), FIGURES)
+def test_a_beta_or_volatility_of_a_fast_host_does_not_freeze_its_symbol(
+    topic: str, field: str, known: float, fast: float, honest: float, ahead: int
+) -> None:
+    """The second honest figure after it counts: one alone may only be late."""
+    replay = Replay("AAA")
+
+    def said(value: float, at: int) -> float:
+        replay.take({"topic": topic, "event": {"symbol": "AAA", field: value, "timestamp": at}})
+        return float((replay.engine.market.beta if topic == BETAS else replay.engine.market.sigma)[0])
+
+    assert [said(known, T), said(fast, T + ahead)] == [known, fast]
+    assert [said(honest, T + 10_000), said(honest, T + 20_000)] == [fast, honest]
+
+
+@pytest.mark.parametrize("late", [1_000, 59_000, 10 * MINUTE, DAY])
+@pytest.mark.parametrize(("topic", "field", "known", "newer", "older"), FIGURES)
+def test_one_figure_that_is_only_late_changes_nothing(
+    topic: str, field: str, known: float, newer: float, older: float, late: int
+) -> None:
+    replay = Replay("AAA")
+    for value, at in (
+        (known, T),
+        (newer, T + 3 * DAY),
+        (older, T + 3 * DAY - late),
+        (newer, T + 3 * DAY + 1),
+    ):
+        replay.take({"topic": topic, "event": {"symbol": "AAA", field: value, "timestamp": at}})
+    replay.take({"topic": topic, "event": {"symbol": "AAA", field: older, "timestamp": T + 3 * DAY - late}})
+    assert float((replay.engine.market.beta if topic == BETAS else replay.engine.market.sigma)[0]) == newer
 
 
 def test_the_readers_own_clock_bounds_the_time_of_a_record(monkeypatch: pytest.MonkeyPatch) -> None:

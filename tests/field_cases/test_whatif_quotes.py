@@ -74,3 +74,10 @@ def test_figures_of_several_holders_complete_one_another() -> None:
         for n, row in (("B", {"price": 900}), ("C", {"beta": 1.8}))
     ]
     assert _after({"accounts": [buyer, *holders]})["long_mv"] == 900.0
+
+
+@pytest.mark.parametrize("qty", ["4e-7", "-4e-7", "1e-9", "6e-7", "1.5e-6", "2.5e-6", "-1.4e-6", "1e-300"])
+def test_a_trade_finer_than_the_ledger_keeps_is_refused_as_a_fill_is(qty: str) -> None:
+    ran = CliRunner().invoke(app, ["whatif", "A", "--trade", f"NVDA:{qty}", "--book", str(CASE)])
+    assert ran.exit_code == 2
+    assert "--trade: finer than 1e-06 of a share, value " in ran.output

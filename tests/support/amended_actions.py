@@ -77,3 +77,20 @@ AMENDED = {
         100.0,
     ),
 }
+
+SPUN = {"new_symbol": "BBB", "ratio": 1.0}
+# AbbVie: one share for one of Abbott, 2013-01-02; Abbott closed at 32.05 that day. PayPal: one for one of
+# eBay, 2015-07-20.
+FALLS: dict[str, tuple[float, str, dict[str, Any], float]] = {
+    # price of before, kind, terms, first price of the day
+    "Abbott without AbbVie, 2013-01-02, in the shape of 2 for 1": (65.5, "SPIN_OFF", SPUN, 32.05),
+    "eBay without PayPal, 2015-07-20": (66.29, "SPIN_OFF", SPUN, 28.5),
+    "in the shape of 3 for 1": (90.0, "SPIN_OFF", SPUN, 30.0),
+    "in the shape of 5 for 3": (100.0, "SPIN_OFF", SPUN | {"ratio": 0.5}, 60.0),
+    "in the shape of 10 for 1": (50.0, "SPIN_OFF", SPUN | {"ratio": 3.0}, 5.0),
+    "no shape": (100.0, "SPIN_OFF", SPUN, 57.0),
+    "a dividend of two fifths": (100.0, "DIVIDEND", {"amount": 40.0}, 60.0),
+    "a dividend of half": (30.0, "DIVIDEND", {"amount": 15.0}, 15.1),
+    "a dividend of two thirds": (30.0, "DIVIDEND", {"amount": 20.0}, 9.9),
+    "a dividend of nine tenths": (100.0, "DIVIDEND", {"amount": 90.0}, 10.2),
+}

@@ -39,6 +39,11 @@ def action(kind: str, day: str, **terms: Any) -> Event:
     return {"topic": CORPORATE_ACTIONS, "event": event | terms}
 
 
+# Terms as announced. Twitter: 54.20 in cash, merged on 2022-10-27. GE HealthCare: one share for three of
+# GE, from 2023-01-04. Activision: 95.00 in cash, 2023-10-13. Pioneer: 2.3234 Exxon Mobil, 2024-05-03 (8-K
+# of that day). VMware: 142.50 in cash or 0.2520 Broadcom, prorated to half each, 2023-11-22. GE Vernova:
+# one share for four of GE, 2024-04-02. Facebook: META from 2022-06-09. SVB Financial: worthless to the
+# holder once its bank was closed on 2023-03-10.
 REAL = {  # kind, day, price of before, terms, price of the new symbol; of 100 shares: positions, cash gained
     "TWTR": ("CASH_MERGER", "2022-10-28", 53.70, {"amount": 54.20}, None, {}, 5_420.0),
     "GEHC": (
