@@ -1,44 +1,9 @@
 // The dashboard as it is: rows as columns in the page, and a grid that draws only the rows in sight.
-import { Store } from "/static/store/store.js";
-import { measure, money } from "./page.js";
+import { NUMBERS, Store, TEXTS } from "/static/store/store.js";
+import { COLUMNS, measure, money } from "./page.js";
 
-const WIRE = [
-  "i",
-  "account_id",
-  "status",
-  "band",
-  "margin_type",
-  "method",
-  "equity",
-  "requirement",
-  "excess",
-  "excess_pct",
-  "reg_t",
-  "tims",
-  "saving",
-  "worst_stress",
-  "beta_exposure",
-  "gross_mv",
-  "timestamp",
-  "oldest_price",
-  "flags",
-];
-const SHOWN = [
-  "account_id",
-  "status",
-  "method",
-  "equity",
-  "requirement",
-  "excess",
-  "excess_pct",
-  "reg_t",
-  "tims",
-  "saving",
-  "worst_stress",
-  "beta_exposure",
-  "gross_mv",
-  "timestamp",
-];
+const WIRE = ["i", ...TEXTS, ...NUMBERS];
+const SHOWN = COLUMNS.map((name) => ({ gross: "gross_mv", age: "timestamp" })[name] ?? name);
 const numeric = (name) => !["account_id", "status", "method"].includes(name);
 const wire = (r) => [
   Number(r.account_id.slice(4)),

@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ import psutil
 from margin_platform.kafka import topic_admin
 from margin_platform.stack import broker as kafka_broker
 from margin_platform.stack import ports
+from tests.support.driver import driver_command
 
 JVM, PYTHON, WORKER, EXECUTOR, BROKER = (
     "driver's JVM",
@@ -74,21 +74,7 @@ class Driver:
     """
 
     def __init__(self, bootstrap: str, work: Path, only: str, master: str) -> None:
-        self._command = [
-            sys.executable,
-            "-m",
-            "spark.driver",
-            "--only",
-            only,
-            "--bootstrap",
-            bootstrap,
-            "--checkpoint",
-            str(work / "checkpoints"),
-            "--tables",
-            str(work / "tables"),
-            "--master",
-            master,
-        ]
+        self._command = driver_command(bootstrap, work, only, master)
         self.log = work / "driver.log"
         self.starts = 0
         self.batches = 0

@@ -15,10 +15,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from margin_platform.kafka.bus import Bus
+from tests.support.page import FALL
 
 pytestmark = [pytest.mark.kafka, pytest.mark.browser, pytest.mark.nightly]
 
-FALL = {"AAPL": 55.0, "JPM": 80.0, "SPY": 235.0, "AMD": 47.0, "XOM": 33.0, "SIMINV": 52.6}
 VIEWS = {
     "accounts": ".ag-row",
     "account/LEVERED-4": "#chart-tims canvas",

@@ -16,19 +16,14 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import insert
 from websockets.sync.client import connect
 
-from margin_platform.dashboard.server.account_detail import document, policy_of
-from margin_platform.dashboard.server.app import CURES_SHOWN
 from margin_platform.dashboard.state.account_row import COLUMNS
-from margin_platform.documents.book_input import parse
 from margin_platform.kafka.bus import Bus
-from margin_platform.liquidation.cures import cheapest_cures
 from margin_platform.store.store import Store
 from margin_platform.store.tables import ladder_states
+from tests.support.page import FALL, LIVE
 
 pytestmark = [pytest.mark.kafka, pytest.mark.browser]
 
-FALL = {"AAPL": 55.0, "JPM": 80.0, "SPY": 235.0, "AMD": 47.0, "XOM": 33.0, "SIMINV": 52.6}
-LIVE = "html[data-live=true]"
 MINUTE_OLD = "60 s"
 
 
@@ -51,75 +46,6 @@ def test_the_header_shows_the_firms_figures_and_the_age_of_the_oldest_price(
     expect(tab.locator("#oldest")).to_have_text(MINUTE_OLD)
 
 
-def test_rows_are_filtered_by_method_symbol_and_action_under_way(
-    bus: Bus, firm: Any, start: Any, tab: Page
-) -> None:
-    firm.publish(bus, firm.open())
-    outcome = firm.publish(bus, firm.tick(**FALL))
-    firm.ladder(bus)
-    shown = tab.locator("#shown")
-    tab.goto(start().url)
-    tab.wait_for_selector(LIVE)
-    for method in ("REG_T", "PORTFOLIO"):
-        tab.select_option("#by-method", method)
-        expect(shown).to_have_text(f"{sum(e['margin_method'] == method for e in outcome.calc)} of 6")
-    tab.select_option("#by-method", "")
-    tab.fill("#by-symbol", "JPM")
-    tab.press("#by-symbol", "Tab")
-    expect(shown).to_have_text("3 of 6")  # long, short, and clear of any call
-    for holder in ("GREEN-1", "EDGE-2", "SHORT-5"):
-        expect(tab.locator(".ag-row").filter(has_text=holder)).to_have_count(1)
-    bought = {
-        "account_id": "HEDGED-3",
-        "fill_id": "F-9",
-        "symbol": "JPM",
-        "qty": 10,
-        "price": 80.0,
-        "timestamp": firm.clock,
-    }
-    bus.produce("fills.v1", bought)
-    bus.flush()
-    expect(shown).to_have_text("4 of 6")  # the filter stands, and the book moves on
-    tab.fill("#by-symbol", "")
-    tab.press("#by-symbol", "Tab")
-    expect(shown).to_have_text("6 of 6")
-    tab.check("#by-flag")
-    expect(shown).to_have_text("1 of 6")
-    expect(tab.locator('.ag-row[row-index="0"]').filter(has_text="LEVERED-4")).to_have_count(1)
-
-
-SORTED = {
-    "Excess %": "excess_pct",
-    "Equity": "equity",
-    "Applied req.": "requirement",
-    "Rules-based": "reg_t_margin",
-    "TIMS": "portfolio_margin_req",
-    "PM relief": "margin_savings",
-    "Worst stress": "worst_stress",
-    "β exposure": "beta_weighted_exposure",
-    "Gross value": "gross_mv",
-}
-
-
-def test_every_figure_of_every_account_is_shown_and_sorts(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
-    firm.publish(bus, firm.open())
-    events = firm.publish(bus, firm.tick(**FALL)).calc
-    tab.set_viewport_size({"width": 2_300, "height": 950})  # the grid draws only what is in sight
-    tab.goto(start().url)
-    tab.wait_for_selector(LIVE)
-    first = tab.locator('.ag-row[row-index="0"]')
-    for heading, name in SORTED.items():
-        column = tab.locator(".ag-header-cell").filter(has=tab.get_by_text(heading, exact=True))
-        for pick in (min, max):  # the first click sorts from the lowest, the second from the highest
-            column.click()
-            account, value = pick(((e["account_id"], e[name]) for e in events), key=lambda pair: pair[1])
-            shown = f"{value:.1%}" if name == "excess_pct" else f"{value:,.2f}"
-            expect(first.filter(has_text=account)).to_have_count(1)
-            expect(first.locator(f'[col-id="{column.get_attribute("col-id")}"]')).to_have_text(
-                shown.replace("-", "−")
-            )
-
-
 def test_a_chart_says_in_words_what_it_draws(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
     firm.publish(bus, firm.open())
     firm.publish(bus, firm.tick(**FALL))
@@ -138,25 +64,6 @@ def test_a_chart_says_in_words_what_it_draws(bus: Bus, firm: Any, start: Any, ta
     tims = tab.get_by_role("img", name="all groups").get_attribute("aria-label") or ""
     for point, total in zip(told["tims"]["points"], told["tims"]["total"], strict=True):
         assert f"{'+' if point > 0 else '−'}{abs(point):.1f}× {compact(total)}" in tims
-
-
-def test_the_cheapest_cures_are_the_kernels_and_the_positions_sum_to_what_binds(
-    bus: Bus, firm: Any, start: Any, tab: Page
-) -> None:
-    firm.publish(bus, firm.open())
-    event = next(e for e in firm.publish(bus, firm.tick(**FALL)).status if e["account_id"] == "LEVERED-4")
-    cures = cheapest_cures(parse(document(event), policy_of(event)))
-    tab.goto(f"{start().url}/#/account/LEVERED-4")
-    shown = tab.locator("#account-cures tbody tr")
-    expect(shown).to_have_count(min(len(cures), CURES_SHOWN))
-    for row, cure in zip(shown.all(), cures, strict=False):
-        expect(row).to_contain_text(f"{cure.amount:,.2f}")
-    expect(tab.locator("#account-rungs .next")).to_have_count(0)  # past every rung
-    total = tab.locator("#account-positions tbody tr").last
-    expect(total).to_contain_text(f"{event['maintenance_req']:,.2f}")
-    expect(tab.locator("#binding")).to_contain_text(
-        f"margin type Portfolio: applied requirement ${event['requirement']:,.2f}"
-    )
 
 
 def test_the_firm_view_shows_the_savings_and_the_concentration_of_the_events(
@@ -188,76 +95,6 @@ def test_the_firm_view_shows_the_savings_and_the_concentration_of_the_events(
     )
     expect(row.locator("td").nth(1)).to_have_text(f"{sum(held) * 55:,.2f}")
     expect(row.locator("td").last).to_have_text(str(len(held)))
-
-
-def test_an_account_is_told_with_eight_spy_scenarios_and_ten_valuation_points(
-    bus: Bus, firm: Any, start: Any, tab: Page
-) -> None:
-    firm.publish(bus, firm.open())
-    firm.publish(bus, firm.tick(**FALL))
-    server = start()
-    tab.goto(f"{server.url}/#/account/LEVERED-4")
-    # 25,000 at 55.00
-    expect(tab.locator("#view-account tbody tr").filter(has_text="AAPL").first).to_contain_text(
-        "1,375,000.00"
-    )
-    told = server.get("/api/account", id="LEVERED-4")["explained"]
-    assert [s["scenario"] for s in told["figures"]["stress"]] == [
-        -0.08,
-        -0.06,
-        -0.04,
-        -0.02,
-        0.0,
-        0.02,
-        0.04,
-        0.06,
-    ]
-    assert [round(p, 1) for p in told["tims"]["points"]] == [
-        -1.0,
-        -0.8,
-        -0.6,
-        -0.4,
-        -0.2,
-        0.2,
-        0.4,
-        0.6,
-        0.8,
-        1.0,
-    ]
-    assert told["tims"]["groups"]
-
-
-def test_an_account_that_was_never_decided_upon_is_told_from_the_book(
-    bus: Bus, firm: Any, start: Any, tab: Page
-) -> None:
-    """No status event carries its positions:
-    they are the fills', at the prices of now, and give the published figure.
-    """
-    firm.publish(bus, firm.open())
-    outcome = firm.publish(bus, firm.tick(**FALL))
-    assert "GREEN-1" not in {e["account_id"] for e in outcome.status}
-    published = next(e for e in outcome.calc if e["account_id"] == "GREEN-1")
-    tab.goto(f"{start().url}/#/account/GREEN-1")
-    positions = tab.locator("#account-positions")
-    expect(positions.locator("tbody tr")).to_have_count(4)  # and their sum
-    expect(positions.locator("tbody tr").filter(has_text="XOM")).to_contain_text(f"{300 * FALL['XOM']:,.2f}")
-    expect(positions).to_contain_text("equals the published figure")
-    expect(tab.locator("#chart-stress canvas, #chart-tims canvas")).to_have_count(2)
-    tab.fill("#whatif-trades", "AMD:+100")  # which only another account holds
-    tab.press("#whatif-trades", "Enter")
-    equity = tab.locator("#whatif-result tr").filter(has_text="Equity").locator("td")
-    expect(equity.nth(2)).to_have_text(f"{published['equity']:,.2f}")
-
-
-def test_a_trade_half_typed_survives_new_figures(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
-    firm.publish(bus, firm.open())
-    tab.goto(f"{start().url}/#/account/SHORT-5")
-    tab.fill("#whatif-trades", "AMD:+1")
-    firm.publish(bus, firm.tick(AMD=47.0))
-    expect(tab.locator("#account-positions")).to_contain_text("-1,000".replace("-", "\N{MINUS SIGN}"))
-    expect(tab.locator("#account-positions")).to_contain_text("47,000.00")
-    expect(tab.locator("#whatif-trades")).to_be_focused()
-    expect(tab.locator("#whatif-trades")).to_have_value("AMD:+1")
 
 
 def test_the_chosen_theme_stays_after_a_reload(bus: Bus, start: Any, tab: Page) -> None:

@@ -4,8 +4,6 @@ it shows what arrives, says when it cannot, and believes no text it is given.
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import subprocess
 import sys
@@ -22,29 +20,13 @@ from playwright.sync_api import Browser, Page, expect
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from margin_platform.dashboard.server.account_detail import policy_of
-from margin_platform.documents.book_input import POSITION_FIELDS, parse
-from margin_platform.documents.figures import evaluation
 from margin_platform.kafka import topic_admin
 from margin_platform.kafka.bus import Bus
+from tests.support.page import FALL, LIVE, held, settled
 
 pytestmark = [pytest.mark.kafka, pytest.mark.browser]
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
-RUN = "3f6c1c1e-5d0a-4f7e-9d3e-0a1b2c3d4e5f"  # of the events that `firm.ladder` publishes
-FALL = {"AAPL": 55.0, "JPM": 80.0, "SPY": 235.0, "AMD": 47.0, "XOM": 33.0, "SIMINV": 52.6}
-LIVE = "html[data-live=true]"
-
-
-def settled(tab: Any, expression: str, seconds: float = 30.0, arg: Any = None) -> None:
-    """Waits until an expression of the page is true.
-
-    Playwright's own wait needs eval, which the page's policy forbids.
-    """
-    end = time.monotonic() + seconds
-    while not tab.evaluate(expression, arg):
-        assert time.monotonic() < end, f"not within {seconds:g} s: {expression}"
-        tab.wait_for_timeout(50)
 
 
 def badge(tab: Page, account: str) -> str:
@@ -63,15 +45,6 @@ def shows(tab: Page, account: str, color: str) -> None:
            return cell?.classList.contains(color); }""",
         arg=[account, color],
     )
-
-
-def held(tab: Page) -> dict[str, Any]:
-    """Every account's excess as the page holds it."""
-    rows = (
-        "[...marginPage.store.byId.values()].map((i) => marginPage.store.row(i)).map((r) => [r.account_id, "
-        "r.excess])"
-    )
-    return dict(tab.evaluate(rows))
 
 
 def test_colors_change_when_events_arrive(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
@@ -165,39 +138,6 @@ def test_a_topic_that_is_missing_turns_the_page_gray_by_name(
     tab.wait_for_selector(LIVE)
 
 
-def test_a_filter_by_color_goes_on_after_growth_and_after_a_restart(bus: Bus, start: Any, tab: Page) -> None:
-    def publish(names: range, status: str) -> None:
-        for n in names:
-            bus.produce(
-                "margin.calc.v1",
-                {
-                    "account_id": f"A{n:04d}",
-                    "status": status,
-                    "excess": float(n),
-                    "timestamp": 1_584_028_800_000,
-                },
-            )
-        bus.flush()
-
-    publish(range(1_000), "ACTIVE")
-    server = start()
-    tab.goto(server.url)
-    tab.wait_for_selector(LIVE)
-    tab.locator("label.chip.red input").check()
-    expect(tab.locator("#shown")).to_have_text("0 of 1,000")
-    publish(range(1_000, 1_100), "ACTIVE")  # past what the page's arrays held
-    publish(range(5, 6), "MARGIN_CALL")
-    expect(tab.locator("#shown")).to_have_text("1 of 1,100")
-    server.kill()
-    tab.wait_for_selector("html[data-live=false]")
-    publish(range(7, 8), "MARGIN_CALL")
-    start(port=server.port)
-    tab.wait_for_selector(LIVE)
-    expect(tab.locator("#shown")).to_have_text("2 of 1,100")
-    for account in ("A0005", "A0007"):
-        expect(tab.locator(".ag-cell.id").filter(has_text=account)).to_have_count(1)
-
-
 def test_an_open_account_is_asked_about_again_when_its_change_comes_in_parts(
     bus: Bus, firm: Any, start: Any, tab: Page
 ) -> None:
@@ -265,135 +205,6 @@ def test_an_inline_script_is_refused_by_the_browser(bus: Bus, start: Any, browse
     assert "owned" not in page.title()
     assert any("Content Security Policy" in text for text in said)
     page.close()
-
-
-def test_a_hundred_thousand_accounts_sort_filter_scroll_and_export(bus: Bus, start: Any, tab: Page) -> None:
-    count = 100_000
-    for n in range(count):
-        event = {
-            "account_id": f"A{n:06d}",
-            "status": "MARGIN_CALL" if n % 100 == 0 else "ACTIVE",
-            "excess": n - 1000.5,
-            "equity": 1.0 * n,
-            "margin_method": "PORTFOLIO" if n % 2 else "REG_T",
-            "timestamp": 1_584_028_800_000,
-        }
-        bus.produce_raw("margin.calc.v1", orjson.dumps(event), event["account_id"])
-    bus.flush()
-    tab.goto(start().url)
-    settled(tab, f"marginPage.store?.size === {count} && document.documentElement.dataset.live === 'true'")
-    expect(tab.locator("#shown")).to_have_text("100,000 of 100,000")
-    expect(tab.locator('.ag-row[row-index="0"]').filter(has_text="A000000")).to_have_count(1)
-    tab.locator(".ag-header-cell", has_text="Excess").first.click()  # the other way round
-    expect(tab.locator('.ag-row[row-index="0"]').filter(has_text="A099999")).to_have_count(1)
-    tab.evaluate("document.querySelector('.ag-grid-viewport').scrollTop = 50000 * 28")
-    expect(tab.locator('.ag-row[row-index="50010"]').filter(has_text="A049989")).to_have_count(1)
-    tab.locator("label.chip.red input").check()
-    expect(tab.locator("#shown")).to_have_text("1,000 of 100,000")
-    tab.fill("#q", "A0000")
-    expect(tab.locator("#shown")).to_have_text("1 of 100,000")
-    with tab.expect_download() as download:
-        tab.click("#csv")
-    lines = list(csv.reader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig"))))
-    assert len(lines) == 2
-    assert lines[0][:3] == ["account_id", "color", "status"]
-    assert lines[1][:3] == ["A000000", "red", "MARGIN_CALL"]
-
-
-def test_an_export_never_holds_a_formula(bus: Bus, start: Any, tab: Page) -> None:
-    # a blank before it is refused
-    names = ['=HYPERLINK("http://evil")', "+1", "-1", "@SUM(A1)", 'quoted "id", with comma']
-    for name in names:
-        bus.produce(
-            "margin.calc.v1",
-            {"account_id": name, "status": "ACTIVE", "excess": -5.25, "timestamp": 1_584_028_800_000},
-        )
-    bus.flush()
-    tab.goto(start().url)
-    settled(tab, f"marginPage.store?.size === {len(names)}")
-    with tab.expect_download() as download:
-        tab.click("#csv")
-    _, *rows = csv.reader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig")))
-    assert len(rows) == len(names)
-    assert not [r[0] for r in rows if r[0].lstrip()[:1] in "=+-@"]
-    assert {r[6] for r in rows} == {"-5.25"}  # a figure stays a number
-
-
-def test_what_if_equals_the_kernel(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
-    firm.publish(bus, firm.open())
-    event = next(e for e in firm.publish(bus, firm.tick(**FALL)).status if e["account_id"] == "LEVERED-4")
-    tab.goto(f"{start().url}/#/account/LEVERED-4")
-    tab.fill("#whatif-trades", "AAPL:-10000 WMT:+50")
-    tab.fill("#whatif-cash", "1000")
-    tab.press("#whatif-cash", "Enter")
-    expect(tab.locator("#whatif-result")).to_contain_text("no price of this symbol")  # no account holds WMT
-    tab.fill("#whatif-trades", "AAPL:-10000")
-    tab.press("#whatif-trades", "Enter")
-    held = [{name: p[name] for name in POSITION_FIELDS if name in p} for p in event["positions"]]
-    positions = [p | ({"qty": p["qty"] - 10_000} if p["symbol"] == "AAPL" else {}) for p in held]
-    account = {
-        "account_id": "LEVERED-4",
-        "margin_type": "PORTFOLIO",
-        "cash": event["cash"] + 10_000 * 55.0 + 1000,
-        "positions": positions,
-    }
-    after = evaluation(parse({"accounts": [account]}, policy_of(event)))["accounts"][0]
-    for field in ("equity", "requirement", "excess", "maintenance_req", "worst_stress"):
-        shown = f"{after[field]:,.2f}".replace("-", "−")
-        expect(tab.locator("#whatif-result td:nth-child(3)").filter(has_text=shown).first).to_be_visible()
-
-
-def test_the_account_page_explains_the_published_figure(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
-    firm.publish(bus, firm.open())
-    firm.publish(bus, firm.tick(**FALL))
-    firm.ladder(bus)
-    tab.goto(f"{start(MARGIN_DAGSTER_URL='http://127.0.0.1:3000').url}/#/account/LEVERED-4")
-    view = tab.locator("#view-account")
-    expect(view.locator(".run a").first).to_have_attribute("href", f"http://127.0.0.1:3000/runs/{RUN}")
-    expect(view).to_contain_text("short by $201,650.00")
-    expect(view).to_contain_text("equals the published figure")
-    expect(view.locator(".rung").filter(has_text="margin call")).to_contain_text("past by $201,650.00")
-    expect(view.locator("#chart-stress canvas, #chart-tims canvas")).to_have_count(2)
-    expect(view.locator(".item.call").filter(has_text="margin call")).to_contain_text("text: delivered")
-    expect(tab.locator("#calls")).to_have_text("1")
-    expect(tab.locator("#next-due")).to_contain_text("2020-03-18 15:00:00 EDT")
-
-
-def test_an_unknown_account_is_named_as_not_found(bus: Bus, start: Any, tab: Page) -> None:
-    tab.goto(f"{start().url}/#/account/NO-SUCH")
-    expect(tab.locator("#view-account")).to_have_text("Account not found: NO-SUCH")
-
-
-def test_everything_is_reached_by_keyboard(bus: Bus, firm: Any, start: Any, tab: Page) -> None:
-    firm.publish(bus, firm.open())
-    tab.goto(start().url)
-    tab.wait_for_selector(LIVE)
-    tab.keyboard.press("/")
-    expect(tab.locator("#q")).to_be_focused()
-    tab.keyboard.type("EDGE-")
-    expect(tab.locator("#shown")).to_have_text("1 of 6")
-    tab.keyboard.press("Escape")
-    for _ in range(15):  # on through the filters into the grid
-        tab.keyboard.press("Tab")
-        if tab.evaluate("document.activeElement.closest('#grid') !== null"):
-            break
-    tab.keyboard.press("ArrowDown")
-    tab.keyboard.press("Enter")
-    expect(tab.locator("#view-account h2")).to_contain_text("EDGE-2")
-    assert tab.url.endswith("#/account/EDGE-2")
-    tab.keyboard.press("Escape")
-    expect(tab.locator("#view-accounts")).to_be_visible()
-    tab.keyboard.press("2")
-    expect(tab.locator("#view-firm")).to_contain_text("SPY scenarios")
-    tab.click("#keys")  # switched off, they are letters again, also after a reload
-    tab.reload()
-    tab.wait_for_selector(LIVE)
-    tab.keyboard.press("3")
-    tab.keyboard.press("/")
-    expect(tab.locator("#view-firm")).to_be_visible()
-    tab.click("#keys")
-    tab.keyboard.press("3")
-    expect(tab.locator("#view-feed")).to_be_visible()
 
 
 @pytest.mark.parametrize(

@@ -8,40 +8,22 @@ import random
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from margin_platform.dashboard.intake.freshness import Feed
 from margin_platform.dashboard.intake.partitions import Reading
-from margin_platform.dashboard.server.access import Guard
 from margin_platform.dashboard.server.account_detail import document, explain, policy_of, whatif
 from margin_platform.dashboard.server.alarms import Alarms
-from margin_platform.dashboard.server.app import Options, build, old_before
+from margin_platform.dashboard.server.app import old_before
 from margin_platform.dashboard.server.push import Pulse
-from margin_platform.dashboard.state.account_row import COLUMNS, RowFlag
+from margin_platform.dashboard.state.account_row import COLUMNS
 from margin_platform.dashboard.state.accounts import NewestRows
 from margin_platform.dashboard.state.firm_now import firm_now
-from margin_platform.dashboard.state.ladder_feed import FEED_KEPT, LadderLog, instant
+from margin_platform.dashboard.state.ladder_feed import FEED_KEPT
 from margin_platform.documents.book_input import InputError, parse
 from margin_platform.documents.figures import evaluation
 from margin_platform.liquidation.cures import cheapest_cures
 from margin_platform.policy.policy import current_policy
-
-NOON = 1_584_028_800_000
-HOUR = 3_600_000
-
-
-def calc(account: str, at: int = NOON, status: str = "ACTIVE", excess: float = 10.0) -> dict[str, Any]:
-    return {
-        "account_id": account,
-        "status": status,
-        "excess": excess,
-        "timestamp": at,
-        "inputs": {"oldest_price": at},
-    }
-
-
-def newest_rows() -> NewestRows:
-    return NewestRows(lambda clock: clock - HOUR)
+from tests.support.page_rows import HOUR, NOON, calc, newest_rows
 
 
 def rows(of: NewestRows, after: int) -> tuple[int, dict[str, list[Any]]]:
@@ -125,123 +107,6 @@ def test_a_status_that_is_not_known_is_never_green(status: str | None) -> None:
     assert subject.summary()["colors"]["gray"] == 1
 
 
-def test_a_restriction_makes_a_cured_account_red_until_it_is_lifted() -> None:
-    """Two tracks, the worse decides: equity recovered, but the account may still only close."""
-    subject = newest_rows()
-    subject.apply(
-        [
-            ("margin.calc.v1", 0, calc("A")),
-            ("restrictions.v1", 0, {"account_id": "A", "action": "CLOSE_ONLY"}),
-        ]
-    )
-    assert subject.summary()["colors"]["red"] == 1
-    subject.apply([("restrictions.v1", 0, {"account_id": "A", "action": "LIFTED"})])
-    assert subject.summary()["colors"]["green"] == 1
-
-
-def test_a_call_delivered_twice_is_one_call_and_one_line() -> None:
-    log, call = (
-        LadderLog(),
-        {"account_id": "A", "call_id": "C", "action": "MARGIN_CALL", "due_at": "2020-03-18T15:00:00-04:00"},
-    )
-    for sequence in (1, 2):
-        log.apply("margin.calls.v1", call, sequence)
-    assert len(log.open_calls) == len(log.feed) == 1
-    assert log.next_due(None) == {"account_id": "A", "due_at": call["due_at"]}
-    log.apply("margin.calls.v1", {"account_id": "A", "call_id": "C", "action": "MET"}, 3)
-    assert not log.open_calls
-
-
-def test_a_call_past_due_leaves_the_next_due_time_to_those_that_can_still_be_met() -> None:
-    log = LadderLog()
-    for account, day in (("A", "2020-03-17"), ("B", "2020-03-18")):
-        call = {
-            "account_id": account,
-            "call_id": account,
-            "action": "MARGIN_CALL",
-            "due_at": f"{day}T15:00:00-04:00",
-        }
-        log.apply("margin.calls.v1", call, 1)
-    log.apply("margin.calls.v1", {"account_id": "A", "call_id": "A", "action": "EXPIRED"}, 2)
-    assert (log.next_due(None), log.past_due(None)) == (
-        {"account_id": "B", "due_at": "2020-03-18T15:00:00-04:00"},
-        1,
-    )
-    assert set(log.open_calls) == {"A", "B"}
-
-
-@pytest.mark.parametrize("amendments", range(1, 9))
-def test_a_call_amended_after_its_due_time_stays_past_due(amendments: int) -> None:
-    subject = newest_rows()
-    call = {
-        "account_id": "A",
-        "call_id": "C1",
-        "action": "MARGIN_CALL",
-        "due_at": "2020-03-17T15:00:00-04:00",
-    }
-    steps = [call, call | {"action": "EXPIRED"}, *([call | {"action": "AMENDED"}] * amendments)]
-    subject.apply(
-        [
-            ("margin.calc.v1", 0, calc("A")),
-            *(("margin.calls.v1", 0, step | {"event_id": n}) for n, step in enumerate(steps)),
-        ]
-    )
-    summary = subject.summary()
-    assert (summary["calls_open"], summary["past_due"], summary["next_due"]) == (1, 1, None)
-    assert subject.log.flags("A") & RowFlag.PAST_DUE
-    subject.apply(
-        [("margin.calls.v1", 0, {"account_id": "A", "call_id": "C1", "event_id": "met", "action": "MET"})]
-    )
-    assert (subject.summary()["past_due"], subject.log.flags("A")) == (0, 0)
-    newer = call | {"call_id": "C2", "event_id": "C2", "due_at": "2020-03-25T15:00:00-04:00"}
-    subject.apply([("margin.calls.v1", 0, newer)])
-    assert (subject.summary()["past_due"], subject.summary()["next_due"]) == (
-        0,
-        {"account_id": "A", "due_at": newer["due_at"]},
-    )
-
-
-def test_a_due_time_in_the_past_is_past_due_before_enforcement_says_so() -> None:
-    log = LadderLog()
-    log.apply(
-        "margin.calls.v1",
-        {"account_id": "A", "call_id": "C", "action": "MARGIN_CALL", "due_at": "2020-03-17T15:00:00-04:00"},
-        1,
-    )
-    due = 1_584_471_600_000
-    assert [(log.next_due(at) is None, log.past_due(at)) for at in (due - 1, due)] == [(False, 0), (True, 1)]
-
-
-@pytest.mark.parametrize("early", [True, False], ids=["read before its call", "read after it"])
-def test_a_notification_is_the_delivery_state_of_the_very_step_it_told_about(early: bool) -> None:
-    """Topics have no order between them; and all steps of an episode share its correlation id, so the rung
-    decides.
-    """
-    call = {"account_id": "A", "call_id": "C", "action": "MARGIN_CALL", "correlation_id": "E"}
-    steps = [
-        ("margin.calls.v1", call),
-        ("margin.calls.v1", call | {"action": "AMENDED"}),
-        ("restrictions.v1", {"account_id": "A", "action": "CLOSE_ONLY", "correlation_id": "E"}),
-    ]
-    notice = {
-        "account_id": "A",
-        "notification_id": "N",
-        "correlation_id": "E",
-        "rung": "margin.calls.v1:MARGIN_CALL:0",
-        "channel": "sms",
-    }
-    notices = [("notifications.v1", notice | {"status": status}) for status in ("PENDING", "DELIVERED")]
-    log = LadderLog()
-    for number, (topic, event) in enumerate([*notices, *steps] if early else [*steps, *notices], start=1):
-        log.apply(topic, event, number)
-    told = {
-        (i["kind"], i["action"]): [(d["channel"], d["status"]) for d in i["delivery"]]
-        for i in log.changed_since(0)
-    }
-    assert told["call", "MARGIN_CALL"] == [("sms", "DELIVERED")]
-    assert told["call", "AMENDED"] == told["restriction", "CLOSE_ONLY"] == []
-
-
 def test_the_firms_line_takes_the_newest_exposure_and_the_worst_loss_against_their_limits() -> None:
     shared = {"exposure_limit": 100.0, "loss_limit": 50.0}
     events = [
@@ -277,11 +142,6 @@ def test_the_firms_line_is_old_where_its_stream_ended_and_the_accounts_goes_on()
         subject.apply([("firm.risk.v1", 0, event | {"produced_at": written})])
         header = pulse.header()
         assert (header["health"]["live"], header["firm_now"]["old"]) == (True, old)
-
-
-@pytest.mark.parametrize("due", ["tomorrow", "2020-03-18T15:00:00", True, None, {}])
-def test_a_due_time_without_a_zone_or_sense_is_no_due_time(due: Any) -> None:
-    assert instant(due) is None
 
 
 def test_the_verdict_names_each_reason_and_since_when() -> None:
@@ -330,75 +190,6 @@ def test_a_partition_is_known_up_to_its_newest_record_or_to_when_nothing_was_lef
     assert reading.failing() == {"margin.calc.v1": "not authorised"}
     reading.read(place, 20, written=2_900)
     assert (reading.left(place), reading.failing()) == (0, {})
-
-
-@pytest.fixture(scope="module")
-def outside() -> TestClient:
-    """A dashboard bound to every address, with a token; its intake is not started (no lifespan)."""
-    return TestClient(
-        build(Options("127.0.0.1:1", host="0.0.0.0", token="right")),
-        base_url="http://desk.example",
-        follow_redirects=False,
-    )
-
-
-def test_an_address_that_is_not_loopback_needs_a_token() -> None:
-    with pytest.raises(ValueError, match="token: required"):
-        build(Options("127.0.0.1:1", host="0.0.0.0"))
-
-
-@pytest.mark.parametrize(
-    ("path", "headers", "expected"),
-    [
-        ("/api/symbols", {}, 401),
-        ("/api/symbols", {"authorization": "Bearer wrong"}, 401),
-        ("/api/symbols", {"authorization": "Bearer right"}, 200),
-        ("/api/symbols", {"cookie": "margin_dashboard=forged"}, 401),
-        ("/api/symbols", {"authorization": "Bearer right", "origin": "http://evil.example"}, 403),
-        ("/api/symbols", {"authorization": "Bearer right", "origin": "http://desk.example"}, 200),
-        ("/static/main.js", {}, 401),
-    ],
-)
-def test_without_the_token_or_from_elsewhere_nothing_is_served(
-    outside: TestClient, path: str, headers: dict[str, str], expected: int
-) -> None:
-    assert outside.get(path, headers=headers).status_code == expected
-
-
-def test_the_token_leaves_the_address_bar_for_a_cookie(outside: TestClient) -> None:
-    answer = outside.get("/", params={"token": "right"})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
-    cookie = answer.headers["set-cookie"]
-    assert "HttpOnly" in cookie
-    assert "right" not in cookie
-    assert outside.get("/api/symbols", headers={"cookie": cookie.split(";")[0]}).status_code == 200
-    outside.cookies.clear()
-
-
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-def test_the_dashboard_is_read_only(outside: TestClient, method: str) -> None:
-    assert (
-        outside.request(method, "/api/account", headers={"authorization": "Bearer right"}).status_code == 405
-    )
-
-
-def test_a_loopback_dashboard_refuses_a_foreign_host_name() -> None:
-    """DNS rebinding: evil.example resolves to 127.0.0.1, the browser sends its name."""
-    app = build(Options("127.0.0.1:1"))
-    assert TestClient(app, base_url="http://evil.example").get("/api/symbols").status_code == 421
-    # no host at all
-    assert (
-        TestClient(app, base_url="http://127.0.0.1").get("/api/symbols", headers={"host": "[::1"}).status_code
-        == 421
-    )
-    assert TestClient(app, base_url="http://127.0.0.1:8050").get("/api/symbols").status_code == 200
-
-
-def test_every_answer_carries_a_policy_without_inline_or_eval(outside: TestClient) -> None:
-    policy = outside.get("/").headers["content-security-policy"]
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    assert isinstance(outside.app, Guard)
 
 
 def test_the_parts_of_every_position_sum_to_its_requirement(firm: Any) -> None:

@@ -6,58 +6,30 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import jsonschema
 import pytest
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import select, update
 
 from margin_platform.contracts import messages
 from margin_platform.contracts.offsets import Span, TopicRecreated
 from margin_platform.documents.rebuilt import rebuilt
 from margin_platform.enforcement.enforcer import Enforcer
-from margin_platform.policy.policy import current_policy
 from margin_platform.store import audit_chain, progress
 from margin_platform.store import tables as t
 from margin_platform.store.progress import OutOfOrder
-from margin_platform.store.store import MIGRATIONS, SCHEMA, Store, StoreMissing, StoreOutdated
+from margin_platform.store.store import Store
 from tests.support import status_events
+from tests.support.enforced import POLICY, call_and_cure
 
-POLICY = current_policy()
 SCHEMAS = Path(messages.__file__).parent / "schemas"
 
 
 @pytest.fixture
 def url(store_url: str) -> str:
     return store_url
-
-
-def migrate(connection: Connection, revision: str) -> None:
-    """Take an up-to-date store back to an older schema."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    command.downgrade(config, revision)
-
-
-def _story() -> list[tuple[messages.Event, tuple[str, int, int]]]:
-    """An account on 2:1 falls into a call, further, and is cured:
-    concentration makes the requirement 35% of value.
-    """
-    feed = status_events.StatusFeed()
-    seen = feed.open("ACC-1", cash=-60_000, price=100.0, shares=1000)
-    for price, minute in ((95.0, 1), (90.0, 2), (70.0, 35), (90.0, 48), (110.0, 50)):
-        seen += feed.price(price, minute)
-    return [(event, (messages.MARGIN_STATUS, 0, offset)) for offset, event in enumerate(seen)]
 
 
 def _actions(store: Store, topic: str) -> list[str]:
@@ -70,7 +42,7 @@ def _actions(store: Store, topic: str) -> list[str]:
 
 def test_an_account_goes_down_the_ladder_and_back(url: str) -> None:
     with Store(url) as store:
-        Enforcer(store, POLICY).handle_many(_story(), run_id="run-1")
+        Enforcer(store, POLICY).handle_many(call_and_cure(), run_id="run-1")
         assert _actions(store, messages.MARGIN_CALLS) == [
             "WARNING",
             "MARGIN_CALL",
@@ -106,7 +78,7 @@ def test_what_ends_a_warning_a_hold_or_a_restriction_bears_its_episode(url: str)
 
 def test_what_is_published_keeps_its_schema_and_names_its_cause(url: str) -> None:
     with Store(url) as store:
-        for topic, event in Enforcer(store, POLICY).handle_many(_story(), run_id="run-1"):
+        for topic, event in Enforcer(store, POLICY).handle_many(call_and_cure(), run_id="run-1"):
             jsonschema.validate(
                 json.loads(messages.encode(event)), json.loads((SCHEMAS / f"{topic}.json").read_text())
             )
@@ -119,7 +91,7 @@ def test_what_is_published_keeps_its_schema_and_names_its_cause(url: str) -> Non
 
 def test_the_number_a_call_rests_on_can_be_rebuilt_from_its_evidence(url: str) -> None:
     with Store(url) as store:
-        Enforcer(store, POLICY).handle_many(_story())
+        Enforcer(store, POLICY).handle_many(call_and_cure())
         with store.read() as connection:
             evidence = connection.execute(select(t.calls.c.evidence)).scalar_one()
     _, margin = rebuilt(evidence, POLICY)
@@ -128,8 +100,8 @@ def test_the_number_a_call_rests_on_can_be_rebuilt_from_its_evidence(url: str) -
 
 def test_acting_twice_on_the_same_events_changes_nothing(url: str) -> None:
     with Store(url) as store:
-        first = Enforcer(store, POLICY).handle_many(_story(), run_id="run-1")
-        again = Enforcer(store, POLICY).handle_many(_story(), run_id="run-2")
+        first = Enforcer(store, POLICY).handle_many(call_and_cure(), run_id="run-1")
+        again = Enforcer(store, POLICY).handle_many(call_and_cure(), run_id="run-2")
         with store.read() as connection:
             assert len(connection.execute(select(t.outbox)).all()) == len(first)
             assert len(connection.execute(select(t.calls)).all()) == 1
@@ -138,7 +110,7 @@ def test_acting_twice_on_the_same_events_changes_nothing(url: str) -> None:
 
 def test_a_span_is_refused_while_an_earlier_one_is_undecided(url: str) -> None:
     """It leaves no trace; after the earlier one it is decided, and what both hold is decided once."""
-    story = _story()
+    story = call_and_cure()
     with Store(url) as store:
         enforcer = Enforcer(store, POLICY)
         enforcer.handle_many(story[:2])
@@ -169,7 +141,9 @@ def test_a_replay_decides_the_same_byte_for_byte(tmp_path: Path) -> None:
     for name in ("one", "two"):
         with Store(f"sqlite:///{tmp_path / name}.db") as store:
             written.append(
-                messages.encode({"messages": Enforcer(store, POLICY).handle_many(_story(), run_id="r")})
+                messages.encode(
+                    {"messages": Enforcer(store, POLICY).handle_many(call_and_cure(), run_id="r")}
+                )
             )
     assert written[0] == written[1]
 
@@ -177,7 +151,7 @@ def test_a_replay_decides_the_same_byte_for_byte(tmp_path: Path) -> None:
 def _act(url: str, start: object) -> None:
     start.wait()  # type: ignore[attr-defined]
     with Store(url) as store:
-        Enforcer(store, POLICY).handle_many(_story())
+        Enforcer(store, POLICY).handle_many(call_and_cure())
 
 
 def test_two_processes_on_the_same_events_make_one_call(url: str) -> None:
@@ -219,7 +193,7 @@ def test_the_same_is_decided_whether_or_not_the_clock_is_read_between_the_events
     for look in (32.0, 33.5, None):
         with Store(f"sqlite:///{tmp_path / str(look)}.db") as store:
             enforcer = Enforcer(store, POLICY)
-            for event, source in _story():
+            for event, source in call_and_cure():
                 if look is not None and event["timestamp"] > status_events.MORNING + 35 * 60_000 - 1:
                     enforcer.fire_timers(status_events.MORNING + int(look * 60_000), "r")
                 enforcer.handle_many([(event, source)], "r")
@@ -268,7 +242,7 @@ def test_a_call_met_and_missed_again_within_one_millisecond_is_two_calls_in_the_
 
 def test_the_audit_chain_holds_and_shows_every_edit_and_removal(url: str) -> None:
     with Store(url) as store:
-        Enforcer(store, POLICY).handle_many(_story())
+        Enforcer(store, POLICY).handle_many(call_and_cure())
         checked, broken = audit_chain.verify(store)
         assert checked > 4
         assert broken == []
@@ -284,60 +258,3 @@ def test_the_audit_chain_holds_and_shows_every_edit_and_removal(url: str) -> Non
         with store.write() as connection:
             connection.execute(t.ladder_states.delete())
         assert any("is gone" in b.reason for b in audit_chain.verify(store)[1])
-
-
-def test_the_migrations_make_the_tables_the_code_uses(url: str) -> None:
-    with Store(url) as store, store.engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), t.metadata) == []
-
-
-def test_a_store_of_before_goes_on_where_it_stood(tmp_path: Path) -> None:
-    """Up to 0003 every decided offset was a row."""
-    url = f"sqlite:///{tmp_path / 'store.db'}"
-    with Store(url) as store, store.write() as connection:
-        migrate(connection, "0003")
-        decided = [("enforcement", "margin.status.v1", 0, offset) for offset in (0, 1, 2)] + [
-            ("contacts", "accounts.v1", 1, 41)
-        ]
-        for row in decided:
-            connection.exec_driver_sql(
-                'INSERT INTO processed (consumer, topic, partition, "offset") VALUES (?, ?, ?, ?)', row
-            )
-    with Store(url) as store, store.read() as connection:
-        assert progress.everything(connection) == [
-            ("contacts", "accounts.v1", 1, 42, None),
-            ("enforcement", "margin.status.v1", 0, 3, None),
-        ]
-
-
-def test_a_reader_changes_nothing_and_creates_no_store(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'store.db'}"
-    with pytest.raises(StoreMissing, match="nothing was recorded there"):
-        Store(url, read_only=True)
-    assert list(tmp_path.iterdir()) == []
-    with Store(url) as store:
-        Enforcer(store, POLICY).handle_many(_story())
-        with Store(url, read_only=True) as reader:
-            assert audit_chain.verify(reader)[1] == []
-            with pytest.raises(OperationalError, match="readonly"), reader.write() as connection:
-                connection.execute(t.calls.delete())
-        with store.write() as connection:
-            migrate(connection, "0003")
-    with pytest.raises(StoreOutdated, match=f"schema is 0003, this program's {SCHEMA}"):
-        Store(url, read_only=True)
-
-
-def test_the_newest_migration_is_the_schema_that_is_opened_without_alembic(tmp_path: Path) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    assert ScriptDirectory.from_config(config).get_current_head() == SCHEMA
-    url = f"sqlite:///{tmp_path / 'store.db'}"
-    Store(url).close()
-    seen = (
-        f"import sys; from margin_platform.store.store import Store; Store({url!r}).close(); "
-        "print('alembic' in sys.modules)"
-    )
-    assert (
-        subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True).stdout
-        == "False\n"
-    )

@@ -5,7 +5,6 @@ rename.
 from __future__ import annotations
 
 import datetime as dt
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +15,7 @@ from margin_platform.backtest.history.flaws import HistoryError
 from margin_platform.backtest.history.price_files import read
 from margin_platform.backtest.history.price_history import PriceHistory
 from margin_platform.cli import app
+from tests.support.price_files import backtested
 
 CASE = Path(__file__).parent / "04-ohlcv-files"
 CLOSES = {"AAPL": [185.6, 184.3], "MSFT": [370.9, 370.6], "BRK-B": [362.0, 361.5]}
@@ -208,18 +208,7 @@ WRITTEN = ["BRK-B", "BRK.B", "BRK/B", "BRK B", "BRK_B", "BRKB", "brk-b", "brk.b"
 def test_a_share_class_written_otherwise_is_offered(
     tmp_path: Path, written: str, held: str, shape: str
 ) -> None:
-    (tmp_path / "prices.csv").write_text(shape.format(written))
-    book = {"accounts": [{"account_id": "A", "cash": 0, "positions": [{"symbol": held, "qty": 1}]}]}
-    (tmp_path / "book.json").write_text(json.dumps(book))
-    places = [
-        "--prices",
-        str(tmp_path / "prices.csv"),
-        "--book",
-        str(tmp_path / "book.json"),
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    done = CliRunner().invoke(app, ["backtest", *places, "--json"])
+    done = backtested(tmp_path, shape.format(written), held)
     if written == held:
         assert done.exit_code == 0, done.stderr
     else:

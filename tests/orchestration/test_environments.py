@@ -15,17 +15,16 @@ import botocore.auth
 import dagster as dg
 import pyarrow as pa
 import pytest
-from moto.server import ThreadedMotoServer
 
 from margin_platform.kafka_security import KafkaSecurity, iam_token
 from margin_platform.settings import settings
-from margin_platform.stack import ports
 from resources import emr_serverless
 from resources.stream_driver import DriverEnded, StreamDriver
 from resources.tables import MissingTable, TablesResource
 from spark.driver import STREAMS
 from spark.program import _arguments, _watch
 from spark.tables.sink import TableSink
+from tests.support.moto_server import moto_alone
 
 SECRET = "not-in-any-repr"
 
@@ -148,13 +147,8 @@ def use_aws(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def emr_endpoint() -> Iterator[str]:
     """URL of moto's own server while a test lasts: the endpoint of the local stack does not serve EMR."""
-    server = ThreadedMotoServer(ip_address=ports.HOST, port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
+    with moto_alone() as url:
+        yield url
 
 
 def test_tables_live_in_a_bucket_as_they_do_in_a_folder(

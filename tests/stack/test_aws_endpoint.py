@@ -13,9 +13,8 @@ import boto3
 import httpx
 import pytest
 from botocore.parsers import ResponseParserError
-from moto.server import ThreadedMotoServer
 
-from margin_platform.stack import ports
+from tests.support.moto_server import moto_alone
 
 REGION = "us-east-1"
 LOGIN = {"region_name": REGION, "aws_access_key_id": "x", "aws_secret_access_key": "x"}
@@ -38,13 +37,8 @@ def attack(url: str, folder: Path, headers: Mapping[str, str], path: str = "/") 
 @pytest.fixture
 def unguarded() -> Iterator[str]:
     """URL of moto's own server while a test lasts."""
-    server = ThreadedMotoServer(ip_address=ports.HOST, port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
+    with moto_alone() as url:
+        yield url
 
 
 @pytest.mark.parametrize("more", [{}, {"Origin": "https://evil.example"}])

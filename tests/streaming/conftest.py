@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from pyspark.sql import SparkSession
 
 from margin_platform.kafka.bus import Bus
 from spark.session import DELTA, build
+from tests.support.driver import driver_command
 from tests.support.running import Running
 
 
@@ -48,22 +48,7 @@ class Driver:
     ) -> None:
         self.batches: list[dict[str, Any]] = []
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "spark.driver",
-                "--only",
-                only,
-                "--bootstrap",
-                bootstrap,
-                "--checkpoint",
-                str(work / "checkpoints"),
-                "--tables",
-                str(work / "tables"),
-                "--master",
-                master,
-                *options,
-            ],
+            [*driver_command(bootstrap, work, only, master), *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=(work / "driver.log").open("ab"),

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pyspark.sql import SparkSession
 
 from margin_platform.backtest.session import session_job
 from margin_platform.contracts.messages import (
@@ -33,7 +32,6 @@ from margin_platform.contracts.messages import (
     encode,
 )
 from margin_platform.contracts.offsets import Record
-from margin_platform.kafka.bus import Bus
 from margin_platform.trading_time.sessions import session_close, sessions_between
 from margin_platform.volatility.estimator import historical_volatility
 from spark.margin_snapshots import MarginSnapshots
@@ -337,13 +335,6 @@ def test_until_its_first_print_of_the_day_a_split_symbol_stands_at_its_last_clos
     at = path.market.code_of()[close[1]["symbol"]]
     assert path.price[0, at] == close[1]["price"] / 2
     assert path.price[1, at] == split.print_at(split.day, 0)[1]["price"]
-
-
-@pytest.fixture
-def running(spark_session: SparkSession, bus: Bus, work: Path) -> Iterator[Running]:
-    streams = Running(spark_session, bus, work)
-    yield streams
-    streams.stop()
 
 
 @pytest.mark.kafka

@@ -4,12 +4,10 @@ what the margin engine makes of it, and once what the real stream makes of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
 
 from margin_platform.contracts.messages import (
     ACCOUNTS,
@@ -21,7 +19,6 @@ from margin_platform.contracts.messages import (
     PRICES,
     Event,
 )
-from margin_platform.kafka.bus import Bus
 from margin_platform.kernel.market import Instrument
 from spark.margin_snapshots import MarginSnapshots
 from tests.support.engine_feed import Feed
@@ -223,13 +220,6 @@ def test_an_optional_field_of_the_wrong_kind_is_a_dead_letter_and_stops_nothing(
     )
     outcome = feed.say((topic, message[1] | {name: "soon"}))
     assert [d["field"] for d in outcome.dead] == [name]
-
-
-@pytest.fixture
-def running(spark_session: SparkSession, bus: Bus, work: Path) -> Iterator[Running]:
-    streams = Running(spark_session, bus, work)
-    yield streams
-    streams.stop()
 
 
 @pytest.mark.kafka

@@ -2,7 +2,7 @@
 import { COLORS } from "../status.js";
 import { Order } from "./order.js";
 
-const NUMBERS = [
+export const NUMBERS = [
   "equity",
   "requirement",
   "excess",
@@ -17,7 +17,7 @@ const NUMBERS = [
   "oldest_price",
   "flags",
 ];
-const TEXTS = ["account_id", "status", "band", "margin_type", "method"];
+export const TEXTS = ["account_id", "status", "band", "margin_type", "method"];
 const GRAY = COLORS.indexOf("gray");
 const FIRST_CAPACITY = 1024;
 
