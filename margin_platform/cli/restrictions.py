@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
     @group.command()
     def lift(
         account: Annotated[str, typer.Argument(help="account id")],
-        why: Annotated[str, typer.Option(help="what the desk decided, and who asked for it")],
+        why: Annotated[str, typer.Option(help="what the margin desk decided, and who asked for it")],
         store: _STORE = None,
         as_json: _JSON = False,
     ) -> None:

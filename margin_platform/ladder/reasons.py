@@ -1,4 +1,4 @@
-"""The reasons of decisions that compare amounts, as a customer and a desk read them."""
+"""The reasons of decisions that compare amounts, as a customer and a margin clerk read them."""
 
 from __future__ import annotations
 

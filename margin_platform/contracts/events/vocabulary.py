@@ -21,7 +21,7 @@ class CallAction(StrEnum):
 
 
 class CallKind(StrEnum):
-    """Which requirement a margin call is for, as a desk and a letter name it."""
+    """Which requirement a margin call is for, as a margin clerk and a letter name it."""
 
     HOUSE = "House maintenance call"
     EXCHANGE = "Exchange maintenance call"
