@@ -17,16 +17,15 @@ from tests.support.field_cases import fed, stands
 NEW_PRICE = printed(33.0, at(10, 9, 29), "BBB")
 
 
-@pytest.mark.parametrize("news", ["ahead", "late", "ahead, restarted"])
+@pytest.mark.parametrize("news", ["ahead", "late", "ahead, restarted", "restarted on the day"])
 @pytest.mark.parametrize("name", FALLS)
 def test_an_announced_payout_holds_its_holder_for_no_split(name: str, news: str) -> None:
     before, kind, terms, after = FALLS[name]
     first, second, third = (printed(after * (1 + n / 1000), at(10, 9, 31 + 2 * n)) for n in range(3))
     told = said("p", kind, ANNOUNCED + 2 if news != "late" else at(10, 9, 32), **terms)
     prints = [first, told, second, third] if news == "late" else [told, first, second]
-    feed = fed(
-        [*opening(before, 100.0), NEW_PRICE, *prints], restart_after=6 if "restarted" in news else None
-    )
+    restart_after = {"ahead, restarted": 6, "restarted on the day": 7}.get(news)
+    feed = fed([*opening(before, 100.0), NEW_PRICE, *prints], restart_after=restart_after)
     assert stands(feed)["stale_symbols"] == []
     assert feed.price("AAA") == (third if news == "late" else second)["event"]["price"]
 

@@ -139,6 +139,20 @@ def test_a_fraction_is_whole_and_agrees_with_its_decimal(terms: dict[str, Any], 
     assert found[0] == field
 
 
+SMALL = [(4, 3), (5, 4), (6, 5), (7, 6), (8, 7), (11, 10), (21, 20), (107, 100)]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("new", "old"), SMALL)
+def test_a_split_of_less_than_seven_for_five_is_within_what_a_day_can_do(
+    new: int, old: int, *, reverse: bool
+) -> None:
+    """A fall of 25% is acted upon at once: held for a split of 4 for 3, a crash would open no call."""
+    price = 100.0 * (new / old if reverse else old / new)
+    event = {"symbol": "X", "price": price, "timestamp": 1_790_000_000_000}
+    assert judge(event, 100.0, None, PRICES).price == price
+
+
 ONE_FOR_ONE: list[dict[str, Any]] = [
     {"ratio": 1},
     {"ratio": 1.0},
