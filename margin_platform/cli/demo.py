@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from margin_platform.cli.output import bad_input, failed, print_json, screen
+from margin_platform.cli import demo_screen
+from margin_platform.cli.output import bad_input, echo, failed, print_json, screen
 from margin_platform.contracts.json_object import Json
-from margin_platform.money import format_dollars
 from margin_platform.settings import settings, stand_alone
-
-if TYPE_CHECKING:
-    from rich.console import Group
 
 
 def register(app: typer.Typer) -> None:
@@ -53,6 +49,8 @@ def register(app: typer.Typer) -> None:
         figures = _run(folder, accounts, seconds, headless or not sys.stdout.isatty())
         if as_json:
             print_json(figures)
+        else:
+            demo_screen.summary(figures, echo)
         if figures["missing"]:
             raise failed(f"nothing seen of {', '.join(figures['missing'])}")
 
@@ -72,9 +70,13 @@ def _run(folder: Path, accounts: int, seconds: float, headless: bool) -> Json:
 
     try:
         if headless:
-            return demo.run(_lines(say), say)
+            return demo.run(demo_screen.lines(say), say)
         with Live(console=console, refresh_per_second=2) as live:
-            return demo.run(lambda figures: live.update(_screen(figures)), say, lambda look: _stay(say, look))
+            return demo.run(
+                lambda figures: live.update(demo_screen.screen_of(figures)),
+                say,
+                lambda look: _stay(say, look),
+            )
     except (StartFailed, JarsUnavailable, OSError) as error:
         raise failed(error) from error
 
@@ -88,65 +90,3 @@ def _stay(say: Callable[[str], None], look: Callable[[], None]) -> None:
             time.sleep(1)
     except KeyboardInterrupt:
         return
-
-
-def _lines(say: Callable[[str], None]) -> Callable[[Json], None]:
-    """Print one line of progress every ten seconds, for logs."""
-    last = [0.0]
-
-    def show(figures: Json) -> None:
-        if time.monotonic() - last[0] >= 10:
-            last[0] = time.monotonic()
-            say(
-                f"{_clock(figures['event_clock'])}  {figures.get('done', 0):4.0%}  accounts "
-                f"{figures['accounts_by_status']}  calls {figures['calls']}  orders "
-                f"{figures['liquidation_orders']}  notices {figures['notifications']}"
-            )
-
-    return show
-
-
-def _clock(at: int) -> str:
-    if not at:
-        return "before the replay"
-    return dt.datetime.fromtimestamp(at / 1000, dt.UTC).astimezone().strftime("%Y-%m-%d %H:%M %Z")
-
-
-def _screen(figures: Json) -> Group:
-    from rich.columns import Columns
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    topics = Table("topic", "events", title="Kafka")
-    for topic, count in figures["events"].items():
-        topics.add_row(topic, f"{count:,}")
-    done = "replay ended" if figures.get("ended") else f"{figures.get('done', 0):.0%}"
-    state = Table("", "", title=f"{_clock(figures['event_clock'])}  {done}", show_header=False)
-    for name, value in _facts(figures):
-        state.add_row(name, value)
-    links = Text("\n".join(f"{name:18} {url}" for name, url in figures.get("urls", {}).items()))
-    return Group(Columns([topics, state]), links)
-
-
-def _facts(figures: Json) -> list[tuple[str, str]]:
-    lag = figures["lag_event_seconds"]
-    first = figures["seconds_to_first_margin_call"]
-    rows = [
-        (f"accounts {status}", f"{count:,}")
-        for status, count in sorted(figures["accounts_by_status"].items())
-    ]
-    rows += [(f"calls: {action}", str(count)) for action, count in sorted(figures["calls"].items())]
-    rows += [
-        (f"restrictions: {action}", str(count)) for action, count in sorted(figures["restrictions"].items())
-    ]
-    rows += [(f"notices: {status}", str(count)) for status, count in sorted(figures["notifications"].items())]
-    return rows + [
-        ("liquidation orders", str(figures["liquidation_orders"])),
-        ("simulated fills", str(figures["simulated_fills"])),
-        ("dead letters", str(figures["dead_letters"])),
-        ("firm beta-weighted exposure", format_dollars(figures["firm_beta_weighted_exposure"])),
-        ("firm loss, worst scenario", format_dollars(figures["firm_loss_worst"])),
-        ("streams behind (event time)", "–" if lag is None else f"{lag:,.0f} s"),
-        ("first margin call after", "–" if first is None else f"{first:g} s of replay"),
-    ]

@@ -30,6 +30,7 @@ from margin_platform.contracts.messages import (
     Event,
     decode,
 )
+from margin_platform.demo.story import Story
 from margin_platform.kafka.bus import Bus
 
 # Every stage must produce something for a demo to count as a success; what only looks like it (a warning, a
@@ -79,10 +80,16 @@ class Monitor:
     begins: dict[str, dict[int, int]] = field(default_factory=dict)
     positions: dict[str, dict[int, int]] = field(default_factory=dict)
     filled_tables: set[str] = field(default_factory=set)
+    story: Story = field(default_factory=Story)
 
     def __post_init__(self) -> None:
         self.begins = {topic: dict(self.bus.end_offsets(topic)) for topic in TOPICS}
         self.positions = {topic: dict(self.begins[topic]) for topic in _READ}
+
+    @property
+    def seen(self) -> int:
+        """How many events were read: it grows as long as anything goes on."""
+        return sum(sum(offsets.values()) for offsets in self.positions.values())
 
     def read(self) -> None:
         """Take in whatever has arrived; return immediately when nothing has."""
@@ -96,6 +103,7 @@ class Monitor:
                     continue  # the streams have dead-lettered it; the count below shows it
 
     def _take(self, topic: str, event: Event) -> None:
+        self.story.take(topic, event)
         if topic == MARGIN_CALC:
             self.status[event["account_id"]] = event["status"]
             self.calc_clock = max(self.calc_clock, int(event.get("timestamp") or 0))
@@ -148,6 +156,7 @@ class Monitor:
             if self.calc_clock
             else None,
             "seconds_to_first_margin_call": self.first_call_seconds,
+            "story": self.story.summary(),
             "missing": self._missing(counts),
         }
 

@@ -15,6 +15,7 @@ from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import ACCOUNTS, MARGIN_CALC, PRICES
 from margin_platform.demo import seed
 from margin_platform.demo.monitor import Monitor
+from margin_platform.demo.pace import DecisionLag
 from margin_platform.kafka.bus import Bus
 from margin_platform.kafka.waiting import PatientBus, Waiting
 from margin_platform.stack import supervisor
@@ -25,8 +26,10 @@ FIRST, LAST = dt.date(2020, 2, 20), dt.date(2020, 3, 23)
 TICKS_PER_SESSION = 13  # one each half hour
 _FASTEST = 0.4  # seconds between two ticks of the whole market: about what a micro-batch takes
 _SLOWEST = 1.0
+_MOST_UNDECIDED = 600  # status events waiting for enforcement: two of its runs; beyond it the replay waits
 _WARM_SECONDS = 240.0
 _DRAIN_SECONDS = 60.0
+_LONGEST_WAIT = 600.0
 _LOOK_SECONDS = 1.0
 _MARK = "emptied-by-margin-demo"
 
@@ -92,23 +95,24 @@ class Demo:
         try:
             stack = supervisor.up(self.folder, progress=say)
             urls = {name: c.url for name, c in stack.components.items() if c.url}
-            waiting = Waiting(say)
-            with PatientBus(stack.environment["MARGIN_KAFKA"], waiting) as bus:
+            waiting, store = Waiting(say), stack.environment["MARGIN_STORE"]
+            bus_of_stack = PatientBus(stack.environment["MARGIN_KAFKA"], waiting)
+            with bus_of_stack as bus, DecisionLag(bus_of_stack, store) as lag:
                 monitor = Monitor(bus, Path(stack.environment["MARGIN_TABLES"]))
 
                 def shown(figures: Json) -> None:
                     show(figures | {"urls": urls})
 
-                self._play(monitor, Timer(waiting), shown, say)
+                self._play(monitor, lag, Timer(waiting), shown, say)
                 stay(lambda: shown(_now(monitor) | {"done": 1.0, "ended": True}))
-                figures = _now(monitor) | {"urls": urls}
+                figures = _now(monitor) | {"urls": urls, "store": store}
             figures["stack"] = _memory(summary.status(self.folder))
             return figures
         finally:
             say("stopping the stack")
             supervisor.down(self.folder)
 
-    def _play(self, monitor: Monitor, timer: Timer, show: Show, say: Say) -> None:
+    def _play(self, monitor: Monitor, lag: DecisionLag, timer: Timer, show: Show, say: Say) -> None:
         rows = generate(usual_counts(self.accounts), seed.closes_on(EVE))
         say(f"seeding {len(rows)} accounts and the market up to {EVE}")
         _seed(monitor.bus, rows)
@@ -116,28 +120,49 @@ class Demo:
         _wait_until(lambda: len(monitor.status) >= len(rows), monitor, timer, show, _WARM_SECONDS)
         say(f"replaying {FIRST} to {LAST}: closes real, ticks between them synthetic")
         monitor.replay_started = time.monotonic()
-        self._replay(monitor, timer, show)
+        self._replay(monitor, lag, timer, show)
         _wait_until(lambda: not monitor.snapshot()["missing"], monitor, timer, show, _DRAIN_SECONDS)
 
-    def _replay(self, monitor: Monitor, timer: Timer, show: Show) -> None:
-        rounds = list(_rounds())
+    def _replay(self, monitor: Monitor, lag: DecisionLag, timer: Timer, show: Show) -> None:
+        """Produce the crisis round by round, no faster than decisions follow."""
+        rounds, look = list(_rounds()), _Look(monitor, lag, timer, show)
         pace = min(_SLOWEST, max(_FASTEST, self.seconds / len(rounds)))
-        started = shown = timer.now()
-        for number, ticks in enumerate(rounds):
-            until = max(timer.now(), started + (number + 1) * pace)
-            final = number + 1 == len(rounds) or until - started > self.seconds
+        due = timer.now()
+        end = due + self.seconds
+        for number, ticks in enumerate(rounds, 1):
+            due = max(timer.now(), due + pace)  # time that decisions took is not made up for
+            final = number == len(rounds) or due > end
             for n, (at, symbol, price) in enumerate(ticks, 1):
                 last = {"last_of_replay": True} if final and n == len(ticks) else {}
                 monitor.bus.produce(PRICES, {"symbol": symbol, "price": price, "timestamp": at} | last)
             monitor.bus.flush()
             monitor.event_clock = ticks[0][0]
-            while timer.now() < until:
-                monitor.read()
-                if timer.now() - shown >= _LOOK_SECONDS:
-                    shown = timer.now()
-                    show(monitor.snapshot() | {"done": (number + 1) / len(rounds)})
+            while timer.now() < due or (look.waits and timer.now() < end):
+                look.take(number / len(rounds))
             if final:
                 return
+
+
+class _Look:
+    """Reads the topics, and once a second shows the figures and how far decisions are behind."""
+
+    def __init__(self, monitor: Monitor, lag: DecisionLag, timer: Timer, show: Show) -> None:
+        self._monitor, self._lag, self._timer, self._show = monitor, lag, timer, show
+        self._at, self._behind = 0.0, 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether the replay should wait for decisions."""
+        return self._behind > _MOST_UNDECIDED
+
+    def take(self, done: float) -> None:
+        """Read; show where the last look is a second old. done: share of the replay produced."""
+        self._monitor.read()
+        if self._timer.now() - self._at < _LOOK_SECONDS:
+            return
+        self._at, self._behind = self._timer.now(), self._lag.undecided()
+        waits = {"waiting_for_decisions": self._behind} if self.waits else {}
+        self._show(self._monitor.snapshot() | {"done": done} | waits)
 
 
 def _now(monitor: Monitor) -> Json:
@@ -174,12 +199,17 @@ def _seed(bus: Bus, rows: list[AccountRow]) -> None:
 def _wait_until(
     happened: Callable[[], bool], monitor: Monitor, timer: Timer, show: Show, seconds: float
 ) -> None:
-    """Read and show until something happened, or the time is up; the figures then name what is missing."""
-    end = timer.now() + seconds
-    while not happened() and timer.now() < end:
+    """Read and show until something happened; the figures name what is missing where it did not.
+
+    Give up after `seconds` without an event, and after _LONGEST_WAIT in all: a busy machine is waited for.
+    """
+    end, quiet, seen = timer.now() + _LONGEST_WAIT, timer.now() + seconds, monitor.seen
+    while not happened() and timer.now() < min(end, quiet):
         # wakes with the first figures
         monitor.bus.poll(MARGIN_CALC, monitor.positions[MARGIN_CALC], _LOOK_SECONDS, 1)
         monitor.read()
+        if monitor.seen > seen:
+            seen, quiet = monitor.seen, timer.now() + seconds
         show(monitor.snapshot())
 
 
