@@ -32,7 +32,6 @@ class Kind(StrEnum):
     ANCHOR_UNSIGNED = "ANCHOR_UNSIGNED"
     UNPUBLISHED = "UNPUBLISHED"
     FOREIGN = "FOREIGN"  # a copy holds what the platform did not write
-    EXPORT_CHANGED = "EXPORT_CHANGED"
 
 
 class Finding(NamedTuple):

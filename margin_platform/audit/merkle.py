@@ -1,4 +1,4 @@
-"""The Merkle tree over all chains: one root commits to every account, and a short proof shows one of them.
+"""The Merkle tree over all chains: one root commits to every account.
 
 Leaves and nodes are hashed with different first bytes, and an odd node is not doubled, as in RFC 6962,
 section 2.1.
@@ -20,27 +20,6 @@ def leaf_hash(data: bytes) -> bytes:
 def root(leaves: Sequence[bytes]) -> str:
     """Return the root of leaf hashes in order, as 64 hexadecimal digits."""
     return _root(list(leaves)).hex() if leaves else EMPTY
-
-
-def proof(leaves: Sequence[bytes], index: int) -> list[tuple[str, str]]:
-    """Return the neighbors of a leaf from the bottom up: ("left" or "right", hash in hexadecimal digits)."""
-    path: list[tuple[str, str]] = []
-    level = list(leaves)
-    while len(level) > 1:
-        neighbor = index ^ 1
-        if neighbor < len(level):
-            path.append(("left" if neighbor < index else "right", level[neighbor].hex()))
-        level, index = _next_level(level), index // 2
-    return path
-
-
-def root_of_proof(leaf: bytes, path: Sequence[tuple[str, str]]) -> str:
-    """Return the root that a leaf hash and its neighbors lead to."""
-    found = leaf
-    for side, neighbor in path:
-        other = bytes.fromhex(neighbor)
-        found = _node(other, found) if side == "left" else _node(found, other)
-    return found.hex()
 
 
 def _root(level: list[bytes]) -> bytes:

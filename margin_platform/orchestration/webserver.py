@@ -14,7 +14,6 @@ from dagster_webserver import cli
 
 from margin_platform.orchestration.browser_guard import BrowserGuard
 
-MODULE = __name__ if __name__ != "__main__" else "margin_platform.orchestration.webserver"
 _BUILD = "create_app_from_workspace_process_context"  # of dagster-webserver, pinned
 
 

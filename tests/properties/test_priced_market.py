@@ -9,17 +9,19 @@ from dataclasses import fields
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from margin_platform.contracts.messages import BETAS, PRICES, VOLATILITY, BadEvent
 from margin_platform.kernel.book import PORTFOLIO, REG_T, Book
 from margin_platform.kernel.evaluate import Margin, evaluate_accounts
-from margin_platform.kernel.market import Instrument
+from margin_platform.kernel.market import Instrument, Market
 from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.market.live_market import LiveMarket
-from margin_platform.policy.policy import current_policy
-from tests.support.market_day import OPEN
+from margin_platform.policy.policy import Policy, current_policy
+from tests.support.engine_feed import Feed
+from tests.support.market_day import OPEN, seed, tick
 
 POLICY = current_policy()
 INSTRUMENTS = [
@@ -84,3 +86,20 @@ def test_a_market_kept_current_gives_the_figures_of_one_priced_anew(batches: lis
         live.mark_stale(now)
         kept = evaluate_accounts(BOOK, live.priced(), accounts, detail=True)
         _same(kept, evaluate_accounts(BOOK, PricedMarket.of(live.market, POLICY), accounts, detail=True))
+
+
+def test_the_margin_stream_prices_its_market_once_for_all_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Later batches price the instruments that moved, and no others: `PricedMarket.of` prices all of them."""
+    priced, of = list[Market](), PricedMarket.of
+
+    def counted(market: Market, policy: Policy) -> PricedMarket:
+        priced.append(market)
+        return of(market, policy)
+
+    monkeypatch.setattr(PricedMarket, "of", staticmethod(counted))
+    feed = Feed()
+    calc = feed.say(*seed(3)).calc
+    for step in range(1, 6):
+        calc += feed.say(*tick(step)).calc
+    assert len({event["timestamp"] for event in calc}) == 6
+    assert len(priced) == 1
