@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.floor_plan import circles
+
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("margin_platform", "assets", "jobs", "sensors", "resources", "spark")
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
@@ -120,3 +122,10 @@ def test_every_file_of_a_program_belongs_to_a_concept(folder: str) -> None:
     known = {name for row in _concepts() for cell in row[1:-1] for name in re.findall(r"`(\w+)`", cell)}
     files = {p.stem for p in (ROOT / folder).glob("*.py")} - {"__init__"}
     assert {name for name in files if name not in known and not name.startswith(SHARED)} == set()
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports inside functions count: a circle hidden there is one still."""
+    sources = [path for top in FOLDERS for path in (ROOT / top).rglob("*.py")]
+    trees = {str(path.relative_to(ROOT)): ast.parse(path.read_text(encoding="utf-8")) for path in sources}
+    assert circles(trees) == 0
