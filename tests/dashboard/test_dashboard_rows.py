@@ -21,6 +21,7 @@ from margin_platform.dashboard.state.firm_now import firm_now
 from margin_platform.dashboard.state.ladder_feed import FEED_KEPT
 from margin_platform.documents.book_input import InputError, parse
 from margin_platform.documents.figures import evaluation
+from margin_platform.documents.trade import Trade
 from margin_platform.liquidation.cures import cheapest_cures
 from margin_platform.policy.policy import current_policy
 from tests.support.page_rows import HOUR, NOON, calc, newest_rows
@@ -211,21 +212,24 @@ def test_a_cure_cures_and_one_share_less_does_not(firm: Any) -> None:
     for cure in cures:
         side = -1 if cure.action == "SELL" else 1
         assert (
-            whatif(event, [(cure.symbol, side * cure.qty)], 0, lambda _: None)["after"]["excess"]
+            whatif(event, [Trade(cure.symbol, side * cure.qty)], 0, lambda _: None)["after"]["excess"]
             == cure.excess_after
             >= 0
         )
-        assert whatif(event, [(cure.symbol, side * (cure.qty - 1))], 0, lambda _: None)["after"]["excess"] < 0
+        assert (
+            whatif(event, [Trade(cure.symbol, side * (cure.qty - 1))], 0, lambda _: None)["after"]["excess"]
+            < 0
+        )
     assert whatif(event, [], -event["excess"], lambda _: None)["after"]["excess"] == 0
 
 
 def test_what_if_is_the_kernel_on_the_changed_book(firm: Any) -> None:
     firm.open()
     event = firm.tick(AAPL=55.0, SPY=235.0).status[-1]
-    answer = whatif(event, [("AAPL", -1_000.0)], 500.0, lambda _: None)
+    answer = whatif(event, [Trade("AAPL", -1_000.0)], 500.0, lambda _: None)
     assert answer["after"] == evaluation(parse(answer["book"], policy_of(event)))["accounts"][0]
     # 1,000 AAPL at 55.00 sold and 500.00 paid in: the market value leaves, equity gains the deposit only
     assert answer["after"]["long_mv"] == answer["before"]["long_mv"] - 55_000
     assert answer["after"]["equity"] == answer["before"]["equity"] + 500
     with pytest.raises(InputError, match="no price of this symbol"):
-        whatif(event, [("NOWHERE", 1.0)], 0, lambda _: None)
+        whatif(event, [Trade("NOWHERE", 1.0)], 0, lambda _: None)
