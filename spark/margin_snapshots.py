@@ -81,7 +81,7 @@ class MarginSnapshots(Stream):
             self._publish(outcome)
             if not self.engine.emission.waiting():
                 self._heartbeat_due = time.monotonic() + self.settings.policy.emission.heartbeat_seconds
-        for letter in self.engine.unannounced(int((time.time() - _ANNOUNCE_SECONDS) * 1000)):
+        for letter in self.engine.early.overdue(int((time.time() - _ANNOUNCE_SECONDS) * 1000)):
             self.refuse(letter)
             self._unsaved = True
 

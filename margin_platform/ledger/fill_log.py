@@ -1,4 +1,4 @@
-"""Every fill ever booked, as columns that only grow, and which ids are known:
+"""Every fill of the correction horizon as columns, older ones as opening positions, and which ids are known:
 what a ledger needs of the past.
 
 A million accounts have tens of millions of fills. As columns they take 24 bytes each, are copied for a
@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 from array import array
 from bisect import insort
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from margin_platform.contracts.messages import BadEvent, Event
 
 _UNKNOWN = -1  # the content of an id booked before contents were kept
 _FIGURES = 32  # bits of a content that are of the figures; those above are of venue and order, 0: not kept
+_SPAN_MS = 40 * 86_400_000  # ids are forgotten by spans of event time
 _DIGEST = 16  # bytes: with ten million ids the chance that two of them look the same is below one in 10^24
 
 Timeline = list[tuple[int, int]]  # (event time in epoch milliseconds, micro-shares), by time
@@ -63,6 +66,37 @@ class FillLog:
     def _typed(self) -> tuple[tuple[array[int], type], ...]:
         return (self._account, np.int32), (self._time, np.int64), (self._shares, np.int64)
 
+    def fold(self, before: int, cuts: Mapping[str, Iterable[int]]) -> None:
+        """Sum up each account's fills of before an event time (epoch milliseconds), symbol by symbol.
+
+        cuts: by symbol, the times at which its corporate actions take effect. Fills on two sides of one stay
+        apart, so that positions are the same after it, whatever its terms are or become.
+        """
+        account, symbol, time, shares = (
+            np.array(column, dtype=np.int64)
+            for column in (self._account, self._symbol, self._time, self._shares)
+        )
+        old, part = time < before, np.zeros(len(time), dtype=np.int64)
+        for name, times in cuts.items():
+            of_symbol = symbol == self._symbols.get(name, -1)
+            part[of_symbol] = np.searchsorted(np.array(sorted(times)), time[of_symbol], side="right")
+        key = (account * len(self._symbols) + symbol) * (part.max(initial=0) + 1) + part
+        _, first, group = np.unique(key[old], return_index=True, return_inverse=True)
+        if np.bincount(group, np.abs(shares[old])).max(initial=0) > 2.0**62:
+            return  # no sum of theirs may overflow
+        sums, latest = np.zeros(len(first), dtype=np.int64), np.zeros(len(first), dtype=np.int64)
+        np.add.at(sums, group, shares[old])
+        np.maximum.at(latest, group, time[old])
+        rows = np.concatenate([np.flatnonzero(old)[first], np.flatnonzero(~old)])
+        time, shares = np.concatenate([latest, time[~old]]), np.concatenate([sums, shares[~old]])
+        self._account = array("i", account[rows].astype(np.int32).tobytes())
+        self._symbol = array("i", symbol[rows].astype(np.int32).tobytes())
+        self._time, self._shares = array("q", time.tobytes()), array("q", shares.tobytes())
+
+    def newest(self) -> int:
+        """Return the newest event time, epoch milliseconds; 0 where there is none."""
+        return max(self._time, default=0)
+
     def totals(self) -> list[tuple[int, str, int]]:
         """List (account number, symbol, micro-shares) of every pair that was ever traded, as if there were no
         corporate actions.
@@ -106,10 +140,14 @@ class KnownIds:
     none, or one of the figures alone. What is stored says how far the comparison goes.
     """
 
-    def __init__(self, *, by_account: bool = False) -> None:
-        """by_account: an id is one of its account, rather than of all accounts."""
+    def __init__(self, *, by_account: bool = False, span_ms: int = _SPAN_MS) -> None:
+        """by_account: an id is one of its account, rather than of all accounts.
+
+        span_ms: milliseconds of event time whose ids are forgotten together.
+        """
         self._by_account = by_account
-        self._contents: dict[bytes, int] = {}
+        self._span = span_ms
+        self._spans: dict[int, dict[bytes, int]] = {}  # number of a span of event time -> content by digest
 
     def digest(self, kind: str, identity: str, account_id: str) -> bytes:
         """Return the digest under which an id of an account's event is known."""
@@ -131,14 +169,28 @@ class KnownIds:
         return (where >> 1 | 1) << _FIGURES | KnownIds.content(fill["account_id"], *figures)
 
     def __contains__(self, digest: bytes) -> bool:
-        return digest in self._contents
+        return self._known(digest) is not None
+
+    def _known(self, digest: bytes) -> int | None:
+        for contents in self._spans.values():
+            if (content := contents.get(digest)) is not None:
+                return content
+        return None
+
+    def __len__(self) -> int:
+        return sum(map(len, self._spans.values()))
+
+    def forget(self, before: int) -> None:
+        """Forget the ids of spans that end before an event time, in epoch milliseconds."""
+        for span in [span for span in self._spans if (span + 1) * self._span <= before]:
+            del self._spans[span]
 
     def delivered(self, event: Event, name: str, digest: bytes, content: int) -> bool:
         """Return True if an event was booked.
 
         BadEvent where another one was, under its id: it must not be lost silently.
         """
-        known = self._contents.get(digest)
+        known = self._known(digest)
         if known is None or known == _UNKNOWN:
             return known is not None
         if (known ^ content) % (1 << _FIGURES):
@@ -151,21 +203,29 @@ class KnownIds:
             )
         return True
 
-    def add(self, digest: bytes, content: int = _UNKNOWN) -> None:
-        self._contents[digest] = content
+    def add(self, digest: bytes, time: int, content: int = _UNKNOWN) -> None:
+        """Keep an id of an event time, in epoch milliseconds."""
+        self._spans.setdefault(time // self._span, {})[digest] = content
 
     def to_state(self) -> NDArray[np.uint8]:
-        """Return the digests one after another, in order of booking."""
-        return np.frombuffer(b"".join(self._contents), dtype=np.uint8)
+        """Return the digests one after another."""
+        digests = (digest for contents in self._spans.values() for digest in contents)
+        return np.frombuffer(b"".join(digests), dtype=np.uint8)
 
     def contents(self) -> NDArray[np.int64]:
         """Return the digests of the contents, in the same order."""
-        return np.fromiter(self._contents.values(), dtype=np.int64, count=len(self._contents))
+        found = (content for contents in self._spans.values() for content in contents.values())
+        return np.fromiter(found, dtype=np.int64, count=len(self))
 
-    @classmethod
-    def from_state(cls, state: object, contents: object = None, *, by_account: bool = False) -> KnownIds:
-        ids, joined = cls(by_account=by_account), np.asarray(state, dtype=np.uint8).tobytes()
+    def spans(self) -> list[tuple[int, int]]:
+        """Return the newest time of each span, and how many of the ids are of it, in the same order."""
+        return [((span + 1) * self._span - 1, len(contents)) for span, contents in self._spans.items()]
+
+    def restore(self, state: object, contents: object, spans: Iterable[tuple[int, int]]) -> None:
+        """Continue from a saved state."""
+        joined = np.asarray(state, dtype=np.uint8).tobytes()
         digests = [joined[n : n + _DIGEST] for n in range(0, len(joined), _DIGEST)]
         given = [_UNKNOWN] * len(digests) if contents is None else np.asarray(contents).tolist()
-        ids._contents = dict(zip(digests, given, strict=True))
-        return ids
+        known: Iterator[tuple[bytes, int]] = zip(digests, given, strict=True)
+        for time, count in spans:
+            self._spans.setdefault(time // self._span, {}).update(islice(known, count))

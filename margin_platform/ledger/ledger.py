@@ -33,8 +33,8 @@ class Ledger:
     """Accounts and what they hold. `apply` takes one event of fills.v1, cash.v1 or accounts.v1.
 
     known_symbols: where given, an event for another symbol is refused. require_account: refuse fills and cash
-    of an account that accounts.v1 has not announced; otherwise the account is opened as REG_T.
-    ids_by_account: ids of fills and transfers are unique within an account, rather than among all.
+    of an account that accounts.v1 has not announced; otherwise the account is opened as REG_T. ids: where ids
+    of fills and transfers are kept; empty.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Ledger:
         known_symbols: Iterable[str] | None = None,
         *,
         require_account: bool = False,
-        ids_by_account: bool = False,
+        ids: KnownIds | None = None,
     ) -> None:
         self._known = None if known_symbols is None else frozenset(known_symbols)
         self._require_account = require_account
@@ -56,7 +56,7 @@ class Ledger:
         self._accrued: dict[int, dict[str, int]] = {}
         self._log = FillLog()
         self._announced: set[str] = set()
-        self._seen = KnownIds(by_account=ids_by_account)
+        self._seen = KnownIds() if ids is None else ids
         self._linked = LinkedFills()
         self._order_fills = OrderFills()
         self._book = CurrentBook(self._balance, self._visible)
@@ -106,12 +106,9 @@ class Ledger:
         self._held.append({})
         return number
 
-    def _check_symbol(self, symbol: str) -> None:
-        if self._known is not None and symbol not in self._known:
-            raise BadEvent("symbol", symbol, "unknown symbol")
-
     def _fill(self, event: Event) -> list[str]:
-        self._check_symbol(event["symbol"])
+        if self._known is not None and event["symbol"] not in self._known:
+            raise BadEvent("symbol", event["symbol"], "unknown symbol")
         symbol, shares, at, cost = (
             event["symbol"],
             micros_of(event, "qty", event["qty"]),
@@ -135,7 +132,7 @@ class Ledger:
             self._hold(number, symbol, within(event, "qty", self._held[number].get(symbol, 0) + shares))
         self._cash[number] = cash
         self._log.append(number, symbol, at, shares)
-        self._seen.add(digest, content)
+        self._seen.add(digest, at, content)
         self._order_fills.add(event, shares)
         self._rounding.count(number, symbol, event["qty"], shares)
         self._touch(number, symbol)
@@ -149,7 +146,7 @@ class Ledger:
         if self._seen.delivered(event, "transfer_id", digest, content):
             return []
         self._cash[number] = within(event, "amount", self._cash[number] + amount)
-        self._seen.add(digest, content)
+        self._seen.add(digest, event["timestamp"], content)
         self._touch(number, None)
         return [event["account_id"]]
 
@@ -172,6 +169,12 @@ class Ledger:
         for number, result in folded:
             self._settle(number, result)
         return [self._ids[number] for number in sorted({number for number, _ in folded})]
+
+    def fold(self, before: int) -> None:
+        """Turn fills of before an event time (epoch ms) into opening positions; forget their ids."""
+        self._log.fold(before, self._linked.cuts())
+        self._linked.reload(self._log.of_symbol)
+        self._seen.forget(before)
 
     def orders_filled(self, account_id: str) -> dict[str, dict[str, float]]:
         """Return the signed shares traded by symbol of each of the account's newest orders,
@@ -248,6 +251,7 @@ class Ledger:
             "rounded": self._rounding.to_state(),
             "seen": self._seen.to_state(),
             "seen_content": self._seen.contents(),
+            "seen_spans": self._seen.spans(),
             "announced": sorted(self._announced - self._numbers.keys()),
             "actions": self._linked.rows(),
         }
@@ -259,13 +263,13 @@ class Ledger:
         known_symbols: Iterable[str] | None = None,
         *,
         require_account: bool = False,
-        ids_by_account: bool = False,
+        ids: KnownIds | None = None,
     ) -> Ledger:
         """Return the ledger a state was taken from; positions are folded from their fills again.
 
         ValueError names a held symbol that is not among the known ones any more.
         """
-        ledger = cls(known_symbols, require_account=require_account, ids_by_account=ids_by_account)
+        ledger = cls(known_symbols, require_account=require_account, ids=ids)
         if ledger._known is not None and (gone := sorted(set(state["fills"]["symbols"]) - ledger._known)):
             raise ValueError(
                 f"instruments: {gone[0]!r} was traded by accounts and is gone from the reference data; put "
@@ -275,10 +279,10 @@ class Ledger:
             ledger._open(account_id)
         for name, kind in _COLUMNS:
             setattr(ledger, f"_{name}", array(kind, np.asarray(state[name]).astype(kind).tobytes()))
-        ledger._log, ledger._seen = (
-            FillLog.from_state(state["fills"]),
-            KnownIds.from_state(state["seen"], state.get("seen_content"), by_account=ids_by_account),
-        )
+        ledger._log = FillLog.from_state(state["fills"])
+        # a state of before does not say when its ids were: none was later than the newest fill
+        spans = state.get("seen_spans", [(ledger._log.newest(), len(state["seen"]))])
+        ledger._seen.restore(state["seen"], state.get("seen_content"), spans)
         ledger._rounding, ledger._order_fills = (
             Rounding(state.get("rounded")),
             OrderFills(state.get("worked", {})),

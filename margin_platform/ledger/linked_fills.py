@@ -29,6 +29,18 @@ class LinkedFills:
         """Return every action that positions rest on."""
         return [action for rows in self._actions.values() for action in rows]
 
+    def cuts(self) -> dict[str, set[int]]:
+        """Return, by symbol, the times at which an action of it or into it takes effect."""
+        found: dict[str, set[int]] = {}
+        for action in self.in_effect():
+            for symbol in filter(None, (action.symbol, action.into)):
+                found.setdefault(symbol, set()).add(action.effective)
+        return found
+
+    def reload(self, fills_in: Callable[[str], dict[int, Timeline]]) -> None:
+        """Read the kept history again: its old fills were summed up."""
+        self._history = {symbol: fills_in(symbol) for symbol in self._history}
+
     def rows(self) -> dict[str, list[list[object]]]:
         """Return the actions by symbol, JSON-able."""
         return {symbol: [action.row() for action in actions] for symbol, actions in self._actions.items()}

@@ -236,12 +236,15 @@ class NoticePolicy(Section):
 
 
 class RecordsPolicy(Section):
-    """How long records of decisions are kept. Policies written before it have this value.
+    """How long records of decisions are kept, and how long fills can be corrected. Policies written before it
+    have these values.
 
-    retention_years: at least the six of SEC 17a-4(a).
+    retention_years: at least the six of SEC 17a-4(a); correction_days: from the time of a fill, transfer or
+    corporate action to its production, beyond which it is refused. Older fills are kept as opening positions.
     """
 
     retention_years: Annotated[int, BeforeValidator(_whole), Field(ge=6, le=99)] = 6
+    correction_days: Annotated[int, BeforeValidator(_whole), Field(ge=1, le=36_500)] = 400
 
 
 class PricePolicy(Section):

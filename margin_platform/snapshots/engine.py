@@ -37,6 +37,7 @@ from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.actions_in_effect import ActionsInEffect
 from margin_platform.snapshots.bands import Level, band_codes
 from margin_platform.snapshots.consumed import Consumed
+from margin_platform.snapshots.corrections import Corrections
 from margin_platform.snapshots.emission import Emission, Mask, Numbers
 from margin_platform.snapshots.events import Inputs, calc_events, instrument_row, status_event, stress_events
 from margin_platform.snapshots.input_records import CLOCK, checked, in_order
@@ -56,7 +57,9 @@ class MarginEngine:
         self.shard = shard
         self.live = LiveMarket(instruments, policy)
         self.code_of = self.live.code_of
-        self.ledger = Ledger(self.code_of, require_account=True, ids_by_account=shard.ids_by_account)
+        self.corrections = Corrections(policy.records.correction_days)
+        ids = self.corrections.no_ids(by_account=shard.ids_by_account)
+        self.ledger = Ledger(self.code_of, require_account=True, ids=ids)
         self.emission = Emission(policy.emission)
         self.consumed = Consumed(shard)
         self.clock = StreamClock(shard.shared)
@@ -105,6 +108,7 @@ class MarginEngine:
             accounts |= touched.accounts
             instruments |= touched.instruments
             dead += touched.dead
+        self.corrections.fold(self.ledger)
         return Touched(accounts, instruments | self.live.mark_stale(self.event_time), dead, applied)
 
     def _apply(self, record: Record) -> Touched:
@@ -117,6 +121,7 @@ class MarginEngine:
         try:
             event = checked(record, self.code_of, self.policy.prices.max_future_seconds)
             self.consumed.count_own(record, event)
+            self.corrections.check(record, event, self.clock.newest)
         except BadEvent as error:
             return self._answered(record, Touched(dead=[refused(record, error)]))
         now = self.clock.after(record, event["timestamp"])
@@ -155,12 +160,6 @@ class MarginEngine:
         return Touched(
             accounts, dead=self.early.book(event["account_id"], self.ledger) if topic == ACCOUNTS else ()
         )
-
-    def unannounced(self, before_ms: int) -> list[Event]:
-        """Return dead letters, each once, of fills and cash whose account was still unknown some time after
-        they were produced.
-        """
-        return self.early.overdue(before_ms)
 
     def oldest_price_seconds(self) -> float | None:
         """Return the age of the oldest price of a held instrument against the event clock, in seconds of
@@ -280,6 +279,7 @@ class MarginEngine:
             "clock_newest": list(self.clock.newest),
             "early": self.early.to_state(),
             "announced": self.actions.to_state(),
+            "corrections": self.corrections.to_state(),
             **self.consumed.to_state(),
         }
 
@@ -288,9 +288,9 @@ class MarginEngine:
         since.
         """
         self.live.restore(state["market"])
-        self.ledger = Ledger.from_state(
-            state["ledger"], self.code_of, require_account=True, ids_by_account=self.shard.ids_by_account
-        )
+        self.corrections.restore(state.get("corrections", {}))
+        ids = self.corrections.no_ids(by_account=self.shard.ids_by_account)
+        self.ledger = Ledger.from_state(state["ledger"], self.code_of, require_account=True, ids=ids)
         self.emission.restore(state["emission"])
         self.clock.restore(state["event_time"], state.get("clock", {}), state.get("clock_newest", (0, 0)))
         self.consumed.restore(state)

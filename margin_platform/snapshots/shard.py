@@ -45,7 +45,7 @@ class ShardEngine:
         outcome = self.engine.process(given, batch_id)
         wall = max((record.timestamp_ms for record in given if record.topic == CLOCK), default=0)
         if wall:
-            outcome.dead += self.engine.unannounced(wall - ANNOUNCE_MS)
+            outcome.dead += self.engine.early.overdue(wall - ANNOUNCE_MS)
             ids = self.engine.ledger.account_ids()
             outcome.firm = [self._sums.partial(self.shard.number, wall, self.engine.event_time, ids)]
         if self._beats(wall):

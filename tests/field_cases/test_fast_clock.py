@@ -163,7 +163,7 @@ def test_what_a_compacted_topic_lost_is_named_and_comes_back_with_the_account() 
     """
     rebuilt = replayed("15-account-tombstone/rebuilt_after_compaction.jsonl")
     assert rebuilt.refused() == [(ACCOUNTS, "value")]
-    waiting = rebuilt.engine.unannounced(before_ms=1_704_816_060_000)
+    waiting = rebuilt.engine.early.overdue(before_ms=1_704_816_060_000)
     assert [(letter["topic"], letter["field"], letter["value"]) for letter in waiting] == [
         ("cash.v1", "account_id", "A"),
         ("fills.v1", "account_id", "A"),

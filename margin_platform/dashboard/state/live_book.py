@@ -43,7 +43,7 @@ class Holdings:
             self._engine.take_in(records, self._batches)
             if self.ready:
                 # forgets the oldest of what waits for accounts that are never announced
-                self._engine.unannounced(0)
+                self._engine.early.overdue(0)
 
     def account(self, account_id: str) -> Event | None:
         """Return an account as margin.status.v1 would publish it now; None for one the book does not have."""
