@@ -62,7 +62,7 @@ def test_folding_changes_no_position_and_no_cash_nor_does_an_amended_action_afte
     for n, (account, symbol, qty, day) in enumerate([*before, *after]):
         event = {"fill_id": str(n), "account_id": account, "symbol": symbol, "qty": qty, "price": 10.0}
         for ledger in (kept, folded):
-            ledger.apply(FILLS, event | {"timestamp": midnights[day] + n - 3})
+            ledger.apply(FILLS, event | {"timestamp": midnights[day] + n % 3 - 1})
         if n == len(before) // 2:
             restated(kept, actions, 2)
             restated(folded, actions, 2)
