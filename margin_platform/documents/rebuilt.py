@@ -24,10 +24,18 @@ def document(status: Event) -> dict[str, object]:
     return {"accounts": [account | {"positions": rows}]}
 
 
+def book_of(status: Event, policy: Policy) -> BookInput:
+    """Return the kernel's inputs of a margin.status.v1 event, from the event alone.
+
+    InputError where it is incomplete.
+    """
+    return parse(document(status), policy)
+
+
 def rebuilt(status: Event, policy: Policy) -> tuple[BookInput, Margin]:
     """Return the kernel's inputs and figures of a margin.status.v1 event, from the event alone.
 
     InputError where it is incomplete.
     """
-    given = parse(document(status), policy)
+    given = book_of(status, policy)
     return given, evaluate(given.book, given.market, given.policy, detail=True)

@@ -21,7 +21,7 @@ from margin_platform.contracts.events.vocabulary import Side
 from margin_platform.contracts.messages import AUDIT, LIQUIDATION_ORDERS, Event, deterministic_id
 from margin_platform.contracts.offsets import Source, Span
 from margin_platform.documents.book_input import InputError
-from margin_platform.documents.rebuilt import rebuilt
+from margin_platform.documents.rebuilt import book_of
 from margin_platform.enforcement.decision_messages import audit_entry
 from margin_platform.enforcement.open_orders import OrderState, settle, withdraw
 from margin_platform.ladder.deadlines import next_deadline
@@ -141,7 +141,7 @@ class LiquidationDesk:
         A symbol that alone gets no more prices is marked by the stream. A silent market moves no batch,
         so nothing marks it.
         """
-        given, _ = rebuilt(status, self.policy)
+        given = book_of(status, self.policy)
         heard = max([self.newest_price, *(p.get("price_timestamp") or 0 for p in status["positions"])])
         silent = heard > 0 and trading_seconds_between(heard, at) > self.policy.prices.max_price_age_seconds
         stale = np.isin(given.market.symbols, status.get("stale_symbols") or []) | silent

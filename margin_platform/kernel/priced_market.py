@@ -65,6 +65,10 @@ class PricedMarket:
         shares = _shares(market, schedule, self.fixed_flags, self.policy)
         return replace(self, market=market, schedule=schedule, shares=shares)
 
+    def without_concentration(self) -> PricedMarket:
+        """Return this market where no name pays for being concentrated: nothing else of it depends on that."""
+        return replace(self, rules=self.rules._replace(use_concentration=False))
+
     def with_prices(self, codes: NDArray[np.integer[Any]], prices: Floats) -> PricedMarket:
         """Return this market with new prices of some instruments, and what else their columns hold now,
         in microseconds.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypedDict
 
@@ -127,7 +127,8 @@ class LadderState:
         return Rung.MARGIN_CALL if self.call else Rung.WARNING if self.warned else Rung.ACTIVE
 
     def to_dict(self) -> dict[str, object]:
-        return asdict(self)
+        """Return the fields by name, the call's among them: all are plain values, which need no copies."""
+        return vars(self) | {"call": None if self.call is None else dict(vars(self.call))}
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> LadderState:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from margin_platform.contracts.events.vocabulary import CureAction
 from margin_platform.contracts.messages import Event
 from margin_platform.documents.book_input import BookInput
-from margin_platform.documents.rebuilt import rebuilt
+from margin_platform.documents.rebuilt import book_of
 from margin_platform.liquidation.workbench import Terms, Workbench
 from margin_platform.money import cents
 from margin_platform.policy.policy import Policy
@@ -70,20 +68,17 @@ def cheapest_cures(given: BookInput) -> list[Cure]:
 
 
 def _trade(bench: Workbench, position: int) -> Cure | None:
-    shares = bench.smallest_sufficient(position, bench.quantities(position))
-    if shares is None:
+    found = bench.smallest_with_excess(position, bench.quantities(position))
+    if found is None:
         return None
-    sold = np.zeros((1, len(bench.codes)))
-    sold[0, position] = shares
+    shares, excess = found
     side = CureAction.SELL if bench.quantity[position] > 0 else CureAction.BUY_TO_COVER
     amount = cents(shares * float(bench.price[position]))
-    return Cure(
-        side, amount, bench.symbols[position], shares, excess_after=float(bench.excess_after(sold)[0])
-    )
+    return Cure(side, amount, bench.symbols[position], shares, excess_after=excess)
 
 
 def cures_of(status: Event, policy: Policy) -> list[Cure]:
     """Return what cures the deficiency of a status event, cheapest first; empty where there is none
     (MARGIN_RULES 7.3, 7.6).
     """
-    return cheapest_cures(rebuilt(status, policy)[0]) if (status.get("excess") or 0.0) < 0 else []
+    return cheapest_cures(book_of(status, policy)) if (status.get("excess") or 0.0) < 0 else []

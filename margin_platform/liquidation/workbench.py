@@ -101,7 +101,7 @@ class Workbench:
         self.price = market.price[self.codes]
         self.symbols = [market.symbols[c] for c in self.codes]
         self._priced = PricedMarket.of(market, policy)
-        self._plain: Policy | None = None
+        self._plain: tuple[Floats, float] | None = None
 
     def excess_after(self, sold: Floats) -> Floats:
         """Return the published excess after selling or covering these shares: (candidates, positions) ->
@@ -134,6 +134,7 @@ class Workbench:
         proceeds = cents(value * (1 - self.terms.slippage) if long else -value * (1 + self.terms.slippage))
         self.cash += proceeds
         self.quantity[position] -= shares if long else -shares
+        self._plain = None
         return Order(
             self.symbols[position], Side.SELL if long else Side.BUY_TO_COVER, float(shares), proceeds
         )
@@ -154,9 +155,9 @@ class Workbench:
         """
         return max(0.0, (float(np.ceil(shares / self.terms.lot)) - 1.0) * self.terms.lot)
 
-    def requirements(self, policy: Policy | None = None) -> Floats:
+    def requirements(self, *, concentrated: bool = True) -> Floats:
         """Return the fixed-percentage requirement of each position as the account now stands, dollars,
-        add-ons and cap included.
+        add-ons and cap included; concentrated: with the add-on for concentration.
         """
         book = Book(
             account_ids=(self.account_id,),
@@ -166,7 +167,7 @@ class Workbench:
             symbol=self.codes,
             quantity=self.quantity,
         )
-        priced = self._priced if policy is None else PricedMarket.of(self.market, policy)
+        priced = self._priced if concentrated else self._priced.without_concentration()
         return evaluate_accounts(
             book, priced, np.zeros(1, dtype=np.int64), detail=True, stress=False
         ).position_requirement
@@ -180,22 +181,29 @@ class Workbench:
         """
         if self.margin_type != REG_T or len(set(self.symbols)) < len(self.symbols) or self.terms.slippage < 0:
             return 0.0
-        if self._plain is None:
-            self._plain = self.policy.override({"use_conc": False})
-        plain = self.requirements(self._plain)
-        signed = self.quantity * self.price
-        excess = self.cash + float(signed.sum()) - float(plain.sum())
-        missing = self.terms.buffer - excess - _ROUNDING - 1e-9 * float(np.abs(signed).sum())
+        plain, missing = self._plain = self._plain or self._without_concentration()
         if missing <= 0:
             return 0.0
         return (
             missing * abs(float(self.quantity[position])) / plain[position] if plain[position] > 0 else np.inf
         )
 
+    def _without_concentration(self) -> tuple[Floats, float]:
+        """Requirement of each position without concentration, and the dollars still missing under it."""
+        plain = self.requirements(concentrated=False)
+        signed = self.quantity * self.price
+        excess = self.cash + float(signed.sum()) - float(plain.sum())
+        return plain, self.terms.buffer - excess - _ROUNDING - 1e-9 * float(np.abs(signed).sum())
+
     def smallest_sufficient(self, position: int, choices: Floats) -> float | None:
         """Return the smallest choice of one position after which the account has its buffer; None where none
         suffices.
         """
+        found = self.smallest_with_excess(position, choices)
+        return None if found is None else found[0]
+
+    def smallest_with_excess(self, position: int, choices: Floats) -> tuple[float, float] | None:
+        """Return the smallest choice that suffices and the excess after it; None where none does."""
         start, chunk = (
             int(np.searchsorted(choices, self.least_conceivable(position) * (1 - 1e-9))),
             _FIRST_CHUNK,
@@ -204,9 +212,10 @@ class Workbench:
             some = choices[start : start + chunk]
             sold = np.zeros((len(some), len(self.codes)))
             sold[:, position] = some
-            enough = np.flatnonzero(self.excess_after(sold) >= self.terms.buffer)
+            excess = self.excess_after(sold)
+            enough = np.flatnonzero(excess >= self.terms.buffer)
             if len(enough):
-                return float(some[enough[0]])
+                return float(some[enough[0]]), float(excess[enough[0]])
             start, chunk = start + chunk, min(chunk * 4, _LARGEST_CHUNK)
         return None
 
