@@ -5,7 +5,8 @@ also when a run is repeated.
 import dagster as dg
 from pydantic import Field
 
-from jobs.span_runs.run_report import report
+from jobs.span_runs.run_report import RunReport
+from jobs.span_runs.staying import followed
 from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of, undecided
 from margin_platform.contracts.messages import MARGIN_STATUS
 from margin_platform.contracts.offsets import Span
@@ -29,30 +30,31 @@ class StatusSpan(SpanConfig):
 
 def decide(
     context: dg.OpExecutionContext, bus: Bus, store: Store, enforcer: Enforcer, span: Span
-) -> tuple[int, list[Message]]:
-    """Decide every undecided status event up to the span's end;
-    return how many there were and the messages that follow.
-    """
-    count, messages = 0, []
+) -> list[Message]:
+    """Decide every undecided status event up to the span's end; return the messages that follow."""
+    messages = []
     for read in undecided(context, bus, store, Consumer.ENFORCEMENT, span):
         messages += enforcer.handle_many(read.sourced, context.run_id, read.span)
-        count += len(read.events)
-    return count, messages
+    return messages
 
 
 @dg.op
 def enforce(
     context: dg.OpExecutionContext, config: StatusSpan, kafka: KafkaResource, decisions: DecisionsResource
 ) -> None:
-    """Decide warnings, calls, restrictions and liquidation requests up to the end of a span of
-    margin.status.v1.
+    """Decide warnings, calls, restrictions and liquidation requests of a span of margin.status.v1,
+    and of what follows it while the run stays.
     """
+    said, events, sent = RunReport(context), 0, 0
     with kafka.bus() as bus, decisions.store() as store:
-        span = config.span(bus)
-        count, messages = decide(context, bus, store, Enforcer(store, decisions.policy), span)
-        publish(store, bus)
-        report(context, messages, cause=str(span))
-    context.log.info(f"{count} status events, {len(messages)} messages")
+        enforcer = Enforcer(store, decisions.policy)
+        publish(store, bus)  # what a run that was killed left
+        for read in followed(context, kafka, bus, store, Consumer.ENFORCEMENT, config.span(bus)):
+            messages = enforcer.handle_many(read.sourced, context.run_id, read.span)
+            publish(store, bus)
+            said.add(messages, cause=str(read.span))
+            events, sent = events + len(read.events), sent + len(messages)
+    context.log.info(f"{events} status events, {sent} messages")
 
 
 @dg.job(name="enforcement", executor_def=dg.in_process_executor, tags=RETRIES)

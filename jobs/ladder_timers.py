@@ -41,7 +41,7 @@ def fire_timers(
         messages = []
         # a cure that is on the topic comes before its timer
         for partition, end in bus.end_offsets(MARGIN_STATUS).items():
-            messages += decide(context, bus, store, enforcer, Span(MARGIN_STATUS, partition, end, end))[1]
+            messages += decide(context, bus, store, enforcer, Span(MARGIN_STATUS, partition, end, end))
         messages += enforcer.fire_timers(now_ms, run_id=context.run_id)
         publish(store, bus)
         report(context, messages, cause=f"event clock {now_ms}")

@@ -5,8 +5,9 @@ the minimum that restores compliance, each account once.
 import dagster as dg
 from pydantic import Field
 
-from jobs.span_runs.run_report import report
-from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of, undecided
+from jobs.span_runs.run_report import RunReport
+from jobs.span_runs.staying import followed
+from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of
 from margin_platform.contracts.events.vocabulary import CallAction
 from margin_platform.contracts.messages import MARGIN_CALLS, Event
 from margin_platform.enforcement.liquidation_desk import LiquidationDesk
@@ -33,16 +34,18 @@ class CallsSpan(SpanConfig):
 def liquidate(
     context: dg.OpExecutionContext, config: CallsSpan, kafka: KafkaResource, decisions: DecisionsResource
 ) -> None:
-    """Answer the requests for orders up to the end of a span of margin.calls.v1."""
-    with kafka.bus() as bus, decisions.store() as store:
-        span = config.span(bus)
-        desk = LiquidationDesk(store, decisions.policy, event_time(bus))
-        messages = []
-        for read in undecided(context, bus, store, Consumer.LIQUIDATION, span):
+    """Answer the requests for orders of a span of margin.calls.v1,
+    and of what follows it while the run stays.
+    """
+    said = RunReport(context)
+    with kafka.bus() as bus, decisions.store() as store, kafka.bus() as prices:
+        publish(store, bus)  # what a run that was killed left
+        for read in followed(context, kafka, bus, store, Consumer.LIQUIDATION, config.span(bus)):
             requests = [(event, source) for event, source in read.sourced if asks_for_orders(event)]
-            messages += desk.handle_many(requests, context.run_id, read.span)
-        publish(store, bus)
-        report(context, messages, cause=str(span))
+            desk = LiquidationDesk(store, decisions.policy, event_time(prices) if requests else None)
+            messages = desk.handle_many(requests, context.run_id, read.span)
+            publish(store, bus)
+            said.add(messages, cause=str(read.span))
 
 
 @dg.job(name="liquidation", executor_def=dg.in_process_executor, tags=RETRIES)

@@ -5,8 +5,9 @@ delivery is repeated until it is proven, each notice recorded once.
 import dagster as dg
 from pydantic import Field
 
-from jobs.span_runs.run_report import report
-from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of, undecided
+from jobs.span_runs.run_report import RunReport, report
+from jobs.span_runs.staying import followed
+from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, RESTRICTIONS
 from margin_platform.notification.contacts import refresh
 from margin_platform.store.outbox import publish
@@ -36,19 +37,21 @@ def notify(
     decisions: DecisionsResource,
     notifier: NotifierResource,
 ) -> None:
-    """Send the notices up to the end of a span of margin.calls.v1, restrictions.v1 or
-    liquidation.orders.v1, and whatever else is due.
+    """Send the notices of a span of margin.calls.v1, restrictions.v1 or liquidation.orders.v1, of what
+    follows it while the run stays, and whatever else is due.
     """
-    with kafka.bus() as bus, decisions.store() as store:
-        span = config.span(bus)
+    said = RunReport(context)
+    with kafka.bus() as bus, decisions.store() as store, kafka.bus() as accounts:
         sender = notifier.notifier(store, decisions.policy)
-        refresh(store, bus, sender.readdress)
-        held = []
-        for read in undecided(context, bus, store, Consumer.NOTIFICATION, span):
-            held += sender.record(read.sourced, notifier.now(), context.run_id, read.span)
-        sent = sender.deliver(notifier.now(), run_id=context.run_id)
+        refresh(store, accounts, sender.readdress)
+        said.add(sender.deliver(notifier.now(), run_id=context.run_id), cause="a further attempt was due")
         publish(store, bus)
-        report(context, [*held, *sent], cause=str(span))
+        for read in followed(context, kafka, bus, store, Consumer.NOTIFICATION, config.span(bus)):
+            refresh(store, accounts, sender.readdress)
+            held = sender.record(read.sourced, notifier.now(), context.run_id, read.span)
+            sent = sender.deliver(notifier.now(), run_id=context.run_id)
+            publish(store, bus)
+            said.add([*held, *sent], cause=str(read.span))
 
 
 @dg.op

@@ -74,7 +74,7 @@ definitions = dg.Definitions(
         "aws": AwsResource(),
         "batch_spark": BatchSpark(),
         "decisions": DecisionsResource(),
-        "kafka": KafkaResource(),
+        "kafka": KafkaResource(stay_seconds=10.0),
         "notifier": NotifierResource(aws=AwsResource()),
         "stream_driver": StreamDriver(),
         "tables": TablesResource(),

@@ -10,9 +10,11 @@ from pydantic import Field
 
 from margin_platform.policy.policy import Policy, current_policy
 from margin_platform.settings import settings
+from margin_platform.store import progress
+from margin_platform.store.progress import Progress
 from margin_platform.store.store import Store, StoreMissing, StoreOutdated
 
-# no run has created the store yet, or migrated it since the upgrade
+# the store is not created yet, or not migrated since the upgrade
 NOTHING_DECIDED = (StoreMissing, StoreOutdated)
 
 
@@ -31,9 +33,21 @@ class DecisionsResource(dg.ConfigurableResource):
 
     @contextmanager
     def store(self) -> Iterator[Store]:
-        """Open the store for a run, created or migrated where that is due; close it at the end."""
-        with Store(self.url) as store:
+        """Open the store for a run, as it is; close it at the end.
+
+        StoreMissing or StoreOutdated where `margin migrate` is due: a run changes no schema.
+        """
+        with Store(self.url, migrate=False) as store:
             yield store
+
+    def decided(self, consumer: str, topic: str) -> list[Progress]:
+        """Return how far a consumer is in a topic, by partition; nothing before the first decision."""
+        try:
+            with self.reader() as store, store.read() as connection:
+                known = progress.everything(connection)
+        except NOTHING_DECIDED:
+            return []
+        return [one for one in known if (one.consumer, one.topic) == (consumer, topic)]
 
     @contextmanager
     def reader(self) -> Iterator[Store]:

@@ -20,7 +20,7 @@ UNAVAILABLE = (BrokerUnreachable, LookupError, TimeoutError)
 
 
 class KafkaResource(dg.ConfigurableResource):
-    """Where the brokers are, and how long a sensor may wait for events inside one tick."""
+    """Where the brokers are, and how long a sensor or a run waits for events."""
 
     bootstrap_servers: str = Field(default="", description="host:port,...; empty takes MARGIN_KAFKA")
     poll_seconds: float = Field(
@@ -28,6 +28,12 @@ class KafkaResource(dg.ConfigurableResource):
     )
     connect_seconds: float = Field(
         default=5.0, gt=0, description="how long to wait for a broker before it counts as unreachable"
+    )
+    stay_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        le=60,
+        description="how long a run that has worked on its events waits for more, before it ends",
     )
 
     @property

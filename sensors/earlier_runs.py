@@ -19,7 +19,7 @@ _WORKING = [  # one that waits in a queue counts: the events after its own are n
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.2
 # one that has not by then was lost: those behind it must not wait forever
 _RETRY_BEGINS_WITHIN = dt.timedelta(minutes=5)
 

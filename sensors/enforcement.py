@@ -1,5 +1,7 @@
 """margin.status.v1: an account changed band, so the ladder decides."""
 
+from functools import partial
+
 import dagster as dg
 
 from jobs.enforcement import enforcement_job
@@ -22,7 +24,9 @@ def enforcement(
 ) -> dg.SensorResult | dg.SkipReason:
     """Act on every status event."""
     done = by_progress(decisions, Consumer.ENFORCEMENT)
-    return tick(context, kafka, MARGIN_STATUS, enforcement_job.name, "enforce", is_decided=done)
+    decided = partial(decisions.decided, Consumer.ENFORCEMENT, MARGIN_STATUS)
+    job = enforcement_job.name
+    return tick(context, kafka, MARGIN_STATUS, job, "enforce", is_decided=done, decided=decided)
 
 
 SENSORS = [enforcement]

@@ -1,5 +1,7 @@
 """margin.calls.v1 with action LIQUIDATE: the ladder asked for orders."""
 
+from functools import partial
+
 import dagster as dg
 
 from jobs.liquidation import asks_for_orders, liquidation_job
@@ -33,7 +35,9 @@ def liquidation(
 ) -> dg.SensorResult | dg.SkipReason:
     """Start a run for calls that request orders; other calls only move the cursor."""
     done = by_progress(decisions, Consumer.LIQUIDATION)
-    return tick(context, kafka, MARGIN_CALLS, liquidation_job.name, "liquidate", is_request, is_decided=done)
+    decided = partial(decisions.decided, Consumer.LIQUIDATION, MARGIN_CALLS)
+    wanted = (liquidation_job.name, "liquidate", is_request)
+    return tick(context, kafka, MARGIN_CALLS, *wanted, is_decided=done, decided=decided)
 
 
 SENSORS = [liquidation]

@@ -4,6 +4,7 @@ One sensor a topic, each with its cursor.
 """
 
 import time
+from functools import partial
 
 import dagster as dg
 
@@ -48,8 +49,9 @@ def _on(topic: str, name: str) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, kafka: KafkaResource, decisions: DecisionsResource
     ) -> dg.SensorResult | dg.SkipReason:
         done = by_progress(decisions, Consumer.NOTIFICATION)
-        job = notification_job.name
-        return tick(context, kafka, topic, job, "notify", concerns_the_customer, is_decided=done)
+        decided = partial(decisions.decided, Consumer.NOTIFICATION, topic)
+        wanted = (notification_job.name, "notify", concerns_the_customer)
+        return tick(context, kafka, topic, *wanted, is_decided=done, decided=decided)
 
     return notification
 

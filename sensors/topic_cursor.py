@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from margin_platform.contracts.offsets import Record, TopicRecreated
 from margin_platform.kafka.bus import Bus
+from margin_platform.store.progress import Progress
 
 
 class EventsLost(RuntimeError):
@@ -44,6 +45,14 @@ class Cursor:
         positions = dict(self.positions)
         for record in records:
             positions[record.partition] = max(positions.get(record.partition, 0), record.offset + 1)
+        return Cursor(positions, self.topic_id)
+
+    def past(self, decided: Sequence[Progress]) -> Cursor:
+        """Where to read on behind what is decided already: a run that stays takes more than was asked for."""
+        positions = dict(self.positions)
+        for one in decided:
+            if not (self.topic_id and one.topic_id) or one.topic_id == self.topic_id:
+                positions[one.partition] = max(positions.get(one.partition, 0), one.next_offset)
         return Cursor(positions, self.topic_id)
 
     def opened(self, bus: Bus, topic: str) -> Cursor:

@@ -7,6 +7,7 @@ accounts crossing together make five runs.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,13 +15,13 @@ import dagster as dg
 
 from jobs.span_runs.run_report import tag
 from margin_platform.contracts.offsets import Record, Span
+from margin_platform.store.progress import Progress
 from resources.kafka import UNAVAILABLE, KafkaResource
 from sensors import earlier_runs, topic_undone
 from sensors.topic_cursor import Cursor
 from sensors.topic_undone import IsDecided
 
 EVENTS_PER_RUN = 2000
-_WAIT_SHARE = 0.25  # of the time a tick may take: what is left is for its own events
 
 
 @dataclass(frozen=True)
@@ -88,25 +89,26 @@ def tick(
     is_relevant: Callable[[Record], bool] = lambda _: True,
     *,
     is_decided: IsDecided,
+    decided: Callable[[], Sequence[Progress]] = list,
 ) -> dg.SensorResult | dg.SkipReason:
     """Evaluate once: wait (bounded) for the run before and for events after the cursor, request their run,
     move the cursor.
 
     is_decided: whether the job's consumer has passed a span. What a run left that failed for good is asked
-    for first.
+    for first. decided: how far the consumer is, asked for once no run works.
     """
-    busy = earlier_runs.wait_for(
-        context.instance, job, {"kafka/topic": topic}, kafka.poll_seconds * _WAIT_SHARE
-    )
+    ends = time.monotonic() + kafka.poll_seconds
+    busy = earlier_runs.wait_for(context.instance, job, {"kafka/topic": topic}, kafka.poll_seconds)
     if busy is not None:
         return dg.SkipReason(f"{topic}: run {busy} still works on the events before")
     try:
         with kafka.bus() as bus:
-            cursor = Cursor.read(context.cursor).opened(bus, topic)
+            cursor = Cursor.read(context.cursor).past(decided()).opened(bus, topic)
             undone = topic_undone.requests(context.instance, job, topic, cursor.topic_id, is_decided)
             if undone:
                 return dg.SensorResult(run_requests=undone, cursor=context.cursor)
-            records = bus.poll(topic, dict(cursor.positions), kafka.poll_seconds, EVENTS_PER_RUN)
+            left = max(0.0, ends - time.monotonic())
+            records = bus.poll(topic, dict(cursor.positions), left, EVENTS_PER_RUN)
     except UNAVAILABLE as missing:
         return dg.SkipReason(str(missing))
     after = cursor.after(records).written()

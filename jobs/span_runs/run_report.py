@@ -19,35 +19,45 @@ ID_FIELDS: Mapping[str, str] = {
 _NAMED_IN_TAG = 8
 
 
-def report(context: dg.OpExecutionContext, messages: Iterable[tuple[str, Event]], cause: str) -> int:
-    """Record messages by topic under this run, and tag it; return how many there were. `cause` names what
-    they follow from.
+class RunReport:
+    """The report of one run, which may come in parts: a run that stays works on one span after the other."""
 
-    `cause` names what they follow from.
-    """
-    by_topic: dict[str, list[Event]] = defaultdict(list)
-    for topic, event in messages:
-        by_topic[topic].append(event)
-    for topic, events in by_topic.items():
-        ids = [str(event.get(ID_FIELDS.get(topic, ""), event["account_id"])) for event in events]
-        context.log_event(
-            dg.AssetMaterialization(
-                topic_key(topic),
-                metadata={
-                    "dagster/row_count": len(events),
-                    "ids": named(ids),
-                    "accounts": named([str(e["account_id"]) for e in events]),
-                    "actions": named([str(e["action"]) for e in events if "action" in e]),
-                    "caused_by": cause,
-                    "snapshots": named(_all("calc_id", events) or _all("causation_id", events)),
-                },
+    def __init__(self, context: dg.OpExecutionContext) -> None:
+        self._context = context
+        self._named: dict[str, dict[str, None]] = {"account": {}, "episode": {}}
+        self._tags: dict[str, str] = {}
+
+    def add(self, messages: Iterable[tuple[str, Event]], cause: str) -> None:
+        """Record messages by topic under this run, and tag it. cause: what they follow from."""
+        by_topic: dict[str, list[Event]] = defaultdict(list)
+        for topic, event in messages:
+            by_topic[topic].append(event)
+        for topic, events in by_topic.items():
+            self._context.log_event(
+                dg.AssetMaterialization(topic_key(topic), metadata=_metadata(topic, events, cause))
             )
-        )
-    everything = [event for events in by_topic.values() for event in events]
-    tags = tag("account", _all("account_id", everything)) | tag("episode", _all("correlation_id", everything))
-    if tags:
-        context.instance.add_run_tags(context.run_id, tags)
-    return len(everything)
+            self._named["account"] |= dict.fromkeys(_all("account_id", events))
+            self._named["episode"] |= dict.fromkeys(_all("correlation_id", events))
+        tags = tag("account", list(self._named["account"])) | tag("episode", list(self._named["episode"]))
+        if tags != self._tags:
+            self._context.instance.add_run_tags(self._context.run_id, tags)
+            self._tags = tags
+
+
+def report(context: dg.OpExecutionContext, messages: Iterable[tuple[str, Event]], cause: str) -> None:
+    """Record the messages of a run that works on one thing (see `RunReport`)."""
+    RunReport(context).add(messages, cause)
+
+
+def _metadata(topic: str, events: Sequence[Event], cause: str) -> dict[str, str | int]:
+    return {
+        "dagster/row_count": len(events),
+        "ids": named([str(event.get(ID_FIELDS.get(topic, ""), event["account_id"])) for event in events]),
+        "accounts": named([str(e["account_id"]) for e in events]),
+        "actions": named([str(e["action"]) for e in events if "action" in e]),
+        "caused_by": cause,
+        "snapshots": named(_all("calc_id", events) or _all("causation_id", events)),
+    }
 
 
 def tag(what: str, values: Sequence[str]) -> dict[str, str]:

@@ -132,15 +132,19 @@ def undecided(
         yield read_span(context, bus, span._replace(start=begin, end=min(begin + EVENTS_AT_ONCE, span.end)))
 
 
-def read_span(context: dg.OpExecutionContext, bus: Bus, span: Span) -> Read:
+def read_span(
+    context: dg.OpExecutionContext, bus: Bus, span: Span, records: Sequence[Record] | None = None
+) -> Read:
     """Read a span; send refused messages to dead_letter.v1, go on with the rest, and observe the snapshot
-    that was read.
+    that was read. records: those of the span, where they were read already.
 
     TopicRecreated where the topic is another one of the same name, SpanLost where retention has deleted
     events of the span.
     """
     _check(bus, span)
-    events, refused = decoded(bus.read_range(span.topic, span.partition, span.start, span.end))
+    if records is None:
+        records = bus.read_range(span.topic, span.partition, span.start, span.end)
+    events, refused = decoded(records)
     for record, error in refused:
         context.log.warning(f"{record.topic}[{record.partition}]@{record.offset} refused: {error}")
         bus.produce(

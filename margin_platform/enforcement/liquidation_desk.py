@@ -23,6 +23,7 @@ from margin_platform.contracts.offsets import Source, Span
 from margin_platform.documents.book_input import InputError
 from margin_platform.documents.rebuilt import book_of
 from margin_platform.enforcement.decision_messages import audit_entry
+from margin_platform.enforcement.foreseen_proposals import ForeseenProposals
 from margin_platform.enforcement.open_orders import OrderState, settle, withdraw
 from margin_platform.ladder.deadlines import next_deadline
 from margin_platform.ladder.state import Decision, DecisionKind
@@ -63,21 +64,33 @@ class LiquidationDesk:
         span: the offsets that were read (see `store.progress.fresh`). OutOfOrder where an earlier request has
         no answer.
         """
+        proposals = ForeseenProposals(self._proposal)
+        with self.store.read() as connection:
+            states = UnitOfWork(connection, (event["account_id"] for event, _ in requests))
+            for event, _ in requests:
+                if not _answered(connection, event):
+                    proposals.foresee(*_evidence(states, event))
         with self.store.write() as connection:
             new = fresh(connection, Consumer.LIQUIDATION, requests, span)
             work = UnitOfWork(connection, (event["account_id"] for event, _ in new))
             for event, source in new:
-                self._answer(work, event, source, run_id)
+                self._answer(work, event, source, run_id, proposals)
             work.flush()
         return work.messages
 
-    def _answer(self, work: UnitOfWork, request: Event, source: Source, run_id: str | None) -> None:
+    def _answer(
+        self,
+        work: UnitOfWork,
+        request: Event,
+        source: Source,
+        run_id: str | None,
+        proposals: ForeseenProposals,
+    ) -> None:
         row = work.account(request["account_id"])
-        status = _newest(row.last_event, request)
-        at = max(int(request["timestamp"]), int(status["timestamp"]))
+        status, at = _evidence(work, request)
         withdrawn = withdraw(work.connection, status, at, run_id)
         work.messages += [(LIQUIDATION_ORDERS, cancelled) for cancelled in withdrawn]
-        order, why = self._order(work.connection, request, status, at, run_id)
+        order, why = self._order(work.connection, request, status, at, run_id, proposals)
         if order is not None:
             work.messages.append((LIQUIDATION_ORDERS, order))
         if why.startswith(_WAITS) and row.state.call:
@@ -98,7 +111,13 @@ class LiquidationDesk:
         work.keep(row)
 
     def _order(
-        self, connection: Connection, request: Event, status: Event, at: int, run_id: str | None
+        self,
+        connection: Connection,
+        request: Event,
+        status: Event,
+        at: int,
+        run_id: str | None,
+        proposals: ForeseenProposals,
     ) -> tuple[Event | None, str]:
         """Return the order of a request, recorded, or None; and why it is no smaller, or why there is none.
 
@@ -109,7 +128,7 @@ class LiquidationDesk:
         if settle(connection, request["call_id"], status):
             return None, "prior order still working"
         try:
-            proposal = self._proposal(status, at)
+            proposal = proposals(status, at)
         except InputError as error:
             return None, f"held: {error}"
         if not proposal.orders:
@@ -194,6 +213,12 @@ def _answered(connection: Connection, request: Event) -> bool:
     """
     same = (orders.c.call_id == request["call_id"], orders.c.attempt == request["attempt"])
     return connection.execute(select(orders.c.order_id).where(*same)).first() is not None
+
+
+def _evidence(work: UnitOfWork, request: Event) -> tuple[Event, int]:
+    """Return the status event that answers a request, and the event time of the answer."""
+    status = _newest(work.account(request["account_id"]).last_event, request)
+    return status, max(int(request["timestamp"]), int(status["timestamp"]))
 
 
 def _newest(status: Event | None, request: Event) -> Event:

@@ -32,6 +32,7 @@ for _noisy in ("kafka", "kafka.net", "kafka.client"):
 
 Answer = TypeVar("Answer")
 _CONNECT_SECONDS = 5.0
+_MOST_AT_ONCE = 20_000
 # What the client would have tried again: a broker that pauses, restarts, or is not yet the leader. The other
 # Kafka errors are raised as they are.
 _UNREACHABLE = (RetriableError,)
@@ -92,7 +93,7 @@ class Bus:
                     group_id=None,
                     enable_auto_commit=False,
                     auto_offset_reset="none",
-                    max_poll_records=20_000,
+                    max_poll_records=_MOST_AT_ONCE,
                     fetch_max_wait_ms=50,
                     max_partition_fetch_bytes=8_388_608,
                     bootstrap_timeout_ms=self._timeout_ms,
@@ -206,8 +207,10 @@ class Bus:
             where = TopicPartition(topic, partition)
             deadline = time.monotonic() + timeout_s
             found: list[Record] = []
-            while self._guard(lambda c: c.position(where)) < end:
-                found += _records(self._guard(lambda c: c.poll(timeout_ms=500, max_records=20_000)))
+            while (position := self._guard(lambda c: c.position(where))) < end:
+                # what was fetched ahead of the range is not decoded
+                ask = methodcaller("poll", timeout_ms=500, max_records=min(end - position, _MOST_AT_ONCE))
+                found += _records(self._guard(ask))
                 if time.monotonic() > deadline:
                     raise TimeoutError(
                         f"{topic}[{partition}] {start}-{end}: not read from {self.bootstrap} within "

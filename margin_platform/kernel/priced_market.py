@@ -66,7 +66,7 @@ class PricedMarket:
         return replace(self, market=market, schedule=schedule, shares=shares)
 
     def without_concentration(self) -> PricedMarket:
-        """Return this market where no name pays for being concentrated: nothing else of it depends on that."""
+        """Return this market where no name pays for being concentrated: the rest is the same."""
         return replace(self, rules=self.rules._replace(use_concentration=False))
 
     def with_prices(self, codes: NDArray[np.integer[Any]], prices: Floats) -> PricedMarket:

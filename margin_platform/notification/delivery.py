@@ -15,27 +15,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
-from margin_platform.contracts.messages import NOTIFICATIONS, Event, deterministic_id
-from margin_platform.contracts.offsets import Span
+from margin_platform.contracts.messages import NOTIFICATIONS, Event
+from margin_platform.contracts.offsets import Source, Span
 from margin_platform.notification.addresses import address_of
 from margin_platform.notification.channels import Channel, DeliveryFailed, DeliveryRefused, Outgoing
-from margin_platform.notification.message import FIRM, Notice, notice_of, unreached_notice
-from margin_platform.notification.notice_state import NoticeState
-from margin_platform.notification.states import MS_PER_MINUTE, outcome, unexpired
+from margin_platform.notification.message import Notice, notice_of
+from margin_platform.notification.recording import Contact, Recorder, contacts_of
+from margin_platform.notification.states import MS_PER_MINUTE, NoticeState, outcome
 from margin_platform.notification.wording import Letterhead
 from margin_platform.policy.policy import Policy
 from margin_platform.store.progress import Consumer, fresh
 from margin_platform.store.store import Store
-from margin_platform.store.tables import contacts, notifications
-from margin_platform.store.unit_of_work import Message, post
+from margin_platform.store.tables import notifications
+from margin_platform.store.unit_of_work import Message, post, update_many
 
 _FIRST_WAIT_MS = 2_000  # doubled after each failure, up to the policy's longest wait
 _MOST_DOUBLINGS = 30
 _CLAIM_MS = 60_000
 _CLAIMED_AT_ONCE = 32  # sent within the claim's minute even where every provider times out after 10 s
 _SENDERS = 8
+Outcome = tuple[dict[str, Any], dict[str, Any]]  # a notification as claimed, and what changes of it
 
 
 class Notifier:
@@ -60,7 +61,7 @@ class Notifier:
         self.policy = policy
         self.channels = {channel.name: channel for channel in channels}
         self.letterhead = letterhead or Letterhead()
-        self.firm = firm or {}
+        self._recorder = Recorder(self.channels, policy, firm or {})
 
     def record(
         self,
@@ -74,15 +75,28 @@ class Notifier:
 
         span: the offsets that were read (see `store.progress.fresh`).
         """
-        messages: list[Message] = []
+        with self.store.read() as connection:
+            known = contacts_of(connection, (event["account_id"] for event, _ in events))
+        written = {}  # before others wait for this writer
+        for event, at in events:
+            contact = known.get(event["account_id"], {})
+            written[Source(*at)] = contact.get("name"), self._written(at[0], event, contact)
         with self.store.write() as connection:
-            for event, source in fresh(connection, Consumer.NOTIFICATION, events, span):
-                contact = _contact(connection, event["account_id"])
-                notice = notice_of(source.topic, event, self.policy, self.letterhead, contact.get("name"))
+            new = fresh(connection, Consumer.NOTIFICATION, events, span)
+            known = contacts_of(connection, (event["account_id"] for event, _ in new))
+            addressed = []
+            for event, source in new:
+                contact, (addressee, notice) = known.get(event["account_id"], {}), written[source]
+                if contact.get("name") != addressee:  # it changed in between
+                    notice = self._written(source.topic, event, contact)
                 if notice is not None:
-                    messages += self._record(connection, notice, contact, now, run_id)
+                    addressed.append((notice, contact))
+            messages = self._recorder.record(connection, addressed, now, run_id)
             post(connection, messages)
         return messages
+
+    def _written(self, topic: str, event: Event, contact: Contact) -> Notice | None:
+        return notice_of(topic, event, self.policy, self.letterhead, contact.get("name"))
 
     def tell(
         self, notices: Iterable[Notice], contact: Mapping[str, object], now: int, run_id: str | None = None
@@ -91,52 +105,9 @@ class Notifier:
         `phone`, either may lack.
         """
         with self.store.write() as connection:
-            messages = [
-                message
-                for notice in notices
-                for message in self._record(connection, notice, contact, now, run_id)
-            ]
+            messages = self._recorder.record(connection, [(n, contact) for n in notices], now, run_id)
             post(connection, messages)
         return messages
-
-    def _record(
-        self,
-        connection: Connection,
-        notice: Notice,
-        contact: Mapping[str, object],
-        now: int,
-        run_id: str | None,
-    ) -> list[Message]:
-        due = {"next_attempt_wall": now, "recorded_wall": now}
-        rows = [self._row(notice, channel, contact, run_id) | due for channel in self.channels.values()]
-        ids = [row["notification_id"] for row in rows]
-        known = set(
-            connection.execute(
-                select(notifications.c.notification_id).where(notifications.c.notification_id.in_(ids))
-            ).scalars()
-        )
-        new = [row for row in rows if row["notification_id"] not in known]
-        if new:
-            connection.execute(insert(notifications), new)
-        held = [row for row in new if row["status"] == NoticeState.HELD]
-        return [
-            message
-            for row in held
-            for message in [(NOTIFICATIONS, outcome(row)), *self._escalated(connection, row, now, run_id)]
-        ]
-
-    def _escalated(
-        self, connection: Connection, row: Mapping[str, object], now: int, run_id: str | None
-    ) -> list[Message]:
-        """Record the notice to the firm, once an episode, where no channel of a customer's notice delivered
-        or may still in time.
-        """
-        same = [notifications.c[name] == row[name] for name in ("account_id", "episode", "rung")]
-        young = unexpired(now, self.policy.notices)
-        left = select(notifications.c.notification_id).where(*same, young).limit(1)
-        if row["account_id"] == FIRM or connection.execute(left).one_or_none() is not None:
-            return []
-        return self._record(connection, unreached_notice(row), self.firm, now, run_id)
 
     def readdress(self, connection: Connection, account_id: str, contact: Mapping[str, object]) -> None:
         """Make a notice that was held for lack of an address due as soon as the account has one."""
@@ -158,31 +129,6 @@ class Notifier:
                 }
                 connection.execute(update(notifications).where(waits).values(**due))
 
-    def _row(
-        self, notice: Notice, channel: Channel, contact: Mapping[str, object], run_id: str | None
-    ) -> dict[str, object]:
-        address, error = address_of(contact, channel.kind, notice.account_id)
-        by_sms = channel.kind == "phone"
-        return {
-            "notification_id": deterministic_id(
-                "notification", notice.account_id, notice.episode, notice.rung, channel.name
-            ),
-            "account_id": notice.account_id,
-            "episode": notice.episode,
-            "rung": notice.rung,
-            "channel": channel.name,
-            "recipient": address,
-            "subject": notice.subject,
-            "body": notice.sms if by_sms else notice.text,
-            "html": None if by_sms else notice.html,
-            "status": NoticeState.PENDING if address else NoticeState.HELD,
-            "attempts": 0,
-            "receipt": None,
-            "error": error,
-            "created_at": notice.timestamp,
-            "run_id": run_id,
-        }
-
     def deliver(self, now: int, run_id: str | None = None, account_id: str | None = None) -> list[Message]:
         """Send every notification that is due (of one account, where named); return the notifications.v1
         events put into the outbox.
@@ -198,32 +144,51 @@ class Notifier:
                     for done in senders.map(lambda some: self._send_in_order(some, now), _by_account(rows))
                     for pair in done
                 ]
-                news: list[Message] = [
-                    (NOTIFICATIONS, outcome(row | result | {"run_id": run_id or row["run_id"]}))
-                    for row, result in outcomes
-                    if result["status"] != NoticeState.PENDING
-                ]
-                with self.store.write() as connection:
-                    for row, result in outcomes:
-                        same = notifications.c.notification_id == row["notification_id"]
-                        connection.execute(update(notifications).where(same).values(**result))
-                        if result["status"] == NoticeState.UNDELIVERED or self._late(row | result, now):
-                            news += self._escalated(connection, row | result, now, run_id)
-                    post(connection, news)
-                messages += news
+                messages += self._kept(outcomes, now, run_id)
         return messages
 
-    def _claim(self, now: int, account_id: str | None) -> list[dict[str, object]]:
-        """Claim the next due notifications, marked so that no other sender takes them for a minute."""
+    def _kept(self, outcomes: Sequence[Outcome], now: int, run_id: str | None) -> list[Message]:
+        """Keep what became of the notifications sent; return the events that say it, in the outbox."""
+        news: list[Message] = [
+            (NOTIFICATIONS, outcome(row | result | {"run_id": run_id or row["run_id"]}))
+            for row, result in outcomes
+            if result["status"] != NoticeState.PENDING
+        ]
+        with self.store.write() as connection:
+            done = [(row, result) for row, result in outcomes if not self._may_escalate(row | result, now)]
+            update_many(
+                connection,
+                notifications,
+                "notification_id",
+                [{"notification_id": row["notification_id"]} | result for row, result in done],
+            )
+            # what a channel left may still do is asked one after the other, in the order sent
+            for row, result in outcomes:
+                if self._may_escalate(row | result, now):
+                    same = notifications.c.notification_id == row["notification_id"]
+                    connection.execute(update(notifications).where(same).values(**result))
+                    news += self._recorder.escalated(connection, row | result, now, run_id)
+            post(connection, news)
+        return news
+
+    def _claim(self, now: int, account_id: str | None) -> list[dict[str, Any]]:
+        """Return the next due notifications, marked so that no other sender takes them for a minute."""
         due = notifications.c.status.in_((NoticeState.PENDING, NoticeState.SENDING)) & (
             notifications.c.next_attempt_wall <= now
         )
+        due &= notifications.c.channel.in_(list(self.channels))
         if account_id is not None:
             due &= notifications.c.account_id == account_id
+        with self.store.read() as connection:  # mostly there is none: nobody waits for a writer then
+            if (
+                connection.execute(select(notifications.c.notification_id).where(due).limit(1)).first()
+                is None
+            ):
+                return []
         with self.store.write() as connection:
             rows = connection.execute(
                 select(notifications)
-                .where(due, notifications.c.channel.in_(list(self.channels)))
+                .where(due)
                 .order_by(notifications.c.created_at, notifications.c.notification_id)
                 .limit(_CLAIMED_AT_ONCE)
             ).all()
@@ -245,13 +210,13 @@ class Notifier:
         doubled: int = _FIRST_WAIT_MS * 2 ** min(attempts - 1, _MOST_DOUBLINGS)
         return min(doubled, int(self.policy.notices.notice_longest_wait_minutes * MS_PER_MINUTE))
 
-    def _late(self, row: Mapping[str, Any], now: int) -> bool:
+    def _may_escalate(self, row: Mapping[str, Any], now: int) -> bool:
+        """Whether a notification was given up, or is tried for so long that a person must know."""
         alarm = int(self.policy.notices.notice_alarm_minutes * MS_PER_MINUTE)
-        return bool(row["status"] == NoticeState.PENDING and now - row["recorded_wall"] >= alarm)
+        late = row["status"] == NoticeState.PENDING and now - row["recorded_wall"] >= alarm
+        return bool(late or row["status"] == NoticeState.UNDELIVERED)
 
-    def _send_in_order(
-        self, rows: Sequence[dict[str, object]], now: int
-    ) -> list[tuple[dict[str, object], dict[str, object]]]:
+    def _send_in_order(self, rows: Sequence[dict[str, Any]], now: int) -> list[Outcome]:
         return [(row, self._send(row, now)) for row in rows]
 
     def _send(self, row: Mapping[str, Any], now: int) -> dict[str, Any]:
@@ -281,13 +246,6 @@ class Notifier:
 def _claimed(row: Row[Any], now: int) -> dict[str, object]:
     recorded = now if row.recorded_wall is None else row.recorded_wall
     return dict(row._mapping) | {"attempts": row.attempts + 1, "recorded_wall": recorded}
-
-
-def _contact(connection: Connection, account_id: str) -> Mapping[str, object]:
-    found = connection.execute(
-        select(contacts.c.contact).where(contacts.c.account_id == account_id)
-    ).scalar_one_or_none()
-    return found or {}
 
 
 def _by_account(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:

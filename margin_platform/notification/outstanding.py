@@ -12,8 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, exists, or_, select
 from margin_platform.contracts.messages import NOTIFICATIONS
 from margin_platform.notification.addresses import address_of
 from margin_platform.notification.message import FIRM
-from margin_platform.notification.notice_state import NoticeState
-from margin_platform.notification.states import outcome, unexpired
+from margin_platform.notification.states import NoticeState, outcome, unexpired
 from margin_platform.policy.sections import NoticePolicy
 from margin_platform.recordkeeping import acts
 from margin_platform.store.store import Store

@@ -7,18 +7,29 @@ has an address, UNDELIVERED after the last attempt, REACHED by a person.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, case, func, select
 
 from margin_platform.contracts.messages import Event, deterministic_id
-from margin_platform.notification.notice_state import NoticeState
 from margin_platform.policy.sections import NoticePolicy
 from margin_platform.store.store import Store
 from margin_platform.store.tables import notifications
 
 MS_PER_MINUTE = 60_000
 _FIRST_ATTEMPT_GRACE_MS = 30_000
+
+
+class NoticeState(StrEnum):
+    """Where a notice is between its record and its recipient, in the store and on notifications.v1."""
+
+    PENDING = "PENDING"
+    SENDING = "SENDING"
+    DELIVERED = "DELIVERED"
+    HELD = "HELD"
+    UNDELIVERED = "UNDELIVERED"
+    REACHED = "REACHED"
 
 
 def unexpired(now: int, rules: NoticePolicy, column: Any = notifications.c) -> ColumnElement[bool]:

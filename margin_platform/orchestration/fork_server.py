@@ -2,10 +2,10 @@
 a process that has imported everything once and forks a worker per run.
 
 Started by `run_launcher.ForkServerRunLauncher` as `python -m margin_platform.orchestration.fork_server
-MODULE`, where MODULE imports everything a run needs. Each line of its standard input is a request {"run_id",
-"args", "ends_with_server"}; it answers {"run_id", "pid"} on standard output. End of input means that the
-process that launched runs is gone: workers that never end by themselves are interrupted, the others get
-`GRACE_SECONDS` to finish. No thread may run here before a fork.
+MODULE ...`, where the modules import and prepare everything a run needs. Each line of its standard input is a
+request {"run_id", "args", "ends_with_server"}; it answers {"run_id", "pid"} on standard output. End of input
+means that the process that launched runs is gone: workers that never end by themselves are interrupted, the
+others get `GRACE_SECONDS` to finish. No thread may run here before a fork.
 """
 
 from __future__ import annotations
@@ -19,18 +19,22 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 GRACE_SECONDS = 20.0
 _REAP_SECONDS = 0.5
 
 
-def warm(module: str) -> None:
-    """Import a module and execute a job of one empty op: the first execution imports half of dagster."""
+def warm(modules: Sequence[str]) -> None:
+    """Import modules, let each prepare what every worker needs (its function `warm`, where it has one), and
+    execute a job of one empty op: the first execution imports half of dagster.
+    """
     import dagster as dg
     import dagster._cli.api  # noqa: F401  (imported for the fork, not for its names)
 
-    importlib.import_module(module)
+    for module in modules:
+        getattr(importlib.import_module(module), "warm", lambda: None)()
 
     @dg.op
     def nothing() -> None:
@@ -106,10 +110,10 @@ def _end(workers: dict[int, bool]) -> None:
     _signal(list(workers), signal.SIGTERM)
 
 
-def serve(module: str) -> None:
-    """Answer requests until the end of input, from a process that has imported the module."""
+def serve(modules: Sequence[str]) -> None:
+    """Answer requests until the end of input, from a process that has imported the modules."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    warm(module)
+    warm(modules)
     workers: dict[int, bool] = {}  # pid -> whether it ends with the server
     pending = b""
     while True:
@@ -129,4 +133,4 @@ def serve(module: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1:])

@@ -27,7 +27,8 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_
 from margin_platform.orchestration.run_tags import ENDS_WITH_LAUNCHER_TAG, WORKER_TAG
 from margin_platform.orchestration.worker_identity import is_alive, is_ours, pid_of, worker_of
 
-_WARMED = "margin_platform.definitions"  # imports everything that a run needs
+# import and prepare everything that a run needs
+_WARMED = ("margin_platform.definitions", "jobs.span_runs.worker_start")
 _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("margin_platform", "assets", "jobs", "sensors", "resources", "spark")
 
@@ -46,7 +47,7 @@ class ForkServer:
     def __init__(self) -> None:
         self.stamp = code_stamp()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "margin_platform.orchestration.fork_server", _WARMED],
+            [sys.executable, "-m", "margin_platform.orchestration.fork_server", *_WARMED],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,

@@ -15,6 +15,7 @@ from typing import Any
 from margin_platform.orchestration import dagster_home
 from margin_platform.settings import settings
 from margin_platform.stack import components, state
+from margin_platform.store.store import Store
 
 _BARE = ["-m", "dagster_webserver"]  # how `dagster dev`, pinned, starts its webserver
 _GUARDED = ["-m", "margin_platform.orchestration.webserver"]
@@ -40,6 +41,7 @@ def main() -> None:
         raise SystemExit(
             f"{', '.join(running)} of the local stack in {here.data_folder} run already: `make down` first"
         )
+    Store(here.store_url).close()
     dagster_home.prepare(here.data_folder / "dagster", dagster_home.beside(here.store_url))
     ports = {name: part.port for name, part in living.items() if part.port is not None}
     os.environ.update(components.environment(here.data_folder, here, ports) | dagster_home.ENVIRONMENT)

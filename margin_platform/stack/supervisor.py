@@ -147,8 +147,8 @@ def _start(
 def _prepare(
     data: Path, base: Settings, environment: dict[str, str], missing: list[Component], progress: jars.Progress
 ) -> None:
-    """Prepare what must be there before the processes: the audit key, the Dagster home, and Spark's jars for
-    the streams.
+    """Prepare what must be there before the processes: the audit key, the decision store, the Dagster home,
+    and Spark's jars for the streams.
     """
     if base.audit.key is None:  # one that is named comes from its owner
         signing.create(base.audit_key)
@@ -156,9 +156,23 @@ def _prepare(
         # imports Dagster: a second that `margin status` need not wait
         from margin_platform.orchestration import dagster_home
 
+        _migrate_store(base.store_url)
         dagster_home.prepare(data / "dagster", dagster_home.beside(base.store_url))
         _create_dagster_storage(data / "dagster", environment)
         jars.spark_classpath(base.jars, progress)
+
+
+def _migrate_store(url: str) -> None:
+    """Create or migrate the decision store: what starts after it only looks at the schema's version."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from margin_platform.store.store import Store
+
+    try:
+        Store(url).close()
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", error)).strip()
+        raise processes.StartFailed(f"the decision store does not answer: {reason}") from error
 
 
 def _create_dagster_storage(home: Path, environment: dict[str, str]) -> None:

@@ -1,7 +1,7 @@
 """The decision store: one schema on SQLite (embedded) and Postgres (production), one writer at a time.
 
-A store is created and migrated by the first program that opens it for writing. Every later one only looks at
-the schema's version. A reader never creates, migrates or changes a store.
+A store is created and migrated once, where a stack starts (`margin up`, `make dev`, `margin migrate`). Runs
+only look at the schema's version. A reader never creates, migrates or changes a store.
 """
 
 from __future__ import annotations
@@ -46,26 +46,27 @@ class Store:
     moment.
     """
 
-    def __init__(self, url: str, *, read_only: bool = False) -> None:
+    def __init__(self, url: str, *, read_only: bool = False, migrate: bool = True) -> None:
         """Open a SQLAlchemy URL (postgresql+psycopg2://... in production),
         and create or migrate its schema where that is due.
 
-        read_only: change nothing. StoreMissing where there is nothing to read, StoreOutdated where its schema
-        is another.
+        migrate: False for what works beside others. read_only: change nothing at all. Either raises
+        StoreMissing where there is no store, StoreOutdated where its schema is another.
         """
         self.url = url
-        if read_only:
+        as_it_is = read_only or not migrate
+        if as_it_is:
             check_exists(make_url(url))
         self.engine = _engine(url, read_only=read_only)
         self._readers = _engine(url, writes=False, read_only=read_only)
         found = self._schema()
         if found == SCHEMA:
             return
-        if read_only:
+        if as_it_is:
             self.close()
             raise StoreOutdated(
-                f"the store's schema is {found or 'missing'}, this program's {SCHEMA}: `margin up` migrates "
-                f"it, value {make_url(url).render_as_string()!r}"
+                f"the store's schema is {found or 'missing'}, this program's {SCHEMA}: `margin migrate` "
+                f"mends that, value {make_url(url).render_as_string()!r}"
             )
         self._migrate()
 

@@ -113,7 +113,7 @@ class UnitOfWork:
         states = [row.values() for row in self._changed.values() if row.is_new]
         if states:
             self.connection.execute(insert(ladder_states), states)
-        _update_many(
+        update_many(
             self.connection,
             ladder_states,
             "account_id",
@@ -121,7 +121,7 @@ class UnitOfWork:
         )
         if self._new_calls:
             self.connection.execute(insert(calls), list(self._new_calls.values()))
-        _update_many(
+        update_many(
             self.connection,
             calls,
             "call_id",
@@ -149,19 +149,20 @@ def post(connection: Connection, messages: Sequence[Message]) -> None:
 
 def _load(connection: Connection, account_ids: Iterable[str]) -> dict[str, AccountRow]:
     found = {}
-    for some in _groups(list(dict.fromkeys(account_ids))):
+    for some in groups(list(dict.fromkeys(account_ids))):
         for row in connection.execute(select(ladder_states).where(ladder_states.c.account_id.in_(some))):
             found[row.account_id] = AccountRow(row.account_id, row)
     return found
 
 
-def _groups(values: list[str]) -> Iterator[list[str]]:
+def groups(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the values a query's worth at a time."""
     for start in range(0, len(values), _IN_ONE_QUERY):
         yield values[start : start + _IN_ONE_QUERY]
 
 
-def _update_many(connection: Connection, table: Any, key: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Run one prepared statement for the rows that change the same columns."""
+def update_many(connection: Connection, table: Any, key: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Change rows by their key, with one prepared statement for those that change the same columns."""
     by_columns: dict[tuple[str, ...], list[dict[str, object]]] = defaultdict(list)
     for row in rows:
         by_columns[tuple(sorted(row))].append({f"to_{name}": value for name, value in row.items()})

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import Connection, insert, update
 
 from margin_platform.dashboard.server import alarms
-from margin_platform.notification.notice_state import NoticeState
+from margin_platform.notification.states import NoticeState
 from margin_platform.policy.policy import current_policy
 from margin_platform.store.store import Store
 from margin_platform.store.tables import notifications

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.liquidation.cures import Cure, cures_of
 from margin_platform.policy.policy import Policy, current_policy
 from margin_platform.store.store import Store
-from tests.support import status_events
+from tests.support import second_writer, status_events
 
 
 def fall() -> list[Event]:
@@ -37,9 +35,7 @@ def test_no_cure_is_worked_out_while_the_store_is_written(
     worked_out = []
 
     def while_another_writes(cause: Event, policy: Policy) -> list[Cure]:
-        with contextlib.closing(sqlite3.connect(store.engine.url.database or "", timeout=0)) as other:
-            other.execute("BEGIN IMMEDIATE")  # fails where the enforcer holds the lock
-            other.rollback()
+        second_writer.takes_its_turn(store)
         worked_out.append(cause["calc_id"])
         return list(cures_of(cause, policy))
 

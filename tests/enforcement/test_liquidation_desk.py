@@ -5,20 +5,23 @@ done.
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
 from margin_platform.contracts.messages import FILLS, LIQUIDATION_ORDERS, MARGIN_CALLS, PRICES
-from margin_platform.enforcement import open_orders
+from margin_platform.enforcement import liquidation_desk, open_orders
 from margin_platform.enforcement.liquidation_desk import LiquidationDesk, not_before
+from margin_platform.liquidation.highest_beta import propose
+from margin_platform.liquidation.workbench import Proposal
 from margin_platform.policy.policy import current_policy
 from margin_platform.store import audit_chain
 from margin_platform.store.store import Store
 from margin_platform.store.tables import audit as audit_table
 from margin_platform.store.tables import ladder_states, orders
-from tests.support import status_events
+from tests.support import second_writer, status_events
 
 
 @pytest.fixture
@@ -70,6 +73,25 @@ def test_a_request_becomes_one_order_however_often_it_arrives(
             ("ORDER", sent["certificate"]["statement"]),
             ("NO_ORDER", "prior order still working"),
         ]
+
+
+def test_no_order_is_sized_while_the_store_is_written(
+    tmp_path: Path, request_event: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer gets its turn at each one of them."""
+    sized = []
+    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
+
+        def while_another_writes(*given: Any) -> Proposal:
+            second_writer.takes_its_turn(store)
+            sized.append(given[0].account_ids)
+            return propose(*given)
+
+        monkeypatch.setattr(liquidation_desk, "propose", while_another_writes)
+        other = request_event | {"account_id": "A2", "call_id": "c2", "event_id": "e2"}
+        desk = LiquidationDesk(store, current_policy())
+        assert len(_ordered(desk, (request_event, 7), (other, 8), (request_event, 9))) == 2
+    assert sized == [("A1",), ("A2",)]
 
 
 def _stands(store: Store, status: dict[str, Any]) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from margin_platform.contracts.messages import BETAS, FILLS, PRICES, TOPICS
+from margin_platform.contracts.offsets import Record
+from margin_platform.kafka import bus as bus_module
 from margin_platform.kafka import topic_admin
 from margin_platform.kafka.broker_errors import BrokerUnreachable
 from margin_platform.kafka.bus import Bus
@@ -48,6 +52,24 @@ def test_a_range_is_the_same_records_however_often_it_is_read(bus: Bus) -> None:
     first = bus.read_range(BETAS, 0, 5, 12)
     assert [r.offset for r in first] == list(range(5, 12))
     assert bus.read_range(BETAS, 0, 5, 12) == first
+
+
+def test_a_range_decodes_its_own_records_only(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(200):
+        bus.produce(BETAS, {"symbol": "AAPL", "beta": 1.0 + n, "timestamp": 1})
+    bus.flush()
+    decoded: list[int] = []
+    real = bus_module._records
+
+    def counted(polled: dict[TopicPartition, list[Any]]) -> list[Record]:
+        records = real(polled)
+        decoded.extend(record.offset for record in records)
+        return records
+
+    monkeypatch.setattr(bus_module, "_records", counted)
+    for start, end in ((5, 12), (12, 14)):
+        assert [r.offset for r in bus.read_range(BETAS, 0, start, end)] == list(range(start, end))
+    assert decoded == list(range(5, 14))
 
 
 def test_the_latest_of_each_key_is_the_state_of_a_compacted_topic(bus: Bus) -> None:

@@ -13,10 +13,12 @@ from typing import Any
 
 import boto3
 import pytest
+import sqlalchemy
 from aiosmtpd.controller import Controller
 from sqlalchemy import insert, select, update
 
 from margin_platform.contracts.messages import MARGIN_CALLS, NOTIFICATIONS, RESTRICTIONS, Event
+from margin_platform.notification import delivery
 from margin_platform.notification.channels import DeliveryFailed, DeliveryRefused, Outgoing
 from margin_platform.notification.delivery import Notifier
 from margin_platform.notification.message import notice_of
@@ -29,6 +31,7 @@ from margin_platform.policy.policy import current_policy
 from margin_platform.stack import ports
 from margin_platform.store import tables as t
 from margin_platform.store.store import Store
+from tests.support import second_writer
 
 POLICY = current_policy()
 NOW = 1_790_000_000_000
@@ -177,6 +180,50 @@ def test_the_same_event_and_the_same_rung_are_told_once(store: Store) -> None:
     assert len(provider.taken) == 1
     (row,) = _rows(store)
     assert (row.status, row.receipt, row.attempts) == ("DELIVERED", "receipt-1", 1)
+
+
+def test_a_hundred_notices_are_looked_up_and_recorded_together(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their texts are written before, while other writers have their turns."""
+
+    def while_another_writes(*given: Any) -> Any:
+        second_writer.takes_its_turn(store)
+        return notice_of(*given)
+
+    monkeypatch.setattr(delivery, "notice_of", while_another_writes)
+    events = [(CALL | {"correlation_id": f"c{n}"}, (MARGIN_CALLS, 0, n)) for n in range(100)]
+    statements: list[str] = []
+    sqlalchemy.event.listen(
+        store.engine, "before_cursor_execute", lambda *given: statements.append(str(given[2]))
+    )
+    desk = Notifier(store, POLICY, [Provider(), Phone()])
+    desk.record(events, NOW)
+    # the consumer's progress is looked up and kept; then contacts and known ids, and the notices are written
+    first_words = " ".join(said.split()[0] for said in statements)
+    assert first_words == "BEGIN SELECT INSERT SELECT SELECT INSERT"
+    assert len(_rows(store)) == 200
+
+
+def test_each_account_hears_of_its_notices_in_their_order(store: Store) -> None:
+    """Eight senders at once: a customer learns of the call before its end."""
+    provider = Provider()
+    desk = Notifier(store, POLICY, [provider])
+    with store.write() as connection:
+        contact = {"email": "customer@example.com"}
+        rows = [{"account_id": f"A{n}", "contact": contact, "updated_at": 1} for n in range(20)]
+        connection.execute(insert(t.contacts), rows)
+    events = [
+        (CALL | {"account_id": f"A{n}", "action": action, "timestamp": at}, (MARGIN_CALLS, 0, 20 * at + n))
+        for at, action in enumerate(("MARGIN_CALL", "AMENDED", "MET"))
+        for n in range(20)
+    ]
+    desk.record(events, NOW)
+    desk.deliver(NOW)
+    heard = [
+        [m.subject.partition(":")[0] for m in provider.taken if m.account_id == f"A{n}"] for n in range(20)
+    ]
+    assert heard == [["Margin call", "Margin call amended", "Margin call met"]] * 20
 
 
 MINUTE = 60_000

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from margin_platform.policy.policy import shipped_policies
+from margin_platform.trading_time.sessions import _calendar_from
+
 
 class Stay(dg.Config):
     diary: str
@@ -16,7 +19,8 @@ class Stay(dg.Config):
 @dg.op
 def stay(context: dg.OpExecutionContext, config: Stay) -> None:
     with Path(config.diary).open("a", encoding="utf-8") as diary:
-        diary.write(f"started {context.run_id}\n")
+        made = _calendar_from.cache_info().currsize, shipped_policies.cache_info().currsize
+        diary.write(f"started {context.run_id} with calendar and policies {made}\n")
         diary.flush()
         try:
             threading.Event().wait(config.seconds)

@@ -84,7 +84,8 @@ def resources(bus: Bus, tmp_path: Path) -> dict[str, Any]:
 
 
 def stores(bus: Bus, file: Path) -> dict[str, Any]:
-    """The resources of a run on a store of its own."""
+    """The resources of a run on a store of its own, which the start of the stack has created."""
+    Store(f"sqlite:///{file}").close()
     kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=1)
     return {"kafka": kafka, "decisions": DecisionsResource(store_url=f"sqlite:///{file}")}
 

@@ -71,6 +71,7 @@ def run_of(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
 def test_a_run_succeeds_in_a_forked_worker(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     run_id = launched(instance, tmp_path / "diary", 0.0)
     eventually(lambda: run_of(instance, run_id).is_success)
+    assert "with calendar and policies (1, 1)" in (tmp_path / "diary").read_text(encoding="utf-8")
     assert pid_of(run_of(instance, run_id).tags[WORKER_TAG]) != os.getpid()
 
 

@@ -20,6 +20,7 @@ from margin_platform.contracts.offsets import Record, Span, TopicRecreated
 from margin_platform.firm.limits import START, alerts_of
 from margin_platform.kafka.bus import Bus
 from margin_platform.policy.policy import current_policy
+from margin_platform.store.store import Store
 from margin_platform.store.unit_of_work import post
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
@@ -281,7 +282,7 @@ def test_a_sensor_without_a_broker_skips_and_names_the_address(
     sensor: dg.SensorDefinition, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     decisions = DecisionsResource(store_url=f"sqlite:///{tmp_path / 'store.db'}")
-    with decisions.store() as store, store.write() as connection:
+    with Store(decisions.url) as store, store.write() as connection:
         # for the relay: a message left since the look before
         post(connection, [(MARGIN_STATUS, status("A1", 1))])
     given = {

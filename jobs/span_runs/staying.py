@@ -1,0 +1,75 @@
+"""A run that stays: after its span it goes on with what comes to the partition, until nothing does.
+
+Starting a run costs a second of processor time, and Dagster's daemon looks at a sensor every five seconds
+at best. In a falling market events would wait for both again and again. A run that stays takes them as they
+come.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+
+from jobs.span_runs.topic_span import EVENTS_AT_ONCE, Read, read_span, undecided
+from margin_platform.contracts.offsets import Record, Span
+from margin_platform.kafka.bus import Bus
+from margin_platform.store import progress
+from margin_platform.store.store import Store
+from resources.kafka import UNAVAILABLE, KafkaResource
+
+# then the next run begins: an edited program is not used for longer, and a run's history stays readable
+LONGEST_SECONDS = 120.0
+
+
+def followed(
+    context: dg.OpExecutionContext, kafka: KafkaResource, bus: Bus, store: Store, consumer: str, span: Span
+) -> Iterator[Read]:
+    """Yield what the consumer has not decided up to the span's end, then what comes after it.
+
+    It ends when nothing has come for the resource's `stay_seconds`. The run's tag `kafka/offsets` grows with
+    what it takes. The caller must store each part before it asks for the next.
+    """
+    ends = time.monotonic() + LONGEST_SECONDS
+    yield from undecided(context, bus, store, consumer, span)
+    # of several partitions a sensor asks for several runs, and waits for all of them
+    if not kafka.stay_seconds or len(bus.end_offsets(span.topic)) > 1:
+        return
+    topic_id = span.topic_id or bus.topic_id(span.topic)
+    while (patience := min(kafka.stay_seconds, ends - time.monotonic())) > 0:
+        start = _next_offset(store, consumer, span)
+        records = _awaited(context, bus, span, start, patience)
+        if not records:
+            return
+        end = records[-1].offset + 1
+        context.instance.add_run_tags(
+            context.run_id, {"kafka/offsets": f"{min(span.start, start)}-{max(span.end, end)}"}
+        )
+        yield read_span(context, bus, Span(span.topic, span.partition, start, end, topic_id), records)
+
+
+def _next_offset(store: Store, consumer: str, span: Span) -> int:
+    with store.read() as connection:
+        known = progress.of(connection, consumer, span.topic, span.partition)
+    return span.end if known is None else known.next_offset
+
+
+def _awaited(
+    context: dg.OpExecutionContext, bus: Bus, span: Span, start: int, patience: float
+) -> list[Record]:
+    """Return the next records; none where none came in time, the broker went, or the worker is to end.
+
+    A run whose worker is asked to end while it waits has nothing left to do: it ends well. One that a person
+    terminates is canceled.
+    """
+    try:
+        return bus.poll(span.topic, {span.partition: start}, patience, EVENTS_AT_ONCE)
+    except UNAVAILABLE as gone:
+        context.log.info(f"the run does not stay: {gone}")
+    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+        run = context.instance.get_run_by_id(context.run_id)
+        if run is not None and run.status == dg.DagsterRunStatus.CANCELING:
+            raise
+        context.log.info("the run does not stay: its worker is to end")
+    return []

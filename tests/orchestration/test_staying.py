@@ -1,0 +1,111 @@
+"""A run that stays takes what comes after its span, and leaves at once when it is asked to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assets.keys import topic_key
+from jobs.enforcement import enforcement_job
+from margin_platform.contracts.messages import MARGIN_CALLS, MARGIN_STATUS, decode
+from margin_platform.kafka.bus import Bus
+from margin_platform.policy.policy import current_policy
+from margin_platform.store.progress import Consumer
+from margin_platform.store.store import Store
+from resources.decisions import DecisionsResource
+from resources.kafka import KafkaResource
+from sensors.enforcement import enforcement
+
+pytestmark = pytest.mark.kafka
+TEN_AM = 1_582_210_800_000  # 2020-02-20 10:00 New York
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as opened:
+        yield opened
+
+
+@pytest.fixture
+def resources(bus: Bus, tmp_path: Path) -> dict[str, Any]:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    Store(url).close()
+    kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=5, stay_seconds=1)
+    return {"kafka": kafka, "decisions": DecisionsResource(store_url=url)}
+
+
+def fall(bus: Bus, account: str) -> None:
+    """A status event of an account that is $1,000 short."""
+    figures = {"gross_mv": 1e5, "equity": 24e3, "requirement": 25e3, "excess": -1e3, "cash": -75e3}
+    event = {"account_id": account, "calc_id": f"calc-{account}", "timestamp": TEN_AM, "positions": []}
+    version = {"policy_version": current_policy().version, "margin_type": "REG_T"}
+    bus.produce(MARGIN_STATUS, event | figures | version)
+    bus.flush()
+
+
+def enforced(instance: dg.DagsterInstance, resources: dict[str, Any]) -> dg.ExecuteInProcessResult:
+    where = {"topic": MARGIN_STATUS, "partition": 0, "start": 0, "end": 1}
+    config = {"ops": {"enforce": {"config": where}}}
+    return enforcement_job.execute_in_process(config, instance, resources=resources, raise_on_error=False)
+
+
+def test_a_run_takes_what_comes_while_it_stays_and_the_sensor_goes_on_behind_it(
+    bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any]
+) -> None:
+    fall(bus, "A1")
+
+    def fall_again_after_the_first_call() -> None:
+        with Bus(bus.bootstrap) as other:
+            assert other.poll(MARGIN_CALLS, {0: 0}, 60.0)
+            fall(other, "A2")
+
+    market = threading.Thread(target=fall_again_after_the_first_call)
+    market.start()
+    result = enforced(instance, resources)
+    market.join()
+    assert result.success
+    called = [decode(MARGIN_CALLS, record.value) for record in bus.read_all(MARGIN_CALLS)]
+    assert [(call["account_id"], call["run_id"]) for call in called] == [
+        ("A1", result.run_id),
+        ("A2", result.run_id),
+    ]
+    (run,) = instance.get_runs()
+    assert run.tags["kafka/offsets"] == "0-2"
+    seen = instance.fetch_observations(topic_key(MARGIN_STATUS), limit=5).records
+    offsets = [r.asset_observation.metadata["offsets"].value for r in seen if r.asset_observation]
+    assert offsets == ["margin.status.v1[0] 1-2", "margin.status.v1[0] 0-1"]
+    fall(bus, "A3")
+    asked = enforcement(dg.build_sensor_context(instance=instance, resources=resources))
+    assert [request.tags["kafka/offsets"] for request in asked.run_requests] == ["2-3"]
+
+
+@pytest.mark.parametrize(
+    ("terminated", "ends_as"), [(False, dg.DagsterRunStatus.SUCCESS), (True, dg.DagsterRunStatus.CANCELED)]
+)
+def test_a_run_that_waits_ends_well_when_its_worker_is_to_end_unless_a_person_terminates_it(
+    bus: Bus,
+    instance: dg.DagsterInstance,
+    resources: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    terminated: bool,
+    ends_as: dg.DagsterRunStatus,
+) -> None:
+    fall(bus, "A1")
+
+    def interrupted(*_: object) -> None:
+        (run,) = instance.get_runs()
+        if terminated:
+            instance.report_run_canceling(run)
+        raise dg.DagsterExecutionInterruptedError
+
+    monkeypatch.setattr(Bus, "poll", interrupted)
+    enforced(instance, resources)
+    (run,) = instance.get_runs()
+    assert run.status == ends_as
+    (known,) = resources["decisions"].decided(Consumer.ENFORCEMENT, MARGIN_STATUS)
+    assert known.next_offset == 1

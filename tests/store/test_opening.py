@@ -1,0 +1,51 @@
+"""Who may create and migrate a store, and who waits for nobody when it opens one."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from margin_platform.cli import app
+from margin_platform.store.store import SCHEMA, Store, StoreMissing, StoreOutdated
+from resources.decisions import DecisionsResource
+
+
+def test_a_run_creates_and_migrates_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    decisions = DecisionsResource(store_url=f"sqlite:///{file}")
+    with pytest.raises(StoreMissing), decisions.store():
+        pass
+    assert not file.exists()
+    file.touch()
+    outdated = pytest.raises(StoreOutdated, match=f"missing, this program's {SCHEMA}: `margin migrate`")
+    with outdated, decisions.store():
+        pass
+    with sqlite3.connect(file) as connection:
+        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+
+
+def test_what_opens_a_store_waits_for_no_writer(tmp_path: Path) -> None:
+    """A run's store and a sensor's are opened and read while another process writes."""
+    decisions = DecisionsResource(store_url=f"sqlite:///{tmp_path / 'store.db'}")
+    Store(decisions.url).close()
+    with sqlite3.connect(tmp_path / "store.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("PRAGMA busy_timeout=0")
+        for opened in (decisions.store, decisions.reader):
+            with opened() as store, store.read() as connection:
+                assert connection.exec_driver_sql("SELECT count(*) FROM calls").scalar_one() == 0
+        other.rollback()
+
+
+def test_margin_migrate_creates_a_store_and_changes_nothing_the_second_time(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    for _ in range(2):
+        done = CliRunner().invoke(app, ["migrate", "--store", url, "--json"])
+        assert json.loads(done.stdout) == {"store": url, "schema": SCHEMA}
+    wrong = CliRunner().invoke(app, ["migrate", "--store", "nonsense"])
+    assert wrong.exit_code == 2
+    assert "value 'nonsense'" in wrong.output
