@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from margin_platform.cli.output import bad_input, failed, print_json
+from margin_platform.cli.output import bad_input, echo, failed, print_json
 
 
 def migrate(
@@ -37,7 +37,7 @@ def migrate(
     if as_json:
         print_json({"store": where, "schema": SCHEMA})
     else:
-        typer.echo(f"{where}: schema {SCHEMA}")
+        echo(f"{where}: schema {SCHEMA}")
 
 
 def register(app: typer.Typer) -> None:
