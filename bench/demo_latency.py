@@ -51,7 +51,7 @@ def read_at(instance: dg.DagsterInstance) -> dict[tuple[int, int], float]:
 
 
 def times(folder: Path) -> np.ndarray:
-    """Return the epoch seconds of each event: produced, and in an op's body; while the demo's stack still stands."""
+    """Return the epoch seconds of each event, produced and in an op's body, while the demo's stack stands."""
     with Bus(state.load(folder).environment["MARGIN_KAFKA"]) as bus:
         produced = {(r.partition, r.offset): r.timestamp_ms / 1000 for r in bus.read_all(MARGIN_STATUS)}
     with dg.DagsterInstance.from_config(str(folder / "dagster")) as instance:

@@ -77,7 +77,7 @@ BUS = cast(Bus, Instantly())
 
 
 def status(number: int) -> Event:
-    """The status event of a place in the market's fall: 1,000 shares, borrowed against."""
+    """Return the status event of a place in the market's fall: 1,000 shares, borrowed against."""
     turn, account = divmod(number, ACCOUNTS)
     price, at = _PRICES[turn % len(_PRICES)], _OPENING + turn * _ROUND_MS
     equity, requirement = 1000 * price - 60_000.0, 1000 * price * 0.35
@@ -114,7 +114,7 @@ def enforcing(store: Store, rate: float) -> Iterator[float]:
 
 
 def new_calls(store: Store) -> Iterator[list[tuple[Event, tuple[str, int, int]]]]:
-    """What enforcement has put on margin.calls.v1 since last asked, with an offset each."""
+    """Yield what enforcement has put on margin.calls.v1 since last asked, with an offset each."""
     last, offset = 0, 0
     while True:
         query = select(outbox.c.seq, outbox.c.event).where(

@@ -189,7 +189,7 @@ class Workbench:
         )
 
     def _without_concentration(self) -> tuple[Floats, float]:
-        """Requirement of each position without concentration, and the dollars still missing under it."""
+        """Return the requirement of each position without concentration, and the dollars missing under it."""
         plain = self.requirements(concentrated=False)
         signed = self.quantity * self.price
         excess = self.cash + float(signed.sum()) - float(plain.sum())
