@@ -36,7 +36,8 @@ _MOST_DOUBLINGS = 30
 _CLAIM_MS = 60_000
 _CLAIMED_AT_ONCE = 32  # sent within the claim's minute even where every provider times out after 10 s
 _SENDERS = 8
-Outcome = tuple[dict[str, Any], dict[str, Any]]  # a notification as claimed, and what changes of it
+Claimed = dict[str, Any]  # a notification, as a row of its table
+Outcome = tuple[Claimed, Claimed]  # one that was claimed, and what changes of it
 
 
 class Notifier:
@@ -171,7 +172,7 @@ class Notifier:
             post(connection, news)
         return news
 
-    def _claim(self, now: int, account_id: str | None) -> list[dict[str, Any]]:
+    def _claim(self, now: int, account_id: str | None) -> list[Claimed]:
         """Return the next due notifications, marked so that no other sender takes them for a minute."""
         due = notifications.c.status.in_((NoticeState.PENDING, NoticeState.SENDING)) & (
             notifications.c.next_attempt_wall <= now
@@ -216,7 +217,7 @@ class Notifier:
         late = row["status"] == NoticeState.PENDING and now - row["recorded_wall"] >= alarm
         return bool(late or row["status"] == NoticeState.UNDELIVERED)
 
-    def _send_in_order(self, rows: Sequence[dict[str, Any]], now: int) -> list[Outcome]:
+    def _send_in_order(self, rows: Sequence[Claimed], now: int) -> list[Outcome]:
         return [(row, self._send(row, now)) for row in rows]
 
     def _send(self, row: Mapping[str, Any], now: int) -> dict[str, Any]:
@@ -248,9 +249,9 @@ def _claimed(row: Row[Any], now: int) -> dict[str, object]:
     return dict(row._mapping) | {"attempts": row.attempts + 1, "recorded_wall": recorded}
 
 
-def _by_account(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+def _by_account(rows: Sequence[Claimed]) -> list[list[Claimed]]:
     """Group rows of one account together, in the order given."""
-    groups: dict[str, list[dict[str, object]]] = {}
+    groups: dict[str, list[Claimed]] = {}
     for row in rows:
         groups.setdefault(row["account_id"], []).append(row)
     return list(groups.values())

@@ -6,7 +6,6 @@ What the store knows of them, and whom they go to, is looked up for all of them 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
@@ -20,7 +19,7 @@ from margin_platform.store.tables import contacts, notifications
 from margin_platform.store.unit_of_work import Message, groups
 
 Contact = Mapping[str, object]  # `email` and `phone`, either may lack
-Row = dict[str, Any]
+Row = dict[str, object]
 
 
 class Recorder:
@@ -42,7 +41,7 @@ class Recorder:
         for notice, contact in notices:
             for channel in self.channels.values():
                 row = _row(notice, channel, contact, run_id) | due
-                rows.setdefault(row["notification_id"], row)
+                rows.setdefault(str(row["notification_id"]), row)
         for known in _known(connection, list(rows)):
             del rows[known]
         if rows:
