@@ -17,6 +17,7 @@ from margin_platform.contracts.offsets import Span
 from margin_platform.kafka.bus import Bus
 from margin_platform.store import progress
 from margin_platform.store.progress import Consumer
+from margin_platform.store.store import Store
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 from sensors import topic_undone
@@ -42,6 +43,7 @@ def test_what_failed_for_good_in_an_outage_is_decided_after_it_without_a_new_eve
         bus.produce(MARGIN_STATUS, event)
     bus.flush()
     decisions = DecisionsResource(store_url=f"sqlite:///{tmp_path / 'store.db'}")
+    Store(decisions.url).close()
     kafka = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=0.5)
 
     def ticked(cursor: str | None) -> dg.SensorResult:
