@@ -97,17 +97,17 @@ def tick(
     is_decided: whether the job's consumer has passed a span. What a run left that failed for good is asked
     for first. decided: how far the consumer is, asked for once no run works.
     """
-    ends = time.monotonic() + kafka.poll_seconds
+    began = time.monotonic()
     busy = earlier_runs.wait_for(context.instance, job, {"kafka/topic": topic}, kafka.poll_seconds)
     if busy is not None:
         return dg.SkipReason(f"{topic}: run {busy} still works on the events before")
+    left = max(0.0, kafka.poll_seconds - (time.monotonic() - began))
     try:
         with kafka.bus() as bus:
             cursor = Cursor.read(context.cursor).past(decided()).opened(bus, topic)
             undone = topic_undone.requests(context.instance, job, topic, cursor.topic_id, is_decided)
             if undone:
                 return dg.SensorResult(run_requests=undone, cursor=context.cursor)
-            left = max(0.0, ends - time.monotonic())
             records = bus.poll(topic, dict(cursor.positions), left, EVENTS_PER_RUN)
     except UNAVAILABLE as missing:
         return dg.SkipReason(str(missing))
