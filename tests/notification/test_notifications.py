@@ -220,10 +220,9 @@ def test_each_account_hears_of_its_notices_in_their_order(store: Store) -> None:
     ]
     desk.record(events, NOW)
     desk.deliver(NOW)
-    heard = [
-        [m.subject.partition(":")[0] for m in provider.taken if m.account_id == f"A{n}"] for n in range(20)
-    ]
-    assert heard == [["Margin call", "Margin call amended", "Margin call met"]] * 20
+    action = {row.notification_id: row.rung.split(":")[1] for row in _rows(store)}
+    heard = [[action[m.id] for m in provider.taken if m.account_id == f"A{n}"] for n in range(20)]
+    assert heard == [["MARGIN_CALL", "AMENDED", "MET"]] * 20
 
 
 MINUTE = 60_000
