@@ -1,4 +1,4 @@
-"""Every process of a crash at one decision store: is any told that it is locked, and how long does each wait?
+"""Every process of a crash at one decision store: does any find it locked, and how long does each wait?
 
 The roles are the stack's: enforcement, timers, liquidation, notification, relay, maintenance (here every ten
 seconds), and the sensors, which only read. Each is a process of its own with the product's own code over one

@@ -48,7 +48,7 @@ class Cursor:
         return Cursor(positions, self.topic_id)
 
     def past(self, decided: Sequence[Progress]) -> Cursor:
-        """Where to read on behind what is decided already: a run that stays takes more than was asked for."""
+        """Return the cursor behind what is decided already: a run that stays takes more than its span."""
         positions = dict(self.positions)
         for one in decided:
             if not (self.topic_id and one.topic_id) or one.topic_id == self.topic_id:

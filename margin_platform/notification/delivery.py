@@ -180,7 +180,7 @@ class Notifier:
         due &= notifications.c.channel.in_(list(self.channels))
         if account_id is not None:
             due &= notifications.c.account_id == account_id
-        with self.store.read() as connection:  # mostly there is none: nobody waits for a writer then
+        with self.store.read() as connection:  # mostly there is none, and no writer is waited for
             if (
                 connection.execute(select(notifications.c.notification_id).where(due).limit(1)).first()
                 is None
@@ -212,7 +212,7 @@ class Notifier:
         return min(doubled, int(self.policy.notices.notice_longest_wait_minutes * MS_PER_MINUTE))
 
     def _may_escalate(self, row: Mapping[str, Any], now: int) -> bool:
-        """Whether a notification was given up, or is tried for so long that a person must know."""
+        """Return whether a notification was given up, or is tried for so long that a person must know."""
         alarm = int(self.policy.notices.notice_alarm_minutes * MS_PER_MINUTE)
         late = row["status"] == NoticeState.PENDING and now - row["recorded_wall"] >= alarm
         return bool(late or row["status"] == NoticeState.UNDELIVERED)
