@@ -19,6 +19,7 @@ class Range(NamedTuple):
 PRICE = Range(1e-6, 1e7)  # dollars a share; the dearest share trades below a million
 QUANTITY = Range(-1e9, 1e9)  # signed shares
 MONEY = Range(-1e12, 1e12)  # dollars
+FIGURE = Range(-1e18, 1e18)  # dollars that were computed: the sums of all accounts stay numbers
 FEE = Range(-1e7, 1e7)  # dollars; a rebate is negative
 ACTION_AMOUNT = Range(0.0, 1e6)  # dollars a share; a delisted one may be worth nothing
 SPLIT_RATIO = Range(1e-5, 1e5)  # 1 share for 100,000 old ones, to 100,000 shares for one

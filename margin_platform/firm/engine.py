@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from margin_platform.contracts.bounds import FIGURE, Range
 from margin_platform.contracts.messages import BadEvent, Event
 from margin_platform.firm.rows import TOP, Contributors, firm_rows
 from margin_platform.money import cents
 from margin_platform.policy.policy import Policy
 
 _FIGURES = ("beta_weighted_exposure", "total_mv", "stress_pnl", "stress_unsecured", "stress_calls")
+_RANGE = {"stress_calls": Range(0.0, 1.0)}  # an account is called in a scenario, or is not
 
 
 def _figures(event: Event) -> NDArray[np.float64]:
@@ -30,6 +32,9 @@ def _figures(event: Event) -> NDArray[np.float64]:
             raise BadEvent(name, event[name], "not numbers") from error
         if found[-1].ndim != 1 or not np.isfinite(found[-1]).all():
             raise BadEvent(name, event[name], "not numbers")
+        low, high = _RANGE.get(name, FIGURE)
+        if (found[-1] < low).any() or (found[-1] > high).any():
+            raise BadEvent(name, event[name], f"not from {low:g} to {high:g}")
     exposure, net, *lanes = found
     return np.concatenate([exposure, np.abs(exposure), net, *lanes])
 

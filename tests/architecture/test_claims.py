@@ -36,6 +36,26 @@ def test_each_claim_of_what_keeps_it_single_has_an_id_and_a_fault_test_that_exis
     assert (unproven, missing) == ([], [])
 
 
+CLAIM = re.compile(
+    r"exactly once|(?:decided?|filled|booked|sent) (?:nothing )?twice|never start two|One driver a checkpoint"
+)
+
+
+def test_each_claim_elsewhere_in_the_documents_names_its_id_or_its_test() -> None:
+    """A paragraph that claims it, with the one below it where it is a heading."""
+    known = {row[0] for row in rows("concepts/store-and-audit.md", "| id | what repeats or breaks |")}
+    unproven = []
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        parts = page.read_text(encoding="utf-8").split("\n\n")
+        for number, part in enumerate(parts):
+            shown = part + (parts[number + 1] if part.startswith("#") else "")
+            ids = set(re.findall(r"SNG-\d\d", shown))
+            if CLAIM.search(" ".join(part.split())) and not (ids or "`tests/" in shown):
+                unproven.append(f"{page.name}: {part[:80]}")
+            assert ids <= known, f"{page.name}: {ids - known}"
+    assert unproven == []
+
+
 def test_each_attack_held_or_was_fixed_and_names_the_file_that_repeats_it() -> None:
     attacks = rows("security.md", "| attack | result |")
     assert len(attacks) > 40

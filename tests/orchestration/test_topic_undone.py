@@ -37,8 +37,8 @@ def _run(instance: dg.DagsterInstance, asked: dg.RunRequest, **resources: object
 def test_what_failed_for_good_in_an_outage_is_decided_after_it_without_a_new_event(
     bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    feed = status_events.StatusFeed()
-    seen = feed.open("ACC-1", cash=-60_000, price=100.0, shares=1000) + feed.price(90.0, 2)
+    desk = status_events.StatusFeed()
+    seen = desk.open("ACC-1", cash=-60_000, price=100.0, shares=1000) + desk.price(90.0, 2)
     for event in seen:
         bus.produce(MARGIN_STATUS, event)
     bus.flush()

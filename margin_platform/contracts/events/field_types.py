@@ -23,7 +23,6 @@ from margin_platform.contracts.identity import PATTERN, refusal_of_id
 FINEST_SHARE = 1e-6  # what a ledger keeps of a quantity
 LEAST_MONEY = 0.005  # dollars: less rounds to no cent
 _ROUNDING = 0.01  # the most that keeping it may change a quantity by
-_WIDEST = Range(-1e18, 1e18)
 _SIDES = tuple(side.value for side in Side)
 
 
@@ -227,8 +226,8 @@ Volatility = Annotated[float, *_number("fraction from 0 to 10", bounds.ANNUAL_VO
 SplitRatio = Annotated[float, *_number("number from 0.00001 to 100,000", bounds.SPLIT_RATIO)]
 SplitTerm = Annotated[int, *whole("whole number from 1 to 100,000", 1, 100_000)]
 ActionAmount = Annotated[float, *_number("dollars a share, 0 or more", bounds.ACTION_AMOUNT)]
-Number = Annotated[float, *_number("number", _WIDEST)]
-Money = Annotated[float, *_number("dollars, cents", _WIDEST)]
+Number = Annotated[float, *_number("number", bounds.FIGURE)]
+Money = Annotated[float, *_number("dollars, cents", bounds.FIGURE)]
 Objects = Annotated[
     list[dict[str, object]],
     Kind("array of objects", _objects, {"type": "array", "items": {"type": "object"}}),
