@@ -105,7 +105,7 @@ class Monitor:
     def _take(self, topic: str, event: Event) -> None:
         self.story.take(topic, event)
         if topic == MARGIN_CALC:
-            self.status[event["account_id"]] = event["status"]
+            self.status[event["account_id"]] = str(event.get("status"))
             self.calc_clock = max(self.calc_clock, int(event.get("timestamp") or 0))
         elif topic == MARGIN_CALLS:
             self.calls[event["action"]] += 1

@@ -92,33 +92,23 @@ def alerts_of(
     return alerts, now
 
 
-def _readings(event: Event, policy: FirmPolicy) -> list[tuple[str, float, float, list[dict[str, object]]]]:
+def _readings(event: Event, policy: FirmPolicy) -> list[tuple[str, float, float, tuple[str, ...]]]:
     exposure, loss = event["firm_beta_weighted_exposure"], event["firm_loss"]
     return [
-        ("exposure", exposure, policy.firm_exposure_limit, event.get("top_exposures", [])),
-        ("loss", loss, policy.firm_loss_limit, event.get("top_contributors", [])),
+        ("exposure", exposure, policy.firm_exposure_limit, _accounts(event.get("top_exposures"))),
+        ("loss", loss, policy.firm_loss_limit, _accounts(event.get("top_contributors"))),
     ]
 
 
+def _accounts(rows: object) -> tuple[str, ...]:
+    """Return the accounts that rows name. A row that names none is left out: the alert is due without it."""
+    named = (row.get("account_id") for row in rows if isinstance(row, dict)) if isinstance(rows, list) else ()
+    return tuple(account for account in named if isinstance(account, str))
+
+
 def _alert(
-    kind: str,
-    level: str,
-    previous: str,
-    amount: float,
-    limit: float,
-    event: Event,
-    causes: list[dict[str, object]],
+    kind: str, level: str, previous: str, amount: float, limit: float, event: Event, accounts: tuple[str, ...]
 ) -> FirmAlert:
-    accounts = tuple(str(c["account_id"]) for c in causes)
-    alert_id = deterministic_id("firm", kind, level, event["scenario"], event["timestamp"])
-    return FirmAlert(
-        alert_id,
-        kind,
-        level,
-        previous,
-        amount,
-        limit,
-        str(event["scenario"]),
-        accounts,
-        int(event["timestamp"]),
-    )
+    at = int(event.get("timestamp") or 0)
+    alert_id = deterministic_id("firm", kind, level, event["scenario"], at)
+    return FirmAlert(alert_id, kind, level, previous, amount, limit, str(event["scenario"]), accounts, at)

@@ -344,8 +344,8 @@ def fuzz(count: int, seed: int, at_once: int = AT_ONCE) -> tuple[Counter[str], l
 
         for topic in topics:
             put(topic, [e.encode(event) for event in good[topic]])
-        for _ in range(0, count, at_once):
-            topic = chance.choice(topics)
+        for number in range(0, count, at_once):
+            topic = topics[number // at_once % len(topics)]
             put(topic, [mutant(chance, chance.choice(good[topic])) for _ in range(at_once)])
         consumers.store.close()
     return taken, finds
