@@ -32,7 +32,9 @@ from margin_platform.liquidation.workbench import (
 )
 from margin_platform.policy.policy import Policy
 
+# Multiples of the shortfall that are tried: fine about 1, where most answers are, and coarse beyond.
 _SCALES = np.concatenate([np.linspace(0.05, 1.5, 146), np.geomspace(1.52, 400.0, 110)])
+_EQUAL_VOLUME = 1e8  # dollars a day of a name whose volume is not given
 _SESSIONS = 252.0
 _LEAST_SIGMA = 1e-6  # a name that never moved still costs something to trade
 _TRIED = 4_096  # lots below a quantity that one round of trimming tries
@@ -64,7 +66,7 @@ def propose_by_impact(
         bench.codes
     ] / np.sqrt(_SESSIONS)
     sigma = np.maximum(sigma, _LEAST_SIGMA)
-    volume = np.array([(adv or {}).get(s, 1e8) for s in bench.symbols])
+    volume = np.array([(adv or {}).get(s, _EQUAL_VOLUME) for s in bench.symbols])
     most = np.array([bench.quantities(k)[-1:].sum() for k in range(len(bench.codes))])
     by_beta = Workbench(book, market, policy, account, terms)
     work(by_beta)

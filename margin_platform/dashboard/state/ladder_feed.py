@@ -27,6 +27,7 @@ from margin_platform.notification.message import SUBJECTS
 
 FEED_KEPT = 1_000  # newest items every page shows
 TIMELINE_KEPT = 200  # newest items of one account
+_AWAITING_DELIVERY = 20 * FEED_KEPT  # items that a later notice of their delivery finds
 ITEM_KINDS = {
     MARGIN_CALLS: "call",
     RESTRICTIONS: "restriction",
@@ -129,7 +130,7 @@ class LadderLog:
         for subject in _subjects(topic, event):
             self._by_id[subject] = item
             item.delivery |= self._early.pop(subject, {})
-        while len(self._by_id) > 20 * FEED_KEPT:
+        while len(self._by_id) > _AWAITING_DELIVERY:
             self._by_id.popitem(last=False)
 
     def _deliver(self, notice: Event, sequence: int) -> None:
