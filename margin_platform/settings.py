@@ -147,11 +147,15 @@ class Contacts(_Group):
 
 
 class Dashboard(_Group):
-    """Where the dashboard listens, and the token that a browser must show."""
+    """Where the dashboard listens, and the token that a browser must show.
+
+    desk_users: a JSON file of those who may act on calls, name to the sha256 of the token.
+    """
 
     host: str = Field("127.0.0.1", validation_alias="MARGIN_DASHBOARD_HOST")
     port: Port = Field(8050, validation_alias="MARGIN_DASHBOARD_PORT")
     token: str | None = Field(None, validation_alias="MARGIN_DASHBOARD_TOKEN", repr=False)
+    desk_users: Path | None = Field(None, validation_alias="MARGIN_DESK_USERS")
 
 
 class Metrics(_Group):

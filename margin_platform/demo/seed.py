@@ -60,6 +60,8 @@ def account_events(rows: Sequence[AccountRow], day: dt.date) -> Iterator[Seed]:
                 "account_id": row.account_id,
                 "margin_type": row.margin_type,
                 "contact": contact,
+                "customer_name": contact["name"],
+                "representative": f"Representative {number % 7 + 1}",
                 "timestamp": at,
             },
         )

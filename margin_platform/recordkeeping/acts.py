@@ -41,7 +41,7 @@ def record(
     what: str,
     about: str | None = None,
     why: str | None = None,
-    more: Mapping[str, str] | None = None,
+    more: Mapping[str, object] | None = None,
 ) -> int:
     """Add an act to the chain of acts, and its audit.v1 event to the outbox; return its number.
 

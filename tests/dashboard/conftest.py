@@ -284,6 +284,7 @@ def tab(browser: Browser) -> Iterator[Page]:
             and "WebSocket connection" not in m.text
             and "404" not in m.text
             and "400" not in m.text
+            and "401" not in m.text
             else None
         ),
     )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
+from sqlalchemy import insert
 
 from margin_platform.kafka.bus import Bus
+from margin_platform.store.store import Store
+from margin_platform.store.tables import calls
 
 pytestmark = [pytest.mark.kafka, pytest.mark.browser]
 
@@ -49,3 +55,52 @@ def test_the_page_names_debits_minimums_and_the_end_of_a_replay(
     expect(tab.locator("#view-account .reason")).to_have_text(
         "unsecured debit of $24,137.33: no position is left to sell"
     )
+
+
+def test_the_worklist_shows_open_calls_and_records_what_a_desk_user_did(
+    bus: Bus, firm: Any, start: Any, tab: Page, tmp_path: Path
+) -> None:
+    address, users = f"sqlite:///{tmp_path / 'store.db'}", tmp_path / "users.json"
+    users.write_text(json.dumps({"jane": hashlib.sha256(b"her token").hexdigest()}))
+    with Store(address) as store, store.write() as connection:
+        fixed = {
+            "opened_at": 1,
+            "due_at": 2,
+            "issued": 1.0,
+            "outstanding": 1.0,
+            "calc_id": "",
+            "evidence": {},
+        }
+        row = {"call_id": "MC-1", "account_id": "LEVERED-4", "status": "OPEN"}
+        connection.execute(insert(calls).values(**row, **fixed))
+    firm.publish(bus, firm.open())
+    firm.publish(bus, firm.tick(**FALL))
+    firm.ladder(bus)
+    terms = {"account_id": "LEVERED-4", "margin_type": "PORTFOLIO", "timestamp": firm.clock}
+    bus.produce("accounts.v1", terms | {"customer_name": "Ada Lovelace", "representative": "R. Smith"})
+    bus.flush()
+    server = start(MARGIN_STORE=address, MARGIN_DESK_USERS=str(users))
+    tab.goto(f"{server.url}/#/calls")
+    line = tab.locator("#calls-list tbody tr")
+    expect(line).to_have_count(1)
+    for text in (
+        "LEVERED-4",
+        "Ada Lovelace",
+        "R. Smith",
+        "$201,650.00",
+        "2020-03-18 15:00:00 EDT",
+        "text delivered",
+    ):
+        expect(line).to_contain_text(text)
+    expect(line.locator("td").first).to_have_text("149.5 h left")  # 6 days, 5 hours and 29 minutes
+    line.get_by_role("button", name="Act").click()
+    form = tab.locator("#acting form")
+    form.locator("select").select_option("note")
+    form.locator("[name=text]").fill("left a message")
+    form.locator("[name=token]").fill("a guess")
+    form.get_by_role("button", name="Record").click()
+    expect(form.get_by_role("alert")).to_have_text("not a desk user's token")
+    form.locator("[name=token]").fill("her token")
+    form.get_by_role("button", name="Record").click()
+    expect(form).to_have_count(0)
+    expect(line).to_contain_text("left a message (jane)")

@@ -11,11 +11,9 @@ import pytest
 from margin_platform.backtest.history.replay import WallClock, replay
 from margin_platform.contracts.messages import Event, decode, encode
 from margin_platform.dashboard.intake.freshness import Feed
-from margin_platform.dashboard.intake.intake import Intake
+from margin_platform.dashboard.intake.side_notes import note_price
 from margin_platform.dashboard.state.account_row import COLOR, COLUMNS, FLAGS, Color, RowFlag
 from margin_platform.dashboard.state.accounts import NewestRows
-from margin_platform.dashboard.state.live_book import Holdings
-from margin_platform.policy.policy import current_policy
 
 NOON = 1_584_028_800_000
 MINUTE = 60_000
@@ -109,10 +107,9 @@ def test_only_the_last_price_of_a_replay_says_so_and_the_page_reads_it() -> None
     replay(sent, [(NOON + n, "SPY", 300.0 + n) for n in range(3)], 0, WallClock())
     assert [event.get("last_of_replay", False) for event in sent.events] == [False, False, True]
     feed = Feed()
-    intake = Intake("nowhere:1", newest(), Holdings(current_policy()), feed, lambda: NOON)
     for n, event in enumerate(sent.events):
         assert feed.verdict(NOON)["replay_ended"] is None
-        intake._price(encode(event), NOON + n)
+        note_price(feed, encode(event), NOON + n)
     assert feed.verdict(NOON)["replay_ended"] == NOON + 2
-    intake._price(b'{"symbol": "last_of_replay"', NOON + 9)  # no event: another price, and no end
+    note_price(feed, b'{"symbol": "last_of_replay"', NOON + 9)  # no event: another price, and no end
     assert feed.verdict(NOON)["replay_ended"] is None

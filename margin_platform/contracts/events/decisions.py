@@ -194,6 +194,10 @@ class AuditEntry(Struct, kw_only=True):
     what: Annotated[Note | UnsetType, Meta(description="what was done, in words")] = UNSET
     about: Annotated[Note | None | UnsetType, Meta(description="the account of an act")] = UNSET
     why: Note | None | UnsetType = UNSET
+    value: Annotated[Note | None | UnsetType, Meta(description="of an act on a call: owner, note, date")] = (
+        UNSET
+    )
+    approver: Annotated[Note | None | UnsetType, Meta(description="of an extension")] = UNSET
     anchor: Annotated[Sequence | UnsetType, Meta(description="number of the anchor: 1, 2, 3")] = UNSET
     statement: Annotated[Note | UnsetType, Meta(description="the very text that is signed")] = UNSET
     signature: Annotated[

@@ -75,6 +75,10 @@ class AccountTerms(Struct, kw_only=True):
     contact: Annotated[
         Contact | None | UnsetType, Meta(description="`email` and `phone` as texts, and whatever else")
     ] = UNSET
+    customer_name: Annotated[Label | None | UnsetType, Meta(description="as desk and search name it")] = UNSET
+    representative: Annotated[Label | None | UnsetType, Meta(description="the registered representative")] = (
+        UNSET
+    )
 
 
 class PricePrint(Struct, kw_only=True):

@@ -8,7 +8,6 @@ whole core. Offsets are its own; nothing is committed.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
@@ -34,6 +33,7 @@ from margin_platform.contracts.messages import (
 from margin_platform.contracts.offsets import Record, not_after_now
 from margin_platform.dashboard.intake.freshness import Feed
 from margin_platform.dashboard.intake.partitions import Place, Reading
+from margin_platform.dashboard.intake.side_notes import note_price, terms
 from margin_platform.dashboard.state.accounts import NewestRows
 from margin_platform.dashboard.state.ladder_feed import ITEM_KINDS
 from margin_platform.dashboard.state.live_book import Holdings
@@ -237,7 +237,9 @@ class Intake:
             written = message.timestamp()[1]
             self._reading.read((topic, partition), offset, written)
             if topic == PRICES:
-                self._price(message.value() or b"", written)
+                note_price(self.feed, message.value() or b"", written)
+            if topic == ACCOUNTS:
+                told += terms(partition, message.value())
             if topic in TOPICS_IN_ORDER:
                 booked.append(Record(topic, partition, offset, None, message.value(), not_after_now(written)))
                 continue
@@ -256,15 +258,6 @@ class Intake:
             self.holdings.take(booked)
         if newest:
             self.feed.received(newest, self._now_ms())
-
-    def _price(self, value: bytes, written: int) -> None:
-        """Notice the last price of a replay. The others are not decoded twice: thousands come a second."""
-        self.feed.priced(written)
-        if b"last_of_replay" in value:
-            with contextlib.suppress(BadEvent):  # the stream refuses it
-                event = decode(PRICES, value)
-                if event.get("last_of_replay"):
-                    self.feed.replay_ended(event["timestamp"], written)
 
     def _stopped(self, place: Place, offset: int, error: KafkaError) -> None:
         """Report what the broker refuses; the client itself repeats what can be repeated, and a broker that

@@ -2,7 +2,7 @@
 
 A browser elsewhere must not reach a loopback dashboard through the user (DNS rebinding, cross-site sockets),
 so the Host and the Origin are checked in every case. Nothing but GET passes, save the order gate, which other
-programs ask by POST.
+programs ask by POST, and the acts of desk users, each with a token of its own.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from margin_platform.orchestration.browser_guard import is_loopback, name_of
 
 COOKIE = "margin_dashboard"
 GATE = "/gate"
+ACTS_PATH = "/desk/acts"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -81,7 +82,7 @@ class Guard:
         if (
             scope["type"] == "http"
             and scope["method"] not in ("GET", "HEAD")
-            and not scope["path"].startswith(GATE)
+            and not scope["path"].startswith((GATE, ACTS_PATH))
         ):
             return 405, "the dashboard is read-only"
         return self._unauthorized(scope, headers) if self._token else None

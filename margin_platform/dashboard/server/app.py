@@ -25,7 +25,7 @@ from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import Event
 from margin_platform.dashboard.intake.freshness import Feed
 from margin_platform.dashboard.intake.intake import Intake
-from margin_platform.dashboard.server import alarms, order_gate, push
+from margin_platform.dashboard.server import alarms, desk_acts, order_gate, push
 from margin_platform.dashboard.server.access import Guard
 from margin_platform.dashboard.server.account_detail import NoPositions, document, explain, policy_of, whatif
 from margin_platform.dashboard.server.wall_clock import wall_clock_ms
@@ -35,6 +35,7 @@ from margin_platform.documents import trade
 from margin_platform.documents.book_input import InputError, parse
 from margin_platform.liquidation.cures import cheapest_cures
 from margin_platform.policy.policy import Policy, current_policy
+from margin_platform.settings import settings
 from margin_platform.trading_time.sessions import trading_time_before
 
 STATIC = Path(__file__).parents[1] / "static"
@@ -102,6 +103,7 @@ def build(options: Options, now_ms: Callable[[], int] = wall_clock_ms) -> ASGIAp
         Mount("/static", StaticFiles(directory=STATIC)),
         *_questions(newest, holdings, feed, now_ms),
         _gate(holdings, now_ms),
+        Mount("/desk", desk_acts.endpoint(newest, desk_acts.DeskUsers(settings().dashboard.desk_users))),
     ]
     return Guard(Starlette(routes=routes, lifespan=lifespan), options.host, options.token, options.origins)
 

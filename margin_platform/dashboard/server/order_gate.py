@@ -110,7 +110,7 @@ def endpoint(
     field and the value of a request that cannot be judged; 503: the store does not answer, so nothing is
     allowed.
     """
-    opened = functools.cache(store if callable(store) else functools.partial(_opened, store))
+    opened = functools.cache(store if callable(store) else functools.partial(opened_store, store))
 
     def gate() -> Gate:
         return Gate(opened(), current_policy().gate, clock, now, known)
@@ -134,7 +134,7 @@ def _answering(act: Callable[[bytes], dict[str, object]]) -> Callable[[Request],
 
     async def handle(request: Request) -> Response:
         try:
-            return _json(await asyncio.to_thread(act, await _body(request)))
+            return _json(await asyncio.to_thread(act, await body_of(request)))
         except BadOrder as error:
             refusal = {
                 "error": str(error),
@@ -149,7 +149,8 @@ def _answering(act: Callable[[bytes], dict[str, object]]) -> Callable[[Request],
     return handle
 
 
-async def _body(request: Request) -> bytes:
+async def body_of(request: Request) -> bytes:
+    """Read a bounded body. BadOrder where it is too large or too slow."""
     body = b""
     try:
         async with asyncio.timeout(_BODY_SECONDS):
@@ -166,7 +167,7 @@ def _json(data: Mapping[str, object], status: int = 200) -> Response:
     return Response(orjson.dumps(data), status, media_type="application/json")
 
 
-def _opened(store: Store | None) -> Store:
+def opened_store(store: Store | None) -> Store:
     """Return the store to write reservations to.
 
     One that does not exist, or has another schema, is an error and is not created.

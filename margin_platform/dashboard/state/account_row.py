@@ -35,6 +35,8 @@ COLUMNS: Final = (
     "oldest_price",
     "flags",
     "applied_method",
+    "customer",
+    "representative",
     "color",
 )
 TIMESTAMP: Final = COLUMNS.index("timestamp")
@@ -43,9 +45,22 @@ FLAGS: Final = COLUMNS.index("flags")
 STATUS: Final = COLUMNS.index("status")
 BAND: Final = COLUMNS.index("band")
 COLOR: Final = COLUMNS.index("color")
+CUSTOMER: Final = COLUMNS.index("customer")
 GROSS_MV: Final = COLUMNS.index("gross_mv")
+EXCESS: Final = COLUMNS.index("excess")
 EQUITY: Final = COLUMNS.index("equity")
 _LATEST: Final = 253_402_300_799_999  # the end of the year 9999, epoch milliseconds
+
+
+Person = tuple[str, str]  # the customer and the registered representative, as accounts.v1 names them
+UNNAMED: Final[Person] = ("", "")
+
+
+def person_of(terms: Event) -> Person:
+    """Return whose an account is and who looks after it; the contact's name where there is no other."""
+    contact = terms.get("contact") or {}
+    name = terms.get("customer_name") or contact.get("name") or ""
+    return str(name), str(terms.get("representative") or "")
 
 
 class RowFlag(IntEnum):
@@ -80,7 +95,7 @@ _STRESSED: Final = int(RowFlag.STRESSED)
 _BY_STATUS: Final = {"ACTIVE": _GREEN, "WARNING": _YELLOW, "MARGIN_CALL": _RED}
 
 
-def row_of(number: int, event: Event, flags: int) -> list[object]:
+def row_of(number: int, event: Event, flags: int, person: Person = UNNAMED) -> list[object]:
     """Return the wire row of a margin.calc.v1 or margin.status.v1 event, its color still open; figures the
     event does not carry stay None.
     """
@@ -106,6 +121,7 @@ def row_of(number: int, event: Event, flags: int) -> list[object]:
         oldest_price(event),
         flags | figure_flags(event),
         get("applied_method"),
+        *person,
         _GRAY,
     ]
 

@@ -10,33 +10,40 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from margin_platform.contracts.json_object import Json
-from margin_platform.contracts.messages import FIRM_RISK, MARGIN_CALC, MARGIN_STATUS, STRESS, Event
+from margin_platform.contracts.messages import ACCOUNTS, FIRM_RISK, MARGIN_CALC, MARGIN_STATUS, STRESS, Event
 from margin_platform.dashboard.state.account_row import (
     BAND,
     COLOR,
     COLORS,
+    CUSTOMER,
     EQUITY,
+    EXCESS,
     FLAGS,
     FROM_FIGURES,
     GROSS_MV,
     OLDEST_PRICE,
     TIMESTAMP,
+    UNNAMED,
     Color,
+    Person,
     RowFlag,
     color_of,
     event_time,
+    person_of,
     row_of,
 )
 from margin_platform.dashboard.state.ladder_feed import ITEM_KINDS, LadderLog
 from margin_platform.dashboard.state.packed_events import Packed
+from margin_platform.dashboard.state.worklist import delivery_of, worklist
 from margin_platform.money import cents
+from margin_platform.recordkeeping.call_acts import Work
 
 _UNKNOWN_TIME = -1
 _NEVER = np.iinfo(np.int64).max
@@ -74,6 +81,7 @@ class NewestRows:
         self._status = Packed[str]()
         self._band: dict[str, object] = {}
         self._stressed: set[str] = set()
+        self._people: dict[str, Person] = {}
         self._stress = Packed[tuple[str, object]]()
         self._scenarios: dict[str, tuple[object, ...]] = {}
         self._firm: dict[str, Event] = {}
@@ -106,6 +114,8 @@ class NewestRows:
                     self._take_stress(event)
                 elif topic == FIRM_RISK:
                     self._take_firm(event)
+                elif topic == ACCOUNTS:
+                    self._take_terms(event)
                 elif topic in ITEM_KINDS:
                     self._reflag(self.log.apply(topic, event, self.sequence))
             self._move_clock(max(self._clocks.values(), default=self._status_clock))
@@ -137,6 +147,15 @@ class NewestRows:
             self._reflag(account)
         self._status_clock = event_time(event) or self._status_clock
 
+    def _take_terms(self, event: Event) -> None:
+        account, person = event["account_id"], person_of(event)
+        self._people[account] = person
+        number = self._number.get(account)
+        if number is not None and self._rows[number]:
+            row: list[Any] = list(self._rows[number])
+            row[CUSTOMER : CUSTOMER + len(person)] = person
+            self._put(number, row)
+
     def _take_stress(self, event: Event) -> None:
         account, scenario = event["account_id"], event.get("scenario")
         self._stress.put((account, scenario), event)
@@ -157,7 +176,7 @@ class NewestRows:
         number = self._number.get(account)
         if number is None:
             number = self._enrol(account)
-        row = row_of(number, event, self._flags(account))
+        row = row_of(number, event, self._flags(account), self._people.get(account, UNNAMED))
         row[BAND] = row[BAND] or self._band.get(account)
         self._put(number, row)
 
@@ -242,6 +261,20 @@ class NewestRows:
                 "oldest_price": int(known.min()) if len(known) else None,
                 "bad_events": self.bad_events,
             }
+
+    def worklist(self, done: Mapping[str, Work]) -> list[Json]:
+        """Return the open calls as a list of work; done: what people did, by call."""
+        with self._lock:
+            calls = self.log.open_calls
+            found = {a: self._rows[n] for a in calls if (n := self._number.get(a)) is not None}
+            return worklist(
+                calls,
+                {account: row[EXCESS] for account, row in found.items() if row},
+                self._people,
+                {a: delivery_of(self.log.timelines.get(a, ())) for a in calls},
+                done,
+                self.event_clock,
+            )
 
     def numbers_of(self, account_ids: Iterable[str]) -> list[int]:
         """Return the numbers of these accounts; one without a published event has none."""

@@ -3,7 +3,7 @@ import { exportRows } from "./accounts/export.js";
 import { $ } from "./dom.js";
 
 const root = document.documentElement;
-const VIEW_KEYS = { 1: "#/accounts", 2: "#/firm", 3: "#/feed" };
+const VIEW_KEYS = { 1: "#/accounts", 2: "#/firm", 3: "#/feed", 4: "#/calls" };
 
 export function wireControls(page, views) {
   $("csv").addEventListener("click", () => {

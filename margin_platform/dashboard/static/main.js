@@ -2,6 +2,7 @@
 import { AccountView } from "./account/view.js";
 import { Filters } from "./accounts/filters.js";
 import { AccountsGrid } from "./accounts/grid.js";
+import { CallsView } from "./calls/view.js";
 import { wireControls } from "./controls.js";
 import { $ } from "./dom.js";
 import { FeedView } from "./feed/view.js";
@@ -67,6 +68,7 @@ function start() {
   filters = new Filters(page, grid);
   views = {
     account: new AccountView($("view-account"), page),
+    calls: new CallsView($("view-calls")),
     firm: new FirmView($("view-firm"), page),
     feed: new FeedView($("view-feed"), page),
   };

@@ -1,7 +1,7 @@
 // Which view is shown: the part of the address after "#/".
 import { $ } from "./dom.js";
 
-const NAMES = ["accounts", "account", "firm", "feed"];
+const NAMES = ["accounts", "account", "calls", "firm", "feed"];
 const TAB = { account: "accounts" }; // an account has no tab of its own
 
 function address() {

@@ -50,24 +50,20 @@ function leg({ side, qty, symbol, estimated_proceeds: proceeds }) {
   return `${visible(side).toLowerCase()} ${quantity} ${visible(symbol)}${amount}`;
 }
 
-const channelName = (channel) => CHANNEL.get(String(channel).toLowerCase()) ?? visible(channel);
+export const wayName = (channel) => CHANNEL.get(String(channel).toLowerCase()) ?? visible(channel);
 
 function text(item) {
   const legs = item.kind === "order" ? item.positions.map(leg).join(", ") : "";
   const sentence = [visible(item.text), legs].filter(Boolean).join(" · ");
   const due = item.due_at && h("em", null, ` due ${time(item.due_at)}`);
-  const channel = item.channel && ` by ${channelName(item.channel)}`;
+  const channel = item.channel && ` by ${wayName(item.channel)}`;
   return h("span", { class: "text" }, sentence, due || null, channel || null);
 }
 
 function state({ channel, status, error }) {
   const outcome = DELIVERED.has(status) ? "done" : "";
   const attributes = { class: `state ${FAILED.has(status) ? "bad" : outcome}`, title: visible(error ?? "") };
-  return h(
-    "span",
-    attributes,
-    `${channelName(channel ?? "notice")}: ${visible(status ?? "?").toLowerCase()}`,
-  );
+  return h("span", attributes, `${wayName(channel ?? "notice")}: ${visible(status ?? "?").toLowerCase()}`);
 }
 
 function delivery(item) {
