@@ -239,7 +239,7 @@ class Intake:
             if topic == PRICES:
                 note_price(self.feed, message.value() or b"", written)
             if topic == ACCOUNTS:
-                told += terms(partition, message.value())
+                batch += terms(partition, message.value())
             if topic in TOPICS_IN_ORDER:
                 booked.append(Record(topic, partition, offset, None, message.value(), not_after_now(written)))
                 continue

@@ -163,6 +163,14 @@ def _questions(
         found = await asyncio.to_thread(holdings.holders, request.query_params.get("symbol", ""))
         return _json({"epoch": newest.epoch, "ready": holdings.ready, "numbers": newest.numbers_of(found)})
 
+    async def failing(request: Request) -> Response:
+        try:
+            move = _finite("scenario", request.query_params.get("scenario", ""))
+        except InputError as error:
+            return _refused(error)
+        found = await asyncio.to_thread(newest.failing, move)
+        return _json({"epoch": newest.epoch, "numbers": newest.numbers_of(found)})
+
     async def symbols(_: Request) -> Response:
         return _json({"symbols": await asyncio.to_thread(holdings.symbols)})
 
@@ -177,6 +185,7 @@ def _questions(
         Route("/api/account", account),
         Route("/api/whatif", what_if),
         Route("/api/holders", holders),
+        Route("/api/failing", failing),
         Route("/api/symbols", symbols),
         Route("/api/concentration", concentration),
         Route("/api/health", health),

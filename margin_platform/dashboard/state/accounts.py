@@ -41,6 +41,7 @@ from margin_platform.dashboard.state.account_row import (
 )
 from margin_platform.dashboard.state.ladder_feed import ITEM_KINDS, LadderLog
 from margin_platform.dashboard.state.packed_events import Packed
+from margin_platform.dashboard.state.scenarios import ScenarioRows
 from margin_platform.dashboard.state.worklist import delivery_of, worklist
 from margin_platform.money import cents
 from margin_platform.recordkeeping.call_acts import Work
@@ -82,8 +83,7 @@ class NewestRows:
         self._band: dict[str, object] = {}
         self._stressed: set[str] = set()
         self._people: dict[str, Person] = {}
-        self._stress = Packed[tuple[str, object]]()
-        self._scenarios: dict[str, tuple[object, ...]] = {}
+        self._scenarios = ScenarioRows()
         self._firm: dict[str, Event] = {}
         self._firm_policy: object = None
         self._firm_changed = 0
@@ -111,7 +111,7 @@ class NewestRows:
                 elif topic == MARGIN_STATUS:
                     self._take_status(event)
                 elif topic == STRESS:
-                    self._take_stress(event)
+                    self._scenarios.put(event)
                 elif topic == FIRM_RISK:
                     self._take_firm(event)
                 elif topic == ACCOUNTS:
@@ -155,12 +155,6 @@ class NewestRows:
             row: list[Any] = list(self._rows[number])
             row[CUSTOMER : CUSTOMER + len(person)] = person
             self._put(number, row)
-
-    def _take_stress(self, event: Event) -> None:
-        account, scenario = event["account_id"], event.get("scenario")
-        self._stress.put((account, scenario), event)
-        if scenario not in (known := self._scenarios.get(account, ())):
-            self._scenarios[account] = (*known, scenario)
 
     def _take_firm(self, event: Event) -> None:
         """Take in a firm event: another policy may have other scenarios, and those of the last one no longer
@@ -262,6 +256,11 @@ class NewestRows:
                 "bad_events": self.bad_events,
             }
 
+    def failing(self, scenario: float) -> list[str]:
+        """Return the accounts that are short of margin under a SPY move, the requirement recomputed."""
+        with self._lock:
+            return self._scenarios.failing(scenario)
+
     def worklist(self, done: Mapping[str, Work]) -> list[Json]:
         """Return the open calls as a list of work; done: what people did, by call."""
         with self._lock:
@@ -289,7 +288,7 @@ class NewestRows:
             return {
                 "calc": self._calc.get(account_id) or self._status.get(account_id),
                 "status": self._status.get(account_id),
-                "stress": [self._stress.get((account_id, s)) for s in self._scenarios.get(account_id, ())],
+                "stress": self._scenarios.of(account_id),
                 "flags": self._flags(account_id),
                 "call": self.log.open_calls.get(account_id),
                 "timeline": [item.wire() for item in self.log.timelines.get(account_id, ())],

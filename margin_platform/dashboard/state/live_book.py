@@ -71,9 +71,10 @@ class Holdings:
             return sorted(market.symbols[code] for code in book.held().tolist())
 
     def holders(self, symbol: str) -> list[str]:
-        """List the accounts that hold a symbol."""
+        """List the accounts that hold a symbol, written in any case."""
         with self._lock:
-            code = self._engine.code_of.get(symbol)
+            codes = self._engine.code_of
+            code = codes.get(symbol, codes.get(symbol.upper()))
             if code is None:
                 return []
             book = self._engine.ledger.book(self._engine.code_of)

@@ -73,8 +73,8 @@ function start() {
     feed: new FeedView($("view-feed"), page),
   };
   wireControls(page, views);
-  addEventListener("hashchange", () => route(views, grid));
-  route(views, grid);
+  addEventListener("hashchange", () => route(views, grid, filters));
+  route(views, grid, filters);
 }
 
 setInterval(() => header.tick(), TICK_MS);

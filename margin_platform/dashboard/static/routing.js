@@ -5,9 +5,10 @@ const NAMES = ["accounts", "account", "calls", "firm", "feed"];
 const TAB = { account: "accounts" }; // an account has no tab of its own
 
 function address() {
-  const [first, ...rest] = location.hash.replace(/^#\//, "").split("/");
+  const [path, query = ""] = location.hash.replace(/^#\//, "").split("?");
+  const [first, ...rest] = path.split("/");
   const name = NAMES.includes(first) ? first : "accounts";
-  return { name, id: decoded(rest.join("/")) };
+  return { name, id: decoded(rest.join("/")), query };
 }
 
 function decoded(text) {
@@ -26,8 +27,8 @@ function markTab(name) {
 }
 
 // views: all but the grid, which only needs a refresh.
-export function route(views, grid) {
-  const { name, id } = address();
+export function route(views, grid, filters) {
+  const { name, id, query } = address();
   const focused = document.activeElement.closest(".view"); // may be hidden now, and lose the focus
   for (const other of NAMES) $(`view-${other}`).hidden = other !== name;
   markTab(name);
@@ -36,6 +37,7 @@ export function route(views, grid) {
     if (other === name) view.show(id);
     else view.hide();
   }
+  if (name === "accounts") filters.take(query);
   grid.refresh();
   if (!focused?.hidden) return;
   if (name === "accounts") grid.focus();

@@ -10,7 +10,12 @@ const EVERY_MARK = marks(~0).map(({ letter, title }) => `${letter} ${title}`);
 
 const negative = { negative: (p) => p.value < 0 };
 const figure = { type: "rightAligned", cellClass: "num", cellClassRules: negative };
-const inDollars = { ...figure, width: 110, valueFormatter: (p) => money(p.value) };
+const inDollars = {
+  ...figure,
+  width: 128,
+  tooltipValueGetter: (p) => money(p.value),
+  valueFormatter: (p) => money(p.value),
+};
 
 const dollars = (field, headerName, more = {}) => ({ ...inDollars, field, headerName, ...more });
 
@@ -28,18 +33,20 @@ export function columns(facts) {
     {
       field: "account_id",
       headerName: "Account",
-      width: 124,
+      width: 204,
+      tooltipValueGetter: (p) => visible(p.value),
       pinned: "left",
       cellClass: "id",
       valueFormatter: (p) => visible(p.value),
     },
+    { field: "customer", headerName: "Customer", width: 150, valueFormatter: (p) => visible(p.value) },
     dollars("excess", "Excess", { cellClass: "num strong" }),
     {
       ...figure,
       field: "excess_pct",
       headerName: "Excess %",
       headerTooltip: "excess as a share of gross market value",
-      width: 86,
+      width: 104,
       valueFormatter: (p) => percent(p.value),
     },
     {
@@ -95,5 +102,11 @@ export function columns(facts) {
       valueFormatter: (p) => METHOD[p.value] ?? "",
     },
     dollars("gross_mv", "Gross value"),
+    {
+      field: "representative",
+      headerName: "Representative",
+      width: 140,
+      valueFormatter: (p) => visible(p.value),
+    },
   ];
 }

@@ -1,6 +1,8 @@
 // Market value by symbol over all accounts, as the server counts it from the book.
+
+import { accountsWhere } from "../accounts/selection.js";
 import { askQuietly } from "../ask.js";
-import { fill, note, visible } from "../dom.js";
+import { fill, h, note, visible } from "../dom.js";
 import { compact, count, money, percent } from "../format.js";
 import { num, signed, table } from "../table.js";
 
@@ -8,7 +10,7 @@ const SHOWN = 15;
 const HEADINGS = ["Symbol", ...["Long", "Short", "Net", "Share", "Holders"].map((text) => num(text))];
 
 const line = ({ symbol, long, short, net, share, holders }) => [
-  visible(symbol),
+  h("a", { href: accountsWhere({ holds: symbol }) }, visible(symbol)),
   num(money(long)),
   num(money(short)),
   signed(net, money(net)),

@@ -1,4 +1,5 @@
 // The firm by SPY scenario: a chart, a table, and where it stands against its limits.
+import { accountsWhere } from "../accounts/selection.js";
 import { chart } from "../chart.js";
 import { fill, h, note } from "../dom.js";
 import { compact, count, money, move, time } from "../format.js";
@@ -36,7 +37,7 @@ const series = (rows) => [
 
 function figures(rows) {
   const lines = rows.map((row) => [
-    spy(row),
+    h("a", { href: accountsWhere({ fails: String(row.scenario) }) }, spy(row)),
     signed(row.firm_delta_pnl, money(row.firm_delta_pnl)),
     num(money(row.firm_loss)),
     num(count(row.calls_expected)),

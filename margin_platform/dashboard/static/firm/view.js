@@ -1,5 +1,6 @@
 // The firm: SPY scenarios, the accounts behind its loss, what portfolio margin saves, and concentration.
-import { h, panel, setText, widePanel } from "../dom.js";
+import { accountsWhere } from "../accounts/selection.js";
+import { $, fill, h, panel, widePanel } from "../dom.js";
 import { count, dollars } from "../format.js";
 import { concentration } from "./concentration.js";
 import { contributors, DEBITS, EXPOSURE, ranking, SAVINGS, WEAKEST } from "./rankings.js";
@@ -58,7 +59,10 @@ export class FirmView {
   // Lost already, apart from what a scenario would add.
   #total({ accounts, amount }) {
     const accounted = `${count(accounts)} ${accounts === 1 ? "account" : "accounts"}`;
-    setText("debits-total", `${dollars(amount)} owed by ${accounted} without positions`);
+    fill($("debits-total"), [accounts, amount], () => [
+      `${dollars(amount)} owed by `,
+      h("a", { href: accountsWhere({ flag: "UNSECURED" }) }, `${accounted} without positions`),
+    ]);
   }
 
   #draw() {

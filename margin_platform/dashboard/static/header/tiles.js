@@ -1,4 +1,5 @@
 // The tiles of the header, each from the server's summary.
+import { accountsWhere } from "../accounts/selection.js";
 import { badge } from "../badge.js";
 import { $, accountAddress, h, setText, visible } from "../dom.js";
 import { age, compact, count, dollars, move, percent, time } from "../format.js";
@@ -27,6 +28,7 @@ function limitTile(id, { amount, limit, level }, note, since) {
 export function limitTiles({ exposure, loss, old, written_at }, { unsecured }) {
   const since = old ? ` · not updated since ${time(written_at)}` : "";
   const scenario = loss.amount > 0 ? `SPY ${move(Number(loss.scenario))}` : "no loss in any scenario";
+  $("loss-link").href = loss.amount > 0 ? accountsWhere({ fails: String(loss.scenario) }) : "#/firm";
   limitTile("exposure", exposure, `limit ${compact(exposure.limit)}`, since);
   const owed = unsecured.accounts ? ` · ${compact(unsecured.amount)} of it already owed` : "";
   limitTile("loss", loss, `${scenario}${owed} · limit ${compact(loss.limit)}`, since);
@@ -40,7 +42,8 @@ export class AccountsTile {
     this.shown = key;
     const counts = COLORS.map((color) => {
       const attributes = { "data-color": color, title: MEANING[color] };
-      return h("span", attributes, badge(color), count(colors[color]));
+      const href = accountsWhere({ colors: [color] });
+      return h("a", { ...attributes, href }, badge(color), count(colors[color]));
     });
     const bars = COLORS.map((color) => {
       const bar = h("i", { class: color });

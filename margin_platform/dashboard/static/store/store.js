@@ -17,7 +17,7 @@ export const NUMBERS = [
   "oldest_price",
   "flags",
 ];
-export const TEXTS = ["account_id", "status", "band", "margin_type", "method"];
+export const TEXTS = ["account_id", "status", "band", "margin_type", "method", "customer", "representative"];
 const GRAY = COLORS.indexOf("gray");
 const FIRST_CAPACITY = 1024;
 
