@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,49 @@ def test_the_worklist_shows_open_calls_and_records_what_a_desk_user_did(
     form.get_by_role("button", name="Record").click()
     expect(form).to_have_count(0)
     expect(line).to_contain_text("left a message (jane)")
+    finds_accounts_by_what_a_clerk_knows(tab, server.url)
+    leads_from_figures_to_the_accounts_behind_them(tab, firm, server.url)
+
+
+def finds_accounts_by_what_a_clerk_knows(tab: Page, url: str) -> None:
+    """Ids, last digits, names and symbols in any case; the address keeps the selection."""
+    tab.set_viewport_size({"width": 1280, "height": 720})
+    tab.goto(f"{url}/#/accounts?q=LOVELACE&flag=ANY")
+    expect(tab.locator("#shown")).to_have_text("1 of 6")
+    expect(tab.locator("#q")).to_have_value("LOVELACE")
+    for text, count in (("ed-4", 1), ("r. smith", 1), ("levered-4", 1), ("nothing of the kind", 0), ("", 1)):
+        tab.fill("#q", text)
+        expect(tab.locator("#shown")).to_have_text(f"{count} of 6")
+    tab.select_option("#by-flag", "")
+    tab.fill("#q", "amd")  # in no id and no name: SHORT-5 holds it
+    expect(tab.locator("#shown")).to_have_text("1 of 6")
+    expect(tab).to_have_url(f"{url}/#/accounts?q=amd")
+    tab.fill("#q", "")
+    expect(tab).to_have_url(f"{url}/#/accounts")
+    expect(tab.locator("#shown")).to_have_text("6 of 6")
+    cells = tab.locator('.ag-cell[col-id="account_id"], .ag-cell[col-id="excess"], .ag-cell[col-id="equity"]')
+    expect(cells.first).to_be_visible()
+    cut = cells.evaluate_all(
+        "cells => cells.filter(c => c.scrollWidth > c.clientWidth).map(c => c.textContent)"
+    )
+    assert [text for text in cut if "script" not in text] == []  # the villain's id is a hundred letters long
+
+
+def leads_from_figures_to_the_accounts_behind_them(tab: Page, firm: Any, url: str) -> None:
+    tab.goto(f"{url}/#/firm")
+    worst = min(firm.firm.events(), key=lambda e: e["move"])
+    row = tab.locator("#firm-scenarios .table-box tbody tr").first
+    expect(row.locator("td").last).to_have_text(str(worst["calls_expected"]))
+    row.get_by_role("link").click()
+    expect(tab).to_have_url(re.compile("#/accounts.fails=-0.08"))
+    expect(tab.locator("#shown")).to_have_text(f"{worst['calls_expected']} of 6")
+    tab.click("#by-scenario")
+    expect(tab.locator("#shown")).to_have_text("6 of 6")
+    tab.locator('#colors [data-color="red"]').click()
+    expect(tab).to_have_url(re.compile("#/accounts.color=red"))
+    red = tab.locator('#colors [data-color="red"]').inner_text()[1:].strip()
+    expect(tab.locator("#shown")).to_have_text(f"{red} of 6")
+    tab.goto(f"{url}/#/firm")
+    tab.locator("#firm-concentration").get_by_role("link", name="AMD").click()
+    expect(tab.locator("#by-symbol")).to_have_value("AMD")
+    expect(tab.locator("#shown")).to_have_text("1 of 6")
