@@ -117,7 +117,11 @@ def test_an_account_is_told_with_eight_spy_scenarios_and_ten_valuation_points(
         0.8,
         1.0,
     ]
-    assert told["tims"]["groups"]
+    # long names only: the fall of the whole range costs most, and binds
+    assert (told["tims"]["binding"], min(told["tims"]["total"])) == (0, told["tims"]["total"][0])
+    groups = len(told["tims"]["groups"])
+    expect(tab.locator("#account-tims .note")).to_contain_text("binding point −1.0×")
+    expect(tab.locator("#account-tims .note")).to_contain_text(f"{min(3, groups)} of {groups} groups drawn")
 
 
 def test_an_account_that_was_never_decided_upon_is_told_from_the_book(

@@ -132,6 +132,7 @@ def _tims(book: Book, market: Market, policy: Policy) -> dict[str, object]:
     ranked = sorted(groups, key=lambda g: -float(np.abs(groups[g]).max()))
     return {
         "points": list(POINTS),
+        "binding": int(total.argmin()) if total.min() < 0 else None,
         "total": [cents_or_none(float(x)) for x in total],
         "groups": [{"group": g, "pnl": [cents_or_none(float(x)) for x in groups[g]]} for g in ranked],
     }

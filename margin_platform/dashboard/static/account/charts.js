@@ -1,7 +1,7 @@
 // The two charts of an account: equity and excess over SPY moves, and the TIMS valuation points.
 import { chart } from "../chart.js";
 import { h, note, visible } from "../dom.js";
-import { move, number } from "../format.js";
+import { compact, count, move, number } from "../format.js";
 import { UNKNOWN_POSITIONS, unpriced } from "./unpriced.js";
 
 const GROUPS_SHOWN = 3;
@@ -40,6 +40,14 @@ function timsSeries({ total, groups }) {
     { label: "all groups, before offsets", values: total, color: "--series-1", kind: "bars" },
     ...largest,
   ];
+}
+
+// The point that asks for most, and what the chart leaves out.
+function timsNote({ points, total, groups, binding }) {
+  const drawn = Math.min(GROUPS_SHOWN, groups.length);
+  const worst = binding === null ? "no point loses" : `binding point ${multiple(points[binding])}`;
+  const lost = binding === null ? "" : `, ${compact(total[binding])} before offsets`;
+  return `${worst}${lost}; ${count(drawn)} of ${count(groups.length)} groups drawn; ${POINTS_NOTE}`;
 }
 
 // One chart in its box. It is built again only when its labels, its series or the theme change.
@@ -102,9 +110,13 @@ export class AccountCharts {
   }
 
   #showTims(explained) {
-    if (explained)
-      this.tims.show(explained.tims.points.map(multiple), timsSeries(explained.tims), note(POINTS_NOTE));
-    else this.tims.say(UNKNOWN_POSITIONS);
+    if (explained) {
+      const { tims } = explained;
+      const text = timsNote(tims);
+      if (this.timsNote?.isConnected) this.timsNote.textContent = text;
+      else this.timsNote = note(text);
+      this.tims.show(tims.points.map(multiple), timsSeries(tims), this.timsNote);
+    } else this.tims.say(UNKNOWN_POSITIONS);
   }
 
   destroy() {

@@ -100,5 +100,5 @@ export const newestFirst = (a, b) => (b.produced_at ?? 0) - (a.produced_at ?? 0)
 export function timeline(items, dagster) {
   if (!items.length) return note("no calls or restrictions on this account");
   const lines = [...items].sort(newestFirst).map((item) => line(item, { dagster, withAccount: false }));
-  return h("ol", { class: "feed narrow" }, lines);
+  return h("ol", { class: "feed narrow", tabindex: "0" }, lines);
 }
