@@ -21,7 +21,6 @@ from margin_platform.enforcement import open_orders
 from margin_platform.enforcement.decision_messages import audit_entry, message_of
 from margin_platform.enforcement.foreseen_cures import CuresOf, ForeseenCures
 from margin_platform.ladder import ladder, lifting
-from margin_platform.ladder.observation import Observation
 from margin_platform.ladder.state import CLOSES, Decision, DecisionKind, LadderState
 from margin_platform.policy.policy import Policy
 from margin_platform.recordkeeping import acts
@@ -122,14 +121,14 @@ class Enforcer:
             self._record(work, row, *ladder.tick(row.state, now, self.policy), run_id, cures)
 
     def _observe(
-        self, work: UnitOfWork, event: Event, source: Source, run_id: str | None, cures: CuresOf
+        self, work: UnitOfWork, event: Event, source: Source, run_id: str | None, cures: ForeseenCures
     ) -> None:
         """Decide what fell due by the event's time first, on the earlier figures; then step the ladder: the
         result is the same whether or not the clock was read in between.
         """
         row = work.account(event["account_id"])
         self._let_time_pass(work, row, event["timestamp"], run_id, cures)
-        after, decisions = ladder.step(row.state, Observation.from_status_event(event), self.policy)
+        after, decisions = cures.step(row.state, event)
         if after is not row.state:
             row.last_event = event
             if after.liquidations or row.state.liquidations:

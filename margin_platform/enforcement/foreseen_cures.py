@@ -1,7 +1,8 @@
-"""Ways to meet a call, worked out before the write transaction: others do not wait for it meanwhile.
+"""Decisions and ways to meet a call, worked out before the write transaction: others do not wait meanwhile.
 
-A cure follows from a status event and the policy alone. Which events will ask for one is foreseen from the
-states as they stand. Where another run changes a state in between, the transaction works out what is missing.
+A cure follows from a status event and the policy alone, a step of the ladder from the account's state too.
+Both are foreseen from the states as they stand. Where another run changes a state in between, the transaction
+works out what is missing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from margin_platform.contracts.messages import Event
 from margin_platform.documents.book_input import InputError
 from margin_platform.ladder import ladder
 from margin_platform.ladder.observation import Observation
-from margin_platform.ladder.state import Decision, DecisionKind
+from margin_platform.ladder.state import Decision, DecisionKind, LadderState
 from margin_platform.liquidation.cures import cures_of
 from margin_platform.policy.policy import Policy
 from margin_platform.store.unit_of_work import UnitOfWork
@@ -30,14 +31,18 @@ Cures = list[dict[str, object]]
 CuresOf = Callable[[Event], Cures]
 
 
+Step = tuple[LadderState, tuple[Decision, ...]]
+
+
 class ForeseenCures:
-    """The cures of events, each worked out once. Call it with an event."""
+    """The cures of events and the ladder's steps on them, each worked out once. Call it with an event."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._known: dict[
             int, tuple[Event, Cures]
         ] = {}  # by identity; the event is kept so that it stays its own
+        self._steps: dict[int, tuple[Event, LadderState, Step]] = {}
 
     def __call__(self, cause: Event) -> Cures:
         """Return the ways to meet a call that rests on a status event; none where a price is missing."""
@@ -45,6 +50,16 @@ class ForeseenCures:
         if known is None:
             known = self._known[id(cause)] = cause, self._worked_out(cause)
         return known[1]
+
+    def step(self, state: LadderState, event: Event) -> Step:
+        """Return the state after a status event, the very same where nothing changes, and the decisions."""
+        known = self._steps.get(id(event))
+        if known is not None and known[1] == state:
+            after, decided = known[2]
+            return (state if after is known[1] else after), decided
+        found = ladder.step(state, Observation.from_status_event(event), self._policy)
+        self._steps[id(event)] = event, state, found
+        return found
 
     def foresee(self, connection: Connection, events: Sequence[Event]) -> None:
         """Work out the cures that these events will ask for, in order, from the states as they stand."""
@@ -54,7 +69,7 @@ class ForeseenCures:
             if row.next_deadline is not None and row.next_deadline <= event["timestamp"]:
                 row.state, decided = ladder.tick(row.state, event["timestamp"], self._policy)
                 self._prepare(row.last_event or {}, decided)
-            after, decided = ladder.step(row.state, Observation.from_status_event(event), self._policy)
+            after, decided = self.step(row.state, event)
             if after is not row.state:
                 row.last_event, row.state = event, after
                 row.next_deadline = ladder.next_deadline(after, self._policy)
