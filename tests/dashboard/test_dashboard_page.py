@@ -225,6 +225,7 @@ def test_nothing_is_cut_off_when_zoomed_or_narrow(
         "account/LEVERED-4": "#chart-tims canvas",
         "firm": "#chart-firm canvas",
         "feed": "#feed",
+        "calls": "#calls-list table",
     }
     for view, landmark in landmarks.items():
         page.goto(f"{server.url}/#/{view}")
@@ -235,6 +236,13 @@ def test_nothing_is_cut_off_when_zoomed_or_narrow(
             page.locator("#whatif-result td").first.wait_for()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
         assert page.locator("#live").is_visible()
+        if view == "accounts":  # rows are in sight without a scroll; the firm's figures open on demand
+            row = page.locator(".ag-row").first.bounding_box()
+            assert row is not None
+            assert row["y"] + row["height"] < height
+            expect(page.locator("#tiles")).to_be_hidden()
+            page.click("#figures")
+            expect(page.locator("#tiles")).to_be_visible()
     page.close()
 
 

@@ -12,6 +12,11 @@ export function wireControls(page, views) {
   addEventListener("keydown", onKey);
   useKeys(localStorage.getItem("margin-keys") !== "off");
   $("keys").addEventListener("click", () => useKeys(!keysInUse()));
+  $("figures").addEventListener("click", ({ target }) => {
+    const open = root.dataset.figures !== "open";
+    root.dataset.figures = open ? "open" : "closed";
+    target.setAttribute("aria-pressed", open);
+  });
   $("theme").addEventListener("click", () => {
     const theme = root.dataset.theme === "light" ? "dark" : "light";
     localStorage.setItem("margin-theme", theme);
