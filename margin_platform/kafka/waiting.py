@@ -136,6 +136,11 @@ class PatientBus(Bus):
             return found
         return self._waiting.until(lambda: read(topic))
 
+    def beginning_offsets(self, topic: str) -> dict[int, int]:
+        """Return the oldest offset still kept, by partition."""
+        read = super().beginning_offsets
+        return self._waiting.until(lambda: read(topic))
+
     def poll(
         self, topic: str, positions: dict[int, int], timeout_s: float, max_records: int = 10_000
     ) -> list[Record]:

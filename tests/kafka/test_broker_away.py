@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -239,7 +240,8 @@ def test_a_demo_waits_ten_minutes_for_its_broker_and_its_time_stands_still(
     monkeypatch.setattr(run, "_LOOK_SECONDS", 0.0)
     bus = PatientBus("kafka.example:9092", patient)
     monitor = Monitor(bus, tmp_path)
-    run.Demo(tmp_path, seconds=10.0)._replay(monitor, run.Timer(patient, lambda: now[0]), seen)
+    lag, timer = SimpleNamespace(undecided=lambda: 0), run.Timer(patient, lambda: now[0])
+    run.Demo(tmp_path, seconds=10.0)._replay(monitor, lag, timer, seen)
     assert [event["price"] for event in away.arrived] == [1.0, 2.0, 3.0]
     assert waits.waited == patient.seconds == TEN_MINUTES
     assert said == [GONE, "the broker answers again"]

@@ -141,14 +141,11 @@ class Consumers:
         self.volatility, self.levels = VolatilityEngine(POLICY), START
         self.holdings, self.rows = Holdings(POLICY), NewestRows(lambda clock: clock - 60_000)
         self.holdings.ready = True
-        self.venue, self.monitor = venue.Venue(), Monitor.__new__(Monitor)
+        self.venue = venue.Venue()
+        nothing = Given([Record(e.PRICES, 0, 0, None, None, 0)])
+        self.monitor = Monitor(nothing, folder)  # type: ignore[arg-type]
         self.enforcer, self.desk = Enforcer(self.store, POLICY), LiquidationDesk(self.store, POLICY)
         self.notifier = Notifier(self.store, POLICY, [Silent()])
-        for name in ("status", "calls", "restrictions", "delivery"):
-            setattr(self.monitor, name, Counter())
-        self.monitor.simulated_fills = self.monitor.orders = self.monitor.calc_clock = 0
-        self.monitor.exposure = self.monitor.firm_loss = self.monitor.replay_started = None
-        self.monitor.first_call_seconds = 0.0
         self.batches = 0
 
     def each(self, topic: str) -> dict[str, Callable[[list[Record]], object]]:
