@@ -104,7 +104,7 @@ def _arguments(argv: list[str], kinds: Sequence[StreamKind]) -> argparse.Namespa
     return given
 
 
-def _watch_parent(stop: threading.Event) -> None:
+def watch_parent(stop: threading.Event) -> None:
     """Stop at the end of standard input: the process that started this one is gone, even by kill -9."""
     if os.isatty(0):
         return
@@ -195,7 +195,7 @@ def main(kinds: Sequence[StreamKind]) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    _watch_parent(stop)
+    watch_parent(stop)
     try:
         with checkpoint_lock.held(given.checkpoint, (s.name for s in chosen)):
             return run(given, chosen, stop)

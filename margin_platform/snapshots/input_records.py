@@ -19,7 +19,7 @@ from margin_platform.contracts.messages import (
 )
 from margin_platform.contracts.offsets import Record
 
-CLOCK = "clock.v1"  # ticks of the wall's clock: the time of the record counts, its value says nothing
+CLOCK = "clock"  # ticks of the wall's clock, no Kafka topic: the time of the record counts, it has no value
 # Within a batch, terms before cash before fills before the market: the order in which they make sense.
 TOPICS_IN_ORDER = (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS, BETAS, VOLATILITY, PRICES)
 

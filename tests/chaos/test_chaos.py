@@ -28,7 +28,7 @@ from margin_platform.stack.spark_cluster import SparkCluster
 from spark.margin_snapshots import MarginSnapshots
 from spark.stream import StreamSettings
 from tests.chaos.load import Load, figures_of
-from tests.chaos.recomputation import Recomputation, figures, recompute
+from tests.chaos.recomputation import Place, Recomputation, figures, recompute
 from tests.chaos.victims import (
     BROKER,
     EXECUTOR,
@@ -40,6 +40,7 @@ from tests.chaos.victims import (
     Driver,
     wait_for,
 )
+from tests.support.driver import driver_command, shards_command
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.nightly]
 _SHORT = (JVM_AND_BROKER,)
@@ -142,9 +143,15 @@ def scene(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
     try:
         if cluster is not None:
             cluster.start()
-        driver = Driver(
-            broker.bootstrap, tmp_path, "margin_snapshots", cluster.master if cluster else "local[2]"
+        master = cluster.master if cluster else "local[2]"
+        shards: int = getattr(request, "param", 0)
+        # one slot: shards on two would change Python workers all the time, and be rebuilt
+        command = (
+            shards_command(broker.bootstrap, tmp_path, shards, "local[1]")
+            if shards
+            else driver_command(broker.bootstrap, tmp_path, "margin_snapshots", master)
         )
+        driver = Driver(command, tmp_path)
         load = Load(broker.bootstrap, request.config.getoption("--chaos-seed", 7))
         yield Scene(broker, driver, cluster, load, tmp_path, began)
     finally:
@@ -192,6 +199,41 @@ def test_whatever_is_killed_the_book_and_its_margin_are_those_of_the_topics(
             *_compare(bus, expected, scene),
         ]
     sys.stdout.write("\n".join(["", *lines, ""]))
+
+
+@pytest.mark.parametrize("scene", [1, 2], indirect=True)
+def test_account_shards_whose_workers_and_driver_are_killed_publish_what_the_topics_say(scene: Scene) -> None:
+    moment = random.Random(7)
+    scene.load.start()
+    wait_for(lambda: scene.driver.batches, "a first batch")
+    faults = []
+    for victim in (WORKER, JVM_AND_BROKER, PYTHON):
+        threading.Event().wait(moment.uniform(1.0, 4.0))
+        faults.append(scene.inject(victim, moment))
+    scene.load.stop()
+    with Bus(scene.broker.bootstrap) as bus:
+        expected = recompute(bus, scene.load.bad)
+        agreed = _await_agreement(bus, expected)
+        _await_letters(bus, expected)
+        assert scene.driver.end() == 0
+        repeated = {topic: _repeated_ids(bus, topic) for topic in (MARGIN_CALC, MARGIN_STATUS)}
+        _compare_bands(bus, expected)
+        letters = _compare_dead_letters(bus, expected)
+        lines = [
+            *_report_faults(7, scene, faults),
+            f"newest margin.calc.v1 of every account equal {agreed:.1f} s after the last record",
+            f"accounts {len(expected.accounts)}, records {expected.records}, dead letters {letters}",
+            f"calc_ids with two different bodies: 0; sent again with the same body: {repeated}",
+        ]
+    sys.stdout.write("\n".join(["", *lines, ""]))
+
+
+def _await_letters(bus: Bus, expected: Recomputation) -> None:
+    def missing() -> set[Place]:
+        letters = [json.loads(record.value or b"") for record in bus.read_all(DEAD_LETTER)]
+        return expected.dead - {(e["topic"], e["partition"], e["offset"]) for e in letters}
+
+    wait_for(lambda: not missing(), "a dead letter of every bad record")
 
 
 def newest(bus: Bus, topic: str) -> dict[str, Event]:

@@ -20,7 +20,6 @@ import psutil
 from margin_platform.kafka import topic_admin
 from margin_platform.stack import broker as kafka_broker
 from margin_platform.stack import ports
-from tests.support.driver import driver_command
 
 JVM, PYTHON, WORKER, EXECUTOR, BROKER = (
     "driver's JVM",
@@ -73,8 +72,8 @@ class Driver:
     ended for whatever reason, it is started again.
     """
 
-    def __init__(self, bootstrap: str, work: Path, only: str, master: str) -> None:
-        self._command = driver_command(bootstrap, work, only, master)
+    def __init__(self, command: list[str], work: Path) -> None:
+        self._command = command
         self.log = work / "driver.log"
         self.starts = 0
         self.batches = 0
@@ -102,7 +101,7 @@ class Driver:
         assert process.stdout is not None
         for line in process.stdout:
             told = json.loads(line)
-            if told["stream"] == "margin_snapshots":
+            if told["stream"] in ("margin_snapshots", "account_shards"):
                 for topic, parts in told["offsets"].items():
                     self._reached |= {(topic, partition): offset for partition, offset in parts.items()}
                 self.offset, self.batches = sum(self._reached.values()), self.batches + 1

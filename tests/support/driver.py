@@ -11,3 +11,9 @@ def driver_command(bootstrap: str, work: Path, only: str, master: str) -> list[s
     program = [sys.executable, "-m", "spark.driver", "--only", only, "--bootstrap", bootstrap]
     kept = ["--checkpoint", str(work / "checkpoints"), "--tables", str(work / "tables")]
     return [*program, *kept, "--master", master]
+
+
+def shards_command(bootstrap: str, work: Path, shards: int, master: str) -> list[str]:
+    """Return the command of the margin stream by account shard, with its checkpoint below a folder."""
+    program = [sys.executable, "-m", "spark.account_shards", "--bootstrap", bootstrap]
+    return [*program, "--checkpoint", str(work / "checkpoints"), "--shards", str(shards), "--master", master]

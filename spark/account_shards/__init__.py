@@ -1,0 +1,1 @@
+"""The margin stream by account shard, inside Spark's own state store."""

@@ -1,0 +1,177 @@
+"""One account shard inside Spark's state store: the Python worker caches the engine, the store is the truth.
+
+State of a shard: `meta`, the version (the last batch) and where the rest stands; `log`, each batch's records
+since the base; `base`, a snapshot in chunks. A snapshot is taken at one moment and written a chunk a batch.
+Once it is whole, `meta` names it and the log before it is dropped. A cached engine counts only at the version
+of `meta`. Otherwise the base is read and the log applied again, silently.
+"""
+
+from __future__ import annotations
+
+import gc
+import pickle
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from uuid import uuid4
+
+from pyspark import TaskContext
+from pyspark.sql import Row
+from pyspark.sql.streaming import StatefulProcessor
+from pyspark.sql.streaming.stateful_processor import StatefulProcessorHandle, TimerValues
+from typing_extensions import override
+
+from margin_platform import durable_state
+from margin_platform.contracts.messages import DEAD_LETTER, MARGIN_CALC, MARGIN_STATUS, STRESS, TOPICS, encode
+from margin_platform.contracts.offsets import Record
+from margin_platform.market.instruments import load
+from margin_platform.policy.policy import Policy
+from margin_platform.snapshots.outcome import Outcome
+from margin_platform.snapshots.shard import ShardEngine
+from margin_platform.snapshots.shards import Shard
+
+OUTPUT = "topic string, key string, value binary"
+_META = "batch long, base long, chunks long, first long, pending long, written long"
+_BLOB = "blob binary"
+_CHUNK_BYTES = 4 << 20
+_BASE_EVERY = 200  # batches between two snapshots
+Rows = list[tuple[str, int, int, bytes | None, int]]  # topic, partition, offset, value, produced
+
+
+class Meta(NamedTuple):
+    """The shard's version, and where its state stands; -1: none.
+
+    base: batch of the snapshot, in `chunks`; first: the oldest batch of the log; pending: batch of the
+    snapshot being written, `written` chunks of it so far.
+    """
+
+    batch: int = -1
+    base: int = -1
+    chunks: int = 0
+    first: int = 0
+    pending: int = -1
+    written: int = 0
+
+
+@dataclass
+class Held:
+    """A cached engine, the version it is at, and the snapshot being written."""
+
+    engine: ShardEngine
+    version: int = -1
+    snapshot: bytes = field(default=b"", repr=False)
+    pending: int = -1
+
+
+_held: dict[tuple[str, int], Held] = {}  # by query and shard, in this Python worker
+
+
+class ShardProcessor(StatefulProcessor):
+    """What Spark calls for each shard with records in a batch."""
+
+    def __init__(self, policy: Policy, shards: int) -> None:
+        self._policy, self._shards = policy, shards
+        self._query = uuid4().hex  # engines of an earlier query of the same worker do not count
+
+    @override
+    def init(self, handle: StatefulProcessorHandle) -> None:
+        """Open the shard's state."""
+        self._meta = handle.getValueState("meta", _META)
+        self._log = handle.getMapState("log", "batch long", _BLOB)
+        self._base = handle.getMapState("base", "base long, chunk long", _BLOB)
+
+    @override
+    def handleInputRows(self, key: object, rows: Iterable[object], timerValues: TimerValues) -> Iterator[Row]:
+        """Apply a batch's records of one shard; yield what it publishes, decisions first."""
+        assert isinstance(key, tuple)
+        number, batch = int(key[0]), _batch()
+        found = self._meta.get()
+        meta = Meta(first=batch) if found is None else Meta(*found)
+        # out of the cache until done: what fails on the way must not be continued from
+        held = _held.pop((self._query, number), None)
+        if held is None or held.version != meta.batch:
+            held = self._rebuilt(number, meta)
+        given = [_figures(row) for row in rows]
+        outcome = held.engine.process(_records(given), batch)
+        self._log.updateValue((batch,), (zlib.compress(pickle.dumps(given, protocol=5), 1),))
+        meta = self._snapshot(held, meta._replace(batch=batch))
+        self._meta.update(tuple(meta))
+        held.version = batch
+        _held[self._query, number] = held
+        yield from _published(outcome)
+
+    def _rebuilt(self, number: int, meta: Meta) -> Held:
+        engine = ShardEngine(load(), self._policy, Shard(number, self._shards))
+        if meta.base >= 0:
+            raw = b"".join(_blob(self._base.getValue((meta.base, n))) for n in range(meta.chunks))
+            engine.restore(durable_state.parse(raw))
+        for batch in range(meta.first, meta.batch + 1):
+            if self._log.containsKey((batch,)):
+                packed = _blob(self._log.getValue((batch,)))
+                engine.process(_records(pickle.loads(zlib.decompress(packed))), batch)
+        gc.collect()
+        gc.freeze()  # Spark's Python collects after every task: a second for a million accounts
+        return Held(engine, meta.batch)
+
+    def _snapshot(self, held: Held, meta: Meta) -> Meta:
+        """Take a snapshot when it is time, or write the next chunk of the one that was taken."""
+        if held.pending < 0:
+            if meta.batch - max(meta.base, meta.first) < _BASE_EVERY:
+                return meta
+            for chunk in range(meta.written):  # of a snapshot whose worker ended before it was whole
+                self._base.removeKey((meta.pending, chunk))
+            held.snapshot = b"".join(durable_state.dump(held.engine.to_state()))
+            held.pending = meta.batch
+            return meta._replace(pending=meta.batch, written=0)
+        start = meta.written * _CHUNK_BYTES
+        self._base.updateValue((held.pending, meta.written), (held.snapshot[start : start + _CHUNK_BYTES],))
+        meta = meta._replace(written=meta.written + 1)
+        if meta.written * _CHUNK_BYTES < len(held.snapshot):
+            return meta
+        for chunk in range(meta.chunks):
+            self._base.removeKey((meta.base, chunk))
+        for batch in range(meta.first, held.pending + 1):
+            if self._log.containsKey((batch,)):
+                self._log.removeKey((batch,))
+        whole = Meta(meta.batch, held.pending, meta.written, held.pending + 1)
+        held.snapshot, held.pending = b"", -1
+        return whole
+
+    @override
+    def close(self) -> None:
+        """Keep nothing open."""
+
+
+def _batch() -> int:
+    """Return the number of the micro-batch that this task is of."""
+    context = TaskContext.get()
+    number = None if context is None else context.getLocalProperty("streaming.sql.batchId")
+    assert number is not None, "not inside a micro-batch"
+    return int(number)
+
+
+def _blob(found: tuple[object, ...] | None) -> bytes:
+    assert found is not None, "the store lost a part of a shard's state"
+    return bytes(found[0])  # type: ignore[call-overload, no-any-return]
+
+
+def _figures(row: object) -> tuple[str, int, int, bytes | None, int]:
+    assert isinstance(row, Row)
+    _, topic, partition, offset, value, produced = row
+    return topic, partition, offset, None if value is None else bytes(value), produced
+
+
+def _records(rows: Rows) -> list[Record]:
+    return [Record(topic, part, offset, None, value, at) for topic, part, offset, value, at in rows]
+
+
+def _published(outcome: Outcome) -> Iterator[Row]:
+    for topic, events in (
+        (MARGIN_STATUS, outcome.status),
+        (DEAD_LETTER, outcome.dead),
+        (MARGIN_CALC, outcome.calc),
+        (STRESS, outcome.stress),
+    ):
+        for event in events:
+            yield Row(topic=topic, key=str(event[TOPICS[topic].key]), value=encode(event))

@@ -1,0 +1,114 @@
+"""Account shards inside Spark: the JVM routes as the pure rule says, and a shard comes back from its state.
+
+That a day with kills comes out the same is shown by `tests/chaos`.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pyspark.sql import Row, SparkSession
+
+from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, PRICES, encode
+from margin_platform.contracts.offsets import Record
+from margin_platform.market.instruments import load
+from margin_platform.policy.policy import current_policy
+from margin_platform.snapshots.input_records import CLOCK
+from margin_platform.snapshots.shard import ShardEngine
+from margin_platform.snapshots.shards import Shard, shards_of
+from spark.account_shards import processor
+from spark.account_shards.query import routed
+from tests.support.market_day import OPEN, seed, tick
+
+VALUES = (
+    *(encode({"account_id": name}) for name in ("A0001", "A0002", "", "é", 'quo"te', " ", "x" * 300)),
+    b'{"fill_id": "f", "account_id" : "A\\u0030001", "more": {"account_id": "B"}}',
+    b'{"account_id": null}',
+    b"{}",
+    b"[]",
+    b"not JSON",
+    b"\xff\xfe",
+    b"",
+    None,
+)
+
+
+@pytest.mark.spark
+def test_spark_routes_each_record_to_the_shards_that_the_pure_rule_names(spark_session: SparkSession) -> None:
+    records = [
+        Record(topic, 0, offset, None, value, 0)
+        for topic in (ACCOUNTS, CASH, FILLS, PRICES, CLOCK)
+        for offset, value in enumerate(VALUES)
+    ]
+    rows = [(r.topic, r.partition, r.offset, r.value, r.timestamp_ms) for r in records]
+    given = spark_session.createDataFrame(
+        rows, "topic string, partition int, offset long, value binary, timestamp long"
+    )
+    found: dict[tuple[str, int], list[int]] = {}
+    for row in routed(given, 7).collect():
+        found.setdefault((row.topic, row.offset), []).append(row.shard)
+    assert found == {(r.topic, r.offset): list(shards_of(r, 7)) for r in records}
+
+
+def opened(store: dict[str, dict[Any, Any]]) -> processor.ShardProcessor:
+    """A processor on a shard's state as Spark's store keeps it."""
+
+    def of_map(name: str, *_: str) -> SimpleNamespace:
+        rows = store[name]
+        return SimpleNamespace(
+            getValue=rows.get, updateValue=rows.__setitem__, containsKey=rows.__contains__, removeKey=rows.pop
+        )
+
+    meta = store["meta"]
+    value = SimpleNamespace(get=lambda: meta.get("value"), update=lambda new: meta.update(value=new))
+    handle: Any = SimpleNamespace(getValueState=lambda *_: value, getMapState=of_map)
+    shard = processor.ShardProcessor(current_policy(), 1)
+    shard.init(handle)
+    return shard
+
+
+def days_batches() -> list[list[Row]]:
+    """Forty small batches: a book, and then prices and ticks of the clock."""
+    messages = [*seed(4), *(message for step in range(1, 12) for message in tick(step))]
+    rows = [
+        Row(shard=0, topic=topic, partition=0, offset=n, value=encode(event), timestamp=event["timestamp"])
+        for n, (topic, event) in enumerate(messages)
+    ]
+    rows = [
+        *rows[:20],
+        Row(shard=0, topic=CLOCK, partition=0, offset=1, value=None, timestamp=OPEN),
+        *rows[20:],
+    ]
+    return [rows[n : n + 2] for n in range(0, len(rows), 2)]
+
+
+def test_a_shard_that_is_lost_at_any_batch_comes_back_from_its_snapshot_and_its_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Workers end, also in the middle of a snapshot, and batches fail after the engine has taken them."""
+    monkeypatch.setattr(processor, "_BASE_EVERY", 4)
+    monkeypatch.setattr(processor, "_CHUNK_BYTES", 6_000)
+    store: dict[str, dict[Any, Any]] = {"meta": {}, "log": {}, "base": {}}
+    undisturbed, chance = ShardEngine(load(), current_policy(), Shard()), random.Random(3)
+    shard, snapshots = opened(store), set()
+    for number, rows in enumerate(days_batches()):
+        monkeypatch.setattr(processor, "_batch", lambda number=number: number)
+        if chance.random() < 0.25:
+            processor._held.clear()
+        if chance.random() < 0.25:
+            failed = opened(copy.deepcopy(store))
+            failed._query = shard._query
+            list(failed.handleInputRows((0,), iter(rows), Any))
+        found = list(shard.handleInputRows((0,), iter(rows), Any))
+        records = [Record(r.topic, r.partition, r.offset, None, r.value, r.timestamp) for r in rows]
+        assert found == list(processor._published(undisturbed.process(records, number)))
+        meta = processor.Meta(*store["meta"]["value"])
+        snapshots.add(meta.base)
+        assert {gen for gen, _ in store["base"]} <= {meta.base, meta.pending}
+        assert set(store["log"]) == {(n,) for n in range(meta.first, number + 1)}
+    assert len(snapshots) > 3
+    assert len(store["log"]) < 20
