@@ -24,10 +24,11 @@ def stream(
     security: KafkaSecurity | None = None,
     *,
     may_miss: bool = False,
+    most: int = _MAX_PER_BATCH,
 ) -> DataFrame:
     """Read the topics as one stream from their beginning; a checkpoint moves it on. Data lost to retention is
     an error, not a gap. security: how to log in; None takes the MARGIN_KAFKA_* settings. may_miss: allow a
-    gap, for a reader that detects it.
+    gap, for a reader that detects it. most: records of a batch.
     """
     login = settings().kafka.security if security is None else security
     return (
@@ -36,7 +37,7 @@ def stream(
         .option("kafka.bootstrap.servers", bootstrap)
         .option("subscribe", ",".join(topics))
         .option("startingOffsets", "earliest")
-        .option("maxOffsetsPerTrigger", _MAX_PER_BATCH)
+        .option("maxOffsetsPerTrigger", most)
         .option("failOnDataLoss", str(not may_miss).lower())
         .option("kafka.fetch.max.wait.ms", _FETCH_WAIT_MS)
         .load()

@@ -8,6 +8,7 @@ the same events with the same ids, and any number of shards publishes what one w
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from margin_platform.snapshots.input_records import CLOCK
 from margin_platform.snapshots.outcome import Outcome
 from margin_platform.snapshots.shards import Shard
 
+_AHEAD_MS = 2_000  # a batch may hold records of after its newest tick
 ANNOUNCE_MS = 2_000  # how long after a fill its account may be announced before the fill is reported
 
 
@@ -35,15 +37,16 @@ class ShardEngine:
         emission = policy.emission.model_copy(update={"calc_per_batch": room})
         self.shard = shard
         self.engine = MarginEngine(instruments, policy.model_copy(update={"emission": emission}), shard)
-        self._heartbeat = 0
+        self._heartbeat = self._wall = 0
         self._sums = AccountSums(policy)
         self.engine.observe = self._sums.update
 
     def process(self, records: Iterable[Record], batch_id: int) -> Outcome:
         """Apply the shard's records of a batch; return what follows, decisions first."""
         given = list(records)
-        outcome = self.engine.process(given, batch_id)
         wall = max((record.timestamp_ms for record in given if record.topic == CLOCK), default=0)
+        self._wall = max(wall, self._wall)
+        outcome = self.engine.process(map(self._not_ahead, given), batch_id)
         if wall:
             outcome.dead += self.engine.early.overdue(wall - ANNOUNCE_MS)
             ids = self.engine.ledger.account_ids()
@@ -53,6 +56,13 @@ class ShardEngine:
             outcome.calc += held.calc
             outcome.stress += held.stress
         return outcome
+
+    def _not_ahead(self, record: Record) -> Record:
+        """Return a record produced at most a little after the newest tick: its clock may be fast."""
+        latest = self._wall + _AHEAD_MS
+        if not self._wall or record.timestamp_ms <= latest:
+            return record
+        return replace(record, timestamp_ms=latest)
 
     def _beats(self, wall: int) -> bool:
         """Return whether a tick is the first of its heartbeat: the same one in every shard."""
@@ -66,6 +76,7 @@ class ShardEngine:
         return self.engine.to_state() | {
             "shard": [self.shard.number, self.shard.of],
             "heartbeat": self._heartbeat,
+            "wall": self._wall,
             "sums": self._sums.to_state(),
         }
 
@@ -74,6 +85,6 @@ class ShardEngine:
         if state["shard"] != [self.shard.number, self.shard.of]:
             raise ValueError(f"shard: not that of {self.shard}, value {state['shard']!r}")
         self.engine.restore(state)
-        self._heartbeat = state["heartbeat"]
+        self._heartbeat, self._wall = state["heartbeat"], state["wall"]
         everyone = np.arange(len(self.engine.ledger.account_ids()), dtype=np.int64)
         self._sums.restore(state["sums"], self.engine.margin_of(everyone))

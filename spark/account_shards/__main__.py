@@ -62,13 +62,14 @@ def _watch(running: StreamingQuery, stop: threading.Event) -> int:
 def _line(progress: dict[str, object]) -> dict[str, object]:
     """Return what a micro-batch read, and how long it took in seconds."""
     told = json.loads(json.dumps(progress, default=str))
-    ends = told["sources"][0]["endOffset"]
+    read = [source for source in told["sources"] if "KafkaV2" in source["description"]]
+    ends = [json.loads(e) if isinstance(e := source["endOffset"], str) else e for source in read]
     return {
         "stream": _NAME,
         "batch_id": told["batchId"],
-        "rows": told["sources"][0]["numInputRows"],
+        "rows": sum(source["numInputRows"] for source in read),
         "seconds": told["durationMs"].get("triggerExecution", 0) / 1000,
-        "offsets": json.loads(ends) if isinstance(ends, str) else ends,
+        "offsets": {topic: parts for end in ends if end for topic, parts in end.items()},
     }
 
 

@@ -23,6 +23,7 @@ from spark import kafka_source
 from spark.account_shards.processor import OUTPUT, ShardProcessor
 
 _ACCOUNT_TOPICS = ", ".join(f"'{topic}'" for topic in (ACCOUNTS, CASH, FILLS))
+_EVERY_ACCOUNT = 5_000_000
 SETTINGS = {
     "spark.sql.streaming.numRecentProgressUpdates": "100",
     "spark.sql.streaming.stateStore.providerClass": (
@@ -71,7 +72,10 @@ def start(
     login = settings().kafka.security if security is None else security
     for name, value in (SETTINGS | {"spark.sql.shuffle.partitions": str(shards)}).items():
         session.conf.set(name, value)
-    read = kafka_source.stream(session, bootstrap, TOPICS_IN_ORDER, security).selectExpr(
+    others = [topic for topic in TOPICS_IN_ORDER if topic != ACCOUNTS]
+    # all accounts before any fill of a long backlog: Spark divides a batch over the topics of a source
+    terms = kafka_source.stream(session, bootstrap, [ACCOUNTS], security, most=_EVERY_ACCOUNT)
+    read = terms.unionByName(kafka_source.stream(session, bootstrap, others, security)).selectExpr(
         "topic", "partition", "offset", "value", "unix_millis(timestamp) AS timestamp"
     )
     published = (

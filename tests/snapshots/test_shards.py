@@ -106,6 +106,13 @@ def test_a_replays_clock_stands_until_its_next_price() -> None:
     assert feed.engine.engine.event_time == OPEN
 
 
+def test_a_producer_whose_clock_is_fast_is_held_against_the_newest_tick() -> None:
+    feed = Feed(Shard())
+    feed(*account("a"), price(100.0), wall(OPEN))
+    (letter,) = feed(price(101.0, OPEN + 3600 * SECOND)).dead
+    assert (letter["field"], letter["value"]) == ("timestamp", str(OPEN + 3600 * SECOND))
+
+
 def test_figures_that_wait_go_out_with_the_first_tick_of_a_heartbeat() -> None:
     feed = Feed(Shard())
     feed(*account("a"), price(100.0))

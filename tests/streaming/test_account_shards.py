@@ -10,6 +10,7 @@ import random
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pyspark.sql import Row, SparkSession
 
@@ -44,10 +45,14 @@ def test_spark_routes_each_record_to_the_shards_that_the_pure_rule_names(spark_s
         for topic in (ACCOUNTS, CASH, FILLS, PRICES, CLOCK)
         for offset, value in enumerate(VALUES)
     ]
-    rows = [(r.topic, r.partition, r.offset, r.value, r.timestamp_ms) for r in records]
-    given = spark_session.createDataFrame(
-        rows, "topic string, partition int, offset long, value binary, timestamp long"
-    )
+    columns = {
+        "topic": [r.topic for r in records],
+        "partition": [r.partition for r in records],
+        "offset": [r.offset for r in records],
+        "value": pa.array([r.value for r in records], pa.binary()),
+        "timestamp": [r.timestamp_ms for r in records],
+    }
+    given = spark_session.createDataFrame(pa.table(columns))
     found: dict[tuple[str, int], list[int]] = {}
     for row in routed(given, 7).collect():
         found.setdefault((row.topic, row.offset), []).append(row.shard)
@@ -80,7 +85,7 @@ def days_batches() -> list[list[Row]]:
     ]
     rows = [
         *rows[:20],
-        Row(shard=0, topic=CLOCK, partition=0, offset=1, value=None, timestamp=OPEN),
+        Row(shard=0, topic=CLOCK, partition=0, offset=1, value=None, timestamp=OPEN + 60_000),
         *rows[20:],
     ]
     return [rows[n : n + 2] for n in range(0, len(rows), 2)]
