@@ -83,7 +83,7 @@ def main() -> int:
     watch_parent(stop)
     try:
         with checkpoint_lock.held(given.checkpoint, [_NAME]):
-            session = build("margin-platform", given.master, query.SETTINGS)
+            session = build("margin-platform", given.master, query.STATE_STORE)
             try:
                 folder = given.checkpoint / _NAME
                 running = query.start(session, given.bootstrap, folder, current_policy(), given.shards)

@@ -24,7 +24,7 @@ from spark.account_shards.processor import OUTPUT, ShardProcessor
 
 _ACCOUNT_TOPICS = ", ".join(f"'{topic}'" for topic in (ACCOUNTS, CASH, FILLS))
 _EVERY_ACCOUNT = 5_000_000
-SETTINGS = {
+STATE_STORE = {
     "spark.sql.streaming.numRecentProgressUpdates": "100",
     "spark.sql.streaming.stateStore.providerClass": (
         "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
@@ -70,7 +70,7 @@ def start(
 ) -> StreamingQuery:
     """Start the query; a checkpoint moves it on. shards: chosen once, for the life of the checkpoint."""
     login = settings().kafka.security if security is None else security
-    for name, value in (SETTINGS | {"spark.sql.shuffle.partitions": str(shards)}).items():
+    for name, value in (STATE_STORE | {"spark.sql.shuffle.partitions": str(shards)}).items():
         session.conf.set(name, value)
     others = [topic for topic in TOPICS_IN_ORDER if topic != ACCOUNTS]
     # all accounts before any fill of a long backlog: Spark divides a batch over the topics of a source
