@@ -21,6 +21,7 @@ Numbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 _NOT_WAITING = -1
+_NO_BAND = -1
 _EMPTY = {
     "band": (np.int32, Level.CLEAR),
     "equity": (np.float64, np.nan),
@@ -55,6 +56,10 @@ class Emission:
         """Return the bands in which accounts were last evaluated."""
         found: NDArray[np.int32] = self._columns["band"][accounts]
         return found
+
+    def forget_bands(self) -> None:
+        """Forget the bands, as under another policy: each account's next evaluation says where it stands."""
+        self._columns["band"][: self._n] = _NO_BAND
 
     def choose(
         self, margin: Margin, bands: NDArray[np.int32], at_once: Mask, batch_id: int

@@ -32,7 +32,9 @@ from margin_platform.snapshots.shard import ShardEngine
 from margin_platform.snapshots.shards import Shard
 
 OUTPUT = "topic string, key string, value binary"
-_META = "batch long, base long, chunks long, first long, pending long, written long"
+_META = (
+    "batch long, base long, chunks long, first long, pending long, written long, policy string, since long"
+)
 _BLOB = "blob binary"
 _CHUNK_BYTES = 4 << 20
 _BASE_EVERY = 200  # batches between two snapshots
@@ -43,7 +45,8 @@ class Meta(NamedTuple):
     """The shard's version, and where its state stands; -1: none.
 
     base: batch of the snapshot, in `chunks`; first: the oldest batch of the log; pending: batch of the
-    snapshot being written, `written` chunks of it so far.
+    snapshot being written, `written` chunks of it so far; policy, since: the policy's version, and the first
+    batch under it.
     """
 
     batch: int = -1
@@ -52,6 +55,8 @@ class Meta(NamedTuple):
     first: int = 0
     pending: int = -1
     written: int = 0
+    policy: str = ""
+    since: int = -1
 
 
 @dataclass
@@ -92,6 +97,9 @@ class ShardProcessor(StatefulProcessor):
         held = _held.pop((self._query, number), None)
         if held is None or held.version != meta.batch:
             held = self._rebuilt(number, meta)
+        if meta.policy != self._policy.version:
+            held.engine.engine.emission.forget_bands()
+            meta = meta._replace(policy=self._policy.version, since=batch)
         given = [_figures(row) for row in rows]
         outcome = held.engine.process(_records(given), batch)
         self._log.updateValue((batch,), (zlib.compress(pickle.dumps(given, protocol=5), 1),))
@@ -107,6 +115,8 @@ class ShardProcessor(StatefulProcessor):
             raw = b"".join(_blob(self._base.getValue((meta.base, n))) for n in range(meta.chunks))
             engine.restore(durable_state.parse(raw))
         for batch in range(meta.first, meta.batch + 1):
+            if batch == meta.since:  # those before were judged, and published, by another policy
+                engine.engine.emission.forget_bands()
             if self._log.containsKey((batch,)):
                 packed = _blob(self._log.getValue((batch,)))
                 engine.process(_records(pickle.loads(zlib.decompress(packed))), batch)
@@ -134,9 +144,9 @@ class ShardProcessor(StatefulProcessor):
         for batch in range(meta.first, held.pending + 1):
             if self._log.containsKey((batch,)):
                 self._log.removeKey((batch,))
-        whole = Meta(meta.batch, held.pending, meta.written, held.pending + 1)
+        meta = meta._replace(base=held.pending, chunks=meta.written, first=held.pending + 1)
         held.snapshot, held.pending = b"", -1
-        return whole
+        return meta._replace(pending=-1, written=0)
 
     @override
     def close(self) -> None:

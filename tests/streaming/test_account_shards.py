@@ -14,10 +14,10 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, PRICES, encode
+from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, MARGIN_STATUS, PRICES, encode
 from margin_platform.contracts.offsets import Record
 from margin_platform.market.instruments import load
-from margin_platform.policy.policy import current_policy
+from margin_platform.policy.policy import Policy, current_policy
 from margin_platform.snapshots.input_records import CLOCK
 from margin_platform.snapshots.shard import ShardEngine
 from margin_platform.snapshots.shards import Shard, shards_of
@@ -59,7 +59,7 @@ def test_spark_routes_each_record_to_the_shards_that_the_pure_rule_names(spark_s
     assert found == {(r.topic, r.offset): list(shards_of(r, 7)) for r in records}
 
 
-def opened(store: dict[str, dict[Any, Any]]) -> processor.ShardProcessor:
+def opened(store: dict[str, dict[Any, Any]], policy: Policy = current_policy()) -> processor.ShardProcessor:
     """A processor on a shard's state as Spark's store keeps it."""
 
     def of_map(name: str, *_: str) -> SimpleNamespace:
@@ -71,7 +71,7 @@ def opened(store: dict[str, dict[Any, Any]]) -> processor.ShardProcessor:
     meta = store["meta"]
     value = SimpleNamespace(get=lambda: meta.get("value"), update=lambda new: meta.update(value=new))
     handle: Any = SimpleNamespace(getValueState=lambda *_: value, getMapState=of_map)
-    shard = processor.ShardProcessor(current_policy(), 1)
+    shard = processor.ShardProcessor(policy, 1)
     shard.init(handle)
     return shard
 
@@ -117,3 +117,21 @@ def test_a_shard_that_is_lost_at_any_batch_comes_back_from_its_snapshot_and_its_
         assert set(store["log"]) == {(n,) for n in range(meta.first, number + 1)}
     assert len(snapshots) > 3
     assert len(store["log"]) < 20
+
+
+def test_under_another_policy_each_accounts_next_evaluation_is_published_though_its_worker_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The log is applied again under the new policy, silently: no band may pass for published by that."""
+    store: dict[str, dict[Any, Any]] = {"meta": {}, "log": {}, "base": {}}
+    shard, batches, published = opened(store), days_batches(), list[str]()
+    for number, rows in enumerate(batches):
+        monkeypatch.setattr(processor, "_batch", lambda number=number: number)
+        if number == len(batches) - 8:
+            shard = opened(store, current_policy().model_copy(update={"version": "another"}))
+            published.clear()
+        processor._held.clear()
+        found = shard.handleInputRows((0,), iter(rows), Any)
+        published += [row.key for row in found if row.topic == MARGIN_STATUS]
+    assert sorted(set(published)) == [f"A{n:04}" for n in range(4)]
+    assert len(published) < 2 * 4
