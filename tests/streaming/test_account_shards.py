@@ -25,6 +25,7 @@ from spark.account_shards import processor
 from spark.account_shards.query import routed
 from tests.support.market_day import OPEN, seed, tick
 
+POLICY = current_policy()
 VALUES = (
     *(encode({"account_id": name}) for name in ("A0001", "A0002", "", "é", 'quo"te', " ", "x" * 300)),
     b'{"fill_id": "f", "account_id" : "A\\u0030001", "more": {"account_id": "B"}}',
@@ -59,7 +60,7 @@ def test_spark_routes_each_record_to_the_shards_that_the_pure_rule_names(spark_s
     assert found == {(r.topic, r.offset): list(shards_of(r, 7)) for r in records}
 
 
-def opened(store: dict[str, dict[Any, Any]], policy: Policy = current_policy()) -> processor.ShardProcessor:
+def opened(store: dict[str, dict[Any, Any]], policy: Policy = POLICY) -> processor.ShardProcessor:
     """A processor on a shard's state as Spark's store keeps it."""
 
     def of_map(name: str, *_: str) -> SimpleNamespace:
@@ -98,7 +99,7 @@ def test_a_shard_that_is_lost_at_any_batch_comes_back_from_its_snapshot_and_its_
     monkeypatch.setattr(processor, "_BASE_EVERY", 4)
     monkeypatch.setattr(processor, "_CHUNK_BYTES", 6_000)
     store: dict[str, dict[Any, Any]] = {"meta": {}, "log": {}, "base": {}}
-    undisturbed, chance = ShardEngine(load(), current_policy(), Shard()), random.Random(3)
+    undisturbed, chance = ShardEngine(load(), POLICY, Shard()), random.Random(3)
     shard, snapshots = opened(store), set()
     for number, rows in enumerate(days_batches()):
         monkeypatch.setattr(processor, "_batch", lambda number=number: number)
@@ -128,7 +129,7 @@ def test_under_another_policy_each_accounts_next_evaluation_is_published_though_
     for number, rows in enumerate(batches):
         monkeypatch.setattr(processor, "_batch", lambda number=number: number)
         if number == len(batches) - 8:
-            shard = opened(store, current_policy().model_copy(update={"version": "another"}))
+            shard = opened(store, POLICY.model_copy(update={"version": "another"}))
             published.clear()
         processor._held.clear()
         found = shard.handleInputRows((0,), iter(rows), Any)
