@@ -25,12 +25,15 @@ nightly: ## the tests that `make test` leaves out: chaos, a Spark cluster, acces
 	@scripts/setup.sh java mvn chromium postgres
 	@$(BIN)/python -m pytest -n 2 -m nightly --durations 15 $(PYTEST)
 
-lint: ## ruff, mypy, import-linter, biome
+# dg imports every component there is, a preview of dagster-spark among them that nothing here uses.
+FOREIGN := ignore:Class `SparkDeclarativePipelineScaffolder`
+lint: ## ruff, mypy, import-linter, dg, biome
 	@scripts/setup.sh node
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@PYTHONWARNINGS="$(FOREIGN)" $(BIN)/dg check defs
 	@node_modules/.bin/biome check --error-on-warnings
 
 fuzz: ## the property tests on new random examples, FUZZ times (default 10); what fails prints how to see it again

@@ -5,24 +5,23 @@ replayed each night.
 import datetime as dt
 from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import dagster as dg
 from pydantic import Field
 
 from assets.keys import topic_key
-from margin_platform.backtest import crises, runs, session
-from margin_platform.backtest.history import sample_market
-from margin_platform.backtest.history.sample_recognition import is_sample
-from margin_platform.backtest.report import plots, report
-from margin_platform.backtest.report.measures import COUNTED
-from margin_platform.backtest.report.run_result import RunResult
+from margin_platform.backtest import crises
 from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import ACCOUNTS, BETAS, CASH, FILLS, PRICES, VOLATILITY
 from margin_platform.policy.policy import current_policy
 from margin_platform.settings import settings
 from resources.kafka import KafkaResource
-from spark import backtest_batches
+
+# Backtests run once a night: the engine, its plots and the history (numba, matplotlib, pandas) are imported
+# by the run that needs them, not with the code location.
+if TYPE_CHECKING:
+    from margin_platform.backtest.report.run_result import RunResult
 
 PARTITIONS = dg.StaticPartitionsDefinition(list(crises.KEYS))
 
@@ -77,8 +76,11 @@ def report_folder(folder: str) -> Path:
     return Path(folder) if folder else settings().data_folder / "backtests"
 
 
-def metadata_of(result: RunResult, measured: Json, place: Path) -> dict[str, Any]:
+def metadata_of(result: "RunResult", measured: Json, place: Path) -> dict[str, Any]:
     """Return what the UI shows of a run: counts, losses and two small plots."""
+    from margin_platform.backtest.report import plots
+    from margin_platform.backtest.report.measures import COUNTED
+
     counts = {name: dg.MetadataValue.int(int(measured[name])) for name in COUNTED}
     drawings = {
         "calls_against_index": plots.png_data_uri(plots.calls_against_index, result),
@@ -121,6 +123,11 @@ def inconsistencies(summary: Json) -> list[str]:
     **_SHARED,
 )
 def backtest_reports(context: dg.AssetExecutionContext, config: CrisisConfig) -> dg.MaterializeResult:
+    from margin_platform.backtest import runs
+    from margin_platform.backtest.history.sample_recognition import is_sample
+    from margin_platform.backtest.report import report
+    from spark import backtest_batches
+
     crisis = crises.crisis(context.partition_key)
     prices, book = (Path(text) if text else None for text in (config.prices, config.book))
     execution = partial(backtest_batches.execute, tasks=config.spark_tasks) if config.spark_tasks else None
@@ -142,6 +149,9 @@ def backtest_reports(context: dg.AssetExecutionContext, config: CrisisConfig) ->
 def session_backtest(
     context: dg.AssetExecutionContext, config: SessionConfig, kafka: KafkaResource
 ) -> dg.MaterializeResult:
+    from margin_platform.backtest import runs, session
+    from margin_platform.backtest.report import report
+
     day = dt.date.fromisoformat(config.day) if config.day else session.latest_before(dt.datetime.now(dt.UTC))
     with kafka.bus() as bus:
         job = session.session_job(bus, day, current_policy())
@@ -153,7 +163,7 @@ def session_backtest(
     return _result(result, summary, place)
 
 
-def _result(result: RunResult, summary: Json, place: Path) -> dg.MaterializeResult:
+def _result(result: "RunResult", summary: Json, place: Path) -> dg.MaterializeResult:
     wrong = inconsistencies(summary)
     check = dg.AssetCheckResult(
         passed=not wrong,
@@ -170,6 +180,8 @@ def _result(result: RunResult, summary: Json, place: Path) -> dg.MaterializeResu
     description="The bundled history still reaches over every crisis it is asked about.",
 )
 def history_covers_every_crisis() -> dg.AssetCheckResult:
+    from margin_platform.backtest.history import sample_market
+
     index = sample_market.closes().index
     short = [c.key for c in crises.CRISES if c.first < index[0].date() or c.last > index[-1].date()]
     return dg.AssetCheckResult(passed=not short, metadata={"not_covered": dg.MetadataValue.json(short)})

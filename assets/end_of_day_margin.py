@@ -49,7 +49,7 @@ def write_day(session: SparkSession, source: str, target: str, day: str) -> int:
 @dg.asset(
     deps=[MARGIN_SNAPSHOTS],
     partitions_def=DAYS,
-    group_name="margin",
+    group_name="reports",
     kinds={"spark", "deltalake"},
     owners=[OWNER],
     description=(

@@ -7,6 +7,7 @@ import dagster as dg
 VOLATILITY_TABLE = dg.AssetKey("volatility")
 MARGIN_SNAPSHOTS = dg.AssetKey("margin_snapshots")
 FIRM_EXPOSURE = dg.AssetKey("firm_exposure")
+FIRM_ALERTS = dg.AssetKey("firm_alerts")
 
 
 def topic_key(topic: str) -> dg.AssetKey:

@@ -15,6 +15,8 @@ import pandas as pd
 import pyarrow as pa
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from assets import links
+from assets.columns import COLUMNS, lineage
 from margin_platform.kafka.broker_errors import BrokerUnreachable
 from margin_platform.kafka.event_clock import event_time
 from resources.kafka import KafkaResource
@@ -39,7 +41,7 @@ def asset_spec(
     """Describe a table written by a stream: its columns, kinds and owner, and after how many minutes without
     a report it is late.
     """
-    columns = [dg.TableColumn(field.name, str(field.type)) for field in schema]
+    columns = [dg.TableColumn(field.name, str(field.type), COLUMNS[field.name]) for field in schema]
     return dg.AssetSpec(
         key,
         deps=deps,
@@ -50,7 +52,9 @@ def asset_spec(
         skippable=True,
         metadata={
             "dagster/column_schema": dg.TableSchema(columns=columns),
+            "dagster/column_lineage": lineage(key),
             "dagster/table_name": key.to_user_string(),
+            **links.of_a_table(),
         },
         freshness_policy=dg.FreshnessPolicy.time_window(
             fail_window=timedelta(minutes=fail_minutes), warn_window=timedelta(minutes=warn_minutes)

@@ -91,7 +91,7 @@ def begun(instance: dg.DagsterInstance, end: int, timeout_s: float = 90.0) -> fl
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         for record in instance.get_run_records(dg.RunsFilter(job_name=JOB), limit=5):
-            if record.dagster_run.tags.get("kafka/offsets", "").endswith(f"-{end}"):
+            if record.dagster_run.tags.get("kafka/span", "").endswith(f"-{end}"):
                 starts = instance.event_log_storage.get_logs_for_run(
                     record.dagster_run.run_id, of_type=DagsterEventType.STEP_START
                 )

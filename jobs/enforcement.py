@@ -2,13 +2,16 @@
 also when a run is repeated.
 """
 
+from collections.abc import Iterator
+
 import dagster as dg
 from pydantic import Field
 
+from assets.topics import written_by_a_job
 from jobs.span_runs.run_report import RunReport
 from jobs.span_runs.staying import followed
 from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of, undecided
-from margin_platform.contracts.messages import MARGIN_STATUS
+from margin_platform.contracts.messages import AUDIT, MARGIN_CALLS, MARGIN_STATUS, RESTRICTIONS
 from margin_platform.contracts.offsets import Span
 from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.kafka.bus import Bus
@@ -38,10 +41,10 @@ def decide(
     return messages
 
 
-@dg.op
+@dg.multi_asset(name="enforce", specs=written_by_a_job(MARGIN_CALLS, RESTRICTIONS, AUDIT))
 def enforce(
     context: dg.OpExecutionContext, config: StatusSpan, kafka: KafkaResource, decisions: DecisionsResource
-) -> None:
+) -> Iterator[dg.AssetMaterialization]:
     """Decide warnings, calls, restrictions and liquidation requests of a span of margin.status.v1,
     and of what follows it while the run stays.
     """
@@ -55,12 +58,16 @@ def enforce(
             said.add(messages, cause=str(read.span))
             events, sent = events + len(read.events), sent + len(messages)
     context.log.info(f"{events} status events, {sent} messages")
+    yield from ()  # what was written is in the log already, part by part
 
 
-@dg.job(name="enforcement", executor_def=dg.in_process_executor, tags=RETRIES)
-def enforcement_job() -> None:
-    """Read margin.status.v1; write margin.calls.v1, restrictions.v1 and audit.v1."""
-    enforce()
+enforcement_job = dg.define_asset_job(
+    "enforcement",
+    selection=dg.AssetSelection.assets(enforce).without_checks(),
+    executor_def=dg.in_process_executor,
+    tags=RETRIES,
+    description="margin.status.v1 -> margin.calls.v1, restrictions.v1, audit.v1.",
+)
 
-
+ASSETS = [enforce]
 JOBS = [enforcement_job]

@@ -1,10 +1,15 @@
 """The firm's limits: alerts for changes of level in a span of firm.risk.v1, sent to the firm's own people."""
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import dagster as dg
 from pydantic import Field
 
+from assets import links
+from assets.keys import FIRM_ALERTS, topic_key
 from jobs.span_runs.run_report import report
-from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of, read_span
+from jobs.span_runs.topic_span import RETRIES, SpanConfig, at, one_of, read_span
 from margin_platform.contracts.messages import FIRM_RISK, NOTIFICATIONS, Event
 from margin_platform.firm.limits import FirmAlert, alerts_of
 from margin_platform.notification.message import FIRM, firm_notice
@@ -41,14 +46,36 @@ def notice(alert: FirmAlert, run_id: str) -> Event:
     }
 
 
-@dg.op
+def shown(alerts: Sequence[FirmAlert], cause: str) -> dict[str, dg.MetadataValue[Any]]:
+    """Return what the UI shows of the alerts of a run."""
+    return {
+        "dagster/row_count": dg.MetadataValue.int(len(alerts)),
+        "alerts": dg.MetadataValue.md("\n".join(f"- {a.sentence()}" for a in alerts)),
+        "accounts": links.accounts([account for a in alerts for account in a.accounts]),
+        "newest_event_time": at(max(a.timestamp for a in alerts)),
+        "caused_by": dg.MetadataValue.text(cause),
+    }
+
+
+SPEC = dg.AssetSpec(
+    FIRM_ALERTS,
+    deps=[topic_key(FIRM_RISK)],
+    group_name="firm",
+    kinds={"kafka"},
+    owners=["team:risk"],
+    skippable=True,
+    description="Changes of level of the firm's limits, sent to its own people and to notifications.v1.",
+)
+
+
+@dg.multi_asset(name="alert", specs=[SPEC])
 def alert(
     context: dg.OpExecutionContext,
     config: FirmSpanConfig,
     kafka: KafkaResource,
     decisions: DecisionsResource,
     notifier: NotifierResource,
-) -> None:
+) -> Iterator[dg.AssetMaterialization]:
     """Send one notice per change of level, on notifications.v1 and to the firm's own address; its id is the
     same when the run is repeated.
     """
@@ -68,13 +95,18 @@ def alert(
         # a customer's notice is its own run's to send
         sent = sender.deliver(notifier.now(), context.run_id, FIRM)
         publish(store, bus)
+        if alerts:
+            yield dg.AssetMaterialization(FIRM_ALERTS, metadata=shown(alerts, str(span)))
         report(context, [*notices, *held, *sent], cause=str(span))
 
 
-@dg.job(name="firm_alert", executor_def=dg.in_process_executor, tags=RETRIES)
-def firm_alert_job() -> None:
-    """Read firm.risk.v1; notify on notifications.v1 and the firm's own people by SNS, SendGrid or SMTP."""
-    alert()
+firm_alert_job = dg.define_asset_job(
+    "firm_alert",
+    selection=dg.AssetSelection.assets(alert).without_checks(),
+    executor_def=dg.in_process_executor,
+    tags=RETRIES,
+    description="firm.risk.v1 -> notifications.v1, and the firm's own people by SNS, SendGrid or SMTP.",
+)
 
-
+ASSETS = [alert]
 JOBS = [firm_alert_job]

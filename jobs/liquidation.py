@@ -2,14 +2,17 @@
 the minimum that restores compliance, each account once.
 """
 
+from collections.abc import Iterator
+
 import dagster as dg
 from pydantic import Field
 
+from assets.topics import written_by_a_job
 from jobs.span_runs.run_report import RunReport
 from jobs.span_runs.staying import followed
 from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of
 from margin_platform.contracts.events.vocabulary import CallAction
-from margin_platform.contracts.messages import MARGIN_CALLS, Event
+from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, Event
 from margin_platform.enforcement.liquidation_desk import LiquidationDesk
 from margin_platform.kafka.event_clock import event_time
 from margin_platform.store.outbox import publish
@@ -30,10 +33,10 @@ class CallsSpan(SpanConfig):
     )
 
 
-@dg.op
+@dg.multi_asset(name="liquidate", specs=written_by_a_job(LIQUIDATION_ORDERS))
 def liquidate(
     context: dg.OpExecutionContext, config: CallsSpan, kafka: KafkaResource, decisions: DecisionsResource
-) -> None:
+) -> Iterator[dg.AssetMaterialization]:
     """Answer the requests for orders of a span of margin.calls.v1,
     and of what follows it while the run stays.
     """
@@ -46,12 +49,16 @@ def liquidate(
             messages = desk.handle_many(requests, context.run_id, read.span)
             publish(store, bus)
             said.add(messages, cause=str(read.span))
+    yield from ()  # what was written is in the log already, part by part
 
 
-@dg.job(name="liquidation", executor_def=dg.in_process_executor, tags=RETRIES)
-def liquidation_job() -> None:
-    """Read margin.calls.v1 (action LIQUIDATE); write liquidation.orders.v1."""
-    liquidate()
+liquidation_job = dg.define_asset_job(
+    "liquidation",
+    selection=dg.AssetSelection.assets(liquidate).without_checks(),
+    executor_def=dg.in_process_executor,
+    tags=RETRIES,
+    description="margin.calls.v1 (action LIQUIDATE) -> liquidation.orders.v1.",
+)
 
-
+ASSETS = [liquidate]
 JOBS = [liquidation_job]

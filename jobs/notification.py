@@ -2,13 +2,17 @@
 delivery is repeated until it is proven, each notice recorded once.
 """
 
+from collections.abc import Iterator
+
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from pydantic import Field
 
+from assets.topics import written_by_a_job
 from jobs.span_runs.run_report import RunReport, report
 from jobs.span_runs.staying import followed
 from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of
-from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, RESTRICTIONS
+from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, NOTIFICATIONS, RESTRICTIONS
 from margin_platform.notification.contacts import refresh
 from margin_platform.store.outbox import publish
 from margin_platform.store.progress import Consumer
@@ -29,14 +33,14 @@ class AnnouncedSpan(SpanConfig):
     )
 
 
-@dg.op
+@dg.multi_asset(name="notify", specs=written_by_a_job(NOTIFICATIONS))
 def notify(
     context: dg.OpExecutionContext,
     config: AnnouncedSpan,
     kafka: KafkaResource,
     decisions: DecisionsResource,
     notifier: NotifierResource,
-) -> None:
+) -> Iterator[dg.AssetMaterialization]:
     """Send the notices of a span of margin.calls.v1, restrictions.v1 or liquidation.orders.v1, of what
     follows it while the run stays, and whatever else is due.
     """
@@ -52,6 +56,7 @@ def notify(
             sent = sender.deliver(notifier.now(), run_id=context.run_id)
             publish(store, bus)
             said.add([*held, *sent], cause=str(read.span))
+    yield from ()  # what was written is in the log already, part by part
 
 
 @dg.op
@@ -68,12 +73,13 @@ def repeat(
         report(context, sent, cause="a further attempt was due")
 
 
-@dg.job(name="notification", executor_def=dg.in_process_executor, tags=RETRIES)
-def notification_job() -> None:
-    """Read margin.calls.v1, restrictions.v1 and liquidation.orders.v1; notify by SNS, SendGrid or SMTP, and
-    on notifications.v1.
-    """
-    notify()
+notification_job = dg.define_asset_job(
+    "notification",
+    selection=dg.AssetSelection.assets(notify).without_checks(),
+    executor_def=dg.in_process_executor,
+    tags=RETRIES,
+    description=f"{', '.join(ANNOUNCED)} -> SNS, SendGrid, SMTP, and notifications.v1.",
+)
 
 
 @dg.job(name="notification_retry", executor_def=dg.in_process_executor, tags=RETRIES)
@@ -82,4 +88,5 @@ def notification_retry_job() -> None:
     repeat()
 
 
-JOBS = [notification_job, notification_retry_job]
+ASSETS = [notify]
+JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [notification_job, notification_retry_job]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from assets import topic_checks
 from assets.streams import CHECKS, streams
 from margin_platform.orchestration.run_tags import BATCH_TAGS, ENDS_WITH_LAUNCHER_TAG
 
@@ -21,16 +22,16 @@ streams_job = dg.define_asset_job(
 )
 table_checks_job = dg.define_asset_job(
     "table_checks",
-    selection=dg.AssetSelection.checks(*CHECKS),
+    selection=dg.AssetSelection.checks(*CHECKS, *topic_checks.CHECKS),
     executor_def=dg.in_process_executor,
-    description="What must hold in the three tables, on the rows there are now.",
+    description="What must hold in the three tables and on the decisions' topics now.",
     tags=BATCH_TAGS,
 )
 table_checks_schedule = dg.ScheduleDefinition(
     job=table_checks_job,
     cron_schedule="*/10 * * * *",
     execution_timezone="America/New_York",
-    description="Every ten minutes: what must hold in the tables, on the rows since it last held.",
+    description="Every ten minutes: what must hold in the tables and on the decisions' topics.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 

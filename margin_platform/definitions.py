@@ -5,9 +5,11 @@ Loading it opens nothing and needs no variable of the environment.
 
 from __future__ import annotations
 
+import warnings
+
 import dagster as dg
 
-from assets import backtest_reports, end_of_day_margin, topics
+from assets import backtest_reports, end_of_day_margin, topic_checks, topics
 from assets import streams as stream_assets
 from jobs import (
     audit_anchor,
@@ -30,16 +32,28 @@ from resources.spark_session import BatchSpark
 from resources.stream_driver import StreamDriver
 from resources.tables import TablesResource
 from sensors import enforcement as enforcement_sensor
+from sensors import failed_checks, run_failures, stopped_streams, stream_health
 from sensors import firm_alert as firm_alert_sensor
 from sensors import ladder_timers as ladder_timers_sensor
 from sensors import liquidation as liquidation_sensor
 from sensors import notification as notification_sensor
 from sensors import outbox_relay as outbox_relay_sensor
-from sensors import run_failures, stream_health
+
+# Dagster copies each sensor when it binds resources, and warns of a parameter of its own that none here sets.
+warnings.filterwarnings("ignore", r"Parameter `owners` of initializer `SensorDefinition", dg.BetaWarning)
 
 definitions = dg.Definitions(
-    assets=[*topics.ASSETS, *stream_assets.ASSETS, *end_of_day_margin.ASSETS, *backtest_reports.ASSETS],
-    asset_checks=[*stream_assets.CHECKS, *backtest_reports.CHECKS],
+    assets=[
+        *topics.ASSETS,
+        *stream_assets.ASSETS,
+        *enforcement.ASSETS,
+        *liquidation.ASSETS,
+        *notification.ASSETS,
+        *firm_alert.ASSETS,
+        *end_of_day_margin.ASSETS,
+        *backtest_reports.ASSETS,
+    ],
+    asset_checks=[*stream_assets.CHECKS, *topic_checks.CHECKS, *backtest_reports.CHECKS],
     jobs=[
         *streams.JOBS,
         *enforcement.JOBS,
@@ -69,6 +83,8 @@ definitions = dg.Definitions(
         *outbox_relay_sensor.SENSORS,
         *firm_alert_sensor.SENSORS,
         *run_failures.SENSORS,
+        *failed_checks.SENSORS,
+        *stopped_streams.SENSORS,
     ],
     resources={
         "aws": AwsResource(),

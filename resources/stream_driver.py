@@ -26,7 +26,6 @@ from pydantic import Field
 
 from margin_platform.orchestration import checkpoint_lock
 from margin_platform.settings import settings
-from resources import emr_serverless
 from spark.progress import Figures
 
 _LINES_OF_FAILURE = 30
@@ -68,6 +67,8 @@ class StreamDriver(dg.ConfigurableResource):
         the caller.
         """
         if settings().environment == "aws":
+            from resources import emr_serverless  # dagster-aws takes as long to import as Dagster itself
+
             raise DriverEnded(1, emr_serverless.run(only))
         yield from self._child(only, run_id)
 

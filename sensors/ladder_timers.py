@@ -9,6 +9,7 @@ import dagster as dg
 from jobs.ladder_timers import ladder_timers_job
 from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.kafka.event_clock import clock
+from margin_platform.trading_time.new_york import local_time
 from resources.decisions import NOTHING_DECIDED, DecisionsResource
 from resources.kafka import UNAVAILABLE, KafkaResource
 from sensors import earlier_runs
@@ -22,13 +23,13 @@ def reason_to_wait(now_ms: int | None, fired_at: int, next_due_ms: int | None) -
     if now_ms is None:
         return "no price yet: the event clock has not started"
     if now_ms <= fired_at:
-        return f"the event clock stands at {now_ms}"
+        return f"the event clock stands at {local_time(now_ms)}"
     if next_due_ms is None:
         return "no timer is set"
     return (
         None
         if next_due_ms <= now_ms
-        else f"the next timer is due at {next_due_ms}, the event clock stands at {now_ms}"
+        else f"the next timer is due at {local_time(next_due_ms)}, the clock stands at {local_time(now_ms)}"
     )
 
 
@@ -62,7 +63,7 @@ def ladder_timers(
     request = dg.RunRequest(
         run_key=f"timers:{now_ms}",
         run_config={"ops": {"fire_timers": {"config": {"now_ms": now_ms}}}},
-        tags={"margin/event_time": str(now_ms)},
+        tags={"margin/event_time": f"{local_time(now_ms)}"},
     )
     return dg.SensorResult(run_requests=[request], cursor=str(now_ms))
 

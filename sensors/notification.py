@@ -20,6 +20,7 @@ from margin_platform.contracts.offsets import Record
 from margin_platform.notification.message import SUBJECTS
 from margin_platform.notification.states import next_due
 from margin_platform.store.progress import Consumer
+from margin_platform.trading_time.new_york import local_time
 from resources.decisions import NOTHING_DECIDED, DecisionsResource
 from resources.kafka import KafkaResource
 from sensors import earlier_runs
@@ -77,7 +78,9 @@ def notification_retry(
         return dg.SkipReason(str(none))
     now = time.time_ns() // 1_000_000
     if due is None or due > now:
-        return dg.SkipReason("no notice waits" if due is None else f"the next attempt is due at {due}")
+        return dg.SkipReason(
+            "no notice waits" if due is None else f"the next attempt is due at {local_time(due)}"
+        )
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"notification:{due}:{now // 60_000}")])
 
 

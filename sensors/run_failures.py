@@ -1,11 +1,15 @@
 """A run of an acting job that failed for good:
-what it was working on, in the log people watch and as an asset observation.
+what it was working on, in the log people watch, as an asset observation, and as a notice to the firm.
 """
 
 import dagster as dg
 
 from assets.keys import topic_key
 from margin_platform.contracts.messages import TOPICS
+from margin_platform.orchestration.run_tags import SPAN_TAG, TOPIC_TAG
+from resources.decisions import DecisionsResource
+from resources.notifier import NotifierResource
+from sensors.operations_alarm import alarm, run_page
 
 
 def will_be_repeated(tags: dict[str, str]) -> bool:
@@ -15,11 +19,7 @@ def will_be_repeated(tags: dict[str, str]) -> bool:
 
 def sentence(job: str, run_id: str, tags: dict[str, str], message: str) -> str:
     """State what failed and which events wait for it."""
-    where = (
-        f" on {tags['kafka/topic']}[{tags['kafka/partition']}] {tags['kafka/offsets']}"
-        if "kafka/topic" in tags
-        else ""
-    )
+    where = f" on {tags[SPAN_TAG]}" if SPAN_TAG in tags else ""
     return f"{job} failed{where}; run {run_id} can be executed again as it is: {message}"
 
 
@@ -27,20 +27,33 @@ def sentence(job: str, run_id: str, tags: dict[str, str], message: str) -> str:
     monitor_all_code_locations=False,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=10,
-    description="Failed runs that no retry will repair: what they worked on, in the log and on the topic.",
+    description=(
+        "Failed runs that no retry will repair: in the log, on the topic, and once to the firm's address."
+    ),
 )
-def run_failures(context: dg.RunFailureSensorContext) -> None:
-    """Report failures that no retry will repair, against the topic whose events are left undone."""
+def run_failures(
+    context: dg.RunFailureSensorContext, decisions: DecisionsResource, notifier: NotifierResource
+) -> None:
+    """Report failures that no retry will repair, to the firm and against the topic whose events are left."""
     run = context.dagster_run
     if will_be_repeated(dict(run.tags)):
         return
     text = sentence(run.job_name, run.run_id, dict(run.tags), context.failure_event.message or "no message")
     context.log.error(text)
-    if (topic := run.tags.get("kafka/topic")) in TOPICS:
+    if (topic := run.tags.get(TOPIC_TAG)) in TOPICS:
         observation = dg.AssetObservation(
             topic_key(str(topic)), metadata={"unprocessed": text, "run_id": run.run_id}
         )
         context.instance.report_runless_asset_event(observation)
+    alarm(
+        decisions,
+        notifier,
+        rung="RUN_FAILED",
+        # a span that is asked for again and fails again is the same failure
+        episode=f"{run.job_name}:{run.tags.get(SPAN_TAG) or run.root_run_id or run.run_id}",
+        sentence=text,
+        path=run_page(run),
+    )
 
 
 SENSORS = [run_failures]

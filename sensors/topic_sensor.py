@@ -15,6 +15,7 @@ import dagster as dg
 
 from jobs.span_runs.run_report import tag
 from margin_platform.contracts.offsets import Record, Span
+from margin_platform.orchestration.run_tags import SPAN_TAG, TOPIC_TAG
 from margin_platform.store.progress import Progress
 from resources.kafka import UNAVAILABLE, KafkaResource
 from sensors import earlier_runs, topic_undone
@@ -45,14 +46,10 @@ class WantedRun:
 
     @property
     def tags(self) -> dict[str, str]:
-        """Topic, partition and offsets, and the accounts as the run's own report names them."""
+        """Return the topic, by which runs are found, the span, and the accounts as the report has them."""
         span = self.span
-        tags = {
-            "kafka/topic": span.topic,
-            "kafka/partition": str(span.partition),
-            "kafka/offsets": f"{span.start}-{span.end}",
-        }
-        return tags | tag("account", self.accounts)
+        tags = {TOPIC_TAG: span.topic, SPAN_TAG: str(span)}
+        return tags | tag(self.accounts)
 
 
 def runs_of(
@@ -98,7 +95,7 @@ def tick(
     for first. decided: how far the consumer is, asked for once no run works.
     """
     began = time.monotonic()
-    busy = earlier_runs.wait_for(context.instance, job, {"kafka/topic": topic}, kafka.poll_seconds)
+    busy = earlier_runs.wait_for(context.instance, job, {TOPIC_TAG: topic}, kafka.poll_seconds)
     if busy is not None:
         return dg.SkipReason(f"{topic}: run {busy} still works on the events before")
     left = max(0.0, kafka.poll_seconds - (time.monotonic() - began))

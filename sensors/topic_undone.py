@@ -14,6 +14,7 @@ import dagster as dg
 from sqlalchemy.exc import OperationalError
 
 from margin_platform.contracts.offsets import Span
+from margin_platform.orchestration.run_tags import SPAN_TAG, TOPIC_TAG
 from margin_platform.store import progress
 from margin_platform.store.progress import Consumer
 from resources.decisions import NOTHING_DECIDED, DecisionsResource
@@ -48,10 +49,14 @@ def by_runs(instance: dg.DagsterInstance, job: str) -> IsDecided:
     """Return whether a run of the job over a span succeeded: for a job without progress in the store."""
 
     def is_decided(span: Span) -> bool:
-        tags = {"kafka/topic": span.topic, "kafka/partition": str(span.partition)}
-        tags["kafka/offsets"] = f"{span.start}-{span.end}"
-        succeeded = dg.RunsFilter(job_name=job, tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS])
-        return bool(instance.get_runs(succeeded, limit=1))
+        before = {TOPIC_TAG: span.topic, "kafka/partition": str(span.partition)}
+        before["kafka/offsets"] = f"{span.start}-{span.end}"  # as runs were tagged up to 0.1.0
+        return any(
+            instance.get_runs(
+                dg.RunsFilter(job_name=job, tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1
+            )
+            for tags in ({SPAN_TAG: str(span)}, before)
+        )
 
     return is_decided
 
@@ -71,7 +76,7 @@ def requests(
     run's config and tags. None is made for a topic of the same name that was deleted.
     """
     now = dt.datetime.now(dt.UTC)
-    failed = dg.RunsFilter(job_name=job, tags={"kafka/topic": topic}, statuses=_ENDED_WITHOUT)
+    failed = dg.RunsFilter(job_name=job, tags={TOPIC_TAG: topic}, statuses=_ENDED_WITHOUT)
     newest: dict[Span | int, tuple[Span, dg.RunRecord]] = {}
     tries: Counter[Span] = Counter()
     for record in instance.get_run_records(failed, limit=_LOOKED_AT):
@@ -97,7 +102,7 @@ def _span_of(run: dg.DagsterRun) -> Span | None:
     ops = run.run_config.get("ops")
     for op in ops.values() if isinstance(ops, dict) else ():
         config = op.get("config", {})
-        if {"topic", "partition", "start", "end"} <= config.keys():
+        if {"topic", "partition", "start"} <= config.keys() and isinstance(config.get("end"), int):
             return Span(
                 config["topic"], config["partition"], config["start"], config["end"], config.get("topic_id")
             )

@@ -4,11 +4,13 @@ one event per topic, with the ids, the run's cause and its offsets.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 
+from assets import links
 from assets.keys import topic_key
-from jobs.span_runs.topic_span import named
+from jobs.span_runs.topic_span import at, named
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, NOTIFICATIONS, Event
 
 ID_FIELDS: Mapping[str, str] = {
@@ -24,7 +26,7 @@ class RunReport:
 
     def __init__(self, context: dg.OpExecutionContext) -> None:
         self._context = context
-        self._named: dict[str, dict[str, None]] = {"account": {}, "episode": {}}
+        self._accounts: dict[str, None] = {}
         self._tags: dict[str, str] = {}
 
     def add(self, messages: Iterable[tuple[str, Event]], cause: str) -> None:
@@ -36,9 +38,8 @@ class RunReport:
             self._context.log_event(
                 dg.AssetMaterialization(topic_key(topic), metadata=_metadata(topic, events, cause))
             )
-            self._named["account"] |= dict.fromkeys(_all("account_id", events))
-            self._named["episode"] |= dict.fromkeys(_all("correlation_id", events))
-        tags = tag("account", list(self._named["account"])) | tag("episode", list(self._named["episode"]))
+            self._accounts |= dict.fromkeys(_all("account_id", events))
+        tags = tag(list(self._accounts))
         if tags != self._tags:
             self._context.instance.add_run_tags(self._context.run_id, tags)
             self._tags = tags
@@ -49,25 +50,29 @@ def report(context: dg.OpExecutionContext, messages: Iterable[tuple[str, Event]]
     RunReport(context).add(messages, cause)
 
 
-def _metadata(topic: str, events: Sequence[Event], cause: str) -> dict[str, str | int]:
+def _metadata(
+    topic: str, events: Sequence[Event], cause: str
+) -> dict[str, str | int | dg.MetadataValue[Any]]:
     return {
         "dagster/row_count": len(events),
         "ids": named([str(event.get(ID_FIELDS.get(topic, ""), event["account_id"])) for event in events]),
-        "accounts": named([str(e["account_id"]) for e in events]),
-        "actions": named([str(e["action"]) for e in events if "action" in e]),
+        "accounts": links.accounts(_all("account_id", events)),
+        "episodes": named(_all("correlation_id", events)),
+        "actions": named(_all("action", events)),
         "caused_by": cause,
         "snapshots": named(_all("calc_id", events) or _all("causation_id", events)),
+        "newest_event_time": at(max((int(e.get("timestamp") or 0) for e in events), default=0)),
     }
 
 
-def tag(what: str, values: Sequence[str]) -> dict[str, str]:
-    """Make a run tag of accounts or episodes: margin/account for one, margin/accounts for some of several and
+def tag(accounts: Sequence[str]) -> dict[str, str]:
+    """Make the run tag of accounts: margin/account for one, margin/accounts for some of several and
     how many more; none for none.
     """
-    unique = list(dict.fromkeys(values))
-    return (
-        {f"margin/{what}" + ("s" if len(unique) > 1 else ""): named(unique, _NAMED_IN_TAG)} if unique else {}
-    )
+    unique = list(dict.fromkeys(accounts))
+    if not unique:
+        return {}
+    return {"margin/accounts" if len(unique) > 1 else "margin/account": named(unique, _NAMED_IN_TAG)}
 
 
 def _all(name: str, events: Sequence[Event]) -> list[str]:

@@ -15,6 +15,7 @@ import dagster as dg
 from jobs.span_runs.topic_span import EVENTS_AT_ONCE, Read, read_span, undecided
 from margin_platform.contracts.offsets import Record, Span
 from margin_platform.kafka.bus import Bus
+from margin_platform.orchestration.run_tags import SPAN_TAG
 from margin_platform.store import progress
 from margin_platform.store.store import Store
 from resources.kafka import UNAVAILABLE, KafkaResource
@@ -28,7 +29,7 @@ def followed(
 ) -> Iterator[Read]:
     """Yield what the consumer has not decided up to the span's end, then what comes after it.
 
-    It ends when nothing has come for the resource's `stay_seconds`. The run's tag `kafka/offsets` grows with
+    It ends when nothing has come for the resource's `stay_seconds`. The run's tag `kafka/span` grows with
     what it takes. The caller must store each part before it asks for the next.
     """
     ends = time.monotonic() + LONGEST_SECONDS
@@ -43,9 +44,8 @@ def followed(
         if not records:
             return
         end = records[-1].offset + 1
-        context.instance.add_run_tags(
-            context.run_id, {"kafka/offsets": f"{min(span.start, start)}-{max(span.end, end)}"}
-        )
+        taken = Span(span.topic, span.partition, min(span.start, start), max(span.end, end))
+        context.instance.add_run_tags(context.run_id, {SPAN_TAG: str(taken)})
         yield read_span(context, bus, Span(span.topic, span.partition, start, end, topic_id), records)
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -170,7 +171,7 @@ def read_span(
                 "events": len(events),
                 "refused": len(refused),
                 "ids": named(ids),
-                "newest_event_time": read.newest,
+                "newest_event_time": at(read.newest),
             },
         )
     )
@@ -190,6 +191,11 @@ def _check(bus: Bus, span: Span) -> None:
             f"{lost}: deleted by retention before they were decided. `margin progress skip` leaves them "
             "undecided for good"
         )
+
+
+def at(event_ms: int) -> dg.MetadataValue[Any]:
+    """Return an event time (epoch milliseconds) as a time; nothing for 0."""
+    return dg.MetadataValue.timestamp(event_ms / 1000) if event_ms else dg.MetadataValue.null()
 
 
 def named(ids: Sequence[str], shown: int = 20) -> str:

@@ -142,6 +142,14 @@ def firm_notice(alert: FirmAlert) -> Notice:
     )
 
 
+def operations_notice(rung: str, episode: str, sentence: str, link: str, at: int) -> Notice:
+    """Return the notice to the firm's own people of what goes wrong in the platform itself, with a link."""
+    subject = f"Margin platform: {rung.replace('_', ' ').lower()}"
+    text = f"{subject}\n\n{written_time(at)}\n{sentence}\n\n{link}"
+    html = f"<p><strong>{escape(subject)}</strong></p><p>{escape(sentence)}</p><p>{escape(link)}</p>"
+    return Notice(FIRM, episode, rung, subject, text, html, f"{subject}. {sentence} {link}", at)
+
+
 def unreached_notice(row: Mapping[str, Any]) -> Notice:
     """Return the notice to the firm's own people of a customer's notice that no channel delivered;
     it is theirs to pass on.

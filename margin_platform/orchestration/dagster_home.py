@@ -58,6 +58,7 @@ def _settings(folder: Path, storage_url: str | None, launcher: Launcher) -> dict
         "sensors": {"use_threads": True, "num_workers": 16, "num_submit_workers": 4},
         "retention": {"sensor": {"purge_after_days": TICKS_KEPT_DAYS}, "schedule": {"purge_after_days": 90}},
         "telemetry": {"enabled": False},
+        "nux": {"enabled": False},  # asks each new browser for an e-mail address
     }
     if launcher == "fork":
         settings["run_launcher"] = {

@@ -138,7 +138,7 @@ def runs_of(stack: Any, job: str | None = None) -> dict[str, dict[str, Any]]:
 
 def span_of(run: dict[str, Any]) -> tuple[int, int]:
     """The offsets from (inclusive) and to (exclusive) that a run works on."""
-    start, end = run["tags"]["kafka/offsets"].split("-")
+    start, end = run["tags"]["kafka/span"].rpartition(" ")[2].split("-")
     return int(start), int(end)
 
 
@@ -324,11 +324,11 @@ def test_each_action_is_a_dagster_run_tagged_with_its_offsets(story: Story, stac
     runs = runs_of(stack)
     for run_id, job in acting.items():
         assert runs[run_id]["jobName"] == job
-        assert {"kafka/topic", "kafka/partition", "kafka/offsets"} <= set(runs[run_id]["tags"])
+        assert {"kafka/topic", "kafka/span"} <= set(runs[run_id]["tags"])
     for event in (call, order):
         topic, partition, offset = story.places[event["causation_id"]]
         run = runs[event["run_id"]]
-        assert (run["tags"]["kafka/topic"], run["tags"]["kafka/partition"]) == (topic, str(partition))
+        assert run["tags"]["kafka/span"].startswith(f"{topic}[{partition}] ")
         start, end = span_of(run)
         assert start <= offset < end
 
@@ -434,7 +434,7 @@ def test_a_restart_repeats_the_interrupted_run_and_continues_the_streams_where_t
     story.until("the call", called)
     repeated = runs_of(stack, "enforcement")[called()[0]["run_id"]]
     assert repeated["tags"]["dagster/parent_run_id"] == interrupted["runId"]
-    assert repeated["tags"]["kafka/offsets"] == interrupted["tags"]["kafka/offsets"]
+    assert repeated["tags"]["kafka/span"] == interrupted["tags"]["kafka/span"]
     story.until_computed(_send_prices(story.bus, at + 60_000, called_at))
     after = story.seen[messages.MARGIN_CALC][-1]
     assert (after["cash"], after["long_mv"]) == (

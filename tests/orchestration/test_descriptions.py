@@ -34,7 +34,9 @@ def fields(part: object) -> Iterator[tuple[str, dg.Field]]:
 
 def of_jobs() -> Iterator[tuple[str, str | None]]:
     """The jobs, their ops but those of checks, whose text is the check's, and every config field."""
-    checks = {"_".join((*k.asset_key.path, k.name)) for k in REPOSITORY.asset_graph.asset_check_keys}
+    checks = {
+        f"{k.asset_key.to_python_identifier()}_{k.name}" for k in REPOSITORY.asset_graph.asset_check_keys
+    }
     for name in REPOSITORY.job_names:
         job = REPOSITORY.get_job(name)
         yield f"job {name}", job.description

@@ -17,11 +17,6 @@ from kafka.admin import KafkaAdminClient
 from sqlalchemy import func, select
 
 from assets.keys import topic_key
-from jobs.enforcement import enforcement_job
-from jobs.firm_alert import firm_alert_job
-from jobs.ladder_timers import ladder_timers_job
-from jobs.liquidation import liquidation_job
-from jobs.outbox_relay import outbox_relay_job
 from jobs.span_runs.topic_span import SpanLost
 from margin_platform.contracts.messages import (
     DEAD_LETTER,
@@ -33,6 +28,7 @@ from margin_platform.contracts.messages import (
     RESTRICTIONS,
     decode,
 )
+from margin_platform.definitions import definitions
 from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.kafka.bus import Bus
 from margin_platform.kafka.event_clock import clock
@@ -90,13 +86,17 @@ def stores(bus: Bus, file: Path) -> dict[str, Any]:
     return {"kafka": kafka, "decisions": DecisionsResource(store_url=f"sqlite:///{file}")}
 
 
+def job(name: str) -> dg.JobDefinition:
+    return definitions.resolve_job_def(name)
+
+
 def span(topic: str, start: int, end: int) -> dict[str, Any]:
     return {"topic": topic, "partition": 0, "start": start, "end": end}
 
 
 def enforce(instance: dg.DagsterInstance, resources: dict[str, Any], start: int, end: int) -> str:
     config = {"ops": {"enforce": {"config": span(MARGIN_STATUS, start, end)}}}
-    result = enforcement_job.execute_in_process(run_config=config, resources=resources, instance=instance)
+    result = job("enforcement").execute_in_process(run_config=config, resources=resources, instance=instance)
     assert result.success
     return result.run_id
 
@@ -128,9 +128,9 @@ def test_a_run_links_its_cause_to_what_it_produced_both_ways(
     assert seen.asset_observation.metadata["ids"].value == f"calc-A1-{TEN_AM}" == produced["snapshots"]
     run = instance.get_run_by_id(run_id)
     assert run is not None
-    assert (run.tags["margin/account"], run.tags["margin/episode"]) == ("A1", event["call_id"])
-    of_the_episode = instance.get_runs(dg.RunsFilter(tags={"margin/episode": event["call_id"]}))
-    assert [r.run_id for r in of_the_episode] == [run_id]
+    assert run.tags["margin/account"] == "A1"
+    assert produced["episodes"] == event["call_id"]
+    assert produced["accounts"] == "[A1](http://127.0.0.1:8050/#/account/A1)"
     with resources["decisions"].store() as store, store.read() as connection:
         call = connection.execute(select(calls)).one()
     assert (call.run_id, call.calc_id, call.source) == (
@@ -204,9 +204,11 @@ def test_a_timer_does_not_overtake_the_cure_whose_run_failed(
     bus.flush()
     enforce(instance, resources, 0, 1)
     config = {"ops": {"fire_timers": {"config": {"now_ms": TEN_AM + 1_800_000}}}}
-    assert ladder_timers_job.execute_in_process(
-        run_config=config, resources=resources, instance=instance
-    ).success
+    assert (
+        job("ladder_timers")
+        .execute_in_process(run_config=config, resources=resources, instance=instance)
+        .success
+    )
     assert ("A1", "MET") in actions(bus, MARGIN_CALLS)
     assert ("A1", "CLOSE_ONLY") not in actions(bus, RESTRICTIONS)
 
@@ -263,9 +265,11 @@ def test_a_request_for_orders_that_says_too_little_is_refused_and_the_next_is_wo
     )
     bus.flush()
     config = {"ops": {"liquidate": {"config": span(MARGIN_CALLS, 0, 1)}}}
-    assert liquidation_job.execute_in_process(
-        run_config=config, resources=resources, instance=instance
-    ).success
+    assert (
+        job("liquidation")
+        .execute_in_process(run_config=config, resources=resources, instance=instance)
+        .success
+    )
     (refused,) = [decode(DEAD_LETTER, r.value) for r in bus.read_all(DEAD_LETTER)]
     assert (refused["topic"], refused["field"], refused["reason"]) == (MARGIN_CALLS, "event_id", "missing")
 
@@ -283,14 +287,19 @@ def test_a_timer_fires_on_the_event_clock_without_another_price_of_the_account(
     bus.flush()
     enforce(instance, resources, 0, 1)
     early = ladder_timers(dg.build_sensor_context(instance=instance, resources=resources))
-    assert f"the event clock stands at {TEN_AM + 1_799_999}" in str(early.skip_message)
+    assert (
+        "the next timer is due at 2020-02-20T10:30:00-05:00, the clock stands at 2020-02-20T10:29:59.999000"
+        in str(early.skip_message)
+    )
     bus.produce(PRICES, {"symbol": "SPY", "price": 300.0, "timestamp": TEN_AM + 1_800_000})
     bus.flush()
     due = ladder_timers(dg.build_sensor_context(instance=instance, resources=resources))
     (request,) = due.run_requests
-    assert ladder_timers_job.execute_in_process(
-        run_config=request.run_config, resources=resources, instance=instance
-    ).success
+    assert (
+        job("ladder_timers")
+        .execute_in_process(run_config=request.run_config, resources=resources, instance=instance)
+        .success
+    )
     assert ("A1", "CLOSE_ONLY") in actions(bus, RESTRICTIONS)
     again = ladder_timers(dg.build_sensor_context(instance=instance, cursor=due.cursor, resources=resources))
     assert "stands at" in str(again.skip_message)
@@ -330,9 +339,11 @@ def test_a_timer_fires_in_a_live_market_although_no_price_arrives(
     ):
         assert time.monotonic() < end, due.skip_message
     (request,) = due.run_requests
-    assert ladder_timers_job.execute_in_process(
-        run_config=request.run_config, resources=resources, instance=instance
-    ).success
+    assert (
+        job("ladder_timers")
+        .execute_in_process(run_config=request.run_config, resources=resources, instance=instance)
+        .success
+    )
     (made,) = [decode(RESTRICTIONS, r.value) for r in bus.read_all(RESTRICTIONS)]
     # when it fell due, not when it was seen
     assert (made["decision"], made["timestamp"]) == ("CLOSE_ONLY", opened + 1_800_000)
@@ -351,7 +362,7 @@ def test_what_a_run_committed_and_did_not_send_is_sent_by_the_relay(
         dg.build_sensor_context(instance=instance, cursor=first.cursor, resources=resources)
     )
     assert len(second.run_requests) == 1
-    assert outbox_relay_job.execute_in_process(resources=resources, instance=instance).success
+    assert job("outbox_relay").execute_in_process(resources=resources, instance=instance).success
     assert actions(bus, MARGIN_CALLS) == [("A1", "MARGIN_CALL")]
 
 
@@ -414,7 +425,9 @@ def test_a_firm_limit_alert_names_the_amount_the_limit_and_the_accounts_and_reac
     bus.flush()
     config = {"ops": {"alert": {"config": {**span(FIRM_RISK, 0, 1), "levels": {}}}}}
     for _ in range(2):
-        assert firm_alert_job.execute_in_process(run_config=config, resources=told, instance=instance).success
+        assert (
+            job("firm_alert").execute_in_process(run_config=config, resources=told, instance=instance).success
+        )
     said = [decode(NOTIFICATIONS, r.value) for r in bus.read_all(NOTIFICATIONS)]
     first, repeated = [e for e in said if "text" in e]
     (delivered,) = [e for e in said if e.get("status")]

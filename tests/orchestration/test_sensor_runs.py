@@ -189,8 +189,7 @@ def expected(
         "run_config": {"ops": {watched.op: {"config": where | config}}},
         "tags": {
             "kafka/topic": watched.topic,
-            "kafka/partition": "0",
-            "kafka/offsets": f"{start}-{end}",
+            "kafka/span": f"{watched.topic}[0] {start}-{end}",
             "margin/accounts" if "," in accounts else "margin/account": accounts,
         },
     }

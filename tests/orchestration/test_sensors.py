@@ -14,11 +14,13 @@ import pytest
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from jobs.enforcement import enforcement_job
+from jobs.span_runs.run_report import tag
 from margin_platform.contracts.messages import FIRM_RISK, MARGIN_STATUS, PRICES
 from margin_platform.contracts.offsets import Record, Span, TopicRecreated
+from margin_platform.definitions import definitions
 from margin_platform.firm.limits import START, alerts_of
 from margin_platform.kafka.bus import Bus
+from margin_platform.orchestration.run_tags import WORKER_TAG
 from margin_platform.policy.policy import current_policy
 from margin_platform.store.store import Store
 from margin_platform.store.unit_of_work import post
@@ -66,6 +68,10 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield opened
 
 
+def offsets_of(request: dg.RunRequest) -> str:
+    return request.tags["kafka/span"].rpartition(" ")[2]
+
+
 def evaluate(kafka: KafkaResource, cursor: str | None, instance: dg.DagsterInstance) -> dg.SensorResult:
     result = tick(
         dg.build_sensor_context(instance=instance, cursor=cursor),
@@ -93,7 +99,7 @@ def test_the_same_events_fed_twice_ask_for_the_same_runs(bus: Bus, instance: dg.
     config = {"topic": MARGIN_STATUS, "partition": 0, "start": 0, "end": 3, "topic_id": topic_id}
     assert request.run_config == {"ops": {"enforce": {"config": config}}}
     assert request.tags["margin/accounts"] == "A0, A1, A2"
-    assert request.tags["kafka/offsets"] == "0-3"
+    assert request.tags["kafka/span"] == "margin.status.v1[0] 0-3"
 
 
 @pytest.mark.kafka
@@ -107,7 +113,7 @@ def test_the_cursor_moves_past_what_was_asked_for_and_no_event_is_asked_for_twic
         bus.flush()
         result = evaluate(kafka, cursor, instance)
         cursor = result.cursor
-        spans += [r.tags["kafka/offsets"] for r in result.run_requests or []]
+        spans += [offsets_of(r) for r in result.run_requests or []]
     assert spans == ["0-1", "1-2", "2-3", "3-4"]
     quiet = evaluate(KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=0), cursor, instance)
     assert not quiet.run_requests
@@ -178,7 +184,7 @@ def test_events_lost_before_they_were_read_fail_the_tick_until_the_cursor_is_res
         ):
             evaluate(kafka, json.dumps({"0": 1}), instance)
     reset = evaluate(kafka, None, instance)
-    assert [r.tags["kafka/offsets"] for r in reset.run_requests or []] == ["3-5"]
+    assert [offsets_of(r) for r in reset.run_requests or []] == ["3-5"]
     assert evaluate(kafka, json.dumps({"0": 3}), instance) == reset  # what was acted on already may go
 
 
@@ -339,7 +345,7 @@ def test_while_a_run_works_on_a_topic_its_events_wait_and_share_the_next_run(
     bus.flush()
     instance.report_run_canceled(earlier)
     (request,) = evaluate(kafka, None, instance).run_requests or []
-    assert request.tags["kafka/offsets"] == "0-2"
+    assert offsets_of(request) == "0-2"
 
 
 @pytest.mark.kafka
@@ -354,7 +360,7 @@ def test_events_wait_for_the_repetition_of_a_run_that_failed(bus: Bus, tmp_path:
     }
     run = WantedRun(Span(MARGIN_STATUS, 0, 0, 1), ())
     with dg.instance_for_test(overrides={"run_retries": {"enabled": True, "max_retries": 0}}) as instance:
-        failed = enforcement_job.execute_in_process(
+        failed = definitions.resolve_job_def("enforcement").execute_in_process(
             {"ops": {"enforce": {"config": run.config}}},
             instance,
             resources=given,
@@ -377,6 +383,14 @@ def test_a_storm_of_ten_thousand_accounts_makes_five_runs() -> None:
     assert sum(len(r.accounts) for r in runs) == 10_000
     assert max(len(value) for r in runs for value in r.tags.values()) < 200
     assert runs[0].tags["margin/accounts"].endswith("and 1992 more")
+
+
+def test_a_run_has_at_most_five_tags_of_ours_whatever_it_works_on() -> None:
+    """One account asked for it, several got a message: both tags stand, and the worker's."""
+    (run,) = runs_of(records(10, 1), lambda _: True)
+    ours = run.tags | tag(["A1", "A2"]) | {WORKER_TAG: "host:1:2@boot"}
+    assert sorted(ours) == ["kafka/span", "kafka/topic", "margin/account", "margin/accounts", "margin/worker"]
+    assert len(ours) <= 5
 
 
 def test_events_of_no_interest_move_the_cursor_and_make_no_run() -> None:

@@ -11,8 +11,8 @@ import dagster as dg
 import pytest
 
 from assets.keys import topic_key
-from jobs.enforcement import enforcement_job
 from margin_platform.contracts.messages import MARGIN_CALLS, MARGIN_STATUS, decode
+from margin_platform.definitions import definitions
 from margin_platform.kafka.bus import Bus
 from margin_platform.policy.policy import current_policy
 from margin_platform.store.progress import Consumer
@@ -51,7 +51,9 @@ def fall(bus: Bus, account: str) -> None:
 def enforced(instance: dg.DagsterInstance, resources: dict[str, Any]) -> dg.ExecuteInProcessResult:
     where = {"topic": MARGIN_STATUS, "partition": 0, "start": 0, "end": 1}
     config = {"ops": {"enforce": {"config": where}}}
-    return enforcement_job.execute_in_process(config, instance, resources=resources, raise_on_error=False)
+    return definitions.resolve_job_def("enforcement").execute_in_process(
+        config, instance, resources=resources, raise_on_error=False
+    )
 
 
 def test_a_run_takes_what_comes_while_it_stays_and_the_sensor_goes_on_behind_it(
@@ -75,13 +77,13 @@ def test_a_run_takes_what_comes_while_it_stays_and_the_sensor_goes_on_behind_it(
         ("A2", result.run_id),
     ]
     (run,) = instance.get_runs()
-    assert run.tags["kafka/offsets"] == "0-2"
+    assert run.tags["kafka/span"] == "margin.status.v1[0] 0-2"
     seen = instance.fetch_observations(topic_key(MARGIN_STATUS), limit=5).records
     offsets = [r.asset_observation.metadata["offsets"].value for r in seen if r.asset_observation]
     assert offsets == ["margin.status.v1[0] 1-2", "margin.status.v1[0] 0-1"]
     fall(bus, "A3")
     asked = enforcement(dg.build_sensor_context(instance=instance, resources=resources))
-    assert [request.tags["kafka/offsets"] for request in asked.run_requests] == ["2-3"]
+    assert [request.tags["kafka/span"] for request in asked.run_requests] == ["margin.status.v1[0] 2-3"]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from jobs.enforcement import enforcement_job
 from margin_platform.contracts.messages import FIRM_RISK, MARGIN_STATUS
 from margin_platform.contracts.offsets import Span
+from margin_platform.definitions import definitions
 from margin_platform.kafka.bus import Bus
 from margin_platform.store import progress
 from margin_platform.store.progress import Consumer
@@ -28,9 +28,13 @@ NO_BROKER = KafkaResource(bootstrap_servers="127.0.0.1:1", connect_seconds=0.5)
 
 
 def _run(instance: dg.DagsterInstance, asked: dg.RunRequest, **resources: object) -> bool:
-    return enforcement_job.execute_in_process(
-        asked.run_config, instance, resources=resources, tags=asked.tags, raise_on_error=False
-    ).success
+    return (
+        definitions.resolve_job_def("enforcement")
+        .execute_in_process(
+            asked.run_config, instance, resources=resources, tags=asked.tags, raise_on_error=False
+        )
+        .success
+    )
 
 
 @pytest.mark.kafka
@@ -61,9 +65,9 @@ def test_what_failed_for_good_in_an_outage_is_decided_after_it_without_a_new_eve
         again = ticked(first.cursor)
         (asked,) = again.run_requests
         assert asked.run_key != first.run_requests[0].run_key
-        assert (asked.run_config, asked.tags["kafka/offsets"]) == (
+        assert (asked.run_config, asked.tags["kafka/span"]) == (
             first.run_requests[0].run_config,
-            f"0-{len(seen)}",
+            f"margin.status.v1[0] 0-{len(seen)}",
         )
         assert again.cursor == first.cursor
         assert _run(instance, asked, kafka=kafka, decisions=decisions)
@@ -76,7 +80,7 @@ def test_what_failed_for_good_in_an_outage_is_decided_after_it_without_a_new_eve
 
 def _failed(instance: dg.DagsterInstance, span: Span) -> None:
     config = {"ops": {"alert": {"config": span._asdict()}}}
-    tags = {"kafka/topic": span.topic, "kafka/partition": "0", "kafka/offsets": f"{span.start}-{span.end}"}
+    tags = {"kafka/topic": span.topic, "kafka/span": str(span)}
     status = dg.DagsterRunStatus.FAILURE
     instance.add_run(dg.DagsterRun(job_name="firm_alert", run_config=config, tags=tags, status=status))
 
@@ -109,4 +113,7 @@ def test_each_alert_of_the_firm_that_failed_is_asked_for(monkeypatch: pytest.Mon
             _failed(instance, Span(FIRM_RISK, 0, start, start + 2))
         succeeded = topic_undone.by_runs(instance, "firm_alert")
         asked = topic_undone.requests(instance, "firm_alert", FIRM_RISK, None, succeeded, each=True)
-        assert sorted(request.tags["kafka/offsets"] for request in asked) == ["1-3", "3-5"]
+        assert sorted(request.tags["kafka/span"] for request in asked) == [
+            "firm.risk.v1[0] 1-3",
+            "firm.risk.v1[0] 3-5",
+        ]
