@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import select
 
+from margin_platform.store.store import Store
 from margin_platform.store.tables import notifications
 from resources.aws import AwsResource
 from resources.decisions import DecisionsResource
@@ -39,8 +40,10 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setenv("MARGIN_FIRM_EMAIL", "risk@broker.example")
     monkeypatch.setenv("MARGIN_DAGSTER_URL", "http://127.0.0.1:3000")
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    Store(url).close()
     return {
-        "decisions": DecisionsResource(store_url=f"sqlite:///{tmp_path / 'store.db'}"),
+        "decisions": DecisionsResource(store_url=url),
         "notifier": NotifierResource(aws=AwsResource(endpoint_url="http://127.0.0.1:1")),
     }
 
