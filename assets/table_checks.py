@@ -15,8 +15,8 @@ import pandas as pd
 import pyarrow as pa
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from assets import links
-from assets.columns import COLUMNS, lineage
+from assets.presentation import links
+from assets.presentation.columns import COLUMNS, lineage
 from margin_platform.kafka.broker_errors import BrokerUnreachable
 from margin_platform.kafka.event_clock import event_time
 from resources.kafka import KafkaResource

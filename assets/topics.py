@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import dagster as dg
 
-from assets import links
 from assets.keys import FIRM_ALERTS, FIRM_EXPOSURE, MARGIN_SNAPSHOTS, VOLATILITY_TABLE, topic_key
+from assets.presentation import links
 from margin_platform.contracts import messages as e
 from margin_platform.contracts.published import schema
 

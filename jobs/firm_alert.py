@@ -6,8 +6,8 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from assets import links
 from assets.keys import FIRM_ALERTS, topic_key
+from assets.presentation import links
 from jobs.span_runs.run_report import report
 from jobs.span_runs.topic_span import RETRIES, SpanConfig, at, one_of, read_span
 from margin_platform.contracts.messages import FIRM_RISK, NOTIFICATIONS, Event

@@ -1,11 +1,6 @@
-"""The code location: a list of what every folder declares.
-
-Loading it opens nothing and needs no variable of the environment.
-"""
+"""The code location: a list of what every folder declares."""
 
 from __future__ import annotations
-
-import warnings
 
 import dagster as dg
 
@@ -32,15 +27,12 @@ from resources.spark_session import BatchSpark
 from resources.stream_driver import StreamDriver
 from resources.tables import TablesResource
 from sensors import enforcement as enforcement_sensor
-from sensors import failed_checks, run_failures, stopped_streams, stream_health
 from sensors import firm_alert as firm_alert_sensor
 from sensors import ladder_timers as ladder_timers_sensor
 from sensors import liquidation as liquidation_sensor
 from sensors import notification as notification_sensor
 from sensors import outbox_relay as outbox_relay_sensor
-
-# Dagster copies each sensor when it binds resources, and warns of a parameter of its own that none here sets.
-warnings.filterwarnings("ignore", r"Parameter `owners` of initializer `SensorDefinition", dg.BetaWarning)
+from sensors import run_failures, stream_health
 
 definitions = dg.Definitions(
     assets=[
@@ -83,8 +75,6 @@ definitions = dg.Definitions(
         *outbox_relay_sensor.SENSORS,
         *firm_alert_sensor.SENSORS,
         *run_failures.SENSORS,
-        *failed_checks.SENSORS,
-        *stopped_streams.SENSORS,
     ],
     resources={
         "aws": AwsResource(),

@@ -9,7 +9,8 @@ from margin_platform.contracts.messages import TOPICS
 from margin_platform.orchestration.run_tags import SPAN_TAG, TOPIC_TAG
 from resources.decisions import DecisionsResource
 from resources.notifier import NotifierResource
-from sensors.operations_alarm import alarm, run_page
+from sensors.alarms.failed_checks import failed_checks
+from sensors.alarms.operations_alarm import alarm, run_page
 
 
 def will_be_repeated(tags: dict[str, str]) -> bool:
@@ -56,4 +57,4 @@ def run_failures(
     )
 
 
-SENSORS = [run_failures]
+SENSORS = [run_failures, failed_checks]

@@ -12,6 +12,7 @@ from margin_platform.contracts.messages import PRICES
 from margin_platform.orchestration.run_tags import WORKER_TAG
 from margin_platform.orchestration.worker_identity import is_alive
 from resources.kafka import UNAVAILABLE, KafkaResource
+from sensors.alarms.stopped_streams import stopped_streams
 
 _ACTIVE = [
     dg.DagsterRunStatus.QUEUED,
@@ -82,4 +83,4 @@ def stream_health(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> 
     return dg.RunRequest()
 
 
-SENSORS = [stream_health]
+SENSORS = [stream_health, stopped_streams]

@@ -8,8 +8,8 @@ from typing import Any
 
 import dagster as dg
 
-from assets import links
 from assets.keys import topic_key
+from assets.presentation import links
 from jobs.span_runs.topic_span import at, named
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, NOTIFICATIONS, Event
 

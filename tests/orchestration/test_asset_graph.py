@@ -10,8 +10,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assets import columns, links, topic_checks
+from assets import topic_checks
 from assets.keys import FIRM_ALERTS, MARGIN_SNAPSHOTS, topic_key
+from assets.presentation import columns, links
 from margin_platform.contracts import messages as e
 from margin_platform.contracts.offsets import Span
 from margin_platform.definitions import definitions

@@ -15,9 +15,9 @@ from margin_platform.store.tables import notifications
 from resources.aws import AwsResource
 from resources.decisions import DecisionsResource
 from resources.notifier import NotifierResource
-from sensors.failed_checks import failed_checks
+from sensors.alarms.failed_checks import failed_checks
+from sensors.alarms.stopped_streams import stopped_streams
 from sensors.run_failures import run_failures
-from sensors.stopped_streams import stopped_streams
 
 
 @dg.op

@@ -5,7 +5,7 @@ import dagster as dg
 from jobs.streams import streams_job
 from resources.decisions import DecisionsResource
 from resources.notifier import NotifierResource
-from sensors.operations_alarm import alarm, run_page
+from sensors.alarms.operations_alarm import alarm, run_page
 
 
 @dg.run_status_sensor(

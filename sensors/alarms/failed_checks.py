@@ -6,7 +6,7 @@ from jobs.streams import table_checks_job
 from margin_platform.trading_time.new_york import date_of
 from resources.decisions import DecisionsResource
 from resources.notifier import NotifierResource
-from sensors.operations_alarm import alarm
+from sensors.alarms.operations_alarm import alarm
 
 
 def failed(instance: dg.DagsterInstance, run_id: str) -> list[dg.AssetCheckEvaluation]:

@@ -1,0 +1,1 @@
+"""What the UI shows beside the data: texts of columns, links."""

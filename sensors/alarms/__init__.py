@@ -1,0 +1,1 @@
+"""What goes wrong, as notices to the firm."""
