@@ -1,7 +1,6 @@
 """The firm's limits: alerts for changes of level in a span of firm.risk.v1, sent to the firm's own people."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -46,14 +45,16 @@ def notice(alert: FirmAlert, run_id: str) -> Event:
     }
 
 
-def shown(alerts: Sequence[FirmAlert], cause: str) -> dict[str, dg.MetadataValue[Any]]:
+def shown(
+    alerts: Sequence[FirmAlert], cause: str
+) -> dict[str, int | str | dg.TimestampMetadataValue | dg.NullMetadataValue | dg.MarkdownMetadataValue]:
     """Return what the UI shows of the alerts of a run."""
     return {
-        "dagster/row_count": dg.MetadataValue.int(len(alerts)),
+        "dagster/row_count": len(alerts),
         "alerts": dg.MetadataValue.md("\n".join(f"- {a.sentence()}" for a in alerts)),
         "accounts": links.accounts([account for a in alerts for account in a.accounts]),
         "newest_event_time": at(max(a.timestamp for a in alerts)),
-        "caused_by": dg.MetadataValue.text(cause),
+        "caused_by": cause,
     }
 
 

@@ -4,7 +4,6 @@ one event per topic, with the ids, the run's cause and its offsets.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import dagster as dg
 
@@ -52,7 +51,7 @@ def report(context: dg.OpExecutionContext, messages: Iterable[tuple[str, Event]]
 
 def _metadata(
     topic: str, events: Sequence[Event], cause: str
-) -> dict[str, str | int | dg.MetadataValue[Any]]:
+) -> dict[str, str | int | dg.TimestampMetadataValue | dg.NullMetadataValue | dg.MarkdownMetadataValue]:
     return {
         "dagster/row_count": len(events),
         "ids": named([str(event.get(ID_FIELDS.get(topic, ""), event["account_id"])) for event in events]),

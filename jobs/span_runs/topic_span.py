@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -193,7 +192,7 @@ def _check(bus: Bus, span: Span) -> None:
         )
 
 
-def at(event_ms: int) -> dg.MetadataValue[Any]:
+def at(event_ms: int) -> dg.TimestampMetadataValue | dg.NullMetadataValue:
     """Return an event time (epoch milliseconds) as a time; nothing for 0."""
     return dg.MetadataValue.timestamp(event_ms / 1000) if event_ms else dg.MetadataValue.null()
 
