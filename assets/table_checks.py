@@ -16,7 +16,7 @@ import pyarrow as pa
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from assets.presentation import links
-from assets.presentation.columns import COLUMNS, lineage
+from assets.presentation.columns import COLUMN_TEXTS, lineage
 from margin_platform.kafka.broker_errors import BrokerUnreachable
 from margin_platform.kafka.event_clock import event_time
 from resources.kafka import KafkaResource
@@ -41,7 +41,7 @@ def asset_spec(
     """Describe a table written by a stream: its columns, kinds and owner, and after how many minutes without
     a report it is late.
     """
-    columns = [dg.TableColumn(field.name, str(field.type), COLUMNS[field.name]) for field in schema]
+    columns = [dg.TableColumn(field.name, str(field.type), COLUMN_TEXTS[field.name]) for field in schema]
     return dg.AssetSpec(
         key,
         deps=deps,

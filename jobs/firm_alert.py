@@ -45,9 +45,7 @@ def notice(alert: FirmAlert, run_id: str) -> Event:
     }
 
 
-def shown(
-    alerts: Sequence[FirmAlert], cause: str
-) -> dict[str, int | str | dg.TimestampMetadataValue | dg.NullMetadataValue | dg.MarkdownMetadataValue]:
+def shown(alerts: Sequence[FirmAlert], cause: str) -> dict[str, dg.RawMetadataValue]:
     """Return what the UI shows of the alerts of a run."""
     return {
         "dagster/row_count": len(alerts),

@@ -18,7 +18,7 @@ from margin_platform.contracts.events.figure_names import (
 )
 from spark.tables import schemas
 
-COLUMNS = {
+COLUMN_TEXTS = {
     "account_id": "the account",
     "cash": "dollars of cash; below zero is what the customer owes",
     "long_mv": "dollars of the long positions at the prices in use",
@@ -128,7 +128,7 @@ _LINEAGE: Mapping[dg.AssetKey, dict[str, Sources]] = {
 }
 # Columns that no field of an input decides: ids of the stream's own, the policy's version, the scenarios.
 OWN = {"calc_id", "batch_id", "policy_version", "scenario", "move"}
-TABLES = {
+SCHEMA_OF = {
     MARGIN_SNAPSHOTS: schemas.MARGIN_SNAPSHOTS_COLUMNS,
     VOLATILITY_TABLE: schemas.VOLATILITY_COLUMNS,
     FIRM_EXPOSURE: schemas.FIRM_EXPOSURE_COLUMNS,

@@ -78,15 +78,15 @@ def test_a_run_that_decides_runs_nothing_else() -> None:
         assert len(REPOSITORY.get_job(name).all_node_defs) == 1
 
 
-@pytest.mark.parametrize("key", list(columns.TABLES), ids=lambda key: key.to_user_string())
+@pytest.mark.parametrize("key", list(columns.SCHEMA_OF), ids=lambda key: key.to_user_string())
 def test_each_column_of_a_table_says_what_it_holds_and_where_it_comes_from(key: dg.AssetKey) -> None:
     metadata = GRAPH.get(key).metadata
     shown = metadata["dagster/column_schema"].columns
-    assert [c.name for c in shown] == columns.TABLES[key].names
+    assert [c.name for c in shown] == columns.SCHEMA_OF[key].names
     assert all(c.description for c in shown)
     lineage = metadata["dagster/column_lineage"].deps_by_column
-    assert set(lineage) | columns.OWN >= set(columns.TABLES[key].names)
-    assert set(lineage) <= set(columns.TABLES[key].names)
+    assert set(lineage) | columns.OWN >= set(columns.SCHEMA_OF[key].names)
+    assert set(lineage) <= set(columns.SCHEMA_OF[key].names)
     for source in (dep for deps in lineage.values() for dep in deps):
         fields = {c.name for c in GRAPH.get(source.asset_key).metadata["dagster/column_schema"].columns}
         assert source.column_name in fields, source
