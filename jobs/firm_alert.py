@@ -45,7 +45,9 @@ def notice(alert: FirmAlert, run_id: str) -> Event:
     }
 
 
-def shown(alerts: Sequence[FirmAlert], cause: str) -> dict[str, dg.RawMetadataValue]:
+def shown(
+    alerts: Sequence[FirmAlert], cause: str
+) -> dict[str, int | str | dg.MarkdownMetadataValue | dg.TimestampMetadataValue | dg.NullMetadataValue]:
     """Return what the UI shows of the alerts of a run."""
     return {
         "dagster/row_count": len(alerts),
