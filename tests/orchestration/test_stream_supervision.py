@@ -162,7 +162,7 @@ def test_each_stream_reports_under_the_key_of_its_own_table(tmp_path: Path) -> N
 
 def test_the_streams_materialize_their_tables_and_roll_over(driver: Callable[..., StreamDriver]) -> None:
     """One run reports the same table many times, with its batch, rows, offsets, lag and freshness."""
-    config = dg.RunConfig(ops={"run_streams": StreamsConfig(report_seconds=0.0, roll_over_hours=3 / 3600)})
+    config = dg.RunConfig(ops={"run_streams": StreamsConfig(report_seconds=0.001, roll_over_hours=3 / 3600)})
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
             [streams], run_config=config, resources={"stream_driver": driver(0.02)}, instance=instance
