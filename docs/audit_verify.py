@@ -66,7 +66,7 @@ def check_facts(parts):
 
 
 def check_anchors(parts, hashes, key):
-    """Check that each anchor follows the one before it and is signed, and that all it names is still there."""
+    """Check that each anchor follows the one before it and is signed, and that all it names is there."""
     heads, previous = {}, "0" * 64
     for number, anchor in enumerate(parts["anchor"], 1):
         said, text = json.loads(anchor["statement"]), anchor["statement"].encode()
