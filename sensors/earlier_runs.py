@@ -20,8 +20,9 @@ _WORKING = [  # one that waits in a queue counts: the events after its own are n
     dg.DagsterRunStatus.CANCELING,
 ]
 _LOOK_SECONDS = 0.2
-# one that has not by then was lost: those behind it must not wait forever
-_RETRY_BEGINS_WITHIN = dt.timedelta(minutes=5)
+# One that has not by then was lost, as Dagster's daemon can lose one when it starts again: those behind it
+# must not wait for it. If it comes after all, it finds its events decided.
+_RETRY_BEGINS_WITHIN = dt.timedelta(minutes=1)
 
 
 def working(instance: dg.DagsterInstance, job: str, tags: Mapping[str, str] | None = None) -> str | None:
