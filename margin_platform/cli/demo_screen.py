@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 _LINE_SECONDS = 10.0  # between two lines of a log
 _UNKNOWN = "–"
+_LINKS = {"dashboard": "dashboard", "Dagster": "dagster-webserver"}  # a page's name -> its component
 
 
 def lines(say: Say) -> Callable[[Json], None]:
@@ -56,7 +57,7 @@ def screen_of(figures: Json) -> Group:
     done = "replay ended" if figures.get("ended") else f"{figures.get('done', 0):.0%}"
     title = Text(f"{_at(figures)}  {done}{_waiting(figures)}", style="bold")
     urls = figures.get("urls", {})
-    links = Text("\n".join(f"{name:10} {urls[name]}" for name in ("dashboard", "dagster") if name in urls))
+    links = Text("\n".join(f"{name:10} {urls[key]}" for name, key in _LINKS.items() if key in urls))
     return Group(title, facts, Text(), links, _to_open(figures), Text(), _topics(figures["events"]))
 
 

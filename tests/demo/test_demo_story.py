@@ -64,7 +64,7 @@ def _figures() -> dict[str, Any]:
         "waiting_for_decisions": 1234,
         "urls": {
             "dashboard": "http://127.0.0.1:8050",
-            "dagster": "http://127.0.0.1:3000",
+            "dagster-webserver": "http://127.0.0.1:3000",
             "kafka": "127.0.0.1:9092",
         },
         "store": "sqlite:///store.db",
