@@ -4,8 +4,10 @@ the topic goes on at once, not after the time limit of a start.
 
 from __future__ import annotations
 
+import datetime as dt
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -16,7 +18,7 @@ from margin_platform.orchestration import run_launcher
 from margin_platform.orchestration.run_launcher import ForkServerRunLauncher
 from margin_platform.orchestration.run_tags import WORKER_TAG
 from margin_platform.orchestration.worker_identity import this_worker, worker_of
-from sensors import earlier_runs
+from sensors import earlier_runs, topic_undone
 
 STARTING = dg.DagsterRunStatus.STARTING
 
@@ -70,6 +72,44 @@ def test_a_repetition_that_still_has_the_tag_of_the_run_before_is_waited_for() -
         found = instance.get_run_by_id(again)
         assert found is not None
         assert found.status is STARTING
+
+
+def test_a_repetition_that_never_begins_is_waited_for_a_minute_and_then_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Dagster's daemon, starting again, can leave a failed run marked for a repetition that never comes."""
+    span = {"topic": "t", "partition": 0, "start": 14, "end": 15}
+    with dg.DagsterInstance.ephemeral() as instance:
+        failed = create_run_for_test(
+            instance,
+            job_name="enforcement",
+            status=dg.DagsterRunStatus.FAILURE,
+            run_config={"ops": {"enforce": {"config": span}}},
+            tags={"kafka/topic": "t", "dagster/will_retry": "true", "dagster/max_retries": "3"},
+        ).run_id
+
+        def asked() -> tuple[str | None, list[str | None]]:
+            busy = earlier_runs.working(instance, "enforcement", {"kafka/topic": "t"})
+            requests = topic_undone.requests(instance, "enforcement", "t", None, lambda _: False)
+            return busy, [request.run_key for request in requests]
+
+        for seconds, expected in (
+            (0, (failed, [])),
+            (55, (failed, [])),
+            (65, (None, [f"t@None:0:14-15:after-{failed}"])),
+        ):
+
+            class Later(dt.datetime):
+                ahead = dt.timedelta(seconds=seconds)
+
+                @classmethod
+                def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:
+                    return dt.datetime.now(tz) + cls.ahead
+
+            clock = SimpleNamespace(datetime=Later, timedelta=dt.timedelta, UTC=dt.UTC)
+            for module in (earlier_runs, topic_undone):
+                monkeypatch.setattr(module, "dt", clock)
+            assert asked() == expected
 
 
 def test_one_that_ended_well_between_the_two_looks_is_not_failed(monkeypatch: pytest.MonkeyPatch) -> None:

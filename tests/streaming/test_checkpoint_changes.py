@@ -132,7 +132,6 @@ def test_a_state_of_another_format_is_refused_in_one_line_and_rebuilt_from_the_t
     until(
         lambda: found(events_of(MARGIN_CALC)) == expected(bus, load(), current_policy()),
         "every account from the topics",
-        180.0,  # two starts of Spark and the whole of the topics, on a machine that other tests share
     )
     assert rebuilt.end_input() == 0
     assert durable_state.load(folder) is not None
