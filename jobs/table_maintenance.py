@@ -10,17 +10,17 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from assets.end_of_day_margin import end_of_day_margin
 from margin_platform.orchestration.run_tags import BATCH_TAGS
 from margin_platform.recordkeeping.trimming import trim
+from margin_platform.settings import STREAM_TABLES
 from resources.decisions import NOTHING_DECIDED, DecisionsResource
 from resources.tables import MissingTable, TablesResource
 
-TABLES = ("volatility", "margin_snapshots", "firm_exposure")
 KEEP_HOURS = 168
 
 
 @dg.op
 def compact(context: dg.OpExecutionContext, tables: TablesResource) -> None:
     """Compact each table; log a table that is not written yet, and skip it."""
-    for name in TABLES:
+    for name in STREAM_TABLES:
         try:
             table = tables.open(name)
         except MissingTable as error:

@@ -26,6 +26,11 @@ from pydantic import (
 
 from margin_platform.kafka_security import KafkaSecurity
 
+STREAM_TABLES = (
+    "volatility",
+    "margin_snapshots",
+    "firm_exposure",
+)  # the streams' Delta tables, below `tables`
 _NOT_OUTSIDE = ("MARGIN_JARS", "MARGIN_STACK", "MARGIN_DASHBOARD_TOKEN")
 
 

@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +26,7 @@ from margin_platform.kafka.broker_errors import BrokerUnreachable
 from margin_platform.orchestration import checkpoint_lock
 from margin_platform.policy.policy import current_policy, load_policy_file
 from margin_platform.settings import settings
+from margin_platform.stop_signal import StopSignal, stop_on_signals
 from spark.metrics import Endpoint
 from spark.session import build
 from spark.stream import Stream, StreamSettings
@@ -104,7 +104,7 @@ def _arguments(argv: list[str], kinds: Sequence[StreamKind]) -> argparse.Namespa
     return given
 
 
-def watch_parent(stop: threading.Event) -> None:
+def watch_parent(stop: StopSignal) -> None:
     """Stop at the end of standard input: the process that started this one is gone, even by kill -9."""
     if os.isatty(0):
         return
@@ -138,7 +138,7 @@ def _chosen(given: argparse.Namespace, kinds: Sequence[StreamKind]) -> list[Stre
     return [s for s in kinds if not given.only or s.name in given.only.split(",")]
 
 
-def run(given: argparse.Namespace, kinds: Sequence[StreamKind], stop: threading.Event) -> int:
+def run(given: argparse.Namespace, kinds: Sequence[StreamKind], stop: StopSignal) -> int:
     """Start the streams and wait for the end."""
     policy = current_policy() if given.policy is None else load_policy_file(given.policy)
     options = StreamSettings(
@@ -161,7 +161,7 @@ def run(given: argparse.Namespace, kinds: Sequence[StreamKind], stop: threading.
 
 
 def _watch(
-    queries: list[StreamingQuery], streams: list[Stream], stop: threading.Event, outdated: Callable[[], bool]
+    queries: list[StreamingQuery], streams: list[Stream], stop: StopSignal, outdated: Callable[[], bool]
 ) -> int:
     """Wait until asked to stop (0), until a newer policy's day has come (0: the supervisor starts again),
     or until a stream fails (1).
@@ -192,9 +192,7 @@ def main(kinds: Sequence[StreamKind]) -> int:
     logging.getLogger("py4j").setLevel(logging.WARNING)
     given = _arguments(sys.argv[1:], kinds)
     chosen = _chosen(given, kinds)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     watch_parent(stop)
     try:
         with checkpoint_lock.held(given.checkpoint, (s.name for s in chosen)):

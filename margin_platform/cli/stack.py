@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import signal
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +12,7 @@ from rich.table import Table
 from margin_platform.cli.output import bad_input, echo, failed, print_json, print_table, screen
 from margin_platform.contracts.json_object import Json
 from margin_platform.settings import settings
+from margin_platform.stop_signal import StopSignal, stop_on_signals
 
 if TYPE_CHECKING:
     from rich.console import Console as Screen
@@ -69,7 +68,7 @@ def _up(
     folder = _folder(data)
     _start(folder, _names("--only", only), _names("--without", without))
     # from now on, so that Ctrl-C while the table prints counts too
-    stop = _told_to_stop() if foreground else None
+    stop = stop_on_signals() if foreground else None
     _show(summary.status(folder), as_json)
     if stop is not None:
         raise typer.Exit(_stay(folder, stop))
@@ -94,15 +93,7 @@ def _start(folder: Path, only: list[str] | None, without: list[str] | None) -> N
         raise failed(error) from error
 
 
-def _told_to_stop() -> threading.Event:
-    """Return an event that Ctrl-C or TERM sets."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
-
-
-def _stay(folder: Path, stop: threading.Event) -> int:
+def _stay(folder: Path, stop: StopSignal) -> int:
     """Wait for a word to stop, or a component that ended and is not started again; then stop everything.
 
     1 where a component ended for good.

@@ -32,6 +32,7 @@ from margin_platform.contracts.messages import (
 )
 from margin_platform.demo.story import Story
 from margin_platform.kafka.bus import Bus
+from margin_platform.settings import STREAM_TABLES
 
 # Every stage must produce something for a demo to count as a success; what only looks like it (a warning, a
 # notice held) does not.
@@ -49,7 +50,6 @@ STAGES = (
     FIRM_RISK,
     AUDIT,
 )
-TABLES = ("volatility", "margin_snapshots", "firm_exposure")
 _READ = (MARGIN_CALC, MARGIN_CALLS, RESTRICTIONS, LIQUIDATION_ORDERS, NOTIFICATIONS, FIRM_RISK, FILLS)
 _BATCH = 20_000
 
@@ -170,7 +170,7 @@ class Monitor:
             "DELIVERED notices": self.delivery["DELIVERED"] > 0,
         }
         return [stage for stage, there in seen.items() if not there] + [
-            f"rows of {name}" for name in TABLES if not self._filled(name)
+            f"rows of {name}" for name in STREAM_TABLES if not self._filled(name)
         ]
 
     def _filled(self, table: str) -> bool:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import signal
-import threading
 from collections.abc import Callable, Iterable
 
 from margin_platform.contracts.action_terms import ActionKind
@@ -36,6 +34,7 @@ from margin_platform.market.payouts import payouts_of
 from margin_platform.market.price_gate import PriceGate
 from margin_platform.policy.policy import current_policy
 from margin_platform.settings import settings
+from margin_platform.stop_signal import StopSignal, stop_on_signals
 from margin_platform.trading_time.new_york import date_of
 from margin_platform.trading_time.sessions import in_session
 
@@ -211,7 +210,7 @@ def readable(records: Iterable[Record]) -> Iterable[Event]:
             log.warning("%s[%d]@%d refused: %s", record.topic, record.partition, record.offset, error)
 
 
-def run(bus: Bus, stop: threading.Event) -> None:
+def run(bus: Bus, stop: StopSignal) -> None:
     """Serve until asked to stop: read prices and orders as they come, produce fills, and flush before it
     reads on.
 
@@ -249,7 +248,7 @@ def run(bus: Bus, stop: threading.Event) -> None:
         bus.flush()
 
 
-def serve(connect: Callable[[], Bus], stop: threading.Event) -> None:
+def serve(connect: Callable[[], Bus], stop: StopSignal) -> None:
     """Run until stopped, and wait for a broker that goes away: the next run finds again what has no fill yet.
 
     BrokerUnreachable where there is none at the start, or where it refuses the login.
@@ -284,9 +283,7 @@ def main() -> int:
     at the start.
     """
     log_to_terminal()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     try:
         serve(lambda: Bus(settings().kafka.bootstrap_servers), stop)
     except BrokerUnreachable as error:

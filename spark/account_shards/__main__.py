@@ -11,9 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import signal
 import sys
-import threading
 from pathlib import Path
 
 from pyspark.sql.streaming import StreamingQuery
@@ -22,6 +20,7 @@ from margin_platform.contracts.visible_text import log_to_terminal
 from margin_platform.orchestration import checkpoint_lock
 from margin_platform.policy.policy import current_policy
 from margin_platform.settings import settings
+from margin_platform.stop_signal import StopSignal, stop_on_signals
 from spark.account_shards import query
 from spark.program import watch_parent
 from spark.session import build
@@ -43,7 +42,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _watch(running: StreamingQuery, stop: threading.Event) -> int:
+def _watch(running: StreamingQuery, stop: StopSignal) -> int:
     """Print a line for each micro-batch until the query ends (1) or is asked to stop (0)."""
     printed = -1
     while not stop.wait(_LOOK_SECONDS):
@@ -77,9 +76,7 @@ def main() -> int:
     """Run the stream."""
     log_to_terminal()
     logging.getLogger("py4j").setLevel(logging.WARNING)
-    given, stop = _arguments(sys.argv[1:]), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    given, stop = _arguments(sys.argv[1:]), stop_on_signals()
     watch_parent(stop)
     try:
         with checkpoint_lock.held(given.checkpoint, [_NAME]):

@@ -18,6 +18,7 @@ from margin_platform.kafka.broker_errors import BrokerUnreachable
 from margin_platform.kafka.bus import Bus
 from margin_platform.stack import venue
 from margin_platform.stack.venue import run
+from margin_platform.stop_signal import StopSignal
 from tests.support.venue_orders import T, fills, order
 
 pytestmark = pytest.mark.kafka
@@ -27,7 +28,7 @@ BEHIND = 6_000  # records: more than the venue takes at once
 @pytest.fixture
 def serve(bus: Bus) -> Iterator[Callable[[], None]]:
     """Starts the venue, on connections of its own; it is stopped at the end of the test."""
-    stop, started = threading.Event(), []
+    stop, started = StopSignal(), []
 
     def start() -> None:
         own = Bus(bus.bootstrap)

@@ -4,7 +4,6 @@ with pause and resume.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -45,25 +44,14 @@ class Control:
     """Pause, resume and stop, from any thread or a signal handler."""
 
     def __init__(self) -> None:
-        self._paused = threading.Event()
-        self._stopped = threading.Event()
-
-    @property
-    def paused(self) -> bool:
-        return self._paused.is_set()
-
-    @property
-    def stopped(self) -> bool:
-        return self._stopped.is_set()
+        self.paused = False
+        self.stopped = False
 
     def toggle(self) -> None:
-        if self.paused:
-            self._paused.clear()
-        else:
-            self._paused.set()
+        self.paused = not self.paused
 
     def stop(self) -> None:
-        self._stopped.set()
+        self.stopped = True
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,7 @@ would cost more than waiting.
 from __future__ import annotations
 
 import logging
-import signal
 import subprocess
-import threading
 import time
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from margin_platform.stack import components, processes, state
 from margin_platform.stack.keeping import budget, launching, record
 from margin_platform.stack.keeping.record import Kept
 from margin_platform.stack.state import Running, StackState
+from margin_platform.stop_signal import stop_on_signals
 
 log = logging.getLogger("margin_platform.keeper")
 _LOOK_S = 0.5
@@ -130,9 +129,7 @@ class Keeper:
 def main() -> None:
     """Watch until a signal to stop. The components run on."""
     log_to_terminal()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     keeper = Keeper(settings().data_folder)
     while not stop.wait(_LOOK_S):
         try:
