@@ -285,7 +285,7 @@ def environment(data: Path, settings: Settings, chosen_ports: Ports) -> dict[str
         local |= {
             "MARGIN_AWS_ENDPOINT": endpoint,
             "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",  # pragma: allowlist secret
         }
     if "dagster-webserver" in chosen_ports:
         local["MARGIN_DAGSTER_URL"] = f"http://{ports.HOST}:{chosen_ports['dagster-webserver']}"

@@ -41,7 +41,7 @@ from margin_platform.stack import broker as kafka_broker
 from margin_platform.stack import ports, processes
 
 pytestmark = [pytest.mark.kafka]
-USER, PASSWORD = "margin", 'pa"ss\\word 1'  # what a careless quoting would break
+USER, PASSWORD = "margin", 'pa"ss\\word 1'  # what a careless quoting would break  # pragma: allowlist secret
 WRONG = "not-the-secret-42"
 PRICE = {"symbol": "AAPL", "price": 80.0, "timestamp": 1_582_295_400_000}
 READ_WITH_SPARK = """

@@ -26,7 +26,7 @@ from spark.program import _arguments, _watch
 from spark.tables.sink import TableSink
 from tests.support.moto_server import moto_alone
 
-SECRET = "not-in-any-repr"
+SECRET = "not-in-any-repr"  # pragma: allowlist secret
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_the_msk_token_carries_the_signature_of_awss_own_signer(monkeypatch: pyt
     """
     for name, value in {
         "ACCESS_KEY_ID": "AKIDEXAMPLE",
-        "SECRET_ACCESS_KEY": "secret",
+        "SECRET_ACCESS_KEY": "secret",  # pragma: allowlist secret
         "SESSION_TOKEN": "tok/en+=",
     }.items():
         monkeypatch.setenv(f"AWS_{name}", value)
