@@ -16,7 +16,7 @@ from margin_platform.kafka import topic_admin
 from margin_platform.kafka.bus import Bus
 from margin_platform.stack import broker as kafka_broker
 from margin_platform.stack import ports, processes
-from tests.lanes import TwoLanes
+from tests.lanes import Lanes
 
 pytest_plugins = ["tests.support.postgres"]
 
@@ -35,11 +35,11 @@ def pytest_configure() -> None:
 
 
 @pytest.hookimpl(optionalhook=True)  # without xdist (-p no:xdist) the hook is not called
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> TwoLanes:
-    """Under `-n 2`. xdist's own groups have no effect with pytest 9.2:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
+    """Under `-n 3`. xdist's own groups have no effect with pytest 9.2:
     xdist 3.8 writes them where ids are no longer read.
     """
-    return TwoLanes(config, log)
+    return Lanes(config, log)
 
 
 @pytest.fixture(scope="session")

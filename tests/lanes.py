@@ -1,5 +1,5 @@
-"""The two workers of `make test`: what each runs, so that the machine's second core does not idle while
-the first waits.
+"""The three workers of `make test`: what each runs, so that two cores do not idle while a worker waits for
+what it started.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ def rank(file: str) -> int:
     return 0 if folder in STACKS else 1 if folder in STREAMS else 2
 
 
-class TwoLanes(LoadScopeScheduling):
-    """Give the first worker the stacks, then the streams, then what is left;
-    give the second all others, then the streams.
+class Lanes(LoadScopeScheduling):
+    """Give one worker the stacks, the second of three the streams, the last the rest; then what is left.
 
-    A stack never runs beside another one. A worker that is done early takes files of the other, so the lanes
+    A stack never runs beside another one. A worker that is done early takes files of the others, so the lanes
     end together without a table of durations. A file is never split, so its module fixtures are made once;
-    each worker has a broker and a PostgreSQL server of its own.
+    each worker has a broker and a PostgreSQL server of its own. The tests wait for two thirds of their time,
+    so a third worker keeps two cores busy, and a fourth would only slow the others down.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -33,9 +33,12 @@ class TwoLanes(LoadScopeScheduling):
 
     def _open_to(self, node: WorkerController) -> list[str]:
         """Return the waiting files that a worker may run, its next one first."""
-        if node is self.nodes[0]:
+        lane = self.nodes.index(node)
+        if lane == 0:
             return sorted(self.workqueue, key=lambda file: (rank(file), file))
-        return sorted((file for file in self.workqueue if rank(file)), key=lambda file: (-rank(file), file))
+        streams_first = lane == 1 and len(self.nodes) > 2
+        waiting = [file for file in self.workqueue if rank(file)]
+        return sorted(waiting, key=lambda file: (rank(file) if streams_first else -rank(file), file))
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         if files := self._open_to(node):

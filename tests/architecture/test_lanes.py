@@ -1,4 +1,4 @@
-"""The two workers of `make test` share the files: no stack beside a stack, no file twice, none left over."""
+"""The workers of `make test` share the files: no stack beside a stack, no file twice, none left over."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.lanes import TwoLanes, rank
+from tests.lanes import Lanes, rank
 
 FILES = [
     "tests/architecture/test_a.py",
@@ -47,7 +47,7 @@ def _run(speeds: list[int], collected: list[str]) -> list[list[str]]:
     config: Any = SimpleNamespace(
         getvalue=lambda _: ["popen"] * len(workers), option=SimpleNamespace(loadscopereorder=True)
     )
-    lanes: Any = TwoLanes(config, log)
+    lanes: Any = Lanes(config, log)
     for worker in workers:
         lanes.add_node(worker)
     for worker in workers:
@@ -65,17 +65,25 @@ def _run(speeds: list[int], collected: list[str]) -> list[list[str]]:
     return [list(dict.fromkeys(test.split("::")[0] for test in worker.ran)) for worker in workers]
 
 
-@pytest.mark.parametrize("speeds", [[1, 1], [1, 9], [9, 1], [1], [1, 2, 3]])
+@pytest.mark.parametrize("speeds", [[1, 1], [1, 9], [9, 1], [1], [1, 1, 1], [1, 2, 3]])
 def test_every_test_runs_once_and_no_file_is_split(speeds: list[int]) -> None:
     shares = _run(speeds, COLLECTED)
     assert sorted(file for share in shares for file in share) == FILES
 
 
-@pytest.mark.parametrize("speeds", [[1, 1], [1, 9], [9, 1], [1, 2, 3]])
+@pytest.mark.parametrize("speeds", [[1, 1], [1, 9], [9, 1], [1, 1, 1], [1, 2, 3]])
 def test_stacks_run_on_the_first_worker_alone(speeds: list[int]) -> None:
     first, *others = _run(speeds, COLLECTED)
     assert first[:2] == ["tests/chaos/test_c.py", "tests/integration/test_i.py"]
     assert all(rank(file) > 0 for share in others for file in share)
+
+
+def test_of_three_workers_each_begins_with_a_lane_of_its_own() -> None:
+    assert [share[0] for share in _run([1, 1, 1], COLLECTED)] == [
+        "tests/chaos/test_c.py",
+        "tests/streaming/test_s.py",
+        "tests/architecture/test_a.py",
+    ]
 
 
 def test_a_worker_that_is_done_early_takes_what_the_other_has_left() -> None:
