@@ -17,6 +17,13 @@ from resources.tables import TablesResource
 
 TABLE = "end_of_day_margin"
 DAYS = dg.DailyPartitionsDefinition(start_date="1990-01-02", timezone="America/New_York")
+# It does not wait for a snapshot newer than that, as `on_cron` by itself does: at night the streams report
+# nothing, and the desk needs the day before the next opening.
+_CRON = ("10 0 * * *", "America/New_York")
+AFTER_MIDNIGHT = (
+    dg.AutomationCondition.on_cron(*_CRON).without(dg.AutomationCondition.all_deps_updated_since_cron(*_CRON))
+    & ~dg.AutomationCondition.any_deps_missing()
+).with_label("at 00:10 New York, for the day before, once there are snapshots")
 
 
 def close_of(day: str) -> int:
@@ -49,6 +56,7 @@ def write_day(session: SparkSession, source: str, target: str, day: str) -> int:
 @dg.asset(
     deps=[MARGIN_SNAPSHOTS],
     partitions_def=DAYS,
+    automation_condition=AFTER_MIDNIGHT,
     group_name="reports",
     kinds={"spark", "deltalake"},
     owners=[OWNER],

@@ -13,12 +13,12 @@ from datetime import timedelta
 import dagster as dg
 import pandas as pd
 import pyarrow as pa
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from assets.presentation import links
 from assets.presentation.columns import COLUMN_TEXTS, lineage
 from margin_platform.kafka.broker_errors import BrokerUnreachable
 from margin_platform.kafka.event_clock import event_time
+from margin_platform.orchestration.dagster_internals import AssetCheckExecutionRecordStatus
 from resources.kafka import KafkaResource
 from resources.tables import MissingTable, TablesResource
 

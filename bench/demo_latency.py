@@ -2,8 +2,8 @@
 
 Where `enforcement_latency` asks about lone events, here the whole stack is at work: events come without a
 pause beside streams, venue, dashboard and all other jobs on the same cores. An event is in the body once the
-op has read it: the run then observes its offsets on the topic's asset. `--before FOLDER` plays the same demo
-with another checkout first.
+op has read it: the run then observes its offsets on the topic's asset. `--before` plays the same demo with
+another checkout or revision first.
 """
 
 from __future__ import annotations
@@ -62,6 +62,20 @@ def times(folder: Path) -> np.ndarray:
     return np.array([(at, read[place]) for place, at in sorted(produced.items()) if place in read])
 
 
+def course(seen: np.ndarray, slices: int = 12) -> list[str]:
+    """Return a line for each part of the replay: when, how many events, median and longest wait."""
+    waits, at = seen[:, 1] - seen[:, 0], seen[:, 0] - seen[0, 0]
+    edges = np.linspace(0.0, at.max() + 1e-6, slices + 1)
+    lines = []
+    for low, high in zip(edges, edges[1:], strict=False):
+        part = waits[(at >= low) & (at < high)]
+        if len(part):
+            lines.append(
+                f"{low:6.1f} s: {len(part):5} events, p50 {np.median(part):6.2f} s, max {part.max():6.2f} s"
+            )
+    return lines
+
+
 def figures(seen: np.ndarray) -> dict[str, Any]:
     """Return the wait of all events in seconds, and the longest of those of the last ten seconds."""
     waits = seen[:, 1] - seen[:, 0]
@@ -85,6 +99,7 @@ def measure(accounts: int, seconds: float) -> dict[str, Any]:
             lambda text: print(text, file=sys.stderr, flush=True),
             lambda *_: seen.append(times(folder)),  # an earlier program's demo gives nothing here
         )
+    print("\n".join(course(seen[0])), file=sys.stderr, flush=True)
     return figures(seen[0])
 
 
@@ -109,12 +124,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--seconds", type=float, default=120.0, help="how long the replay takes (default %(default)s)"
     )
-    parser.add_argument("--before", type=Path, help="another checkout, whose demo is played first")
+    parser.add_argument("--before", help="a folder or revision, whose demo is played first")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     results = {}
     if given.before:
-        results["before"] = measured_in(given.before.absolute(), given.accounts, given.seconds)
+        from bench.checkouts import checkout  # not above: an earlier checkout, which runs this file, has none
+
+        with checkout(given.before) as tree:
+            results["before"] = measured_in(tree, given.accounts, given.seconds)
     results["after"] = measure(given.accounts, given.seconds)
     if given.json:
         print(json.dumps(results))

@@ -20,7 +20,6 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -28,7 +27,8 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
+from bench.checkouts import ROOT, checkout
+
 ACCOUNTS, INSTRUMENTS = 150, 60
 SIZES = (1, 1_000, 100_000)  # accounts of the timed books; the larger ones' time is that of two threads
 DECIDED = ("status", "bands")  # from the figures, by whole cents
@@ -257,18 +257,13 @@ def compare(before: Side, now: Side, seeds: int, rounds: int) -> bool:
 
 def run(revision: str, seeds: int, rounds: int) -> int:
     """Compare the sources at hand with those of a revision."""
-    with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder, "before")
-        subprocess.run(
-            ["git", "worktree", "add", "--quiet", "--detach", str(tree), revision], cwd=ROOT, check=True
-        )
+    with checkout(revision) as tree:
         before, now = Side(tree), Side(ROOT)
         try:
             return 0 if compare(before, now, seeds, rounds) else 1
         finally:
             before.close()
             now.close()
-            subprocess.run(["git", "worktree", "remove", "--force", str(tree)], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":

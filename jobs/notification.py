@@ -5,7 +5,6 @@ delivery is repeated until it is proven, each notice recorded once.
 from collections.abc import Iterator
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from pydantic import Field
 
 from assets.topics import written_by_a_job
@@ -14,6 +13,7 @@ from jobs.span_runs.staying import followed
 from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, NOTIFICATIONS, RESTRICTIONS
 from margin_platform.notification.contacts import refresh
+from margin_platform.orchestration.dagster_internals import UnresolvedAssetJobDefinition
 from margin_platform.store.outbox import publish
 from margin_platform.store.progress import Consumer
 from resources.decisions import DecisionsResource

@@ -5,9 +5,9 @@ closes the day.
 import time
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets.end_of_day_margin import end_of_day_margin
+from margin_platform.orchestration.dagster_internals import UnresolvedAssetJobDefinition
 from margin_platform.orchestration.run_tags import BATCH_TAGS
 from margin_platform.recordkeeping.trimming import trim
 from margin_platform.settings import STREAM_TABLES
@@ -80,11 +80,5 @@ SCHEDULES = [
         description="Every hour: merges the files of micro-batches, drops what no version needs.",
         # every micro-batch leaves a file: without it reads grow slower by the hour
         default_status=dg.DefaultScheduleStatus.RUNNING,
-    ),
-    dg.build_schedule_from_partitioned_job(
-        end_of_day_job,
-        hour_of_day=0,
-        minute_of_hour=10,
-        description="At 00:10, New York: the day before in end_of_day_margin.",
-    ),
+    )
 ]

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
 import dagster as dg
 
+import assets.streams
+import jobs.backtest
+import jobs.enforcement
+import jobs.firm_alert
+import jobs.ladder_timers
+import jobs.liquidation
+import jobs.notification
+import jobs.outbox_relay
+import jobs.streams
+import sensors.enforcement
+import sensors.firm_alert
+import sensors.ladder_timers
+import sensors.liquidation
+import sensors.notification
+import sensors.outbox_relay
 from assets import backtest_reports, end_of_day_margin, topic_checks, topics
-from assets import streams as stream_assets
-from jobs import (
-    audit_anchor,
-    backtest,
-    enforcement,
-    firm_alert,
-    ladder_timers,
-    liquidation,
-    notification,
-    outbox_relay,
-    run_history,
-    streams,
-    table_maintenance,
-)
+from jobs import audit_anchor, run_history, table_maintenance
 from resources.aws import AwsResource
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
@@ -26,56 +32,48 @@ from resources.notifier import NotifierResource
 from resources.spark_session import BatchSpark
 from resources.stream_driver import StreamDriver
 from resources.tables import TablesResource
-from sensors import enforcement as enforcement_sensor
-from sensors import firm_alert as firm_alert_sensor
-from sensors import ladder_timers as ladder_timers_sensor
-from sensors import liquidation as liquidation_sensor
-from sensors import notification as notification_sensor
-from sensors import outbox_relay as outbox_relay_sensor
-from sensors import run_failures, stream_health
+from sensors import reports, run_failures, stream_health
+
+_ASSETS = (topics, assets.streams, topic_checks, end_of_day_margin, backtest_reports)
+_JOBS = (
+    jobs.streams,
+    jobs.enforcement,
+    jobs.ladder_timers,
+    jobs.liquidation,
+    jobs.notification,
+    jobs.outbox_relay,
+    jobs.firm_alert,
+    audit_anchor,
+    table_maintenance,
+    run_history,
+    jobs.backtest,
+)
+_SENSORS = (
+    stream_health,
+    sensors.enforcement,
+    sensors.ladder_timers,
+    sensors.liquidation,
+    sensors.notification,
+    sensors.outbox_relay,
+    sensors.firm_alert,
+    run_failures,
+    reports,
+)
+
+
+def _declared(name: str, modules: Iterable[ModuleType]) -> list[Any]:
+    """Return what the modules list under a name; one that lists nothing has none."""
+    return [part for module in modules for part in getattr(module, name, ())]
+
 
 definitions = dg.Definitions(
-    assets=[
-        *topics.ASSETS,
-        *stream_assets.ASSETS,
-        *enforcement.ASSETS,
-        *liquidation.ASSETS,
-        *notification.ASSETS,
-        *firm_alert.ASSETS,
-        *end_of_day_margin.ASSETS,
-        *backtest_reports.ASSETS,
-    ],
-    asset_checks=[*stream_assets.CHECKS, *topic_checks.CHECKS, *backtest_reports.CHECKS],
-    jobs=[
-        *streams.JOBS,
-        *enforcement.JOBS,
-        *ladder_timers.JOBS,
-        *liquidation.JOBS,
-        *notification.JOBS,
-        *outbox_relay.JOBS,
-        *firm_alert.JOBS,
-        *audit_anchor.JOBS,
-        *table_maintenance.JOBS,
-        *run_history.JOBS,
-        *backtest.JOBS,
-    ],
-    schedules=[
-        *streams.SCHEDULES,
-        *table_maintenance.SCHEDULES,
-        *run_history.SCHEDULES,
-        *backtest.SCHEDULES,
-        *audit_anchor.SCHEDULES,
-    ],
-    sensors=[
-        *stream_health.SENSORS,
-        *enforcement_sensor.SENSORS,
-        *ladder_timers_sensor.SENSORS,
-        *liquidation_sensor.SENSORS,
-        *notification_sensor.SENSORS,
-        *outbox_relay_sensor.SENSORS,
-        *firm_alert_sensor.SENSORS,
-        *run_failures.SENSORS,
-    ],
+    assets=_declared(
+        "ASSETS", (*_ASSETS, *_JOBS)
+    ),  # a topic of decisions is the asset of the job that writes it
+    asset_checks=_declared("CHECKS", _ASSETS),
+    jobs=_declared("JOBS", _JOBS),
+    schedules=_declared("SCHEDULES", _JOBS),
+    sensors=_declared("SENSORS", _SENSORS),
     resources={
         "aws": AwsResource(),
         "batch_spark": BatchSpark(),

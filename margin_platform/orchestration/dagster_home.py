@@ -9,6 +9,7 @@ from typing import Literal
 
 import yaml
 
+from margin_platform.orchestration.dagster_internals import STORAGE
 from margin_platform.orchestration.run_tags import BATCH_LANE, LANE_TAG
 
 # Every long-polling sensor holds a thread of the code server; its default pool has cores + 4 of them, and the
@@ -80,14 +81,9 @@ def _storage(folder: Path, storage_url: str | None) -> dict[str, object]:
     """
     if storage_url:
         return {"storage": {"postgres": {"postgres_url": _psycopg2(storage_url)}}}
-    stored = {
-        "run_storage": ("dagster._core.storage.runs", "SqliteRunStorage"),
-        "event_log_storage": ("dagster._core.storage.event_log", "ConsolidatedSqliteEventLogStorage"),
-        "schedule_storage": ("dagster._core.storage.schedules", "SqliteScheduleStorage"),
-    }
     base = {"base_dir": str(folder / "history")}
     return {
-        part: {"module": module, "class": name, "config": base} for part, (module, name) in stored.items()
+        part: {"module": module, "class": name, "config": base} for part, (module, name) in STORAGE.items()
     }
 
 

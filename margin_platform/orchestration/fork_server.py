@@ -22,6 +22,8 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
+from margin_platform.orchestration import dagster_internals
+
 GRACE_SECONDS = 20.0
 _REAP_SECONDS = 0.5
 
@@ -31,8 +33,8 @@ def warm(modules: Sequence[str]) -> None:
     execute a job of one empty op: the first execution imports half of dagster.
     """
     import dagster as dg
-    import dagster._cli.api  # noqa: F401  (imported for the fork, not for its names)
 
+    _ = dagster_internals.execute_run_command  # imported for the fork
     for module in modules:
         getattr(importlib.import_module(module), "warm", lambda: None)()
 
@@ -54,10 +56,8 @@ def _work(arguments: str) -> int:
     """Run the worker's whole life: what `dagster api execute_run` does, in a process that already holds the
     imports.
     """
-    from dagster._cli.api import execute_run_command
-
     try:
-        execute_run_command.callback(arguments, None)  # type: ignore[misc]
+        dagster_internals.execute_run_command.callback(arguments, None)  # type: ignore[misc]
     except SystemExit as exit_:
         return int(exit_.code or 0)
     except BaseException:  # noqa: BLE001  (nothing above us would print it: the process leaves by os._exit)

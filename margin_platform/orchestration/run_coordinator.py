@@ -9,11 +9,9 @@ batch work whatever they make.
 
 from __future__ import annotations
 
-from dagster._core.run_coordinator.base import SubmitRunContext
-from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
-from dagster._core.storage.dagster_run import DagsterRun, DagsterRunStatus
-from dagster._core.storage.tags import BACKFILL_ID_TAG
+from dagster import DagsterRun, DagsterRunStatus, QueuedRunCoordinator, SubmitRunContext
 
+from margin_platform.orchestration.dagster_internals import BACKFILL_ID_TAG
 from margin_platform.orchestration.run_tags import BATCH_LANE, BATCH_TAGS, LANE_TAG
 
 

@@ -19,11 +19,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
-from dagster._core.storage.dagster_run import DagsterRun
-from dagster._grpc.types import ExecuteRunArgs
-from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
+from dagster import DagsterRun, serialize_value
 
+from margin_platform.orchestration.dagster_internals import (
+    CheckRunHealthResult,
+    ConfigurableClass,
+    ConfigurableClassData,
+    ExecuteRunArgs,
+    LaunchRunContext,
+    RunLauncher,
+    WorkerStatus,
+)
 from margin_platform.orchestration.run_tags import ENDS_WITH_LAUNCHER_TAG, WORKER_TAG
 from margin_platform.orchestration.worker_identity import is_alive, is_ours, pid_of, worker_of
 

@@ -13,8 +13,7 @@ from typing import Any
 from dagster_webserver import cli
 
 from margin_platform.orchestration.browser_guard import BrowserGuard
-
-_BUILD = "create_app_from_workspace_process_context"  # of dagster-webserver, pinned
+from margin_platform.orchestration.dagster_internals import BUILD_WEBSERVER
 
 
 def guarded(build: Callable[..., Any]) -> Callable[..., BrowserGuard]:
@@ -29,7 +28,7 @@ def guarded(build: Callable[..., Any]) -> Callable[..., BrowserGuard]:
 def main() -> None:
     """Serve until asked to stop."""
     # AttributeError where there is none: it does not start
-    setattr(cli, _BUILD, guarded(getattr(cli, _BUILD)))
+    setattr(cli, BUILD_WEBSERVER, guarded(getattr(cli, BUILD_WEBSERVER)))
     cli.main()
 
 

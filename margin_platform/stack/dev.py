@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from margin_platform.orchestration import dagster_home
+from margin_platform.orchestration import dagster_home, dagster_internals
 from margin_platform.settings import settings
 from margin_platform.stack import components, state
 from margin_platform.store.store import Store
@@ -51,8 +51,7 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> None:
     """Run `dagster dev` with these arguments in this process, with the guarded webserver."""
-    from dagster._cli import dev
-
+    dev = dagster_internals.dev
     start = dev.open_ipc_subprocess
 
     def start_guarded(parts: Sequence[str], **options: Any) -> Any:

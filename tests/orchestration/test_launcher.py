@@ -8,9 +8,7 @@ import os
 import signal
 import socket
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -25,15 +23,9 @@ from margin_platform.orchestration.run_coordinator import LaneRunCoordinator
 from margin_platform.orchestration.run_launcher import ForkServerRunLauncher
 from margin_platform.orchestration.run_tags import BATCH_TAGS, ENDS_WITH_LAUNCHER_TAG, WORKER_TAG
 from margin_platform.orchestration.worker_identity import is_alive, pid_of, this_worker, worker_of
+from tests.support.eventually import eventually
 
 JOB_FILE = str(Path(__file__).parent / "launched_job.py")
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never came true"
-        threading.Event().wait(0.02)
 
 
 @pytest.fixture(scope="module")

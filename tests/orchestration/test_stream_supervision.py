@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +25,7 @@ from resources.stream_driver import DriverEnded, StreamDriver
 from spark import progress
 from spark.driver import STREAMS
 from spark.stream import StreamSettings
+from tests.support.eventually import eventually
 
 DRIVER = """
 import json, os, signal, sys, threading, time
@@ -54,13 +54,6 @@ def driver(tmp_path: Path) -> Callable[..., StreamDriver]:
     return lambda *arguments: StreamDriver(
         command=[sys.executable, str(path), *map(str, arguments)], stop_seconds=10
     )
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never came true"
-        threading.Event().wait(0.02)
 
 
 def pids(batches: Iterator[dict], count: int) -> list[int]:

@@ -1,0 +1,97 @@
+"""Dagster's history in a real Postgres, with the dagster.yaml that the platform writes: what a run and a
+sensor leave there is there after a restart.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+from dagster._core.test_utils import create_test_daemon_workspace_context
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import PythonFileTarget
+from dagster._daemon.sensor import execute_sensor_iteration
+
+from margin_platform.orchestration import dagster_home
+from tests.support.eventually import eventually
+
+LOCATION = Path(__file__).parent / "counted_location.py"
+
+
+@contextmanager
+def server(url: str, sql: str) -> Iterator[None]:
+    """Act on the server itself, from outside the database under test."""
+    engine = sa.create_engine(url.rpartition("/")[0] + "/postgres", isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text(sql))
+    engine.dispose()
+    yield
+
+
+@contextmanager
+def dagster(home: Path) -> Iterator[tuple[dg.DagsterInstance, WorkspaceProcessContext]]:
+    """An instance and a code server, started as after a restart: nothing is shared with the last one."""
+    target = PythonFileTarget(
+        str(LOCATION),
+        attribute="definitions",
+        working_directory=str(LOCATION.parents[2]),
+        location_name="counted",
+    )
+    with (
+        dg.DagsterInstance.from_config(str(home)) as instance,
+        create_test_daemon_workspace_context(target, instance) as workspace,
+    ):
+        yield instance, workspace
+
+
+def tick(workspace: WorkspaceProcessContext) -> None:
+    """One pass of the daemon over its sensors."""
+    found = execute_sensor_iteration(workspace, logging.getLogger("sensor"), None, None)
+    assert [error for error in found if error is not None] == []
+
+
+def numbers(instance: dg.DagsterInstance) -> list[int]:
+    """What the runs observed, oldest first."""
+    page = instance.fetch_observations(dg.AssetKey("counted"), limit=10)
+    return [
+        int(r.asset_observation.metadata["number"].value)  # type: ignore[union-attr, arg-type]
+        for r in reversed(page.records)
+    ]
+
+
+def cursor(instance: dg.DagsterInstance) -> str | None:
+    (state,) = instance.all_instigator_state()
+    return state.instigator_data.cursor  # type: ignore[union-attr]
+
+
+@pytest.mark.postgres
+def test_runs_events_and_the_sensors_cursor_are_in_postgres_after_a_restart(
+    postgres: str, tmp_path: Path
+) -> None:
+    url = f"{postgres}/dagster_history"
+    with server(url, "CREATE DATABASE dagster_history"):
+        dagster_home.prepare(tmp_path, url, launcher="default")
+    with dagster(tmp_path) as (instance, workspace):
+        tick(workspace)
+        eventually(lambda: numbers(instance) == [0], 60)
+        # the server restarts: every connection is gone, Dagster asks on
+        with server(
+            url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname='dagster_history'"
+        ):
+            tick(workspace)
+        eventually(lambda: numbers(instance) == [0, 1], 60)
+        eventually(lambda: all(run.is_success for run in instance.get_runs()), 60)
+    assert not list(tmp_path.rglob("*.db"))  # nothing fell back to SQLite
+    with dagster(tmp_path) as (instance, workspace):
+        assert cursor(instance) == "2"
+        assert {run.tags["dagster/run_key"] for run in instance.get_runs()} == {"0", "1"}
+        tick(workspace)
+        eventually(lambda: numbers(instance) == [0, 1, 2], 60)
+        (sensor,) = instance.all_instigator_state()
+        ticks = instance.get_ticks(sensor.instigator_origin_id, sensor.selector_id)
+        assert [len(t.run_ids) for t in ticks] == [1, 1, 1]

@@ -1,0 +1,95 @@
+"""The configuration files of `deploy/`: each is read by what reads it in production."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dagster._config import process_config, resolve_to_config_type
+from dagster._core.instance.ref import InstanceRef
+from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
+
+from margin_platform.orchestration import dagster_home
+from margin_platform.orchestration.run_coordinator import LaneRunCoordinator
+from margin_platform.settings import settings
+from resources import emr_serverless
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+KUBERNETES = DEPLOY / "dagster-kubernetes.yaml"
+SECRETS = ("PASSWORD", "API_KEY", "SECRET_ACCESS_KEY", "TOKEN")
+ITS_OWN = {"storage", "run_launcher", "run_monitoring", "compute_logs"}
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InstanceRef:
+    """The file as Dagster reads it: its schema is checked, and a key that it does not know is refused."""
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql+psycopg2://margin:secret@db:5432/dagster")
+    monkeypatch.setenv("MARGIN_IMAGE", "registry.example/margin:1")
+    monkeypatch.setenv("MARGIN_LOG_BUCKET", "margin-logs")
+    shutil.copy(KUBERNETES, tmp_path / "dagster.yaml")
+    return InstanceRef.from_dir(str(tmp_path))
+
+
+def test_dagster_takes_the_clusters_file_and_makes_its_parts(cluster: InstanceRef) -> None:
+    assert isinstance(cluster.run_coordinator, LaneRunCoordinator)
+    logs = cluster.compute_log_manager
+    assert isinstance(logs, S3ComputeLogManager)
+    assert logs._s3_bucket == "margin-logs"  # from the environment, not the name of the variable
+    assert cluster.event_storage_data.module_name.startswith("dagster_postgres")
+
+
+def test_the_launchers_part_is_what_dagster_k8s_asks_for(cluster: InstanceRef) -> None:
+    """dagster-k8s is not among the requirements; where it is installed its own schema is asked."""
+    launcher = cluster.run_launcher_data
+    assert launcher is not None
+    assert (launcher.module_name, launcher.class_name) == ("dagster_k8s", "K8sRunLauncher")
+    assert {"job_image", "instance_config_map", "dagster_home"} <= launcher.config_dict.keys()
+    if importlib.util.find_spec("dagster_k8s"):
+        kind = __import__("dagster_k8s").K8sRunLauncher
+        checked = process_config(resolve_to_config_type(kind.config_type()), launcher.config_dict)
+        assert checked.success, checked.errors
+
+
+def test_the_cluster_differs_from_the_local_stack_only_where_it_says_so(tmp_path: Path) -> None:
+    dagster_home.prepare(tmp_path)
+    local, there = (
+        yaml.safe_load(path.read_text(encoding="utf-8")) for path in (tmp_path / "dagster.yaml", KUBERNETES)
+    )
+    stores = {"run_storage", "event_log_storage", "schedule_storage"}
+    assert {k: v for k, v in local.items() if k not in ITS_OWN | stores} == {
+        k: v for k, v in there.items() if k not in ITS_OWN
+    }
+
+
+def read(file: Path) -> dict[str, str]:
+    lines = [
+        line for line in file.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")
+    ]
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def test_emr_serverless_is_asked_for_the_streams_with_the_settings_of_the_file() -> None:
+    given = read(DEPLOY / "emr-serverless.env")
+    job: dict[str, Any] = emr_serverless.request([], settings(given))
+    assert job["applicationId"] == given["MARGIN_EMR_APPLICATION"]
+    submit = job["jobDriver"]["sparkSubmit"]
+    assert submit["entryPoint"] == given["MARGIN_EMR_ENTRY_POINT"]
+    for part in (
+        f"--jars {given['MARGIN_SPARK_JARS']}",
+        f"driverEnv.MARGIN_KAFKA={given['MARGIN_KAFKA']}",
+        f"driverEnv.MARGIN_TABLES={given['MARGIN_TABLES']}",
+        "spark.executor.memory=4g",
+    ):
+        assert part in submit["sparkSubmitParameters"]
+
+
+def test_no_file_for_a_deployment_holds_a_secret() -> None:
+    for file in DEPLOY.iterdir():
+        text = file.read_text(encoding="utf-8")
+        assert not any(
+            f"{name}=" in text for name in ("PASSWORD", "API_KEY", "SECRET_ACCESS_KEY", "TOKEN")
+        ), file
