@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from types import ModuleType
-from typing import Any
-
 import dagster as dg
 
 import assets.streams
@@ -17,6 +13,7 @@ import jobs.liquidation
 import jobs.notification
 import jobs.outbox_relay
 import jobs.streams
+import sensors.end_of_day_margin
 import sensors.enforcement
 import sensors.firm_alert
 import sensors.ladder_timers
@@ -32,7 +29,7 @@ from resources.notifier import NotifierResource
 from resources.spark_session import BatchSpark
 from resources.stream_driver import StreamDriver
 from resources.tables import TablesResource
-from sensors import reports, run_failures, stream_health
+from sensors import run_failures, stream_health
 
 _ASSETS = (topics, assets.streams, topic_checks, end_of_day_margin, backtest_reports)
 _JOBS = (
@@ -57,23 +54,17 @@ _SENSORS = (
     sensors.outbox_relay,
     sensors.firm_alert,
     run_failures,
-    reports,
+    sensors.end_of_day_margin,
 )
 
 
-def _declared(name: str, modules: Iterable[ModuleType]) -> list[Any]:
-    """Return what the modules list under a name; one that lists nothing has none."""
-    return [part for module in modules for part in getattr(module, name, ())]
-
-
 definitions = dg.Definitions(
-    assets=_declared(
-        "ASSETS", (*_ASSETS, *_JOBS)
-    ),  # a topic of decisions is the asset of the job that writes it
-    asset_checks=_declared("CHECKS", _ASSETS),
-    jobs=_declared("JOBS", _JOBS),
-    schedules=_declared("SCHEDULES", _JOBS),
-    sensors=_declared("SENSORS", _SENSORS),
+    # a topic of decisions is the asset of the job that writes it
+    assets=[one for part in (*_ASSETS, *_JOBS) for one in getattr(part, "ASSETS", ())],
+    asset_checks=[one for part in _ASSETS for one in getattr(part, "CHECKS", ())],
+    jobs=[one for part in _JOBS for one in part.JOBS],
+    schedules=[one for part in _JOBS for one in getattr(part, "SCHEDULES", ())],
+    sensors=[one for part in _SENSORS for one in part.SENSORS],
     resources={
         "aws": AwsResource(),
         "batch_spark": BatchSpark(),

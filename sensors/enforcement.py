@@ -9,8 +9,8 @@ from margin_platform.contracts.messages import MARGIN_STATUS
 from margin_platform.store.progress import Consumer
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
-from sensors.topic_sensor import tick
-from sensors.topic_undone import by_progress
+from sensors.topic_ticks.topic_sensor import tick
+from sensors.topic_ticks.topic_undone import by_progress
 
 
 @dg.sensor(

@@ -15,9 +15,9 @@ from margin_platform.firm.limits import Levels, alerts_of
 from margin_platform.policy.policy import current_policy
 from margin_platform.policy.sections import FirmPolicy
 from resources.kafka import UNAVAILABLE, KafkaResource
-from sensors import earlier_runs, topic_undone
-from sensors.topic_cursor import Cursor
-from sensors.topic_sensor import EVENTS_PER_RUN, WantedRun
+from sensors.topic_ticks import earlier_runs, topic_undone
+from sensors.topic_ticks.topic_cursor import Cursor
+from sensors.topic_ticks.topic_sensor import EVENTS_PER_RUN, WantedRun
 
 
 def state_of(cursor: str | None) -> tuple[Cursor, Levels]:

@@ -12,7 +12,7 @@ from margin_platform.kafka.event_clock import clock
 from margin_platform.trading_time.new_york import local_time
 from resources.decisions import NOTHING_DECIDED, DecisionsResource
 from resources.kafka import UNAVAILABLE, KafkaResource
-from sensors import earlier_runs
+from sensors.topic_ticks import earlier_runs
 
 
 def reason_to_wait(now_ms: int | None, fired_at: int, next_due_ms: int | None) -> str | None:

@@ -10,8 +10,8 @@ from margin_platform.contracts.offsets import Record
 from margin_platform.store.progress import Consumer
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
-from sensors.topic_sensor import tick
-from sensors.topic_undone import by_progress
+from sensors.topic_ticks.topic_sensor import tick
+from sensors.topic_ticks.topic_undone import by_progress
 
 
 def is_request(record: Record) -> bool:

@@ -23,9 +23,9 @@ from margin_platform.store.progress import Consumer
 from margin_platform.trading_time.new_york import local_time
 from resources.decisions import NOTHING_DECIDED, DecisionsResource
 from resources.kafka import KafkaResource
-from sensors import earlier_runs
-from sensors.topic_sensor import tick
-from sensors.topic_undone import by_progress
+from sensors.topic_ticks import earlier_runs
+from sensors.topic_ticks.topic_sensor import tick
+from sensors.topic_ticks.topic_undone import by_progress
 
 
 def concerns_the_customer(record: Record) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from margin_platform.contracts.offsets import TopicRecreated
-from sensors.topic_cursor import Cursor, EventsLost
+from sensors.topic_ticks.topic_cursor import Cursor, EventsLost
 
 TOPIC = "margin.status.v1"
 

@@ -370,7 +370,7 @@ def test_a_storm_split_into_runs_loses_no_call_and_doubles_none(bus: Bus, resour
     """300 accounts in spans of 100; the sensor's own spans hold 2,000 (see test_sensors: 10,000 accounts
     are 5 runs).
     """
-    from sensors.topic_sensor import runs_of
+    from sensors.topic_ticks.topic_sensor import runs_of
 
     for number in range(300):
         bus.produce(MARGIN_STATUS, status(f"A{number}", -1_000.0))

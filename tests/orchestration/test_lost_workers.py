@@ -18,7 +18,7 @@ from margin_platform.orchestration import run_launcher
 from margin_platform.orchestration.run_launcher import ForkServerRunLauncher
 from margin_platform.orchestration.run_tags import WORKER_TAG
 from margin_platform.orchestration.worker_identity import this_worker, worker_of
-from sensors import earlier_runs, topic_undone
+from sensors.topic_ticks import earlier_runs, topic_undone
 
 STARTING = dg.DagsterRunStatus.STARTING
 

@@ -13,7 +13,7 @@ from assets.end_of_day_margin import end_of_day_margin
 from assets.keys import MARGIN_SNAPSHOTS
 from margin_platform.definitions import definitions
 from margin_platform.orchestration.run_tags import BATCH_TAGS
-from sensors.reports import reports
+from sensors.end_of_day_margin import reports
 
 NEW_YORK = ZoneInfo("America/New_York")
 

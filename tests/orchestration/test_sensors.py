@@ -31,8 +31,8 @@ from sensors.firm_alert import firm_alert, text_of
 from sensors.ladder_timers import ladder_timers
 from sensors.outbox_relay import outbox_relay
 from sensors.stream_health import StreamRun, stream_health, verdict_on
-from sensors.topic_cursor import Cursor, EventsLost
-from sensors.topic_sensor import WantedRun, runs_of, tick
+from sensors.topic_ticks.topic_cursor import Cursor, EventsLost
+from sensors.topic_ticks.topic_sensor import WantedRun, runs_of, tick
 
 NO_BROKER = "127.0.0.1:1"
 

@@ -20,8 +20,8 @@ from margin_platform.store.progress import Consumer
 from margin_platform.store.store import Store
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
-from sensors import topic_undone
 from sensors.enforcement import enforcement
+from sensors.topic_ticks import topic_undone
 from tests.support import status_events
 
 NO_BROKER = KafkaResource(bootstrap_servers="127.0.0.1:1", connect_seconds=0.5)

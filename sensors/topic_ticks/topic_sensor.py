@@ -18,9 +18,9 @@ from margin_platform.contracts.offsets import Record, Span
 from margin_platform.orchestration.run_tags import SPAN_TAG, TOPIC_TAG
 from margin_platform.store.progress import Progress
 from resources.kafka import UNAVAILABLE, KafkaResource
-from sensors import earlier_runs, topic_undone
-from sensors.topic_cursor import Cursor
-from sensors.topic_undone import IsDecided
+from sensors.topic_ticks import earlier_runs, topic_undone
+from sensors.topic_ticks.topic_cursor import Cursor
+from sensors.topic_ticks.topic_undone import IsDecided
 
 EVENTS_PER_RUN = 2000
 
