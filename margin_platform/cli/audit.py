@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from margin_platform.cli import audit_acts
+from margin_platform.cli import audit_acts, options
 from margin_platform.cli.audit_copies import archived_findings, published_findings
 from margin_platform.cli.output import bad_input, echo, failed, print_json, recorded
 from margin_platform.settings import settings
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from margin_platform.audit.findings import Finding
     from margin_platform.audit.records import Records
 
-_STORE = Annotated[
-    str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)", show_default=False)
-]
-_JSON = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 _ACCOUNT = Annotated[str | None, typer.Option(help="one account only", show_default=False)]
 _KEY = Annotated[
     str | None, typer.Option(help="file of the public key that signs anchors", show_default=False)
@@ -50,7 +46,7 @@ def register(app: typer.Typer) -> None:
     audit_acts.register(group)
 
 
-def _show(context: typer.Context, store: _STORE = None, as_json: _JSON = False) -> None:
+def _show(context: typer.Context, store: options.Store = None, as_json: options.Json = False) -> None:
     """Show how much is recorded, and when it was last anchored."""
     from margin_platform.policy.policy import current_policy
     from margin_platform.store import audit_chain
@@ -87,8 +83,8 @@ def _verify(
     bootstrap: _BUS = None,
     bucket: _BUCKET = None,
     public_key: _KEY = None,
-    store: _STORE = None,
-    as_json: _JSON = False,
+    store: options.Store = None,
+    as_json: options.Json = False,
 ) -> None:
     """Verify all records against each other, the anchors, and copies kept elsewhere.
 
@@ -192,8 +188,8 @@ def _read_export(file: Path) -> Records:
 def _export(
     file: Annotated[Path, typer.Argument(help="the file to write")],
     account: _ACCOUNT = None,
-    store: _STORE = None,
-    as_json: _JSON = False,
+    store: options.Store = None,
+    as_json: options.Json = False,
 ) -> None:
     """Write everything that an outsider needs to verify the trail without the database,
     with docs/audit_verify.py.
@@ -221,7 +217,7 @@ def _export(
         )
 
 
-def _anchor(store: _STORE = None, as_json: _JSON = False) -> None:
+def _anchor(store: options.Store = None, as_json: options.Json = False) -> None:
     """Sign all chains as they stand now.
 
     The outbox takes the anchor to audit.v1; Dagster's schedule does this each night.
@@ -248,7 +244,7 @@ def _anchor(store: _STORE = None, as_json: _JSON = False) -> None:
         )
 
 
-def _key(as_json: _JSON = False) -> None:
+def _key(as_json: options.Json = False) -> None:
     """Print the public key that verifies anchors.
 
     Keep it where those who can write the store cannot change it.

@@ -7,13 +7,9 @@ from typing import Annotated
 
 import typer
 
+from margin_platform.cli import options
 from margin_platform.cli.output import bad_input, echo, print_json, recorded
 
-_STORE = Annotated[
-    str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)", show_default=False)
-]
-_JSON = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
-_ACCOUNT = Annotated[str, typer.Argument(help="account id")]
 _WHY = Annotated[str, typer.Option(help="the matter, and who asked for it")]
 
 
@@ -25,24 +21,25 @@ def register(group: typer.Typer) -> None:
     group.command("expired")(_expired)
 
 
-def _hold(account: _ACCOUNT, why: _WHY, store: _STORE = None, as_json: _JSON = False) -> None:
+def _hold(
+    account: options.Account, why: _WHY, store: options.Store = None, as_json: options.Json = False
+) -> None:
     """Keep every record of an account until it is released, whatever the policy's years."""
     _change("hold", account, why, store, as_json)
 
 
-def _release(account: _ACCOUNT, why: _WHY, store: _STORE = None, as_json: _JSON = False) -> None:
+def _release(
+    account: options.Account, why: _WHY, store: options.Store = None, as_json: options.Json = False
+) -> None:
     """End an account's legal hold."""
     _change("release", account, why, store, as_json)
 
 
 def _change(act: str, account: str, why: str, store: str | None, as_json: bool) -> None:
-    from margin_platform.contracts.identity import refusal_of_id
     from margin_platform.recordkeeping import acts, retention
 
-    if reason := refusal_of_id(account):
-        raise bad_input(f"account: {reason}, value {account!r}")
-    if not why.strip():
-        raise bad_input(f"--why: empty, value {why!r}")
+    options.checked_account(account)
+    options.checked_why(why)
     who = acts.operator()
     with recorded(store, read_only=False) as opened:
         try:
@@ -55,7 +52,7 @@ def _change(act: str, account: str, why: str, store: str | None, as_json: bool) 
         echo(f"{account}: {'on legal hold' if act == 'hold' else 'released from legal hold'} by {who}")
 
 
-def _holds(store: _STORE = None, as_json: _JSON = False) -> None:
+def _holds(store: options.Store = None, as_json: options.Json = False) -> None:
     """List the accounts under legal hold, with who, when and why."""
     from margin_platform.recordkeeping import retention
     from margin_platform.trading_time.new_york import clock
@@ -71,7 +68,7 @@ def _holds(store: _STORE = None, as_json: _JSON = False) -> None:
         echo("no account is under legal hold")
 
 
-def _acts(store: _STORE = None, as_json: _JSON = False) -> None:
+def _acts(store: options.Store = None, as_json: options.Json = False) -> None:
     """List what people did: who, when and what, oldest first."""
     from margin_platform.audit.entries import ACTS
     from margin_platform.store import audit_chain
@@ -89,7 +86,7 @@ def _acts(store: _STORE = None, as_json: _JSON = False) -> None:
         echo("no act of a person is recorded")
 
 
-def _expired(store: _STORE = None, as_json: _JSON = False) -> None:
+def _expired(store: options.Store = None, as_json: options.Json = False) -> None:
     """List accounts whose records are older than the policy's years.
 
     Nothing is deleted; legal hold and open calls stay off the list.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from margin_platform.cli import options
 from margin_platform.cli.output import bad_input, echo, print_json, recorded
 from margin_platform.contracts.json_object import Json
 from margin_platform.settings import settings
@@ -16,10 +17,6 @@ from margin_platform.settings import settings
 if TYPE_CHECKING:
     from margin_platform.store.store import Store
 
-_STORE = Annotated[
-    str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)", show_default=False)
-]
-_JSON = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 _IDS = Annotated[list[str] | None, typer.Argument(help="notification ids", show_default=False)]
 _ACCOUNT = Annotated[str | None, typer.Option(help="those of one account", show_default=False)]
 _ALL = Annotated[bool, typer.Option("--all", help="all that are listed")]
@@ -32,7 +29,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="notices")
 
     @group.callback()
-    def show(context: typer.Context, store: _STORE = None, as_json: _JSON = False) -> None:
+    def show(context: typer.Context, store: options.Store = None, as_json: options.Json = False) -> None:
         """List notices that no channel delivered: undelivered, held, or tried for too long.
 
         Exit 1 where there are any.
@@ -56,8 +53,8 @@ def _resend(
     ids: _IDS = None,
     account: _ACCOUNT = None,
     every: _ALL = False,
-    store: _STORE = None,
-    as_json: _JSON = False,
+    store: options.Store = None,
+    as_json: options.Json = False,
 ) -> None:
     """Make notices due now, at the address the account has now.
 
@@ -83,8 +80,8 @@ def _reached(
     ids: _IDS = None,
     account: _ACCOUNT = None,
     every: _ALL = False,
-    store: _STORE = None,
-    as_json: _JSON = False,
+    store: options.Store = None,
+    as_json: options.Json = False,
 ) -> None:
     """Record that a person reached the customer by other means."""
     from margin_platform.notification import outstanding

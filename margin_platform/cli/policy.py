@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from margin_platform.cli import options
 from margin_platform.cli.output import bad_input, echo, print_json, recorded
 
 if TYPE_CHECKING:
     from margin_platform.contracts.json_object import Json
     from margin_platform.store.store import Store
 
-_STORE = Annotated[
-    str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)", show_default=False)
-]
-_JSON = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 _WHY = Annotated[str, typer.Option(help="what the firm decided, and who asked for it")]
 
 
@@ -27,7 +24,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="policy")
 
     @group.callback()
-    def show(context: typer.Context, store: _STORE = None, as_json: _JSON = False) -> None:
+    def show(context: typer.Context, store: options.Store = None, as_json: options.Json = False) -> None:
         """List the policies, from when each is in force, and who activated it."""
         if context.invoked_subcommand is None:
             with recorded(store) as opened:
@@ -37,8 +34,8 @@ def register(app: typer.Typer) -> None:
     def activate(
         version: Annotated[str, typer.Argument(help="version of a policy of `margin policy`")],
         why: _WHY,
-        store: _STORE = None,
-        as_json: _JSON = False,
+        store: options.Store = None,
+        as_json: options.Json = False,
     ) -> None:
         """Record that a policy is approved as it is, to be in force from its own day on."""
         from margin_platform.policy.policy import shipped_policies
@@ -47,8 +44,7 @@ def register(app: typer.Typer) -> None:
         known = {policy.version: policy for policy in shipped_policies()}
         if version not in known:
             raise bad_input(f"version: not one of {', '.join(known)}, value {version!r}")
-        if not why.strip():
-            raise bad_input(f"--why: empty, value {why!r}")
+        options.checked_why(why)
         who, policy = acts.operator(), known[version]
         with recorded(store, read_only=False) as opened:
             try:

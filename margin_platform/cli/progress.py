@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from margin_platform.cli import options
 from margin_platform.cli.output import bad_input, echo, print_json, recorded
 
 if TYPE_CHECKING:
     from margin_platform.store.store import Store
-
-_STORE = Annotated[
-    str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)", show_default=False)
-]
-_JSON = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +23,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="progress")
 
     @group.callback()
-    def show(context: typer.Context, store: _STORE = None, as_json: _JSON = False) -> None:
+    def show(context: typer.Context, store: options.Store = None, as_json: options.Json = False) -> None:
         """Show the next offset that each consumer decides."""
         if context.invoked_subcommand is None:
             with recorded(store) as opened:
@@ -44,8 +40,8 @@ def _skip(
     offset: Annotated[
         int, typer.Argument(min=0, help="the next offset to decide: the oldest that is still kept")
     ],
-    store: _STORE = None,
-    as_json: _JSON = False,
+    store: options.Store = None,
+    as_json: options.Json = False,
 ) -> None:
     """Leave events undecided that retention has deleted.
 
@@ -70,8 +66,8 @@ def _skip(
 
 def _forget(
     topic: Annotated[str, typer.Argument(help="a topic that was deleted and created again")],
-    store: _STORE = None,
-    as_json: _JSON = False,
+    store: options.Store = None,
+    as_json: options.Json = False,
 ) -> None:
     """Begin a topic that was created again with its first event."""
     from margin_platform.recordkeeping import acts

@@ -6,15 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from margin_platform.cli import options
 from margin_platform.cli.output import bad_input, echo, print_json, recorded
 
 if TYPE_CHECKING:
     from margin_platform.store.store import Store
-
-_STORE = Annotated[
-    str | None, typer.Option(help="SQLAlchemy URL of the store (default: MARGIN_STORE)", show_default=False)
-]
-_JSON = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +20,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="restrictions")
 
     @group.callback()
-    def show(context: typer.Context, store: _STORE = None, as_json: _JSON = False) -> None:
+    def show(context: typer.Context, store: options.Store = None, as_json: options.Json = False) -> None:
         """List the restricted accounts, and by which track each is."""
         if context.invoked_subcommand is None:
             with recorded(store) as opened:
@@ -32,25 +28,22 @@ def register(app: typer.Typer) -> None:
 
     @group.command()
     def lift(
-        account: Annotated[str, typer.Argument(help="account id")],
+        account: options.Account,
         why: Annotated[str, typer.Option(help="what the margin desk decided, and who asked for it")],
-        store: _STORE = None,
-        as_json: _JSON = False,
+        store: options.Store = None,
+        as_json: options.Json = False,
     ) -> None:
         """Lift a stress restriction whose cause is gone, without waiting for the policy's release time.
 
         Refused while the reason persists: an open call, or a severe scenario short of margin.
         """
-        from margin_platform.contracts.identity import refusal_of_id
         from margin_platform.enforcement.enforcer import Enforcer
         from margin_platform.ladder.lifting import LiftRefused
         from margin_platform.policy.policy import current_policy
         from margin_platform.recordkeeping import acts
 
-        if reason := refusal_of_id(account):
-            raise bad_input(f"account: {reason}, value {account!r}")
-        if not why.strip():
-            raise bad_input(f"--why: empty, value {why!r}")
+        options.checked_account(account)
+        options.checked_why(why)
         who = acts.operator()
         with recorded(store, read_only=False) as opened:
             try:

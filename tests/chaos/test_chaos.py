@@ -29,18 +29,9 @@ from spark.margin_snapshots import MarginSnapshots
 from spark.stream import StreamSettings
 from tests.chaos.load import Load, figures_of
 from tests.chaos.recomputation import Place, Recomputation, figures, recompute
-from tests.chaos.victims import (
-    BROKER,
-    EXECUTOR,
-    JVM,
-    JVM_AND_BROKER,
-    PYTHON,
-    WORKER,
-    Broker,
-    Driver,
-    wait_for,
-)
+from tests.chaos.victims import BROKER, EXECUTOR, JVM, JVM_AND_BROKER, PYTHON, WORKER, Broker, Driver
 from tests.support.driver import driver_command, shards_command
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.nightly]
 _SHORT = (JVM_AND_BROKER,)

@@ -10,16 +10,14 @@ import os
 import signal
 import subprocess
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from margin_platform.kafka import topic_admin
 from margin_platform.stack import broker as kafka_broker
 from margin_platform.stack import ports
+from tests.support.waiting import wait_for
 
 JVM, PYTHON, WORKER, EXECUTOR, BROKER = (
     "driver's JVM",
@@ -30,16 +28,6 @@ JVM, PYTHON, WORKER, EXECUTOR, BROKER = (
 )
 JVM_AND_BROKER = "Kafka broker and driver's JVM"
 _PATIENCE_SECONDS = 120.0
-
-
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = _PATIENCE_SECONDS) -> Any:
-    """The condition's value once it is true; AssertionError names what never came."""
-    deadline = time.monotonic() + seconds
-    pause = threading.Event()
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        pause.wait(0.05)
-    return value
 
 
 class Broker:

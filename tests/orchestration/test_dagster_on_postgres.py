@@ -18,7 +18,7 @@ from dagster._core.workspace.load_target import PythonFileTarget
 from dagster._daemon.sensor import execute_sensor_iteration
 
 from margin_platform.orchestration import dagster_home
-from tests.support.eventually import eventually
+from tests.support.waiting import wait_for
 
 LOCATION = Path(__file__).parent / "counted_location.py"
 
@@ -78,20 +78,20 @@ def test_runs_events_and_the_sensors_cursor_are_in_postgres_after_a_restart(
         dagster_home.prepare(tmp_path, url, launcher="default")
     with dagster(tmp_path) as (instance, workspace):
         tick(workspace)
-        eventually(lambda: numbers(instance) == [0], 60)
+        wait_for(lambda: numbers(instance) == [0], "a run of the first message")
         # the server restarts: every connection is gone, Dagster asks on
         with server(
             url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname='dagster_history'"
         ):
             tick(workspace)
-        eventually(lambda: numbers(instance) == [0, 1], 60)
-        eventually(lambda: all(run.is_success for run in instance.get_runs()), 60)
+        wait_for(lambda: numbers(instance) == [0, 1], "a run of the second message")
+        wait_for(lambda: all(run.is_success for run in instance.get_runs()), "the success of each run")
     assert not list(tmp_path.rglob("*.db"))  # nothing fell back to SQLite
     with dagster(tmp_path) as (instance, workspace):
         assert cursor(instance) == "2"
         assert {run.tags["dagster/run_key"] for run in instance.get_runs()} == {"0", "1"}
         tick(workspace)
-        eventually(lambda: numbers(instance) == [0, 1, 2], 60)
+        wait_for(lambda: numbers(instance) == [0, 1, 2], "a run of the third message")
         (sensor,) = instance.all_instigator_state()
         ticks = instance.get_ticks(sensor.instigator_origin_id, sensor.selector_id)
         assert [len(t.run_ids) for t in ticks] == [1, 1, 1]

@@ -23,7 +23,7 @@ from margin_platform.orchestration.run_coordinator import LaneRunCoordinator
 from margin_platform.orchestration.run_launcher import ForkServerRunLauncher
 from margin_platform.orchestration.run_tags import BATCH_TAGS, ENDS_WITH_LAUNCHER_TAG, WORKER_TAG
 from margin_platform.orchestration.worker_identity import is_alive, pid_of, this_worker, worker_of
-from tests.support.eventually import eventually
+from tests.support.waiting import wait_for
 
 JOB_FILE = str(Path(__file__).parent / "launched_job.py")
 
@@ -50,7 +50,10 @@ def launched(
         job_code_origin=origin,
     )
     instance.launch_run(run.run_id, None)  # type: ignore[arg-type]
-    eventually(lambda: diary.exists() and f"started {run.run_id}" in diary.read_text(encoding="utf-8"))
+    wait_for(
+        lambda: diary.exists() and f"started {run.run_id}" in diary.read_text(encoding="utf-8"),
+        "the run's start",
+    )
     return run.run_id
 
 
@@ -62,7 +65,7 @@ def run_of(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
 
 def test_a_run_succeeds_in_a_forked_worker(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     run_id = launched(instance, tmp_path / "diary", 0.0)
-    eventually(lambda: run_of(instance, run_id).is_success)
+    wait_for(lambda: run_of(instance, run_id).is_success, "the run's success")
     assert "with calendar and policies (1, 1)" in (tmp_path / "diary").read_text(encoding="utf-8")
     assert pid_of(run_of(instance, run_id).tags[WORKER_TAG]) != os.getpid()
 
@@ -76,9 +79,9 @@ def test_terminate_interrupts_the_op_and_lets_it_clean_up(
         instance.run_launcher.check_run_worker_health(run_of(instance, run_id)).status is WorkerStatus.RUNNING
     )
     assert instance.run_coordinator.cancel_run(run_id)
-    eventually(lambda: run_of(instance, run_id).status is dg.DagsterRunStatus.CANCELED)
+    wait_for(lambda: run_of(instance, run_id).status is dg.DagsterRunStatus.CANCELED, "the run's end")
     assert f"cleaned {run_id}" in (tmp_path / "diary").read_text(encoding="utf-8")
-    eventually(lambda: not is_alive(worker))
+    wait_for(lambda: not is_alive(worker), "the worker to end")
     assert not instance.run_launcher.terminate(run_id)
 
 
@@ -88,11 +91,10 @@ def test_a_killed_worker_is_noticed_and_can_still_be_terminated(
     """After a reboot, too, a run must not stay STARTED forever."""
     run_id = launched(instance, tmp_path / "diary", 60.0)
     os.kill(pid_of(run_of(instance, run_id).tags[WORKER_TAG]), signal.SIGKILL)
-    eventually(
-        lambda: (
-            instance.run_launcher.check_run_worker_health(run_of(instance, run_id)).status
-            is WorkerStatus.FAILED
-        )
+    health = instance.run_launcher.check_run_worker_health
+    wait_for(
+        lambda: health(run_of(instance, run_id)).status is WorkerStatus.FAILED,
+        "the launcher to see the death",
     )
     assert instance.run_launcher.terminate(run_id)
     assert run_of(instance, run_id).status is dg.DagsterRunStatus.CANCELED
@@ -152,7 +154,7 @@ def test_a_worker_of_another_host_is_never_signalled_and_its_run_can_be_ended(
     assert run_of(instance, run_id).status is dg.DagsterRunStatus.CANCELED
     assert is_alive(worker)
     os.kill(pid_of(worker), signal.SIGKILL)
-    eventually(lambda: not is_alive(worker))
+    wait_for(lambda: not is_alive(worker), "the worker to end")
 
 
 def test_only_the_batch_lane_waits_in_the_queue(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from resources.stream_driver import DriverEnded, StreamDriver
 from spark import progress
 from spark.driver import STREAMS
 from spark.stream import StreamSettings
-from tests.support.eventually import eventually
+from tests.support.waiting import wait_for
 
 DRIVER = """
 import json, os, signal, sys, threading, time
@@ -72,7 +72,7 @@ def test_a_killed_driver_is_started_again_in_the_same_run(driver: Callable[..., 
     assert seen != first
     assert "restart 1 of 5" in said[0]
     assert "code -9" in said[0]
-    eventually(lambda: not psutil.pid_exists(seen))
+    wait_for(lambda: not psutil.pid_exists(seen), "the driver to end")
 
 
 def test_the_driver_is_not_restarted_for_ever_and_its_last_words_are_in_the_failure(
@@ -124,7 +124,7 @@ def test_a_driver_whose_parent_is_killed_stops_by_itself(
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    eventually(lambda: not psutil.pid_exists(child))
+    wait_for(lambda: not psutil.pid_exists(child), "the driver's child to end")
 
 
 def test_a_table_is_reported_once_per_interval_with_totals_since_its_last_report() -> None:
@@ -180,7 +180,7 @@ def test_the_streams_materialize_their_tables_and_roll_over(driver: Callable[...
         assert events[0].run_id == result.run_id
         # it reported nothing: skipped
         assert instance.get_latest_materialization_event(dg.AssetKey("firm_exposure")) is None
-        eventually(lambda: not psutil.pid_exists(metadata["pid"].value))
+        wait_for(lambda: not psutil.pid_exists(metadata["pid"].value), "the driver to end")
 
 
 def test_materialize_on_a_table_whose_streams_run_is_refused_with_the_reason(tmp_path: Path) -> None:

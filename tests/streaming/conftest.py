@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from margin_platform.kafka.bus import Bus
 from spark.session import DELTA, build
 from tests.support.driver import driver_command
 from tests.support.running import Running
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture(scope="session")
@@ -85,16 +85,6 @@ def start_driver(work: Path) -> Iterator[Callable[..., Driver]]:
     for driver in started:
         if driver.process.poll() is None:
             driver.kill()
-
-
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 90.0) -> Any:
-    """The condition's value once it is true; fails naming what never came."""
-    deadline = time.monotonic() + seconds
-    pause = threading.Event()
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        pause.wait(0.05)
-    return value
 
 
 @pytest.fixture
