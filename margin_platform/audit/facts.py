@@ -1,4 +1,4 @@
-"""Facts: calls, orders, restrictions and holds are what the entries record.
+"""Facts: calls, orders, restrictions, holds and acts are what the entries record.
 
 Entries of format 1 hold less: the evidence of their calls and the account's standing are not compared.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from margin_platform.audit.entries import Entry
+from margin_platform.audit.entries import ACTS, Entry
 from margin_platform.audit.findings import Finding, Kind
 from margin_platform.audit.records import Records, Row, standing_of
 from margin_platform.trading_time.new_york import local_time
 
 HOLD, RELEASE = "HOLD", "RELEASE"  # acts that begin and end a legal hold
+RESTRICTION_LIFTED = "RESTRICTION_LIFTED"  # the act of a person who lifts one; its entries name it
 _CLOSED = {"CALL_CURED": "MET", "RESCINDED": "RESCINDED"}
 _AMENDED = ("CALL_INCREASED", "CALL_RESTATED")
 _LEG = ("symbol", "side", "qty")
@@ -37,6 +38,7 @@ def check(records: Records, doubtful: frozenset[str]) -> Iterator[Finding]:
         if account not in doubtful and account in records.states:
             yield from _standing(account, entries[-1], records)
     yield from _holds(records)
+    yield from (f for f in _acts(records) if f.account_id not in doubtful)
 
 
 def _fold_call(calls: dict[str, tuple[Entry, Row]], entry: Entry) -> None:
@@ -146,16 +148,47 @@ def restricted_by(standing: Row) -> str:
 
 
 def _holds(records: Records) -> Iterator[Finding]:
-    held: dict[str, int] = {}
+    held: dict[str, Entry] = {}
     for act in records.acts:
         about = act.content.get("about")
         if about and act.content["decision"] == HOLD:
-            held[about] = act.number
+            held[about] = act
         elif about and act.content["decision"] == RELEASE:
             held.pop(about, None)
-    for account in sorted(held.keys() - records.holds.keys()):
-        yield Finding(
-            account, Kind.HOLD_CHANGED, held[account], "the legal hold is gone, and no act released it"
-        )
-    for account in sorted(records.holds.keys() - held.keys()):
-        yield Finding(account, Kind.HOLD_CHANGED, 0, "no act put the account on legal hold")
+    for account in sorted(held.keys() | records.holds.keys()):
+        begun, found = held.get(account), records.holds.get(account)
+        if begun is None:
+            yield Finding(account, Kind.HOLD_CHANGED, 0, "no act put the account on legal hold")
+        elif found is None:
+            reason = "the legal hold is gone, and no act released it"
+            yield Finding(account, Kind.HOLD_CHANGED, begun.number, reason)
+        elif changed := [name for name in ("who", "why") if found[name] != begun.content.get(name)]:
+            reason = f"{changed[0]} is {found[changed[0]]!r}, recorded was {begun.content.get(changed[0])!r}"
+            yield Finding(account, Kind.HOLD_CHANGED, begun.number, reason)
+
+
+def _acts(records: Records) -> Iterator[Finding]:
+    """Check that an entry and the act that it names are both recorded, and what an act about a call names."""
+    acts = {f"{ACTS}@{act.number}": act for act in records.acts}
+    answered: set[str] = set()
+    for account, entries in records.entries.items():
+        for entry in entries:
+            source = str(entry.content.get("source"))
+            if not source.startswith(f"{ACTS}@"):
+                continue
+            answered.add(source)
+            said = acts[source].content if source in acts else None
+            if said is None:
+                reason = f"{source}, which decided it, is not recorded"
+                yield Finding(account, Kind.ACT_MISSING, entry.number, reason)
+            elif (said["decision"], said.get("about")) != (RESTRICTION_LIFTED, account):
+                reason = f"{source} is {said['decision']} about {said.get('about')}"
+                yield Finding(account, Kind.ACT_CHANGED, entry.number, f"{reason}, and decided nothing of it")
+    for source, act in acts.items():
+        about, call_id = str(act.content.get("about")), act.content.get("call_id")
+        if act.content["decision"] == RESTRICTION_LIFTED and source not in answered:
+            yield Finding(
+                about, Kind.ENTRY_MISSING, 0, f"no entry follows {source}, which lifted a restriction"
+            )
+        if call_id and call_id not in records.calls:
+            yield Finding(about, Kind.CALL_DELETED, 0, f"call {call_id}, which {source} is about, is gone")

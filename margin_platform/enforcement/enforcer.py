@@ -15,6 +15,7 @@ from enum import StrEnum
 from sqlalchemy import select
 
 from margin_platform.audit.entries import ACTS
+from margin_platform.audit.facts import RESTRICTION_LIFTED
 from margin_platform.contracts.messages import AUDIT, LIQUIDATION_ORDERS, Event
 from margin_platform.contracts.offsets import Source, Span
 from margin_platform.enforcement import open_orders
@@ -39,7 +40,6 @@ class CallState(StrEnum):
     RESCINDED = "RESCINDED"
 
 
-RESTRICTION_LIFTED = "RESTRICTION_LIFTED"  # the act of a person who lifts one
 _CLOSED_AS = {DecisionKind.CALL_CURED: CallState.MET, DecisionKind.RESCINDED: CallState.RESCINDED}
 
 
