@@ -31,10 +31,11 @@ class Published:
     foreign: list[Finding] = field(default_factory=list)
 
 
-def read(bus: Bus) -> Published:
+def read(bus: Bus, *, foreign_since: int = 0) -> Published:
     """Return what is on audit.v1 now. An event that was sent twice counts once.
 
-    A message that is no entry and no anchor was not written by the platform: it is named, and hides none.
+    A message that is no entry and no anchor was not written by the platform: it is named where it was
+    produced at or after a time (epoch milliseconds), and hides none.
     """
     entries: dict[tuple[str, int, str], Entry] = {}
     anchors: dict[str, Anchor] = {}
@@ -49,6 +50,8 @@ def read(bus: Bus) -> Published:
                 entry = _entry(event)
                 entries[entry.account_id, entry.number, entry.hash] = entry
         except BadEvent as error:
+            if found.timestamp_ms < foreign_since:
+                continue
             where = f"{AUDIT}[{found.partition}]@{found.offset}"
             foreign.append(Finding(AUDIT, Kind.FOREIGN, 0, f"{where}: {error}"))
     ordered = sorted(anchors.values(), key=lambda anchor: anchor.number)

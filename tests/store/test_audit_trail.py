@@ -360,6 +360,7 @@ def test_what_somebody_else_wrote_to_audit_v1_is_named_and_hides_no_forgery(
         (named,) = published.check(found, both, frozenset())
         assert (named.account_id, named.kind) == (AUDIT, "FOREIGN")
         assert named.reason.startswith("audit.v1[0]@0: ")
+        assert published.read(Topic([message, *whole]), foreign_since=2).foreign == []  # Topic: produced at 1
         del found.entries["A3"], found.heads["A3"]
         assert ("A3", "ACCOUNT_DELETED") in {
             (one.account_id, one.kind) for one in published.check(found, both, frozenset())
