@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from typing import Any
 
 import orjson
 
 from margin_platform.contracts import action_terms
 from margin_platform.contracts.events.declarations import Event
 from margin_platform.contracts.foreign_fields import refuse_contradictions
+from margin_platform.contracts.json_object import flaw_of_depth, flaw_of_keys
 from margin_platform.contracts.refusals import BadEvent
 from margin_platform.contracts.topics import (
     ACCOUNTS,
@@ -95,8 +95,11 @@ def decode(topic: str, raw: bytes | None) -> Event:
         raise _unreadable(TOPICS[topic], raw, error.msg) from error
     if not isinstance(event, dict):
         raise BadEvent("value", event, "not a JSON object")
-    if topic not in _BY_THE_THOUSAND and raw.count(b":") != len(event):
-        _check_keys(event, raw)
+    flaw = flaw_of_depth(event, raw)
+    if flaw is None and topic not in _BY_THE_THOUSAND and raw.count(b":") != len(event):
+        flaw = flaw_of_keys(event, raw)
+    if flaw is not None:
+        raise BadEvent(*flaw)
     return checked(topic, event)
 
 
@@ -122,31 +125,6 @@ _NAMES = {topic: frozenset(field.name for field in TOPICS[topic].check.fields) f
 
 # our own figures, written from a mapping: no key can be there twice
 _BY_THE_THOUSAND = frozenset((MARGIN_CALC, STRESS))
-
-
-def _check_keys(event: Event, raw: bytes) -> None:
-    """Raise BadEvent for a key given twice in one object: no reader could know which counts.
-
-    A key takes a colon, so a message with as many colons as keys has none twice; only the others are read
-    again.
-    """
-    if raw.count(b":") != _keys(event):
-        json.loads(raw, object_pairs_hook=_unique)
-
-
-def _keys(value: Any) -> int:
-    if isinstance(value, dict):
-        return len(value) + sum(_keys(part) for part in value.values() if isinstance(part, dict | list))
-    return sum(_keys(part) for part in value if isinstance(part, dict | list))
-
-
-def _unique(pairs: list[tuple[str, object]]) -> Event:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BadEvent(twice, [value for name, value in pairs if name == twice], "given twice in one object")
-    return found
 
 
 def _unreadable(topic: Topic, raw: bytes, why: str) -> BadEvent:

@@ -7,6 +7,7 @@ only look at the schema's version. A reader never creates, migrates or changes a
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -54,25 +55,30 @@ class Store:
         StoreMissing where there is no store, StoreOutdated where its schema is another.
         """
         self.url = url
+        self._file, self._inode = _file_of(make_url(url)), 0  # 0 while it is being opened
         as_it_is = read_only or not migrate
         if as_it_is:
             check_exists(make_url(url))
         self.engine = _engine(url, read_only=read_only)
         self._readers = _engine(url, writes=False, read_only=read_only)
         found = self._schema()
-        if found == SCHEMA:
-            return
-        if as_it_is:
+        if found != SCHEMA and as_it_is:
             self.close()
             raise StoreOutdated(
                 f"the store's schema is {found or 'missing'}, this program's {SCHEMA}: `margin migrate` "
                 f"mends that, value {make_url(url).render_as_string()!r}"
             )
-        self._migrate()
+        if found != SCHEMA:
+            self._migrate()
+        self._inode = _inode(self._file)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Open one transaction, alone among writers: committed at the end, rolled back on any error."""
+        """Open one transaction, alone among writers: committed at the end, rolled back on any error.
+
+        StoreMissing where its file has been removed since: it is not created again.
+        """
+        self._keep_to_the_file()
         with self.engine.begin() as connection:
             if self.engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK})
@@ -80,7 +86,10 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Read what was committed at the first question, without waiting for writers."""
+        """Read what was committed at the first question, without waiting for writers. StoreMissing as for
+        `write`.
+        """
+        self._keep_to_the_file()
         with self._readers.connect() as connection:
             yield connection
 
@@ -103,6 +112,17 @@ class Store:
                 yield
             finally:
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+
+    def _keep_to_the_file(self) -> None:
+        """Let go of a file that was replaced, as by a backup: who reads on in the old one misses every
+        restriction since.
+        """
+        now = _inode(self._file) if self._inode else 0
+        if self._inode and not now:
+            raise StoreMissing(f"store: its file was removed, value {str(self._file)!r}")
+        if now != self._inode:
+            self.close()
+            self._inode = now
 
     def _schema(self) -> str | None:
         """Return the newest migration that was applied; None in an empty database."""
@@ -130,6 +150,25 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def without_password(url: str) -> str:
+    """Return a store's URL as it may be shown, also where it is none."""
+    return re.sub(r"(//[^:/@\s]*):[^@]*@", r"\1:***@", url)
+
+
+def _file_of(url: URL) -> Path | None:
+    """Return the file of an SQLite store; None for another one, or one in memory."""
+    named = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    return Path(str(url.database)).absolute() if named else None
+
+
+def _inode(file: Path | None) -> int:
+    """Return what tells a file from another of its name; 0 where there is none."""
+    try:
+        return file.stat().st_ino if file else 0
+    except FileNotFoundError:
+        return 0
 
 
 def check_exists(url: URL) -> None:

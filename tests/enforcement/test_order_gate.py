@@ -153,6 +153,7 @@ def test_the_endpoint_answers_with_the_rule(
         (b"{", 400, "body"),
         (b"[]", 400, "body"),
         (b"\xff", 400, "body"),
+        (b"[" * 1000 + b"]" * 1000, 400, "body"),
         (b'{"qty": NaN}', 400, "body"),
         (b"x" * 70_000, 413, "body"),
         (_order(account_id=None), 422, "account_id"),
@@ -167,6 +168,8 @@ def test_the_endpoint_answers_with_the_rule(
         (_order(order_id=5), 422, "order_id"),
         (_order(order_id="x" * 65), 422, "order_id"),
         (_order(account_id="A\0"), 422, "account_id"),
+        (b'{"account_id": "A", ' + _order(account_id="FREE")[1:], 422, "account_id"),
+        (_order(symbol="DEEP").replace(b'"DEEP"', b"[" * 1000 + b"]" * 1000), 422, "value"),
     ],
 )
 def test_a_request_that_cannot_be_judged_names_the_field(
@@ -201,3 +204,26 @@ def test_without_its_store_the_gate_allows_nothing(tmp_path: Path) -> None:
     answer = _post(endpoint(broken), _order())
     assert answer.status_code == 503
     assert answer.json()["allow"] is False
+
+
+def _restricted(file: Path, *, restricted: bool) -> None:
+    fixed = {"state": {}, "status": "X", "audit_count": 0, "audit_hash": "", "last_event": None}
+    with Store(f"sqlite:///{file}") as store, store.write() as connection:
+        connection.execute(insert(ladder_states).values(account_id="A", restricted=restricted, **fixed))
+
+
+def test_a_store_that_is_replaced_or_removed_under_the_gate_is_not_read_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a backup is put back: the open file would show the restrictions of before."""
+    here, backup = tmp_path / "store.db", tmp_path / "backup.db"
+    _restricted(here, restricted=False)
+    _restricted(backup, restricted=True)
+    monkeypatch.setenv("MARGIN_STORE", f"sqlite:///{here}")
+    gate = endpoint()
+    assert _post(gate, _order()).json()["allow"] is True
+    backup.replace(here)
+    assert _post(gate, _order()).json()["rule"] == "CLOSE_ONLY_POSITIONS_UNKNOWN"
+    here.unlink()
+    answer = _post(gate, _order())
+    assert (answer.status_code, answer.json()["allow"], here.exists()) == (503, False, False)

@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from margin_platform.contracts.json_object import flaw_of_depth, flaw_of_keys
 from margin_platform.dashboard.server.guesses import Guesses
 from margin_platform.dashboard.server.order_gate import BadOrder, body_of, opened_store
 from margin_platform.dashboard.state.accounts import NewestRows
@@ -89,6 +90,8 @@ def parse(body: bytes) -> call_acts.Request:
         raise BadAct("body", body[:80], "not JSON") from None
     if not isinstance(said, dict):
         raise BadAct("body", said, "not an object")
+    if flaw := flaw_of_depth(said, body) or flaw_of_keys(said, body):
+        raise BadAct(*flaw)
     try:
         act = CallAct[str(said.get("act")).upper()]
     except KeyError:

@@ -15,7 +15,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from margin_platform.contracts.events.row_types import LONGEST_KEY
+from margin_platform.contracts.json_object import flaw_of_depth, flaw_of_keys
 from margin_platform.contracts.refusals import Refused
+from margin_platform.contracts.visible_text import in_words, shortened
 from margin_platform.dashboard.server.wall_clock import wall_clock_ms
 from margin_platform.enforcement.order_gate import Gate, Order
 from margin_platform.policy.policy import current_policy
@@ -78,6 +80,8 @@ def _object(body: bytes, fields: tuple[str, ...]) -> dict[str, object]:
         raise BadOrder("body", body[:80].decode("utf-8", "replace"), "not JSON", 400) from None
     if not isinstance(data, dict):
         raise BadOrder("body", data, "not an object", 400)
+    if flaw := flaw_of_depth(data, body) or flaw_of_keys(data, body):
+        raise BadOrder(*flaw)
     if unknown := sorted(set(data) - set(fields)):
         raise BadOrder(unknown[0], data[unknown[0]], f"unknown field, not one of {', '.join(fields)}")
     return data
@@ -139,7 +143,7 @@ def _answering(act: Callable[[bytes], dict[str, object]]) -> Callable[[Request],
             refusal = {
                 "error": str(error),
                 "field": error.field,
-                "value": repr(error.value),
+                "value": shortened(in_words(error.value)),
                 "reason": error.reason,
             }
             return _json(refusal, error.status)
@@ -175,5 +179,4 @@ def opened_store(store: Store | None) -> Store:
     if store is not None:
         return store
     url = settings().store_url
-    Store(url, read_only=True).close()
-    return Store(url)
+    return Store(url, migrate=False)
