@@ -8,8 +8,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+_LABEL = r"[^\W_](?:[\w-]*[^\W_])?"  # of a domain
 _ONE = {
-    "email": re.compile(r"[^\s,;:<>()\[\]\\\"\x00-\x1f\x7f@]+@[^\s,;:<>()\[\]\\\"\x00-\x1f\x7f@]+"),
+    # "=?" begins an encoded word: what it hides may be a comma, and a second mailbox behind it
+    "email": re.compile(rf"(?!.*=\?)[^\s,;:<>()\[\]\\\"\x00-\x1f\x7f@]+@{_LABEL}(?:\.{_LABEL})*"),
     "phone": re.compile(r"[^,;\x00-\x1f\x7f]+"),
 }
 

@@ -46,7 +46,7 @@ class SmtpChannel:
         try:
             with smtplib.SMTP(self._host, self._port, timeout=_TIMEOUT_SECONDS) as session:
                 self._prepare(session)
-                session.send_message(mail)
+                session.send_message(mail, to_addrs=[message.recipient])
         except smtplib.SMTPRecipientsRefused as error:
             code = next(iter(error.recipients.values()))[0]
             raise _answer(code)(f"SMTP: {error.recipients}") from error

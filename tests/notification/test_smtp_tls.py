@@ -140,7 +140,16 @@ def test_a_temporary_refusal_is_worth_another_try_and_a_final_one_is_not(
 
 @pytest.mark.parametrize(
     "recipient",
-    ["a@b.example,c@d.example", "a@b.example;c@d.example", "A <a@b.example>", "a@b.example c@d.example"],
+    [
+        "a@b.example,c@d.example",
+        "a@b.example;c@d.example",
+        "A <a@b.example>",
+        "a@b.example c@d.example",
+        "a@=?utf-8?q?b.example=2Cc=40d.example?=",  # an encoded word that hides a second mailbox
+        "=?utf-8?q?c=40d.example=2C?=@b.example",
+        "a@b.example/../c",
+        "a@b\uff0eexample",
+    ],
 )
 def test_one_field_reaches_one_mailbox(recipient: str) -> None:
     box = Mailbox()
