@@ -5,6 +5,8 @@ sessions, guesses, silence.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import http.client
 import socket
 import threading
 from collections.abc import Iterator
@@ -100,6 +102,20 @@ def test_after_some_wrong_tokens_even_the_right_one_must_wait_and_a_session_goes
     assert outside.get("/api/symbols", headers={"cookie": signed_in}).status_code == 200
 
 
+def test_a_guesser_cannot_choose_the_address_that_is_counted() -> None:
+    """X-Forwarded-For counts only where a proxy stands in front, which `--origin` names."""
+    for origins, last in (((), 429), (("https://desk.example",), 401)):
+        options = Options("127.0.0.1:1", host="0.0.0.0", token="right", origins=origins)
+        with served(serving.configuration(options)) as port:
+            answers = []
+            for n in range(guesses.BURST + 1):
+                client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+                guess = {"authorization": f"Bearer {n}", "x-forwarded-for": f"10.0.0.{n}"}
+                client.request("GET", "/api/symbols", headers=guess)
+                answers.append(client.getresponse().status)
+        assert answers == [401] * guesses.BURST + [last]
+
+
 def test_a_token_is_taken_from_the_address_of_the_page_only(outside: TestClient) -> None:
     assert outside.get("/api/symbols", params={"token": "right"}).status_code == 401
     assert outside.get("/static/main.js", params={"token": "right"}).status_code == 401
@@ -110,6 +126,20 @@ def test_a_token_is_taken_from_the_address_of_the_page_only(outside: TestClient)
     # a bookmark, with the cookie: it leaves the address bar all the same
     again = outside.get("/", params={"token": "right"})
     assert (again.status_code, again.headers["location"]) == (303, "/")
+
+
+@contextlib.contextmanager
+def served(config: uvicorn.Config) -> Iterator[int]:
+    """The port of a server in a thread."""
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=asyncio.run, args=(server.serve(sockets=[listener]),))
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join(10)
 
 
 async def _slow(_: Request) -> PlainTextResponse:
@@ -128,13 +158,8 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(serving, "HEAD_SECONDS", PATIENCE_S)
     app: Any = Starlette(routes=[Route("/slow", _slow), WebSocketRoute("/live", _echo)])
     config = uvicorn.Config(app, port=0, log_level="warning", http=serving.Impatient, ws="websockets-sansio")
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=asyncio.run, args=(server.serve(sockets=[listener]),))
-        thread.start()
-        yield listener.getsockname()[1]
-        server.should_exit = True
-        thread.join(10)
+    with served(config) as number:
+        yield number
 
 
 def answer_to(port: int, *parts: bytes) -> bytes:

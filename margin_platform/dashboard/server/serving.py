@@ -24,25 +24,34 @@ def serve(options: Options, port: int, announce: Callable[[str, int], None]) -> 
 
     OSError where the address is taken.
     """
-    app = build(options)
+    server = _Server(configuration(options))
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((options.host, port))
     listener.listen(_BACKLOG)  # before the announcement: a reader of it may connect at once
     bound = listener.getsockname()[1]
-    config = uvicorn.Config(
-        app,
+    name = f"[{options.host}]" if ":" in options.host else options.host
+    announce(f"http://{name}:{bound}/", bound)
+    asyncio.run(_until_stopped(server, listener))
+
+
+def configuration(options: Options) -> uvicorn.Config:
+    """Return how uvicorn serves the dashboard. ValueError as for `app.build`.
+
+    What a proxy says of its caller (X-Forwarded-For) counts only where there is one, which the origins name:
+    else anyone could choose the address whose guesses are counted.
+    """
+    return uvicorn.Config(
+        build(options),
         log_level="warning",
         http=Impatient,
         ws="websockets-sansio",
         ws_per_message_deflate=False,
         server_header=False,
+        proxy_headers=bool(options.origins),
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
-    name = f"[{options.host}]" if ":" in options.host else options.host
-    announce(f"http://{name}:{bound}/", bound)
-    asyncio.run(_until_stopped(_Server(config), listener))
 
 
 class Impatient(H11Protocol):
