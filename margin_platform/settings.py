@@ -47,12 +47,20 @@ def _address(text: str) -> str:
     return text
 
 
+def addresses(text: str) -> str:
+    """Return a list of brokers as it is: host:port, several with commas. ValueError where one is none."""
+    for one in text.split(","):
+        _address(one.strip())
+    return text
+
+
 def _names(value: Any) -> tuple[str, ...]:
     return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
 
 
 Port = Annotated[int, BeforeValidator(_port)]
 Address = Annotated[str, BeforeValidator(_address)]
+Addresses = Annotated[str, BeforeValidator(addresses)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 
 
@@ -65,7 +73,7 @@ class _Group(BaseModel):
 class Kafka(_Group):
     """The broker, and how to log in."""
 
-    bootstrap_servers: str = Field("127.0.0.1:9092", validation_alias="MARGIN_KAFKA")
+    bootstrap_servers: Addresses = Field("127.0.0.1:9092", validation_alias="MARGIN_KAFKA")
     security: KafkaSecurity = KafkaSecurity()
 
 

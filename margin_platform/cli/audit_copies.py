@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from margin_platform.cli.broker import address_of
 from margin_platform.cli.output import failed
 from margin_platform.settings import settings
 
@@ -31,7 +32,7 @@ def _bus(bootstrap: str) -> Iterator[Bus]:
     from margin_platform.kafka.bus import BrokerUnreachable, Bus
 
     try:
-        with Bus(bootstrap) as bus:
+        with Bus(address_of(bootstrap)) as bus:
             yield bus
     except (BrokerUnreachable, LookupError, TimeoutError) as error:
         raise failed(error) from error

@@ -191,7 +191,8 @@ def _one(
     except InputError as error:
         raise bad_input(str(error)) from error
     except HistoryError as error:
-        raise bad_input(f"prices: {error}") from error
+        first, *further = map(str, error.flaws)
+        raise bad_input(f"prices: {first}", *further) from error
     try:
         checkpoints.mkdir(parents=True, exist_ok=True)
     except OSError as error:

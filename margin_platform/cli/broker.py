@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from margin_platform.cli.output import bad_input
-from margin_platform.settings import settings
+from margin_platform.settings import addresses, settings
 from margin_platform.stack import state
 
 Bootstrap = Annotated[
@@ -31,7 +31,7 @@ def broker_of(bootstrap: str | None, data: Path | None) -> str:
     Ends the program where there is none of them: whatever listens at the usual port may be another's.
     """
     if bootstrap is not None:
-        return bootstrap
+        return address_of(bootstrap)
     ours = settings()
     folder = data.absolute() if data else ours.data_folder
     known = state.load(folder)
@@ -43,3 +43,11 @@ def broker_of(bootstrap: str | None, data: Path | None) -> str:
     raise bad_input(
         f"--data: no broker of a stack runs there{named}; name one with --bootstrap, value {str(folder)!r}"
     )
+
+
+def address_of(bootstrap: str) -> str:
+    """Return the address of --bootstrap. Ends the program with 2 where it is none."""
+    try:
+        return addresses(bootstrap)
+    except ValueError as error:
+        raise bad_input(f"--bootstrap: {error}, value {bootstrap!r}") from error

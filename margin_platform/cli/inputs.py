@@ -52,7 +52,8 @@ def read_history(prices: str) -> tuple[PriceHistory, Sequence[Flaw]]:
     try:
         return price_files.read(Path(prices))
     except HistoryError as error:
-        raise bad_input(f"{prices}: {error}") from error
+        first, *further = map(str, error.flaws)
+        raise bad_input(f"{prices}: {first}", *further) from error
 
 
 def date_option(name: str, text: str | None) -> dt.date | None:

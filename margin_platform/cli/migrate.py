@@ -24,16 +24,16 @@ def migrate(
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
     from margin_platform.settings import settings
-    from margin_platform.store.store import SCHEMA, Store
+    from margin_platform.store.store import SCHEMA, Store, without_password
 
     url = store or settings().store_url
     try:
         with Store(url):
             where = make_url(url).render_as_string()
     except (ArgumentError, NoSuchModuleError) as error:
-        raise bad_input(f"store: not a SQLAlchemy URL, value {url!r}") from error
+        raise bad_input(f"store: not a SQLAlchemy URL, value {without_password(url)!r}") from error
     except OperationalError as error:
-        raise failed(f"the store does not answer: {str(error.orig).strip()}") from error
+        raise failed(f"the store does not answer: {' '.join(str(error.orig).split())}") from error
     if as_json:
         print_json({"store": where, "schema": SCHEMA})
     else:

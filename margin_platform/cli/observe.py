@@ -12,6 +12,7 @@ import typer
 
 from margin_platform.cli.broker import Bootstrap, Data, broker_of
 from margin_platform.cli.output import bad_input, echo, failed, print_json
+from margin_platform.contracts.json_object import flaw_of_depth
 from margin_platform.contracts.messages import TOPICS
 from margin_platform.contracts.offsets import Record
 from margin_platform.kafka.broker_errors import BrokerUnreachable
@@ -130,11 +131,15 @@ def _place(name: str) -> int:
 
 
 def _event(record: Record) -> object:
-    """Return the message as JSON, or as text where it is none: bad input must be visible too."""
+    """Return the message as JSON, or as text where it is none or nests too deeply to be printed: bad input
+    must be visible too.
+    """
+    raw = record.value or b"null"
     try:
-        return orjson.loads(record.value or b"null")
+        event = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return (record.value or b"").decode(errors="replace")
+        return raw.decode(errors="replace")
+    return event if flaw_of_depth(event, raw) is None else raw.decode(errors="replace")
 
 
 def _brief(value: object) -> str:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 
 _NO_BOUND = 100_000  # columns: wider than any table
-_LINES = "\n"  # several flaws of one file have a line each
 
 
 def echo(message: object, *, err: bool = False) -> None:
@@ -35,19 +34,20 @@ def echo(message: object, *, err: bool = False) -> None:
     typer.echo(visible(message), err=err)
 
 
-def _complain(message: object) -> None:
-    typer.echo(f"margin: {visible(message, keep=_LINES)}", err=True)
+def bad_input(message: str, *further: str) -> typer.Exit:
+    """Print on stderr what names the field and the value; exit code 2.
 
-
-def bad_input(message: str) -> typer.Exit:
-    """Print on stderr what names the field and the value, a line each; exit code 2."""
-    _complain(message)
+    further: lines for more flaws of one file. A line break inside of one makes no line of its own.
+    """
+    echo(f"margin: {message}", err=True)
+    for line in further:
+        echo(line, err=True)
     return typer.Exit(2)
 
 
 def failed(message: object) -> typer.Exit:
-    """Print on stderr what could not be done; exit code 1."""
-    _complain(message)
+    """Print on stderr what could not be done, on one line; exit code 1."""
+    echo(f"margin: {message}", err=True)
     return typer.Exit(1)
 
 
@@ -95,7 +95,7 @@ def recorded(url: str | None, *, read_only: bool = True) -> Iterator[Store]:
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
     from margin_platform.settings import settings
-    from margin_platform.store.store import Store, StoreMissing, StoreOutdated, check_exists
+    from margin_platform.store.store import Store, StoreMissing, StoreOutdated, check_exists, without_password
 
     given = url or settings().store_url
     try:
@@ -104,10 +104,10 @@ def recorded(url: str | None, *, read_only: bool = True) -> Iterator[Store]:
     except StoreMissing as error:
         raise bad_input(str(error)) from error
     except (ArgumentError, NoSuchModuleError) as error:
-        raise bad_input(f"store: not a SQLAlchemy URL, value {given!r}") from error
+        raise bad_input(f"store: not a SQLAlchemy URL, value {without_password(given)!r}") from error
     except StoreOutdated as error:
         raise failed(error) from error
     except OperationalError as error:
-        raise failed(f"the store does not answer: {str(error.orig).strip()}") from error
+        raise failed(f"the store does not answer: {' '.join(str(error.orig).split())}") from error
     with store:
         yield store

@@ -79,14 +79,8 @@ def _start(folder: Path, only: list[str] | None, without: list[str] | None) -> N
     from margin_platform.stack import supervisor
     from margin_platform.stack.processes import StartFailed
 
-    console = screen(stderr=True, highlight=False)
     try:
-        supervisor.up(
-            folder,
-            only=only,
-            without=without,
-            progress=lambda line: console.print(line, soft_wrap=True, markup=False),
-        )
+        supervisor.up(folder, only=only, without=without, progress=lambda line: echo(line, err=True))
     except ValueError as error:
         raise bad_input(str(error)) from error
     except (StartFailed, JarsUnavailable, OSError) as error:
@@ -166,13 +160,9 @@ def _show(figures: Json, as_json: bool) -> None:
         return
     console = screen(highlight=False)
     if figures.get("unreached"):
-        console.print(
-            f"notices that reached no one: {figures['unreached']:,}; see `margin notices`",
-            soft_wrap=True,
-            markup=False,
-        )
+        echo(f"notices that reached no one: {figures['unreached']:,}; see `margin notices`")
     if not figures["components"]:
-        console.print(f"nothing was started in {figures['data']}", soft_wrap=True, markup=False)
+        echo(f"nothing was started in {figures['data']}")
         return
     table = Table(box=None, pad_edge=False)
     for title in ("component", "pid", "state", "where"):
@@ -185,15 +175,11 @@ def _show(figures: Json, as_json: bool) -> None:
         )
     print_table(table, highlight=False)
     for line in _kept_lines(figures["components"]):
-        console.print(line, soft_wrap=True, markup=False)
-    console.print(
-        f"memory of all: {figures['memory_mb']:,.0f} MB; data and logs: {figures['data']}",
-        soft_wrap=True,
-        markup=False,
-    )
+        echo(line)
+    echo(f"memory of all: {figures['memory_mb']:,.0f} MB; data and logs: {figures['data']}")
     if figures["topics"]:
         held = ", ".join(f"{name} {count:,}" for name, count in figures["topics"].items() if count)
-        console.print(f"events: {held or 'none yet'}", soft_wrap=True, markup=False)
+        echo(f"events: {held or 'none yet'}")
     if figures["streams"]:
         _show_streams(console, figures["streams"])
 
@@ -214,16 +200,11 @@ def _kept_lines(rows: list[Json]) -> list[str]:
 def _show_streams(console: Screen, streams: Json) -> None:
     if streams["answers"]:
         console.print(_streams_table(streams["streams"]))
-        console.print(f"the streams' figures: {streams['url']}", soft_wrap=True, markup=False)
+        echo(f"the streams' figures: {streams['url']}")
     elif streams["expected"]:
-        console.print(
-            (
-                f"the streams do not answer at {streams['url']} ({streams['reason']}): Dagster starts them "
-                "within a minute of the stack; "
-                'later than that, see its job "streams"'
-            ),
-            soft_wrap=True,
-            markup=False,
+        echo(
+            f"the streams do not answer at {streams['url']} ({streams['reason']}): Dagster starts them "
+            'within a minute of the stack; later than that, see its job "streams"'
         )
 
 

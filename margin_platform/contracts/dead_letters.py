@@ -7,10 +7,10 @@ at each repetition.
 from __future__ import annotations
 
 from margin_platform.contracts.messages import BadEvent, Event
+from margin_platform.contracts.visible_text import in_words, shortened
 
 # of the message: at most six times as much as JSON, where each byte is a control character
 _RAW_BYTES = 65_536
-_VALUE_CHARACTERS = 1_000
 
 
 def dead_letter(
@@ -23,24 +23,20 @@ def dead_letter(
         "topic": topic,
         "partition": partition,
         "offset": offset,
-        "reason": error.reason,
-        "field": error.field,
-        "value": value_of(error),
+        **stated(error),
         "raw": _raw(raw or b""),
         "timestamp": timestamp,
     }
 
 
-def value_of(error: BadEvent) -> str | None:
-    """Return the refused value as text; of a long one its beginning, and how long it is."""
-    if error.value is None:
-        return None
-    text = str(error.value)
-    return (
-        text
-        if len(text) <= _VALUE_CHARACTERS
-        else f"{text[:_VALUE_CHARACTERS]}... (cut: {len(text)} characters in all)"
-    )
+def stated(error: BadEvent) -> Event:
+    """Return what a dead letter says of a refusal: of a long text its beginning, and how long it is."""
+    value = error.value if isinstance(error.value, str) else in_words(error.value)
+    return {
+        "reason": shortened(error.reason),
+        "field": shortened(error.field),
+        "value": None if error.value is None else shortened(value),
+    }
 
 
 def _raw(message: bytes) -> str:

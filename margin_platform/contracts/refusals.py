@@ -8,6 +8,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 
+from margin_platform.contracts.visible_text import in_words, shortened, visible
+
 NO_VALUE = object()  # the value of a refusal that has none to show, such as a file that cannot be read
 # What other systems call a field of ours; a name that two fields claim is of the first that is asked for.
 _SYNONYMS = {
@@ -37,15 +39,19 @@ _SYNONYMS = {
     "ratio_old": "split_from from_factor denominator",
     "new_symbol": "new_ticker to_symbol target_symbol target acquirer",
 }
+_LONGEST_FIELD = 200  # characters of a field's name that a log line shows
 _SIGNED = ("side", "direction", "long_short", "buy_sell", "is_short", "short", "action")
 
 
 class Refused(ValueError):
-    """Input that cannot be used: the path of the field, its value, and why."""
+    """Input that cannot be used: the path of the field, its value, and why.
+
+    Its text is one visible line, and short: it goes into logs.
+    """
 
     def __init__(self, field: str, value: object, reason: str) -> None:
-        shown = "" if value is NO_VALUE else f", value {value!r:.1000}"  # it goes into logs
-        super().__init__(f"{field}: {reason}{shown}")
+        shown = "" if value is NO_VALUE else f", value {shortened(in_words(value))}"
+        super().__init__(visible(f"{shortened(field, _LONGEST_FIELD)}: {shortened(reason)}{shown}"))
         self.field, self.value, self.reason = field, value, reason
 
     def __reduce__(self) -> tuple[type[Refused], tuple[object, ...]]:

@@ -16,6 +16,8 @@ from typing import TextIO
 # Control, format (bidi, zero width), lone surrogate, private use; line and paragraph separator.
 _ACTED_UPON = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _NOT_PLAIN = re.compile(r"[^ -~]")
+_LONGEST = 1_000  # characters of a text of elsewhere
+_LONGEST_LINE = 10_000  # characters of a line of a log
 
 
 def visible(text: object, keep: str = "") -> str:
@@ -30,6 +32,19 @@ def visible(text: object, keep: str = "") -> str:
         return letter.encode("unicode_escape").decode()
 
     return _NOT_PLAIN.sub(shown, str(text))
+
+
+def shortened(text: str, most: int = _LONGEST) -> str:
+    """Return a text as it is; of a long one its beginning, and how many characters it has in all."""
+    return text if len(text) <= most else f"{text[:most]}... (cut: {len(text)} characters in all)"
+
+
+def in_words(value: object) -> str:
+    """Return a value as Python writes it; of one that nests too deeply for that, what it is."""
+    try:
+        return repr(value)
+    except RecursionError:
+        return f"a {type(value).__name__}, nested too deeply to be shown"
 
 
 def visible_json(text: str) -> str:
@@ -49,12 +64,12 @@ def visible_json(text: str) -> str:
 
 
 class VisibleFormatter(logging.Formatter):
-    """A log formatter whose message is one visible line,
+    """A log formatter whose message is one visible line of bounded length,
     and whose traceback has no line of another's making.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        return visible(super().formatMessage(record))
+        return visible(shortened(super().formatMessage(record), _LONGEST_LINE))
 
     def formatException(self, ei: object) -> str:  # noqa: N802 - logging's own name
         return visible(super().formatException(ei), keep="\n")  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict
 
-from margin_platform.contracts.dead_letters import dead_letter, value_of
+from margin_platform.contracts.dead_letters import dead_letter, stated
 from margin_platform.contracts.messages import FILLS, BadEvent, Event
 from margin_platform.contracts.offsets import Record
 from margin_platform.ledger.ledger import Ledger
@@ -81,10 +81,7 @@ class EarlyEvents:
             except BadEvent as error:
                 # otherwise it was reported already: a message has one dead letter
                 if row["letter"] is not None:
-                    letters.append(
-                        row["letter"]
-                        | {"reason": error.reason, "field": error.field, "value": value_of(error)}
-                    )
+                    letters.append(row["letter"] | stated(error))
         return letters
 
     def overdue(self, before_ms: int) -> list[Event]:

@@ -78,6 +78,25 @@ UNUSABLE = [  # arguments, environment, exit code, what standard error says
         "--data: no broker of a stack runs there",
     ),
     (["replay", "--prices", "sample", "--speed", "nan"], {}, 2, "speed: not a number from 0 up, value nan"),
+    (
+        ["explain", "A", "--store", "postgresql+nodriver://margin:secret@db.example/margin"],
+        {},
+        2,
+        "value 'postgresql+nodriver://margin:***@db.example/margin'",
+    ),
+    (
+        ["migrate", "--store", "postgres//margin:secret@db.example"],
+        {},
+        2,
+        "store: not a SQLAlchemy URL, value 'postgres//margin:***@db.example'",
+    ),
+    (["observe", "prices.v1", "--bootstrap", "host"], {}, 2, "--bootstrap: not host:port, value 'host'"),
+    (
+        ["observe", "prices.v1"],
+        {"MARGIN_KAFKA": "a:1,b:http"},
+        2,
+        "MARGIN_KAFKA: not host:port, value 'a:1,b:http'",
+    ),
     (["explain", "A", "--store", "garbage"], {}, 2, "store: not a SQLAlchemy URL, value 'garbage'"),
     (
         ["explain", "A"],

@@ -9,6 +9,7 @@ import io
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -58,6 +59,8 @@ def record(event: object, topic: str = "accounts.v1") -> Record:
         {"timestamp": 1e308},
         {"timestamp": "soon"},
         {"timestamp": True},
+        b"[" * 1000 + b"]" * 1000,
+        b'{"a":' * 300 + b"1" + b"}" * 300,
         {"calc_timestamp": [1]},
     ],
 )
@@ -106,6 +109,39 @@ def test_an_error_of_a_command_shows_the_escape(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["evaluate", str(book)])
     assert shown.exit_code == 2
     assert not ACTED_UPON & set(shown.stderr)
+
+
+@pytest.mark.parametrize(
+    "book", [{HOSTILE: 1}, {"accounts": [{HOSTILE: 1}]}, {"accounts": [], "market": {HOSTILE: 1}}]
+)
+def test_a_field_whose_name_breaks_the_line_makes_no_line_of_its_own(
+    book: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "book.json"
+    file.write_text(json.dumps(book), encoding="utf-8")
+    shown = CliRunner().invoke(app, ["evaluate", str(file)])
+    assert shown.exit_code == 2
+    assert shown.stderr.count("\n") == 1
+    assert not ACTED_UPON & set(shown.stderr)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("evaluate", f"nowhere{HOSTILE}"), ("status", "--data", f"nowhere{HOSTILE}"), ("backtest", HOSTILE)],
+)
+def test_an_argument_that_breaks_the_line_makes_no_line_of_its_own(arguments: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(app, arguments)
+    assert shown.exit_code in (1, 2)
+    assert not ACTED_UPON & set(shown.output)
+    assert not [line for line in shown.output.splitlines() if line.startswith("margin: all is well")]
+
+
+def test_each_flaw_of_a_file_has_a_line(tmp_path: Path) -> None:
+    prices = tmp_path / "prices.csv"
+    prices.write_text("date,AAPL\n2020-01-02,-1\n2020-01-03,x\n", encoding="utf-8")
+    shown = CliRunner().invoke(app, ["replay", "--prices", str(prices)])
+    assert shown.exit_code == 2
+    assert len(shown.stderr.splitlines()) > 1
 
 
 def test_a_log_line_is_one_line() -> None:

@@ -55,9 +55,21 @@ ODD: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 0.5, 1e-300, 1e308, -1e308, 2**53 + 1, 2**63, -(2**63), 10**18),
     *("", " ", "x", "\x1b]0;t\x07", "\u202e", "a\r\nb", "\ud7ff", "x" * 70_000, "NaN", "1e999", "-0"),
     *([], {}, [[]], [{}], [None], [[[[[[]]]]]], {"a": {"b": {"c": {}}}}, ["x"] * 300, {"": None}),
-    *("NEW", "CANCEL", "LIQUIDATE", "AMENDED", "SPLIT", "CASH_MERGER", "REG_T", "-0.06", "2020-02-30"),
+    *(
+        "DEEP",
+        "NEW",
+        "CANCEL",
+        "LIQUIDATE",
+        "AMENDED",
+        "SPLIT",
+        "CASH_MERGER",
+        "REG_T",
+        "-0.06",
+        "2020-02-30",
+    ),
     *(T, T - 1, NOW, 4_102_444_799_999),
 )
+DEEP = (b"[" * 300 + b"]" * 300, b"[" * 1000 + b"]" * 1000, b'{"a":' * 900 + b"1" + b"}" * 900)
 TOKENS = (b"NaN", b"Infinity", b"-Infinity", b"1e999", b"01", b"\xff", b"[" * 2000, b"{}", b"nul")
 
 
@@ -66,7 +78,7 @@ def mutant(chance: random.Random, event: Event) -> bytes:
     damaged = orjson.loads(orjson.dumps(event))
     for _ in range(chance.choice((1, 1, 1, 2, 3))):
         _damage(chance, damaged)
-    raw = orjson.dumps(damaged, option=orjson.OPT_NON_STR_KEYS)
+    raw = orjson.dumps(damaged, option=orjson.OPT_NON_STR_KEYS).replace(b'"DEEP"', chance.choice(DEEP))
     if chance.random() < 0.1:
         at = chance.randrange(len(raw))
         replaced = raw[:at] + chance.choice(TOKENS) + raw[at + 1 :]

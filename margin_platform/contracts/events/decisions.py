@@ -232,8 +232,9 @@ class NotificationState(Struct, kw_only=True):
 class DeadLetter(Struct, kw_only=True):
     """A refused message: where it stood and what was wrong.
 
-    Of a large message `raw` is the first 65,536 bytes, of a long value `value` the first 1,000 characters;
-    each then ends with `... (cut: N bytes in all)` or `characters`, so that a letter fits the topic.
+    Of a large message `raw` is the first 65,536 bytes; of a long value, reason or field each is the first
+    1,000 characters. It then ends with `... (cut: N bytes in all)` or `characters`, so that a letter fits the
+    topic.
     """
 
     topic: Text
