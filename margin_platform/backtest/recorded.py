@@ -112,8 +112,8 @@ def _take(engine: MarginEngine, day: _Day, record: Record, number: int, closed: 
         (day.ledger_events if early else day.trades).append((record.topic, event))
     now = engine.event_time
     day.begun = day.begun or (record.topic == PRICES and not refused and event["timestamp"] >= day.opened)
-    moved = record.topic in _MARKET or touched.instruments
-    if day.begun and moved and not refused and now >= day.opened:
+    moved = touched.instruments or (record.topic in _MARKET and not refused)
+    if day.begun and moved and now >= day.opened:
         day.bar(now, engine)
 
 

@@ -14,7 +14,7 @@ from margin_platform.backtest.books import generated
 from margin_platform.backtest.crises import Crisis
 from margin_platform.backtest.engine.engine import run
 from margin_platform.backtest.engine.job import Job, Trade
-from margin_platform.backtest.engine.known_actions import announced, in_doubt
+from margin_platform.backtest.engine.known_actions import announced, prices_in_use
 from margin_platform.backtest.engine.market_path import WITHOUT_FLOORS, market_path
 from margin_platform.backtest.engine.state import State
 from margin_platform.backtest.history import sample_market
@@ -62,7 +62,8 @@ def prepare(
     traded = {e[name] for _, e in events for name in ("symbol", "new_symbol") if e.get(name) is not None}
     held = {given.market.symbols[c] for c in np.unique(given.book.symbol)} | traded
     settled = settle(warm, found, policy, sorted(held), actions)
-    settled.stale[:] |= in_doubt(events, settled.symbols, settled.times, policy.prices)
+    used = prices_in_use(settled, events, policy)
+    in_use = replace(settled, prices=used.price, stale=settled.stale | used.held)
     slots = settled.between(first, None)
     if slots.start >= len(settled):
         raise HistoryError([_no_bar(first, last)])
@@ -71,7 +72,7 @@ def prepare(
         for action in actions
         if action.kind == ActionKind.SPLIT
     ]
-    path = market_path(given.market, settled, policy, slots, splits)
+    path = market_path(given.market, in_use, policy, slots, splits, used.changes)
     job = Job(given.book, path, policy, events, _suspicious(settled, path.market, slots, policy))
     return job, settled.flaws + _too_late(events, int(path.times[-1]))
 

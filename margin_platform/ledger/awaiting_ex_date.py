@@ -13,7 +13,7 @@ from typing import Any
 from margin_platform.contracts.action_terms import RESHAPES, ActionKind, ActionStatus
 from margin_platform.contracts.dead_letters import dead_letter
 from margin_platform.contracts.messages import BadEvent, Event
-from margin_platform.ledger.announcements import Place, announcement_of, status_of, terms_of
+from margin_platform.ledger.announcements import Place, announcement_of, another_unit, status_of, terms_of
 from margin_platform.ledger.corporate_actions import CorporateAction, effective_time
 
 _NEVER = 1 << 62
@@ -167,6 +167,8 @@ class AnnouncedActions:
                 (twin for twin in self._twins(event) if terms_of(twin) != terms_of(event)), None
             ):
                 return f"{name}: {event['action_id']} and {other['action_id']} contradict each other"
+            if former := another_unit(event, self._active(symbol)):
+                return f"{name}: {event['amount']} a share after {former}, as in another unit"
         return None
 
     def due(self, now: int) -> list[str]:

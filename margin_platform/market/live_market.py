@@ -4,7 +4,7 @@ how old they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +17,8 @@ from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.kernel.volatility_tiers import DEFAULT
 from margin_platform.ledger.corporate_actions import CorporateAction
 from margin_platform.market.figure_gate import FigureGate
-from margin_platform.market.payouts import payouts_of
-from margin_platform.market.price_gate import PriceGate
+from margin_platform.market.price_basis import Adjustment, on_basis
+from margin_platform.market.price_gate import PriceGate, of_before
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.sessions import trading_time_before
 
@@ -141,16 +141,13 @@ class LiveMarket:
         are not.
         """
         code = self.code_of[symbol]
-        changed = {code} if self.gate.contested.get(code) != contested else set()
+        good, aside = float(self.market.price[code]), self.gate.suspects.get(code)
+        reason = self.gate.reasons().get(code)
+        price = self.gate.rebase(code, symbol, actions, good, int(self.price_time[code]))
         self.gate.contested.pop(code, None)
         if contested is not None:
             self.gate.contested[code] = contested
-        good, aside = float(self.market.price[code]), self.gate.suspects.get(code)
-        splits = [
-            (action.effective, float(action.ratio)) for action in actions if action.kind == ActionKind.SPLIT
-        ]
-        self.gate.pays(code, payouts_of(actions))
-        price = self.gate.resplit(code, symbol, splits, good, int(self.price_time[code]))
+        changed = {code} if self.gate.reasons().get(code) != reason else set()
         if aside is not self.gate.suspects.get(code):
             changed.add(code)
         if price is not None:
@@ -200,10 +197,16 @@ class LiveMarket:
             return set()
         oldest = trading_time_before(event_time, self.policy.prices.max_price_age_seconds)
         stale = (self.price_time > 0) & (self.price_time < oldest)
-        stale[list(self.gate.reasons())] = True  # a print set aside, or holdings in doubt: no enforcement
+        stale[list(self.held())] = True
         different = np.flatnonzero(stale != self.market.stale)
         self.market.stale[:] = stale
         return set(different.tolist())
+
+    def held(self) -> set[int]:
+        """Return the instruments on which nothing is enforced, whatever the age of their prices: a print set
+        aside, holdings in doubt, a price that still carries what was spun off.
+        """
+        return {*self.gate.reasons(), *self.gate.before_spin_off(self.price_time)}
 
     def priced(self) -> PricedMarket:
         """Return the market of now, priced under the policy:
@@ -258,6 +261,8 @@ class LiveMarket:
         for topic, times in state["input_time"].items():
             self._input_time[topic][here] = times[there]
         self.gate.restore(state["gate"], self.code_of)
+        if "adjustments" not in state["gate"]:
+            self._take_out_dividends(of_before(state["gate"]))
         self.figure_gate.restore(state.get("figure_gate", {}))
         self._behind_figures = dict(state.get("behind_figures", {}))
         self._behind = {
@@ -265,6 +270,15 @@ class LiveMarket:
             for symbol, at in state.get("behind", {}).items()
             if symbol in self.code_of
         }
+
+    def _take_out_dividends(self, adjustments: Mapping[str, Sequence[Adjustment]]) -> None:
+        """Lower prices of before an ex-date, which an earlier version left as they were until a print."""
+        for symbol, rows in adjustments.items():
+            if symbol in self.code_of:
+                code = self.code_of[symbol]
+                dividends = [(at, paid, 1.0) for at, paid, _ in rows]
+                price, since = float(self.market.price[code]), int(self.price_time[code])
+                self.market.price[code] = on_basis(price, since, dividends)
 
 
 def _differ(one: np.ndarray, other: np.ndarray) -> np.ndarray:

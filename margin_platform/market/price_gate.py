@@ -1,166 +1,31 @@
-"""The price gate: whether a new price may be acted upon (MARGIN_RULES 10; the thresholds are policy.prices).
+"""The price gate: which prices may be acted upon, by instrument, from print to print (MARGIN_RULES 10).
 
-A price that jumps beyond `max_jump` is set aside until a second print confirms it. One shaped like a split,
-or like another unit, is set aside until the corporate action arrives, the source confirms it or the old level
-returns. Until then the last good price stands, marked as not to be enforced on. A correction from the source
-replaces a price already used and names the print it withdraws. Missing and stale prices are held by the
-kernel's own marks. Pure: a verdict follows from the prints and the policy only.
+A print is judged in `price_verdict`. Here are the prints set aside, the corporate actions that a price rests
+on, and what was withdrawn. Missing and stale prices are held by the kernel's own marks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from math import isclose, log, prod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
+
 from margin_platform.contracts.messages import Event
-from margin_platform.market.payouts import Payout, between, of_unknown_value, without_dividends
-from margin_platform.market.split_shape import HAIR, split_shape
+from margin_platform.ledger.corporate_actions import CorporateAction
+from margin_platform.market.price_basis import (
+    Adjustment,
+    Doubt,
+    adjustments_of,
+    doubts_of,
+    off_basis,
+    on_basis,
+    spin_offs_of,
+    unpaid,
+)
+from margin_platform.market.price_verdict import Suspect, Verdict, after_actions, is_older, judge
 from margin_platform.policy.sections import PricePolicy
-
-Splits = Sequence[tuple[int, float]]  # epoch milliseconds from which a split counts, new shares for one old
-
-
-@dataclass(frozen=True)
-class Suspect:
-    """A print set aside: its price in dollars, event time (epoch milliseconds) and source's sequence, why,
-    and the split it looks like.
-    """
-
-    price: float
-    timestamp: int
-    reason: str
-    split: str | None
-    sequence: int | None = None
-    expected: bool = False  # the price that a split calls for, which the next print near it confirms
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """price: the price to value at from now on (None: the last good one stays);
-    suspect: what is set aside after this print.
-    """
-
-    price: float | None
-    suspect: Suspect | None = None
-
-
-def _is_older(event: Event, timestamp: int, sequence: int | None) -> bool:
-    """Report whether a print is from before another: by event time, then by the source's sequence where both
-    carry one.
-    """
-    mine = event.get("sequence")
-    if event["timestamp"] != timestamp or mine is None or sequence is None:
-        return bool(event["timestamp"] < timestamp)
-    return bool(mine < sequence)
-
-
-def judge(
-    event: Event, good: float | None, suspect: Suspect | None, policy: PricePolicy, *, spun_off: bool = False
-) -> Verdict:
-    """Return the verdict on a prices.v1 event, given the last good price (None: none yet) and the print set
-    aside before it.
-
-    spun_off: a spin-off since the last good price explains a fall of any size, which is then no split's.
-    `confirmed` and `correction` are optional marks of the source, which knows better than any threshold.
-    """
-    price = event["price"]
-    if good is None or event.get("correction") or event.get("confirmed"):
-        return Verdict(price)
-    falls = spun_off and price < good
-    late = suspect is not None and _is_older(event, suspect.timestamp, suspect.sequence)
-    shape = None if falls else split_shape(good, price, policy.split_tolerance)
-    jump = price / good - 1.0
-    if (
-        shape is None
-        and abs(jump) <= policy.max_jump + HAIR
-        and not _still_split(event, good, suspect, late=late)
-    ):
-        return Verdict(price, suspect if late else None)
-    if suspect is not None and _agrees(event, suspect, shape, policy):
-        return Verdict(price)
-    if late or (suspect is not None and event["timestamp"] == suspect.timestamp and price == suspect.price):
-        return Verdict(None, suspect)  # an older print, or the same one delivered twice, decides nothing
-    if shape is None and suspect is not None and _is_near(event, suspect, policy):
-        shape = suspect.split  # it has drifted since: the jump is still the split's
-    awaited = (
-        f"the shape of a {shape} split without its corporate action"
-        if shape
-        else "to be confirmed by a second print"
-    )
-    reason = f"implausible price of {event['symbol']}: {good:,.4f} -> {price:,.4f} ({jump:+.1%}), {awaited}"
-    return Verdict(None, Suspect(price, event["timestamp"], reason, shape, event.get("sequence")))
-
-
-def _agrees(event: Event, suspect: Suspect, shape: str | None, policy: PricePolicy) -> bool:
-    """Report whether a later print confirms the one set aside.
-
-    A jump in the shape of a split, or of another unit, is confirmed by no print.
-    """
-    if event["timestamp"] <= suspect.timestamp:
-        return False
-    if not suspect.expected and (shape is not None or suspect.split is not None):
-        return False
-    return _is_near(event, suspect, policy)
-
-
-def _still_split(event: Event, good: float, suspect: Suspect | None, *, late: bool) -> bool:
-    """Report whether a print within `max_jump` is one at the level of a split set aside, as after 3 for 2,
-    rather than back at the good price.
-    """
-    if suspect is None or suspect.split is None or late:
-        return False
-    return abs(log(event["price"] / suspect.price)) < abs(log(event["price"] / good))
-
-
-def _is_near(event: Event, suspect: Suspect, policy: PricePolicy) -> bool:
-    return bool(abs(event["price"] / suspect.price - 1.0) <= policy.max_jump)
-
-
-def ratio_since(splits: Splits, timestamp: int) -> float:
-    """Return the new shares that one share of an event time has become."""
-    return prod(ratio for effective, ratio in splits if timestamp < effective)
-
-
-def after_splits(
-    symbol: str,
-    good: float,
-    good_time: int,
-    suspect: Suspect | None,
-    before: Splits,
-    after: Splits,
-    policy: PricePolicy,
-) -> Verdict:
-    """Return the price once other splits are in effect than before: one more, one with other terms, one less.
-
-    Times: epoch milliseconds.
-
-    A split explains its own print. Without one, a price from before the split is divided, which keeps the
-    value of holdings; a price from the day itself may be of either kind, so the next print decides.
-    """
-    change = ratio_since(after, 0) / ratio_since(before, 0)
-    divided = good * ratio_since(before, good_time) / ratio_since(after, good_time)
-    expected = good / change
-    if suspect is not None and suspect.expected:  # no print: what the splits of before called for
-        expected, suspect = suspect.price / change, None
-    elif suspect is not None:
-        restated = (
-            suspect.price * ratio_since(before, suspect.timestamp) / ratio_since(after, suspect.timestamp)
-        )
-        if abs(restated / expected - 1.0) <= policy.max_jump:
-            return Verdict(restated)
-        suspect = replace(suspect, price=restated)
-    if isclose(divided, expected):
-        return Verdict(divided, suspect)
-    reason = (
-        f"split of {symbol} at {divided / expected:g} for 1 booked after a price of its day: the next print "
-        "decides"
-    )
-    return Verdict(
-        divided,
-        Suspect(expected, max(good_time, suspect.timestamp if suspect else 0), reason, None, expected=True),
-    )
 
 
 class PriceGate:
@@ -176,22 +41,24 @@ class PriceGate:
         self.withdrawn: dict[int, int] = {}
         # code -> why holdings are in doubt: announcements that contradict each other
         self.contested: dict[int, str] = {}
-        self._splits: dict[int, Splits] = {}  # in effect, by code
-        self._payouts: dict[int, list[Payout]] = {}  # of dividends and spin-offs in effect, by code
+        self._adjustments: dict[int, list[Adjustment]] = {}  # of dividends and splits in effect, by code
+        self._doubts: dict[int, list[Doubt]] = {}  # about dividends in effect, by code
+        self._spin_offs: dict[int, list[int]] = {}  # ex-dates of those in effect, by code
         self._sequence: dict[int, int | None] = {}  # code -> the source's sequence of the price in use
 
     def restated(self, code: int, event: Event) -> Event:
-        """Return a print on today's share basis: one of before a split that is in effect is divided by its
-        ratio."""
-        ratio = ratio_since(self._splits.get(code, ()), event["timestamp"])
-        return event if ratio == 1.0 else event | {"price": event["price"] / ratio}
+        """Return a print on today's basis: one of before an ex-date is less its dividend, divided by its
+        ratio.
+        """
+        price = on_basis(event["price"], event["timestamp"], self._adjustments.get(code, ()))
+        return event if price == event["price"] else event | {"price": price}
 
     def passes_over(self, code: int, event: Event, good_time: int) -> bool:
         """Report whether a print is older than the price in use, which then stands.
 
         A correction of one used before is still remembered.
         """
-        older = _is_older(event, good_time, self._sequence.get(code))
+        older = is_older(event, good_time, self._sequence.get(code))
         if older and event.get("correction"):
             self.withdrawn[code] = int(event.get("corrects_timestamp") or event["timestamp"])
         return older
@@ -200,22 +67,21 @@ class PriceGate:
         """Return the price to value at after a print; None where the last good one stays."""
         if event.get("correction"):
             self.withdrawn[code] = int(event.get("corrects_timestamp") or good_time)
-        paid = between(self._payouts.get(code, ()), good_time, event["timestamp"])
-        suspect = self.suspects.get(code)
-        if suspect is not None and paid:
+        if event.get("confirmed"):
+            self._doubts[code] = [doubt for doubt in self._doubts.get(code, ()) if not doubt.late]
+        suspect, until = self.suspects.get(code), event["timestamp"]
+        spun_off = any(good_time < at <= until for at in self._spin_offs.get(code, ()))
+        not_paid = 0.0
+        if suspect is not None and spun_off:
             suspect = replace(suspect, split=None)  # it was set aside before this was known
-        if good is not None and paid:  # by share of before: the good price is by share of now
-            splits = self._splits.get(code, ())
-            good = without_dividends(good, [(at, d and d / ratio_since(splits, at - 1)) for at, d in paid])
-        verdict = judge(event, good, suspect, self.policy, spun_off=of_unknown_value(paid))
+        if good is not None and not spun_off:
+            adjustments, large = self._adjustments.get(code, ()), self.policy.large_dividend
+            not_paid = unpaid(good, good_time, until, adjustments, large, event["price"])
+        verdict = judge(event, good, suspect, self.policy, spun_off=spun_off, not_paid=not_paid)
         price = self._settle(code, verdict)
         if price is not None:
             self._sequence[code] = event.get("sequence")
         return price
-
-    def pays(self, code: int, payouts: list[Payout]) -> None:
-        """Note the dividends and spin-offs in effect: a fall that they explain is no jump."""
-        self._payouts[code] = payouts
 
     def newest(self, code: int) -> int:
         """Return the event time of the print set aside, epoch milliseconds; 0 where there is none."""
@@ -230,18 +96,42 @@ class PriceGate:
     def reasons(self) -> dict[int, str]:
         """Explain why nothing is enforced on an instrument, by code: a print set aside, or holdings in
         doubt."""
-        return {code: suspect.reason for code, suspect in self.suspects.items()} | self.contested
+        aside = {code: suspect.reason for code, suspect in self.suspects.items()}
+        return (
+            aside
+            | {code: doubts[0].reason for code, doubts in self._doubts.items() if doubts}
+            | self.contested
+        )
 
-    def resplit(self, code: int, symbol: str, splits: Splits, good: float, good_time: int) -> float | None:
-        """Return the price to value at once these splits are in effect; None where there is none, or nothing
+    def rebase(
+        self, code: int, symbol: str, actions: Sequence[CorporateAction], good: float, good_time: int
+    ) -> float | None:
+        """Return the price to value at once these actions are in effect; None where there is none, or nothing
         changes. good: NaN where unknown.
         """
-        before, self._splits[code] = self._splits.get(code, ()), splits
-        if good != good or sorted(before) == sorted(splits):
+        before, found = self._adjustments.get(code, []), adjustments_of(actions)
+        self._spin_offs[code] = spin_offs_of(actions)
+        doubts = [doubt for doubt in self._doubts.get(code, ()) if doubt.adjustment in found]
+        known = {*before, *(doubt.adjustment for doubt in doubts)}
+        if good == good:
+            printed = off_basis(good, good_time, before)
+            new = [a for a in found if a not in known]
+            doubts += doubts_of(symbol, printed, good_time, found, new, self.policy.large_dividend)
+        left_out = [doubt.adjustment for doubt in doubts if not doubt.late]
+        after = [a for a in found if a not in left_out]
+        self._adjustments[code], self._doubts[code] = after, doubts
+        if good != good or before == after:
             return None
-        return self._settle(
-            code, after_splits(symbol, good, good_time, self.suspects.get(code), before, splits, self.policy)
+        price = self._settle(
+            code, after_actions(symbol, good, good_time, self.suspects.get(code), before, after, self.policy)
         )
+        return None if price == good else price
+
+    def before_spin_off(self, price_times: np.ndarray) -> list[int]:
+        """Return the codes whose price in use is of before a spin-off in effect: it still carries what was
+        spun off.
+        """
+        return [code for code, days in self._spin_offs.items() if days and 0 < price_times[code] < max(days)]
 
     def _settle(self, code: int, verdict: Verdict) -> float | None:
         if verdict.suspect is None:
@@ -255,8 +145,9 @@ class PriceGate:
         return {
             "set_aside": {symbols[code]: asdict(suspect) for code, suspect in self.suspects.items()},
             "contested": {symbols[code]: reason for code, reason in self.contested.items()},
-            "splits": {symbols[code]: rows for code, rows in self._splits.items()},
-            "payouts": {symbols[code]: rows for code, rows in self._payouts.items() if rows},
+            "adjustments": _named(self._adjustments, symbols),
+            "doubts": _named(self._doubts, symbols),
+            "spin_offs": _named(self._spin_offs, symbols),
             "sequence": {
                 symbols[code]: number for code, number in self._sequence.items() if number is not None
             },
@@ -270,15 +161,38 @@ class PriceGate:
             for symbol, reason in state.get("contested", {}).items()
             if symbol in code_of
         }
-        splits, numbers = state.get("splits", {}).items(), state.get("sequence", {}).items()
-        self._splits = {
-            code_of[symbol]: [(at, ratio) for at, ratio in found]
-            for symbol, found in splits
+        self._adjustments = {
+            code_of[symbol]: [(at, paid, ratio) for at, paid, ratio in rows]
+            for symbol, rows in state.get("adjustments", of_before(state)).items()
             if symbol in code_of
         }
-        self._payouts = {
-            code_of[symbol]: [(at, paid) for at, paid in found]
-            for symbol, found in state.get("payouts", {}).items()
+        self._doubts = {
+            code_of[symbol]: [Doubt((at, paid, ratio), *rest) for (at, paid, ratio), *rest in rows]
+            for symbol, rows in state.get("doubts", {}).items()
             if symbol in code_of
         }
-        self._sequence = {code_of[symbol]: number for symbol, number in numbers if symbol in code_of}
+        days = {s: [at for at, paid in rows if paid is None] for s, rows in state.get("payouts", {}).items()}
+        self._spin_offs = {
+            code_of[symbol]: found
+            for symbol, found in state.get("spin_offs", days).items()
+            if symbol in code_of
+        }
+        self._sequence = {
+            code_of[symbol]: number
+            for symbol, number in state.get("sequence", {}).items()
+            if symbol in code_of
+        }
+
+
+def _named(rows: Mapping[int, list[Any]], symbols: Sequence[str]) -> dict[str, list[Any]]:
+    return {symbols[code]: found for code, found in rows.items() if found}
+
+
+def of_before(state: Mapping[str, Any]) -> dict[str, list[Adjustment]]:
+    """Return the adjustments of a state that kept splits and payouts apart."""
+    found: dict[str, list[Adjustment]] = {}
+    for symbol, rows in state.get("payouts", {}).items():
+        found[symbol] = [(at, paid, 1.0) for at, paid in rows if paid is not None]
+    for symbol, rows in state.get("splits", {}).items():
+        found.setdefault(symbol, []).extend((at, 0.0, ratio) for at, ratio in rows)
+    return {symbol: sorted(rows, key=lambda row: row[0]) for symbol, rows in found.items()}

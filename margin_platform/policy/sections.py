@@ -248,12 +248,16 @@ class RecordsPolicy(Section):
 
 
 class PricePolicy(Section):
-    """When a price may be acted upon."""
+    """When a price may be acted upon.
+
+    large_dividend: a dividend above this part of the price must show in the first print of its ex-date.
+    """
 
     max_price_age_seconds: Seconds
     max_jump: Rate
     split_tolerance: Rate
     max_future_seconds: Seconds
+    large_dividend: Share = 0.1  # policies written before it leave it out
 
 
 class EmissionPolicy(Section):

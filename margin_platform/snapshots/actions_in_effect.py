@@ -80,6 +80,10 @@ class ActionsInEffect:
         if day is not None:
             self.next_days[symbol] = day
 
+    def next_day(self) -> int:
+        """Return the next event time at which `into_effect` has something to book, as far as it is known."""
+        return self._announced.next_day()
+
     def to_state(self) -> Json:
         """Return the state, JSON-able."""
         return self._announced.to_state()

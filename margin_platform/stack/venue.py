@@ -12,7 +12,6 @@ import logging
 import math
 from collections.abc import Callable, Iterable
 
-from margin_platform.contracts.action_terms import ActionKind
 from margin_platform.contracts.events.vocabulary import OrderAction, Side
 from margin_platform.contracts.messages import (
     CORPORATE_ACTIONS,
@@ -30,7 +29,6 @@ from margin_platform.contracts.visible_text import log_to_terminal
 from margin_platform.kafka.broker_errors import BrokerRefused, BrokerUnreachable
 from margin_platform.kafka.bus import Bus
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
-from margin_platform.market.payouts import payouts_of
 from margin_platform.market.price_gate import PriceGate
 from margin_platform.policy.policy import current_policy
 from margin_platform.settings import settings
@@ -108,13 +106,7 @@ class Venue:
         for symbol in self._actions.due(self.clock):
             code = self._codes.setdefault(symbol, len(self._codes))
             at, good = self.prices.get(symbol, (0, math.nan))
-            splits = [
-                (a.effective, float(a.ratio))
-                for a in self._actions.in_effect(symbol)
-                if a.kind == ActionKind.SPLIT
-            ]
-            self._gate.pays(code, payouts_of(self._actions.in_effect(symbol)))
-            price = self._gate.resplit(code, symbol, splits, good, at)
+            price = self._gate.rebase(code, symbol, self._actions.in_effect(symbol), good, at)
             if price is not None:
                 self.prices[symbol] = at, price
 

@@ -13,12 +13,24 @@ from typing import Any
 import pytest
 
 from margin_platform.backtest.history import price_files
-from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, Event
+from margin_platform.contracts.messages import (
+    ACCOUNTS,
+    CASH,
+    CORPORATE_ACTIONS,
+    FILLS,
+    PRICES,
+    VOLATILITY,
+    Event,
+    encode,
+)
+from margin_platform.contracts.offsets import Record
 from margin_platform.kernel.market import Instrument
 from margin_platform.money import cents
-from margin_platform.trading_time.sessions import close_ms
+from margin_platform.policy.policy import current_policy
+from margin_platform.trading_time.sessions import close_ms, sessions_between
+from margin_platform.volatility.engine import VolatilityEngine
 from tests.support.amended_actions import AMENDED, ANNOUNCED, FALLS, MONDAY, at, opening, printed, said
-from tests.support.both_ways import Came, lines, live, records_of, replayed
+from tests.support.both_ways import Came, filed, lines, live, records_of, replayed
 from tests.support.field_cases import HERE
 from tests.support.real_actions import REAL, action, held, moment
 from tests.support.real_actions import printed as print_of
@@ -26,6 +38,36 @@ from tests.support.splits import RATIOS, ny
 from tests.support.splits import price as tick
 from tests.support.splits import split as split_of
 
+# Cases that one path alone can meet, and why; what each must come to is in test_published_cases.py.
+ONE_PATH = {
+    "26-whatif-price-hidden-by-market-row": (
+        "a what-if books nothing: one evaluation of a document by the kernel that both paths share"
+    ),
+    "29-topic-made-anew-and-filled-past-the-cursor": (
+        "a cursor belongs to a sensor that follows a topic; a replay reads the topic from its beginning"
+    ),
+}
+BOTH_WAYS = {  # the test below that holds the case
+    "01-side-ignored": "test_a_fill_with_a_side",
+    "03-percent-for-fraction": "test_a_recorded_case",
+    "04-ohlcv-files": "test_bars_of_a_vendor",
+    "06-split-ratio-not-listed": "test_a_price_file_across_a_split_that_is_not_announced",
+    "08-corrected-corporate-action": "test_a_recorded_case",
+    "10-split-and-dividend-one-day": "test_a_recorded_case",
+    "12-fast-producer-clock": "test_a_recorded_case",
+    "14-epoch-seconds-on-topics": "test_a_recorded_case",
+    "15-account-tombstone": "test_a_recorded_case",
+    "17-below-the-finest-share": "test_a_recorded_case",
+    "18-open-order-across-a-split": "test_a_liquidation_across_a_split",
+    "19-bars-on-closed-days": "test_prints_of_closed_days",
+    "20-buying-power-in-a-call": "test_a_book_as_events",
+    "21-after-hours-print-as-close": "test_evening_prints",
+    "23-invisible-characters-in-ids": "test_a_recorded_case",
+    "24-duplicate-json-key-on-a-topic": "test_a_recorded_case",
+    "25-fee-that-is-a-rebate": "test_a_recorded_case",
+    "27-delisted-mid-file": "test_a_name_that_stops_trading",
+    "28-one-cent-debit": "test_a_book_as_events",
+}
 FILES = sorted(str(path.relative_to(HERE)) for path in HERE.glob("*/*.jsonl"))
 NEW = "NEW"
 
@@ -53,13 +95,62 @@ def compared(rows: Iterable[Event], place: Path) -> Came:
     return ours
 
 
-def test_there_are_cases() -> None:
+def test_every_published_case_is_held_both_ways_or_says_why_not() -> None:
     assert len(FILES) >= 18
+    assert len(BOTH_WAYS) + len(ONE_PATH) == 21
+    assert set(BOTH_WAYS.values()) <= set(globals())
+    assert all(len(why.split()) > 8 for why in ONE_PATH.values())
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_recorded_case(name: str, tmp_path: Path) -> None:
     compared(lines(HERE / name), tmp_path)
+
+
+@pytest.mark.parametrize("side", ["SELL", "short", "BUY", "SELL_SHORT", "buy to cover", ""])
+@pytest.mark.parametrize("qty", [100.0, -100.0])
+def test_a_fill_with_a_side(side: str, qty: float, tmp_path: Path) -> None:
+    """Case 01 on a topic: a side that contradicts the sign is refused in both paths, and one that agrees is
+    read in both; never a long where a short is meant.
+    """
+    book = {"account_id": "A", "cash": 15_000.0, "positions": []}
+    rows = of_book({"accounts": [book]}, close_ms(dt.date(2024, 1, 9)))
+    at = rows[0]["event"]["timestamp"]
+    fill = {"fill_id": "f", "account_id": "A", "symbol": "TSLA", "qty": qty, "price": 100.0, "timestamp": at}
+    rows += [{"topic": FILLS, "event": fill | {"side": side}}, print_of("TSLA", 100.0, at)]
+    came = compared(rows, tmp_path)
+    assert came.accounts["A"]["positions"].get("TSLA", qty) == qty
+
+
+@pytest.mark.parametrize("name", ["long_ohlcv.csv", "yfinance_2025.csv"])
+def test_bars_of_a_vendor(name: str, tmp_path: Path) -> None:
+    """Case 04: the file read as bars, and its closes as prints."""
+    cash, shares = -5_000.0, 100.0
+    came = compared(of_file(f"04-ohlcv-files/{name}", "AAPL", shares, cash), tmp_path)
+    held = {"account_id": "A", "cash": cash, "positions": [{"symbol": "AAPL", "qty": shares}]}
+    assert filed(HERE / "04-ohlcv-files" / name, {"accounts": [held]}, ()) == came
+
+
+def test_evening_prints(tmp_path: Path) -> None:
+    """Case 21: closes of 100 and evenings 3% off, for an account that a volatility add-on would call."""
+    rows, volatility = list[Event](), VolatilityEngine(current_policy())
+    lines_of_file = ["timestamp,AAA"]
+    for n, day in enumerate(sessions_between(dt.date(2024, 1, 2), dt.date(2024, 3, 1))):
+        close = close_ms(day)
+        for time, price in ((close, 100.0), (close + 10_800_000, 103.0 if n % 2 else 97.0)):
+            event = {"symbol": "AAA", "price": price, "timestamp": time}
+            rows.append({"topic": PRICES, "event": event})
+            lines_of_file.append(f"{dt.datetime.fromtimestamp(time / 1000, dt.UTC).isoformat()},{price}")
+            made = volatility.process([Record(PRICES, 0, len(rows), None, encode(event), time)])
+            rows += [{"topic": VOLATILITY, "event": figure} for figure in made]
+    position = {"symbol": "AAA", "qty": 100.0, "price": 100.0}
+    held = {"account_id": "A", "cash": -5_800.0, "positions": [position]}
+    opening = of_book({"accounts": [held]}, rows[0]["event"]["timestamp"] - 1)
+    came = compared([*opening, *rows], tmp_path)
+    assert came.accounts["A"]["requirement"] == cents(0.35 * 100 * rows[-1]["event"]["price"])
+    (tmp_path / "prices.csv").write_text("\n".join(lines_of_file))
+    file = filed(tmp_path / "prices.csv", {"accounts": [held | {"positions": [position]}]}, ())
+    assert (file.decisions, file.sales, file.accounts) == (came.decisions, came.sales, came.accounts)
 
 
 @pytest.mark.parametrize("name", AMENDED)

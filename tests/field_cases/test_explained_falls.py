@@ -131,7 +131,7 @@ def test_symbols_of_one_night_change_at_once_and_no_two_positions_join(name: str
 
 @pytest.mark.parametrize("former", [13.5, 20.0, 50.0, 99.0, 101.0, 200.0, 1_000.0, 0.01])
 def test_a_new_symbol_is_not_valued_at_the_price_of_the_company_that_had_it_before(former: float) -> None:
-    """META was the symbol of a fund until 2022-01-31; its last price is not Facebook's."""
+    """META was the symbol of a fund until January of 2022; its last price is not Facebook's."""
     rows = [*opening(100.0, 100.0), _renamed("x", "AAA", "BBB"), printed(100.0, at(7, 16))]
     before = [printed(former, at(7, 16), "BBB"), printed(1.0, at(10, 9, 29), "CCC")]
     feed = fed([*rows, *before])

@@ -1,17 +1,7 @@
 """Mergers, spin-offs, new symbols and delistings, at the terms of real ones:
 what a holder of 100 shares, or a short, comes to.
 
-The terms, with the company's own announcement as the source; "the price of before" is rounded.
-- TWTR: 54.20 a share in cash, closed 2022-10-27, off the exchange from 2022-10-28 on (Form 8-K of Twitter,
-  2022-10-28).
-- ATVI: 95.00 a share in cash, 2023-10-13 (Form 8-K of Activision Blizzard, 2023-10-13).
-- PXD: 2.3234 XOM a share, 2024-05-03 (Form 8-K of Exxon Mobil, 2024-05-03).
-- VMW: 142.50 in cash or 0.2520 AVGO a share, half of the shares each, 2023-11-22: a share of an average
-  holder is 71.25 and 0.126 (Form 8-K of Broadcom, 2023-11-22).
-- GE: 1 GEHC for 3 held, paid 2023-01-03, trading apart from 2023-01-04 on (press release of GE, 2023-01-04);
-  1 GEV for 4 held, 2024-04-02 (press release of GE, 2024-04-02).
-- FB is META from 2022-06-09 on (press release of Meta Platforms, 2022-05-31).
-- SIVB: halted on 2023-03-10, no trading after 2023-03-09.
+The terms, and where each was looked up, are in `tests/support/real_actions.py`.
 """
 
 from __future__ import annotations
@@ -75,6 +65,22 @@ def test_a_new_symbol_goes_on_at_the_old_price_until_its_first_print() -> None:
         "equity": 69_664.0,
         "stale_symbols": [],
     }
+
+
+def test_a_bank_that_failed_goes_on_over_the_counter_once_its_source_confirms_the_fall() -> None:
+    """SIVB was halted at 106.04 and went on as SIVBQ at 0.53, the shape of a split of 200 for 1."""
+    day = "2023-03-28"
+    rows = [
+        *held(100.0, 106.04, day),
+        action("SYMBOL_CHANGE", day, new_symbol="NEW"),
+        printed("NEW", 0.53, moment(day, 11)),
+        printed("NEW", 0.40, moment(day, 12)),
+    ]
+    feed = fed(rows, SYMBOLS)
+    assert (stands(feed)["positions"], stands(feed)["stale_symbols"]) == ({"NEW": 100.0}, ["NEW"])
+    sure = printed("NEW", 0.40, moment(day, 13))
+    feed.say((sure["topic"], sure["event"] | {"confirmed": True}))
+    assert (stands(feed)["equity"], stands(feed)["stale_symbols"]) == (50_040.0, [])
 
 
 def test_an_action_into_a_symbol_that_the_reference_data_do_not_have_is_a_dead_letter() -> None:

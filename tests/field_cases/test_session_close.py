@@ -90,21 +90,6 @@ def test_a_print_outside_market_hours_moves_no_volatility(extra: list[Print]) ->
     assert _published(extra) == _published([])
 
 
-def test_closes_of_100_every_day_have_no_volatility_whatever_is_paid_in_the_evening() -> None:
-    """The field case, to the letter."""
-    engine, offset, out = VolatilityEngine(current_policy()), 0, list[Event]()
-    for n, day in enumerate(sessions_between(dt.date(2024, 1, 2), dt.date(2024, 3, 1))):
-        close = int(session_close(day).timestamp() * 1000)
-        evening = [(close + 10_800_000, 103.0 if n % 2 else 97.0)] + (
-            [(close + 7_200_000, 130.0)] if n == 35 else []
-        )
-        for at, price in [(close - MINUTE, 100.0), (close, 100.0), *evening]:
-            event = {"symbol": "AAA", "price": price, "timestamp": at}
-            out += engine.process([Record(PRICES, 0, offset, None, encode(event), at)])
-            offset += 1
-    assert (out[-1]["volatility_annual"], out[-1]["tier"]) == (0.0, 0)
-
-
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(

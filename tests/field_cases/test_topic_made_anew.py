@@ -4,26 +4,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
 
 from margin_platform.contracts.offsets import TopicRecreated
 from sensors.topic_ticks.topic_cursor import Cursor, EventsLost
+from tests.support.topics import a_topic
 
 TOPIC = "margin.status.v1"
-
-
-def a_topic(topic_id: str | None, *ends: int) -> Any:
-    """What a cursor asks a bus for, of a topic whose partitions hold events 0 to their end."""
-    counted = dict(enumerate(ends))
-    return SimpleNamespace(
-        topic_id=lambda _: topic_id,
-        end_offsets=lambda _: counted,
-        beginning_offsets=lambda _: dict.fromkeys(counted, 0),
-        lost=lambda *_: None,
-    )
 
 
 @pytest.mark.parametrize("end", [0, 1, 3, 4, 5, 6, 8, 500, 2**40])

@@ -15,7 +15,7 @@ from margin_platform.kernel.market import Instrument
 from margin_platform.ladder.ladder import step
 from margin_platform.ladder.observation import Observation
 from margin_platform.ladder.state import LadderState
-from margin_platform.market.price_gate import Suspect, judge
+from margin_platform.market.price_verdict import Suspect, judge
 from margin_platform.market.split_shape import split_shape
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine

@@ -79,12 +79,14 @@ AMENDED = {
 }
 
 SPUN = {"new_symbol": "BBB", "ratio": 1.0}
-# AbbVie: one share for one of Abbott, 2013-01-02; Abbott closed at 32.05 that day. PayPal: one for one of
-# eBay, 2015-07-20.
+# AbbVie: one share for one of Abbott, 2013-01-01 (Form 8-K of Abbott of that day). On 2013-01-02 Abbott
+# closed at 32.05, up 2.3%, and AbbVie at 35.12, up 2.8% (Chicago Tribune, 2013-01-03): together 65.5 before.
+# PayPal: one for one of eBay, ex-date 2015-07-20 (Nasdaq trader alert 2015-105); vendors adjust the closes of
+# before by 2.376 (stocksplithistory.com): 66.29 to 27.90.
 FALLS: dict[str, tuple[float, str, dict[str, Any], float]] = {
     # price of before, kind, terms, first price of the day
     "Abbott without AbbVie, 2013-01-02, in the shape of 2 for 1": (65.5, "SPIN_OFF", SPUN, 32.05),
-    "eBay without PayPal, 2015-07-20": (66.29, "SPIN_OFF", SPUN, 28.5),
+    "eBay without PayPal, 2015-07-20": (66.29, "SPIN_OFF", SPUN, 27.9),
     "in the shape of 3 for 1": (90.0, "SPIN_OFF", SPUN, 30.0),
     "in the shape of 5 for 3": (100.0, "SPIN_OFF", SPUN | {"ratio": 0.5}, 60.0),
     "in the shape of 10 for 1": (50.0, "SPIN_OFF", SPUN | {"ratio": 3.0}, 5.0),

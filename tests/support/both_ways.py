@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from margin_platform.backtest import runs
+from margin_platform.backtest.engine.job import Job
+from margin_platform.backtest.history import price_files
 from margin_platform.backtest.recorded import in_order_of_arrival, recorded_job
 from margin_platform.contracts.messages import (
     AUDIT,
@@ -27,6 +29,7 @@ from margin_platform.contracts.messages import (
     encode,
 )
 from margin_platform.contracts.offsets import Record
+from margin_platform.documents.book_input import parse
 from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.enforcement.liquidation_desk import LiquidationDesk
 from margin_platform.kernel.evaluate import evaluate
@@ -207,10 +210,26 @@ def replayed(records: list[Record], instruments: Sequence[Instrument], policy: P
     job = recorded_job(
         records, instruments, policy, _midnight(min(days)), _midnight(max(days) + dt.timedelta(days=1))
     )
-    came = Came()
-    if not len(job.path):
-        return came
-    state = runs.finish(job)
+    return _run(job, policy) if len(job.path) else Came()
+
+
+def filed(prices: Path, book: dict[str, Any], events: Iterable[Event], policy: Policy | None = None) -> Came:
+    """What a backtest of a price file comes to, with these rows as the events on the way."""
+    policy = policy or current_policy()
+    history, flaws = price_files.read(prices)
+    given = parse(book, policy, sorted({*history.symbols, *symbols_of(events)}))
+    job, _ = runs.prepare(history, flaws, given, trades=[(row["topic"], row["event"]) for row in events])
+    return _run(job, policy)
+
+
+def symbols_of(rows: Iterable[Event]) -> set[str]:
+    """Every symbol that rows of events name."""
+    events = [row["event"] for row in rows if "event" in row]
+    return {e[name] for e in events for name in ("symbol", "new_symbol") if e.get(name)}
+
+
+def _run(job: Job, policy: Policy) -> Came:
+    came, state = Came(), runs.finish(job)
     came.decisions = [
         _decision(row.time, row.account_id, row.action, row.deficiency)
         for row in state.record.decisions

@@ -15,7 +15,6 @@ import numpy as np
 
 from margin_platform.backtest.engine.decision_rows import decision_row
 from margin_platform.backtest.engine.job import Job
-from margin_platform.backtest.engine.known_actions import splits_known
 from margin_platform.backtest.engine.liquidation_sales import sales
 from margin_platform.backtest.engine.record import FillRow
 from margin_platform.backtest.engine.rows import Rows, observation
@@ -68,26 +67,32 @@ class Run:
         """Apply what comes up to a bar, in time order:
         timers, and events, whose accounts are seen at the last bar's prices.
 
-        Events of the bar's own time and corporate actions are seen with the bar's prices: return the accounts
-        these changed.
+        Events of the bar's own time, and corporate actions whose day comes, are seen with the bar's prices:
+        return the accounts these changed. An action announced after its day is seen at its announcement.
         """
         later: set[int] = set()
         while (at := self._next_event()) <= until:
             self._timers(at)
-            changed = self._events(at)
+            changed, announces = self._events(at)
+            acted = self._actions(at)
             if at == until or self.state.bar == 0:
-                later |= changed
+                later |= changed | acted
                 changed = set()
-            later |= self._actions(at)
+            elif announces:
+                changed |= acted | self._repriced(at)
+            else:
+                later |= acted
             accounts = np.intersect1d(np.array(sorted(changed), dtype=np.int64), self.state.open_accounts)
             if len(accounts):
                 self._step(self._priced_between(at), accounts, changed, at, f".{self.state.trade}")
         self._timers(until)
         return later
 
-    def _events(self, at: int) -> set[int]:
-        """Book the events of a time and announce its corporate actions; return the accounts that changed."""
-        changed: set[int] = set()
+    def _events(self, at: int) -> tuple[set[int], bool]:
+        """Book the events of a time and announce its corporate actions; return the accounts that changed, and
+        whether there was an announcement.
+        """
+        changed, announces = set[int](), False
         while (
             self.state.trade < len(self.job.trades)
             and self.job.trades[self.state.trade][1]["timestamp"] == at
@@ -97,9 +102,15 @@ class Run:
             if topic != CORPORATE_ACTIONS:
                 changed.update(self.state.holdings.apply(topic, event))
                 continue
+            announces = True
             with contextlib.suppress(BadEvent):  # the stream sends it to dead_letter.v1 and holds the symbol
                 self.state.announced.add(event)
-        return changed
+        return changed, announces
+
+    def _repriced(self, at: int) -> set[int]:
+        """Return the accounts whose prices corporate actions changed at a time."""
+        codes = sorted({code for time, code, _, _ in self.job.path.changes if time == at})
+        return set(self.book.accounts_holding(np.array(codes, dtype=np.int64)).tolist()) if codes else set()
 
     def _actions(self, at: int) -> set[int]:
         """Book the corporate actions whose time has come; return the accounts that changed."""
@@ -114,9 +125,8 @@ class Run:
         return changed
 
     def _priced_between(self, at: int) -> PricedMarket:
-        """Return the last bar's prices, on the share basis of a time."""
-        splits = splits_known(self.state.announced, self.job.path.market.symbols, self.job.booked)
-        return self.state.priced_at(self.job.path.between(self.state.bar, at, splits), self.job.policy)
+        """Return the last bar's prices, as corporate actions have changed them up to a time."""
+        return self.state.priced_at(self.job.path.between(self.state.bar, at), self.job.policy)
 
     def _next_event(self) -> int:
         """Return the event time of what comes next: an event, or an announced corporate action's day."""

@@ -31,8 +31,9 @@ WITHOUT_FLOORS = {
     "short_min_per_share": 0.0,
     "short_low_min": 0.0,
 }
-SplitRow = tuple[int, int, float]  # the same with its instrument row
 Split = tuple[int, str, float]  # epoch milliseconds from which it counts, symbol, new shares for one old
+SplitRow = tuple[int, int, float]  # the same with its instrument row
+ChangeRow = tuple[int, int, float, bool]  # event time, instrument row, dollars a share, stale
 _PUBLISHED_DIGITS = 6  # of volatility.v1: a backtest uses the figure as it was published
 
 
@@ -51,6 +52,7 @@ class MarketPath:
     index: Floats
     tier: NDArray[np.int8]  # the volatility add-on's tier held so far, which hysteresis may keep
     splits: tuple[SplitRow, ...] = ()  # in the end known; what was known at a time may differ
+    changes: tuple[ChangeRow, ...] = ()  # what corporate actions made of prices between bars, in time order
 
     def __len__(self) -> int:
         return len(self.times)
@@ -67,21 +69,21 @@ class MarketPath:
 
     def before(self, bar: int) -> Floats:
         """Return the prices of the bar before one, on the bar's own share basis."""
-        return self._on_basis(bar - 1, int(self.times[bar]), self.splits)
-
-    def between(self, bar: int, at: int, splits: Iterable[SplitRow]) -> Market:
-        """Return the market as it is known at a time after the bar before:
-        its prices, volatility and betas, on the splits known.
-        """
-        return self.at(bar).with_columns(price=self._on_basis(bar - 1, at, splits), stale=self.stale[bar - 1])
-
-    def _on_basis(self, bar: int, at: int, splits: Iterable[SplitRow]) -> Floats:
-        price: Floats = self.price[bar].copy()
-        last = int(self.times[bar])
-        for effective, code, ratio in splits:
-            if last < effective <= at:
+        price: Floats = self.price[bar - 1].copy()
+        for effective, code, ratio in self.splits:
+            if self.times[bar - 1] < effective <= self.times[bar]:
                 price[code] /= ratio
         return price
+
+    def between(self, bar: int, at: int) -> Market:
+        """Return the market as it is known at a time after the bar before: its prices, volatility and betas,
+        with what corporate actions have made of them since.
+        """
+        price, stale = self.price[bar - 1].copy(), self.stale[bar - 1].copy()
+        for time, code, changed, held in self.changes:
+            if self.times[bar - 1] < time <= at:
+                price[code], stale[code] = changed, held
+        return self.at(bar).with_columns(price=price, stale=stale)
 
     def moves(self, bars: NDArray[np.int64]) -> Floats:
         """Return relative moves from each of these bars to the next of them, (bars - 1, instruments); a split
@@ -95,12 +97,18 @@ class MarketPath:
 
 
 def market_path(
-    market: Market, history: PriceHistory, policy: Policy, part: slice, splits: Iterable[Split] = ()
+    market: Market,
+    history: PriceHistory,
+    policy: Policy,
+    part: slice,
+    splits: Iterable[Split] = (),
+    changes: Iterable[tuple[int, str, float, bool]] = (),
 ) -> MarketPath:
     """Build the path of a market over some bars of a settled history; earlier bars warm up volatility and
     betas.
 
-    `splits` are those on the way: prices are as traded, estimates on one share basis.
+    `splits` are those on the way: prices are as traded, estimates on one share basis. `changes`: event time,
+    symbol, price and whether it is held, of what corporate actions made of prices between bars.
     """
     sessions, of_bar = _sessions(history)
     open_then = np.array([in_session(t) for t in history.times[sessions].tolist()])
@@ -127,6 +135,12 @@ def market_path(
         splits=tuple(
             (at, code, ratio)
             for at, of, ratio in splits
+            for code, symbol in enumerate(market.symbols)
+            if symbol == of
+        ),
+        changes=tuple(
+            (at, code, price, held)
+            for at, of, price, held in changes
             for code, symbol in enumerate(market.symbols)
             if symbol == of
         ),

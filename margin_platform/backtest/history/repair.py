@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from math import prod
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ from margin_platform.backtest.history.flaws import DECIDED_BY, NO_TIME, Flaw, Hi
 from margin_platform.backtest.history.price_history import PriceHistory
 from margin_platform.contracts.action_terms import ENDS, ActionKind
 from margin_platform.ledger.corporate_actions import CorporateAction
-from margin_platform.market.payouts import between, of_unknown_value, payouts_of, without_dividends
+from margin_platform.market.price_basis import adjustments_of, on_basis, spin_offs_of
 from margin_platform.market.split_shape import split_terms
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.new_york import NEW_YORK, date_of
@@ -128,11 +127,10 @@ def split_shapes(
     for column, symbol in enumerate(history.symbols):
         if symbol not in held:
             continue
-        on_one_basis = history.prices[:, column] * _basis(history, symbol, actions)
         own = [action for action in actions if action.symbol == symbol]
-        expected, spun_off = _expected(history, on_one_basis, own)
+        expected, spun_off = _expected(history, history.prices[:, column], own)
         with np.errstate(invalid="ignore", divide="ignore"):
-            move = on_one_basis[1:] / expected
+            move = history.prices[1:, column] / expected
             large = (np.abs(move - 1.0) > rules.max_jump + _HAIR) & ~(spun_off & (move < 1.0))
         for bar in (np.flatnonzero(large) + 1).tolist():
             price = float(history.prices[bar, column])
@@ -162,23 +160,18 @@ def split_shapes(
 
 
 def _expected(
-    history: PriceHistory, on_one_basis: np.ndarray, actions: Sequence[CorporateAction]
+    history: PriceHistory, prices: np.ndarray, actions: Sequence[CorporateAction]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return, for each bar but the first, the last price before it less the dividends since, and whether a
-    spin-off since explains any fall. Both on the share basis of the first bar.
+    """Return, for each bar but the first, the last price before it on the bar's own basis, and whether a
+    spin-off since explains any fall.
     """
-    before = pd.Series(on_one_basis).ffill().to_numpy(np.float64)[:-1].copy()
-    priced = pd.Series(np.where(np.isnan(on_one_basis), np.nan, history.times)).ffill().to_numpy()[:-1]
-    splits = [(a.effective, float(a.ratio)) for a in actions if a.kind == ActionKind.SPLIT]
-    payouts = [
-        (at, paid and paid * prod(ratio for effective, ratio in splits if effective < at))
-        for at, paid in payouts_of(actions)
-    ]
+    before = pd.Series(prices).ffill().to_numpy(np.float64)[:-1].copy()
+    priced = pd.Series(np.where(np.isnan(prices), np.nan, history.times)).ffill().to_numpy()[:-1]
+    adjustments, spin_offs = adjustments_of(actions), spin_offs_of(actions)
     spun_off = np.zeros(len(before), dtype=np.bool_)
-    for bar, until in enumerate(history.times[1:].tolist() if payouts else ()):
-        paid = between(payouts, priced[bar], until)
-        before[bar] = without_dividends(before[bar], paid)
-        spun_off[bar] = of_unknown_value(paid)
+    for bar, until in enumerate(history.times[1:].tolist() if actions else ()):
+        before[bar] = on_basis(before[bar], priced[bar], adjustments, until)
+        spun_off[bar] = any(priced[bar] < at <= until for at in spin_offs)
     return before, spun_off
 
 
