@@ -20,17 +20,20 @@ from margin_platform.backtest.engine.state import State
 from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.history.flaws import Flaw, HistoryError
 from margin_platform.backtest.history.price_files import read
-from margin_platform.backtest.history.price_history import SAMPLE, PriceHistory, of_table
+from margin_platform.backtest.history.price_history import SAMPLE, PriceHistory, midnight, of_table
 from margin_platform.backtest.history.repair import settle
 from margin_platform.backtest.history.sample_recognition import is_sample
 from margin_platform.backtest.report.run_result import RunResult, day_of
 from margin_platform.contracts.action_terms import ActionKind
+from margin_platform.contracts.messages import CORPORATE_ACTIONS
 from margin_platform.documents.book_input import BookInput, loads, parse
 from margin_platform.kernel.book import MARGIN_TYPES, Book
 from margin_platform.kernel.evaluate import evaluate
 from margin_platform.kernel.market import Market
+from margin_platform.ledger.corporate_actions import CorporateAction
 from margin_platform.market import instruments
 from margin_platform.policy.policy import Policy
+from margin_platform.trading_time.new_york import date_of
 
 _WARM_UP = dt.timedelta(days=400)  # calendar days before the first bar: a year of sessions for betas
 CHECKPOINT_BARS = 250
@@ -73,8 +76,25 @@ def prepare(
         if action.kind == ActionKind.SPLIT
     ]
     path = market_path(given.market, in_use, policy, slots, splits, used.changes)
-    job = Job(given.book, path, policy, events, _suspicious(settled, path.market, slots, policy))
-    return job, settled.flaws + _too_late(events, int(path.times[-1]))
+    booked, early = _of_before(events, actions, int(path.times[0]))
+    suspicious = _suspicious(settled, path.market, slots, policy)
+    job = Job(given.book, path, policy, events, suspicious, booked)
+    return job, settled.flaws + early + _too_late(events, int(path.times[-1]))
+
+
+def _of_before(
+    events: Sequence[Trade], actions: Sequence[CorporateAction], first: int
+) -> tuple[frozenset[str], tuple[Flaw, ...]]:
+    """Return the ids of corporate actions that the book rests on, and name them: announced before the day of
+    the first bar, and in effect by then.
+    """
+    opened = midnight(date_of(first))
+    known = {e["action_id"] for t, e in events if t == CORPORATE_ACTIONS and e["timestamp"] < opened}
+    booked = frozenset(a.action_id for a in actions if a.effective <= opened and a.action_id in known)
+    if not booked:
+        return booked, ()
+    reason = f"in effect by the first day ({day_of(first)}): the book rests on them, not part of the run"
+    return booked, (Flaw("before_the_start", "-", "events", len(booked), reason, first),)
 
 
 def _too_late(events: Sequence[Trade], last: int) -> tuple[Flaw, ...]:

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from margin_platform.policy.policy import Policy
 
 
+# Events that are no part of a run: a flaw's kind, and what it counts
+_LEFT_OUT = {"after_the_end": "events", "before_the_start": "corporate actions"}
+
+
 def register(app: typer.Typer) -> None:
     app.command()(backtest)
 
@@ -248,6 +252,6 @@ def _say(summary: Json, out: Path) -> None:
     print_table(table)
     console = screen()
     for flaw in summary["flaws"]:
-        if flaw["kind"] == "after_the_end":
-            console.print(Text(f"{flaw['value']:,} events {flaw['reason']}"))
+        if flaw["kind"] in _LEFT_OUT:
+            console.print(Text(f"{flaw['value']:,} {_LEFT_OUT[flaw['kind']]} {flaw['reason']}"))
     console.print(Text(f"{summary['prices']}\nreport: {out / 'report.html'}"))

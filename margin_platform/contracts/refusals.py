@@ -40,7 +40,9 @@ _SYNONYMS = {
     "new_symbol": "new_ticker to_symbol target_symbol target acquirer",
 }
 _LONGEST_FIELD = 200  # characters of a field's name that a log line shows
-_SIGNED = ("side", "direction", "long_short", "buy_sell", "is_short", "short", "action")
+# positionSide and trade_direction too
+_SIGNED = frozenset({"longshort", "buysell", "isshort", "islong", "short", "long", "action", "sign", "bs"})
+_SIGNED_ENDS = ("side", "direction", "buysell", "longshort", "sidecode", "sideindicator")
 
 
 class Refused(ValueError):
@@ -85,7 +87,8 @@ def meant_by(name: object, known: Iterable[str]) -> str | None:
 def unknown_field(name: object, known: Iterable[str]) -> str:
     """Return why an unknown field is refused, with the field that was probably meant."""
     names = list(known)
-    if "qty" in names and str(name).lower() in _SIGNED:
+    written = _plain(str(name))
+    if "qty" in names and (written in _SIGNED or written.endswith(_SIGNED_ENDS)):
         return "unknown field: qty is signed, a short position is negative"
     close = difflib.get_close_matches(str(name).lower(), names, n=1, cutoff=0.7)
     meant = meant_by(name, names) or (close[0] if close else None)

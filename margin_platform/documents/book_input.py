@@ -205,6 +205,8 @@ def _position(
     figures = _figures(path, position, market.get(symbol, {}))
     contracts = _count(path, "contracts", position, 0.0, bounds.CONTRACTS)
     units = abs(contracts) * _count(path, "multiplier", position, 100.0, bounds.MULTIPLIER)
+    if position.get("multiplier") is not None and "contracts" not in position:
+        raise InputError(f"{path}.multiplier", position["multiplier"], "without contracts: qty counts shares")
     if units:  # for a long contract the minimum is never above its market value (4210(g)(7))
         worth = figures.get("price", np.inf) * qty if qty > 0 else np.inf
         charge = min(policy.portfolio_margin.contract_minimum * units, worth)

@@ -6,7 +6,7 @@ import math
 
 _SHAPES = (1, 2)  # n for 1, n for 2; n for 3 would hold most true crashes
 _OTHERS = ((5, 3),)
-_LEAST_SHAPE = 1.4  # a smaller jump is a price move: 4 for 3 is a fall of 25%
+LEAST_SHAPE = 1.4  # a smaller jump is a price move: 4 for 3 is a fall of 25%
 HAIR = 1e-9  # 135 / 100 - 1 is a hair above 0.35 in binary; the threshold itself is within
 
 
@@ -18,7 +18,7 @@ def split_terms(before: float, after: float, tolerance: float) -> tuple[int, int
     (cents, pence) is 100 for 1.
     """
     larger, smaller = max(before, after), min(before, after)
-    if smaller <= 0.0 or larger / smaller < _LEAST_SHAPE:
+    if smaller <= 0.0 or larger / smaller < LEAST_SHAPE:
         return None
     nearest = [(round(larger / smaller * old), old) for old in _SHAPES]
     for new, old in (*nearest, *_OTHERS):

@@ -96,7 +96,8 @@ def test_the_sample_is_recognised_in_other_clothes_and_other_prices_are_not(tmp_
     assert not is_sample(price_files.read(tmp_path / "mine.csv")[0])
 
 
-def test_the_sample_has_no_flaw_but_the_one_jump_that_looks_like_a_split() -> None:
+def test_the_sample_has_no_flaw_but_the_jumps_that_look_like_a_split() -> None:
+    """Real moves, all four: live they are held until the source confirms them, and in the sample kept."""
     sample = sample_history()
     with pytest.raises(HistoryError) as caught:
         settle(sample, [], current_policy(), sample.symbols)
@@ -104,5 +105,7 @@ def test_the_sample_has_no_flaw_but_the_one_jump_that_looks_like_a_split() -> No
     assert {name for name in named if name[0] != "jump"} == {
         ("split_shape", "RRC", "1990-04-10"),
         ("split_shape", "AMD", "2016-04-22"),
+        ("split_shape", "BBY", "1991-12-19"),
+        ("split_shape", "AMD", "2002-10-03"),
     }
     assert np.isfinite(sample.prices).all()

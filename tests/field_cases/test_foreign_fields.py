@@ -35,7 +35,10 @@ def test_a_short_given_with_a_side_is_refused_and_never_read_as_a_long() -> None
     [
         ("side", "qty is signed"),
         ("direction", "qty is signed"),
-        ("isShort", "not one of"),
+        ("isShort", "qty is signed"),
+        ("positionSide", "qty is signed"),
+        ("trade_direction", "qty is signed"),
+        ("long_short", "qty is signed"),
         ("quantity", "did you mean qty"),
         ("shares", "did you mean qty"),
         ("ticker", "did you mean symbol"),
@@ -148,11 +151,46 @@ def test_a_field_that_is_not_in_the_contract_is_tolerated_on_a_topic_and_not_kep
         ("Direction", "SHORT", 100),
         ("orderSide", "SELL", 100),
         ("trade_side", "BUY", -100),
+        ("positionSide", "SHORT", 100),
+        ("side_code", "5", 100),
+        ("action", "SELL", 100),
+        ("transactionType", "Sell Short", 100),
+        ("type", "sell_to_close", 100),
+        ("instruction", "BUY_TO_COVER", -100),
+        ("is_short", True, 100),
+        ("B/S", "SLD", 100),
     ],
 )
 def test_a_side_that_contradicts_the_sign_of_a_fill_is_refused(field: str, value: Any, qty: float) -> None:
     assert (error := refused_with(FILLS, qty=qty, **{field: value})).field == field
     assert "qty is signed" in error.reason
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "qty"),
+    [
+        ("action", "BUY", 100),
+        ("is_short", True, -100),
+        ("is_short", False, 100),
+        ("strategy", "LONG", -100),
+        ("book", "short", 100),
+        ("code", "S", 100),
+        ("type", 2, 100),
+        ("order_type", "SELL ALL", 100),
+        ("note", "sell", -100),
+    ],
+)
+def test_a_field_that_says_no_other_side_is_tolerated(field: str, value: Any, qty: float) -> None:
+    fill = FILL | {"qty": qty}
+    assert decode(FILLS, encode(fill | {field: value})) == fill
+
+
+@pytest.mark.parametrize("multiplier", [1, 10, 100, 1000])
+def test_a_multiplier_without_contracts_is_refused_and_never_passed_over(multiplier: float) -> None:
+    with pytest.raises(InputError) as refused:
+        parse(book_with(multiplier=multiplier))
+    assert refused.value.field == "accounts[0].positions[0].multiplier"
+    assert refused.value.reason == "without contracts: qty counts shares"
 
 
 @pytest.mark.parametrize("topic", [FILLS, CASH, PRICES])

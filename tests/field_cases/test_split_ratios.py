@@ -4,6 +4,7 @@ or refused.
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from margin_platform.backtest.history import price_files
+from margin_platform.backtest.history.flaws import HistoryError
+from margin_platform.backtest.history.repair import settle
 from margin_platform.cli import app
 from margin_platform.contracts.action_terms import fraction, problem
-from margin_platform.market.price_gate import judge
+from margin_platform.market.price_verdict import judge
 from margin_platform.market.split_shape import split_terms
 from margin_platform.policy.policy import current_policy
 from tests.support.amended_actions import MONDAY, at, opening, printed, split
@@ -41,6 +45,24 @@ def test_a_history_across_a_split_is_refused_by_row_and_column_whatever_its_rati
     assert ran.exit_code == 2
     assert "row 8, column MULN: 2024-01-10: " in ran.output
     assert "of the price before, shaped like a split" in ran.output
+
+
+def test_a_file_names_every_move_that_the_price_gate_sets_aside(tmp_path: Path) -> None:
+    """Moves of 2% to a 300th and to 300 times, as one file of two days: held live is named in a history."""
+    moves = [math.exp(k / 40) for k in range(-228, 229) if k]
+    symbols = [f"S{n}" for n in range(len(moves))]
+    rows = [["date", *symbols], ["2024-01-02", *["100"] * len(moves)], ["2024-01-03"]]
+    rows[2] += [str(round(100 * move, 4)) for move in moves]
+    (tmp_path / "prices.csv").write_text("\n".join(map(",".join, rows)))
+    history, flaws = price_files.read(tmp_path / "prices.csv")
+    with pytest.raises(HistoryError) as refused:
+        settle(history, flaws, current_policy(), symbols)
+    named = {flaw.column for flaw in refused.value.flaws}
+    last = dict(zip(symbols, history.prices[1].tolist(), strict=True))
+    event = {"symbol": "S", "timestamp": 1_790_000_000_000}
+    aside = {s for s in symbols if judge(event | {"price": last[s]}, 100.0, None, PRICES).price is None}
+    assert named == aside
+    assert len(aside) > 300
 
 
 RATIOS = [

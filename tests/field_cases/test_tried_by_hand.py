@@ -198,6 +198,39 @@ def test_events_after_the_last_price_are_named_with_their_number(
     assert all("after the last price (2024-01-08): not part of the run" in flaw["reason"] for flaw in named)
 
 
+_BEFORE, _NOON = 1_701_450_000_000, 1_704_214_800_000  # 2023-12-01, and noon of the first day of the file
+
+
+@pytest.mark.parametrize(
+    ("terms", "ex_date", "at", "equity"),
+    [
+        ({"ratio": 2}, "2023-12-04", _BEFORE, 7_000.0),
+        ({"ratio": 0.1}, "2023-12-04", _BEFORE, 7_000.0),
+        # the book of a day has what took effect at its midnight
+        ({"ratio": 2}, "2024-01-02", _BEFORE, 7_000.0),
+        ({"kind": "DIVIDEND", "ratio": None, "amount": 5.0}, "2023-12-04", _BEFORE, 7_000.0),
+        ({"kind": "DIVIDEND", "ratio": None, "amount": 5.0}, "2024-01-02", _BEFORE, 7_000.0),
+        ({"kind": "DELISTING", "ratio": None, "amount": 0.0}, "2023-12-04", _BEFORE, 7_000.0),
+        ({"kind": "CASH_MERGER", "ratio": None, "amount": 90.0}, "2024-01-01", _BEFORE, 7_000.0),
+        # news of the run itself: the book cannot have it
+        ({"kind": "DIVIDEND", "ratio": None, "amount": 5.0}, "2023-12-04", _NOON, 7_500.0),
+        ({"kind": "DIVIDEND", "ratio": None, "amount": 5.0}, "2024-01-03", _BEFORE, 7_500.0),
+    ],
+)
+def test_an_action_of_before_the_book_is_named_and_not_booked_again(
+    tmp_path: Path, terms: dict[str, Any], ex_date: str, at: int, equity: float
+) -> None:
+    event = {name: value for name, value in (SPLIT | terms).items() if value is not None}
+    told = (event | {"ex_date": ex_date, "timestamp": at},)
+    ran = backtested(tmp_path, HUNDREDS, events=told)
+    assert ran.exit_code == 0, ran.output
+    summary = json.loads(ran.stdout)
+    named = [flaw for flaw in summary["flaws"] if flaw["kind"] == "before_the_start"]
+    assert summary["policies"][0]["worst_accounts"][0]["final_equity"] == equity
+    assert [flaw["value"] for flaw in named] == ([1] if equity == 7_000.0 else [])
+    assert all("the book rests on them, not part of the run" in flaw["reason"] for flaw in named)
+
+
 @pytest.mark.parametrize("amount", [0.001, -0.001, 0.0049, -0.0049, 0.004999, 1e-9, -1e-300, 5e-324])
 def test_a_transfer_that_would_book_nothing_is_refused_by_name(tmp_path: Path, amount: float) -> None:
     ran = backtested(tmp_path, HUNDREDS, events=(PAID | {"amount": amount, "timestamp": _IN_TIME},))

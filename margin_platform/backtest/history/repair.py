@@ -15,7 +15,7 @@ from margin_platform.backtest.history.price_history import PriceHistory
 from margin_platform.contracts.action_terms import ENDS, ActionKind
 from margin_platform.ledger.corporate_actions import CorporateAction
 from margin_platform.market.price_basis import adjustments_of, on_basis, spin_offs_of
-from margin_platform.market.split_shape import split_terms
+from margin_platform.market.split_shape import LEAST_SHAPE, split_terms
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.new_york import NEW_YORK, date_of
 from margin_platform.trading_time.sessions import sessions_between, why_closed
@@ -115,8 +115,8 @@ def missing_dates(history: PriceHistory) -> list[Flaw]:
 def split_shapes(
     history: PriceHistory, policy: Policy, held: set[str], actions: Sequence[CorporateAction]
 ) -> list[tuple[Flaw, int, int, float]]:
-    """Find moves over `max_jump` from one good price to the next that no action explains: (flaw, bar, column,
-    ratio of prices).
+    """Find moves from one good price to the next that no action explains, beyond `max_jump` or in the shape
+    of a split: (flaw, bar, column, ratio of prices). The price gate holds the same.
 
     Most look like an unadjusted split or a change of unit; the ratio of others is 1. An action of another
     ratio explains nothing.
@@ -131,7 +131,8 @@ def split_shapes(
         expected, spun_off = _expected(history, history.prices[:, column], own)
         with np.errstate(invalid="ignore", divide="ignore"):
             move = history.prices[1:, column] / expected
-            large = (np.abs(move - 1.0) > rules.max_jump + _HAIR) & ~(spun_off & (move < 1.0))
+            large = (np.abs(move - 1.0) > rules.max_jump + _HAIR) | shaped(move, rules.split_tolerance)
+            large &= ~(spun_off & (move < 1.0))
         for bar in (np.flatnonzero(large) + 1).tolist():
             price = float(history.prices[bar, column])
             terms = split_terms(1.0, float(move[bar - 1]), rules.split_tolerance)
@@ -156,6 +157,13 @@ def split_shapes(
                     old / new,
                 )
             )
+    return found
+
+
+def shaped(move: np.ndarray, tolerance: float) -> np.ndarray:
+    """Return where a move, price over price, has the shape of a split; unknown ones (NaN) have none."""
+    found = (move >= LEAST_SHAPE) | (move <= 1.0 / LEAST_SHAPE)
+    found[found] = [split_terms(1.0, float(each), tolerance) is not None for each in move[found]]
     return found
 
 
