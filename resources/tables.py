@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import dagster as dg
 import pandas as pd
@@ -13,8 +12,8 @@ from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 from pydantic import Field
 
-from margin_platform.settings import settings
-from spark.tables.sink import storage_options
+from margin_platform import table_storage
+from margin_platform.table_storage import storage_options
 
 
 class MissingTable(LookupError):
@@ -27,8 +26,7 @@ class TablesResource(dg.ConfigurableResource):
     folder: str = Field(default="", description="empty takes MARGIN_TABLES")
 
     def location(self, table: str) -> str:
-        base = self.folder or settings().tables
-        return f"{base.rstrip('/')}/{table}" if "://" in base else str(Path(base) / table)
+        return table_storage.location(table, self.folder)
 
     def open(self, table: str) -> DeltaTable:
         """Open the table as of now. MissingTable where nothing was written yet."""

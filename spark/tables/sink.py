@@ -14,27 +14,10 @@ from collections.abc import Sequence
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
-from margin_platform.settings import settings
+from margin_platform.table_storage import storage_options
 
 log = logging.getLogger(__name__)
 _APPENDS = 1 << 20  # appends of one batch that can be distinguished in the table's transaction number
-
-
-def storage_options(uri: str) -> dict[str, str]:
-    """Return the options to reach a table: nothing for a folder; for s3:// the endpoint and region of the
-    settings, credentials by AWS's chain.
-
-    A commit is a conditional put, so that of two writers of one version the second fails instead of
-    overwriting.
-    """
-    if not uri.startswith(("s3://", "s3a://")):
-        return {}
-    here = settings()
-    options = {"AWS_REGION": here.aws.region}
-    if here.aws.endpoint_url is not None:
-        plain = here.aws.endpoint_url.startswith("http://")
-        options |= {"AWS_ENDPOINT_URL": here.aws.endpoint_url, "AWS_ALLOW_HTTP": str(plain).lower()}
-    return options
 
 
 class TableSink:
