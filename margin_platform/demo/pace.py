@@ -41,9 +41,4 @@ class DecisionLag:
                 return {}
             self._store = self._opened.enter_context(Store(self._url, read_only=True))
         with self._store.read() as connection:
-            rows = progress.everything(connection)
-        return {
-            row.partition: row.next_offset
-            for row in rows
-            if (row.consumer, row.topic) == (progress.Consumer.ENFORCEMENT, MARGIN_STATUS)
-        }
+            return progress.next_offsets(connection, progress.Consumer.ENFORCEMENT, MARGIN_STATUS)

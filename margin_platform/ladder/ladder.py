@@ -22,6 +22,7 @@ from margin_platform.ladder.deadlines import (
     release_at,
 )
 from margin_platform.ladder.observation import Observation
+from margin_platform.ladder.severity import is_severe
 from margin_platform.ladder.state import (
     MS_PER_MINUTE,
     Call,
@@ -127,7 +128,7 @@ def _call_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _
         nth = state.calls_then + 1 if state.called_at == seen.timestamp else 1
         new = _new_call(seen, deficiency, rules, nth)
         reason = reasons.deficient(seen.equity, deficiency, seen.requirement)
-        severe = _is_severe(deficiency, seen, rules)
+        severe = is_severe(deficiency, seen.requirement, seen.equity, rules)
         state = replace(
             state, call=new, warned=False, severe=severe, called_at=seen.timestamp, calls_then=nth
         )
@@ -137,13 +138,12 @@ def _call_track(state: LadderState, seen: Observation, rules: LadderPolicy) -> _
         return state, []
     if deficiency > 0:
         return _still_deficient(
-            replace(state, severe=_is_severe(deficiency, seen, rules)), call, seen, deficiency
+            replace(state, severe=is_severe(deficiency, seen.requirement, seen.equity, rules)),
+            call,
+            seen,
+            deficiency,
         )
     return _cured(state, call, seen)
-
-
-def _is_severe(deficiency: float, seen: Observation, rules: LadderPolicy) -> bool:
-    return exceeds(deficiency, rules.severe_deficiency * seen.requirement) or seen.equity < rules.equity_floor
 
 
 def _new_call(seen: Observation, deficiency: float, rules: LadderPolicy, nth: int) -> Call:

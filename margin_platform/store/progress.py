@@ -56,6 +56,15 @@ def everything(connection: Connection) -> list[Progress]:
     return [Progress(*row) for row in connection.execute(ordered)]
 
 
+def next_offsets(connection: Connection, consumer: str, topic: str) -> dict[int, int]:
+    """Return the next offset that a consumer decides of each partition of a topic."""
+    return {
+        p.partition: p.next_offset
+        for p in everything(connection)
+        if (p.consumer, p.topic) == (consumer, topic)
+    }
+
+
 def advance(connection: Connection, consumer: str, span: Span) -> int:
     """Move the consumer to the span's end;
     return the first of the span's offsets that was not decided before.
