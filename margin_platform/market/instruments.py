@@ -28,6 +28,7 @@ class _Row(BaseModel):
     symbol: str = Field(min_length=1)
     name: str
     issuer: str | None = None
+    sector: str | None = Field(default=None, min_length=1)
     class_group: str | None = None
     product_group: str | None = None
     portfolio_group: str | None = None
@@ -46,11 +47,7 @@ def read(path: Path) -> tuple[Instrument, ...]:
 
     InstrumentError names the row, the field and the value.
     """
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    rows = data.get("instruments") if isinstance(data, dict) else None
-    if not isinstance(rows, list):
-        raise InstrumentError(f"{path.name}.instruments", rows, "not a list")
-    instruments = [_instrument(path, number, row) for number, row in enumerate(rows)]
+    instruments = [_instrument(row) for row in _rows(path)]
     symbols = [i.symbol for i in instruments]
     if len(set(symbols)) < len(symbols):
         twice = next(s for s in symbols if symbols.count(s) > 1)
@@ -58,16 +55,27 @@ def read(path: Path) -> tuple[Instrument, ...]:
     return tuple(instruments)
 
 
-def _instrument(path: Path, number: int, row: object) -> Instrument:
+def _rows(path: Path) -> list[_Row]:
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    rows = data.get("instruments") if isinstance(data, dict) else None
+    if not isinstance(rows, list):
+        raise InstrumentError(f"{path.name}.instruments", rows, "not a list")
+    return [_checked(path, number, row) for number, row in enumerate(rows)]
+
+
+def _checked(path: Path, number: int, row: object) -> _Row:
     try:
-        checked = _Row.model_validate(row)
+        return _Row.model_validate(row)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InstrumentError(
             f"{path.name}.instruments[{number}].{where}", first["input"], first["msg"]
         ) from error
-    given = checked.model_dump(exclude={"name", "synthetic"})
+
+
+def _instrument(checked: _Row) -> Instrument:
+    given = checked.model_dump(exclude={"name", "synthetic", "sector"})
     for unset in ("up", "down", "long_rate", "short_rate"):
         given[unset] = UNKNOWN if given[unset] is None else given[unset]
     return Instrument(**given)
@@ -79,3 +87,9 @@ def load() -> tuple[Instrument, ...]:
     SPY, and labeled synthetic index funds.
     """
     return read(settings().instruments or REFERENCE)
+
+
+@functools.cache
+def sectors() -> dict[str, str]:
+    """Return the sector of each symbol that has one, of the same reference data."""
+    return {row.symbol: row.sector for row in _rows(settings().instruments or REFERENCE) if row.sector}

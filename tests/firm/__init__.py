@@ -1,0 +1,1 @@
+"""The firm: shocks over the whole book."""
