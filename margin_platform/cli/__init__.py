@@ -35,6 +35,7 @@ COMMANDS = {
     "demo": ("demo", "Replay a crisis through the whole local stack."),
     "observe": ("observe", "Print events of topics as they arrive."),
     "dashboard": ("dashboard", "Serve the live dashboard."),
+    "desk-users": ("desk_users", "List who may act in the page; add a user, or end one."),
     "bench": ("bench", "Run a benchmark of bench/."),
 }
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from margin_platform.dashboard.server.account_detail import document, policy_of
-from margin_platform.dashboard.server.app import CURES_SHOWN
+from margin_platform.dashboard.account.answers import CURES_SHOWN
+from margin_platform.dashboard.account.detail import document, policy_of
 from margin_platform.documents.book_input import POSITION_FIELDS, parse
 from margin_platform.documents.figures import evaluation
 from margin_platform.kafka.bus import Bus

@@ -22,7 +22,7 @@ from websockets.sync.client import connect
 
 from margin_platform.kafka import topic_admin
 from margin_platform.kafka.bus import Bus
-from tests.support.page import FALL, LIVE, held, settled
+from tests.support.page import FALL, LIVE, first_row_ends, held, settled
 
 pytestmark = [pytest.mark.kafka, pytest.mark.browser]
 
@@ -237,9 +237,7 @@ def test_nothing_is_cut_off_when_zoomed_or_narrow(
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
         assert page.locator("#live").is_visible()
         if view == "accounts":  # rows are in sight without a scroll; the firm's figures open on demand
-            row = page.locator(".ag-row").first.bounding_box()
-            assert row is not None
-            assert row["y"] + row["height"] < height
+            assert first_row_ends(page) < height
             expect(page.locator("#tiles")).to_be_hidden()
             page.click("#figures")
             expect(page.locator("#tiles")).to_be_visible()

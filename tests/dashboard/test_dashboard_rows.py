@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from margin_platform.dashboard.account.detail import document, explain, policy_of, whatif
 from margin_platform.dashboard.intake.freshness import Feed
 from margin_platform.dashboard.intake.partitions import Reading
-from margin_platform.dashboard.server.account_detail import document, explain, policy_of, whatif
 from margin_platform.dashboard.server.alarms import Alarms
 from margin_platform.dashboard.server.app import old_before
 from margin_platform.dashboard.server.push import Pulse

@@ -12,8 +12,9 @@ from sqlalchemy import insert, select
 from starlette.testclient import TestClient
 
 from margin_platform.contracts.messages import Event
+from margin_platform.dashboard.desk.acts import endpoint
+from margin_platform.dashboard.desk.users import DeskUsers
 from margin_platform.dashboard.server.app import Options, build
-from margin_platform.dashboard.server.desk_acts import DeskUsers, endpoint
 from margin_platform.dashboard.state.accounts import NewestRows
 from margin_platform.store import tables as t
 from margin_platform.store.store import Store

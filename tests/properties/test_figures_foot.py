@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from margin_platform.contracts.events.figure_names import COMPONENTS
-from margin_platform.dashboard.server.account_detail import explain as detail
-from margin_platform.dashboard.server.account_detail import whatif
+from margin_platform.dashboard.account.detail import explain as detail
+from margin_platform.dashboard.account.detail import whatif
 from margin_platform.documents.book_input import parse
 from margin_platform.documents.figures import evaluation
 from margin_platform.documents.rebuilt import document

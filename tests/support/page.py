@@ -29,3 +29,14 @@ def held(tab: Page) -> dict[str, Any]:
         "r.excess])"
     )
     return dict(tab.evaluate(rows))
+
+
+def first_row_ends(tab: Any) -> float:
+    """How far down the window the first account's row ends, as soon as there is one: the grid builds its
+    rows again when its filter is read.
+    """
+    ends = "() => document.querySelector('.ag-row[row-index=\"0\"]')?.getBoundingClientRect().bottom ?? 0"
+    settled(tab, ends)
+    while not (found := tab.evaluate(ends)):
+        tab.wait_for_timeout(50)
+    return float(found)

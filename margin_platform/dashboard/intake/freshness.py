@@ -12,6 +12,8 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from margin_platform.dashboard.state.undecided import Undecided
+
 
 @dataclass
 class Feed:
@@ -34,6 +36,7 @@ class Feed:
     priced_at: int = 0  # when the newest price was written to Kafka
     ended_at: int | None = None  # the same of the last price of a replay
     ended_clock: int | None = None  # its event time
+    undecided: Undecided = field(default_factory=Undecided, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def received(self, written_at: int, now: int) -> None:

@@ -34,6 +34,7 @@ from margin_platform.contracts.offsets import Record, not_after_now
 from margin_platform.dashboard.intake.freshness import Feed
 from margin_platform.dashboard.intake.partitions import Place, Reading
 from margin_platform.dashboard.intake.side_notes import note_price, terms
+from margin_platform.dashboard.state.account_row import event_time
 from margin_platform.dashboard.state.accounts import NewestRows
 from margin_platform.dashboard.state.ladder_feed import ITEM_KINDS
 from margin_platform.dashboard.state.live_book import Holdings
@@ -243,14 +244,7 @@ class Intake:
             if topic in TOPICS_IN_ORDER:
                 booked.append(Record(topic, partition, offset, None, message.value(), not_after_now(written)))
                 continue
-            try:
-                event = decode(topic, message.value())
-                batch.append(
-                    (topic, partition, event | {"produced_at": written} if topic in _TIMED else event)
-                )
-            except BadEvent as refusal:
-                self.rows.bad_events += 1
-                _log.warning("%s[%s]@%s refused: %s", topic, partition, offset, refusal)
+            batch += self._published((topic, partition), offset, message.value(), written)
             if topic in (MARGIN_CALC, MARGIN_STATUS):
                 newest = max(newest, written)
         self.rows.apply(batch)
@@ -258,6 +252,21 @@ class Intake:
             self.holdings.take(booked)
         if newest:
             self.feed.received(newest, self._now_ms())
+
+    def _published(
+        self, place: Place, offset: int, value: bytes | None, written: int
+    ) -> list[tuple[str, int, Event]]:
+        """Return a published event; none where it breaks its contract."""
+        topic, partition = place
+        try:
+            event = decode(topic, value)
+        except BadEvent as refusal:
+            self.rows.bad_events += 1
+            _log.warning("%s[%s]@%s refused: %s", topic, partition, offset, refusal)
+            return []
+        if topic == MARGIN_STATUS:
+            self.feed.undecided.note(partition, offset, event_time(event) or 0, written)
+        return [(topic, partition, event | {"produced_at": written} if topic in _TIMED else event)]
 
     def _stopped(self, place: Place, offset: int, error: KafkaError) -> None:
         """Report what the broker refuses; the client itself repeats what can be repeated, and a broker that

@@ -98,6 +98,7 @@ class Pulse:
             "firm_now": firm,
             "health": self.feed.verdict(now),
             "unreached": self._alarms.unreached,
+            "enforcement": self.feed.undecided.standing(now),
         }
 
     def messages(self, after: int) -> tuple[int, list[Callable[[], bytes]]]:

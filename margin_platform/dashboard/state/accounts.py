@@ -290,6 +290,7 @@ class NewestRows:
                 "status": self._status.get(account_id),
                 "stress": self._scenarios.of(account_id),
                 "flags": self._flags(account_id),
+                "person": self._people.get(account_id, UNNAMED),
                 "call": self.log.open_calls.get(account_id),
                 "timeline": [item.wire() for item in self.log.timelines.get(account_id, ())],
             }

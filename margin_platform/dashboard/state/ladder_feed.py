@@ -22,8 +22,11 @@ from margin_platform.contracts.messages import (
     Event,
 )
 from margin_platform.dashboard.state.account_row import RowFlag
+from margin_platform.ladder.severity import is_severe
 from margin_platform.ladder.state import DecisionKind
 from margin_platform.notification.message import SUBJECTS
+from margin_platform.policy.policy import current_policy
+from margin_platform.policy.sections import LadderPolicy
 
 FEED_KEPT = 1_000  # newest items every page shows
 TIMELINE_KEPT = 200  # newest items of one account
@@ -36,6 +39,7 @@ ITEM_KINDS = {
 }
 _OPENS = {CallAction.MARGIN_CALL, CallAction.AMENDED}
 _CLOSES = {CallAction.MET, CallAction.RESCINDED}
+_JUDGED = ("deficiency", "requirement", "equity")
 _IDS = ("call_id", "order_id", "restriction_id", "event_id", "decision_id")
 
 
@@ -50,6 +54,7 @@ class Item:
     changed: int
     topic: str
     event: Event
+    severe: bool = False  # of a call: what is sold does not wait for its due time
     delivery: dict[str, Event] = field(default_factory=dict)
 
     @property
@@ -67,6 +72,7 @@ class Item:
             "text": get("explanation") or get("reason") or get("escalation") or get("subject") or "",
             "reduced": get("decision") == DecisionKind.CALL_RESTATED,
             "deficiency": get("deficiency"),
+            "severe": self.severe,
             "excess_after": get("excess_after"),
             "due_at": get("due_at"),
             "timestamp": get("timestamp"),
@@ -93,7 +99,8 @@ class LadderLog:
     `apply` returns the accounts whose flags may have changed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rules: LadderPolicy | None = None) -> None:
+        self._rules = current_policy().ladder if rules is None else rules
         self.feed: deque[Item] = deque(maxlen=FEED_KEPT)
         self.timelines: dict[str, deque[Item]] = {}
         self.open_calls: dict[str, Event] = {}
@@ -115,7 +122,7 @@ class LadderLog:
         identity = _identity(kind, event)
         if identity in self._by_id:
             known = self._by_id[identity]
-            known.event, known.changed = event, sequence
+            known.event, known.changed, known.severe = event, sequence, self._is_severe(topic, event)
         else:
             self._append(identity, topic, account, event, sequence)
         self._follow(kind, account, event)
@@ -123,7 +130,7 @@ class LadderLog:
 
     def _append(self, identity: str, topic: str, account: str, event: Event, sequence: int) -> None:
         self._numbers += 1
-        item = Item(self._numbers, sequence, topic, event)
+        item = Item(self._numbers, sequence, topic, event, self._is_severe(topic, event))
         self.feed.append(item)
         self.timelines.setdefault(account, deque(maxlen=TIMELINE_KEPT)).append(item)
         self._by_id[identity] = item
@@ -132,6 +139,14 @@ class LadderLog:
             item.delivery |= self._early.pop(subject, {})
         while len(self._by_id) > _AWAITING_DELIVERY:
             self._by_id.popitem(last=False)
+
+    def _is_severe(self, topic: str, event: Event) -> bool:
+        deficiency, requirement, equity = (event.get(name) for name in _JUDGED)
+        if topic != MARGIN_CALLS or event["action"] not in _OPENS:
+            return False
+        if deficiency is None or requirement is None or equity is None:
+            return False
+        return is_severe(deficiency, requirement, equity, self._rules)
 
     def _deliver(self, notice: Event, sequence: int) -> None:
         """Show a notice's state beside the step it refers to, now or as soon as that is read."""

@@ -9,12 +9,15 @@ own engine, which values nothing until a question comes.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import numpy as np
 
 from margin_platform.contracts.messages import Event
 from margin_platform.contracts.offsets import Record
-from margin_platform.dashboard.state.concentration import by_symbol
+from margin_platform.dashboard.state.concentration import concentration
+from margin_platform.dashboard.state.transfers import Transfers
+from margin_platform.firm.shocks import Shock, effect
 from margin_platform.market import instruments
 from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.engine import MarginEngine
@@ -32,6 +35,7 @@ class Holdings:
         self._engine = MarginEngine(instruments.load(), policy)
         self._lock = threading.Lock()
         self._batches = 0
+        self._transfers = Transfers()
 
     def take(self, records: list[Record]) -> None:
         """Take in records of the topics of `input_records.TOPICS_IN_ORDER`.
@@ -41,7 +45,9 @@ class Holdings:
         with self._lock:
             self._batches += 1
             self._engine.take_in(records, self._batches)
+            self._transfers.take(records)
             if self.ready:
+                self._transfers.forget(self._engine.event_time)
                 # forgets the oldest of what waits for accounts that are never announced
                 self._engine.early.overdue(0)
 
@@ -52,7 +58,17 @@ class Holdings:
                 return None
             event = self._engine.account_now(account_id)
         # of no published calculation
-        return {name: value for name, value in event.items() if name not in {"calc_id", "inputs"}}
+        oldest = {"oldest_price": event["inputs"]["oldest_price"]}
+        return {name: value for name, value in event.items() if name != "calc_id"} | {"inputs": oldest}
+
+    def deposits_of(self, account_id: str) -> Callable[[int, int], float]:
+        """Return what gives an account's net deposits after an event time up to another."""
+
+        def deposits(after: int, upto: int) -> float:
+            with self._lock:
+                return self._transfers.between(account_id, after, upto)
+
+        return deposits
 
     def knows(self, account_id: str) -> bool:
         """Report whether the book has an account of exactly this id."""
@@ -88,8 +104,21 @@ class Holdings:
         return figures if "price" in figures else None
 
     def concentration(self) -> dict[str, object]:
-        """Return market value by symbol over all accounts, and whether the book is read to its end."""
+        """Return market value by symbol, issuer and sector over all accounts, and whether the book is read to
+        its end.
+        """
         with self._lock:
-            return {"ready": self.ready} | by_symbol(
-                self._engine.ledger.book(self._engine.code_of), self._engine.market
-            )
+            book, market = self._engine.ledger.book(self._engine.code_of), self._engine.market
+            return {"ready": self.ready} | concentration(book, market, instruments.sectors())
+
+    def shock(self, shock: Shock) -> dict[str, object]:
+        """Return what a shock does to the whole book, by the kernel, at an event time; see `effect`.
+
+        Before the book is read to its end only that it is not.
+        """
+        with self._lock:
+            if not self.ready:
+                return {"ready": False}
+            book, market = self._engine.ledger.book(self._engine.code_of), self._engine.market
+            found = effect(book, market, self._engine.policy, shock)
+            return found | {"ready": True, "timestamp": self._engine.event_time}

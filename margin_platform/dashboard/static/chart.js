@@ -4,12 +4,12 @@ import uPlot from "./vendor/uPlot.esm.js";
 
 const LABEL_WIDTH = 54; // pixels a label needs: on a narrower chart every other one is left out
 const NARROWEST = 260;
-const FONT = "11px system-ui";
+export const FONT = "11px system-ui";
 
-const themed = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+export const themed = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const withoutZeros = (text) => text.replace(/\.0+(?=[KMBT]?$)/, "");
 
-function padded(low, high) {
+export function padded(low, high) {
   const pad = (high - low || 1) * 0.08;
   return [low < 0 ? low - pad : 0, high > 0 ? high + pad : 0];
 }
@@ -27,7 +27,7 @@ function labelAxis(labels) {
   };
 }
 
-const dollarAxis = () => ({
+export const dollarAxis = () => ({
   stroke: themed("--dim"),
   grid: { stroke: themed("--rule"), width: 1 },
   ticks: { show: false },
@@ -36,9 +36,9 @@ const dollarAxis = () => ({
   values: (_, ticks) => ticks.map((value) => withoutZeros(compact(value))),
 });
 
-const legend = (_, value, __, at) => (at === null ? "" : compact(value));
+export const legend = (_, value, __, at) => (at === null ? "" : compact(value));
 
-const lineSeries = ({ label, color }) => ({
+export const lineSeries = ({ label, color }) => ({
   label,
   stroke: themed(color),
   width: 2,
@@ -78,15 +78,38 @@ function inWords(x, labels, series, values) {
   return sentences.join(". ");
 }
 
+// The width of a chart in its box, in pixels.
+export const sized = (box) => Math.max(NARROWEST, box.clientWidth || 480);
+
+// A dashed frame around one of the points, with its text.
+function drawMark(plot, { at, text }) {
+  const { ctx, bbox } = plot;
+  const ratio = devicePixelRatio;
+  const left = plot.valToPos(at - 0.45, "x", true);
+  const width = plot.valToPos(at + 0.45, "x", true) - left;
+  ctx.save();
+  ctx.strokeStyle = ctx.fillStyle = themed("--red");
+  ctx.lineWidth = ratio;
+  ctx.setLineDash([4 * ratio, 3 * ratio]);
+  ctx.strokeRect(left, bbox.top + ratio, width, bbox.height - 2 * ratio);
+  ctx.font = `${11 * ratio}px system-ui`;
+  ctx.fillText(text, left + 3 * ratio, bbox.top + 12 * ratio);
+  ctx.restore();
+}
+
 // x: what the points are. labels: one a point. Values are in dollars.
 // series: [{ label, values, color: CSS variable, kind: "bars" | "line" }]
-export function chart(box, { x, labels, series, height = 210 }) {
-  const width = (pixels) => Math.max(NARROWEST, pixels);
+// mark: { at, text } of the point that decides, or null.
+export function chart(box, { x, labels, series, mark = null, height = 210 }) {
+  let marked = mark;
   const data = (values) => [labels.map((_, i) => i), ...values];
-  const describe = (values) => box.setAttribute("aria-label", inWords(x, labels, series, values));
+  const said = () => (marked ? `. ${marked.text}: ${labels[marked.at]}` : "");
+  const describe = (values) => {
+    box.setAttribute("aria-label", `${inWords(x, labels, series, values)}${said()}`);
+  };
   const first = series.map(({ values }) => values);
   const options = {
-    width: width(box.clientWidth || 480),
+    width: sized(box),
     height,
     cursor: { y: false, drag: { x: false, y: false } },
     legend: { live: true },
@@ -96,16 +119,18 @@ export function chart(box, { x, labels, series, height = 210 }) {
     },
     axes: [labelAxis(labels), dollarAxis()],
     series: plotSeries(x, labels, series),
+    hooks: { draw: [(plot) => marked && drawMark(plot, marked)] },
   };
   const plot = new uPlot(options, data(first), box);
   const watch = new ResizeObserver(() => {
-    if (box.clientWidth > 0) plot.setSize({ width: width(box.clientWidth), height });
+    if (box.clientWidth > 0) plot.setSize({ width: sized(box), height });
   });
   watch.observe(box);
   box.setAttribute("role", "img");
   describe(first);
   return {
-    set(values) {
+    set(values, newMark = null) {
+      marked = newMark;
       plot.setData(data(values));
       describe(values);
     },

@@ -12,10 +12,13 @@ export function wireControls(page, views) {
   addEventListener("keydown", onKey);
   useKeys(localStorage.getItem("margin-keys") !== "off");
   $("keys").addEventListener("click", () => useKeys(!keysInUse()));
-  $("figures").addEventListener("click", ({ target }) => {
-    const open = root.dataset.figures !== "open";
-    root.dataset.figures = open ? "open" : "closed";
-    target.setAttribute("aria-pressed", open);
+  fold("figures", "figures", "aria-pressed");
+  fold("more-filters", "filters", "aria-expanded");
+  const parentheses = localStorage.getItem("margin-parentheses") === "on";
+  $("parentheses").setAttribute("aria-pressed", parentheses);
+  $("parentheses").addEventListener("click", () => {
+    localStorage.setItem("margin-parentheses", parentheses ? "off" : "on");
+    location.reload();
   });
   $("theme").addEventListener("click", () => {
     const theme = root.dataset.theme === "light" ? "dark" : "light";
@@ -23,6 +26,15 @@ export function wireControls(page, views) {
     useTheme(theme, views);
   });
   useTheme(root.dataset.theme, views);
+}
+
+// What a small window has no room for opens on demand.
+function fold(id, name, attribute) {
+  $(id).addEventListener("click", ({ currentTarget: button }) => {
+    const open = root.dataset[name] !== "open";
+    root.dataset[name] = open ? "open" : "closed";
+    button.setAttribute(attribute, open);
+  });
 }
 
 function useTheme(theme, views) {

@@ -25,19 +25,23 @@ const stamp = new Intl.DateTimeFormat("en-US", {
 const LATEST = 8.64e15; // the largest date of JavaScript, in epoch milliseconds
 const UNKNOWN = "–";
 
+// As statements write it: ($1,234.00) for a negative amount. A change shows after a reload.
+const IN_PARENTHESES = localStorage.getItem("margin-parentheses") === "on";
+
 const unknown = (x) => x === null || x === undefined || Number.isNaN(x);
 const known = (x, text) => (unknown(x) ? UNKNOWN : text());
 const minus = (text) => text.replace("-", "−");
 const sign = (x) => (x < 0 ? "−" : "");
+const signed = (x, text) => (x < 0 && IN_PARENTHESES ? `(${text})` : `${sign(x)}${text}`);
 const signOrPlus = (x) => (x > 0 ? "+" : sign(x));
 const rounded = (size) => (size < 1000 ? exact.format(size) : short.format(size));
 const tenths = (x) => (Math.abs(x * 1000) % 10 ? 1 : 0);
 
-export const money = (x) => known(x, () => minus(exact.format(x)));
+export const money = (x) => known(x, () => signed(x, exact.format(Math.abs(x))));
 // A price of a share has the decimals it was printed with, at most four.
 export const price = (x) => known(x, () => minus(printed.format(x)));
-export const dollars = (x) => known(x, () => `${sign(x)}$${exact.format(Math.abs(x))}`);
-export const compact = (x) => known(x, () => `${sign(x)}$${rounded(Math.abs(x))}`);
+export const dollars = (x) => known(x, () => signed(x, `$${exact.format(Math.abs(x))}`));
+export const compact = (x) => known(x, () => signed(x, `$${rounded(Math.abs(x))}`));
 export const count = (x) => known(x, () => whole.format(x));
 export const shares = (x) => known(x, () => minus(quantity.format(x)));
 export const number = (x, digits = 2) => known(x, () => minus(x.toFixed(digits)));

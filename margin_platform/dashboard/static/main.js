@@ -8,6 +8,7 @@ import { $ } from "./dom.js";
 import { FeedView } from "./feed/view.js";
 import { FirmView } from "./firm/view.js";
 import { Header } from "./header/header.js";
+import { LetterView } from "./letter/view.js";
 import { route } from "./routing.js";
 import { Store } from "./store/store.js";
 import { Stream } from "./stream.js";
@@ -31,6 +32,7 @@ stream.addEventListener("hello", ({ detail }) => {
   page.store = new Store(detail.columns);
   page.firm = [];
   page.feed = new Map();
+  header.alerts.restart();
   if (!grid) return start();
   grid.useStore(page.store);
   filters.restart();
@@ -71,6 +73,7 @@ function start() {
     calls: new CallsView($("view-calls")),
     firm: new FirmView($("view-firm"), page),
     feed: new FeedView($("view-feed"), page),
+    letter: new LetterView($("view-letter")),
   };
   wireControls(page, views);
   addEventListener("hashchange", () => route(views, grid, filters));

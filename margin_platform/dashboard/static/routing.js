@@ -1,8 +1,8 @@
 // Which view is shown: the part of the address after "#/".
 import { $ } from "./dom.js";
 
-const NAMES = ["accounts", "account", "calls", "firm", "feed"];
-const TAB = { account: "accounts" }; // an account has no tab of its own
+const NAMES = ["accounts", "account", "letter", "calls", "firm", "feed"];
+const TAB = { account: "accounts", letter: "accounts" }; // these have no tab of their own
 
 function address() {
   const [path, query = ""] = location.hash.replace(/^#\//, "").split("?");

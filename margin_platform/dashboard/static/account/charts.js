@@ -56,17 +56,20 @@ class Plot {
     Object.assign(this, { box, name, x, plot: null, key: null });
   }
 
-  show(labels, series, ...more) {
+  show(labels, series, { mark = null, more = [] } = {}) {
     const theme = document.documentElement.dataset.theme;
     const key = JSON.stringify([labels, series.map(({ label }) => label), theme]);
     if (this.key === key) {
-      this.plot.set(series.map(({ values }) => values));
+      this.plot.set(
+        series.map(({ values }) => values),
+        mark,
+      );
       return;
     }
     this.destroy();
     const box = h("div", { class: "chart", id: `chart-${this.name}` });
     this.box.replaceChildren(box, ...more);
-    this.plot = chart(box, { x: this.x, labels, series });
+    this.plot = chart(box, { x: this.x, labels, series, mark });
     this.key = key;
   }
 
@@ -115,7 +118,8 @@ export class AccountCharts {
       const text = timsNote(tims);
       if (this.timsNote?.isConnected) this.timsNote.textContent = text;
       else this.timsNote = note(text);
-      this.tims.show(tims.points.map(multiple), timsSeries(tims), this.timsNote);
+      const mark = tims.binding === null ? null : { at: tims.binding, text: "binding point" };
+      this.tims.show(tims.points.map(multiple), timsSeries(tims), { mark, more: [this.timsNote] });
     } else this.tims.say(UNKNOWN_POSITIONS);
   }
 

@@ -1,22 +1,24 @@
 // The head of an account: its color, the reason for it, and its figures.
 import { badge, markLetters } from "../badge.js";
 import { h, note, visible } from "../dom.js";
-import { age, dollars, percent, time } from "../format.js";
+import { age, dollars, percent } from "../format.js";
 import { reason } from "../reason.js";
 import { MARGIN_TYPE } from "../status.js";
+import { dayOf, momentOf, timesOf } from "./moment.js";
 
-function figure(label, value) {
-  const tone = value.startsWith("−") ? "negative" : null;
-  return h("div", { class: "figure-box" }, h("span", null, label), h("b", { class: tone }, value));
+function figure(label, value, title = null) {
+  const tone = /^[−(]/.test(value) ? "negative" : null;
+  return h("div", { class: "figure-box", title }, h("span", null, label), h("b", { class: tone }, value));
 }
 
-const figures = (row) =>
+const figures = (row, day) =>
   h(
     "div",
     { class: "figures" },
     figure("Equity", dollars(row.equity)),
     figure("Applied requirement", dollars(row.requirement)),
     figure("Excess", dollars(row.excess)),
+    figure("Day P&L", day.text, day.title),
     figure("Excess %", percent(row.excess_pct)),
     figure("Rules-based", dollars(row.reg_t)),
     figure("TIMS", dollars(row.tims)),
@@ -31,13 +33,6 @@ function title(row) {
   return h("h2", null, badge(row.color), " ", id, " ", markLetters(row.flags));
 }
 
-function times(row) {
-  const calculated = `calculated ${time(row.timestamp)} (age ${age(row.age)})`;
-  const parts = [calculated, `oldest price ${time(row.oldest_price)}`];
-  if (row.band) parts.push(`band ${visible(row.band)}`);
-  return parts.join(" · ");
-}
-
 export class Head {
   // An empty head, for a page that is built again.
   renew() {
@@ -46,19 +41,21 @@ export class Head {
     return this.box;
   }
 
-  show(row, facts) {
+  show(answer, { store, facts }) {
+    const row = momentOf(answer, store);
+    const day = dayOf(answer);
     // The age moves with every frame. It changes the last line alone, unless it is part of the reason.
-    const key = JSON.stringify({ ...row, age: row.old ? age(row.age) : null });
+    const key = JSON.stringify([{ ...row, age: row.old ? age(row.age) : null }, day]);
     if (key === this.shown) {
-      this.box.lastChild.textContent = times(row);
+      this.box.lastChild.textContent = timesOf(row, answer);
       return;
     }
     this.shown = key;
     this.box.replaceChildren(
       title(row),
       h("p", { class: "reason" }, reason(row, facts)),
-      figures(row),
-      note(times(row)),
+      figures(row, day),
+      note(timesOf(row, answer)),
     );
   }
 }

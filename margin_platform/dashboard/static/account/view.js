@@ -2,9 +2,12 @@
 import { ask } from "../ask.js";
 import { fill, h, note, panel, visible, widePanel } from "../dom.js";
 import { timeline } from "../feed/line.js";
+import { Arithmetic } from "./arithmetic.js";
 import { AccountCharts } from "./charts.js";
 import { cures } from "./cures.js";
 import { Head } from "./head.js";
+import { History } from "./history.js";
+import { Letters } from "./letters.js";
 import { positions, unexplained } from "./positions.js";
 import { rungs } from "./rungs.js";
 import { WhatIf } from "./whatif.js";
@@ -14,7 +17,9 @@ const REFRESH_MS = 1000;
 export class AccountView {
   constructor(box, page) {
     Object.assign(this, { box, page, id: null, parts: null, charts: null, answer: null });
+    this.history = null;
     this.head = new Head();
+    this.arithmetic = new Arithmetic();
     this.whatif = new WhatIf();
     this.asked = 0; // the time of the last question
     this.asking = false;
@@ -36,7 +41,9 @@ export class AccountView {
   }
 
   themed() {
-    if (this.answer) this.#fill(this.answer);
+    if (!this.answer) return;
+    this.#fill(this.answer);
+    this.history.themed();
   }
 
   frame({ rows, feed }) {
@@ -80,7 +87,8 @@ export class AccountView {
 
   #clear(...content) {
     this.charts?.destroy();
-    Object.assign(this, { parts: null, charts: null, answer: null });
+    this.history?.destroy();
+    Object.assign(this, { parts: null, charts: null, history: null, answer: null });
     this.box.replaceChildren(...content);
   }
 
@@ -88,18 +96,22 @@ export class AccountView {
   // so that the reader's selection, hover and half-typed trade survive.
   #build() {
     const box = (name) => h("div", { id: `account-${name}` });
-    const names = ["positions", "stress", "tims", "rungs", "cures", "ladder"];
+    const names = ["positions", "stress", "tims", "rungs", "cures", "ladder", "history", "letters"];
     const parts = Object.fromEntries(names.map((name) => [name, box(name)]));
     this.parts = parts;
     this.charts = new AccountCharts(parts.stress, parts.tims);
+    this.history = new History(parts.history);
+    this.letters = new Letters(parts.letters);
+    const held = panel("Positions and add-ons", parts.positions, this.arithmetic.node(this.id));
     const panels = [
-      widePanel("Positions and add-ons", parts.positions),
+      h("div", { class: "span2 beside" }, held, panel("Call history", parts.ladder)),
+      widePanel("Equity, requirement and excess", parts.history),
       panel("SPY scenarios", parts.stress),
       panel("TIMS valuation points", parts.tims),
       panel("Cushion to next action", parts.rungs),
       panel("Ways to meet the call", parts.cures),
-      panel("What if", this.whatif.node(this.id)),
-      panel("Call history", parts.ladder),
+      widePanel("What if", this.whatif.node(this.id)),
+      widePanel("Letters", parts.letters),
     ];
     this.box.replaceChildren(this.head.renew(), h("div", { class: "panels" }, panels));
   }
@@ -117,12 +129,13 @@ export class AccountView {
     fill(parts.cures, [ways, explained === null, excess], () => cures(ways, explained));
     fill(parts.ladder, [steps], () => timeline(steps, this.page.facts.dagster_url));
     this.charts.show(answer);
+    this.history.show(this.id);
+    this.letters.show(this.id);
     this.#showHead();
   }
 
-  // The head follows every frame; it is small.
+  // Every figure of the page is of one answer. The head alone follows the frames: its age grows.
   #showHead() {
-    const row = this.parts && this.page.store.find(this.id);
-    if (row) this.head.show(row, this.page.facts);
+    if (this.answer?.row) this.head.show(this.answer, this.page);
   }
 }

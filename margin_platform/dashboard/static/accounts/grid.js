@@ -2,6 +2,7 @@
 import { $, accountAddress, setText } from "../dom.js";
 import { count } from "../format.js";
 import { columns } from "./columns.js";
+import { Layout } from "./layout.js";
 
 // Age sorts by the time of the calculation, in the opposite direction.
 const SORTED_AS = { age: ["timestamp", -1] };
@@ -47,6 +48,7 @@ export class AccountsGrid {
       onRowClicked: (p) => open(p.data),
       onCellKeyDown: (p) => p.event.key === "Enter" && open(p.data),
     });
+    this.layout = new Layout(this.api);
   }
 
   #rows({ startRow, endRow, sortModel, successCallback }) {

@@ -1,4 +1,5 @@
-// The form of an act on a call. The token is the desk user's own: this tab keeps it, and each act sends it.
+// The form of an act on a call.
+import { post, tokenField } from "../desk.js";
 import { h, visible } from "../dom.js";
 
 const ACTS = [
@@ -8,7 +9,6 @@ const ACTS = [
   ["promise", "Promise to pay", ["amount", "until"]],
   ["extension", "Extension", ["until", "approver"]],
 ];
-const KEPT = "margin-desk-token";
 
 const field = (name, label, more) =>
   h("label", { "data-field": name }, `${label} `, h("input", { name, ...more }));
@@ -22,17 +22,12 @@ function fields() {
   ];
 }
 
-async function send(form, callId) {
+function send(form, callId) {
   const said = new FormData(form);
   const asked = { act: said.get("act"), call_id: callId };
   for (const name of ["text", "until"]) if (said.get(name)) asked[name] = said.get(name);
   if (said.get("amount")) asked.amount = Number(said.get("amount"));
-  const headers = { "content-type": "application/json", "x-desk-token": said.get("token") };
-  if (said.get("approver")) headers["x-approver-token"] = said.get("approver");
-  const reply = await fetch("/desk/acts", { method: "POST", body: JSON.stringify(asked), headers });
-  const answer = await reply.json();
-  if (reply.ok) sessionStorage.setItem(KEPT, said.get("token"));
-  return reply.ok ? null : answer.error;
+  return post("/desk/acts", asked, said.get("token"), said.get("approver"));
 }
 
 // done: called when the act is recorded.
@@ -47,20 +42,18 @@ export function actForm({ call_id: callId, account_id: account }, done) {
       label.querySelector("input").disabled = label.hidden;
     }
   };
-  const token = { type: "password", name: "token", autocomplete: "off", required: true };
-  const kept = sessionStorage.getItem(KEPT);
   form.append(
     h("b", null, visible(account)),
     h("label", null, "Act ", h("select", { name: "act", onchange: show }, choices)),
     ...fields(),
-    h("label", null, "Your token ", h("input", { ...token, value: kept })),
+    tokenField(),
     h("button", { type: "submit" }, "Record"),
     h("button", { type: "button", onclick: done }, "Close"),
     said,
   );
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const refusal = await send(form, callId).catch(() => "the server did not answer");
+    const refusal = await send(form, callId);
     if (refusal) said.textContent = refusal;
     else done();
   });

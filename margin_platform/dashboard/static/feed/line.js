@@ -31,7 +31,7 @@ const TONE = {
   LIFTED: "relief",
 };
 
-function tone({ kind, action }) {
+export function tone({ kind, action }) {
   if (kind !== "notification") return TONE[action] ?? "";
   return FAILED.has(action) ? "alarm" : "quiet";
 }
@@ -72,7 +72,7 @@ function delivery(item) {
   return item.notifies ? h("span", { class: "state" }, "notice pending") : null;
 }
 
-function stepName({ action, reduced }) {
+export function stepName({ action, reduced }) {
   if (reduced) return "call reduced";
   return NAME.get(action) ?? visible(action).replaceAll("_", " ").toLowerCase();
 }
@@ -96,9 +96,10 @@ export function line(item, { dagster, withAccount }) {
 // earlier day.
 export const newestFirst = (a, b) => (b.produced_at ?? 0) - (a.produced_at ?? 0) || b.n - a.n;
 
-// The steps of one account.
+// The steps of one account, in the order of their event times.
 export function timeline(items, dagster) {
   if (!items.length) return note("no calls or restrictions on this account");
-  const lines = [...items].sort(newestFirst).map((item) => line(item, { dagster, withAccount: false }));
-  return h("ol", { class: "feed narrow", tabindex: "0" }, lines);
+  const inTime = (a, b) => (a.timestamp ?? 0) - (b.timestamp ?? 0) || newestFirst(b, a);
+  const lines = [...items].sort(inTime).map((item) => line(item, { dagster, withAccount: false }));
+  return h("ol", { class: "feed narrow", tabindex: "0", "aria-label": "Call history, oldest first" }, lines);
 }

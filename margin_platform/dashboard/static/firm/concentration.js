@@ -1,4 +1,4 @@
-// Market value by symbol over all accounts, as the server counts it from the book.
+// Market value by symbol, issuer and sector over all accounts, as the server counts it from the book.
 
 import { accountsWhere } from "../accounts/selection.js";
 import { askQuietly } from "../ask.js";
@@ -7,29 +7,43 @@ import { compact, count, money, percent } from "../format.js";
 import { num, signed, table } from "../table.js";
 
 const SHOWN = 15;
-const HEADINGS = ["Symbol", ...["Long", "Short", "Net", "Share", "Holders"].map((text) => num(text))];
+const FIGURES = ["Long", "Short", "Net", "Share", "Holders"].map((text) => num(text));
+const holders = (symbol) => h("a", { href: accountsWhere({ holds: symbol }) }, visible(symbol));
 
-const line = ({ symbol, long, short, net, share, holders }) => [
-  h("a", { href: accountsWhere({ holds: symbol }) }, visible(symbol)),
+const line = (name, { long, short, net, share, holders: held }) => [
+  name,
   num(money(long)),
   num(money(short)),
   signed(net, money(net)),
   num(percent(share)),
-  num(count(holders)),
+  num(count(held)),
 ];
+
+function ranked(heading, rows, nameOf) {
+  const lines = rows.slice(0, SHOWN).map((row) => line(nameOf(row), row));
+  const caption = `Market value by ${heading.toLowerCase()}, dollars`;
+  return table([heading, ...FIGURES], lines, { caption });
+}
 
 function basis({ accounts, gross, unpriced_positions: unpriced }) {
   const missing = unpriced ? `; without ${count(unpriced)} positions that have no price` : "";
   return `over all positions of ${count(accounts)} accounts, gross ${compact(gross)}${missing}`;
 }
 
-function content(answer) {
+function bySymbol(answer) {
   if (!answer.ready) return note("positions are still loading");
-  const rows = answer.symbols.slice(0, SHOWN).map(line);
-  return [table(HEADINGS, rows, { caption: "Market value by symbol, dollars" }), note(basis(answer))];
+  return [ranked("Symbol", answer.symbols, ({ symbol }) => holders(symbol)), note(basis(answer))];
 }
 
-export async function concentration(box) {
+const byGroup = ({ ready, issuers, sectors }) =>
+  ready && [
+    ranked("Issuer", issuers, ({ issuer }) => visible(issuer)),
+    ranked("Sector", sectors, ({ sector }) => visible(sector)),
+  ];
+
+export async function concentration(symbols, groups) {
   const answer = await askQuietly("/api/concentration");
-  if (answer) fill(box, answer, () => content(answer));
+  if (!answer) return;
+  fill(symbols, answer, () => bySymbol(answer));
+  fill(groups, answer, () => byGroup(answer));
 }

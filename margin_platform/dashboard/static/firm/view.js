@@ -2,6 +2,7 @@
 import { accountsWhere } from "../accounts/selection.js";
 import { $, fill, h, panel, widePanel } from "../dom.js";
 import { count, dollars } from "../format.js";
+import { Builder } from "./builder.js";
 import { concentration } from "./concentration.js";
 import { contributors, DEBITS, EXPOSURE, ranking, SAVINGS, WEAKEST } from "./rankings.js";
 import { savings } from "./savings.js";
@@ -15,6 +16,8 @@ const PARTS = [
   "exposure",
   "weakest",
   "concentration",
+  "groups",
+  "builder",
   "saved",
   "savings",
 ];
@@ -31,15 +34,19 @@ export class FirmView {
       panel("Largest beta exposures", parts.exposure),
       panel("Lowest excess under stress", parts.weakest),
       panel("Concentration by symbol", parts.concentration),
+      panel("Concentration by issuer and sector", parts.groups),
+      widePanel("Scenario builder", parts.builder),
       widePanel("PM relief of hedged portfolios", parts.saved, parts.savings),
     ];
     this.parts = parts;
     this.scenarios = new ScenariosPanel(parts.scenarios);
+    this.builder = new Builder(parts.builder);
     box.replaceChildren(h("div", { class: "panels" }, panels));
   }
 
   show() {
     this.shown = true;
+    this.builder.show();
     this.#draw();
   }
 
@@ -75,6 +82,6 @@ export class FirmView {
       ranking(parts[described.name], page.store, described);
     if (page.summary) this.#total(page.summary.unsecured);
     savings(parts.saved, page.store);
-    concentration(parts.concentration);
+    concentration(parts.concentration, parts.groups);
   }
 }

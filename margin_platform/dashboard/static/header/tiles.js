@@ -96,3 +96,16 @@ export function showTimes({ event_clock: clock, oldest_price: oldest, bad_events
   setText("oldest-note", oldest === null ? "no price time published" : from);
   setText("clock", clock === null ? "" : `as of ${time(clock)}`);
 }
+
+// How far decisions have come: what is called and sold is as of then, not of now.
+export function showDecided(enforcement, clock) {
+  $("enforcement").classList.toggle("negative", Boolean(enforcement?.late));
+  setText("enforcement", decidedNote(enforcement, clock));
+}
+
+function decidedNote(enforcement, clock) {
+  if (!enforcement) return "enforcement: the decision store cannot be read";
+  const { undecided, since } = enforcement;
+  if (!undecided) return `enforcement as of ${time(clock)}`;
+  return `enforcement as of ${time(since)}, ${count(undecided)} events behind`;
+}
