@@ -105,7 +105,7 @@ def _take(engine: MarginEngine, day: _Day, record: Record, number: int, closed: 
     refused = bool(touched.dead)
     if record.topic == CORPORATE_ACTIONS:
         # one that contradicts another is refused and holds the symbol: the run decides so too
-        if _concerns(event, engine):
+        if _concerns(event, engine) and not any(letter["field"] == "amount" for letter in touched.dead):
             day.trades.append((record.topic, event))
     elif record.topic not in _MARKET and not refused:
         early = event["timestamp"] < day.opened or record.topic == ACCOUNTS

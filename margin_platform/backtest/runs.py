@@ -25,7 +25,7 @@ from margin_platform.backtest.history.repair import settle
 from margin_platform.backtest.history.sample_recognition import is_sample
 from margin_platform.backtest.report.run_result import RunResult, day_of
 from margin_platform.contracts.action_terms import ActionKind
-from margin_platform.contracts.messages import CORPORATE_ACTIONS
+from margin_platform.contracts.messages import CORPORATE_ACTIONS, Event
 from margin_platform.documents.book_input import BookInput, loads, parse
 from margin_platform.kernel.book import MARGIN_TYPES, Book
 from margin_platform.kernel.evaluate import evaluate
@@ -66,6 +66,8 @@ def prepare(
     held = {given.market.symbols[c] for c in np.unique(given.book.symbol)} | traded
     settled = settle(warm, found, policy, sorted(held), actions)
     used = prices_in_use(settled, events, policy)
+    if used.refused:
+        raise HistoryError([_belied(event, reason) for event, reason in used.refused])
     in_use = replace(settled, prices=used.price, stale=settled.stale | used.held)
     slots = settled.between(first, None)
     if slots.start >= len(settled):
@@ -80,6 +82,10 @@ def prepare(
     suspicious = _suspicious(settled, path.market, slots, policy)
     job = Job(given.book, path, policy, events, suspicious, booked)
     return job, settled.flaws + early + _too_late(events, int(path.times[-1]))
+
+
+def _belied(event: Event, reason: str) -> Flaw:
+    return Flaw("bad_action", "-", "events", event["amount"], f"{event['action_id']}, amount: {reason}")
 
 
 def _of_before(

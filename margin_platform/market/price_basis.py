@@ -11,13 +11,17 @@ from collections.abc import Container, Iterable, Sequence
 from math import log, prod
 from typing import NamedTuple
 
-from margin_platform.contracts.action_terms import ActionKind
+from margin_platform.contracts.action_terms import WITH_AMOUNT, ActionKind
+from margin_platform.contracts.messages import Event
 from margin_platform.ledger.corporate_actions import CorporateAction
 from margin_platform.trading_time.new_york import date_of
 
 # epoch milliseconds of the ex-date, dollars paid on a share held before it, new shares for one old
 Adjustment = tuple[int, float, float]
 _NEVER = 1 << 62
+
+
+_OUT_OF_PROPORTION = 10.0  # times the last price: cents for dollars are a hundred times
 
 
 class Doubt(NamedTuple):
@@ -29,6 +33,21 @@ class Doubt(NamedTuple):
     adjustment: Adjustment
     reason: str
     late: bool
+
+
+def out_of_proportion(action: Event, price: float) -> str | None:
+    """Return why an announced amount cannot be what a share of this price is paid, or None.
+
+    A holder gets no ten times the price, by a merger no tenth of it; a delisting may be worth nothing.
+    """
+    if not action.get("amount") or action["kind"] not in WITH_AMOUNT:
+        return None
+    times = action["amount"] / price
+    if times > _OUT_OF_PROPORTION:
+        return f"{times:,.0f} times the last price of {price:,.4f}: dollars a share are wanted"
+    if action["kind"] == ActionKind.CASH_MERGER and times < 1.0 / _OUT_OF_PROPORTION:
+        return f"1/{1.0 / times:,.0f} of the last price of {price:,.4f}: dollars a share are wanted"
+    return None
 
 
 def adjustments_of(actions: Iterable[CorporateAction]) -> list[Adjustment]:

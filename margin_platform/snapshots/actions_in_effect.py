@@ -15,9 +15,10 @@ from margin_platform.contracts.messages import BadEvent, Event
 from margin_platform.contracts.offsets import Record
 from margin_platform.ledger.announcements import place_of
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
-from margin_platform.ledger.corporate_actions import CorporateAction, share_basis
+from margin_platform.ledger.corporate_actions import CorporateAction, effective_time, share_basis
 from margin_platform.ledger.ledger import Ledger
 from margin_platform.market.live_market import LiveMarket
+from margin_platform.market.price_basis import out_of_proportion
 from margin_platform.snapshots.outcome import Touched, refused
 
 
@@ -29,13 +30,13 @@ class ActionsInEffect:
         self.next_days: dict[str, int] = {}
         self._announced = AnnouncedActions()
 
-    def announce(
-        self, record: Record, action: Event, now: int, ledger: Ledger, code_of: dict[str, int]
-    ) -> Touched:
+    def announce(self, record: Record, action: Event, now: int, ledger: Ledger, live: LiveMarket) -> Touched:
         """Keep a corporate action for its day, and what orders must know of it."""
         symbol, into = action["symbol"], action.get("new_symbol")
-        if into is not None and into not in code_of:
+        if into is not None and into not in live.code_of:
             return Touched(dead=[refused(record, BadEvent("new_symbol", into, "unknown symbol"))])
+        if reason := self._out_of_proportion(action, live, now):
+            return Touched(dead=[refused(record, BadEvent("amount", action["amount"], reason))])
         dead: list[Event] = []
         try:
             self._announced.add(action, place_of(record))
@@ -46,7 +47,17 @@ class ActionsInEffect:
         if self.next_days.get(symbol) == before:
             return Touched(dead=dead)
         # those in a call learn how long an order may stand
-        return Touched(_holders(symbol, ledger, code_of), dead=dead)
+        return Touched(_holders(symbol, ledger, live.code_of), dead=dead)
+
+    def _out_of_proportion(self, action: Event, live: LiveMarket, now: int) -> str | None:
+        """Return why an amount cannot be dollars a share at the last price; None where it can be, where no
+        price is known, or where a split changes it until then.
+        """
+        price = float(live.market.price[live.code_of[action["symbol"]]])
+        splits = self._announced.splits(action["symbol"])
+        if price != price or any(now < split.effective <= effective_time(action) for split in splits):
+            return None
+        return out_of_proportion(action, price)
 
     def into_effect(self, now: int, ledger: Ledger, live: LiveMarket) -> Touched:
         """Book what corporate actions of this time change, before anything of it is read:

@@ -141,7 +141,7 @@ class MarginEngine:
     def _announce(self, record: Record, event: Event, now: int) -> Touched:
         if record.topic != CORPORATE_ACTIONS:
             return Touched()
-        announced = self.actions.announce(record, event, now, self.ledger, self.code_of)
+        announced = self.actions.announce(record, event, now, self.ledger, self.live)
         return self._answered(record, announced)
 
     def _take(self, record: Record, event: Event) -> Touched:

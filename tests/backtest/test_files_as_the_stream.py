@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from margin_platform.backtest.history.flaws import HistoryError
 from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, Event
 from margin_platform.kernel.market import Instrument
 from margin_platform.trading_time.new_york import NEW_YORK
@@ -130,26 +131,46 @@ def recorded(
     return sorted([*opening, *prints, *told], key=lambda row: row["event"]["timestamp"])
 
 
-def three_ways(
+def ways(
     rows: list[tuple[int, float, float]], told: list[Event], place: Path, cash: float, shares: float
 ) -> list[Came]:
-    """What the stream, a replay of its records and a backtest of the file come to."""
+    """What the stream and a replay of its records come to."""
     records = records_of(recorded(rows, told, cash, shares))
     instruments = [Instrument(symbol=symbol) for symbol in SYMBOLS]
+    return [live(records, instruments, place), replayed(records, instruments)]
+
+
+def of_file(
+    rows: list[tuple[int, float, float]], told: list[Event], place: Path, cash: float, shares: float
+) -> Came:
+    """What a backtest of the same prices as a file comes to."""
     table = ["date,AAA,BBB", *(f"{day},{a},{b}" for day, (_, a, b) in zip(DAYS, rows, strict=True))]
     (place / "prices.csv").write_text("\n".join(table))
     held = {"account_id": "A", "cash": cash, "positions": [{"symbol": "AAA", "qty": shares}]}
-    return [
-        live(records, instruments, place),
-        replayed(records, instruments),
-        filed(place / "prices.csv", {"accounts": [held]}, told),
-    ]
+    return filed(place / "prices.csv", {"accounts": [held]}, told)
 
 
 @pytest.mark.parametrize(("name", "news", "shares"), CASES)
 def test_a_file_is_decided_as_the_stream_was(name: str, news: str, shares: float, tmp_path: Path) -> None:
     kind, terms, _, _ = KINDS[name]
     told = NEWS[news](kind, terms)
-    stream, again, file = three_ways(closes(name, news), told, tmp_path, cash_of(name, news, shares), shares)
+    rows, cash = closes(name, news), cash_of(name, news, shares)
+    stream, again = ways(rows, told, tmp_path, cash, shares)
+    file = of_file(rows, told, tmp_path, cash, shares)
     assert (again.decisions, again.sales, again.accounts) == (stream.decisions, stream.sales, stream.accounts)
     assert (file.decisions, file.sales, file.accounts) == (stream.decisions, stream.sales, stream.accounts)
+
+
+def test_an_amount_that_the_prices_belie_ends_the_run_by_name(tmp_path: Path) -> None:
+    told = [action(EARLY, "CASH_MERGER", {"amount": 9_500.0})]
+    rows = closes("cash merger", "ahead")
+    with pytest.raises(HistoryError) as refused:
+        of_file(rows, told, tmp_path, -5_000.0, 100.0)
+    (flaw,) = refused.value.flaws
+    assert str(flaw) == (
+        "-, column events: x, amount: 95 times the last price of 100.0000: dollars a share are wanted, "
+        "value 9500.0"
+    )
+    stream, again = ways(rows, told, tmp_path, -5_000.0, 100.0)
+    assert (again.decisions, again.accounts) == (stream.decisions, stream.accounts)
+    assert stream.accounts["A"]["positions"] == {"AAA": 100.0}

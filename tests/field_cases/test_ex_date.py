@@ -114,7 +114,7 @@ FORMER = said("former", "DIVIDEND", ANNOUNCED + 1, amount=0.5, ex_date="2024-03-
     ("told", "reason"),
     [
         ([dividend(100.0)], "DIVIDEND of AAA on 2024-06-10: 100.0000 a share is no less than its price"),
-        ([dividend(2_500.0)], "DIVIDEND of AAA on 2024-06-10: 2,500.0000 a share is no less than its price"),
+        ([dividend(250.0)], "DIVIDEND of AAA on 2024-06-10: 250.0000 a share is no less than its price"),
         ([FORMER, dividend(50.0)], "50.0 a share after 0.5 on 2024-03-11, as in another unit"),
         ([FORMER, dividend(0.005)], "0.005 a share after 0.5 on 2024-03-11, as in another unit"),
         ([FORMER, dividend(49.6)], "49.6 a share after 0.5 on 2024-03-11, as in another unit"),
@@ -204,3 +204,53 @@ def test_a_large_dividend_announced_after_the_prices_of_its_day_opens_no_call(
     assert feed.decisions("A")[-1] == "HELD"
     feed.say(("prices.v1", printed(99.6, at(10, 12, 5))["event"] | {"confirmed": True}))
     assert stands(feed)["stale_symbols"] == []
+
+
+BELIED = [
+    ("DIVIDEND", {"amount": 1_001.0}, "10 times the last price"),
+    ("DIVIDEND", {"amount": 99_999.0}, "1,000 times the last price"),
+    ("CASH_MERGER", {"amount": 10_400.0}, "104 times the last price"),
+    ("CASH_MERGER", {"amount": 1.04}, "1/96 of the last price"),
+    ("STOCK_MERGER", {"amount": 7_125.0, "new_symbol": "BBB", "ratio": 0.126}, "71 times the last price"),
+    ("DELISTING", {"amount": 4_000.0}, "40 times the last price"),
+    ("DELISTING", {"amount": 10_604.0}, "106 times the last price"),
+    ("DIVIDEND", {"amount": 5_000.0, "version": 2}, "50 times the last price"),
+]
+
+
+@pytest.mark.parametrize(("kind", "terms", "reason"), BELIED)
+def test_an_amount_that_the_price_belies_is_refused_by_name(
+    kind: str, terms: dict[str, Any], reason: str
+) -> None:
+    """Nothing is booked: a merger at 104 times the price would make a call, or hide one."""
+    feed = fed([*opening(100.0, 100.0), said("d", kind, ANNOUNCED + 2, **terms), CLOSE, MORNING])
+    (letter,) = [letter for outcome in feed.outcomes for letter in outcome.dead]
+    assert (letter["field"], letter["value"]) == ("amount", str(terms["amount"]))
+    assert reason in letter["reason"]
+    assert (stands(feed)["positions"], equity(feed)) == ({"AAA": 100.0}, 10_100.0)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [said("d", "CASH_MERGER", ANNOUNCED + 2, amount=180.0)],
+        [said("d", "CASH_MERGER", ANNOUNCED + 2, amount=11.0)],
+        [said("d", "DELISTING", ANNOUNCED + 2, amount=0.0)],
+        [said("d", "DELISTING", ANNOUNCED + 2, amount=0.01)],
+        [said("d", "STOCK_MERGER", ANNOUNCED + 2, amount=1.0, new_symbol="BBB", ratio=2)],
+        # dollars on the shares of after it
+        [
+            split(0.01, ANNOUNCED + 2, ex_date="2024-06-07"),
+            said("d", "DIVIDEND", ANNOUNCED + 3, amount=2_000.0),
+        ],
+    ],
+)
+def test_an_amount_that_a_market_can_pay_is_kept(told: list[Event]) -> None:
+    feed = fed([*opening(100.0, 100.0), *told])
+    assert [letter for outcome in feed.outcomes for letter in outcome.dead] == []
+
+
+def test_an_amount_that_was_belied_is_taken_once_it_is_put_right() -> None:
+    wrong, right = (said("m", "CASH_MERGER", ANNOUNCED + n, amount=a) for n, a in ((2, 9_500.0), (3, 95.0)))
+    feed = fed([*opening(94.4, 100.0), wrong, right, MORNING])
+    assert (stands(feed)["positions"], equity(feed)) == ({}, 9_600.0)

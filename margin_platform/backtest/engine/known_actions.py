@@ -42,12 +42,14 @@ def announced(events: Iterable[tuple[str, Event]]) -> AnnouncedActions:
 class PricesInUse:
     """Columns of a history, (bars, symbols): what to value at, and whose holders are held.
 
-    changes: what corporate actions made of them between bars, in time order.
+    changes: what corporate actions made of them between bars, in time order. refused: announcements
+    whose amounts the prices belie, and why.
     """
 
     price: Floats
     held: NDArray[np.bool_]
     changes: tuple[Change, ...]
+    refused: tuple[tuple[Event, str], ...] = ()
 
 
 def prices_in_use(history: PriceHistory, events: Sequence[tuple[str, Event]], policy: Policy) -> PricesInUse:
@@ -68,7 +70,7 @@ def prices_in_use(history: PriceHistory, events: Sequence[tuple[str, Event]], po
         price[bar, [n for n, _ in columns]], held[bar, [n for n, _ in columns]] = market.row(
             [symbol for _, symbol in columns]
         )
-    return PricesInUse(price, held, tuple(market.changes))
+    return PricesInUse(price, held, tuple(market.changes), tuple(market.refused))
 
 
 @dataclass
@@ -78,6 +80,7 @@ class _KnownByThen:
     actions: Sequence[Event]
     policy: Policy
     changes: list[Change] = field(default_factory=list)
+    refused: list[tuple[Event, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         names = ("symbol", "new_symbol")
@@ -91,7 +94,10 @@ class _KnownByThen:
             while self._next_announcement() == at:
                 event = self.actions[self._read]
                 record = Record(CORPORATE_ACTIONS, 0, self._read, None, encode(event), at)
-                self._known.announce(record, event, at, self._ledger, self.live.code_of)
+                told = self._known.announce(record, event, at, self._ledger, self.live)
+                self.refused += [
+                    (event, letter["reason"]) for letter in told.dead if letter["field"] == "amount"
+                ]
                 self._read += 1
             before = self.live.held()
             touched = self._known.into_effect(at, self._ledger, self.live).instruments

@@ -225,7 +225,9 @@ Beta = Annotated[float, *_number("number from -20 to 20", bounds.BETA)]
 Volatility = Annotated[float, *_number("fraction from 0 to 10", bounds.ANNUAL_VOLATILITY)]
 SplitRatio = Annotated[float, *_number("number from 0.00001 to 100,000", bounds.SPLIT_RATIO)]
 SplitTerm = Annotated[int, *whole("whole number from 1 to 100,000", 1, 100_000)]
-ActionAmount = Annotated[float, *_number("dollars a share, 0 or more", bounds.ACTION_AMOUNT)]
+ActionAmount = Annotated[
+    float, *_number("dollars a share, 0 or more", bounds.ACTION_AMOUNT, _price, **_NOT_UNSET)
+]
 Number = Annotated[float, *_number("number", bounds.FIGURE)]
 Money = Annotated[float, *_number("dollars, cents", bounds.FIGURE)]
 Objects = Annotated[
