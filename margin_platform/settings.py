@@ -54,6 +54,12 @@ def addresses(text: str) -> str:
     return text
 
 
+def _own_policies(data_folder: Path) -> Path | None:
+    """Return the folder of policies that a data folder brings along."""
+    folder = data_folder / "policies"
+    return folder if folder.is_dir() else None
+
+
 def _names(value: Any) -> tuple[str, ...]:
     return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
 
@@ -195,8 +201,8 @@ class Settings(_Group):
 
     data_folder: everything the local stack writes; store_url: the decision store (SQLAlchemy URL); tables:
     folder or URL of the Delta tables; jars: cached JVM packages; instruments: reference data in the form of
-    margin_platform/market/reference/instruments.yaml, None for that file; run_id: the Dagster run of the
-    streams.
+    margin_platform/market/reference/instruments.yaml, None for that file; policies: folder of the firm's
+    policy files, None for the shipped ones; run_id: the Dagster run of the streams.
     """
 
     data_folder: Path = Field(validation_alias="MARGIN_DATA")
@@ -210,6 +216,9 @@ class Settings(_Group):
     )
     jars: Path = Field(validation_alias="MARGIN_JARS")
     instruments: Path | None = Field(None, validation_alias="MARGIN_INSTRUMENTS")
+    policies: Path | None = Field(
+        validation_alias="MARGIN_POLICIES", default_factory=lambda known: _own_policies(known["data_folder"])
+    )
     dagster_url: str | None = Field(None, validation_alias="MARGIN_DAGSTER_URL")
     run_id: str | None = Field(None, validation_alias="MARGIN_RUN_ID")
     kafka: Kafka

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from margin_platform.cli.output import bad_input
+from margin_platform.contracts.refusals import Refused
 
 # command -> (module, one line of help); the module exposes `register(app)`, and is imported only when its
 # command runs.
@@ -70,6 +71,8 @@ class _LazyGroup(TyperGroup):
             if (errors := getattr(refused.__cause__, "errors", None)) is not None:
                 refused.message += f", value {errors()[0]['input']!r}"
             raise
+        except Refused as refused:  # a file that every command reads: policies, instruments
+            raise bad_input(str(refused)) from refused
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):

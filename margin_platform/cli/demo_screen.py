@@ -83,7 +83,8 @@ def summary(figures: Json, say: Say) -> None:
     )
     say(f"Notices: {_counts(figures['notifications'])}. Dead letters: {figures['dead_letters']:,}.")
     for row in story["accounts_to_open"]:
-        say(f"To look further: margin explain {row['account_id']} --store {figures['store']}  ({row['why']})")
+        command = f"MARGIN_DATA={figures['data']} margin explain {row['account_id']}"
+        say(f"To look further: {command}  ({row['why']})")
 
 
 def _at(figures: Json) -> str:
@@ -116,9 +117,13 @@ def _to_open(figures: Json) -> Group:
     return Group(*(Text(f"open {row['account_id']}: {row['why']}") for row in rows))
 
 
+def _against(amount: float | None, limit: float) -> str:
+    return f"{format_dollars(amount)} of ${limit:,.0f}"
+
+
 def _facts(figures: Json) -> list[tuple[str, str]]:
     lag, first = figures["lag_event_seconds"], figures["seconds_to_first_margin_call"]
-    calls, status = figures["calls"], figures["accounts_by_status"]
+    calls, status, limits = figures["calls"], figures["accounts_by_status"], figures["limits"]
     return [
         ("active", f"{status.get('ACTIVE', 0):,}"),
         ("in margin call", f"{status.get('MARGIN_CALL', 0):,}"),
@@ -130,8 +135,8 @@ def _facts(figures: Json) -> list[tuple[str, str]]:
         ("orders", f"{figures['liquidation_orders']:,}"),
         ("fills of orders", f"{figures['simulated_fills']:,}"),
         ("notices delivered", f"{figures['notifications'].get('DELIVERED', 0):,}"),
-        ("firm exposure", format_dollars(figures["firm_beta_weighted_exposure"])),
-        ("firm loss, worst", format_dollars(figures["firm_loss_worst"])),
+        ("firm exposure", _against(figures["firm_beta_weighted_exposure"], limits["firm_exposure_limit"])),
+        ("firm loss, worst", _against(figures["firm_loss_worst"], limits["firm_loss_limit"])),
         ("streams behind", _UNKNOWN if lag is None else f"{lag:,.0f} s"),
         ("first call after", _UNKNOWN if first is None else f"{first:g} s"),
         ("dead letters", f"{figures['dead_letters']:,}"),

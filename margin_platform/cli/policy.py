@@ -38,10 +38,10 @@ def register(app: typer.Typer) -> None:
         as_json: options.Json = False,
     ) -> None:
         """Record that a policy is approved as it is, to be in force from its own day on."""
-        from margin_platform.policy.policy import shipped_policies
+        from margin_platform.policy.policy import house_policies
         from margin_platform.recordkeeping import acts, policies
 
-        known = {policy.version: policy for policy in shipped_policies()}
+        known = {policy.version: policy for policy in house_policies()}
         if version not in known:
             raise bad_input(f"version: not one of {', '.join(known)}, value {version!r}")
         options.checked_why(why)
@@ -58,12 +58,12 @@ def register(app: typer.Typer) -> None:
 
 
 def _show(store: Store, as_json: bool) -> None:
-    from margin_platform.policy.policy import current_policy, shipped_policies
+    from margin_platform.policy.policy import current_policy, house_policies
     from margin_platform.recordkeeping import policies
 
     rows: list[Json] = []
     with store.read() as connection:
-        for policy in shipped_policies():
+        for policy in house_policies():
             act = policies.activation_of(connection, policy.version) or {}
             content = policies.content_hash(policy)
             rows.append(

@@ -70,7 +70,7 @@ def _recorded(account: str, store: str | None) -> tuple[Json, Quote, Policy]:
 
     Ends with 1 where there is none.
     """
-    from margin_platform.policy.policy import current_policy, shipped_policies
+    from margin_platform.policy.policy import current_policy, house_policies
     from margin_platform.store.newest_statuses import recorded_statuses
 
     with recorded(store) as opened:
@@ -89,9 +89,7 @@ def _recorded(account: str, store: str | None) -> tuple[Json, Quote, Policy]:
         known = quotes.get(position["symbol"])
         if known is None or (position.get("price_timestamp") or 0) > (known.get("price_timestamp") or 0):
             quotes[position["symbol"]] = {k: v for k, v in position.items() if k != "qty"}
-    policy = next(
-        (p for p in shipped_policies() if p.version == event.get("policy_version")), current_policy()
-    )
+    policy = next((p for p in house_policies() if p.version == event.get("policy_version")), current_policy())
     return {"accounts": [row]}, quotes.get, policy
 
 

@@ -13,7 +13,7 @@ from margin_platform.backtest.books.generated import AccountRow, generate, usual
 from margin_platform.backtest.history import sample_market
 from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import ACCOUNTS, MARGIN_CALC, PRICES
-from margin_platform.demo import seed
+from margin_platform.demo import limits, seed
 from margin_platform.demo.monitor import Monitor
 from margin_platform.demo.pace import DecisionLag
 from margin_platform.kafka.bus import Bus
@@ -92,28 +92,33 @@ class Demo:
         show what happens meanwhile: notices and orders go on after the last price.
         """
         _empty(self.folder)
+        rows = generate(usual_counts(self.accounts), seed.closes_on(EVE))
+        policy = limits.policy_of(rows, seed.closes_on(EVE), seed.betas_on(EVE))
+        say(f"firm limits for this book: {limits.write(self.folder, policy)}")
         try:
             stack = supervisor.up(self.folder, progress=say)
             urls = {name: c.url for name, c in stack.components.items() if c.url}
+            known = {"urls": urls, "data": str(self.folder), "limits": policy.firm.model_dump()}
             waiting, store = Waiting(say), stack.environment["MARGIN_STORE"]
             bus_of_stack = PatientBus(stack.environment["MARGIN_KAFKA"], waiting)
             with bus_of_stack as bus, DecisionLag(bus_of_stack, store) as lag:
                 monitor = Monitor(bus, Path(stack.environment["MARGIN_TABLES"]))
 
                 def shown(figures: Json) -> None:
-                    show(figures | {"urls": urls})
+                    show(figures | known)
 
-                self._play(monitor, lag, Timer(waiting), shown, say)
+                self._play(rows, monitor, lag, Timer(waiting), shown, say)
                 stay(lambda: shown(_now(monitor) | {"done": 1.0, "ended": True}))
-                figures = _now(monitor) | {"urls": urls, "store": store}
+                figures = _now(monitor) | known
             figures["stack"] = _memory(summary.status(self.folder))
             return figures
         finally:
             say("stopping the stack")
             supervisor.down(self.folder)
 
-    def _play(self, monitor: Monitor, lag: DecisionLag, timer: Timer, show: Show, say: Say) -> None:
-        rows = generate(usual_counts(self.accounts), seed.closes_on(EVE))
+    def _play(
+        self, rows: list[AccountRow], monitor: Monitor, lag: DecisionLag, timer: Timer, show: Show, say: Say
+    ) -> None:
         say(f"seeding {len(rows)} accounts and the market up to {EVE}")
         _seed(monitor.bus, rows)
         say("waiting for the streams: Dagster starts Spark")

@@ -24,7 +24,7 @@ from margin_platform.kernel.instrument_rules import volatility_rate
 from margin_platform.kernel.sweep.account_rules import concentration_rate
 from margin_platform.liquidation.cures import cures_of
 from margin_platform.money import cents, cents_or_none
-from margin_platform.policy.policy import Policy, shipped_policies
+from margin_platform.policy.policy import Policy, house_policies
 from margin_platform.store.store import Store
 from margin_platform.store.tables import audit, calls, ladder_states, notifications, orders
 from margin_platform.trading_time.new_york import local_time
@@ -153,9 +153,11 @@ def _call(row: _Row | None) -> dict[str, object] | None:
 
 def _policy_of(status: Event) -> Policy:
     version = status["policy_version"]
-    found = next((p for p in shipped_policies() if p.version == version), None)
+    found = next((p for p in house_policies() if p.version == version), None)
     if found is None:
-        raise NothingRecorded(f"policy_version: not a shipped policy, value {version!r}")
+        raise NothingRecorded(
+            f"policy_version: not among the policies of MARGIN_POLICIES or of the package, value {version!r}"
+        )
     return found
 
 

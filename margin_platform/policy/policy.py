@@ -39,6 +39,7 @@ from margin_platform.policy.sections import (
     StressPolicy,
     VolatilityPolicy,
 )
+from margin_platform.settings import settings
 from margin_platform.trading_time.new_york import NEW_YORK
 
 POLICY_FOLDER = Path(__file__).parent / "shipped"
@@ -242,9 +243,11 @@ def _read(path: Path) -> object:
 def load_policy_folder(folder: Path) -> tuple[Policy, ...]:
     """Load every policy of a folder, oldest first.
 
-    PolicyError where two files give one version, or one day two policies.
+    PolicyError where there is none, two files give one version, or one day two policies.
     """
     policies = {path.name: load_policy_file(path) for path in sorted(folder.glob("*.yaml"))}
+    if not policies:
+        raise PolicyError("policies", str(folder), "not a folder with policy files (*.yaml)")
     for field in ("version", "effective_from"):
         first: dict[object, str] = {}
         for name, policy in policies.items():
@@ -255,17 +258,22 @@ def load_policy_folder(folder: Path) -> tuple[Policy, ...]:
 
 
 @functools.cache
-def shipped_policies() -> tuple[Policy, ...]:
-    """Return every policy of the package, oldest first."""
-    return load_policy_folder(POLICY_FOLDER)
+def policies_of(folder: Path) -> tuple[Policy, ...]:
+    """Return every policy of a folder, oldest first, read once in a process."""
+    return load_policy_folder(folder)
+
+
+def house_policies() -> tuple[Policy, ...]:
+    """Return every policy of the firm, oldest first: those of MARGIN_POLICIES, else those of the package."""
+    return policies_of(settings().policies or POLICY_FOLDER)
 
 
 def current_policy(day: dt.date | None = None) -> Policy:
-    """Return the shipped policy in force on a day, today in New York if none is given: the default of every
+    """Return the firm's policy in force on a day, today in New York if none is given: the default of every
     command.
 
     One that takes effect later waits for its day; before the day of the first, the first counts.
     """
     at = dt.datetime.now(NEW_YORK).date() if day is None else day
-    shipped = shipped_policies()
-    return next((policy for policy in reversed(shipped) if policy.effective_from <= at), shipped[0])
+    policies = house_policies()
+    return next((policy for policy in reversed(policies) if policy.effective_from <= at), policies[0])

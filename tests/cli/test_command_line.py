@@ -28,6 +28,12 @@ UNUSABLE = [  # arguments, environment, exit code, what standard error says
         2,
         "MARGIN_ENVIRONMENT: not one of local, cluster, aws, value 'moon'",
     ),
+    (
+        ["evaluate", "-"],
+        {"MARGIN_POLICIES": "/nowhere"},
+        2,
+        "policies: not a folder with policy files (*.yaml), value '/nowhere'",
+    ),
     (["up", "--only", ","], {}, 2, "--only: names no component, value ','"),
     (
         ["up", "--only", "kafka", "--without", "kafka"],

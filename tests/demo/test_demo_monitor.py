@@ -11,8 +11,9 @@ import pytest
 from deltalake import write_deltalake
 
 from margin_platform.contracts import messages as e
-from margin_platform.demo.monitor import STAGES, TABLES, Monitor
+from margin_platform.demo.monitor import STAGES, Monitor
 from margin_platform.kafka.bus import Bus
+from margin_platform.settings import STREAM_TABLES
 
 pytestmark = pytest.mark.kafka
 
@@ -64,20 +65,20 @@ def test_every_stage_is_missing_until_it_did_its_work(bus: Bus, tmp_path: Path) 
     bus.produce(e.PRICES, {"symbol": "KO", "price": 50.0, "timestamp": 1})
     bus.flush()
     monitor = Monitor(bus, tmp_path)
-    rows = {f"rows of {table}" for table in TABLES}
+    rows = {f"rows of {table}" for table in STREAM_TABLES}
     assert missing() == {*STAGES, *SUCCESS, *rows}
     for topic in STAGES:
         for event in LOOKS_LIKE_SUCCESS.get(
             topic, [{**_WHO, "symbol": "KO", "status": "ACTIVE", "scenario": "-0.06"}]
         ):
             bus.produce(topic, event)
-    for table in TABLES:
+    for table in STREAM_TABLES:
         # made, and empty
         write_deltalake(str(tmp_path / table), pa.table({"batch_id": pa.array([], pa.int64())}))
     assert missing() == {*SUCCESS, *rows}
     for stage, event in SUCCESS.items():
         bus.produce(TOPIC_OF[stage], event)
     assert missing() == rows
-    for table in TABLES:
+    for table in STREAM_TABLES:
         write_deltalake(str(tmp_path / table), pa.table({"batch_id": [0]}), mode="append")
     assert missing() == set()

@@ -67,7 +67,8 @@ def _figures() -> dict[str, Any]:
             "dagster-webserver": "http://127.0.0.1:3000",
             "kafka": "127.0.0.1:9092",
         },
-        "store": "sqlite:///store.db",
+        "data": "/d",
+        "limits": {"firm_exposure_limit": 280_000_000.0, "firm_loss_limit": 200_000.0},
         "story": _story().summary(),
     }
 
@@ -83,7 +84,7 @@ def test_the_screen_fits_80_columns_and_24_lines_and_shows_where_to_look() -> No
         "replay waits: 1,234 events to decide",
         "http://127.0.0.1:8050",
         "http://127.0.0.1:3000",
-        "$105,537,389.86",
+        "$105,537,389.86 of $280,000,000",
         "open A: the first margin call",
         "open B: the largest sale",
         "notifications.v1 1,234,567",
@@ -104,5 +105,5 @@ def test_a_log_line_and_the_summary_are_for_people() -> None:
     assert "Worst account: B, excess -$700.25." in text
     assert "Accounts called: 2, by last step: 1 expired, 1 met." in text
     assert "Traded to close: $123.45 in 1 accounts, by 36 orders." in text
-    assert "margin explain A --store sqlite:///store.db  (the first margin call)" in text
+    assert "MARGIN_DATA=/d margin explain A  (the first margin call)" in text
     assert "{" not in text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from margin_platform.policy.policy import shipped_policies
+from margin_platform.policy.policy import policies_of
 from margin_platform.trading_time.sessions import _calendar_from
 
 
@@ -19,7 +19,7 @@ class Stay(dg.Config):
 @dg.op
 def stay(context: dg.OpExecutionContext, config: Stay) -> None:
     with Path(config.diary).open("a", encoding="utf-8") as diary:
-        made = _calendar_from.cache_info().currsize, shipped_policies.cache_info().currsize
+        made = _calendar_from.cache_info().currsize, policies_of.cache_info().currsize
         diary.write(f"started {context.run_id} with calendar and policies {made}\n")
         diary.flush()
         try:

@@ -252,13 +252,13 @@ def test_bta_001_a_beta_needs_its_policys_observations_and_carries_its_weight() 
     assert estimated(market, stock, halfway) == pytest.approx((beta(market, stock) + 1) / 2)
 
 
-def test_pol_002_a_shipped_policy_waits_for_its_day(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pol_002_a_policy_waits_for_its_day(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two policies, of 4 June 2026 and of 1 January 2027:
     the later one is in force on its day and not on the day before.
     """
     first = current_policy()
     later = first.model_copy(update={"version": "later", "effective_from": dt.date(2027, 1, 1)})
-    monkeypatch.setattr(policy_module, "shipped_policies", lambda: (first, later))
+    monkeypatch.setattr(policy_module, "house_policies", lambda: (first, later))
     assert current_policy(dt.date(2026, 12, 31)) is first
     assert current_policy(dt.date(2027, 1, 1)) is later
     assert current_policy(dt.date(1990, 1, 2)) is first  # history is replayed under the first there is

@@ -26,7 +26,7 @@ from margin_platform.kernel.evaluate import evaluate
 from margin_platform.kernel.market import Floats, Market
 from margin_platform.kernel.valuation_points import POINTS, valuation_points
 from margin_platform.money import cents, cents_or_none
-from margin_platform.policy.policy import Policy, current_policy, shipped_policies
+from margin_platform.policy.policy import Policy, current_policy, house_policies
 
 # SPY from -40% to +40% in steps of half a percent
 _GRID = tuple(round(step / 200, 3) for step in range(-80, 81))
@@ -37,9 +37,9 @@ class NoPositions(LookupError):
 
 
 def policy_of(event: Event) -> Policy:
-    """Return the policy the event was computed under; the newest shipped one where its version is not known
+    """Return the policy the event was computed under; the one in force where its version is not known
     here."""
-    return next((p for p in shipped_policies() if p.version == event.get("policy_version")), current_policy())
+    return next((p for p in house_policies() if p.version == event.get("policy_version")), current_policy())
 
 
 def document(event: Event) -> Json:
