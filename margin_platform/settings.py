@@ -54,12 +54,6 @@ def addresses(text: str) -> str:
     return text
 
 
-def _own_policies(data_folder: Path) -> Path | None:
-    """Return the folder of policies that a data folder brings along."""
-    folder = data_folder / "policies"
-    return folder if folder.is_dir() else None
-
-
 def _names(value: Any) -> tuple[str, ...]:
     return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
 
@@ -217,7 +211,8 @@ class Settings(_Group):
     jars: Path = Field(validation_alias="MARGIN_JARS")
     instruments: Path | None = Field(None, validation_alias="MARGIN_INSTRUMENTS")
     policies: Path | None = Field(
-        validation_alias="MARGIN_POLICIES", default_factory=lambda known: _own_policies(known["data_folder"])
+        validation_alias="MARGIN_POLICIES",
+        default_factory=lambda known: next(known["data_folder"].glob("policies"), None),
     )
     dagster_url: str | None = Field(None, validation_alias="MARGIN_DAGSTER_URL")
     run_id: str | None = Field(None, validation_alias="MARGIN_RUN_ID")

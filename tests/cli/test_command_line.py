@@ -14,6 +14,7 @@ from margin_platform.cli import COMMANDS, app
 from margin_platform.demo import run
 from margin_platform.policy.policy import POLICY_FOLDER
 
+ROOT = Path(__file__).parents[2]
 SHIPPED = next(POLICY_FOLDER.glob("*.yaml"))
 UNUSABLE = [  # arguments, environment, exit code, what standard error says
     (
@@ -29,7 +30,7 @@ UNUSABLE = [  # arguments, environment, exit code, what standard error says
         "MARGIN_ENVIRONMENT: not one of local, cluster, aws, value 'moon'",
     ),
     (
-        ["evaluate", "-"],
+        ["evaluate", str(ROOT / "examples" / "concentrated.json")],
         {"MARGIN_POLICIES": "/nowhere"},
         2,
         "policies: not a folder with policy files (*.yaml), value '/nowhere'",
