@@ -16,7 +16,6 @@ import yaml
 
 from margin_platform.backtest.books.generated import AccountRow
 from margin_platform.backtest.runs import generated_book
-from margin_platform.firm.risk import firm_risk
 from margin_platform.kernel.evaluate import evaluate
 from margin_platform.policy.policy import Policy, current_policy
 
@@ -34,11 +33,13 @@ def policy_of(rows: Sequence[AccountRow], prices: Mapping[str, float], betas: Ma
     market = replace(
         given.market, price=_column(given.market.symbols, prices), beta=_column(given.market.symbols, betas)
     )
-    opening = firm_risk(given.book, evaluate(given.book, market, policy))
+    opening = evaluate(given.book, market, policy).published
     return policy.override(
         {
-            "firm_exposure_limit": _rounded(_EXPOSURE_SHARE * opening["beta_weighted_exposure"]),
-            "firm_loss_limit": _rounded(_LOSS_SHARE * opening["gross_mv"]),
+            "firm_exposure_limit": _rounded(
+                _EXPOSURE_SHARE * abs(float(opening.beta_weighted_exposure.sum()))
+            ),
+            "firm_loss_limit": _rounded(_LOSS_SHARE * float(opening.gross_mv.sum())),
         }
     )
 
@@ -55,6 +56,6 @@ def _column(symbols: Sequence[str], values: Mapping[str, float]) -> np.ndarray:
     return np.array([values.get(symbol, np.nan) for symbol in symbols])
 
 
-def _rounded(dollars: object) -> float:
+def _rounded(dollars: float) -> float:
     """Return dollars with two significant digits, as limits are set."""
     return float(f"{dollars:.1e}")
