@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from margin_platform.audit.anchors import Anchor, Leaf, root_of
 from margin_platform.audit.entries import ANCHORS, GENESIS
-from margin_platform.audit.findings import Finding, Kind
+from margin_platform.audit.findings import Finding, Kind, guarded
 from margin_platform.audit.records import Records
 from margin_platform.audit.signing import is_signed
 
@@ -17,7 +18,7 @@ def check(records: Records, trusted: Sequence[str], account: str | None = None) 
     trusted: public keys that may sign; where there is none, each anchor's own is taken. account: the only
     chain to compare.
     """
-    yield from _anchors(records.anchors, trusted)
+    yield from guarded(ANCHORS, 0, partial(_anchors, records.anchors, trusted))
     named: set[str] = set()
     for anchor in records.anchors:
         for leaf in anchor.leaves:

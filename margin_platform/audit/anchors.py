@@ -18,7 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from margin_platform.audit import merkle
 from margin_platform.audit.entries import ANCHORS, GENESIS, canonical
 from margin_platform.audit.signing import public_text, signature
+from margin_platform.contracts.bounds import TIME
 
+_NO_STATEMENT = {"number": 0, "day": "?", "at_ms": 0, "by": "?", "accounts": 0, "entries": 0, "root": "?"} | {
+    "previous": "?"
+}
 ANCHOR = "ANCHOR"  # decision of an anchor's event on audit.v1
 
 
@@ -45,9 +49,13 @@ class Anchor:
 
     @cached_property
     def statement(self) -> dict[str, Any]:
-        """What is signed, field by field."""
-        found: dict[str, Any] = orjson.loads(self.text)
-        return found
+        """What is signed, field by field; nothing that fits any chain where the text is no statement."""
+        try:
+            found = orjson.loads(self.text)
+            whole = all(isinstance(found[name], type(value)) for name, value in _NO_STATEMENT.items())
+        except (ValueError, KeyError, TypeError):
+            whole = False
+        return found if whole and 0 <= found["at_ms"] < TIME[1] else dict(_NO_STATEMENT)
 
     @property
     def hash(self) -> str:

@@ -5,10 +5,11 @@ is the head.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from margin_platform.audit.anchors import Leaf
 from margin_platform.audit.entries import GENESIS, Entry, text_hash
-from margin_platform.audit.findings import Finding, Kind
+from margin_platform.audit.findings import Finding, Kind, guarded
 from margin_platform.audit.records import Records
 
 
@@ -16,7 +17,7 @@ def check(records: Records) -> Iterator[Finding]:
     """Yield every place where a chain does not hold."""
     for account in sorted(records.entries.keys() | records.heads.keys()):
         entries = records.entries.get(account, [])
-        yield from _links(account, entries)
+        yield from guarded(account, 0, partial(_links, account, entries))
         yield from _end(account, entries, records.heads.get(account))
 
 

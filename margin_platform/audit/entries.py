@@ -59,9 +59,9 @@ class Entry:
 
     @cached_property
     def content(self) -> dict[str, Any]:
-        """What was decided, field by field."""
-        found: dict[str, Any] = orjson.loads(self.text)
-        return found
+        """What was decided, field by field; empty where the text is no object."""
+        found = orjson.loads(self.text)
+        return found if isinstance(found, dict) else {}
 
     @property
     def is_format_1(self) -> bool:

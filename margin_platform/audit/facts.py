@@ -6,10 +6,11 @@ Entries of format 1 hold less: the evidence of their calls and the account's sta
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from margin_platform.audit.entries import ACTS, Entry
-from margin_platform.audit.findings import Finding, Kind
+from margin_platform.audit.findings import Finding, Kind, guarded
 from margin_platform.audit.records import Records, Row, standing_of
 from margin_platform.trading_time.new_york import local_time
 
@@ -26,19 +27,24 @@ def check(records: Records, doubtful: frozenset[str]) -> Iterator[Finding]:
     calls: dict[str, tuple[Entry, Row]] = {}
     orders: dict[str, Entry] = {}
     cancelled: set[str] = set()
-    for entries in records.entries.values():
+
+    def fold(entry: Entry) -> Iterator[Finding]:
+        _fold_call(calls, entry)
+        if entry.content.get("decision") == "ORDER":
+            orders[str(entry.content["order_id"])] = entry
+        cancelled.update(map(str, entry.content.get("cancelled_orders", ())))
+        return iter(())
+
+    for account, entries in records.entries.items():
         for entry in entries:
-            _fold_call(calls, entry)
-            if entry.content.get("decision") == "ORDER":
-                orders[entry.content["order_id"]] = entry
-            cancelled.update(entry.content.get("cancelled_orders", ()))
+            yield from guarded(account, entry.number, partial(fold, entry))
     yield from (f for f in _calls(records, calls) if f.account_id not in doubtful)
     yield from (f for f in _orders(records, orders, cancelled) if f.account_id not in doubtful)
     for account, entries in records.entries.items():
         if account not in doubtful and account in records.states:
-            yield from _standing(account, entries[-1], records)
-    yield from _holds(records)
-    yield from (f for f in _acts(records) if f.account_id not in doubtful)
+            yield from guarded(account, entries[-1].number, partial(_standing, account, entries[-1], records))
+    yield from guarded(ACTS, 0, partial(_holds, records))
+    yield from (f for f in guarded(ACTS, 0, partial(_acts, records)) if f.account_id not in doubtful)
 
 
 def _fold_call(calls: dict[str, tuple[Entry, Row]], entry: Entry) -> None:
@@ -72,22 +78,26 @@ def _fold_call(calls: dict[str, tuple[Entry, Row]], entry: Entry) -> None:
 
 def _calls(records: Records, recorded: Mapping[str, tuple[Entry, Row]]) -> Iterator[Finding]:
     for call_id, (entry, known) in recorded.items():
-        account, found = entry.account_id, records.calls.get(call_id)
-        if found is None:
-            yield Finding(account, Kind.CALL_DELETED, entry.number, f"call {call_id} is gone")
-            continue
-        found = found | {"due_at": local_time(found["due_at"])}
-        state = records.states.get(account)
-        call = state["state"].get("call") if state else None
-        if call and call["call_id"] == call_id:
-            known = known | {"outstanding": call["outstanding"]}
-        for name in sorted(name for name in known if known[name] != found[name]):
-            kind = Kind.EVIDENCE_CHANGED if name == "evidence_hash" else Kind.CALL_CHANGED
-            shown = f"{_NAMED.get(name, name)} is {found[name]}, recorded was {known[name]}"
-            yield Finding(account, kind, entry.number, f"call {call_id}: {shown}")
+        yield from guarded(entry.account_id, entry.number, partial(_call, records, entry, call_id, known))
     for call_id, found in records.calls.items():
         if call_id not in recorded:
             yield Finding(found["account_id"], Kind.CALL_UNRECORDED, 0, f"no entry opened call {call_id}")
+
+
+def _call(records: Records, entry: Entry, call_id: str, known: Row) -> Iterator[Finding]:
+    account, found = entry.account_id, records.calls.get(call_id)
+    if found is None:
+        yield Finding(account, Kind.CALL_DELETED, entry.number, f"call {call_id} is gone")
+        return
+    found = found | {"due_at": local_time(found["due_at"])}
+    state = records.states.get(account)
+    call = state["state"].get("call") if state else None
+    if call and call["call_id"] == call_id:
+        known = known | {"outstanding": call["outstanding"]}
+    for name in sorted(name for name in known if known[name] != found[name]):
+        kind = Kind.EVIDENCE_CHANGED if name == "evidence_hash" else Kind.CALL_CHANGED
+        shown = f"{_NAMED.get(name, name)} is {found[name]}, recorded was {known[name]}"
+        yield Finding(account, kind, entry.number, f"call {call_id}: {shown}")
 
 
 def _orders(records: Records, recorded: Mapping[str, Entry], cancelled: set[str]) -> Iterator[Finding]:
@@ -96,11 +106,17 @@ def _orders(records: Records, recorded: Mapping[str, Entry], cancelled: set[str]
         if found is None:
             yield Finding(account, Kind.ORDER_DELETED, entry.number, f"order {order_id} is gone")
             continue
-        if different := _difference(entry.content, found, order_id in cancelled):
-            yield Finding(account, Kind.ORDER_CHANGED, entry.number, f"order {order_id}: {different}")
+        yield from guarded(
+            account, entry.number, partial(_order, entry, order_id, found, order_id in cancelled)
+        )
     for order_id, found in records.orders.items():
         if order_id not in recorded:
             yield Finding(found["account_id"], Kind.ORDER_UNRECORDED, 0, f"no entry made order {order_id}")
+
+
+def _order(entry: Entry, order_id: str, found: Row, cancelled: bool) -> Iterator[Finding]:
+    if different := _difference(entry.content, found, cancelled):
+        yield Finding(entry.account_id, Kind.ORDER_CHANGED, entry.number, f"order {order_id}: {different}")
 
 
 def _difference(said: Mapping[str, Any], found: Row, cancelled: bool) -> str | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from typing import NamedTuple
+
+NO_ACCOUNT = "?"  # of a row that cannot be read
 
 
 class Kind(StrEnum):
@@ -33,6 +36,7 @@ class Kind(StrEnum):
     ANCHOR_MISSING = "ANCHOR_MISSING"
     ANCHOR_UNSIGNED = "ANCHOR_UNSIGNED"
     UNPUBLISHED = "UNPUBLISHED"
+    UNREADABLE = "UNREADABLE"  # a record does not have the form of one
     FOREIGN = "FOREIGN"  # a copy holds what the platform did not write
 
 
@@ -46,3 +50,16 @@ class Finding(NamedTuple):
     kind: Kind
     number: int
     reason: str
+
+
+# What reading a record of any other form raises. A forger gives a row any form, and one row hides no other.
+MISSHAPEN = (KeyError, TypeError, AttributeError, ValueError, IndexError, ArithmeticError, OSError)
+
+
+def guarded(account_id: str, number: int, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """Yield what a check of some records finds, or that they cannot be read."""
+    try:
+        yield from list(check())
+    except MISSHAPEN as error:
+        reason = f"it does not have the form of a record ({type(error).__name__})"
+        yield Finding(account_id, Kind.UNREADABLE, number, reason)

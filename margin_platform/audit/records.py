@@ -8,6 +8,7 @@ from typing import Any
 
 from margin_platform.audit.anchors import Anchor, Leaf
 from margin_platform.audit.entries import ACTS, Entry
+from margin_platform.audit.findings import Finding
 
 Row = dict[str, Any]
 _STANDING = ("close_only", "stress_restricted", "expired", "liquidations", "held")
@@ -20,7 +21,8 @@ class Records:
 
     entries: by chain, in order of number; heads: where each chain ends; calls and orders: by id, as columns
     of their tables, a call with `evidence_hash` and an order with `event_hash`; states: by account, `status`,
-    `restricted` and the ladder's `state`; holds: accounts under legal hold.
+    `restricted` and the ladder's `state`; holds: accounts under legal hold; unreadable: rows that are none of
+    these, which are not among them.
     """
 
     entries: dict[str, list[Entry]] = field(default_factory=dict)
@@ -30,6 +32,7 @@ class Records:
     states: dict[str, Row] = field(default_factory=dict)
     holds: dict[str, Row] = field(default_factory=dict)
     anchors: list[Anchor] = field(default_factory=list)
+    unreadable: list[Finding] = field(default_factory=list)
 
     @property
     def count(self) -> int:

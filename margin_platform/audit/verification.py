@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from margin_platform.audit import anchored, chains, comparison, facts
 from margin_platform.audit.entries import ACTS, ANCHORS
-from margin_platform.audit.findings import Finding, Kind
+from margin_platform.audit.findings import NO_ACCOUNT, Finding, Kind
 from margin_platform.audit.records import Records
 
-_DOUBTFUL = (Kind.ENTRY_CHANGED, Kind.ENTRY_MISSING, Kind.CHAIN_CUT, Kind.ACCOUNT_SWAPPED)
+_DOUBTFUL = (Kind.ENTRY_CHANGED, Kind.ENTRY_MISSING, Kind.CHAIN_CUT, Kind.ACCOUNT_SWAPPED, Kind.UNREADABLE)
 
 
 def verify(
@@ -27,11 +27,11 @@ def verify(
 
     Facts are compared for accounts whose chain holds: a changed entry is no measure for them.
     """
-    found = list(chains.check(records))
+    found = records.unreadable + list(chains.check(records))
     doubtful = frozenset(finding.account_id for finding in found if finding.kind in _DOUBTFUL)
     found += facts.check(records, doubtful)
     found += anchored.check(records, trusted, account)
     if export is not None:
         found += comparison.export(records, export, account)
-    asked = [f for f in found if account is None or f.account_id in (account, ACTS, ANCHORS)]
+    asked = [f for f in found if account is None or f.account_id in (account, ACTS, ANCHORS, NO_ACCOUNT)]
     return sorted(dict.fromkeys(asked))

@@ -7,14 +7,14 @@ audit-trail alternative.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, Table, select
+from sqlalchemy import Connection, Result, Select, Table, select
 
 from margin_platform.audit.anchors import Anchor, Leaf
 from margin_platform.audit.entries import ACTS, Entry, canonical, digest
-from margin_platform.audit.findings import Finding
+from margin_platform.audit.findings import MISSHAPEN, NO_ACCOUNT, Finding, Kind
 from margin_platform.audit.records import Records, Row, by_chain
 from margin_platform.audit.verification import verify as findings_of
 from margin_platform.store.store import Store
@@ -44,6 +44,12 @@ _CALL = (
 _ORDER = ("order_id", "account_id", "call_id", "attempt", "status", "event")
 _STATE = ("status", "restricted", "state")
 _HOLD = ("since_wall", "who", "why")
+_ANCHORS = select(audit_anchors).order_by(audit_anchors.c.number)
+DatabaseRow = Any  # columns by name
+Rows = Result[DatabaseRow]
+Query = Select[DatabaseRow]
+T = TypeVar("T")
+K = TypeVar("K")
 
 
 def verify(
@@ -63,24 +69,40 @@ def records(connection: Connection, account_id: str | None = None) -> Records:
 
     What people did and the anchors are there in either case: legal holds and chains are compared with them.
     """
-    states = {row.account_id: row for row in connection.execute(_of(ladder_states, account_id))}
-    heads = {account: Leaf(account, row.audit_count, row.audit_hash) for account, row in states.items()}
-    others = connection.execute(_of(audit_heads, account_id))
-    heads |= {row.account_id: Leaf(row.account_id, row.audit_count, row.audit_hash) for row in others}
-    return Records(
-        entries=by_chain(_entry(row) for row in connection.execute(_of(audit, account_id))),
-        heads=heads,
-        calls={row.call_id: _call(row) for row in connection.execute(_of(calls, account_id))},
-        orders={
-            row.order_id: _named(row, _ORDER) | {"event_hash": digest(row.event)}
-            for row in connection.execute(_of(orders, account_id))
-        },
-        states={account: _named(row, _STATE) for account, row in states.items()},
-        holds={
-            row.account_id: _named(row, _HOLD) for row in connection.execute(_of(legal_holds, account_id))
-        },
-        anchors=anchors(connection),
-    )
+    found = Records()
+
+    def read(table: Table, build: Callable[[DatabaseRow], T], query: Query | None = None) -> Iterator[T]:
+        rows = connection.execute(_of(table, account_id) if query is None else query)
+        yield from _built(rows, table.name, build, found.unreadable)
+
+    for account, head, state in read(ladder_states, lambda row: (row.account_id, _head(row), _state(row))):
+        found.heads[account], found.states[account] = head, state
+    found.heads |= {head.account_id: head for head in read(audit_heads, _head)}
+    found.entries = by_chain(read(audit, _entry))
+    found.calls = {row["call_id"]: row for row in read(calls, _call)}
+    found.orders = {row["order_id"]: row for row in read(orders, _order)}
+    found.holds = dict(read(legal_holds, lambda row: (row.account_id, _named(row, _HOLD))))
+    found.anchors = list(read(audit_anchors, anchor_of, _ANCHORS))
+    return found
+
+
+def _built(
+    rows: Rows, table: str, build: Callable[[DatabaseRow], T], unreadable: list[Finding]
+) -> Iterator[T]:
+    """Yield what is built of each row; name each that nothing can be built of, so that it hides no other."""
+    number = 0
+    while True:
+        number += 1
+        try:
+            row = rows.fetchone()
+            if row is None:
+                return
+            built = build(row)
+        except MISSHAPEN as error:
+            reason = f"row {number} of {table} does not have the form of one ({type(error).__name__})"
+            unreadable.append(Finding(NO_ACCOUNT, Kind.UNREADABLE, number, reason))
+        else:
+            yield built
 
 
 def entries_of(connection: Connection, account_id: str) -> list[Entry]:
@@ -105,33 +127,52 @@ def heads(connection: Connection) -> dict[str, Leaf]:
 
 def anchors(connection: Connection) -> list[Anchor]:
     """Return the anchors in order of their number."""
-    rows = connection.execute(select(audit_anchors).order_by(audit_anchors.c.number))
-    return [anchor_of(row) for row in rows]
+    return [anchor_of(row) for row in connection.execute(_ANCHORS)]
 
 
-def anchor_of(row: Any) -> Anchor:
+def anchor_of(row: DatabaseRow) -> Anchor:
     """Return the anchor of a row of `audit_anchors`."""
     leaves = tuple(Leaf(*leaf) for leaf in row.leaves)
     return Anchor(row.number, row.statement.encode(), row.signature, row.public_key, leaves)
 
 
-def _of(table: Table, account_id: str | None) -> Select[Any]:
+def _of(table: Table, account_id: str | None) -> Query:
     query = select(table)
     return query if account_id is None else query.where(table.c.account_id.in_((account_id, ACTS)))
 
 
-def _entry(row: Any) -> Entry:
-    return Entry(
-        row.account_id, row.number, row.decided_at, canonical(row.entry), row.previous_hash, row.hash
-    )
+def _entry(row: DatabaseRow) -> Entry:
+    place = _are(str, row.account_id), _are(int, row.number), _are(int, row.decided_at)
+    return Entry(*place, canonical(row.entry), _are(str, row.previous_hash), _are(str, row.hash))
 
 
-def _call(row: Any) -> Row:
+def _head(row: DatabaseRow) -> Leaf:
+    return Leaf(_are(str, row.account_id), _are(int, row.audit_count), _are(str, row.audit_hash))
+
+
+def _state(row: DatabaseRow) -> Row:
+    return _named(row, _STATE) | {"state": _are(dict, row.state)}
+
+
+def _order(row: DatabaseRow) -> Row:
+    event = _are(dict, row.event)
+    return _named(row, _ORDER) | {"event_hash": digest(event)}
+
+
+def _are(kind: type[K], value: object) -> K:
+    """Return a value of this type. TypeError where it is another: SQLite keeps what it is given."""
+    if not isinstance(value, kind):
+        raise TypeError(f"not {kind.__name__}, value {value!r:.80}")
+    return value
+
+
+def _call(row: DatabaseRow) -> Row:
+    _are(int, row.due_at), _are(str, row.account_id)
     return _named(row, _CALL) | {
         "evidence": canonical(row.evidence).decode(),
         "evidence_hash": digest(row.evidence),
     }
 
 
-def _named(row: Any, names: Sequence[str]) -> Row:
+def _named(row: DatabaseRow, names: Sequence[str]) -> Row:
     return {name: getattr(row, name) for name in names}
