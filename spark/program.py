@@ -188,6 +188,7 @@ def _watch(
 
 def main(kinds: Sequence[StreamKind]) -> int:
     """Run those of the streams that the command line names; all where it names none."""
+    os.umask(0o077)  # tables and states hold customers
     log_to_terminal()
     logging.getLogger("py4j").setLevel(logging.WARNING)
     given = _arguments(sys.argv[1:], kinds)

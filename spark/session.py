@@ -35,6 +35,8 @@ SETTINGS = {
     "spark.sql.streaming.minBatchesToRetain": "600",
     "spark.sql.streaming.checkpointFileManagerClass": _CHECKPOINTS,
     "spark.hadoop.fs.file.impl": _LOCAL_FILES,
+    # Hadoop sets the modes of what it writes itself, whatever the process's umask
+    "spark.hadoop.fs.permissions.umask-mode": "077",
     # the Kafka login is an option of the source
     "spark.sql.redaction.options.regex": "(?i)url|jaas|password",
     "spark.log.level": "ERROR",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import signal
 import sys
 from typing import Any
@@ -107,8 +108,10 @@ def _told_to_end(number: int, _: object) -> None:
 def main() -> None:
     """Run `margin`; an unusable input ends with 2 and one line on stderr, Ctrl-C with 130.
 
-    TERM and a closed terminal end a command as an exception does, so that it stops what it started.
+    TERM and a closed terminal end a command as an exception does, so that it stops what it started. What a
+    command writes is its owner's: it holds customers.
     """
+    os.umask(0o077)
     for number in _ENDING:
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup's wish is kept
             signal.signal(number, _told_to_end)

@@ -35,6 +35,7 @@ def guarded(parts: Sequence[str]) -> list[str]:
 
 def main() -> None:
     """Run `dagster dev` with the arguments given; end with 1 where the stack runs a Dagster already."""
+    os.umask(0o077)  # what Dagster writes holds customers
     here = settings()
     living = state.load(here.data_folder).living()
     if running := [name for name in living if name.startswith("dagster")]:

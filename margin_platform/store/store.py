@@ -10,7 +10,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import orjson
@@ -189,11 +189,20 @@ def _engine(url: str, *, writes: bool = True, read_only: bool = False) -> Engine
     if read_only:
         parsed = _sqlite_for_reading(parsed)
     elif parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_private(Path(parsed.database))
     engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS}, **_JSON)
     event.listen(engine, "connect", _read_sqlite if read_only else _prepare_sqlite)
     event.listen(engine, "begin", _begin_immediate if writes and not read_only else _begin)
     return engine
+
+
+def _make_private(file: Path) -> None:
+    """Make the file of a store where there is none, for its owner only, as what SQLite keeps beside it will
+    be: it holds customers.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with suppress(OSError):  # SQLite names what is wrong
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
 
 
 def _sqlite_for_reading(url: URL) -> URL:

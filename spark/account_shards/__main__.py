@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -74,6 +75,7 @@ def _line(progress: dict[str, object]) -> dict[str, object]:
 
 def main() -> int:
     """Run the stream."""
+    os.umask(0o077)  # tables and states hold customers
     log_to_terminal()
     logging.getLogger("py4j").setLevel(logging.WARNING)
     given, stop = _arguments(sys.argv[1:]), stop_on_signals()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,17 @@ def test_margin_migrate_creates_a_store_and_changes_nothing_the_second_time(tmp_
     wrong = CliRunner().invoke(app, ["migrate", "--store", "nonsense"])
     assert wrong.exit_code == 2
     assert "value 'nonsense'" in wrong.output
+
+
+def test_a_store_is_its_owners_whatever_the_umask(tmp_path: Path) -> None:
+    """Also one that a command makes in a folder of its own."""
+    folder = tmp_path / "own"
+    url = f"sqlite:///{folder / 'store.db'}"
+    command = [sys.executable, "-m", "margin_platform.cli", "migrate", "--store", url]
+    subprocess.run(command, check=True, umask=0, stdout=subprocess.DEVNULL)
+    with Store(url) as store, store.write() as connection:
+        connection.exec_driver_sql("DELETE FROM calls")
+        found = {path.name: path.stat().st_mode & 0o777 for path in (folder, *folder.iterdir())}
+    assert found.pop("own") == 0o700
+    assert {"store.db", "store.db-wal"} <= found.keys()
+    assert set(found.values()) == {0o600}

@@ -31,7 +31,7 @@ def program(stem: str, bus: Bus, work: Path, *options: str) -> subprocess.Popen[
         *options,
     ]
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, umask=0
     )
 
 
@@ -56,3 +56,6 @@ def test_each_program_runs_the_stream_it_is_named_after_and_no_other(bus: Bus, t
             f"{stem}.holder",
             f"{stem}.lock",
         ]
+    written = list(tmp_path.rglob("*"))
+    assert any(path.name == "metadata" for path in written)  # Spark's own
+    assert [path for path in written if path.lstat().st_mode & 0o077] == []  # other users read none of it
