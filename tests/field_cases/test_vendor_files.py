@@ -42,6 +42,24 @@ def _closes(found: PriceHistory) -> dict[str, list[float]]:
     return dict(zip(found.symbols, found.prices.T.tolist(), strict=True))
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("date,symbol,close,price\n2024-01-02,AAPL,185.6,184.9", "price and close are each a price"),
+        ("date,symbol,Price,CLOSE\n2024-01-02,AAPL,185.6,184.9", "Price and CLOSE are each a price"),
+        (",Date,AAPL\n0,2024-01-02,185.6\n1,2024-01-03,184.3", "column 1 has no name"),
+        ("Unnamed: 0,Date,AAPL\n0,2024-01-02,185.6", "column 1 has no name"),
+        ("Date,AAPL,\n2024-01-02,185.6,\n2024-01-03,184.3,", "column 3 has no name"),
+        ("Date,,MSFT\n2024-01-02,185.6,370\n2024-01-03,184.3,371", "column 2 has no name"),
+    ],
+)
+def test_a_column_that_may_be_two_things_is_named(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(HistoryError) as refused:
+        _read(tmp_path, text)
+    assert said in str(refused.value)
+    assert "the file has " in str(refused.value)
+
+
 @pytest.mark.parametrize("name", ["long_ohlcv.csv", "yfinance_2025.csv"])
 def test_a_field_file_that_names_its_symbol_is_read(tmp_path: Path, name: str) -> None:
     done = _backtest(CASE / name, tmp_path / "out")

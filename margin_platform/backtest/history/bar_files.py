@@ -102,6 +102,11 @@ def prices_of(table: pd.DataFrame) -> pd.DataFrame:
     own = next((n for n, each in enumerate(words) if each in _SYMBOL_NAMES), None)
     if own is not None and (words[own] in ("symbol", "ticker") or _are_bars(names)):
         return _long(table, names, own)
+    unnamed = next((n for n, each in enumerate(words, start=1) if _is_unnamed(each)), None)
+    if unnamed is not None:
+        raise _refused(
+            names, f"column {unnamed} has no name: name it for its symbol, or leave it out, as row numbers"
+        )
     pairs = [_field_and_symbol(name) for name in names]
     if sum(field != "" for field, _ in pairs) > 1:
         closes = [n for n, (field, _) in enumerate(pairs) if field in _CLOSE_NAMES]
@@ -129,6 +134,9 @@ def _long(table: pd.DataFrame, names: list[str], own: int) -> pd.DataFrame:
     priced = [n for wanted in ("price", *_CLOSE_NAMES) for n, each in enumerate(words) if each == wanted]
     if not priced:
         raise _refused(names, "no price or close column: rename the column to read to price")
+    if len(priced) > 1:
+        both = " and ".join(names[n] for n in priced)
+        raise _refused(names, f"{both} are each a price: keep the column to read")
     times = [n for n, each in enumerate(words) if each in TIME_NAMES]
     return table.iloc[:, [*times, own, priced[0]]].set_axis(
         [*(names[n] for n in times), "symbol", "price"], axis=1
@@ -138,7 +146,7 @@ def _long(table: pd.DataFrame, names: list[str], own: int) -> pd.DataFrame:
 def _with_one_time(table: pd.DataFrame) -> pd.DataFrame:
     """Join a date and a time of day that stand in two columns, and name a first column that has no name."""
     words = [word(name) for name in table.columns]
-    if words[0] in ("", "unnamed: 0") and not set(words) & set(TIME_NAMES):
+    if _is_unnamed(words[0]) and not set(words) & set(TIME_NAMES):
         return table.set_axis(["timestamp", *table.columns[1:]], axis=1)
     if "date" in words and "time" in words:
         date, time = words.index("date"), words.index("time")
@@ -157,6 +165,11 @@ def _are_bars(names: Iterable[str]) -> bool:
     if found & _NO_SYMBOLS or {"high", "low"} <= found or set(names) >= _LETTERS:
         return True
     return bool(found) and found <= _ALSO_SYMBOLS and not all(name.isupper() for name in priced)
+
+
+def _is_unnamed(written: str) -> bool:
+    """Report whether a column has no name, or the one that pandas gives it then."""
+    return not written or re.fullmatch(r"unnamed: \d+", written) is not None
 
 
 def _is_field(name: str) -> bool:
