@@ -108,7 +108,7 @@ class Demo:
                     show(figures | known)
 
                 self._play(rows, monitor, lag, Timer(waiting), shown, say)
-                stay(lambda: shown(_now(monitor) | {"done": 1.0, "ended": True}))
+                stay(look_after_the_end(monitor, shown))
                 figures = _now(monitor) | known
             figures["stack"] = _memory(summary.status(self.folder))
             return figures
@@ -168,6 +168,11 @@ class _Look:
         self._at, self._behind = self._timer.now(), self._lag.undecided()
         waits = {"waiting_for_decisions": self._behind} if self.waits else {}
         self._show(self._monitor.snapshot() | {"done": done} | waits)
+
+
+def look_after_the_end(monitor: Monitor, show: Show) -> Callable[[], None]:
+    """Return what shows the figures of now after the last price: notices and orders go on."""
+    return lambda: show(_now(monitor) | {"done": 1.0, "ended": True})
 
 
 def _now(monitor: Monitor) -> Json:

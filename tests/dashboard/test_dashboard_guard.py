@@ -8,6 +8,23 @@ from starlette.testclient import TestClient
 from margin_platform.dashboard.server.access import Guard
 from margin_platform.dashboard.server.app import Options, build
 
+# every question of the page about accounts, letters and the firm
+ASKED = (
+    "/api/account",
+    "/api/arithmetic",
+    "/api/concentration",
+    "/api/failing",
+    "/api/health",
+    "/api/history",
+    "/api/holders",
+    "/api/shock",
+    "/api/symbols",
+    "/api/whatif",
+    "/desk/calls",
+    "/desk/letter",
+    "/desk/letters",
+)
+
 
 @pytest.fixture(scope="module")
 def outside() -> TestClient:
@@ -34,12 +51,25 @@ def test_an_address_that_is_not_loopback_needs_a_token() -> None:
         ("/api/symbols", {"authorization": "Bearer right", "origin": "http://evil.example"}, 403),
         ("/api/symbols", {"authorization": "Bearer right", "origin": "http://desk.example"}, 200),
         ("/static/main.js", {}, 401),
+        *((path, {}, 401) for path in ASKED),
+        *((path, {"authorization": "Bearer right", "origin": "http://evil.example"}, 403) for path in ASKED),
     ],
 )
 def test_without_the_token_or_from_elsewhere_nothing_is_served(
     outside: TestClient, path: str, headers: dict[str, str], expected: int
 ) -> None:
     assert outside.get(path, headers=headers).status_code == expected
+
+
+def test_every_question_of_the_page_is_among_those_that_need_the_token() -> None:
+    """And answers no other host's name on loopback, where no token is needed."""
+    routes = build(Options("127.0.0.1:1"))._app.routes  # type: ignore[attr-defined]
+    mounted = {r.path: r for r in routes}
+    asked = {r.path for r in routes if r.path.startswith("/api/")}
+    asked |= {f"/desk{r.path}" for r in mounted["/desk"].routes if "GET" in r.methods}
+    assert asked == set(ASKED)
+    loopback = TestClient(build(Options("127.0.0.1:1")), base_url="http://rebound.example")
+    assert {loopback.get(path).status_code for path in ASKED} == {421}
 
 
 def test_the_token_leaves_the_address_bar_for_a_cookie(outside: TestClient) -> None:

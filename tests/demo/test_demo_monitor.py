@@ -4,14 +4,19 @@ its exit code is 0 only when nothing is missing.
 
 from __future__ import annotations
 
+import io
+import re
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+from rich.console import Console
 
+from margin_platform.cli.demo_screen import screen_of
 from margin_platform.contracts import messages as e
 from margin_platform.demo.monitor import STAGES, Monitor
+from margin_platform.demo.run import look_after_the_end
 from margin_platform.kafka.bus import Bus
 from margin_platform.settings import STREAM_TABLES
 
@@ -82,3 +87,22 @@ def test_every_stage_is_missing_until_it_did_its_work(bus: Bus, tmp_path: Path) 
     for table in STREAM_TABLES:
         write_deltalake(str(tmp_path / table), pa.table({"batch_id": [0]}), mode="append")
     assert missing() == set()
+
+
+def test_after_the_replay_the_screen_goes_on_with_what_still_happens(bus: Bus, tmp_path: Path) -> None:
+    """Orders and notices follow the last price: each look shows them, and says that the replay ended."""
+    monitor = Monitor(bus, tmp_path)
+    screens: list[str] = []
+    look = look_after_the_end(monitor, lambda figures: screens.append(text_of(screen_of(figures))))
+    for delivered in (1, 2):
+        bus.produce(e.NOTIFICATIONS, {**_WHO, "notification_id": f"N{delivered}", "status": "DELIVERED"})
+        bus.flush()
+        while not re.search(rf"notices delivered\s+{delivered}\b", screens[-1] if screens else ""):
+            look()
+    assert all("replay ended" in shown for shown in screens)
+
+
+def text_of(screen: object) -> str:
+    out = io.StringIO()
+    Console(file=out, width=80).print(screen)
+    return out.getvalue()

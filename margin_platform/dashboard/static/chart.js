@@ -91,6 +91,7 @@ function drawMark(plot, { at, text }) {
   ctx.strokeStyle = ctx.fillStyle = themed("--red");
   ctx.lineWidth = ratio;
   ctx.setLineDash([4 * ratio, 3 * ratio]);
+  ctx.textAlign = "left";
   ctx.strokeRect(left, bbox.top + ratio, width, bbox.height - 2 * ratio);
   ctx.font = `${11 * ratio}px system-ui`;
   ctx.fillText(text, left + 3 * ratio, bbox.top + 12 * ratio);

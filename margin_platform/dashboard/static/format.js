@@ -43,6 +43,8 @@ export const price = (x) => known(x, () => minus(printed.format(x)));
 export const dollars = (x) => known(x, () => signed(x, `$${exact.format(Math.abs(x))}`));
 export const compact = (x) => known(x, () => signed(x, `$${rounded(Math.abs(x))}`));
 export const count = (x) => known(x, () => whole.format(x));
+// "1 letter", "2 letters".
+export const counted = (x, noun) => `${count(x)} ${noun}${x === 1 ? "" : "s"}`;
 export const shares = (x) => known(x, () => minus(quantity.format(x)));
 export const number = (x, digits = 2) => known(x, () => minus(x.toFixed(digits)));
 export const percent = (x, digits = 1) => known(x, () => minus(`${(x * 100).toFixed(digits)}%`));

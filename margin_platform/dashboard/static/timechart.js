@@ -32,7 +32,9 @@ function drawMarks(plot, marks) {
     ctx.lineTo(x, bbox.top + bbox.height);
     ctx.stroke();
     if (x - written < 12 * ratio) continue;
-    ctx.fillText(letter, x + 3 * ratio, bbox.top + LETTER_Y * ratio);
+    const atEnd = x > bbox.left + bbox.width - 14 * ratio;
+    ctx.textAlign = atEnd ? "right" : "left";
+    ctx.fillText(letter, x + (atEnd ? -3 : 3) * ratio, bbox.top + LETTER_Y * ratio);
     written = x;
   }
   ctx.restore();

@@ -2,7 +2,7 @@
 import { askQuietly } from "../ask.js";
 import { h, note } from "../dom.js";
 import { stepName, tone } from "../feed/line.js";
-import { compact, count, time } from "../format.js";
+import { compact, counted, time } from "../format.js";
 import { timeChart } from "../timechart.js";
 
 const EVERY_MS = 10_000;
@@ -79,7 +79,7 @@ export class History {
     this.chart.hidden = !points.length;
     const marks = steps.map(markOf);
     const nothing = why ?? `no figure published in this ${this.span}`;
-    const lines = `${count(points.length)} published figures, ${count(marks.length)} steps marked`;
+    const lines = `${counted(points.length, "published figure")}, ${counted(marks.length, "step")} marked`;
     this.said.textContent = points.length ? `${lines}; from ${time(answer.since)}` : nothing;
     if (!points.length) return;
     this.chart.setAttribute("aria-label", inWords(points, marks));

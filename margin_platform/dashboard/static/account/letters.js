@@ -3,7 +3,7 @@
 import { askQuietly } from "../ask.js";
 import { fill, h, note, visible } from "../dom.js";
 import { wayName } from "../feed/line.js";
-import { count, time } from "../format.js";
+import { count, counted, time } from "../format.js";
 import { num, table } from "../table.js";
 
 const EVERY_MS = 5000;
@@ -28,7 +28,7 @@ const line = (letter) => [
 
 function log({ letters, why }) {
   if (why) return note(visible(why));
-  const caption = `${count(letters.length)} letters, the newest first`;
+  const caption = `${counted(letters.length, "letter")}, the newest first`;
   return table(HEADINGS, letters.map(line), { caption, empty: "no letter was sent" });
 }
 

@@ -2,7 +2,7 @@
 import { askQuietly } from "../ask.js";
 import { accountLink, fill, h, note, visible } from "../dom.js";
 import { wayName } from "../feed/line.js";
-import { count, dollars, number, time } from "../format.js";
+import { count, counted, dollars, number, time } from "../format.js";
 import { num, table } from "../table.js";
 import { actForm } from "./act.js";
 
@@ -10,6 +10,7 @@ const EVERY_MS = 2000;
 const HOURS_A_DAY = 24;
 const HEADINGS = [
   "When",
+  "",
   "Account",
   "Customer",
   "Representative",
@@ -24,7 +25,6 @@ const HEADINGS = [
   "Promise to pay",
   "Extension",
   "Notes",
-  "",
 ];
 
 // Hours are counted by the event clock, by which enforcement decides.
@@ -68,7 +68,7 @@ export class CallsView {
 
   #content({ calls, may_act: mayAct }) {
     const late = calls.filter(({ hours_left: hours }) => hours < 0).length;
-    const caption = `${count(calls.length)} open calls, ${count(late)} past due; the latest first`;
+    const caption = `${counted(calls.length, "open call")}, ${count(late)} past due; the latest first`;
     const rows = calls.map((call) => this.#row(call, mayAct));
     const closed = "Acts need desk users (MARGIN_DESK_USERS) and the decision store.";
     return [table(HEADINGS, rows, { caption, empty: "no open call" }), mayAct ? null : note(closed)];
@@ -78,6 +78,7 @@ export class CallsView {
     const act = h("button", { type: "button", onclick: () => this.#act(call) }, "Act");
     return [
       when(call.hours_left),
+      mayAct ? act : "",
       accountLink(call.account_id),
       visible(call.customer),
       visible(call.representative),
@@ -92,7 +93,6 @@ export class CallsView {
       visible(call.promise),
       visible(call.extension),
       { text: visible(call.notes.at(-1)), title: visible(call.notes.join("\n")) },
-      mayAct ? act : "",
     ];
   }
 

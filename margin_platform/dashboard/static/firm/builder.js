@@ -42,7 +42,7 @@ function outcome(answer) {
   const stale = answer.accounts_stale ? `; ${count(answer.accounts_stale)} cannot be valued` : "";
   const basis = `${count(answer.accounts)} accounts, prices as of ${time(answer.timestamp)}${stale}`;
   const head = h("p", { class: "lead" }, "Clients' P&L ", h("b", null, dollars(answer.clients_pnl)));
-  return [head, sums(answer), worst(answer), note(`${basis}; funds move only where they are named.`)];
+  return [head, sums(answer), worst(answer), note(`${basis}; a sector has no funds in it`)];
 }
 
 const field = (label, input) => h("label", null, `${label} `, input);

@@ -16,8 +16,8 @@ const LEVEL = { WARNING: "near limit", BREACH: "limit breached" };
 
 const switchedOff = () => new Set((localStorage.getItem(KEPT) ?? "").split(","));
 
-// What holds now, by key: a key that appears is an alert.
-function conditions({ firm_now: firm, health, enforcement }) {
+// What holds now, by key: a key that appears is an alert. wasLive: a page that was not live yet has no delay.
+function conditions({ firm_now: firm, health, enforcement }, wasLive) {
   const found = [];
   for (const [name, limit] of [
     ["Beta-weighted exposure", firm?.exposure],
@@ -27,7 +27,7 @@ function conditions({ firm_now: firm, health, enforcement }) {
     const text = level && `${name} ${compact(limit.amount)}: ${level} (${compact(limit.limit)})`;
     if (level) found.push({ kind: "limit", key: `${name} ${limit.level}`, content: [text] });
   }
-  for (const { code, text, since } of health.reasons) {
+  for (const { code, text, since } of wasLive ? health.reasons : []) {
     found.push({ kind: "feed", key: code, content: [`${text} since ${time(since)}`] });
   }
   if (enforcement?.late) {
@@ -46,6 +46,7 @@ function severeCall({ n, account_id: account, deficiency }) {
 export class Alerts {
   constructor() {
     this.holding = new Set();
+    this.wasLive = false;
     this.calls = null; // numbers of the calls seen; null before the first frame is whole
     this.off = switchedOff();
     $("alerts-switches").append(...Object.entries(KINDS).map(([kind, label]) => this.#switch(kind, label)));
@@ -68,7 +69,8 @@ export class Alerts {
   }
 
   frame(detail) {
-    const now = conditions(detail);
+    this.wasLive ||= detail.health.live;
+    const now = conditions(detail, this.wasLive);
     for (const alert of now) if (!this.holding.has(alert.key)) this.#show(alert);
     this.holding = new Set(now.map(({ key }) => key));
     if (detail.seq !== null) this.#newCalls(detail.feed ?? []);

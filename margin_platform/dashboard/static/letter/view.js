@@ -4,7 +4,7 @@ import { askQuietly } from "../ask.js";
 import { post, tokenField } from "../desk.js";
 import { accountLink, h, note, visible } from "../dom.js";
 import { wayName } from "../feed/line.js";
-import { time } from "../format.js";
+import { counted, time } from "../format.js";
 
 const LEAST_HEIGHT = 320;
 
@@ -31,7 +31,7 @@ function heading({
 }) {
   const state = stateOf(rest);
   const facts = `made ${time(made)}, by ${wayName(channel)} to ${visible(to ?? "no address")}`;
-  const effect = [`${attempts} attempts`, receipt && `receipt ${visible(receipt)}`, state.title];
+  const effect = [counted(attempts, "attempt"), receipt && `receipt ${visible(receipt)}`, state.title];
   return [
     h("h2", null, visible(subject)),
     h("p", null, accountLink(account), ` · ${facts} · `, h("b", { class: state.class }, state.text)),
