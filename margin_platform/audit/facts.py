@@ -143,7 +143,7 @@ def _standing(account: str, last: Entry, records: Records) -> Iterator[Finding]:
     found, known = standing_of(row["status"], row["restricted"], row["state"]), last.content["standing"]
     shown = restricted_by(found)
     if (found["restricted"], shown) != (known["restricted"], restricted_by(known)):
-        reason = f"restricted is {found['restricted']} and {shown}, recorded was {known['restricted']}"
+        reason = f"restricted is {found['restricted']} by {shown}, recorded was {known['restricted']}"
         yield Finding(account, Kind.RESTRICTION_CHANGED, last.number, reason)
     if known["call"] and found["call"] is None:
         reason = f"call {known['call']['call_id']} is forgotten in the account's state"
@@ -158,9 +158,9 @@ def _standing(account: str, last: Entry, records: Records) -> Iterator[Finding]:
 
 
 def restricted_by(standing: Row) -> str:
-    """Return which tracks restrict an account, in words."""
-    tracks = [name for name in ("close_only", "stress_restricted") if standing[name]]
-    return " and ".join(tracks) or "by no track"
+    """Return what restricts an account, in words: its call, its stress, both or neither."""
+    causes = {"close_only": "an open call", "stress_restricted": "a severe SPY stress"}
+    return " and ".join(cause for name, cause in causes.items() if standing[name]) or "nothing"
 
 
 def _holds(records: Records) -> Iterator[Finding]:

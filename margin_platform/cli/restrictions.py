@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(
-        help="List the restricted accounts, and by which track each is.", invoke_without_command=True
+        help="List the restricted accounts, and what restricts each.", invoke_without_command=True
     )
     app.add_typer(group, name="restrictions")
 
     @group.callback()
     def show(context: typer.Context, store: options.Store = None, as_json: options.Json = False) -> None:
-        """List the restricted accounts, and by which track each is."""
+        """List the restricted accounts, and what restricts each."""
         if context.invoked_subcommand is None:
             with recorded(store) as opened:
                 _show(opened, as_json)
@@ -72,6 +72,6 @@ def _show(store: Store, as_json: bool) -> None:
         print_json(rows)
         return
     for row in rows:
-        echo(f"{row['account_id']!r}: {row['restricted_by']}")
+        echo(f"{row['account_id']}: close-only by {row['restricted_by']}")
     if not rows:
         echo("no account is restricted")

@@ -34,7 +34,7 @@ def lines_of(answer: Json) -> list[str]:
     lines.append(f"  offsets: {_offsets(found['inputs'])}; code {found['inputs'].get('code_version')}")
     verdict = "matches to the cent" if found["matches"] else f"DIFFERS: {found['different']}"
     lines.append(f"recomputed from the recorded inputs: {verdict}")
-    lines += [f"  cure: {_cure(cure)}" for cure in found["cures"]]
+    lines += [f"  meets the call: {_cure(cure)}" for cure in found["cures"]]
     lines.append("decisions")
     for made in answer["decisions"]:
         lines.append(

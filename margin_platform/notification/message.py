@@ -174,7 +174,9 @@ def unreached_notice(row: Mapping[str, Any]) -> Notice:
 
 
 def _facts(topic: str, action: str, event: Event, policy: Policy) -> dict[str, object]:
-    components = event.get("components") or {}
+    # they make up the rules-based requirement; TIMS has no parts of this kind
+    by_tims = event.get("applied_method") == "PORTFOLIO"
+    components = {} if by_tims else event.get("components") or {}
     legs = (event.get("positions") or []) if topic == LIQUIDATION_ORDERS else []
     return {
         "account": masked(event["account_id"]),

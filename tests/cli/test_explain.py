@@ -63,7 +63,7 @@ def test_the_text_names_rules_prices_offsets_and_cures(store: Store) -> None:
         "of gross is over 30%: +10%",
         "price 0.0 s old",
         "prices.v1[0] 2-3",
-        "cure: deposit cash",
+        "meets the call: deposit cash",
         "run-7",
     ):
         assert part in out

@@ -57,7 +57,9 @@ def sent(url: str, topic: str) -> list[dict[str, Any]]:
 
 
 def test_a_person_lifts_a_restriction_and_it_is_recorded_and_published(url: str) -> None:
-    assert run(url, "restrictions")[1] == "'S': stress_restricted\n'U': stress_restricted\n"
+    assert run(url, "restrictions")[1] == (
+        "S: close-only by a severe SPY stress\nU: close-only by a severe SPY stress\n"
+    )
     done = run(url, "restrictions", "lift", "S", "--why", "matter 9, asked by risk")
     assert done == (0, f"S: restriction lifted by {acts.operator()}\n", "")
     act = sent(url, AUDIT)[-3]
@@ -70,7 +72,7 @@ def test_a_person_lifts_a_restriction_and_it_is_recorded_and_published(url: str)
     assert notice is not None
     assert "matter 9" not in notice.text + notice.html + notice.sms
     assert json.loads(run(url, "restrictions", "--json")[1]) == [
-        {"account_id": "U", "restricted_by": "stress_restricted"}
+        {"account_id": "U", "restricted_by": "a severe SPY stress"}
     ]
 
 

@@ -247,3 +247,14 @@ if __name__ == "__main__":
     for kind in KINDS:
         for name, text in forms(kind).items():
             (GOLDEN / name).write_text(text, encoding="utf-8")
+
+
+def test_a_portfolio_margin_call_does_not_list_the_parts_of_the_other_requirement() -> None:
+    """TIMS of 28,000.00 is no sum of the rules' 32,500.00: the letter would not foot."""
+    figures = {"margin_type": "PORTFOLIO", "applied_method": "PORTFOLIO", "requirement": 28_000.0}
+    made = notice_of(MARGIN_CALLS, {"action": "MARGIN_CALL"} | CALL | figures, current_policy())
+    assert made is not None
+    assert "$28,000.00" in made.text
+    for form in (made.text, made.html):
+        assert "made up of" not in form
+        assert "Maintenance requirement" not in form
