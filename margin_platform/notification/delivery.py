@@ -63,6 +63,7 @@ class Notifier:
         self.channels = {channel.name: channel for channel in channels}
         self.letterhead = letterhead or Letterhead()
         self._recorder = Recorder(self.channels, policy, firm or {})
+        self._event_time = 0  # the newest of a recorded event: digests of before are due
 
     def record(
         self,
@@ -82,6 +83,7 @@ class Notifier:
         for event, at in events:
             contact = known.get(event["account_id"], {})
             written[Source(*at)] = contact.get("name"), self._written(at[0], event, contact)
+        self._event_time = max([self._event_time, *(int(event["timestamp"]) for event, _ in events)])
         with self.store.write() as connection:
             new = fresh(connection, Consumer.NOTIFICATION, events, span)
             known = contacts_of(connection, (event["account_id"] for event, _ in new))
@@ -174,8 +176,14 @@ class Notifier:
 
     def _claim(self, now: int, account_id: str | None) -> list[Claimed]:
         """Return the next due notifications, marked so that no other sender takes them for a minute."""
-        due = notifications.c.status.in_((NoticeState.PENDING, NoticeState.SENDING)) & (
-            notifications.c.next_attempt_wall <= now
+        column = notifications.c
+        due = column.status.in_((NoticeState.PENDING, NoticeState.SENDING)) & (
+            column.next_attempt_wall <= now
+        )
+        due |= (
+            (column.status == NoticeState.PENDING)
+            & (column.attempts == 0)
+            & (column.digest_at <= self._event_time)
         )
         due &= notifications.c.channel.in_(list(self.channels))
         if account_id is not None:

@@ -72,6 +72,9 @@ class Notice:
     html: str
     sms: str
     timestamp: int
+    call_kind: str | None = None  # of a margin call
+    amends: bool = False  # it says how a call made before stands now
+    increases: bool = False  # and it asks for more
 
 
 def masked(account_id: str) -> str:
@@ -107,6 +110,7 @@ def notice_of(
     which = (
         f"{event['timestamp']}:{event['deficiency']:.2f}" if action == "AMENDED" else event.get("attempt", 0)
     )
+    kind = str(facts["kind"]) if topic == MARGIN_CALLS and facts["kind"] else None
     templates = _templates()
     return Notice(
         account_id=event["account_id"],
@@ -117,7 +121,14 @@ def notice_of(
         html=templates.get_template("notice.html.j2").render(facts),
         sms=templates.get_template("notice.sms.j2").render(facts).strip(),
         timestamp=int(event["timestamp"]),
+        call_kind=kind,
+        amends=kind is not None and action != CallAction.MARGIN_CALL,
+        increases=_increases(action, event),
     )
+
+
+def _increases(action: str, event: Event) -> bool:
+    return action == CallAction.AMENDED and event.get("decision") == DecisionKind.CALL_INCREASED
 
 
 def _subject(topic: str, action: str, event: Event) -> str | None:
@@ -198,7 +209,7 @@ def _facts(topic: str, action: str, event: Event, policy: Policy) -> dict[str, o
         "cures": [cure_in_words(c) for c in event.get("cures") or []][:6] if action in _CURABLE else [],
         "orders": [leg_in_words(leg) for leg in legs],
         "legs": legs_in_short(legs),
-        "reason": event.get("explanation") or event.get("reason"),
+        "reason": _reason(action, event),
         "pays": action in _OWED,
         "before_due": action in _CURABLE,
         "consequence": _consequence(action, event, policy),
@@ -206,6 +217,14 @@ def _facts(topic: str, action: str, event: Event, policy: Policy) -> dict[str, o
         "policy_version": event.get("policy_version"),
         "reference": event["correlation_id"],
     }
+
+
+def _reason(action: str, event: Event) -> str | None:
+    """Say why. Of an increase only the newest amount: the one before may never have been sent."""
+    if _increases(action, event):
+        return f"Call increased to {format_dollars(event['deficiency'])}; due date unchanged"
+    said: str | None = event.get("explanation") or event.get("reason")
+    return said
 
 
 def _consequence(action: str, event: Event, policy: Policy) -> str | None:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, insert, select
 from margin_platform.contracts.messages import NOTIFICATIONS, deterministic_id
 from margin_platform.notification.addresses import address_of
 from margin_platform.notification.channels import Channel
+from margin_platform.notification.increases import Increases, Row, digest
 from margin_platform.notification.message import FIRM, Notice, unreached_notice
 from margin_platform.notification.states import NoticeState, outcome, unexpired
 from margin_platform.policy.policy import Policy
@@ -19,7 +20,6 @@ from margin_platform.store.tables import contacts, notifications
 from margin_platform.store.unit_of_work import Message, groups
 
 Contact = Mapping[str, object]  # `email` and `phone`, either may lack
-Row = dict[str, object]
 
 
 class Recorder:
@@ -36,12 +36,7 @@ class Recorder:
         """Record notices for a contact each, due now (wall clock, epoch milliseconds);
         return notifications.v1 events of those without an address.
         """
-        due = {"next_attempt_wall": now, "recorded_wall": now}
-        rows: dict[str, Row] = {}
-        for notice, contact in notices:
-            for channel in self.channels.values():
-                row = _row(notice, channel, contact, run_id) | due
-                rows.setdefault(str(row["notification_id"]), row)
+        rows = self._rows(connection, list(notices), now, run_id)
         for known in _known(connection, list(rows)):
             del rows[known]
         if rows:
@@ -52,6 +47,34 @@ class Recorder:
             if row["status"] == NoticeState.HELD
             for message in [(NOTIFICATIONS, outcome(row)), *self.escalated(connection, row, now, run_id)]
         ]
+
+    def _rows(
+        self, connection: Connection, notices: Sequence[tuple[Notice, Contact]], now: int, run_id: str | None
+    ) -> dict[str, Row]:
+        """Return the rows of notices by id: what goes out at once, and the digests of increases."""
+        increases = Increases(connection, [notice for notice, _ in notices])
+        rows: dict[str, Row] = {}
+        for notice, contact in notices:
+            at = increases.waits_until(notice)
+            written = self._written(notice, at, contact, now, run_id)
+            if at is None:
+                if increases.superseded(notice, now):
+                    rows = {key: row for key, row in rows.items() if not _waits_in_call(row, notice)}
+                rows |= {key: row for key, row in written.items() if key not in rows}
+            elif not increases.rewritten(notice, at, written):
+                rows |= written  # the newest amount of the session
+        return rows
+
+    def _written(
+        self, notice: Notice, at: int | None, contact: Contact, now: int, run_id: str | None
+    ) -> dict[str, Row]:
+        """Return a row for each channel, by id. at: the event time of the digest that it is in."""
+        due: Row = {"digest_at": at, "next_attempt_wall": now, "recorded_wall": now}
+        if at is not None:
+            notice = digest(notice, at)
+            due |= {"next_attempt_wall": now + at - notice.timestamp, "recorded_wall": None}
+        rows = [_row(notice, channel, contact, run_id) | due for channel in self.channels.values()]
+        return {str(row["notification_id"]): row for row in rows}
 
     def escalated(
         self, connection: Connection, row: Mapping[str, object], now: int, run_id: str | None
@@ -105,4 +128,10 @@ def _row(notice: Notice, channel: Channel, contact: Contact, run_id: str | None)
         "error": error,
         "created_at": notice.timestamp,
         "run_id": run_id,
+        "call_kind": notice.call_kind,
     }
+
+
+def _waits_in_call(row: Row, notice: Notice) -> bool:
+    same = (row["account_id"], row["episode"]) == (notice.account_id, notice.episode)
+    return same and row["digest_at"] is not None

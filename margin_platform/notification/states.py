@@ -1,7 +1,8 @@
 """The states of a notification: which still wait, and the event that reports it.
 
 PENDING until it is due, SENDING while one sender has it, DELIVERED with a receipt, HELD until its recipient
-has an address, UNDELIVERED after the last attempt, REACHED by a person.
+has an address, UNDELIVERED after the last attempt, REACHED by a person, SUPERSEDED where a later notice of
+the same call went out before it.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ class NoticeState(StrEnum):
     HELD = "HELD"
     UNDELIVERED = "UNDELIVERED"
     REACHED = "REACHED"
+    SUPERSEDED = "SUPERSEDED"
 
 
 def unexpired(now: int, rules: NoticePolicy, column: Any = notifications.c) -> ColumnElement[bool]:
-    """Select notices that reached their recipient, or still may within the policy's minutes.
+    """Select notices that reached their recipient, need not, or still may within the policy's minutes.
 
     column: of the table or an alias.
     """
@@ -41,7 +43,8 @@ def unexpired(now: int, rules: NoticePolicy, column: Any = notifications.c) -> C
     waits = column.status.in_((NoticeState.PENDING, NoticeState.SENDING)) & (
         column.recorded_wall.is_(None) | (column.recorded_wall > since)
     )
-    found: ColumnElement[bool] = column.status.in_((NoticeState.DELIVERED, NoticeState.REACHED)) | waits
+    ended = (NoticeState.DELIVERED, NoticeState.REACHED, NoticeState.SUPERSEDED)
+    found: ColumnElement[bool] = column.status.in_(ended) | waits
     return found
 
 

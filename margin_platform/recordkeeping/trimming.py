@@ -15,7 +15,11 @@ from margin_platform.store.store import Store
 from margin_platform.store.tables import notifications, outbox
 
 SENT_KEPT = 100_000  # newest messages: a repeated run still finds the ids of its own
-_ENDED = ("DELIVERED", "REACHED")  # as in notification/delivery.py; of the others a person still has to act
+_ENDED = (
+    "DELIVERED",
+    "REACHED",
+    "SUPERSEDED",
+)  # as in notification/states.py; of the others a person has to act
 _AT_ONCE = 5_000
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL, Engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-SCHEMA = "0006"  # the newest migration: a store that has it is opened without Alembic
+SCHEMA = "0007"  # the newest migration: a store that has it is opened without Alembic
 _BUSY_SECONDS = 30
 _JSON: dict[str, object] = {
     "json_serializer": lambda value: orjson.dumps(value).decode(),

@@ -107,7 +107,7 @@ notifications = Table(
     Column("subject", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("html", Text),
-    Column("status", String(16), nullable=False),  # PENDING, SENDING, DELIVERED, HELD, UNDELIVERED, REACHED
+    Column("status", String(16), nullable=False),  # a notification.states.NoticeState
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_wall", BigInteger),
     Column("recorded_wall", BigInteger),  # when it became due for the first time: retries end after a time
@@ -115,6 +115,8 @@ notifications = Table(
     Column("error", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("run_id", _ID),
+    Column("call_kind", String(24)),  # of a margin call: the kind that the notice names
+    Column("digest_at", BigInteger),  # of a digest of increases: the event time at which it goes out
     UniqueConstraint("account_id", "episode", "rung", "channel"),
 )
 
