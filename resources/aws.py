@@ -11,7 +11,7 @@ import boto3
 import dagster as dg
 from pydantic import Field
 
-from margin_platform.notification.sns import SnsClient
+from margin_platform.notification.providers.sns import SnsClient
 from margin_platform.settings import settings
 
 

@@ -10,9 +10,9 @@ import dagster as dg
 
 from margin_platform.notification.channels import Channel
 from margin_platform.notification.delivery import Notifier
-from margin_platform.notification.sendgrid import SendGridChannel
-from margin_platform.notification.smtp import SmtpChannel
-from margin_platform.notification.sns import SnsChannel
+from margin_platform.notification.providers.sendgrid import SendGridChannel
+from margin_platform.notification.providers.smtp import SmtpChannel
+from margin_platform.notification.providers.sns import SnsChannel
 from margin_platform.notification.wording import Letterhead
 from margin_platform.policy.policy import Policy
 from margin_platform.settings import settings

@@ -31,7 +31,7 @@ from margin_platform.demo import seed
 from margin_platform.enforcement.explanation import evidence_of
 from margin_platform.kafka.bus import Bus
 from margin_platform.ladder.state import DecisionKind
-from margin_platform.notification.sns import topic_name
+from margin_platform.notification.providers.sns import topic_name
 from margin_platform.stack import processes, state, supervisor
 from margin_platform.stack.status import summary
 from tests.support.footing import unequal

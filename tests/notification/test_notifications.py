@@ -22,9 +22,9 @@ from margin_platform.notification import delivery
 from margin_platform.notification.channels import DeliveryFailed, DeliveryRefused, Outgoing
 from margin_platform.notification.delivery import Notifier
 from margin_platform.notification.message import notice_of
-from margin_platform.notification.sendgrid import SendGridChannel
-from margin_platform.notification.smtp import SmtpChannel
-from margin_platform.notification.sns import SnsChannel, topic_name
+from margin_platform.notification.providers.sendgrid import SendGridChannel
+from margin_platform.notification.providers.smtp import SmtpChannel
+from margin_platform.notification.providers.sns import SnsChannel, topic_name
 from margin_platform.notification.states import next_due
 from margin_platform.notification.wording import Letterhead
 from margin_platform.policy.policy import current_policy

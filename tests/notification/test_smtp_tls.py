@@ -15,7 +15,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from margin_platform.notification.channels import DeliveryFailed, DeliveryRefused, Outgoing
-from margin_platform.notification.smtp import SmtpChannel
+from margin_platform.notification.providers.smtp import SmtpChannel
 from margin_platform.stack import ports
 from tests.notification.certificates import authority_and_server
 

@@ -1,0 +1,1 @@
+"""The services that carry a notice: SNS for texts, SendGrid or an SMTP server for mail."""
