@@ -18,6 +18,7 @@ from margin_platform.contracts import messages as e
 from margin_platform.demo.monitor import STAGES, Monitor
 from margin_platform.demo.run import look_after_the_end
 from margin_platform.kafka.bus import Bus
+from margin_platform.policy.policy import current_policy
 from margin_platform.settings import STREAM_TABLES
 
 pytestmark = pytest.mark.kafka
@@ -93,7 +94,8 @@ def test_after_the_replay_the_screen_goes_on_with_what_still_happens(bus: Bus, t
     """Orders and notices follow the last price: each look shows them, and says that the replay ended."""
     monitor = Monitor(bus, tmp_path)
     screens: list[str] = []
-    look = look_after_the_end(monitor, lambda figures: screens.append(text_of(screen_of(figures))))
+    limits = {"limits": current_policy().firm.model_dump()}
+    look = look_after_the_end(monitor, lambda figures: screens.append(text_of(screen_of(figures | limits))))
     for delivered in (1, 2):
         bus.produce(e.NOTIFICATIONS, {**_WHO, "notification_id": f"N{delivered}", "status": "DELIVERED"})
         bus.flush()
