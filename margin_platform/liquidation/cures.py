@@ -63,15 +63,16 @@ def cheapest_cures(given: BookInput) -> list[Cure]:
         found.append(
             Cure(CureAction.DEPOSIT_STOCK, cents(securities_deposit_needed(deficiency, rate)), rate=rate)
         )
-    found += [cure for position in range(len(bench.codes)) if (cure := _trade(bench, position)) is not None]
+    choices = {position: bench.quantities(position) for position in range(len(bench.codes))}
+    found += [
+        _trade(bench, position, *trade)
+        for position, trade in bench.smallest_of_each(choices).items()
+        if trade is not None
+    ]
     return sorted(found, key=lambda cure: cure.amount)
 
 
-def _trade(bench: Workbench, position: int) -> Cure | None:
-    found = bench.smallest_with_excess(position, bench.quantities(position))
-    if found is None:
-        return None
-    shares, excess = found
+def _trade(bench: Workbench, position: int, shares: float, excess: float) -> Cure:
     side = CureAction.SELL if bench.quantity[position] > 0 else CureAction.BUY_TO_COVER
     amount = cents(shares * float(bench.price[position]))
     return Cure(side, amount, bench.symbols[position], shares, excess_after=excess)

@@ -9,20 +9,21 @@ are passed over. Nothing is sold through zero; nothing here sends an order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from margin_platform.contracts.events.vocabulary import Side
-from margin_platform.kernel.book import REG_T, Book
-from margin_platform.kernel.evaluate import evaluate_accounts
+from margin_platform.kernel.book import Book
+from margin_platform.kernel.evaluate import Margin, evaluate_accounts
 from margin_platform.kernel.market import Floats, Market
 from margin_platform.kernel.priced_market import PricedMarket
+from margin_platform.liquidation.bounds import Carried, carried
 from margin_platform.money import cents
 from margin_platform.policy.policy import Policy
 
-_FIRST_CHUNK, _LARGEST_CHUNK = 64, 65_536
+_FIRST_CHUNK, _FIRST_CHUNK_OF_MANY, _LARGEST_CHUNK = 64, 16, 65_536
 _ROUNDING = 0.025  # dollars: decisions are on rounded cash, value, requirement and proceeds
 
 
@@ -100,8 +101,8 @@ class Workbench:
         self.margin_type = book.margin_type[account]
         self.price = market.price[self.codes]
         self.symbols = [market.symbols[c] for c in self.codes]
-        self._priced = PricedMarket.of(market, policy)
-        self._plain: tuple[Floats, float] | None = None
+        self.priced = PricedMarket.of(market, policy)
+        self._carried: Carried | None = None
 
     def excess_after(self, sold: Floats) -> Floats:
         """Return the published excess after selling or covering these shares: (candidates, positions) ->
@@ -121,7 +122,7 @@ class Workbench:
             symbol=np.tile(self.codes, n),
             quantity=(self.quantity - signs * sold).ravel(),
         )
-        margin = evaluate_accounts(book, self._priced, np.arange(n, dtype=np.int64), stress=False)
+        margin = evaluate_accounts(book, self.priced, np.arange(n, dtype=np.int64), stress=False)
         return margin.published.excess
 
     def excess(self) -> float:
@@ -134,7 +135,7 @@ class Workbench:
         proceeds = cents(value * (1 - self.terms.slippage) if long else -value * (1 + self.terms.slippage))
         self.cash += proceeds
         self.quantity[position] -= shares if long else -shares
-        self._plain = None
+        self._carried = None
         return Order(
             self.symbols[position], Side.SELL if long else Side.BUY_TO_COVER, float(shares), proceeds
         )
@@ -155,9 +156,15 @@ class Workbench:
         """
         return max(0.0, (float(np.ceil(shares / self.terms.lot)) - 1.0) * self.terms.lot)
 
-    def requirements(self, *, concentrated: bool = True) -> Floats:
+    def requirements(self) -> Floats:
         """Return the fixed-percentage requirement of each position as the account now stands, dollars,
-        add-ons and cap included; concentrated: with the add-on for concentration.
+        add-ons and cap included.
+        """
+        return self.margin_now().position_requirement
+
+    def margin_now(self, *, concentrated: bool = True) -> Margin:
+        """Return the figures as the account now stands, with those by position and group; concentrated: with
+        the add-on for concentration.
         """
         book = Book(
             account_ids=(self.account_id,),
@@ -167,33 +174,29 @@ class Workbench:
             symbol=self.codes,
             quantity=self.quantity,
         )
-        priced = self._priced if concentrated else self._priced.without_concentration()
-        return evaluate_accounts(
-            book, priced, np.zeros(1, dtype=np.int64), detail=True, stress=False
-        ).position_requirement
+        priced = self.priced if concentrated else self.priced.without_concentration()
+        return evaluate_accounts(book, priced, np.zeros(1, dtype=np.int64), detail=True, stress=False)
 
     def least_conceivable(self, position: int) -> float:
-        """Return the shares of a position below which no quantity can suffice; 0 where no bound is known.
+        """Return the shares of a position below which no quantity can suffice: 0 where no bound is known,
+        infinity where none can.
 
-        Trades at the mark never raise equity, and the requirement is never below what it is without
-        concentration; each share of this position carries an even part. A box or portfolio margin
-        ties other positions to this one.
+        Trades at the mark never raise equity. What the other positions require stays, and of this one each
+        share carries an even part (see `bounds.carried`).
         """
-        if self.margin_type != REG_T or len(set(self.symbols)) < len(self.symbols) or self.terms.slippage < 0:
+        if self.terms.slippage < 0 or len(set(self.symbols)) < len(self.symbols):  # a box ties two positions
             return 0.0
-        plain, missing = self._plain = self._plain or self._without_concentration()
-        if missing <= 0:
-            return 0.0
-        return (
-            missing * abs(float(self.quantity[position])) / plain[position] if plain[position] > 0 else np.inf
-        )
-
-    def _without_concentration(self) -> tuple[Floats, float]:
-        """Return the requirement of each position without concentration, and the dollars missing under it."""
-        plain = self.requirements(concentrated=False)
         signed = self.quantity * self.price
-        excess = self.cash + float(signed.sum()) - float(plain.sum())
-        return plain, self.terms.buffer - excess - _ROUNDING - 1e-9 * float(np.abs(signed).sum())
+        equity = self.cash + float(signed.sum()) + _ROUNDING + 1e-9 * float(np.abs(signed).sum())
+        if equity < self.terms.buffer:  # no requirement is below zero
+            return np.inf
+        found = self._carried = self._carried or carried(self, equity)
+        if found is None or (missing := self.terms.buffer - equity + found.total) <= 0:
+            return 0.0
+        part = found.by_position[position]
+        if missing > part * (1 + 1e-9):
+            return np.inf
+        return missing * abs(float(self.quantity[position])) / part if found.alone[position] else 0.0
 
     def smallest_sufficient(self, position: int, choices: Floats) -> float | None:
         """Return the smallest choice of one position after which the account has its buffer; None where none
@@ -204,20 +207,35 @@ class Workbench:
 
     def smallest_with_excess(self, position: int, choices: Floats) -> tuple[float, float] | None:
         """Return the smallest choice that suffices and the excess after it; None where none does."""
-        start, chunk = (
-            int(np.searchsorted(choices, self.least_conceivable(position) * (1 - 1e-9))),
-            _FIRST_CHUNK,
-        )
-        while start < len(choices):
-            some = choices[start : start + chunk]
-            sold = np.zeros((len(some), len(self.codes)))
-            sold[:, position] = some
-            excess = self.excess_after(sold)
-            enough = np.flatnonzero(excess >= self.terms.buffer)
-            if len(enough):
-                return float(some[enough[0]]), float(excess[enough[0]])
-            start, chunk = start + chunk, min(chunk * 4, _LARGEST_CHUNK)
-        return None
+        return self.smallest_of_each({position: choices}, _FIRST_CHUNK)[position]
+
+    def smallest_of_each(
+        self, choices: Mapping[int, Floats], first_chunk: int = _FIRST_CHUNK_OF_MANY
+    ) -> dict[int, tuple[float, float] | None]:
+        """Return for each position the smallest of its choices that suffices alone, and the excess after it;
+        None where none does. A sweep puts the next choices of all positions to the kernel at once.
+        """
+        found: dict[int, tuple[float, float] | None] = dict.fromkeys(choices)
+        starts = {
+            position: int(np.searchsorted(some, self.least_conceivable(position) * (1 - 1e-9)))
+            for position, some in choices.items()
+        }
+        chunk = first_chunk
+        while left := [p for p in choices if found[p] is None and starts[p] < len(choices[p])]:
+            parts = [choices[p][starts[p] : starts[p] + chunk] for p in left]
+            ends = np.cumsum([len(part) for part in parts])
+            sold = np.zeros((int(ends[-1]), len(self.codes)))
+            for p, part, end in zip(left, parts, ends, strict=True):
+                sold[end - len(part) : end, p] = part
+            after = self.excess_after(sold)
+            for p, part, end in zip(left, parts, ends, strict=True):
+                excess = after[end - len(part) : end]
+                first = np.flatnonzero(excess >= self.terms.buffer)
+                if len(first):
+                    found[p] = float(part[first[0]]), float(excess[first[0]])
+                starts[p] += chunk
+            chunk = min(chunk * 4, _LARGEST_CHUNK)
+        return found
 
 
 def nothing_to_do(bench: Workbench, before: float) -> Proposal | None:
