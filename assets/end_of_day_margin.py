@@ -4,16 +4,18 @@ Batch, with Spark.
 """
 
 import datetime as dt
+from typing import TYPE_CHECKING
 
 import dagster as dg
-from pyspark.sql import DataFrame, SparkSession, Window
-from pyspark.sql import functions as f
 
 from assets.keys import MARGIN_SNAPSHOTS
 from assets.table_checks import OWNER
-from margin_platform.trading_time.sessions import close_ms
 from resources.spark_session import BatchSpark
 from resources.tables import TablesResource
+
+# Spark and the exchange's calendar are imported by the run, not with the code location.
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
 
 TABLE = "end_of_day_margin"
 DAYS = dg.DailyPartitionsDefinition(start_date="1990-01-02", timezone="America/New_York")
@@ -28,13 +30,18 @@ AFTER_MIDNIGHT = (
 
 def close_of(day: str) -> int:
     """Return the close of a day (YYYY-MM-DD) in epoch milliseconds UTC, early closes included."""
+    from margin_platform.trading_time.sessions import close_ms
+
     return close_ms(dt.date.fromisoformat(day))
 
 
-def last_before(snapshots: DataFrame, close_ms: int, day: str) -> DataFrame:
+def last_before(snapshots: "DataFrame", close_ms: int, day: str) -> "DataFrame":
     """Return each account's newest snapshot of that day up to the close; the later batch wins within a
     millisecond.
     """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as f
+
     start_ms = close_ms - 24 * 3600 * 1000
     newest_first = Window.partitionBy("account_id").orderBy(
         f.col("calc_timestamp").desc(), f.col("batch_id").desc()
@@ -44,7 +51,7 @@ def last_before(snapshots: DataFrame, close_ms: int, day: str) -> DataFrame:
     return numbered.where("_n = 1").drop("_n").withColumn("day", f.lit(day))
 
 
-def write_day(session: SparkSession, source: str, target: str, day: str) -> int:
+def write_day(session: "SparkSession", source: str, target: str, day: str) -> int:
     """Write one day's rows over what the day held before; return how many there are."""
     rows = last_before(session.read.format("delta").load(source), close_of(day), day).cache()
     rows.write.format("delta").mode("overwrite").option("replaceWhere", f"day = '{day}'").partitionBy(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from assets.keys import FIRM_EXPOSURE as KEY
 from assets.keys import MARGIN_SNAPSHOTS
 from assets.table_checks import asset_spec, freshness_check, rule_check
 from spark.tables.schemas import FIRM_EXPOSURE_COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SPEC = asset_spec(
     KEY,

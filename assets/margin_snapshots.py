@@ -4,7 +4,7 @@ and what must hold in it.
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from assets.keys import MARGIN_SNAPSHOTS as KEY
 from assets.keys import topic_key
@@ -12,6 +12,9 @@ from assets.table_checks import asset_spec, freshness_check, rule_check
 from margin_platform.contracts import messages as e
 from margin_platform.contracts.events.figure_names import COMPONENTS
 from spark.tables.schemas import MARGIN_SNAPSHOTS_COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SOURCES = (e.PRICES, e.FILLS, e.CASH, e.ACCOUNTS, e.BETAS, e.CORPORATE_ACTIONS, e.VOLATILITY)
 _CENTS = 0.05 + 1e-9  # five parts and their sum, each rounded to a cent on its own

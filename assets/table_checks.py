@@ -9,10 +9,9 @@ failing until the row is gone.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
-import pandas as pd
-import pyarrow as pa
 
 from assets.presentation import links
 from assets.presentation.columns import COLUMN_TEXTS, lineage
@@ -22,6 +21,10 @@ from margin_platform.orchestration.dagster_internals import AssetCheckExecutionR
 from resources.kafka import KafkaResource
 from resources.tables import MissingTable, TablesResource
 
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
 OWNER = "team:risk"
 _SHOWN = 5
 _BATCH = "batch_id"  # grows from append to append; the newest may still gain rows
@@ -30,7 +33,7 @@ _TABLE, _UP_TO = "table_id", "up_to_batch"
 
 def asset_spec(
     key: dg.AssetKey,
-    schema: pa.Schema,
+    schema: "pa.Schema",
     *,
     deps: Sequence[dg.AssetKey],
     group: str,
@@ -62,7 +65,9 @@ def asset_spec(
     )
 
 
-def verdict(rows: pd.DataFrame, broken: pd.DataFrame, read: Mapping[str, int | str]) -> dg.AssetCheckResult:
+def verdict(
+    rows: "pd.DataFrame", broken: "pd.DataFrame", read: Mapping[str, int | str]
+) -> dg.AssetCheckResult:
     """Pass where there are rows and none is broken; `read` names the rows of the table that were checked."""
     metadata: dict[str, int | float | str | dg.MarkdownMetadataValue] = {
         "rows": len(rows),
@@ -84,7 +89,7 @@ def rule_check(
     key: dg.AssetKey,
     name: str,
     columns: Sequence[str],
-    broken: Callable[[pd.DataFrame], pd.DataFrame],
+    broken: "Callable[[pd.DataFrame], pd.DataFrame]",
     description: str,
 ) -> dg.AssetChecksDefinition:
     """Build a check that no row of these columns breaks a rule; `broken` selects those that do."""

@@ -25,6 +25,7 @@ from margin_platform.contracts.messages import MARGIN_CALLS, MARGIN_STATUS, Even
 from margin_platform.contracts.offsets import Span
 from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.enforcement.liquidation_desk import LiquidationDesk
+from margin_platform.enforcement.timers import next_timer
 from margin_platform.kafka.bus import Bus
 from margin_platform.notification.channels import Outgoing
 from margin_platform.notification.delivery import Notifier
@@ -177,7 +178,7 @@ def watching(url: str) -> Iterator[float]:
     """Open the store and ask what the sensors ask, as often as three times a second."""
     while True:
         with Store(url, read_only=True) as store:
-            Enforcer(store, current_policy()).next_timer()
+            next_timer(store)
             oldest_unsent(store)
             next_due(store)
         yield 0.3

@@ -3,6 +3,7 @@ also when a run is repeated.
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
@@ -13,7 +14,6 @@ from jobs.span_runs.staying import followed
 from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of, undecided
 from margin_platform.contracts.messages import AUDIT, MARGIN_CALLS, MARGIN_STATUS, RESTRICTIONS
 from margin_platform.contracts.offsets import Span
-from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.kafka.bus import Bus
 from margin_platform.store.outbox import publish
 from margin_platform.store.progress import Consumer
@@ -21,6 +21,11 @@ from margin_platform.store.store import Store
 from margin_platform.store.unit_of_work import Message
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
+
+# The kernel behind the ladder is imported by the run (worker_start has it before the fork), not with the
+# code location: sensors need none of it.
+if TYPE_CHECKING:
+    from margin_platform.enforcement.enforcer import Enforcer
 
 
 class StatusSpan(SpanConfig):
@@ -32,7 +37,7 @@ class StatusSpan(SpanConfig):
 
 
 def decide(
-    context: dg.OpExecutionContext, bus: Bus, store: Store, enforcer: Enforcer, span: Span
+    context: dg.OpExecutionContext, bus: Bus, store: Store, enforcer: "Enforcer", span: Span
 ) -> list[Message]:
     """Decide every undecided status event up to the span's end; return the messages that follow."""
     messages = []
@@ -48,6 +53,8 @@ def enforce(
     """Decide warnings, calls, restrictions and liquidation requests of a span of margin.status.v1,
     and of what follows it while the run stays.
     """
+    from margin_platform.enforcement.enforcer import Enforcer
+
     said, events, sent = RunReport(context), 0, 0
     with kafka.bus() as bus, decisions.store() as store:
         enforcer = Enforcer(store, decisions.policy)

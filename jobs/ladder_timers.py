@@ -12,7 +12,6 @@ from jobs.span_runs.run_report import report
 from jobs.span_runs.topic_span import RETRIES
 from margin_platform.contracts.messages import MARGIN_STATUS
 from margin_platform.contracts.offsets import Span
-from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.kafka.event_clock import clock
 from margin_platform.store.outbox import publish
 from resources.decisions import DecisionsResource
@@ -33,6 +32,8 @@ def fire_timers(
     context: dg.OpExecutionContext, config: ClockConfig, kafka: KafkaResource, decisions: DecisionsResource
 ) -> None:
     """Decide the status events that are on their topic, then fire every timer due at `now_ms`."""
+    from margin_platform.enforcement.enforcer import Enforcer  # see jobs/enforcement.py
+
     with kafka.bus() as bus, decisions.store() as store:
         enforcer = Enforcer(store, decisions.policy)
         now_ms = clock(bus, time.time_ns() // 1_000_000) if config.now_ms is None else config.now_ms

@@ -13,7 +13,6 @@ from jobs.span_runs.staying import followed
 from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of
 from margin_platform.contracts.events.vocabulary import CallAction
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, Event
-from margin_platform.enforcement.liquidation_desk import LiquidationDesk
 from margin_platform.kafka.event_clock import event_time
 from margin_platform.store.outbox import publish
 from margin_platform.store.progress import Consumer
@@ -40,6 +39,8 @@ def liquidate(
     """Answer the requests for orders of a span of margin.calls.v1,
     and of what follows it while the run stays.
     """
+    from margin_platform.enforcement.liquidation_desk import LiquidationDesk  # see jobs/enforcement.py
+
     said = RunReport(context)
     with kafka.bus() as bus, decisions.store() as store, kafka.bus() as prices:
         publish(store, bus)  # what a run that was killed left

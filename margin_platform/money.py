@@ -74,15 +74,3 @@ def cents_or_none(amount: float) -> float | None:
 def shares(quantity: float) -> float:
     """Round a share quantity to 1e-6, half away from zero: the finest the platform keeps."""
     return math.copysign(math.floor(abs(quantity) * SHARE_STEPS + 0.5) / SHARE_STEPS, quantity) + 0.0
-
-
-def format_dollars(amount: float | None) -> str:
-    """Format dollars for people: -$1,234.56; a dash where the figure is unknown."""
-    if amount is None or math.isnan(amount):
-        return "–"
-    return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}"
-
-
-def format_move(move: float) -> str:
-    """Format a move of a price for people, signed, no digit lost: -8%, +0%, +1.5%."""
-    return f"{100 * move:+.6g}%"

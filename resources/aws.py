@@ -5,14 +5,15 @@ The endpoint is AWS itself unless MARGIN_AWS_ENDPOINT names another.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
 import dagster as dg
 from pydantic import Field
 
-from margin_platform.notification.providers.sns import SnsClient
 from margin_platform.settings import settings
+
+if TYPE_CHECKING:
+    from margin_platform.notification.providers.sns import SnsClient
 
 
 class AwsResource(dg.ConfigurableResource):
@@ -32,6 +33,8 @@ class AwsResource(dg.ConfigurableResource):
         return client
 
     def _client(self, service: str) -> Any:
+        import boto3  # by what sends, not with the code location
+
         here = settings()
         endpoint, region = self.endpoint_url or here.aws.endpoint_url, self.region or here.aws.region
         return boto3.client(service, endpoint_url=endpoint, region_name=region)

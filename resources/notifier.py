@@ -5,19 +5,20 @@ where there is a server.
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from margin_platform.notification.channels import Channel
-from margin_platform.notification.delivery import Notifier
-from margin_platform.notification.providers.sendgrid import SendGridChannel
-from margin_platform.notification.providers.smtp import SmtpChannel
-from margin_platform.notification.providers.sns import SnsChannel
 from margin_platform.notification.wording import Letterhead
 from margin_platform.policy.policy import Policy
 from margin_platform.settings import settings
 from margin_platform.store.store import Store
 from resources.aws import AwsResource
+
+# The providers' clients are imported by what sends, not with the code location.
+if TYPE_CHECKING:
+    from margin_platform.notification.channels import Channel
+    from margin_platform.notification.delivery import Notifier
 
 
 class NotifierResource(dg.ConfigurableResource):
@@ -29,6 +30,10 @@ class NotifierResource(dg.ConfigurableResource):
 
     def channels(self, policy: Policy) -> list[Channel]:
         """Return the channels this deployment has."""
+        from margin_platform.notification.providers.sendgrid import SendGridChannel
+        from margin_platform.notification.providers.smtp import SmtpChannel
+        from margin_platform.notification.providers.sns import SnsChannel
+
         here = settings()
         found: list[Channel] = [SnsChannel(self.aws.sns())]
         if here.mail.sendgrid_api_key:
@@ -48,6 +53,8 @@ class NotifierResource(dg.ConfigurableResource):
         return found
 
     def notifier(self, store: Store, policy: Policy) -> Notifier:
+        from margin_platform.notification.delivery import Notifier
+
         return Notifier(
             store, policy, self.channels(policy), letterhead=self.letterhead(), firm=self.firm_contact()
         )

@@ -19,14 +19,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
 from margin_platform.orchestration import checkpoint_lock
 from margin_platform.settings import settings
-from spark.progress import Figures
+
+if TYPE_CHECKING:
+    from spark.progress import Figures
 
 _LINES_OF_FAILURE = 30
 

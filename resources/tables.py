@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
 from pydantic import Field
 
 from margin_platform import table_storage
 from margin_platform.table_storage import storage_options
+
+# Imported by the checks and reports that read a table, not with the code location.
+if TYPE_CHECKING:
+    import pandas as pd
+    from deltalake import DeltaTable
 
 
 class MissingTable(LookupError):
@@ -30,6 +31,9 @@ class TablesResource(dg.ConfigurableResource):
 
     def open(self, table: str) -> DeltaTable:
         """Open the table as of now. MissingTable where nothing was written yet."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
         where = self.location(table)
         try:
             return DeltaTable(where, storage_options=storage_options(where))
@@ -44,6 +48,9 @@ class TablesResource(dg.ConfigurableResource):
         """Return the largest whole number in a column, from the statistics of the table's files; None where
         there is no row.
         """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         files = pa.table(self.open(table).get_add_actions(flatten=True))
         largest = f"max.{column}"
         return pc.max(files[largest]).as_py() if largest in files.column_names else None

@@ -7,7 +7,7 @@ import time
 import dagster as dg
 
 from jobs.ladder_timers import ladder_timers_job
-from margin_platform.enforcement.enforcer import Enforcer
+from margin_platform.enforcement.timers import next_timer
 from margin_platform.kafka.event_clock import clock
 from margin_platform.trading_time.new_york import local_time
 from resources.decisions import NOTHING_DECIDED, DecisionsResource
@@ -52,9 +52,7 @@ def ladder_timers(
         return dg.SkipReason(str(missing))
     try:
         with decisions.reader() as store:
-            wait = reason_to_wait(
-                now_ms, int(context.cursor or 0), Enforcer(store, decisions.policy).next_timer()
-            )
+            wait = reason_to_wait(now_ms, int(context.cursor or 0), next_timer(store))
     except NOTHING_DECIDED as none:
         return dg.SkipReason(str(none))
     if wait is not None:

@@ -77,15 +77,19 @@ def _placement(master: str) -> dict[str, str]:
     return driver
 
 
+def configuration(name: str, master: str, extra: dict[str, str] | None = None) -> dict[str, str]:
+    """Return all settings of a session, by Spark's names."""
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    placed = {"spark.app.name": name} | ({"spark.master": master} if master else {})
+    return placed | SETTINGS | _placement(master) | (extra or {})
+
+
 def build(name: str, master: str = "local[*]", extra: dict[str, str] | None = None) -> SparkSession:
     """Build a session with the Kafka connector and Delta Lake on its classpath; the jars come from the cache,
     not the network.
     """
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = SparkSession.builder.appName(name)
-    if master:
-        builder = builder.master(master)
-    for key, value in (SETTINGS | _placement(master) | (extra or {})).items():
+    builder = SparkSession.builder
+    for key, value in configuration(name, master, extra).items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")

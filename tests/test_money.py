@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from margin_platform.contracts.messages import CASH, FILLS, BadEvent
 from margin_platform.documents.book_input import parse
 from margin_platform.documents.figures import evaluation
+from margin_platform.dollars import format_dollars, format_move
 from margin_platform.ledger.ledger import Ledger
 from margin_platform.ledger.micros import to_micros
-from margin_platform.money import cents, cents_or_none, format_dollars, format_move, shares
+from margin_platform.money import cents, cents_or_none, shares
 
 
 @pytest.mark.parametrize(

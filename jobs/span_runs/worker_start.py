@@ -5,12 +5,24 @@ The exchange's calendar alone was a fifth of the processor time of a run of 300 
 
 from __future__ import annotations
 
+import importlib
+
 from margin_platform.contracts.messages import MARGIN_CALLS, Event
 from margin_platform.liquidation.cures import cures_of
 from margin_platform.notification.message import notice_of
 from margin_platform.policy.policy import current_policy
 from margin_platform.trading_time.sessions import trading_time_after
 
+# What jobs and resources import where they use it: before the fork, and not with the code location.
+USED_BY_RUNS = (
+    "boto3",
+    "margin_platform.enforcement.enforcer",
+    "margin_platform.enforcement.liquidation_desk",
+    "margin_platform.notification.delivery",
+    "margin_platform.notification.providers.sendgrid",
+    "margin_platform.notification.providers.smtp",
+    "margin_platform.notification.providers.sns",
+)
 _A_SESSION = 1_582_295_400_000  # 2020-02-21 09:30 New York
 _STATUS: Event = {
     "account_id": "none",
@@ -29,7 +41,9 @@ _CALL: Event = {
 
 
 def warm() -> None:
-    """Read calendar and policies; load the compiled kernel and the notices' templates."""
+    """Import what runs use, read calendar and policies, load the compiled kernel and templates."""
+    for module in USED_BY_RUNS:
+        importlib.import_module(module)
     policy = current_policy()
     trading_time_after(_A_SESSION, 3_600.0)
     cures_of(_STATUS, policy)

@@ -234,7 +234,7 @@ def _say(summary: Json, out: Path) -> None:
     from rich.text import Text
 
     from margin_platform.backtest.report.measures import COUNTED
-    from margin_platform.money import format_dollars
+    from margin_platform.dollars import format_dollars
 
     run = summary["policies"][0]
     table = Table(

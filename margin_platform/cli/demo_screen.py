@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from margin_platform.contracts.json_object import Json
-from margin_platform.money import format_dollars
+from margin_platform.dollars import format_dollars
 from margin_platform.trading_time.new_york import clock
 
 if TYPE_CHECKING:

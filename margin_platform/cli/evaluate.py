@@ -9,7 +9,7 @@ import typer
 from margin_platform.cli.inputs import book_of, document
 from margin_platform.cli.output import print_json, print_table
 from margin_platform.contracts.json_object import Json
-from margin_platform.money import format_dollars, format_move
+from margin_platform.dollars import format_dollars, format_move
 
 
 def register(app: typer.Typer) -> None:

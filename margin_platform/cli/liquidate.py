@@ -11,7 +11,8 @@ import typer
 
 from margin_platform.cli.inputs import book_of, document
 from margin_platform.cli.output import bad_input, echo, print_json
-from margin_platform.money import cents_or_none, format_dollars
+from margin_platform.dollars import format_dollars
+from margin_platform.money import cents_or_none
 
 if TYPE_CHECKING:
     from margin_platform.documents.book_input import BookInput

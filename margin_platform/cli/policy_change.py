@@ -14,7 +14,7 @@ from margin_platform.cli.broker import Bootstrap, Data, broker_of
 from margin_platform.cli.inputs import book_of, document
 from margin_platform.cli.output import bad_input, echo, failed, print_json, print_table
 from margin_platform.contracts.json_object import Json
-from margin_platform.money import format_dollars
+from margin_platform.dollars import format_dollars
 
 if TYPE_CHECKING:
     from margin_platform.kernel.book import Book

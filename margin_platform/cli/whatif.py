@@ -11,7 +11,7 @@ import typer
 from margin_platform.cli.inputs import book_of, document
 from margin_platform.cli.output import bad_input, echo, print_json, print_table, recorded
 from margin_platform.contracts.json_object import Json
-from margin_platform.money import format_dollars, format_move
+from margin_platform.dollars import format_dollars, format_move
 
 if TYPE_CHECKING:
     from margin_platform.documents.whatif import Quote

@@ -104,16 +104,6 @@ class Enforcer:
             work.flush()
         return work.messages
 
-    def next_timer(self) -> int | None:
-        """Return the earliest event time at which a timer is due; None where none is set."""
-        with self.store.read() as connection:
-            return connection.execute(
-                select(ladder_states.c.next_deadline)
-                .order_by(ladder_states.c.next_deadline)
-                .where(ladder_states.c.next_deadline.is_not(None))
-                .limit(1)
-            ).scalar()
-
     def _let_time_pass(
         self, work: UnitOfWork, row: AccountRow, now: int, run_id: str | None, cures: CuresOf
     ) -> None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Unpack
 
 from margin_platform.contracts.messages import deterministic_id
+from margin_platform.dollars import format_dollars
 from margin_platform.ladder import reasons
 from margin_platform.ladder.deadlines import (
     close_only_at,
@@ -31,7 +32,7 @@ from margin_platform.ladder.state import (
     DecisionKind,
     LadderState,
 )
-from margin_platform.money import cents, exceeds, format_dollars
+from margin_platform.money import cents, exceeds
 from margin_platform.policy.policy import Policy
 from margin_platform.policy.sections import LadderPolicy, StressPolicy
 from margin_platform.trading_time.new_york import written_time

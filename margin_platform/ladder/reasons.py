@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from margin_platform.money import format_dollars
+from margin_platform.dollars import format_dollars
 
 
 def deficient(equity: float, deficiency: float, requirement: float) -> str:

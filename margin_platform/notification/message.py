@@ -15,10 +15,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from margin_platform.contracts.events.vocabulary import CallAction, OrderAction, RestrictionAction
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, RESTRICTIONS, Event
+from margin_platform.dollars import format_dollars
 from margin_platform.firm.limits import FirmAlert
 from margin_platform.ladder.call_kind import call_kind
 from margin_platform.ladder.state import MS_PER_MINUTE, DecisionKind
-from margin_platform.money import format_dollars
 from margin_platform.notification.wording import (
     DISCLOSURES,
     Letterhead,

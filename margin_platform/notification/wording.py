@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from margin_platform.contracts.events.vocabulary import CureAction, Side
 from margin_platform.contracts.messages import Event
-from margin_platform.money import format_dollars
+from margin_platform.dollars import format_dollars
 from margin_platform.trading_time.new_york import written_time
 
 QUESTIONS_TO = "your broker's margin desk"

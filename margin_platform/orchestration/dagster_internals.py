@@ -54,7 +54,6 @@ BUILD_WEBSERVER = "create_app_from_workspace_process_context"
 ATTRIBUTES = {
     "dagster._core.launcher.base.RunLauncher": "_instance",
     "dagster.QueuedRunCoordinator": "_instance",
-    "dagster_pyspark.PySparkResource": "_spark_session",
 }
 
 

@@ -17,6 +17,7 @@ from margin_platform.contracts import messages
 from margin_platform.contracts.offsets import Span, TopicRecreated
 from margin_platform.documents.rebuilt import rebuilt
 from margin_platform.enforcement.enforcer import Enforcer
+from margin_platform.enforcement.timers import next_timer
 from margin_platform.store import audit_chain, progress
 from margin_platform.store import tables as t
 from margin_platform.store.progress import OutOfOrder
@@ -177,7 +178,7 @@ def test_timers_decide_on_the_clock_when_no_event_comes(url: str) -> None:
     with Store(url) as store:
         enforcer = Enforcer(store, POLICY)
         enforcer.handle_many([(e, (messages.MARGIN_STATUS, 0, n)) for n, e in enumerate(seen)])
-        due = enforcer.next_timer()
+        due = next_timer(store)
         assert due is not None
         assert enforcer.fire_timers(due - 1) == []
         fired = [m[1] for m in enforcer.fire_timers(due) if m[0] == messages.RESTRICTIONS]

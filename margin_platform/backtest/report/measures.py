@@ -11,9 +11,10 @@ from margin_platform.backtest.engine.record import BAR_COLUMNS, DecisionRow
 from margin_platform.backtest.report.call_episodes import call_episodes
 from margin_platform.backtest.report.run_result import RunResult
 from margin_platform.contracts.json_object import Json
+from margin_platform.dollars import format_move
 from margin_platform.kernel.instrument_rules import schedule_of
 from margin_platform.ladder.state import DecisionKind
-from margin_platform.money import cents, format_move
+from margin_platform.money import cents
 
 COUNTED: dict[str, tuple[str, ...]] = {
     "warnings": (DecisionKind.WARNING,),
