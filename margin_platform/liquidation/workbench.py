@@ -104,6 +104,11 @@ class Workbench:
         self.priced = PricedMarket.of(market, policy)
         self._carried: Carried | None = None
 
+    @property
+    def costs(self) -> float:
+        """Return the share of the price that a trade loses."""
+        return self.terms.slippage
+
     def excess_after(self, sold: Floats) -> Floats:
         """Return the published excess after selling or covering these shares: (candidates, positions) ->
         (candidates,).
