@@ -16,7 +16,7 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from margin_platform.audit import merkle
-from margin_platform.audit.entries import ANCHORS, GENESIS, canonical
+from margin_platform.audit.entries import ANCHORS, GENESIS, canonical, of_type
 from margin_platform.audit.signing import public_text, signature
 from margin_platform.contracts.bounds import TIME
 
@@ -32,6 +32,12 @@ class Leaf(NamedTuple):
     account_id: str
     entries: int
     hash: str
+
+
+def leaf_of(parts: Sequence[object]) -> Leaf:
+    """Return the leaf of account, entries and hash. ValueError or TypeError where they are none."""
+    account_id, entries, hashed = parts
+    return Leaf(of_type(str, account_id), of_type(int, entries), of_type(str, hashed))
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,6 @@ def document_of(anchor: Anchor) -> dict[str, Any]:
 
 def from_document(found: Mapping[str, Any]) -> Anchor:
     """Return the anchor of a document."""
-    leaves = tuple(Leaf(*leaf) for leaf in found["leaves"])
-    return Anchor(
-        found["number"], found["statement"].encode(), found["signature"], found["public_key"], leaves
-    )
+    leaves = tuple(map(leaf_of, found["leaves"]))
+    signed = of_type(str, found["signature"]), of_type(str, found["public_key"])
+    return Anchor(of_type(int, found["number"]), found["statement"].encode(), *signed, leaves)

@@ -65,6 +65,6 @@ def _rows(
             continue
         if row_id not in found:
             yield Finding(row["account_id"], gone, 0, f"the export has {word} {row_id}, the store has not")
-        elif different := [name for name in names if found[row_id][name] != row[name]]:
+        elif different := [name for name in names if found[row_id][name] != row.get(name)]:
             reason = f"{word} {row_id}: {different[0]} is not the one that the export has"
             yield Finding(row["account_id"], changed, 0, reason)

@@ -11,10 +11,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
+T = TypeVar("T")
 GENESIS = "0" * 64
 ENTRY_FORMAT = 2
 ACTS = "firm/acts"  # the chain of what people did: it stands where an account id would
@@ -29,6 +30,15 @@ def canonical(value: Any) -> bytes:
 def digest(value: Any) -> str:
     """Return the sha256 of a value's canonical JSON, as 64 hexadecimal digits."""
     return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def of_type(kind: type[T], value: object) -> T:
+    """Return a value of this type. TypeError where it is another:
+    a file and SQLite keep what they are given.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"not {kind.__name__}, value {value!r:.80}")
+    return value
 
 
 def entry_hash(previous: str, entry: Mapping[str, Any]) -> str:

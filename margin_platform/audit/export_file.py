@@ -17,9 +17,10 @@ from typing import Any
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from margin_platform.audit.anchors import Leaf, document_of, from_document
-from margin_platform.audit.entries import Entry, canonical
-from margin_platform.audit.records import Records, by_chain
+from margin_platform.audit.anchors import document_of, from_document, leaf_of
+from margin_platform.audit.entries import Entry, canonical, of_type
+from margin_platform.audit.findings import MISSHAPEN
+from margin_platform.audit.records import Records, Row, by_chain
 from margin_platform.audit.signing import is_signed, public_text, signature
 
 EXPORT_FORMAT = "margin audit export 1"
@@ -95,7 +96,7 @@ def read(path: Path) -> Records:
         try:
             ((kind, value),) = orjson.loads(line).items()
             readers[kind](value)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except MISSHAPEN as error:
             raise ExportRefused(f"{path}: line {number}: not of an export, value {line[:80]!r}") from error
     found.entries = by_chain(entries)
     _check_end(path, lines)
@@ -111,14 +112,29 @@ def _readers(found: Records, entries: list[Entry]) -> dict[str, Callable[[Any], 
 
     return {
         "export": header,
-        "entry": lambda v: entries.append(Entry(**(v | {"text": v["text"].encode()}))),
-        "head": lambda v: found.heads.update({v[0]: Leaf(*v)}),
-        "call": lambda v: found.calls.update({v["call_id"]: v}),
-        "order": lambda v: found.orders.update({v["order_id"]: v | {"event": orjson.loads(v["event"])}}),
-        "state": lambda v: found.states.update({v["account_id"]: v}),
-        "hold": lambda v: found.holds.update({v["account_id"]: v}),
+        "entry": lambda v: entries.append(_entry(v)),
+        "head": lambda v: found.heads.update({v[0]: leaf_of(v)}),
+        "call": lambda v: found.calls.update({v["call_id"]: _of_an_account(v)}),
+        "order": lambda v: found.orders.update(
+            {v["order_id"]: _of_an_account(v) | {"event": orjson.loads(v["event"])}}
+        ),
+        "state": lambda v: found.states.update({v["account_id"]: _of_an_account(v)}),
+        "hold": lambda v: found.holds.update({v["account_id"]: _of_an_account(v)}),
         "anchor": lambda v: found.anchors.append(from_document(v)),
     }
+
+
+def _entry(row: Row) -> Entry:
+    kinds = {"account_id": str, "number": int, "decided_at": int, "previous_hash": str, "hash": str}
+    return Entry(
+        text=of_type(str, row["text"]).encode(),
+        **{name: of_type(kind, row[name]) for name, kind in kinds.items()},
+    )
+
+
+def _of_an_account(row: Row) -> Row:
+    of_type(str, row["account_id"])
+    return row
 
 
 def _check_end(path: Path, lines: list[bytes]) -> None:

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Result, Select, Table, select
 
-from margin_platform.audit.anchors import Anchor, Leaf
-from margin_platform.audit.entries import ACTS, Entry, canonical, digest
+from margin_platform.audit.anchors import Anchor, Leaf, leaf_of
+from margin_platform.audit.entries import ACTS, Entry, canonical, digest, of_type
 from margin_platform.audit.findings import MISSHAPEN, NO_ACCOUNT, Finding, Kind
 from margin_platform.audit.records import Records, Row, by_chain
 from margin_platform.audit.verification import verify as findings_of
@@ -49,7 +49,6 @@ DatabaseRow = Any  # columns by name
 Rows = Result[DatabaseRow]
 Query = Select[DatabaseRow]
 T = TypeVar("T")
-K = TypeVar("K")
 
 
 def verify(
@@ -132,7 +131,7 @@ def anchors(connection: Connection) -> list[Anchor]:
 
 def anchor_of(row: DatabaseRow) -> Anchor:
     """Return the anchor of a row of `audit_anchors`."""
-    leaves = tuple(Leaf(*leaf) for leaf in row.leaves)
+    leaves = tuple(map(leaf_of, row.leaves))
     return Anchor(row.number, row.statement.encode(), row.signature, row.public_key, leaves)
 
 
@@ -142,32 +141,25 @@ def _of(table: Table, account_id: str | None) -> Query:
 
 
 def _entry(row: DatabaseRow) -> Entry:
-    place = _are(str, row.account_id), _are(int, row.number), _are(int, row.decided_at)
-    return Entry(*place, canonical(row.entry), _are(str, row.previous_hash), _are(str, row.hash))
+    place = of_type(str, row.account_id), of_type(int, row.number), of_type(int, row.decided_at)
+    return Entry(*place, canonical(row.entry), of_type(str, row.previous_hash), of_type(str, row.hash))
 
 
 def _head(row: DatabaseRow) -> Leaf:
-    return Leaf(_are(str, row.account_id), _are(int, row.audit_count), _are(str, row.audit_hash))
+    return leaf_of((row.account_id, row.audit_count, row.audit_hash))
 
 
 def _state(row: DatabaseRow) -> Row:
-    return _named(row, _STATE) | {"state": _are(dict, row.state)}
+    return _named(row, _STATE) | {"state": of_type(dict, row.state)}
 
 
 def _order(row: DatabaseRow) -> Row:
-    event = _are(dict, row.event)
+    event = of_type(dict, row.event)
     return _named(row, _ORDER) | {"event_hash": digest(event)}
 
 
-def _are(kind: type[K], value: object) -> K:
-    """Return a value of this type. TypeError where it is another: SQLite keeps what it is given."""
-    if not isinstance(value, kind):
-        raise TypeError(f"not {kind.__name__}, value {value!r:.80}")
-    return value
-
-
 def _call(row: DatabaseRow) -> Row:
-    _are(int, row.due_at), _are(str, row.account_id)
+    of_type(int, row.due_at), of_type(str, row.account_id)
     return _named(row, _CALL) | {
         "evidence": canonical(row.evidence).decode(),
         "evidence_hash": digest(row.evidence),

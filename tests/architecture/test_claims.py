@@ -66,3 +66,10 @@ def test_each_attack_held_or_was_fixed_and_names_the_file_that_repeats_it() -> N
         if not all((ROOT / p).is_file() for p in re.findall(r"`(tests/[\w/]+\.py)", a[2]) or ["-"])
     ]
     assert unproven == []
+    missing = [
+        f"{path}: {name}"
+        for attack in attacks
+        for path, name in re.findall(r"`(tests/[\w/]+\.py)` \(`(test_\w+)", attack[2])
+        if f"def {name}" not in (ROOT / path).read_text(encoding="utf-8")
+    ]
+    assert missing == []
