@@ -1,9 +1,9 @@
 """`python -m spark.account_shards`: the margin stream by account shard, until SIGTERM, SIGINT or the end of
 standard input.
 
-It publishes what margin_snapshots publishes and keeps no table. Standard output carries one JSON line a
-micro-batch. The exit code is 0 when asked to stop, 1 when the stream failed, 75 when another driver works on
-the same checkpoint.
+It publishes what margin_snapshots publishes, and with one shard also firm.risk.v1, of all accounts at one
+tick. It keeps no table. Standard output carries one JSON line a micro-batch. The exit code is 0 when asked to
+stop, 1 when the stream failed, 75 when another driver works on the same checkpoint.
 """
 
 from __future__ import annotations

@@ -23,8 +23,17 @@ from pyspark.sql.streaming.stateful_processor import StatefulProcessorHandle, Ti
 from typing_extensions import override
 
 from margin_platform import durable_state
-from margin_platform.contracts.messages import DEAD_LETTER, MARGIN_CALC, MARGIN_STATUS, STRESS, TOPICS, encode
+from margin_platform.contracts.messages import (
+    DEAD_LETTER,
+    FIRM_RISK,
+    MARGIN_CALC,
+    MARGIN_STATUS,
+    STRESS,
+    TOPICS,
+    encode,
+)
 from margin_platform.contracts.offsets import Record
+from margin_platform.firm.sums import FirmTotals
 from margin_platform.market.instruments import load
 from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.outcome import Outcome
@@ -107,7 +116,7 @@ class ShardProcessor(StatefulProcessor):
         self._meta.update(tuple(meta))
         held.version = batch
         _held[self._query, number] = held
-        yield from _published(outcome)
+        yield from _published(outcome, self._policy, self._shards)
 
     def _rebuilt(self, number: int, meta: Meta) -> Held:
         engine = ShardEngine(load(), self._policy, Shard(number, self._shards))
@@ -176,12 +185,16 @@ def _records(rows: Rows) -> list[Record]:
     return [Record(topic, part, offset, None, value, at) for topic, part, offset, value, at in rows]
 
 
-def _published(outcome: Outcome) -> Iterator[Row]:
+def _published(outcome: Outcome, policy: Policy, shards: int) -> Iterator[Row]:
+    """Yield what a batch publishes. One shard is the whole firm, so its sums are the firm's at each tick."""
+    totals = FirmTotals(policy, shards)
+    firm = [row for partial in outcome.firm for row in totals.take(partial)] if shards == 1 else []
     for topic, events in (
         (MARGIN_STATUS, outcome.status),
         (DEAD_LETTER, outcome.dead),
         (MARGIN_CALC, outcome.calc),
         (STRESS, outcome.stress),
+        (FIRM_RISK, firm),
     ):
         for event in events:
             yield Row(topic=topic, key=str(event[TOPICS[topic].key]), value=encode(event))

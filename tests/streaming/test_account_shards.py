@@ -6,6 +6,7 @@ That a day with kills comes out the same is shown by `tests/chaos`.
 from __future__ import annotations
 
 import copy
+import json
 import random
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +15,18 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, MARGIN_STATUS, PRICES, encode
+from margin_platform.contracts.messages import (
+    ACCOUNTS,
+    CASH,
+    FILLS,
+    FIRM_RISK,
+    MARGIN_CALC,
+    MARGIN_STATUS,
+    PRICES,
+    encode,
+)
 from margin_platform.contracts.offsets import Record
+from margin_platform.firm.engine import FirmEngine
 from margin_platform.market.instruments import load
 from margin_platform.policy.policy import Policy, current_policy
 from margin_platform.snapshots.input_records import CLOCK
@@ -111,13 +122,31 @@ def test_a_shard_that_is_lost_at_any_batch_comes_back_from_its_snapshot_and_its_
             list(failed.handleInputRows((0,), iter(rows), Any))
         found = list(shard.handleInputRows((0,), iter(rows), Any))
         records = [Record(r.topic, r.partition, r.offset, None, r.value, r.timestamp) for r in rows]
-        assert found == list(processor._published(undisturbed.process(records, number)))
+        assert found == list(processor._published(undisturbed.process(records, number), POLICY, 1))
         meta = processor.Meta(*store["meta"]["value"])
         snapshots.add(meta.base)
         assert {gen for gen, _ in store["base"]} <= {meta.base, meta.pending}
         assert set(store["log"]) == {(n,) for n in range(meta.first, number + 1)}
     assert len(snapshots) > 3
     assert len(store["log"]) < 20
+
+
+def test_one_shard_publishes_the_firms_rows_of_a_tick_and_one_of_several_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are the sums of what it has published of the accounts by then."""
+    for shards in (1, 2):
+        shard = opened({"meta": {}, "log": {}, "base": {}})
+        shard._shards = shards
+        firm, ticks = FirmEngine(POLICY), 0
+        for number, given in enumerate(days_batches()):
+            monkeypatch.setattr(processor, "_batch", lambda number=number: number)
+            found = list(shard.handleInputRows((0,), iter(given), Any))
+            firm.update([json.loads(row.value) for row in found if row.topic == MARGIN_CALC])
+            if rows := [json.loads(row.value) for row in found if row.topic == FIRM_RISK]:
+                assert rows == json.loads(json.dumps(firm.events()))
+                ticks += 1
+        assert ticks == (1 if shards == 1 else 0)
 
 
 def test_under_another_policy_each_accounts_next_evaluation_is_published_though_its_worker_ends(
