@@ -50,8 +50,10 @@ class PriceGate:
         """Return a print on today's basis: one of before an ex-date is less its dividend, divided by its
         ratio.
         """
-        price = on_basis(event["price"], event["timestamp"], self._adjustments.get(code, ()))
-        return event if price == event["price"] else event | {"price": price}
+        adjustments = self._adjustments.get(code)
+        if not adjustments or event["timestamp"] >= adjustments[-1][0]:
+            return event
+        return event | {"price": on_basis(event["price"], event["timestamp"], adjustments)}
 
     def passes_over(self, code: int, event: Event, good_time: int) -> bool:
         """Report whether a print is older than the price in use, which then stands.
@@ -68,14 +70,15 @@ class PriceGate:
         if event.get("correction"):
             self.withdrawn[code] = int(event.get("corrects_timestamp") or good_time)
         if event.get("confirmed"):
-            self._doubts[code] = [doubt for doubt in self._doubts.get(code, ()) if not doubt.late]
+            _keep(self._doubts, code, [doubt for doubt in self._doubts.get(code, ()) if not doubt.late])
         suspect, until = self.suspects.get(code), event["timestamp"]
         spun_off = any(good_time < at <= until for at in self._spin_offs.get(code, ()))
         not_paid = 0.0
         if suspect is not None and spun_off:
             suspect = replace(suspect, split=None)  # it was set aside before this was known
-        if good is not None and not spun_off:
-            adjustments, large = self._adjustments.get(code, ()), self.policy.large_dividend
+        adjustments = self._adjustments.get(code)
+        if adjustments and good is not None and not spun_off and good_time < adjustments[-1][0]:
+            large = self.policy.large_dividend
             not_paid = unpaid(good, good_time, until, adjustments, large, event["price"])
         verdict = judge(event, good, suspect, self.policy, spun_off=spun_off, not_paid=not_paid)
         price = self._settle(code, verdict)
@@ -110,7 +113,7 @@ class PriceGate:
         changes. good: NaN where unknown.
         """
         before, found = self._adjustments.get(code, []), adjustments_of(actions)
-        self._spin_offs[code] = spin_offs_of(actions)
+        _keep(self._spin_offs, code, spin_offs_of(actions))
         doubts = [doubt for doubt in self._doubts.get(code, ()) if doubt.adjustment in found]
         known = {*before, *(doubt.adjustment for doubt in doubts)}
         if good == good:
@@ -119,7 +122,8 @@ class PriceGate:
             doubts += doubts_of(symbol, printed, good_time, found, new, self.policy.large_dividend)
         left_out = [doubt.adjustment for doubt in doubts if not doubt.late]
         after = [a for a in found if a not in left_out]
-        self._adjustments[code], self._doubts[code] = after, doubts
+        _keep(self._adjustments, code, after)
+        _keep(self._doubts, code, doubts)
         if good != good or before == after:
             return None
         price = self._settle(
@@ -182,6 +186,14 @@ class PriceGate:
             for symbol, number in state.get("sequence", {}).items()
             if symbol in code_of
         }
+
+
+def _keep(rows: dict[int, list[Any]], code: int, found: list[Any]) -> None:
+    """Keep what was found of a code; where that is nothing, no entry stands for it."""
+    if found:
+        rows[code] = found
+    else:
+        rows.pop(code, None)
 
 
 def _named(rows: Mapping[int, list[Any]], symbols: Sequence[str]) -> dict[str, list[Any]]:
