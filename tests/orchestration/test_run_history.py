@@ -48,3 +48,10 @@ def test_every_job_that_sensors_start_is_an_acting_one() -> None:
         for name in (t.job_name for t in sensor.targets)
     }
     assert set(ACTING) == started - {"streams"}
+
+
+def test_every_job_that_a_sensor_starts_for_events_is_an_acting_job() -> None:
+    """One that is left out keeps its runs forever."""
+    sensors = [s for s in definitions.get_repository_def().sensor_defs if s.has_jobs]
+    started = {job.name for sensor in sensors for job in sensor.jobs}
+    assert started - {"streams"} == set(ACTING)
