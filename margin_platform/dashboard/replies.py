@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections.abc import Awaitable, Callable
 
 import orjson
+from starlette.requests import Request
 from starlette.responses import Response
 
 from margin_platform.documents.book_input import InputError
@@ -17,6 +20,15 @@ def reply(data: object, status: int = 200) -> Response:
         status,
         media_type="application/json",
     )
+
+
+def threaded(answer: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
+    """Return a handler that answers in a thread: a slow read delays no frame of another page."""
+
+    async def handle(request: Request) -> Response:
+        return await asyncio.to_thread(answer, request)
+
+    return handle
 
 
 def refused(error: InputError) -> Response:

@@ -116,6 +116,22 @@ def test_the_days_result_leaves_out_what_was_deposited() -> None:
     assert transfers.between("LEVERED-4", 0, at("2020-05-01 10:00")) == 0.0
 
 
+def test_an_opening_that_is_not_there_yet_is_looked_for_again_after_some_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARGIN_TABLES", str(tmp_path))
+    seconds = [0.0]
+    openings, clock = Openings(lambda: seconds[0]), at("2020-03-12 10:00")
+    assert openings.of("LEVERED-4", clock) is None
+    sink = TableSink(str(tmp_path), "margin_snapshots", MARGIN_SNAPSHOTS_COLUMNS)
+    sink.append([row(at("2020-03-11 15:59"), 1_000.0, 500.0) | {"batch_id": 1}], 1)
+    assert openings.of("LEVERED-4", clock) is None  # the page asks every second, and the table is not read
+    seconds[0] = 11.0
+    found = openings.of("LEVERED-4", clock)
+    assert found is not None
+    assert found.equity == 1_000.0
+
+
 def dollars(amount: float) -> str:
     return f"{'−' if amount < 0 else ''}${abs(amount):,.2f}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from starlette.requests import Request
@@ -14,7 +13,7 @@ from margin_platform.contracts.messages import Event
 from margin_platform.dashboard.account.arithmetic import NoArithmetic, arithmetic
 from margin_platform.dashboard.account.detail import NoPositions, document, explain, policy_of, whatif
 from margin_platform.dashboard.account.history import Openings, history
-from margin_platform.dashboard.replies import finite, refused, reply
+from margin_platform.dashboard.replies import finite, refused, reply, threaded
 from margin_platform.dashboard.state.account_row import COLOR, COLORS, COLUMNS, color_of, event_time, row_of
 from margin_platform.dashboard.state.accounts import NewestRows
 from margin_platform.dashboard.state.live_book import Holdings
@@ -35,14 +34,7 @@ def routes(newest: NewestRows, holdings: Holdings) -> list[BaseRoute]:
         "history": lambda request: _history(newest, request),
         "arithmetic": _arithmetic,
     }
-    return [Route(f"/api/{name}", _threaded(answer)) for name, answer in asked.items()]
-
-
-def _threaded(answer: Ask) -> Callable[[Request], object]:
-    async def handle(request: Request) -> Response:
-        return await asyncio.to_thread(answer, request)
-
-    return handle
+    return [Route(f"/api/{name}", threaded(answer)) for name, answer in asked.items()]
 
 
 def _id(request: Request) -> str:

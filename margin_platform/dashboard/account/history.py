@@ -8,7 +8,9 @@ no value is computed or averaged.
 from __future__ import annotations
 
 import datetime as dt
+import math
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
@@ -33,6 +35,7 @@ _MONTH_DAYS = 31
 _EARLIER_DAYS = 10  # in which the last figure before a day is looked for: longer than any closing
 _SPANS = ("day", "month")
 _KEPT = 1_000
+_AGAIN_S = 10.0  # until an opening that was not found is looked for again
 
 
 class Opening(NamedTuple):
@@ -109,28 +112,28 @@ def _in_time(found: pa.Table) -> list[list[float | None]]:
 class Openings:
     """The opening equity of accounts asked about, each read from the table once a day.
 
-    An account without one is asked for again: the table may come later.
+    One that was not found is looked for again after some seconds: the table may come later. clock: seconds.
     """
 
-    def __init__(self) -> None:
-        self._known: OrderedDict[tuple[str, int], Opening] = OrderedDict()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        # with when it was looked for
+        self._known: OrderedDict[tuple[str, int], tuple[Opening | None, float]] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(self, account_id: str, clock: int) -> Opening | None:
         """Return the last published equity before the session day of an event time; None where the table has
         none.
         """
-        day = day_start(clock)
+        day, now = day_start(clock), self._clock()
         with self._lock:
-            known = self._known.get((account_id, day))
-        if known is not None:
+            known, asked = self._known.get((account_id, day), (None, -math.inf))
+        if known is not None or now < asked + _AGAIN_S:
             return known
         rows = _rows(account_id, day - _EARLIER_DAYS * _MS_A_DAY, day - 1)
-        if not rows:
-            return None
-        opening = Opening(int(rows[-1][0] or 0), float(rows[-1][1] or 0.0))
+        opening = Opening(int(rows[-1][0] or 0), float(rows[-1][1] or 0.0)) if rows else None
         with self._lock:
-            self._known[account_id, day] = opening
+            self._known[account_id, day] = opening, now
             while len(self._known) > _KEPT:
                 self._known.popitem(last=False)
         return opening

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from margin_platform.contracts.json_object import Json, flaw_of_depth, flaw_of_keys
 from margin_platform.dashboard.desk import letters
 from margin_platform.dashboard.desk.users import BadUsers, DeskUsers
-from margin_platform.dashboard.replies import reply
+from margin_platform.dashboard.replies import reply, threaded
 from margin_platform.dashboard.server.order_gate import BadOrder, body_of, opened_store
 from margin_platform.dashboard.server.wall_clock import wall_clock_ms
 from margin_platform.dashboard.state.accounts import NewestRows
@@ -57,19 +57,12 @@ def endpoint(rows: NewestRows, users: DeskUsers) -> Starlette:
     return Starlette(
         routes=[
             Route("/calls", calls),
-            Route("/letters", _threaded(functools.partial(_letters, users, rules))),
-            Route("/letter", _threaded(_letter)),
+            Route("/letters", threaded(functools.partial(_letters, users, rules))),
+            Route("/letter", threaded(_letter)),
             Route("/acts", _of_a_user(users, record), methods=["POST"]),
             Route("/acts/resend", _of_a_user(users, resend), methods=["POST"]),
         ]
     )
-
-
-def _threaded(answer: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
-    async def handle(request: Request) -> Response:
-        return await asyncio.to_thread(answer, request)
-
-    return handle
 
 
 def _of_a_user(
