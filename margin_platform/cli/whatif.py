@@ -70,6 +70,7 @@ def _recorded(account: str, store: str | None) -> tuple[Json, Quote, Policy]:
 
     Ends with 1 where there is none.
     """
+    from margin_platform.documents import rebuilt
     from margin_platform.policy.policy import current_policy, house_policies
     from margin_platform.store.newest_statuses import recorded_statuses
 
@@ -79,18 +80,13 @@ def _recorded(account: str, store: str | None) -> tuple[Json, Quote, Policy]:
     if event is None:
         echo(f"margin: nothing is recorded of account {account!r}; give its positions with --book", err=True)
         raise typer.Exit(1)
-    row = {
-        name: event[name]
-        for name in ("account_id", "cash", "margin_type", "positions")
-        if event.get(name) is not None
-    }
     quotes: dict[str, Json] = {}
     for position in (p for e in found.values() for p in e.get("positions", [])):
         known = quotes.get(position["symbol"])
         if known is None or (position.get("price_timestamp") or 0) > (known.get("price_timestamp") or 0):
             quotes[position["symbol"]] = {k: v for k, v in position.items() if k != "qty"}
     policy = next((p for p in house_policies() if p.version == event.get("policy_version")), current_policy())
-    return {"accounts": [row]}, quotes.get, policy
+    return rebuilt.document(event), quotes.get, policy
 
 
 def _print(answer: Json) -> None:

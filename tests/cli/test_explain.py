@@ -69,6 +69,14 @@ def test_the_text_names_rules_prices_offsets_and_cures(store: Store) -> None:
         assert part in out
 
 
+def test_the_recorded_account_is_shown_after_a_sale(store: Store) -> None:
+    code, out, said = _run(store, "whatif", "ACC-1", "--trade", "SELL 10 AAPL", "--json")
+    assert code == 0, said
+    answer = json.loads(out)
+    assert answer["after"]["equity"] == answer["before"]["equity"]  # sold at the mark, without costs
+    assert answer["after"]["applied_requirement"] < answer["before"]["applied_requirement"]
+
+
 def test_a_figure_changed_after_the_fact_does_not_match(store: Store) -> None:
     with store.write() as connection:
         event = connection.execute(select(t.ladder_states.c.last_event)).scalar_one()
