@@ -71,6 +71,8 @@ def _documents() -> list[Path]:
 
 DOCUMENTS = _documents()
 DECISIONS = sorted((ROOT / "docs" / "adr").glob("*.md"))
+CLERK = sorted((ROOT / "docs" / "clerk").glob("*.md"))
+CAPABILITIES = sorted((ROOT / "docs" / "capabilities").glob("*.md"))
 each_document = pytest.mark.parametrize("page", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 
 
@@ -191,3 +193,24 @@ def test_the_layers_of_the_page_are_those_that_the_linter_checks() -> None:
     assert [set(re.findall(r"`(\w+)`", row)) for row in rows] == [
         set(re.findall(r"\w+", layer)) for layer in layers
     ]
+
+
+@pytest.mark.parametrize("page", CLERK, ids=lambda p: p.stem)
+def test_a_clerks_page_has_the_screen_what_to_do_a_command_and_its_tests(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert re.match(r"# .+\?\n\n!\[[^\]]+\]\(\.\./images/dashboard-\w+\.png\)\n", text)
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert headings == ["What to do", "From the command line", "Held by"]
+    _, steps, command, tests = text.split("\n## ")
+    assert "\n1. " in steps
+    assert "\n$ margin " in command
+    named = re.findall(r"`(tests/\w+/test_\w+\.py)`", tests)
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", CAPABILITIES, ids=lambda p: p.stem)
+def test_a_capability_begins_with_its_screen_and_what_to_do(page: Path) -> None:
+    _, screen, to_do = page.read_text(encoding="utf-8").split("\n\n")[:3]
+    assert re.match(r"!?\[[^\]]+\]\(\.\./(?:images/dashboard-\w+\.png|backtest-2020\.html)\)", screen)
+    assert to_do.startswith("What to do")
