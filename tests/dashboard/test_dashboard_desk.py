@@ -127,6 +127,12 @@ def test_the_page_says_how_far_enforcement_is_and_alerts_to_what_is_new(
     severe = alerts.filter(has_text="Severe call EDGE-2, short by $60,000.00")
     expect(severe).to_have_count(1)
     expect(alerts.filter(has_text="SHORT-5")).to_have_count(0)  # a call, and no severe one
+    near = {"firm_beta_weighted_exposure": 0.85 * firm.policy.firm.firm_exposure_limit}
+    for event in firm.firm.events():
+        bus.produce("firm.risk.v1", event | near)
+    bus.flush()
+    limit = alerts.filter(has_text="Beta-weighted exposure $8.5M: near limit ($10.0M)")
+    expect(limit).to_have_count(1)
     severe.get_by_role("button", name="Dismiss").click()
     expect(severe).to_have_count(0)
     tab.get_by_role("button", name="Alerts").click()

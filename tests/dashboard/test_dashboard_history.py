@@ -170,6 +170,10 @@ def test_the_account_page_shows_one_moment_and_the_way_to_it(
     day = box.filter(has_text="Day P&L").locator("b")
     expect(day).to_have_text(dollars(equity - 1_000.0 - paid_in))
     expect(tab.locator("#chart-tims")).to_have_attribute("aria-label", saying("binding point: −1.0×"))
+    for width in (1280, 1440, 1600):  # no amount is out of sight
+        tab.set_viewport_size({"width": width, "height": 950})
+        table = tab.locator("#account-positions .table-box")
+        assert table.evaluate("box => box.scrollWidth <= box.clientWidth"), width
     # never decided upon: the book and the prices of one later moment, in the head and in the table alike
     tab.goto(f"{server.url}/#/account/GREEN-1")
     now = calc["GREEN-1"]["equity"] - 200 * 1.0
