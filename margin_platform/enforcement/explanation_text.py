@@ -45,10 +45,15 @@ def lines_of(answer: Json) -> list[str]:
     for notice in answer["notifications"]:
         proof = notice["receipt"] or notice["error"] or "-"
         lines.append(
-            f"  notice {notice['rung']} by {notice['channel']} {notice['status']}: {proof} (run "
+            f"  notice {notice['rung']} by {_way(notice['channel'])} {notice['status']}: {proof} (run "
             f"{notice['run_id'] or '-'})"
         )
     return lines
+
+
+def _way(channel: str) -> str:
+    """Return how a notice went, as the desk says it."""
+    return "text" if channel == "SNS" else "email"
 
 
 def _offsets(inputs: Json) -> str:
