@@ -95,7 +95,7 @@ def contacts_of(connection: Connection, account_ids: Iterable[str]) -> dict[str,
     found: dict[str, Contact] = {}
     for some in groups(list(dict.fromkeys(account_ids))):
         query = select(contacts.c.account_id, contacts.c.contact).where(contacts.c.account_id.in_(some))
-        found |= dict(row._tuple() for row in connection.execute(query))
+        found |= {row.account_id: row.contact for row in connection.execute(query)}
     return found
 
 
