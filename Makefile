@@ -18,7 +18,7 @@ demo: ## replay the crash of 2020 through the whole local stack, with the dashbo
 
 test: ## everything CI runs: lint, types, architecture, tests against real parts
 	@scripts/setup.sh java mvn chromium postgres
-	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m tests.support.compiled & $(MAKE) --no-print-directory lint; failed=$$?; wait; exit $$failed
 	@$(BIN)/python -m pytest -n 3 -m "not nightly" --durations 15 $(PYTEST)
 
 nightly: ## the tests that `make test` leaves out: chaos, a Spark cluster, accessibility, backtests on Spark

@@ -142,13 +142,13 @@ def streams(
     context: dg.AssetExecutionContext, config: StreamsConfig, stream_driver: StreamDriver
 ) -> Iterator[dg.AssetMaterialization]:
     """Run until terminated, rolled over, or the driver cannot be kept alive."""
-    context.instance.add_run_tags(context.run_id, {WORKER_TAG: this_worker()})
+    context.instance.add_run_tags(context.run.run_id, {WORKER_TAG: this_worker()})
     reporter, ends_at = (
         Reporter(config.report_seconds, time.monotonic),
         time.monotonic() + config.roll_over_hours * 3600,
     )
     batches = supervised(
-        lambda: stream_driver.batches(config.only, context.run_id),
+        lambda: stream_driver.batches(config.only, context.run.run_id),
         time.monotonic,
         context.log.warning,
         time.sleep,

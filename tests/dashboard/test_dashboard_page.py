@@ -254,10 +254,12 @@ def test_elsewhere_than_on_loopback_a_token_and_the_right_origin_are_needed(
         ({}, 403),
         ({"Authorization": "Bearer s3cret", "Origin": "http://evil.example"}, 403),
     ):
-        with pytest.raises(InvalidStatus) as refused:
-            connect(f"ws://{address}/live", additional_headers=headers).close()
+        socket = connect(f"ws://{address}/live", additional_headers=headers)
+        with pytest.raises(InvalidStatus) as refused, socket:
+            pass
         assert refused.value.response.status_code == status
-    connect(f"ws://{address}/live", additional_headers={"Authorization": "Bearer s3cret"}).close()
+    with connect(f"ws://{address}/live", additional_headers={"Authorization": "Bearer s3cret"}):
+        pass
     tab.goto(f"http://{address}/?token=s3cret")
     assert tab.url == f"http://{address}/"
     settled(tab, "marginPage.stream.epoch !== null")
