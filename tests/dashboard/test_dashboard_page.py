@@ -254,8 +254,8 @@ def test_elsewhere_than_on_loopback_a_token_and_the_right_origin_are_needed(
         ({}, 403),
         ({"Authorization": "Bearer s3cret", "Origin": "http://evil.example"}, 403),
     ):
-        socket = connect(f"ws://{address}/live", additional_headers=headers)
-        with pytest.raises(InvalidStatus) as refused, socket:
+        socket = f"ws://{address}/live"
+        with pytest.raises(InvalidStatus) as refused, connect(socket, additional_headers=headers):
             pass
         assert refused.value.response.status_code == status
     with connect(f"ws://{address}/live", additional_headers={"Authorization": "Bearer s3cret"}):

@@ -188,8 +188,8 @@ def emr(monkeypatch: pytest.MonkeyPatch, **more: str) -> None:
         monkeypatch.setenv(name, value)
 
 
-# dagster-aws's own Pipes client asks for it; elsewhere it stays an error
-@pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated:DeprecationWarning")
+# Pipes itself asks a context for its old names; elsewhere that stays an error
+@pytest.mark.filterwarnings("ignore:AssetExecutionContext:DeprecationWarning")
 def test_in_aws_the_streams_are_a_job_run_of_emr_serverless(
     emr_endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
