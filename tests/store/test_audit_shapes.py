@@ -40,7 +40,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def forged(original: Path, file: Path, *statements: tuple[str, tuple[Any, ...]]) -> set[str]:
-    """What verification names after these statements, each of which changes a row of A2 or of no account."""
+    """What verification names after these statements; each changes a row of A2 or of no account."""
     shutil.copy(original, file)
     with closing(sqlite3.connect(file)) as database, database:
         for text, values in statements:
