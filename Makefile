@@ -33,7 +33,7 @@ lint: ## ruff, mypy, import-linter, dg, biome
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@PYTHONWARNINGS="$(FOREIGN)" $(BIN)/dg check defs
+	@PYTHONWARNINGS='$(FOREIGN)' $(BIN)/dg check defs
 	@node_modules/.bin/biome check --error-on-warnings
 
 fuzz: ## the property tests on new random examples, FUZZ times (default 10); what fails prints how to see it again
