@@ -14,7 +14,7 @@ import dagster as dg
 from assets.keys import FIRM_ALERTS, FIRM_EXPOSURE, MARGIN_SNAPSHOTS, VOLATILITY_TABLE, topic_key
 from assets.presentation import links
 from margin_platform.contracts import messages as e
-from margin_platform.contracts.published import schema
+from margin_platform.contracts.published.schemas import schema
 
 _UPSTREAM: dict[str, tuple[dg.AssetKey, ...]] = {
     e.VOLATILITY: (VOLATILITY_TABLE,),

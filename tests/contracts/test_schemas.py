@@ -10,11 +10,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from margin_platform.contracts import messages, published
+from margin_platform.contracts import messages
 from margin_platform.contracts.dead_letters import dead_letter
 from margin_platform.contracts.events.figure_names import MONEY_FIGURES
+from margin_platform.contracts.published import asyncapi, page, schemas
 
-SCHEMAS = Path(messages.__file__).parent / "schemas"
+ROOT = Path(__file__).parents[2]
+SCHEMAS = ROOT / "margin_platform" / "contracts" / "schemas"
 T = 1_582_232_400_000
 GOOD = {
     messages.FILLS: {
@@ -241,15 +243,47 @@ def test_a_dead_letter_says_where_and_what() -> None:
 
 @pytest.mark.parametrize("topic", messages.TOPICS)
 def test_the_schema_of_a_topic_is_what_its_declaration_says(topic: str) -> None:
-    assert (SCHEMAS / f"{topic}.json").read_text(encoding="utf-8") == published.text_of(
-        messages.TOPICS[topic]
-    )
+    assert (SCHEMAS / f"{topic}.json").read_text(encoding="utf-8") == schemas.text_of(messages.TOPICS[topic])
 
 
 def test_the_page_of_contracts_is_what_the_declarations_say() -> None:
-    assert published.PAGE.read_text(encoding="utf-8") == published.page()
+    assert page.PAGE.read_text(encoding="utf-8") == page.page()
 
 
 def test_the_money_figures_are_the_fields_of_a_calculation_that_hold_dollars() -> None:
     fields = messages.TOPICS[messages.MARGIN_CALC].check.fields
     assert tuple(field.name for field in fields if field.kind.words == "dollars, cents") == MONEY_FIGURES
+
+
+def test_the_asyncapi_document_is_what_the_declarations_say() -> None:
+    assert asyncapi.ASYNCAPI_FILE.read_text(encoding="utf-8") == asyncapi.text()
+
+
+def test_the_asyncapi_document_is_valid_by_the_published_schema_of_asyncapi() -> None:
+    """`make lint` installs that schema with npm."""
+    rules = ROOT / "node_modules" / "@asyncapi" / "specs" / "schemas" / "3.0.0.json"
+    jsonschema.Draft7Validator(json.loads(rules.read_text("utf-8"))).validate(asyncapi.document())
+
+
+REQUEST = CALL | {"action": "LIQUIDATE", "event_id": "e", "attempt": 1, "positions": []}
+
+
+@pytest.mark.parametrize(
+    ("topic", "message", "field"),
+    [
+        (messages.MARGIN_CALLS, REQUEST, "positions"),
+        (messages.MARGIN_CALLS, REQUEST, "event_id"),
+        (messages.MARGIN_CALLS, CALL, "deficiency"),
+        (messages.RESTRICTIONS, RESTRICTION, "timestamp"),
+        (messages.LIQUIDATION_ORDERS, ORDER, "positions"),
+    ],
+)
+def test_what_an_action_carries_beyond_its_topic_is_in_the_asyncapi_document_too(
+    topic: str, message: messages.Event, field: str
+) -> None:
+    payload = asyncapi.document()["components"]["messages"][topic]["payload"]
+    accepted = jsonschema.Draft202012Validator(payload)
+    accepted.validate(message)
+    assert _refused_field(topic, message) is None
+    assert not accepted.is_valid(message | {field: None})
+    assert _refused_field(topic, message | {field: None}) == field

@@ -24,9 +24,9 @@ from typer.testing import CliRunner
 from margin_platform.audit import export_file, signing
 from margin_platform.audit.entries import ACTS
 from margin_platform.cli import app
-from margin_platform.contracts import published as contract
 from margin_platform.contracts.messages import AUDIT, TOPICS, decode, encode
 from margin_platform.contracts.offsets import Record
+from margin_platform.contracts.published.schemas import schema as schema_of
 from margin_platform.policy.policy import current_policy
 from margin_platform.recordkeeping import acts, anchoring, published, retention
 from margin_platform.store import audit_chain
@@ -376,7 +376,7 @@ def test_every_message_of_the_trail_fits_its_declaration(folder: Path) -> None:
         retention.hold(store, "A1", who="alice@desk", why="matter 7")
         with store.read() as connection:
             sent = connection.scalars(select(t.outbox.c.event).where(t.outbox.c.topic == AUDIT)).all()
-    schema = jsonschema.Draft202012Validator(contract.schema(TOPICS[AUDIT]))
+    schema = jsonschema.Draft202012Validator(schema_of(TOPICS[AUDIT]))
     for event in sent:
         decode(AUDIT, encode(event))
         schema.validate(event)

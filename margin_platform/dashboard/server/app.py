@@ -24,6 +24,8 @@ from margin_platform.dashboard.desk import acts
 from margin_platform.dashboard.desk.users import DeskUsers
 from margin_platform.dashboard.intake.freshness import Feed
 from margin_platform.dashboard.intake.intake import Intake
+from margin_platform.dashboard.openapi.document import document
+from margin_platform.dashboard.replies import reply
 from margin_platform.dashboard.server import alarms, decisions, order_gate, push, questions
 from margin_platform.dashboard.server.access import Guard
 from margin_platform.dashboard.server.wall_clock import wall_clock_ms
@@ -94,6 +96,7 @@ def build(options: Options, now_ms: Callable[[], int] = wall_clock_ms) -> ASGIAp
 
     routes: list[BaseRoute] = [
         Route("/", _index),
+        Route("/api/openapi.json", _openapi),
         WebSocketRoute("/live", socket),
         Mount("/static", StaticFiles(directory=STATIC)),
         *questions.routes(newest, holdings, feed, now_ms),
@@ -129,3 +132,7 @@ def _gate(holdings: Holdings, now_ms: Callable[[], int]) -> Mount:
 
 async def _index(_: Request) -> Response:
     return FileResponse(STATIC / "index.html")
+
+
+async def _openapi(_: Request) -> Response:
+    return reply(document())

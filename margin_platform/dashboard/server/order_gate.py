@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from margin_platform.contracts.bounds import LONGEST_ID
 from margin_platform.contracts.events.row_types import LONGEST_KEY
 from margin_platform.contracts.json_object import flaw_of_depth, flaw_of_keys
 from margin_platform.contracts.refusals import Refused
@@ -24,12 +25,12 @@ from margin_platform.policy.policy import current_policy
 from margin_platform.settings import settings
 from margin_platform.store.store import Store, StoreOutdated
 
-_MOST_SHARES = 1e12
+MOST_SHARES = 1e12
 _MOST_BYTES = 65_536
 _BODY_SECONDS = 10.0
-_SIDES = {"BUY": 1.0, "BUY_TO_COVER": 1.0, "SELL": -1.0, "SELL_SHORT": -1.0}
-_ORDER_FIELDS = ("account_id", "symbol", "side", "qty", "order_id")
-_RELEASE_FIELDS = ("account_id", "reservation_id")
+SIDES = {"BUY": 1.0, "BUY_TO_COVER": 1.0, "SELL": -1.0, "SELL_SHORT": -1.0}
+ORDER_FIELDS = ("account_id", "symbol", "side", "qty", "order_id")
+RELEASE_FIELDS = ("account_id", "reservation_id")
 
 
 class BadOrder(Refused):
@@ -51,25 +52,25 @@ def parse_order(body: bytes) -> Order:
 
     BadOrder names what cannot be used.
     """
-    data = _object(body, _ORDER_FIELDS)
+    data = _object(body, ORDER_FIELDS)
     account_id, symbol = (_text(data, name) for name in ("account_id", "symbol"))
     side, qty = data.get("side"), data.get("qty")
-    if not isinstance(side, str) or side not in _SIDES:
-        raise BadOrder("side", side, f"not one of {', '.join(_SIDES)}")
+    if not isinstance(side, str) or side not in SIDES:
+        raise BadOrder("side", side, f"not one of {', '.join(SIDES)}")
     if (
         isinstance(qty, bool)
         or not isinstance(qty, int | float)
         or not math.isfinite(qty)
-        or not 0 < qty <= _MOST_SHARES
+        or not 0 < qty <= MOST_SHARES
     ):
         raise BadOrder("qty", qty, "not a number of shares above 0")
     order_id = None if data.get("order_id") is None else _text(data, "order_id", LONGEST_KEY)
-    return Order(account_id, symbol, _SIDES[side] * qty, order_id)
+    return Order(account_id, symbol, SIDES[side] * qty, order_id)
 
 
 def parse_release(body: bytes) -> tuple[str, str]:
     """Read `{"account_id", "reservation_id"}`. BadOrder names what cannot be used."""
-    data = _object(body, _RELEASE_FIELDS)
+    data = _object(body, RELEASE_FIELDS)
     return _text(data, "account_id"), _text(data, "reservation_id", LONGEST_KEY)
 
 
@@ -87,7 +88,7 @@ def _object(body: bytes, fields: tuple[str, ...]) -> dict[str, object]:
     return data
 
 
-def _text(data: Mapping[str, object], name: str, longest: int = 256) -> str:
+def _text(data: Mapping[str, object], name: str, longest: int = LONGEST_ID) -> str:
     """Return a text that names something."""
     value = data.get(name)
     if not isinstance(value, str) or not value.strip():
