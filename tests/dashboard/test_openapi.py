@@ -18,7 +18,7 @@ from sqlalchemy import insert
 from starlette.routing import BaseRoute, Mount, Route
 
 from margin_platform.contracts.json_object import Json
-from margin_platform.contracts.messages import encode
+from margin_platform.contracts.messages import Event, encode
 from margin_platform.dashboard.desk import users
 from margin_platform.dashboard.openapi.document import OPENAPI_FILE, document, text
 from margin_platform.dashboard.server.app import Options, build
@@ -100,10 +100,11 @@ def conforms(path: str, answer: httpx.Response) -> Json:
 def desk(bus: Bus, firm: Any, start: Any, tmp_path: Path) -> tuple[str, str]:
     """The address of a dashboard whose LEVERED-4 has a call, an order and a letter; a desk user's token."""
     firm.publish(bus, firm.open())
-    firm.publish(bus, firm.tick(SPY=230.0))
+    fallen = firm.publish(bus, firm.tick(SPY=230.0))
     firm.ladder(bus)
+    levered = next(event for event in fallen.status if event["account_id"] == "LEVERED-4")
     address = f"sqlite:///{tmp_path / 'store.db'}"
-    _record(address)
+    _record(address, levered)
     token = users.add(tmp_path / "users.json", "jane")
     server = start(MARGIN_STORE=address, MARGIN_DESK_USERS=str(tmp_path / "users.json"))
     wait_for(
@@ -113,10 +114,10 @@ def desk(bus: Bus, firm: Any, start: Any, tmp_path: Path) -> tuple[str, str]:
     return server.url, token
 
 
-def _record(address: str) -> None:
-    """Record LEVERED-4's call, that it is close-only, and its letter."""
+def _record(address: str, event: Event) -> None:
+    """Record LEVERED-4's newest event, that it is close-only, its call and its letter."""
     account = {"account_id": "LEVERED-4"}
-    standing = {"restricted": True, "last_event": {"positions": [{"symbol": "AAPL", "qty": 25_000.0}]}}
+    standing = {"restricted": True, "last_event": event}
     chain = {"state": {}, "status": "CLOSE_ONLY", "audit_count": 0, "audit_hash": ""}
     owed = {"opened_at": 1, "due_at": 2, "issued": 5.0, "outstanding": 5.0, "calc_id": "C", "evidence": {}}
     letter = {"notification_id": "N-1", "episode": "EP-1", "rung": "r", "channel": "email", "subject": "s"}
@@ -145,7 +146,8 @@ ASKED: tuple[tuple[str, dict[str, str], int], ...] = (
     ("/api/history", {"id": "LEVERED-4", "span": "month"}, 200),
     ("/api/history", {"id": "LEVERED-4", "span": "year"}, 400),
     ("/api/history", {"id": "NO-SUCH"}, 404),
-    ("/api/arithmetic", {"id": "LEVERED-4"}, 404),
+    ("/api/arithmetic", {"id": "LEVERED-4"}, 200),
+    ("/api/arithmetic", {"id": "NO-SUCH"}, 404),
     ("/desk/calls", {}, 200),
     ("/desk/letters", {"account": "LEVERED-4"}, 200),
     ("/desk/letter", {"id": "N-1"}, 200),
@@ -163,7 +165,9 @@ ACTED: tuple[tuple[str, Json, int], ...] = (
 
 
 @pytest.mark.kafka
-def test_every_answer_of_a_server_is_one_that_the_document_names(desk: tuple[str, str]) -> None:
+def test_a_server_answers_as_the_document_says_and_the_clients_of_the_examples_work(
+    desk: tuple[str, str], bus: Bus
+) -> None:
     url, token = desk
     answers = {}
     with httpx.Client(base_url=url, timeout=30, headers={"x-desk-token": token}) as client:
@@ -180,6 +184,7 @@ def test_every_answer_of_a_server_is_one_that_the_document_names(desk: tuple[str
         assert conforms("/desk/acts", stranger) == {"error": "not a desk user's token"}
         assert client.get("/api/openapi.json").json() == DOCUMENT
     assert {path for path, _ in answers} == set(DOCUMENT["paths"])
+    _clients_work(url, bus)
 
 
 def _client(name: str, *arguments: str, given: bytes = b"") -> str:
@@ -191,11 +196,9 @@ def _client(name: str, *arguments: str, given: bytes = b"") -> str:
     return ran.stdout.decode()
 
 
-@pytest.mark.kafka
-def test_the_clients_of_the_examples_work(desk: tuple[str, str], bus: Bus) -> None:
-    url, _ = desk
-    asked = _client("ask_order_gate.py", url, "LEVERED-4", "AAPL", "SELL", "25000")
-    assert asked == "send: CLOSE_ONLY_REDUCES: the order reduces a position of +25,000 shares to +0\n"
+def _clients_work(url: str, bus: Bus) -> None:
+    asked = _client("ask_order_gate.py", url, "LEVERED-4", "AAPL", "SELL", "24940")
+    assert asked == "send: CLOSE_ONLY_REDUCES: the order reduces a position of +25,000 shares to +60\n"
     first, *cures = _client("show_account.py", url, "LEVERED-4").splitlines()
     assert first.startswith("LEVERED-4 MARGIN_CALL excess -")
     assert cures[0].split()[0] in ("DEPOSIT_CASH", "SELL")

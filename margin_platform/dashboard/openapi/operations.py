@@ -80,15 +80,15 @@ _ACT = {
 }
 _RESEND = {"type": "object", "required": ["notification_id"], "properties": {"notification_id": _TEXT}}
 _ID = Parameter("id", "account id", _TEXT, required=True)
-_REFUSED = {400: answers.Refusal}
-_GATE_FAILURES = {
+_REFUSED: dict[int, type] = {400: answers.Refusal}
+_GATE_FAILURES: dict[int, type] = {
     400: answers.GateRefusal,
     408: answers.GateRefusal,
     413: answers.GateRefusal,
     422: answers.GateRefusal,
     503: answers.GateUnavailable,
 }
-_DESK_FAILURES = {401: answers.Error, 422: answers.Refusal, 503: answers.Error}
+_DESK_FAILURES: dict[int, type] = {401: answers.Error, 422: answers.Refusal, 503: answers.Error}
 
 BOOK = (
     Operation(
@@ -108,7 +108,7 @@ BOOK = (
         "/api/failing",
         "failing",
         "Find the accounts that are short of margin under a move of SPY.",
-        {200: answers.Found} | _REFUSED,
+        {200: answers.Found, **_REFUSED},
         (Parameter("scenario", "the move as a fraction, e.g. -0.06", _NUMBER, required=True),),
     ),
     Operation("/api/symbols", "symbols", "List symbols held and sectors.", {200: answers.Symbols}),
@@ -122,7 +122,7 @@ BOOK = (
         "/api/shock",
         "shock",
         "Revalue the whole book after a move of prices or of volatility.",
-        {200: answers.ShockEffect} | _REFUSED,
+        {200: answers.ShockEffect, **_REFUSED},
         (
             Parameter("symbol", "the name that moves; neither symbol nor sector: every name", _TEXT),
             Parameter("sector", "the sector that moves", _TEXT),
@@ -143,7 +143,7 @@ ACCOUNT = (
         "/api/whatif",
         "whatif",
         "Compute an account's margin after trades that have not happened.",
-        {200: account_answers.WhatIf, 404: answers.Error} | _REFUSED,
+        {200: account_answers.WhatIf, 404: answers.Error, **_REFUSED},
         (
             _ID,
             Parameter("trade", "SYMBOL:SHARES, negative for a sale", _TEXT, repeats=True),
@@ -154,7 +154,7 @@ ACCOUNT = (
         "/api/history",
         "history",
         "Show an account's figures over a day or a month.",
-        {200: account_answers.History, 404: answers.Error} | _REFUSED,
+        {200: account_answers.History, 404: answers.Error, **_REFUSED},
         (_ID, Parameter("span", "day where it is missing", {"enum": ["day", "month"]})),
     ),
     Operation(
@@ -170,14 +170,14 @@ GATE = (
         "/gate/orders/check",
         "check_order",
         "Ask whether an order may be sent. What a close-only account may still close is reserved for it.",
-        {200: Verdict} | _GATE_FAILURES,
+        {200: Verdict, **_GATE_FAILURES},
         body=_ORDER,
     ),
     Operation(
         "/gate/orders/release",
         "release_order",
         "Give back a reservation: its order was canceled or rejected.",
-        {200: answers.Released} | _GATE_FAILURES,
+        {200: answers.Released, **_GATE_FAILURES},
         body=_RELEASE,
     ),
 )
@@ -201,7 +201,7 @@ DESK = (
         "/desk/acts",
         "act_on_call",
         "Record what a desk user did about an open call. No act changes a rung.",
-        {200: answers.ActDone} | _DESK_FAILURES,
+        {200: answers.ActDone, **_DESK_FAILURES},
         body=_ACT,
         of_a_desk_user=True,
     ),
@@ -209,7 +209,7 @@ DESK = (
         "/desk/acts/resend",
         "resend_letter",
         "Send a notice again that reached no one.",
-        {200: answers.Resent} | _DESK_FAILURES,
+        {200: answers.Resent, **_DESK_FAILURES},
         body=_RESEND,
         of_a_desk_user=True,
     ),
