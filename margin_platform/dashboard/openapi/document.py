@@ -13,7 +13,7 @@ from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.published.schemas import schema
 from margin_platform.contracts.topics import TOPICS
 from margin_platform.dashboard.desk.acts import APPROVER, USER
-from margin_platform.dashboard.openapi.events import REFERENCE, TOPICS_SHOWN
+from margin_platform.dashboard.openapi.events import COMPONENTS_PATH, TOPICS_SHOWN
 from margin_platform.dashboard.openapi.operations import BY_TAG, Operation, Parameter
 
 OPENAPI_FILE = Path(__file__).parents[3] / "docs" / "api" / "openapi.json"
@@ -40,7 +40,7 @@ def document() -> Json:
     operations = [operation for listed in BY_TAG.values() for operation in listed]
     shapes = {shape for operation in operations for shape in operation.answers.values()} - {str}
     ordered = sorted(shapes, key=lambda shape: shape.__name__)
-    references, components = schema_components(ordered, ref_template=REFERENCE + "{name}")
+    references, components = schema_components(ordered, ref_template=COMPONENTS_PATH + "{name}")
     reference_of = dict(zip(ordered, references, strict=True))
     events = {name: schema(TOPICS[name]) for name in TOPICS_SHOWN}
     return {

@@ -9,12 +9,12 @@ from msgspec import Meta
 from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.topics import MARGIN_CALC, MARGIN_CALLS, MARGIN_STATUS, STRESS
 
-REFERENCE = "#/components/schemas/"
+COMPONENTS_PATH = "#/components/schemas/"
 TOPICS_SHOWN = (MARGIN_CALC, MARGIN_STATUS, MARGIN_CALLS, STRESS)
 
 
 def _ref(*topics: str) -> Meta:
-    found = [{"$ref": REFERENCE + topic} for topic in topics]
+    found = [{"$ref": COMPONENTS_PATH + topic} for topic in topics]
     return Meta(extra_json_schema=found[0] if len(found) == 1 else {"anyOf": found})
 
 

@@ -90,7 +90,7 @@ _GATE_FAILURES: dict[int, type] = {
 }
 _DESK_FAILURES: dict[int, type] = {401: answers.Error, 422: answers.Refusal, 503: answers.Error}
 
-BOOK = (
+OF_THE_BOOK = (
     Operation(
         "/api/health",
         "health",
@@ -131,7 +131,7 @@ BOOK = (
         ),
     ),
 )
-ACCOUNT = (
+OF_AN_ACCOUNT = (
     Operation(
         "/api/account",
         "account",
@@ -165,7 +165,7 @@ ACCOUNT = (
         (_ID, Parameter("call", "id of a call", _TEXT)),
     ),
 )
-GATE = (
+OF_THE_GATE = (
     Operation(
         "/gate/orders/check",
         "check_order",
@@ -181,7 +181,7 @@ GATE = (
         body=_RELEASE,
     ),
 )
-DESK = (
+OF_THE_DESK = (
     Operation("/desk/calls", "calls", "List the open calls as work.", {200: answers.Worklist}),
     Operation(
         "/desk/letters",
@@ -214,4 +214,4 @@ DESK = (
         of_a_desk_user=True,
     ),
 )
-BY_TAG = {"book": BOOK, "account": ACCOUNT, "order gate": GATE, "desk": DESK}
+BY_TAG = {"book": OF_THE_BOOK, "account": OF_AN_ACCOUNT, "order gate": OF_THE_GATE, "desk": OF_THE_DESK}
