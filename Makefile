@@ -16,11 +16,11 @@ demo: ## replay the crash of 2020 through the whole local stack, with the dashbo
 	@scripts/setup.sh java mvn
 	@$(BIN)/margin demo
 
-# A test's JVM lives for seconds: the second compiler would take more of the processor than it gives back.
+# A test's JVM lives for seconds: its second compiler takes more of the processor than it gives back.
 SHORT_LIVED := -XX:TieredStopAtLevel=1
 test: ## everything CI runs: lint, types, architecture, tests against real parts
 	@scripts/setup.sh java mvn chromium postgres
-	@$(BIN)/python -m tests.support.compiled & $(MAKE) --no-print-directory lint; failed=$$?; wait; exit $$failed
+	@$(BIN)/python -m tests.support.prepared & $(MAKE) --no-print-directory lint; failed=$$?; wait; exit $$failed
 	@JAVA_TOOL_OPTIONS=$(SHORT_LIVED) $(BIN)/python -m pytest -n 3 -m "not nightly" --durations 15 $(PYTEST)
 
 nightly: ## the tests that `make test` leaves out: chaos, a Spark cluster, accessibility, backtests on Spark

@@ -13,6 +13,7 @@ import sys
 
 from pyspark.sql import SparkSession
 
+from margin_platform.jars import class_archive
 from margin_platform.jars.resolve import spark_classpath
 from margin_platform.settings import settings
 
@@ -41,7 +42,7 @@ SETTINGS = {
     "spark.sql.redaction.options.regex": "(?i)url|jaas|password",
     "spark.log.level": "ERROR",
 }
-_JVM = "-XX:+UseSerialGC -XX:MaxMetaspaceSize=320m -XX:ReservedCodeCacheSize=160m"
+JAVA_OPTIONS = "-XX:+UseSerialGC -XX:MaxMetaspaceSize=320m -XX:ReservedCodeCacheSize=160m"  # of each JVM
 
 
 def _placement(master: str) -> dict[str, str]:
@@ -55,7 +56,7 @@ def _placement(master: str) -> dict[str, str]:
     jars = [*spark_classpath(), *here.spark.jars]
     driver = {
         "spark.driver.memory": "700m",
-        "spark.driver.extraJavaOptions": _JVM,
+        "spark.driver.extraJavaOptions": " ".join([JAVA_OPTIONS, *class_archive.options("spark", jars)]),
         "spark.driver.extraClassPath": os.pathsep.join(jars),
         "spark.driver.host": here.spark.driver_host,
         "spark.driver.bindAddress": "127.0.0.1",
@@ -66,7 +67,7 @@ def _placement(master: str) -> dict[str, str]:
         "spark.jars": ",".join(jars),
         "spark.driver.bindAddress": "127.0.0.1" if here.spark.driver_host == "127.0.0.1" else "0.0.0.0",
         "spark.executor.memory": here.spark.executor_memory,
-        "spark.executor.extraJavaOptions": _JVM,
+        "spark.executor.extraJavaOptions": JAVA_OPTIONS,
     }
     if master.startswith("k8s://"):
         assert here.spark.image is not None  # settings refuse such a master without it

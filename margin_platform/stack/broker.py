@@ -12,11 +12,13 @@ import os
 import shutil
 import subprocess
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from margin_platform.jars import class_archive
 from margin_platform.jars import resolve as jars
 from margin_platform.stack import ports, processes
 
@@ -55,14 +57,16 @@ def start(
     environment: dict[str, str] | None = None,
     log: Path | None = None,
     progress: jars.Progress = jars.log.info,
+    java_options: Sequence[str] | None = None,
 ) -> Broker:
     """Start a broker on `folder` and return when it serves.
 
-    StartFailed with its log's end, JarsUnavailable without jars.
+    java_options: of its JVM, in place of its class archive. StartFailed with its log's end, JarsUnavailable
+    without jars.
     """
     chosen = ports.choose(DEFAULT_PORT) if port is None else port
     log = log or folder / "broker.log"
-    process = processes.start(command(folder, chosen, progress), environment or {}, log)
+    process = processes.start(command(folder, chosen, progress, java_options), environment or {}, log)
     try:
         processes.wait_until(
             lambda: ports.accepts(chosen), processes.end_of(process), log, "the Kafka broker", _READY_S
@@ -74,7 +78,12 @@ def start(
     return Broker(f"{ports.HOST}:{chosen}", process)
 
 
-def command(folder: Path, port: int, progress: jars.Progress = jars.log.info) -> list[str]:
+def command(
+    folder: Path,
+    port: int,
+    progress: jars.Progress = jars.log.info,
+    java_options: Sequence[str] | None = None,
+) -> list[str]:
     """Return a broker's command line.
 
     Write its configuration; format a folder that is new. StartFailed where there is no Java.
@@ -85,11 +94,16 @@ def command(folder: Path, port: int, progress: jars.Progress = jars.log.info) ->
         )
     folder.mkdir(parents=True, exist_ok=True)
     configuration = _write_configuration(folder, port)
-    classpath = os.pathsep.join(jars.broker_classpath(progress=progress))
-    java = [*_JAVA, f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}", "-cp", classpath]
+    classpath = jars.broker_classpath(progress=progress)
+    java = (
+        [*_JAVA, *class_archive.options("broker", classpath)]
+        if java_options is None
+        else [*_JAVA, *java_options]
+    )
+    ending = [f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}", "-cp", os.pathsep.join(classpath)]
     if not (folder / "log" / "meta.properties").exists():
-        _format(java, configuration, folder)
-    return [*java, "kafka.Kafka", str(configuration)]
+        _format([*_JAVA, *class_archive.options("broker", classpath), *ending], configuration, folder)
+    return [*java, *ending, "kafka.Kafka", str(configuration)]
 
 
 def _format(java: list[str], configuration: Path, folder: Path) -> None:
