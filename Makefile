@@ -1,6 +1,6 @@
 # Margin Platform: `make` prints this help. Every target prepares what it needs (scripts/setup.sh).
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test nightly lint fuzz chaos dev up down bench lock
+.PHONY: help setup demo test nightly lint fuzz chaos dev up down bench lock docs image dist
 # Images for containers often set it. Here dozens of processes start, and each would compile all that it imports again.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
@@ -62,5 +62,21 @@ bench: ## every benchmark, each a ratio against a bound of the same run
 	@scripts/setup.sh java mvn
 	@$(BIN)/margin bench
 
-lock: ## write requirements.lock again from pyproject.toml
-	@$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --extra dev --python-version 3.11 pyproject.toml -o requirements.lock
+docs: ## build the site of all documents into build/site, without a network; every link is checked
+	@scripts/setup.sh node
+	@$(BIN)/python scripts/docs_site.py
+	@NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
+	@echo "read it: python3 -m http.server --bind 127.0.0.1 --directory build/site"
+
+image: ## build the container image of all roles (BASE=IMAGE: on that Debian 12), and print its size
+	@scripts/setup.sh java mvn
+	@scripts/image.sh
+
+dist: ## build the wheel, its SBOM, the licenses and known vulnerabilities of what it needs, into dist/
+	@scripts/setup.sh
+	@scripts/dist.sh
+
+COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml
+lock: ## write requirements.lock again from pyproject.toml, and requirements.runtime.lock, its part without tools
+	@$(BIN)/$(COMPILE) --extra dev --extra docs --extra kubernetes -o requirements.lock
+	@$(BIN)/$(COMPILE) --extra kubernetes --constraint requirements.lock -o requirements.runtime.lock

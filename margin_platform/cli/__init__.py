@@ -28,6 +28,7 @@ COMMANDS = {
     "replay": ("replay", "Replay a price history to Kafka as live events."),
     "explain": ("explain", "Explain an account's status, or why a call was issued."),
     "audit": ("audit", "Verify, anchor and export the record of decisions and acts; legal hold."),
+    "topics": ("topics", "Create the topics on the broker, or bring their settings up to date."),
     "migrate": ("migrate", "Create the decision store, or bring its schema up to date."),
     "progress": ("progress", "Show how far decisions have come, by consumer, topic and partition."),
     "notices": ("notices", "List notices that reached no one, and send them again."),

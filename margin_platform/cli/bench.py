@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from margin_platform.cli.output import bad_input, echo, print_json
+from margin_platform.cli.output import bad_input, echo, failed, print_json
 
 BENCH = Path(__file__).parents[2] / "bench"
 
@@ -44,6 +44,8 @@ def register(app: typer.Typer) -> None:
         """Run a benchmark of the repository's bench folder;
         further options go to it (try `margin bench NAME -- --help`).
         """
+        if not BENCH.is_dir():
+            raise failed("the benchmarks are in the repository, not in the installed package")
         found = benchmarks()
         if name is not None and name not in found:
             raise bad_input(f"NAME: not one of {', '.join(found)}, value {name!r}")
@@ -51,8 +53,8 @@ def register(app: typer.Typer) -> None:
             _list(found, as_json)
             return
         arguments = [*context.args, *(["--json"] if as_json else [])]
-        failed = [stem for stem in ([name] if name else found) if _main_of(stem)(arguments)]
-        raise typer.Exit(1 if failed else 0)
+        missed = [stem for stem in ([name] if name else found) if _main_of(stem)(arguments)]
+        raise typer.Exit(1 if missed else 0)
 
 
 def _list(found: dict[str, str], as_json: bool) -> None:

@@ -12,12 +12,14 @@ from pathlib import Path
 from margin_platform.backtest.books.generated import AccountRow, generate, usual_counts
 from margin_platform.backtest.history import sample_market
 from margin_platform.contracts.json_object import Json
-from margin_platform.contracts.messages import ACCOUNTS, MARGIN_CALC, PRICES
+from margin_platform.contracts.messages import ACCOUNTS, MARGIN_CALC, PRICES, TOPICS
 from margin_platform.demo import limits, seed
 from margin_platform.demo.monitor import Monitor
 from margin_platform.demo.pace import DecisionLag
 from margin_platform.kafka.bus import Bus
 from margin_platform.kafka.waiting import PatientBus, Waiting
+from margin_platform.policy.policy import current_policy
+from margin_platform.settings import Settings, settings
 from margin_platform.stack import supervisor
 from margin_platform.stack.status import summary
 
@@ -98,23 +100,39 @@ class Demo:
         try:
             stack = supervisor.up(self.folder, progress=say)
             urls = {name: c.url for name, c in stack.components.items() if c.url}
-            known = {"urls": urls, "data": str(self.folder), "limits": policy.firm.model_dump()}
-            waiting, store = Waiting(say), stack.environment["MARGIN_STORE"]
-            bus_of_stack = PatientBus(stack.environment["MARGIN_KAFKA"], waiting)
-            with bus_of_stack as bus, DecisionLag(bus_of_stack, store) as lag:
-                monitor = Monitor(bus, Path(stack.environment["MARGIN_TABLES"]))
-
-                def shown(figures: Json) -> None:
-                    show(figures | known)
-
-                self._play(rows, monitor, lag, Timer(waiting), shown, say)
-                stay(look_after_the_end(monitor, shown))
-                figures = _now(monitor) | known
+            known: Json = {"urls": urls, "data": str(self.folder), "limits": policy.firm.model_dump()}
+            there = settings(stack.environment)
+            figures = self._through(there, rows, lambda now: show(now | known), say, stay) | known
             figures["stack"] = _memory(summary.status(self.folder))
             return figures
         finally:
             say("stopping the stack")
             supervisor.down(self.folder)
+
+    def run_attached(self, there: Settings, show: Show, say: Say) -> Json:
+        """Run through a stack that runs already, and return the last figures. Nothing is started or stopped.
+
+        FileExistsError where its topics hold records: they may be a firm's own.
+        """
+        with Bus(there.kafka.bootstrap_servers) as bus:
+            used = [topic for topic in TOPICS if any(bus.end_offsets(topic).values())]
+        if used:
+            raise FileExistsError(f"{there.kafka.bootstrap_servers} holds records of {', '.join(used)}")
+        rows = generate(usual_counts(self.accounts), seed.closes_on(EVE))
+        known = {"limits": current_policy().firm.model_dump()}
+        return self._through(there, rows, lambda now: show(now | known), say) | known
+
+    def _through(
+        self, there: Settings, rows: list[AccountRow], show: Show, say: Say, stay: Stay = lambda _: None
+    ) -> Json:
+        """Play through the broker, the store and the tables of these settings; return the last figures."""
+        waiting = Waiting(say)
+        bus_of_stack = PatientBus(there.kafka.bootstrap_servers, waiting)
+        with bus_of_stack as bus, DecisionLag(bus_of_stack, there.store_url) as lag:
+            monitor = Monitor(bus, Path(there.tables))
+            self._play(rows, monitor, lag, Timer(waiting), show, say)
+            stay(look_after_the_end(monitor, show))
+            return _now(monitor)
 
     def _play(
         self, rows: list[AccountRow], monitor: Monitor, lag: DecisionLag, timer: Timer, show: Show, say: Say

@@ -12,6 +12,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from margin_platform.contracts.messages import TOPICS, Topic
 from margin_platform.kafka.broker_errors import BrokerUnreachable
+from margin_platform.kafka_security import KafkaSecurity
 
 _DAY_MS = 86_400_000
 _WAIT_MS = 30_000
@@ -29,15 +30,17 @@ def configuration(topic: Topic) -> dict[str, str]:
     return {"cleanup.policy": "delete", _RETENTION: str(kept), "message.timestamp.type": "LogAppendTime"}
 
 
-def create(bootstrap: str, names: Iterable[str] = TOPICS) -> list[str]:
+def create(
+    bootstrap: str, names: Iterable[str] = TOPICS, *, replicas: int = 1, security: KafkaSecurity | None = None
+) -> list[str]:
     """Create the topics that are not there yet and return their names.
 
-    One that exists keeps its data and gets today's settings.
+    One that exists keeps its data and gets today's settings. security: how to log in, by default not at all.
     """
-    with _Admin(bootstrap) as admin:
+    with _Admin(bootstrap, security) as admin:
         existing = set(admin.list_topics())
         absent = [TOPICS[name] for name in names if name not in existing]
-        _create(admin, absent)
+        _create(admin, absent, replicas)
         _keep_settings(admin, [TOPICS[name] for name in names if name in existing])
         return [topic.name for topic in absent]
 
@@ -91,9 +94,11 @@ def _wait_until_gone(admin: KafkaAdminClient, names: set[str]) -> None:
         time.sleep(0.02)
 
 
-def _create(admin: KafkaAdminClient, topics: list[Topic]) -> None:
+def _create(admin: KafkaAdminClient, topics: list[Topic], replicas: int = 1) -> None:
     new = [
-        NewTopic(t.name, num_partitions=t.partitions, replication_factor=1, topic_configs=configuration(t))
+        NewTopic(
+            t.name, num_partitions=t.partitions, replication_factor=replicas, topic_configs=configuration(t)
+        )
         for t in topics
     ]
     if not new:
@@ -107,12 +112,16 @@ def _create(admin: KafkaAdminClient, topics: list[Topic]) -> None:
 class _Admin:
     """An admin connection for one piece of work; BrokerUnreachable where none can be opened."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, bootstrap: str, security: KafkaSecurity | None = None) -> None:
+        self._bootstrap, self._security = bootstrap, security or KafkaSecurity()
 
     def __enter__(self) -> KafkaAdminClient:
         try:
-            self._client = KafkaAdminClient(bootstrap_servers=self._bootstrap, bootstrap_timeout_ms=10_000)
+            self._client = KafkaAdminClient(
+                bootstrap_servers=self._bootstrap,
+                bootstrap_timeout_ms=10_000,
+                **self._security.kafka_python(),
+            )
         except KafkaError as error:
             raise BrokerUnreachable(self._bootstrap) from error
         return self._client

@@ -27,8 +27,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from typer.testing import CliRunner
 
-from margin_platform.contracts.messages import MARGIN_CALC, PRICES
+from margin_platform.cli import app
+from margin_platform.contracts.messages import MARGIN_CALC, PRICES, TOPICS
 from margin_platform.dashboard.intake.freshness import Feed
 from margin_platform.dashboard.intake.intake import Intake
 from margin_platform.dashboard.state.live_book import Holdings
@@ -225,6 +227,16 @@ def run(*command: str, given: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *command], input=given, capture_output=True, text=True, timeout=120
     )
+
+
+def test_the_topics_are_created_through_the_settings_alone(door: tuple[str, KafkaSecurity]) -> None:
+    address, _ = door
+    first, again = (CliRunner().invoke(app, ["topics", "--bootstrap", address, "--json"]) for _ in range(2))
+    assert (first.exit_code, again.exit_code) == (0, 0), first.output
+    assert json.loads(again.stdout) == {"broker": address, "created": []}
+    assert {PRICES, MARGIN_CALC}.isdisjoint(json.loads(first.stdout)["created"])
+    with Bus(address) as bus:
+        assert [topic for topic in TOPICS if not bus.end_offsets(topic)] == []
 
 
 def test_the_bus_and_the_dashboard_read_an_event_through_the_settings_alone(

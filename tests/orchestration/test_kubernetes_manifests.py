@@ -1,0 +1,135 @@
+"""The manifests of deploy/kubernetes: valid by Kubernetes' own schemas, and consistent with each other.
+
+They are read as `kubectl kustomize` would lay them out: the generated config maps come from their files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from margin_platform.settings import settings
+
+FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
+KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text(encoding="utf-8"))
+VERSION = "1.34"
+# made by the operator, who alone has what is in them: docs/deployment.md
+SECRETS = {"margin-secrets", "margin-files"}
+Manifest = dict[str, Any]
+
+
+def _objects() -> list[Manifest]:
+    return [
+        found
+        for name in KUSTOMIZATION["resources"]
+        for found in yaml.safe_load_all((FOLDER / name).read_text(encoding="utf-8"))
+    ]
+
+
+OBJECTS = _objects()
+PODS = [found for found in OBJECTS if found["kind"] in ("Deployment", "Job")]
+each_pod = pytest.mark.parametrize("owner", PODS, ids=lambda found: found["metadata"]["name"])
+
+
+def _of(kind: str) -> list[Manifest]:
+    return [found for found in OBJECTS if found["kind"] == kind]
+
+
+def _template(owner: Manifest) -> Manifest:
+    template: Manifest = owner["spec"]["template"]
+    return template
+
+
+@pytest.mark.parametrize("found", OBJECTS, ids=lambda f: f"{f['kind']}-{f['metadata']['name']}")
+def test_an_object_is_one_by_the_schema_of_kubernetes(found: Manifest) -> None:
+    kubernetes_validate.validate(found, VERSION, strict=True)
+
+
+def test_a_field_that_kubernetes_does_not_know_would_be_found() -> None:
+    wrong = {**PODS[0], "spec": {**PODS[0]["spec"], "replica": 2}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, VERSION, strict=True)
+
+
+def test_every_file_of_the_folder_is_used() -> None:
+    generated = [line for made in KUSTOMIZATION["configMapGenerator"] for line in made.get("files", [])]
+    named = {*KUSTOMIZATION["resources"], *(line.partition("=")[2] for line in generated), "settings.env"}
+    for name in named:
+        assert (FOLDER / name).is_file()
+    assert {path.name for path in FOLDER.iterdir()} - {"kustomization.yaml"} == {
+        n for n in named if "/" not in n
+    }
+
+
+@each_pod
+def test_a_pod_is_unprivileged_bounded_and_has_a_root_that_cannot_be_written(owner: Manifest) -> None:
+    spec = _template(owner)["spec"]
+    assert spec["securityContext"]["runAsNonRoot"]
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in spec["containers"]:
+        context = container["securityContext"]
+        assert context["readOnlyRootFilesystem"]
+        assert not context["allowPrivilegeEscalation"]
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+        assert "memory" in container["resources"]["limits"]
+        if owner["kind"] == "Deployment":
+            assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
+
+
+def _named(value: Any, key: str) -> Iterator[str]:
+    """Yield the names that references of a kind hold anywhere in a value."""
+    if isinstance(value, dict):
+        if key in value:
+            found = value[key]
+            yield found["name"] if "name" in found else found.get("secretName") or found["claimName"]
+        for part in value.values():
+            yield from _named(part, key)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _named(part, key)
+
+
+@each_pod
+def test_what_a_pod_refers_to_exists(owner: Manifest) -> None:
+    spec = _template(owner)["spec"]
+    maps = {made["name"] for made in KUSTOMIZATION["configMapGenerator"]}
+    assert {*_named(spec, "configMapRef"), *_named(spec, "configMap")} <= maps
+    assert {*_named(spec, "secretRef"), *_named(spec, "secret")} <= SECRETS
+    claims = {found["metadata"]["name"] for found in _of("PersistentVolumeClaim")}
+    assert set(_named(spec, "persistentVolumeClaim")) <= claims
+    assert spec["serviceAccountName"] in {found["metadata"]["name"] for found in _of("ServiceAccount")}
+    volumes = {volume["name"] for volume in spec["volumes"]}
+    assert {m["name"] for container in spec["containers"] for m in container["volumeMounts"]} == volumes
+
+
+def test_selectors_of_services_budgets_and_policies_find_their_pods() -> None:
+    names = {_template(owner)["metadata"]["labels"]["app.kubernetes.io/name"] for owner in PODS}
+    deployments = {f["metadata"]["name"] for f in _of("Deployment")}
+    for owner in _of("Deployment"):
+        assert (
+            owner["spec"]["selector"]["matchLabels"].items() <= _template(owner)["metadata"]["labels"].items()
+        )
+    for found in _of("Service"):
+        assert found["spec"]["selector"]["app.kubernetes.io/name"] in deployments
+    for found in _of("PodDisruptionBudget"):
+        assert found["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"] in deployments
+    for found in _of("NetworkPolicy"):
+        label = found["spec"]["podSelector"].get("matchLabels", {}).get("app.kubernetes.io/name")
+        assert label is None or label in names
+
+
+def test_the_image_knows_every_role_and_the_settings_are_settings() -> None:
+    role_file = (FOLDER.parent / "image" / "margin-role").read_text(encoding="utf-8")
+    roles = {arg for owner in PODS for c in _template(owner)["spec"]["containers"] for arg in c["args"]}
+    assert [role for role in roles if f"\n  {role})" not in role_file] == []
+    lines = (FOLDER / "settings.env").read_text(encoding="utf-8").splitlines()
+    given = dict(line.split("=", 1) for line in lines)
+    given |= {"MARGIN_KAFKA_PASSWORD": "x", "MARGIN_KAFKA_CA_FILE": ""}  # both are secrets
+    assert settings(given).spark.master == "k8s://https://kubernetes.default.svc"
+    assert settings(given).kafka.security.mechanism == "SCRAM-SHA-512"
