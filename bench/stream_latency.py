@@ -4,7 +4,8 @@
 Starts a broker and the real driver (all three streams), seeds a book, then sends one market-wide tick after
 another (every symbol changes, so every account is touched) and waits for the first and for the last account's
 figures. In the same run a second driver with an empty batch function measures what Spark and Kafka alone
-cost; the ratio is what carries to other machines.
+cost; the ratio is what carries to other machines. `--shards 1` measures the streams by shard
+(`python -m spark.account_shards`) instead; `--shards 0 1 0` one after the other, on a broker each.
 """
 
 from __future__ import annotations
@@ -123,7 +124,18 @@ def nothing_latency(bus: Bus, folder: Path, ticks: int) -> list[float]:
     return took
 
 
-def measure(accounts: int, ticks: int, folder: Path) -> dict[str, Any]:
+def program(shards: int) -> tuple[list[str], tuple[str, ...]]:
+    """Return the driver to measure, and the streams whose second batch shows that it runs.
+
+    0: the driver of the streams.
+    """
+    if not shards:
+        return ["spark.driver"], ("margin_snapshots", "firm_exposure")
+    return ["spark.account_shards", "--shards", str(shards)], ("account_shards",)
+
+
+def measure(accounts: int, ticks: int, shards: int, folder: Path) -> dict[str, Any]:
+    module, streams = program(shards)
     kafka = broker.start(folder / "kafka", port=ports.any_free())
     topic_admin.create(kafka.bootstrap)
     try:
@@ -135,7 +147,7 @@ def measure(accounts: int, ticks: int, folder: Path) -> dict[str, Any]:
             command = [
                 sys.executable,
                 "-m",
-                "spark.driver",
+                *module,
                 "--bootstrap",
                 kafka.bootstrap,
                 "--checkpoint",
@@ -143,16 +155,10 @@ def measure(accounts: int, ticks: int, folder: Path) -> dict[str, Any]:
             ]
             process, lines = child([*command, "--tables", str(folder / "tables")], folder, "streams")
             try:
-                until(
-                    lambda: all(
-                        any(f'"{n}","batch_id":1' in x for x in lines)
-                        for n in ("margin_snapshots", "firm_exposure")
-                    ),
-                    "batches",
-                )
+                until(lambda: all(any(f'"{n}","batch_id":1' in x for x in lines) for n in streams), "batches")
                 margin_latency(bus, range(1, 9), accounts)  # the JVM compiles while it warms up
                 first, last = margin_latency(bus, range(9, ticks + 9), accounts)
-                batches = [json.loads(x) for x in lines if '"stream":"margin_snapshots"' in x][-ticks:]
+                batches = [json.loads(x) for x in lines if f'"stream":"{streams[0]}"' in x][-ticks:]
             finally:
                 process.communicate("", timeout=60)
             nothing = nothing_latency(bus, folder, ticks + 8)[8:]
@@ -162,6 +168,7 @@ def measure(accounts: int, ticks: int, folder: Path) -> dict[str, Any]:
     return {
         "accounts": accounts,
         "ticks": ticks,
+        "shards": shards,
         "first_account_ms": quantiles(first),
         "last_account_ms": quantiles(last),
         "batch_function_ms": quantiles([b["seconds"] for b in batches]),
@@ -178,11 +185,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--accounts", type=int, nargs="+", default=[1000, 10_000])
     parser.add_argument("--ticks", type=int, default=60)
+    parser.add_argument("--shards", type=int, nargs="+", default=[0], help="0: the driver of the streams")
     parser.add_argument("--json", action="store_true", help="one line of JSON a size; the same as without")
     given = parser.parse_args(arguments)
     for accounts in given.accounts:
-        with tempfile.TemporaryDirectory(prefix="latency-") as folder:
-            print(json.dumps(measure(accounts, given.ticks, Path(folder))), flush=True)
+        for shards in given.shards:
+            with tempfile.TemporaryDirectory(prefix="latency-") as folder:
+                print(json.dumps(measure(accounts, given.ticks, shards, Path(folder))), flush=True)
     return 0
 
 

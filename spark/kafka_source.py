@@ -14,7 +14,7 @@ from margin_platform.settings import settings
 # until it has some or this time is over; a task asks for the topic's end first, so Kafka's default of 500 ms
 # is a second in every micro-batch.
 _FETCH_WAIT_MS = 5
-_MAX_PER_BATCH = 50_000  # bounds a batch after a long stop, so that progress is seen
+MAX_PER_BATCH = 50_000  # bounds a batch after a long stop, so that progress is seen
 
 
 def stream(
@@ -24,7 +24,7 @@ def stream(
     security: KafkaSecurity | None = None,
     *,
     may_miss: bool = False,
-    most: int = _MAX_PER_BATCH,
+    most: int = MAX_PER_BATCH,
 ) -> DataFrame:
     """Read the topics as one stream from their beginning; a checkpoint moves it on. Data lost to retention is
     an error, not a gap. security: how to log in; None takes the MARGIN_KAFKA_* settings. may_miss: allow a

@@ -18,7 +18,6 @@ from prometheus_client import CollectorRegistry, Histogram, Metric, ProcessColle
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from margin_platform import durable_state
 from spark.progress import Figures, Reporting
 
 _BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -61,25 +60,18 @@ class StreamMetrics(Collector):
 
     def _hear(self, figures: Figures) -> None:
         name = figures["stream"]
-        totals, (asset,) = self._totals[name], figures["assets"].values()
+        totals, assets = self._totals[name], figures["assets"].values()
         totals.records += figures["rows"]
-        totals.rows += asset["rows"]
-        totals.last_at, totals.last_seconds, totals.oldest_input = (
-            time.time(),
-            figures["seconds"],
-            asset["oldest_input_seconds"],
-        )
+        totals.rows += sum(asset["rows"] for asset in assets)
+        totals.last_at, totals.last_seconds = time.time(), figures["seconds"]
+        totals.oldest_input = next((asset["oldest_input_seconds"] for asset in assets), None)
         self._seconds.labels(name).observe(figures["seconds"])
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric family, at this moment."""
         yield from self._seconds.collect()
         totals, streams = self._totals, self._streams
-        saved = {
-            name: found
-            for name, stream in streams.items()
-            if (found := durable_state.newest(stream.folder)) is not None
-        }
+        saved = {name: found for name, stream in streams.items() if (found := stream.saved()) is not None}
         yield self._counter("records", "Records read from the source topics.", lambda n: totals[n].records)
         yield self._counter(
             "rows", "Rows produced: accounts, symbols or scenarios evaluated.", lambda n: totals[n].rows
@@ -132,9 +124,11 @@ class Endpoint:
     OSError where the port is taken.
     """
 
-    def __init__(self, streams: Sequence[Watched], host: str, port: int) -> None:
+    def __init__(self, streams: Sequence[Watched], host: str, port: int, *more: Collector) -> None:
         registry = CollectorRegistry()
         registry.register(StreamMetrics(streams))
+        for collector in more:
+            registry.register(collector)
         ProcessCollector(registry=registry)  # the driver's own memory, processor time and start
         self._server: WSGIServer
         self._thread: threading.Thread

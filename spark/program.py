@@ -18,16 +18,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from prometheus_client.registry import Collector
 from pyspark.sql.streaming import StreamingQuery
 
 from margin_platform.contracts.visible_text import log_to_terminal
 from margin_platform.durable_state import StateRefused
 from margin_platform.kafka.broker_errors import BrokerUnreachable
 from margin_platform.orchestration import checkpoint_lock
-from margin_platform.policy.policy import current_policy, load_policy_file
+from margin_platform.policy.policy import Policy, current_policy, load_policy_file
 from margin_platform.settings import settings
 from margin_platform.stop_signal import StopSignal, stop_on_signals
-from spark.metrics import Endpoint
+from spark.metrics import Endpoint, Watched
 from spark.session import build
 from spark.stream import Stream, StreamSettings
 
@@ -45,21 +46,19 @@ class StreamKind(Protocol):
 _LOOK_SECONDS = 0.5
 
 
-def _arguments(argv: list[str], kinds: Sequence[StreamKind]) -> argparse.Namespace:
+def options(prog: str, description: str | None, names: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the command line of a program that runs streams of these names."""
     here = settings()
-    parser = argparse.ArgumentParser(prog="python -m spark.driver", description=__doc__)
+    parser = argparse.ArgumentParser(prog=prog, description=description)
     parser.add_argument(
-        "--only",
-        default="",
-        help=f"streams to run, comma separated, of {', '.join(s.name for s in kinds)}; default all",
+        "--only", default="", help=f"streams to run, comma separated, of {', '.join(names)}; default all"
     )
     parser.add_argument(
         "--bootstrap", default=here.kafka.bootstrap_servers, help="Kafka address (default %(default)s)"
     )
     parser.add_argument(
         "--checkpoint",
-        type=Path,
-        default=here.checkpoints,
+        default=str(here.checkpoints),
         help="folder of offsets and state (default %(default)s)",
     )
     parser.add_argument(
@@ -96,12 +95,27 @@ def _arguments(argv: list[str], kinds: Sequence[StreamKind]) -> argparse.Namespa
         action="store_true",
         help="forget checkpoints and state, and read the topics from their beginning (tables are kept)",
     )
+    return parser
+
+
+def parsed(parser: argparse.ArgumentParser, argv: list[str], names: Sequence[str]) -> argparse.Namespace:
+    """Return what a command line says, `only` as the names that it chooses."""
     given = parser.parse_args(argv)
-    known = {s.name for s in kinds}
-    unknown = [name for name in given.only.split(",") if name and name not in known]
-    if unknown:
-        parser.error(f"--only: not one of {', '.join(sorted(known))}, value {unknown[0]!r}")
+    chosen = [name for name in given.only.split(",") if name] or list(names)
+    if unknown := sorted(set(chosen) - set(names)):
+        parser.error(f"--only: not one of {', '.join(sorted(names))}, value {unknown[0]!r}")
+    given.only = chosen
     return given
+
+
+def _arguments(argv: list[str], kinds: Sequence[StreamKind]) -> argparse.Namespace:
+    names = [kind.name for kind in kinds]
+    return parsed(options("python -m spark.driver", __doc__, names), argv, names)
+
+
+def chosen_policy(given: argparse.Namespace) -> Policy:
+    """Return the policy that a command line names; without one the policy in force."""
+    return current_policy() if given.policy is None else load_policy_file(given.policy)
 
 
 def watch_parent(stop: StopSignal) -> None:
@@ -119,7 +133,7 @@ def watch_parent(stop: StopSignal) -> None:
 
 
 @contextlib.contextmanager
-def _served(streams: Sequence[Stream], host: str, port: int) -> Iterator[None]:
+def served(streams: Sequence[Watched], host: str, port: int, *more: Collector) -> Iterator[None]:
     """Serve the streams' figures to Prometheus while the block runs.
 
     Without a free port it still runs: margin comes first.
@@ -127,7 +141,7 @@ def _served(streams: Sequence[Stream], host: str, port: int) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             if port:
-                endpoint = stack.enter_context(contextlib.closing(Endpoint(streams, host, port)))
+                endpoint = stack.enter_context(contextlib.closing(Endpoint(streams, host, port, *more)))
                 log.info("figures for Prometheus at %s", endpoint.url)
         except OSError as error:
             log.error("no figures for Prometheus: %s:%d cannot be served (%s)", host, port, error)
@@ -135,21 +149,21 @@ def _served(streams: Sequence[Stream], host: str, port: int) -> Iterator[None]:
 
 
 def _chosen(given: argparse.Namespace, kinds: Sequence[StreamKind]) -> list[StreamKind]:
-    return [s for s in kinds if not given.only or s.name in given.only.split(",")]
+    return [s for s in kinds if s.name in given.only]
 
 
 def run(given: argparse.Namespace, kinds: Sequence[StreamKind], stop: StopSignal) -> int:
     """Start the streams and wait for the end."""
-    policy = current_policy() if given.policy is None else load_policy_file(given.policy)
-    options = StreamSettings(
-        given.bootstrap, given.checkpoint, given.tables, policy, trigger_ms=given.trigger
+    policy = chosen_policy(given)
+    places = StreamSettings(
+        given.bootstrap, Path(given.checkpoint), given.tables, policy, trigger_ms=given.trigger
     )
-    streams: list[Stream] = [kind(options) for kind in kinds]
+    streams: list[Stream] = [kind(places) for kind in kinds]
     for stream in streams:
         if given.rebuild:
             stream.forget()
         stream.recover()  # before the session: without a broker there is no reason to start a JVM
-    with _served(streams, given.metrics_host, given.metrics_port):
+    with served(streams, given.metrics_host, given.metrics_port):
         session = build("margin-platform", given.master)
         try:
             queries = [stream.start(session) for stream in streams]
@@ -196,7 +210,7 @@ def main(kinds: Sequence[StreamKind]) -> int:
     stop = stop_on_signals()
     watch_parent(stop)
     try:
-        with checkpoint_lock.held(given.checkpoint, (s.name for s in chosen)):
+        with checkpoint_lock.held(Path(given.checkpoint), (s.name for s in chosen)):
             return run(given, chosen, stop)
     except checkpoint_lock.CheckpointHeld as error:
         log.error("not started: %s", error)

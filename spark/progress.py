@@ -20,13 +20,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol, TypedDict
 
 import orjson
 
-from margin_platform import durable_state
 from margin_platform.contracts.offsets import Record
+from margin_platform.durable_state import Saved
 from margin_platform.kafka.bus import Bus
 
 
@@ -59,55 +58,84 @@ class Figures(TypedDict):
     assets: dict[str, TableFigures]
 
 
+Offsets = dict[str, dict[str, int]]  # topic -> partition -> next offset
+
+
 class Reporting(Protocol):
     """What a stream shows of itself, at any time and to any thread."""
 
     name: str
-    event_time: int
-    dead_letters: int
 
     @property
-    def table(self) -> str: ...
+    def event_time(self) -> int: ...
     @property
-    def folder(self) -> Path: ...
+    def dead_letters(self) -> int: ...
     @property
     def lag(self) -> int: ...
+    def saved(self) -> Saved | None: ...
     def oldest_input_seconds(self) -> float | None: ...
 
 
-def figures(stream: Reporting, batch_id: int, read: list[Record], produced: int, started: float) -> Figures:
+class OfOneTable(Reporting, Protocol):
+    """A stream that keeps one table."""
+
+    @property
+    def table(self) -> str: ...
+
+
+def figures(stream: OfOneTable, batch_id: int, read: list[Record], produced: int, started: float) -> Figures:
     """Return the figures that one micro-batch reports. `started` is `time.monotonic()` at its beginning."""
     seconds = round(time.monotonic() - started, 4)
-    offsets: dict[str, dict[str, int]] = {}
+    offsets: Offsets = {}
     for record in read:
         parts = offsets.setdefault(record.topic, {})
         parts[str(record.partition)] = max(parts.get(str(record.partition), 0), record.offset + 1)
     newest = max((r.timestamp_ms for r in read), default=0)
-    saved, oldest = durable_state.newest(stream.folder), stream.oldest_input_seconds()
-    asset: TableFigures = {
-        "batch_id": batch_id,
-        "rows": produced,
-        "lag": stream.lag,
-        "event_time": stream.event_time,
-        "offsets": " ".join(
-            f"{t}[{p}]@{o}" for t, parts in sorted(offsets.items()) for p, o in sorted(parts.items())
-        ),
-        "freshness_seconds": round(max(0.0, time.time() - newest / 1000), 3) if newest else 0.0,
-        "batch_seconds": seconds,
-        "dead_letters": stream.dead_letters,
-        "state_bytes": None if saved is None else saved.size,
-        "state_age_seconds": None if saved is None else round(saved.age_seconds, 1),
-        "oldest_input_seconds": None if oldest is None else round(oldest, 1),
+    return figures_of(stream, batch_id, len(read), offsets, newest, {stream.table: produced}, seconds)
+
+
+def figures_of(
+    stream: Reporting,
+    batch_id: int,
+    read: int,
+    offsets: Offsets,
+    newest: int,
+    produced: Mapping[str, int],
+    seconds: float,
+) -> Figures:
+    """Return the figures of a micro-batch that took so many seconds.
+
+    newest: when Kafka got the newest record read, 0 where none was read; produced: rows by table.
+    """
+    saved, oldest = stream.saved(), stream.oldest_input_seconds()
+    place = " ".join(
+        f"{t}[{p}]@{o}" for t, parts in sorted(offsets.items()) for p, o in sorted(parts.items())
+    )
+    assets: dict[str, TableFigures] = {
+        table: {
+            "batch_id": batch_id,
+            "rows": rows,
+            "lag": stream.lag,
+            "event_time": stream.event_time,
+            "offsets": place,
+            "freshness_seconds": round(max(0.0, time.time() - newest / 1000), 3) if newest else 0.0,
+            "batch_seconds": seconds,
+            "dead_letters": stream.dead_letters,
+            "state_bytes": None if saved is None else saved.size,
+            "state_age_seconds": None if saved is None else round(saved.age_seconds, 1),
+            "oldest_input_seconds": None if oldest is None else round(oldest, 1),
+        }
+        for table, rows in produced.items()
     }
     return {
         "stream": stream.name,
         "batch_id": batch_id,
-        "rows": len(read),
+        "rows": read,
         "seconds": seconds,
         "event_time": stream.event_time,
         "offsets": offsets,
         "lag": stream.lag,
-        "assets": {stream.table: asset},
+        "assets": assets,
     }
 
 

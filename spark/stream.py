@@ -135,6 +135,10 @@ class Stream(ABC):
         """Records of its topics not yet read, as counted about twice a second."""
         return self._lag
 
+    def saved(self) -> durable_state.Saved | None:
+        """Return the newest saved state."""
+        return durable_state.newest(self.folder)
+
     # -- the life of a stream
 
     def forget(self) -> None:

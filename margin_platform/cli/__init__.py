@@ -35,6 +35,7 @@ COMMANDS = {
     "up": ("stack", "Start the local stack: Kafka, Spark, Dagster, AWS endpoint, dashboard."),
     "down": ("stack", "Stop the local stack."),
     "status": ("stack", "Show what of the local stack is running, and where."),
+    "streams": ("streams", "Show the streams' shards: where they are, their versions and sizes."),
     "demo": ("demo", "Replay a crisis through the whole local stack."),
     "observe": ("observe", "Print events of topics as they arrive."),
     "dashboard": ("dashboard", "Serve the live dashboard."),

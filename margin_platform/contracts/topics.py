@@ -23,6 +23,7 @@ VOLATILITY = "volatility.v1"
 MARGIN_CALC = "margin.calc.v1"
 MARGIN_STATUS = "margin.status.v1"
 STRESS = "stress.beta_spy.v1"
+FIRM_PARTIALS = "firm.partials.v1"
 FIRM_RISK = "firm.risk.v1"
 MARGIN_CALLS = "margin.calls.v1"
 RESTRICTIONS = "restrictions.v1"
@@ -84,6 +85,7 @@ TOPICS: dict[str, Topic] = {
         Topic(MARGIN_CALC, "account_id", figures.MarginCalculation, retention_days=2),
         Topic(MARGIN_STATUS, "account_id", figures.MarginStatus, partitions=1, retention_days=90),
         Topic(STRESS, "account_id", figures.StressRow, retention_days=2),
+        Topic(FIRM_PARTIALS, "shard", figures.FirmPartial, partitions=1, retention_days=2),
         Topic(FIRM_RISK, "scenario", figures.FirmRisk, partitions=1, retention_days=30),
         Topic(
             MARGIN_CALLS,

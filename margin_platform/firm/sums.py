@@ -7,7 +7,6 @@ A shard keeps the figures of its own accounts (`AccountSums`) and says at each t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,25 +20,11 @@ from margin_platform.policy.policy import Policy
 Cents = NDArray[np.int64]
 
 
-class Partial(TypedDict):
-    """What a shard's accounts sum to at one tick.
-
-    sums: cents by column (calls: a count); top: by column that has contributors, the largest amounts in
-    cents with their accounts.
-    """
-
-    shard: int
-    tick: int
-    event_time: int
-    accounts: int
-    sums: list[int]
-    top: dict[str, list[tuple[int, str]]]
-
-
 class AccountSums:
     """The newest known figures of a shard's accounts, in cents, and their sums."""
 
     def __init__(self, policy: Policy) -> None:
+        self._policy = policy.version
         self._scenarios = len(policy.stress.scenarios)
         self._width = 3 + 3 * self._scenarios  # exposure, |exposure|, net value, then pnl, unsecured, calls
         self._rows: Cents = np.zeros((0, self._width), dtype=np.int64)
@@ -72,16 +57,20 @@ class AccountSums:
         self._sums += (rows - self._rows[accounts]).sum(axis=0)
         self._rows[accounts], self._known[accounts] = rows, True
 
-    def partial(self, shard: int, tick: int, event_time: int, account_ids: Sequence[str]) -> Partial:
-        """Return what the accounts sum to now."""
+    def partial(
+        self, shard: int, shards: int, tick: int, event_time: int, account_ids: Sequence[str]
+    ) -> Event:
+        """Build firm.partials.v1: what the accounts sum to now."""
         losses = range(3 + self._scenarios, 3 + 2 * self._scenarios)
         return {
             "shard": shard,
+            "shards": shards,
             "tick": tick,
-            "event_time": event_time,
             "accounts": int(self._known.sum()),
             "sums": self._sums.tolist(),
             "top": {str(column): self._top(column, account_ids) for column in (0, *losses)},
+            "policy_version": self._policy,
+            "timestamp": event_time,
         }
 
     def _top(self, column: int, account_ids: Sequence[str]) -> list[tuple[int, str]]:
@@ -119,13 +108,16 @@ class FirmTotals:
 
     def __init__(self, policy: Policy, shards: int) -> None:
         self.policy, self.shards = policy, shards
-        self._ticks: dict[int, dict[int, Partial]] = {}
+        self._ticks: dict[int, dict[int, Event]] = {}
         self._done = -1
 
-    def take(self, partial: Partial) -> list[Event]:
-        """Return firm.risk.v1 of a tick with its last partial; nothing for one that was published."""
+    def take(self, partial: Event) -> list[Event]:
+        """Return firm.risk.v1 of a tick with its last partial; nothing for one that was published.
+
+        A partial of another policy or of another number of shards adds up with none of these.
+        """
         tick = partial["tick"]
-        if tick <= self._done:
+        if tick <= self._done or not self._fits(partial):
             return []
         found = self._ticks.setdefault(tick, {})
         found[partial["shard"]] = partial
@@ -135,19 +127,42 @@ class FirmTotals:
         self._ticks = {later: parts for later, parts in self._ticks.items() if later > tick}
         return self._rows(list(found.values()))
 
-    def _rows(self, parts: list[Partial]) -> list[Event]:
+    def _fits(self, partial: Event) -> bool:
+        return (
+            partial["shards"] == self.shards
+            and partial["policy_version"] == self.policy.version
+            and len(partial["sums"]) == 3 + 3 * len(self.policy.stress.scenarios)
+        )
+
+    def _rows(self, parts: list[Event]) -> list[Event]:
+        accounts = sum(part["accounts"] for part in parts)
+        if not accounts:
+            return []
         n = len(self.policy.stress.scenarios)
         sums = [sum(column) for column in zip(*(part["sums"] for part in parts), strict=True)]
         calls = 3 + 2 * n
 
         def top(column: int) -> Contributors:
-            largest = _largest(pair for part in parts for pair in part["top"][str(column)])
+            largest = _largest((cents, name) for part in parts for cents, name in part["top"][str(column)])
             return [{"account_id": name, "amount": amount / 100} for amount, name in largest]
 
         return firm_rows(
             self.policy,
             [total / 100 for total in sums[:calls]] + sums[calls:],
-            sum(part["accounts"] for part in parts),
-            max(part["event_time"] for part in parts),
+            accounts,
+            max(part["timestamp"] for part in parts),
             top,
         )
+
+    def to_state(self) -> dict[str, object]:
+        """Return the partials that wait for others, and the last tick that was published."""
+        return {
+            "waiting": [part for parts in self._ticks.values() for part in parts.values()],
+            "done": self._done,
+        }
+
+    def restore(self, state: Json) -> None:
+        """Continue from a saved state; what waits is taken by the policy and the number of shards of now."""
+        self._done, self._ticks = state["done"], {}
+        for partial in filter(self._fits, state["waiting"]):
+            self._ticks.setdefault(partial["tick"], {})[partial["shard"]] = partial

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from margin_platform.contracts.dead_letters import dead_letter
 from margin_platform.contracts.messages import BadEvent, Event
 from margin_platform.contracts.offsets import Record
-from margin_platform.firm.sums import Partial
 
 Offsets = dict[str, dict[str, list[int]]]  # topic -> partition -> [first, next) offset
 
@@ -41,14 +40,14 @@ class Touched(NamedTuple):
 class Outcome:
     """What one batch leads to, decisions first. `accounts` is how many were evaluated.
 
-    firm: what the accounts of a shard sum to, at a tick.
+    firm: what the accounts of a shard sum to, at a tick: firm.partials.v1.
     """
 
     status: list[Event] = field(default_factory=list)
     calc: list[Event] = field(default_factory=list)
     stress: list[Event] = field(default_factory=list)
     dead: list[Event] = field(default_factory=list)
-    firm: list[Partial] = field(default_factory=list)
+    firm: list[Event] = field(default_factory=list)
     records: int = 0
     accounts: int = 0
 

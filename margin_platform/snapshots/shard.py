@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from margin_platform.contracts.json_object import Json
+from margin_platform.contracts.messages import Event
 from margin_platform.contracts.offsets import Record
 from margin_platform.firm.sums import AccountSums
 from margin_platform.kernel.market import Instrument
@@ -49,13 +50,17 @@ class ShardEngine:
         outcome = self.engine.process(map(self._not_ahead, given), batch_id)
         if wall:
             outcome.dead += self.engine.early.overdue(wall - ANNOUNCE_MS)
-            ids = self.engine.ledger.account_ids()
-            outcome.firm = [self._sums.partial(self.shard.number, wall, self.engine.event_time, ids)]
+            outcome.firm = self._partial(wall)
         if self._beats(wall):
             held = self.engine.overdue()
             outcome.calc += held.calc
             outcome.stress += held.stress
         return outcome
+
+    def _partial(self, wall: int) -> list[Event]:
+        """Return what the accounts sum to at a tick; nothing before the market's first record."""
+        now, ids = self.engine.event_time, self.engine.ledger.account_ids()
+        return [self._sums.partial(self.shard.number, self.shard.of, wall, now, ids)] if now else []
 
     def _not_ahead(self, record: Record) -> Record:
         """Return a record produced at most a little after the newest tick: its clock may be fast."""

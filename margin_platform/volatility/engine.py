@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,10 +49,14 @@ class Close(NamedTuple):
 class VolatilityEngine:
     """Closes by symbol (as traded; splits are applied when used) and which session each symbol was last
     published for.
+
+    holds: which symbols it keeps. The prints of the others move its clock, so that engines that share the
+    symbols publish what one would.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, holds: Callable[[str], bool] = lambda _: True) -> None:
         self.policy = policy
+        self._holds = holds
         self._sessions: dict[str, list[str]] = {}  # symbol -> session dates, ascending
         self._closes: dict[str, dict[str, Close]] = {}  # symbol -> session -> close
         self._actions = AnnouncedActions()
@@ -84,13 +88,16 @@ class VolatilityEngine:
 
     def _take(self, topic: str, event: Event) -> None:
         symbol = event["symbol"]
+        if topic == PRICES:
+            self.event_time = max(self.event_time, event["timestamp"])
+        if not self._holds(symbol):
+            return
         if topic == CORPORATE_ACTIONS:
             self._book(symbol, event)
             return
         if event.get("correction"):
             self._correct(symbol, event)
         self._last_print[symbol] = max(self._last_print.get(symbol, 0), event["timestamp"])
-        self.event_time = max(self.event_time, event["timestamp"])
         day = date_of(event["timestamp"])
         if not is_session(day) or not (event.get("official_close") or in_session(event["timestamp"])):
             return

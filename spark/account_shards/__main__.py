@@ -1,98 +1,155 @@
-"""`python -m spark.account_shards`: the margin stream by account shard, until SIGTERM, SIGINT or the end of
-standard input.
+"""`python -m spark.account_shards`: the streams inside Spark's own state store, until SIGTERM, SIGINT or the
+end of standard input.
 
-It publishes what margin_snapshots publishes, and with one shard also firm.risk.v1, of all accounts at one
-tick. It keeps no table. Standard output carries one JSON line a micro-batch. The exit code is 0 when asked to
-stop, 1 when the stream failed, 75 when another driver works on the same checkpoint.
+Its queries: account_shards (the margin stream; of one shard also firm.risk.v1), firm_totals (firm.risk.v1 of
+several shards), volatility_shards (volatility.v1), and a query for each Delta table. They do not start beside
+a stream of `spark.driver` that publishes the same, on one checkpoint folder. Standard output carries one JSON
+line a micro-batch (see `spark.progress`). The exit code is 0 when asked to stop, 1 when a query failed or the
+broker cannot be reached, 75 when another driver works on the same checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pyspark.sql.streaming import StreamingQuery
-
+from margin_platform.contracts.messages import FIRM_RISK, MARGIN_CALC, PRICES, VOLATILITY
 from margin_platform.contracts.visible_text import log_to_terminal
+from margin_platform.kafka.broker_errors import BrokerUnreachable
+from margin_platform.kafka.bus import Bus
 from margin_platform.orchestration import checkpoint_lock
-from margin_platform.policy.policy import current_policy
+from margin_platform.policy.policy import Policy, current_policy
 from margin_platform.settings import settings
 from margin_platform.stop_signal import StopSignal, stop_on_signals
-from spark.account_shards import query
-from spark.program import watch_parent
+from spark import program
+from spark.account_shards import checkpoints, query, tables
+from spark.account_shards.metrics import ShardMetrics
+from spark.account_shards.running import Running
 from spark.session import build
 
 log = logging.getLogger("spark.account_shards")
-_NAME = "account_shards"
 _LOOK_SECONDS = 0.2
+_FIRST_BATCH_SECONDS = 30.0
+_MARGIN, _TOTALS, _VOLATILITY, _TABLES = "account_shards", "firm_totals", "volatility_shards", "tables"
+# the streams of `spark.driver` that write what a query writes
+_IN_PLACE_OF = {
+    _MARGIN: ("margin_snapshots", "firm_exposure"),
+    _TOTALS: ("firm_exposure",),
+    _VOLATILITY: ("volatility_tables",),
+    _TABLES: ("margin_snapshots", "firm_exposure", "volatility_tables"),
+}
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
-    here = settings()
-    parser = argparse.ArgumentParser(prog="python -m spark.account_shards", description=__doc__)
-    parser.add_argument("--bootstrap", default=here.kafka.bootstrap_servers, help="Kafka address")
-    parser.add_argument("--checkpoint", type=Path, default=here.checkpoints, help="folder of the checkpoint")
-    parser.add_argument("--master", default=here.spark.master, help="Spark master (default %(default)r)")
+    names = list(_IN_PLACE_OF)
+    parser = program.options("python -m spark.account_shards", __doc__, names)
     parser.add_argument(
-        "--shards", type=int, default=1, help="for the life of the checkpoint (default %(default)s)"
+        "--shards",
+        type=int,
+        default=1,
+        help="of the accounts and of the symbols, for the life of the checkpoint (default %(default)s)",
     )
-    return parser.parse_args(argv)
+    given = program.parsed(parser, argv, names)
+    if given.shards < 1:
+        parser.error(f"--shards: not above zero, value {given.shards}")
+    return given
 
 
-def _watch(running: StreamingQuery, stop: StopSignal) -> int:
-    """Print a line for each micro-batch until the query ends (1) or is asked to stop (0)."""
-    printed = -1
+def _started(given: argparse.Namespace, place: query.Place, policy: Policy) -> Iterator[Running]:
+    """Start the queries, each when it is asked for."""
+    shards, trigger = given.shards, given.trigger
+    if _MARGIN in given.only:
+        found = query.account_shards(place, policy, shards, trigger_ms=trigger)
+        of_firm = {"firm_exposure": FIRM_RISK} if shards == 1 else {}
+        yield Running(found, {"margin_snapshots": MARGIN_CALC, **of_firm})
+    if _TOTALS in given.only and shards > 1:
+        found = query.firm_totals(place, policy, shards, trigger_ms=trigger)
+        yield Running(found, {"firm_exposure": FIRM_RISK})
+    if _VOLATILITY in given.only:
+        found = query.volatility_shards(place, policy, shards)
+        yield Running(found, {"volatility": VOLATILITY})
+    if _TABLES in given.only:
+        for table in tables.TABLES:
+            yield Running(tables.start(place, table, given.tables), {})
+
+
+def _await_first_batch(one: Running, stop: StopSignal) -> None:
+    """Wait a while for a query's first batch.
+
+    Before it the query starts a Python process that must answer within ten seconds, which Spark has fixed.
+    Several at once on a busy machine would not.
+    """
+    for _ in range(round(_FIRST_BATCH_SECONDS / _LOOK_SECONDS)):
+        if one.is_past_its_start or stop.wait(_LOOK_SECONDS):
+            return
+        one.tell()
+
+
+def _watch(running: list[Running], stop: StopSignal, policy: Policy | None) -> int:
+    """Tell of each micro-batch until a query ends (1), all are asked to stop, or a policy newer than this one
+    is in force (0).
+    """
     while not stop.wait(_LOOK_SECONDS):
-        if not running.isActive:
-            log.error("%s failed: %s", _NAME, running.exception())
-            return 1
-        for progress in running.recentProgress:
-            if progress["batchId"] > printed:
-                printed = progress["batchId"]
-                sys.stdout.write(json.dumps(_line(progress)) + "\n")
-        sys.stdout.flush()
-    running.stop()
+        for one in running:
+            one.tell()
+            if not one.query.isActive:
+                log.error("%s failed: %s", one.name, one.query.exception())
+                return 1
+        if policy is not None and policy is not current_policy():
+            log.warning("a newer policy is in force: ending, to be started again under it")
+            break
+    for one in running:
+        one.stop()
     return 0
 
 
-def _line(progress: dict[str, object]) -> dict[str, object]:
-    """Return what a micro-batch read, and how long it took in seconds."""
-    told = json.loads(json.dumps(progress, default=str))
-    read = [source for source in told["sources"] if "KafkaV2" in source["description"]]
-    ends = [json.loads(e) if isinstance(e := source["endOffset"], str) else e for source in read]
-    return {
-        "stream": _NAME,
-        "batch_id": told["batchId"],
-        "rows": sum(source["numInputRows"] for source in read),
-        "seconds": told["durationMs"].get("triggerExecution", 0) / 1000,
-        "offsets": {topic: parts for end in ends if end for topic, parts in end.items()},
-    }
+def _run(given: argparse.Namespace, stop: StopSignal) -> int:
+    with Bus(given.bootstrap) as bus:  # without a broker there is no reason to start a JVM
+        bus.end_offsets(PRICES)
+    policy = program.chosen_policy(given)
+    if given.rebuild:
+        checkpoints.forget(given.checkpoint, given.only)
+    elif _MARGIN in given.only:
+        checkpoints.mention_driver_state(given.checkpoint)
+    session = build("margin-platform", given.master, query.STATE_STORE | tables.WRITES_DELTA)
+    try:
+        running: list[Running] = []
+        for one in _started(given, query.Place(session, given.bootstrap, given.checkpoint), policy):
+            running.append(one)
+            _await_first_batch(one, stop)
+        log.info("running %s, shards %d", ", ".join(one.name for one in running), given.shards)
+        with program.served(running, given.metrics_host, given.metrics_port, ShardMetrics(running)):
+            return _watch(running, stop, policy if given.policy is None else None)
+    finally:
+        session.stop()
+
+
+def _locks(names: Iterable[str]) -> set[str]:
+    return {*names, *(stream for name in names for stream in _IN_PLACE_OF[name])}
 
 
 def main() -> int:
-    """Run the stream."""
+    """Run the queries."""
     os.umask(0o077)  # tables and states hold customers
     log_to_terminal()
     logging.getLogger("py4j").setLevel(logging.WARNING)
     given, stop = _arguments(sys.argv[1:]), stop_on_signals()
-    watch_parent(stop)
+    program.watch_parent(stop)
+    # a lock is a file of this machine; on other storage it keeps this machine's drivers apart
+    folder = settings().checkpoints if "://" in given.checkpoint else Path(given.checkpoint)
     try:
-        with checkpoint_lock.held(given.checkpoint, [_NAME]):
-            session = build("margin-platform", given.master, query.STATE_STORE)
-            try:
-                folder = given.checkpoint / _NAME
-                running = query.start(session, given.bootstrap, folder, current_policy(), given.shards)
-                log.info("running %s, shards %d", _NAME, given.shards)
-                return _watch(running, stop)
-            finally:
-                session.stop()
+        with checkpoint_lock.held(folder, _locks(given.only)):
+            return _run(given, stop)
     except checkpoint_lock.CheckpointHeld as error:
         log.error("not started: %s", error)
         return checkpoint_lock.EXIT_CODE
+    except (BrokerUnreachable, checkpoints.Elsewhere) as error:
+        log.error("not started: %s", error)
+        return 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One account shard inside Spark's state store: the Python worker caches the engine, the store is the truth.
+"""An engine inside Spark's state store: the Python worker caches it, the store is the truth.
 
 State of a shard: `meta`, the version (the last batch) and where the rest stands; `log`, each batch's records
 since the base; `base`, a snapshot in chunks. A snapshot is taken at one moment and written a chunk a batch.
@@ -11,9 +11,9 @@ from __future__ import annotations
 import gc
 import pickle
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import uuid4
 
 from pyspark import TaskContext
@@ -23,31 +23,37 @@ from pyspark.sql.streaming.stateful_processor import StatefulProcessorHandle, Ti
 from typing_extensions import override
 
 from margin_platform import durable_state
-from margin_platform.contracts.messages import (
-    DEAD_LETTER,
-    FIRM_RISK,
-    MARGIN_CALC,
-    MARGIN_STATUS,
-    STRESS,
-    TOPICS,
-    encode,
-)
+from margin_platform.contracts.json_object import Json
+from margin_platform.contracts.messages import TOPICS, Event, encode
 from margin_platform.contracts.offsets import Record
-from margin_platform.firm.sums import FirmTotals
-from margin_platform.market.instruments import load
-from margin_platform.policy.policy import Policy
-from margin_platform.snapshots.outcome import Outcome
-from margin_platform.snapshots.shard import ShardEngine
-from margin_platform.snapshots.shards import Shard
+from spark.account_shards.reports import ShardReport, report_of
 
 OUTPUT = "topic string, key string, value binary"
 _META = (
-    "batch long, base long, chunks long, first long, pending long, written long, policy string, since long"
+    "batch long, base long, chunks long, first long, pending long, written long, policy string, since long, "
+    "of long"
 )
 _BLOB = "blob binary"
 _CHUNK_BYTES = 4 << 20
 _BASE_EVERY = 200  # batches between two snapshots
 Rows = list[tuple[str, int, int, bytes | None, int]]  # topic, partition, offset, value, produced
+Published = list[tuple[str, Event]]  # topic and event, decisions first
+
+
+class Engine(Protocol):
+    """What a shard runs: a pure function of its state and its records."""
+
+    def process(self, records: list[Record], batch_id: int) -> Published:
+        """Apply a batch's records; return what follows."""
+
+    def under_another_policy(self) -> None:
+        """Forget what the policy of before decided."""
+
+    @property
+    def event_time(self) -> int: ...
+    def oldest_input_seconds(self) -> float | None: ...
+    def to_state(self) -> dict[str, object]: ...
+    def restore(self, state: Json) -> None: ...
 
 
 class Meta(NamedTuple):
@@ -55,7 +61,7 @@ class Meta(NamedTuple):
 
     base: batch of the snapshot, in `chunks`; first: the oldest batch of the log; pending: batch of the
     snapshot being written, `written` chunks of it so far; policy, since: the policy's version, and the first
-    batch under it.
+    batch under it; of: how many shards there are.
     """
 
     batch: int = -1
@@ -66,26 +72,38 @@ class Meta(NamedTuple):
     written: int = 0
     policy: str = ""
     since: int = -1
+    of: int = 1
 
 
 @dataclass
 class Held:
     """A cached engine, the version it is at, and the snapshot being written."""
 
-    engine: ShardEngine
+    engine: Engine
     version: int = -1
     snapshot: bytes = field(default=b"", repr=False)
     pending: int = -1
+    size: int = 0  # bytes of the newest whole snapshot
 
 
 _held: dict[tuple[str, int], Held] = {}  # by query and shard, in this Python worker
 
 
 class ShardProcessor(StatefulProcessor):
-    """What Spark calls for each shard with records in a batch."""
+    """What Spark calls for each shard with records in a batch.
 
-    def __init__(self, policy: Policy, shards: int) -> None:
-        self._policy, self._shards = policy, shards
+    make: the engine of a shard, by its number, of so many shards; tell: gets what a shard says of itself
+    after each batch.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[int], Engine],
+        shards: int,
+        policy: str,
+        tell: Callable[[int, ShardReport], None] = lambda *_: None,
+    ) -> None:
+        self._make, self._shards, self._policy, self._tell = make, shards, policy, tell
         self._query = uuid4().hex  # engines of an earlier query of the same worker do not count
 
     @override
@@ -101,37 +119,44 @@ class ShardProcessor(StatefulProcessor):
         assert isinstance(key, tuple)
         number, batch = int(key[0]), _batch()
         found = self._meta.get()
-        meta = Meta(first=batch) if found is None else Meta(*found)
+        meta = Meta(first=batch, of=self._shards) if found is None else Meta(*found)
+        if meta.of != self._shards:
+            raise ValueError(f"shards: {meta.of} for the life of this checkpoint, value {self._shards}")
         # out of the cache until done: what fails on the way must not be continued from
         held = _held.pop((self._query, number), None)
-        if held is None or held.version != meta.batch:
+        cold = held is None or held.version != meta.batch
+        if held is None or cold:
             held = self._rebuilt(number, meta)
-        if meta.policy != self._policy.version:
-            held.engine.engine.emission.forget_bands()
-            meta = meta._replace(policy=self._policy.version, since=batch)
+        if meta.policy != self._policy:
+            held.engine.under_another_policy()
+            meta = meta._replace(policy=self._policy, since=batch)
         given = [_figures(row) for row in rows]
-        outcome = held.engine.process(_records(given), batch)
+        published = held.engine.process(_records(given), batch)
         self._log.updateValue((batch,), (zlib.compress(pickle.dumps(given, protocol=5), 1),))
         meta = self._snapshot(held, meta._replace(batch=batch))
         self._meta.update(tuple(meta))
         held.version = batch
         _held[self._query, number] = held
-        yield from _published(outcome, self._policy, self._shards)
+        produced = max((row[4] for row in given if row[0] in TOPICS), default=0)
+        self._tell(
+            number, report_of(held.engine, batch, produced, published, cold=cold, state_bytes=held.size)
+        )
+        yield from map(_row, published)
 
     def _rebuilt(self, number: int, meta: Meta) -> Held:
-        engine = ShardEngine(load(), self._policy, Shard(number, self._shards))
+        engine, raw = self._make(number), b""
         if meta.base >= 0:
             raw = b"".join(_blob(self._base.getValue((meta.base, n))) for n in range(meta.chunks))
             engine.restore(durable_state.parse(raw))
         for batch in range(meta.first, meta.batch + 1):
             if batch == meta.since:  # those before were judged, and published, by another policy
-                engine.engine.emission.forget_bands()
+                engine.under_another_policy()
             if self._log.containsKey((batch,)):
                 packed = _blob(self._log.getValue((batch,)))
                 engine.process(_records(pickle.loads(zlib.decompress(packed))), batch)
         gc.collect()
         gc.freeze()  # Spark's Python collects after every task: a second for a million accounts
-        return Held(engine, meta.batch)
+        return Held(engine, meta.batch, size=len(raw))
 
     def _snapshot(self, held: Held, meta: Meta) -> Meta:
         """Take a snapshot when it is time, or write the next chunk of the one that was taken."""
@@ -154,7 +179,7 @@ class ShardProcessor(StatefulProcessor):
             if self._log.containsKey((batch,)):
                 self._log.removeKey((batch,))
         meta = meta._replace(base=held.pending, chunks=meta.written, first=held.pending + 1)
-        held.snapshot, held.pending = b"", -1
+        held.size, held.snapshot, held.pending = len(held.snapshot), b"", -1
         return meta._replace(pending=-1, written=0)
 
     @override
@@ -185,16 +210,6 @@ def _records(rows: Rows) -> list[Record]:
     return [Record(topic, part, offset, None, value, at) for topic, part, offset, value, at in rows]
 
 
-def _published(outcome: Outcome, policy: Policy, shards: int) -> Iterator[Row]:
-    """Yield what a batch publishes. One shard is the whole firm, so its sums are the firm's at each tick."""
-    totals = FirmTotals(policy, shards)
-    firm = [row for partial in outcome.firm for row in totals.take(partial)] if shards == 1 else []
-    for topic, events in (
-        (MARGIN_STATUS, outcome.status),
-        (DEAD_LETTER, outcome.dead),
-        (MARGIN_CALC, outcome.calc),
-        (STRESS, outcome.stress),
-        (FIRM_RISK, firm),
-    ):
-        for event in events:
-            yield Row(topic=topic, key=str(event[TOPICS[topic].key]), value=encode(event))
+def _row(published: tuple[str, Event]) -> Row:
+    topic, event = published
+    return Row(topic=topic, key=str(event[TOPICS[topic].key]), value=encode(event))

@@ -1,26 +1,31 @@
-"""The margin stream by account shard, in Spark's own state store: one query, any number of executors.
+"""The stateful queries, in Spark's own state store: of account shards, of the firm's totals, of volatilities.
 
 Kafka, routing in the JVM, one engine a shard inside `transformWithState`, and Spark's Kafka sink from the
 executors. Spark repeats a batch with the same offsets until it is committed, and its state commits by shard
-and version. The engine is a pure function of state and records, ticks included, so a repeat publishes the
+and version. An engine is a pure function of state and records, ticks included, so a repeat publishes the
 same bytes. Nothing durable is kept beside Spark's checkpoint.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
+from pyspark.accumulators import Accumulator
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import expr, lit
 from pyspark.sql.streaming import StreamingQuery
 
-from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS
+from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, FIRM_PARTIALS, PRICES
 from margin_platform.kafka_security import KafkaSecurity
 from margin_platform.policy.policy import Policy
 from margin_platform.settings import settings
 from margin_platform.snapshots.input_records import CLOCK, TOPICS_IN_ORDER
 from spark import kafka_source
-from spark.account_shards.processor import OUTPUT, ShardProcessor
+from spark.account_shards.engines import MarginOfShard, TotalsOfFirm, VolatilityOfShard
+from spark.account_shards.processor import OUTPUT, Engine, ShardProcessor
+from spark.account_shards.reports import ByShard, ShardReport, add
 
 _ACCOUNT_TOPICS = ", ".join(f"'{topic}'" for topic in (ACCOUNTS, CASH, FILLS))
 _EVERY_ACCOUNT = 5_000_000
@@ -33,6 +38,53 @@ STATE_STORE = {
     # a chunk of the base is megabytes: iterating would page hundreds of them at once
     "spark.sql.execution.arrow.transformWithStateInPySpark.maxStateRecordsPerBatch": "8",
 }
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where queries read, publish and keep their state. checkpoint: a folder or URL, of all queries."""
+
+    session: SparkSession
+    bootstrap: str
+    checkpoint: str
+    security: KafkaSecurity | None = None
+
+    def topics(self, *names: str, most: int = kafka_source.MAX_PER_BATCH) -> DataFrame:
+        """Return the records of topics, from their beginning or the checkpoint on."""
+        read = kafka_source.stream(self.session, self.bootstrap, names, self.security, most=most)
+        return read.selectExpr("topic", "partition", "offset", "value", "unix_millis(timestamp) AS timestamp")
+
+
+@dataclass(frozen=True)
+class Sharded:
+    """A running query, and what its shards last said of themselves, by their number."""
+
+    query: StreamingQuery
+    reports: Accumulator[dict[int, ShardReport]]
+
+
+def account_shards(place: Place, policy: Policy, shards: int, *, trigger_ms: int = 100) -> Sharded:
+    """Start the margin stream. shards: chosen once, for the life of the checkpoint."""
+    others = [topic for topic in TOPICS_IN_ORDER if topic != ACCOUNTS]
+    # all accounts before any fill of a long backlog: Spark divides a batch over the topics of a source
+    read = place.topics(ACCOUNTS, most=_EVERY_ACCOUNT).unionByName(place.topics(*others))
+    records = routed(read.unionByName(ticks(place.session)).coalesce(1), shards)
+    make = partial(MarginOfShard, policy, shards)
+    return _start(place, "account_shards", records, shards, make, policy, trigger_ms)
+
+
+def firm_totals(place: Place, policy: Policy, shards: int, *, trigger_ms: int = 100) -> Sharded:
+    """Start the totals of the firm, from what several shards sum to. One shard publishes them itself."""
+    records = place.topics(FIRM_PARTIALS).selectExpr("0 AS shard", "*")
+    return _start(place, "firm_totals", records, 1, partial(TotalsOfFirm, policy, shards), policy, trigger_ms)
+
+
+def volatility_shards(place: Place, policy: Policy, shards: int, *, trigger_ms: int = 1000) -> Sharded:
+    """Start the volatility stream. shards: of the symbols, chosen once, for the life of the checkpoint."""
+    everyone = f"explode(sequence(0, {shards - 1})) AS shard"
+    records = place.topics(PRICES, CORPORATE_ACTIONS).coalesce(1).selectExpr(everyone, "*")
+    make = partial(VolatilityOfShard, policy, shards)
+    return _start(place, "volatility_shards", records, shards, make, policy, trigger_ms)
 
 
 def ticks(session: SparkSession) -> DataFrame:
@@ -58,39 +110,35 @@ def routed(records: DataFrame, shards: int) -> DataFrame:
     )
 
 
-def start(
-    session: SparkSession,
-    bootstrap: str,
-    checkpoint: Path | str,
-    policy: Policy,
+def _start(
+    place: Place,
+    name: str,
+    records: DataFrame,
     shards: int,
-    *,
-    trigger_ms: int = 100,
-    security: KafkaSecurity | None = None,
-) -> StreamingQuery:
-    """Start the query; a checkpoint moves it on. shards: chosen once, for the life of the checkpoint."""
-    login = settings().kafka.security if security is None else security
-    for name, value in (STATE_STORE | {"spark.sql.shuffle.partitions": str(shards)}).items():
-        session.conf.set(name, value)
-    others = [topic for topic in TOPICS_IN_ORDER if topic != ACCOUNTS]
-    # all accounts before any fill of a long backlog: Spark divides a batch over the topics of a source
-    terms = kafka_source.stream(session, bootstrap, [ACCOUNTS], security, most=_EVERY_ACCOUNT)
-    read = terms.unionByName(kafka_source.stream(session, bootstrap, others, security)).selectExpr(
-        "topic", "partition", "offset", "value", "unix_millis(timestamp) AS timestamp"
+    make: Callable[[int], Engine],
+    policy: Policy,
+    trigger_ms: int,
+) -> Sharded:
+    """Start a query of records with the number of their shard; its engines' events go to Kafka."""
+    session = place.session
+    for key, value in (STATE_STORE | {"spark.sql.shuffle.partitions": str(shards)}).items():
+        session.conf.set(key, value)
+    # Python workers of its own: one that two queries share would build their engines by turns
+    session.sparkContext.environment["MARGIN_QUERY"] = name
+    login = settings().kafka.security if place.security is None else place.security
+    reports = session.sparkContext.accumulator(dict[int, ShardReport](), ByShard())
+    published = records.groupBy("shard").transformWithState(
+        ShardProcessor(make, shards, policy.version, partial(add, reports)), OUTPUT, "Append", "None"
     )
-    published = (
-        routed(read.unionByName(ticks(session)).coalesce(1), shards)
-        .groupBy("shard")
-        .transformWithState(ShardProcessor(policy, shards), OUTPUT, "Append", "None")
-    )
-    return (
-        published.writeStream.queryName("account_shards")
+    query = (
+        published.writeStream.queryName(name)
         .format("kafka")
         .options(**login.spark())
-        .option("kafka.bootstrap.servers", bootstrap)
+        .option("kafka.bootstrap.servers", place.bootstrap)
         .option("kafka.linger.ms", "0")
-        .option("checkpointLocation", str(checkpoint))
+        .option("checkpointLocation", f"{place.checkpoint.rstrip('/')}/{name}")
         .outputMode("append")
         .trigger(processingTime=f"{trigger_ms} milliseconds")
         .start()
     )
+    return Sharded(query, reports)

@@ -138,7 +138,10 @@ def scene(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
         shards: int = getattr(request, "param", 0)
         # one slot: shards on two would change Python workers all the time, and be rebuilt
         command = (
-            shards_command(broker.bootstrap, tmp_path, shards, "local[1]")
+            [
+                *shards_command(broker.bootstrap, tmp_path, shards, "local[1]"),
+                *("--only", "account_shards,firm_totals"),
+            ]
             if shards
             else driver_command(broker.bootstrap, tmp_path, "margin_snapshots", master)
         )

@@ -55,6 +55,16 @@ GOOD = {
         "timestamp": T,
     },
     messages.VOLATILITY: {"symbol": "S", "volatility_annual": 0.3, "timestamp": T},
+    messages.FIRM_PARTIALS: {
+        "shard": 1,
+        "shards": 2,
+        "tick": T,
+        "accounts": 3,
+        "sums": [-5, 0, 2**53],
+        "top": {"0": [[7, "a"], [5, "b"]], "12": []},
+        "policy_version": "p",
+        "timestamp": T,
+    },
     messages.AUDIT: {
         "account_id": "firm/anchors",
         "event_id": "0a",

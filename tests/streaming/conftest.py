@@ -41,14 +41,12 @@ def running(spark_session: SparkSession, bus: Bus, work: Path) -> Iterator[Runni
 
 
 class Driver:
-    """`python -m spark.driver` as its own process, its micro-batches as they come."""
+    """A driver as its own process, its micro-batches as they come."""
 
-    def __init__(
-        self, bootstrap: str, work: Path, only: str, master: str = "local[2]", *options: str
-    ) -> None:
+    def __init__(self, command: list[str], work: Path) -> None:
         self.batches: list[dict[str, Any]] = []
         self.process = subprocess.Popen(
-            [*driver_command(bootstrap, work, only, master), *options],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=(work / "driver.log").open("ab"),
@@ -74,17 +72,28 @@ class Driver:
 
 
 @pytest.fixture
-def start_driver(work: Path) -> Iterator[Callable[..., Driver]]:
+def start_program(work: Path) -> Iterator[Callable[[list[str]], Driver]]:
+    """Starts a command as a driver; what still runs at the end is killed."""
     started: list[Driver] = []
 
-    def start(bootstrap: str, only: str, master: str = "local[2]", *options: str) -> Driver:
-        started.append(Driver(bootstrap, work, only, master, *options))
+    def start(command: list[str]) -> Driver:
+        started.append(Driver(command, work))
         return started[-1]
 
     yield start
     for driver in started:
         if driver.process.poll() is None:
             driver.kill()
+
+
+@pytest.fixture
+def start_driver(work: Path, start_program: Callable[[list[str]], Driver]) -> Callable[..., Driver]:
+    """Starts `python -m spark.driver`."""
+
+    def start(bootstrap: str, only: str, master: str = "local[2]", *options: str) -> Driver:
+        return start_program([*driver_command(bootstrap, work, only, master), *options])
+
+    return start
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
-"""Account shards inside Spark: the JVM routes as the pure rule says, and a shard comes back from its state.
+"""Shards inside Spark: the JVM routes as the pure rule says, a shard comes back from its state, and the
+firm's rows are the same however many there are.
 
 That a day with kills comes out the same is shown by `tests/chaos`.
 """
@@ -8,6 +9,8 @@ from __future__ import annotations
 import copy
 import json
 import random
+from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,25 +21,34 @@ from pyspark.sql import Row, SparkSession
 from margin_platform.contracts.messages import (
     ACCOUNTS,
     CASH,
+    DEAD_LETTER,
     FILLS,
+    FIRM_PARTIALS,
     FIRM_RISK,
     MARGIN_CALC,
     MARGIN_STATUS,
     PRICES,
+    VOLATILITY,
+    Event,
     encode,
 )
 from margin_platform.contracts.offsets import Record
 from margin_platform.firm.engine import FirmEngine
-from margin_platform.market.instruments import load
-from margin_platform.policy.policy import Policy, current_policy
+from margin_platform.firm.sums import AccountSums
+from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.input_records import CLOCK
-from margin_platform.snapshots.shard import ShardEngine
-from margin_platform.snapshots.shards import Shard, shards_of
+from margin_platform.snapshots.shards import shards_of
+from margin_platform.trading_time.new_york import date_of
+from margin_platform.trading_time.sessions import is_session
 from spark.account_shards import processor
+from spark.account_shards.engines import MarginOfShard, TotalsOfFirm, VolatilityOfShard
 from spark.account_shards.query import routed
 from tests.support.market_day import OPEN, seed, tick
 
 POLICY = current_policy()
+DAY = 86_400_000
+Shard = processor.ShardProcessor
+Store = dict[str, dict[Any, Any]]
 VALUES = (
     *(encode({"account_id": name}) for name in ("A0001", "A0002", "", "é", 'quo"te', " ", "x" * 300)),
     b'{"fill_id": "f", "account_id" : "A\\u0030001", "more": {"account_id": "B"}}',
@@ -71,7 +83,7 @@ def test_spark_routes_each_record_to_the_shards_that_the_pure_rule_names(spark_s
     assert found == {(r.topic, r.offset): list(shards_of(r, 7)) for r in records}
 
 
-def opened(store: dict[str, dict[Any, Any]], policy: Policy = POLICY) -> processor.ShardProcessor:
+def opened(store: Store, make: partial[Any], policy: str = POLICY.version) -> Shard:
     """A processor on a shard's state as Spark's store keeps it."""
 
     def of_map(name: str, *_: str) -> SimpleNamespace:
@@ -83,82 +95,148 @@ def opened(store: dict[str, dict[Any, Any]], policy: Policy = POLICY) -> process
     meta = store["meta"]
     value = SimpleNamespace(get=lambda: meta.get("value"), update=lambda new: meta.update(value=new))
     handle: Any = SimpleNamespace(getValueState=lambda *_: value, getMapState=of_map)
-    shard = processor.ShardProcessor(policy, 1)
+    shard = processor.ShardProcessor(make, make.args[1], policy)
     shard.init(handle)
     return shard
+
+
+def empty() -> Store:
+    return {"meta": {}, "log": {}, "base": {}}
+
+
+def row(topic: str, offset: int, event: Event, produced: int) -> Row:
+    """A record as Spark passes it to a shard."""
+    place = {"shard": 0, "topic": topic, "partition": 0, "offset": offset}
+    return Row(**place, value=encode(event), timestamp=produced)
 
 
 def days_batches() -> list[list[Row]]:
     """Forty small batches: a book, and then prices and ticks of the clock."""
     messages = [*seed(4), *(message for step in range(1, 12) for message in tick(step))]
-    rows = [
-        Row(shard=0, topic=topic, partition=0, offset=n, value=encode(event), timestamp=event["timestamp"])
-        for n, (topic, event) in enumerate(messages)
-    ]
-    rows = [
-        *rows[:20],
-        Row(shard=0, topic=CLOCK, partition=0, offset=1, value=None, timestamp=OPEN + 60_000),
-        *rows[20:],
-    ]
+    rows = [row(topic, n, event, event["timestamp"]) for n, (topic, event) in enumerate(messages)]
+    rows = [*rows[:20], row(CLOCK, 1, {}, OPEN + 60_000), *rows[20:]]
     return [rows[n : n + 2] for n in range(0, len(rows), 2)]
 
 
+def record_of(row: Row) -> Record:
+    return Record(row.topic, row.partition, row.offset, None, row.value, row.timestamp)
+
+
+def closing_prices() -> list[list[Row]]:
+    """The closes of twenty days, of two symbols."""
+    days = [d for d in range(28) if is_session(date_of(OPEN + d * DAY))]
+    events = [
+        {"symbol": symbol, "price": 100.0 + day % 5, "timestamp": OPEN + day * DAY}
+        for day in days
+        for symbol in ("SPY", "AAPL")
+    ]
+    rows = [row(PRICES, n, event, event["timestamp"]) for n, event in enumerate(events)]
+    return [rows[n : n + 2] for n in range(0, len(rows), 2)]
+
+
+def sums_of_two_shards() -> list[list[Row]]:
+    """Those of every account of a tick, one shard a batch behind the other."""
+    parts = [AccountSums(POLICY).partial(n % 2, 2, OPEN + n // 2, OPEN, []) for n in range(40)]
+    rows = [row(FIRM_PARTIALS, n, part | {"accounts": 1}, part["tick"]) for n, part in enumerate(parts)]
+    return [rows[n : n + 1] for n in range(len(rows))]
+
+
+@pytest.mark.parametrize(
+    ("make", "feed", "publishes"),
+    [
+        (partial(MarginOfShard, POLICY, 1), days_batches, MARGIN_CALC),
+        (partial(VolatilityOfShard, POLICY, 1), closing_prices, VOLATILITY),
+        (partial(TotalsOfFirm, POLICY, 2), sums_of_two_shards, FIRM_RISK),
+    ],
+)
 def test_a_shard_that_is_lost_at_any_batch_comes_back_from_its_snapshot_and_its_log(
-    monkeypatch: pytest.MonkeyPatch,
+    make: partial[Any], feed: Callable[[], list[list[Row]]], publishes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Workers end, also in the middle of a snapshot, and batches fail after the engine has taken them."""
     monkeypatch.setattr(processor, "_BASE_EVERY", 4)
     monkeypatch.setattr(processor, "_CHUNK_BYTES", 6_000)
-    store: dict[str, dict[Any, Any]] = {"meta": {}, "log": {}, "base": {}}
-    undisturbed, chance = ShardEngine(load(), POLICY, Shard()), random.Random(3)
-    shard, snapshots = opened(store), set()
-    for number, rows in enumerate(days_batches()):
+    store, undisturbed, chance = empty(), make(0), random.Random(3)
+    shard, snapshots, topics = opened(store, make), set(), set()
+    for number, rows in enumerate(feed()):
         monkeypatch.setattr(processor, "_batch", lambda number=number: number)
         if chance.random() < 0.25:
             processor._held.clear()
         if chance.random() < 0.25:
-            failed = opened(copy.deepcopy(store))
+            failed = opened(copy.deepcopy(store), make)
             failed._query = shard._query
             list(failed.handleInputRows((0,), iter(rows), Any))
         found = list(shard.handleInputRows((0,), iter(rows), Any))
-        records = [Record(r.topic, r.partition, r.offset, None, r.value, r.timestamp) for r in rows]
-        assert found == list(processor._published(undisturbed.process(records, number), POLICY, 1))
+        expected = undisturbed.process([record_of(row) for row in rows], number)
+        assert found == list(map(processor._row, expected))
+        topics |= {row.topic for row in found}
         meta = processor.Meta(*store["meta"]["value"])
         snapshots.add(meta.base)
         assert {gen for gen, _ in store["base"]} <= {meta.base, meta.pending}
         assert set(store["log"]) == {(n,) for n in range(meta.first, number + 1)}
     assert len(snapshots) > 3
     assert len(store["log"]) < 20
+    assert publishes in topics
 
 
-def test_one_shard_publishes_the_firms_rows_of_a_tick_and_one_of_several_does_not(
+def test_the_firms_rows_are_the_same_of_one_shard_and_of_three_whose_sums_are_added_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """They are the sums of what it has published of the accounts by then."""
-    for shards in (1, 2):
-        shard = opened({"meta": {}, "log": {}, "base": {}})
-        shard._shards = shards
-        firm, ticks = FirmEngine(POLICY), 0
-        for number, given in enumerate(days_batches()):
-            monkeypatch.setattr(processor, "_batch", lambda number=number: number)
-            found = list(shard.handleInputRows((0,), iter(given), Any))
-            firm.update([json.loads(row.value) for row in found if row.topic == MARGIN_CALC])
-            if rows := [json.loads(row.value) for row in found if row.topic == FIRM_RISK]:
-                assert rows == json.loads(json.dumps(firm.events()))
-                ticks += 1
-        assert ticks == (1 if shards == 1 else 0)
+    """And they are the sums of what was published of the accounts by then."""
+    monkeypatch.setattr(processor, "_batch", lambda: batch)
+    found: dict[int, list[list[Event]]] = {}
+    for shards in (1, 3):
+        parts = [opened(empty(), partial(MarginOfShard, POLICY, shards)) for _ in range(shards)]
+        totals, firm = opened(empty(), partial(TotalsOfFirm, POLICY, shards)), FirmEngine(POLICY)
+        for batch, given in enumerate(days_batches()):
+            rows = [
+                row
+                for number, part in enumerate(parts)
+                if (own := [row for row in given if number in shards_of(record_of(row), shards)])
+                for row in part.handleInputRows((number,), iter(own), Any)
+            ]
+            firm.update([json.loads(row.value) for row in rows if row.topic == MARGIN_CALC])
+            found_sums = [json.loads(row.value) for row in rows if row.topic == FIRM_PARTIALS]
+            sums = [row(FIRM_PARTIALS, batch * 10 + n, event, OPEN) for n, event in enumerate(found_sums)]
+            assert len(sums) in (0, shards if shards > 1 else 0)
+            rows += totals.handleInputRows((0,), iter(sums), Any)
+            if published := [json.loads(row.value) for row in rows if row.topic == FIRM_RISK]:
+                assert published == json.loads(json.dumps(firm.events()))
+                found.setdefault(shards, []).append(published)
+    assert len(found[1]) == 1
+    assert found[3] == found[1]
+
+
+def test_another_number_of_shards_than_the_checkpoints_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processor, "_batch", lambda: 0)
+    store, rows = empty(), days_batches()[0]
+    list(opened(store, partial(MarginOfShard, POLICY, 2)).handleInputRows((0,), iter(rows), Any))
+    with pytest.raises(ValueError, match="shards: 2 for the life of this checkpoint, value 3"):
+        list(opened(store, partial(MarginOfShard, POLICY, 3)).handleInputRows((0,), iter(rows), Any))
+
+
+def test_a_message_that_is_no_sum_is_refused_by_name_and_the_next_tick_counts() -> None:
+    totals = TotalsOfFirm(POLICY, 1, 0)
+    good = AccountSums(POLICY).partial(0, 1, OPEN, OPEN, []) | {"accounts": 1}
+    values = [b"{}", encode(good | {"sums": [1.5]}), encode(good)]
+    found = totals.process([Record(FIRM_PARTIALS, 0, n, None, v, OPEN) for n, v in enumerate(values)], 0)
+    letters = [event for topic, event in found if topic == DEAD_LETTER]
+    assert [letter["field"] for letter in letters] == ["shard", "sums"]
+    assert len([1 for topic, _ in found if topic == FIRM_RISK]) == len(POLICY.stress.scenarios)
 
 
 def test_under_another_policy_each_accounts_next_evaluation_is_published_though_its_worker_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The log is applied again under the new policy, silently: no band may pass for published by that."""
-    store: dict[str, dict[Any, Any]] = {"meta": {}, "log": {}, "base": {}}
-    shard, batches, published = opened(store), days_batches(), list[str]()
+    store, batches, published = empty(), days_batches(), list[str]()
+    shard = opened(store, partial(MarginOfShard, POLICY, 1))
     for number, rows in enumerate(batches):
         monkeypatch.setattr(processor, "_batch", lambda number=number: number)
         if number == len(batches) - 8:
-            shard = opened(store, POLICY.model_copy(update={"version": "another"}))
+            other = POLICY.model_copy(update={"version": "another"})
+            shard = opened(store, partial(MarginOfShard, other, 1), other.version)
             published.clear()
         processor._held.clear()
         found = shard.handleInputRows((0,), iter(rows), Any)

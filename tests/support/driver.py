@@ -14,6 +14,7 @@ def driver_command(bootstrap: str, work: Path, only: str, master: str) -> list[s
 
 
 def shards_command(bootstrap: str, work: Path, shards: int, master: str) -> list[str]:
-    """Return the command of the margin stream by account shard, with its checkpoint below a folder."""
+    """Return the command of the streams by shard, with their checkpoints and tables below a folder."""
     program = [sys.executable, "-m", "spark.account_shards", "--bootstrap", bootstrap]
-    return [*program, "--checkpoint", str(work / "checkpoints"), "--shards", str(shards), "--master", master]
+    kept = ["--checkpoint", str(work / "checkpoints"), "--tables", str(work / "tables")]
+    return [*program, *kept, "--shards", str(shards), "--master", master]

@@ -21,9 +21,11 @@ from margin_platform.contracts.events.field_types import (
 )
 from margin_platform.contracts.events.row_types import (
     Basis,
+    CentsList,
     Days,
     FilledByOrder,
     Key,
+    LargestByColumn,
     Note,
     Positions,
     Symbols,
@@ -121,6 +123,29 @@ class StressRow(Struct, kw_only=True):
     underwater_recomputed: Annotated[Flag | None | UnsetType, ALWAYS] = UNSET
     unsecured: _Dollars = UNSET
     timestamp: EpochMs | UnsetType = UNSET
+
+
+class FirmPartial(Struct, kw_only=True):
+    """What the accounts of one shard sum to at a tick of the clock, in whole cents: the firm's totals are
+    exact however many shards there are.
+    """
+
+    shard: Sequence
+    shards: Annotated[Sequence, Meta(description="how many there are: a tick's totals need all of them")]
+    tick: Annotated[EpochMs, Meta(description="the tick of the wall's clock")]
+    accounts: Annotated[Sequence, Meta(description="accounts whose figures are known")]
+    sums: Annotated[
+        CentsList,
+        Meta(
+            description="exposure, gross exposure and net value; then, a SPY move each, P&L, unsecured "
+            "amounts, and the number of calls"
+        ),
+    ]
+    top: Annotated[
+        LargestByColumn, Meta(description="the accounts that cause most of a column of `sums`, by its number")
+    ]
+    policy_version: Text
+    timestamp: EpochMs
 
 
 class FirmRisk(Struct, kw_only=True):

@@ -86,10 +86,25 @@ def _by_symbol(check: Reason) -> Reason:
     )
 
 
+def _whole(value: object) -> str | None:
+    return None if isinstance(value, int) and not isinstance(value, bool) else "not a whole number"
+
+
+def _cents(value: object) -> str | None:
+    return _rows(value, _whole)
+
+
+def _cents_of_account(value: object) -> str | None:
+    if not isinstance(value, list) or len(value) != 2:
+        return "not a pair of cents and an account"
+    return _whole(value[0]) or refusal_of_id(value[1])
+
+
 _texts_by_symbol = _by_symbol(_note)
 _times_by_symbol = _by_symbol(refuse_epoch_ms)
 _shares_by_symbol = _by_symbol(is_number)
 _shares_by_order = _by_symbol(_by_symbol(is_number))
+_largest_by_column = _by_symbol(lambda value: _rows(value, _cents_of_account))
 _POSITION: dict[str, Reason] = {
     "symbol": refusal_of_id,
     "qty": is_number,
@@ -107,6 +122,12 @@ _ROW_OF_CURE = {
 
 _SYMBOL = {"type": "string", "pattern": PATTERN}
 _NUMBER = {"type": ["number", "null"]}
+_CENTS_OF_ACCOUNT = {
+    "type": "array",
+    "prefixItems": [{"type": "integer"}, _SYMBOL],
+    "minItems": 2,
+    "maxItems": 2,
+}
 _TIME = {"type": ["integer", "null"], "minimum": bounds.TIME[0], "exclusiveMaximum": bounds.TIME[1]}
 _POSITION_ROW = {
     "type": "object",
@@ -200,5 +221,18 @@ SharesBySymbol = Annotated[
         _shares_by_symbol,
         {"type": "object", "additionalProperties": {"type": "number"}},
         _shares_by_symbol,
+    ),
+]
+CentsList = Annotated[
+    list[object],
+    Kind("array of whole cents", _cents, {"type": "array", "items": {"type": "integer"}}, _cents),
+]
+LargestByColumn = Annotated[
+    dict[str, object],
+    Kind(
+        "object: column to pairs of cents and account",
+        _largest_by_column,
+        {"type": "object", "additionalProperties": {"type": "array", "items": _CENTS_OF_ACCOUNT}},
+        _largest_by_column,
     ),
 ]

@@ -1,0 +1,137 @@
+"""The engines of the house as `ShardProcessor` runs them, and what each publishes.
+
+A Python worker imports this module: no Kafka client and no Dagster.
+"""
+
+from __future__ import annotations
+
+from margin_platform.contracts.json_object import Json
+from margin_platform.contracts.messages import (
+    DEAD_LETTER,
+    FIRM_PARTIALS,
+    FIRM_RISK,
+    MARGIN_CALC,
+    MARGIN_STATUS,
+    STRESS,
+    VOLATILITY,
+    BadEvent,
+    Event,
+    decode,
+)
+from margin_platform.contracts.offsets import Record
+from margin_platform.firm.sums import FirmTotals
+from margin_platform.market.instruments import load
+from margin_platform.policy.policy import Policy
+from margin_platform.snapshots.outcome import refused
+from margin_platform.snapshots.shard import ShardEngine
+from margin_platform.snapshots.shards import Shard, shard_of
+from margin_platform.volatility.engine import VolatilityEngine
+from spark.account_shards.processor import Published
+
+
+class MarginOfShard:
+    """The margin of one shard's accounts.
+
+    One shard is the whole firm, so its sums are the firm's at each tick. Those of several are added up by
+    `TotalsOfFirm`.
+    """
+
+    def __init__(self, policy: Policy, shards: int, number: int) -> None:
+        self.engine = ShardEngine(load(), policy, Shard(number, shards))
+        self._alone = shards == 1
+        self._totals = FirmTotals(policy, shards)
+
+    def process(self, records: list[Record], batch_id: int) -> Published:
+        """Return decisions, then dead letters, figures and sums."""
+        outcome = self.engine.process(records, batch_id)
+        by_topic: tuple[tuple[str, list[Event]], ...] = (
+            (MARGIN_STATUS, outcome.status),
+            (DEAD_LETTER, outcome.dead),
+            (MARGIN_CALC, outcome.calc),
+            (STRESS, outcome.stress),
+            (FIRM_RISK, [row for partial in outcome.firm for row in self._totals.take(partial)])
+            if self._alone
+            else (FIRM_PARTIALS, outcome.firm),
+        )
+        return [(topic, event) for topic, events in by_topic for event in events]
+
+    def under_another_policy(self) -> None:
+        """Have each account's next evaluation say where it stands."""
+        self.engine.engine.emission.forget_bands()
+
+    @property
+    def event_time(self) -> int:
+        return self.engine.engine.event_time
+
+    def oldest_input_seconds(self) -> float | None:
+        """Return the age of the oldest price in use."""
+        return self.engine.engine.oldest_price_seconds()
+
+    def to_state(self) -> dict[str, object]:
+        return self.engine.to_state()
+
+    def restore(self, state: Json) -> None:
+        self.engine.restore(state)
+
+
+class TotalsOfFirm:
+    """The firm's totals: one engine that reads the sums of all shards."""
+
+    def __init__(self, policy: Policy, shards: int, number: int) -> None:
+        assert number == 0, "the firm has one engine"
+        self._totals = FirmTotals(policy, shards)
+        self.event_time = 0
+
+    def process(self, records: list[Record], batch_id: int) -> Published:
+        """Return firm.risk.v1 of each tick whose shards are all there, oldest first."""
+        found: Published = []
+        for record in sorted(records, key=lambda r: (r.partition, r.offset)):
+            try:
+                rows = self._totals.take(decode(FIRM_PARTIALS, record.value))
+            except BadEvent as error:
+                found.append((DEAD_LETTER, refused(record, error)))
+            else:
+                found += [(FIRM_RISK, row) for row in rows]
+        self.event_time = max((e["timestamp"] for t, e in found if t == FIRM_RISK), default=self.event_time)
+        return found
+
+    def under_another_policy(self) -> None:
+        """Keep all: partials name their policy."""
+
+    def oldest_input_seconds(self) -> float | None:
+        """Return None: it uses no prices."""
+        return None
+
+    def to_state(self) -> dict[str, object]:
+        return self._totals.to_state()
+
+    def restore(self, state: Json) -> None:
+        self._totals.restore(state)
+
+
+class VolatilityOfShard:
+    """The volatilities of one shard's symbols. All shards read all prints: they move the clock."""
+
+    def __init__(self, policy: Policy, shards: int, number: int) -> None:
+        self._engine = VolatilityEngine(policy, lambda symbol: shard_of(symbol, shards) == number)
+
+    def process(self, records: list[Record], batch_id: int) -> Published:
+        """Return volatility.v1 of the sessions that are over."""
+        return [(VOLATILITY, event) for event in self._engine.process(records)]
+
+    def under_another_policy(self) -> None:
+        """Keep all: the next session is computed by the policy of then."""
+
+    @property
+    def event_time(self) -> int:
+        return self._engine.event_time
+
+    def oldest_input_seconds(self) -> float | None:
+        """Return None: a close has no age."""
+        return None
+
+    def to_state(self) -> dict[str, object]:
+        return self._engine.to_state()
+
+    def restore(self, state: Json) -> None:
+        self._engine.restore(state)

@@ -1,0 +1,133 @@
+"""A running query as the driver shows it: a line a micro-batch for Dagster, and figures for Prometheus."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+
+from pyspark.sql.streaming import StreamingQuery
+
+from margin_platform.contracts.json_object import Json
+from margin_platform.contracts.messages import DEAD_LETTER
+from margin_platform.durable_state import Saved
+from spark import progress
+from spark.account_shards.query import Sharded
+from spark.account_shards.reports import ShardReport
+from spark.progress import Figures
+
+_LAST_BATCH_SECONDS = 15.0  # a driver that is terminated has 30 in all
+_LOOK_SECONDS = 0.1
+
+
+class Running:
+    """One query. topics: of each table, the topic whose events are its rows."""
+
+    def __init__(self, started: Sharded | StreamingQuery, topics: dict[str, str]) -> None:
+        self._sharded = started if isinstance(started, Sharded) else None
+        self.query = started.query if isinstance(started, Sharded) else started
+        self.name: str = self.query.name
+        self.listeners: list[Callable[[Figures], None]] = [progress.report]
+        self.lag = 0
+        self._topics = topics
+        self._rows: dict[str, int] = {}
+        self._printed = -1
+        self._ended_at = time.time()
+
+    @property
+    def is_past_its_start(self) -> bool:
+        """Whether it has done a batch, waits for records, or has ended."""
+        waits = self.query.status["message"].startswith("Waiting")
+        return waits or not self.query.isActive or self.query.lastProgress is not None
+
+    @property
+    def shards(self) -> dict[int, ShardReport]:
+        """What its shards last said of themselves."""
+        return {} if self._sharded is None else dict(self._sharded.reports.value)
+
+    @property
+    def event_time(self) -> int:
+        """The event clock: all shards have one."""
+        return max((report["event_time"] for report in self.shards.values()), default=0)
+
+    @property
+    def dead_letters(self) -> int:
+        return self._events(DEAD_LETTER)
+
+    def oldest_input_seconds(self) -> float | None:
+        """Return the age of the oldest price in use, in any shard."""
+        ages = [report["oldest_input_seconds"] for report in self.shards.values()]
+        return max((age for age in ages if age is not None), default=None)
+
+    def saved(self) -> Saved | None:
+        """Return the size of its shards' snapshots; their state is saved with each batch."""
+        found = self.shards
+        if not found:
+            return None
+        size = sum(report["state_bytes"] for report in found.values())
+        return Saved(size, time.time() - self._ended_at)
+
+    def _events(self, topic: str) -> int:
+        return sum(report["events"].get(topic, 0) for report in self.shards.values())
+
+    def tell(self) -> None:
+        """Tell its listeners of each micro-batch that ended since the last call."""
+        for told in self._new():
+            self.lag, self._ended_at = _lag(told), time.time()
+            figures = self._figures(told)
+            for listener in self.listeners:
+                listener(figures)
+
+    def stop(self) -> None:
+        """Stop the query; a table's after its batch, which would fail if it was interrupted."""
+        for _ in range(round(_LAST_BATCH_SECONDS / _LOOK_SECONDS)):
+            if self._sharded is not None or not self.query.status["isTriggerActive"]:
+                break
+            time.sleep(_LOOK_SECONDS)
+        self.query.stop()
+        self.tell()
+
+    def _new(self) -> Iterator[Json]:
+        for found in self.query.recentProgress:
+            told = json.loads(json.dumps(found, default=str))
+            if told["batchId"] > self._printed and "addBatch" in told["durationMs"]:
+                self._printed = told["batchId"]
+                yield told
+
+    def _figures(self, told: Json) -> Figures:
+        offsets = {topic: parts for end in _ends(told, "endOffset") for topic, parts in end.items()}
+        read = sum(source["numInputRows"] for source in _sources(told))
+        newest = max((report["produced"] for report in self.shards.values()), default=0)
+        produced = {table: self._since(table, topic) for table, topic in self._topics.items()}
+        seconds = told["durationMs"].get("triggerExecution", 0) / 1000
+        return progress.figures_of(self, told["batchId"], read, offsets, newest, produced, seconds)
+
+    def _since(self, table: str, topic: str) -> int:
+        """Return how many rows a table gained since this was asked last."""
+        now = self._events(topic)
+        before, self._rows[table] = self._rows.get(table, 0), now
+        return now - before
+
+
+def _sources(told: Json) -> list[Json]:
+    return [source for source in told["sources"] if "KafkaV2" in source["description"]]
+
+
+def _ends(told: Json, name: str) -> list[dict[str, dict[str, int]]]:
+    """Return the offsets of each of its Kafka sources."""
+    found = [source[name] for source in _sources(told)]
+    return [end for one in found if (end := json.loads(one) if isinstance(one, str) else one)]
+
+
+def _lag(told: Json) -> int:
+    """Count the records that stood on the topics and were not read when the batch began."""
+    read = {
+        (t, p): o for end in _ends(told, "endOffset") for t, parts in end.items() for p, o in parts.items()
+    }
+    latest = _ends(told, "latestOffset")
+    return sum(
+        max(0, o - read.get((t, p), 0))
+        for end in latest
+        for t, parts in end.items()
+        for p, o in parts.items()
+    )

@@ -1,0 +1,108 @@
+"""What the driver shows of a query by shard: lines and figures as of every stream, and each shard."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from margin_platform.contracts.messages import DEAD_LETTER, FIRM_RISK, MARGIN_CALC
+from margin_platform.stack.status import shard_figures, stream_figures
+from spark.account_shards.metrics import ShardMetrics
+from spark.account_shards.query import Sharded
+from spark.account_shards.reports import ByShard, ShardReport
+from spark.account_shards.running import Running
+from spark.metrics import Endpoint
+
+TABLES = {"margin_snapshots": MARGIN_CALC, "firm_exposure": FIRM_RISK}
+
+
+def report(
+    batch: int, calc: int, *, cold: int = 0, dead: int = 0, oldest: float | None = None
+) -> ShardReport:
+    return {
+        "batch": batch,
+        "events": {MARGIN_CALC: calc, DEAD_LETTER: dead},
+        "cold": cold,
+        "state_bytes": 1_000 * batch,
+        "event_time": 5_000 + batch,
+        "produced": 0,
+        "oldest_input_seconds": oldest,
+        "where": "host:7",
+    }
+
+
+def progress(batch: int, *, did: bool = True) -> dict[str, Any]:
+    """A micro-batch as Spark tells of it: two sources of Kafka, and the ticks."""
+    kafka = {
+        "description": "KafkaV2[Subscribe[prices.v1]]",
+        "numInputRows": 3,
+        "endOffset": {"prices.v1": {"0": 10 + batch, "1": 4}},
+        "latestOffset": {"prices.v1": {"0": 12 + batch, "1": 4}},
+    }
+    accounts = kafka | {"endOffset": {"accounts.v1": {"0": 9}}, "latestOffset": {"accounts.v1": {"0": 9}}}
+    ticks = {"description": "RateStreamV2", "numInputRows": 1, "endOffset": 7, "latestOffset": 8}
+    took = {"triggerExecution": 250} | ({"addBatch": 200} if did else {})
+    return {"batchId": batch, "durationMs": took, "sources": [kafka, accounts, ticks]}
+
+
+class Query(SimpleNamespace):
+    """As much of a query as is shown."""
+
+
+def running(*told: dict[str, Any]) -> tuple[Running, list[Any], dict[int, ShardReport]]:
+    reports: dict[int, ShardReport] = {}
+    query: Any = Query(name="account_shards", recentProgress=list(told))
+    shown = Running(Sharded(query, Query(value=reports)), TABLES)  # type: ignore[arg-type]
+    lines: list[Any] = []
+    shown.listeners = [lines.append]
+    return shown, lines, reports
+
+
+def test_a_line_a_micro_batch_has_the_figures_of_all_shards() -> None:
+    shown, lines, reports = running(progress(0), progress(0), progress(1), progress(2, did=False))
+    ByShard().addInPlace(reports, {0: report(1, 5, dead=1, oldest=3.0), 1: report(1, 2, cold=1, oldest=9.0)})
+    shown.tell()
+    shown.tell()
+    assert [line["batch_id"] for line in lines] == [0, 1]
+    last = lines[1]
+    assert (last["stream"], last["rows"], last["seconds"], last["lag"]) == ("account_shards", 6, 0.25, 2)
+    assert last["offsets"] == {"prices.v1": {"0": 11, "1": 4}, "accounts.v1": {"0": 9}}
+    assert sum(line["assets"]["margin_snapshots"]["rows"] for line in lines) == 7
+    margin = last["assets"]["margin_snapshots"]
+    assert (margin["dead_letters"], margin["state_bytes"], margin["event_time"]) == (1, 2_000, 5_001)
+    assert margin["oldest_input_seconds"] == 9.0
+    assert set(last["assets"]) == set(TABLES)
+
+
+def test_a_shards_counts_add_up_and_its_newest_report_stands() -> None:
+    found = ByShard().addInPlace({0: report(1, 5, cold=1, dead=1)}, {0: report(2, 4, dead=2)})
+    assert found[0]["events"] == {MARGIN_CALC: 9, DEAD_LETTER: 3}
+    assert (found[0]["batch"], found[0]["cold"]) == (2, 1)
+
+
+def test_prometheus_gets_every_shard_and_margin_streams_reads_them_there() -> None:
+    shown, _, reports = running(progress(0))
+    ByShard().addInPlace(reports, {1: report(4, 2, cold=2), 0: report(4, 2)})
+    endpoint = Endpoint([shown], "127.0.0.1", 0, ShardMetrics([shown]))
+    try:
+        shown.tell()
+        rows = shard_figures.read(endpoint.url)
+        (stream,) = stream_figures.read(endpoint.url)["streams"]  # type: ignore[misc]
+    finally:
+        endpoint.close()
+    of_each = {"stream": "account_shards", "where": "host:7", "version": 4, "state_bytes": 4_000}
+    assert rows == [of_each | {"shard": 0, "cold_starts": 0}, of_each | {"shard": 1, "cold_starts": 2}]
+    assert (stream["stream"], stream["lag"], stream["records"]) == ("account_shards", 2, 6)
+
+
+def test_a_driver_without_shards_is_named() -> None:
+    endpoint = Endpoint([], "127.0.0.1", 0)
+    try:
+        with pytest.raises(shard_figures.NoShards, match="runs no shards"):
+            shard_figures.read(endpoint.url)
+    finally:
+        endpoint.close()
+    with pytest.raises(shard_figures.NoShards, match="nothing answers"):
+        shard_figures.read(endpoint.url)

@@ -1,0 +1,131 @@
+"""The program of the shards as its own process: two shards, the firm's totals, volatilities and the tables,
+killed in mid-run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from deltalake import DeltaTable
+
+from margin_platform.contracts.messages import (
+    CORPORATE_ACTIONS,
+    DEAD_LETTER,
+    FIRM_PARTIALS,
+    FIRM_RISK,
+    MARGIN_CALC,
+    PRICES,
+    VOLATILITY,
+    Event,
+)
+from margin_platform.firm.engine import FirmEngine
+from margin_platform.kafka.bus import Bus
+from margin_platform.market.instruments import load
+from margin_platform.orchestration import checkpoint_lock
+from margin_platform.policy.policy import current_policy
+from margin_platform.snapshots.engine import MarginEngine
+from margin_platform.snapshots.input_records import TOPICS_IN_ORDER
+from margin_platform.volatility.engine import VolatilityEngine
+from tests.support.driver import driver_command, shards_command
+from tests.support.market_day import OPEN, PRICE, seed, send, tick
+
+pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.nightly]
+POLICY = current_policy()
+NEXT_SESSION = OPEN + 3 * 86_400_000
+OF_A_RUN = ("calc_id", "inputs", "calc_timestamp", "timestamp")
+KEYS = {MARGIN_CALC: "account_id", FIRM_RISK: "scenario", VOLATILITY: "symbol"}
+TABLES = {"margin_snapshots": MARGIN_CALC, "firm_exposure": FIRM_RISK, "volatility": VOLATILITY}
+Events = Callable[[str], list[Event]]
+
+
+def prices(at: int, share: float) -> list[tuple[str, Event]]:
+    return [(PRICES, {"symbol": s, "price": round(p * share, 4), "timestamp": at}) for s, p in PRICE.items()]
+
+
+def newest(events: list[Event], topic: str) -> dict[str, Event]:
+    """The last event of each key: a key is in one partition."""
+    return {event[KEYS[topic]]: event for event in events}
+
+
+def figures(event: Event) -> Event:
+    return {k: v for k, v in event.items() if k not in OF_A_RUN}
+
+
+def published_is_right(bus: Bus, events_of: Events) -> bool:
+    """Whether the newest figures are those of one engine that reads everything, and the firm's their sum."""
+    engine = MarginEngine(load(), POLICY)
+    engine.process([r for topic in TOPICS_IN_ORDER for r in bus.read_all(topic)], 0)
+    calc = newest(events_of(MARGIN_CALC), MARGIN_CALC)
+    if set(calc) != set(engine.ledger.account_ids()):
+        return False
+    expected = {name: engine.account_now(name) for name in calc}
+    if any(figures(event) != {k: expected[name][k] for k in figures(event)} for name, event in calc.items()):
+        return False
+    firm = FirmEngine(POLICY)
+    firm.update(calc.values())
+    rows = newest(events_of(FIRM_RISK), FIRM_RISK)
+    return [rows.get(row["scenario"]) for row in firm.events()] == json.loads(json.dumps(firm.events()))
+
+
+def table(work: Path, name: str) -> pd.DataFrame:
+    return DeltaTable(str(work / "tables" / name)).to_pandas()
+
+
+def tables_are_right(work: Path, events_of: Events) -> bool:
+    """Whether each table ends with what its topic ends with."""
+    for name, topic in TABLES.items():
+        if not DeltaTable.is_deltatable(str(work / "tables" / name)):
+            return False
+        key, rows = KEYS[topic], table(work, name)
+        last = rows.sort_values("batch_id").groupby(key).last()
+        of_topic = newest(events_of(topic), topic)
+        columns = [c for c in last if c != "batch_id"]
+        known = last.astype(object).where(last.notna(), None)
+        if {k: tuple(known.loc[k, columns]) for k in known.index} != {
+            k: tuple(event.get(c) for c in columns) for k, event in of_topic.items()
+        }:
+            return False
+    return True
+
+
+def test_two_shards_with_totals_volatilities_and_tables_are_right_after_a_kill(
+    bus: Bus,
+    work: Path,
+    start_program: Callable[[list[str]], Any],
+    until: Callable[..., Any],
+    events_of: Events,
+) -> None:
+    command = shards_command(bus.bootstrap, work, 2, "local[1]")
+    driver = start_program(command)
+    send(bus, seed(30))
+    for step in range(1, 4):
+        send(bus, tick(step))
+    until(lambda: published_is_right(bus, events_of), "figures and the firm's totals", 300)
+    send(bus, tick(4))
+    driver.kill()
+
+    send(bus, prices(NEXT_SESSION, 0.9))
+    driver = start_program(command)
+    until(lambda: published_is_right(bus, events_of), "figures and the totals after a kill", 300)
+    until(lambda: len(events_of(VOLATILITY)) == len(PRICE), "volatilities of the session that is over")
+    until(lambda: tables_are_right(work, events_of), "the tables", 300)
+    beside = start_program(driver_command(bus.bootstrap, work, "firm_exposure", "local[1]"))
+    assert beside.process.wait(120) == checkpoint_lock.EXIT_CODE  # two publishers of one topic
+    assert driver.end_input() == 0
+
+    assert events_of(DEAD_LETTER) == []
+    read = [record for topic in (PRICES, CORPORATE_ACTIONS) for record in bus.read_all(topic)]
+    one = VolatilityEngine(POLICY).process(read)
+    assert newest(events_of(VOLATILITY), VOLATILITY) == newest(one, VOLATILITY)
+    ticks = Counter((part["tick"], part["shard"]) for part in events_of(FIRM_PARTIALS))
+    assert {shard for _, shard in ticks} == {0, 1}
+    # a batch that was repeated after the kill publishes the same events again, and is read as any other
+    published = Counter(event["calc_id"] for event in events_of(MARGIN_CALC))
+    in_table = Counter(table(work, "margin_snapshots")["calc_id"])
+    assert all(published[calc_id] >= n for calc_id, n in in_table.items())
