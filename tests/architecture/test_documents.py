@@ -212,5 +212,5 @@ def test_a_clerks_page_has_the_screen_what_to_do_a_command_and_its_tests(page: P
 @pytest.mark.parametrize("page", CAPABILITIES, ids=lambda p: p.stem)
 def test_a_capability_begins_with_its_screen_and_what_to_do(page: Path) -> None:
     _, screen, to_do = page.read_text(encoding="utf-8").split("\n\n")[:3]
-    assert re.match(r"!?\[[^\]]+\]\(\.\./(?:images/dashboard-\w+\.png|backtest-2020\.html)\)", screen)
+    assert re.match(r"!?\[[^\]]+\]\(\.\./images/(?:dashboard-\w+|backtest-report)\.png\)", screen)
     assert to_do.startswith("What to do")

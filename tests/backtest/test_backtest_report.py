@@ -5,6 +5,7 @@ the network.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 from margin_platform.cli import app
 from margin_platform.policy.policy import POLICY_FOLDER
 
+DOCS = Path(__file__).parents[2] / "docs"
 PRICES = "timestamp,symbol,price\n2020-03-02,AAA,100\n2020-03-03,AAA,85\n2020-03-04,AAA,90\n"
 BOOK = {
     "accounts": [{"account_id": "A", "cash": -6500, "positions": [{"symbol": "AAA", "qty": 100}]}],
@@ -209,6 +211,18 @@ def browser() -> Iterator[Any]:
         opened = running.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield opened
         opened.close()
+
+
+@pytest.mark.browser
+def test_the_report_of_the_docs_shows_its_plots(tmp_path: Path, browser: Any) -> None:
+    """The picture of docs/capabilities/backtest.md: MARGIN_SCREENSHOTS=1 writes it there."""
+    folder = DOCS / "images" if os.environ.get("MARGIN_SCREENSHOTS") else tmp_path
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.goto((DOCS / "backtest-2020.html").as_uri())
+    page.locator("h2", has_text="By policy").evaluate("heading => heading.scrollIntoView()")
+    page.screenshot(path=folder / "backtest-report.png")
+    assert page.locator("figure svg").first.is_visible()
+    page.close()
 
 
 @pytest.mark.browser

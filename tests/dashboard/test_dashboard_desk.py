@@ -133,6 +133,19 @@ def test_the_page_says_how_far_enforcement_is_and_alerts_to_what_is_new(
     bus.flush()
     limit = alerts.filter(has_text="Beta-weighted exposure $8.5M: near limit ($10.0M)")
     expect(limit).to_have_count(1)
+    late = alerts.filter(has_text="Enforcement is 3 status events behind, as of 2020-03-12 09:31:00 EDT")
+    expect(late).to_have_count(0)
+    # What the server says of a minute's delay (test_enforcement_is_as_of_its_oldest_undecided_event), here
+    # without the minute.
+    tab.evaluate(
+        """(since) => new Promise((done) => marginPage.stream.addEventListener('frame', ({ detail }) => {
+        const enforcement = { undecided: 3, since, late: true };
+        const frame = new CustomEvent('frame', { detail: { ...detail, enforcement, feed: [], rows: [] } });
+        setTimeout(() => { marginPage.stream.dispatchEvent(frame); done(); });
+    }, { once: true }))""",
+        firm.clock,
+    )
+    expect(late).to_have_count(1)
     severe.get_by_role("button", name="Dismiss").click()
     expect(severe).to_have_count(0)
     tab.get_by_role("button", name="Alerts").click()

@@ -148,6 +148,9 @@ def test_the_account_page_shows_one_moment_and_the_way_to_it(
     firm.publish(bus, firm.open())
     calc = {e["account_id"]: e for e in firm.publish(bus, firm.tick(**FALL)).calc}
     firm.ladder(bus)
+    warned = {"account_id": "LEVERED-4", "action": "WARNING", "call_id": "W-1", "correlation_id": "EP-1"}
+    earlier = {"timestamp": firm.clock - 60_000, "deficiency": 0.0, "due_at": None, "explanation": "Close."}
+    bus.produce("margin.calls.v1", warned | earlier | {"causation_id": "CALC-0"})  # read last, to stand first
     firm.tick(AAPL=54.0)  # priced, and nothing of it is published yet
     firm.publish(bus, Outcome())
     server = start(MARGIN_TABLES=str(tables))
@@ -170,6 +173,9 @@ def test_the_account_page_shows_one_moment_and_the_way_to_it(
     day = box.filter(has_text="Day P&L").locator("b")
     expect(day).to_have_text(dollars(equity - 1_000.0 - paid_in))
     expect(tab.locator("#chart-tims")).to_have_attribute("aria-label", saying("binding point: −1.0×"))
+    steps = tab.locator("#account-ladder .item .kind")  # oldest first
+    decided = ["warning", "margin call", "close-only", "liquidate", "liquidation order"]
+    expect(steps).to_have_text([*decided, "delivered", "failed"])
     for width in (1280, 1440, 1600):  # no amount is out of sight
         tab.set_viewport_size({"width": width, "height": 950})
         table = tab.locator("#account-positions .table-box")

@@ -113,8 +113,11 @@ def test_a_quiet_stream_and_a_broker_that_cannot_be_read_are_gray(
     tab.goto(start("--quiet", "1.5").url)
     tab.wait_for_selector("html[data-live=false]")
     expect(tab.locator("#stale")).to_contain_text("no margin event written since")
+    delays = tab.locator("#alerts li[data-kind=feed]")
+    expect(delays).to_have_count(0)  # the page was not live yet: nothing has stopped
     firm.publish(bus, firm.tick(AMD=47.0))
     tab.wait_for_selector(LIVE)
+    expect(delays).to_contain_text("no margin event written since")
     tab.goto(start("--bootstrap", "127.0.0.1:9").url)
     expect(tab.locator("#stale")).to_contain_text("Kafka cannot be read")
 
