@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -103,21 +102,6 @@ def measure(accounts: int, seconds: float) -> dict[str, Any]:
     return figures(seen[0])
 
 
-def measured_in(checkout: Path, accounts: int, seconds: float) -> dict[str, Any]:
-    """Play the demo with the program of another checkout, measured in this one's way."""
-    arguments = ["--accounts", str(accounts), "--seconds", str(seconds), "--json"]
-    done = subprocess.run(
-        [sys.executable, __file__, *arguments],
-        cwd=checkout,
-        env=os.environ | {"PYTHONPATH": str(checkout)},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])["after"]
-    return result
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--accounts", type=int, default=1000)
@@ -129,10 +113,12 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     results = {}
     if given.before:
-        from bench.checkouts import checkout  # not above: an earlier checkout, which runs this file, has none
+        # not above: an earlier checkout, which runs this file, has none
+        from bench.checkouts import answer_of, checkout
 
+        arguments = ["--accounts", str(given.accounts), "--seconds", str(given.seconds), "--json"]
         with checkout(given.before) as tree:
-            results["before"] = measured_in(tree, given.accounts, given.seconds)
+            results["before"] = answer_of(__file__, tree, arguments)["after"]
     results["after"] = measure(given.accounts, given.seconds)
     if given.json:
         print(json.dumps(results))

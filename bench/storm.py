@@ -119,13 +119,33 @@ def storm(events: list[Event], folder: Path, profile: bool) -> dict[str, Any]:
         kafka.stop()
 
 
+def show(accounts: int, rounds: list[dict[str, Any]]) -> None:
+    """Print a line for each round."""
+    for row in rounds:
+        made = ", ".join(f"{row[name]:,} rows of {name}" for name in ("calls", "audit", "outbox"))
+        print(
+            f"{accounts:,} accounts: {row['seconds']:.1f} s, of them {row['processor']:.1f} s of processor; "
+            f"{made}; load {os.getloadavg()[0]:.1f}"
+        )
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--accounts", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--before", help="a folder or revision, measured first in the same run")
     parser.add_argument("--profile", action="store_true", help="print where the time goes, once")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
+    if given.before:
+        # not above: an earlier checkout, which runs this file, has none
+        from bench.checkouts import answer_of, checkout
+
+        asked = ["--accounts", str(given.accounts), "--rounds", str(given.rounds), "--json"]
+        with checkout(given.before) as tree:
+            before = answer_of(__file__, tree, asked)["rounds"]
+        print("before:")
+        show(given.accounts, before)
     events = crossing(given.accounts)
     size = sum(len(encode(event)) for event in events) / len(events)
     results = []
@@ -135,12 +155,11 @@ def main(arguments: list[str] | None = None) -> int:
     if given.json:
         print(json.dumps({"accounts": given.accounts, "bytes an event": round(size), "rounds": results}))
         return 0
-    for row in results:
-        made = ", ".join(f"{row[name]:,} rows of {name}" for name in ("calls", "audit", "outbox"))
-        print(
-            f"{given.accounts:,} accounts ({size:,.0f} bytes an event): {row['seconds']:.1f} s, of them "
-            f"{row['processor']:.1f} s of processor; {made}; load {os.getloadavg()[0]:.1f}"
-        )
+    print(f"{size:,.0f} bytes an event; now:")
+    show(given.accounts, results)
+    if given.before:
+        ratio = min(row["processor"] for row in results) / min(row["processor"] for row in before)
+        print(f"processor time of the best round: {ratio:.2f} of before")
     return 0
 
 

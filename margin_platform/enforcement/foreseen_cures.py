@@ -16,7 +16,7 @@ from margin_platform.documents.book_input import InputError
 from margin_platform.ladder import ladder
 from margin_platform.ladder.observation import Observation
 from margin_platform.ladder.state import Decision, DecisionKind, LadderState
-from margin_platform.liquidation.cures import cures_of
+from margin_platform.liquidation.cures import Cure, cures_of_each
 from margin_platform.policy.policy import Policy
 from margin_platform.store.unit_of_work import UnitOfWork
 
@@ -46,10 +46,9 @@ class ForeseenCures:
 
     def __call__(self, cause: Event) -> Cures:
         """Return the ways to meet a call that rests on a status event; none where a price is missing."""
-        known = self._known.get(id(cause))
-        if known is None:
-            known = self._known[id(cause)] = cause, self._worked_out(cause)
-        return known[1]
+        if id(cause) not in self._known:
+            self._work_out([cause])
+        return self._known[id(cause)][1]
 
     def step(self, state: LadderState, event: Event) -> Step:
         """Return the state after a status event, the very same where nothing changes, and the decisions."""
@@ -62,25 +61,28 @@ class ForeseenCures:
         return found
 
     def foresee(self, connection: Connection, events: Sequence[Event]) -> None:
-        """Work out the cures that these events will ask for, in order, from the states as they stand."""
+        """Work out the cures that these events will ask for, all at once, from the states as they stand."""
+        asked: dict[int, Event] = {}
         states = UnitOfWork(connection, (event["account_id"] for event in events))
         for event in events:
             row = states.account(event["account_id"])
             if row.next_deadline is not None and row.next_deadline <= event["timestamp"]:
                 row.state, decided = ladder.tick(row.state, event["timestamp"], self._policy)
-                self._prepare(row.last_event or {}, decided)
+                _note(asked, row.last_event or {}, decided)
             after, decided = self.step(row.state, event)
             if after is not row.state:
                 row.last_event, row.state = event, after
                 row.next_deadline = ladder.next_deadline(after, self._policy)
-            self._prepare(row.last_event or {}, decided)
+            _note(asked, row.last_event or {}, decided)
+        self._work_out(list(asked.values()))
 
-    def _prepare(self, cause: Event, decided: Iterable[Decision]) -> None:
-        if any(decision.kind in ASKS_FOR_CURE for decision in decided):
-            self(cause)
+    def _work_out(self, causes: Sequence[Event]) -> None:
+        for cause, cures in zip(causes, cures_of_each(causes, self._policy), strict=True):
+            # a position without a price cannot be worked out; the call itself stands
+            found: list[Cure] = [] if isinstance(cures, InputError) else cures
+            self._known[id(cause)] = cause, [cure.to_dict() for cure in found]
 
-    def _worked_out(self, cause: Event) -> Cures:
-        try:
-            return [cure.to_dict() for cure in cures_of(cause, self._policy)]
-        except InputError:
-            return []  # a position without a price cannot be worked out; the call itself stands
+
+def _note(asked: dict[int, Event], cause: Event, decided: Iterable[Decision]) -> None:
+    if any(decision.kind in ASKS_FOR_CURE for decision in decided):
+        asked[id(cause)] = cause

@@ -55,8 +55,9 @@ class Market:
 
     Prices are dollars a share; NaN price = missing.
 
-    `stale` marks a price too old to act upon: figures use it, enforcement does not. Group columns hold codes
-    into the name tuples, NO_GROUP where there is none.
+    `stale` marks a price too old to act upon: figures use it, enforcement does not. `security` is one code a
+    symbol, which several rows may have. Group columns hold codes into the name tuples, NO_GROUP where there
+    is none.
     """
 
     symbols: tuple[str, ...]
@@ -73,6 +74,7 @@ class Market:
     marginable: NDArray[np.bool_]
     stale: NDArray[np.bool_]
     volatility_tier: NDArray[np.int8]
+    security: Codes
     issuer: Codes
     class_group: Codes
     product_group: Codes
@@ -88,18 +90,26 @@ class Market:
 
         ValueError where a product group spans portfolio groups.
         """
-        rows = Market.order_of(instruments)
-        _check_nesting(rows)
-        issuer_codes, issuers = _encode([r.issuer or r.symbol for r in rows])
-        class_codes, classes = _encode([r.class_group or r.symbol for r in rows])
-        product_codes, products = _encode([r.product_group for r in rows])
-        portfolio_codes, portfolios = _encode([r.portfolio_group for r in rows])
+        return Market.apart([Market.order_of(instruments)])
+
+    @staticmethod
+    def apart(markets: Sequence[Sequence[Instrument]]) -> Market:
+        """Build one market of several that know nothing of each other, one behind the other: symbols, issuers
+        and groups are those of one of them only. Each must be as `order_of` returns it.
+        """
+        rows = [row for market in markets for row in market]
+        of = [number for number, market in enumerate(markets) for _ in market]
+        issuer_codes, issuers = _encode(of, [r.issuer or r.symbol for r in rows])
+        class_codes, classes = _encode(of, [r.class_group or r.symbol for r in rows])
+        product_codes, products = _encode(of, [r.product_group for r in rows])
+        portfolio_codes, portfolios = _encode(of, [r.portfolio_group for r in rows])
         floats = {f: np.array([getattr(r, f) for r in rows], dtype=np.float64) for f in _FLOAT_COLUMNS}
         return Market(
             symbols=tuple(r.symbol for r in rows),
             marginable=np.array([r.marginable for r in rows], dtype=np.bool_),
             stale=np.zeros(len(rows), dtype=np.bool_),
             volatility_tier=np.array([r.volatility_tier for r in rows], dtype=np.int8),
+            security=_encode(of, [r.symbol for r in rows])[0],
             issuer=issuer_codes,
             class_group=class_codes,
             product_group=product_codes,
@@ -113,8 +123,13 @@ class Market:
 
     @staticmethod
     def order_of(instruments: Iterable[Instrument]) -> list[Instrument]:
-        """Return the instruments in code order: position n has code n."""
-        return sorted(instruments, key=_group_order)
+        """Return the instruments in code order: position n has code n.
+
+        ValueError where a product group spans portfolio groups.
+        """
+        rows = sorted(instruments, key=_group_order)
+        _check_nesting(rows)
+        return rows
 
     def code_of(self) -> dict[str, int]:
         """Map symbol to code; the last row wins where one symbol has several rows (`margin evaluate` with own
@@ -157,7 +172,11 @@ def _check_nesting(rows: Sequence[Instrument]) -> None:
                 )
 
 
-def _encode(names: Sequence[str | None]) -> tuple[Codes, tuple[str, ...]]:
-    order: dict[str, int] = {}
-    codes = [NO_GROUP if name is None else order.setdefault(name, len(order)) for name in names]
-    return np.array(codes, dtype=np.int32), tuple(order)
+def _encode(markets: Sequence[int], names: Sequence[str | None]) -> tuple[Codes, tuple[str, ...]]:
+    """Return a code for each name of a market, and the name of each code."""
+    order: dict[tuple[int, str], int] = {}
+    codes = [
+        NO_GROUP if name is None else order.setdefault((market, name), len(order))
+        for market, name in zip(markets, names, strict=True)
+    ]
+    return np.array(codes, dtype=np.int32), tuple(name for _, name in order)

@@ -105,9 +105,8 @@ def _groups(market: Market, policy: Policy) -> Groups:
     portfolio, portfolio_offset = _listed(
         market.portfolio_group, market.portfolio_groups, rules.portfolio_offsets
     )
-    names: dict[str, int] = {}
     return Groups(
-        security=np.array([names.setdefault(s, len(names)) for s in market.symbols], dtype=np.int32),
+        security=market.security,
         issuer=market.issuer,
         minimum_charge=market.minimum_charge,
         class_group=market.class_group,

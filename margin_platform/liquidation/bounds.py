@@ -4,72 +4,93 @@ over quantities (MARGIN_RULES 8).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
-
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.kernel.book import REG_T
-from margin_platform.kernel.evaluate import Margin
-from margin_platform.kernel.market import Codes, Floats
+from margin_platform.kernel.book import REG_T, Book
+from margin_platform.kernel.evaluate import evaluate_accounts
+from margin_platform.kernel.market import Floats
 from margin_platform.kernel.priced_market import PricedMarket
 
 _NEAR_MINIMUM = 1.0  # dollars from portfolio margin's minimum equity: the cents of a trade may cross it
+_ROUNDING = 0.025  # dollars: decisions are on rounded cash, value, requirement and proceeds
+_SLACK = 1e-9  # relative, of float64
+
+Numbers = NDArray[np.int64]
+Truths = NDArray[np.bool_]
 
 
-class Bench(Protocol):
-    """An account whose trades are searched, as `workbench` has it."""
+def least_conceivable(book: Book, priced: PricedMarket, buffer: float, slippage: float) -> Floats:
+    """Return the shares of each position below which no trade of it alone can bring its account's excess to
+    the buffer (dollars): 0 where no bound is known, infinity where no quantity can.
 
-    codes: Codes
-    margin_type: np.int8
-    priced: PricedMarket
-
-    @property
-    def costs(self) -> float:
-        """Return the share of the price that a trade loses."""
-
-    def margin_now(self, *, concentrated: bool = True) -> Margin:
-        """Return the figures as the account stands."""
-
-
-@dataclass(frozen=True)
-class Carried:
-    """Dollars of requirement, never more than is charged.
-
-    total: of the whole account. by_position: what trading a position may take off it at most. alone: whether
-    each share of the position carries an even part of that.
+    slippage: the share of the price that a trade loses. A trade at the mark or worse never raises equity.
+    What the other positions require stays, and of this one each share carries an even part (see `_carried`).
     """
+    account = accounts_of(book)
+    if slippage < 0:
+        return np.zeros(len(account))
+    value = book.quantity * priced.market.price[book.symbol]
+    gross = np.bincount(account, np.abs(value), len(book))
+    equity = book.cash + np.bincount(account, value, len(book)) + _ROUNDING + _SLACK * gross
+    total, part, alone, known = _carried(book, priced, account, equity, at_a_loss=slippage > 0)
+    missing = (buffer - equity + total)[account]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        even = np.where(alone, missing * np.abs(book.quantity) / part, 0.0)
+    least = np.where(missing > part * (1 + _SLACK), np.inf, even)
+    least = np.where(known[account] & (missing > 0), least, 0.0)
+    least = np.where((equity < buffer)[account], np.inf, least)  # no requirement is below zero
+    return np.where(_boxed(book, priced, account)[account], 0.0, least)  # a box ties two positions
 
-    total: float
-    by_position: Floats
-    alone: NDArray[np.bool_]
+
+def accounts_of(book: Book) -> Numbers:
+    """Return the account, by number, of each position."""
+    return np.repeat(np.arange(len(book), dtype=np.int64), np.diff(book.offsets))
 
 
-def carried(bench: Bench, equity: float) -> Carried | None:
-    """Return what positions carry at an equity (dollars) that trades at the mark do not raise; None where
-    they may change the rules the account is held to.
+def _carried(
+    book: Book, priced: PricedMarket, account: Numbers, equity: Floats, *, at_a_loss: bool
+) -> tuple[Floats, Floats, Truths, Truths]:
+    """Return dollars of requirement, never more than is charged, that trades at the mark do not raise: of
+    each account, and what trading each position may take off it at most; whether each share of the position
+    carries an even part of that; and of which accounts this is known. It is not where trades may change the
+    rules that the account is held to.
 
     At fixed percentages that is the requirement without concentration. At portfolio margin it is that of the
     position's group: groups do not net with each other, and in a group of one the dollars are even by share.
     """
-    minimum = bench.priced.policy.portfolio_margin.pm_minimum_equity
-    if bench.margin_type == REG_T or equity < minimum - _NEAR_MINIMUM:
-        plain = bench.margin_now(concentrated=False).position_requirement
-        return Carried(float(plain.sum()), plain, np.ones(len(plain), dtype=bool))
-    if equity < minimum + _NEAR_MINIMUM or bench.costs > 0:
-        return None
-    due = bench.margin_now().group_requirement
-    group = np.concatenate([[0], np.cumsum(~_joined(bench))[:-1]]).astype(int)
-    by_group = np.bincount(group, weights=due)
-    return Carried(float(due.sum()), by_group[group], (np.bincount(group) == 1)[group])
+    minimum = priced.policy.portfolio_margin.pm_minimum_equity
+    fixed = (book.margin_type == REG_T) | (equity < minimum - _NEAR_MINIMUM)
+    netted = ~fixed & (equity >= minimum + _NEAR_MINIMUM) & (not at_a_loss)
+    due = np.zeros(len(account))
+    if fixed.any():
+        plain = priced.without_concentration()
+        some = evaluate_accounts(book, plain, np.flatnonzero(fixed), detail=True, stress=False)
+        due += some.position_requirement
+    if netted.any():
+        some = evaluate_accounts(book, priced, np.flatnonzero(netted), detail=True, stress=False)
+        due += some.group_requirement
+    group = _groups(book, priced, account, netted)
+    by_group, alone = np.bincount(group, due), np.bincount(group) == 1
+    return np.bincount(account, due, len(book)), by_group[group], alone[group], fixed | netted
 
 
-def _joined(bench: Bench) -> NDArray[np.bool_]:
-    """Report for each position whether the next one is of the same group, as the kernel groups them."""
-    groups, codes = bench.priced.groups, bench.codes
-    joined = np.zeros(len(codes), dtype=bool)
+def _groups(book: Book, priced: PricedMarket, account: Numbers, netted: Truths) -> Numbers:
+    """Return the number of each position's group, as the kernel groups neighbors of an account that nets."""
+    joined = np.zeros(len(account), dtype=np.bool_)  # with the position before
+    groups = priced.groups
     for kind in (groups.class_group, groups.product_group, groups.portfolio_group):
-        held = kind[codes]
-        joined[:-1] |= (held[:-1] >= 0) & (held[:-1] == held[1:])
-    return joined
+        held = kind[book.symbol]
+        joined[1:] |= (held[1:] >= 0) & (held[:-1] == held[1:])
+    joined[1:] &= (account[1:] == account[:-1]) & netted[account[1:]]
+    return np.cumsum(~joined) - 1
+
+
+def _boxed(book: Book, priced: PricedMarket, account: Numbers) -> Truths:
+    """Report the accounts that hold a security in several positions."""
+    securities = priced.groups.security
+    both = account * (int(securities.max(initial=0)) + 1) + securities[book.symbol]
+    _, first, times = np.unique(both, return_index=True, return_counts=True)
+    boxed = np.zeros(len(book), dtype=np.bool_)
+    boxed[account[first[times > 1]]] = True
+    return boxed

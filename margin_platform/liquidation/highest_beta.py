@@ -44,7 +44,7 @@ def work(bench: Workbench) -> tuple[list[Order], list[Proof]]:
         choices = bench.quantities(position)
         if not len(choices):
             continue
-        shares = bench.smallest_sufficient(position, choices)
+        shares = bench.smallest_sufficient(position)
         chosen = float(choices[-1]) if shares is None else shares
         proofs.append(_proof(bench, position, chosen))
         orders.append(bench.trade(position, chosen))

@@ -125,7 +125,7 @@ def _first_sufficient(
 def _alone(bench: Workbench) -> list[Floats]:
     """Return the least of each name that suffices by itself, which a split in whole lots may not come down
     to."""
-    least = [bench.smallest_sufficient(k, bench.quantities(k)) for k in range(len(bench.codes))]
+    least = [bench.smallest_sufficient(k) for k in range(len(bench.codes))]
     return [
         np.where(np.arange(len(least)) == k, shares, 0.0)
         for k, shares in enumerate(least)

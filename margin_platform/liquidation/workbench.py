@@ -1,30 +1,25 @@
 """Liquidation: the orders that bring an account back to compliance,
 sized by re-running the kernel (MARGIN_RULES 8).
 
-Excess is not monotone in the quantity sold: an add-on that falls away lifts it at once, another name becoming
-concentrated lowers it. So whole-lot quantities are put to the kernel, smallest first, as one hypothetical
-account each in one vectorised sweep, and the first that suffices is taken; only those a proven bound excludes
-are passed over. Nothing is sold through zero; nothing here sends an order.
+Nothing is sold through zero; nothing here sends an order. How quantities are searched: `search`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from margin_platform.contracts.events.vocabulary import Side
 from margin_platform.kernel.book import Book
-from margin_platform.kernel.evaluate import Margin, evaluate_accounts
+from margin_platform.kernel.evaluate import evaluate_accounts
 from margin_platform.kernel.market import Floats, Market
 from margin_platform.kernel.priced_market import PricedMarket
-from margin_platform.liquidation.bounds import Carried, carried
+from margin_platform.liquidation.search import Search, Sizes
 from margin_platform.money import cents
 from margin_platform.policy.policy import Policy
-
-_FIRST_CHUNK, _FIRST_CHUNK_OF_MANY, _LARGEST_CHUNK = 64, 16, 65_536
-_ROUNDING = 0.025  # dollars: decisions are on rounded cash, value, requirement and proceeds
 
 
 @dataclass(frozen=True)
@@ -102,12 +97,6 @@ class Workbench:
         self.price = market.price[self.codes]
         self.symbols = [market.symbols[c] for c in self.codes]
         self.priced = PricedMarket.of(market, policy)
-        self._carried: Carried | None = None
-
-    @property
-    def costs(self) -> float:
-        """Return the share of the price that a trade loses."""
-        return self.terms.slippage
 
     def excess_after(self, sold: Floats) -> Floats:
         """Return the published excess after selling or covering these shares: (candidates, positions) ->
@@ -140,7 +129,6 @@ class Workbench:
         proceeds = cents(value * (1 - self.terms.slippage) if long else -value * (1 + self.terms.slippage))
         self.cash += proceeds
         self.quantity[position] -= shares if long else -shares
-        self._carried = None
         return Order(
             self.symbols[position], Side.SELL if long else Side.BUY_TO_COVER, float(shares), proceeds
         )
@@ -165,13 +153,35 @@ class Workbench:
         """Return the fixed-percentage requirement of each position as the account now stands, dollars,
         add-ons and cap included.
         """
-        return self.margin_now().position_requirement
+        account = np.zeros(1, dtype=np.int64)
+        margin = evaluate_accounts(self._book, self.priced, account, detail=True, stress=False)
+        return margin.position_requirement
 
-    def margin_now(self, *, concentrated: bool = True) -> Margin:
-        """Return the figures as the account now stands, with those by position and group; concentrated: with
-        the add-on for concentration.
+    def smallest_sufficient(self, position: int) -> float | None:
+        """Return the smallest quantity of one position after which the account has its buffer; None where
+        none suffices.
         """
-        book = Book(
+        found = self.smallest_of_each([position])[position]
+        return None if found is None else found[0]
+
+    def smallest_of_each(self, positions: Iterable[int]) -> dict[int, tuple[float, float] | None]:
+        """Return for each position the smallest of its quantities that suffices alone, and the excess after
+        it; None where none does.
+        """
+        numbers = np.array(list(positions), dtype=np.int64)
+        most = np.array([self.terms.most_shares.get(self.symbols[n], np.inf) for n in numbers])
+        sizes = Sizes.of(numbers, np.abs(self.quantity[numbers]), most, self.terms.lot)
+        search = Search(self._book, self.priced, self.terms.buffer, self.terms.slippage)
+        shares, excess = (column.tolist() for column in search.smallest(sizes))
+        return {
+            int(number): None if math.isnan(shares[n]) else (shares[n], excess[n])
+            for n, number in enumerate(numbers)
+        }
+
+    @property
+    def _book(self) -> Book:
+        """The account as it now stands, as a book of its own."""
+        return Book(
             account_ids=(self.account_id,),
             cash=np.array([self.cash]),
             margin_type=np.array([self.margin_type], dtype=np.int8),
@@ -179,68 +189,6 @@ class Workbench:
             symbol=self.codes,
             quantity=self.quantity,
         )
-        priced = self.priced if concentrated else self.priced.without_concentration()
-        return evaluate_accounts(book, priced, np.zeros(1, dtype=np.int64), detail=True, stress=False)
-
-    def least_conceivable(self, position: int) -> float:
-        """Return the shares of a position below which no quantity can suffice: 0 where no bound is known,
-        infinity where none can.
-
-        Trades at the mark never raise equity. What the other positions require stays, and of this one each
-        share carries an even part (see `bounds.carried`).
-        """
-        if self.terms.slippage < 0 or len(set(self.symbols)) < len(self.symbols):  # a box ties two positions
-            return 0.0
-        signed = self.quantity * self.price
-        equity = self.cash + float(signed.sum()) + _ROUNDING + 1e-9 * float(np.abs(signed).sum())
-        if equity < self.terms.buffer:  # no requirement is below zero
-            return np.inf
-        found = self._carried = self._carried or carried(self, equity)
-        if found is None or (missing := self.terms.buffer - equity + found.total) <= 0:
-            return 0.0
-        part = found.by_position[position]
-        if missing > part * (1 + 1e-9):
-            return np.inf
-        return missing * abs(float(self.quantity[position])) / part if found.alone[position] else 0.0
-
-    def smallest_sufficient(self, position: int, choices: Floats) -> float | None:
-        """Return the smallest choice of one position after which the account has its buffer; None where none
-        suffices.
-        """
-        found = self.smallest_with_excess(position, choices)
-        return None if found is None else found[0]
-
-    def smallest_with_excess(self, position: int, choices: Floats) -> tuple[float, float] | None:
-        """Return the smallest choice that suffices and the excess after it; None where none does."""
-        return self.smallest_of_each({position: choices}, _FIRST_CHUNK)[position]
-
-    def smallest_of_each(
-        self, choices: Mapping[int, Floats], first_chunk: int = _FIRST_CHUNK_OF_MANY
-    ) -> dict[int, tuple[float, float] | None]:
-        """Return for each position the smallest of its choices that suffices alone, and the excess after it;
-        None where none does. A sweep puts the next choices of all positions to the kernel at once.
-        """
-        found: dict[int, tuple[float, float] | None] = dict.fromkeys(choices)
-        starts = {
-            position: int(np.searchsorted(some, self.least_conceivable(position) * (1 - 1e-9)))
-            for position, some in choices.items()
-        }
-        chunk = first_chunk
-        while left := [p for p in choices if found[p] is None and starts[p] < len(choices[p])]:
-            parts = [choices[p][starts[p] : starts[p] + chunk] for p in left]
-            ends = np.cumsum([len(part) for part in parts])
-            sold = np.zeros((int(ends[-1]), len(self.codes)))
-            for p, part, end in zip(left, parts, ends, strict=True):
-                sold[end - len(part) : end, p] = part
-            after = self.excess_after(sold)
-            for p, part, end in zip(left, parts, ends, strict=True):
-                excess = after[end - len(part) : end]
-                first = np.flatnonzero(excess >= self.terms.buffer)
-                if len(first):
-                    found[p] = float(part[first[0]]), float(excess[first[0]])
-                starts[p] += chunk
-            chunk = min(chunk * 4, _LARGEST_CHUNK)
-        return found
 
 
 def nothing_to_do(bench: Workbench, before: float) -> Proposal | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from margin_platform.contracts.messages import MARGIN_CALLS, MARGIN_STATUS, Event
+from margin_platform.contracts.refusals import InputError
 from margin_platform.enforcement import foreseen_cures
 from margin_platform.enforcement.enforcer import Enforcer
-from margin_platform.liquidation.cures import Cure, cures_of
+from margin_platform.liquidation.cures import Cure, cures_of_each
 from margin_platform.policy.policy import Policy, current_policy
 from margin_platform.store.store import Store
 from tests.support import second_writer, status_events
@@ -34,12 +36,12 @@ def test_no_cure_is_worked_out_while_the_store_is_written(
     """Another writer gets its turn at each one of them."""
     worked_out = []
 
-    def while_another_writes(cause: Event, policy: Policy) -> list[Cure]:
+    def while_another_writes(causes: Sequence[Event], policy: Policy) -> list[list[Cure] | InputError]:
         second_writer.takes_its_turn(store)
-        worked_out.append(cause["calc_id"])
-        return list(cures_of(cause, policy))
+        worked_out.extend(cause["calc_id"] for cause in causes)
+        return cures_of_each(causes, policy)
 
-    monkeypatch.setattr(foreseen_cures, "cures_of", while_another_writes)
+    monkeypatch.setattr(foreseen_cures, "cures_of_each", while_another_writes)
     events = [(event, (MARGIN_STATUS, 0, n)) for n, event in enumerate(fall())]
     with store:
         messages = Enforcer(store, current_policy()).handle_many(events)

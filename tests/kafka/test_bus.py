@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.record import MemoryRecords
 
 from margin_platform.contracts.messages import BETAS, FILLS, PRICES, TOPICS
 from margin_platform.contracts.offsets import Record
@@ -70,6 +71,30 @@ def test_a_range_decodes_its_own_records_only(bus: Bus, monkeypatch: pytest.Monk
     for start, end in ((5, 12), (12, 14)):
         assert [r.offset for r in bus.read_range(BETAS, 0, start, end)] == list(range(start, end))
     assert decoded == list(range(5, 14))
+
+
+def test_a_small_range_of_a_long_topic_is_fetched_without_the_rest(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight megabytes lie behind a few records: the broker does not send them along."""
+    for n in range(2_000):
+        bus.produce(BETAS, {"symbol": f"S{n}", "beta": 1.0, "timestamp": 1, "note": "x" * 4_000})
+    bus.flush()
+    received: list[int] = []
+    real = MemoryRecords.__init__
+
+    def counted(self: MemoryRecords, data: bytes) -> None:
+        received.append(len(data))
+        real(self, data)
+
+    monkeypatch.setattr(MemoryRecords, "__init__", counted)
+    for start, end in ((5, 12), (300, 350)):
+        received.clear()
+        assert [r.offset for r in bus.read_range(BETAS, 0, start, end)] == list(range(start, end))
+        assert (end - start) * 4_000 < sum(received) < 1_000_000
+    received.clear()
+    assert len(bus.read_range(BETAS, 0, 0, 2_000)) == 2_000  # a large range is still read in few fetches
+    assert len(received) <= 4
 
 
 def test_the_latest_of_each_key_is_the_state_of_a_compacted_topic(bus: Bus) -> None:

@@ -1,5 +1,6 @@
 """A search that passes over quantities finds what trying every quantity finds: fixed percentages, portfolio
-margin, groups that net, accounts about the minimum equity and below zero.
+margin, groups that net, accounts about the minimum equity and below zero. One of many accounts finds for each
+what it finds for it alone.
 """
 
 from __future__ import annotations
@@ -7,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from margin_platform.documents.book_input import BookInput, parse
+from margin_platform.documents.book_input import BookInput, InputError, parse
+from margin_platform.liquidation.cures import cures_of_each
 from margin_platform.liquidation.workbench import Terms, Workbench
 from margin_platform.policy.policy import current_policy
 
@@ -26,6 +28,10 @@ NAMES: dict[str, dict[str, object]] = {
 
 def drawn(generator: np.random.Generator, margin_type: str, equity: float) -> BookInput:
     """A book of a few names with this equity, large ones among them."""
+    return parse({"accounts": [account(generator, margin_type, equity)]}, POLICY)
+
+
+def account(generator: np.random.Generator, margin_type: str, equity: float) -> dict[str, object]:
     names = list(generator.choice(list(NAMES), size=int(generator.integers(1, 6)), replace=False))
     rows = []
     for name in names:
@@ -35,13 +41,12 @@ def drawn(generator: np.random.Generator, margin_type: str, equity: float) -> Bo
         figures = {"price": price, "beta": float(np.round(generator.uniform(-0.5, 2.0), 2))}
         rows.append({"symbol": name, "qty": qty, **figures, **NAMES[name]})
     value = sum(float(r["qty"]) * float(r["price"]) for r in rows)  # type: ignore[arg-type]
-    account = {
+    return {
         "account_id": "A",
         "margin_type": margin_type,
         "cash": round(equity - value, 2),
         "positions": rows,
     }
-    return parse({"accounts": [account]}, POLICY)
 
 
 def tried_one_by_one(bench: Workbench, position: int) -> tuple[float, float] | None:
@@ -68,7 +73,32 @@ def test_what_is_found_is_what_trying_every_quantity_finds(
         if bench.excess() >= 0:
             continue
         short += 1
-        everyone = {position: bench.quantities(position) for position in range(len(bench.codes))}
+        everyone = range(len(bench.codes))
         found = bench.smallest_of_each(everyone)
         assert found == {position: tried_one_by_one(bench, position) for position in everyone}
     assert short
+
+
+def test_many_accounts_at_once_find_what_each_finds_alone() -> None:
+    """Each has figures of its own for the same symbols; some cannot be worked out, and some are not short."""
+    generator = np.random.default_rng(8210)
+    events = []
+    for n in range(400):
+        kind, equity = str(generator.choice(["REG_T", "PORTFOLIO"])), float(generator.uniform(-9e3, 160e3))
+        event = account(generator, kind, equity) | {"account_id": f"A{n}", "excess": -1.0 if n % 7 else 1.0}
+        rows: list[dict[str, object]] = event["positions"]  # type: ignore[assignment]
+        if n % 11 == 0:  # a box, and names of one issuer
+            rows.append(rows[0] | {"qty": -7.0, "beta": 3.0})
+            rows[-1]["issuer"] = rows[0]["issuer"] = "ONE"
+        if n % 13 == 0:
+            rows[0]["price"] = None
+        if n % 17 == 0:
+            rows[0]["qty"] = "many"
+        events.append(event)
+    together = cures_of_each(events, POLICY)
+    alone = [cures_of_each([event], POLICY)[0] for event in events]
+    assert list(map(repr, together)) == list(map(repr, alone))
+    refused = [isinstance(found, InputError) for found in together]
+    assert refused == [n % 17 == 0 and n % 7 > 0 for n in range(400)]
+    trades = [cure for found in together if isinstance(found, list) for cure in found if cure.symbol]
+    assert len(trades) > 50

@@ -293,7 +293,7 @@ def test_the_bound_that_skips_quantities_changes_no_answer(
         sold = np.zeros((len(choices), len(bench.codes)))
         sold[:, position] = choices
         scanned = choices[bench.excess_after(sold) >= 0]
-        assert bench.smallest_sufficient(position, choices) == (float(scanned[0]) if len(scanned) else None)
+        assert bench.smallest_sufficient(position) == (float(scanned[0]) if len(scanned) else None)
 
 
 TWO = [

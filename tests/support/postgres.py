@@ -9,7 +9,8 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,23 @@ def _account() -> dict[str, int]:
     return {"user": user.pw_uid, "group": user.pw_gid}
 
 
+@dataclass(frozen=True)
+class Server:
+    """A running server: its base URL (postgresql+psycopg2://...:port), without a database name, and its
+    restart.
+    """
+
+    url: str
+    restart: Callable[[], None]
+
+
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """Base URL of a running server (postgresql+psycopg2://...:port), without a database name."""
+def postgres(postgres_server: Server) -> str:
+    return postgres_server.url
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
     binaries = _binaries()
     if binaries is None:
         pytest.fail("no PostgreSQL server here; `make test` installs Debian's, or apt-get install postgresql")
@@ -45,16 +60,23 @@ def postgres() -> Iterator[str]:
     data, port = folder / "data", ports.any_free()
 
     def run(*command: str) -> None:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, **who)  # type: ignore[call-overload]
-        assert done.returncode == 0, done.stderr + done.stdout
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, **who)  #
+        type: ignore[call-overload] assert done.returncode == 0, done.stderr + done.stdout
 
     run(str(binaries / "initdb"), "-D", str(data), "-U", "margin", "-A", "trust", "-E", "UTF8", "--no-sync")
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    run(str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+
+    def control(*words: str) -> None:
+        run(str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), *words)
+
+    control("-o", options, "start")
     try:
-        yield f"postgresql+psycopg2://margin@127.0.0.1:{port}"
+        yield Server(
+            f"postgresql+psycopg2://margin@127.0.0.1:{port}",
+            lambda: control("-o", options, "-m", "fast", "restart"),
+        )
     finally:
-        run(str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
+        control("-m", "immediate", "stop")
         shutil.rmtree(folder)
 
 
