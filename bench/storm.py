@@ -23,6 +23,7 @@ import dagster as dg
 from sqlalchemy import func, select
 
 from jobs.enforcement import enforce
+from jobs.span_runs import worker_start
 from margin_platform.backtest.books.generated import generate, usual_counts
 from margin_platform.contracts.messages import MARGIN_STATUS, PRICES, Event, encode
 from margin_platform.contracts.offsets import Record
@@ -83,6 +84,7 @@ def storm(events: list[Event], folder: Path, profile: bool) -> dict[str, Any]:
     """Produce the events, run the op over them, and return its times and what it made."""
     kafka = broker.start(folder / "kafka", port=ports.any_free(), environment={})
     url = f"sqlite:///{folder / 'store.db'}"
+    worker_start.warm()  # as the process is from which the workers of runs are forked
     try:
         topic_admin.create(kafka.bootstrap)
         Store(url).close()

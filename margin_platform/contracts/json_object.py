@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import orjson
+
 Json = dict[str, Any]
 Flaw = tuple[str, object, str]  # field, value, reason
+_ESCAPED_COLON = rb"\u003"  # or another of those sixteen characters
 _DEEPEST = 64  # objects and lists inside each other; a writer of JSON gives up at 254, Python at about 1,000
 
 
@@ -36,9 +39,10 @@ def flaw_of_keys(value: Json, raw: bytes) -> Flaw | None:
     """Return the key that an object of this text has twice: no reader could know which counts. None where it
     has none.
 
-    A key takes a colon, so a text with as many colons as keys has none twice; only the others are read again.
+    A key takes a colon. So a text with as many colons as what was read of it, written again, has none twice;
+    only the others, and those that may hide a colon in an escape, are read again.
     """
-    if raw.count(b":") == _keys(value):
+    if _ESCAPED_COLON not in raw and raw.count(b":") == orjson.dumps(value).count(b":"):
         return None
     try:
         json.loads(raw, object_pairs_hook=_unique)
@@ -52,11 +56,6 @@ def _parts(value: object) -> list[object]:
     """Return the objects and lists directly inside of one."""
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return [part for part in inside if isinstance(part, dict | list)]
-
-
-def _keys(value: object) -> int:
-    count = len(value) if isinstance(value, dict) else 0
-    return count + sum(map(_keys, _parts(value)))
 
 
 def _unique(pairs: list[tuple[str, object]]) -> Json:

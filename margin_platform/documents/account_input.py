@@ -43,13 +43,19 @@ class AccountReader:
     """Reads the accounts of one document. Positions of the same figures share one instrument, checked once.
 
     market: symbol -> figures of those positions that do not state their own. known: the instruments of
-    documents read before, under the same policy and market.
+    documents read before, under the same policy and market. strict: a field that no book has is refused;
+    else it is passed over.
     """
 
     def __init__(
-        self, policy: Policy, market: dict[str, Figures], known: dict[object, Instrument] | None = None
+        self,
+        policy: Policy,
+        market: dict[str, Figures],
+        known: dict[object, Instrument] | None = None,
+        *,
+        strict: bool = True,
     ) -> None:
-        self._policy, self._market = policy, market
+        self._policy, self._market, self._strict = policy, market, strict
         self._known = {} if known is None else known
         self._accounts: set[str] = set()
         self._prices: dict[str, object] = {}  # what positions have stated of symbols so far
@@ -57,7 +63,8 @@ class AccountReader:
     def read(self, path: str, row: object) -> Account:
         """Return the account of a row. InputError names the first field refused."""
         account = mapping(path, row)
-        refuse_unknown(path, account, _ACCOUNT_FIELDS)
+        if self._strict:
+            refuse_unknown(path, account, _ACCOUNT_FIELDS)
         account_id = _identity(f"{path}.account_id", account.get("account_id"))
         if account_id in self._accounts:
             raise InputError(f"{path}.account_id", account_id, "account given twice")
@@ -70,7 +77,8 @@ class AccountReader:
         for n, given in enumerate(listed(f"{path}.positions", account.get("positions", []))):
             where = f"{path}.positions[{n}]"
             position = mapping(where, given)
-            refuse_unknown(where, position, POSITION_FIELDS)
+            if self._strict:
+                refuse_unknown(where, position, POSITION_FIELDS)
             held.append(self._position(where, position))
             self._refuse_two_prices(where, position)
         return account_id, cash, MARGIN_TYPES[kind], held
@@ -86,7 +94,7 @@ class AccountReader:
             instrument = None
         if instrument is None:
             symbol, qty, figures = self._parts(path, position)
-            instrument = self._known[alike] = Instrument(symbol=symbol, **figures)
+            instrument = self._known[alike] = self._one(Instrument(symbol=symbol, **figures))
             return instrument, qty
         return instrument, _quantity(path, position)
 
@@ -104,7 +112,11 @@ class AccountReader:
             if qty == 0:  # contracts that carry no shares of their own: nothing to value, only the minimum
                 figures["price"], qty = 0.0, 1.0
             figures["minimum_charge"] = charge / abs(qty)
-        return Instrument(symbol=symbol, **figures), qty
+        return self._one(Instrument(symbol=symbol, **figures)), qty
+
+    def _one(self, instrument: Instrument) -> Instrument:
+        """Return the same object for equal instruments."""
+        return self._known.setdefault(instrument, instrument)
 
     def _parts(self, path: str, position: dict[str, object]) -> tuple[str, float, Figures]:
         symbol = _identity(f"{path}.symbol", position.get("symbol"))

@@ -106,7 +106,7 @@ def parse(data: object, base: Policy | None = None, traded: Iterable[str] = ()) 
 
 def _columns(instruments: list[Instrument], accounts: list[Account], policy: Policy) -> BookInput:
     order = _in_order(instruments)
-    code = {instrument: n for n, instrument in enumerate(order)}
+    code = {id(instrument): n for n, instrument in enumerate(order)}
     return BookInput(Book.of([_coded(account, code) for account in accounts]), Market.apart([order]), policy)
 
 
@@ -117,14 +117,16 @@ def _in_order(instruments: Iterable[Instrument]) -> list[Instrument]:
         raise InputError("positions", str(error), "groups do not nest") from error
 
 
-def _coded(account: Account, code: dict[Instrument, int]) -> tuple[str, float, int, list[tuple[int, float]]]:
+def _coded(account: Account, code: dict[int, int]) -> tuple[str, float, int, list[tuple[int, float]]]:
+    """Return an account of codes; code: of each instrument, by identity, as equal ones are one."""
     account_id, cash, kind, held = account
-    return account_id, cash, kind, [(code[instrument], qty) for instrument, qty in held]
+    return account_id, cash, kind, [(code[id(instrument)], qty) for instrument, qty in held]
 
 
 def parse_apart(accounts: Iterable[object], policy: Policy) -> tuple[BookInput, list[InputError | None]]:
     """Return accounts as one book in which none knows another's market: each has the figures that it has in a
-    document of its own. And for each why it is left out of the book, None where it is in it.
+    document of its own. And for each why it is left out of the book, None where it is in it. Fields that no
+    book has are passed over.
     """
     known: dict[object, Instrument] = {}
     markets: list[list[Instrument]] = []
@@ -133,12 +135,12 @@ def parse_apart(accounts: Iterable[object], policy: Policy) -> tuple[BookInput, 
     first = 0
     for row in accounts:
         try:
-            account = AccountReader(policy, {}, known).read("accounts[0]", row)
-            order = _in_order(dict.fromkeys(instrument for instrument, _ in account[3]))
+            account = AccountReader(policy, {}, known, strict=False).read("accounts[0]", row)
+            order = _in_order({id(instrument): instrument for instrument, _ in account[3]}.values())
         except InputError as error:
             refused.append(error)
             continue
-        held.append(_coded(account, {instrument: n for n, instrument in enumerate(order, first)}))
+        held.append(_coded(account, {id(instrument): n for n, instrument in enumerate(order, first)}))
         markets.append(order)
         refused.append(None)
         first += len(order)

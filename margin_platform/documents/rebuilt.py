@@ -18,17 +18,13 @@ def document(status: Event) -> dict[str, object]:
     """Return the account of a margin.status.v1 event as a book document:
     of its positions, the fields a book has.
     """
-    return {"accounts": [_account(status)]}
-
-
-def _account(status: Event) -> dict[str, object]:
     account = {name: status.get(name) for name in ("account_id", "cash", "margin_type")}
     rows = status.get("positions")
     if isinstance(rows, list):
         rows = [
             {k: row[k] for k in POSITION_FIELDS if k in row} if isinstance(row, dict) else row for row in rows
         ]
-    return account | {"positions": rows}
+    return {"accounts": [account | {"positions": rows}]}
 
 
 def book_of(status: Event, policy: Policy) -> BookInput:
@@ -44,7 +40,7 @@ def books_of(statuses: Iterable[Event], policy: Policy) -> tuple[BookInput, list
     market of its own. And for each event why it is incomplete and has no account there, None where it has
     one.
     """
-    return parse_apart(map(_account, statuses), policy)
+    return parse_apart((status | {"positions": status.get("positions")} for status in statuses), policy)
 
 
 def rebuilt(status: Event, policy: Policy) -> tuple[BookInput, Margin]:

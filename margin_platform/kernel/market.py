@@ -103,12 +103,15 @@ class Market:
         class_codes, classes = _encode(of, [r.class_group or r.symbol for r in rows])
         product_codes, products = _encode(of, [r.product_group for r in rows])
         portfolio_codes, portfolios = _encode(of, [r.portfolio_group for r in rows])
-        floats = {f: np.array([getattr(r, f) for r in rows], dtype=np.float64) for f in _FLOAT_COLUMNS}
+        distinct = {id(row): row for row in rows}  # markets may share instruments
+        number = {one: n for n, one in enumerate(distinct)}
+        own, at = list(distinct.values()), np.array([number[id(row)] for row in rows], dtype=np.int64)
+        floats = {f: np.array([getattr(r, f) for r in own], dtype=np.float64)[at] for f in _FLOAT_COLUMNS}
         return Market(
             symbols=tuple(r.symbol for r in rows),
-            marginable=np.array([r.marginable for r in rows], dtype=np.bool_),
+            marginable=np.array([r.marginable for r in own], dtype=np.bool_)[at],
             stale=np.zeros(len(rows), dtype=np.bool_),
-            volatility_tier=np.array([r.volatility_tier for r in rows], dtype=np.int8),
+            volatility_tier=np.array([r.volatility_tier for r in own], dtype=np.int8)[at],
             security=_encode(of, [r.symbol for r in rows])[0],
             issuer=issuer_codes,
             class_group=class_codes,
@@ -161,6 +164,8 @@ def _group_order(row: Instrument) -> tuple[str, str, str, str]:
 
 
 def _check_nesting(rows: Sequence[Instrument]) -> None:
+    if not any(row.product_group or row.portfolio_group for row in rows):
+        return
     for inner, outer in (("class_group", "product_group"), ("product_group", "portfolio_group")):
         seen: dict[str, str | None] = {}
         for row in rows:

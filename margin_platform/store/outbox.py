@@ -17,7 +17,7 @@ from margin_platform.kafka.bus import Bus
 from margin_platform.store.store import Store
 from margin_platform.store.tables import outbox
 
-_BATCH = 1000
+_BATCH = 4000
 
 
 def publish(store: Store, bus: Bus) -> int:

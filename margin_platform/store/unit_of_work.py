@@ -60,6 +60,9 @@ class UnitOfWork:
         self._new_calls: dict[str, dict[str, object]] = {}
         self._call_changes: dict[str, dict[str, object]] = {}
         self._audit: list[dict[str, object]] = []
+        self._digests: dict[
+            int, tuple[Event, str]
+        ] = {}  # by identity; the event is kept so that it stays its own
         self.messages: list[Message] = []
 
     def account(self, account_id: str) -> AccountRow:
@@ -86,7 +89,7 @@ class UnitOfWork:
         """
         state = row.state
         standing = standing_of(state.status, state.restricted, state.to_dict())
-        entry = decided | {"format": ENTRY_FORMAT, "evidence": digest(evidence), "standing": standing}
+        entry = decided | {"format": ENTRY_FORMAT, "evidence": self._digest(evidence), "standing": standing}
         hashed = entry_hash(row.audit_hash, entry)
         row.audit_count += 1
         self._audit.append(
@@ -107,6 +110,12 @@ class UnitOfWork:
         } | entry
         row.audit_hash = hashed
         return event
+
+    def _digest(self, evidence: Event) -> str:
+        """Return an event's digest, worked out once for all that was decided on it."""
+        if id(evidence) not in self._digests:
+            self._digests[id(evidence)] = evidence, digest(evidence)
+        return self._digests[id(evidence)][1]
 
     def flush(self) -> None:
         """Write everything, a table at a time; messages go to the outbox in order."""

@@ -60,8 +60,8 @@ def postgres_server() -> Iterator[Server]:
     data, port = folder / "data", ports.any_free()
 
     def run(*command: str) -> None:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, **who)  #
-        type: ignore[call-overload] assert done.returncode == 0, done.stderr + done.stdout
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, **who)  # type: ignore[call-overload]
+        assert done.returncode == 0, done.stderr + done.stdout
 
     run(str(binaries / "initdb"), "-D", str(data), "-U", "margin", "-A", "trust", "-E", "UTF8", "--no-sync")
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"

@@ -42,8 +42,10 @@ def _fields(value: object, checks: Mapping[str, Reason]) -> str | None:
     """Return which field of a row is wrong, and why; a field that may be null may be missing."""
     if not isinstance(value, dict):
         return "not an object"
-    found = ((name, check(value.get(name))) for name, check in checks.items())
-    return next((f"{name} is {reason}" for name, reason in found if reason), None)
+    for name, check in checks.items():
+        if reason := check(value.get(name)):
+            return f"{name} is {reason}"
+    return None
 
 
 def _rows(value: object, check: Reason) -> str | None:
