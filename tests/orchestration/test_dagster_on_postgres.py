@@ -4,10 +4,12 @@ sensor leave there is there after a restart.
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -18,19 +20,27 @@ from dagster._core.workspace.load_target import PythonFileTarget
 from dagster._daemon.sensor import execute_sensor_iteration
 
 from margin_platform.orchestration import dagster_home
+from tests.support.postgres import Server
 from tests.support.waiting import wait_for
 
 LOCATION = Path(__file__).parent / "counted_location.py"
 
 
-@contextmanager
-def server(url: str, sql: str) -> Iterator[None]:
-    """Act on the server itself, from outside the database under test."""
-    engine = sa.create_engine(url.rpartition("/")[0] + "/postgres", isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(sa.text(sql))
-    engine.dispose()
-    yield
+def on_the_server(server: Server, sql: str) -> list[Any]:
+    """Ask the server itself, from outside the database under test."""
+    engine = sa.create_engine(f"{server.url}/postgres", isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            answer = connection.execute(sa.text(sql))
+            return list(answer.scalars()) if answer.returns_rows else []
+    finally:
+        engine.dispose()
+
+
+def postmaster(server: Server) -> dt.datetime:
+    """When the server was started."""
+    (at,) = on_the_server(server, "SELECT pg_postmaster_start_time()")
+    return at  # type: ignore[no-any-return]
 
 
 @contextmanager
@@ -75,19 +85,18 @@ def cursor(instance: dg.DagsterInstance) -> str | None:
 
 @pytest.mark.postgres
 def test_runs_events_and_the_sensors_cursor_are_in_postgres_after_a_restart(
-    postgres: str, tmp_path: Path
+    postgres_server: Server, tmp_path: Path
 ) -> None:
-    url = f"{postgres}/dagster_history"
-    with server(url, "CREATE DATABASE dagster_history"):
-        dagster_home.prepare(tmp_path, url, launcher="default")
+    url = f"{postgres_server.url}/dagster_history"
+    on_the_server(postgres_server, "CREATE DATABASE dagster_history")
+    dagster_home.prepare(tmp_path, url, launcher="default")
     with dagster(tmp_path) as (instance, workspace):
         tick(workspace)
         wait_for(lambda: numbers(instance) == [0] and succeeded(instance), "a run of the first message")
-        # the server restarts between two runs: every connection is gone, and Dagster asks on
-        with server(
-            url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname='dagster_history'"
-        ):
-            tick(workspace)
+        before = postmaster(postgres_server)
+        postgres_server.restart()  # between two runs: every connection is gone, and Dagster asks on
+        assert postmaster(postgres_server) > before
+        tick(workspace)
         wait_for(lambda: numbers(instance) == [0, 1] and succeeded(instance), "a run of the second message")
     assert not list(tmp_path.rglob("*.db"))  # nothing fell back to SQLite
     with dagster(tmp_path) as (instance, workspace):
