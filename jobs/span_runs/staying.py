@@ -15,13 +15,16 @@ import dagster as dg
 from jobs.span_runs.topic_span import EVENTS_AT_ONCE, Read, read_span, undecided
 from margin_platform.contracts.offsets import Record, Span
 from margin_platform.kafka.bus import Bus
-from margin_platform.orchestration.run_tags import SPAN_TAG
+from margin_platform.orchestration.run_tags import SPAN_TAG, TOPIC_TAG
 from margin_platform.store import progress
 from margin_platform.store.store import Store
 from resources.kafka import UNAVAILABLE, KafkaResource
 
-# then the next run begins: an edited program is not used for longer, and a run's history stays readable
-LONGEST_SECONDS = 120.0
+# from then on the next run may begin: an edited program is not used for longer, and a run's history stays
+# readable. The run goes on until it does, so that no event waits for the change.
+MAKES_ROOM_AFTER = 120.0
+_LONGEST_SECONDS = 200.0
+_LAST_PATIENCE = 1.0
 
 
 def followed(
@@ -29,16 +32,23 @@ def followed(
 ) -> Iterator[Read]:
     """Yield what the consumer has not decided up to the span's end, then what comes after it.
 
-    It ends when nothing has come for the resource's `stay_seconds`. The run's tag `kafka/span` grows with
-    what it takes. The caller must store each part before it asks for the next.
+    It ends when nothing has come for the resource's `stay_seconds`, or, once it makes room, when the next run
+    of the topic works. The run's tag `kafka/span` grows with what it takes. The caller must store each part
+    before it asks for the next.
     """
-    ends = time.monotonic() + LONGEST_SECONDS
+    began = time.monotonic()
     yield from undecided(context, bus, store, consumer, span)
     # of several partitions a sensor asks for several runs, and waits for all of them
     if not kafka.stay_seconds or len(bus.end_offsets(span.topic)) > 1:
         return
     topic_id = span.topic_id or bus.topic_id(span.topic)
-    while (patience := min(kafka.stay_seconds, ends - time.monotonic())) > 0:
+    while (age := time.monotonic() - began) < _LONGEST_SECONDS:
+        patience = kafka.stay_seconds
+        if age >= MAKES_ROOM_AFTER:
+            patience = min(patience, _LAST_PATIENCE)
+            if (successor := _successor(context, span.topic)) is not None:
+                context.log.info(f"run {successor} goes on")
+                return
         start = _next_offset(store, consumer, span)
         records = _awaited(context, bus, span, start, patience)
         if not records:
@@ -47,6 +57,15 @@ def followed(
         taken = Span(span.topic, span.partition, min(span.start, start), max(span.end, end))
         context.instance.add_run_tags(context.run_id, {SPAN_TAG: str(taken)})
         yield read_span(context, bus, Span(span.topic, span.partition, start, end, topic_id), records)
+
+
+def _successor(context: dg.OpExecutionContext, topic: str) -> str | None:
+    """Return the id of a newer run of the job that works on the topic."""
+    working = dg.RunsFilter(
+        job_name=context.job_name, tags={TOPIC_TAG: topic}, statuses=[dg.DagsterRunStatus.STARTED]
+    )
+    runs = context.instance.get_runs(working, limit=1)  # the newest
+    return runs[0].run_id if runs and runs[0].run_id != context.run_id else None
 
 
 def _next_offset(store: Store, consumer: str, span: Span) -> int:

@@ -31,8 +31,8 @@ def least_conceivable(book: Book, priced: PricedMarket, buffer: float, slippage:
     if slippage < 0:
         return np.zeros(len(account))
     value = book.quantity * priced.market.price[book.symbol]
-    gross = np.bincount(account, np.abs(value), len(book))
-    equity = book.cash + np.bincount(account, value, len(book)) + _ROUNDING + _SLACK * gross
+    gross = _sums(account, np.abs(value), len(book))
+    equity = book.cash + _sums(account, value, len(book)) + _ROUNDING + _SLACK * gross
     total, part, alone, known = _carried(book, priced, account, equity, at_a_loss=slippage > 0)
     missing = (buffer - equity + total)[account]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -71,8 +71,13 @@ def _carried(
         some = evaluate_accounts(book, priced, np.flatnonzero(netted), detail=True, stress=False)
         due += some.group_requirement
     group = _groups(book, priced, account, netted)
-    by_group, alone = np.bincount(group, due), np.bincount(group) == 1
-    return np.bincount(account, due, len(book)), by_group[group], alone[group], fixed | netted
+    by_group, alone = _sums(group, due, len(group)), np.bincount(group) == 1
+    return _sums(account, due, len(book)), by_group[group], alone[group], fixed | netted
+
+
+def _sums(number: Numbers, amounts: Floats, count: int) -> Floats:
+    """Return the sum of the amounts of each number below `count`."""
+    return np.bincount(number, amounts, count).astype(np.float64)
 
 
 def _groups(book: Book, priced: PricedMarket, account: Numbers, netted: Truths) -> Numbers:

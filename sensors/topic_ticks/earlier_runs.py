@@ -5,7 +5,9 @@ of processes that wait for each other's locks; and the events of a partition are
 """
 
 import datetime as dt
+import math
 import threading
+import time
 from collections.abc import Mapping
 
 import dagster as dg
@@ -25,13 +27,23 @@ _LOOK_SECONDS = 0.2
 _RETRY_BEGINS_WITHIN = dt.timedelta(minutes=1)
 
 
-def working(instance: dg.DagsterInstance, job: str, tags: Mapping[str, str] | None = None) -> str | None:
+def working(
+    instance: dg.DagsterInstance,
+    job: str,
+    tags: Mapping[str, str] | None = None,
+    makes_room_after: float = math.inf,
+) -> str | None:
     """Return the id of a run of the job with these tags that is running, queued or about to be retried by
     Dagster. A run that hangs ends by its `dagster/max_runtime`. One that failed for good blocks nothing.
+
+    makes_room_after: seconds after which a run that stays lets the next one begin, and ends once it has.
     """
-    runs = instance.get_runs(dg.RunsFilter(job_name=job, tags=dict(tags or {}), statuses=_WORKING))
-    found = next((run.run_id for run in runs if not _is_lost(instance, run)), None)
-    return found or _to_be_repeated(instance, job, dict(tags or {}))
+    wanted = dg.RunsFilter(job_name=job, tags=dict(tags or {}), statuses=_WORKING)
+    oldest = time.time() - makes_room_after
+    for record in instance.get_run_records(wanted):
+        if (record.start_time or math.inf) > oldest and not _is_lost(instance, record.dagster_run):
+            return record.dagster_run.run_id
+    return _to_be_repeated(instance, job, dict(tags or {}))
 
 
 def _is_lost(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
@@ -64,12 +76,17 @@ def _to_be_repeated(instance: dg.DagsterInstance, job: str, tags: dict[str, str]
     )
 
 
-def wait_for(instance: dg.DagsterInstance, job: str, tags: Mapping[str, str], seconds: float) -> str | None:
-    """Wait until no such run works; return the id of the one that still does after `seconds`."""
+def wait_for(
+    instance: dg.DagsterInstance, job: str, tags: Mapping[str, str], seconds: float, makes_room_after: float
+) -> str | None:
+    """Wait until no such run works; return the id of the one that still does after `seconds`.
+
+    makes_room_after: see `working`.
+    """
     pause = threading.Event()
     looks = max(1, int(seconds / _LOOK_SECONDS))
     for _ in range(looks):
-        if (run_id := working(instance, job, tags)) is None:
+        if (run_id := working(instance, job, tags, makes_room_after)) is None:
             return None
         pause.wait(_LOOK_SECONDS)
     return run_id

@@ -7,6 +7,7 @@ accounts crossing together make five runs.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from jobs.span_runs.run_report import tag
+from jobs.span_runs.staying import MAKES_ROOM_AFTER
 from margin_platform.contracts.offsets import Record, Span
 from margin_platform.orchestration.run_tags import SPAN_TAG, TOPIC_TAG
 from margin_platform.store.progress import Progress
@@ -86,22 +88,24 @@ def tick(
     is_relevant: Callable[[Record], bool] = lambda _: True,
     *,
     is_decided: IsDecided,
-    decided: Callable[[], Sequence[Progress]] = list,
+    decided: Callable[[], Sequence[Progress]] | None = None,
 ) -> dg.SensorResult | dg.SkipReason:
     """Evaluate once: wait (bounded) for the run before and for events after the cursor, request their run,
     move the cursor.
 
     is_decided: whether the job's consumer has passed a span. What a run left that failed for good is asked
-    for first. decided: how far the consumer is, asked for once no run works.
+    for first. decided: how far the consumer of runs that stay is, asked for once no run works, or the one
+    that does makes room.
     """
     began = time.monotonic()
-    busy = earlier_runs.wait_for(context.instance, job, {TOPIC_TAG: topic}, kafka.poll_seconds)
+    room = MAKES_ROOM_AFTER if decided else math.inf
+    busy = earlier_runs.wait_for(context.instance, job, {TOPIC_TAG: topic}, kafka.poll_seconds, room)
     if busy is not None:
         return dg.SkipReason(f"{topic}: run {busy} still works on the events before")
     left = max(0.0, kafka.poll_seconds - (time.monotonic() - began))
     try:
         with kafka.bus() as bus:
-            cursor = Cursor.read(context.cursor).past(decided()).opened(bus, topic)
+            cursor = Cursor.read(context.cursor).past(decided() if decided else ()).opened(bus, topic)
             undone = topic_undone.requests(context.instance, job, topic, cursor.topic_id, is_decided)
             if undone:
                 return dg.SensorResult(run_requests=undone, cursor=context.cursor)

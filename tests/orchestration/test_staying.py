@@ -11,7 +11,9 @@ import dagster as dg
 import pytest
 
 from assets.keys import topic_key
+from jobs.span_runs import staying
 from margin_platform.contracts.messages import MARGIN_CALLS, MARGIN_STATUS, decode
+from margin_platform.contracts.offsets import Record
 from margin_platform.definitions import definitions
 from margin_platform.kafka.bus import Bus
 from margin_platform.policy.policy import current_policy
@@ -20,6 +22,7 @@ from margin_platform.store.store import Store
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 from sensors.enforcement import enforcement
+from sensors.topic_ticks import topic_sensor
 
 pytestmark = pytest.mark.kafka
 TEN_AM = 1_582_210_800_000  # 2020-02-20 10:00 New York
@@ -48,11 +51,13 @@ def fall(bus: Bus, account: str) -> None:
     bus.flush()
 
 
-def enforced(instance: dg.DagsterInstance, resources: dict[str, Any]) -> dg.ExecuteInProcessResult:
+def enforced(
+    instance: dg.DagsterInstance, resources: dict[str, Any], tags: dict[str, str] | None = None
+) -> dg.ExecuteInProcessResult:
     where = {"topic": MARGIN_STATUS, "partition": 0, "start": 0, "end": 1}
     config = {"ops": {"enforce": {"config": where}}}
     return definitions.resolve_job_def("enforcement").execute_in_process(
-        config, instance, resources=resources, raise_on_error=False
+        config, instance, resources=resources, raise_on_error=False, tags=tags
     )
 
 
@@ -84,6 +89,48 @@ def test_a_run_takes_what_comes_while_it_stays_and_the_sensor_goes_on_behind_it(
     fall(bus, "A3")
     asked = enforcement(dg.build_sensor_context(instance=instance, resources=resources))
     assert [request.tags["kafka/span"] for request in asked.run_requests] == ["margin.status.v1[0] 2-3"]
+
+
+def test_a_run_that_makes_room_goes_on_until_the_next_one_works(
+    bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sensor asks for the next run while it works; events of between are decided by it, each once."""
+    monkeypatch.setattr(staying, "MAKES_ROOM_AFTER", 0.0)
+    monkeypatch.setattr(topic_sensor, "MAKES_ROOM_AFTER", 0.0)
+    fall(bus, "A1")
+    requests: list[dg.RunRequest] = []
+    real = Bus.poll
+
+    def polled(self: Bus, topic: str, *rest: Any) -> list[Record]:
+        """Let an event come first, then the sensor's tick, then the next run begin."""
+        if topic == MARGIN_STATUS and threading.current_thread() is not sensor and not requests:
+            fall(bus, "A2")
+            sensor.start()
+            sensor.join()
+        elif requests and not instance.get_runs(next_run):
+            (asked,) = requests
+            tags = dict(asked.tags)
+            run = dg.DagsterRun("enforcement", tags=tags, status=dg.DagsterRunStatus.STARTED)
+            instance.add_run(run)
+            fall(bus, "A3")
+        return real(self, topic, *rest)
+
+    def ticked() -> None:
+        context = dg.build_sensor_context(instance=instance, resources=resources)
+        requests.extend(enforcement(context).run_requests)
+
+    sensor, next_run = (
+        threading.Thread(target=ticked),
+        dg.RunsFilter(tags={"kafka/span": "margin.status.v1[0] 1-2"}),
+    )
+    monkeypatch.setattr(Bus, "poll", polled)
+    result = enforced(instance, resources, {"kafka/topic": MARGIN_STATUS})
+    assert result.success
+    called = [decode(MARGIN_CALLS, record.value)["account_id"] for record in bus.read_all(MARGIN_CALLS)]
+    assert called == ["A1", "A2", "A3"]
+    log = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    (successor,) = instance.get_runs(next_run)
+    assert f"run {successor.run_id} goes on" in log
 
 
 @pytest.mark.parametrize(
