@@ -51,10 +51,11 @@ def accounts_of(book: Book) -> Numbers:
 def _carried(
     book: Book, priced: PricedMarket, account: Numbers, equity: Floats, *, at_a_loss: bool
 ) -> tuple[Floats, Floats, Truths, Truths]:
-    """Return dollars of requirement, never more than is charged, that trades at the mark do not raise: of
-    each account, and what trading each position may take off it at most; whether each share of the position
-    carries an even part of that; and of which accounts this is known. It is not where trades may change the
-    rules that the account is held to.
+    """Return dollars of requirement, never more than is charged, that trades at the mark do not raise.
+
+    Four columns: the dollars of each account; those that trading a position may take off at most; whether
+    each share of the position carries an even part of them; the accounts for which that is known. It is
+    unknown where trades may change the rules that the account is held to.
 
     At fixed percentages that is the requirement without concentration. At portfolio margin it is that of the
     position's group: groups do not net with each other, and in a group of one the dollars are even by share.

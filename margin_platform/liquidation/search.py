@@ -39,7 +39,7 @@ class Sizes:
 
     @staticmethod
     def of(position: Numbers, size: Floats, most: Floats, lot: int) -> Sizes:
-        """Return the sizes of positions of `size` shares of which at most `most` may be traded."""
+        """Return the sizes of positions of `size` shares; at most `most` of them may be traded."""
         capped = most < size
         stop = np.where(capped, most + 1e-9, size - 1e-9)
         lots = np.maximum(0.0, np.ceil((stop - lot) / lot)).astype(np.int64)
