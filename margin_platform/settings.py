@@ -80,7 +80,7 @@ class Kafka(_Group):
 class Spark(_Group):
     """Where the streams run (docs/operations.md, "Scale-out").
 
-    master: empty where the submitter of the driver names it.
+    master: empty where the submitter of the driver names it; shards: of the streams, 0 for not by shard.
     """
 
     environment: Literal["local", "cluster", "aws"] = Field("local", validation_alias="MARGIN_ENVIRONMENT")
@@ -90,6 +90,7 @@ class Spark(_Group):
     executor_memory: str = Field("512m", validation_alias="MARGIN_SPARK_EXECUTOR_MEMORY")
     jars: Names = Field((), validation_alias="MARGIN_SPARK_JARS")
     namespace: str = Field("default", validation_alias="MARGIN_SPARK_NAMESPACE")
+    shards: int = Field(0, ge=0, validation_alias="MARGIN_SPARK_SHARDS")
 
     @field_validator("master")
     @classmethod

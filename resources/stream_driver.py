@@ -48,13 +48,20 @@ class AlreadyRunning(RuntimeError):
     """
 
 
+def program() -> list[str]:
+    """Return the program of the settings: `spark.account_shards` where MARGIN_SPARK_SHARDS says how many."""
+    if shards := settings().spark.shards:
+        return [sys.executable, "-m", "spark.account_shards", "--shards", str(shards)]
+    return [sys.executable, "-m", "spark.driver"]
+
+
 class StreamDriver(dg.ConfigurableResource):
     """How to start the driver, and how long it may take to stop after SIGTERM before its whole group is
     killed.
     """
 
     command: list[str] = Field(
-        default=[sys.executable, "-m", "spark.driver"], description="the program that runs the streams"
+        default=[], description="the program that runs the streams; empty: what the settings choose"
     )
     stop_seconds: float = Field(
         default=30.0, gt=0, description="how long the driver may take to stop before it is killed"
@@ -76,7 +83,7 @@ class StreamDriver(dg.ConfigurableResource):
 
     def _child(self, only: list[str], run_id: str) -> Iterator[Figures]:
         child = subprocess.Popen(
-            [*self.command, *(["--only", ",".join(only)] if only else [])],
+            [*(self.command or program()), *(["--only", ",".join(only)] if only else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

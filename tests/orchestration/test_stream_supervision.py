@@ -21,8 +21,9 @@ from assets.streams import RESTARTS, Reporter, RestartBudget, StreamsConfig, str
 from margin_platform.orchestration import checkpoint_lock
 from margin_platform.orchestration.worker_identity import this_worker
 from margin_platform.policy.policy import current_policy
-from resources.stream_driver import DriverEnded, StreamDriver
+from resources.stream_driver import DriverEnded, StreamDriver, program
 from spark import progress
+from spark.account_shards.tables import TABLES
 from spark.driver import STREAMS
 from spark.stream import StreamSettings
 from tests.support.waiting import wait_for
@@ -151,6 +152,7 @@ def test_each_stream_reports_under_the_key_of_its_own_table(tmp_path: Path) -> N
     options = StreamSettings("127.0.0.1:1", tmp_path, str(tmp_path), current_policy())
     told = {table for kind in STREAMS for table in progress.figures(kind(options), 0, [], 0, 0.0)["assets"]}
     assert told == {key.to_user_string() for key in streams.keys}
+    assert told == {table.name for table in TABLES}
 
 
 def test_the_streams_materialize_their_tables_and_roll_over(driver: Callable[..., StreamDriver]) -> None:
@@ -231,3 +233,9 @@ def test_a_checkpoint_is_free_when_its_driver_is_killed(tmp_path: Path) -> None:
         holder.kill()
     with checkpoint_lock.held(tmp_path, ["x"]):
         pass
+
+
+def test_the_settings_choose_the_program_of_the_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert program()[1:] == ["-m", "spark.driver"]
+    monkeypatch.setenv("MARGIN_SPARK_SHARDS", "2")
+    assert program()[1:] == ["-m", "spark.account_shards", "--shards", "2"]

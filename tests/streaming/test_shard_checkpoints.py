@@ -1,0 +1,36 @@
+"""The checkpoints of the queries by shard: dropped when asked to, and what is not read is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spark.account_shards import checkpoints
+
+
+def folders(of: Path) -> set[str]:
+    return {path.name for path in of.iterdir()}
+
+
+def test_a_rebuild_drops_the_checkpoints_of_its_queries_and_no_other(tmp_path: Path) -> None:
+    for name in ("account_shards", "firm_totals", "table_volatility", "margin_snapshots"):
+        (tmp_path / name / "commits").mkdir(parents=True)
+    checkpoints.forget(str(tmp_path), ["account_shards", "tables"])
+    assert folders(tmp_path) == {"firm_totals", "margin_snapshots"}
+    with pytest.raises(checkpoints.Elsewhere, match="below s3a://bucket/checkpoints"):
+        checkpoints.forget("s3a://bucket/checkpoints", ["account_shards"])
+
+
+def test_a_first_start_says_that_the_drivers_state_is_not_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoints.mention_driver_state(str(tmp_path))
+    assert caplog.text == ""
+    (tmp_path / "margin_snapshots").mkdir()
+    checkpoints.mention_driver_state(str(tmp_path))
+    assert "the state of margin_snapshots is not read: rebuilding from the topics" in caplog.text
+    caplog.clear()
+    (tmp_path / "account_shards").mkdir()
+    checkpoints.mention_driver_state(str(tmp_path))
+    assert caplog.text == ""
