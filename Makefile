@@ -1,6 +1,6 @@
 # Margin Platform: `make` prints this help. Every target prepares what it needs (scripts/setup.sh).
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test nightly lint fuzz chaos dev up down bench lock docs image dist
+.PHONY: help setup demo test nightly lint fuzz simulate chaos dev up down bench lock docs image dist
 # Images for containers often set it. Here dozens of processes start, and each would compile all that it imports again.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
@@ -41,6 +41,11 @@ lint: ## ruff, mypy, import-linter, dg, biome
 fuzz: ## the property tests on new random examples, FUZZ times (default 10); what fails prints how to see it again
 	@scripts/setup.sh
 	@for n in $$(seq $${FUZZ:-10}); do $(BIN)/python -m pytest -q --hypothesis-profile=search $(PROPERTIES) || exit 1; done
+
+MINUTES ?= 60
+simulate: ## new seeds of the simulator for MINUTES (default 60); a failing one is made short and printed
+	@scripts/setup.sh
+	@$(BIN)/margin simulate --minutes $(MINUTES) --seed $$(date +%s)
 
 dev: ## Dagster's own UI on the workspace, for work on assets, jobs and sensors
 	@scripts/setup.sh java mvn

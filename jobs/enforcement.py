@@ -3,7 +3,6 @@ also when a run is repeated.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
@@ -11,21 +10,11 @@ from pydantic import Field
 from assets.topics import written_by_a_job
 from jobs.span_runs.run_report import RunReport
 from jobs.span_runs.staying import followed
-from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of, undecided
+from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of
 from margin_platform.contracts.messages import AUDIT, MARGIN_CALLS, MARGIN_STATUS, RESTRICTIONS
-from margin_platform.contracts.offsets import Span
-from margin_platform.kafka.bus import Bus
-from margin_platform.store.outbox import publish
 from margin_platform.store.progress import Consumer
-from margin_platform.store.store import Store
-from margin_platform.store.unit_of_work import Message
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
-
-# The kernel behind the ladder is imported by the run (worker_start has it before the fork), not with the
-# code location: sensors need none of it.
-if TYPE_CHECKING:
-    from margin_platform.enforcement.enforcer import Enforcer
 
 
 class StatusSpan(SpanConfig):
@@ -36,16 +25,6 @@ class StatusSpan(SpanConfig):
     )
 
 
-def decide(
-    context: dg.OpExecutionContext, bus: Bus, store: Store, enforcer: "Enforcer", span: Span
-) -> list[Message]:
-    """Decide every undecided status event up to the span's end; return the messages that follow."""
-    messages = []
-    for read in undecided(context, bus, store, Consumer.ENFORCEMENT, span):
-        messages += enforcer.handle_many(read.sourced, context.run_id, read.span)
-    return messages
-
-
 @dg.multi_asset(name="enforce", specs=written_by_a_job(MARGIN_CALLS, RESTRICTIONS, AUDIT))
 def enforce(
     context: dg.OpExecutionContext, config: StatusSpan, kafka: KafkaResource, decisions: DecisionsResource
@@ -53,15 +32,15 @@ def enforce(
     """Decide warnings, calls, restrictions and liquidation requests of a span of margin.status.v1,
     and of what follows it while the run stays.
     """
+    # the kernel behind the ladder is imported by the run (worker_start has it before the fork)
+    from margin_platform.enforcement.acting import decide_parts
     from margin_platform.enforcement.enforcer import Enforcer
 
     said, events, sent = RunReport(context), 0, 0
     with kafka.bus() as bus, decisions.store() as store:
         enforcer = Enforcer(store, decisions.policy)
-        publish(store, bus)  # what a run that was killed left
-        for read in followed(context, kafka, bus, store, Consumer.ENFORCEMENT, config.span(bus)):
-            messages = enforcer.handle_many(read.sourced, context.run_id, read.span)
-            publish(store, bus)
+        reads = followed(context, kafka, bus, store, Consumer.ENFORCEMENT, config.span(bus))
+        for read, messages in decide_parts(bus, enforcer, reads, context.run_id):
             said.add(messages, cause=str(read.span))
             events, sent = events + len(read.events), sent + len(messages)
     context.log.info(f"{events} status events, {sent} messages")

@@ -8,11 +8,12 @@ from pydantic import Field
 from assets.keys import FIRM_ALERTS, topic_key
 from assets.presentation import links
 from jobs.span_runs.run_report import report
-from jobs.span_runs.topic_span import RETRIES, SpanConfig, at, one_of, read_span
+from jobs.span_runs.topic_span import RETRIES, SpanConfig, at, one_of, reported
 from margin_platform.contracts.messages import FIRM_RISK, NOTIFICATIONS, Event
 from margin_platform.firm.limits import FirmAlert, alerts_of
 from margin_platform.notification.message import FIRM, firm_notice
 from margin_platform.store.outbox import publish
+from margin_platform.store.undecided import read_span
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 from resources.notifier import NotifierResource
@@ -82,7 +83,7 @@ def alert(
     """
     with kafka.bus() as bus, decisions.store() as store:
         span = config.span(bus)
-        read = read_span(context, bus, span)
+        read = read_span(reported(context), bus, span)
         alerts, _ = alerts_of((event for _, event in read.events), config.levels, decisions.policy.firm)
         notices = [(NOTIFICATIONS, notice(a, context.run_id)) for a in alerts]
         for topic, event in notices:

@@ -7,13 +7,9 @@ import time
 import dagster as dg
 from pydantic import Field
 
-from jobs.enforcement import decide
 from jobs.span_runs.run_report import report
-from jobs.span_runs.topic_span import RETRIES
-from margin_platform.contracts.messages import MARGIN_STATUS
-from margin_platform.contracts.offsets import Span
+from jobs.span_runs.topic_span import RETRIES, reported
 from margin_platform.kafka.event_clock import clock
-from margin_platform.store.outbox import publish
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 
@@ -32,19 +28,15 @@ def fire_timers(
     context: dg.OpExecutionContext, config: ClockConfig, kafka: KafkaResource, decisions: DecisionsResource
 ) -> None:
     """Decide the status events that are on their topic, then fire every timer due at `now_ms`."""
-    from margin_platform.enforcement.enforcer import Enforcer  # see jobs/enforcement.py
+    from margin_platform.enforcement.acting import fire_due  # see jobs/enforcement.py
+    from margin_platform.enforcement.enforcer import Enforcer
 
     with kafka.bus() as bus, decisions.store() as store:
         enforcer = Enforcer(store, decisions.policy)
         now_ms = clock(bus, time.time_ns() // 1_000_000) if config.now_ms is None else config.now_ms
         if now_ms is None:
             raise dg.Failure("now_ms: empty, and the event clock has not started: there is no price yet")
-        messages = []
-        # a cure that is on the topic comes before its timer
-        for partition, end in bus.end_offsets(MARGIN_STATUS).items():
-            messages += decide(context, bus, store, enforcer, Span(MARGIN_STATUS, partition, end, end))
-        messages += enforcer.fire_timers(now_ms, run_id=context.run_id)
-        publish(store, bus)
+        messages = fire_due(bus, enforcer, now_ms, context.run_id, reported(context))
         report(context, messages, cause=f"event clock {now_ms}")
 
 

@@ -11,17 +11,10 @@ from assets.topics import written_by_a_job
 from jobs.span_runs.run_report import RunReport
 from jobs.span_runs.staying import followed
 from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of
-from margin_platform.contracts.events.vocabulary import CallAction
-from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, Event
-from margin_platform.kafka.event_clock import event_time
-from margin_platform.store.outbox import publish
+from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS
 from margin_platform.store.progress import Consumer
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
-
-
-def asks_for_orders(event: Event) -> bool:
-    return bool(event.get("action") == CallAction.LIQUIDATE)
 
 
 class CallsSpan(SpanConfig):
@@ -39,16 +32,13 @@ def liquidate(
     """Answer the requests for orders of a span of margin.calls.v1,
     and of what follows it while the run stays.
     """
-    from margin_platform.enforcement.liquidation_desk import LiquidationDesk  # see jobs/enforcement.py
+    from margin_platform.enforcement.acting import answer_parts  # see jobs/enforcement.py
 
     said = RunReport(context)
     with kafka.bus() as bus, decisions.store() as store, kafka.bus() as prices:
-        publish(store, bus)  # what a run that was killed left
-        for read in followed(context, kafka, bus, store, Consumer.LIQUIDATION, config.span(bus)):
-            requests = [(event, source) for event, source in read.sourced if asks_for_orders(event)]
-            desk = LiquidationDesk(store, decisions.policy, event_time(prices) if requests else None)
-            messages = desk.handle_many(requests, context.run_id, read.span)
-            publish(store, bus)
+        reads = followed(context, kafka, bus, store, Consumer.LIQUIDATION, config.span(bus))
+        answers = answer_parts(bus, prices, store, decisions.policy, reads, context.run_id)
+        for read, messages in answers:
             said.add(messages, cause=str(read.span))
     yield from ()  # what was written is in the log already, part by part
 

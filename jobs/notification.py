@@ -12,9 +12,7 @@ from jobs.span_runs.run_report import RunReport, report
 from jobs.span_runs.staying import followed
 from jobs.span_runs.topic_span import RETRIES, SpanConfig, one_of
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, MARGIN_CALLS, NOTIFICATIONS, RESTRICTIONS
-from margin_platform.notification.contacts import refresh
 from margin_platform.orchestration.dagster_internals import UnresolvedAssetJobDefinition
-from margin_platform.store.outbox import publish
 from margin_platform.store.progress import Consumer
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
@@ -44,18 +42,14 @@ def notify(
     """Send the notices of a span of margin.calls.v1, restrictions.v1 or liquidation.orders.v1, of what
     follows it while the run stays, and whatever else is due.
     """
+    from margin_platform.notification.announcing import announce  # see jobs/enforcement.py
+
     said = RunReport(context)
     with kafka.bus() as bus, decisions.store() as store, kafka.bus() as accounts:
         sender = notifier.notifier(store, decisions.policy)
-        refresh(store, accounts, sender.readdress)
-        said.add(sender.deliver(notifier.now(), run_id=context.run_id), cause="a further attempt was due")
-        publish(store, bus)
-        for read in followed(context, kafka, bus, store, Consumer.NOTIFICATION, config.span(bus)):
-            refresh(store, accounts, sender.readdress)
-            held = sender.record(read.sourced, notifier.now(), context.run_id, read.span)
-            sent = sender.deliver(notifier.now(), run_id=context.run_id)
-            publish(store, bus)
-            said.add([*held, *sent], cause=str(read.span))
+        reads = followed(context, kafka, bus, store, Consumer.NOTIFICATION, config.span(bus))
+        for read, messages in announce(bus, accounts, sender, reads, notifier.now, context.run_id):
+            said.add(messages, cause="a further attempt was due" if read is None else str(read.span))
     yield from ()  # what was written is in the log already, part by part
 
 
@@ -67,9 +61,11 @@ def repeat(
     notifier: NotifierResource,
 ) -> None:
     """Send the notices whose next attempt is due."""
+    from margin_platform.notification.announcing import resend
+
     with kafka.bus() as bus, decisions.store() as store:
-        sent = notifier.notifier(store, decisions.policy).deliver(notifier.now(), run_id=context.run_id)
-        publish(store, bus)
+        sender = notifier.notifier(store, decisions.policy)
+        sent = resend(bus, sender, notifier.now(), context.run_id)
         report(context, sent, cause="a further attempt was due")
 
 

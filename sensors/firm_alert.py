@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from jobs.firm_alert import firm_alert_job
-from jobs.span_runs.topic_span import decoded
 from margin_platform.contracts.messages import FIRM_RISK
 from margin_platform.contracts.offsets import Record, Span
 from margin_platform.firm.limits import Levels, alerts_of
 from margin_platform.policy.policy import current_policy
 from margin_platform.policy.sections import FirmPolicy
+from margin_platform.store.undecided import decoded
 from resources.kafka import UNAVAILABLE, KafkaResource
 from sensors.topic_ticks import earlier_runs, topic_undone
 from sensors.topic_ticks.topic_cursor import Cursor

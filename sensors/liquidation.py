@@ -4,7 +4,8 @@ from functools import partial
 
 import dagster as dg
 
-from jobs.liquidation import asks_for_orders, liquidation_job
+from jobs.liquidation import liquidation_job
+from margin_platform.contracts.events.vocabulary import asks_for_orders
 from margin_platform.contracts.messages import MARGIN_CALLS, BadEvent, decode
 from margin_platform.contracts.offsets import Record
 from margin_platform.store.progress import Consumer

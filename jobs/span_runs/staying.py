@@ -12,12 +12,13 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from jobs.span_runs.topic_span import EVENTS_AT_ONCE, Read, read_span, undecided
+from jobs.span_runs.topic_span import reported
 from margin_platform.contracts.offsets import Record, Span
 from margin_platform.kafka.bus import Bus
 from margin_platform.orchestration.run_tags import SPAN_TAG, TOPIC_TAG
 from margin_platform.store import progress
 from margin_platform.store.store import Store
+from margin_platform.store.undecided import EVENTS_AT_ONCE, Read, read_span, undecided
 from resources.kafka import UNAVAILABLE, KafkaResource
 
 # from then on the next run may begin: an edited program is not used for longer, and a run's history stays
@@ -36,8 +37,8 @@ def followed(
     of the topic works. The run's tag `kafka/span` grows with what it takes. The caller must store each part
     before it asks for the next.
     """
-    began = time.monotonic()
-    yield from undecided(context, bus, store, consumer, span)
+    began, reading = time.monotonic(), reported(context)
+    yield from undecided(reading, bus, store, consumer, span)
     # of several partitions a sensor asks for several runs, and waits for all of them
     if not kafka.stay_seconds or len(bus.end_offsets(span.topic)) > 1:
         return
@@ -56,7 +57,7 @@ def followed(
         end = records[-1].offset + 1
         taken = Span(span.topic, span.partition, min(span.start, start), max(span.end, end))
         context.instance.add_run_tags(context.run_id, {SPAN_TAG: str(taken)})
-        yield read_span(context, bus, Span(span.topic, span.partition, start, end, topic_id), records)
+        yield read_span(reading, bus, Span(span.topic, span.partition, start, end, topic_id), records)
 
 
 def _successor(context: dg.OpExecutionContext, topic: str) -> str | None:

@@ -16,8 +16,10 @@ from margin_platform.trading_time.sessions import trading_time_after
 # What jobs and resources import where they use it: before the fork, and not with the code location.
 USED_BY_RUNS = (
     "boto3",
+    "margin_platform.enforcement.acting",
     "margin_platform.enforcement.enforcer",
     "margin_platform.enforcement.liquidation_desk",
+    "margin_platform.notification.announcing",
     "margin_platform.notification.delivery",
     "margin_platform.notification.providers.sendgrid",
     "margin_platform.notification.providers.smtp",

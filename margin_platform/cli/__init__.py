@@ -25,6 +25,7 @@ COMMANDS = {
     "policy-change": ("policy_change", "List accounts whose band a policy would change if activated now."),
     "policy": ("policy", "List the policies and who activated them; activate one."),
     "restrictions": ("restrictions", "List the restricted accounts and why; lift a restriction."),
+    "simulate": ("simulate", "Simulate a broker's days from one seed, with faults; check what must hold."),
     "replay": ("replay", "Replay a price history to Kafka as live events."),
     "explain": ("explain", "Explain an account's status, or why a call was issued."),
     "audit": ("audit", "Verify, anchor and export the record of decisions and acts; legal hold."),

@@ -9,14 +9,14 @@ weekend or when the feed is silent, its clock goes on with the wall's; a replay'
 from __future__ import annotations
 
 from margin_platform.contracts.messages import PRICES, BadEvent, check_time, decode
-from margin_platform.kafka.bus import Bus
+from margin_platform.kafka.event_log import EventLog
 from margin_platform.policy.policy import current_policy
 from margin_platform.trading_time.running_clock import running
 
 _LOOK_BACK = 50  # records per partition: newer offsets may carry older event times
 
 
-def event_time(bus: Bus) -> int | None:
+def event_time(bus: EventLog) -> int | None:
     """Return epoch milliseconds of the newest price among each partition's last records; None before the
     first price.
     """
@@ -24,7 +24,7 @@ def event_time(bus: Bus) -> int | None:
     return None if newest is None else newest[0]
 
 
-def clock(bus: Bus, wall_ms: int) -> int | None:
+def clock(bus: EventLog, wall_ms: int) -> int | None:
     """Return what the event clock shows when the wall clock shows this (epoch milliseconds); None before the
     first price.
     """
@@ -34,7 +34,7 @@ def clock(bus: Bus, wall_ms: int) -> int | None:
     return running(*newest, wall_ms)
 
 
-def _newest(bus: Bus) -> tuple[int, int] | None:
+def _newest(bus: EventLog) -> tuple[int, int] | None:
     """Return (event time, time of production) of the newest price.
 
     A price from the future moves no clock, as it values nothing: it would fire every timer of the ladder at

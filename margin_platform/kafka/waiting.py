@@ -8,24 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from margin_platform.contracts.messages import Event
 from margin_platform.contracts.offsets import Record
 from margin_platform.kafka.broker_errors import BrokerRefused, BrokerUnreachable
 from margin_platform.kafka.bus import Bus
+from margin_platform.kafka.event_log import Sender
 
 Answer = TypeVar("Answer")
 _RETRY_SECONDS = 1.0
 _MOST_UNSURE = 5_000  # events sent and not acknowledged yet
 _UNSURE_SECONDS = 1.0
-
-
-class Sender(Protocol):
-    """What a bus sends by."""
-
-    def produce(self, topic: str, event: Event, key: str | None = None) -> None: ...
-    def flush(self) -> None: ...
 
 
 class Waiting:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from margin_platform.contracts.messages import ACCOUNTS, BadEvent, decode
 from margin_platform.contracts.offsets import Record, Span
-from margin_platform.kafka.bus import Bus
+from margin_platform.kafka.event_log import EventLog
 from margin_platform.store import progress
 from margin_platform.store.progress import Consumer
 from margin_platform.store.store import Store
@@ -20,7 +20,7 @@ from margin_platform.store.tables import contacts
 Changed = Callable[[Connection, str, Mapping[str, object]], None]
 
 
-def refresh(store: Store, bus: Bus, changed: Changed) -> int:
+def refresh(store: Store, bus: EventLog, changed: Changed) -> int:
     """Take in accounts.v1 from where the store stands;
     call `changed` for each account and contact, and return how many.
     """

@@ -57,12 +57,15 @@ class Notifier:
         *,
         letterhead: Letterhead | None = None,
         firm: Mapping[str, object] | None = None,
+        senders: int = _SENDERS,
     ) -> None:
+        """Keep what sends. senders: accounts served side by side; 1: one after the other, in order."""
         self.store = store
         self.policy = policy
         self.channels = {channel.name: channel for channel in channels}
         self.letterhead = letterhead or Letterhead()
         self._recorder = Recorder(self.channels, policy, firm or {})
+        self._senders = senders
         self._event_time = 0  # the newest of a recorded event: digests of before are due
 
     def record(
@@ -140,7 +143,7 @@ class Notifier:
         had sent.
         """
         messages: list[Message] = []
-        with ThreadPoolExecutor(_SENDERS, thread_name_prefix="notify") as senders:
+        with ThreadPoolExecutor(self._senders, thread_name_prefix="notify") as senders:
             while rows := self._claim(now, account_id):
                 outcomes = [
                     pair

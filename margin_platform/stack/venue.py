@@ -28,6 +28,7 @@ from margin_platform.contracts.offsets import Record
 from margin_platform.contracts.visible_text import log_to_terminal
 from margin_platform.kafka.broker_errors import BrokerRefused, BrokerUnreachable
 from margin_platform.kafka.bus import Bus
+from margin_platform.kafka.event_log import EventLog
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
 from margin_platform.market.price_gate import PriceGate
 from margin_platform.policy.policy import current_policy
@@ -191,53 +192,63 @@ class Venue:
 
 def readable(records: Iterable[Record]) -> Iterable[Event]:
     """Yield the events among these records; what cannot be used is logged and stops nothing behind it."""
-    most_ahead = current_policy().prices.max_future_seconds
+    most_ahead = None
     for record in records:
         try:
             event = decode(record.topic, record.value)
             if record.topic == PRICES:  # one from the future would move the clock of every order
+                most_ahead = most_ahead or current_policy().prices.max_future_seconds
                 check_time(event, record.timestamp_ms, most_ahead)
             yield event
         except BadEvent as error:
             log.warning("%s[%d]@%d refused: %s", record.topic, record.partition, record.offset, error)
 
 
-def run(bus: Bus, stop: StopSignal) -> None:
-    """Serve until asked to stop: read prices and orders as they come, produce fills, and flush before it
-    reads on.
+class Service:
+    """A venue at the topics: it reads prices and orders, produces fills, and flushes before it reads on.
 
-    Nothing is filled before it has read what stood on the topics at its start: partitions are read one after
-    the other, so that on the way the clock may be of today and a symbol's price of last week, and a cancelled
-    order still open.
+    Nothing is filled before it has read what stood on the topics at its start: on the way the clock may be of
+    today and a symbol's price of last week, and a cancelled order still open.
     """
-    venue = Venue()
-    venue_topics = {
-        CORPORATE_ACTIONS: venue.on_action,
-        PRICES: venue.on_price,
-        LIQUIDATION_ORDERS: venue.on_order,
-        FILLS: venue.on_fill,
-    }
-    fills_end = bus.end_offsets(FILLS)
-    for partition, end in fills_end.items():
-        for event in readable(bus.read_range(FILLS, partition, bus.beginning_offsets(FILLS)[partition], end)):
-            venue.on_fill(event)
-    positions = {topic: dict(bus.beginning_offsets(topic)) for topic in venue_topics} | {FILLS: fills_end}
-    at_start = {topic: bus.end_offsets(topic) for topic in venue_topics}
-    while not stop.is_set():
-        for topic, handle in venue_topics.items():
-            records = bus.poll(topic, positions[topic], _POLL_SECONDS, _BATCH)
+
+    def __init__(self, bus: EventLog) -> None:
+        """Read the fills there are."""
+        self._bus, self._venue = bus, Venue()
+        self._topics = {
+            CORPORATE_ACTIONS: self._venue.on_action,
+            PRICES: self._venue.on_price,
+            LIQUIDATION_ORDERS: self._venue.on_order,
+            FILLS: self._venue.on_fill,
+        }
+        fills_end = bus.end_offsets(FILLS)
+        for partition, first in bus.beginning_offsets(FILLS).items():
+            for event in readable(bus.read_range(FILLS, partition, first, fills_end[partition])):
+                self._venue.on_fill(event)
+        self._positions: Positions = {topic: dict(bus.beginning_offsets(topic)) for topic in self._topics}
+        self._positions[FILLS] = fills_end
+        self._at_start = {topic: bus.end_offsets(topic) for topic in self._topics}
+
+    def serve_once(self) -> None:
+        """Read what has come to each topic, and fill what may be filled then."""
+        for topic, handle in self._topics.items():
+            records = self._bus.poll(topic, self._positions[topic], _POLL_SECONDS, _BATCH)
             for event in readable(records):
                 handle(event)
             for record in records:
-                positions[topic][record.partition] = record.offset + 1
-        if not _reached(positions, at_start):
-            continue
-        for fill in venue.step():
-            bus.produce(FILLS, fill)
-            log.info(
-                "account %(account_id)s: simulated fill %(fill_id)s %(symbol)s %(qty)+g at %(price)g", fill
-            )
-        bus.flush()
+                self._positions[topic][record.partition] = record.offset + 1
+        if not _reached(self._positions, self._at_start):
+            return
+        for fill in self._venue.step():
+            self._bus.produce(FILLS, fill)
+            log.info("%(account_id)s: simulated fill %(fill_id)s %(symbol)s %(qty)+g at %(price)g", fill)
+        self._bus.flush()
+
+
+def run(bus: EventLog, stop: StopSignal) -> None:
+    """Serve until asked to stop."""
+    service = Service(bus)
+    while not stop.is_set():
+        service.serve_once()
 
 
 def serve(connect: Callable[[], Bus], stop: StopSignal) -> None:

@@ -13,14 +13,14 @@ from typing import Any
 
 from sqlalchemy import Row, select, update
 
-from margin_platform.kafka.bus import Bus
+from margin_platform.kafka.event_log import Sender
 from margin_platform.store.store import Store
 from margin_platform.store.tables import outbox
 
 _BATCH = 4000
 
 
-def publish(store: Store, bus: Bus) -> int:
+def publish(store: Store, bus: Sender) -> int:
     """Send every message not yet marked as sent; return how many.
 
     BrokerUnreachable leaves them for the next time.

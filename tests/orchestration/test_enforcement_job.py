@@ -17,7 +17,6 @@ from kafka.admin import KafkaAdminClient
 from sqlalchemy import func, select
 
 from assets.keys import topic_key
-from jobs.span_runs.topic_span import SpanLost
 from margin_platform.contracts.messages import (
     DEAD_LETTER,
     FIRM_RISK,
@@ -37,6 +36,7 @@ from margin_platform.notification.channels import Channel, Outgoing
 from margin_platform.policy.policy import Policy, current_policy
 from margin_platform.store.store import Store
 from margin_platform.store.tables import calls, outbox
+from margin_platform.store.undecided import SpanLost
 from resources.aws import AwsResource
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource

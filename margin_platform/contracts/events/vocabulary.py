@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -57,3 +58,8 @@ class CureAction(StrEnum):
     DEPOSIT_STOCK = "DEPOSIT_STOCK"
     SELL = "SELL"
     BUY_TO_COVER = "BUY_TO_COVER"
+
+
+def asks_for_orders(event: Mapping[str, object]) -> bool:
+    """Return whether an event of margin.calls.v1 is a request that the liquidation desk answers."""
+    return event.get("action") == CallAction.LIQUIDATE

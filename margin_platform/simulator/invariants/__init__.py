@@ -1,0 +1,1 @@
+"""What must hold of every simulation, written apart: nothing here imports the product."""

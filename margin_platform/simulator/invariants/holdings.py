@@ -1,0 +1,116 @@
+"""Shares, cash and notices: conserved, never through zero, footing to the cent, each customer heard."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from decimal import Decimal
+
+from margin_platform.simulator.invariants import true_books
+from margin_platform.simulator.invariants.plain import Json
+
+_CENT = 0.005
+_PARTS = ("base_requirement", "concentration_addon", "volatility_addon", "htb_addon", "cap_adjustment")
+_A_MICRO = Decimal("0.00001")
+
+
+def shares_and_cash_are_conserved(history: Json) -> Iterator[str]:
+    """Find accounts whose shares or cash are not what fills, transfers and splits add up to."""
+    topics, splits = history["topics"], {s: (w, r) for s, (w, r) in history["splits"].items()}
+    fills = [event for _, _, _, event in topics["fills.v1"]]
+    transfers = [event for _, _, _, event in topics["cash.v1"]]
+    held, cash = true_books.shares(fills, splits, history["now"]), true_books.cash(fills, transfers)
+    for account, stands in history["standing"].items():
+        if abs(Decimal(str(stands["cash"])) - cash[account]) > Decimal("0.005"):
+            yield f"{account}: cash {stands['cash']}, and what moved adds up to {cash[account]}"
+        for symbol in sorted(held[account].keys() | stands["positions"].keys()):
+            has = Decimal(str(stands["positions"].get(symbol, 0.0)))
+            if abs(has - held[account].get(symbol, Decimal(0))) > _A_MICRO:
+                yield f"{account}: {has} {symbol}, and the fills add up to {held[account].get(symbol)}"
+    for account in held.keys() - history["standing"].keys():
+        yield f"{account}: its fills are booked nowhere"
+
+
+def nothing_goes_through_zero(history: Json) -> Iterator[str]:
+    """Find liquidations that took a position through zero, in the order in which fills were made."""
+    topics = history["topics"]
+    arrivals: dict[str, tuple[int, Json]] = {}
+    late = set()
+    for _, _, arrived, fill in topics["fills.v1"]:
+        made = arrived if fill.get("order_id") else fill["timestamp"]
+        arrivals.setdefault(fill["fill_id"], (made, fill))
+        if not fill.get("order_id") and arrived > fill["timestamp"] + 5_000:
+            late.add(fill["account_id"])
+    held: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    split_done: set[tuple[str, str]] = set()
+    for made, fill in sorted(arrivals.values(), key=lambda pair: (pair[0], pair[1]["fill_id"])):
+        place = fill["account_id"], fill["symbol"]
+        when, ratio = history["splits"].get(fill["symbol"], (made + 1, 1.0))
+        if made >= when and place not in split_done:
+            split_done.add(place)
+            held[place] *= Decimal(str(ratio))
+        before = held[place]
+        held[place] += Decimal(str(fill["qty"]))
+        opens = before * Decimal(str(fill["qty"])) >= 0 or before * held[place] < 0
+        if fill.get("order_id") and place[0] not in late and opens:
+            yield f"{place[0]}: order {fill['order_id']} takes {before} {place[1]} to {held[place]}"
+
+
+def an_order_fills_no_more_than_it_names(history: Json) -> Iterator[str]:
+    """Find legs filled for more than their shares, or after a split changed what these are."""
+    legs, made = {}, {}
+    for _, _, _, order in history["topics"]["liquidation.orders.v1"]:
+        if order.get("action") == "NEW":
+            made[order["order_id"]] = order["timestamp"]
+            for leg in order["positions"]:
+                legs[order["order_id"], leg["symbol"]] = leg["qty"]
+    traded: dict[tuple[str, str], float] = defaultdict(float)
+    for fill in true_books.unique((e for _, _, _, e in history["topics"]["fills.v1"]), "fill_id"):
+        order_id = fill.get("order_id")
+        if not order_id:
+            continue
+        traded[order_id, fill["symbol"]] += abs(fill["qty"])
+        when, _ = history["splits"].get(fill["symbol"], (0, 1.0))
+        if made.get(order_id, 0) < when <= fill["timestamp"]:
+            yield f"order {order_id} of before the split of {fill['symbol']} is filled after it"
+    for place, shares in traded.items():
+        if shares > legs.get(place, 0.0) + 1e-6:
+            yield f"order {place[0]}: {shares} {place[1]} filled, {legs.get(place, 0.0)} ordered"
+
+
+def published_rows_foot(history: Json) -> Iterator[str]:
+    """Find published figures that do not add up to the cent."""
+    for topic in ("margin.calc.v1", "margin.status.v1"):
+        for _, offset, _, row in history["topics"][topic]:
+            if row["equity"] is None:
+                continue
+            sums = {
+                "equity": row["cash"] + row["total_mv"],
+                "total_mv": row["long_mv"] - row["short_mv"],
+                "gross_mv": row["long_mv"] + row["short_mv"],
+                "excess": row["equity"] - row["requirement"],
+                "maintenance_req": sum(row[name] for name in _PARTS),
+            }
+            for name, total in sums.items():
+                if abs(row[name] - total) > _CENT:
+                    yield f"{topic}@{offset}: {name} {row[name]}, its parts add up to {total:.2f}"
+
+
+def every_customer_is_notified(history: Json) -> Iterator[str]:
+    """Find calls without a notice, notices that wait for ever or reached no provider, and repeated ones."""
+    notices: dict[str, list[Json]] = defaultdict(list)
+    for row in history["tables"]["notifications"]:
+        notices[row["episode"]].append(row)
+        if row["status"] in ("PENDING", "SENDING", "UNDELIVERED") and row["digest_at"] is None:
+            yield f"notice {row['notification_id']} of {row['account_id']} is {row['status']}: {row['error']}"
+    reached = Counter(notice for notice, _ in history["letters"])
+    for _, _, _, event in history["topics"]["margin.calls.v1"]:
+        if event["action"] == "MARGIN_CALL" and not notices[event["call_id"]]:
+            yield f"call {event['call_id']}: no notice"
+    for row in history["tables"]["notifications"]:
+        if row["status"] == "DELIVERED" and not reached[row["notification_id"]]:
+            yield f"notice {row['notification_id']} is DELIVERED, and no provider has it"
+    disturbed = any("killed" in what or "stalls" in what or "no disk" in what for _, what in history["notes"])
+    for notice, count in reached.items():
+        if count > 1 and not disturbed:
+            yield f"notice {notice} was sent {count} times, and nothing was interrupted"

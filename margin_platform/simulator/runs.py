@@ -1,0 +1,56 @@
+"""Stories played: each in a store of its own, with what it violated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from margin_platform.contracts.json_object import Json
+from margin_platform.simulator.history import digest, history
+from margin_platform.simulator.invariants.all import LIVENESS, SAFETY, violations
+from margin_platform.simulator.simulation import World
+from margin_platform.simulator.story import Story
+from margin_platform.simulator.world.decision_store import new_folder
+
+
+@dataclass
+class Played:
+    """A story that was played.
+
+    violated: by invariant, what violates it; sha256: of the history; notes: what was done, by time.
+    """
+
+    story: Story
+    violated: dict[str, list[str]]
+    sha256: str
+    notes: list[tuple[int, str]] = field(repr=False)
+    counts: dict[str, int]
+    history: Json = field(repr=False)
+
+
+def play(story: Story) -> Played:
+    """Play a story: its invariants of safety are asked while faults go on, and all of them at the end."""
+    with new_folder() as folder:
+        world = World(story, folder)
+        try:
+            world.play_to_the_close()
+            early = violations(history(world), SAFETY)
+            world.heal()
+            found = history(world)
+        finally:
+            world.store.close()
+    violated = early | violations(found, (*SAFETY, *LIVENESS))
+    return Played(story, violated, digest(found), world.notes, _counts(found, world), found)
+
+
+def _counts(found: Json, world: World) -> dict[str, int]:
+    topics, tables = found["topics"], found["tables"]
+    return {
+        "status_events": len(topics["margin.status.v1"]),
+        "decisions": len(tables["audit"]),
+        "calls": len(tables["calls"]),
+        "orders": len(tables["orders"]),
+        "fills": len(topics["fills.v1"]),
+        "notices": len(tables["notifications"]),
+        "deaths": world.processes.deaths,
+        "notes": len(world.notes),
+    }

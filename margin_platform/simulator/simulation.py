@@ -1,0 +1,253 @@
+"""The world of a story: the product runs in it, it does to the product what the story says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+
+import orjson
+
+from margin_platform.contracts.messages import FILLS, MARGIN_CALLS, Event
+from margin_platform.enforcement.order_gate import Gate
+from margin_platform.enforcement.timers import next_timer
+from margin_platform.kafka.broker_errors import BrokerUnreachable
+from margin_platform.kafka.event_clock import clock
+from margin_platform.notification.states import next_due
+from margin_platform.policy.policy import current_policy
+from margin_platform.simulator.invariants import true_books
+from margin_platform.simulator.story import Fault, Story, drawn
+from margin_platform.simulator.world import market
+from margin_platform.simulator.world.agenda import Agenda
+from margin_platform.simulator.world.customers import Customers
+from margin_platform.simulator.world.decision_store import SimulatedStore
+from margin_platform.simulator.world.deliveries import Deliveries
+from margin_platform.simulator.world.jobs import TOPICS_OF_JOBS, Jobs
+from margin_platform.simulator.world.margin_stream import MarginStream
+from margin_platform.simulator.world.orchestrator import Orchestrator
+from margin_platform.simulator.world.processes import Interruption, Process, Processes
+from margin_platform.simulator.world.providers import Provider
+from margin_platform.simulator.world.topics import Topics
+from margin_platform.stack.venue import Service
+from margin_platform.store.outbox import oldest_unsent
+
+_STARTS_AGAIN = 30.0  # seconds until a dead stream or venue is back
+_HEALS_WITHIN_MS = 3 * 3_600_000  # after the last fault, all is decided, published, sent
+
+
+class World:
+    """A world before, during and after its story. notes: what was done to it, and when."""
+
+    def __init__(self, story: Story, folder: str) -> None:
+        """Build it; a store is made in the folder."""
+        self.story, self.policy = story, current_policy()
+        self.market = market.opened(story)
+        self.agenda = Agenda(self.market.start)
+        self.notes: list[tuple[int, str]] = []
+        self.commits: list[tuple[str, int, int]] = []
+        self.processes = Processes(self.agenda, self.note)
+        self.topics = Topics(self.agenda)
+        self._full_until = 0
+        self.providers = [
+            Provider("EMAIL", "email", self.agenda, self.processes),
+            Provider("SMS", "phone", self.agenda, self.processes),
+        ]
+        self.jobs = Jobs(self.agenda, self.processes, self.topics, self.providers, self.policy, self.commits)
+        self.store = SimulatedStore(folder, self.processes, self.jobs.committed, self._has_room)
+        self.stream = MarginStream(
+            self.topics, self.processes, self.policy, story.shards, drawn(story.seed, "saving").randint(1, 4)
+        )
+        faults = list(story.faults)
+        self.deliveries = Deliveries(
+            self.agenda, self.topics, self.stream, faults, self._inputs_came, self.note
+        )
+        gate = Gate(
+            self.store,
+            self.policy.gate,
+            clock=lambda: self.agenda.now,
+            now=lambda: self.agenda.now,
+            known=lambda _: True,
+        )
+        self.customers = Customers(story, self.market, self.agenda, self.deliveries.send, gate, self._held)
+        self.orchestrator = Orchestrator(
+            self.agenda,
+            self.processes,
+            faults,
+            lambda topic: self.topics.partitions(topic)[0],
+            self.note,
+            self._run_ended,
+        )
+        self._venue: Service | None = None
+        self._runs: dict[str, int] = {}
+        self._waits: set[str] = set()
+        self._oldest_unsent: int | None = None
+        self._heard = 0
+        self._parsed: dict[tuple[str, int], list[Event]] = {}
+        added = {
+            name: self.orchestrator.add(name, topic, work)
+            for name, work in self.jobs.over(self.store).items()
+            for topic in TOPICS_OF_JOBS[name]
+        }
+        self._timers, self._retry = added["ladder_timers"], added["notification_retry"]
+        self._relay = added["outbox_relay"]
+
+    def play_to_the_close(self) -> None:
+        """Let the story happen, to the last close of its market."""
+        for sent in self.market.before_the_opening():
+            self.topics.send(sent.topic, sent.event)
+        for sent in self.market.sent:
+            self.agenda.at(sent.time, partial(self.deliveries.send, sent))
+        self.agenda.at(self.market.steps[0] + 20_000, self.customers.begin)
+        for fault in self.story.faults:
+            if fault.kind in ("broker", "provider", "disk"):
+                at = self.market.start + 1_000 * fault.at
+                self.agenda.at(at, partial(self._take_away, fault))
+        self.agenda.run_until(self.market.end)
+
+    def heal(self) -> None:
+        """Let everything heal: no fault comes any more."""
+        self.agenda.run_until(self.market.end + _HEALS_WITHIN_MS)
+
+    def note(self, what: str) -> None:
+        """Note what was done to the world."""
+        self.notes.append((self.agenda.now, what))
+
+    def read(self, topic: str) -> Iterator[Event]:
+        """Yield the events of a topic, partition by partition; each is parsed once."""
+        for number, log in enumerate(self.topics.partitions(topic)):
+            parsed = self._parsed.setdefault((topic, number), [])
+            parsed += [orjson.loads(record.value or b"null") for record in log[len(parsed) :]]
+            yield from parsed
+
+    # -- what follows from what
+
+    def _inputs_came(self) -> None:
+        self._soon("stream", 1.0, self._run_stream)
+        self._soon("venue", 1.5, self._run_venue)
+
+    def _soon(self, name: str, seconds: float, act: Callable[[], None]) -> None:
+        """Enter an act, unless it is entered already."""
+        if name not in self._waits:
+            self._waits.add(name)
+            self.agenda.after(seconds, partial(self._now, name, act))
+
+    def _now(self, name: str, act: Callable[[], None]) -> None:
+        self._waits.discard(name)
+        act()
+
+    def _run_ended(self) -> None:
+        """Look at what a run leaves: other jobs' topics, timers, attempts and unsent messages."""
+        self.orchestrator.came()
+        self._soon("venue", 1.5, self._run_venue)
+        self._soon("clocks", 5.0, self._look_at_clocks)
+        calls = self.topics.partitions(MARGIN_CALLS)[0]
+        for record in calls[self._heard :]:
+            self.customers.hear(orjson.loads(record.value or b"null"))
+        self._heard = len(calls)
+
+    def _look_at_clocks(self) -> None:
+        self._timer_due()
+        self._attempt_due()
+        oldest = oldest_unsent(self.store)
+        if oldest is not None and oldest == self._oldest_unsent:
+            self.orchestrator.ask(self._relay)
+        self._oldest_unsent = oldest
+        if oldest is not None:
+            self._soon("outbox", 10.0, self._look_at_clocks)
+
+    def _timer_due(self) -> None:
+        due = next_timer(self.store)
+        if due is None:
+            return
+        with suppress(BrokerUnreachable):
+            now = clock(self.jobs.bus(), self.agenda.now)
+            if now is not None and due <= now:
+                self.orchestrator.ask(self._timers)
+        wait = max(30.0, (due - self.agenda.now) / 1000 + 1.0)
+        self._soon(f"timer {due}", wait, self._timer_due)
+
+    def _attempt_due(self) -> None:
+        due = next_due(self.store)
+        if due is None:
+            return
+        if due <= self.agenda.now:
+            self.orchestrator.ask(self._retry)
+        self._soon("attempt", max(5.0, (due - self.agenda.now) / 1000), self._attempt_due)
+
+    # -- the programs that are always there
+
+    def _program(self, name: str, body: Callable[[], None], over: Callable[[Process], None]) -> None:
+        number = self._runs.get(name, 0)
+        self._runs[name] = number + 1
+        kind = "stream" if name == "margin_stream" else name
+        hit = next((f for f in self.story.faults if f.kind == kind and f.at == number), None)
+        process = Process(name, None if hit is None else Interruption(max(1, hit.place)))
+        process.on_end = lambda: over(process)
+        self.processes.run(process, body)
+
+    def _run_stream(self) -> None:
+        if self.topics.is_away:
+            self._soon("stream", 5.0, self._run_stream)
+        elif self.stream.is_behind():
+            self._program("margin_stream", self._batch, self._stream_ended)
+
+    def _batch(self) -> None:
+        self.processes.reach("before a batch")
+        self.stream.run_batch()
+
+    def _stream_ended(self, process: Process) -> None:
+        if process.error is not None:
+            self.note(f"margin_stream ended: {process.error!r:.150}")
+            self.stream.forget()
+            self._soon("stream", _STARTS_AGAIN, self._run_stream)
+        elif self.stream.is_behind():
+            self._soon("stream", 1.0, self._run_stream)
+        self.orchestrator.came()
+
+    def _run_venue(self) -> None:
+        self._program("venue", self._serve, self._venue_ended)
+
+    def _serve(self) -> None:
+        self.processes.reach("before it looks at the topics")
+        if self._venue is None:
+            self._venue = Service(self.jobs.bus())
+        before = self._end_of(FILLS)
+        self._venue.serve_once()
+        if self._end_of(FILLS) != before:
+            self._soon("venue", 1.0, self._run_venue)
+
+    def _venue_ended(self, process: Process) -> None:
+        if process.error is not None:
+            self.note(f"venue ended: {process.error!r:.150}")
+            self._venue = None
+            self._soon("venue", _STARTS_AGAIN, self._run_venue)
+        if self.stream.is_behind():
+            self._inputs_came()
+        self.orchestrator.came()
+
+    # -- what the world is
+
+    def _take_away(self, fault: Fault) -> None:
+        until = self.agenda.now + 1_000 * fault.seconds
+        self.note(f"no {fault.kind} for {fault.seconds} s")
+        if fault.kind == "broker":
+            self.topics.away_until = until
+        elif fault.kind == "disk":
+            self._full_until = until
+        else:
+            for provider in self.providers:
+                provider.away_until = until
+        self.agenda.at(until, self._run_ended)
+        self.agenda.at(until, self._inputs_came)
+
+    def _has_room(self) -> bool:
+        return self.agenda.now >= self._full_until
+
+    def _end_of(self, topic: str) -> int:
+        return sum(len(log) for log in self.topics.partitions(topic))
+
+    def _held(self, account_id: str) -> dict[str, float]:
+        fills = [fill for fill in self.read(FILLS) if fill["account_id"] == account_id]
+        splits = {s: (when, ratio) for s, (when, _, ratio) in self.market.splits.items()}
+        held = true_books.shares(fills, splits, self.agenda.now)[account_id]
+        return {symbol: float(shares) for symbol, shares in held.items()}

@@ -1,0 +1,136 @@
+"""Dagster, simulated: it starts runs of the product's code, repeats what failed, and keeps no promise.
+
+A job works on what came to its topic since it looked last. A run that fails is repeated three times, and is
+asked for again where it failed for good. A run that a fault declares overtaken is not waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from margin_platform.contracts.offsets import Record, Span
+from margin_platform.simulator.story import Fault
+from margin_platform.simulator.world.agenda import Agenda
+from margin_platform.simulator.world.jobs import Work, is_relevant
+from margin_platform.simulator.world.processes import Interruption, Process, Processes
+
+_LOOKS_AFTER = 2.0  # seconds between a record and the run that it starts
+_REPEATED_AFTER = 10.0
+_ASKED_AGAIN_AFTER = 60.0
+_REPETITIONS = 3
+
+
+@dataclass
+class Job:
+    """One job of one topic, or of the clock where it has none. name: as faults and the story name it."""
+
+    name: str
+    topic: str | None
+    work: Work
+    cursor: int = 0
+    busy: int = 0
+    looks: bool = False
+
+
+@dataclass
+class Orchestrator:
+    """The jobs, and the faults of their runs. records: those of a topic of one partition; note: hears what
+    happens; ended: called after each run.
+    """
+
+    agenda: Agenda
+    processes: Processes
+    faults: list[Fault]
+    records: Callable[[str], list[Record]]
+    note: Callable[[str], None]
+    ended: Callable[[], None]
+
+    def __post_init__(self) -> None:
+        """Begin without jobs."""
+        self.jobs: list[Job] = []
+        self._runs: dict[str, int] = {}
+
+    def add(self, name: str, topic: str | None, work: Work) -> Job:
+        """Add a job."""
+        self.jobs.append(Job(name, topic, work))
+        return self.jobs[-1]
+
+    def look(self, job: Job, after: float = _LOOKS_AFTER) -> None:
+        """Look soon whether a job has work; looks at one time are one."""
+        if not job.looks:
+            job.looks = True
+            self.agenda.after(after, lambda: self._look(job))
+
+    def came(self) -> None:
+        """Look at every job of a topic that has new records."""
+        for job in self.jobs:
+            if job.topic is not None and len(self.records(job.topic)) > job.cursor:
+                self.look(job)
+
+    def ask(self, job: Job) -> None:
+        """Start a run of a job without a topic, unless one works."""
+        if not job.busy:
+            self._start(job, None, 0)
+
+    def _look(self, job: Job) -> None:
+        job.looks = False
+        if job.topic is None or job.busy:
+            return
+        new = self.records(job.topic)[job.cursor :]
+        end = job.cursor + len(new)
+        if not any(is_relevant(job.name, record) for record in new):
+            job.cursor = end
+        else:
+            span = Span(job.topic, 0, job.cursor, end, f"simulated-{job.topic}")
+            job.cursor = end
+            self._start(job, span, 0)
+
+    def _start(self, job: Job, span: Span | None, repetition: int) -> None:
+        number = self._runs.get(job.name, 0)
+        self._runs[job.name] = number + 1
+        faults = [f for f in self.faults if f.what == job.name and f.at == number]
+        self._run(job, span, repetition, f"{job.name} run {number}", faults)
+        if any(fault.kind == "repeated" for fault in faults):
+            self.note(f"{job.name} run {number} is started twice")
+            self._run(job, span, _REPETITIONS, f"{job.name} run {number}, again", [])
+
+    def _run(self, job: Job, span: Span | None, repetition: int, name: str, faults: list[Fault]) -> None:
+        hit = next((f for f in faults if f.kind in ("death", "stall", "overtaken")), None)
+        process = Process(name, None if hit is None else Interruption(hit.place, float(hit.seconds)))
+        is_overtaken = hit is not None and hit.kind == "overtaken"
+        job.busy += 1
+        freed = False
+
+        def free() -> None:
+            nonlocal freed
+            if not freed:
+                freed = True
+                job.busy -= 1
+                self.look(job, 1.0)
+
+        def overtaken() -> None:
+            if is_overtaken:
+                self.note(f"{name} is not waited for")
+                free()
+
+        def again() -> None:
+            free()
+            self._start(job, span, 1 if repetition >= _REPETITIONS else repetition + 1)
+
+        def over() -> None:
+            if process.error is None:
+                free()
+                self.ended()
+                return
+            self.note(f"{name} failed: {process.error!r:.150}")
+            overtaken()
+            last = repetition >= _REPETITIONS
+            if last:
+                free()
+            self.agenda.after(_ASKED_AGAIN_AFTER if last else _REPEATED_AFTER, again)
+            self.ended()
+
+        process.on_stall, process.on_end = overtaken, over
+        run_id = name.replace(" ", "-")
+        self.processes.run(process, lambda: job.work(span, run_id))

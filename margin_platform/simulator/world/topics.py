@@ -1,0 +1,120 @@
+"""Kafka, simulated: topics in memory, whose broker can be away, and one connection for each process.
+
+A record's time is that of its arrival, as with LogAppendTime. What a process has produced and not flushed is
+half at the broker when it dies, as with librdkafka.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+
+from margin_platform.contracts.messages import TOPICS, Event, encode
+from margin_platform.contracts.offsets import Record
+from margin_platform.kafka.broker_errors import BrokerUnreachable
+from margin_platform.simulator.world.agenda import Agenda
+from margin_platform.simulator.world.processes import Died, Processes
+from margin_platform.snapshots.input_records import CLOCK
+
+_ADDRESS = "simulated:9092"
+
+
+class Topics:
+    """The broker's topics."""
+
+    def __init__(self, agenda: Agenda) -> None:
+        """Begin empty."""
+        self._agenda = agenda
+        self.away_until = 0
+        partitions = {name: topic.partitions for name, topic in TOPICS.items()} | {CLOCK: 1}
+        self._logs: dict[str, list[list[Record]]] = {
+            name: [[] for _ in range(count)] for name, count in partitions.items()
+        }
+
+    @property
+    def is_away(self) -> bool:
+        return self._agenda.now < self.away_until
+
+    def partitions(self, topic: str) -> list[list[Record]]:
+        """Return the records of each partition."""
+        return self._logs[topic]
+
+    def append(self, topic: str, key: str | None, value: bytes | None) -> None:
+        """Put a record at the end of its key's partition."""
+        logs = self._logs[topic]
+        partition = zlib.crc32((key or "").encode()) % len(logs)
+        log = logs[partition]
+        log.append(Record(topic, partition, len(log), key, value, self._agenda.now))
+
+    def send(self, topic: str, event: Event) -> None:
+        """Put an event of another system onto its topic."""
+        self.append(topic, str(event[TOPICS[topic].key]), encode(event))
+
+
+class Connection:
+    """One process's connection; answers as `Bus` does."""
+
+    def __init__(self, topics: Topics, processes: Processes) -> None:
+        """Open nothing."""
+        self._topics, self._processes = topics, processes
+        self._unsent: list[tuple[str, str, bytes]] = []
+
+    def _logs(self, topic: str) -> list[list[Record]]:
+        if self._topics.is_away:
+            raise BrokerUnreachable(_ADDRESS)
+        return self._topics.partitions(topic)
+
+    def produce(self, topic: str, event: Event, key: str | None = None) -> None:
+        """Queue an event."""
+        self._unsent.append((topic, key or str(event[TOPICS[topic].key]), encode(event)))
+
+    def flush(self) -> None:
+        """Deliver what is queued."""
+        if not self._unsent:
+            return
+        self._logs(self._unsent[0][0])
+        try:
+            self._processes.reach("before its messages are acknowledged")
+        except Died:
+            self._deliver(len(self._unsent) // 2)
+            raise
+        self._deliver(len(self._unsent))
+        self._processes.reach("after its messages are acknowledged")
+
+    def _deliver(self, count: int) -> None:
+        if not self._topics.is_away:
+            for sent in self._unsent[:count]:
+                self._topics.append(*sent)
+        self._unsent = self._unsent[count:]
+
+    def end_offsets(self, topic: str) -> dict[int, int]:
+        """Return the next offset to be written, by partition."""
+        return {number: len(log) for number, log in enumerate(self._logs(topic))}
+
+    def beginning_offsets(self, topic: str) -> dict[int, int]:
+        """Return the oldest offset still kept, by partition."""
+        return dict.fromkeys(range(len(self._logs(topic))), 0)
+
+    def topic_id(self, topic: str) -> str | None:
+        """Return the id of a topic."""
+        self._logs(topic)
+        return f"simulated-{topic}"
+
+    def lost(self, topic: str, positions: Mapping[int, int]) -> str | None:
+        """Return what retention deleted: nothing here."""
+        self._logs(topic)
+        return None
+
+    def poll(
+        self, topic: str, positions: dict[int, int], timeout_s: float, max_records: int = 10_000
+    ) -> list[Record]:
+        """Return what there is from these next offsets on; nothing is waited for."""
+        logs = self._logs(topic)
+        found = [record for number in sorted(positions) for record in logs[number][positions[number] :]]
+        return found[:max_records]
+
+    def read_range(self, topic: str, partition: int, start: int, end: int) -> list[Record]:
+        """Return every record of a partition with start <= offset < end."""
+        found = self._logs(topic)[partition][start:end]
+        self._processes.reach("after it has read its events")
+        return found
