@@ -45,7 +45,10 @@ def request(only: list[str], here: Settings) -> dict[str, object]:
         "jobDriver": {
             "sparkSubmit": {
                 "entryPoint": here.emr.entry_point,
-                "entryPointArguments": ["--only", ",".join(only)] if only else [],
+                "entryPointArguments": [
+                    *(["--only", ",".join(only)] if only else []),
+                    *(["--shards", str(here.spark.shards)] if here.spark.shards else []),
+                ],
                 "sparkSubmitParameters": _parameters(here),
             }
         },

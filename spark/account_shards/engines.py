@@ -1,9 +1,12 @@
 """The engines of the house as `ShardProcessor` runs them, and what each publishes.
 
-A Python worker imports this module: no Kafka client and no Dagster.
+A Python worker imports this module: no Kafka client and no Dagster. What a shard needs comes with it from the
+driver, as an executor need not have the driver's settings.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import (
@@ -20,7 +23,7 @@ from margin_platform.contracts.messages import (
 )
 from margin_platform.contracts.offsets import Record
 from margin_platform.firm.sums import FirmTotals
-from margin_platform.market.instruments import load
+from margin_platform.kernel.market import Instrument
 from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.outcome import refused
 from margin_platform.snapshots.shard import ShardEngine
@@ -36,8 +39,8 @@ class MarginOfShard:
     `TotalsOfFirm`.
     """
 
-    def __init__(self, policy: Policy, shards: int, number: int) -> None:
-        self.engine = ShardEngine(load(), policy, Shard(number, shards))
+    def __init__(self, policy: Policy, shards: int, instruments: Sequence[Instrument], number: int) -> None:
+        self.engine = ShardEngine(instruments, policy, Shard(number, shards))
         self._alone = shards == 1
         self._totals = FirmTotals(policy, shards)
 

@@ -19,6 +19,7 @@ from pyspark.sql.streaming import StreamingQuery
 
 from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, FIRM_PARTIALS, PRICES
 from margin_platform.kafka_security import KafkaSecurity
+from margin_platform.market.instruments import load
 from margin_platform.policy.policy import Policy
 from margin_platform.settings import settings
 from margin_platform.snapshots.input_records import CLOCK, TOPICS_IN_ORDER
@@ -35,6 +36,8 @@ STATE_STORE = {
         "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
     ),
     "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
+    # on a cluster: shards that run beside each other in one JVM would change Python workers by turns
+    "spark.executor.cores": "1",
     # a chunk of the base is megabytes: iterating would page hundreds of them at once
     "spark.sql.execution.arrow.transformWithStateInPySpark.maxStateRecordsPerBatch": "8",
 }
@@ -69,7 +72,7 @@ def account_shards(place: Place, policy: Policy, shards: int, *, trigger_ms: int
     # all accounts before any fill of a long backlog: Spark divides a batch over the topics of a source
     read = place.topics(ACCOUNTS, most=_EVERY_ACCOUNT).unionByName(place.topics(*others))
     records = routed(read.unionByName(ticks(place.session)).coalesce(1), shards)
-    make = partial(MarginOfShard, policy, shards)
+    make = partial(MarginOfShard, policy, shards, load())
     return _start(place, "account_shards", records, shards, make, policy, trigger_ms)
 
 

@@ -226,6 +226,12 @@ def test_in_aws_the_streams_are_a_job_run_of_emr_serverless(
         assert part in submit["sparkSubmitParameters"]
 
 
+def test_the_shards_of_the_streams_travel_to_the_job_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    emr(monkeypatch, MARGIN_EMR_APPLICATION="00f", MARGIN_SPARK_SHARDS="32")
+    job: Any = emr_serverless.request([], settings())["jobDriver"]
+    assert job["sparkSubmit"]["entryPointArguments"] == ["--shards", "32"]
+
+
 def test_a_job_run_that_cannot_be_asked_for_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     emr(monkeypatch)
     with pytest.raises(ValueError, match="MARGIN_EMR_APPLICATION"):

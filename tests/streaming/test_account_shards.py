@@ -35,6 +35,7 @@ from margin_platform.contracts.messages import (
 from margin_platform.contracts.offsets import Record
 from margin_platform.firm.engine import FirmEngine
 from margin_platform.firm.sums import AccountSums
+from margin_platform.market.instruments import load
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.input_records import CLOCK
 from margin_platform.snapshots.shards import shards_of
@@ -46,6 +47,7 @@ from spark.account_shards.query import routed
 from tests.support.market_day import OPEN, seed, tick
 
 POLICY = current_policy()
+INSTRUMENTS = load()
 DAY = 86_400_000
 Shard = processor.ShardProcessor
 Store = dict[str, dict[Any, Any]]
@@ -144,7 +146,7 @@ def sums_of_two_shards() -> list[list[Row]]:
 @pytest.mark.parametrize(
     ("make", "feed", "publishes"),
     [
-        (partial(MarginOfShard, POLICY, 1), days_batches, MARGIN_CALC),
+        (partial(MarginOfShard, POLICY, 1, INSTRUMENTS), days_batches, MARGIN_CALC),
         (partial(VolatilityOfShard, POLICY, 1), closing_prices, VOLATILITY),
         (partial(TotalsOfFirm, POLICY, 2), sums_of_two_shards, FIRM_RISK),
     ],
@@ -185,7 +187,7 @@ def test_the_firms_rows_are_the_same_of_one_shard_and_of_three_whose_sums_are_ad
     monkeypatch.setattr(processor, "_batch", lambda: batch)
     found: dict[int, list[list[Event]]] = {}
     for shards in (1, 3):
-        parts = [opened(empty(), partial(MarginOfShard, POLICY, shards)) for _ in range(shards)]
+        parts = [opened(empty(), partial(MarginOfShard, POLICY, shards, INSTRUMENTS)) for _ in range(shards)]
         totals, firm = opened(empty(), partial(TotalsOfFirm, POLICY, shards)), FirmEngine(POLICY)
         for batch, given in enumerate(days_batches()):
             rows = [
@@ -211,9 +213,13 @@ def test_another_number_of_shards_than_the_checkpoints_is_refused_by_name(
 ) -> None:
     monkeypatch.setattr(processor, "_batch", lambda: 0)
     store, rows = empty(), days_batches()[0]
-    list(opened(store, partial(MarginOfShard, POLICY, 2)).handleInputRows((0,), iter(rows), Any))
+    list(opened(store, partial(MarginOfShard, POLICY, 2, INSTRUMENTS)).handleInputRows((0,), iter(rows), Any))
     with pytest.raises(ValueError, match="shards: 2 for the life of this checkpoint, value 3"):
-        list(opened(store, partial(MarginOfShard, POLICY, 3)).handleInputRows((0,), iter(rows), Any))
+        list(
+            opened(store, partial(MarginOfShard, POLICY, 3, INSTRUMENTS)).handleInputRows(
+                (0,), iter(rows), Any
+            )
+        )
 
 
 def test_a_message_that_is_no_sum_is_refused_by_name_and_the_next_tick_counts() -> None:
@@ -231,12 +237,12 @@ def test_under_another_policy_each_accounts_next_evaluation_is_published_though_
 ) -> None:
     """The log is applied again under the new policy, silently: no band may pass for published by that."""
     store, batches, published = empty(), days_batches(), list[str]()
-    shard = opened(store, partial(MarginOfShard, POLICY, 1))
+    shard = opened(store, partial(MarginOfShard, POLICY, 1, INSTRUMENTS))
     for number, rows in enumerate(batches):
         monkeypatch.setattr(processor, "_batch", lambda number=number: number)
         if number == len(batches) - 8:
             other = POLICY.model_copy(update={"version": "another"})
-            shard = opened(store, partial(MarginOfShard, other, 1), other.version)
+            shard = opened(store, partial(MarginOfShard, other, 1, INSTRUMENTS), other.version)
             published.clear()
         processor._held.clear()
         found = shard.handleInputRows((0,), iter(rows), Any)
