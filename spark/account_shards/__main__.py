@@ -122,7 +122,8 @@ def _run(given: argparse.Namespace, stop: StopSignal) -> int:
             running.append(one)
             _await_first_batch(one, stop)
         log.info("running %s, shards %d", ", ".join(one.name for one in running), given.shards)
-        with program.served(running, given.metrics_host, given.metrics_port, ShardMetrics(running)):
+        sharded = [one for one in running if one.keeps_state]
+        with program.served(sharded, given.metrics_host, given.metrics_port, ShardMetrics(sharded)):
             return _watch(running, stop, policy if given.policy is None else None)
     finally:
         session.stop()

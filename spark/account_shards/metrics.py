@@ -23,7 +23,7 @@ class ShardMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric family, at this moment."""
         yield self._gauge("batch", "The newest batch in its state.", lambda r: r["batch"])
-        yield self._gauge("state_bytes", "Size of its newest whole snapshot.", lambda r: r["state_bytes"])
+        yield self._gauge("state_bytes", "Size of its state in the store.", lambda r: r["state_bytes"])
         yield self._gauge(
             "event_time_seconds", "Its event clock, epoch seconds.", lambda r: r["event_time"] / 1000
         )

@@ -84,6 +84,12 @@ class Held:
     snapshot: bytes = field(default=b"", repr=False)
     pending: int = -1
     size: int = 0  # bytes of the newest whole snapshot
+    logged: dict[int, int] = field(default_factory=dict)  # bytes of each batch's records since
+
+    @property
+    def state_bytes(self) -> int:
+        """How large its state in the store is."""
+        return self.size + sum(self.logged.values())
 
 
 _held: dict[tuple[str, int], Held] = {}  # by query and shard, in this Python worker
@@ -132,19 +138,22 @@ class ShardProcessor(StatefulProcessor):
             meta = meta._replace(policy=self._policy, since=batch)
         given = [_figures(row) for row in rows]
         published = held.engine.process(_records(given), batch)
-        self._log.updateValue((batch,), (zlib.compress(pickle.dumps(given, protocol=5), 1),))
+        packed = zlib.compress(pickle.dumps(given, protocol=5), 1)
+        self._log.updateValue((batch,), (packed,))
+        held.logged[batch] = len(packed)
         meta = self._snapshot(held, meta._replace(batch=batch))
         self._meta.update(tuple(meta))
         held.version = batch
         _held[self._query, number] = held
         produced = max((row[4] for row in given if row[0] in TOPICS), default=0)
         self._tell(
-            number, report_of(held.engine, batch, produced, published, cold=cold, state_bytes=held.size)
+            number,
+            report_of(held.engine, batch, produced, published, cold=cold, state_bytes=held.state_bytes),
         )
         yield from map(_row, published)
 
     def _rebuilt(self, number: int, meta: Meta) -> Held:
-        engine, raw = self._make(number), b""
+        engine, raw, logged = self._make(number), b"", {}
         if meta.base >= 0:
             raw = b"".join(_blob(self._base.getValue((meta.base, n))) for n in range(meta.chunks))
             engine.restore(durable_state.parse(raw))
@@ -154,9 +163,10 @@ class ShardProcessor(StatefulProcessor):
             if self._log.containsKey((batch,)):
                 packed = _blob(self._log.getValue((batch,)))
                 engine.process(_records(pickle.loads(zlib.decompress(packed))), batch)
+                logged[batch] = len(packed)
         gc.collect()
         gc.freeze()  # Spark's Python collects after every task: a second for a million accounts
-        return Held(engine, meta.batch, size=len(raw))
+        return Held(engine, meta.batch, size=len(raw), logged=logged)
 
     def _snapshot(self, held: Held, meta: Meta) -> Meta:
         """Take a snapshot when it is time, or write the next chunk of the one that was taken."""
@@ -179,6 +189,7 @@ class ShardProcessor(StatefulProcessor):
             if self._log.containsKey((batch,)):
                 self._log.removeKey((batch,))
         meta = meta._replace(base=held.pending, chunks=meta.written, first=held.pending + 1)
+        held.logged = {batch: size for batch, size in held.logged.items() if batch > held.pending}
         held.size, held.snapshot, held.pending = len(held.snapshot), b"", -1
         return meta._replace(pending=-1, written=0)
 

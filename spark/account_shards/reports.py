@@ -18,8 +18,8 @@ class ShardReport(TypedDict):
     """A shard after a batch.
 
     events: published by topic, and cold: how often its engine was read from the store; both since the query's
-    start. produced: when Kafka got its newest record, 0 where it read none. where: the Python worker that
-    holds it.
+    start. produced: when Kafka got its newest record, 0 where it read none. state_bytes: of its snapshot and
+    the records since. where: the Python worker that holds it.
     """
 
     batch: int
@@ -83,8 +83,12 @@ class ByShard(AccumulatorParam[dict[int, ShardReport]]):
 
 def _after(before: ShardReport, report: ShardReport) -> ShardReport:
     events = Counter(before["events"]) + Counter(report["events"])
-    counted: ShardReport = {**report, "events": dict(events), "cold": before["cold"] + report["cold"]}
-    return counted
+    return {
+        **report,
+        "events": dict(events),
+        "cold": before["cold"] + report["cold"],
+        "produced": max(before["produced"], report["produced"]),
+    }
 
 
 def add(reports: Accumulator[dict[int, ShardReport]], shard: int, report: ShardReport) -> None:

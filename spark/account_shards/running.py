@@ -35,6 +35,11 @@ class Running:
         self._ended_at = time.time()
 
     @property
+    def keeps_state(self) -> bool:
+        """Whether it has shards; a table's query has none."""
+        return self._sharded is not None
+
+    @property
     def is_past_its_start(self) -> bool:
         """Whether it has done a batch, waits for records, or has ended."""
         waits = self.query.status["message"].startswith("Waiting")
@@ -60,7 +65,7 @@ class Running:
         return max((age for age in ages if age is not None), default=None)
 
     def saved(self) -> Saved | None:
-        """Return the size of its shards' snapshots; their state is saved with each batch."""
+        """Return the size of its shards' state, which is saved with each batch."""
         found = self.shards
         if not found:
             return None
@@ -71,12 +76,16 @@ class Running:
         return sum(report["events"].get(topic, 0) for report in self.shards.values())
 
     def tell(self) -> None:
-        """Tell its listeners of each micro-batch that ended since the last call."""
+        """Tell its listeners of each micro-batch with records that ended since the last call.
+
+        One that only ticks made is left out: input that is silent would pass for a stream that works.
+        """
         for told in self._new():
             self.lag, self._ended_at = _lag(told), time.time()
-            figures = self._figures(told)
-            for listener in self.listeners:
-                listener(figures)
+            if read := sum(source["numInputRows"] for source in _sources(told)):
+                figures = self._figures(told, read)
+                for listener in self.listeners:
+                    listener(figures)
 
     def stop(self) -> None:
         """Stop the query; a table's after its batch, which would fail if it was interrupted."""
@@ -94,9 +103,8 @@ class Running:
                 self._printed = told["batchId"]
                 yield told
 
-    def _figures(self, told: Json) -> Figures:
+    def _figures(self, told: Json, read: int) -> Figures:
         offsets = {topic: parts for end in _ends(told, "endOffset") for topic, parts in end.items()}
-        read = sum(source["numInputRows"] for source in _sources(told))
         newest = max((report["produced"] for report in self.shards.values()), default=0)
         produced = {table: self._since(table, topic) for table, topic in self._topics.items()}
         seconds = told["durationMs"].get("triggerExecution", 0) / 1000

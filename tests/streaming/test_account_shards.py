@@ -44,6 +44,7 @@ from margin_platform.trading_time.sessions import is_session
 from spark.account_shards import processor
 from spark.account_shards.engines import MarginOfShard, TotalsOfFirm, VolatilityOfShard
 from spark.account_shards.query import routed
+from spark.account_shards.reports import ShardReport
 from tests.support.market_day import OPEN, seed, tick
 
 POLICY = current_policy()
@@ -158,7 +159,8 @@ def test_a_shard_that_is_lost_at_any_batch_comes_back_from_its_snapshot_and_its_
     monkeypatch.setattr(processor, "_BASE_EVERY", 4)
     monkeypatch.setattr(processor, "_CHUNK_BYTES", 6_000)
     store, undisturbed, chance = empty(), make(0), random.Random(3)
-    shard, snapshots, topics = opened(store, make), set(), set()
+    shard, snapshots, topics, told = opened(store, make), set(), set(), list[ShardReport]()
+    shard._tell = lambda _, report: told.append(report)
     for number, rows in enumerate(feed()):
         monkeypatch.setattr(processor, "_batch", lambda number=number: number)
         if chance.random() < 0.25:
@@ -175,7 +177,11 @@ def test_a_shard_that_is_lost_at_any_batch_comes_back_from_its_snapshot_and_its_
         snapshots.add(meta.base)
         assert {gen for gen, _ in store["base"]} <= {meta.base, meta.pending}
         assert set(store["log"]) == {(n,) for n in range(meta.first, number + 1)}
+        kept = [blob for (blob,) in store["log"].values()]
+        kept += [blob for (gen, _), (blob,) in store["base"].items() if gen == meta.base]
+        assert told[-1]["state_bytes"] == sum(map(len, kept))
     assert len(snapshots) > 3
+    assert 1 < sum(report["cold"] for report in told) < len(told)
     assert len(store["log"]) < 20
     assert publishes in topics
 

@@ -33,11 +33,11 @@ def report(
     }
 
 
-def progress(batch: int, *, did: bool = True) -> dict[str, Any]:
+def progress(batch: int, *, did: bool = True, rows: int = 3) -> dict[str, Any]:
     """A micro-batch as Spark tells of it: two sources of Kafka, and the ticks."""
     kafka = {
         "description": "KafkaV2[Subscribe[prices.v1]]",
-        "numInputRows": 3,
+        "numInputRows": rows,
         "endOffset": {"prices.v1": {"0": 10 + batch, "1": 4}},
         "latestOffset": {"prices.v1": {"0": 12 + batch, "1": 4}},
     }
@@ -61,7 +61,8 @@ def running(*told: dict[str, Any]) -> tuple[Running, list[Any], dict[int, ShardR
 
 
 def test_a_line_a_micro_batch_has_the_figures_of_all_shards() -> None:
-    shown, lines, reports = running(progress(0), progress(0), progress(1), progress(2, did=False))
+    only_ticks, no_batch = progress(2, rows=0), progress(3, did=False)
+    shown, lines, reports = running(progress(0), progress(0), progress(1), only_ticks, no_batch)
     ByShard().addInPlace(reports, {0: report(1, 5, dead=1, oldest=3.0), 1: report(1, 2, cold=1, oldest=9.0)})
     shown.tell()
     shown.tell()
