@@ -1,8 +1,7 @@
-"""A check of a table or topic that failed: the firm hears of it once a day while it goes on failing."""
+"""A check that failed, whatever job ran it: the firm hears of it once a day while it goes on failing."""
 
 import dagster as dg
 
-from jobs.streams import table_checks_job
 from margin_platform.trading_time.new_york import date_of
 from resources.decisions import DecisionsResource
 from resources.notifier import NotifierResource
@@ -18,10 +17,9 @@ def failed(instance: dg.DagsterInstance, run_id: str) -> list[dg.AssetCheckEvalu
 
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
-    monitored_jobs=[table_checks_job],
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=10,
-    description="Runs of table_checks: a notice to the firm's address for a failed check, one a day.",
+    description="Runs of any job: a notice to the firm's address for a failed check, one a day.",
 )
 def failed_checks(
     context: dg.RunStatusSensorContext, decisions: DecisionsResource, notifier: NotifierResource

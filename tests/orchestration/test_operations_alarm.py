@@ -85,6 +85,23 @@ def test_a_run_that_failed_for_good_is_told_once_however_often_its_span_is_asked
     assert f"http://127.0.0.1:3000/runs/{first}" in body
 
 
+def test_a_check_that_fails_in_a_run_of_any_job_is_told(
+    instance: dg.DagsterInstance, needed: dict[str, Any]
+) -> None:
+    def ticked(cursor: str | None) -> str | None:
+        """One tick of the sensor as the daemon evaluates it."""
+        with dg.build_sensor_context(instance=instance, cursor=cursor, resources=needed) as context:
+            return failed_checks.evaluate_tick(context).cursor
+
+    began = ticked(None)
+    checks = dg.define_asset_job("by_hand", selection=dg.AssetSelection.checks(unsound))
+    job = dg.Definitions(asset_checks=[unsound], jobs=[checks]).resolve_job_def("by_hand")
+    job.execute_in_process(instance=instance)
+    ticked(began)
+    ((_, subject, _),) = mails(needed)
+    assert subject == "Margin platform: check failed"
+
+
 def test_streams_that_a_person_stopped_and_a_check_that_failed_are_told_once_with_a_link(
     instance: dg.DagsterInstance, needed: dict[str, Any]
 ) -> None:
