@@ -15,6 +15,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from margin_platform.contracts.messages import FIRM_RISK, MARGIN_CALC, PRICES, VOLATILITY
@@ -63,26 +64,21 @@ def _started(given: argparse.Namespace, place: query.Place, policy: Policy) -> I
     """Start the queries, each when it is asked for."""
     shards, trigger = given.shards, given.trigger
     if _MARGIN in given.only:
-        found = query.account_shards(place, policy, shards, trigger_ms=trigger)
         of_firm = {"firm_exposure": FIRM_RISK} if shards == 1 else {}
-        yield Running(found, {"margin_snapshots": MARGIN_CALC, **of_firm})
+        start = partial(query.account_shards, place, policy, shards, trigger_ms=trigger)
+        yield Running(start, {"margin_snapshots": MARGIN_CALC, **of_firm})
     if _TOTALS in given.only and shards > 1:
-        found = query.firm_totals(place, policy, shards, trigger_ms=trigger)
-        yield Running(found, {"firm_exposure": FIRM_RISK})
+        start = partial(query.firm_totals, place, policy, shards, trigger_ms=trigger)
+        yield Running(start, {"firm_exposure": FIRM_RISK})
     if _VOLATILITY in given.only:
-        found = query.volatility_shards(place, policy, shards)
-        yield Running(found, {"volatility": VOLATILITY})
+        yield Running(partial(query.volatility_shards, place, policy, shards), {"volatility": VOLATILITY})
     if _TABLES in given.only:
         for table in tables.TABLES:
-            yield Running(tables.start(place, table, given.tables), {})
+            yield Running(partial(tables.start, place, table, given.tables), {})
 
 
 def _await_first_batch(one: Running, stop: StopSignal) -> None:
-    """Wait a while for a query's first batch.
-
-    Before it the query starts a Python process that must answer within ten seconds, which Spark has fixed.
-    Several at once on a busy machine would not.
-    """
+    """Wait a while for a query's first batch: queries that start at once need more time, each of them."""
     for _ in range(round(_FIRST_BATCH_SECONDS / _LOOK_SECONDS)):
         if one.is_past_its_start or stop.wait(_LOOK_SECONDS):
             return
@@ -96,7 +92,7 @@ def _watch(running: list[Running], stop: StopSignal, policy: Policy | None) -> i
     while not stop.wait(_LOOK_SECONDS):
         for one in running:
             one.tell()
-            if not one.query.isActive:
+            if not one.query.isActive and not one.started_again():
                 log.error("%s failed: %s", one.name, one.query.exception())
                 return 1
         if policy is not None and policy is not current_policy():

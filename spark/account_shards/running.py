@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 
@@ -16,16 +17,19 @@ from spark.account_shards.query import Sharded
 from spark.account_shards.reports import ShardReport
 from spark.progress import Figures
 
+log = logging.getLogger("spark.account_shards")
+_NOT_IN_TIME = "Python worker failed to connect back"
+_MOST_STARTS = 5
 _LAST_BATCH_SECONDS = 15.0  # a driver that is terminated has 30 in all
 _LOOK_SECONDS = 0.1
 
 
 class Running:
-    """One query. topics: of each table, the topic whose events are its rows."""
+    """One query, and how it is started. topics: of each table, the topic whose events are its rows."""
 
-    def __init__(self, started: Sharded | StreamingQuery, topics: dict[str, str]) -> None:
-        self._sharded = started if isinstance(started, Sharded) else None
-        self.query = started.query if isinstance(started, Sharded) else started
+    def __init__(self, start: Callable[[], Sharded | StreamingQuery], topics: dict[str, str]) -> None:
+        self._start, self._starts = start, 0
+        self._begin()
         self.name: str = self.query.name
         self.listeners: list[Callable[[Figures], None]] = [progress.report]
         self.lag = 0
@@ -33,6 +37,24 @@ class Running:
         self._rows: dict[str, int] = {}
         self._printed = -1
         self._ended_at = time.time()
+
+    def _begin(self) -> None:
+        started = self._start()
+        self._sharded = started if isinstance(started, Sharded) else None
+        self.query = started.query if isinstance(started, Sharded) else started
+        self._starts, self._began = self._starts + 1, False
+
+    def started_again(self) -> bool:
+        """Start a query again that ended before its first batch, as its Python process was not there in time.
+
+        Spark 4.2.0 gives that process ten seconds, whatever the settings say; a busy machine may need more.
+        """
+        slow = _NOT_IN_TIME in str(self.query.exception())
+        if self._began or not slow or self._starts >= _MOST_STARTS:
+            return False
+        log.warning("%s: its Python process was not there in time; starting it again", self.name)
+        self._begin()
+        return True
 
     @property
     def keeps_state(self) -> bool:
@@ -100,7 +122,7 @@ class Running:
         for found in self.query.recentProgress:
             told = json.loads(json.dumps(found, default=str))
             if told["batchId"] > self._printed and "addBatch" in told["durationMs"]:
-                self._printed = told["batchId"]
+                self._printed, self._began = told["batchId"], True
                 yield told
 
     def _figures(self, told: Json, read: int) -> Figures:

@@ -54,7 +54,7 @@ class Query(SimpleNamespace):
 def running(*told: dict[str, Any]) -> tuple[Running, list[Any], dict[int, ShardReport]]:
     reports: dict[int, ShardReport] = {}
     query: Any = Query(name="account_shards", recentProgress=list(told))
-    shown = Running(Sharded(query, Query(value=reports)), TABLES)  # type: ignore[arg-type]
+    shown = Running(lambda: Sharded(query, Query(value=reports)), TABLES)  # type: ignore[arg-type]
     lines: list[Any] = []
     shown.listeners = [lines.append]
     return shown, lines, reports
@@ -75,6 +75,27 @@ def test_a_line_a_micro_batch_has_the_figures_of_all_shards() -> None:
     assert (margin["dead_letters"], margin["state_bytes"], margin["event_time"]) == (1, 2_000, 5_001)
     assert margin["oldest_input_seconds"] == 9.0
     assert set(last["assets"]) == set(TABLES)
+
+
+@pytest.mark.parametrize(
+    ("told", "reason", "starts"),
+    [
+        ((), "Python worker failed to connect back.", 5),
+        ((progress(0),), "Python worker failed to connect back.", 1),
+        ((), "offsets out of range", 1),
+    ],
+)
+def test_a_query_is_started_again_only_where_spark_gave_its_first_python_process_too_little_time(
+    told: tuple[dict[str, Any], ...], reason: str, starts: int
+) -> None:
+    query: Any = Query(name="q", recentProgress=list(told), exception=lambda: reason)
+    begun: list[Any] = []
+    shown = Running(lambda: begun.append(query) or query, {})  # type: ignore[func-returns-value]
+    shown.listeners = []
+    shown.tell()
+    while shown.started_again():
+        pass
+    assert len(begun) == starts
 
 
 def test_a_shards_counts_add_up_and_its_newest_report_stands() -> None:
