@@ -58,6 +58,12 @@ class MarginOfShard:
         )
         return [(topic, event) for topic, events in by_topic for event in events]
 
+    def replay(self, records: list[Record], batch_id: int) -> None:
+        """Apply records again; no event is built, which would be most of the work."""
+        self.engine.engine.silent = True
+        self.engine.process(records, batch_id)
+        self.engine.engine.silent = False
+
     def under_another_policy(self) -> None:
         """Have each account's next evaluation say where it stands."""
         self.engine.engine.emission.forget_bands()
@@ -98,6 +104,10 @@ class TotalsOfFirm:
         self.event_time = max((e["timestamp"] for t, e in found if t == FIRM_RISK), default=self.event_time)
         return found
 
+    def replay(self, records: list[Record], batch_id: int) -> None:
+        """Apply records again."""
+        self.process(records, batch_id)
+
     def under_another_policy(self) -> None:
         """Keep all: partials name their policy."""
 
@@ -121,6 +131,10 @@ class VolatilityOfShard:
     def process(self, records: list[Record], batch_id: int) -> Published:
         """Return volatility.v1 of the sessions that are over."""
         return [(VOLATILITY, event) for event in self._engine.process(records)]
+
+    def replay(self, records: list[Record], batch_id: int) -> None:
+        """Apply records again."""
+        self._engine.process(records)
 
     def under_another_policy(self) -> None:
         """Keep all: the next session is computed by the policy of then."""

@@ -46,6 +46,9 @@ class Engine(Protocol):
     def process(self, records: list[Record], batch_id: int) -> Published:
         """Apply a batch's records; return what follows."""
 
+    def replay(self, records: list[Record], batch_id: int) -> None:
+        """Apply records again whose events were published."""
+
     def under_another_policy(self) -> None:
         """Forget what the policy of before decided."""
 
@@ -162,7 +165,7 @@ class ShardProcessor(StatefulProcessor):
                 engine.under_another_policy()
             if self._log.containsKey((batch,)):
                 packed = _blob(self._log.getValue((batch,)))
-                engine.process(_records(pickle.loads(zlib.decompress(packed))), batch)
+                engine.replay(_records(pickle.loads(zlib.decompress(packed))), batch)
                 logged[batch] = len(packed)
         gc.collect()
         gc.freeze()  # Spark's Python collects after every task: a second for a million accounts
