@@ -202,3 +202,24 @@ def test_a_page_that_does_not_say_what_it_holds_is_closed(monkeypatch: pytest.Mo
         client.websocket_connect("/live", headers=own) as page,
     ):
         assert page.receive()["type"] == "websocket.close"
+
+
+def test_an_answer_on_a_connection_kept_open_is_sent_at_once() -> None:
+    """Nagle's algorithm would hold it back until the reader has acknowledged the one before, 40 ms."""
+    at_once: list[int] = []
+
+    class Accepted(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            accepted = transport.get_extra_info("socket")
+            at_once.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            transport.close()
+
+    async def connect() -> None:
+        listener = serving.listening("127.0.0.1", 0)
+        async with await asyncio.get_running_loop().create_server(Accepted, sock=listener):
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            assert await reader.read() == b""
+            writer.close()
+
+    asyncio.run(connect())
+    assert at_once == [1]

@@ -25,15 +25,25 @@ def serve(options: Options, port: int, announce: Callable[[str, int], None]) -> 
     OSError where the address is taken.
     """
     server = _Server(configuration(options))
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((options.host, port))
-    listener.listen(_BACKLOG)  # before the announcement: a reader of it may connect at once
+    listener = listening(options.host, port)  # before the announcement: a reader of it may connect at once
     bound = listener.getsockname()[1]
     name = f"[{options.host}]" if ":" in options.host else options.host
     announce(f"http://{name}:{bound}/", bound)
     asyncio.run(_until_stopped(server, listener))
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that accepts connections. OSError where the address is taken.
+
+    It names its protocol: for connections of another one asyncio leaves Nagle's algorithm on, and each answer
+    on a connection that is kept open waits 40 ms for the reader's acknowledgment.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(_BACKLOG)
+    return listener
 
 
 def configuration(options: Options) -> uvicorn.Config:
