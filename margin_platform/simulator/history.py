@@ -42,6 +42,7 @@ def history(world: World) -> Json:
         "truth": world.market.truth,
         "splits": {s: [when, ratio] for s, (when, _, ratio) in world.market.splits.items()},
         "allowed": world.customers.allowed,
+        "hidden": world.deliveries.hidden,
         "notes": world.notes,
         "deaths": world.processes.deaths,
         "now": world.agenda.now,

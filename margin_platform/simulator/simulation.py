@@ -25,7 +25,7 @@ from margin_platform.simulator.world.deliveries import Deliveries
 from margin_platform.simulator.world.jobs import TOPICS_OF_JOBS, Jobs
 from margin_platform.simulator.world.margin_stream import MarginStream
 from margin_platform.simulator.world.orchestrator import Orchestrator
-from margin_platform.simulator.world.processes import Interruption, Process, Processes
+from margin_platform.simulator.world.processes import Interruption, Interruptions, Process, Processes
 from margin_platform.simulator.world.providers import Provider
 from margin_platform.simulator.world.topics import Topics
 from margin_platform.stack.venue import Service
@@ -77,7 +77,9 @@ class World:
             self.note,
             self._run_ended,
         )
+        self._interruptions = Interruptions(faults, ("stream", "venue"))
         self._venue: Service | None = None
+        self._venue_back_at = 0
         self._runs: dict[str, int] = {}
         self._waits: set[str] = set()
         self._oldest_unsent: int | None = None
@@ -179,10 +181,15 @@ class World:
     def _program(self, name: str, body: Callable[[], None], over: Callable[[Process], None]) -> None:
         number = self._runs.get(name, 0)
         self._runs[name] = number + 1
-        kind = "stream" if name == "margin_stream" else name
-        hit = next((f for f in self.story.faults if f.kind == kind and f.at == number), None)
+        hit = self._interruptions.next(name, number)
         process = Process(name, None if hit is None else Interruption(max(1, hit.place)))
-        process.on_end = lambda: over(process)
+        process.away = _STARTS_AGAIN if hit is None or not hit.seconds else float(hit.seconds)
+
+        def ended() -> None:
+            self._interruptions.used(hit, process)
+            over(process)
+
+        process.on_end = ended
         self.processes.run(process, body)
 
     def _run_stream(self) -> None:
@@ -199,13 +206,14 @@ class World:
         if process.error is not None:
             self.note(f"margin_stream ended: {process.error!r:.150}")
             self.stream.forget()
-            self._soon("stream", _STARTS_AGAIN, self._run_stream)
+            self._soon("stream", process.away, self._run_stream)
         elif self.stream.is_behind():
             self._soon("stream", 1.0, self._run_stream)
         self.orchestrator.came()
 
     def _run_venue(self) -> None:
-        self._program("venue", self._serve, self._venue_ended)
+        if self.agenda.now >= self._venue_back_at:
+            self._program("venue", self._serve, self._venue_ended)
 
     def _serve(self) -> None:
         self.processes.reach("before it looks at the topics")
@@ -220,7 +228,8 @@ class World:
         if process.error is not None:
             self.note(f"venue ended: {process.error!r:.150}")
             self._venue = None
-            self._soon("venue", _STARTS_AGAIN, self._run_venue)
+            self._venue_back_at = self.agenda.now + int(1_000 * process.away)
+            self.agenda.at(self._venue_back_at, self._inputs_came)
         if self.stream.is_behind():
             self._inputs_came()
         self.orchestrator.came()

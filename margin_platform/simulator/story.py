@@ -115,9 +115,11 @@ def _fault(kind: str, chance: random.Random, days: int) -> Fault:
     if kind == "repeated":
         return Fault(kind, chance.choice(RUNS), chance.randrange(12 * days))
     if kind == "stream":
-        return Fault(kind, "margin_stream", chance.randrange(20 * days), chance.randint(1, 5))
+        away = chance.choice((5, 30, 900))
+        return Fault(kind, "margin_stream", chance.randrange(20 * days), chance.randint(1, 5), away)
     if kind == "venue":
-        return Fault(kind, "venue", chance.randrange(20 * days), chance.randint(0, 8))
+        away = chance.choice((30, 900, 4 * 3_600, 20 * 3_600))
+        return Fault(kind, "venue", chance.randrange(20 * days), chance.randint(0, 8), away)
     if kind == "delivery":
         topic = chance.choice(_DELIVERED)
         what = chance.choice(("twice", "late", "held"))

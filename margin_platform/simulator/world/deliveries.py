@@ -24,6 +24,7 @@ class Deliveries:
     faults: list[Fault]
     came: Callable[[], None]
     note: Callable[[str], None]
+    hidden: list[tuple[str, int, int, int]] = field(default_factory=list)  # topic, partition, from, until
     _sent: dict[str, int] = field(default_factory=dict)
 
     def send(self, sent: Sent) -> None:
@@ -63,6 +64,7 @@ class Deliveries:
         """Hide a partition from the stream for a time: what other topics bring overtakes it."""
         place = topic, fault.place % len(self.topics.partitions(topic))
         self.stream.held.add(place)
+        self.hidden.append((*place, self.agenda.now, self.agenda.now + 1_000 * fault.seconds))
 
         def seen() -> None:
             self.stream.held.discard(place)

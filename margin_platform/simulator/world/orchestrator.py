@@ -13,7 +13,7 @@ from margin_platform.contracts.offsets import Record, Span
 from margin_platform.simulator.story import Fault
 from margin_platform.simulator.world.agenda import Agenda
 from margin_platform.simulator.world.jobs import Work, is_relevant
-from margin_platform.simulator.world.processes import Interruption, Process, Processes
+from margin_platform.simulator.world.processes import Interruption, Interruptions, Process, Processes
 
 _LOOKS_AFTER = 2.0  # seconds between a record and the run that it starts
 _REPEATED_AFTER = 10.0
@@ -50,6 +50,7 @@ class Orchestrator:
         """Begin without jobs."""
         self.jobs: list[Job] = []
         self._runs: dict[str, int] = {}
+        self._interruptions = Interruptions(self.faults, ("death", "stall", "overtaken"))
 
     def add(self, name: str, topic: str | None, work: Work) -> Job:
         """Add a job."""
@@ -89,16 +90,15 @@ class Orchestrator:
     def _start(self, job: Job, span: Span | None, repetition: int) -> None:
         number = self._runs.get(job.name, 0)
         self._runs[job.name] = number + 1
-        faults = [f for f in self.faults if f.what == job.name and f.at == number]
-        self._run(job, span, repetition, f"{job.name} run {number}", faults)
-        if any(fault.kind == "repeated" for fault in faults):
+        hit = self._interruptions.next(job.name, number)
+        self._run(job, span, repetition, f"{job.name} run {number}", hit)
+        if any((f.kind, f.what, f.at) == ("repeated", job.name, number) for f in self.faults):
             self.note(f"{job.name} run {number} is started twice")
-            self._run(job, span, _REPETITIONS, f"{job.name} run {number}, again", [])
+            self._run(job, span, _REPETITIONS, f"{job.name} run {number}, again", None)
 
-    def _run(self, job: Job, span: Span | None, repetition: int, name: str, faults: list[Fault]) -> None:
-        hit = next((f for f in faults if f.kind in ("death", "stall", "overtaken")), None)
+    def _run(self, job: Job, span: Span | None, repetition: int, name: str, hit: Fault | None) -> None:
         process = Process(name, None if hit is None else Interruption(hit.place, float(hit.seconds)))
-        is_overtaken = hit is not None and hit.kind == "overtaken"
+        may_be_overtaken = hit is not None and hit.kind == "overtaken"
         job.busy += 1
         freed = False
 
@@ -110,7 +110,8 @@ class Orchestrator:
                 self.look(job, 1.0)
 
         def overtaken() -> None:
-            if is_overtaken:
+            self._interruptions.used(hit, process)
+            if may_be_overtaken and process.interruption is None:
                 self.note(f"{name} is not waited for")
                 free()
 
@@ -120,6 +121,7 @@ class Orchestrator:
 
         def over() -> None:
             if process.error is None:
+                self._interruptions.used(hit, process)
                 free()
                 self.ended()
                 return

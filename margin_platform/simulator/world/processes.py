@@ -9,9 +9,10 @@ database does.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from margin_platform.simulator.story import Fault
 from margin_platform.simulator.world.agenda import Agenda
 
 _Body = Callable[[], None]
@@ -29,6 +30,26 @@ class Interruption:
     stalls: float = 0.0
 
 
+class Interruptions:
+    """The deaths and stalls of a story's processes, each at the first run from its number on that passes its
+    place.
+    """
+
+    def __init__(self, faults: Sequence[Fault], kinds: Sequence[str]) -> None:
+        """Keep the faults of these kinds."""
+        self._left = [fault for fault in faults if fault.kind in kinds]
+
+    def next(self, what: str, number: int) -> Fault | None:
+        """Return a fault that waits for a run; those that no run has passed yet take turns."""
+        waiting = [fault for fault in self._left if fault.what == what and fault.at <= number]
+        return waiting[number % len(waiting)] if waiting else None
+
+    def used(self, fault: Fault | None, process: Process) -> None:
+        """Note a fault that has happened to a process: it happens to no other."""
+        if fault in self._left and process.interruption is None:
+            self._left.remove(fault)
+
+
 @dataclass
 class Process:
     """One process, from its start to its end. error: why it ended, None where it ended well."""
@@ -40,6 +61,7 @@ class Process:
     done: bool = False
     error: BaseException | None = None
     firing: int | None = None  # the time up to which it fires timers
+    away: float = 0.0  # seconds until a program that died is started again
     on_stall: Callable[[], None] = lambda: None
     on_end: Callable[[], None] = lambda: None
     turn: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0), repr=False)
