@@ -30,6 +30,11 @@ def venue(seed: int) -> Story:
     return drawn_story(seed, 1, 6, ("venue",))
 
 
+def over_a_split() -> Story:
+    """The venue is away over a night in which a symbol splits, and the split is announced too late."""
+    return drawn_story(3, 2, 8, (), step_minutes=60).with_faults((Fault("venue", "venue", 0, 1, 108_000),))
+
+
 # the first seed that finds it, and what it violates
 FOUND: list[tuple[Defect, Story, str]] = [
     (defects.a_message_has_a_new_id_each_time, short(0), "what_is_committed_is_published"),
@@ -40,7 +45,13 @@ FOUND: list[tuple[Defect, Story, str]] = [
     (defects.a_provider_away_ends_a_notice, short(3), "every_customer_is_notified"),
     (defects.progress_has_its_own_transaction, short(4), "a_deficient_account_has_a_call"),
     (defects.a_price_of_the_future_moves_the_clock, short(5), "the_clock_is_not_ahead"),
+    (defects.a_restart_forgets_what_was_published, short(8), "status_is_that_of_an_undisturbed_stream"),
+    (defects.the_gate_believes_a_second_print, short(11), "decisions_rest_on_true_prices"),
+    (defects.an_old_price_is_acted_upon, short(15), "decisions_rest_on_true_prices"),
+    (defects.a_cure_cancels_nothing, short(18), "a_request_has_one_order_at_most"),
+    (defects.sent_is_marked_before_it_is_sent, short(20), "what_is_committed_is_published"),
     (defects.a_fill_id_follows_from_the_clock, venue(63), "an_order_fills_no_more_than_it_names"),
+    (defects.a_split_does_not_reach_open_orders, over_a_split(), "an_order_fills_no_more_than_it_names"),
     (defects.the_desk_forgets_working_orders, venue(63), "nothing_goes_through_zero"),
 ]
 
