@@ -42,7 +42,9 @@ if [ -z "${BASE:-}" ]; then
     need mmdebstrap
     echo "image: making a base from Debian's packages"
     packages=ca-certificates,openjdk-17-jre-headless,python3,python3-venv,tini
-    mmdebstrap --quiet --variant=minbase --include="$packages" bookworm build/base.tar
+    sources=/etc/apt/sources.list.d/debian.sources   # where this machine itself takes Debian's packages from
+    [ -r "$sources" ] || sources=/etc/apt/sources.list
+    mmdebstrap --quiet --variant=minbase --include="$packages" bookworm build/base.tar "$sources"
     printf 'FROM scratch\nADD base.tar /\n' >build/Containerfile.base
     "${build[@]}" --quiet -t "$BASE" -f build/Containerfile.base build >/dev/null
     rm -f build/base.tar build/Containerfile.base

@@ -12,7 +12,8 @@ from pathlib import Path
 from margin_platform.backtest.books.generated import AccountRow, generate, usual_counts
 from margin_platform.backtest.history import sample_market
 from margin_platform.contracts.json_object import Json
-from margin_platform.contracts.messages import ACCOUNTS, MARGIN_CALC, PRICES, TOPICS
+from margin_platform.contracts.messages import ACCOUNTS, MARGIN_CALC, PRICES
+from margin_platform.contracts.topics import INPUTS
 from margin_platform.demo import limits, seed
 from margin_platform.demo.monitor import Monitor
 from margin_platform.demo.pace import DecisionLag
@@ -112,10 +113,10 @@ class Demo:
     def run_attached(self, there: Settings, show: Show, say: Say) -> Json:
         """Run through a stack that runs already, and return the last figures. Nothing is started or stopped.
 
-        FileExistsError where its topics hold records: they may be a firm's own.
+        FileExistsError where a topic that other systems write holds records: they may be a firm's own.
         """
         with Bus(there.kafka.bootstrap_servers) as bus:
-            used = [topic for topic in TOPICS if any(bus.end_offsets(topic).values())]
+            used = [topic for topic in sorted(INPUTS) if any(bus.end_offsets(topic).values())]
         if used:
             raise FileExistsError(f"{there.kafka.bootstrap_servers} holds records of {', '.join(used)}")
         rows = generate(usual_counts(self.accounts), seed.closes_on(EVE))
