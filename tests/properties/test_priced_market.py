@@ -5,7 +5,7 @@ the same figures to the last bit.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -103,3 +103,19 @@ def test_the_margin_stream_prices_its_market_once_for_all_batches(monkeypatch: p
         calc += feed.say(*tick(step)).calc
     assert len({event["timestamp"] for event in calc}) == 6
     assert len(priced) == 1
+
+
+def test_markets_that_stand_apart_are_each_priced_as_alone() -> None:
+    """To the last bit, for accounts of their own too: neither symbols nor issuers nor groups meet."""
+    each = [Market.order_of(replace(i, price=40.0 + n, beta=n) for i in INSTRUMENTS) for n in range(3)]
+    together = PricedMarket.of(Market.apart(each), POLICY)
+    codes = [0, 3, 6]
+    book = Book.of([(f"a{c}", -700.0, PORTFOLIO, [(c, 20.0), (c + 1, -5.0), (c + 2, 9.0)]) for c in codes])
+    margin = evaluate_accounts(book, together, np.arange(3))
+    for n, rows in enumerate(each):
+        alone = PricedMarket.of(Market.of(rows), POLICY)
+        part = slice(2 * codes[n], 2 * codes[n] + 6)  # two sides an instrument
+        np.testing.assert_array_equal(together.shares.rows[part], alone.shares.rows)
+        np.testing.assert_array_equal(together.shares.flags[part], alone.shares.flags)
+        own = Book.of([(f"a{n}", -700.0, PORTFOLIO, [(0, 20.0), (1, -5.0), (2, 9.0)])])
+        assert margin.take(np.array([n])).excess == evaluate_accounts(own, alone, np.arange(1)).excess
