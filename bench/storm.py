@@ -32,7 +32,7 @@ from margin_platform.demo.run import EVE
 from margin_platform.kafka import topic_admin
 from margin_platform.kafka.bus import Bus
 from margin_platform.market.instruments import load
-from margin_platform.orchestration import dagster_home
+from margin_platform.orchestration import dagster_home, fork_server
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine
 from margin_platform.stack import broker, ports
@@ -84,7 +84,7 @@ def storm(events: list[Event], folder: Path, profile: bool) -> dict[str, Any]:
     """Produce the events, run the op over them, and return its times and what it made."""
     kafka = broker.start(folder / "kafka", port=ports.any_free(), environment={})
     url = f"sqlite:///{folder / 'store.db'}"
-    worker_start.warm()  # as the process is from which the workers of runs are forked
+    fork_server.warm([worker_start.__name__])  # as the process is from which the workers of runs are forked
     try:
         topic_admin.create(kafka.bootstrap)
         Store(url).close()
