@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from margin_platform.kafka.bus import Bus
 from margin_platform.stack import state
 
 _PAGE = 1000
+_LONGEST_WAIT = 60.0  # seconds after the replay, for the events that are not read by then
 _OFFSETS = re.compile(r".*\[(\d+)\] (\d+)-(\d+)")
 
 
@@ -54,10 +56,16 @@ def times(folder: Path) -> np.ndarray:
     with Bus(state.load(folder).environment["MARGIN_KAFKA"]) as bus:
         produced = {(r.partition, r.offset): r.timestamp_ms / 1000 for r in bus.read_all(MARGIN_STATUS)}
     with dg.DagsterInstance.from_config(str(folder / "dagster")) as instance:
-        read = read_at(instance)
+        deadline = time.monotonic() + _LONGEST_WAIT
+        while produced.keys() - (read := read_at(instance)).keys() and time.monotonic() < deadline:
+            time.sleep(1.0)  # those that wait the longest count too
         runs = instance.get_runs_count(dg.RunsFilter(job_name="enforcement"))
     unread = sorted(produced.keys() - read.keys())
-    print(f"{len(produced)} events, {runs} runs, unread: {unread[:5]}", file=sys.stderr, flush=True)
+    print(
+        f"{len(produced)} events, {runs} runs, {len(unread)} unread: {unread[:5]}",
+        file=sys.stderr,
+        flush=True,
+    )
     return np.array([(at, read[place]) for place, at in sorted(produced.items()) if place in read])
 
 
