@@ -36,8 +36,8 @@ def enforce(
     from margin_platform.enforcement.acting import decide_parts
     from margin_platform.enforcement.enforcer import Enforcer
 
-    said, events, sent = RunReport(context), 0, 0
-    with kafka.bus() as bus, decisions.store() as store:
+    events, sent = 0, 0
+    with RunReport(context) as said, kafka.bus() as bus, decisions.store() as store:
         enforcer = Enforcer(store, decisions.policy)
         reads = followed(context, kafka, bus, store, Consumer.ENFORCEMENT, config.span(bus))
         for read, messages in decide_parts(bus, enforcer, reads, context.run_id):

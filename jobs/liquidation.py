@@ -34,8 +34,7 @@ def liquidate(
     """
     from margin_platform.enforcement.acting import answer_parts  # see jobs/enforcement.py
 
-    said = RunReport(context)
-    with kafka.bus() as bus, decisions.store() as store, kafka.bus() as prices:
+    with RunReport(context) as said, kafka.bus() as bus, decisions.store() as store, kafka.bus() as prices:
         reads = followed(context, kafka, bus, store, Consumer.LIQUIDATION, config.span(bus))
         answers = answer_parts(bus, prices, store, decisions.policy, reads, context.run_id)
         for read, messages in answers:

@@ -44,8 +44,7 @@ def notify(
     """
     from margin_platform.notification.announcing import announce  # see jobs/enforcement.py
 
-    said = RunReport(context)
-    with kafka.bus() as bus, decisions.store() as store, kafka.bus() as accounts:
+    with RunReport(context) as said, kafka.bus() as bus, decisions.store() as store, kafka.bus() as accounts:
         sender = notifier.notifier(store, decisions.policy)
         reads = followed(context, kafka, bus, store, Consumer.NOTIFICATION, config.span(bus))
         for read, messages in announce(bus, accounts, sender, reads, notifier.now, context.run_id):

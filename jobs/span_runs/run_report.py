@@ -2,8 +2,12 @@
 one event per topic, with the ids, the run's cause and its offsets.
 """
 
+from __future__ import annotations
+
+import math
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import dagster as dg
 
@@ -17,22 +21,46 @@ ID_FIELDS: Mapping[str, str] = {
     LIQUIDATION_ORDERS: "order_id",
     NOTIFICATIONS: "notification_id",
 }
-_NAMED_IN_TAG = 8
+_NAMED_IN_TAG, _NAMED_CAUSES = 8, 8
+_SHARED_SECONDS = 2.0
 
 
 class RunReport:
-    """The report of one run, which may come in parts: a run that stays works on one span after the other."""
+    """The report of one run, which may come in parts: a run that stays works on one span after the other.
 
-    def __init__(self, context: dg.OpExecutionContext) -> None:
-        self._context = context
+    Parts that come fast share a report: each of its events is several commits of Dagster's, for which the
+    next part would wait. What is left is reported at the end of the `with` statement.
+    """
+
+    def __init__(self, context: dg.OpExecutionContext, clock: Callable[[], float] = time.monotonic) -> None:
+        """clock: seconds, monotonic."""
+        self._context, self._clock = context, clock
         self._accounts: dict[str, None] = {}
         self._tags: dict[str, str] = {}
+        self._waiting: list[tuple[str, Event]] = []
+        self._causes: list[str] = []
+        self._reported_at = -math.inf
+
+    def __enter__(self) -> RunReport:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._report()
 
     def add(self, messages: Iterable[tuple[str, Event]], cause: str) -> None:
         """Record messages by topic under this run, and tag it. cause: what they follow from."""
+        self._waiting += messages
+        self._causes.append(cause)
+        if self._clock() - self._reported_at >= _SHARED_SECONDS:
+            self._report()
+            self._reported_at = self._clock()
+
+    def _report(self) -> None:
         by_topic: dict[str, list[Event]] = defaultdict(list)
-        for topic, event in messages:
+        for topic, event in self._waiting:
             by_topic[topic].append(event)
+        cause = named(self._causes, _NAMED_CAUSES)
+        self._waiting, self._causes = [], []
         for topic, events in by_topic.items():
             self._context.log_event(
                 dg.AssetMaterialization(topic_key(topic), metadata=_metadata(topic, events, cause))
