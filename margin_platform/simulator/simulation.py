@@ -107,7 +107,9 @@ class World:
         self.agenda.run_until(self.market.end)
 
     def heal(self) -> None:
-        """Let everything heal: no fault comes any more."""
+        """Let everything heal: no fault comes any more. `faults` is shared with deliveries and runs."""
+        self._interruptions.end()
+        self.orchestrator.calm()
         self.agenda.run_until(self.market.end + _HEALS_WITHIN_MS)
 
     def note(self, what: str) -> None:

@@ -145,6 +145,8 @@ class Customers:
         self._fill(customer, symbol, shares, self.market.price(symbol, at), at)
 
     def _pay(self, customer: Customer, call: Event) -> None:
+        if self.agenda.now > self.market.end + _HOUR:
+            return  # what follows from it would not be over when the story is
         amount = round(float(call["deficiency"]) * customer.chance.choice((0.5, 1.0, 1.1, 1.5)) + 0.01, 2)
         self._cash(customer, f"pay-{call['call_id']}", amount, self.agenda.now)
 

@@ -57,6 +57,11 @@ class Orchestrator:
         self.jobs.append(Job(name, topic, work))
         return self.jobs[-1]
 
+    def calm(self) -> None:
+        """Let no fault happen to a run any more."""
+        self._interruptions.end()
+        self.faults.clear()
+
     def look(self, job: Job, after: float = _LOOKS_AFTER) -> None:
         """Look soon whether a job has work; looks at one time are one."""
         if not job.looks:

@@ -44,6 +44,10 @@ class Interruptions:
         waiting = [fault for fault in self._left if fault.what == what and fault.at <= number]
         return waiting[number % len(waiting)] if waiting else None
 
+    def end(self) -> None:
+        """Let nothing happen to a process any more."""
+        self._left.clear()
+
     def used(self, fault: Fault | None, process: Process) -> None:
         """Note a fault that has happened to a process: it happens to no other."""
         if fault in self._left and process.interruption is None:
