@@ -20,6 +20,9 @@ from sqlalchemy.engine import URL, Engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SCHEMA = "0007"  # the newest migration: a store that has it is opened without Alembic
+# Alembic's usual name is Dagster's, too, whose history may be kept in the same database
+VERSIONS = "margin_schema_version"
+_VERSIONS_OF_BEFORE = "alembic_version"
 _BUSY_SECONDS = 30
 _JSON: dict[str, object] = {
     "json_serializer": lambda value: orjson.dumps(value).decode(),
@@ -61,14 +64,15 @@ class Store:
             check_exists(make_url(url))
         self.engine = _engine(url, read_only=read_only)
         self._readers = _engine(url, writes=False, read_only=read_only)
-        found = self._schema()
+        with self.read() as connection:
+            found, versions = _schema(connection)
         if found != SCHEMA and as_it_is:
             self.close()
             raise StoreOutdated(
                 f"the store's schema is {found or 'missing'}, this program's {SCHEMA}: `margin migrate` "
                 f"mends that, value {make_url(url).render_as_string()!r}"
             )
-        if found != SCHEMA:
+        if not as_it_is and (found != SCHEMA or versions != VERSIONS):
             self._migrate()
         self._inode = _inode(self._file)
 
@@ -124,13 +128,6 @@ class Store:
             self.close()
             self._inode = now
 
-    def _schema(self) -> str | None:
-        """Return the newest migration that was applied; None in an empty database."""
-        with self.read() as connection:
-            if not inspect(connection).has_table("alembic_version"):
-                return None
-            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-
     def _migrate(self) -> None:
         from alembic import command  # costs a fifth of a second, and is needed once in a store's life
         from alembic.config import Config
@@ -139,6 +136,10 @@ class Store:
         config.set_main_option("script_location", str(MIGRATIONS))
         with self.write() as connection:
             config.attributes["connection"] = connection
+            found, versions = _schema(connection)
+            if versions != VERSIONS:
+                command.stamp(config, found or "base")
+                connection.execute(text(f"DROP TABLE {versions}"))
             command.upgrade(config, "head")
 
     def close(self) -> None:
@@ -150,6 +151,19 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _schema(connection: Connection) -> tuple[str | None, str]:
+    """Return the newest migration that was applied, None in a database without a store, and the table that
+    says so.
+    """
+    tables = inspect(connection)
+    for table in (VERSIONS, _VERSIONS_OF_BEFORE):
+        if tables.has_table(table):
+            version = connection.execute(text(f"SELECT version_num FROM {table}")).scalar()
+            if re.fullmatch(r"\d{4}", str(version)):  # Dagster's are longer
+                return str(version), table
+    return None, VERSIONS
 
 
 def without_password(url: str) -> str:

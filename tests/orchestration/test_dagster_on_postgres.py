@@ -20,6 +20,7 @@ from dagster._core.workspace.load_target import PythonFileTarget
 from dagster._daemon.sensor import execute_sensor_iteration
 
 from margin_platform.orchestration import dagster_home
+from margin_platform.store.store import Store
 from tests.support.postgres import Server
 from tests.support.waiting import wait_for
 
@@ -89,6 +90,7 @@ def test_runs_events_and_the_sensors_cursor_are_in_postgres_after_a_restart(
 ) -> None:
     url = f"{postgres_server.url}/dagster_history"
     on_the_server(postgres_server, "CREATE DATABASE dagster_history")
+    Store(url).close()  # the decisions are in the same database, as where MARGIN_STORE names one
     dagster_home.prepare(tmp_path, url, launcher="default")
     with dagster(tmp_path) as (instance, workspace):
         tick(workspace)
@@ -107,3 +109,6 @@ def test_runs_events_and_the_sensors_cursor_are_in_postgres_after_a_restart(
         (sensor,) = instance.all_instigator_state()
         ticks = instance.get_ticks(sensor.instigator_origin_id, sensor.selector_id)
         assert [len(t.run_ids) for t in ticks] == [1, 1, 1]
+        instance.upgrade()  # `dagster instance migrate`
+    Store(url).close()
+    Store(url, migrate=False).close()

@@ -12,13 +12,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import OperationalError
 
 from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.store import audit_chain, progress
 from margin_platform.store import tables as t
-from margin_platform.store.store import MIGRATIONS, SCHEMA, Store, StoreMissing, StoreOutdated
+from margin_platform.store.store import MIGRATIONS, SCHEMA, VERSIONS, Store, StoreMissing, StoreOutdated
 from tests.support.enforced import POLICY, call_and_cure
 
 
@@ -37,7 +37,8 @@ def migrate(connection: Connection, revision: str) -> None:
 
 def test_the_migrations_make_the_tables_the_code_uses(url: str) -> None:
     with Store(url) as store, store.engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), t.metadata) == []
+        made = MigrationContext.configure(connection, opts={"version_table": VERSIONS})
+        assert compare_metadata(made, t.metadata) == []
 
 
 def test_a_store_of_before_goes_on_where_it_stood(tmp_path: Path) -> None:
@@ -57,6 +58,46 @@ def test_a_store_of_before_goes_on_where_it_stood(tmp_path: Path) -> None:
             ("contacts", "accounts.v1", 1, 42, None),
             ("enforcement", "margin.status.v1", 0, 3, None),
         ]
+
+
+def of_before(connection: Connection) -> None:
+    """Put the schema's version where it stood up to 0.2.0, under Alembic's own name."""
+    connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+    connection.exec_driver_sql(f"INSERT INTO alembic_version SELECT version_num FROM {VERSIONS}")
+    connection.exec_driver_sql(f"DROP TABLE {VERSIONS}")
+
+
+@pytest.mark.parametrize("version", ["0003", SCHEMA])
+def test_the_version_moves_to_a_name_of_its_own_when_the_store_is_opened_for_writing(
+    url: str, version: str
+) -> None:
+    with Store(url) as store, store.write() as connection:
+        if version != SCHEMA:
+            migrate(connection, version)
+        of_before(connection)
+    if version == SCHEMA:
+        Store(url, read_only=True).close()
+        Store(url, migrate=False).close()
+    for _ in range(2):
+        with Store(url) as store, store.read() as connection:
+            tables = inspect(connection).get_table_names()
+            assert VERSIONS in tables
+            assert "alembic_version" not in tables
+            assert connection.exec_driver_sql(f"SELECT version_num FROM {VERSIONS}").scalar() == SCHEMA
+
+
+def test_the_version_of_a_neighbor_in_the_database_is_left_alone(url: str) -> None:
+    """Dagster keeps the version of its history under Alembic's own name."""
+    with Store(url) as store, store.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('7e2f3204cf8e')")
+        migrate(connection, "0003")
+    with Store(url) as store, store.read() as connection:
+        neighbors, ours = (
+            connection.exec_driver_sql(f"SELECT version_num FROM {table}").scalar()
+            for table in ("alembic_version", VERSIONS)
+        )
+        assert (neighbors, ours) == ("7e2f3204cf8e", SCHEMA)
 
 
 def test_a_reader_changes_nothing_and_creates_no_store(tmp_path: Path) -> None:

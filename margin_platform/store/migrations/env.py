@@ -2,9 +2,13 @@
 
 from alembic import context
 
+from margin_platform.store.store import VERSIONS
 from margin_platform.store.tables import metadata
 
 context.configure(
-    connection=context.config.attributes["connection"], target_metadata=metadata, transactional_ddl=False
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    transactional_ddl=False,
+    version_table=VERSIONS,
 )
 context.run_migrations()
