@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psutil
 import pytest
 import sqlalchemy as sa
 from dagster._core.test_utils import create_test_daemon_workspace_context
@@ -58,6 +59,10 @@ def dagster(home: Path) -> Iterator[tuple[dg.DagsterInstance, WorkspaceProcessCo
         create_test_daemon_workspace_context(target, instance) as workspace,
     ):
         yield instance, workspace
+        servers = [child for child in psutil.Process().children() if "grpc" in child.cmdline()]
+    for server in servers:  # its own end waits for a history that may be gone by then
+        server.kill()
+    psutil.wait_procs(servers, 30)
 
 
 def tick(workspace: WorkspaceProcessContext) -> None:
