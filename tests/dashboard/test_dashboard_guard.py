@@ -17,6 +17,7 @@ ASKED = (
     "/api/health",
     "/api/history",
     "/api/holders",
+    "/api/openapi.json",
     "/api/shock",
     "/api/symbols",
     "/api/whatif",
