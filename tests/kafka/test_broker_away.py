@@ -46,6 +46,7 @@ class Consumer:
 
     def __init__(self, failing: str, error: Exception) -> None:
         self._failing, self._error = failing, error
+        self._fetcher = SimpleNamespace(config={})
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def call(*_: Any, **__: Any) -> Any:
