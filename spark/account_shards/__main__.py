@@ -111,7 +111,7 @@ def _run(given: argparse.Namespace, stop: StopSignal) -> int:
         checkpoints.forget(given.checkpoint, given.only)
     elif _MARGIN in given.only:
         checkpoints.mention_driver_state(given.checkpoint)
-    session = build("margin-platform", given.master, query.STATE_STORE | tables.WRITES_DELTA)
+    session = build("margin-platform", given.master, query.SESSION | tables.WRITES_DELTA)
     try:
         running: list[Running] = []
         for one in _started(given, query.Place(session, given.bootstrap, given.checkpoint), policy):

@@ -36,11 +36,12 @@ STATE_STORE = {
         "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
     ),
     "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
-    # on a cluster: shards that run beside each other in one JVM would change Python workers by turns
-    "spark.executor.cores": "1",
     # a chunk of the base is megabytes: iterating would page hundreds of them at once
     "spark.sql.execution.arrow.transformWithStateInPySpark.maxStateRecordsPerBatch": "8",
 }
+# Of the session alone. On a cluster shards that run beside each other in one JVM would change Python workers by
+# turns.
+SESSION = STATE_STORE | {"spark.executor.cores": "1"}
 
 
 @dataclass(frozen=True)
