@@ -39,8 +39,8 @@ STATE_STORE = {
     # a chunk of the base is megabytes: iterating would page hundreds of them at once
     "spark.sql.execution.arrow.transformWithStateInPySpark.maxStateRecordsPerBatch": "8",
 }
-# Of the session alone. On a cluster shards that run beside each other in one JVM would change Python workers by
-# turns.
+# Of the session alone. On a cluster shards that run beside each other in one JVM would change Python workers
+# by turns.
 SESSION = STATE_STORE | {"spark.executor.cores": "1"}
 
 
