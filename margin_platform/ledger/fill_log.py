@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from bisect import insort
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -50,6 +50,20 @@ class FillLog:
             raise
         self._account.append(account)
         self._symbol.append(self._symbols.setdefault(symbol, len(self._symbols)))
+
+    def append_many(
+        self,
+        accounts: NDArray[np.int64],
+        symbols: Iterable[str],
+        times: NDArray[np.int64],
+        shares: NDArray[np.int64],
+    ) -> None:
+        """Append fills in their order, as columns of one length."""
+        codes = [self._symbols.setdefault(symbol, len(self._symbols)) for symbol in symbols]
+        self._account.frombytes(accounts.astype(np.int32).tobytes())
+        self._symbol.extend(codes)
+        self._time.frombytes(times.tobytes())
+        self._shares.frombytes(shares.tobytes())
 
     def of_symbol(self, symbol: str) -> dict[int, Timeline]:
         """Return the fills of one symbol by account number, each account's in event-time order."""
@@ -177,6 +191,13 @@ class KnownIds:
                 return content
         return None
 
+    def known(self, digests: Sequence[bytes]) -> NDArray[np.bool_]:
+        """Return which of these ids are known."""
+        found = np.zeros(len(digests), dtype=np.bool_)
+        for contents in self._spans.values():
+            found |= np.fromiter(map(contents.__contains__, digests), dtype=np.bool_, count=len(digests))
+        return found
+
     def __len__(self) -> int:
         return sum(map(len, self._spans.values()))
 
@@ -206,6 +227,15 @@ class KnownIds:
     def add(self, digest: bytes, time: int, content: int = _UNKNOWN) -> None:
         """Keep an id of an event time, in epoch milliseconds."""
         self._spans.setdefault(time // self._span, {})[digest] = content
+
+    def add_many(self, digests: Sequence[bytes], times: NDArray[np.int64], contents: Sequence[int]) -> None:
+        """Keep ids of event times, in epoch milliseconds, with their contents: columns of one length."""
+        spans = times // self._span
+        if len(times) and spans.min() == spans.max():
+            self._spans.setdefault(int(spans[0]), {}).update(zip(digests, contents, strict=True))
+            return
+        for digest, time, content in zip(digests, times.tolist(), contents, strict=True):
+            self.add(digest, time, content)
 
     def to_state(self) -> NDArray[np.uint8]:
         """Return the digests one after another."""
