@@ -26,6 +26,7 @@ from margin_platform import durable_state
 from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import TOPICS, Event, encode
 from margin_platform.contracts.offsets import Record
+from spark.account_shards import placement
 from spark.account_shards.reports import ShardReport, report_of
 
 OUTPUT = "topic string, key string, value binary"
@@ -113,6 +114,7 @@ class ShardProcessor(StatefulProcessor):
         tell: Callable[[int, ShardReport], None] = lambda *_: None,
     ) -> None:
         self._make, self._shards, self._policy, self._tell = make, shards, policy, tell
+        self._numbers = {key: number for number, key in enumerate(placement.keys(shards))}
         self._query = uuid4().hex  # engines of an earlier query of the same worker do not count
 
     @override
@@ -126,7 +128,7 @@ class ShardProcessor(StatefulProcessor):
     def handleInputRows(self, key: object, rows: Iterable[object], timerValues: TimerValues) -> Iterator[Row]:
         """Apply a batch's records of one shard; yield what it publishes, decisions first."""
         assert isinstance(key, tuple)
-        number, batch = int(key[0]), _batch()
+        number, batch = self._numbers[int(key[0])], _batch()
         found = self._meta.get()
         meta = Meta(first=batch, of=self._shards) if found is None else Meta(*found)
         if meta.of != self._shards:

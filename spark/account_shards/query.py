@@ -24,6 +24,7 @@ from margin_platform.policy.policy import Policy
 from margin_platform.settings import settings
 from margin_platform.snapshots.input_records import CLOCK, TOPICS_IN_ORDER
 from spark import kafka_source
+from spark.account_shards import placement
 from spark.account_shards.engines import MarginOfShard, TotalsOfFirm, VolatilityOfShard
 from spark.account_shards.processor import OUTPUT, Engine, ShardProcessor
 from spark.account_shards.reports import ByShard, ShardReport, add
@@ -131,7 +132,9 @@ def _start(
     session.sparkContext.environment["MARGIN_QUERY"] = name
     login = settings().kafka.security if place.security is None else place.security
     reports = session.sparkContext.accumulator(dict[int, ShardReport](), ByShard())
-    published = records.groupBy("shard").transformWithState(
+    keys = ", ".join(map(str, placement.keys(shards)))
+    placed = records.withColumn("shard", expr(f"element_at(array({keys}), shard + 1)"))
+    published = placed.groupBy("shard").transformWithState(
         ShardProcessor(make, shards, policy.version, partial(add, reports)), OUTPUT, "Append", "None"
     )
     query = (

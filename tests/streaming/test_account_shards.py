@@ -41,7 +41,7 @@ from margin_platform.snapshots.input_records import CLOCK
 from margin_platform.snapshots.shards import shards_of
 from margin_platform.trading_time.new_york import date_of
 from margin_platform.trading_time.sessions import is_session
-from spark.account_shards import processor
+from spark.account_shards import placement, processor
 from spark.account_shards.engines import MarginOfShard, TotalsOfFirm, VolatilityOfShard
 from spark.account_shards.query import routed
 from spark.account_shards.reports import ShardReport
@@ -84,6 +84,18 @@ def test_spark_routes_each_record_to_the_shards_that_the_pure_rule_names(spark_s
     for row in routed(given, 7).collect():
         found.setdefault((row.topic, row.offset), []).append(row.shard)
     assert found == {(r.topic, r.offset): list(shards_of(r, 7)) for r in records}
+
+
+@pytest.mark.spark
+def test_spark_puts_as_many_shards_into_each_partition(spark_session: SparkSession) -> None:
+    for shards, partitions in ((1, 1), (2, 2), (7, 7), (32, 2), (32, 8)):
+        keys = placement.keys(shards)
+        given = spark_session.range(1).selectExpr(f"explode(array{keys if shards > 1 else '(0)'}) AS key")
+        placed = given.repartition(partitions, "key").selectExpr("key", "spark_partition_id() AS at")
+        assert {row.key: row.at for row in placed.collect()} == {
+            key: n % partitions for n, key in enumerate(keys)
+        }
+        assert 0 in keys  # whatever the number of shards: by its state another number is refused
 
 
 def opened(store: Store, make: partial[Any], policy: str = POLICY.version) -> Shard:
@@ -159,6 +171,7 @@ def test_a_shard_that_is_lost_at_any_batch_comes_back_from_its_snapshot_and_its_
     monkeypatch.setattr(processor, "_BASE_EVERY", 4)
     monkeypatch.setattr(processor, "_CHUNK_BYTES", 6_000)
     store, undisturbed, chance = empty(), make(0), random.Random(3)
+    key, *_ = placement.keys(make.args[1])
     shard, snapshots, topics, told = opened(store, make), set(), set(), list[ShardReport]()
     shard._tell = lambda _, report: told.append(report)
     for number, rows in enumerate(feed()):
@@ -168,8 +181,8 @@ def test_a_shard_that_is_lost_at_any_batch_comes_back_from_its_snapshot_and_its_
         if chance.random() < 0.25:
             failed = opened(copy.deepcopy(store), make)
             failed._query = shard._query
-            list(failed.handleInputRows((0,), iter(rows), Any))
-        found = list(shard.handleInputRows((0,), iter(rows), Any))
+            list(failed.handleInputRows((key,), iter(rows), Any))
+        found = list(shard.handleInputRows((key,), iter(rows), Any))
         expected = undisturbed.process([record_of(row) for row in rows], number)
         assert found == list(map(processor._row, expected))
         topics |= {row.topic for row in found}
@@ -200,7 +213,7 @@ def test_the_firms_rows_are_the_same_of_one_shard_and_of_three_whose_sums_are_ad
                 row
                 for number, part in enumerate(parts)
                 if (own := [row for row in given if number in shards_of(record_of(row), shards)])
-                for row in part.handleInputRows((number,), iter(own), Any)
+                for row in part.handleInputRows((placement.keys(shards)[number],), iter(own), Any)
             ]
             firm.update([json.loads(row.value) for row in rows if row.topic == MARGIN_CALC])
             found_sums = [json.loads(row.value) for row in rows if row.topic == FIRM_PARTIALS]

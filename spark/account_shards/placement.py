@@ -1,0 +1,40 @@
+"""Which state partition a shard is in: the keys that Spark groups the shards by.
+
+Spark puts a key into a partition by its hash. Shards under their own numbers would share some partitions and
+leave others empty: 0 and 1 are both in the second of two. So each shard has the first whole number whose hash
+leads to the partition of the shard's number. A state of P partitions, where P divides the number of shards,
+has as many shards in each.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import count
+
+_SEED = 42  # of Spark's hash partitioning
+_BITS = 0xFFFFFFFF
+
+
+@cache
+def keys(shards: int) -> tuple[int, ...]:
+    """Return the key of each shard, in the order of their numbers."""
+    found: dict[int, int] = {}
+    for key in count():
+        found.setdefault(spark_hash(key) % shards, key)
+        if len(found) == shards:
+            return tuple(found[number] for number in range(shards))
+    raise AssertionError("whole numbers do not end")
+
+
+def spark_hash(key: int) -> int:
+    """Return Spark's hash of a whole number of 32 bits: Murmur3 with its seed, signed."""
+    mixed = _rotated(key * 0xCC9E2D51 & _BITS, 15) * 0x1B873593 & _BITS
+    mixed = (_rotated(_SEED ^ mixed, 13) * 5 + 0xE6546B64 & _BITS) ^ 4  # bytes of the number
+    mixed = (mixed ^ mixed >> 16) * 0x85EBCA6B & _BITS
+    mixed = (mixed ^ mixed >> 13) * 0xC2B2AE35 & _BITS
+    mixed ^= mixed >> 16
+    return mixed - (1 << 32) if mixed >> 31 else mixed
+
+
+def _rotated(value: int, by: int) -> int:
+    return (value << by | value >> 32 - by) & _BITS
