@@ -22,7 +22,7 @@ ID_FIELDS: Mapping[str, str] = {
     NOTIFICATIONS: "notification_id",
 }
 _NAMED_IN_TAG, _NAMED_CAUSES = 8, 8
-_SHARED_SECONDS = 2.0
+_SHARED_SECONDS = 5.0
 
 
 class RunReport:

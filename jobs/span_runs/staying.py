@@ -25,7 +25,6 @@ from resources.kafka import UNAVAILABLE, KafkaResource
 # readable. The run goes on until it does, so that no event waits for the change.
 MAKES_ROOM_AFTER = 120.0
 _LONGEST_SECONDS = 200.0
-_LAST_PATIENCE = 1.0
 
 
 def followed(
@@ -44,14 +43,13 @@ def followed(
         return
     topic_id = span.topic_id or bus.topic_id(span.topic)
     while (age := time.monotonic() - began) < _LONGEST_SECONDS:
-        patience = kafka.stay_seconds
-        if age >= MAKES_ROOM_AFTER:
-            patience = min(patience, _LAST_PATIENCE)
-            if (successor := _successor(context, span.topic)) is not None:
-                context.log.info(f"run {successor} goes on")
-                return
+        # it is as patient then as before: the sensor asks for the next run when an event comes, and without
+        # this one that event would wait until a run has started
+        if age >= MAKES_ROOM_AFTER and (successor := _successor(context, span.topic)) is not None:
+            context.log.info(f"run {successor} goes on")
+            return
         start = _next_offset(store, consumer, span)
-        records = _awaited(context, bus, span, start, patience)
+        records = _awaited(context, bus, span, start, kafka.stay_seconds)
         if not records:
             return
         end = records[-1].offset + 1

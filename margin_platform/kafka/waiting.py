@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from margin_platform.contracts.messages import Event
+from margin_platform.contracts.messages import TOPICS, Event, encode
 from margin_platform.contracts.offsets import Record
 from margin_platform.kafka.broker_errors import BrokerRefused, BrokerUnreachable
 from margin_platform.kafka.bus import Bus
@@ -69,15 +69,19 @@ class Resending:
 
     def __init__(self, bus: Sender, waiting: Waiting, clock: Callable[[], float] = time.monotonic) -> None:
         self._bus, self._waiting, self._clock = bus, waiting, clock
-        self._unsure: list[tuple[str, Event, str | None]] = []
+        self._unsure: list[tuple[str, bytes, str | None]] = []
         self._since = 0.0
 
     def produce(self, topic: str, event: Event, key: str | None = None) -> None:
         """Produce an event to the bus. BrokerUnreachable where there was no broker yet."""
-        self._bus.produce(topic, event, key)
+        self.produce_raw(topic, encode(event), str(event[TOPICS[topic].key]) if key is None else key)
+
+    def produce_raw(self, topic: str, value: bytes, key: str | None) -> None:
+        """Produce an encoded event to the bus. BrokerUnreachable where there was no broker yet."""
+        self._bus.produce_raw(topic, value, key)
         if not self._unsure:
             self._since = self._clock()
-        self._unsure.append((topic, event, key))
+        self._unsure.append((topic, value, key))
         if len(self._unsure) >= _MOST_UNSURE or self._clock() - self._since >= _UNSURE_SECONDS:
             self.flush()
 
@@ -87,8 +91,8 @@ class Resending:
 
         def deliver() -> None:
             nonlocal tried
-            for topic, event, key in self._unsure if tried else ():
-                self._bus.produce(topic, event, key)
+            for topic, value, key in self._unsure if tried else ():
+                self._bus.produce_raw(topic, value, key)
             tried = True
             self._bus.flush()
 
@@ -113,9 +117,9 @@ class PatientBus(Bus):
         self._straight.close()
         super().close()
 
-    def produce(self, topic: str, event: Event, key: str | None = None) -> None:
-        """Hand an event to the producer; it is sent again where it was not acknowledged."""
-        self._sender.produce(topic, event, key)
+    def produce_raw(self, topic: str, value: bytes, key: str | None) -> None:
+        """Hand an encoded event to the producer; it is sent again where it was not acknowledged."""
+        self._sender.produce_raw(topic, value, key)
 
     def flush(self, timeout_s: float = 30.0) -> None:
         """Return when every event is acknowledged, however long the broker is away."""

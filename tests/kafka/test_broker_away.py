@@ -147,8 +147,8 @@ class AwayFor:
             self._queued.clear()  # what waited for an acknowledgement is lost
             raise BrokerUnreachable(self.bootstrap)
 
-    def produce(self, topic: str, event: Event, key: str | None = None) -> None:
-        self._queued.append(event)
+    def produce_raw(self, topic: str, value: bytes, key: str | None) -> None:
+        self._queued.append(orjson.loads(value))
 
     def flush(self) -> None:
         self.answer()
@@ -179,7 +179,7 @@ def test_a_replay_waits_ten_minutes_for_its_broker_and_sends_again_what_was_lost
 
 def test_a_replay_that_is_stopped_waits_no_more() -> None:
     sender = Resending(AwayFor(2), Waiting(print, stopped=lambda: True))
-    sender.produce(PRICES, {})
+    sender.produce(PRICES, {"symbol": "SPY"})
     with pytest.raises(BrokerUnreachable):
         sender.flush()
 
@@ -209,7 +209,9 @@ def away(monkeypatch: pytest.MonkeyPatch) -> AwayFor:
         broker.answer()
         return []
 
-    monkeypatch.setattr(Bus, "produce", lambda _, topic, event, key=None: broker.produce(topic, event, key))
+    monkeypatch.setattr(
+        Bus, "produce_raw", lambda _, topic, value, key: broker.produce_raw(topic, value, key)
+    )
     monkeypatch.setattr(Bus, "flush", lambda _, timeout_s=30.0: broker.flush())
     monkeypatch.setattr(Bus, "end_offsets", end_offsets)
     monkeypatch.setattr(Bus, "poll", poll)

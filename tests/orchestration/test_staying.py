@@ -98,11 +98,15 @@ def test_a_run_that_makes_room_goes_on_until_the_next_one_works(
     monkeypatch.setattr(staying, "MAKES_ROOM_AFTER", 0.0)
     monkeypatch.setattr(topic_sensor, "MAKES_ROOM_AFTER", 0.0)
     fall(bus, "A1")
+    resources["kafka"] = KafkaResource(bootstrap_servers=bus.bootstrap, poll_seconds=5, stay_seconds=3)
     requests: list[dg.RunRequest] = []
+    patience = set[float]()
     real = Bus.poll
 
     def polled(self: Bus, topic: str, *rest: Any) -> list[Record]:
         """Let an event come first, then the sensor's tick, then the next run begin."""
+        if topic == MARGIN_STATUS and threading.current_thread() is not sensor:
+            patience.add(rest[1])
         if topic == MARGIN_STATUS and threading.current_thread() is not sensor and not requests:
             fall(bus, "A2")
             sensor.start()
@@ -131,6 +135,7 @@ def test_a_run_that_makes_room_goes_on_until_the_next_one_works(
     log = [entry.user_message for entry in instance.all_logs(result.run_id)]
     (successor,) = instance.get_runs(next_run)
     assert f"run {successor.run_id} goes on" in log
+    assert patience == {3.0}, "an event that comes meanwhile would wait for the next run to start"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import event
 
@@ -30,8 +29,8 @@ class FileBus:
     def __init__(self, path: Path, die_after_flush: bool) -> None:
         self.path, self.die_after_flush, self._waiting = path, die_after_flush, []
 
-    def produce(self, topic: str, message: dict[str, Any]) -> None:
-        self._waiting.append(json.dumps([topic, message], sort_keys=True))
+    def produce_raw(self, topic: str, value: bytes, key: str | None) -> None:
+        self._waiting.append(json.dumps([topic, json.loads(value)], sort_keys=True))
 
     def flush(self) -> None:
         with self.path.open("a") as log:

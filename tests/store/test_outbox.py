@@ -8,10 +8,11 @@ import threading
 from collections.abc import Callable
 from typing import cast
 
+import orjson
 import pytest
 from sqlalchemy import insert
 
-from margin_platform.contracts.messages import MARGIN_CALLS
+from margin_platform.contracts.messages import MARGIN_CALLS, Event, encode
 from margin_platform.kafka.broker_errors import BrokerUnreachable
 from margin_platform.kafka.bus import Bus
 from margin_platform.store import tables as t
@@ -24,16 +25,21 @@ class RecordingBus:
 
     def __init__(self, on_flush: Callable[[], None]) -> None:
         self.sent: list[str] = []
+        self.keys: set[tuple[str, str]] = set()
         self.flush = on_flush
 
-    def produce(self, _: str, event: dict[str, str]) -> None:
-        self.sent.append(event["event_id"])
+    def produce_raw(self, topic: str, value: bytes, key: str) -> None:
+        self.sent.append(orjson.loads(value)["event_id"])
+        self.keys.add((topic, key))
+
+
+def _call(number: int) -> Event:
+    return {"event_id": f"m{number}", "account_id": "Müller", "deficiency": 0.1}
 
 
 def _leave(store: Store, count: int) -> None:
     messages = [
-        {"message_id": f"m{n}", "topic": MARGIN_CALLS, "event": {"event_id": f"m{n}"}, "sent": False}
-        for n in range(count)
+        {"message_id": f"m{n}", "topic": MARGIN_CALLS, "event": _call(n), "sent": False} for n in range(count)
     ]
     with store.write() as connection:
         connection.execute(insert(t.outbox), messages)
@@ -70,3 +76,18 @@ def test_the_turn_of_a_publisher_that_lost_its_broker_is_free_again(store_url: s
             _publish(store, RecordingBus(lose))
         again = RecordingBus(lambda: None)
         assert (_publish(other, again), again.sent) == (2, ["m0", "m1"])
+
+
+def test_a_message_leaves_as_it_was_put_in_keyed_as_its_topic_is(store_url: str) -> None:
+    class Wire(RecordingBus):
+        def produce_raw(self, topic: str, value: bytes, key: str) -> None:
+            values.append(value)
+            super().produce_raw(topic, value, key)
+
+    values: list[bytes] = []
+    bus = Wire(lambda: None)
+    with Store(store_url) as store:
+        _leave(store, 2)
+        _publish(store, bus)
+    assert values == [encode(_call(0)), encode(_call(1))]
+    assert bus.keys == {(MARGIN_CALLS, "Müller")}

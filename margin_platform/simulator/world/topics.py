@@ -66,7 +66,11 @@ class Connection:
 
     def produce(self, topic: str, event: Event, key: str | None = None) -> None:
         """Queue an event."""
-        self._unsent.append((topic, key or str(event[TOPICS[topic].key]), encode(event)))
+        self.produce_raw(topic, encode(event), key or str(event[TOPICS[topic].key]))
+
+    def produce_raw(self, topic: str, value: bytes, key: str | None) -> None:
+        """Queue an encoded event."""
+        self._unsent.append((topic, key or "", value))
 
     def flush(self) -> None:
         """Deliver what is queued."""
