@@ -82,22 +82,13 @@ class Book:
         """Return the book with the positions of some accounts, {number: {instrument code: signed shares}},
         replaced.
 
-        The others' runs are copied as they are: no Python for them, about 15 ns a position.
+        The others' runs are copied as they are: no Python for them, as fast as memory is.
         """
-        counts, kept = np.diff(self.offsets), np.ones(len(self.symbol), dtype=np.bool_)
-        for number, rows in changed.items():
-            kept[self.offsets[number] : self.offsets[number + 1]] = False
-            counts[number] = len(rows)
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        symbol, quantity = np.empty(offsets[-1], dtype=np.int32), np.empty(offsets[-1])
-        place = np.ones(len(symbol), dtype=np.bool_)
-        for number in changed:
-            place[offsets[number] : offsets[number + 1]] = False
-        symbol[place], quantity[place] = self.symbol[kept], self.quantity[kept]
+        runs = {}
         for number, rows in changed.items():
             codes = sorted(rows)
-            symbol[offsets[number] : offsets[number + 1]] = codes
-            quantity[offsets[number] : offsets[number + 1]] = [rows[c] for c in codes]
+            runs[number] = codes, [rows[c] for c in codes]
+        offsets, (symbol, quantity) = with_runs(self.offsets, (self.symbol, self.quantity), runs)
         return Book(self.account_ids, self.cash, self.margin_type, offsets, symbol, quantity)
 
     def accounts_holding(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
@@ -135,6 +126,24 @@ class Book:
             starts = np.concatenate([[0], np.cumsum(np.bincount(self.symbol))]).astype(np.int64)
             self._holders.append((starts, accounts[order]))
         return self._holders[0]
+
+
+def with_runs(
+    offsets: NDArray[np.int64], columns: Sequence[NDArray[Any]], runs: Mapping[int, Sequence[Sequence[float]]]
+) -> tuple[NDArray[np.int64], list[NDArray[Any]]]:
+    """Return columns with the rows of some accounts replaced, and the new offsets.
+
+    runs: by account number, its rows, column by column.
+    """
+    counts, end = np.diff(offsets), 0
+    pieces: list[list[NDArray[Any]]] = [[] for _ in columns]
+    for number in sorted(runs):
+        counts[number] = len(runs[number][0])
+        for column, rows, found in zip(columns, runs[number], pieces, strict=True):
+            found += [column[end : offsets[number]], np.array(rows, dtype=column.dtype)]
+        end = offsets[number + 1]
+    joined = [np.concatenate([*found, column[end:]]) for column, found in zip(columns, pieces, strict=True)]
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), joined
 
 
 def _merge_sides(rows: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:

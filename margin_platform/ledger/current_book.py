@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from margin_platform.kernel.book import Book
-from margin_platform.ledger.micros import MICRO
+from margin_platform.kernel.market import Floats
+from margin_platform.ledger.columns.holdings import Laid
+from margin_platform.ledger.micros import MICRO, from_micros
 
 Shares = Mapping[str, int]  # micro-shares by symbol
+
+
+class Opening(NamedTuple):
+    """All accounts at once: dollars, and positions as columns with the names of their symbols by code.
+
+    others: accounts whose positions in the columns are not those to be seen.
+    """
+
+    cash: Floats
+    symbols: Sequence[str]
+    held: Laid
+    others: Collection[int]
 
 
 class CurrentBook:
     """Columns of all accounts in their order. Nothing is laid out before it is first asked for."""
 
-    def __init__(self, balance: Callable[[int], float], visible: Callable[[int], Shares]) -> None:
-        """Read through `balance` and `visible`: an account's dollars, and its positions, by its number."""
+    def __init__(
+        self,
+        balance: Callable[[int], float],
+        visible: Callable[[int], Shares],
+        opening: Callable[[], Opening],
+    ) -> None:
+        """Read through `balance` and `visible`: an account's dollars, and its positions, by its number; at
+        first through `opening`: all accounts.
+        """
         self._balance = balance
         self._visible = visible
+        self._opening = opening
         self._book: Book | None = None
         self._codes: Mapping[str, int] = {}
         self._reshaped: set[int] = set()  # accounts whose positions the columns do not have yet
@@ -27,7 +50,9 @@ class CurrentBook:
     def of(self, ids: Sequence[str], margin_types: array[int], code_of: Mapping[str, int]) -> Book:
         """Return the book of these accounts; a new or closed position moves the columns behind it."""
         if self._book is None:
-            self._codes, self._book = code_of, Book.of([])
+            self._codes, opening = code_of, self._opening()
+            self._book = _opening_book(ids, margin_types, opening, code_of)
+            self._reshaped = set(opening.others)
         opened = range(len(self._book), len(ids))
         if opened:
             self._book = self._book.extended(
@@ -55,3 +80,23 @@ class CurrentBook:
             book.quantity[at] = shares / MICRO
         else:
             self._reshaped.add(number)
+
+
+def _opening_book(
+    ids: Sequence[str], margin_types: Sequence[int], opening: Opening, code_of: Mapping[str, int]
+) -> Book:
+    """Return the book of all accounts, from their columns."""
+    held, kept = opening.held, opening.held.shares != 0
+    offsets, symbol, shares = held.offsets, held.symbol, held.shares
+    if not kept.all():
+        offsets = np.concatenate([[0], np.cumsum(kept)])[offsets]
+        symbol, shares = symbol[kept], shares[kept]
+    codes = np.full(len(opening.symbols), -1, dtype=np.int32)
+    for n in np.flatnonzero(np.bincount(symbol, minlength=len(codes))).tolist():
+        codes[n] = code_of[opening.symbols[n]]
+    quantity, symbol = from_micros(shares), codes[symbol]
+    if (np.diff(codes[codes >= 0]) < 0).any():  # the ledger's order of symbols is not the market's
+        owner = np.repeat(np.arange(len(ids), dtype=np.int32), np.diff(offsets))
+        order = np.lexsort((symbol, owner))
+        symbol, quantity = symbol[order], quantity[order]
+    return Book(ids, opening.cash, np.array(margin_types, dtype=np.int8), offsets, symbol, quantity)

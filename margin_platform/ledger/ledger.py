@@ -18,11 +18,13 @@ import numpy as np
 from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, BadEvent, Event
 from margin_platform.kernel.book import MARGIN_TYPES, REG_T, Book
 from margin_platform.ledger.amounts import micros_of, money_of, net_money, within
+from margin_platform.ledger.columns.holdings import Holdings
+from margin_platform.ledger.columns.known_ids import KnownIds
 from margin_platform.ledger.corporate_actions import CorporateAction
-from margin_platform.ledger.current_book import CurrentBook
-from margin_platform.ledger.fill_log import FillLog, KnownIds
+from margin_platform.ledger.current_book import CurrentBook, Opening
+from margin_platform.ledger.fill_log import FillLog
 from margin_platform.ledger.linked_fills import Folded, LinkedFills
-from margin_platform.ledger.micros import MICRO
+from margin_platform.ledger.micros import MICRO, from_micros
 from margin_platform.ledger.order_fills import OrderFills
 from margin_platform.ledger.rounding import Rounding
 
@@ -44,13 +46,14 @@ class Ledger:
         require_account: bool = False,
         ids: KnownIds | None = None,
     ) -> None:
-        self._known = None if known_symbols is None else frozenset(known_symbols)
+        symbols = None if known_symbols is None else tuple(known_symbols)
+        self._known = None if symbols is None else frozenset(symbols)
         self._require_account = require_account
         self._ids: list[str] = []
         self._numbers: dict[str, int] = {}
         self._type, self._since = array("b"), array("q")  # margin type, and since which event time
         self._cash = array("q")  # whole cents in micro-dollars, corporate actions excluded
-        self._held: list[dict[str, int]] = []  # micro-shares by symbol, flat ones left out
+        self._held = Holdings(symbols or ())
         self._rounding = Rounding()
         # account -> first of its linked symbols -> micro-dollars of actions
         self._accrued: dict[int, dict[str, int]] = {}
@@ -59,7 +62,7 @@ class Ledger:
         self._seen = KnownIds() if ids is None else ids
         self._linked = LinkedFills()
         self._order_fills = OrderFills()
-        self._book = CurrentBook(self._balance, self._visible)
+        self._book = CurrentBook(self._balance, self._visible, self._opening)
 
     def __contains__(self, account_id: str) -> bool:
         return account_id in self._numbers
@@ -103,7 +106,6 @@ class Ledger:
         self._type.append(REG_T)
         self._since.append(-1)
         self._cash.append(0)
-        self._held.append({})
         return number
 
     def _fill(self, event: Event) -> list[str]:
@@ -129,7 +131,7 @@ class Ledger:
             keep()
             self._settle(number, folded)
         else:
-            self._hold(number, symbol, within(event, "qty", self._held[number].get(symbol, 0) + shares))
+            self._held.put(number, symbol, within(event, "qty", self._held.get(number, symbol) + shares))
         self._cash[number] = cash
         self._log.append(number, symbol, at, shares)
         self._seen.add(digest, at, content)
@@ -191,17 +193,11 @@ class Ledger:
         held, cash = result
         accrued = self._accrued.setdefault(number, {})
         for name, shares in held.items():
-            self._hold(number, name, shares)
+            self._held.put(number, name, shares)
             accrued.pop(name, None)
         accrued[min(held)] = cash
         for name in held:
             self._touch(number, name)
-
-    def _hold(self, number: int, symbol: str, shares: int) -> None:
-        if shares:
-            self._held[number][symbol] = shares
-        else:
-            self._held[number].pop(symbol, None)
 
     # -- figures out
 
@@ -232,7 +228,14 @@ class Ledger:
         return self._book.of(self._ids, self._type, code_of)
 
     def _visible(self, number: int) -> dict[str, int]:
-        return self._rounding.without_dust(number, self._held[number])
+        return self._rounding.without_dust(number, self._held.of(number))
+
+    def _opening(self) -> Opening:
+        cash = from_micros(np.array(self._cash))
+        for number in self._accrued:
+            cash[number] = self._balance(number)
+        held = self._held.laid_out(len(self._ids))
+        return Opening(cash, self._held.symbols, held, self._rounding.accounts())
 
     def _touch(self, number: int, symbol: str | None) -> None:
         self._book.touch(number, self._type[number], symbol)
@@ -249,9 +252,7 @@ class Ledger:
             "fills": self._log.to_state(),
             "worked": self._order_fills.to_state(),
             "rounded": self._rounding.to_state(),
-            "seen": self._seen.to_state(),
-            "seen_content": self._seen.contents(),
-            "seen_spans": self._seen.spans(),
+            **self._seen.to_state(),
             "announced": sorted(self._announced - self._numbers.keys()),
             "actions": self._linked.rows(),
         }
@@ -275,21 +276,18 @@ class Ledger:
                 f"instruments: {gone[0]!r} was traded by accounts and is gone from the reference data; put "
                 "its row back"
             )
-        for account_id in state["accounts"]:
-            ledger._open(account_id)
+        ledger._ids = list(state["accounts"])
+        ledger._numbers = {account_id: number for number, account_id in enumerate(ledger._ids)}
         for name, kind in _COLUMNS:
             setattr(ledger, f"_{name}", array(kind, np.asarray(state[name]).astype(kind).tobytes()))
         ledger._log = FillLog.from_state(state["fills"])
-        # a state of before does not say when its ids were: none was later than the newest fill
-        spans = state.get("seen_spans", [(ledger._log.newest(), len(state["seen"]))])
-        ledger._seen.restore(state["seen"], state.get("seen_content"), spans)
+        ledger._seen.restore(state, ledger._log.newest())
         ledger._rounding, ledger._order_fills = (
             Rounding(state.get("rounded")),
             OrderFills(state.get("worked", {})),
         )
         ledger._announced = set(state["announced"])
-        for number, symbol, shares in ledger._log.totals():
-            ledger._hold(number, symbol, shares)
+        ledger._held = Holdings.of_fills(ledger._held.symbols, len(ledger._ids), ledger._log)
         for symbol, rows in state["actions"].items():
             ledger.restate(
                 symbol,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 MICRO = 1_000_000
 MOST = 1e12  # dollars or shares of one figure: its millionths, and a sum of nine of them, fit 64 bits
+_EXACT = 1 << 53  # integers up to here have a float64 of their own
 
 
 def to_micros(amount: float) -> int:
@@ -16,3 +20,11 @@ def to_micros(amount: float) -> int:
         raise OverflowError(f"more than a ledger holds, value {amount!r}")
     scaled = abs(amount) * MICRO + 0.5
     return int(scaled) if amount >= 0 else -int(scaled)
+
+
+def from_micros(micros: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return millionths as dollars or shares, each as Python's division has it: rounded once."""
+    found = micros / MICRO
+    for n in np.flatnonzero(np.abs(micros) > _EXACT).tolist():
+        found[n] = int(micros[n]) / MICRO
+    return found

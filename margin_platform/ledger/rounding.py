@@ -31,6 +31,10 @@ class Rounding:
             if abs(shares) > self._fills.get((number, symbol), 0)
         }
 
+    def accounts(self) -> set[int]:
+        """Return the accounts whose holdings may have dust."""
+        return {number for number, _ in self._fills}
+
     def to_state(self) -> list[tuple[int, str, int]]:
         """Return the state, JSON-able."""
         return [(number, symbol, count) for (number, symbol), count in self._fills.items()]

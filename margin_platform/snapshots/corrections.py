@@ -12,8 +12,8 @@ from __future__ import annotations
 from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import CASH, CORPORATE_ACTIONS, FILLS, BadEvent, Event
 from margin_platform.contracts.offsets import Record
+from margin_platform.ledger.columns.known_ids import KnownIds
 from margin_platform.ledger.corporate_actions import effective_time
-from margin_platform.ledger.fill_log import KnownIds
 from margin_platform.ledger.ledger import Ledger
 from margin_platform.trading_time.new_york import date_of
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, BadEvent
-from margin_platform.ledger.fill_log import KnownIds
+from margin_platform.ledger.columns.known_ids import KnownIds
 from margin_platform.ledger.ledger import Ledger
 from tests.support.recorded import Replay
 

@@ -1,0 +1,1 @@
+"""What a ledger keeps as columns: fills, ids that were booked, positions."""
