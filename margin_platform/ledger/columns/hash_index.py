@@ -50,14 +50,14 @@ def rows_of(digests: Digests, slots: Slots, wanted: Digests) -> NDArray[np.int64
 
 def is_full(digests: Digests, slots: Slots) -> bool:
     """Report whether an index of these rows needs more slots."""
-    return len(digests) > _FULLEST * len(slots)
+    return len(digests) >= _FULLEST * len(slots)
 
 
 def grown(digests: Digests, slots: Slots, rows: int) -> Slots:
     """Return the index of all rows, given that of the first `rows`: the same where the others fit in."""
     if is_full(digests, slots):
         size, rows = 64, 0
-        while len(digests) > _FULLEST * size:
+        while len(digests) >= _FULLEST * size:
             size *= 2
         slots = np.full(size, EMPTY, dtype=np.int32)
     _placed(digests, slots, rows)
