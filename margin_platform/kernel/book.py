@@ -129,14 +129,14 @@ class Book:
 
 
 def with_runs(
-    offsets: NDArray[np.int64], columns: Sequence[NDArray[Any]], runs: Mapping[int, Sequence[Sequence[float]]]
-) -> tuple[NDArray[np.int64], list[NDArray[Any]]]:
+    offsets: NDArray[np.int64], columns: Sequence[np.ndarray], runs: Mapping[int, Sequence[Sequence[float]]]
+) -> tuple[NDArray[np.int64], list[np.ndarray]]:
     """Return columns with the rows of some accounts replaced, and the new offsets.
 
     runs: by account number, its rows, column by column.
     """
     counts, end = np.diff(offsets), 0
-    pieces: list[list[NDArray[Any]]] = [[] for _ in columns]
+    pieces: list[list[np.ndarray]] = [[] for _ in columns]
     for number in sorted(runs):
         counts[number] = len(runs[number][0])
         for column, rows, found in zip(columns, runs[number], pieces, strict=True):

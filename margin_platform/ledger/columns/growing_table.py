@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 _LEAST = 64  # rows of room beside an eighth of what is there
 
@@ -16,7 +15,7 @@ class GrowingTable:
 
     def __init__(self, **kinds: object) -> None:
         """Start without rows. kinds: the type of each column, in the order in which `append` takes them."""
-        self._columns: dict[str, NDArray[Any]] = {
+        self._columns: dict[str, np.ndarray] = {
             name: np.empty(0, dtype=kind)  # type: ignore[call-overload]
             for name, kind in kinds.items()
         }
@@ -25,7 +24,7 @@ class GrowingTable:
     def __len__(self) -> int:
         return self._rows
 
-    def __getitem__(self, name: str) -> NDArray[Any]:
+    def __getitem__(self, name: str) -> np.ndarray:
         return self._columns[name][: self._rows]
 
     def append(self, *row: object) -> None:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from margin_platform.kernel.sweep.compiled import kept_on_disk, kernel
 
 Digests = NDArray[np.int64]  # (rows, 2)
-Slots = NDArray[np.int32]  # numbers of rows, and EMPTY; as many as a power of two
-EMPTY = -1
+Slots = NDArray[np.int32]  # numbers of rows, and NO_ROW; as many as a power of two
+NO_ROW = -1
 _FULLEST = 0.75
 
 
@@ -22,7 +22,7 @@ def slot_of(digests: Digests, slots: Slots, low: int, high: int) -> int:
     """Return the slot that holds the row of a digest, or the empty one where it belongs."""
     last = len(slots) - 1
     at = low & last
-    while slots[at] != EMPTY and (digests[slots[at], 0] != low or digests[slots[at], 1] != high):
+    while slots[at] != NO_ROW and (digests[slots[at], 0] != low or digests[slots[at], 1] != high):
         at = (at + 1) & last
     return at
 
@@ -42,7 +42,7 @@ _placed = kept_on_disk(_place)
 
 
 def rows_of(digests: Digests, slots: Slots, wanted: Digests) -> NDArray[np.int64]:
-    """Return the row of each wanted digest, EMPTY where there is none."""
+    """Return the row of each wanted digest, NO_ROW where there is none."""
     found = np.empty(len(wanted), dtype=np.int64)
     _found(digests, slots, wanted, found)
     return found
@@ -59,6 +59,6 @@ def grown(digests: Digests, slots: Slots, rows: int) -> Slots:
         size, rows = 64, 0
         while len(digests) >= _FULLEST * size:
             size *= 2
-        slots = np.full(size, EMPTY, dtype=np.int32)
+        slots = np.full(size, NO_ROW, dtype=np.int32)
     _placed(digests, slots, rows)
     return slots

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import BadEvent, Event
 from margin_platform.ledger.columns.growing_table import GrowingTable
-from margin_platform.ledger.columns.hash_index import EMPTY, Digests, grown, is_full, rows_of, slot_of
+from margin_platform.ledger.columns.hash_index import NO_ROW, Digests, grown, is_full, rows_of, slot_of
 
-UNKNOWN = -1  # the content of an id booked before contents were kept
-ABSENT = -2  # no content: the id is not known
+_UNKNOWN = -1  # the content of an id booked before contents were kept
+_ABSENT = -2  # no content: the id is not known
 _FIGURES = 32  # bits of a content that are of the figures; those above are of venue and order, 0: not kept
 _SPAN_MS = 40 * 86_400_000  # ids are forgotten by spans of event time
 _DIGEST = 16  # bytes: with ten million ids the chance that two of them look the same is below one in 10^24
@@ -38,7 +38,7 @@ class KnownIds:
         self._span_ms = span_ms
         # span: the number of a span of event time
         self._ids = GrowingTable(digest=(np.int64, (2,)), content=np.int64, span=np.int32)
-        self._slots = np.full(64, EMPTY, dtype=np.int32)
+        self._slots = np.full(64, NO_ROW, dtype=np.int32)
 
     def digest(self, kind: str, identity: str, account_id: str) -> bytes:
         """Return the digest under which an id of an account's event is known."""
@@ -60,18 +60,18 @@ class KnownIds:
         return (where >> 1 | 1) << _FIGURES | KnownIds.content(fill["account_id"], *figures)
 
     def __contains__(self, digest: bytes) -> bool:
-        return self._content_of(digest) != ABSENT
+        return self._content_of(digest) != _ABSENT
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def _content_of(self, digest: bytes) -> int:
         row = self._slots[slot_of(self._ids["digest"], self._slots, *_halves(digest))]
-        return ABSENT if row == EMPTY else int(self._ids["content"][row])
+        return _ABSENT if row == NO_ROW else int(self._ids["content"][row])
 
     def known(self, digests: Sequence[bytes]) -> NDArray[np.bool_]:
         """Return which of these ids are known."""
-        return np.asarray(rows_of(self._ids["digest"], self._slots, _rows(digests)) != EMPTY)
+        return np.asarray(rows_of(self._ids["digest"], self._slots, _rows(digests)) != NO_ROW)
 
     def forget(self, before: int) -> None:
         """Forget the ids of spans that end before an event time, in epoch milliseconds."""
@@ -86,8 +86,8 @@ class KnownIds:
         BadEvent where another one was, under its id: it must not be lost silently.
         """
         known = self._content_of(digest)
-        if known in (ABSENT, UNKNOWN):
-            return known == UNKNOWN
+        if known in (_ABSENT, _UNKNOWN):
+            return known == _UNKNOWN
         if (known ^ content) % (1 << _FIGURES):
             raise BadEvent(name, event[name], "id of an earlier event that says something else: not booked")
         if known >> _FIGURES not in (0, content >> _FIGURES):
@@ -98,7 +98,7 @@ class KnownIds:
             )
         return True
 
-    def add(self, digest: bytes, time: int, content: int = UNKNOWN) -> None:
+    def add(self, digest: bytes, time: int, content: int = _UNKNOWN) -> None:
         """Keep an id of an event time, in epoch milliseconds."""
         self._ids.append(_halves(digest), content, time // self._span_ms)
         self._index(len(self) - 1)
@@ -137,7 +137,7 @@ class KnownIds:
             "seen_spans": list(zip(newest, counts.tolist(), strict=True)),
         }
 
-    def restore(self, state: Mapping[str, Any], newest: int) -> None:
+    def restore(self, state: Json, newest: int) -> None:
         """Continue from a saved state. newest: of an older one, which does not say when its ids were, the
         event time of the newest fill: none was later.
         """
@@ -148,7 +148,7 @@ class KnownIds:
         self._ids.replace(
             {
                 "digest": digests,
-                "content": np.full(len(digests), UNKNOWN) if contents is None else contents,
+                "content": np.full(len(digests), _UNKNOWN) if contents is None else contents,
                 "span": np.repeat(times // self._span_ms, counts),
             }
         )
