@@ -2,6 +2,7 @@
 its op says where it runs, and when it was cleaned up.
 """
 
+import gc
 import threading
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def stay(context: dg.OpExecutionContext, config: Stay) -> None:
     with Path(config.diary).open("a", encoding="utf-8") as diary:
         made = _calendar_from.cache_info().currsize, policies_of.cache_info().currsize
         diary.write(f"started {context.run_id} with calendar and policies {made}\n")
+        diary.write(f"{gc.get_freeze_count()} objects frozen, a collection each {gc.get_threshold()[0]}\n")
         diary.flush()
         try:
             threading.Event().wait(config.seconds)

@@ -4,7 +4,9 @@ behind.
 
 from __future__ import annotations
 
+import gc
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -66,7 +68,12 @@ def run_of(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
 def test_a_run_succeeds_in_a_forked_worker(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     run_id = launched(instance, tmp_path / "diary", 0.0)
     wait_for(lambda: run_of(instance, run_id).is_success, "the run's success")
-    assert "with calendar and policies (1, 1)" in (tmp_path / "diary").read_text(encoding="utf-8")
+    diary = (tmp_path / "diary").read_text(encoding="utf-8")
+    assert "with calendar and policies (1, 1)" in diary
+    frozen = re.search(r"^(\d+) objects frozen, a collection each (\d+)$", diary, re.MULTILINE)
+    assert frozen, diary
+    assert int(frozen[1]) > 100_000, "what was imported before the fork is collected in each worker"
+    assert int(frozen[2]) > gc.get_threshold()[0]
     assert pid_of(run_of(instance, run_id).tags[WORKER_TAG]) != os.getpid()
 
 
