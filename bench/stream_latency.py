@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from margin_platform.backtest.books.generated import generate, usual_counts
 from margin_platform.backtest.history import sample_market
@@ -156,8 +157,11 @@ def measure(accounts: int, ticks: int, shards: int, folder: Path) -> dict[str, A
             process, lines = child([*command, "--tables", str(folder / "tables")], folder, "streams")
             try:
                 until(lambda: all(any(f'"{n}","batch_id":1' in x for x in lines) for n in streams), "batches")
+                started = processor_seconds(process.pid)
                 margin_latency(bus, range(1, 9), accounts)  # the JVM compiles while it warms up
+                before = processor_seconds(process.pid)
                 first, last = margin_latency(bus, range(9, ticks + 9), accounts)
+                used = processor_seconds(process.pid) - before
                 batches = [json.loads(x) for x in lines if f'"stream":"{streams[0]}"' in x][-ticks:]
             finally:
                 process.communicate("", timeout=60)
@@ -169,12 +173,20 @@ def measure(accounts: int, ticks: int, shards: int, folder: Path) -> dict[str, A
         "accounts": accounts,
         "ticks": ticks,
         "shards": shards,
+        "processor_ms_a_tick": round(used / ticks * 1000),
+        "processor_seconds_to_start": round(started, 1),
         "first_account_ms": quantiles(first),
         "last_account_ms": quantiles(last),
         "batch_function_ms": quantiles([b["seconds"] for b in batches]),
         "nothing_but_spark_ms": quantiles(nothing),
         "ratio_first_to_nothing": round(float(first_p50 / nothing_p50), 2),
     }
+
+
+def processor_seconds(pid: int) -> float:
+    """Return what a process and those it started have used: driver, JVM and Python workers."""
+    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    return sum(sum(one.cpu_times()[:2]) for one in family)
 
 
 def quantiles(seconds: list[float]) -> dict[str, int]:

@@ -1,9 +1,9 @@
 """`python -m spark.account_shards`: the streams inside Spark's own state store, until SIGTERM, SIGINT or the
 end of standard input.
 
-Its queries: account_shards (the margin stream; of one shard also firm.risk.v1), firm_totals (firm.risk.v1 of
-several shards), volatility_shards (volatility.v1), and a query for each Delta table. They do not start beside
-a stream of `spark.driver` that publishes the same, on one checkpoint folder. Standard output carries one JSON
+Its queries: account_shards (the margin stream and volatility.v1; of one shard also firm.risk.v1), firm_totals
+(firm.risk.v1 of several shards), and tables (the Delta tables). They do not start beside a stream of
+`spark.driver` that publishes the same, on one checkpoint folder. Standard output carries one JSON
 line a micro-batch (see `spark.progress`). The exit code is 0 when asked to stop, 1 when a query failed or the
 broker cannot be reached, 75 when another driver works on the same checkpoint.
 """
@@ -35,12 +35,11 @@ from spark.session import build
 log = logging.getLogger("spark.account_shards")
 _LOOK_SECONDS = 0.2
 _FIRST_BATCH_SECONDS = 30.0
-_MARGIN, _TOTALS, _VOLATILITY, _TABLES = "account_shards", "firm_totals", "volatility_shards", "tables"
+_MARGIN, _TOTALS, _TABLES = "account_shards", "firm_totals", "tables"
 # the streams of `spark.driver` that write what a query writes
 _IN_PLACE_OF = {
-    _MARGIN: ("margin_snapshots", "firm_exposure"),
+    _MARGIN: ("margin_snapshots", "firm_exposure", "volatility_tables"),
     _TOTALS: ("firm_exposure",),
-    _VOLATILITY: ("volatility_tables",),
     _TABLES: ("margin_snapshots", "firm_exposure", "volatility_tables"),
 }
 
@@ -52,7 +51,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         "--shards",
         type=int,
         default=1,
-        help="of the accounts and of the symbols, for the life of the checkpoint (default %(default)s)",
+        help="of the accounts, for the life of the checkpoint (default %(default)s)",
     )
     given = program.parsed(parser, argv, names)
     if given.shards < 1:
@@ -66,23 +65,21 @@ def _started(given: argparse.Namespace, place: query.Place, policy: Policy) -> I
     if _MARGIN in given.only:
         of_firm = {"firm_exposure": FIRM_RISK} if shards == 1 else {}
         start = partial(query.account_shards, place, policy, shards, trigger_ms=trigger)
-        yield Running(start, {"margin_snapshots": MARGIN_CALC, **of_firm})
+        yield Running(start, {"margin_snapshots": MARGIN_CALC, "volatility": VOLATILITY, **of_firm})
     if _TOTALS in given.only and shards > 1:
         start = partial(query.firm_totals, place, policy, shards, trigger_ms=trigger)
         yield Running(start, {"firm_exposure": FIRM_RISK})
-    if _VOLATILITY in given.only:
-        yield Running(partial(query.volatility_shards, place, policy, shards), {"volatility": VOLATILITY})
     if _TABLES in given.only:
-        for table in tables.TABLES:
-            yield Running(partial(tables.start, place, table, given.tables), {})
+        yield Running(partial(tables.start, place, given.tables), {})
 
 
-def _await_first_batch(one: Running, stop: StopSignal) -> None:
-    """Wait a while for a query's first batch: queries that start at once need more time, each of them."""
+def _await_first_batch(running: list[Running], stop: StopSignal) -> None:
+    """Wait a while for the first batch of the last query: those that start at once need more time, each."""
     for _ in range(round(_FIRST_BATCH_SECONDS / _LOOK_SECONDS)):
-        if one.is_past_its_start or stop.wait(_LOOK_SECONDS):
+        if running[-1].is_past_its_start or stop.wait(_LOOK_SECONDS):
             return
-        one.tell()
+        for one in running:
+            one.tell()
 
 
 def _watch(running: list[Running], stop: StopSignal, policy: Policy | None) -> int:
@@ -116,7 +113,7 @@ def _run(given: argparse.Namespace, stop: StopSignal) -> int:
         running: list[Running] = []
         for one in _started(given, query.Place(session, given.bootstrap, given.checkpoint), policy):
             running.append(one)
-            _await_first_batch(one, stop)
+            _await_first_batch(running, stop)
         log.info("running %s, shards %d", ", ".join(one.name for one in running), given.shards)
         sharded = [one for one in running if one.keeps_state]
         with program.served(sharded, given.metrics_host, given.metrics_port, ShardMetrics(sharded)):

@@ -19,9 +19,9 @@ def forget(checkpoint: str, names: Iterable[str]) -> None:
     if "://" in checkpoint:
         raise Elsewhere(f"--rebuild: delete the folders below {checkpoint} with the tool of that storage")
     for name in names:
-        for folder in Path(checkpoint).glob("table_*/" if name == "tables" else name):
+        if (folder := Path(checkpoint) / name).exists():
             shutil.rmtree(folder)
-            log.warning("%s: rebuilding from the topics", folder.name)
+            log.warning("%s: rebuilding from the topics", name)
 
 
 def mention_driver_state(checkpoint: str) -> None:

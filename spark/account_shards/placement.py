@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import cache
 from itertools import count
 
+OF_VOLATILITIES = -1  # the key of the shard after the last, which is of no account
 _SEED = 42  # of Spark's hash partitioning
 _BITS = 0xFFFFFFFF
 

@@ -114,7 +114,8 @@ class ShardProcessor(StatefulProcessor):
         tell: Callable[[int, ShardReport], None] = lambda *_: None,
     ) -> None:
         self._make, self._shards, self._policy, self._tell = make, shards, policy, tell
-        self._numbers = {key: number for number, key in enumerate(placement.keys(shards))}
+        keys = (*placement.keys(shards), placement.OF_VOLATILITIES)
+        self._numbers = {key: number for number, key in enumerate(keys)}
         self._query = uuid4().hex  # engines of an earlier query of the same worker do not count
 
     @override

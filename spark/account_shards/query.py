@@ -1,4 +1,4 @@
-"""The stateful queries, in Spark's own state store: of account shards, of the firm's totals, of volatilities.
+"""The stateful queries, in Spark's own state store: of the shards, and of the firm's totals.
 
 Kafka, routing in the JVM, one engine a shard inside `transformWithState`, and Spark's Kafka sink from the
 executors. Spark repeats a batch with the same offsets until it is committed, and its state commits by shard
@@ -24,15 +24,15 @@ from margin_platform.policy.policy import Policy
 from margin_platform.settings import settings
 from margin_platform.snapshots.input_records import CLOCK, TOPICS_IN_ORDER
 from spark import kafka_source
-from spark.account_shards import placement
-from spark.account_shards.engines import MarginOfShard, TotalsOfFirm, VolatilityOfShard
+from spark.account_shards import making, placement
 from spark.account_shards.processor import OUTPUT, Engine, ShardProcessor
 from spark.account_shards.reports import ByShard, ShardReport, add
 
 _ACCOUNT_TOPICS = ", ".join(f"'{topic}'" for topic in (ACCOUNTS, CASH, FILLS))
+_VOLATILITY_TOPICS = f"'{PRICES}', '{CORPORATE_ACTIONS}'"
 _EVERY_ACCOUNT = 5_000_000
 STATE_STORE = {
-    "spark.sql.streaming.numRecentProgressUpdates": "100",
+    "spark.sql.streaming.numRecentProgressUpdates": "20",
     "spark.sql.streaming.stateStore.providerClass": (
         "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
     ),
@@ -69,27 +69,24 @@ class Sharded:
 
 
 def account_shards(place: Place, policy: Policy, shards: int, *, trigger_ms: int = 100) -> Sharded:
-    """Start the margin stream. shards: chosen once, for the life of the checkpoint."""
+    """Start the shards of the accounts, and of the volatilities, which is the one after the last.
+
+    shards: of the accounts, chosen once, for the life of the checkpoint.
+    """
     others = [topic for topic in TOPICS_IN_ORDER if topic != ACCOUNTS]
     # all accounts before any fill of a long backlog: Spark divides a batch over the topics of a source
     read = place.topics(ACCOUNTS, most=_EVERY_ACCOUNT).unionByName(place.topics(*others))
     records = routed(read.unionByName(ticks(place.session)).coalesce(1), shards)
-    make = partial(MarginOfShard, policy, shards, load())
+    make = partial(making.margin_or_volatility, policy, shards, load())
     return _start(place, "account_shards", records, shards, make, policy, trigger_ms)
 
 
 def firm_totals(place: Place, policy: Policy, shards: int, *, trigger_ms: int = 100) -> Sharded:
     """Start the totals of the firm, from what several shards sum to. One shard publishes them itself."""
     records = place.topics(FIRM_PARTIALS).selectExpr("0 AS shard", "*")
-    return _start(place, "firm_totals", records, 1, partial(TotalsOfFirm, policy, shards), policy, trigger_ms)
-
-
-def volatility_shards(place: Place, policy: Policy, shards: int, *, trigger_ms: int = 1000) -> Sharded:
-    """Start the volatility stream. shards: of the symbols, chosen once, for the life of the checkpoint."""
-    everyone = f"explode(sequence(0, {shards - 1})) AS shard"
-    records = place.topics(PRICES, CORPORATE_ACTIONS).coalesce(1).selectExpr(everyone, "*")
-    make = partial(VolatilityOfShard, policy, shards)
-    return _start(place, "volatility_shards", records, shards, make, policy, trigger_ms)
+    return _start(
+        place, "firm_totals", records, 1, partial(making.totals, policy, shards), policy, trigger_ms
+    )
 
 
 def ticks(session: SparkSession) -> DataFrame:
@@ -105,11 +102,17 @@ def ticks(session: SparkSession) -> DataFrame:
 
 
 def routed(records: DataFrame, shards: int) -> DataFrame:
-    """Return records with the shards that read them, as `snapshots.shards.shards_of` says."""
+    """Return records with the shards that read them, as `snapshots.shards.shards_of` says.
+
+    What volatilities are computed from is also read by the one after the last.
+    """
     account = "get_json_object(cast(value AS string), '$.account_id')"
     own = f"cast(pmod(crc32(cast({account} AS binary)), {shards}) AS int)"
-    everyone = f"sequence(0, {shards - 1})"
-    readers = f"CASE WHEN topic IN ({_ACCOUNT_TOPICS}) THEN array(coalesce({own}, 0)) ELSE {everyone} END"
+    readers = (
+        f"CASE WHEN topic IN ({_ACCOUNT_TOPICS}) THEN array(coalesce({own}, 0)) "
+        f"WHEN topic IN ({_VOLATILITY_TOPICS}) THEN sequence(0, {shards}) "
+        f"ELSE sequence(0, {shards - 1}) END"
+    )
     return records.selectExpr(
         f"explode({readers}) AS shard", "topic", "partition", "offset", "value", "timestamp"
     )
@@ -132,7 +135,7 @@ def _start(
     session.sparkContext.environment["MARGIN_QUERY"] = name
     login = settings().kafka.security if place.security is None else place.security
     reports = session.sparkContext.accumulator(dict[int, ShardReport](), ByShard())
-    keys = ", ".join(map(str, placement.keys(shards)))
+    keys = ", ".join(map(str, (*placement.keys(shards), placement.OF_VOLATILITIES)))
     placed = records.withColumn("shard", expr(f"element_at(array({keys}), shard + 1)"))
     published = placed.groupBy("shard").transformWithState(
         ShardProcessor(make, shards, policy.version, partial(add, reports)), OUTPUT, "Append", "None"

@@ -119,6 +119,9 @@ class Running:
         self.tell()
 
     def _new(self) -> Iterator[Json]:
+        last = self.query.lastProgress
+        if last is None or last["batchId"] <= self._printed:
+            return  # to ask for all of them costs as much as a micro-batch
         for found in self.query.recentProgress:
             told = json.loads(json.dumps(found, default=str))
             if told["batchId"] > self._printed and "addBatch" in told["durationMs"]:

@@ -1,4 +1,4 @@
-"""The Delta tables by plain queries: a topic of figures, read, sampled and appended on the executors.
+"""The Delta tables by one plain query: topics of figures, read, sampled and appended on the executors.
 
 Each table has the newest row of its key in a batch. A batch that is repeated is known by its transaction (the
 query's id and the batch's number), so that every row is there once.
@@ -48,15 +48,21 @@ TABLES = (
 )
 
 
-def start(place: Place, table: Table, folder: str, *, trigger_ms: int = 10_000) -> StreamingQuery:
-    """Start the query of a table below a folder or URL; a checkpoint moves it on."""
-    name = f"table_{table.name}"
-    read = kafka_source.stream(place.session, place.bootstrap, [table.topic], place.security, may_miss=True)
+def start(place: Place, folder: str, *, trigger_ms: int = 10_000) -> StreamingQuery:
+    """Start the query of the tables below a folder or URL; a checkpoint moves it on."""
+    topics = [table.topic for table in TABLES]
+    read = kafka_source.stream(place.session, place.bootstrap, topics, place.security, may_miss=True)
+    appends = [Appends(table, f"{folder.rstrip('/')}/{table.name}") for table in TABLES]
+
+    def append(batch: DataFrame, number: int) -> None:
+        for one in appends:
+            one(batch, number)
+
     return (
-        read.writeStream.queryName(name)
-        .option("checkpointLocation", f"{place.checkpoint.rstrip('/')}/{name}")
+        read.writeStream.queryName("tables")
+        .option("checkpointLocation", f"{place.checkpoint.rstrip('/')}/tables")
         .trigger(processingTime=f"{trigger_ms} milliseconds")
-        .foreachBatch(Appends(table, f"{folder.rstrip('/')}/{table.name}"))
+        .foreachBatch(append)
         .start()
     )
 
@@ -65,7 +71,8 @@ def newest(records: DataFrame, table: Table) -> DataFrame:
     """Return the newest row of each key among records of a topic; what is no such event is left out."""
     columns = pa.schema([field for field in table.columns if field.name != _BATCH])
     event = from_json(col("value").cast("string"), from_arrow_schema(columns))
-    rows = records.select(event.alias("event"), "offset").select("event.*", "offset", "event")
+    of_topic = records.where(col("topic") == table.topic)
+    rows = of_topic.select(event.alias("event"), "offset").select("event.*", "offset", "event")
     known = rows.dropna(subset=list(table.key))
     return known.groupBy(*table.key).agg(max_by("event", "offset").alias("event")).select("event.*")
 
@@ -77,7 +84,7 @@ def _query_of(batch: DataFrame) -> str:
 
 
 class Appends:
-    """What Spark calls with each batch of a table's query. query_of: the id of a batch's query."""
+    """What appends a batch to one table. query_of: the id of a batch's query."""
 
     def __init__(self, table: Table, uri: str, query_of: Callable[[DataFrame], str] = _query_of) -> None:
         self._table, self._uri, self._query_of = table, uri, query_of

@@ -41,7 +41,7 @@ from margin_platform.snapshots.input_records import CLOCK
 from margin_platform.snapshots.shards import shards_of
 from margin_platform.trading_time.new_york import date_of
 from margin_platform.trading_time.sessions import is_session
-from spark.account_shards import placement, processor
+from spark.account_shards import making, placement, processor
 from spark.account_shards.engines import MarginOfShard, TotalsOfFirm, VolatilityOfShard
 from spark.account_shards.query import routed
 from spark.account_shards.reports import ShardReport
@@ -83,7 +83,9 @@ def test_spark_routes_each_record_to_the_shards_that_the_pure_rule_names(spark_s
     found: dict[tuple[str, int], list[int]] = {}
     for row in routed(given, 7).collect():
         found.setdefault((row.topic, row.offset), []).append(row.shard)
-    assert found == {(r.topic, r.offset): list(shards_of(r, 7)) for r in records}
+    of_volatilities = {PRICES: [7]}  # read by the one after the last too
+    expected = {(r.topic, r.offset): [*shards_of(r, 7), *of_volatilities.get(r.topic, [])] for r in records}
+    assert found == expected
 
 
 @pytest.mark.spark
@@ -225,6 +227,16 @@ def test_the_firms_rows_are_the_same_of_one_shard_and_of_three_whose_sums_are_ad
                 found.setdefault(shards, []).append(published)
     assert len(found[1]) == 1
     assert found[3] == found[1]
+
+
+def test_the_shard_after_the_last_is_that_of_the_volatilities(monkeypatch: pytest.MonkeyPatch) -> None:
+    shard = opened(empty(), partial(making.margin_or_volatility, POLICY, 2, INSTRUMENTS))
+    topics = set()
+    for number, rows in enumerate(closing_prices()):
+        monkeypatch.setattr(processor, "_batch", lambda number=number: number)
+        found = shard.handleInputRows((placement.OF_VOLATILITIES,), iter(rows), Any)
+        topics |= {row.topic for row in found}
+    assert topics == {VOLATILITY}
 
 
 def test_another_number_of_shards_than_the_checkpoints_is_refused_by_name(

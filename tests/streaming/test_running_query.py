@@ -53,7 +53,7 @@ class Query(SimpleNamespace):
 
 def running(*told: dict[str, Any]) -> tuple[Running, list[Any], dict[int, ShardReport]]:
     reports: dict[int, ShardReport] = {}
-    query: Any = Query(name="account_shards", recentProgress=list(told))
+    query: Any = Query(name="account_shards", recentProgress=list(told), lastProgress=told[-1])
     shown = Running(lambda: Sharded(query, Query(value=reports)), TABLES)  # type: ignore[arg-type]
     lines: list[Any] = []
     shown.listeners = [lines.append]
@@ -88,7 +88,8 @@ def test_a_line_a_micro_batch_has_the_figures_of_all_shards() -> None:
 def test_a_query_is_started_again_only_where_spark_gave_its_first_python_process_too_little_time(
     told: tuple[dict[str, Any], ...], reason: str, starts: int
 ) -> None:
-    query: Any = Query(name="q", recentProgress=list(told), exception=lambda: reason)
+    last = told[-1] if told else None
+    query: Any = Query(name="q", recentProgress=list(told), lastProgress=last, exception=lambda: reason)
     begun: list[Any] = []
     shown = Running(lambda: begun.append(query) or query, {})  # type: ignore[func-returns-value]
     shown.listeners = []

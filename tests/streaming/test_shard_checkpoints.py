@@ -14,7 +14,7 @@ def folders(of: Path) -> set[str]:
 
 
 def test_a_rebuild_drops_the_checkpoints_of_its_queries_and_no_other(tmp_path: Path) -> None:
-    for name in ("account_shards", "firm_totals", "table_volatility", "margin_snapshots"):
+    for name in ("account_shards", "firm_totals", "tables", "margin_snapshots"):
         (tmp_path / name / "commits").mkdir(parents=True)
     checkpoints.forget(str(tmp_path), ["account_shards", "tables"])
     assert folders(tmp_path) == {"firm_totals", "margin_snapshots"}

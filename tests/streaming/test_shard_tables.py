@@ -1,4 +1,4 @@
-"""The tables by plain queries: the newest row of each key, once, whatever is repeated or cannot be read."""
+"""The tables by a plain query: the newest row of each key, once, whatever is repeated or cannot be read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
-from margin_platform.contracts.messages import encode
+from margin_platform.contracts.messages import FIRM_RISK, encode
 from spark.account_shards.tables import TABLES, Appends
 
 pytestmark = [pytest.mark.spark, pytest.mark.nightly]
@@ -19,6 +19,7 @@ FIRM = next(table for table in TABLES if table.name == "firm_exposure")
 def batch_of(session: SparkSession, values: list[bytes], first: int) -> DataFrame:
     """A micro-batch as Kafka's source gives it."""
     columns = {
+        "topic": [FIRM_RISK] * len(values),
         "value": pa.array(values, pa.binary()),
         "offset": pa.array(range(first, first + len(values)), pa.int64()),
     }
