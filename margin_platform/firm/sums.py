@@ -30,6 +30,7 @@ class AccountSums:
         self._rows: Cents = np.zeros((0, self._width), dtype=np.int64)
         self._known = np.zeros(0, dtype=np.bool_)
         self._unvalued: set[int] = set()  # accounts whose last known figures count
+        self._lost: set[int] = set()  # those that came to it since `lost`
         self._sums: Cents = np.zeros(self._width, dtype=np.int64)
 
     def update(self, margin: Margin) -> None:
@@ -37,7 +38,9 @@ class AccountSums:
         published = margin.published
         known = ~np.isnan(published.equity)
         self._unvalued -= set(margin.accounts[known].tolist())
-        self._unvalued |= set(margin.accounts[~known].tolist())
+        unvalued = set(margin.accounts[~known].tolist())
+        self._lost |= unvalued - self._unvalued
+        self._unvalued |= unvalued
         valued = np.flatnonzero(known)
         if not len(valued):
             return
@@ -84,18 +87,31 @@ class AccountSums:
 
     def to_state(self) -> dict[str, object]:
         """Return the figures that no evaluation brings back: of accounts that cannot be valued now."""
-        accounts = [n for n in sorted(self._unvalued) if n < len(self._known) and self._known[n]]
-        return {"accounts": accounts, "rows": self._rows[accounts].tolist()}
+        return self._last_known(self._unvalued)
+
+    def lost(self) -> Json:
+        """Return such figures of the accounts that came to be unvalued since the last call."""
+        found = self._last_known(self._lost)
+        self._lost.clear()
+        return found
+
+    def _last_known(self, accounts: Iterable[int]) -> Json:
+        known = [n for n in sorted(accounts) if n < len(self._known) and self._known[n]]
+        return {"accounts": known, "rows": self._rows[known].tolist()}
 
     def restore(self, state: Json, margin: Margin) -> None:
         """Continue from a saved state and the margin of all accounts as they are after it.
 
         A state of another scenario grid is left out: its accounts count again with their next figures.
         """
+        self.keep(state)
+        self.update(margin)
+
+    def keep(self, state: Json) -> None:
+        """Put last known figures in their place."""
         rows = np.array(state["rows"], dtype=np.int64)
         if rows.ndim == 2 and rows.shape[1] == self._width:
             self._put(np.array(state["accounts"], dtype=np.int64), rows)
-        self.update(margin)
 
 
 def _largest(found: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:

@@ -19,6 +19,7 @@ from margin_platform.snapshots.bands import Level
 
 Numbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+Changes = dict[str, tuple[Numbers, NDArray[Any]]]  # by column: accounts and values
 
 _NOT_WAITING = -1
 _NO_BAND = -1
@@ -42,6 +43,7 @@ class Emission:
         self._columns: dict[str, NDArray[Any]] = {
             name: np.full(0, empty, dtype=kind) for name, (kind, empty) in _EMPTY.items()
         }
+        self._changed: dict[str, list[Numbers]] | None = None  # accounts, by column, since `changes`
 
     def grow(self, accounts: int) -> None:
         """Make room for that many accounts."""
@@ -71,6 +73,7 @@ class Emission:
         published.
         """
         accounts, column = margin.accounts, self._columns
+        self._note(accounts[column["band"][accounts] != bands], "band")
         column["band"][accounts] = bands
         share = self._change(margin)
         left = np.flatnonzero((share > self.policy.material_share) & ~at_once)
@@ -79,6 +82,7 @@ class Emission:
             left = left[np.argsort(-share[left], kind="stable")[:room]]
         chosen = np.sort(np.concatenate([np.flatnonzero(at_once), left]))
         since = column["since"][accounts]
+        self._note(accounts[since == _NOT_WAITING], "since")
         column["since"][accounts] = np.where(since == _NOT_WAITING, batch_id, since)
         self.published(margin, chosen)
         return chosen
@@ -98,12 +102,14 @@ class Emission:
     def published(self, margin: Margin, rows: Numbers) -> None:
         """Note that these rows are published: nothing newer waits of their accounts."""
         accounts = margin.accounts[rows]
+        self._note(accounts, "equity", "requirement", "since")
         self._columns["equity"][accounts] = margin.equity[rows]
         self._columns["requirement"][accounts] = margin.requirement[rows]
         self._columns["since"][accounts] = _NOT_WAITING
 
     def known(self, accounts: Numbers) -> None:
         """Note that the newest figures of these accounts are published: none waits."""
+        self._note(accounts, "since")
         self._columns["since"][accounts] = _NOT_WAITING
 
     def stressed_anew(self, margin: Margin) -> Mask:
@@ -113,6 +119,7 @@ class Emission:
         before, now = self._columns["stress"][margin.accounts], margin.worst_stress
         moved = np.abs(now - before) > self.policy.stress_step * margin.gross_mv
         changed: Mask = ~np.isnan(now) & (np.isnan(before) | ((before < 0) != (now < 0)) | moved)
+        self._note(margin.accounts[changed], "stress")
         self._columns["stress"][margin.accounts[changed]] = now[changed]
         return changed
 
@@ -132,6 +139,26 @@ class Emission:
         return int((self._columns["since"][: self._n] != _NOT_WAITING).sum())
 
     # -- durable state
+
+    def _note(self, accounts: Numbers, *columns: str) -> None:
+        if self._changed is not None:
+            for name in columns:
+                self._changed[name].append(accounts)
+
+    def changes(self) -> Changes:
+        """Return by column the accounts that changed since the last call, and their values now.
+
+        The first call returns nothing. `forget_bands` is none of these.
+        """
+        noted, self._changed = self._changed or {}, {name: [] for name in _EMPTY}
+        found = {name: np.unique(np.concatenate(parts)) for name, parts in noted.items() if parts}
+        return {name: (accounts, self._columns[name][accounts]) for name, accounts in found.items()}
+
+    def apply(self, changes: Changes) -> None:
+        """Put changes in the place of what is there, as after the evaluations that made them."""
+        for name, (accounts, values) in changes.items():
+            self.grow(int(accounts.max(initial=-1)) + 1)
+            self._columns[name][accounts] = values
 
     def to_state(self) -> dict[str, NDArray[Any]]:
         """Copy the columns."""

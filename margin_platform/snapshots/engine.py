@@ -66,7 +66,6 @@ class MarginEngine:
         self.early = EarlyEvents()
         self.actions = ActionsInEffect()
         self.observe: Callable[[Margin], None] = lambda _: None  # sees every account that is evaluated
-        self.silent = False  # while records are applied again: no event is built
 
     @property
     def event_time(self) -> int:
@@ -215,8 +214,6 @@ class MarginEngine:
     def _published(self, margin: Margin, codes: Codes, decisive: Mask) -> Outcome:
         """Return the events of these rows."""
         stressed = np.flatnonzero(self.emission.stressed_anew(margin)).tolist()
-        if self.silent:
-            return Outcome()
         book, inputs = self.ledger.book(self.code_of), self._inputs()
         calc = calc_events(book, self.market, margin, inputs)
         decided = np.flatnonzero(decisive).tolist()

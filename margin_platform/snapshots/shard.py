@@ -16,13 +16,16 @@ from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import Event
 from margin_platform.contracts.offsets import Record
 from margin_platform.firm.sums import AccountSums
+from margin_platform.kernel.evaluate import Margin
 from margin_platform.kernel.market import Instrument
 from margin_platform.policy.policy import Policy
+from margin_platform.snapshots.emission import Changes
 from margin_platform.snapshots.engine import MarginEngine
 from margin_platform.snapshots.input_records import CLOCK
 from margin_platform.snapshots.outcome import Outcome
 from margin_platform.snapshots.shards import Shard
 
+Effects = tuple[Changes, Json]
 _AHEAD_MS = 2_000  # a batch may hold records of after its newest tick
 ANNOUNCE_MS = 2_000  # how long after a fill its account may be announced before the fill is reported
 
@@ -41,12 +44,14 @@ class ShardEngine:
         self._heartbeat = self._wall = 0
         self._sums = AccountSums(policy)
         self.engine.observe = self._sums.update
+        self._replayed = False
 
     def process(self, records: Iterable[Record], batch_id: int) -> Outcome:
         """Apply the shard's records of a batch; return what follows, decisions first."""
+        self._settle()
+        self.effects()  # of this batch alone
         given = list(records)
-        wall = max((record.timestamp_ms for record in given if record.topic == CLOCK), default=0)
-        self._wall = max(wall, self._wall)
+        wall = self._tick_of(given)
         outcome = self.engine.process(map(self._not_ahead, given), batch_id)
         if wall:
             outcome.dead += self.engine.early.overdue(wall - ANNOUNCE_MS)
@@ -56,6 +61,38 @@ class ShardEngine:
             outcome.calc += held.calc
             outcome.stress += held.stress
         return outcome
+
+    def effects(self) -> Effects:
+        """Return what the last batch left behind: beside its records, all that `replay` needs."""
+        return self.engine.emission.changes(), self._sums.lost()
+
+    def replay(self, records: Iterable[Record], batch_id: int, effects: Effects) -> None:
+        """Apply a batch again without valuing an account."""
+        given = list(records)
+        wall = self._tick_of(given)
+        self.engine.take_in(map(self._not_ahead, given), batch_id)
+        if wall:
+            self.engine.early.overdue(wall - ANNOUNCE_MS)
+        self._beats(wall)
+        changes, lost = effects
+        self.engine.emission.apply(changes)
+        self._sums.keep(lost)
+        self._replayed = True
+
+    def _settle(self) -> None:
+        """Sum up the accounts as they are after what was replayed."""
+        if self._replayed:
+            self._replayed = False
+            self._sums.update(self._margin_of_all())
+
+    def _margin_of_all(self) -> Margin:
+        return self.engine.margin_of(np.arange(len(self.engine.ledger.account_ids()), dtype=np.int64))
+
+    def _tick_of(self, records: Iterable[Record]) -> int:
+        """Return the newest tick among records, 0 without one; know it from now on."""
+        wall = max((record.timestamp_ms for record in records if record.topic == CLOCK), default=0)
+        self._wall = max(wall, self._wall)
+        return wall
 
     def _partial(self, wall: int) -> list[Event]:
         """Return what the accounts sum to at a tick; nothing before the market's first record."""
@@ -78,6 +115,7 @@ class ShardEngine:
 
     def to_state(self) -> dict[str, object]:
         """Return everything the shard knows, as columns and JSON-able parts."""
+        self._settle()
         return self.engine.to_state() | {
             "shard": [self.shard.number, self.shard.of],
             "heartbeat": self._heartbeat,
@@ -91,5 +129,4 @@ class ShardEngine:
             raise ValueError(f"shard: not that of {self.shard}, value {state['shard']!r}")
         self.engine.restore(state)
         self._heartbeat, self._wall = state["heartbeat"], state["wall"]
-        everyone = np.arange(len(self.engine.ledger.account_ids()), dtype=np.int64)
-        self._sums.restore(state["sums"], self.engine.margin_of(everyone))
+        self._sums.restore(state["sums"], self._margin_of_all())

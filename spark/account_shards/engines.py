@@ -6,6 +6,7 @@ driver, as an executor need not have the driver's settings.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 
 from margin_platform.contracts.json_object import Json
@@ -58,11 +59,13 @@ class MarginOfShard:
         )
         return [(topic, event) for topic, events in by_topic for event in events]
 
-    def replay(self, records: list[Record], batch_id: int) -> None:
-        """Apply records again; no event is built, which would be most of the work."""
-        self.engine.engine.silent = True
-        self.engine.process(records, batch_id)
-        self.engine.engine.silent = False
+    def effects(self) -> bytes:
+        """Return what valuing the batch's accounts left behind."""
+        return pickle.dumps(self.engine.effects(), protocol=5)
+
+    def replay(self, records: list[Record], batch_id: int, effects: bytes) -> None:
+        """Apply records again. No account is valued and no event is built: that is most of the work."""
+        self.engine.replay(records, batch_id, pickle.loads(effects))
 
     def under_another_policy(self) -> None:
         """Have each account's next evaluation say where it stands."""
@@ -104,7 +107,11 @@ class TotalsOfFirm:
         self.event_time = max((e["timestamp"] for t, e in found if t == FIRM_RISK), default=self.event_time)
         return found
 
-    def replay(self, records: list[Record], batch_id: int) -> None:
+    def effects(self) -> bytes:
+        """Return nothing: records are all that it rests on."""
+        return b""
+
+    def replay(self, records: list[Record], batch_id: int, effects: bytes) -> None:
         """Apply records again."""
         self.process(records, batch_id)
 
@@ -132,7 +139,11 @@ class VolatilityOfShard:
         """Return volatility.v1 of the sessions that are over."""
         return [(VOLATILITY, event) for event in self._engine.process(records)]
 
-    def replay(self, records: list[Record], batch_id: int) -> None:
+    def effects(self) -> bytes:
+        """Return nothing: records are all that it rests on."""
+        return b""
+
+    def replay(self, records: list[Record], batch_id: int, effects: bytes) -> None:
         """Apply records again."""
         self._engine.process(records)
 

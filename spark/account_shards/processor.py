@@ -1,13 +1,15 @@
 """An engine inside Spark's state store: the Python worker caches it, the store is the truth.
 
 State of a shard: `meta`, the version (the last batch) and where the rest stands; `log`, each batch's records
-since the base; `base`, a snapshot in chunks. A snapshot is taken at one moment and written a chunk a batch.
-Once it is whole, `meta` names it and the log before it is dropped. A cached engine counts only at the version
-of `meta`. Otherwise the base is read and the log applied again, silently.
+since the base, and what their evaluation left behind; `base`, a snapshot in chunks. A snapshot is taken at
+one moment and written a chunk a batch. Once it is whole, `meta` names it and the log before it is dropped. A
+cached engine counts only at the version of `meta`. Otherwise the base is read and the log applied again,
+without valuing an account.
 """
 
 from __future__ import annotations
 
+import base64
 import gc
 import pickle
 import zlib
@@ -16,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 from uuid import uuid4
 
+import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.sql import Row
 from pyspark.sql.streaming import StatefulProcessor
@@ -35,6 +38,7 @@ _META = (
     "of long"
 )
 _BLOB = "blob binary"
+_TEXT = "blob string"  # Spark hands Python text two to three times as fast as bytes: base64
 _CHUNK_BYTES = 4 << 20
 _BASE_EVERY = 200  # batches between two snapshots
 Rows = list[tuple[str, int, int, bytes | None, int]]  # topic, partition, offset, value, produced
@@ -47,7 +51,10 @@ class Engine(Protocol):
     def process(self, records: list[Record], batch_id: int) -> Published:
         """Apply a batch's records; return what follows."""
 
-    def replay(self, records: list[Record], batch_id: int) -> None:
+    def effects(self) -> bytes:
+        """Return what `replay` needs of the batch that was processed, beside its records."""
+
+    def replay(self, records: list[Record], batch_id: int, effects: bytes) -> None:
         """Apply records again whose events were published."""
 
     def under_another_policy(self) -> None:
@@ -123,7 +130,7 @@ class ShardProcessor(StatefulProcessor):
         """Open the shard's state."""
         self._meta = handle.getValueState("meta", _META)
         self._log = handle.getMapState("log", "batch long", _BLOB)
-        self._base = handle.getMapState("base", "base long, chunk long", _BLOB)
+        self._base = handle.getMapState("base", "base long, chunk long", _TEXT)
 
     @override
     def handleInputRows(self, key: object, rows: Iterable[object], timerValues: TimerValues) -> Iterator[Row]:
@@ -144,7 +151,7 @@ class ShardProcessor(StatefulProcessor):
             meta = meta._replace(policy=self._policy, since=batch)
         given = [_figures(row) for row in rows]
         published = held.engine.process(_records(given), batch)
-        packed = zlib.compress(pickle.dumps(given, protocol=5), 1)
+        packed = zlib.compress(pickle.dumps((given, held.engine.effects()), protocol=5), 1)
         self._log.updateValue((batch,), (packed,))
         held.logged[batch] = len(packed)
         meta = self._snapshot(held, meta._replace(batch=batch))
@@ -161,14 +168,15 @@ class ShardProcessor(StatefulProcessor):
     def _rebuilt(self, number: int, meta: Meta) -> Held:
         engine, raw, logged = self._make(number), b"", {}
         if meta.base >= 0:
-            raw = b"".join(_blob(self._base.getValue((meta.base, n))) for n in range(meta.chunks))
+            raw = b"".join(_unpacked(self._base.getValue((meta.base, n))) for n in range(meta.chunks))
             engine.restore(durable_state.parse(raw))
         for batch in range(meta.first, meta.batch + 1):
             if batch == meta.since:  # those before were judged, and published, by another policy
                 engine.under_another_policy()
             if self._log.containsKey((batch,)):
                 packed = _blob(self._log.getValue((batch,)))
-                engine.replay(_records(pickle.loads(zlib.decompress(packed))), batch)
+                given, effects = pickle.loads(zlib.decompress(packed))
+                engine.replay(_records(given), batch, effects)
                 logged[batch] = len(packed)
         gc.collect()
         gc.freeze()  # Spark's Python collects after every task: a second for a million accounts
@@ -185,7 +193,8 @@ class ShardProcessor(StatefulProcessor):
             held.pending = meta.batch
             return meta._replace(pending=meta.batch, written=0)
         start = meta.written * _CHUNK_BYTES
-        self._base.updateValue((held.pending, meta.written), (held.snapshot[start : start + _CHUNK_BYTES],))
+        packed = _packed(held.snapshot[start : start + _CHUNK_BYTES])
+        self._base.updateValue((held.pending, meta.written), (packed,))
         meta = meta._replace(written=meta.written + 1)
         if meta.written * _CHUNK_BYTES < len(held.snapshot):
             return meta
@@ -215,6 +224,18 @@ def _batch() -> int:
 def _blob(found: tuple[object, ...] | None) -> bytes:
     assert found is not None, "the store lost a part of a shard's state"
     return bytes(found[0])  # type: ignore[call-overload, no-any-return]
+
+
+def _packed(chunk: bytes) -> str:
+    """Return a chunk of a snapshot as text: its size in four bytes, and the chunk compressed."""
+    return base64.b64encode(len(chunk).to_bytes(4) + pa.compress(chunk, "zstd", asbytes=True)).decode()
+
+
+def _unpacked(found: tuple[object, ...] | None) -> bytes:
+    assert found is not None, "the store lost a part of a shard's state"
+    packed = base64.b64decode(str(found[0]))
+    chunk: bytes = pa.decompress(packed[4:], int.from_bytes(packed[:4]), "zstd", asbytes=True)
+    return chunk
 
 
 def _figures(row: object) -> tuple[str, int, int, bytes | None, int]:

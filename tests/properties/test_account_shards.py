@@ -5,6 +5,7 @@ timestamps, staleness, held bands, dead letters, the moment of a split, every id
 from __future__ import annotations
 
 import json
+import pickle
 import random
 from collections import Counter
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from margin_platform import durable_state
 from margin_platform.contracts.messages import (
     ACCOUNTS,
     BETAS,
@@ -187,17 +189,28 @@ class Totals:
             assert found == largest
 
 
-def _run(shards: int, batches: list[list[Record]], restarted: int) -> list[Any]:
+def _bytes(engine: ShardEngine) -> bytes:
+    return b"".join(durable_state.dump(engine.to_state()))
+
+
+def _run(shards: int, batches: list[list[Record]], order: random.Random) -> list[Any]:
     """What each batch leads to over all shards; one of them, and the firm's totals, are another process from
-    some batch on.
+    some batch on: with a state of before, and the batches since applied again.
     """
+    restarted = order.randrange(len(batches))
+    saved_before = order.randrange(restarted + 1)
     engines = [ShardEngine(INSTRUMENTS, POLICY, Shard(n, shards)) for n in range(shards)]
-    totals, found = Totals(shards), []
+    totals, found, saved, since = Totals(shards), [], None, list[tuple[list[Record], int, bytes]]()
     for number, batch in enumerate(batches):
-        if number == restarted:
+        if number == saved_before:
             saved = through_bytes(engines[-1].to_state())
-            engines[-1] = ShardEngine(INSTRUMENTS, POLICY, engines[-1].shard)
+            since.clear()
+        if number == restarted:
+            before, engines[-1] = engines[-1], ShardEngine(INSTRUMENTS, POLICY, engines[-1].shard)
             engines[-1].restore(saved)
+            for part, n, effects in since:
+                engines[-1].replay(part, n, pickle.loads(effects))
+            assert _bytes(engines[-1]) == _bytes(before)
             totals.restart()
         parts: list[list[Record]] = [[] for _ in engines]
         for record in batch:
@@ -205,6 +218,8 @@ def _run(shards: int, batches: list[list[Record]], restarted: int) -> list[Any]:
                 parts[n].append(record)
         # a shard that reads nothing of a batch is not asked
         outcomes = [e.process(part, number) for e, part in zip(engines, parts, strict=True) if part]
+        if parts[-1]:
+            since.append((parts[-1], number, pickle.dumps(engines[-1].effects())))
         rows = totals.take(partial for outcome in outcomes for partial in outcome.firm)
         for engine in engines:
             totals.see(engine.engine)
@@ -234,10 +249,10 @@ def test_one_two_and_seven_shards_publish_the_same_bytes() -> None:
     @given(FEED, st.sampled_from((50, REPLAYED)), st.randoms(use_true_random=False))
     def check(batches: list[list[Message]], delay: int, order: random.Random) -> None:
         feed = _records([_opening(), *batches], delay, order)
-        one = _run(1, feed, restarted=order.randrange(len(feed)))
+        one = _run(1, feed, order)
         seen.update(_seen(one))
         for shards in (2, 7):
-            assert _run(shards, feed, restarted=order.randrange(len(feed))) == one
+            assert _run(shards, feed, order) == one
 
     check()
     kinds = {"calc", "stress", "status", "firm", "held", "split", "STALE", "MARGIN_CALL", "CLEAR"}

@@ -193,7 +193,7 @@ def test_a_shard_that_is_lost_at_any_batch_comes_back_from_its_snapshot_and_its_
         assert {gen for gen, _ in store["base"]} <= {meta.base, meta.pending}
         assert set(store["log"]) == {(n,) for n in range(meta.first, number + 1)}
         kept = [blob for (blob,) in store["log"].values()]
-        kept += [blob for (gen, _), (blob,) in store["base"].items() if gen == meta.base]
+        kept += [processor._unpacked(chunk) for (gen, _), chunk in store["base"].items() if gen == meta.base]
         assert told[-1]["state_bytes"] == sum(map(len, kept))
     assert len(snapshots) > 3
     assert 1 < sum(report["cold"] for report in told) < len(told)
