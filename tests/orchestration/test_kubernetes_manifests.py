@@ -1,10 +1,10 @@
-"""The manifests of deploy/kubernetes: valid by Kubernetes' own schemas, and consistent with each other.
-
-They are read as `kubectl kustomize` would lay them out: the generated config maps come from their files.
-"""
+"""The manifests of deploy/kubernetes, rendered: valid by Kubernetes' schemas, consistent with each other."""
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,25 +13,16 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from margin_platform import __version__
 from margin_platform.settings import settings
+from tests.support.kustomized import Manifest, rendered
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
 KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text(encoding="utf-8"))
 VERSION = "1.34"
 # made by the operator, who alone has what is in them: docs/deployment.md
 SECRETS = {"margin-secrets", "margin-files"}
-Manifest = dict[str, Any]
-
-
-def _objects() -> list[Manifest]:
-    return [
-        found
-        for name in KUSTOMIZATION["resources"]
-        for found in yaml.safe_load_all((FOLDER / name).read_text(encoding="utf-8"))
-    ]
-
-
-OBJECTS = _objects()
+OBJECTS = rendered(FOLDER)
 PODS = [found for found in OBJECTS if found["kind"] in ("Deployment", "Job")]
 each_pod = pytest.mark.parametrize("owner", PODS, ids=lambda found: found["metadata"]["name"])
 
@@ -48,6 +39,19 @@ def _template(owner: Manifest) -> Manifest:
 @pytest.mark.parametrize("found", OBJECTS, ids=lambda f: f"{f['kind']}-{f['metadata']['name']}")
 def test_an_object_is_one_by_the_schema_of_kubernetes(found: Manifest) -> None:
     kubernetes_validate.validate(found, VERSION, strict=True)
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
+def test_kubectl_renders_the_same_objects() -> None:
+    command = ["kubectl", "kustomize", "--load-restrictor", "LoadRestrictionsNone", str(FOLDER)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    by_name = sorted(yaml.safe_load_all(ran.stdout), key=lambda f: (f["kind"], f["metadata"]["name"]))
+    assert by_name == OBJECTS
+
+
+def test_every_image_is_of_this_version() -> None:
+    names = set(re.findall(r"margin-platform:[^\s\"']+", yaml.safe_dump_all(OBJECTS)))
+    assert names == {f"margin-platform:{__version__}"}
 
 
 def test_a_field_that_kubernetes_does_not_know_would_be_found() -> None:
