@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the image margin-platform:VERSION, and says how large it is. Usage: image.sh [NAME]
 # BASE=IMAGE takes that image of Debian 12; without it one is made here from Debian's packages, with no registry.
+# Two builds of one commit on one base give the same image: its dates are the commit's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,7 +20,9 @@ name=${1:-margin-platform:$version}
 context=build/image
 rm -rf "$context"
 mkdir -p "$context/wheels"
-build=(buildah build --isolation=chroot --format docker --ulimit nofile=1024:1024)
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 315532800)}   # else 1980, a zip's first
+export SOURCE_DATE_EPOCH
+build=(buildah build --isolation=chroot --format docker --ulimit nofile=1024:1024 --timestamp "$SOURCE_DATE_EPOCH")
 
 echo "image: fetching the wheels of requirements.runtime.lock, each by its hash"
 .venv/bin/python -m pip --version >/dev/null 2>&1 || fail "make setup first"
@@ -52,6 +55,14 @@ if [ -z "${BASE:-}" ]; then
 fi
 
 echo "image: building $name on $BASE"
-"${build[@]}" --quiet --build-arg "BASE=$BASE" -t "$name" -f deploy/image/Containerfile "$context" >/dev/null
+"${build[@]}" --quiet --build-arg "BASE=$BASE" --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH" -t "$name" -f deploy/image/Containerfile "$context" >/dev/null
 rm -rf "$context"
-buildah images --format '{{.Name}}:{{.Tag}} {{.Size}}' | grep -F "${name%%:*}" | head -1
+buildah images --format '{{.Name}}:{{.Tag}} {{.Size}} {{.ID}}' "$name"
+
+# Debian's own word on known vulnerabilities: a mended package is in its security archive.
+container=$(buildah from --quiet "$name")
+trap 'buildah rm "$container" >/dev/null' EXIT
+pending=$(buildah run --isolation=chroot --user root "$container" -- sh -c 'apt-get update -qq && apt-get -s -qq dist-upgrade') \
+  || fail "Debian's archive does not answer: whether packages wait for an update is not known"
+echo "image: packages of Debian that wait for an update: $(grep -c '^Inst' <<<"$pending" || true)"
+grep '^Inst' <<<"$pending" || true

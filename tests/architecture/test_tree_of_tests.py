@@ -23,7 +23,7 @@ BY_PATH = {
 }
 # Folders that mirror no package of margin_platform.
 OTHER_FOLDERS = {"streaming": "spark", "scripts": "scripts", "support": "tests/support"}
-CROSSING = {"architecture", "chaos", "field_cases", "golden", "integration", "properties"}
+CROSSING = {"architecture", "chaos", "field_cases", "golden", "integration", "properties", "upgrade"}
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:

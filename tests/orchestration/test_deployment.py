@@ -94,6 +94,16 @@ def test_emr_serverless_is_asked_for_the_streams_with_the_settings_of_the_file()
         assert part in submit["sparkSubmitParameters"]
 
 
+def test_a_part_with_a_host_name_can_find_itself() -> None:
+    """Spark's driver asks for the address of its own host. With the host's network nothing else knows it."""
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    named = {name: part["hostname"] for name, part in services.items() if "hostname" in part}
+    assert named.keys() == {"code-server", "daemon", "webserver"}
+    assert {name: services[name].get("extra_hosts") for name in named} == {
+        name: [f"{host}:127.0.0.1"] for name, host in named.items()
+    }
+
+
 def test_no_file_for_a_deployment_holds_a_secret() -> None:
     files = [path for path in DEPLOY.rglob("*") if path.is_file()]
     assert len(files) > 10

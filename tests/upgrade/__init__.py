@@ -1,0 +1,1 @@
+"""Data folders that releases left, opened by this version."""
