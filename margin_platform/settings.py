@@ -31,7 +31,7 @@ STREAM_TABLES = (
     "margin_snapshots",
     "firm_exposure",
 )  # the streams' Delta tables, below `tables`
-_NOT_OUTSIDE = ("MARGIN_JARS", "MARGIN_STACK", "MARGIN_DASHBOARD_TOKEN")
+_NOT_OUTSIDE = ("MARGIN_JARS", "MARGIN_STACK", "MARGIN_DASHBOARD_TOKEN", "MARGIN_SPARK_SHARDS")
 
 
 def _port(value: Any) -> int:

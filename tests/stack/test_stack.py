@@ -220,10 +220,11 @@ def test_a_demo_forgets_the_store_broker_and_providers_of_its_surroundings(
         "MARGIN_ENVIRONMENT": "aws",
         "MARGIN_FIRM_EMAIL": "risk@broker.example",
     }
-    for name, value in (outside | {"MARGIN_JARS": "/kept"}).items():
+    for name, value in (outside | {"MARGIN_JARS": "/kept", "MARGIN_SPARK_SHARDS": "2"}).items():
         monkeypatch.setenv(name, value)
     stand_alone()
     assert not outside.keys() & os.environ.keys()
+    assert settings().spark.shards == 2
     assert (settings().environment, settings().kafka.bootstrap_servers, str(settings().jars)) == (
         "local",
         "127.0.0.1:9092",
