@@ -1,8 +1,8 @@
 """A shard that comes back: `margin bench shard_recovery [--accounts 10000 100000]`.
 
-What a Python worker does that has lost its engine, without Spark: read the snapshot, then apply the batches
-since, with what their evaluation left behind. Accounts of ten positions, 500 of 5,000 prices a batch. In the
-same run the same batches as they are processed the first time, with their events.
+What a Python worker does that has lost its engine, without Spark: read the snapshot, apply the batches since,
+with what their evaluation left behind, and sum up the accounts. Accounts of ten positions, 500 of 5,000
+prices a batch. In the same run the same batches as they are processed the first time, with their events.
 """
 
 from __future__ import annotations
@@ -63,10 +63,12 @@ def measure(accounts: int, count: int) -> dict[str, object]:
         effects = shard.effects()
         effects_kb.append(len(zlib.compress(effects, 1)) / 1e3)
         applied.append(_seconds(partial(back.replay, batch, n, effects)))
+    summed = _seconds(lambda: back.process([], len(rest) + 1))
     return {
         "accounts": accounts,
         "snapshot_mb": round(len(raw) / 1e6, 1),
         "snapshot_read_s": round(read, 2),
+        "summed_s": round(summed, 2),
         "batch_applied_again_ms": round(float(np.median(applied)) * 1000, 1),
         "batch_processed_ms": round(float(np.median(processed)) * 1000, 1),
         "effects_of_a_batch_kb": round(float(np.median(effects_kb)), 1),

@@ -31,8 +31,8 @@ echo "image: fetching the wheels of requirements.runtime.lock, each by its hash"
 .venv/bin/python - "$context/jars" <<'PYTHON'
 import shutil, sys
 from pathlib import Path
-from margin_platform.jars.resolve import SETS, classpath
-for name in SETS:
+from margin_platform.jars.resolve import ON_DEMAND, SETS, classpath
+for name in (*SETS, *ON_DEMAND):
     (target := Path(sys.argv[1], name)).mkdir(parents=True)
     for jar in classpath(name):
         shutil.copy(jar, target)

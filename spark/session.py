@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 from pyspark.sql import SparkSession
 
@@ -45,7 +46,7 @@ SETTINGS = {
 JAVA_OPTIONS = "-XX:+UseSerialGC -XX:MaxMetaspaceSize=320m -XX:ReservedCodeCacheSize=160m"  # of each JVM
 
 
-def _placement(master: str) -> dict[str, str]:
+def _placement(master: str, more_jars: Sequence[str]) -> dict[str, str]:
     """Return the options that depend on where the driver and its executors run.
 
     Empty without a master: `spark-submit` has decided it all.
@@ -53,7 +54,7 @@ def _placement(master: str) -> dict[str, str]:
     if not master:
         return {}
     here = settings()
-    jars = [*spark_classpath(), *here.spark.jars]
+    jars = [*spark_classpath(), *here.spark.jars, *more_jars]
     driver = {
         "spark.driver.memory": "700m",
         "spark.driver.extraJavaOptions": " ".join([JAVA_OPTIONS, *class_archive.options("spark", jars)]),
@@ -78,19 +79,23 @@ def _placement(master: str) -> dict[str, str]:
     return driver
 
 
-def configuration(name: str, master: str, extra: dict[str, str] | None = None) -> dict[str, str]:
-    """Return all settings of a session, by Spark's names."""
+def configuration(
+    name: str, master: str, extra: dict[str, str] | None = None, jars: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return all settings of a session, by Spark's names. jars: beside those that every session has."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     placed = {"spark.app.name": name} | ({"spark.master": master} if master else {})
-    return placed | SETTINGS | _placement(master) | (extra or {})
+    return placed | SETTINGS | _placement(master, jars) | (extra or {})
 
 
-def build(name: str, master: str = "local[*]", extra: dict[str, str] | None = None) -> SparkSession:
+def build(
+    name: str, master: str = "local[*]", extra: dict[str, str] | None = None, jars: Sequence[str] = ()
+) -> SparkSession:
     """Build a session with the Kafka connector and Delta Lake on its classpath; the jars come from the cache,
     not the network.
     """
     builder = SparkSession.builder
-    for key, value in configuration(name, master, extra).items():
+    for key, value in configuration(name, master, extra, jars).items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")

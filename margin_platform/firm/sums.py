@@ -99,16 +99,10 @@ class AccountSums:
         known = [n for n in sorted(accounts) if n < len(self._known) and self._known[n]]
         return {"accounts": known, "rows": self._rows[known].tolist()}
 
-    def restore(self, state: Json, margin: Margin) -> None:
-        """Continue from a saved state and the margin of all accounts as they are after it.
-
-        A state of another scenario grid is left out: its accounts count again with their next figures.
-        """
-        self.keep(state)
-        self.update(margin)
-
     def keep(self, state: Json) -> None:
-        """Put last known figures in their place."""
+        """Put saved figures in their place. Those of another scenario grid are left out: their accounts count
+        again with their next figures.
+        """
         rows = np.array(state["rows"], dtype=np.int64)
         if rows.ndim == 2 and rows.shape[1] == self._width:
             self._put(np.array(state["accounts"], dtype=np.int64), rows)

@@ -1,10 +1,10 @@
 """The jars of the broker and of Spark's connectors:
 resolved once through Maven, pinned by version and checksum, cached.
 
-`broker.pom.xml` and `spark.pom.xml` name the versions, `broker.sha256` and `spark.sha256` every file that may
-be used. A cache that is complete needs neither Maven nor a network; a file whose checksum differs is refused
-by name. `python -m margin_platform.jars.resolve` resolves both and rewrites the checksum lists, after a
-change of a version.
+`broker.pom.xml`, `spark.pom.xml` and `s3a.pom.xml` name the versions, the `.sha256` beside each every file
+that may be used. A cache that is complete needs neither Maven nor a network; a file whose checksum differs is
+refused by name. `python -m margin_platform.jars.resolve` resolves all and rewrites the checksum lists, after
+a change of a version.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from margin_platform.settings import settings
 
 _HERE = Path(__file__).parent
 SETS = ("broker", "spark")
+ON_DEMAND = ("s3a",)  # needed only where a checkpoint or table is on S3
 Progress = Callable[[str], None]
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,11 @@ def spark_classpath(cache: Path | None = None, progress: Progress = log.info) ->
     """Return the jar files for `spark.jars`: Kafka source and sink, Delta Lake. Downloads them the first
     time."""
     return classpath("spark", cache, progress)
+
+
+def s3a_classpath(cache: Path | None = None, progress: Progress = log.info) -> list[str]:
+    """Return the jar files by which Spark reaches S3. Downloads them the first time."""
+    return classpath("s3a", cache, progress)
 
 
 def classpath(name: str, cache: Path | None = None, progress: Progress = log.info) -> list[str]:
@@ -153,5 +159,5 @@ def write_checksums(name: str, progress: Progress = log.info) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for each in SETS:
+    for each in (*SETS, *ON_DEMAND):
         write_checksums(each)

@@ -16,7 +16,6 @@ from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import Event
 from margin_platform.contracts.offsets import Record
 from margin_platform.firm.sums import AccountSums
-from margin_platform.kernel.evaluate import Margin
 from margin_platform.kernel.market import Instrument
 from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.emission import Changes
@@ -44,7 +43,7 @@ class ShardEngine:
         self._heartbeat = self._wall = 0
         self._sums = AccountSums(policy)
         self.engine.observe = self._sums.update
-        self._replayed = False
+        self._unsettled = False
 
     def process(self, records: Iterable[Record], batch_id: int) -> Outcome:
         """Apply the shard's records of a batch; return what follows, decisions first."""
@@ -77,16 +76,14 @@ class ShardEngine:
         changes, lost = effects
         self.engine.emission.apply(changes)
         self._sums.keep(lost)
-        self._replayed = True
+        self._unsettled = True
 
     def _settle(self) -> None:
-        """Sum up the accounts as they are after what was replayed."""
-        if self._replayed:
-            self._replayed = False
-            self._sums.update(self._margin_of_all())
-
-    def _margin_of_all(self) -> Margin:
-        return self.engine.margin_of(np.arange(len(self.engine.ledger.account_ids()), dtype=np.int64))
+        """Sum up the accounts as they are after what was restored and replayed."""
+        if self._unsettled:
+            self._unsettled = False
+            everyone = np.arange(len(self.engine.ledger.account_ids()), dtype=np.int64)
+            self._sums.update(self.engine.margin_of(everyone))
 
     def _tick_of(self, records: Iterable[Record]) -> int:
         """Return the newest tick among records, 0 without one; know it from now on."""
@@ -129,4 +126,5 @@ class ShardEngine:
             raise ValueError(f"shard: not that of {self.shard}, value {state['shard']!r}")
         self.engine.restore(state)
         self._heartbeat, self._wall = state["heartbeat"], state["wall"]
-        self._sums.restore(state["sums"], self._margin_of_all())
+        self._sums.keep(state["sums"])
+        self._unsettled = True

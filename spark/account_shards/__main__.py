@@ -108,7 +108,9 @@ def _run(given: argparse.Namespace, stop: StopSignal) -> int:
         checkpoints.forget(given.checkpoint, given.only)
     elif _MARGIN in given.only:
         checkpoints.mention_driver_state(given.checkpoint)
-    session = build("margin-platform", given.master, query.SESSION | tables.WRITES_DELTA)
+    places = (given.checkpoint, given.tables)
+    options = query.SESSION | tables.WRITES_DELTA | checkpoints.storage(*places)
+    session = build("margin-platform", given.master, options, checkpoints.storage_jars(*places))
     try:
         running: list[Running] = []
         for one in _started(given, query.Place(session, given.bootstrap, given.checkpoint), policy):

@@ -7,6 +7,9 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from margin_platform.jars.resolve import s3a_classpath
+from margin_platform.settings import settings
+
 log = logging.getLogger(__name__)
 
 
@@ -22,6 +25,36 @@ def forget(checkpoint: str, names: Iterable[str]) -> None:
         if (folder := Path(checkpoint) / name).exists():
             shutil.rmtree(folder)
             log.warning("%s: rebuilding from the topics", name)
+
+
+def storage(*places: str) -> dict[str, str]:
+    """Return Spark's options for places on S3, `s3a://` or `s3://`: endpoint and region of the settings,
+    credentials by AWS's chain. None for folders.
+    """
+    if not _on_s3(places):
+        return {}
+    here = settings().aws
+    options = {
+        "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+        "spark.hadoop.fs.s3a.endpoint.region": here.region,
+        # else by the SDK's Netty client, which under Spark's Netty takes "100 Continue" for the answer
+        "spark.hadoop.fs.s3a.optimized.copy.from.local.enabled": "false",
+    }
+    if here.endpoint_url is not None:
+        options |= {
+            "spark.hadoop.fs.s3a.endpoint": here.endpoint_url,
+            "spark.hadoop.fs.s3a.path.style.access": "true",
+        }
+    return options
+
+
+def storage_jars(*places: str) -> list[str]:
+    """Return the jars by which Spark reaches these places; none for folders."""
+    return s3a_classpath() if _on_s3(places) else []
+
+
+def _on_s3(places: Iterable[str]) -> bool:
+    return any(place.startswith(("s3a://", "s3://")) for place in places)
 
 
 def mention_driver_state(checkpoint: str) -> None:

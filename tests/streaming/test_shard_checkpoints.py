@@ -1,4 +1,4 @@
-"""The checkpoints of the queries by shard: dropped when asked to, and what is not read is said."""
+"""The checkpoints of the queries by shard: dropped when asked to, on S3, and what is not read is said."""
 
 from __future__ import annotations
 
@@ -34,3 +34,11 @@ def test_a_first_start_says_that_the_drivers_state_is_not_read(
     (tmp_path / "account_shards").mkdir()
     checkpoints.mention_driver_state(str(tmp_path))
     assert caplog.text == ""
+
+
+def test_places_on_s3_bring_their_endpoint_and_folders_bring_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARGIN_AWS_ENDPOINT", "http://127.0.0.1:5000")
+    assert checkpoints.storage("/var/checkpoints", "tables") == {}
+    assert checkpoints.storage_jars("/var/checkpoints", "tables") == []
+    for places in (("s3a://bucket/checkpoints", "tables"), ("checkpoints", "s3://bucket/tables")):
+        assert checkpoints.storage(*places)["spark.hadoop.fs.s3a.endpoint"] == "http://127.0.0.1:5000"
