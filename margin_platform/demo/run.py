@@ -30,8 +30,7 @@ TICKS_PER_SESSION = 13  # one each half hour
 _FASTEST = 0.4  # seconds between two ticks of the whole market: about what a micro-batch takes
 _SLOWEST = 1.0
 _MOST_UNDECIDED = 600  # status events waiting for enforcement: two of its runs; beyond it the replay waits
-_WARM_SECONDS = 240.0
-_DRAIN_SECONDS = 60.0
+_QUIET_SECONDS = 240.0  # without an event before a stage is given up: a full machine starts a run that late
 _LONGEST_WAIT = 600.0
 _LOOK_SECONDS = 1.0
 _MARK = "emptied-by-margin-demo"
@@ -141,11 +140,11 @@ class Demo:
         say(f"seeding {len(rows)} accounts and the market up to {EVE}")
         _seed(monitor.bus, rows)
         say("waiting for the streams: Dagster starts Spark")
-        _wait_until(lambda: len(monitor.status) >= len(rows), monitor, timer, show, _WARM_SECONDS)
+        _wait_until(lambda: len(monitor.status) >= len(rows), monitor, timer, show, _QUIET_SECONDS)
         say(f"replaying {FIRST} to {LAST}: closes real, ticks between them synthetic")
         monitor.replay_started = time.monotonic()
         self._replay(monitor, lag, timer, show)
-        _wait_until(lambda: not monitor.snapshot()["missing"], monitor, timer, show, _DRAIN_SECONDS)
+        _wait_until(lambda: not monitor.snapshot()["missing"], monitor, timer, show, _QUIET_SECONDS)
 
     def _replay(self, monitor: Monitor, lag: DecisionLag, timer: Timer, show: Show) -> None:
         """Produce the crisis round by round, no faster than decisions follow."""
