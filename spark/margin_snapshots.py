@@ -13,7 +13,7 @@ from margin_platform.contracts.offsets import Record
 from margin_platform.market.instruments import load
 from margin_platform.snapshots.engine import MarginEngine
 from margin_platform.snapshots.input_records import TOPICS_IN_ORDER
-from margin_platform.snapshots.outcome import Outcome
+from margin_platform.snapshots.outcome import Messages, Outcome
 from spark import progress
 from spark.program import main
 from spark.stream import Stream, StreamSettings
@@ -60,15 +60,17 @@ class MarginSnapshots(Stream):
 
     def _publish(self, outcome: Outcome) -> None:
         """Publish decisions first: they do not wait behind a thousand figures."""
-        for event in outcome.status:
-            self.bus.produce(MARGIN_STATUS, event)
+        self._produce(MARGIN_STATUS, outcome.status)
         for letter in outcome.dead:
             self.refuse(letter)
         if outcome.status:
             self.bus.flush()
-        for topic, events in ((MARGIN_CALC, outcome.calc), (STRESS, outcome.stress)):
-            for event in events:
-                self.bus.produce(topic, event)
+        self._produce(MARGIN_CALC, outcome.calc)
+        self._produce(STRESS, outcome.stress)
+
+    def _produce(self, topic: str, messages: Messages) -> None:
+        for key, text in zip(messages.keys, messages.texts, strict=True):
+            self.bus.produce_raw(topic, text, key)
 
     def oldest_input_seconds(self) -> float | None:
         return self.engine.oldest_price_seconds()

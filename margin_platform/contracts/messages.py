@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 
 import orjson
 
@@ -70,6 +71,7 @@ __all__ = [
     "checked",
     "decode",
     "deterministic_id",
+    "deterministic_ids",
     "encode",
 ]
 
@@ -170,4 +172,18 @@ def deterministic_id(*parts: object) -> str:
     """Return the same id for the same parts, in every process and on every replay: what makes at-least-once
     delivery harmless.
     """
-    return hashlib.sha256("\x1f".join(str(p) for p in parts).encode()).hexdigest()[:24]
+    return _id_of(_joined(parts))
+
+
+def deterministic_ids(firsts: Iterable[str], *others: object) -> list[str]:
+    """Return `deterministic_id` of each first part with the same others."""
+    others_joined = _joined(("", *others))
+    return [_id_of(first + others_joined) for first in firsts]
+
+
+def _joined(parts: Iterable[object]) -> str:
+    return "\x1f".join(map(str, parts))
+
+
+def _id_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:24]

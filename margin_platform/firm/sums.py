@@ -9,15 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import Event
+from margin_platform.firm.account_cents import (
+    EXPOSURE,
+    PNL,
+    Cents,
+    Given,
+    Kept,
+    Mask,
+    narrow,
+    take,
+    unsecured,
+    wide,
+)
 from margin_platform.firm.rows import TOP, Contributors, firm_rows
 from margin_platform.kernel.evaluate import Margin
 from margin_platform.policy.policy import Policy
-
-Cents = NDArray[np.int64]
 
 
 class AccountSums:
@@ -25,51 +34,56 @@ class AccountSums:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy.version
-        self._scenarios = len(policy.stress.scenarios)
-        self._width = 3 + 3 * self._scenarios  # exposure, |exposure|, net value, then pnl, unsecured, calls
-        self._rows: Cents = np.zeros((0, self._width), dtype=np.int64)
-        self._known = np.zeros(0, dtype=np.bool_)
-        self._unvalued: set[int] = set()  # accounts whose last known figures count
-        self._lost: set[int] = set()  # those that came to it since `lost`
-        self._sums: Cents = np.zeros(self._width, dtype=np.int64)
+        self._moves = np.array(policy.stress.scenarios)
+        width = 3 + 3 * len(self._moves)  # exposure, |exposure|, net value, then pnl, unsecured, calls
+        self._lost: list[int] = []  # accounts that came to be unvalued since `lost`
+        self._sums: Cents = np.zeros(width, dtype=np.int64)
+        self._kept = Kept(
+            np.zeros((0, PNL + len(self._moves)), np.int64), np.zeros(0, np.bool_), np.zeros(0, np.bool_)
+        )
 
     def update(self, margin: Margin) -> None:
-        """Put evaluated accounts in the place of what was known of them."""
-        published = margin.published
-        known = ~np.isnan(published.equity)
-        self._unvalued -= set(margin.accounts[known].tolist())
-        unvalued = set(margin.accounts[~known].tolist())
-        self._lost |= unvalued - self._unvalued
-        self._unvalued |= unvalued
-        valued = np.flatnonzero(known)
-        if not len(valued):
+        """Put evaluated accounts in the place of what was known of them. One that cannot be valued keeps its
+        last figures.
+        """
+        if not len(margin.accounts):
             return
-        exposure = published.beta_weighted_exposure[valued]
-        columns = [exposure, np.abs(exposure), published.total_mv[valued]]
-        lanes = [published.stress_pnl, published.unsecured]
-        dollars = np.column_stack([*columns, *(lane[valued] for lane in lanes)])
-        calls = published.stress_excess_recomputed[valued] < 0
-        self._put(margin.accounts[valued], np.hstack([np.rint(dollars * 100).astype(np.int64), calls]))
+        self._make_room(int(margin.accounts.max()) + 1)
+        unvalued = margin.accounts[np.isnan(margin.equity)]
+        self._lost += unvalued[self._kept.valued[unvalued]].tolist()
+        floored = margin.floored_pnl
+        given = Given(
+            margin.accounts,
+            margin.equity,
+            margin.long_mv,
+            margin.short_mv,
+            margin.beta_weighted_exposure,
+            np.zeros((0, len(self._moves))) if floored is None else floored,
+            margin.stress_excess_recomputed,
+            self._moves,
+        )
+        take(tuple(given), tuple(self._kept), self._sums)
 
-    def _put(self, accounts: NDArray[np.int64], rows: Cents) -> None:
-        room = int(accounts.max()) + 1
-        if room > len(self._rows):
-            more = max(room, 2 * len(self._rows), 1024) - len(self._rows)
-            self._rows = np.vstack([self._rows, np.zeros((more, self._width), dtype=np.int64)])
-            self._known = np.concatenate([self._known, np.zeros(more, dtype=np.bool_)])
-        self._sums += (rows - self._rows[accounts]).sum(axis=0)
-        self._rows[accounts], self._known[accounts] = rows, True
+    def _make_room(self, accounts: int) -> None:
+        more = accounts - len(self._kept.known)
+        if more > 0:
+            more = max(more, len(self._kept.known) // 8, 1024)
+            grown = (
+                np.concatenate([column, np.zeros((more, *column.shape[1:]), column.dtype)])
+                for column in self._kept
+            )
+            self._kept = Kept(*grown)
 
     def partial(
         self, shard: int, shards: int, tick: int, event_time: int, account_ids: Sequence[str]
     ) -> Event:
         """Build firm.partials.v1: what the accounts sum to now."""
-        losses = range(3 + self._scenarios, 3 + 2 * self._scenarios)
+        losses = range(3 + len(self._moves), 3 + 2 * len(self._moves))
         return {
             "shard": shard,
             "shards": shards,
             "tick": tick,
-            "accounts": int(self._known.sum()),
+            "accounts": int(self._kept.known.sum()),
             "sums": self._sums.tolist(),
             "top": {str(column): self._top(column, account_ids) for column in (0, *losses)},
             "policy_version": self._policy,
@@ -77,35 +91,43 @@ class AccountSums:
         }
 
     def _top(self, column: int, account_ids: Sequence[str]) -> list[tuple[int, str]]:
-        amounts = np.abs(self._rows[: len(account_ids), column])
+        rows = self._kept.rows[: len(account_ids)]
+        amounts = unsecured(rows, column - 3 - len(self._moves)) if column else np.abs(rows[:, EXPOSURE])
         if len(amounts) > TOP:  # all that tie with the last one too: names decide among them
             least = np.partition(amounts, len(amounts) - TOP)[len(amounts) - TOP]
-            rows = np.flatnonzero(amounts >= max(1, least))
+            chosen = np.flatnonzero(amounts >= max(1, least))
         else:
-            rows = np.flatnonzero(amounts)
-        return _largest((int(amounts[n]), account_ids[n]) for n in rows.tolist())
+            chosen = np.flatnonzero(amounts)
+        return _largest((int(amounts[n]), account_ids[n]) for n in chosen.tolist())
 
     def to_state(self) -> dict[str, object]:
         """Return the figures that no evaluation brings back: of accounts that cannot be valued now."""
-        return self._last_known(self._unvalued)
+        return self._last_known(~self._kept.valued)
 
     def lost(self) -> Json:
         """Return such figures of the accounts that came to be unvalued since the last call."""
-        found = self._last_known(self._lost)
+        lost = np.zeros_like(self._kept.known)
+        lost[self._lost] = True
         self._lost.clear()
-        return found
+        return self._last_known(lost)
 
-    def _last_known(self, accounts: Iterable[int]) -> Json:
-        known = [n for n in sorted(accounts) if n < len(self._known) and self._known[n]]
-        return {"accounts": known, "rows": self._rows[known].tolist()}
+    def _last_known(self, wanted: Mask) -> Json:
+        accounts = np.flatnonzero(self._kept.known & wanted)
+        return {"accounts": accounts.tolist(), "rows": wide(self._kept.rows[accounts]).tolist()}
 
     def keep(self, state: Json) -> None:
         """Put saved figures in their place. Those of another scenario grid are left out: their accounts count
         again with their next figures.
         """
         rows = np.array(state["rows"], dtype=np.int64)
-        if rows.ndim == 2 and rows.shape[1] == self._width:
-            self._put(np.array(state["accounts"], dtype=np.int64), rows)
+        if rows.ndim != 2 or rows.shape[1] != len(self._sums):
+            return
+        accounts = np.array(state["accounts"], dtype=np.int64)
+        self._make_room(int(accounts.max()) + 1)
+        before = wide(self._kept.rows[accounts[self._kept.known[accounts]]])
+        self._sums += rows.sum(axis=0) - before.sum(axis=0)
+        self._kept.rows[accounts], self._kept.known[accounts] = narrow(rows), True
+        self._kept.valued[accounts] = False
 
 
 def _largest(found: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:

@@ -25,31 +25,28 @@ def defaulted_symbols(span: range, book: Book, market: Market, figure: Floats) -
     return sorted({market.symbols[c] for c in codes[unknown]}) if unknown.any() else []
 
 
-def stress_rows(n: int, margin: Margin) -> list[dict[str, object]]:
-    """Return one row a SPY move of an account that can be valued: held, recomputed, unsecured, each decided
-    on the rounded figure.
+def stress_columns(margin: Margin) -> dict[str, np.ndarray]:
+    """Return the stress rows, (accounts, scenarios), by the names of their columns: held, recomputed,
+    unsecured, each decided on the rounded figure.
     """
+    published = margin.published
+    held, recomputed = published.stress_excess_held, published.stress_excess_recomputed
+    equity = published.stress_equity
+    return {
+        "scenario": np.broadcast_to(np.array(margin.policy.stress.scenarios), held.shape),
+        "delta_pnl": published.stress_pnl,
+        "equity_stressed": equity,
+        "excess_stressed": held,
+        "underwater": held < 0,
+        "excess_recomputed": recomputed,
+        "underwater_recomputed": recomputed < 0,
+        "unsecured": np.where(equity < 0, -equity, 0.0),
+    }
+
+
+def stress_rows(n: int, margin: Margin) -> list[dict[str, object]]:
+    """Return one row a SPY move of an account that can be valued."""
     # its scenarios alone: the columns would be worked out for every account again
-    one = margin.take(np.array([n])).published
-    pnl, equity, held, recomputed = (
-        column[0].tolist()
-        for column in (
-            one.stress_pnl,
-            one.stress_equity,
-            one.stress_excess_held,
-            one.stress_excess_recomputed,
-        )
-    )
-    return [
-        {
-            "scenario": move,
-            "delta_pnl": pnl[s],
-            "equity_stressed": equity[s],
-            "excess_stressed": held[s],
-            "underwater": held[s] < 0,
-            "excess_recomputed": recomputed[s],
-            "underwater_recomputed": recomputed[s] < 0,
-            "unsecured": max(0.0, -equity[s]),
-        }
-        for s, move in enumerate(margin.policy.stress.scenarios)
-    ]
+    columns = stress_columns(margin.take(np.array([n])))
+    rows = zip(*(column[0].tolist() for column in columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]

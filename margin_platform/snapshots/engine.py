@@ -27,7 +27,6 @@ from margin_platform.contracts.messages import (
     Event,
 )
 from margin_platform.contracts.offsets import Record
-from margin_platform.kernel.account_rows import stress_rows
 from margin_platform.kernel.evaluate import Margin, evaluate_accounts
 from margin_platform.kernel.market import Codes, Instrument, Market
 from margin_platform.ledger.awaiting_account import EarlyEvents, book_event
@@ -39,9 +38,11 @@ from margin_platform.snapshots.bands import Level, band_codes
 from margin_platform.snapshots.consumed import Consumed
 from margin_platform.snapshots.corrections import Corrections
 from margin_platform.snapshots.emission import Emission, Mask, Numbers
-from margin_platform.snapshots.events import Inputs, calc_events, instrument_row, status_event, stress_events
+from margin_platform.snapshots.events import calc_events, calculated, status_event, status_texts, stress_texts
+from margin_platform.snapshots.giving_out.explanation import instrument_row
+from margin_platform.snapshots.giving_out.inputs import Inputs
 from margin_platform.snapshots.input_records import CLOCK, checked, in_order
-from margin_platform.snapshots.outcome import Outcome, Touched, refused
+from margin_platform.snapshots.outcome import Messages, Outcome, Touched, refused
 from margin_platform.snapshots.shards import WHOLE, Shard
 from margin_platform.snapshots.stream_clock import StreamClock
 from margin_platform.trading_time.sessions import trading_seconds_between
@@ -213,19 +214,19 @@ class MarginEngine:
 
     def _published(self, margin: Margin, codes: Codes, decisive: Mask) -> Outcome:
         """Return the events of these rows."""
-        stressed = np.flatnonzero(self.emission.stressed_anew(margin)).tolist()
+        stressed = np.flatnonzero(self.emission.stressed_anew(margin))
         book, inputs = self.ledger.book(self.code_of), self._inputs()
-        calc = calc_events(book, self.market, margin, inputs)
-        decided = np.flatnonzero(decisive).tolist()
+        calc = calculated(book, self.market, margin, inputs)
+        names, decided = calc.account_ids, np.flatnonzero(decisive)
+        status = status_texts(calc.texts, decided, codes, book, self.market, margin, inputs)
+        stress = stress_texts(calc, stressed, margin, inputs)
         return Outcome(
-            status=[
-                status_event(calc[row], row, int(codes[row]), book, self.market, margin, inputs)
-                for row in decided
-            ],
-            calc=calc,
-            stress=[
-                event for row in stressed for event in stress_events(calc[row], stress_rows(row, margin))
-            ],
+            status=Messages([names[row] for row in decided.tolist()], status),
+            calc=Messages(names, calc.texts),
+            stress=Messages(
+                [names[row] for row in np.repeat(stressed, len(self.policy.stress.scenarios)).tolist()],
+                stress,
+            ),
         )
 
     def _inputs(self) -> Inputs:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, overload
+
+import orjson
+from typing_extensions import override
 
 from margin_platform.contracts.dead_letters import dead_letter
 from margin_platform.contracts.messages import BadEvent, Event
@@ -36,6 +39,39 @@ class Touched(NamedTuple):
         )
 
 
+class Messages(Sequence[Event]):
+    """Events as they go on the wire, with the keys of their records. Read as events, each is decoded."""
+
+    def __init__(self, keys: Sequence[str] = (), texts: Sequence[bytes] = ()) -> None:
+        self.keys, self.texts = keys, texts
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __iter__(self) -> Iterator[Event]:
+        return map(orjson.loads, self.texts)
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+    @overload
+    def __getitem__(self, index: slice) -> Messages: ...
+    @override
+    def __getitem__(self, index: int | slice) -> Event | Messages:
+        if isinstance(index, slice):
+            return Messages(self.keys[index], self.texts[index])
+        event: Event = orjson.loads(self.texts[index])
+        return event
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __add__(self, other: Messages) -> Messages:
+        return Messages([*self.keys, *other.keys], [*self.texts, *other.texts])
+
+
 @dataclass
 class Outcome:
     """What one batch leads to, decisions first. `accounts` is how many were evaluated.
@@ -43,9 +79,9 @@ class Outcome:
     firm: what the accounts of a shard sum to, at a tick: firm.partials.v1.
     """
 
-    status: list[Event] = field(default_factory=list)
-    calc: list[Event] = field(default_factory=list)
-    stress: list[Event] = field(default_factory=list)
+    status: Messages = field(default_factory=Messages)
+    calc: Messages = field(default_factory=Messages)
+    stress: Messages = field(default_factory=Messages)
     dead: list[Event] = field(default_factory=list)
     firm: list[Event] = field(default_factory=list)
     records: int = 0

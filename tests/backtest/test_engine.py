@@ -26,7 +26,8 @@ from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.ladder.observation import Observation
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.bands import band_codes
-from margin_platform.snapshots.events import Inputs, calc_events, status_event
+from margin_platform.snapshots.events import calc_events, status_event
+from margin_platform.snapshots.giving_out.inputs import Inputs
 
 FIRST, LAST = dt.date(2020, 2, 24), dt.date(2020, 4, 3)
 

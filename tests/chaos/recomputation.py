@@ -23,7 +23,8 @@ from margin_platform.kernel.market import Market
 from margin_platform.market.instruments import load
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.bands import band_codes, band_name
-from margin_platform.snapshots.events import Inputs, calc_events
+from margin_platform.snapshots.events import calc_events
+from margin_platform.snapshots.giving_out.inputs import Inputs
 
 SPLIT_KO = 1_582_520_400_000  # midnight in New York of 2020-02-24
 # of an event that says when and from what it was computed

@@ -25,7 +25,8 @@ from margin_platform.kernel.sweep.columns import Status
 from margin_platform.liquidation.cures import cures_of
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.bands import Level, band_codes, levels
-from margin_platform.snapshots.events import Inputs, calc_events, status_event
+from margin_platform.snapshots.events import calc_events, status_event
+from margin_platform.snapshots.giving_out.inputs import Inputs
 from tests.support.footing import in_cents, unequal
 
 POLICY = current_policy()

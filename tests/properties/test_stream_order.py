@@ -16,7 +16,8 @@ from margin_platform.kernel.evaluate import evaluate
 from margin_platform.kernel.market import Instrument
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine
-from margin_platform.snapshots.events import Inputs, calc_events
+from margin_platform.snapshots.events import calc_events
+from margin_platform.snapshots.giving_out.inputs import Inputs
 from tests.support.engine_feed import Message, through_bytes
 from tests.support.market_day import OPEN
 

@@ -14,7 +14,8 @@ from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import evaluate
 from margin_platform.kernel.market import Instrument, Market
 from margin_platform.policy.policy import current_policy
-from margin_platform.snapshots.events import Inputs, position_row
+from margin_platform.snapshots.giving_out.explanation import Explained
+from margin_platform.snapshots.giving_out.inputs import Inputs
 
 INSTRUMENTS = [
     Instrument("GOOG", 100.0, 1.1, 0.39, issuer="Alphabet", volatility_tier=1),
@@ -52,7 +53,7 @@ def test_the_positions_of_a_status_event_carry_every_figure_the_kernel_used() ->
     code = market.code_of()
     book = Book.of([("A", 3000.0, 0, [(code[s], q) for s, q in HELD.items()])])
     inputs = Inputs(1, 1, {}, np.ones(len(code), dtype=np.int64))
-    rows = [position_row(k, book, market, inputs) for k in range(len(book.symbol))]
+    rows = Explained(book, market, inputs).account(0, 0, [])["positions"]
     again = parse(document({"account_id": "A", "cash": 3000.0, "positions": rows}), policy)
     before, after = evaluate(book, market, policy), evaluate(again.book, again.market, again.policy)
     assert before.concentration_addon[0] > 0

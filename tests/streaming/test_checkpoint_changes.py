@@ -21,7 +21,8 @@ from margin_platform.kernel.market import Instrument
 from margin_platform.market.instruments import load
 from margin_platform.policy.policy import Policy, current_policy
 from margin_platform.snapshots.engine import MarginEngine
-from margin_platform.snapshots.events import Inputs, calc_events
+from margin_platform.snapshots.events import calc_events
+from margin_platform.snapshots.giving_out.inputs import Inputs
 from margin_platform.snapshots.input_records import TOPICS_IN_ORDER
 from spark import margin_snapshots
 from spark.margin_snapshots import MarginSnapshots

@@ -35,6 +35,7 @@ from margin_platform.contracts.messages import (
 )
 from margin_platform.kernel.evaluate import evaluate
 from margin_platform.snapshots import events as snapshots
+from margin_platform.snapshots.giving_out.inputs import Inputs
 from spark.firm_exposure import FirmExposure
 from spark.margin_snapshots import MarginSnapshots
 from spark.volatility_tables import VolatilityTables
@@ -82,7 +83,7 @@ def test_every_figure_of_the_stream_is_the_kernels(running: Running, events_of: 
     engine = stream.engine
     book = engine.ledger.book(engine.code_of)
     margin = evaluate(book, engine.market, running.settings.policy)
-    inputs = snapshots.Inputs(engine.event_time, 0, {}, engine.live.price_time, engine.live.previous_price)
+    inputs = Inputs(engine.event_time, 0, {}, engine.live.price_time, engine.live.previous_price)
     expected = {e["account_id"]: e for e in snapshots.calc_events(book, engine.market, margin, inputs)}
     assert len(found) == 40
     own = ("inputs", "calc_id", "calc_timestamp", "timestamp")

@@ -1,0 +1,120 @@
+"""The newest known figures of accounts in whole cents, and their sums: compiled, one pass over what was
+evaluated.
+
+A row is exposure, net value, equity, a bit for each SPY move in which the account is called, and its P&L by
+SPY move. What is unsecured under a move follows from equity and P&L.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from margin_platform.kernel.market import Floats
+from margin_platform.kernel.sweep.compiled import kept_on_disk, kernel
+from margin_platform.kernel.sweep.whole_cents import published_equity
+from margin_platform.money import CENTS_PER_DOLLAR, round_cents
+
+Cents = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+EXPOSURE, NET, EQUITY, CALLS, PNL = range(5)
+
+
+class Given(NamedTuple):
+    """Exact figures by evaluated account. pnl: (accounts, moves), empty where it is exposure times move."""
+
+    accounts: NDArray[np.int64]
+    equity: Floats
+    long_mv: Floats
+    short_mv: Floats
+    exposure: Floats
+    pnl: Floats
+    recomputed: Floats
+    moves: Floats
+
+
+class Kept(NamedTuple):
+    """Rows by account number. known: there is a row; valued: it is of the last evaluation."""
+
+    rows: Cents
+    known: Mask
+    valued: Mask
+
+
+@kernel
+def _in_cents(dollars: float) -> int:
+    return round(round_cents(dollars) * CENTS_PER_DOLLAR)
+
+
+@kernel
+def _write(given: Given, n: int, row: Cents) -> None:
+    net = given.long_mv[n] - given.short_mv[n]
+    row[EXPOSURE], row[NET] = _in_cents(given.exposure[n]), _in_cents(net)
+    row[EQUITY] = _in_cents(published_equity(given.equity[n], net))
+    row[CALLS] = 0
+    for s in range(len(given.moves)):
+        pnl = given.pnl[n, s] if len(given.pnl) > 0 else given.exposure[n] * given.moves[s]
+        row[PNL + s] = _in_cents(pnl)
+        if round_cents(given.recomputed[n, s]) < 0.0:
+            row[CALLS] |= 1 << s
+
+
+@kernel
+def _count(row: Cents, sign: int, sums: Cents) -> None:
+    """Add a row to the sums, or take it out: exposure, |exposure|, net value, then by move P&L, unsecured
+    amount and call.
+    """
+    moves = len(row) - PNL
+    sums[0] += sign * row[EXPOSURE]
+    sums[1] += sign * abs(row[EXPOSURE])
+    sums[2] += sign * row[NET]
+    for s in range(moves):
+        sums[3 + s] += sign * row[PNL + s]
+        sums[3 + moves + s] += sign * max(0, -(row[EQUITY] + row[PNL + s]))
+        sums[3 + 2 * moves + s] += sign * ((row[CALLS] >> s) & 1)
+
+
+def _entry(given: tuple[np.ndarray, ...], kept: tuple[np.ndarray, ...], sums: Cents) -> None:
+    now, (rows, known, valued) = Given(*given), kept
+    for n in range(len(now.accounts)):
+        account = now.accounts[n]
+        valued[account] = not math.isnan(now.equity[n])
+        if not valued[account]:
+            continue
+        if known[account]:
+            _count(rows[account], -1, sums)
+        _write(now, n, rows[account])
+        _count(rows[account], 1, sums)
+        known[account] = True
+
+
+take = kept_on_disk(_entry)
+
+
+def unsecured(rows: Cents, move: int) -> Cents:
+    """Return what each account would owe beyond its collateral under a move, by its number."""
+    return np.maximum(0, -(rows[:, EQUITY] + rows[:, PNL + move]))
+
+
+def wide(rows: Cents) -> Cents:
+    """Return rows as they are kept in a state: each account's part of the sums."""
+    moves = rows.shape[1] - PNL
+    lost = [unsecured(rows, s) for s in range(moves)]
+    calls = [(rows[:, CALLS] >> s) & 1 for s in range(moves)]
+    exposure = rows[:, EXPOSURE]
+    pnl = list(rows[:, PNL:].T)
+    return np.stack([exposure, np.abs(exposure), rows[:, NET], *pnl, *lost, *calls], axis=1)
+
+
+def narrow(rows: Cents) -> Cents:
+    """Return kept rows of those of a state. Equity, where nothing is unsecured, only has to be enough."""
+    moves = (rows.shape[1] - 3) // 3
+    pnl, lost, calls = np.split(rows[:, 3:], 3, axis=1)
+    short = lost.argmax(axis=1)[:, None]
+    owed = np.take_along_axis(-lost - pnl, short, axis=1)[:, 0]
+    equity = np.where(lost.any(axis=1), owed, np.maximum(0, (-pnl).max(axis=1)))
+    bits = (calls << np.arange(moves)).sum(axis=1)
+    return np.column_stack([rows[:, 0], rows[:, 2], equity, bits, pnl])

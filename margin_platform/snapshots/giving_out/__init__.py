@@ -1,0 +1,1 @@
+"""Figures as the text of messages, from columns."""
