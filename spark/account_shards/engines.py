@@ -48,7 +48,7 @@ class MarginOfShard:
     def process(self, records: list[Record], batch_id: int) -> Published:
         """Return decisions, then dead letters, figures and sums."""
         outcome = self.engine.process(records, batch_id)
-        by_topic: tuple[tuple[str, list[Event]], ...] = (
+        by_topic: tuple[tuple[str, Sequence[Event]], ...] = (
             (MARGIN_STATUS, outcome.status),
             (DEAD_LETTER, outcome.dead),
             (MARGIN_CALC, outcome.calc),

@@ -136,10 +136,9 @@ class _Plan:
             self._add_values(Cell.FLAG, np.where(known, column.values, np.nan))
         elif isinstance(column, Decimals):
             self._add_values(Cell.NUMBER, column.values, column.digits)
-        elif column.dtype == np.bool_:
-            self._add_values(Cell.FLAG, column)
-        else:
-            self._add_values(Cell.NUMBER, column, _CENTS)
+        elif isinstance(column, np.ndarray):
+            kind = Cell.FLAG if column.dtype == np.bool_ else Cell.NUMBER
+            self._add_values(kind, column, _CENTS)
 
     def _add_values(self, kind: Cell, values: np.ndarray, of: int = 0) -> None:
         lists = values.ndim > 1
@@ -160,16 +159,15 @@ class _Plan:
         marked = np.array(self._marked) if self._marked else np.zeros((0, 0), dtype=np.bool_)
         runs = Runs(held.first, held.last, held.codes, marked, names.rank)
         steps = Steps(*np.array(self._steps, dtype=np.int64).T.copy())
-        before = steps, _joined(self._shared)
-        behind = _joined(self._choices), runs, names.texts
         room = np.empty(int((held.last - held.first).max(initial=0)), dtype=np.int64)
         out = np.empty(self._most_bytes(own, held, names), dtype=np.uint8)
+        before = tuple(steps), tuple(_joined(self._shared))
+        behind = tuple(_joined(self._choices)), tuple(runs), tuple(names.texts), room, out
         odd, texts = np.zeros(0, dtype=np.int64), _joined([])
         missing = np.empty(values.size, dtype=np.int64)
         while True:
             cells = Cells(values, odd, missing, np.zeros(2, dtype=np.int64))
-            columns = *before, cells, own, texts, *behind
-            write_rows(0, self._rows, *map(tuple, columns), room, out)
+            write_rows(0, self._rows, *before, tuple(cells), tuple(own), tuple(texts), *behind)
             size, lacking = cells.counts.tolist()
             if not lacking:
                 return out[:size].tobytes()
