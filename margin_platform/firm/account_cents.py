@@ -96,7 +96,8 @@ take = kept_on_disk(_entry)
 
 def unsecured(rows: Cents, move: int) -> Cents:
     """Return what each account would owe beyond its collateral under a move, by its number."""
-    return np.maximum(0, -(rows[:, EQUITY] + rows[:, PNL + move]))
+    owed: Cents = np.maximum(0, -(rows[:, EQUITY] + rows[:, PNL + move]))
+    return owed
 
 
 def wide(rows: Cents) -> Cents:
