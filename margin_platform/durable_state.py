@@ -45,6 +45,22 @@ def dump(state: dict[str, object]) -> list[bytes | memoryview]:
     return [FORMAT + b"\n" + head + b"\n", *columns]
 
 
+def in_chunks(state: dict[str, object], size: int) -> list[list[bytes | memoryview]]:
+    """Return the state in its form on disk, in chunks of so many bytes; each is in pieces, none is copied."""
+    chunks: list[list[bytes | memoryview]] = []
+    room = 0
+    for piece in dump(state):
+        start = 0
+        while start < len(piece):
+            if not room:
+                chunks.append([])
+                room = size
+            part = memoryview(piece)[start : start + room]
+            chunks[-1].append(part)
+            room, start = room - len(part), start + len(part)
+    return chunks
+
+
 def _without_columns(part: object, columns: list[memoryview]) -> object:
     if isinstance(part, np.ndarray):
         start = sum(column.nbytes for column in columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple, overload
 
@@ -10,7 +10,7 @@ import orjson
 from typing_extensions import override
 
 from margin_platform.contracts.dead_letters import dead_letter
-from margin_platform.contracts.messages import BadEvent, Event
+from margin_platform.contracts.messages import TOPICS, BadEvent, Event, encode
 from margin_platform.contracts.offsets import Record
 
 Offsets = dict[str, dict[str, list[int]]]  # topic -> partition -> [first, next) offset
@@ -44,6 +44,12 @@ class Messages(Sequence[Event]):
 
     def __init__(self, keys: Sequence[str] = (), texts: Sequence[bytes] = ()) -> None:
         self.keys, self.texts = keys, texts
+
+    @classmethod
+    def of(cls, topic: str, events: Iterable[Event]) -> Messages:
+        """Encode the events of a topic."""
+        given, key = list(events), TOPICS[topic].key
+        return cls([str(event[key]) for event in given], [*map(encode, given)])
 
     def __len__(self) -> int:
         return len(self.texts)

@@ -6,6 +6,7 @@ driver, as an executor need not have the driver's settings.
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from collections.abc import Sequence
 
@@ -26,7 +27,7 @@ from margin_platform.contracts.offsets import Record
 from margin_platform.firm.sums import FirmTotals
 from margin_platform.kernel.market import Instrument
 from margin_platform.policy.policy import Policy
-from margin_platform.snapshots.outcome import refused
+from margin_platform.snapshots.outcome import Messages, refused
 from margin_platform.snapshots.shard import ShardEngine
 from margin_platform.snapshots.shards import Shard, shard_of
 from margin_platform.volatility.engine import VolatilityEngine
@@ -48,16 +49,16 @@ class MarginOfShard:
     def process(self, records: list[Record], batch_id: int) -> Published:
         """Return decisions, then dead letters, figures and sums."""
         outcome = self.engine.process(records, batch_id)
-        by_topic: tuple[tuple[str, Sequence[Event]], ...] = (
+        topic, sums = FIRM_PARTIALS, outcome.firm
+        if self._alone:
+            topic, sums = FIRM_RISK, [row for partial in sums for row in self._totals.take(partial)]
+        return [
             (MARGIN_STATUS, outcome.status),
-            (DEAD_LETTER, outcome.dead),
+            (DEAD_LETTER, Messages.of(DEAD_LETTER, outcome.dead)),
             (MARGIN_CALC, outcome.calc),
             (STRESS, outcome.stress),
-            (FIRM_RISK, [row for partial in outcome.firm for row in self._totals.take(partial)])
-            if self._alone
-            else (FIRM_PARTIALS, outcome.firm),
-        )
-        return [(topic, event) for topic, events in by_topic for event in events]
+            (topic, Messages.of(topic, sums)),
+        ]
 
     def effects(self) -> bytes:
         """Return what valuing the batch's accounts left behind."""
@@ -96,7 +97,7 @@ class TotalsOfFirm:
 
     def process(self, records: list[Record], batch_id: int) -> Published:
         """Return firm.risk.v1 of each tick whose shards are all there, oldest first."""
-        found: Published = []
+        found: list[tuple[str, Event]] = []
         for record in sorted(records, key=lambda r: (r.partition, r.offset)):
             try:
                 rows = self._totals.take(decode(FIRM_PARTIALS, record.value))
@@ -105,7 +106,8 @@ class TotalsOfFirm:
             else:
                 found += [(FIRM_RISK, row) for row in rows]
         self.event_time = max((e["timestamp"] for t, e in found if t == FIRM_RISK), default=self.event_time)
-        return found
+        by_topic = itertools.groupby(found, key=lambda one: one[0])
+        return [(topic, Messages.of(topic, (event for _, event in rows))) for topic, rows in by_topic]
 
     def effects(self) -> bytes:
         """Return nothing: records are all that it rests on."""
@@ -137,7 +139,7 @@ class VolatilityOfShard:
 
     def process(self, records: list[Record], batch_id: int) -> Published:
         """Return volatility.v1 of the sessions that are over."""
-        return [(VOLATILITY, event) for event in self._engine.process(records)]
+        return [(VOLATILITY, Messages.of(VOLATILITY, self._engine.process(records)))]
 
     def effects(self) -> bytes:
         """Return nothing: records are all that it rests on."""

@@ -118,6 +118,12 @@ def routed(records: DataFrame, shards: int) -> DataFrame:
     )
 
 
+def one_by_one(published: DataFrame) -> DataFrame:
+    """Return a record for each message of the rows that a shard publishes."""
+    keys, texts = "split(keys, '\\n')", "split(cast(texts AS string), '\\n')"
+    return published.selectExpr("topic", f"inline(arrays_zip({keys}, {texts})) AS (key, value)")
+
+
 def _start(
     place: Place,
     name: str,
@@ -141,7 +147,8 @@ def _start(
         ShardProcessor(make, shards, policy.version, partial(add, reports)), OUTPUT, "Append", "None"
     )
     query = (
-        published.writeStream.queryName(name)
+        one_by_one(published)
+        .writeStream.queryName(name)
         .format("kafka")
         .options(**login.spark())
         .option("kafka.bootstrap.servers", place.bootstrap)

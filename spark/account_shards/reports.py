@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Protocol, TypedDict
 
 from pyspark.accumulators import Accumulator, AccumulatorParam
 from typing_extensions import override
-
-from margin_platform.contracts.messages import Event
 
 
 class ShardReport(TypedDict):
@@ -44,7 +42,7 @@ def report_of(
     engine: Reporting,
     batch: int,
     produced: int,
-    published: Sequence[tuple[str, Event]],
+    published: Sequence[tuple[str, Sized]],
     *,
     cold: bool,
     state_bytes: int,
@@ -52,7 +50,7 @@ def report_of(
     """Return what is to be said of one batch."""
     return {
         "batch": batch,
-        "events": dict(Counter(topic for topic, _ in published)),
+        "events": {topic: len(messages) for topic, messages in published if len(messages)},
         "cold": int(cold),
         "state_bytes": state_bytes,
         "event_time": engine.event_time,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -38,12 +38,13 @@ from margin_platform.firm.sums import AccountSums
 from margin_platform.market.instruments import load
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.input_records import CLOCK
+from margin_platform.snapshots.outcome import Messages
 from margin_platform.snapshots.shards import shards_of
 from margin_platform.trading_time.new_york import date_of
 from margin_platform.trading_time.sessions import is_session
 from spark.account_shards import making, placement, processor
 from spark.account_shards.engines import MarginOfShard, TotalsOfFirm, VolatilityOfShard
-from spark.account_shards.query import routed
+from spark.account_shards.query import one_by_one, routed
 from spark.account_shards.reports import ShardReport
 from tests.support.market_day import OPEN, seed, tick
 
@@ -127,6 +128,24 @@ def row(topic: str, offset: int, event: Event, produced: int) -> Row:
     return Row(**place, value=encode(event), timestamp=produced)
 
 
+def messages(rows: Iterable[Row]) -> Iterator[tuple[str, str, bytes]]:
+    """Topic, key and text of each message that rows of a shard have."""
+    for row in rows:
+        for key, text in zip(row.keys.split("\n"), row.texts.split(b"\n"), strict=True):
+            yield row.topic, key, text
+
+
+@pytest.mark.spark
+def test_spark_makes_a_record_of_each_message_in_their_order(spark_session: SparkSession) -> None:
+    many = Messages([f"K {n}" for n in range(2100)], [encode({"n": n, "é": "a\nb\\n"}) for n in range(2100)])
+    rows = [*processor._rows("one", many), *processor._rows("two", Messages(["k"], [b"{}"]))]
+    columns = {name: [row[name] for row in rows] for name in ("topic", "keys", "texts")}
+    given = spark_session.createDataFrame(pa.table(columns)).coalesce(1)
+    found = [(row.topic, row.key, row.value.encode()) for row in one_by_one(given).collect()]
+    assert found == [*messages(rows)]
+    assert len(found) == 2101
+
+
 def days_batches() -> list[list[Row]]:
     """Forty small batches: a book, and then prices and ticks of the clock."""
     messages = [*seed(4), *(message for step in range(1, 12) for message in tick(step))]
@@ -186,7 +205,9 @@ def test_a_shard_that_is_lost_at_any_batch_comes_back_from_its_snapshot_and_its_
             list(failed.handleInputRows((key,), iter(rows), Any))
         found = list(shard.handleInputRows((key,), iter(rows), Any))
         expected = undisturbed.process([record_of(row) for row in rows], number)
-        assert found == list(map(processor._row, expected))
+        assert [*messages(found)] == [
+            (t, k, v) for t, m in expected for k, v in zip(m.keys, m.texts, strict=True)
+        ]
         topics |= {row.topic for row in found}
         meta = processor.Meta(*store["meta"]["value"])
         snapshots.add(meta.base)
@@ -217,12 +238,12 @@ def test_the_firms_rows_are_the_same_of_one_shard_and_of_three_whose_sums_are_ad
                 if (own := [row for row in given if number in shards_of(record_of(row), shards)])
                 for row in part.handleInputRows((placement.keys(shards)[number],), iter(own), Any)
             ]
-            firm.update([json.loads(row.value) for row in rows if row.topic == MARGIN_CALC])
-            found_sums = [json.loads(row.value) for row in rows if row.topic == FIRM_PARTIALS]
+            firm.update([json.loads(text) for topic, _, text in messages(rows) if topic == MARGIN_CALC])
+            found_sums = [json.loads(text) for topic, _, text in messages(rows) if topic == FIRM_PARTIALS]
             sums = [row(FIRM_PARTIALS, batch * 10 + n, event, OPEN) for n, event in enumerate(found_sums)]
             assert len(sums) in (0, shards if shards > 1 else 0)
             rows += totals.handleInputRows((0,), iter(sums), Any)
-            if published := [json.loads(row.value) for row in rows if row.topic == FIRM_RISK]:
+            if published := [json.loads(text) for topic, _, text in messages(rows) if topic == FIRM_RISK]:
                 assert published == json.loads(json.dumps(firm.events()))
                 found.setdefault(shards, []).append(published)
     assert len(found[1]) == 1
@@ -258,9 +279,9 @@ def test_a_message_that_is_no_sum_is_refused_by_name_and_the_next_tick_counts() 
     good = AccountSums(POLICY).partial(0, 1, OPEN, OPEN, []) | {"accounts": 1}
     values = [b"{}", encode(good | {"sums": [1.5]}), encode(good)]
     found = totals.process([Record(FIRM_PARTIALS, 0, n, None, v, OPEN) for n, v in enumerate(values)], 0)
-    letters = [event for topic, event in found if topic == DEAD_LETTER]
+    letters = [event for topic, events in found if topic == DEAD_LETTER for event in events]
     assert [letter["field"] for letter in letters] == ["shard", "sums"]
-    assert len([1 for topic, _ in found if topic == FIRM_RISK]) == len(POLICY.stress.scenarios)
+    assert sum(len(rows) for topic, rows in found if topic == FIRM_RISK) == len(POLICY.stress.scenarios)
 
 
 def test_under_another_policy_each_accounts_next_evaluation_is_published_though_its_worker_ends(
@@ -277,6 +298,6 @@ def test_under_another_policy_each_accounts_next_evaluation_is_published_though_
             published.clear()
         processor._held.clear()
         found = shard.handleInputRows((0,), iter(rows), Any)
-        published += [row.key for row in found if row.topic == MARGIN_STATUS]
+        published += [key for topic, key, _ in messages(found) if topic == MARGIN_STATUS]
     assert sorted(set(published)) == [f"A{n:04}" for n in range(4)]
     assert len(published) < 2 * 4

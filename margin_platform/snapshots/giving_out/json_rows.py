@@ -142,6 +142,9 @@ class _Plan:
 
     def _add_values(self, kind: Cell, values: np.ndarray, of: int = 0) -> None:
         lists = values.ndim > 1
+        if lists and not values.shape[1]:
+            self._shared[-1] += b"[]"
+            return
         self._step(kind, len(self._values), values.shape[1] if lists else 0, of)
         self._values += list(values.T) if lists else [values]
 
@@ -161,13 +164,25 @@ class _Plan:
         steps = Steps(*np.array(self._steps, dtype=np.int64).T.copy())
         room = np.empty(int((held.last - held.first).max(initial=0)), dtype=np.int64)
         out = np.empty(self._most_bytes(own, held, names), dtype=np.uint8)
-        before = tuple(steps), tuple(_joined(self._shared))
-        behind = tuple(_joined(self._choices)), tuple(runs), tuple(names.texts), room, out
+        shared, choices = _joined(self._shared), _joined(self._choices)
         odd, texts = np.zeros(0, dtype=np.int64), _joined([])
         missing = np.empty(values.size, dtype=np.int64)
         while True:
             cells = Cells(values, odd, missing, np.zeros(2, dtype=np.int64))
-            write_rows(0, self._rows, *before, tuple(cells), tuple(own), tuple(texts), *behind)
+            write_rows(
+                0,
+                self._rows,
+                tuple(steps),
+                tuple(shared),
+                tuple(cells),
+                tuple(own),
+                tuple(texts),
+                tuple(choices),
+                tuple(runs),
+                tuple(names.texts),
+                room,
+                out,
+            )
             size, lacking = cells.counts.tolist()
             if not lacking:
                 return out[:size].tobytes()
