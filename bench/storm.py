@@ -57,7 +57,7 @@ class Engine:
             offset = self._offsets[topic] = self._offsets.get(topic, -1) + 1
             records.append(Record(topic, 0, offset, None, encode(event), event["timestamp"]))
         self._batch += 1
-        return self._engine.process(records, self._batch).status
+        return list(self._engine.process(records, self._batch).status)
 
 
 def crossing(accounts: int) -> list[Event]:

@@ -284,7 +284,7 @@ def good_events() -> dict[str, list[Event]]:
     said[e.VOLATILITY].append({"symbol": "AAPL", "volatility_annual": 0.3, "timestamp": T})
     said[e.MARGIN_STATUS] += status
     now = feed.engine.process([], 99)
-    said[e.MARGIN_CALC] += status + now.calc
+    said[e.MARGIN_CALC] += [*status, *now.calc]
     firm = FirmEngine(POLICY)
     firm.update([event for event in status if event.get("stress")])
     said[e.FIRM_RISK] += firm.events()

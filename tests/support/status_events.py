@@ -28,7 +28,7 @@ class StatusFeed:
         self._batch += 1
         outcome = self.engine.process(records, self._batch)
         assert not outcome.dead, outcome.dead
-        return outcome.status
+        return list(outcome.status)
 
     def open(
         self, account_id: str, cash: float, price: float, shares: float, *, minute: int = 0
