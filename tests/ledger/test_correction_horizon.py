@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, Event, encode
 from margin_platform.contracts.offsets import Record
-from margin_platform.kernel.market import Instrument
+from margin_platform.kernel.evaluate import evaluate
+from margin_platform.kernel.market import Instrument, Market
 from margin_platform.ledger.corporate_actions import CorporateAction
 from margin_platform.ledger.ledger import Ledger
 from margin_platform.policy.policy import current_policy
@@ -47,6 +49,15 @@ def held(ledger: Ledger) -> dict[str, Any]:
     return {a: (ledger.cash(a), ledger.positions(a)) for a in ledger.account_ids()}
 
 
+def figures(ledger: Ledger) -> list[Any]:
+    """The figures of all accounts at one market: with their requirement and stressed losses."""
+    market = Market.of([Instrument("X", 100.0, 1.1), Instrument("Y", 50.0, 0.9)])
+    margin = evaluate(ledger.book({"X": 0, "Y": 1}), market, POLICY)
+    return [
+        np.asarray(figure).tolist() for figure in (margin.equity, margin.requirement, margin.worst_stress)
+    ]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(BOOKED, max_size=14),
@@ -54,7 +65,7 @@ def held(ledger: Ledger) -> dict[str, Any]:
     st.lists(ACTION, max_size=4),
     st.integers(0, 11),
 )
-def test_folding_changes_no_position_and_no_cash_nor_does_an_amended_action_after_it(
+def test_folding_changes_no_position_no_cash_and_no_figure_nor_does_an_amended_action_after_it(
     before: list[Any], after: list[Any], actions: list[Any], until: int
 ) -> None:
     midnights = [CorporateAction.of(act("DIVIDEND", "X", day, 1)).effective for day in range(12)]
@@ -75,6 +86,7 @@ def test_folding_changes_no_position_and_no_cash_nor_does_an_amended_action_afte
     assert held(folded) == held(kept)
     folded.fold(midnights[11] + DAY)
     assert held(folded) == held(kept)
+    assert figures(folded) == figures(kept)
     rows = len(folded.to_state()["fills"]["account"])  # type: ignore[index]
     assert rows <= 4 * (1 + len(actions))
 
