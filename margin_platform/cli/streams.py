@@ -1,7 +1,9 @@
-"""`margin streams`: the streams' shards."""
+"""`margin streams`: the streams' shards, and another number of partitions for their state."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Annotated
 
 import typer
@@ -17,18 +19,19 @@ _Url = Annotated[
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(
-        help="Show the streams' shards: where they are, their versions and sizes.",
+        help="Show the streams' shards; divide their state over more or fewer tasks.",
         invoke_without_command=True,
     )
     app.add_typer(group, name="streams")
 
     @group.callback()
     def show(context: typer.Context, url: _Url = None, as_json: options.Json = False) -> None:
-        """Show the streams' shards: where they are, their versions and sizes."""
+        """Show the streams' shards; divide their state over more or fewer tasks."""
         if context.invoked_subcommand is None:
             _shards(url, as_json)
 
     group.command("shards")(_shards)
+    group.command("rescale")(_rescale)
 
 
 def _shards(url: _Url = None, as_json: options.Json = False) -> None:
@@ -54,3 +57,15 @@ def _shards(url: _Url = None, as_json: options.Json = False) -> None:
         cells = (row["stream"], row["shard"], row["where"], row["version"], size, row["cold_starts"])
         table.add_row(*map(str, cells))
     print_table(table)
+
+
+def _rescale(
+    partitions: Annotated[int, typer.Argument(min=1, help="tasks that the state is divided over")],
+    checkpoint: Annotated[
+        str | None, typer.Option(help="folder or URL of the checkpoints", show_default=False)
+    ] = None,
+) -> None:
+    """Divide the state of the stopped streams over another number of tasks. The shards stay what they are."""
+    program = [sys.executable, "-m", "spark.account_shards.rescale", str(partitions)]
+    ended = subprocess.run([*program, *(["--checkpoint", checkpoint] if checkpoint else [])], check=False)
+    raise typer.Exit(ended.returncode)

@@ -68,10 +68,11 @@ class Sharded:
     reports: Accumulator[dict[int, ShardReport]]
 
 
-def account_shards(place: Place, policy: Policy, shards: int, *, trigger_ms: int = 100) -> Sharded:
+def account_shards(place: Place, policy: Policy, shards: int, *, trigger_ms: int | None = 100) -> Sharded:
     """Start the shards of the accounts, and of the volatilities, which is the one after the last.
 
-    shards: of the accounts, chosen once, for the life of the checkpoint.
+    shards: of the accounts, chosen once, for the life of the checkpoint. trigger_ms: shortest time between
+    batches; None: read what stands on the topics now, then end.
     """
     others = [topic for topic in TOPICS_IN_ORDER if topic != ACCOUNTS]
     # all accounts before any fill of a long backlog: Spark divides a batch over the topics of a source
@@ -131,7 +132,7 @@ def _start(
     shards: int,
     make: Callable[[int], Engine],
     policy: Policy,
-    trigger_ms: int,
+    trigger_ms: int | None,
 ) -> Sharded:
     """Start a query of records with the number of their shard; its engines' events go to Kafka."""
     session = place.session
@@ -146,7 +147,7 @@ def _start(
     published = placed.groupBy("shard").transformWithState(
         ShardProcessor(make, shards, policy.version, partial(add, reports)), OUTPUT, "Append", "None"
     )
-    query = (
+    writer = (
         one_by_one(published)
         .writeStream.queryName(name)
         .format("kafka")
@@ -155,7 +156,7 @@ def _start(
         .option("kafka.linger.ms", "0")
         .option("checkpointLocation", f"{place.checkpoint.rstrip('/')}/{name}")
         .outputMode("append")
-        .trigger(processingTime=f"{trigger_ms} milliseconds")
-        .start()
     )
-    return Sharded(query, reports)
+    if trigger_ms is None:
+        return Sharded(writer.trigger(availableNow=True).start(), reports)
+    return Sharded(writer.trigger(processingTime=f"{trigger_ms} milliseconds").start(), reports)

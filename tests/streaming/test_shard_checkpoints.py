@@ -1,4 +1,4 @@
-"""The checkpoints of the queries by shard: dropped when asked to, on S3, and what is not read is said."""
+"""The checkpoints of the queries by shard: dropped when asked to, on S3, and left alone while they run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from spark.account_shards import checkpoints
+from margin_platform.orchestration import checkpoint_lock
+from spark.account_shards import checkpoints, rescale
 
 
 def folders(of: Path) -> set[str]:
@@ -42,3 +43,12 @@ def test_places_on_s3_bring_their_endpoint_and_folders_bring_nothing(monkeypatch
     assert checkpoints.storage_jars("/var/checkpoints", "tables") == []
     for places in (("s3a://bucket/checkpoints", "tables"), ("checkpoints", "s3://bucket/tables")):
         assert checkpoints.storage(*places)["spark.hadoop.fs.s3a.endpoint"] == "http://127.0.0.1:5000"
+
+
+def test_running_streams_are_not_rescaled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sys.argv", ["rescale", "2", "--checkpoint", str(tmp_path)])
+    with checkpoint_lock.held(tmp_path, ["account_shards"]):
+        assert rescale.main() == checkpoint_lock.EXIT_CODE
+    assert "stop the streams first: account_shards: its checkpoint is held by" in caplog.text

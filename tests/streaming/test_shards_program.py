@@ -5,6 +5,8 @@ killed in mid-run.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +104,14 @@ def tables_are_right(work: Path, events_of: Events) -> bool:
     return True
 
 
+def rescaled(bus: Bus, work: Path, partitions: int) -> int:
+    """The exit code of dividing the shards' state over so many tasks."""
+    program = [sys.executable, "-m", "spark.account_shards.rescale", str(partitions)]
+    where = ["--checkpoint", str(work / "checkpoints"), "--master", "local[1]", "--bootstrap", bus.bootstrap]
+    with (work / "driver.log").open("ab") as log:
+        return subprocess.run([*program, *where], stderr=log, check=False).returncode
+
+
 def test_two_shards_with_totals_volatilities_and_tables_are_right_after_a_kill(
     bus: Bus,
     work: Path,
@@ -125,6 +135,7 @@ def test_two_shards_with_totals_volatilities_and_tables_are_right_after_a_kill(
     until(lambda: tables_are_right(work, events_of), "the tables", 300)
     beside = start_program(driver_command(bus.bootstrap, work, "firm_exposure", "local[1]"))
     assert beside.process.wait(120) == checkpoint_lock.EXIT_CODE  # two publishers of one topic
+    assert rescaled(bus, work, 1) == checkpoint_lock.EXIT_CODE
     assert driver.end_input() == 0
 
     assert events_of(DEAD_LETTER) == []
@@ -137,3 +148,12 @@ def test_two_shards_with_totals_volatilities_and_tables_are_right_after_a_kill(
     published = Counter(event["calc_id"] for event in events_of(MARGIN_CALC))
     in_table = Counter(table(work, "margin_snapshots")["calc_id"])
     assert all(published[calc_id] >= n for calc_id, n in in_table.items())
+
+    send(bus, prices(NEXT_SESSION + 30_000, 0.88))
+    assert [rescaled(bus, work, partitions) for partitions in (3, 1)] == [1, 0]  # of two shards
+    send(bus, prices(NEXT_SESSION + 60_000, 0.85))
+    driver = start_program([*command, "--only", "account_shards,firm_totals"])
+    until(lambda: published_is_right(bus, events_of), "figures and the totals of one task", 300)
+    assert driver.end_input() == 0
+    bodies = {event["calc_id"]: event for event in events_of(MARGIN_CALC)}
+    assert all(bodies[event["calc_id"]] == event for event in events_of(MARGIN_CALC))
