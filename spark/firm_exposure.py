@@ -95,9 +95,10 @@ class FirmExposure(Stream):
         if not self._unpublished or time.monotonic() - self._published_at < _PUBLISH_SECONDS:
             return 0
         rows = self.engine.events()
+        batch = max(self._newest_batch, self._batch)  # after a restart `idle` comes before any batch
         for event in rows:
             self.bus.produce(FIRM_RISK, event)
-            self.gather(event["scenario"], event, self._newest_batch)
+            self.gather(event["scenario"], event, batch)
         self._published_at, self._unpublished = time.monotonic(), False
         return len(rows)
 

@@ -83,6 +83,24 @@ def test_after_a_stop_longer_than_its_topic_is_kept_the_firm_goes_on_with_what_i
     assert re.search(r"margin\.calc\.v1\[\d\] 2-4 deleted by retention before it was read", caplog.text)
 
 
+def test_rows_published_between_a_restart_and_its_first_batch_are_of_the_batch_before(
+    running: Running,
+) -> None:
+    """The table takes rows of a batch once, by its number: it must not fall."""
+    running.start(FirmExposure)
+    for account in ("A", "B"):
+        running.bus.produce(MARGIN_CALC, figures(account))
+        running.bus.flush()
+        running.drain()
+    running.stop()
+    again = FirmExposure(running.settings)
+    before = again.sink.written_batch()
+    again.recover()
+    again.idle()
+    again.close()
+    assert again.sink.written_batch() >= before > 0
+
+
 def test_the_firm_does_not_take_a_topic_made_anew_for_one_it_has_read(running: Running) -> None:
     running.start(FirmExposure)
     running.bus.produce(MARGIN_CALC, figures("A"))
