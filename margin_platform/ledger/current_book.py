@@ -7,12 +7,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from margin_platform.kernel.book import Book
+from margin_platform.kernel.book import Book, rows_in_runs
 from margin_platform.kernel.market import Floats
 from margin_platform.ledger.columns.holdings import Laid
 from margin_platform.ledger.micros import MICRO, from_micros
 
+Ints = NDArray[np.int64]
 Shares = Mapping[str, int]  # micro-shares by symbol
 
 
@@ -64,6 +66,32 @@ class CurrentBook:
             self._book = self._book.reshaped(shares)
             self._reshaped.clear()
         return self._book
+
+    def touch_many(
+        self,
+        numbers: NDArray[np.int64],
+        names: Sequence[str],
+        symbol: NDArray[np.int64],
+        shares: NDArray[np.int64],
+    ) -> None:
+        """Keep current the positions of accounts that are now so many micro-shares; the next `of` sees to new
+        ones and closed ones. symbol: the place of each in names.
+        """
+        if self._book is None:
+            return
+        codes = np.array([self._codes.get(name, -1) for name in names], dtype=np.int64)[symbol]
+        known = numbers < len(self._book)
+        numbers, codes, held = numbers[known], codes[known], shares[known]
+        rows, there = rows_in_runs(self._book.offsets, self._book.symbol, numbers, codes)
+        there &= held != 0
+        self._book.quantity[rows[there]] = from_micros(held[there])
+        self._reshaped.update(numbers[~there].tolist())
+
+    def touch_cash(self, numbers: Ints, dollars: Floats) -> None:
+        """Keep the balances of accounts current."""
+        if self._book is not None:
+            known = numbers < len(self._book)
+            self._book.cash[numbers[known]] = dollars[known]
 
     def touch(self, number: int, margin_type: int, symbol: str | None) -> None:
         """Keep the columns current where their shape allows it; the next `of` sees to the rest."""

@@ -16,56 +16,27 @@ from typing import Any
 import numpy as np
 
 from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, BadEvent, Event
-from margin_platform.kernel.book import MARGIN_TYPES, REG_T, Book
+from margin_platform.kernel.book import MARGIN_TYPES
 from margin_platform.ledger.amounts import micros_of, money_of, net_money, within
+from margin_platform.ledger.columns.accounts import Accounts
 from margin_platform.ledger.columns.holdings import Holdings
 from margin_platform.ledger.columns.known_ids import KnownIds
 from margin_platform.ledger.corporate_actions import CorporateAction
-from margin_platform.ledger.current_book import CurrentBook, Opening
 from margin_platform.ledger.fill_log import FillLog
-from margin_platform.ledger.linked_fills import Folded, LinkedFills
-from margin_platform.ledger.micros import MICRO, from_micros
+from margin_platform.ledger.linked_fills import Folded
 from margin_platform.ledger.order_fills import OrderFills
 from margin_platform.ledger.rounding import Rounding
 
 _COLUMNS = (("type", "b"), ("since", "q"), ("cash", "q"))
 
 
-class Ledger:
+class Ledger(Accounts):
     """Accounts and what they hold. `apply` takes one event of fills.v1, cash.v1 or accounts.v1.
 
     known_symbols: where given, an event for another symbol is refused. require_account: refuse fills and cash
     of an account that accounts.v1 has not announced; otherwise the account is opened as REG_T. ids: where ids
     of fills and transfers are kept; empty.
     """
-
-    def __init__(
-        self,
-        known_symbols: Iterable[str] | None = None,
-        *,
-        require_account: bool = False,
-        ids: KnownIds | None = None,
-    ) -> None:
-        symbols = None if known_symbols is None else tuple(known_symbols)
-        self._known = None if symbols is None else frozenset(symbols)
-        self._require_account = require_account
-        self._ids: list[str] = []
-        self._numbers: dict[str, int] = {}
-        self._type, self._since = array("b"), array("q")  # margin type, and since which event time
-        self._cash = array("q")  # whole cents in micro-dollars, corporate actions excluded
-        self._held = Holdings(symbols or ())
-        self._rounding = Rounding()
-        # account -> first of its linked symbols -> micro-dollars of actions
-        self._accrued: dict[int, dict[str, int]] = {}
-        self._log = FillLog()
-        self._announced: set[str] = set()
-        self._seen = KnownIds() if ids is None else ids
-        self._linked = LinkedFills()
-        self._order_fills = OrderFills()
-        self._book = CurrentBook(self._balance, self._visible, self._opening)
-
-    def __contains__(self, account_id: str) -> bool:
-        return account_id in self._numbers
 
     def knows(self, account_id: str) -> bool:
         """Report whether fills and cash of this account are taken."""
@@ -98,14 +69,6 @@ class Ledger:
             if not self.knows(account_id):
                 raise BadEvent("account_id", account_id, "unknown account")
             number = self._open(account_id)
-        return number
-
-    def _open(self, account_id: str) -> int:
-        number = self._numbers[account_id] = len(self._ids)
-        self._ids.append(account_id)
-        self._type.append(REG_T)
-        self._since.append(-1)
-        self._cash.append(0)
         return number
 
     def _fill(self, event: Event) -> list[str]:
@@ -198,47 +161,6 @@ class Ledger:
         accrued[min(held)] = cash
         for name in held:
             self._touch(number, name)
-
-    # -- figures out
-
-    def _balance(self, number: int) -> float:
-        return (self._cash[number] + sum(self._accrued.get(number, {}).values())) / MICRO
-
-    def cash(self, account_id: str) -> float:
-        """Return the signed cash balance in dollars: negative is a debit."""
-        return self._balance(self._numbers[account_id])
-
-    def positions(self, account_id: str) -> dict[str, float]:
-        """Return signed shares by symbol, flat ones left out."""
-        return {s: q / MICRO for s, q in self._visible(self._numbers[account_id]).items()}
-
-    def margin_type(self, account_id: str) -> int:
-        return self._type[self._numbers[account_id]]
-
-    def account_ids(self) -> list[str]:
-        """List the accounts in order of first appearance: the row order of `book`."""
-        return list(self._ids)
-
-    def number_of(self, account_id: str) -> int:
-        """Return the account's row in `book`, for the life of this ledger."""
-        return self._numbers[account_id]
-
-    def book(self, code_of: dict[str, int]) -> Book:
-        """Return the book as columns. Cash and known positions are kept current in place."""
-        return self._book.of(self._ids, self._type, code_of)
-
-    def _visible(self, number: int) -> dict[str, int]:
-        return self._rounding.without_dust(number, self._held.of(number))
-
-    def _opening(self) -> Opening:
-        cash = from_micros(np.array(self._cash))
-        for number in self._accrued:
-            cash[number] = self._balance(number)
-        held = self._held.laid_out(len(self._ids))
-        return Opening(cash, self._held.symbols, held, self._rounding.accounts())
-
-    def _touch(self, number: int, symbol: str | None) -> None:
-        self._book.touch(number, self._type[number], symbol)
 
     # -- durable state
 

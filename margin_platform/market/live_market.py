@@ -19,10 +19,10 @@ from margin_platform.ledger.corporate_actions import CorporateAction
 from margin_platform.market.figure_gate import FigureGate
 from margin_platform.market.price_basis import Adjustment, on_basis
 from margin_platform.market.price_gate import PriceGate, of_before
+from margin_platform.market.prints import LATE_MS, Chain, Prints
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.sessions import trading_time_before
 
-LATE_MS = 60_000  # how much later than it was produced a print may arrive
 _FIGURES = ("price", "beta", "sigma")
 _MOVING = (*_FIGURES, "volatility_tier", "stale")  # the columns that events and the clock change
 
@@ -56,10 +56,9 @@ class LiveMarket:
         Newest event time wins, arrival order breaking ties; an older event changes nothing (MARGIN_RULES 10).
         produced: when its record was produced, epoch milliseconds; by default at its own time.
         """
+        produced = event["timestamp"] if produced is None else produced
         if topic == PRICES:
-            self._forget_time_ahead(
-                code, event["timestamp"], event["timestamp"] if produced is None else produced
-            )
+            self._forget_time_ahead(code, event["timestamp"], produced)
             event = self.gate.restated(code, event)
             if self.gate.passes_over(code, event, int(self.price_time[code])):
                 return code in self.gate.withdrawn
@@ -73,7 +72,7 @@ class LiveMarket:
         seen, name = self._input_time[topic], f"{topic} {event['symbol']}"
         if event["timestamp"] >= seen[code]:
             self._behind_figures.pop(name, None)
-        elif not self._was_ahead(name, int(seen[code]), event["timestamp"] if produced is None else produced):
+        elif not self._was_ahead(name, int(seen[code]), produced):
             return False
         self._hold_implausible(topic, code, event)
         seen[code] = event["timestamp"]
@@ -82,6 +81,21 @@ class LiveMarket:
         different = bool(self.market.beta[code] != event["beta"])
         self.market.beta[code] = event["beta"]
         return different
+
+    def take_prints(self, prints: Prints) -> np.ndarray:
+        """Take in the prints of symbols that nothing contradicts; return which. `take` judges the others."""
+        chain = Chain.of(prints, self.market.price, self.price_time, self.gate.sequence_of)
+        doubted = ~chain.plain(self.policy.prices) | ~self.gate.settled(chain.prints.codes, chain.good_times)
+        judged = np.isin(np.arange(len(self.price_time)), chain.prints.codes[doubted])
+        rows = np.flatnonzero(chain.last & ~judged[chain.prints.codes])
+        newest = chain.prints.take(rows)
+        self.previous_price[newest.codes] = chain.good[rows]
+        self.price_time[newest.codes] = newest.times
+        self.market.price[newest.codes] = newest.prices
+        self.gate.follow(newest)
+        for code in self._behind.keys() & newest.codes.tolist():
+            del self._behind[code]
+        return ~judged[prints.codes]
 
     def _hold_implausible(self, topic: str, code: int, event: Event) -> None:
         """Raise BadEvent for a beta or a measured volatility that awaits a second one."""
@@ -113,13 +127,11 @@ class LiveMarket:
         """Return True where two figures in a row were produced well before the time of the one in use: its
         host's clock was ahead. One may only be late.
         """
-        before = self._behind_figures.pop(name, 0)
-        if produced >= seen - LATE_MS:
+        before, is_late = self._behind_figures.pop(name, 0), produced < seen - LATE_MS
+        if is_late and not 0 < before < produced:
+            self._behind_figures[name] = produced
             return False
-        if 0 < before < produced:
-            return True
-        self._behind_figures[name] = produced
-        return False
+        return is_late
 
     def _volatility(self, code: int, event: Event) -> bool:
         """Take in a volatility; insufficient history stays unknown: the kernel's policy sets what it counts

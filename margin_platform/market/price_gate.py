@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from margin_platform.contracts.messages import Event
 from margin_platform.ledger.corporate_actions import CorporateAction
@@ -25,6 +26,7 @@ from margin_platform.market.price_basis import (
     unpaid,
 )
 from margin_platform.market.price_verdict import Suspect, Verdict, after_actions, is_older, judge
+from margin_platform.market.prints import NO_SEQUENCE, Prints
 from margin_platform.policy.sections import PricePolicy
 
 
@@ -85,6 +87,30 @@ class PriceGate:
         if price is not None:
             self._sequence[code] = event.get("sequence")
         return price
+
+    def settled(self, codes: NDArray[np.int64], good_times: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Report where no print is set aside, and no dividend, split or spin-off lies behind the time of the
+        price in use.
+        """
+        found = np.ones(len(codes), dtype=np.bool_)
+        if self.suspects:
+            found &= ~np.isin(codes, list(self.suspects))
+        if self._adjustments or self._spin_offs:
+            ends = {code: rows[-1][0] for code, rows in self._adjustments.items()}
+            for code, days in self._spin_offs.items():
+                ends[code] = max(ends.get(code, 0), *days)
+            found &= good_times >= np.array([ends.get(code, 0) for code in codes.tolist()])
+        return found
+
+    def follow(self, newest: Prints) -> None:
+        """Note the source's sequences of prints that are the prices in use now, one a symbol."""
+        if self._sequence or newest.has_sequences:
+            known = zip(newest.codes.tolist(), newest.sequences.tolist(), strict=True)
+            self._sequence |= {code: None if n == NO_SEQUENCE else n for code, n in known}
+
+    def sequence_of(self, code: int) -> int | None:
+        """Return the source's sequence of the price in use, where it has one."""
+        return self._sequence.get(code)
 
     def newest(self, code: int) -> int:
         """Return the event time of the print set aside, epoch milliseconds; 0 where there is none."""
@@ -150,7 +176,11 @@ class PriceGate:
             "set_aside": {symbols[code]: asdict(suspect) for code, suspect in self.suspects.items()},
             "contested": {symbols[code]: reason for code, reason in self.contested.items()},
             "adjustments": _named(self._adjustments, symbols),
-            "doubts": _named(self._doubts, symbols),
+            "doubts": {
+                symbols[code]: [tuple(doubt) for doubt in doubts]
+                for code, doubts in self._doubts.items()
+                if doubts
+            },
             "spin_offs": _named(self._spin_offs, symbols),
             "sequence": {
                 symbols[code]: number for code, number in self._sequence.items() if number is not None

@@ -7,6 +7,9 @@ how many engines share the accounts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from operator import lt
+
 from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import BadEvent, Event
 from margin_platform.contracts.offsets import Record
@@ -31,18 +34,27 @@ class Consumed:
         """Begin a batch."""
         self.batch, self.offsets, self.own = batch_id, {}, {}
 
-    def is_new(self, record: Record) -> bool:
-        """Return whether a record was not applied before, and count it as applied.
+    def new(self, records: list[Record]) -> list[Record]:
+        """Return the records of one partition, in its order, that were not applied before, and count them as
+        applied.
 
-        One that was still counts for the batch's id.
+        Those that were still count for the batch's id.
         """
-        if record.topic in self._shard.shared:
-            _extend(self.offsets, record)
-        ends = self.next_offset[record.topic]
-        if record.offset < ends.get(record.partition, 0):
-            return False
-        ends[record.partition] = record.offset + 1
-        return True
+        first, last = records[0], records[-1]
+        if first.topic in self._shard.shared:
+            _extend(self.offsets, first)
+            _extend(self.offsets, last)
+        ends, offsets = self.next_offset[first.topic], [record.offset for record in records]
+        known = ends.get(first.partition, 0)
+        ends[first.partition] = max(known, last.offset + 1)
+        if known <= first.offset and all(map(lt, offsets, offsets[1:])):
+            return records
+        found = []
+        for record in records:
+            if record.offset >= known:
+                known = record.offset + 1
+                found.append(record)
+        return found
 
     def count_own(self, record: Record, event: Event) -> None:
         """Count a record as its account's own, where it is of one account only.
@@ -55,6 +67,12 @@ class Consumed:
         if not self._shard.holds(account_id):
             raise BadEvent("account_id", account_id, f"not of {self._shard}, which read it")
         _extend(self.own.setdefault(account_id, {}), record)
+
+    def count_all_own(self, records: Sequence[Record], account_ids: Sequence[str]) -> None:
+        """Count records of one topic as their accounts' own, all of them of this shard."""
+        if records[0].topic not in self._shard.shared:
+            for record, account_id in zip(records, account_ids, strict=True):
+                _extend(self.own.setdefault(account_id, {}), record)
 
     def to_state(self) -> dict[str, object]:
         """Return it as JSON."""

@@ -9,12 +9,16 @@ say how much later than its own time a record is produced.
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import CASH, CORPORATE_ACTIONS, FILLS, BadEvent, Event
 from margin_platform.contracts.offsets import Record
 from margin_platform.ledger.columns.known_ids import KnownIds
 from margin_platform.ledger.corporate_actions import effective_time
 from margin_platform.ledger.ledger import Ledger
+from margin_platform.snapshots.stream_clock import Passed
 from margin_platform.trading_time.new_york import date_of
 
 _DAY_MS = 86_400_000
@@ -50,6 +54,21 @@ class Corrections:
         if at < produced - self._days * _DAY_MS:
             reason = f"of {date_of(at)}, more than {self._days} days before it was produced, when it may have"
             raise BadEvent(name, event[name], f"{reason} been booked under an id that is not known any more")
+
+    def check_all(
+        self, record: Record, times: NDArray[np.int64], produced: NDArray[np.int64], passed: Passed
+    ) -> bool:
+        """Count fills or transfers of a record's partition as read, if none of them is beyond the horizon;
+        report whether.
+        """
+        if not passed.newest_before[0]:
+            return not passed.newest_before[-1]
+        on_market = produced - (passed.produced_before - passed.newest_before)
+        if (times < on_market - self._days * _DAY_MS).any():
+            return False
+        place = f"{record.topic}[{record.partition}]"
+        self._read[place] = max(int(on_market.max()), self._read.get(place, 0))
+        return True
 
     def fold(self, ledger: Ledger) -> None:
         """Fold what no record may correct any more, once a part of the horizon."""

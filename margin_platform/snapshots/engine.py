@@ -15,73 +15,32 @@ from dataclasses import replace
 import numpy as np
 
 from margin_platform.contracts.json_object import Json
-from margin_platform.contracts.messages import (
-    ACCOUNTS,
-    BETAS,
-    CASH,
-    CORPORATE_ACTIONS,
-    FILLS,
-    PRICES,
-    VOLATILITY,
-    BadEvent,
-    Event,
-)
+from margin_platform.contracts.messages import Event
 from margin_platform.contracts.offsets import Record
 from margin_platform.kernel.evaluate import Margin, evaluate_accounts
-from margin_platform.kernel.market import Codes, Instrument, Market
-from margin_platform.ledger.awaiting_account import EarlyEvents, book_event
+from margin_platform.kernel.market import Codes, Instrument
 from margin_platform.ledger.ledger import Ledger
-from margin_platform.market.live_market import LiveMarket
 from margin_platform.policy.policy import Policy
-from margin_platform.snapshots.actions_in_effect import ActionsInEffect
 from margin_platform.snapshots.bands import Level, band_codes
-from margin_platform.snapshots.consumed import Consumed
-from margin_platform.snapshots.corrections import Corrections
 from margin_platform.snapshots.emission import Emission, Mask, Numbers
 from margin_platform.snapshots.events import calc_events, calculated, status_event, status_texts, stress_texts
 from margin_platform.snapshots.giving_out.explanation import instrument_row
 from margin_platform.snapshots.giving_out.inputs import Inputs
-from margin_platform.snapshots.input_records import CLOCK, checked, in_order
-from margin_platform.snapshots.outcome import Messages, Outcome, Touched, refused
+from margin_platform.snapshots.intake.by_columns import Intake
+from margin_platform.snapshots.outcome import Messages, Outcome, Touched
 from margin_platform.snapshots.shards import WHOLE, Shard
-from margin_platform.snapshots.stream_clock import StreamClock
 from margin_platform.trading_time.sessions import trading_seconds_between
 
 
-class MarginEngine:
+class MarginEngine(Intake):
     """The state of the margin stream; `process` takes a batch of records, `to_state` and `restore` make it
     durable.
     """
 
     def __init__(self, instruments: Sequence[Instrument], policy: Policy, shard: Shard = WHOLE) -> None:
-        self.policy = policy
-        self.shard = shard
-        self.live = LiveMarket(instruments, policy)
-        self.code_of = self.live.code_of
-        self.corrections = Corrections(policy.records.correction_days)
-        ids = self.corrections.no_ids(by_account=shard.ids_by_account)
-        self.ledger = Ledger(self.code_of, require_account=True, ids=ids)
+        super().__init__(instruments, policy, shard)
         self.emission = Emission(policy.emission)
-        self.consumed = Consumed(shard)
-        self.clock = StreamClock(shard.shared)
-        self.early = EarlyEvents()
-        self.actions = ActionsInEffect()
         self.observe: Callable[[Margin], None] = lambda _: None  # sees every account that is evaluated
-
-    @property
-    def event_time(self) -> int:
-        """The event clock, epoch milliseconds."""
-        return self.clock.now
-
-    @property
-    def next_offset(self) -> dict[str, dict[int, int]]:
-        """Next offset to apply, by topic and partition."""
-        return self.consumed.next_offset
-
-    @property
-    def market(self) -> Market:
-        """The market of now."""
-        return self.live.market
 
     # -- a batch
 
@@ -92,75 +51,6 @@ class MarginEngine:
         """
         touched = self.take_in(records, batch_id)
         return replace(self._evaluate(touched), dead=list(touched.dead), records=touched.records)
-
-    def take_in(self, records: Iterable[Record], batch_id: int) -> Touched:
-        """Apply records in order and value nothing."""
-        accounts: set[str] = set()
-        instruments: set[int] = set()
-        dead: list[Event] = []
-        applied = 0
-        self.live.gate.withdrawn.clear()
-        self.consumed.begin(batch_id)
-        for record in in_order(records):
-            if not self.consumed.is_new(record):
-                continue
-            applied += 1
-            touched = self._apply(record)
-            accounts |= touched.accounts
-            instruments |= touched.instruments
-            dead += touched.dead
-        self.corrections.fold(self.ledger)
-        return Touched(accounts, instruments | self.live.mark_stale(self.event_time), dead, applied)
-
-    def _apply(self, record: Record) -> Touched:
-        """Apply one record.
-
-        Corporate actions that its time brings into effect come first: it may rest on them.
-        """
-        if record.topic == CLOCK:
-            return self.actions.into_effect(self.clock.tick(record.timestamp_ms), self.ledger, self.live)
-        try:
-            event = checked(record, self.code_of, self.policy.prices.max_future_seconds)
-            self.consumed.count_own(record, event)
-            self.corrections.check(record, event, self.clock.newest)
-        except BadEvent as error:
-            return self._answered(record, Touched(dead=[refused(record, error)]))
-        now = self.clock.after(record, event["timestamp"])
-        announced = self._announce(record, event, now)
-        # a refused announcement may have ended what another one holds
-        effects = self.actions.into_effect(now, self.ledger, self.live).also(announced)
-        try:
-            taken = self._take(record, event)
-        except BadEvent as error:
-            return effects.also(self._answered(record, Touched(dead=[refused(record, error)])))
-        return effects.also(taken)
-
-    def _answered(self, record: Record, touched: Touched) -> Touched:
-        """Return what a record touched, without its dead letters where another shard writes them."""
-        return touched if self.shard.answers_for(record.topic) else touched._replace(dead=())
-
-    def _announce(self, record: Record, event: Event, now: int) -> Touched:
-        if record.topic != CORPORATE_ACTIONS:
-            return Touched()
-        announced = self.actions.announce(record, event, now, self.ledger, self.live)
-        return self._answered(record, announced)
-
-    def _take(self, record: Record, event: Event) -> Touched:
-        """Take an event into the market or the ledger."""
-        topic = record.topic
-        if topic == CORPORATE_ACTIONS:
-            return Touched()  # it waits for its day
-        if topic in (PRICES, BETAS, VOLATILITY):
-            code = self.code_of[event["symbol"]]
-            moved = self.live.take(topic, code, event, record.timestamp_ms)
-            return Touched(instruments={code}) if moved else Touched()
-        if topic in (FILLS, CASH) and not self.ledger.knows(event["account_id"]):
-            self.early.keep(record, event)
-            return Touched()
-        accounts = set(book_event(self.ledger, topic, event))
-        return Touched(
-            accounts, dead=self.early.book(event["account_id"], self.ledger) if topic == ACCOUNTS else ()
-        )
 
     def oldest_price_seconds(self) -> float | None:
         """Return the age of the oldest price of a held instrument against the event clock, in seconds of

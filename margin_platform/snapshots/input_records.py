@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
+from operator import attrgetter
 
 from margin_platform.contracts.messages import (
     ACCOUNTS,
@@ -23,11 +24,20 @@ CLOCK = "clock"  # ticks of the wall's clock, no Kafka topic: the time of the re
 # Within a batch, terms before cash before fills before the market: the order in which they make sense.
 TOPICS_IN_ORDER = (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS, BETAS, VOLATILITY, PRICES)
 
+_OFFSET = attrgetter("offset")
 
-def in_order(records: Iterable[Record]) -> list[Record]:
-    """Return records in the order they must be applied: by topic, then partition and offset; ticks last."""
+
+def in_order(records: Iterable[Record]) -> list[list[Record]]:
+    """Return the records of each partition, in the order they must be applied: by topic, then partition and
+    offset; ticks last.
+    """
+    found: dict[tuple[str, int], list[Record]] = {}
+    for record in records:
+        found.setdefault((record.topic, record.partition), []).append(record)
     rank = {topic: n for n, topic in enumerate((*TOPICS_IN_ORDER, CLOCK))}
-    return sorted(records, key=lambda r: (rank[r.topic], r.partition, r.offset))
+    for rows in found.values():
+        rows.sort(key=_OFFSET)
+    return [found[place] for place in sorted(found, key=lambda place: (rank[place[0]], place[1]))]
 
 
 def checked(record: Record, symbols: Container[str], max_future_seconds: float) -> Event:

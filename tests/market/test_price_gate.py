@@ -183,3 +183,15 @@ def test_a_print_set_aside_survives_a_restart() -> None:
     released = send(again, (PRICES, _print(43.0, 2)))
     assert "held" not in released.status[0]
     assert released.status[0]["gross_mv"] == 4_300.0
+
+
+def test_a_dividend_in_doubt_survives_a_restart() -> None:
+    """A large one that became known after the prices of its ex-date: the state is written with it."""
+    engine = _engine()
+    send(engine, (PRICES, _print(100.0, 86_401)))
+    dividend = {"action_id": "d", "symbol": "X", "kind": "DIVIDEND", "amount": 30.0, "ex_date": "2026-09-22"}
+    send(engine, (CORPORATE_ACTIONS, dividend | {"timestamp": OPEN + 86_402_000}))
+    again = MarginEngine([Instrument(symbol="X", beta=0.1), Instrument(symbol="Y", beta=0.1)], POLICY)
+    again.restore(durable_state.parse(b"".join(durable_state.dump(engine.to_state()))))
+    assert "DIVIDEND of X" in again.live.gate.reasons()[0]
+    assert again.live.gate.reasons() == engine.live.gate.reasons()

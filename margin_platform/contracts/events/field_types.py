@@ -13,16 +13,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+import numpy as np
 from msgspec import Meta
 
 from margin_platform.contracts import bounds
 from margin_platform.contracts.bounds import Range
 from margin_platform.contracts.events.vocabulary import Side
-from margin_platform.contracts.identity import PATTERN, refusal_of_id
+from margin_platform.contracts.identity import PATTERN, all_plain_ids, refusal_of_id
 
 FINEST_SHARE = 1e-6  # what a ledger keeps of a quantity
 LEAST_MONEY = 0.005  # dollars: less rounds to no cent
 _ROUNDING = 0.01  # the most that keeping it may change a quantity by
+_LEAST_MARK = min(bounds.UNSET_PRICES)
 _SIDES = tuple(side.value for side in Side)
 
 
@@ -31,12 +33,14 @@ class Kind:
     """One type of field.
 
     reason: why a value is refused, None where it is not. beyond: what msgspec's type does not check.
+    all_sound: a quick look at many values; True only where `beyond` refuses none of them.
     """
 
     words: str
     reason: Callable[[object], str | None]
     schema: dict[str, object] = field(default_factory=dict, hash=False)
     beyond: Callable[[object], str | None] | None = None
+    all_sound: Callable[[list[float]], bool] | Callable[[list[str]], bool] | None = None
 
 
 class Always:
@@ -62,7 +66,11 @@ def _outside(value: float, within: Range) -> str | None:
 
 
 def _number(
-    words: str, within: Range, also: Callable[[Any], str | None] | None = None, **schema: Any
+    words: str,
+    within: Range,
+    also: Callable[[Any], str | None] | None = None,
+    all_sound: Callable[[list[float]], bool] | None = None,
+    **schema: Any,
 ) -> tuple[Meta, Kind]:
     def reason(value: Any) -> str | None:
         return is_number(value) or _outside(value, within) or (also(value) if also else None)
@@ -74,6 +82,7 @@ def _number(
             reason,
             {"type": "number", "minimum": within.low, "maximum": within.high} | schema,
             beyond=also,
+            all_sound=all_sound,
         ),
     )
 
@@ -124,14 +133,29 @@ def refusal_of_quantity(value: float) -> str | None:
     return None if abs(kept - value) <= abs(value) * _ROUNDING else f"finer than {FINEST_SHARE:g} of a share"
 
 
+def _coarse(values: list[float]) -> bool:
+    """Report whether no quantity among these is near the finest share."""
+    return float(np.abs(values).min()) * _ROUNDING >= FINEST_SHARE
+
+
 def _transfer(value: float) -> str | None:
     if value == 0:
         return "zero"
     return "less than half a cent: it would book nothing" if abs(value) < LEAST_MONEY else None
 
 
+def _of_cents(values: list[float]) -> bool:
+    """Report whether every amount among these books something."""
+    return float(np.abs(values).min()) >= LEAST_MONEY
+
+
 def _price(value: float) -> str | None:
     return "a mark for no price, not a price" if value in bounds.UNSET_PRICES else None
+
+
+def _below_marks(values: list[float]) -> bool:
+    """Report whether all of these are below every mark for no price."""
+    return max(values) < _LEAST_MARK
 
 
 def _list(value: object) -> str | None:
@@ -197,7 +221,8 @@ _NOT_NOTHING = {"anyOf": [{"minimum": LEAST_MONEY}, {"maximum": -LEAST_MONEY}]}
 _NOT_UNSET = {"not": {"enum": sorted(bounds.UNSET_PRICES)}}
 
 Identity = Annotated[
-    str, Kind("text of visible characters, at most 256", refusal_of_id, _ID_SCHEMA, refusal_of_id)
+    str,
+    Kind("text of visible characters, at most 256", refusal_of_id, _ID_SCHEMA, refusal_of_id, all_plain_ids),
 ]
 Text = Annotated[str, Kind("text", _text, {"type": "string", "pattern": r"\S"}, _text)]
 Label = Annotated[str, Kind("text", _of_type(str, "not a text"), {"type": "string"})]
@@ -212,13 +237,21 @@ EpochMs = Annotated[
 Whole = Annotated[int, *whole("whole number", -(2**63), 2**63 - 1)]
 Sequence = Annotated[int, *whole("whole number from 0 up", 0)]
 Tier = Annotated[int, *whole("whole number from 0 to 2", 0, 2)]
-Price = Annotated[float, *_number("dollars a share, above 0", bounds.PRICE, _price, **_NOT_UNSET)]
+Price = Annotated[
+    float, *_number("dollars a share, above 0", bounds.PRICE, _price, _below_marks, **_NOT_UNSET)
+]
 Quantity = Annotated[
-    float, *_number("signed shares, not 0", bounds.QUANTITY, refusal_of_quantity, **_NOT_DUST)
+    float, *_number("signed shares, not 0", bounds.QUANTITY, refusal_of_quantity, _coarse, **_NOT_DUST)
 ]
 Amount = Annotated[
     float,
-    *_number("dollars, at least half a cent; booked to the cent", bounds.MONEY, _transfer, **_NOT_NOTHING),
+    *_number(
+        "dollars, at least half a cent; booked to the cent",
+        bounds.MONEY,
+        _transfer,
+        _of_cents,
+        **_NOT_NOTHING,
+    ),
 ]
 Fee = Annotated[float, *_number("dollars; a rebate is negative", bounds.FEE)]
 Beta = Annotated[float, *_number("number from -20 to 20", bounds.BETA)]

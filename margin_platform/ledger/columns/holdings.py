@@ -6,18 +6,21 @@ again with all such accounts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.kernel.book import with_runs
+from margin_platform.kernel.book import rows_in_runs, with_runs
 from margin_platform.ledger.columns.pairs import sums_by_pair
 from margin_platform.ledger.fill_log import FillLog
 
 _FEWEST_APART = 4096
+_MANY_NEW = 64  # positions that are laid out at once
 _SHARE_APART = 32  # one account of so many is kept apart before the columns are laid out again
+
+Numbers = NDArray[np.int64]
 
 
 class Laid(NamedTuple):
@@ -63,11 +66,63 @@ class Holdings:
         row = self._row(number, code)
         return self._apart.get(number, {}).get(code, 0) if row is None else int(self._laid.shares[row])
 
-    def put(self, number: int, symbol: str, shares: int) -> None:
-        """Set an account's micro-shares of a symbol."""
+    def get_many(self, numbers: Numbers, names: Sequence[str], symbol: Numbers) -> Numbers:
+        """Return the micro-shares of accounts and symbols, pair by pair.
+
+        symbol: the place of each in names.
+        """
+        codes = np.array([self._codes.get(name, -1) for name in names])[symbol]
+        rows, there = self._rows(numbers, codes)
+        found = np.zeros(len(rows), dtype=np.int64)
+        found[there] = self._laid.shares[rows[there]]
+        if self._apart:
+            for n in np.flatnonzero(np.isin(numbers, list(self._apart))).tolist():
+                found[n] = self.get(int(numbers[n]), names[symbol[n]])
+        return found
+
+    def put_many(self, numbers: Numbers, names: Sequence[str], symbol: Numbers, shares: Numbers) -> None:
+        """Set the micro-shares of accounts and symbols, pair by pair, each once."""
+        codes = np.array([self._code(name) for name in names])[symbol]
+        rows, there = self._rows(numbers, codes)
+        self._laid.shares[rows[there]] = shares[there]
+        new = np.flatnonzero(~there)
+        if len(new) > _MANY_NEW:
+            self._insert(numbers[new], codes[new], shares[new])
+            return
+        for n in new.tolist():
+            self.put(int(numbers[n]), names[symbol[n]], int(shares[n]))
+
+    def _insert(self, numbers: Numbers, codes: Numbers, shares: Numbers) -> None:
+        """Lay the columns out with these positions, mostly new ones."""
+        accounts = int(numbers.max()) + 1
+        offsets, symbol, held = self.laid_out(accounts)
+        rows, there = rows_in_runs(offsets, symbol, numbers, codes)  # some were apart
+        held[rows[there]] = shares[there]
+        order = np.lexsort((codes, numbers))
+        order = order[~there[order]]
+        rows, symbol = rows[order], np.insert(symbol, rows[order], codes[order])
+        more = np.bincount(numbers[order] + 1, minlength=len(offsets))
+        self._laid = Laid(offsets + np.cumsum(more), symbol, np.insert(held, rows, shares[order]))
+
+    def _rows(self, numbers: Numbers, codes: Numbers) -> tuple[Numbers, NDArray[np.bool_]]:
+        """Return the row of each position, and whether the columns have it."""
+        laid = numbers + 1 < len(self._laid.offsets)
+        if self._apart:
+            laid &= ~np.isin(numbers, list(self._apart))
+        rows, there = np.zeros(len(numbers), dtype=np.int64), np.zeros(len(numbers), dtype=np.bool_)
+        found = rows_in_runs(self._laid.offsets, self._laid.symbol, numbers[laid], codes[laid])
+        rows[laid], there[laid] = found
+        return rows, there
+
+    def _code(self, symbol: str) -> int:
         code = self._codes.setdefault(symbol, len(self.symbols))
         if code == len(self.symbols):
             self.symbols.append(symbol)
+        return code
+
+    def put(self, number: int, symbol: str, shares: int) -> None:
+        """Set an account's micro-shares of a symbol."""
+        code = self._code(symbol)
         row = self._row(number, code)
         if row is not None:
             self._laid.shares[row] = shares

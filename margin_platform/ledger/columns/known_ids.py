@@ -42,9 +42,17 @@ class KnownIds:
 
     def digest(self, kind: str, identity: str, account_id: str) -> bytes:
         """Return the digest under which an id of an account's event is known."""
+        return self.digests(kind, (identity,), (account_id,))[0]
+
+    def digests(self, kind: str, identities: Sequence[str], account_ids: Sequence[str]) -> list[bytes]:
+        """Return the digest of each of these ids."""
         if self._by_account:
-            identity = f"{account_id}\x1f{identity}"
-        return hashlib.blake2b(f"{kind}:{identity}".encode(), digest_size=_DIGEST).digest()
+            texts = [
+                f"{kind}:{account}\x1f{name}" for account, name in zip(account_ids, identities, strict=True)
+            ]
+        else:
+            texts = [f"{kind}:{identity}" for identity in identities]
+        return [hashlib.blake2b(text.encode(), digest_size=_DIGEST).digest() for text in texts]
 
     @staticmethod
     def content(*figures: str | float | None) -> int:
@@ -56,8 +64,13 @@ class KnownIds:
     def content_of_fill(fill: Event) -> int:
         """Return a digest of a fill's figures, and above it one of where it traded: its venue and order."""
         figures = (fill["symbol"], fill["qty"], fill["price"], fill.get("fee") or 0.0, fill["timestamp"])
-        where = KnownIds.content(fill.get("venue") or None, fill.get("order_id"))
-        return (where >> 1 | 1) << _FIGURES | KnownIds.content(fill["account_id"], *figures)
+        where = KnownIds.content_of_place(fill.get("venue"), fill.get("order_id"))
+        return where | KnownIds.content(fill["account_id"], *figures)
+
+    @staticmethod
+    def content_of_place(venue: str | None, order_id: str | None) -> int:
+        """Return the part of a fill's content that is of its venue and order."""
+        return (KnownIds.content(venue or None, order_id) >> 1 | 1) << _FIGURES
 
     def __contains__(self, digest: bytes) -> bool:
         return self._content_of(digest) != _ABSENT
