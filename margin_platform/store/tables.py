@@ -118,6 +118,9 @@ notifications = Table(
     Column("call_kind", String(24)),  # of a margin call: the kind that the notice names
     Column("digest_at", BigInteger),  # of a digest of increases: the event time at which it goes out
     UniqueConstraint("account_id", "episode", "rung", "channel"),
+    # few wait among all that were ever sent, and sensors ask three times a second
+    Index("notifications_waiting", "status", "next_attempt_wall"),
+    Index("notifications_episode", "episode"),
 )
 
 outbox = Table(
