@@ -23,7 +23,7 @@ def call(account: str) -> Event:
 def test_parts_that_come_fast_share_a_report_and_the_last_is_written_at_the_end(
     instance: dg.DagsterInstance,
 ) -> None:
-    now = iter((0.0, 0.0, 0.5, 1.0, 2.0, 2.0, 2.5))  # a report asks once more, when it is written
+    now = iter((0.0, 0.0, 1.5, 3.0, 5.0, 5.0, 6.5))  # a report asks once more, when it is written
 
     @dg.op
     def work(context: dg.OpExecutionContext) -> None:
