@@ -22,6 +22,7 @@ Column = list[Any]
 Columns = dict[str, Column]
 _QUOTES = 2  # around a name, and around a text
 _ESCAPE = b"\\"
+_LARGEST = (1 << 63) - 1  # `decode` reads a whole number of more than 64 bits as a fraction, and refuses it
 
 
 @functools.cache
@@ -100,6 +101,10 @@ class _Column:
 
     def __init__(self, field: Field) -> None:
         self.name, self._field, self._get = field.name, field, attrgetter(field.name)
+        schema = field.kind.schema
+        self._is_unbounded = schema.get("type") == "integer" and not {"maximum", "exclusiveMaximum"} & set(
+            schema
+        )
         self._is_text = bool(field.kind.schema.get("type") == "string" or "enum" in field.kind.schema)
 
     def of(self, messages: Sequence[Message]) -> Column:
@@ -117,6 +122,8 @@ class _Column:
     def doubted(self, column: Column) -> set[int]:
         """Return the rows whose value is refused by what no type says; none where a look at all is enough."""
         kind = self._field.kind
+        if self._is_unbounded:
+            return {row for row, value in enumerate(column) if isinstance(value, int) and value > _LARGEST}
         if kind.beyond is None:
             return set()
         if self._field.required:

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS, FILLS, PRICES, encode
@@ -211,6 +211,16 @@ def _state(engine: MarginEngine) -> dict[str, Any]:
     return state
 
 
+def _of_nobody(account: str) -> Message:
+    fill = {"fill_id": "0", "account_id": account, "symbol": "W", "qty": -300, "price": 50}
+    return FILLS, encode(fill | {"timestamp": OPEN}), OPEN
+
+
+_BEYOND_64_BITS = b'{"symbol":"W","price":90.0,"timestamp":%d,"sequence":18446744073709551616}' % OPEN
+
+
+@example([[_of_nobody("f")]], 0, WHOLE, random.Random(0))
+@example([[(PRICES, _BEYOND_64_BITS, OPEN)]], 0, WHOLE, random.Random(0))
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(BATCH, min_size=1, max_size=6),

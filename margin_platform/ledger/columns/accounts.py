@@ -110,8 +110,10 @@ class Accounts:
         digests = self._seen.digests("fill", fills.fill_ids, fills.account_ids)
         shares, (costs, plain) = fills.shares(), fills.costs()
         plain &= once(digests) & ~self._seen.known(digests)
-        plain &= np.array([self._takes_at_once(symbol) for symbol in fills.symbols])[fills.symbol]
-        plain &= np.array([order_id is None for order_id in fills.order_ids])
+        at_once = np.fromiter(map(self._takes_at_once, fills.symbols), np.bool_, len(fills.symbols))
+        plain &= at_once[fills.symbol] & np.fromiter(
+            (o is None for o in fills.order_ids), np.bool_, len(plain)
+        )
         accounts, positions = Sums.by(fills.numbers), Positions.of(fills)
         held = self._held.get_many(positions.numbers, fills.symbols, positions.symbol)
         cash = np.frombuffer(self._cash, dtype=np.int64)

@@ -13,7 +13,7 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.contracts.messages import FILLS, PRICES, Event
+from margin_platform.contracts.messages import FILLS, PRICES, BadEvent, Event
 from margin_platform.contracts.offsets import Record
 from margin_platform.ledger.columns.fills import Fills
 from margin_platform.market.prints import NO_SEQUENCE, Prints
@@ -136,4 +136,9 @@ class Intake(OneByOne):
     def _one_by_one(self, rows: Rows, which: Iterable[int]) -> Iterable[Touched]:
         for n in which:
             record = rows.records[n]
-            yield self.take(record, rows.events.get(n) or self.checked(record))
+            try:
+                event = rows.events.get(n) or self.checked(record)
+            except BadEvent as error:
+                yield self.refused(record, error)
+            else:
+                yield self.take(record, event)
