@@ -78,7 +78,7 @@ image: ## build the container image of all roles (BASE=IMAGE: on that Debian 12)
 	@scripts/image.sh
 
 dist: ## build the wheel, its SBOM, the licenses and known vulnerabilities of what it needs, into dist/
-	@scripts/setup.sh
+	@scripts/setup.sh java mvn
 	@scripts/dist.sh
 
 COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml

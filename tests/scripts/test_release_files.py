@@ -1,4 +1,4 @@
-"""What a release is made of: locks that agree, one version, a workflow that runs `make test`."""
+"""What a release is made of: locks that agree, one version, an SBOM, the public workflows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
+
+from scripts import sbom
 
 ROOT = Path(__file__).parents[2]
 PIN = re.compile(r"^([a-z0-9][\w.-]*)(?:\[[\w,]+\])?==(\S+) \\\n((?:    --hash=\S+(?: \\)?\n)+)", re.M)
@@ -38,8 +41,34 @@ def test_the_version_stands_in_one_place() -> None:
     assert newest[1].startswith((version, f"Unreleased: {version}"))
 
 
+def _commands(workflow: str) -> list[str]:
+    (job,) = yaml.safe_load((ROOT / ".github" / "workflows" / workflow).read_text("utf-8"))["jobs"].values()
+    return [step["run"] for step in job["steps"] if "run" in step]
+
+
+def test_a_public_workflow_looks_up_known_vulnerabilities_and_fails_where_it_cannot() -> None:
+    assert _commands("audit.yml") == ["REQUIRE_AUDIT=yes make dist", "npm audit --package-lock-only"]
+    dist = (ROOT / "scripts" / "dist.sh").read_text("utf-8")
+    assert "pip-audit --disable-pip --no-deps -r requirements.runtime.lock" in dist
+
+
 def test_the_public_workflow_runs_what_a_landing_must_pass() -> None:
-    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text("utf-8"))
-    (job,) = workflow["jobs"].values()
-    assert [step["run"] for step in job["steps"] if "run" in step] == ["make test"]
+    assert _commands("test.yml") == ["make test"]
     assert (ROOT / ".ci" / "run").read_text("utf-8").strip().endswith("make test")
+
+
+def _jar(content: str) -> sbom.Component:
+    hashes = [{"alg": "MD5", "content": "0"}, {"alg": "SHA-256", "content": content}]
+    return {"group": "org.example", "name": "example", "version": "1.0", "hashes": hashes}
+
+
+def test_the_sbom_describes_the_pinned_jars_and_no_other() -> None:
+    (jar,) = sbom.pinned([_jar("aa")], {"example-1.0.jar": "aa"})
+    assert jar["hashes"] == [{"alg": "SHA-256", "content": "aa"}]
+    with pytest.raises(
+        SystemExit, match=re.escape("example-1.0.jar: its checksum is not the pinned one, value bb")
+    ):
+        sbom.pinned([_jar("bb")], {"example-1.0.jar": "aa"})
+    for wanted in ({}, {"example-1.0.jar": "aa", "other-2.jar": "cc"}):
+        with pytest.raises(SystemExit, match="not both pinned and known to Maven"):
+            sbom.pinned([_jar("aa")], wanted)
