@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -80,7 +81,8 @@ class Kafka(_Group):
 class Spark(_Group):
     """Where the streams run (docs/operations.md, "Scale-out").
 
-    master: empty where the submitter of the driver names it; shards: of the streams, 0 for not by shard.
+    master: empty where the submitter of the driver names it; shards: of the streams, 0 for not by shard;
+    checkpoints: of the streams by shard, on S3 or elsewhere; empty for the data folder.
     """
 
     environment: Literal["local", "cluster", "aws"] = Field("local", validation_alias="MARGIN_ENVIRONMENT")
@@ -91,6 +93,7 @@ class Spark(_Group):
     jars: Names = Field((), validation_alias="MARGIN_SPARK_JARS")
     namespace: str = Field("default", validation_alias="MARGIN_SPARK_NAMESPACE")
     shards: int = Field(0, ge=0, validation_alias="MARGIN_SPARK_SHARDS")
+    checkpoints: str = Field("", validation_alias="MARGIN_SPARK_CHECKPOINTS")
 
     @field_validator("master")
     @classmethod
@@ -119,9 +122,10 @@ class Emr(_Group):
 
 
 class Aws(_Group):
-    """endpoint_url: None means AWS itself."""
+    """endpoint_url: of every service, None for AWS itself; s3: of S3, where it is a store of its own."""
 
     endpoint_url: str | None = Field(None, validation_alias="MARGIN_AWS_ENDPOINT")
+    s3: str | None = Field(None, validation_alias=AliasChoices("MARGIN_S3_ENDPOINT", "MARGIN_AWS_ENDPOINT"))
     region: str = Field("us-east-1", validation_alias="AWS_DEFAULT_REGION")
 
 
@@ -265,9 +269,7 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 def stand_alone() -> None:
-    """Forget every variable that leads this process, or what it starts, to a store, broker,
-    provider or cluster outside.
-    """
+    """Forget each variable that leads this process, or what it starts, to something outside."""
     for name in [name for name in os.environ if name.startswith("MARGIN_") and name not in _NOT_OUTSIDE]:
         del os.environ[name]
 

@@ -24,7 +24,7 @@ def storage_options(uri: str) -> dict[str, str]:
         return {}
     here = settings()
     options = {"AWS_REGION": here.aws.region}
-    if here.aws.endpoint_url is not None:
-        plain = here.aws.endpoint_url.startswith("http://")
-        options |= {"AWS_ENDPOINT_URL": here.aws.endpoint_url, "AWS_ALLOW_HTTP": str(plain).lower()}
+    if here.aws.s3 is not None:
+        plain = here.aws.s3.startswith("http://")
+        options |= {"AWS_ENDPOINT_URL": here.aws.s3, "AWS_ALLOW_HTTP": str(plain).lower()}
     return options

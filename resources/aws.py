@@ -36,5 +36,6 @@ class AwsResource(dg.ConfigurableResource):
         import boto3  # by what sends, not with the code location
 
         here = settings()
-        endpoint, region = self.endpoint_url or here.aws.endpoint_url, self.region or here.aws.region
-        return boto3.client(service, endpoint_url=endpoint, region_name=region)
+        given = here.aws.s3 if service == "s3" else here.aws.endpoint_url
+        region = self.region or here.aws.region
+        return boto3.client(service, endpoint_url=self.endpoint_url or given, region_name=region)

@@ -13,6 +13,7 @@ import dagster as dg
 from dagster_aws.pipes import PipesEMRServerlessClient
 
 from margin_platform.settings import Settings, settings
+from resources.stream_driver import shard_arguments
 
 _FAILURES_AN_HOUR = 5
 _POLL_SECONDS = 5.0
@@ -47,7 +48,7 @@ def request(only: list[str], here: Settings) -> dict[str, object]:
                 "entryPoint": here.emr.entry_point,
                 "entryPointArguments": [
                     *(["--only", ",".join(only)] if only else []),
-                    *(["--shards", str(here.spark.shards)] if here.spark.shards else []),
+                    *shard_arguments(here.spark),
                 ],
                 "sparkSubmitParameters": _parameters(here),
             }

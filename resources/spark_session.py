@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from margin_platform.settings import settings
+
 if TYPE_CHECKING:
     from dagster_pyspark import PySparkResource
     from pyspark.sql import SparkSession
@@ -35,10 +37,13 @@ class BatchSpark(dg.ConfigurableResource):
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         from dagster_pyspark import PySparkResource
 
+        from spark.account_shards.checkpoints import storage, storage_jars
         from spark.session import DELTA, configuration
 
-        extra = {**DELTA, **_SMALL_LOG, **self.spark_config}
-        self._spark = PySparkResource(spark_config=configuration("margin-batch", self.master, extra))
+        tables = settings().tables
+        extra = {**DELTA, **_SMALL_LOG, **storage(tables), **self.spark_config}
+        found = configuration("margin-batch", self.master, extra, storage_jars(tables))
+        self._spark = PySparkResource(spark_config=found)
         self._spark.setup_for_execution(context)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:

@@ -25,7 +25,7 @@ import dagster as dg
 from pydantic import Field
 
 from margin_platform.orchestration import checkpoint_lock
-from margin_platform.settings import settings
+from margin_platform.settings import Spark, settings
 
 if TYPE_CHECKING:
     from spark.progress import Figures
@@ -50,9 +50,15 @@ class AlreadyRunning(RuntimeError):
 
 def program() -> list[str]:
     """Return the program of the settings: `spark.account_shards` where MARGIN_SPARK_SHARDS says how many."""
-    if shards := settings().spark.shards:
-        return [sys.executable, "-m", "spark.account_shards", "--shards", str(shards)]
+    if arguments := shard_arguments(settings().spark):
+        return [sys.executable, "-m", "spark.account_shards", *arguments]
     return [sys.executable, "-m", "spark.driver"]
+
+
+def shard_arguments(here: Spark) -> list[str]:
+    """Return how many shards, and where their checkpoints are; nothing where the streams are not by shard."""
+    place = ["--checkpoint", here.checkpoints] if here.checkpoints else []
+    return ["--shards", str(here.shards), *place] if here.shards else []
 
 
 class StreamDriver(dg.ConfigurableResource):

@@ -11,9 +11,9 @@ mkdir "$work/code"
 git archive "$tag" | tar -x -C "$work/code"
 "$uv" venv --quiet --python .venv/bin/python "$work/environment"
 "$uv" pip install --quiet --python "$work/environment/bin/python" -r "$work/code/requirements.lock"
+"$uv" pip install --quiet --python "$work/environment/bin/python" --no-deps -e "$work/code"
 cd "$work/code"
-PYTHONPATH=$PWD "$work/environment/bin/python" -c "from margin_platform.cli import main; main()" \
-  demo --headless --for 100 --accounts 30 --data "$work/data"
+"$work/environment/bin/margin" demo --headless --for 100 --accounts 30 --data "$work/data"
 
 # What an upgrade reads: topics, decisions, states, tables, the policies. Kafka makes its indexes again; logs and
 # Dagster's history, which Dagster migrates itself, are left out.

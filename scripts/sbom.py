@@ -28,7 +28,9 @@ def described(name: str, folder: Path) -> list[Component]:
         raise SystemExit("sbom: needs Maven: apt-get install maven")
     command = ["mvn", "--batch-mode", "--quiet", "--file", str(ROOT / f"margin_platform/jars/{name}.pom.xml")]
     output = ["-DoutputFormat=json", f"-DoutputDirectory={folder}", f"-DoutputName={name}"]
-    subprocess.run([*command, _PLUGIN, *output], check=True, cwd=folder)
+    ran = subprocess.run([*command, _PLUGIN, *output], capture_output=True, text=True, cwd=folder)
+    if ran.returncode:
+        raise SystemExit(f"sbom: Maven could not describe the {name} jars: {ran.stdout}")
     components: list[Component] = json.loads((folder / f"{name}.json").read_text("utf-8"))["components"]
     return pinned(components, checksums(name))
 

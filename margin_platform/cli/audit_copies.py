@@ -57,6 +57,6 @@ def _s3() -> Iterator[Any]:
 
     aws = settings().aws
     try:
-        yield boto3.client("s3", endpoint_url=aws.endpoint_url, region_name=aws.region)
+        yield boto3.client("s3", endpoint_url=aws.s3, region_name=aws.region)
     except (BotoCoreError, ClientError) as error:
         raise failed(f"the archive of anchors: {error}") from error

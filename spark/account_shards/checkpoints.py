@@ -40,11 +40,8 @@ def storage(*places: str) -> dict[str, str]:
         # else by the SDK's Netty client, which under Spark's Netty takes "100 Continue" for the answer
         "spark.hadoop.fs.s3a.optimized.copy.from.local.enabled": "false",
     }
-    if here.endpoint_url is not None:
-        options |= {
-            "spark.hadoop.fs.s3a.endpoint": here.endpoint_url,
-            "spark.hadoop.fs.s3a.path.style.access": "true",
-        }
+    if here.s3 is not None:
+        options |= {"spark.hadoop.fs.s3a.endpoint": here.s3, "spark.hadoop.fs.s3a.path.style.access": "true"}
     return options
 
 

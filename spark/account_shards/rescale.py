@@ -48,7 +48,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m spark.account_shards.rescale", description=__doc__)
     parser.add_argument("partitions", type=int)
     parser.add_argument(
-        "--checkpoint", default=str(here.checkpoints), help="folder or URL (default %(default)s)"
+        "--checkpoint",
+        default=here.spark.checkpoints or str(here.checkpoints),
+        help="folder or URL (default %(default)s)",
     )
     parser.add_argument(
         "--bootstrap", default=here.kafka.bootstrap_servers, help="Kafka address (default %(default)s)"

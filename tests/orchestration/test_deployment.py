@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,23 @@ def test_a_part_with_a_host_name_can_find_itself() -> None:
     assert {name: services[name].get("extra_hosts") for name in named} == {
         name: [f"{host}:127.0.0.1"] for name, host in named.items()
     }
+
+
+def test_prepare_writes_every_file_that_the_settings_and_the_containers_ask_for(tmp_path: Path) -> None:
+    target = tmp_path / "margin"
+    subprocess.run([DEPLOY / "prepare", target], check=True)
+    asked = {name for name, value in read(target / "settings.env").items() if name.endswith("_FILE")}
+    assert {"MARGIN_KAFKA_PASSWORD_FILE", "AWS_SECRET_ACCESS_KEY_FILE"} <= asked
+    for name in asked:
+        file = target / "program" / Path(read(target / "settings.env")[name]).name
+        assert file.read_text(encoding="utf-8"), name
+    text = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
+    folders = re.findall(r"\$\{MARGIN_DEPLOY\}/(\w+):/etc/margin:ro", text)
+    assert set(folders) == {path.name for path in target.iterdir() if path.is_dir()}
+    secrets = [path for path in target.rglob("*") if path.is_file()]
+    assert [path for path in secrets if path.stat().st_mode & 0o077] == []  # for their owner alone
+    again = subprocess.run([DEPLOY / "prepare", target], capture_output=True, text=True)
+    assert (again.returncode, again.stderr) == (2, f"prepare: DIR: exists already, value {target}\n")
 
 
 def test_no_file_for_a_deployment_holds_a_secret() -> None:

@@ -227,9 +227,11 @@ def test_in_aws_the_streams_are_a_job_run_of_emr_serverless(
 
 
 def test_the_shards_of_the_streams_travel_to_the_job_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    emr(monkeypatch, MARGIN_EMR_APPLICATION="00f", MARGIN_SPARK_SHARDS="32")
+    place = "s3a://margin/checkpoints"  # the disk ends with the job run
+    given = {"MARGIN_SPARK_SHARDS": "32", "MARGIN_SPARK_CHECKPOINTS": place}
+    emr(monkeypatch, MARGIN_EMR_APPLICATION="00f", **given)
     job: Any = emr_serverless.request([], settings())["jobDriver"]
-    assert job["sparkSubmit"]["entryPointArguments"] == ["--shards", "32"]
+    assert job["sparkSubmit"]["entryPointArguments"] == ["--shards", "32", "--checkpoint", place]
 
 
 def test_a_job_run_that_cannot_be_asked_for_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:

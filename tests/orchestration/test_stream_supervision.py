@@ -239,3 +239,5 @@ def test_the_settings_choose_the_program_of_the_streams(monkeypatch: pytest.Monk
     assert program()[1:] == ["-m", "spark.driver"]
     monkeypatch.setenv("MARGIN_SPARK_SHARDS", "2")
     assert program()[1:] == ["-m", "spark.account_shards", "--shards", "2"]
+    monkeypatch.setenv("MARGIN_SPARK_CHECKPOINTS", "s3a://margin/checkpoints")
+    assert program()[3:] == ["--shards", "2", "--checkpoint", "s3a://margin/checkpoints"]

@@ -43,6 +43,10 @@ def test_places_on_s3_bring_their_endpoint_and_folders_bring_nothing(monkeypatch
     assert checkpoints.storage_jars("/var/checkpoints", "tables") == []
     for places in (("s3a://bucket/checkpoints", "tables"), ("checkpoints", "s3://bucket/tables")):
         assert checkpoints.storage(*places)["spark.hadoop.fs.s3a.endpoint"] == "http://127.0.0.1:5000"
+    monkeypatch.setenv(
+        "MARGIN_S3_ENDPOINT", "http://127.0.0.1:7070"
+    )  # a store of its own, beside SNS and SQS
+    assert checkpoints.storage("s3://bucket/x")["spark.hadoop.fs.s3a.endpoint"] == "http://127.0.0.1:7070"
 
 
 def test_running_streams_are_not_rescaled(
