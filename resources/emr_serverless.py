@@ -13,7 +13,7 @@ import dagster as dg
 from dagster_aws.pipes import PipesEMRServerlessClient
 
 from margin_platform.settings import Settings, settings
-from resources.stream_driver import shard_arguments
+from resources.stream_arguments import shard_arguments
 
 _FAILURES_AN_HOUR = 5
 _POLL_SECONDS = 5.0

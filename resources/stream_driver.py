@@ -25,7 +25,8 @@ import dagster as dg
 from pydantic import Field
 
 from margin_platform.orchestration import checkpoint_lock
-from margin_platform.settings import Spark, settings
+from margin_platform.settings import settings
+from resources.stream_arguments import shard_arguments
 
 if TYPE_CHECKING:
     from spark.progress import Figures
@@ -53,12 +54,6 @@ def program() -> list[str]:
     if arguments := shard_arguments(settings().spark):
         return [sys.executable, "-m", "spark.account_shards", *arguments]
     return [sys.executable, "-m", "spark.driver"]
-
-
-def shard_arguments(here: Spark) -> list[str]:
-    """Return how many shards, and where their checkpoints are; nothing where the streams are not by shard."""
-    place = ["--checkpoint", here.checkpoints] if here.checkpoints else []
-    return ["--shards", str(here.shards), *place] if here.shards else []
 
 
 class StreamDriver(dg.ConfigurableResource):
