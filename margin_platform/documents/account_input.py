@@ -31,6 +31,7 @@ _NUMBERS: dict[str, tuple[float, float]] = {
     "htb_addon": bounds.ADDON_RATE,
 }
 Figures = dict[str, Any]  # fields of an `Instrument`
+_COARSE = 1.0  # shares from which none is finer than the platform keeps
 _GROUPS = ("class_group", "product_group", "portfolio_group", "issuer")
 MARKET_FIELDS = (*_NUMBERS, "volatility_tier", *_GROUPS, "marginable")
 POSITION_FIELDS = ("symbol", "qty", "contracts", "multiplier", *MARKET_FIELDS)
@@ -135,6 +136,9 @@ class AccountReader:
 
 
 def _quantity(path: str, position: dict[str, object]) -> float:
+    given = position.get("qty")
+    if type(given) is float and _COARSE <= abs(given) <= bounds.QUANTITY.high:
+        return given  # as nearly all are
     qty = number(f"{path}.qty", position.get("qty"), *bounds.QUANTITY)
     if qty and (refusal := refusal_of_quantity(qty)):
         raise InputError(f"{path}.qty", position["qty"], refusal)

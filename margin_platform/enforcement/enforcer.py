@@ -9,7 +9,6 @@ id that follows from its cause, so that repeating an op, a run or a publication 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from enum import StrEnum
 
 from sqlalchemy import select
@@ -22,7 +21,7 @@ from margin_platform.enforcement import open_orders
 from margin_platform.enforcement.decision_messages import audit_entry, message_of
 from margin_platform.enforcement.foreseen_cures import CuresOf, ForeseenCures
 from margin_platform.ladder import ladder, lifting
-from margin_platform.ladder.state import CLOSES, Decision, DecisionKind, LadderState
+from margin_platform.ladder.state import CLOSES, Decision, DecisionKind, LadderState, replace
 from margin_platform.policy.policy import Policy
 from margin_platform.recordkeeping import acts
 from margin_platform.store.progress import Consumer, fresh

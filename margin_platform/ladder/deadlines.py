@@ -8,6 +8,7 @@ The exchange's calendar brings pandas, so it is loaded by the first call that ne
 from __future__ import annotations
 
 import datetime as dt
+import functools
 
 from margin_platform.ladder.state import LadderState
 from margin_platform.policy.policy import Policy
@@ -37,10 +38,15 @@ def next_deadline(state: LadderState, policy: Policy) -> int | None:
 
 def due_at(opened_at: int, rules: LadderPolicy) -> int:
     """Return when a call opened at an event time must be met: at the policy's hour of a session."""
+    return _due_at(opened_at, rules.call_due_business_days, rules.call_due_hour_et)
+
+
+@functools.lru_cache(maxsize=4096)  # a thousand calls may open at one close
+def _due_at(opened_at: int, days: int, hour: int) -> int:
     from margin_platform.trading_time.sessions import due_time
 
     opened = dt.datetime.fromtimestamp(opened_at / 1000, dt.UTC)
-    return int(due_time(opened, rules.call_due_business_days, rules.call_due_hour_et).timestamp() * 1000)
+    return int(due_time(opened, days, hour).timestamp() * 1000)
 
 
 def close_only_at(opened_at: int, rules: LadderPolicy) -> int:

@@ -9,7 +9,6 @@ call with a new clock.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Unpack
 
 from margin_platform.contracts.messages import deterministic_id
@@ -31,6 +30,7 @@ from margin_platform.ladder.state import (
     DecisionFigures,
     DecisionKind,
     LadderState,
+    replace,
 )
 from margin_platform.money import cents, exceeds
 from margin_platform.policy.policy import Policy

@@ -8,9 +8,7 @@ impose the restriction again.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from margin_platform.ladder.state import Decision, DecisionKind, LadderState
+from margin_platform.ladder.state import Decision, DecisionKind, LadderState, replace
 
 
 class LiftRefused(ValueError):

@@ -29,7 +29,7 @@ GRACE_SECONDS = 20.0
 _REAP_SECONDS = 0.5
 # a run of thousands of events makes millions of objects and hardly a circle among them: Python's own
 # thresholds took a sixth of its time
-_COLLECTIONS = (50_000, 20, 50)
+_COLLECTIONS = (1_000_000, 20, 50)
 
 
 def warm(modules: Sequence[str]) -> None:

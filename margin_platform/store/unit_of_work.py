@@ -67,7 +67,10 @@ class UnitOfWork:
 
     def account(self, account_id: str) -> AccountRow:
         """Return the account's row; one never seen before starts ACTIVE."""
-        return self._rows.setdefault(account_id, AccountRow(account_id, None))
+        row = self._rows.get(account_id)
+        if row is None:
+            row = self._rows[account_id] = AccountRow(account_id, None)
+        return row
 
     def keep(self, row: AccountRow) -> None:
         self._changed[row.account_id] = row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from zoneinfo import ZoneInfo
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -27,6 +28,7 @@ def written_time(at: int) -> str:
     return f"{day}, {(local.hour - 1) % 12 + 1}:{local:%M} {half} ET"
 
 
+@functools.lru_cache(maxsize=4096)  # the calls of a crash fall due at one time
 def local_time(at: int | None) -> str | None:
     """Return the ISO time in New York with its offset, or None."""
     return None if at is None else dt.datetime.fromtimestamp(at / 1000, NEW_YORK).isoformat()
