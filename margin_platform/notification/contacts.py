@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from margin_platform.contracts.messages import ACCOUNTS, BadEvent, decode
 from margin_platform.contracts.offsets import Record, Span
@@ -15,14 +15,20 @@ from margin_platform.store import progress
 from margin_platform.store.progress import Consumer
 from margin_platform.store.store import Store
 from margin_platform.store.tables import contacts
+from margin_platform.store.unit_of_work import groups
 
-# what else is to happen in the transaction that keeps a contact
-Changed = Callable[[Connection, str, Mapping[str, object]], None]
+# what else is to happen in the transaction that keeps contacts, by account
+Changed = Callable[[Connection, Mapping[str, Mapping[str, object]]], None]
+_SAME = contacts.c.account_id.in_(bindparam("of", expanding=True))
+_KNOWN, _DROP = (
+    select(contacts.c.account_id, contacts.c.updated_at).where(_SAME),
+    delete(contacts).where(_SAME),
+)
 
 
 def refresh(store: Store, bus: EventLog, changed: Changed) -> int:
     """Take in accounts.v1 from where the store stands;
-    call `changed` for each account and contact, and return how many.
+    call `changed` with accounts and their contacts, and return how many there are.
     """
     with store.read() as connection:
         done = {
@@ -54,16 +60,15 @@ def _keep(store: Store, records: list[Record], read: list[Span], changed: Change
         if event.get("contact") and event["timestamp"] >= found.get(event["account_id"], (0, {}))[0]:
             found[event["account_id"]] = (event["timestamp"], event["contact"])
     with store.write() as connection:
-        for account_id, (at, contact) in found.items():
-            known = connection.execute(
-                select(contacts.c.updated_at).where(contacts.c.account_id == account_id)
-            ).scalar_one_or_none()
-            if known is None or at >= known:
-                connection.execute(delete(contacts).where(contacts.c.account_id == account_id))
-                connection.execute(
-                    insert(contacts).values(account_id=account_id, contact=contact, updated_at=at)
-                )
-                changed(connection, account_id, contact)
+        for some in groups(list(found)):
+            known = {row.account_id: row.updated_at for row in connection.execute(_KNOWN, {"of": some})}
+            newer = {a: found[a] for a in some if found[a][0] >= known.get(a, found[a][0])}
+            if not newer:
+                continue
+            connection.execute(_DROP, {"of": list(newer)})
+            rows = [{"account_id": a, "contact": c, "updated_at": at} for a, (at, c) in newer.items()]
+            connection.execute(insert(contacts), rows)
+            changed(connection, {account_id: contact for account_id, (_, contact) in newer.items()})
         for span in read:
             progress.advance(connection, Consumer.CONTACTS, span)
     return len(found)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from margin_platform.contracts.messages import NOTIFICATIONS, Event
 from margin_platform.contracts.offsets import Source, Span
@@ -36,6 +36,30 @@ _MOST_DOUBLINGS = 30
 _CLAIM_MS = 60_000
 _CLAIMED_AT_ONCE = 32  # sent within the claim's minute even where every provider times out after 10 s
 _SENDERS = 8
+# due by the wall clock, or by the event time of a digest; built once, for every run asks
+_DUE = (
+    notifications.c.status.in_((NoticeState.PENDING, NoticeState.SENDING))
+    & (notifications.c.next_attempt_wall <= bindparam("now"))
+) | (
+    (notifications.c.status == NoticeState.PENDING)
+    & (notifications.c.attempts == 0)
+    & (notifications.c.digest_at <= bindparam("event_time"))
+)
+_DUE &= notifications.c.channel.in_(bindparam("channels", expanding=True))
+_ONE_DUE = select(notifications.c.notification_id).where(_DUE).limit(1)
+_WITHOUT_ADDRESS = (
+    select(notifications.c.account_id)
+    .distinct()
+    .where(notifications.c.status == NoticeState.HELD)
+    .where(notifications.c.account_id.in_(bindparam("of", expanding=True)))
+    .order_by(notifications.c.account_id)
+)
+_ALL_DUE = (
+    select(notifications)
+    .where(_DUE)
+    .order_by(notifications.c.created_at, notifications.c.notification_id)
+    .limit(_CLAIMED_AT_ONCE)
+)
 Claimed = dict[str, Any]  # a notification, as a row of its table
 Outcome = tuple[Claimed, Claimed]  # one that was claimed, and what changes of it
 
@@ -115,8 +139,12 @@ class Notifier:
             post(connection, messages)
         return messages
 
-    def readdress(self, connection: Connection, account_id: str, contact: Mapping[str, object]) -> None:
-        """Make a notice that was held for lack of an address due as soon as the account has one."""
+    def readdress(self, connection: Connection, new: Mapping[str, Mapping[str, object]]) -> None:
+        """Make notices that were held for lack of an address due, of accounts that have a new contact."""
+        for account_id in connection.execute(_WITHOUT_ADDRESS, {"of": list(new)}).scalars().all():
+            self._readdress(connection, account_id, new[account_id])
+
+    def _readdress(self, connection: Connection, account_id: str, contact: Mapping[str, object]) -> None:
         for channel in self.channels.values():
             address, _ = address_of(contact, channel.kind, account_id)
             if address is not None:
@@ -179,31 +207,15 @@ class Notifier:
 
     def _claim(self, now: int, account_id: str | None) -> list[Claimed]:
         """Return the next due notifications, marked so that no other sender takes them for a minute."""
-        column = notifications.c
-        due = column.status.in_((NoticeState.PENDING, NoticeState.SENDING)) & (
-            column.next_attempt_wall <= now
-        )
-        due |= (
-            (column.status == NoticeState.PENDING)
-            & (column.attempts == 0)
-            & (column.digest_at <= self._event_time)
-        )
-        due &= notifications.c.channel.in_(list(self.channels))
+        one, all_of_them = _ONE_DUE, _ALL_DUE
         if account_id is not None:
-            due &= notifications.c.account_id == account_id
+            one, all_of_them = (q.where(notifications.c.account_id == account_id) for q in (one, all_of_them))
+        times = {"now": now, "event_time": self._event_time, "channels": list(self.channels)}
         with self.store.read() as connection:  # mostly there is none, and no writer is waited for
-            if (
-                connection.execute(select(notifications.c.notification_id).where(due).limit(1)).first()
-                is None
-            ):
+            if connection.execute(one, times).first() is None:
                 return []
         with self.store.write() as connection:
-            rows = connection.execute(
-                select(notifications)
-                .where(due)
-                .order_by(notifications.c.created_at, notifications.c.notification_id)
-                .limit(_CLAIMED_AT_ONCE)
-            ).all()
+            rows = connection.execute(all_of_them, times).all()
             taken = notifications.c.notification_id.in_([row.notification_id for row in rows])
             claimed = {"status": NoticeState.SENDING, "next_attempt_wall": now + _CLAIM_MS}
             counted = {

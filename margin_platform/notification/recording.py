@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import BindParameter, Connection, bindparam, insert, select
 
 from margin_platform.contracts.messages import NOTIFICATIONS, deterministic_id
 from margin_platform.notification.addresses import address_of
@@ -20,6 +20,9 @@ from margin_platform.store.tables import contacts, notifications
 from margin_platform.store.unit_of_work import Message, groups
 
 Contact = Mapping[str, object]  # `email` and `phone`, either may lack
+_OF: BindParameter[list[str]] = bindparam("of", expanding=True)
+_CONTACTS = select(contacts.c.account_id, contacts.c.contact).where(contacts.c.account_id.in_(_OF))
+_RECORDED = select(notifications.c.notification_id).where(notifications.c.notification_id.in_(_OF))
 
 
 class Recorder:
@@ -94,16 +97,14 @@ def contacts_of(connection: Connection, account_ids: Iterable[str]) -> dict[str,
     """Return the contact of each account that has one."""
     found: dict[str, Contact] = {}
     for some in groups(list(dict.fromkeys(account_ids))):
-        query = select(contacts.c.account_id, contacts.c.contact).where(contacts.c.account_id.in_(some))
-        found |= {row.account_id: row.contact for row in connection.execute(query)}
+        found |= {row.account_id: row.contact for row in connection.execute(_CONTACTS, {"of": some})}
     return found
 
 
 def _known(connection: Connection, ids: Sequence[str]) -> set[str]:
     found: set[str] = set()
     for some in groups(ids):
-        query = select(notifications.c.notification_id).where(notifications.c.notification_id.in_(some))
-        found.update(connection.execute(query).scalars())
+        found.update(connection.execute(_RECORDED, {"of": some}).scalars())
     return found
 
 

@@ -34,6 +34,15 @@ class NoticeState(StrEnum):
     SUPERSEDED = "SUPERSEDED"
 
 
+_ATTEMPT = notifications.c.next_attempt_wall + case(
+    (notifications.c.attempts == 0, _FIRST_ATTEMPT_GRACE_MS), else_=0
+)
+# built once: it is asked every few seconds
+_NEXT_ATTEMPT = select(func.min(_ATTEMPT)).where(
+    notifications.c.status.in_((NoticeState.PENDING, NoticeState.SENDING))
+)
+
+
 def unexpired(now: int, rules: NoticePolicy, column: Any = notifications.c) -> ColumnElement[bool]:
     """Select notices that reached their recipient, need not, or still may within the policy's minutes.
 
@@ -54,12 +63,8 @@ def next_due(store: Store) -> int | None:
     A first attempt is its own run's to make; one not made half a minute later was lost with its run, and is
     due here.
     """
-    waiting = notifications.c.status.in_((NoticeState.PENDING, NoticeState.SENDING))
-    when = notifications.c.next_attempt_wall + case(
-        (notifications.c.attempts == 0, _FIRST_ATTEMPT_GRACE_MS), else_=0
-    )
     with store.read() as connection:
-        return connection.execute(select(func.min(when)).where(waiting)).scalar()
+        return connection.execute(_NEXT_ATTEMPT).scalar()
 
 
 def outcome(row: Mapping[str, object]) -> Event:

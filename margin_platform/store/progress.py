@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from margin_platform.contracts.messages import Event
 from margin_platform.contracts.offsets import Source, Span, TopicRecreated, spans_over
@@ -44,16 +44,30 @@ class Progress(NamedTuple):
     topic_id: str | None
 
 
+# built once: every run executes them several times
+_SAME = (
+    (progress.c.consumer == bindparam("of_consumer"))
+    & (progress.c.topic == bindparam("of_topic"))
+    & (progress.c.partition == bindparam("of_partition"))
+)
+_OF = select(progress).where(_SAME)
+_MOVE = (
+    update(progress)
+    .where(_SAME)
+    .values(next_offset=bindparam("to_offset"), topic_id=bindparam("to_topic_id"))
+)
+_EVERYTHING = select(progress).order_by(progress.c.consumer, progress.c.topic, progress.c.partition)
+
+
 def of(connection: Connection, consumer: str, topic: str, partition: int) -> Progress | None:
     """Return how far the consumer is; None where it has decided nothing of the partition."""
-    row = connection.execute(select(progress).where(*_same(consumer, topic, partition))).one_or_none()
+    row = connection.execute(_OF, _place_of(consumer, topic, partition)).one_or_none()
     return None if row is None else Progress(*row)
 
 
 def everything(connection: Connection) -> list[Progress]:
     """Return the progress of every consumer, by consumer, topic and partition."""
-    ordered = select(progress).order_by(progress.c.consumer, progress.c.topic, progress.c.partition)
-    return [Progress(*row) for row in connection.execute(ordered)]
+    return [Progress(*row) for row in connection.execute(_EVERYTHING)]
 
 
 def next_offsets(connection: Connection, consumer: str, topic: str) -> dict[int, int]:
@@ -81,8 +95,8 @@ def advance(connection: Connection, consumer: str, span: Span) -> int:
         missing = Span(span.topic, span.partition, known.next_offset, span.start)
         raise OutOfOrder(f"{consumer}: {missing} is not decided; {span} must wait for it")
     if span.end > known.next_offset:
-        moved = {"next_offset": span.end, "topic_id": span.topic_id or known.topic_id}
-        connection.execute(update(progress).where(*_same(consumer, span.topic, span.partition)).values(moved))
+        moved = {"to_offset": span.end, "to_topic_id": span.topic_id or known.topic_id}
+        connection.execute(_MOVE, _place_of(consumer, span.topic, span.partition) | moved)
     return known.next_offset
 
 
@@ -126,9 +140,8 @@ def skip(connection: Connection, consumer: str, topic: str, partition: int, next
     if known is None or known.next_offset >= next_offset:
         at = "has decided nothing of it" if known is None else f"stands at {known.next_offset}"
         raise ValueError(f"offset: {consumer} {at} in {topic}[{partition}], value {next_offset}")
-    connection.execute(
-        update(progress).where(*_same(consumer, topic, partition)).values(next_offset=next_offset)
-    )
+    moved = {"to_offset": next_offset, "to_topic_id": known.topic_id}
+    connection.execute(_MOVE, _place_of(consumer, topic, partition) | moved)
     return Span(topic, partition, known.next_offset, next_offset)
 
 
@@ -137,9 +150,8 @@ def forget(connection: Connection, topic: str) -> int:
     return connection.execute(delete(progress).where(progress.c.topic == topic)).rowcount
 
 
-def _same(consumer: str, topic: str, partition: int) -> tuple[ColumnElement[bool], ...]:
-    column = progress.c
-    return (column.consumer == consumer, column.topic == topic, column.partition == partition)
+def _place_of(consumer: str, topic: str, partition: int) -> dict[str, object]:
+    return {"of_consumer": consumer, "of_topic": topic, "of_partition": partition}
 
 
 def _place(span: Span) -> dict[str, str | int | None]:

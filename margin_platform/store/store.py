@@ -180,7 +180,7 @@ def _file_of(url: URL) -> Path | None:
 def _inode(file: Path | None) -> int:
     """Return what tells a file from another of its name; 0 where there is none."""
     try:
-        return file.stat().st_ino if file else 0
+        return os.stat(file).st_ino if file else 0
     except FileNotFoundError:
         return 0
 
@@ -254,4 +254,7 @@ def _begin_immediate(connection: Connection) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    """Begin without SQLAlchemy's own work for a statement: this one touches no file and cannot fail."""
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.execute("BEGIN")

@@ -6,11 +6,12 @@ one transaction, for which every other writer waits.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Table, Update, bindparam, insert, select, update
 
 from margin_platform.audit.entries import ENTRY_FORMAT, GENESIS, digest, entry_hash
 from margin_platform.audit.records import standing_of
@@ -20,6 +21,7 @@ from margin_platform.store.tables import audit, calls, ladder_states, outbox
 
 Message = tuple[str, Event]  # topic, event
 _IN_ONE_QUERY = 500  # values of an IN list; SQLite and Postgres both take more
+_STATES = select(ladder_states).where(ladder_states.c.account_id.in_(bindparam("accounts", expanding=True)))
 
 
 class AccountRow:
@@ -162,7 +164,7 @@ def post(connection: Connection, messages: Sequence[Message]) -> None:
 def _load(connection: Connection, account_ids: Iterable[str]) -> dict[str, AccountRow]:
     found = {}
     for some in groups(list(dict.fromkeys(account_ids))):
-        for row in connection.execute(select(ladder_states).where(ladder_states.c.account_id.in_(some))):
+        for row in connection.execute(_STATES, {"accounts": some}):
             found[row.account_id] = AccountRow(row.account_id, row)
     return found
 
@@ -173,11 +175,17 @@ def groups(values: Sequence[str]) -> Iterator[Sequence[str]]:
         yield values[start : start + _IN_ONE_QUERY]
 
 
-def update_many(connection: Connection, table: Any, key: str, rows: Sequence[dict[str, Any]]) -> None:
+def update_many(connection: Connection, table: Table, key: str, rows: Sequence[dict[str, Any]]) -> None:
     """Change rows by their key, with one prepared statement for those that change the same columns."""
     by_columns: dict[tuple[str, ...], list[dict[str, object]]] = defaultdict(list)
     for row in rows:
         by_columns[tuple(sorted(row))].append({f"to_{name}": value for name, value in row.items()})
     for columns, values in by_columns.items():
-        sets: dict[str, object] = {name: bindparam(f"to_{name}") for name in columns if name != key}
-        connection.execute(update(table).where(table.c[key] == bindparam(f"to_{key}")).values(**sets), values)
+        connection.execute(_change(table, key, columns), values)
+
+
+@functools.lru_cache(maxsize=64)
+def _change(table: Table, key: str, columns: tuple[str, ...]) -> Update:
+    """Return the statement that sets columns of a row, built once."""
+    sets: dict[str, object] = {name: bindparam(f"to_{name}") for name in columns if name != key}
+    return update(table).where(table.c[key] == bindparam(f"to_{key}")).values(**sets)

@@ -341,7 +341,7 @@ def test_a_recipient_without_an_address_is_held_named_and_told_once_there_is_one
     assert (to_the_firm["rung"], to_the_firm["status"]) == ("UNREACHED", "HELD")
     assert notifier.deliver(NOW) == []
     with store.write() as connection:
-        notifier.readdress(connection, "NOBODY", {"email": "late@example.com"})
+        notifier.readdress(connection, {"NOBODY": {"email": "late@example.com"}})
     assert next_due(store) is not None
     ((_, sent),) = notifier.deliver(NOW)
     assert (sent["account_id"], sent["status"]) == ("NOBODY", "DELIVERED")
