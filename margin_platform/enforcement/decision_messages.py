@@ -102,6 +102,7 @@ def message_of(
         ]
     if decision.kind == DecisionKind.LIQUIDATE:
         event |= {name: cause.get(name) for name in _ORDER_INPUTS}
+        event |= {name: cause[name] for name in ("fills_read",) if name in cause}
     return MARGIN_CALLS, event
 
 

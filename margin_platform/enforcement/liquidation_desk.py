@@ -172,7 +172,8 @@ class LiquidationDesk:
         order_id = deterministic_id("liquidation", request["call_id"], request["attempt"])
         held = {p["symbol"]: p["qty"] for p in status["positions"]}
         sold, days = {o.symbol for o in proposal.orders}, status.get("next_actions") or {}
-        return {
+        read = {name: status[name] for name in ("fills_read",) if status.get(name) is not None}
+        return read | {
             "event_id": order_id,
             "order_id": order_id,
             "account_id": request["account_id"],

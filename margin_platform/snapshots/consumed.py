@@ -3,16 +3,25 @@
 A figure names the offsets it follows from, and its id is made of them. They are those of the topics that
 every engine of the stream reads, and those of the account's own records. So figure and id do not depend on
 how many engines share the accounts.
+
+A figure also names the offset of fills.v1 before which it knows its account's fills. They are all in one
+partition, and the stream may be behind in that partition alone. A venue that works an order sized on such
+figures counts the fills from that offset on itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import lt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from margin_platform.contracts.json_object import Json
-from margin_platform.contracts.messages import BadEvent, Event
+from margin_platform.contracts.messages import FILLS, BadEvent, Event
 from margin_platform.contracts.offsets import Record
+from margin_platform.ledger.ledger import Ledger
 from margin_platform.snapshots.input_records import CLOCK, TOPICS_IN_ORDER
 from margin_platform.snapshots.outcome import Offsets
 from margin_platform.snapshots.shards import Shard
@@ -29,10 +38,11 @@ class Consumed:
         self.batch = -1
         self.offsets: Offsets = {}
         self.own: dict[str, Offsets] = {}
+        self.fills: dict[str, int] = {}  # by account, the next offset after its newest fill of the batch
 
     def begin(self, batch_id: int) -> None:
         """Begin a batch."""
-        self.batch, self.offsets, self.own = batch_id, {}, {}
+        self.batch, self.offsets, self.own, self.fills = batch_id, {}, {}, {}
 
     def new(self, records: list[Record]) -> list[Record]:
         """Return the records of one partition, in its order, that were not applied before, and count them as
@@ -61,6 +71,8 @@ class Consumed:
 
         BadEvent where the account is another shard's.
         """
+        if record.topic == FILLS:
+            self.fills[event["account_id"]] = record.offset + 1
         if record.topic in self._shard.shared:
             return
         account_id = event["account_id"]
@@ -70,6 +82,8 @@ class Consumed:
 
     def count_all_own(self, records: Sequence[Record], account_ids: Sequence[str]) -> None:
         """Count records of one topic as their accounts' own, all of them of this shard."""
+        if records[0].topic == FILLS:
+            self.fills.update(zip(account_ids, (record.offset + 1 for record in records), strict=True))
         if records[0].topic not in self._shard.shared:
             for record, account_id in zip(records, account_ids, strict=True):
                 _extend(self.own.setdefault(account_id, {}), record)
@@ -91,6 +105,36 @@ class Consumed:
         self.next_offset |= {
             topic: {int(p): o for p, o in parts.items()} for topic, parts in state["next_offset"].items()
         }
+
+
+class FillsRead:
+    """The next offset after the newest fill that was read of each account, by its number in the ledger; 0
+    where none is known, as in a state saved by an older version, or of a fill that came before its account.
+    """
+
+    def __init__(self) -> None:
+        self._next: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+
+    def note(self, fills: Mapping[str, int], ledger: Ledger) -> None:
+        """Note the next offset by account after a batch's fills."""
+        numbers = ledger.numbers_of(list(fills))
+        known = numbers >= 0
+        if (most := int(numbers.max(initial=-1))) >= len(self._next):
+            room = max(2 * len(self._next), most + 1, 1024)
+            self._next = np.concatenate([self._next, np.zeros(room - len(self._next), np.int64)])
+        self._next[numbers[known]] = np.array(list(fills.values()), dtype=np.int64)[known]
+
+    def of(self, number: int) -> int | None:
+        """Return the offset of an account by its number, None where it is not known."""
+        return (int(self._next[number]) or None) if number < len(self._next) else None
+
+    def to_state(self) -> NDArray[np.int64]:
+        """Return it as a column."""
+        return self._next.copy()
+
+    def restore(self, state: Any) -> None:
+        """Continue from a saved column."""
+        self._next = np.array(state, dtype=np.int64)
 
 
 def _extend(offsets: Offsets, record: Record) -> None:

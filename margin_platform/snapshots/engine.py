@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from typing_extensions import override
 
 from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import Event
@@ -22,6 +23,7 @@ from margin_platform.kernel.market import Codes, Instrument
 from margin_platform.ledger.ledger import Ledger
 from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.bands import Level, band_codes
+from margin_platform.snapshots.consumed import FillsRead
 from margin_platform.snapshots.emission import Emission, Mask, Numbers
 from margin_platform.snapshots.events import calc_events, calculated, status_event, status_texts, stress_texts
 from margin_platform.snapshots.giving_out.explanation import instrument_row
@@ -40,9 +42,17 @@ class MarginEngine(Intake):
     def __init__(self, instruments: Sequence[Instrument], policy: Policy, shard: Shard = WHOLE) -> None:
         super().__init__(instruments, policy, shard)
         self.emission = Emission(policy.emission)
+        self.fills_read = FillsRead()
         self.observe: Callable[[Margin], None] = lambda _: None  # sees every account that is evaluated
 
     # -- a batch
+
+    @override
+    def take_in(self, records: Iterable[Record], batch_id: int) -> Touched:
+        """Apply records in order and value nothing."""
+        touched = super().take_in(records, batch_id)
+        self.fills_read.note(self.consumed.fills, self.ledger)
+        return touched
 
     def process(self, records: Iterable[Record], batch_id: int) -> Outcome:
         """Apply records in order and evaluate what they touched.
@@ -85,10 +95,7 @@ class MarginEngine(Intake):
         )
 
     def account_now(self, account_id: str) -> Event:
-        """Build what margin.status.v1 would publish of an account as book and market stand.
-
-        KeyError for one the book does not have.
-        """
+        """Build what margin.status.v1 would publish of an account now. KeyError for an unknown one."""
         book, inputs = self.ledger.book(self.code_of), self._inputs()
         margin = self.margin_of(np.array([self.ledger.number_of(account_id)], dtype=np.int64))
         calc = calc_events(book, self.market, margin, inputs)[0]
@@ -131,14 +138,13 @@ class MarginEngine(Intake):
             share_basis=dict(self.actions.basis),
             next_actions=dict(self.actions.next_days),
             orders_filled=self.ledger.orders_filled,
+            fills_read=self.fills_read.of,
             withdrawn=dict(gate.withdrawn),
             own_offsets=self.consumed.own,
         )
 
     def overdue(self) -> Outcome:
-        """Return the figures that waited for room, as they are after the last batch, longest wait first;
-        empty where none waits.
-        """
+        """Return the figures that waited for room, as they are after the last batch, longest wait first."""
         accounts = self.emission.overdue()
         if not len(accounts):
             return Outcome()
@@ -163,6 +169,7 @@ class MarginEngine(Intake):
             "market": self.live.to_state(),
             "ledger": self.ledger.to_state(),
             "emission": self.emission.to_state(),
+            "fills_read": self.fills_read.to_state(),
             "event_time": self.event_time,
             "clock": self.clock.to_state(),
             "clock_newest": list(self.clock.newest),
@@ -181,6 +188,7 @@ class MarginEngine(Intake):
         ids = self.corrections.no_ids(by_account=self.shard.ids_by_account)
         self.ledger = Ledger.from_state(state["ledger"], self.code_of, require_account=True, ids=ids)
         self.emission.restore(state["emission"])
+        self.fills_read.restore(state.get("fills_read", ()))
         self.clock.restore(state["event_time"], state.get("clock", {}), state.get("clock_newest", (0, 0)))
         self.consumed.restore(state)
         self.early.restore(state["early"])

@@ -33,6 +33,7 @@ from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
 from margin_platform.market.price_gate import PriceGate
 from margin_platform.policy.policy import current_policy
 from margin_platform.settings import settings
+from margin_platform.stack.venue_fills import VenueFills
 from margin_platform.stop_signal import StopSignal, stop_on_signals
 from margin_platform.trading_time.new_york import date_of
 from margin_platform.trading_time.sessions import in_session
@@ -40,7 +41,6 @@ from margin_platform.trading_time.sessions import in_session
 log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2
 _BATCH = 5000
-_MOST_OTHERS = 100_000  # accounts' symbols whose fills of elsewhere are kept: orders are young
 _NAME = "SIMULATED"
 _MOST_WAIT_S = 15.0  # for a broker that is away, before it is asked again
 Positions = dict[str, dict[int, int]]  # topic -> partition -> next offset
@@ -75,13 +75,11 @@ class Venue:
         self.orders: dict[str, Event] = {}
         self.open_legs: dict[str, list[Event]] = {}
         self.prices: dict[str, tuple[int, float]] = {}
-        self.filled: set[str] = set()
         self.clock = 0
         self._gate = PriceGate(current_policy().prices)
         self._codes: dict[str, int] = {}
         self._actions = AnnouncedActions()
-        # account, symbol -> (event time, shares) not traded here
-        self._others: dict[tuple[str, str], list[tuple[int, float]]] = {}
+        self._fills = VenueFills(self._actions)
 
     def on_price(self, event: Event) -> None:
         """Take a price by event time; the venue's clock is the latest event time seen."""
@@ -121,19 +119,13 @@ class Venue:
             legs = [
                 leg
                 for leg in event.get("positions", [])
-                if fill_of(event, leg, 0.0, 0)["fill_id"] not in self.filled
+                if fill_of(event, leg, 0.0, 0)["fill_id"] not in self._fills
             ]
             self.open_legs[event["order_id"]] = legs
 
-    def on_fill(self, event: Event) -> None:
-        """Take a fill: one made here and read back after a restart, or one made elsewhere."""
-        if event["fill_id"] not in self.filled and event.get("venue") != _NAME:
-            self._others.setdefault((event["account_id"], event["symbol"]), []).append(
-                (event["timestamp"], float(event["qty"]))
-            )
-            if len(self._others) > _MOST_OTHERS:
-                self._others.pop(next(iter(self._others)))
-        self.filled.add(event["fill_id"])
+    def on_fill(self, event: Event, offset: int | None = None) -> None:
+        """Take a fill from its offset: one made here and read back, or one made elsewhere."""
+        self._fills.add(event, offset, is_own=event.get("venue") == _NAME)
 
     def step(self) -> list[Event]:
         """Return fills of the next leg of every order that may trade now at a price of this session."""
@@ -148,10 +140,10 @@ class Venue:
             if not legs:
                 del self.open_legs[order_id]
             elif self.clock >= int(order.get("not_before") or 0) and self._has_price(legs[0]["symbol"]):
-                leg = self._within_position(order, legs.pop(0))
+                leg = self._fills.within_position(order, legs.pop(0))
                 if leg["qty"] > 0:
                     fill = fill_of(order, leg, self.prices[leg["symbol"]][1], self.clock)
-                    self.filled.add(fill["fill_id"])
+                    self.on_fill(fill)
                     fills.append(fill)
         return fills
 
@@ -174,24 +166,9 @@ class Venue:
         made = order.get("timestamp")
         return made is not None and self._actions.reshaped_since(symbol, int(made), self.clock)
 
-    def _within_position(self, order: Event, leg: Event) -> Event:
-        """Return a leg cut to what the position can have left:
-        it may have been reduced elsewhere since the order was made.
-        """
-        held = (order.get("held_before") or {}).get(leg["symbol"])
-        if held is None:
-            return leg
-        since = [
-            qty
-            for at, qty in self._others.get((order["account_id"], leg["symbol"]), [])
-            if at > int(order.get("timestamp") or 0)
-        ]
-        left = held + sum(since)
-        return leg | {"qty": min(leg["qty"], max(0.0, left if held > 0 else -left))}
 
-
-def readable(records: Iterable[Record]) -> Iterable[Event]:
-    """Yield the events among these records; what cannot be used is logged and stops nothing behind it."""
+def readable(records: Iterable[Record]) -> Iterable[tuple[Record, Event]]:
+    """Yield records with their events; what cannot be used is logged and stops nothing behind it."""
     most_ahead = None
     for record in records:
         try:
@@ -199,7 +176,7 @@ def readable(records: Iterable[Record]) -> Iterable[Event]:
             if record.topic == PRICES:  # one from the future would move the clock of every order
                 most_ahead = most_ahead or current_policy().prices.max_future_seconds
                 check_time(event, record.timestamp_ms, most_ahead)
-            yield event
+            yield record, event
         except BadEvent as error:
             log.warning("%s[%d]@%d refused: %s", record.topic, record.partition, record.offset, error)
 
@@ -214,16 +191,16 @@ class Service:
     def __init__(self, bus: EventLog) -> None:
         """Read the fills there are."""
         self._bus, self._venue = bus, Venue()
-        self._topics = {
-            CORPORATE_ACTIONS: self._venue.on_action,
-            PRICES: self._venue.on_price,
-            LIQUIDATION_ORDERS: self._venue.on_order,
+        self._topics: dict[str, Callable[[Event, int], None]] = {
+            CORPORATE_ACTIONS: lambda event, _: self._venue.on_action(event),
+            PRICES: lambda event, _: self._venue.on_price(event),
+            LIQUIDATION_ORDERS: lambda event, _: self._venue.on_order(event),
             FILLS: self._venue.on_fill,
         }
         fills_end = bus.end_offsets(FILLS)
         for partition, first in bus.beginning_offsets(FILLS).items():
-            for event in readable(bus.read_range(FILLS, partition, first, fills_end[partition])):
-                self._venue.on_fill(event)
+            for record, event in readable(bus.read_range(FILLS, partition, first, fills_end[partition])):
+                self._venue.on_fill(event, record.offset)
         self._positions: Positions = {topic: dict(bus.beginning_offsets(topic)) for topic in self._topics}
         self._positions[FILLS] = fills_end
         self._at_start = {topic: bus.end_offsets(topic) for topic in self._topics}
@@ -232,8 +209,8 @@ class Service:
         """Read what has come to each topic, and fill what may be filled then."""
         for topic, handle in self._topics.items():
             records = self._bus.poll(topic, self._positions[topic], _POLL_SECONDS, _BATCH)
-            for event in readable(records):
-                handle(event)
+            for record, event in readable(records):
+                handle(event, record.offset)
             for record in records:
                 self._positions[topic][record.partition] = record.offset + 1
         if not _reached(self._positions, self._at_start):

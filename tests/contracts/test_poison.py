@@ -63,6 +63,7 @@ CALL: Event = {
     "share_basis": {"AAPL": "b"},
     "next_actions": {"AAPL": T + 86_400_000},
     "orders_filled": {"o1": {"AAPL": -5.0}},
+    "fills_read": 7,
 }
 ORDER: Event = {
     "order_id": "o1",
@@ -79,6 +80,7 @@ ORDER: Event = {
     "valid_until": T + 86_400_000,
     "held_before": {"AAPL": 1000.0},
     "share_basis": {"AAPL": "b"},
+    "fills_read": 7,
 }
 RESTRICTION: Event = {
     "account_id": "A",
@@ -109,6 +111,7 @@ STATUS: Event = {
     "share_basis": {"AAPL": "b"},
     "next_actions": {"AAPL": T + 86_400_000},
     "orders_filled": {"o1": {"AAPL": -5.0}},
+    "fills_read": 7,
 }
 ODD: tuple[Any, ...] = (
     None,

@@ -75,6 +75,17 @@ def test_a_request_becomes_one_order_however_often_it_arrives(
         ]
 
 
+@pytest.mark.parametrize("read", [7, None], ids=["named", "of an older version"])
+def test_an_order_names_the_fills_that_its_figures_know(
+    store_url: str, request_event: dict[str, Any], read: int | None
+) -> None:
+    request_event.pop("fills_read", None)
+    known = {} if read is None else {"fills_read": read}
+    with Store(store_url) as store:
+        (sent,) = _ordered(LiquidationDesk(store, current_policy()), (request_event | known, 7))
+    assert {name: sent[name] for name in ("fills_read",) if name in sent} == known
+
+
 def test_no_order_is_sized_while_the_store_is_written(
     tmp_path: Path, request_event: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,6 +152,37 @@ def test_three_shards_together_hold_what_one_engine_that_reads_everything_holds(
     assert found == {}
 
 
+def test_a_decision_names_the_fills_of_its_account_that_it_knows_also_after_a_restart() -> None:
+    """The offset after the account's newest; a fill that is refused is read, and changes nothing."""
+    feed = Feed(Shard())
+    feed(*account("a"), *account("b"), price(100.0))  # fills.v1 at 0 and 1
+    (owing,) = [e for e in feed(price(50.0, OPEN + SECOND)).status if e["account_id"] == "a"]
+    assert owing["fills_read"] == 1
+    again = ShardEngine([Instrument(symbol="X", beta=1.0)], POLICY, Shard())
+    again.restore(through_bytes(feed.engine.to_state()))
+    replayed = ShardEngine([Instrument(symbol="X", beta=1.0)], POLICY, Shard())
+    replayed.restore(through_bytes(feed.engine.to_state()))
+    more = Record(FILLS, 0, 7, None, encode(fill("a", OPEN + 2 * SECOND, "more")[1]), OPEN + 2 * SECOND)
+    feed.engine = again
+    again.process([more], 9)
+    replayed.replay([more], 9, again.effects())
+    for engine in (again, replayed):
+        known = {name: engine.engine.account_now(name).get("fills_read") for name in ("a", "b")}
+        assert known == {"a": 8, "b": 2}
+
+
+def test_a_state_of_before_names_no_fills_until_the_next_one() -> None:
+    feed = Feed(Shard())
+    feed(*account("a"), price(100.0))
+    state = through_bytes(feed.engine.to_state())
+    del state["fills_read"]
+    feed.engine = ShardEngine([Instrument(symbol="X", beta=1.0)], POLICY, Shard())
+    feed.engine.restore(state)
+    assert "fills_read" not in feed.engine.engine.account_now("a")
+    feed(fill("a", OPEN + SECOND, "next"))
+    assert feed.engine.engine.account_now("a")["fills_read"] == 2
+
+
 def test_the_firms_totals_are_those_of_every_accounts_newest_figures() -> None:
     firm, totals = FirmEngine(POLICY), FirmTotals(POLICY, 1)
     feed = Feed(Shard())

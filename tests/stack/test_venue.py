@@ -8,6 +8,8 @@ import datetime as dt
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from margin_platform.contracts.messages import LIQUIDATION_ORDERS, PRICES, encode
 from margin_platform.contracts.offsets import Record
@@ -53,6 +55,62 @@ def test_a_repeated_order_is_filled_once() -> None:
     venue.on_order(ORDER)
     assert len(fills) == 2
     assert venue.step() == []
+
+
+def _own(qty: float, at: int) -> dict[str, object]:
+    """The customer's own fill."""
+    return {"fill_id": f"own-{at}", "account_id": "a", "symbol": "AAPL", "qty": qty, "timestamp": at}
+
+
+@pytest.mark.parametrize(("offset", "sold"), [(6, 10.0), (7, 4.0), (8, 4.0)], ids=str)
+def test_a_fill_that_the_figures_of_an_order_do_not_know_leaves_less_to_sell(
+    offset: int, sold: float
+) -> None:
+    """It was traded before the order was made; the margin stream had not read it (seed 5014)."""
+    venue = _venue()
+    venue.on_fill(_own(-6.0, 400), offset)
+    venue.on_order(ORDER | {"held_before": {"AAPL": 10.0}, "fills_read": 7, "timestamp": 500})
+    (fill,) = venue.step()
+    assert abs(fill["qty"]) == sold
+
+
+@given(st.lists(st.tuples(st.integers(300, 700), st.integers(-9, 9), st.booleans()), max_size=6))
+def test_an_order_that_does_not_name_the_fills_it_knows_is_cut_by_their_times(
+    fills: list[tuple[int, int, bool]],
+) -> None:
+    """An order of an older version: what was traded elsewhere after it was made leaves less to sell."""
+    venue = _venue()
+    for n, (at, qty, here) in enumerate(fills):
+        made_here = {"venue": "SIMULATED", "order_id": "before"} if here else {}
+        venue.on_fill(_own(float(qty), at) | {"fill_id": f"f{n}"} | made_here, n)
+    venue.on_order(ORDER | {"held_before": {"AAPL": 10.0}, "timestamp": 500})
+    left = 10.0 + sum(qty for at, qty, here in fills if at > 500 and not here)
+    assert sum(-fill["qty"] for fill in venue.step()) == min(10.0, max(0.0, left))
+
+
+def test_a_fill_of_the_venue_counts_for_the_next_order_until_the_figures_know_it() -> None:
+    venue = _venue()
+    held = {"held_before": {"AAPL": 10.0}, "timestamp": 500}
+    venue.on_order(ORDER | held | {"fills_read": 3})
+    (first,) = venue.step()
+    venue.on_order({"order_id": "o1", "account_id": "a", "action": "CANCEL"})
+    venue.on_order(ORDER | held | {"order_id": "o2", "fills_read": 3})
+    venue.on_fill(first, 3)
+    assert venue.step() == []
+    venue.on_order(ORDER | held | {"order_id": "o3", "fills_read": 4})
+    assert [fill["order_id"] for fill in venue.step()] == ["o2", "o3"]
+
+
+def test_a_fill_of_before_a_split_counts_in_the_shares_of_after() -> None:
+    venue = _venue()
+    split = {"action_id": "s", "symbol": "AAPL", "kind": "SPLIT", "ex_date": "2024-01-05", "ratio": 2.0}
+    venue.on_action(split | {"timestamp": 1})
+    day = int(dt.datetime(2024, 1, 5, 10, tzinfo=ZoneInfo("America/New_York")).timestamp() * 1000)
+    venue.on_fill(_own(-3.0, day - 86_400_000), 9)
+    venue.on_price(_price("AAPL", 30.0, day))
+    venue.on_order(ORDER | {"held_before": {"AAPL": 10.0}, "fills_read": 9, "timestamp": day})
+    (fill,) = venue.step()
+    assert fill["qty"] == -4.0
 
 
 def test_a_cancelled_order_fills_no_further_leg() -> None:
@@ -127,6 +185,6 @@ def test_a_price_from_the_future_moves_no_clock_and_a_broken_order_stops_no_othe
     produced = 1_790_000_000_000
     tomorrow = _price("AAPL", 1.0, produced + 86_400_000)
     broken = ORDER | {"order_id": "o2", "positions": [{"symbol": "AAPL", "qty": 10}]}
-    given = [(PRICES, tomorrow), (LIQUIDATION_ORDERS, broken), (PRICES, _price("KO", 50.0, produced))]
-    records = [Record(topic, 0, n, None, encode(event), produced) for n, (topic, event) in enumerate(given)]
-    assert list(readable(records)) == [_price("KO", 50.0, produced)]
+    sent = [(PRICES, tomorrow), (LIQUIDATION_ORDERS, broken), (PRICES, _price("KO", 50.0, produced))]
+    records = [Record(topic, 0, n, None, encode(event), produced) for n, (topic, event) in enumerate(sent)]
+    assert [event for _, event in readable(records)] == [_price("KO", 50.0, produced)]

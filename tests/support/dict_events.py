@@ -135,7 +135,7 @@ def status_event(
             "severe_underwater": bool(band & BandFlag.STRESS),
             "stale_symbols": calc["inputs"]["stale_symbols"],
         }
-        | order_remarks(calc["account_id"], codes, market, inputs)
+        | order_remarks(calc["account_id"], number, codes, market, inputs)
         | price_remarks(codes, calc["inputs"]["stale_symbols"], market, inputs)
     )
 

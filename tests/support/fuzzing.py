@@ -227,7 +227,7 @@ class Consumers:
             e.FILLS: self.venue.on_fill,
             e.CORPORATE_ACTIONS: self.venue.on_action,
         }
-        for event in venue.readable(records):
+        for _, event in venue.readable(records):
             handle[records[0].topic](event)
         for fill in self.venue.step():
             e.encode(fill)

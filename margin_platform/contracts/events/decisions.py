@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from margin_platform.contracts.events.field_types import (
     ALWAYS,
     EpochMs,
+    FillsRead,
     Identity,
     Label,
     Legs,
@@ -82,6 +83,7 @@ class MarginCall(Struct, kw_only=True):
     share_basis: Basis | None | UnsetType = UNSET
     next_actions: Days | None | UnsetType = UNSET
     orders_filled: FilledByOrder | None | UnsetType = UNSET
+    fills_read: FillsRead = UNSET
     margin_type: Note | None | UnsetType = UNSET
     applied_method: Annotated[
         Note | None | UnsetType, Meta(description="by which method the requirement applies")
@@ -145,6 +147,7 @@ class LiquidationOrder(Struct, kw_only=True):
     held_before: Annotated[SharesBySymbol | None | UnsetType, Meta(description="when the order was made")] = (
         UNSET
     )
+    fills_read: FillsRead = UNSET
     share_basis: Basis | None | UnsetType = UNSET
     attempt: Attempt | None | UnsetType = UNSET
     policy_version: Note | None | UnsetType = UNSET

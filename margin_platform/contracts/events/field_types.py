@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
-from msgspec import Meta
+from msgspec import Meta, UnsetType
 
 from margin_platform.contracts import bounds
 from margin_platform.contracts.bounds import Range
@@ -236,6 +236,10 @@ EpochMs = Annotated[
 ]
 Whole = Annotated[int, *whole("whole number", -(2**63), 2**63 - 1)]
 Sequence = Annotated[int, *whole("whole number from 0 up", 0)]
+FillsRead = Annotated[
+    Sequence | None | UnsetType,
+    Meta(description="the positions know the account's fills before this offset of its partition"),
+]
 Tier = Annotated[int, *whole("whole number from 0 to 2", 0, 2)]
 Price = Annotated[
     float, *_number("dollars a share, above 0", bounds.PRICE, _price, _below_marks, **_NOT_UNSET)

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from margin_platform.contracts.events.field_types import (
     ALWAYS,
     EpochMs,
+    FillsRead,
     Flag,
     Identity,
     Label,
@@ -108,6 +109,7 @@ class MarginStatus(MarginCalculation, kw_only=True):
     share_basis: Basis | None | UnsetType = UNSET
     next_actions: Days | None | UnsetType = UNSET
     orders_filled: FilledByOrder | None | UnsetType = UNSET
+    fills_read: FillsRead = UNSET
     held: Annotated[Note | None | UnsetType, Meta(description="why nothing may be enforced")] = UNSET
 
 

@@ -36,7 +36,7 @@ class Explained:
                 "severe_underwater": bool(band & BandFlag.STRESS),
                 "stale_symbols": stale,
             }
-            | order_remarks(book.account_ids[number], codes, market, inputs)
+            | order_remarks(book.account_ids[number], number, codes, market, inputs)
             | price_remarks(codes, stale, market, inputs)
         )
 
@@ -53,15 +53,18 @@ class Explained:
         return row if value is None else row | {"market_value": value}
 
 
-def order_remarks(account_id: str, codes: list[int], market: Market, inputs: Inputs) -> dict[str, object]:
-    """Return what an order for these positions must know: which shares they are, until when, and what orders
-    have traded.
+def order_remarks(
+    account_id: str, number: int, codes: list[int], market: Market, inputs: Inputs
+) -> dict[str, object]:
+    """Return what an order for these positions must know: which shares they are, until when, what orders
+    have traded, and which fills the positions know.
     """
     symbols = [market.symbols[c] for c in codes]
     remarks = {
         "share_basis": {s: inputs.share_basis[s] for s in symbols if s in inputs.share_basis},
         "next_actions": {s: inputs.next_actions[s] for s in symbols if s in inputs.next_actions},
         "orders_filled": inputs.orders_filled(account_id),
+        "fills_read": inputs.fills_read(number),
     }
     return {name: value for name, value in remarks.items() if value}
 

@@ -37,6 +37,8 @@ class Inputs:
     next_actions: Mapping[str, int] = field(default_factory=dict)
     # of an account: order -> symbol -> signed shares
     orders_filled: Callable[[str], dict[str, dict[str, float]]] = lambda _: {}
+    # of an account, by number: its figures know the fills before this offset of its partition of fills.v1
+    fills_read: Callable[[int], int | None] = lambda _: None
     # instrument code -> event time of the print its source withdrew
     withdrawn: Mapping[int, int] = field(default_factory=dict)
     own_offsets: Mapping[str, Offsets] = field(default_factory=dict)
