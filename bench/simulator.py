@@ -13,7 +13,7 @@ import time
 from margin_platform.simulator.runs import play
 from margin_platform.simulator.simulation import World
 from margin_platform.simulator.story import KINDS, drawn_story
-from margin_platform.simulator.world.decision_store import new_folder
+from margin_platform.simulator.world.decision_store import store_of_a_story
 from margin_platform.simulator.world.margin_stream import applied, engines
 
 
@@ -23,12 +23,11 @@ def measured(seed: int, days: int, accounts: int) -> dict[str, object]:
     began = time.process_time()
     played = play(story)
     whole = time.process_time() - began
-    with new_folder() as folder:
-        world = World(story, folder)
+    with store_of_a_story() as store:
+        world = World(story, store)
         began = time.process_time()
         world.play_to_the_close()
         alone = time.process_time() - began
-        world.store.close()
     shards = engines(world.policy, story.shards)
     began = time.process_time()
     for number in range(len(world.stream.batches)):

@@ -14,6 +14,7 @@ from margin_platform.contracts.messages import MARGIN_STATUS, TOPICS
 from margin_platform.ladder import ladder
 from margin_platform.ladder.observation import Observation
 from margin_platform.ladder.state import Decision, LadderState
+from margin_platform.money import cents
 from margin_platform.policy.policy import Policy
 from margin_platform.simulator.simulation import World
 from margin_platform.simulator.world.margin_stream import applied, engines
@@ -23,7 +24,7 @@ _TABLES = ("audit", "calls", "orders", "notifications", "outbox", "ladder_states
 
 
 def history(world: World) -> Json:
-    """Return everything that a finished simulation left."""
+    """Return everything that a simulation has left so far, as the invariants of safety ask."""
     topics = {
         topic: [
             [record.partition, record.offset, record.timestamp_ms, event]
@@ -32,22 +33,26 @@ def history(world: World) -> Json:
         for topic in TOPICS
     }
     status = list(world.read(MARGIN_STATUS))
-    found: Json = {
+    return {
         "topics": topics,
         "tables": {name: _rows(world, name) for name in _TABLES},
         "letters": [list(letter) for provider in world.providers for letter in provider.letters],
         "undisturbed": _undisturbed(status, world.commits, world.policy),
         "commits": world.commits,
-        "standing": _standing(world),
         "truth": world.market.truth,
+        "fast": world.deliveries.fast,
         "splits": {s: [when, ratio] for s, (when, _, ratio) in world.market.splits.items()},
         "allowed": world.customers.allowed,
-        "hidden": world.deliveries.hidden,
         "notes": world.notes,
         "deaths": world.processes.deaths,
         "now": world.agenda.now,
     }
-    if any(fault.kind == "stream" for fault in world.story.faults):
+
+
+def healed(world: World) -> Json:
+    """Return what a simulation that is over has left, as all invariants ask."""
+    found = history(world) | {"standing": _standing(world)}
+    if world.stream.has_died:
         found["status_undisturbed"] = _status_undisturbed(world)
     return found
 
@@ -65,16 +70,20 @@ def _rows(world: World, name: str) -> list[Json]:
 
 
 def _standing(world: World) -> Json:
-    """Return cash and positions of each account as the engine has them."""
+    """Return cash and positions of each account as the engine's book has them."""
     found: Json = {}
     for shard in world.stream.standing():
-        for account in sorted(shard.engine.ledger.account_ids()):
-            now = shard.engine.account_now(account)
+        engine = shard.engine
+        book, symbols = engine.ledger.book(engine.code_of), engine.market.symbols
+        for number, account in enumerate(book.account_ids):
+            held = slice(int(book.offsets[number]), int(book.offsets[number + 1]))
+            names = [symbols[code] for code in book.symbol[held].tolist()]
+            quantities = book.quantity[held].tolist()
             found[account] = {
-                "cash": now["cash"],
-                "positions": {row["symbol"]: row["qty"] for row in now["positions"]},
+                "cash": cents(float(book.cash[number])),
+                "positions": dict(zip(names, quantities, strict=True)),
             }
-    return found
+    return dict(sorted(found.items()))
 
 
 def _undisturbed(status: list[Json], commits: Sequence[tuple[str, int, int]], policy: Policy) -> list[Json]:
@@ -116,8 +125,12 @@ def _undisturbed(status: list[Json], commits: Sequence[tuple[str, int, int]], po
 
 
 def _status_undisturbed(world: World) -> list[list[str]]:
-    """Return id and hash of each status event that engines publish which never died."""
-    shards = engines(world.policy, world.story.shards)
+    """Return id and hash of each status event that engines publish which never died.
+
+    They publish no other figures: decisions do not wait for room.
+    """
+    silent = world.policy.emission.model_copy(update={"calc_per_batch": 0})
+    shards = engines(world.policy.model_copy(update={"emission": silent}), world.story.shards)
     found = []
     for number in range(len(world.stream.batches)):
         for outcome in applied(shards, world.stream.records_of(number), number):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from margin_platform.contracts.json_object import Json
-from margin_platform.simulator.history import digest, history
+from margin_platform.simulator.history import digest, healed, history
 from margin_platform.simulator.invariants.all import LIVENESS, SAFETY, violations
 from margin_platform.simulator.simulation import World
 from margin_platform.simulator.story import Story
-from margin_platform.simulator.world.decision_store import new_folder
+from margin_platform.simulator.world.decision_store import store_of_a_story
 
 
 @dataclass
@@ -29,15 +29,12 @@ class Played:
 
 def play(story: Story) -> Played:
     """Play a story: its invariants of safety are asked while faults go on, and all of them at the end."""
-    with new_folder() as folder:
-        world = World(story, folder)
-        try:
-            world.play_to_the_close()
-            early = violations(history(world), SAFETY)
-            world.heal()
-            found = history(world)
-        finally:
-            world.store.close()
+    with store_of_a_story() as store:
+        world = World(story, store)
+        world.play_to_the_close()
+        early = violations(history(world), SAFETY)
+        world.heal()
+        found = healed(world)
     violated = early | violations(found, (*SAFETY, *LIVENESS))
     return Played(story, violated, digest(found), world.notes, _counts(found, world), found)
 

@@ -38,8 +38,8 @@ _HEALS_WITHIN_MS = 3 * 3_600_000  # after the last fault, all is decided, publis
 class World:
     """A world before, during and after its story. notes: what was done to it, and when."""
 
-    def __init__(self, story: Story, folder: str) -> None:
-        """Build it; a store is made in the folder."""
+    def __init__(self, story: Story, store: SimulatedStore) -> None:
+        """Build it; the store becomes the story's."""
         self.story, self.policy = story, current_policy()
         self.market = market.opened(story)
         self.agenda = Agenda(self.market.start)
@@ -53,7 +53,8 @@ class World:
             Provider("SMS", "phone", self.agenda, self.processes),
         ]
         self.jobs = Jobs(self.agenda, self.processes, self.topics, self.providers, self.policy, self.commits)
-        self.store = SimulatedStore(folder, self.processes, self.jobs.committed, self._has_room)
+        self.store = store
+        store.begin(self.processes, self.jobs.committed, self._has_room)
         self.stream = MarginStream(
             self.topics, self.processes, self.policy, story.shards, drawn(story.seed, "saving").randint(1, 4)
         )
@@ -152,7 +153,7 @@ class World:
     def _look_at_clocks(self) -> None:
         self._timer_due()
         self._attempt_due()
-        oldest = oldest_unsent(self.store)
+        oldest = self.store.answer(oldest_unsent)
         if oldest is not None and oldest == self._oldest_unsent:
             self.orchestrator.ask(self._relay)
         self._oldest_unsent = oldest
@@ -160,7 +161,7 @@ class World:
             self._soon("outbox", 10.0, self._look_at_clocks)
 
     def _timer_due(self) -> None:
-        due = next_timer(self.store)
+        due = self.store.answer(next_timer)
         if due is None:
             return
         with suppress(BrokerUnreachable):
@@ -171,7 +172,7 @@ class World:
         self._soon(f"timer {due}", wait, self._timer_due)
 
     def _attempt_due(self) -> None:
-        due = next_due(self.store)
+        due = self.store.answer(next_due)
         if due is None:
             return
         if due <= self.agenda.now:

@@ -35,6 +35,12 @@ def over_a_split() -> Story:
     return drawn_story(3, 2, 8, (), step_minutes=60).with_faults((Fault("venue", "venue", 0, 1, 108_000),))
 
 
+def hidden_fills() -> Story:
+    """Two sessions in which the margin stream does not see some customers' fills for hours."""
+    held = (Fault("delivery", "held fills.v1", number, number, 20_000) for number in range(20, 40))
+    return drawn_story(2, 2, 8, ()).with_faults(tuple(held))
+
+
 # the first seed that finds it, and what it violates
 FOUND: list[tuple[Defect, Story, str]] = [
     (defects.a_message_has_a_new_id_each_time, short(0), "what_is_committed_is_published"),
@@ -52,7 +58,8 @@ FOUND: list[tuple[Defect, Story, str]] = [
     (defects.sent_is_marked_before_it_is_sent, short(20), "what_is_committed_is_published"),
     (defects.a_fill_id_follows_from_the_clock, venue(63), "an_order_fills_no_more_than_it_names"),
     (defects.a_split_does_not_reach_open_orders, over_a_split(), "an_order_fills_no_more_than_it_names"),
-    (defects.the_desk_forgets_working_orders, venue(63), "nothing_goes_through_zero"),
+    (defects.the_desk_forgets_working_orders, venue(63), "an_order_waits_for_the_one_before_it"),
+    (defects.figures_do_not_say_which_fills_they_know, hidden_fills(), "nothing_goes_through_zero"),
 ]
 
 

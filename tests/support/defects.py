@@ -15,7 +15,6 @@ import orjson
 import pytest
 from sqlalchemy import insert, update
 
-from margin_platform.contracts.messages import deterministic_id
 from margin_platform.enforcement import acting, enforcer, liquidation_desk, open_orders
 from margin_platform.kafka import event_clock
 from margin_platform.ladder import ladder
@@ -26,6 +25,7 @@ from margin_platform.notification import announcing, delivery
 from margin_platform.notification.states import NoticeState
 from margin_platform.simulator.world import jobs
 from margin_platform.simulator.world.decision_store import SimulatedStore
+from margin_platform.snapshots.consumed import FillsRead
 from margin_platform.snapshots.emission import Emission
 from margin_platform.stack import venue
 from margin_platform.store import outbox, progress, undecided
@@ -56,9 +56,8 @@ def a_later_run_overtakes(patch: Patch) -> None:
             values = {"consumer": consumer, "next_offset": span.end} | progress._place(span)
             connection.execute(insert(progress_table).values(values))
             return int(span.start)
-        same = progress._same(consumer, span.topic, span.partition)
-        end = max(known.next_offset, span.end)
-        connection.execute(update(progress_table).where(*same).values(next_offset=end))
+        moved = {"to_offset": max(known.next_offset, span.end), "to_topic_id": span.topic_id}
+        connection.execute(progress._MOVE, progress._place_of(consumer, span.topic, span.partition) | moved)
         return max(known.next_offset, span.start)
 
     def reads(reading: Any, bus: Any, store: Any, consumer: str, span: Any) -> Iterator[Any]:
@@ -100,15 +99,11 @@ def a_message_has_a_new_id_each_time(patch: Patch) -> None:
 
 
 def the_outbox_has_no_order(patch: Patch) -> None:
-    """Messages leave in the order of their ids."""
-
-    def message_id(row: Any) -> str:
-        event = orjson.loads(row.value)
-        return str(event.get("event_id") or deterministic_id(row.topic, event))
+    """Messages leave in some order of their own."""
 
     def publish(store: Any, bus: Any) -> int:
         with store.publishing():
-            rows = sorted(outbox._unsent(store), key=message_id)
+            rows = sorted(outbox._unsent(store), key=lambda row: row.value[::-1])
             for row in rows:
                 bus.produce_raw(row.topic, row.value.encode(), row.key)
             bus.flush()
@@ -180,6 +175,11 @@ def a_timer_decides_when_it_is_read(patch: Patch) -> None:
 def the_desk_forgets_working_orders(patch: Patch) -> None:
     """A further request is answered while the order before it works."""
     patch.setattr(liquidation_desk, "settle", lambda connection, call_id, status: [])
+
+
+def figures_do_not_say_which_fills_they_know(patch: Patch) -> None:
+    """The venue takes every fill of before an order for one that the order's figures know."""
+    patch.setattr(FillsRead, "of", lambda self, number: None)
 
 
 def a_cure_cancels_nothing(patch: Patch) -> None:
@@ -296,6 +296,7 @@ ALL = (
     the_gate_believes_a_second_print,
     a_timer_decides_when_it_is_read,
     the_desk_forgets_working_orders,
+    figures_do_not_say_which_fills_they_know,
     a_cure_cancels_nothing,
     a_fill_id_follows_from_the_clock,
     a_restart_forgets_what_was_published,

@@ -20,6 +20,7 @@ SAFETY: tuple[Invariant, ...] = (
     decisions.decisions_rest_on_true_prices,
     holdings.nothing_goes_through_zero,
     holdings.an_order_fills_no_more_than_it_names,
+    holdings.an_order_waits_for_the_one_before_it,
     holdings.published_rows_foot,
 )
 # hold some time after the last fault, without a person

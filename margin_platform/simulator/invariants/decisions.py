@@ -152,15 +152,24 @@ def a_call_is_made_once(history: Json) -> Iterator[str]:
 
 
 def decisions_rest_on_true_prices(history: Json) -> Iterator[str]:
-    """Find figures that were acted upon and rest on a price that was never true."""
+    """Find figures that were acted upon and rest on a price that was never true.
+
+    A price that is stamped ahead, and reaches Kafka so late that its stamp is past, looks like any other.
+    """
+    arrived = {(e["symbol"], e["timestamp"]): at for _, _, at, e in history["topics"]["prices.v1"]}
+    unseen = {
+        (symbol, stamp): true
+        for symbol, stamp, true in history["fast"]
+        if arrived.get((symbol, stamp), 0) >= stamp - _MAY_BE_AHEAD_MS
+    }
     ratios = {symbol: ratio for symbol, (_, ratio) in history["splits"].items()}
     for _, offset, _, event in history["topics"]["margin.status.v1"]:
         if event.get("held"):
             continue
         for row in event["positions"]:
             at = row.get("price_timestamp") or 0
-            printed = history["truth"][row["symbol"]]
-            true = [p for time, some in printed.items() if 0 <= at - time <= _MAY_BE_AHEAD_MS for p in some]
+            printed, was = history["truth"][row["symbol"]], unseen.get((row["symbol"], at), at)
+            true = [p for time, some in printed.items() if 0 <= was - time <= _MAY_BE_AHEAD_MS for p in some]
             ratio = ratios.get(row["symbol"], 1.0)
             if after_trading(at, _OLDEST_MINUTES) < event["timestamp"]:
                 yield f"status@{offset}: {row['symbol']} is of {at}, acted upon at {event['timestamp']}"

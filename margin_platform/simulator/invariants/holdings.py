@@ -37,14 +37,10 @@ def nothing_goes_through_zero(history: Json) -> Iterator[str]:
     topics = history["topics"]
     arrivals: dict[str, tuple[int, Json]] = {}
     late = set()
-    for partition, _, arrived, fill in topics["fills.v1"]:
+    for _, _, arrived, fill in topics["fills.v1"]:
         made = arrived if fill.get("order_id") else fill["timestamp"]
         arrivals.setdefault(fill["fill_id"], (made, fill))
-        hidden = any(
-            (topic, number) == ("fills.v1", partition) and since <= arrived < until
-            for topic, number, since, until in history["hidden"]
-        )
-        if not fill.get("order_id") and (hidden or arrived > fill["timestamp"] + _MAY_BE_LATE_MS):
+        if not fill.get("order_id") and arrived > fill["timestamp"] + _MAY_BE_LATE_MS:
             late.add(fill["account_id"])
     held: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     split_done: set[tuple[str, str]] = set()
@@ -81,6 +77,37 @@ def an_order_fills_no_more_than_it_names(history: Json) -> Iterator[str]:
     for place, shares in traded.items():
         if shares > legs.get(place, 0.0) + 1e-6:
             yield f"order {place[0]}: {shares} {place[1]} filled, {legs.get(place, 0.0)} ordered"
+
+
+def an_order_waits_for_the_one_before_it(history: Json) -> Iterator[str]:
+    """Find orders of a call that were sent while the one before it was neither cancelled nor filled."""
+    topics, cancelled = history["topics"], {}
+    before: dict[str, Json] = {}
+    made: set[str] = set()
+    fills = sorted(
+        (at, n, fill) for n, (_, _, at, fill) in enumerate(topics["fills.v1"]) if fill.get("order_id")
+    )
+    for _, offset, arrived, order in topics["liquidation.orders.v1"]:
+        order_id, call_id = order["order_id"], order.get("call_id")
+        if order["action"] != "NEW":
+            cancelled[order_id] = offset
+        elif order_id not in made:
+            made.add(order_id)
+            last, before[call_id] = before.get(call_id), order
+            if last is not None and last["order_id"] not in cancelled:
+                left = _left(last, [fill for at, _, fill in fills if at <= arrived])
+                if left:
+                    yield f"order {order_id} is sent, and order {last['order_id']} has {left} to trade"
+
+
+def _left(order: Json, fills: list[Json]) -> dict[str, float]:
+    """Return what these fills leave of an order, by symbol."""
+    traded: dict[str, float] = defaultdict(float)
+    for fill in true_books.unique(fills, "fill_id"):
+        if fill["order_id"] == order["order_id"]:
+            traded[fill["symbol"]] += abs(fill["qty"])
+    left = {leg["symbol"]: leg["qty"] - traded[leg["symbol"]] for leg in order["positions"]}
+    return {symbol: shares for symbol, shares in left.items() if shares > 1e-6}
 
 
 def published_rows_foot(history: Json) -> Iterator[str]:

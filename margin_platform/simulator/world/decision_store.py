@@ -1,16 +1,18 @@
 """The decision store of a simulation: the product's own, on SQLite, where a process may die at each commit.
 
-It lies in memory where the machine has a folder there. Its schema is made once a process and copied.
+It lies in memory where the machine has a folder there. A process makes it once: each story begins with its
+empty contents, and with the statements that earlier stories compiled.
 """
 
 from __future__ import annotations
 
-import functools
 import os
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
@@ -19,6 +21,7 @@ from margin_platform.simulator.world.processes import Processes
 from margin_platform.store.store import Store
 
 _IN_MEMORY = Path("/dev/shm")
+_Answer = TypeVar("_Answer")
 
 
 class DiskFull(OperationalError):
@@ -28,40 +31,32 @@ class DiskFull(OperationalError):
         super().__init__("COMMIT", None, RuntimeError("database or disk is full"))
 
 
-def new_folder() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder for one store, in memory where possible, deleted with the object."""
-    where = _IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else None
-    return tempfile.TemporaryDirectory(prefix="margin-simulator-", dir=where)
-
-
-@functools.cache
-def _empty() -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "empty.db"
-        with Store(f"sqlite:///{file}"):
-            pass
-        return file.read_bytes()
-
-
 class SimulatedStore(Store):
-    """A store among simulated processes.
+    """A store among the simulated processes of one story after another."""
 
-    committed: called within each write transaction before it is committed. has_room: whether a transaction
-    can be committed now.
-    """
-
-    def __init__(
-        self,
-        folder: str,
-        processes: Processes,
-        committed: Callable[[Connection], None],
-        has_room: Callable[[], bool],
-    ) -> None:
-        """Open an empty store in a folder."""
-        file = Path(folder) / "store.db"
-        file.write_bytes(_empty())
+    def __init__(self) -> None:
+        """Make an empty store and keep it open."""
+        where = _IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else None
+        self._folder = tempfile.TemporaryDirectory(prefix="margin-simulator-", dir=where)
+        self._empty, file = (Path(self._folder.name) / name for name in ("empty.db", "store.db"))
+        with Store(f"sqlite:///{self._empty}"):
+            pass
+        file.write_bytes(self._empty.read_bytes())
         super().__init__(f"sqlite:///{file}", migrate=False)
+
+    def begin(
+        self, processes: Processes, committed: Callable[[Connection], None], has_room: Callable[[], bool]
+    ) -> None:
+        """Empty the store, for a story.
+
+        committed: called within each write transaction before it is committed. has_room: whether a
+        transaction can be committed now.
+        """
         self._processes, self._committed, self._has_room = processes, committed, has_room
+        self._answers: dict[Callable[[Store], object], object] = {}
+        with closing(sqlite3.connect(self._empty)) as empty, closing(self.engine.raw_connection()) as own:
+            assert own.driver_connection is not None
+            empty.backup(own.driver_connection)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -73,7 +68,14 @@ class SimulatedStore(Store):
                 raise DiskFull
             self._processes.reach("before it commits", may_stall=False)
             self._committed(connection)
+        self._answers.clear()
         self._processes.reach("after it committed")
+
+    def answer(self, question: Callable[[Store], _Answer]) -> _Answer:
+        """Return what the product's function answers of the store; it is asked once between two commits."""
+        if question not in self._answers:
+            self._answers[question] = question(self)
+        return self._answers[question]  # type: ignore[return-value]
 
     def publishing(self) -> AbstractContextManager[object]:
         """Take a turn as the only publisher among the simulated processes."""
@@ -86,3 +88,16 @@ class SimulatedStore(Store):
             yield
         finally:
             self._processes.give_publishing_turn_back()
+
+
+_free: list[SimulatedStore] = []
+
+
+@contextmanager
+def store_of_a_story() -> Iterator[SimulatedStore]:
+    """Lend a store to one story: one that an earlier story is done with, where there is one."""
+    store = _free.pop() if _free else SimulatedStore()
+    try:
+        yield store
+    finally:
+        _free.append(store)

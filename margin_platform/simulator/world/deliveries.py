@@ -24,7 +24,7 @@ class Deliveries:
     faults: list[Fault]
     came: Callable[[], None]
     note: Callable[[str], None]
-    hidden: list[tuple[str, int, int, int]] = field(default_factory=list)  # topic, partition, from, until
+    fast: list[tuple[str, int, int]] = field(default_factory=list)  # symbol, its stamp, when it was true
     _sent: dict[str, int] = field(default_factory=dict)
 
     def send(self, sent: Sent) -> None:
@@ -37,7 +37,9 @@ class Deliveries:
                 continue
             if fault.kind == "clock" and sent.topic == PRICES:
                 self.note(f"{sent.topic} number {number} is stamped {fault.seconds} s ahead")
-                ahead = sent.event["timestamp"] + 1_000 * fault.seconds
+                true = sent.event["timestamp"]
+                ahead = true + 1_000 * fault.seconds
+                self.fast.append((sent.event["symbol"], ahead, true))
                 sent = sent._replace(event=sent.event | {"timestamp": ahead})
             elif fault.kind == "delivery":
                 how = fault.what.split()[0]
@@ -64,7 +66,6 @@ class Deliveries:
         """Hide a partition from the stream for a time: what other topics bring overtakes it."""
         place = topic, fault.place % len(self.topics.partitions(topic))
         self.stream.held.add(place)
-        self.hidden.append((*place, self.agenda.now, self.agenda.now + 1_000 * fault.seconds))
 
         def seen() -> None:
             self.stream.held.discard(place)

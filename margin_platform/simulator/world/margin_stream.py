@@ -50,6 +50,7 @@ class MarginStream:
     save_every: int
     held: set[tuple[str, int]] = field(default_factory=set)
     batches: list[_Ends] = field(default_factory=list)
+    has_died: bool = False
     _finished: int = 0
     _saved: tuple[int, list[bytes]] | None = None
     _shards: list[ShardEngine] = field(default_factory=list)
@@ -84,7 +85,7 @@ class MarginStream:
 
     def forget(self) -> None:
         """Lose what is in memory: the process is gone."""
-        self._shards = []
+        self._shards, self.has_died = [], True
 
     def standing(self) -> list[ShardEngine]:
         """Return the shards as they stand."""

@@ -36,6 +36,7 @@ class Market:
     prices: dict[int, dict[str, float]] = field(default_factory=dict)  # by step's time, as they are printed
     sent: list[Sent] = field(default_factory=list)
     truth: dict[str, dict[int, list[float]]] = field(default_factory=lambda: {s: {} for s in SYMBOLS})
+    far: dict[str, int] = field(default_factory=dict)  # symbol -> when its last far print is
 
     def before_the_opening(self) -> list[Sent]:
         """Return a good price of every symbol, as each has from the session before the story."""
@@ -151,18 +152,23 @@ def _bad_print(market: Market, what: str, symbol: str, at: int) -> None:
     """Print a price that was never true.
 
     far: beyond what is believed; split: two in a row that look like a split; corrected: one that is believed
-    until its source corrects it.
+    until its source corrects it. The first two are bad against the last price that was printed: in a halt
+    the market moves on unseen, and half of its price may look like a fall. A second far print in a halt
+    would confirm the first, as it should.
     """
     step = next((step for step in market.steps if step >= at), None)
     if step is None:
         return
-    good = market.price(symbol, step)
-    at = step + 90_000
+    good, at = market.price(symbol, step), step + 90_000
+    printed = [(time, some[-1]) for time, some in market.truth[symbol].items() if time < at]
+    since, last = max(printed, default=(market.start, market.prices[market.steps[0]][symbol]))
     if what == "far":
-        _print(market, at, symbol, round(good * 4.3, 2))
+        if market.far.get(symbol, 0) < since:
+            _print(market, at, symbol, round(last * 4.3, 2))
+            market.far[symbol] = at
     elif what == "split":
-        _print(market, at, symbol, round(good / 2, 2))
-        _print(market, at + 60_000, symbol, round(good / 2, 2))
+        _print(market, at, symbol, round(last / 2, 2))
+        _print(market, at + 60_000, symbol, round(last / 2, 2))
     else:
         wrong = round(good * 0.75, 2)
         _print(market, at, symbol, wrong)

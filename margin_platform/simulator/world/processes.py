@@ -8,9 +8,10 @@ database does.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from margin_platform.simulator.story import Fault
 from margin_platform.simulator.world.agenda import Agenda
@@ -68,8 +69,16 @@ class Process:
     away: float = 0.0  # seconds until a program that died is started again
     on_stall: Callable[[], None] = lambda: None
     on_end: Callable[[], None] = lambda: None
-    turn: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0), repr=False)
-    back: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0), repr=False)
+
+    @functools.cached_property
+    def turn(self) -> threading.Semaphore:
+        """What the process's thread waits for: its turn."""
+        return threading.Semaphore(0)
+
+    @functools.cached_property
+    def back(self) -> threading.Semaphore:
+        """What the others wait for: the turn given back."""
+        return threading.Semaphore(0)
 
 
 class Processes:
