@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from margin_platform.contracts.json_object import Json
@@ -29,7 +32,7 @@ class Played:
 
 def play(story: Story) -> Played:
     """Play a story: its invariants of safety are asked while faults go on, and all of them at the end."""
-    with store_of_a_story() as store:
+    with _one_collection(), store_of_a_story() as store:
         world = World(story, store)
         world.play_to_the_close()
         early = violations(history(world), SAFETY)
@@ -37,6 +40,18 @@ def play(story: Story) -> Played:
         found = healed(world)
     violated = early | violations(found, (*SAFETY, *LIVENESS))
     return Played(story, violated, digest(found), world.notes, _counts(found, world), found)
+
+
+@contextmanager
+def _one_collection() -> Iterator[None]:
+    """Let Python look for garbage once a story is over: its history is kept whole until then."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _counts(found: Json, world: World) -> dict[str, int]:

@@ -116,16 +116,17 @@ def published_rows_foot(history: Json) -> Iterator[str]:
         for _, offset, _, row in history["topics"][topic]:
             if row["equity"] is None:
                 continue
-            sums = {
-                "equity": row["cash"] + row["total_mv"],
-                "total_mv": row["long_mv"] - row["short_mv"],
-                "gross_mv": row["long_mv"] + row["short_mv"],
-                "excess": row["equity"] - row["requirement"],
-                "maintenance_req": sum(row[name] for name in _PARTS),
-            }
-            for name, total in sums.items():
-                if abs(row[name] - total) > _CENT:
-                    yield f"{topic}@{offset}: {name} {row[name]}, its parts add up to {total:.2f}"
+            long, short, total = row["long_mv"], row["short_mv"], row["total_mv"]
+            parts = (
+                ("equity", row["cash"] + total),
+                ("total_mv", long - short),
+                ("gross_mv", long + short),
+                ("excess", row["equity"] - row["requirement"]),
+                ("maintenance_req", sum([row[name] for name in _PARTS])),
+            )
+            for name, sums_to in parts:
+                if not -_CENT <= row[name] - sums_to <= _CENT:
+                    yield f"{topic}@{offset}: {name} {row[name]}, its parts add up to {sums_to:.2f}"
 
 
 def every_customer_is_notified(history: Json) -> Iterator[str]:

@@ -17,7 +17,7 @@ from margin_platform.policy.policy import Policy
 from margin_platform.simulator.world.processes import Processes
 from margin_platform.simulator.world.topics import Connection, Topics
 from margin_platform.snapshots.input_records import CLOCK, TOPICS_IN_ORDER
-from margin_platform.snapshots.outcome import Outcome
+from margin_platform.snapshots.outcome import Messages, Outcome
 from margin_platform.snapshots.shard import ShardEngine
 from margin_platform.snapshots.shards import Shard, shards_of
 
@@ -114,14 +114,12 @@ class MarginStream:
     def _publish(self, outcomes: list[Outcome]) -> None:
         bus = Connection(self.topics, self.processes)
         for outcome in outcomes:
-            for event in outcome.status:
-                bus.produce(MARGIN_STATUS, event)
+            _produce(bus, MARGIN_STATUS, outcome.status)
             for letter in outcome.dead:
                 bus.produce(DEAD_LETTER, letter)
         bus.flush()
         for outcome in outcomes:
-            for event in outcome.calc:
-                bus.produce(MARGIN_CALC, event)
+            _produce(bus, MARGIN_CALC, outcome.calc)
         bus.flush()
 
     def _last(self) -> _Ends:
@@ -135,3 +133,8 @@ class MarginStream:
             for topic in TOPICS_IN_ORDER
             for number, log in enumerate(self.topics.partitions(topic))
         }
+
+
+def _produce(bus: Connection, topic: str, messages: Messages) -> None:
+    for key, text in zip(messages.keys, messages.texts, strict=True):
+        bus.produce_raw(topic, text, key)
