@@ -27,7 +27,7 @@ from margin_platform.policy.policy import Policy, current_policy
 from margin_platform.settings import settings
 from margin_platform.stop_signal import StopSignal, stop_on_signals
 from spark import program
-from spark.account_shards import checkpoints, query, tables
+from spark.account_shards import checkpoints, placement, query, tables
 from spark.account_shards.metrics import ShardMetrics
 from spark.account_shards.running import Running
 from spark.session import build
@@ -112,6 +112,9 @@ def _run(given: argparse.Namespace, stop: StopSignal) -> int:
     options = query.SESSION | tables.WRITES_DELTA | checkpoints.storage(*places)
     session = build("margin-platform", given.master, options, checkpoints.storage_jars(*places))
     try:
+        if not (session.sparkContext.master or "").startswith("local"):
+            found = placement.await_executors(given.shards, partial(placement.registered, session), stop)
+            log.info("executors: %d, for %d shards", found, given.shards)
         running: list[Running] = []
         for one in _started(given, query.Place(session, given.bootstrap, given.checkpoint), policy):
             running.append(one)
