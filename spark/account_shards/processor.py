@@ -148,6 +148,7 @@ class ShardProcessor(StatefulProcessor):
         held = _held.pop((self._query, number), None)
         cold = held is None or held.version != meta.batch
         if held is None or cold:
+            held = None  # its memory goes before the new one needs as much
             held = self._rebuilt(number, meta)
         if meta.policy != self._policy:
             held.engine.under_another_policy()
@@ -170,6 +171,8 @@ class ShardProcessor(StatefulProcessor):
             yield from _rows(topic, messages)
 
     def _rebuilt(self, number: int, meta: Meta) -> Held:
+        gc.unfreeze()  # else an engine that is held no more would stay for good
+        gc.collect()
         engine, raw, logged = self._make(number), b"", {}
         if meta.base >= 0:
             raw = b"".join(_unpacked(self._base.getValue((meta.base, n))) for n in range(meta.chunks))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from types import SimpleNamespace
@@ -175,6 +176,23 @@ def sums_of_two_shards() -> list[list[Row]]:
     parts = [AccountSums(POLICY).partial(n % 2, 2, OPEN + n // 2, OPEN, []) for n in range(40)]
     rows = [row(FIRM_PARTIALS, n, part | {"accounts": 1}, part["tick"]) for n, part in enumerate(parts)]
     return [rows[n : n + 1] for n in range(len(rows))]
+
+
+def test_an_engine_that_is_read_again_leaves_nothing_of_the_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Shards that change Python workers by turns would else fill each of them."""
+    make: partial[Any] = partial(MarginOfShard, POLICY, 1, INSTRUMENTS)
+    shard, (key, *_) = opened(empty(), make), placement.keys(1)
+    gone = []
+    for number, rows in enumerate(days_batches()[:4]):
+        monkeypatch.setattr(processor, "_batch", lambda number=number: number)
+        list(shard.handleInputRows((key,), iter(rows), Any))
+        held = processor._held[shard._query, 0]
+        gone.append(weakref.ref(held.engine.engine.engine.ledger))  # type: ignore[attr-defined]
+        held.version = -2  # another worker went on with it
+        del held
+    assert [one() for one in gone[:-1]] == [None] * 3
 
 
 @pytest.mark.parametrize(
