@@ -21,6 +21,7 @@ class LinkedFills:
         # symbols with corporate actions: those folded with them
         self._linked: dict[str, tuple[str, ...]] = {}
         self._history: dict[str, dict[int, Timeline]] = {}  # their fills by account
+        self._newest: dict[str, int] = {}  # when the newest action of a symbol or a linked one takes effect
 
     def __contains__(self, symbol: str) -> bool:
         return symbol in self._linked
@@ -36,6 +37,24 @@ class LinkedFills:
             for symbol in filter(None, (action.symbol, action.into)):
                 found.setdefault(symbol, set()).add(action.effective)
         return found
+
+    def adds_up_from(self, symbol: str) -> int:
+        """Return the event time (epoch milliseconds) from which a fill of the symbol is added to what its
+        position has come to: no action in effect is later.
+        """
+        if symbol not in self._newest:
+            rows = (self._actions.get(name, ()) for name in self._linked.get(symbol, ()))
+            self._newest[symbol] = max((a.effective for actions in rows for a in actions), default=0)
+        return self._newest[symbol]
+
+    def keep_many(
+        self, symbols: Iterable[str], numbers: Iterable[int], times: Iterable[int], shares: Iterable[int]
+    ) -> None:
+        """Keep fills that were added to positions, those of symbols with corporate actions: columns of one
+        length.
+        """
+        for symbol, number, at, traded in zip(symbols, numbers, times, shares, strict=True):
+            insort(self._history[symbol].setdefault(number, []), (at, traded))
 
     def reload(self, fills_in: Callable[[str], dict[int, Timeline]]) -> None:
         """Read the kept history again: its old fills were summed up."""
@@ -69,6 +88,7 @@ class LinkedFills:
         has changed.
         """
         before, linked = self._actions.get(symbol, []), self._linked
+        self._newest.clear()
         self._actions[symbol] = list(actions)
         self._linked = linked_symbols(self._actions)
         concerned = {*linked.get(symbol, (symbol,)), *self._linked[symbol]}

@@ -23,7 +23,8 @@ SCHEMA = "0008"  # the newest migration: a store that has it is opened without A
 # Alembic's usual name is Dagster's, too, whose history may be kept in the same database
 VERSIONS = "margin_schema_version"
 _VERSIONS_OF_BEFORE = "alembic_version"
-_BUSY_SECONDS = 30
+# a turn lasted 35 s where the machine had no processor to spare; who is killed in one leaves no lock
+_BUSY_SECONDS = 120
 _JSON: dict[str, object] = {
     "json_serializer": lambda value: orjson.dumps(value).decode(),
     "json_deserializer": orjson.loads,

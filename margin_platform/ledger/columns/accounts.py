@@ -18,6 +18,8 @@ from margin_platform.ledger.micros import MICRO, from_micros
 from margin_platform.ledger.order_fills import OrderFills
 from margin_platform.ledger.rounding import Rounding, finer_than_kept
 
+_NEVER = np.iinfo(np.int64).max
+
 
 class Accounts:
     """Balances and positions by account. `ledger.Ledger` changes them event by event."""
@@ -110,10 +112,9 @@ class Accounts:
         digests = self._seen.digests("fill", fills.fill_ids, fills.account_ids)
         shares, (costs, plain) = fills.shares(), fills.costs()
         plain &= once(digests) & ~self._seen.known(digests)
-        at_once = np.fromiter(map(self._takes_at_once, fills.symbols), np.bool_, len(fills.symbols))
-        plain &= at_once[fills.symbol] & np.fromiter(
-            (o is None for o in fills.order_ids), np.bool_, len(plain)
-        )
+        since = np.fromiter(map(self._adds_up_from, fills.symbols), np.int64, len(fills.symbols))
+        plain &= fills.times >= since[fills.symbol]
+        plain &= np.fromiter((o is None for o in fills.order_ids), np.bool_, len(plain))
         accounts, positions = Sums.by(fills.numbers), Positions.of(fills)
         held = self._held.get_many(positions.numbers, fills.symbols, positions.symbol)
         cash = np.frombuffer(self._cash, dtype=np.int64)
@@ -127,17 +128,24 @@ class Accounts:
             self._hold_many(positions.numbers[at], fills.symbols, positions.symbol[at], held[at] + traded)
         return plain
 
-    def _takes_at_once(self, symbol: str) -> bool:
-        return (self._known is None or symbol in self._known) and symbol not in self._linked
+    def _adds_up_from(self, symbol: str) -> int:
+        known = self._known is None or symbol in self._known
+        return self._linked.adds_up_from(symbol) if known else _NEVER
 
     def _log_fills(self, fills: Fills, plain: Mask, shares: Ints, digests: list[bytes]) -> None:
         rows, contents = np.flatnonzero(plain), fills.contents()
         if len(rows) < len(plain):
-            at = rows.tolist()
-            digests, contents = [digests[n] for n in at], [contents[n] for n in at]
-        times = fills.times[rows]
-        self._log.append_many(fills.numbers[rows], fills.symbols, fills.symbol[rows], times, shares[rows])
+            kept = rows.tolist()
+            digests, contents = [digests[n] for n in kept], [contents[n] for n in kept]
+        times, symbol = fills.times[rows], fills.symbol[rows]
+        self._log.append_many(fills.numbers[rows], fills.symbols, symbol, times, shares[rows])
         self._seen.add_many(digests, times, contents)
+        linked = [n for n, name in enumerate(fills.symbols) if name in self._linked]
+        if linked:
+            at = rows[np.isin(symbol, linked)]
+            names = [fills.symbols[n] for n in fills.symbol[at].tolist()]
+            columns = (fills.numbers[at], fills.times[at], shares[at])
+            self._linked.keep_many(names, *(column.tolist() for column in columns))
         for n in np.flatnonzero(plain & finer_than_kept(fills.qty, shares)).tolist():
             self._rounding.count(
                 int(fills.numbers[n]), fills.symbols[fills.symbol[n]], float(fills.qty[n]), int(shares[n])
