@@ -68,21 +68,3 @@ def sizes(rows: Rows, path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend(loc=(0.4, 0.32))
     FigureCanvasAgg(figure).print_png(path)
-
-
-def shards(rows: Rows, path: Path) -> None:
-    """Plot milliseconds of a whole micro-batch against accounts, a line a number of executors."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot(xscale="log", yscale="log", xlabel="accounts, 10 positions each", ylabel="ms")
-    for executors in sorted({row["executors"] for row in rows}):
-        of_size = [row for row in rows if row["executors"] == executors]
-        accounts = [row["accounts"] for row in of_size]
-        name = f"{executors} executors" if executors else "one shard in the driver's thread"
-        (line,) = axes.plot(
-            accounts, [row["whole_micro_batch_ms"]["p50"] for row in of_size], "o-", label=f"{name}, p50"
-        )
-        p99 = [row["whole_micro_batch_ms"]["p99"] for row in of_size]
-        axes.plot(accounts, p99, "o:", color=line.get_color(), label=f"{name}, p99")
-    axes.grid(which="both", alpha=0.3)
-    axes.legend()
-    FigureCanvasAgg(figure).print_png(path)

@@ -108,15 +108,6 @@ class SparkCluster:
                 found += [p for p in children if any(_EXECUTOR in word for word in p.cmdline())]
         return found
 
-    def python_workers(self) -> list[psutil.Process]:
-        """Return the executors' Python processes now."""
-        found = []
-        for executor in self.executors():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                children = executor.children(recursive=True)
-                found += [p for p in children if "pyspark.daemon" in " ".join(p.cmdline())]
-        return found
-
     def kill(self, name: str) -> None:
         """Send kill -9 to the master or a worker, and to the executors it started."""
         os.killpg(self.processes[name].pid, signal.SIGKILL)
