@@ -17,6 +17,7 @@ from margin_platform.market.split_shape import HAIR, LEAST_SHAPE
 from margin_platform.policy.sections import PricePolicy
 
 NO_SEQUENCE = -1
+MOST_SEQUENCE = 1 << 62  # that a column holds; a print of a higher one is judged on its own
 LATE_MS = 60_000  # how much later than it was produced a print may arrive
 
 Floats = NDArray[np.float64]
@@ -74,7 +75,7 @@ class Chain:
         sequences: Ints = np.full(len(codes), NO_SEQUENCE)
         if prints.has_sequences:
             known = map(sequence_of, codes[first].tolist())
-            before = np.array([NO_SEQUENCE if n is None else n for n in known], dtype=np.int64)
+            before = np.array([NO_SEQUENCE if n is None else min(n, MOST_SEQUENCE + 1) for n in known])
             sequences = _shifted(chained.sequences, first, before)
         return cls(
             chained,

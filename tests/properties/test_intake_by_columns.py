@@ -216,11 +216,15 @@ def _of_nobody(account: str) -> Message:
     return FILLS, encode(fill | {"timestamp": OPEN}), OPEN
 
 
-_BEYOND_64_BITS = b'{"symbol":"W","price":90.0,"timestamp":%d,"sequence":18446744073709551616}' % OPEN
+_WITH_SEQUENCE = b'{"symbol":"W","price":90.0,"timestamp":%d,"sequence":%d}'
+_BEYOND_64_BITS, _OF_64_BITS, _FIRST = (
+    (PRICES, _WITH_SEQUENCE % (OPEN, number), OPEN) for number in (1 << 64, (1 << 64) - 1, 0)
+)
 
 
 @example([[_of_nobody("f")]], 0, WHOLE, random.Random(0))
-@example([[(PRICES, _BEYOND_64_BITS, OPEN)]], 0, WHOLE, random.Random(0))
+@example([[_OF_64_BITS], [_FIRST]], 0, WHOLE, random.Random(2))
+@example([[_BEYOND_64_BITS]], 0, WHOLE, random.Random(0))
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(BATCH, min_size=1, max_size=6),

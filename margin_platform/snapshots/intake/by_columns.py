@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 from margin_platform.contracts.messages import FILLS, PRICES, BadEvent, Event
 from margin_platform.contracts.offsets import Record
 from margin_platform.ledger.columns.fills import Fills
-from margin_platform.market.prints import NO_SEQUENCE, Prints
+from margin_platform.market.prints import MOST_SEQUENCE, NO_SEQUENCE, Prints
 from margin_platform.snapshots.input_records import in_order
 from margin_platform.snapshots.intake.one_by_one import OneByOne
 from margin_platform.snapshots.intake.reading import Rows, rows_of
 from margin_platform.snapshots.outcome import Touched
 
 LEAST = 48  # records of a partition below which columns take longer
-_LARGEST = 1 << 62  # of a sequence that a column holds
 
 Ints = NDArray[np.int64]
 
@@ -119,14 +118,16 @@ class Intake(OneByOne):
     def _prints(self, rows: Rows) -> Iterable[Touched]:
         given = rows.columns
         numbers = [n if type(n) is int else NO_SEQUENCE for n in given["sequence"]]
-        large = [n > _LARGEST for n in numbers] if max(numbers) > _LARGEST else [False] * len(numbers)
+        large = (
+            [n > MOST_SEQUENCE for n in numbers] if max(numbers) > MOST_SEQUENCE else [False] * len(numbers)
+        )
         marks = zip(given["confirmed"], given["correction"], large, strict=True)
         prints = Prints(
             codes=rows.codes,
             prices=np.array(given["price"], dtype=np.float64),
             times=rows.times,
             produced=rows.produced,
-            sequences=np.array([min(n, _LARGEST) for n in numbers], dtype=np.int64),
+            sequences=np.array([min(n, MOST_SEQUENCE) for n in numbers], dtype=np.int64),
             marked=np.fromiter(map(any, marks), dtype=np.bool_, count=len(numbers)),
         )
         accepted = self.live.take_prints(prints)
