@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the image margin-platform:VERSION, and says how large it is. Usage: image.sh [NAME]
 # BASE=IMAGE takes that image of Debian 12; without it one is made here from Debian's packages, with no registry.
-# Two builds of one commit on one base give the same image: its dates are the commit's.
+# Two builds of one commit on one base give the same layers: dates are the commit's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from deltalake import DeltaTable
 
@@ -33,6 +32,7 @@ from margin_platform.contracts.messages import (
 from margin_platform.demo.story import Story
 from margin_platform.kafka.bus import Bus
 from margin_platform.settings import STREAM_TABLES
+from margin_platform.table_storage import location, storage_options
 
 # Every stage must produce something for a demo to count as a success; what only looks like it (a warning, a
 # notice held) does not.
@@ -59,11 +59,11 @@ class Monitor:
     """Reads the output topics from where they stood at the start;
     `snapshot` is what the screen and the JSON show.
 
-    tables: the folder of the streams' Delta tables.
+    tables: folder or URL of the streams' Delta tables.
     """
 
     bus: Bus
-    tables: Path
+    tables: str
     started: float = field(default_factory=time.monotonic)
     status: dict[str, str] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
@@ -175,11 +175,12 @@ class Monitor:
 
     def _filled(self, table: str) -> bool:
         """Report whether the table has rows; one that had some is not opened again."""
-        where = str(self.tables / table)
+        where = location(table, self.tables)
+        storage = storage_options(where)
         if (
             table not in self.filled_tables
-            and DeltaTable.is_deltatable(where)
-            and DeltaTable(where).count() > 0
+            and DeltaTable.is_deltatable(where, storage)
+            and DeltaTable(where, storage_options=storage).count() > 0
         ):
             self.filled_tables.add(table)
         return table in self.filled_tables

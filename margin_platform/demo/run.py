@@ -129,7 +129,7 @@ class Demo:
         waiting = Waiting(say)
         bus_of_stack = PatientBus(there.kafka.bootstrap_servers, waiting)
         with bus_of_stack as bus, DecisionLag(bus_of_stack, there.store_url) as lag:
-            monitor = Monitor(bus, Path(there.tables))
+            monitor = Monitor(bus, there.tables)
             self._play(rows, monitor, lag, Timer(waiting), show, say)
             stay(look_after_the_end(monitor, show))
             return _now(monitor)

@@ -8,6 +8,7 @@ import io
 import re
 from pathlib import Path
 
+import boto3
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
@@ -20,6 +21,7 @@ from margin_platform.demo.run import look_after_the_end
 from margin_platform.kafka.bus import Bus
 from margin_platform.policy.policy import current_policy
 from margin_platform.settings import STREAM_TABLES
+from margin_platform.table_storage import storage_options
 
 pytestmark = pytest.mark.kafka
 
@@ -70,7 +72,7 @@ def test_every_stage_is_missing_until_it_did_its_work(bus: Bus, tmp_path: Path) 
     # of an earlier demo on the same topics
     bus.produce(e.PRICES, {"symbol": "KO", "price": 50.0, "timestamp": 1})
     bus.flush()
-    monitor = Monitor(bus, tmp_path)
+    monitor = Monitor(bus, str(tmp_path))
     rows = {f"rows of {table}" for table in STREAM_TABLES}
     assert missing() == {*STAGES, *SUCCESS, *rows}
     for topic in STAGES:
@@ -90,9 +92,23 @@ def test_every_stage_is_missing_until_it_did_its_work(bus: Bus, tmp_path: Path) 
     assert missing() == set()
 
 
+def test_rows_of_tables_in_a_bucket_are_seen(
+    bus: Bus, aws_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "MARGIN_S3_ENDPOINT": aws_endpoint}
+    for name, value in login.items():
+        monkeypatch.setenv(name, value)
+    boto3.client("s3", endpoint_url=aws_endpoint, region_name="us-east-1").create_bucket(Bucket="demo")
+    monitor = Monitor(bus, "s3://demo/tables")
+    assert f"rows of {STREAM_TABLES[0]}" in monitor.snapshot()["missing"]
+    where = f"s3://demo/tables/{STREAM_TABLES[0]}"
+    write_deltalake(where, pa.table({"batch_id": [0]}), storage_options=storage_options(where))
+    assert f"rows of {STREAM_TABLES[0]}" not in monitor.snapshot()["missing"]
+
+
 def test_after_the_replay_the_screen_goes_on_with_what_still_happens(bus: Bus, tmp_path: Path) -> None:
     """Orders and notices follow the last price: each look shows them, and says that the replay ended."""
-    monitor = Monitor(bus, tmp_path)
+    monitor = Monitor(bus, str(tmp_path))
     screens: list[str] = []
     limits = {"limits": current_policy().firm.model_dump()}
     look = look_after_the_end(monitor, lambda figures: screens.append(text_of(screen_of(figures | limits))))

@@ -242,7 +242,7 @@ def test_a_demo_waits_ten_minutes_for_its_broker_and_its_time_stands_still(
     monkeypatch.setattr(run, "_rounds", rounds)
     monkeypatch.setattr(run, "_LOOK_SECONDS", 0.0)
     bus = PatientBus("kafka.example:9092", patient)
-    monitor = Monitor(bus, tmp_path)
+    monitor = Monitor(bus, str(tmp_path))
     lag, timer = SimpleNamespace(undecided=lambda: 0), run.Timer(patient, lambda: now[0])
     run.Demo(tmp_path, seconds=10.0)._replay(monitor, lag, timer, seen)
     assert [event["price"] for event in away.arrived] == [1.0, 2.0, 3.0]

@@ -47,7 +47,11 @@ def _commands(workflow: str) -> list[str]:
 
 
 def test_a_public_workflow_looks_up_known_vulnerabilities_and_fails_where_it_cannot() -> None:
-    assert _commands("audit.yml") == ["REQUIRE_AUDIT=yes make dist", "npm audit --package-lock-only"]
+    assert _commands("audit.yml") == [
+        "REQUIRE_AUDIT=yes make dist",
+        ".venv/bin/python scripts/advisories.py dist/sbom.cdx.json",
+        "npm audit --package-lock-only",
+    ]
     dist = (ROOT / "scripts" / "dist.sh").read_text("utf-8")
     assert "pip-audit --disable-pip --no-deps -r requirements.runtime.lock" in dist
 

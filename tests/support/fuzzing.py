@@ -155,7 +155,7 @@ class Consumers:
         self.holdings.ready = True
         self.venue = venue.Venue()
         nothing = Given([Record(e.PRICES, 0, 0, None, None, 0)])
-        self.monitor = Monitor(nothing, folder)  # type: ignore[arg-type]
+        self.monitor = Monitor(nothing, str(folder))  # type: ignore[arg-type]
         self.enforcer, self.desk = Enforcer(self.store, POLICY), LiquidationDesk(self.store, POLICY)
         self.notifier = Notifier(self.store, POLICY, [Silent()])
         self.batches = 0
