@@ -1,4 +1,4 @@
-"""Plots of the stream benchmarks, as PNG files."""
+"""Plots of benchmarks, as PNG files."""
 
 from __future__ import annotations
 
@@ -46,6 +46,23 @@ def executors(rows: Rows, path: Path) -> None:
             width,
             label=f"whole micro-batch, {quantile}",
         )
+    axes.legend()
+    FigureCanvasAgg(figure).print_png(path)
+
+
+def simulator(rows: Rows, path: Path) -> None:
+    """Plot simulated account-days a second against the customers of a book; one row a size."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot(xscale="log", yscale="log", xlabel="customers", ylabel="account-days a second")
+    customers = [row["accounts"] for row in rows]
+    for name, style, label in (
+        ("engine_alone_per_s", "s-", "bare engine on the same records"),
+        ("simulated_per_s", "o:", "simulated, to the last close"),
+        ("with_checks_per_s", "o-", "simulated and healed, with all checks"),
+    ):
+        axes.plot(customers, [row[name] for row in rows], style, label=label)
+    axes.axhline(1_000, color="gray", linestyle="--", linewidth=1, label="goal")
+    axes.grid(which="both", alpha=0.3)
     axes.legend()
     FigureCanvasAgg(figure).print_png(path)
 

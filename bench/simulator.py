@@ -9,7 +9,9 @@ import argparse
 import json
 import sys
 import time
+from pathlib import Path
 
+from bench import plots
 from margin_platform.simulator.runs import play
 from margin_platform.simulator.simulation import World
 from margin_platform.simulator.story import KINDS, drawn_story
@@ -48,16 +50,20 @@ def measured(seed: int, days: int, accounts: int) -> dict[str, object]:
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="margin bench simulator", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--days", type=int, default=2)
+    parser.add_argument("--days", type=int, default=5)
+    parser.add_argument("--plot", type=Path, help="also plot what is found, as a PNG file")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(argv)
-    play(drawn_story(0, 1, 2, ()))  # compiles, and reads the calendar
-    rows = [measured(given.seed, given.days, accounts) for accounts in (8, 100, 1_000)]
+    play(drawn_story(given.seed, given.days, 100, ()))  # compiles, and reads the calendar
+    rows = []
+    for accounts in (8, 100, 1_000, 4_000):
+        rows.append(measured(given.seed, given.days, accounts))
+        if not given.json:
+            print("  ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
     if given.json:
         print(json.dumps(rows, indent=1))
-        return 0
-    for row in rows:
-        print("  ".join(f"{name} {value}" for name, value in row.items()))
+    if given.plot:
+        plots.simulator(rows, given.plot)
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from itertools import chain
 
 import orjson
 from sqlalchemy import select
@@ -25,13 +24,7 @@ _TABLES = ("audit", "calls", "orders", "notifications", "outbox", "ladder_states
 
 def history(world: World) -> Json:
     """Return everything that a simulation has left so far, as the invariants of safety ask."""
-    topics = {
-        topic: [
-            [record.partition, record.offset, record.timestamp_ms, event]
-            for record, event in zip(chain(*world.topics.partitions(topic)), world.read(topic), strict=True)
-        ]
-        for topic in TOPICS
-    }
+    topics = {topic: list(world.rows(topic)) for topic in TOPICS}
     status = list(world.read(MARGIN_STATUS))
     return {
         "topics": topics,

@@ -32,14 +32,15 @@ class Played:
 
 def play(story: Story) -> Played:
     """Play a story: its invariants of safety are asked while faults go on, and all of them at the end."""
-    with _one_collection(), store_of_a_story() as store:
-        world = World(story, store)
-        world.play_to_the_close()
-        early = violations(history(world), SAFETY)
-        world.heal()
-        found = healed(world)
-    violated = early | violations(found, (*SAFETY, *LIVENESS))
-    return Played(story, violated, digest(found), world.notes, _counts(found, world), found)
+    with _one_collection():
+        with store_of_a_story() as store:
+            world = World(story, store)
+            world.play_to_the_close()
+            early = violations(history(world), SAFETY)
+            world.heal()
+            found = healed(world)
+        violated = early | violations(found, (*SAFETY, *LIVENESS))
+        return Played(story, violated, digest(found), world.notes, _counts(found, world), found)
 
 
 @contextmanager

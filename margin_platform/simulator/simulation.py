@@ -85,7 +85,7 @@ class World:
         self._waits: set[str] = set()
         self._oldest_unsent: int | None = None
         self._heard = 0
-        self._parsed: dict[tuple[str, int], list[Event]] = {}
+        self._parsed: dict[tuple[str, int], list[tuple[int, int, int, Event]]] = {}
         added = {
             name: self.orchestrator.add(name, topic, work)
             for name, work in self.jobs.over(self.store).items()
@@ -117,12 +117,19 @@ class World:
         """Note what was done to the world."""
         self.notes.append((self.agenda.now, what))
 
-    def read(self, topic: str) -> Iterator[Event]:
-        """Yield the events of a topic, partition by partition; each is parsed once."""
+    def rows(self, topic: str) -> Iterator[tuple[int, int, int, Event]]:
+        """Yield partition, offset, time and event of a topic's records by partition; each is parsed once."""
         for number, log in enumerate(self.topics.partitions(topic)):
             parsed = self._parsed.setdefault((topic, number), [])
-            parsed += [orjson.loads(record.value or b"null") for record in log[len(parsed) :]]
+            parsed += [
+                (number, record.offset, record.timestamp_ms, orjson.loads(record.value or b"null"))
+                for record in log[len(parsed) :]
+            ]
             yield from parsed
+
+    def read(self, topic: str) -> Iterator[Event]:
+        """Yield the events of a topic."""
+        return (event for _, _, _, event in self.rows(topic))
 
     # -- what follows from what
 

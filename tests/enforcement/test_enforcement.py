@@ -164,7 +164,7 @@ def test_two_processes_on_the_same_events_make_one_call(url: str) -> None:
         worker.start()
     start.set()
     for worker in workers:
-        worker.join(60)
+        worker.join(300)
         assert worker.exitcode == 0
     with Store(url) as store, store.read() as connection:
         ids = connection.execute(select(t.outbox.c.message_id)).scalars().all()

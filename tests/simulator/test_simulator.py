@@ -3,35 +3,51 @@
 from __future__ import annotations
 
 import ast
+import datetime as dt
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from margin_platform.cli import app
+from margin_platform.simulator.invariants import sessions
 from margin_platform.simulator.runs import play
 from margin_platform.simulator.shrinking import shrunk
 from margin_platform.simulator.story import KINDS, Fault, drawn_story, read
+from margin_platform.trading_time.sessions import in_session, is_session
 from tests.support import defects
 
 ROOT = Path(__file__).parents[2]
 INVARIANTS = ROOT / "margin_platform" / "simulator" / "invariants"
 
 
+def _violated(seeds: Iterable[int], step_minutes: int) -> dict[int, dict[str, list[str]]]:
+    stories = {seed: drawn_story(seed, 1, 3, KINDS, step_minutes) for seed in seeds}
+    violated = {seed: play(story).violated for seed, story in stories.items()}
+    return {seed: names for seed, names in violated.items() if names}
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_short_story_violates_nothing(seed: int) -> None:
-    played = play(drawn_story(seed, 1, 3, KINDS, step_minutes=60))
-    assert played.violated == {}
+    assert _violated([seed], step_minutes=60) == {}
+
+
+@pytest.mark.parametrize("first", range(100, 300, 10))
+def test_two_hundred_shorter_stories_violate_nothing(first: int) -> None:
+    """Sessions of four prices."""
+    assert _violated(range(first, first + 10), step_minutes=130) == {}
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(3_000)
-def test_hundreds_of_stories_of_two_days_violate_nothing() -> None:
-    violated = {seed: play(drawn_story(seed, 2, 8, KINDS)).violated for seed in range(1_000, 1_300)}
+@pytest.mark.timeout(1_000)
+@pytest.mark.parametrize("first", range(1_000, 1_300, 20))
+def test_hundreds_of_stories_of_two_days_violate_nothing(first: int) -> None:
+    violated = {seed: play(drawn_story(seed, 2, 8, KINDS)).violated for seed in range(first, first + 20)}
     assert {seed: names for seed, names in violated.items() if names} == {}
 
 
@@ -93,6 +109,19 @@ def test_what_cannot_be_simulated_is_named(arguments: list[str], said: str) -> N
     assert shown.exit_code == 2
     assert said in shown.stderr
     assert arguments[1] in shown.stderr
+
+
+def test_the_invariants_hours_are_the_exchanges() -> None:
+    """From the first day that a story may begin with, over a year's sessions of the last."""
+    day, last = dt.date(2024, 3, 4), dt.date(2025, 12, 31)
+    while day <= last:
+        own = sessions.session_of(day)
+        assert (own is not None) == is_session(day), day
+        if own is not None:
+            assert in_session(own[0]), day
+            assert in_session(own[1] - 1_000), day
+            assert not in_session(own[1] + 1_000), day
+        day += dt.timedelta(days=1)
 
 
 def test_the_invariants_share_no_code_with_the_product() -> None:

@@ -1,4 +1,4 @@
-"""The exchange's hours in the weeks that stories play in, from the exchange's published calendar."""
+"""The exchange's hours in the two years that stories play in, from the exchange's published calendar."""
 
 from __future__ import annotations
 
@@ -6,8 +6,17 @@ import datetime as dt
 from zoneinfo import ZoneInfo
 
 _NEW_YORK = ZoneInfo("America/New_York")
-_CLOSED = {dt.date(2024, 3, 29), dt.date(2024, 7, 4), dt.date(2024, 9, 2), dt.date(2024, 11, 28)}
-_SHORT = {dt.date(2024, 7, 3), dt.date(2024, 11, 29)}  # they end at 13:00
+_CLOSED = {
+    *(dt.date(2024, *day) for day in ((1, 1), (1, 15), (2, 19), (3, 29), (5, 27), (6, 19), (7, 4), (9, 2))),
+    *(dt.date(2024, *day) for day in ((11, 28), (12, 25))),
+    *(dt.date(2025, *day) for day in ((1, 1), (1, 9), (1, 20), (2, 17), (4, 18), (5, 26), (6, 19), (7, 4))),
+    *(dt.date(2025, *day) for day in ((9, 1), (11, 27), (12, 25))),
+    dt.date(2026, 1, 1),
+}
+_SHORT = {  # they end at 13:00
+    *(dt.date(2024, *day) for day in ((7, 3), (11, 29), (12, 24))),
+    *(dt.date(2025, *day) for day in ((7, 3), (11, 28), (12, 24))),
+}
 
 
 def session_of(day: dt.date) -> tuple[int, int] | None:
