@@ -60,7 +60,7 @@ class World:
         )
         faults = list(story.faults)
         self.deliveries = Deliveries(
-            self.agenda, self.topics, self.stream, faults, self._inputs_came, self.note
+            self.agenda, self.topics, self.stream, faults, self._inputs_came, self.note, self.market.measured
         )
         gate = Gate(
             self.store,

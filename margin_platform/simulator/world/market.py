@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from margin_platform.contracts.messages import CORPORATE_ACTIONS, PRICES, Event
@@ -16,6 +17,7 @@ SYMBOLS = ("AAPL", "AMD", "JPM", "KO", "XOM")
 _FIRST = (180.0, 90.0, 150.0, 60.0, 110.0)
 # Mondays: of a holiday, of another and a short day, before a change of the clocks, of a plain week
 _STARTS = ((2024, 7, 1), (2024, 11, 25), (2024, 3, 4), (2024, 8, 12))
+_BELIEVED = 0.3  # as a share: a price that moved by more than this waits for another
 
 
 class Sent(NamedTuple):
@@ -37,6 +39,8 @@ class Market:
     sent: list[Sent] = field(default_factory=list)
     truth: dict[str, dict[int, list[float]]] = field(default_factory=lambda: {s: {} for s in SYMBOLS})
     far: dict[str, int] = field(default_factory=dict)  # symbol -> when its last far print is
+    # symbol and event time of each price against which a bad print is bad: it comes as it is sent
+    measured: set[tuple[str, int]] = field(default_factory=set)
 
     def before_the_opening(self) -> list[Sent]:
         """Return a good price of every symbol, as each has from the session before the story."""
@@ -47,6 +51,18 @@ class Market:
             event = {"symbol": symbol, "price": price, "timestamp": self.start}
             found.append(Sent(self.start, PRICES, event))
         return found
+
+    def believed(self, symbol: str, before: int) -> tuple[int, float] | None:
+        """Return time and price of the last print before a time; None where it may not be believed yet,
+        as after a fall within a halt.
+        """
+        printed = {self.start: self.prices[self.steps[0]][symbol]}
+        printed |= {time: some[-1] for time, some in self.truth[symbol].items() if time < before}
+        times = sorted(printed)
+        for earlier, later in pairwise(times):
+            if abs(printed[later] / printed[earlier] - 1.0) > _BELIEVED:
+                return None
+        return times[-1], printed[times[-1]]
 
     def price(self, symbol: str, time: int) -> float:
         """Return the price of a symbol at a time."""
@@ -152,16 +168,20 @@ def _bad_print(market: Market, what: str, symbol: str, at: int) -> None:
     """Print a price that was never true.
 
     far: beyond what is believed; split: two in a row that look like a split; corrected: one that is believed
-    until its source corrects it. The first two are bad against the last price that was printed: in a halt
-    the market moves on unseen, and half of its price may look like a fall. A second far print in a halt
-    would confirm the first, as it should.
+    until its source corrects it. The first two are bad against the last price that is believed: half of a
+    price that nothing confirmed yet may look like a fall. A second far print in a halt would confirm the
+    first, as it should.
     """
     step = next((step for step in market.steps if step >= at), None)
     if step is None:
         return
     good, at = market.price(symbol, step), step + 90_000
-    printed = [(time, some[-1]) for time, some in market.truth[symbol].items() if time < at]
-    since, last = max(printed, default=(market.start, market.prices[market.steps[0]][symbol]))
+    believed = market.believed(symbol, at)
+    if what != "corrected":
+        if believed is None:
+            return
+        market.measured.add((symbol, believed[0]))
+    since, last = believed or (0, 0.0)
     if what == "far":
         if market.far.get(symbol, 0) < since:
             _print(market, at, symbol, round(last * 4.3, 2))
