@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def simulate(
         seed: _Seed = 0,
-        days: Annotated[int, typer.Option(min=1, max=60, help="sessions of each story")] = 2,
+        days: Annotated[int, typer.Option(min=1, max=250, help="sessions of each story; 250 are a year")] = 2,
         accounts: Annotated[int, typer.Option(min=1, max=10_000, help="customers of each story")] = 8,
         faults: _Faults = None,
         seeds: Annotated[int, typer.Option(min=1, help="how many seeds, one after the other")] = 1,

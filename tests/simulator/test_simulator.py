@@ -19,7 +19,7 @@ from margin_platform.simulator.invariants import sessions
 from margin_platform.simulator.runs import play
 from margin_platform.simulator.shrinking import shrunk
 from margin_platform.simulator.story import KINDS, Fault, drawn_story, read
-from margin_platform.trading_time.sessions import in_session, is_session
+from margin_platform.trading_time.sessions import due_time, in_session, is_session
 from tests.support import defects
 
 ROOT = Path(__file__).parents[2]
@@ -121,6 +121,9 @@ def test_the_invariants_hours_are_the_exchanges() -> None:
             assert in_session(own[0]), day
             assert in_session(own[1] - 1_000), day
             assert not in_session(own[1] + 1_000), day
+            opened = dt.datetime.fromtimestamp(own[0] / 1_000, dt.UTC)
+            due = due_time(opened, 4, 15).timestamp() * 1_000
+            assert sessions.due_after(own[0], 4, 15) == due, day
         day += dt.timedelta(days=1)
 
 

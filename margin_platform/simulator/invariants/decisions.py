@@ -90,7 +90,8 @@ def a_deficient_account_has_a_call(history: Json) -> Iterator[str]:
 def timers_fire_when_they_are_due(history: Json) -> Iterator[str]:
     """Find timers that fired early or late.
 
-    A call restricts after thirty minutes of trading, and is due at 15:00 of the fourth session.
+    A call restricts after thirty minutes of trading, and is due at 15:00 of the fourth session, or at its
+    earlier end.
     """
     opened = {row["call_id"]: row for row in history["tables"]["calls"]}
     entries = _entries(history)

@@ -41,12 +41,13 @@ def after_trading(start: int, minutes: float) -> int:
 
 
 def due_after(opened: int, sessions: int, hour: int) -> int:
-    """Return the hour of the nth session after a day."""
-    day = date_of(opened)
+    """Return the hour of the nth session after a day, or the session's end where that is earlier."""
+    day, ends = date_of(opened), 0
     while sessions:
         day += dt.timedelta(days=1)
-        sessions -= session_of(day) is not None
-    return _ms(day, dt.time(hour))
+        if hours := session_of(day):
+            sessions, ends = sessions - 1, hours[1]
+    return min(_ms(day, dt.time(hour)), ends)
 
 
 def date_of(at: int) -> dt.date:
