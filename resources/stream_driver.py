@@ -26,7 +26,7 @@ from pydantic import Field
 
 from margin_platform.orchestration import checkpoint_lock
 from margin_platform.settings import settings
-from resources.stream_arguments import shard_arguments
+from resources.stream_arguments import program
 
 if TYPE_CHECKING:
     from spark.progress import Figures
@@ -47,13 +47,6 @@ class AlreadyRunning(RuntimeError):
 
     The message names its holder.
     """
-
-
-def program() -> list[str]:
-    """Return the program of the settings: `spark.account_shards` where MARGIN_SPARK_SHARDS says how many."""
-    if arguments := shard_arguments(settings().spark):
-        return [sys.executable, "-m", "spark.account_shards", *arguments]
-    return [sys.executable, "-m", "spark.driver"]
 
 
 class StreamDriver(dg.ConfigurableResource):

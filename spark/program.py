@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import logging
 import os
+import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -119,8 +120,12 @@ def chosen_policy(given: argparse.Namespace) -> Policy:
 
 
 def watch_parent(stop: StopSignal) -> None:
-    """Stop at the end of standard input: the process that started this one is gone, even by kill -9."""
-    if os.isatty(0):
+    """Stop at the end of standard input: the process that started this one is gone, even by kill -9.
+
+    Only a pipe has another end. A terminal has none, and /dev/null, which a container or a service gives, is
+    at its end from the start.
+    """
+    if not stat.S_ISFIFO(os.fstat(0).st_mode):
         return
 
     def wait() -> None:

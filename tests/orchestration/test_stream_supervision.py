@@ -5,6 +5,7 @@ killed in every way.
 from __future__ import annotations
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -21,7 +22,8 @@ from assets.streams import RESTARTS, Reporter, RestartBudget, StreamsConfig, str
 from margin_platform.orchestration import checkpoint_lock
 from margin_platform.orchestration.worker_identity import this_worker
 from margin_platform.policy.policy import current_policy
-from resources.stream_driver import DriverEnded, StreamDriver, program
+from resources.stream_arguments import program
+from resources.stream_driver import DriverEnded, StreamDriver
 from spark import progress
 from spark.account_shards.tables import TABLES
 from spark.driver import STREAMS
@@ -241,3 +243,9 @@ def test_the_settings_choose_the_program_of_the_streams(monkeypatch: pytest.Monk
     assert program()[1:] == ["-m", "spark.account_shards", "--shards", "2"]
     monkeypatch.setenv("MARGIN_SPARK_CHECKPOINTS", "s3a://margin/checkpoints")
     assert program()[3:] == ["--shards", "2", "--checkpoint", "s3a://margin/checkpoints"]
+    became: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _, command: became.append(command))
+    monkeypatch.setattr(sys, "argv", ["", "--trigger", "500"])
+    monkeypatch.delitem(sys.modules, "resources.stream_arguments")
+    runpy.run_module("resources.stream_arguments", run_name="__main__")
+    assert became == [[*program(), "--trigger", "500"]]
