@@ -181,7 +181,15 @@ class Stream(ABC):
         return progress.lag(self.bus, {topic: dict(self.next_offset()[topic]) for topic in self.topics})
 
     def _read_until(self, end: checkpoint.Offsets) -> list[Record]:
+        """Read a committed batch again. StateRefused where retention has deleted a part of it."""
         at = self.next_offset()
+        for topic, parts in end.items():
+            first = {p: at[topic].get(p, 0) for p, stop in parts.items() if at[topic].get(p, 0) < stop}
+            if not self.may_miss and (lost := self.bus.lost(topic, first)):
+                raise durable_state.StateRefused(
+                    f"{self.name}: {lost}: deleted by retention before it was saved; --rebuild begins with "
+                    "what is kept"
+                )
         return [
             record
             for topic, parts in end.items()

@@ -47,17 +47,14 @@ def _skip(
 
     Nothing else moves a consumer past undecided events.
     """
-    from margin_platform.recordkeeping import acts
-    from margin_platform.store import progress
+    from margin_platform.recordkeeping.acts import operator
+    from margin_platform.recordkeeping.left_undecided import leave_undecided
 
     with recorded(store, read_only=False) as opened, opened.write() as connection:
         try:
-            left = progress.skip(connection, consumer, topic, partition, offset)
+            left = leave_undecided(connection, consumer, topic, partition, offset, who=operator())
         except ValueError as error:
             raise bad_input(str(error)) from error
-        acts.record(
-            connection, "PROGRESS_SKIPPED", who=acts.operator(), what=f"{consumer} leaves {left} undecided"
-        )
     if as_json:
         print_json({"consumer": consumer, **left._asdict()})
     else:

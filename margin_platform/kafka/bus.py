@@ -22,6 +22,7 @@ from kafka.errors import RetriableError
 from margin_platform.contracts.messages import TOPICS, Event, encode
 from margin_platform.contracts.offsets import Record, not_after_now
 from margin_platform.kafka.broker_errors import BrokerUnreachable
+from margin_platform.kafka.event_log import missing
 from margin_platform.kafka.writer import Writer
 from margin_platform.kafka_security import KafkaSecurity
 from margin_platform.settings import settings
@@ -141,13 +142,7 @@ class Bus:
         """Return what retention deleted from these next offsets on, as `topic[partition] first-next, ...`;
         None where it is all there.
         """
-        oldest = self.beginning_offsets(topic)
-        ranges = [
-            f"{topic}[{p}] {offset}-{oldest[p]}"
-            for p, offset in sorted(positions.items())
-            if offset < oldest.get(p, 0)
-        ]
-        return ", ".join(ranges) or None
+        return missing(topic, positions, self.beginning_offsets(topic))
 
     def _guard(self, call: Callable[[KafkaConsumer], Answer]) -> Answer:
         try:

@@ -28,3 +28,15 @@ class EventLog(Sender, Protocol):
         self, topic: str, positions: dict[int, int], timeout_s: float, max_records: int = ...
     ) -> list[Record]: ...
     def read_range(self, topic: str, partition: int, start: int, end: int) -> list[Record]: ...
+
+
+def missing(topic: str, positions: Mapping[int, int], oldest: Mapping[int, int]) -> str | None:
+    """Return what lies between next offsets and the oldest kept, as `topic[partition] first-next, ...`;
+    None where nothing does.
+    """
+    ranges = [
+        f"{topic}[{p}] {offset}-{oldest[p]}"
+        for p, offset in sorted(positions.items())
+        if offset < oldest.get(p, 0)
+    ]
+    return ", ".join(ranges) or None

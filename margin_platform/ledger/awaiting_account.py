@@ -29,7 +29,7 @@ def book_event(ledger: Ledger, topic: str, event: Event) -> list[str]:
         accounts = ledger.apply(topic, event)
     except ArithmeticError as error:  # finite, but beyond what a ledger can hold
         raise BadEvent("value", event, f"cannot be booked ({error})") from error
-    name = "fill_id" if topic == FILLS else "transfer_id"
+    name = "transfer_id" if topic != FILLS else "busts" if event.get("busts") else "fill_id"
     if not accounts and name in event:
         raise BadEvent(name, event[name], "duplicate id")
     return accounts

@@ -81,9 +81,10 @@ class Ledger(Accounts):
             net_money(event),
         )
         number = self._account(event)
-        digest = self._seen.digest("fill", event["fill_id"], event["account_id"])
+        kind, name = ("bust", "busts") if event.get("busts") else ("fill", "fill_id")
+        digest = self._seen.digest(kind, event[name], event["account_id"])
         content = KnownIds.content_of_fill(event)
-        if self._seen.delivered(event, "fill_id", digest, content):
+        if self._seen.delivered(event, name, digest, content):
             return []
         cash = within(event, "price", self._cash[number] - cost)
         if symbol in self._linked:

@@ -21,8 +21,12 @@ class OrderFills:
         }
 
     def add(self, fill: Event, shares: int) -> None:
-        """Count a fill, in micro-shares, to the order it names, if any."""
-        if not fill.get("order_id"):
+        """Count a fill, in micro-shares, to the order it names, if any.
+
+        A bust takes nothing off: the order was executed, and does not work on. What it lacks then is another
+        order's to trade.
+        """
+        if not fill.get("order_id") or fill.get("busts"):
             return
         orders = self._of.setdefault(fill["account_id"], {})
         traded = orders.setdefault(fill["order_id"], {})

@@ -42,15 +42,16 @@ def record(
     about: str | None = None,
     why: str | None = None,
     more: Mapping[str, object] | None = None,
+    at: int | None = None,
 ) -> int:
     """Add an act to the chain of acts, and its audit.v1 event to the outbox; return its number.
 
     act: a word such as HOLD; who: see `operator`; what: what was done, in words; about: the account, where it
-    is one's; more: further fields of an audit.v1 event.
+    is one's; more: further fields of an audit.v1 event; at: epoch milliseconds, None for now.
     """
     head = connection.execute(select(audit_heads).where(audit_heads.c.account_id == ACTS)).one_or_none()
     number, previous = (head.audit_count + 1, head.audit_hash) if head else (1, GENESIS)
-    at = time.time_ns() // 1_000_000
+    at = time.time_ns() // 1_000_000 if at is None else at
     entry: dict[str, Any] = {
         "account_id": ACTS,
         "decision": act,

@@ -19,7 +19,7 @@ from margin_platform.simulator.simulation import World
 from margin_platform.simulator.world.margin_stream import applied, engines
 from margin_platform.store import tables
 
-_TABLES = ("audit", "calls", "orders", "notifications", "outbox", "ladder_states", "progress")
+_TABLES = ("audit", "calls", "orders", "notifications", "outbox", "ladder_states", "progress", "audit_heads")
 
 
 def history(world: World) -> Json:
@@ -32,6 +32,9 @@ def history(world: World) -> Json:
         "letters": [list(letter) for provider in world.providers for letter in provider.letters],
         "undisturbed": _undisturbed(status, world.commits, world.policy),
         "commits": world.commits,
+        "reads": {f"{who} {topic}": sorted(read) for (who, topic), read in sorted(world.jobs.reads.items())},
+        "oldest": {MARGIN_STATUS: world.topics.oldest(MARGIN_STATUS, 0)},
+        "corrected": world.busts.corrected,
         "truth": world.market.truth,
         "fast": world.deliveries.fast,
         "splits": {s: [when, ratio] for s, (when, _, ratio) in world.market.splits.items()},
@@ -98,6 +101,9 @@ def _undisturbed(status: list[Json], commits: Sequence[tuple[str, int, int]], po
             for account in sorted(states):
                 pass_time(account, value)
             continue
+        if kind == "skip":
+            decided = max(decided, value)
+            continue
         for event in status[decided:value]:
             state = pass_time(event["account_id"], event["timestamp"])
             seen = Observation.from_status_event(event)
@@ -117,17 +123,20 @@ def _undisturbed(status: list[Json], commits: Sequence[tuple[str, int, int]], po
     ]
 
 
-def _status_undisturbed(world: World) -> list[list[str]]:
-    """Return id and hash of each status event that engines publish which never died.
+def _status_undisturbed(world: World) -> list[tuple[str, str, bool]]:
+    """Return id and hash of each status event that engines publish which never died, and whether it must be
+    there: the batch that a rebuild ended may be published in part.
 
     They publish no other figures: decisions do not wait for room.
     """
     silent = world.policy.emission.model_copy(update={"calc_per_batch": 0})
-    shards = engines(world.policy.model_copy(update={"emission": silent}), world.story.shards)
     found = []
-    for number in range(len(world.stream.batches)):
-        for outcome in applied(shards, world.stream.records_of(number), number):
-            for event in outcome.status:
-                raw = orjson.dumps(event, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
-                found.append([event["calc_id"], hashlib.sha256(raw).hexdigest()])
+    for life in world.stream.lives:
+        shards = engines(world.policy.model_copy(update={"emission": silent}), world.story.shards)
+        for number in range(len(life.batches)):
+            for outcome in applied(shards, world.stream.records_of(life, number), number):
+                for event in outcome.status:
+                    raw = orjson.dumps(event, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+                    hashed = hashlib.sha256(raw).hexdigest()
+                    found.append((event["calc_id"], hashed, number < life.finished))
     return found

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 
 import orjson
 
-from margin_platform.contracts.messages import FILLS, MARGIN_CALLS, Event
+from margin_platform.contracts.messages import FILLS, MARGIN_CALLS, MARGIN_STATUS, PRICES, Event
 from margin_platform.enforcement.order_gate import Gate
-from margin_platform.enforcement.timers import next_timer
-from margin_platform.kafka.broker_errors import BrokerUnreachable
-from margin_platform.kafka.event_clock import clock
-from margin_platform.notification.states import next_due
 from margin_platform.policy.policy import current_policy
+from margin_platform.simulator.clocks import Clocks
+from margin_platform.simulator.faults.busts import Busts
+from margin_platform.simulator.faults.person import Person
+from margin_platform.simulator.faults.retention import Retention
 from margin_platform.simulator.invariants import true_books
 from margin_platform.simulator.story import Fault, Story, drawn
 from margin_platform.simulator.world import market
@@ -23,13 +22,12 @@ from margin_platform.simulator.world.customers import Customers
 from margin_platform.simulator.world.decision_store import SimulatedStore
 from margin_platform.simulator.world.deliveries import Deliveries
 from margin_platform.simulator.world.jobs import TOPICS_OF_JOBS, Jobs
-from margin_platform.simulator.world.margin_stream import MarginStream
+from margin_platform.simulator.world.margin_stream import MarginStream, RecordsDeleted
 from margin_platform.simulator.world.orchestrator import Orchestrator
 from margin_platform.simulator.world.processes import Interruption, Interruptions, Process, Processes
 from margin_platform.simulator.world.providers import Provider
 from margin_platform.simulator.world.topics import Topics
 from margin_platform.stack.venue import Service
-from margin_platform.store.outbox import oldest_unsent
 
 _STARTS_AGAIN = 30.0  # seconds until a dead stream or venue is back
 _HEALS_WITHIN_MS = 3 * 3_600_000  # after the last fault, all is decided, published, sent
@@ -52,6 +50,7 @@ class World:
             Provider("EMAIL", "email", self.agenda, self.processes),
             Provider("SMS", "phone", self.agenda, self.processes),
         ]
+        self._stream_back_at = 0
         self.jobs = Jobs(self.agenda, self.processes, self.topics, self.providers, self.policy, self.commits)
         self.store = store
         store.begin(self.processes, self.jobs.committed, self._has_room)
@@ -62,6 +61,10 @@ class World:
         self.deliveries = Deliveries(
             self.agenda, self.topics, self.stream, faults, self._inputs_came, self.note, self.market.measured
         )
+        self.busts = Busts(faults, self.agenda, self.topics, self.deliveries.put, self.note)
+        self.retention = Retention(
+            faults, self.agenda, self.topics, self._not_read, self._records_deleted, self.note
+        )
         gate = Gate(
             self.store,
             self.policy.gate,
@@ -69,7 +72,7 @@ class World:
             now=lambda: self.agenda.now,
             known=lambda _: True,
         )
-        self.customers = Customers(story, self.market, self.agenda, self.deliveries.send, gate, self._held)
+        self.customers = Customers(story, self.market, self.agenda, self._sent, gate, self._held)
         self.orchestrator = Orchestrator(
             self.agenda,
             self.processes,
@@ -77,13 +80,22 @@ class World:
             lambda topic: self.topics.partitions(topic)[0],
             self.note,
             self._run_ended,
+            lambda topic: self.topics.oldest(topic, 0),
+            lambda topic: self.person.call(topic),
+        )
+        self.person = Person(
+            self.agenda,
+            self.topics,
+            store,
+            self._rebuild,
+            self.orchestrator.reset,
+            self.jobs.skipped,
+            self.note,
         )
         self._interruptions = Interruptions(faults, ("stream", "venue"))
         self._venue: Service | None = None
         self._venue_back_at = 0
         self._runs: dict[str, int] = {}
-        self._waits: set[str] = set()
-        self._oldest_unsent: int | None = None
         self._heard = 0
         self._parsed: dict[tuple[str, int], list[tuple[int, int, int, Event]]] = {}
         added = {
@@ -91,8 +103,7 @@ class World:
             for name, work in self.jobs.over(self.store).items()
             for topic in TOPICS_OF_JOBS[name]
         }
-        self._timers, self._retry = added["ladder_timers"], added["notification_retry"]
-        self._relay = added["outbox_relay"]
+        self.clocks = Clocks(self.agenda, store, self.jobs.bus, self.orchestrator.ask, added)
 
     def play_to_the_close(self) -> None:
         """Let the story happen, to the last close of its market."""
@@ -109,7 +120,8 @@ class World:
 
     def heal(self) -> None:
         """Let everything heal: no fault comes any more. `faults` is shared with deliveries and runs."""
-        self._interruptions.end()
+        for kind in (self._interruptions, self.busts, self.retention):
+            kind.end()
         self.orchestrator.calm()
         self.agenda.run_until(self.market.end + _HEALS_WITHIN_MS)
 
@@ -133,58 +145,45 @@ class World:
 
     # -- what follows from what
 
+    def _sent(self, sent: market.Sent) -> None:
+        """Deliver what a customer's broker sends; a fill whose bust comes first is held back."""
+        wait = self.busts.of_customer(sent.event) if sent.topic == FILLS else 0
+        if wait:
+            self.agenda.after(wait, partial(self.deliveries.send, sent))
+        else:
+            self.deliveries.send(sent)
+
+    def _not_read(self, topic: str, until: int) -> None:
+        if topic == MARGIN_STATUS:
+            self.orchestrator.switch_off(topic, until)
+        else:
+            self._stream_back_at = until
+
+    def _records_deleted(self, topic: str) -> None:
+        self.orchestrator.came()
+        self._inputs_came()
+
+    def _rebuild(self) -> None:
+        self.note("a person rebuilds the margin stream")
+        self.stream.rebuild()
+        self._run_ended()
+        self._inputs_came()
+
     def _inputs_came(self) -> None:
-        self._soon("stream", 1.0, self._run_stream)
-        self._soon("venue", 1.5, self._run_venue)
-
-    def _soon(self, name: str, seconds: float, act: Callable[[], None]) -> None:
-        """Enter an act, unless it is entered already."""
-        if name not in self._waits:
-            self._waits.add(name)
-            self.agenda.after(seconds, partial(self._now, name, act))
-
-    def _now(self, name: str, act: Callable[[], None]) -> None:
-        self._waits.discard(name)
-        act()
+        self.retention.look()
+        self.agenda.once("stream", 1.0, self._run_stream)
+        self.agenda.once("venue", 1.5, self._run_venue)
 
     def _run_ended(self) -> None:
         """Look at what a run leaves: other jobs' topics, timers, attempts and unsent messages."""
+        self.retention.look()
         self.orchestrator.came()
-        self._soon("venue", 1.5, self._run_venue)
-        self._soon("clocks", 5.0, self._look_at_clocks)
+        self.agenda.once("venue", 1.5, self._run_venue)
+        self.agenda.once("clocks", 5.0, self.clocks.look)
         calls = self.topics.partitions(MARGIN_CALLS)[0]
         for record in calls[self._heard :]:
             self.customers.hear(orjson.loads(record.value or b"null"))
         self._heard = len(calls)
-
-    def _look_at_clocks(self) -> None:
-        self._timer_due()
-        self._attempt_due()
-        oldest = self.store.answer(oldest_unsent)
-        if oldest is not None and oldest == self._oldest_unsent:
-            self.orchestrator.ask(self._relay)
-        self._oldest_unsent = oldest
-        if oldest is not None:
-            self._soon("outbox", 10.0, self._look_at_clocks)
-
-    def _timer_due(self) -> None:
-        due = self.store.answer(next_timer)
-        if due is None:
-            return
-        with suppress(BrokerUnreachable):
-            now = clock(self.jobs.bus(), self.agenda.now)
-            if now is not None and due <= now:
-                self.orchestrator.ask(self._timers)
-        wait = max(30.0, (due - self.agenda.now) / 1000 + 1.0)
-        self._soon(f"timer {due}", wait, self._timer_due)
-
-    def _attempt_due(self) -> None:
-        due = self.store.answer(next_due)
-        if due is None:
-            return
-        if due <= self.agenda.now:
-            self.orchestrator.ask(self._retry)
-        self._soon("attempt", max(5.0, (due - self.agenda.now) / 1000), self._attempt_due)
 
     # -- the programs that are always there
 
@@ -203,8 +202,10 @@ class World:
         self.processes.run(process, body)
 
     def _run_stream(self) -> None:
-        if self.topics.is_away:
-            self._soon("stream", 5.0, self._run_stream)
+        if self.topics.is_away or self.agenda.now < self._stream_back_at:
+            self.agenda.once(
+                "stream", max(5.0, (self._stream_back_at - self.agenda.now) / 1_000), self._run_stream
+            )
         elif self.stream.is_behind():
             self._program("margin_stream", self._batch, self._stream_ended)
 
@@ -216,9 +217,13 @@ class World:
         if process.error is not None:
             self.note(f"margin_stream ended: {process.error!r:.150}")
             self.stream.forget()
-            self._soon("stream", process.away, self._run_stream)
+            if isinstance(process.error, RecordsDeleted):
+                self.person.call(PRICES)
+            else:
+                self.agenda.once("stream", process.away, self._run_stream)
         elif self.stream.is_behind():
-            self._soon("stream", 1.0, self._run_stream)
+            self.agenda.once("stream", 1.0, self._run_stream)
+        self.retention.look()
         self.orchestrator.came()
 
     def _run_venue(self) -> None:
@@ -232,7 +237,7 @@ class World:
         before = self._end_of(FILLS)
         self._venue.serve_once()
         if self._end_of(FILLS) != before:
-            self._soon("venue", 1.0, self._run_venue)
+            self.agenda.once("venue", 1.0, self._run_venue)
 
     def _venue_ended(self, process: Process) -> None:
         if process.error is not None:
@@ -240,6 +245,7 @@ class World:
             self._venue = None
             self._venue_back_at = self.agenda.now + int(1_000 * process.away)
             self.agenda.at(self._venue_back_at, self._inputs_came)
+        self.busts.look()
         if self.stream.is_behind():
             self._inputs_came()
         self.orchestrator.came()

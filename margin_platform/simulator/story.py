@@ -23,7 +23,11 @@ KINDS = (
     "disk",  # the store's disk is full for some minutes
     "clock",  # a host's clock is fast
     "print",  # a bad print, or one that its source corrects
+    "retention",  # records are deleted before they were read
+    "bust",  # an exchange takes a trade back, or corrects it
 )
+_LOST_PRICES = "unread prices.v1"
+_OWN_CHANCE = ("retention", "bust")  # kinds that change no fault of another kind
 
 
 class StoryError(Refused):
@@ -88,8 +92,15 @@ _DELIVERED = ("fills.v1", "cash.v1", "prices.v1", "accounts.v1", "corporate_acti
 def drawn_story(seed: int, days: int, accounts: int, kinds: tuple[str, ...], step_minutes: int = 30) -> Story:
     """Return the story of a seed: its faults are of these kinds, and some of them do not occur in it."""
     chance = drawn(seed, "faults")
-    swarm = [kind for kind in KINDS if chance.random() < 0.6]  # with all of them at once, some hide others
+    # with all of them at once, some hide others
+    swarm = [kind for kind in KINDS if kind not in _OWN_CHANCE and chance.random() < 0.6]
     faults = [fault for kind in swarm if kind in kinds for fault in _faults(kind, chance, days)]
+    for kind in (kind for kind in _OWN_CHANCE if kind in kinds):
+        own = drawn(seed, kind)
+        faults += _faults(kind, own, days) if own.random() < 0.5 else []
+    if any(fault.kind in ("print", "clock") for fault in faults):
+        # after a rebuild such a price may be the first: nothing contradicts it
+        faults = [fault for fault in faults if (fault.kind, fault.what) != ("retention", _LOST_PRICES)]
     return Story(
         seed=seed,
         days=days,
@@ -129,4 +140,12 @@ def _fault(kind: str, chance: random.Random, days: int) -> Fault:
         return Fault(kind, "prices.v1", chance.randrange(60 * days), 0, chance.choice((3, 60, 3_500)))
     if kind == "print":
         return Fault(kind, chance.choice(("far", "split", "corrected")), when, chance.randrange(5))
+    if kind == "retention":
+        what = chance.choice(("unread margin.status.v1", "read margin.status.v1", _LOST_PRICES))
+        most = 40 * days if what == _LOST_PRICES else 8 * days
+        return Fault(kind, what, chance.randrange(most), chance.randrange(3), chance.choice((60, 900, 3_600)))
+    if kind == "bust":
+        whose, most = chance.choice((("customer", 8 * days), ("customer", 8 * days), ("venue", 3 * days)))
+        how = chance.choice(("late", "twice", "first", "corrected"))
+        return Fault(kind, f"{how} {whose}", chance.randrange(most), 0, chance.choice((1, 40, 600, 3_600)))
     return Fault(kind, kind, when, 0, chance.choice((30, 300, 1_800)))

@@ -50,18 +50,19 @@ class VenueFills:
         return fill_id in self._ids
 
     def add(self, event: Event, offset: int | None, *, is_own: bool) -> None:
-        """Take a fill. The first offset that is known of it counts."""
-        place = event["account_id"], event["symbol"]
+        """Take a fill, or the bust of one: that counts once, and is no fill of an order. The first offset
+        that is known of it counts.
+        """
+        place, busts = (event["account_id"], event["symbol"]), event.get("busts")
+        name = f"bust of {busts}" if busts else event["fill_id"]
         fills = self._of[place] = self._of.pop(place, [])  # those of the longest ago come first
-        if event["fill_id"] not in self._ids:
-            self._ids.add(event["fill_id"])
-            order_id = event.get("order_id") if is_own else None
-            fills.append(
-                _Fill(event["fill_id"], order_id, int(event["timestamp"]), float(event["qty"]), offset)
-            )
+        if name not in self._ids:
+            self._ids.add(name)
+            order_id = event.get("order_id") if is_own and not busts else None
+            fills.append(_Fill(name, order_id, int(event["timestamp"]), float(event["qty"]), offset))
         else:
             for n, fill in enumerate(fills):
-                if fill.fill_id == event["fill_id"] and fill.offset is None:
+                if fill.fill_id == name and fill.offset is None:
                     fills[n] = fill._replace(offset=offset)
         if len(self._of) > _MOST:
             self._of.pop(next(iter(self._of)))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from margin_platform.contracts.messages import Event
+from margin_platform.contracts.messages import TOPICS, Event
 from margin_platform.contracts.offsets import Source, Span, TopicRecreated, spans_over
 from margin_platform.store.tables import progress
 
@@ -134,15 +134,31 @@ def check_topic(known: Progress, topic_id: str | None) -> None:
 def skip(connection: Connection, consumer: str, topic: str, partition: int, next_offset: int) -> Span:
     """Move a consumer forward over events that can no longer be read; return what is left undecided.
 
-    ValueError where it has no progress there or stands further on.
+    One that has decided nothing yet leaves all before the offset. ValueError where it stands further on, and
+    for a consumer or a partition that there is not.
     """
     known = of(connection, consumer, topic, partition)
-    if known is None or known.next_offset >= next_offset:
-        at = "has decided nothing of it" if known is None else f"stands at {known.next_offset}"
-        raise ValueError(f"offset: {consumer} {at} in {topic}[{partition}], value {next_offset}")
-    moved = {"to_offset": next_offset, "to_topic_id": known.topic_id}
-    connection.execute(_MOVE, _place_of(consumer, topic, partition) | moved)
-    return Span(topic, partition, known.next_offset, next_offset)
+    if known is None:
+        _check_place(consumer, topic, partition)
+    first = 0 if known is None else known.next_offset
+    if first >= next_offset:
+        raise ValueError(f"offset: {consumer} stands at {first} in {topic}[{partition}], value {next_offset}")
+    left = Span(topic, partition, first, next_offset)
+    if known is None:
+        connection.execute(
+            insert(progress).values(consumer=consumer, next_offset=next_offset, **_place(left))
+        )
+    else:
+        moved = {"to_offset": next_offset, "to_topic_id": known.topic_id}
+        connection.execute(_MOVE, _place_of(consumer, topic, partition) | moved)
+    return left
+
+
+def _check_place(consumer: str, topic: str, partition: int) -> None:
+    if consumer not in set(Consumer):
+        raise ValueError(f"consumer: not among {', '.join(Consumer)}, value {consumer!r}")
+    if topic not in TOPICS or partition >= TOPICS[topic].partitions:
+        raise ValueError(f"topic: no such partition, value {topic}[{partition}]")
 
 
 def forget(connection: Connection, topic: str) -> int:

@@ -69,16 +69,16 @@ def undecided(reading: Reading, bus: EventLog, store: Store, consumer: str, span
     a bounded part at a time.
 
     It begins where the store points, not where the span does: earlier events whose run failed or waits are
-    decided first, and those that another run has decided meanwhile are left out. The caller must store each
-    part before it asks for the next.
+    decided first, and those that another run has decided meanwhile are left out. A consumer that has decided
+    nothing begins with the topic. SpanLost where retention has deleted what is to be decided first. The caller
+    must store each part before it asks for the next.
     """
     span = span._replace(topic_id=span.topic_id or bus.topic_id(span.topic))
     with store.read() as connection:
         known = progress.of(connection, consumer, span.topic, span.partition)
     if known is not None:
         progress.check_topic(known, span.topic_id)
-    oldest = bus.beginning_offsets(span.topic)[span.partition]
-    start = min(oldest, span.start) if known is None else known.next_offset
+    start = 0 if known is None else known.next_offset
     if start >= span.end:
         reading.info(f"{consumer}: {span} is decided already")
     elif start < span.start:
@@ -96,9 +96,10 @@ def read_span(reading: Reading, bus: EventLog, span: Span, records: Sequence[Rec
     records: those of the span, where they were read already. TopicRecreated where the topic is another one of
     the same name, SpanLost where retention has deleted events of the span.
     """
-    _check(bus, span)
+    _check_topic(bus, span)
     if records is None:
         records = bus.read_range(span.topic, span.partition, span.start, span.end)
+    _check_whole(bus, span, records)
     events, refused = decoded(records)
     for record, error in refused:
         reading.warning(f"{record.topic}[{record.partition}]@{record.offset} refused: {error}")
@@ -115,15 +116,22 @@ def read_span(reading: Reading, bus: EventLog, span: Span, records: Sequence[Rec
     return read
 
 
-def _check(bus: EventLog, span: Span) -> None:
-    """Check that the offsets still mean what they meant when the run was requested, and that their events are
-    still there."""
+def _check_topic(bus: EventLog, span: Span) -> None:
+    """Check that the offsets still mean what they meant when the run was requested."""
     now = bus.topic_id(span.topic)
     if span.topic_id and now and now != span.topic_id:
         raise TopicRecreated(
             f"{span}: the topic was deleted and created again (id {span.topic_id}, now {now})"
         )
-    if lost := bus.lost(span.topic, {span.partition: span.start}):
+
+
+def _check_whole(bus: EventLog, span: Span, records: Sequence[Record]) -> None:
+    """Check that nothing is missing at the front of what was read, where retention deletes.
+
+    Once it is read: what is deleted between a check and the reading would be passed over in silence.
+    """
+    first = records[0].offset if records else span.end
+    if first > span.start and (lost := bus.lost(span.topic, {span.partition: span.start})):
         raise SpanLost(
             f"{lost}: deleted by retention before they were decided. `margin progress skip` leaves them "
             "undecided for good"

@@ -110,6 +110,30 @@ def test_ldg_005_every_order_of_arrival_ends_in_the_same_state() -> None:
     assert len(ends) == 1
 
 
+def bust(number: int, of: tuple[str, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    fill_id, qty, fee = of[1]["fill_id"], -of[1]["qty"], -of[1]["fee"]
+    return FILLS, of[1] | {"fill_id": f"b{number}", "busts": fill_id, "qty": qty, "fee": fee}
+
+
+def test_a_busted_fill_is_as_if_it_had_never_been_whatever_arrives_first() -> None:
+    """Over a split and a dividend, and by two busts of it; of a liquidation as of a customer."""
+    kept, busted = fill(1, 7, 33.33), (FILLS, fill(2, -20.5, 40.01, fee=0.07)[1] | {"order_id": "o1"})
+    events = [kept, busted, bust(3, busted), bust(4, busted), SPLIT, DIVIDEND]
+    expected = holding([kept, SPLIT, DIVIDEND])
+    for order in itertools.permutations(events):
+        ledger = holding(order)
+        assert (ledger.cash("A"), ledger.positions("A")) == (expected.cash("A"), expected.positions("A"))
+
+
+def test_another_bust_of_a_fill_is_refused_by_name_and_an_order_stays_executed() -> None:
+    busted = (FILLS, fill(1, -20, 40.0)[1] | {"order_id": "o1"})
+    ledger = holding([busted, bust(2, busted)])
+    with pytest.raises(BadEvent, match="busts"):
+        ledger.apply(FILLS, bust(3, busted)[1] | {"qty": 19.0})
+    assert ledger.positions("A") == {}
+    assert ledger.orders_filled("A") == {"o1": {"X": -20.0}}
+
+
 def test_ldg_002_a_sale_larger_than_the_long_crosses_zero_into_a_short() -> None:
     ledger = holding([fill(1, 100, 10.0), fill(2, -150, 12.0, fee=1.0)])
     assert ledger.positions("A") == {"X": -50.0}

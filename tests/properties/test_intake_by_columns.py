@@ -82,6 +82,7 @@ FILL = _message(
         "fee": st.sampled_from((0, 0.35, -0.004, None)),
         "venue": st.sampled_from(("ARCA", "", None)),
         "order_id": st.sampled_from(("o1", None)),
+        "busts": st.sampled_from(("7", "8", None)),
     },
     fill_id=st.integers(0, 200).map(str),  # some come again: of the same fill, of another, of another account
     account_id=ACCOUNT,

@@ -19,6 +19,7 @@ from margin_platform.simulator.invariants import sessions
 from margin_platform.simulator.runs import play
 from margin_platform.simulator.shrinking import shrunk
 from margin_platform.simulator.story import KINDS, Fault, drawn_story, read
+from margin_platform.simulator.world.decision_store import SimulatedStore
 from margin_platform.trading_time.sessions import due_time, in_session, is_session
 from tests.support import defects
 
@@ -73,6 +74,23 @@ def test_the_same_seed_gives_the_same_bytes_in_any_process() -> None:
     first, second = (run.communicate(timeout=200)[0] for run in runs)
     assert first == second
     assert json.loads(first)["violated"] == {}
+
+
+_KILLED = """
+import os, signal
+from margin_platform.simulator.world.decision_store import SimulatedStore
+print(SimulatedStore()._folder.name, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_simulator_leaves_is_removed_by_the_next_and_nothing_else() -> None:
+    run = subprocess.run([sys.executable, "-c", _KILLED], cwd=ROOT, capture_output=True, text=True)
+    left, others = Path(run.stdout.strip()), SimulatedStore()
+    assert left.name.startswith("margin-simulator-")
+    assert not left.exists()
+    with SimulatedStore():
+        assert Path(others._folder.name).exists()
 
 
 def test_a_failing_story_is_made_short_and_can_be_replayed(

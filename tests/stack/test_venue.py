@@ -74,6 +74,32 @@ def test_a_fill_that_the_figures_of_an_order_do_not_know_leaves_less_to_sell(
     assert abs(fill["qty"]) == sold
 
 
+@pytest.mark.parametrize(("offset", "sold"), [(6, 10.0), (7, 4.0)], ids=["known", "unknown"])
+def test_a_bust_that_the_figures_of_an_order_do_not_know_leaves_less_to_sell_once(
+    offset: int, sold: float
+) -> None:
+    venue = _venue()
+    venue.on_fill(_own(6.0, 400), 3)
+    for n in range(2):  # under two ids
+        bust = _own(-6.0, 400) | {"fill_id": f"bust-{n}", "busts": "own-400"}
+        venue.on_fill(bust, offset + n)
+    venue.on_order(ORDER | {"held_before": {"AAPL": 10.0}, "fills_read": 7, "timestamp": 500})
+    (fill,) = venue.step()
+    assert abs(fill["qty"]) == sold
+
+
+def test_an_order_whose_fill_is_busted_is_not_filled_again() -> None:
+    venue = _venue()
+    venue.on_order(ORDER)
+    fills = venue.step() + venue.step()
+    for number, fill in enumerate(fills):
+        venue.on_fill(fill, number)
+        bust = fill | {"fill_id": f"b{number}", "qty": -fill["qty"], "busts": fill["fill_id"]}
+        venue.on_fill(bust, 10 + number)
+    venue.on_order(ORDER)
+    assert venue.step() == []
+
+
 @given(st.lists(st.tuples(st.integers(300, 700), st.integers(-9, 9), st.booleans()), max_size=6))
 def test_an_order_that_does_not_name_the_fills_it_knows_is_cut_by_their_times(
     fills: list[tuple[int, int, bool]],

@@ -19,6 +19,7 @@ from margin_platform.enforcement import acting, enforcer, liquidation_desk, open
 from margin_platform.kafka import event_clock
 from margin_platform.ladder import ladder
 from margin_platform.ledger.ledger import Ledger
+from margin_platform.ledger.order_fills import OrderFills
 from margin_platform.market import price_gate
 from margin_platform.market.live_market import LiveMarket
 from margin_platform.notification import announcing, delivery
@@ -28,6 +29,7 @@ from margin_platform.simulator.world.decision_store import SimulatedStore
 from margin_platform.snapshots.consumed import FillsRead
 from margin_platform.snapshots.emission import Emission
 from margin_platform.stack import venue
+from margin_platform.stack.venue_fills import VenueFills
 from margin_platform.store import outbox, progress, undecided
 from margin_platform.store.tables import outbox as outbox_table
 from margin_platform.store.tables import progress as progress_table
@@ -277,6 +279,57 @@ def a_withdrawn_call_lives_on(patch: Patch) -> None:
     patch.setattr(ladder, "_cured", cured)
 
 
+def a_gap_is_passed_over(patch: Patch) -> None:
+    """A run decides what is left of its span, and reports it as done, where retention deleted the rest."""
+    patch.setattr(undecided, "_check_whole", lambda bus, span, records: None)
+
+
+def a_gap_is_looked_for_before_the_reading(patch: Patch) -> None:
+    """What is deleted between the check and the reading is passed over in silence."""
+    right = undecided.read_span
+
+    def read_span(reading: Any, bus: Any, span: Any, records: Any = None) -> Any:
+        if records is None:
+            undecided._check_whole(bus, span, ())
+            with pytest.MonkeyPatch.context() as inner:
+                inner.setattr(undecided, "_check_whole", lambda bus, span, records: None)
+                return right(reading, bus, span, records)
+        return right(reading, bus, span, records)
+
+    patch.setattr(undecided, "read_span", read_span)
+
+
+def a_bust_counts_each_time(patch: Patch) -> None:
+    """A fill is taken back by each bust that names it."""
+    right = Ledger.apply
+
+    def apply(self: Any, topic: str, event: Any) -> Any:
+        return right(self, topic, {name: event[name] for name in event if name != "busts"})
+
+    patch.setattr(Ledger, "apply", apply)
+
+
+def a_bust_lets_its_order_work_on(patch: Patch) -> None:
+    """An order whose fill was busted counts as open: no further order is made, and the venue makes none."""
+    right = OrderFills.add
+
+    def add(self: Any, fill: Any, shares: int) -> None:
+        right(self, {name: fill[name] for name in fill if name != "busts"}, shares)
+
+    patch.setattr(OrderFills, "add", add)
+
+
+def the_venue_knows_no_bust(patch: Patch) -> None:
+    """The venue does not count what an exchange took back."""
+    right = VenueFills.add
+
+    def add(self: Any, event: Any, offset: Any, *, is_own: bool) -> None:
+        if not event.get("busts"):
+            right(self, event, offset, is_own=is_own)
+
+    patch.setattr(VenueFills, "add", add)
+
+
 @contextmanager
 def put_back(defect: Callable[[Patch], None]) -> Iterator[None]:
     """Put a defect into the product for a time."""
@@ -307,4 +360,9 @@ ALL = (
     a_price_of_the_future_moves_the_clock,
     an_old_price_is_acted_upon,
     a_withdrawn_call_lives_on,
+    a_gap_is_passed_over,
+    a_gap_is_looked_for_before_the_reading,
+    a_bust_counts_each_time,
+    a_bust_lets_its_order_work_on,
+    the_venue_knows_no_bust,
 )

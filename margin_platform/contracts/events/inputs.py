@@ -55,6 +55,13 @@ class Fill(Struct, kw_only=True):
         Meta(description="the liquidation order it fills; without it a fill is the customer's own"),
     ] = UNSET
     venue: Label | None | UnsetType = UNSET
+    busts: Annotated[
+        Identity | None | UnsetType,
+        Meta(
+            description="the fill_id of the fill that this one takes back, by opposite shares and fee at its "
+            "price and time; a fill is taken back once"
+        ),
+    ] = UNSET
 
 
 class CashMovement(Struct, kw_only=True):

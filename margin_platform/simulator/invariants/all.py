@@ -13,6 +13,7 @@ Invariant = Callable[[Json], Iterator[str]]
 SAFETY: tuple[Invariant, ...] = (
     trail.an_id_has_one_body,
     trail.an_audit_chain_verifies,
+    trail.what_is_passed_over_is_named,
     decisions.decisions_are_those_of_the_undisturbed_ladder,
     decisions.timers_fire_when_they_are_due,
     decisions.the_clock_is_not_ahead,
@@ -31,6 +32,7 @@ LIVENESS: tuple[Invariant, ...] = (
     decisions.a_deficient_account_has_a_call,
     decisions.a_request_has_one_order_at_most,
     holdings.shares_and_cash_are_conserved,
+    holdings.no_order_is_awaited_that_was_executed,
     holdings.every_customer_is_notified,
 )
 

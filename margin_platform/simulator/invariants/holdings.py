@@ -11,6 +11,7 @@ from margin_platform.simulator.invariants.plain import Json
 
 _CENT = 0.005
 _MAY_BE_LATE_MS = 5_000  # after it was made, a fill is on its topic
+_KNOWN_AFTER_MS = 2 * 3_600_000  # after it is on its topic, each figure knows a fill
 _PARTS = ("base_requirement", "concentration_addon", "volatility_addon", "htb_addon", "cap_adjustment")
 _A_MICRO = Decimal("0.00001")
 
@@ -38,9 +39,12 @@ def nothing_goes_through_zero(history: Json) -> Iterator[str]:
     arrivals: dict[str, tuple[int, Json]] = {}
     late = set()
     for _, _, arrived, fill in topics["fills.v1"]:
-        made = arrived if fill.get("order_id") else fill["timestamp"]
-        arrivals.setdefault(fill["fill_id"], (made, fill))
-        if not fill.get("order_id") and arrived > fill["timestamp"] + _MAY_BE_LATE_MS:
+        is_later = fill.get("busts") or fill["fill_id"] in history["corrected"]  # it counts from then on
+        made = arrived if fill.get("order_id") or is_later else fill["timestamp"]
+        arrivals.setdefault(
+            f"bust of {fill['busts']}" if fill.get("busts") else fill["fill_id"], (made, fill)
+        )
+        if not (fill.get("order_id") or is_later) and arrived > fill["timestamp"] + _MAY_BE_LATE_MS:
             late.add(fill["account_id"])
     held: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     split_done: set[tuple[str, str]] = set()
@@ -50,10 +54,13 @@ def nothing_goes_through_zero(history: Json) -> Iterator[str]:
         if made >= when and place not in split_done:
             split_done.add(place)
             held[place] *= Decimal(str(ratio))
-        before = held[place]
-        held[place] += Decimal(str(fill["qty"]))
-        opens = before * Decimal(str(fill["qty"])) >= 0 or before * held[place] < 0
-        if fill.get("order_id") and place[0] not in late and opens:
+        before, traded = held[place], Decimal(str(fill["qty"]))
+        is_later = fill.get("busts") or fill["fill_id"] in history["corrected"]
+        if is_later and fill["timestamp"] < when <= made:
+            traded *= Decimal(str(ratio))
+        held[place] += traded
+        opens = before * traded >= 0 or before * held[place] < 0
+        if fill.get("order_id") and not is_later and place[0] not in late and opens:
             yield f"{place[0]}: order {fill['order_id']} takes {before} {place[1]} to {held[place]}"
 
 
@@ -68,7 +75,7 @@ def an_order_fills_no_more_than_it_names(history: Json) -> Iterator[str]:
     traded: dict[tuple[str, str], float] = defaultdict(float)
     for fill in true_books.unique((e for _, _, _, e in history["topics"]["fills.v1"]), "fill_id"):
         order_id = fill.get("order_id")
-        if not order_id:
+        if not order_id or fill.get("busts") or fill["fill_id"] in history["corrected"]:
             continue
         traded[order_id, fill["symbol"]] += abs(fill["qty"])
         when, _ = history["splits"].get(fill["symbol"], (0, 1.0))
@@ -100,11 +107,29 @@ def an_order_waits_for_the_one_before_it(history: Json) -> Iterator[str]:
                     yield f"order {order_id} is sent, and order {last['order_id']} has {left} to trade"
 
 
+def no_order_is_awaited_that_was_executed(history: Json) -> Iterator[str]:
+    """Find requests that wait for an order of which all was traded hours before, busted or not."""
+    topics = history["topics"]
+    fills = [(at, fill) for _, _, at, fill in topics["fills.v1"] if fill.get("order_id")]
+    last = {}
+    for _, _, _, order in topics["liquidation.orders.v1"]:
+        if order["action"] == "NEW":
+            last[order["call_id"]] = order
+    for row in history["tables"]["audit"]:
+        entry = row["entry"]
+        if entry["decision"] != "NO_ORDER" or "still working" not in entry["reason"]:
+            continue
+        order = last.get(entry["call_id"])
+        before = [fill for at, fill in fills if at < entry["timestamp"] - _KNOWN_AFTER_MS]
+        if order is not None and not _left(order, before):
+            yield f"call {entry['call_id']}: waits for order {order['order_id']}, which is executed"
+
+
 def _left(order: Json, fills: list[Json]) -> dict[str, float]:
     """Return what these fills leave of an order, by symbol."""
     traded: dict[str, float] = defaultdict(float)
     for fill in true_books.unique(fills, "fill_id"):
-        if fill["order_id"] == order["order_id"]:
+        if fill["order_id"] == order["order_id"] and not fill.get("busts"):
             traded[fill["symbol"]] += abs(fill["qty"])
     left = {leg["symbol"]: leg["qty"] - traded[leg["symbol"]] for leg in order["positions"]}
     return {symbol: shares for symbol, shares in left.items() if shares > 1e-6}

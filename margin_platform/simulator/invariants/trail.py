@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -19,6 +20,7 @@ _ID = {
     "notifications.v1": "event_id",
     "fills.v1": "fill_id",
 }
+_SKIPPED = re.compile(r"(\w+) leaves (\S+)\[0\] (\d+)-(\d+) undecided")
 _FROM_STORE = ("margin.calls.v1", "restrictions.v1", "liquidation.orders.v1", "audit.v1", "notifications.v1")
 
 
@@ -59,14 +61,41 @@ def an_audit_chain_verifies(history: Json) -> Iterator[str]:
     for row in sorted(history["tables"]["audit"], key=lambda row: row["number"]):
         chains[row["account_id"]].append(row)
     for state in history["tables"]["ladder_states"]:
-        chain, before = chains.pop(state["account_id"], []), "0" * 64
-        for number, row in enumerate(chain, 1):
-            text = json.dumps(row["entry"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-            hashed = hashlib.sha256(before.encode() + text.encode()).hexdigest()
-            if row["number"] != number or row["previous_hash"] != before or row["hash"] != hashed:
-                yield f"{state['account_id']}: entry {row['number']} does not hold"
-            before = row["hash"]
-        if (state["audit_count"], state["audit_hash"]) != (len(chain), before):
-            yield f"{state['account_id']}: the account does not name the last entry"
+        yield from _broken(state, chains.pop(state["account_id"], []))
+    for head in history["tables"]["audit_heads"]:
+        yield from _broken(head, chains.pop(head["account_id"], []))
     if chains:
         yield f"audit: entries of {sorted(chains)}, which have no state"
+
+
+def _broken(head: Json, chain: list[Json]) -> Iterator[str]:
+    before = "0" * 64
+    for number, row in enumerate(chain, 1):
+        text = json.dumps(row["entry"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        hashed = hashlib.sha256(before.encode() + text.encode()).hexdigest()
+        if row["number"] != number or row["previous_hash"] != before or row["hash"] != hashed:
+            yield f"{head['account_id']}: entry {row['number']} does not hold"
+        before = row["hash"]
+    if (head["audit_count"], head["audit_hash"]) != (len(chain), before):
+        yield f"{head['account_id']}: the account does not name the last entry"
+
+
+def what_is_passed_over_is_named(history: Json) -> Iterator[str]:
+    """Find offsets before a consumer's next one that it was never given and that no act of a person names,
+    and those that an act names and that are still there.
+    """
+    named: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for row in history["tables"]["audit"]:
+        if found := _SKIPPED.fullmatch(row["entry"].get("what") or ""):
+            consumer, topic, first, end = found.groups()
+            named[consumer, topic] |= set(range(int(first), int(end)))
+    for row in history["tables"]["progress"]:
+        who = row["consumer"], row["topic"]
+        if who[1] == "accounts.v1":  # which contacts are read of whole
+            continue
+        unknown = set(range(row["next_offset"])) - named[who] - set(history["reads"].get(" ".join(who), ()))
+        if unknown:
+            yield f"{who[0]} passed over {sorted(unknown)[:5]} of {who[1]}, and nothing names them"
+    for (consumer, topic), offsets in named.items():
+        if there := [n for n in offsets if n >= history["oldest"].get(topic, 0)]:
+            yield f"{consumer} leaves {sorted(there)[:5]} of {topic} undecided, which are there"

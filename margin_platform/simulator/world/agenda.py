@@ -14,6 +14,7 @@ class Agenda:
         self.now = now
         self._acts: list[tuple[int, int, Callable[[], None]]] = []
         self._entered = 0
+        self._waits: set[str] = set()
 
     def at(self, time: int, act: Callable[[], None]) -> None:
         """Enter an act; one of the past happens now."""
@@ -23,6 +24,17 @@ class Agenda:
     def after(self, seconds: float, act: Callable[[], None]) -> None:
         """Enter an act that happens some seconds from now."""
         self.at(self.now + int(seconds * 1000), act)
+
+    def once(self, name: str, seconds: float, act: Callable[[], None]) -> None:
+        """Enter an act some seconds from now, unless one of this name waits already."""
+
+        def now() -> None:
+            self._waits.discard(name)
+            act()
+
+        if name not in self._waits:
+            self._waits.add(name)
+            self.after(seconds, now)
 
     def run_until(self, end: int) -> None:
         """Let everything happen up to a time, which it then is."""

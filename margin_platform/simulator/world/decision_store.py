@@ -6,13 +6,15 @@ empty contents, and with the statements that earlier stories compiled.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
@@ -21,6 +23,7 @@ from margin_platform.simulator.world.processes import Processes
 from margin_platform.store.store import Store
 
 _IN_MEMORY = Path("/dev/shm")
+_PREFIX, _LOCK = "margin-simulator-", "lock"
 _Answer = TypeVar("_Answer")
 
 
@@ -36,8 +39,7 @@ class SimulatedStore(Store):
 
     def __init__(self) -> None:
         """Make an empty store and keep it open."""
-        where = _IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else None
-        self._folder = tempfile.TemporaryDirectory(prefix="margin-simulator-", dir=where)
+        self._folder, self._lock = _own_folder(_IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else None)
         self._empty, file = (Path(self._folder.name) / name for name in ("empty.db", "store.db"))
         with Store(f"sqlite:///{self._empty}"):
             pass
@@ -88,6 +90,22 @@ class SimulatedStore(Store):
             yield
         finally:
             self._processes.give_publishing_turn_back()
+
+
+def _own_folder(where: Path | None) -> tuple[tempfile.TemporaryDirectory[str], IO[str]]:
+    """Make a folder that is locked while its process lives; remove those of processes that were killed."""
+    for lock in Path(where or tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+        with suppress(OSError), lock.open() as left:
+            fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)
+    while True:
+        folder = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=where, ignore_cleanup_errors=True)
+        with suppress(OSError):
+            path = Path(folder.name) / _LOCK
+            held = path.open("w", encoding="utf-8")
+            fcntl.flock(held, fcntl.LOCK_SH)
+            if path.exists():  # no other process has removed it before it was locked
+                return folder, held
 
 
 _free: list[SimulatedStore] = []

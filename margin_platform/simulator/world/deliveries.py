@@ -50,19 +50,20 @@ class Deliveries:
                 how = fault.what.split()[0]
                 self.note(f"{sent.topic} number {number} is delivered {how}, {fault.seconds} s")
                 if how == "twice":
-                    self.agenda.after(fault.seconds, partial(self._put, sent))
+                    self.agenda.after(fault.seconds, partial(self.put, sent))
                 elif how == "late":
                     wait = float(fault.seconds)
                 else:
                     self._hold(sent.topic, fault)
         if wait:
-            self.agenda.after(wait, lambda: self._put(sent))
+            self.agenda.after(wait, lambda: self.put(sent))
         else:
-            self._put(sent)
+            self.put(sent)
 
-    def _put(self, sent: Sent) -> None:
+    def put(self, sent: Sent) -> None:
+        """Put an event onto its topic, once there is a broker."""
         if self.topics.is_away:
-            self.agenda.at(self.topics.away_until, lambda: self._put(sent))
+            self.agenda.at(self.topics.away_until, lambda: self.put(sent))
             return
         self.topics.send(sent.topic, sent.event)
         self.came()

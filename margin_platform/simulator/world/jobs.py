@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection as Transaction
 from typing_extensions import override
@@ -38,12 +39,18 @@ from margin_platform.store.unit_of_work import Message
 Work = Callable[[Span | None, str], None]  # a run's body: its span, None where the clock starts it; run id
 
 
-class _Silent:
-    """Reads without a report."""
+@dataclass
+class _Reading:
+    """A consumer that reads, and keeps the offsets that it was given."""
+
+    consumer: Consumer
+    reads: dict[tuple[str, str], set[int]]
 
     def info(self, said: str) -> None: ...
     def warning(self, said: str) -> None: ...
-    def was_read(self, read: Read) -> None: ...
+    def was_read(self, read: Read) -> None:
+        given = {record.offset for record, _ in (*read.events, *read.refused)}
+        self.reads[self.consumer, read.span.topic] |= given
 
 
 class _NotingEnforcer(Enforcer):
@@ -68,7 +75,8 @@ class _NotingEnforcer(Enforcer):
 class Jobs:
     """What each job of the product does.
 
-    commits: in their order, next status offsets that were decided and clock times fired, each with its time.
+    commits: in their order, next status offsets that were decided or left, and clock times fired, each with
+    its time; reads: by consumer and topic, the offsets that it was given.
     """
 
     agenda: Agenda
@@ -77,6 +85,7 @@ class Jobs:
     providers: Sequence[Provider]
     policy: Policy
     commits: list[tuple[str, int, int]]
+    reads: dict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
 
     def over(self, store: Store) -> dict[str, Work]:
         """Return the body of each job by its name."""
@@ -100,6 +109,10 @@ class Jobs:
         elif known := progress.of(connection, Consumer.ENFORCEMENT, MARGIN_STATUS, 0):
             self.commits.append(("status", known.next_offset, self.agenda.now))
 
+    def skipped(self, next_offset: int) -> None:
+        """Keep that the status events of before an offset are left undecided."""
+        self.commits.append(("skip", next_offset, self.agenda.now))
+
     def bus(self) -> Connection:
         """Return a new connection."""
         return Connection(self.topics, self.processes)
@@ -109,7 +122,10 @@ class Jobs:
 
     def _undecided(self, bus: Connection, consumer: Consumer, span: Span | None) -> Iterator[Read]:
         assert span is not None
-        return undecided(_Silent(), bus, self._store, consumer, span)
+        return undecided(self._reading(consumer), bus, self._store, consumer, span)
+
+    def _reading(self, consumer: Consumer) -> _Reading:
+        return _Reading(consumer, self.reads)
 
     def _enforce(self, span: Span | None, run_id: str) -> None:
         bus = self.bus()
@@ -120,7 +136,7 @@ class Jobs:
         bus = self.bus()
         now = clock(bus, self.agenda.now)
         if now is not None:
-            fire_due(bus, self._enforcer(), now, run_id, _Silent())
+            fire_due(bus, self._enforcer(), now, run_id, self._reading(Consumer.ENFORCEMENT))
 
     def _liquidate(self, span: Span | None, run_id: str) -> None:
         bus = self.bus()

@@ -21,7 +21,7 @@ from margin_platform.snapshots.outcome import Messages, Outcome
 from margin_platform.snapshots.shard import ShardEngine
 from margin_platform.snapshots.shards import Shard, shards_of
 
-_Ends = dict[tuple[str, int], int]  # topic, partition -> next offset
+Ends = dict[tuple[str, int], int]  # topic, partition -> next offset
 _READ = (*TOPICS_IN_ORDER, CLOCK)
 
 
@@ -40,8 +40,25 @@ def applied(shards: list[ShardEngine], records: list[Record], batch_id: int) -> 
 
 
 @dataclass
+class Life:
+    """The stream from a rebuild to the next. first: the offsets it begins with; batches: the boundaries of
+    each begun.
+    """
+
+    first: Ends = field(default_factory=dict)
+    batches: list[Ends] = field(default_factory=list)
+    finished: int = 0
+
+
+class RecordsDeleted(RuntimeError):
+    """Records were deleted before the stream has read them: Spark refuses to go on (`failOnDataLoss`)."""
+
+
+@dataclass
 class MarginStream:
-    """The stream. held: partitions that it does not see for now; batches: the boundaries of each begun."""
+    """The stream. held: partitions that it does not see for now; lives: those of before a rebuild, and the
+    present one.
+    """
 
     topics: Topics
     processes: Processes
@@ -49,34 +66,42 @@ class MarginStream:
     shard_count: int
     save_every: int
     held: set[tuple[str, int]] = field(default_factory=set)
-    batches: list[_Ends] = field(default_factory=list)
+    lives: list[Life] = field(default_factory=lambda: [Life()])
     has_died: bool = False
-    _finished: int = 0
     _saved: tuple[int, list[bytes]] | None = None
     _shards: list[ShardEngine] = field(default_factory=list)
 
+    @property
+    def _life(self) -> Life:
+        return self.lives[-1]
+
     def is_behind(self) -> bool:
         """Report whether a batch is in flight or records wait for one."""
-        return self._finished < len(self.batches) or self._ends() != self._last()
+        return self._life.finished < len(self._life.batches) or self._ends() != self._last()
 
     def run_batch(self) -> None:
-        """Run the batch that is in flight, else the next one; none where nothing came."""
+        """Run the batch that is in flight, else the next one; none where nothing came. RecordsDeleted names
+        what is gone.
+        """
+        life = self._life
         if not self._shards:
             self._recover()
-        if self._finished == len(self.batches):
+        if life.finished == len(life.batches):
             ends = self._ends()
             if ends == self._last():
                 return
+            self._check(ends)
             self.topics.append(CLOCK, None, None)
-            self.batches.append(ends | {(CLOCK, 0): len(self.topics.partitions(CLOCK)[0])})
-        number = self._finished
-        outcomes = applied(self._shards, self.records_of(number), number)
+            life.batches.append(ends | {(CLOCK, 0): len(self.topics.partitions(CLOCK)[0])})
+        number = life.finished
+        self._check(life.batches[number])
+        outcomes = applied(self._shards, self.records_of(life, number), number)
         self._publish(outcomes)
-        self._finished = number + 1
-        if self._finished % self.save_every == 0:
+        life.finished = number + 1
+        if life.finished % self.save_every == 0:
             self.processes.reach("before it saves its state")
             self._saved = (
-                self._finished,
+                life.finished,
                 [
                     b"".join(bytes(piece) for piece in durable_state.dump(shard.to_state()))
                     for shard in self._shards
@@ -87,20 +112,40 @@ class MarginStream:
         """Lose what is in memory: the process is gone."""
         self._shards, self.has_died = [], True
 
+    def rebuild(self) -> None:
+        """Drop the checkpoint: begin with the oldest records that the topics have."""
+        self.forget()
+        self._saved = None
+        first = {
+            (topic, number): self.topics.oldest(topic, number)
+            for topic in TOPICS_IN_ORDER
+            for number in range(len(self.topics.partitions(topic)))
+        }
+        self.lives.append(Life(first | {(CLOCK, 0): len(self.topics.partitions(CLOCK)[0])}))
+
     def standing(self) -> list[ShardEngine]:
         """Return the shards as they stand."""
         if not self._shards:
             self._recover()
         return self._shards
 
-    def records_of(self, number: int) -> list[Record]:
+    def records_of(self, life: Life, number: int) -> list[Record]:
         """Return the records of a batch."""
-        before = self.batches[number - 1] if number else {}
+        before = life.batches[number - 1] if number else life.first
         return [
             record
-            for (topic, partition), end in self.batches[number].items()
+            for (topic, partition), end in life.batches[number].items()
             for record in self.topics.partitions(topic)[partition][before.get((topic, partition), 0) : end]
         ]
+
+    def _check(self, ends: Ends) -> None:
+        """Check that what is unfinished up to these offsets is all there."""
+        life = self._life
+        before = life.batches[life.finished - 1] if life.finished else life.first
+        for (topic, partition), end in ends.items():
+            first, oldest = before.get((topic, partition), 0), self.topics.oldest(topic, partition)
+            if first < min(end, oldest):
+                raise RecordsDeleted(f"{topic}[{partition}] {first}-{min(end, oldest)}")
 
     def _recover(self) -> None:
         self._shards, first = engines(self.policy, self.shard_count), 0
@@ -108,8 +153,8 @@ class MarginStream:
             first, states = self._saved
             for shard, state in zip(self._shards, states, strict=True):
                 shard.restore(durable_state.parse(state))
-        for number in range(first, self._finished):
-            applied(self._shards, self.records_of(number), number)
+        for number in range(first, self._life.finished):
+            applied(self._shards, self.records_of(self._life, number), number)
 
     def _publish(self, outcomes: list[Outcome]) -> None:
         bus = Connection(self.topics, self.processes)
@@ -122,17 +167,20 @@ class MarginStream:
             _produce(bus, MARGIN_CALC, outcome.calc)
         bus.flush()
 
-    def _last(self) -> _Ends:
-        last = self.batches[-1] if self.batches else {}
+    def _last(self) -> Ends:
+        last = self._standing_at()
         return {place: last.get(place, 0) for place in self._ends()}
 
-    def _ends(self) -> _Ends:
-        last = self.batches[-1] if self.batches else {}
+    def _ends(self) -> Ends:
+        last = self._standing_at()
         return {
             (topic, number): last.get((topic, number), 0) if (topic, number) in self.held else len(log)
             for topic in TOPICS_IN_ORDER
             for number, log in enumerate(self.topics.partitions(topic))
         }
+
+    def _standing_at(self) -> Ends:
+        return self._life.batches[-1] if self._life.batches else self._life.first
 
 
 def _produce(bus: Connection, topic: str, messages: Messages) -> None:

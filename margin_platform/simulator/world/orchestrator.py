@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from margin_platform.contracts.messages import MARGIN_STATUS
 from margin_platform.contracts.offsets import Record, Span
 from margin_platform.simulator.story import Fault
 from margin_platform.simulator.world.agenda import Agenda
 from margin_platform.simulator.world.jobs import Work, is_relevant
 from margin_platform.simulator.world.processes import Interruption, Interruptions, Process, Processes
+from margin_platform.store.undecided import SpanLost
 
 _LOOKS_AFTER = 2.0  # seconds between a record and the run that it starts
 _REPEATED_AFTER = 10.0
@@ -36,7 +38,8 @@ class Job:
 @dataclass
 class Orchestrator:
     """The jobs, and the faults of their runs. records: those of a topic of one partition; note: hears what
-    happens; ended: called after each run.
+    happens; ended: called after each run; oldest: offset that a topic keeps; lost: hears of a topic of which
+    records were deleted unread.
     """
 
     agenda: Agenda
@@ -45,11 +48,14 @@ class Orchestrator:
     records: Callable[[str], list[Record]]
     note: Callable[[str], None]
     ended: Callable[[], None]
+    oldest: Callable[[str], int]
+    lost: Callable[[str], None]
 
     def __post_init__(self) -> None:
         """Begin without jobs."""
         self.jobs: list[Job] = []
         self._runs: dict[str, int] = {}
+        self._off: dict[str, int] = {}
         self._interruptions = Interruptions(self.faults, ("death", "stall", "overtaken"))
 
     def add(self, name: str, topic: str | None, work: Work) -> Job:
@@ -61,6 +67,17 @@ class Orchestrator:
         """Let no fault happen to a run any more."""
         self._interruptions.end()
         self.faults.clear()
+
+    def switch_off(self, topic: str, until: int) -> None:
+        """Let a topic's sensors look at nothing until a time."""
+        self._off[topic] = until
+
+    def reset(self, topic: str, offset: int) -> None:
+        """Let a topic's sensors go on with an offset."""
+        for job in self.jobs:
+            if job.topic == topic:
+                job.cursor = max(job.cursor, offset)
+                self.look(job)
 
     def look(self, job: Job, after: float = _LOOKS_AFTER) -> None:
         """Look soon whether a job has work; looks at one time are one."""
@@ -82,6 +99,13 @@ class Orchestrator:
     def _look(self, job: Job) -> None:
         job.looks = False
         if job.topic is None or job.busy:
+            return
+        if self.agenda.now < (on := self._off.get(job.topic, 0)):
+            self.look(job, (on - self.agenda.now) / 1_000)
+            return
+        if job.cursor < (oldest := self.oldest(job.topic)):
+            self.note(f"the sensor of {job.name} misses {job.topic} {job.cursor}-{oldest}")
+            self.lost(job.topic)
             return
         new = self.records(job.topic)[job.cursor :]
         end = job.cursor + len(new)
@@ -131,6 +155,8 @@ class Orchestrator:
                 self.ended()
                 return
             self.note(f"{name} failed: {process.error!r:.150}")
+            if isinstance(process.error, SpanLost):
+                self.lost(MARGIN_STATUS)
             overtaken()
             last = repetition >= _REPETITIONS
             if last:

@@ -7,11 +7,12 @@ half at the broker when it dies, as with librdkafka.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from margin_platform.contracts.messages import TOPICS, Event, encode
 from margin_platform.contracts.offsets import Record
 from margin_platform.kafka.broker_errors import BrokerUnreachable
+from margin_platform.kafka.event_log import missing
 from margin_platform.simulator.world.agenda import Agenda
 from margin_platform.simulator.world.processes import Died, Processes
 from margin_platform.snapshots.input_records import CLOCK
@@ -30,14 +31,25 @@ class Topics:
         self._logs: dict[str, list[list[Record]]] = {
             name: [[] for _ in range(count)] for name, count in partitions.items()
         }
+        self._oldest: dict[tuple[str, int], int] = {}
+        # what happens to a topic in the next reading of a span of it
+        self.when_read: dict[str, Callable[[], None]] = {}
 
     @property
     def is_away(self) -> bool:
         return self._agenda.now < self.away_until
 
     def partitions(self, topic: str) -> list[list[Record]]:
-        """Return the records of each partition."""
+        """Return all that was ever in each partition, deleted records too."""
         return self._logs[topic]
+
+    def oldest(self, topic: str, partition: int) -> int:
+        """Return the oldest offset that is kept, the next one where none is."""
+        return self._oldest.get((topic, partition), 0)
+
+    def delete(self, topic: str, partition: int, until: int) -> None:
+        """Delete the records of before an offset, as retention does."""
+        self._oldest[topic, partition] = max(until, self.oldest(topic, partition))
 
     def append(self, topic: str, key: str | None, value: bytes | None) -> None:
         """Put a record at the end of its key's partition."""
@@ -97,7 +109,7 @@ class Connection:
 
     def beginning_offsets(self, topic: str) -> dict[int, int]:
         """Return the oldest offset still kept, by partition."""
-        return dict.fromkeys(range(len(self._logs(topic))), 0)
+        return {number: self._topics.oldest(topic, number) for number in range(len(self._logs(topic)))}
 
     def topic_id(self, topic: str) -> str | None:
         """Return the id of a topic."""
@@ -105,20 +117,24 @@ class Connection:
         return f"simulated-{topic}"
 
     def lost(self, topic: str, positions: Mapping[int, int]) -> str | None:
-        """Return what retention deleted: nothing here."""
-        self._logs(topic)
-        return None
+        """Return what retention deleted from these next offsets on."""
+        return missing(topic, positions, self.beginning_offsets(topic))
 
     def poll(
         self, topic: str, positions: dict[int, int], timeout_s: float, max_records: int = 10_000
     ) -> list[Record]:
-        """Return what there is from these next offsets on; nothing is waited for."""
+        """Return what there is from these next offsets on; nothing is waited for, and what was deleted is
+        passed over.
+        """
         logs = self._logs(topic)
-        found = [record for number in sorted(positions) for record in logs[number][positions[number] :]]
-        return found[:max_records]
+        begins = {n: max(offset, self._topics.oldest(topic, n)) for n, offset in sorted(positions.items())}
+        return [record for n, first in begins.items() for record in logs[n][first:]][:max_records]
 
     def read_range(self, topic: str, partition: int, start: int, end: int) -> list[Record]:
-        """Return every record of a partition with start <= offset < end."""
-        found = self._logs(topic)[partition][start:end]
+        """Return every record of a partition with start <= offset < end, but those that were deleted."""
+        log = self._logs(topic)[partition]
+        if start < end and (happens := self._topics.when_read.pop(topic, None)):
+            happens()
+        found = log[max(start, self._topics.oldest(topic, partition)) : end]
         self._processes.reach("after it has read its events")
         return found

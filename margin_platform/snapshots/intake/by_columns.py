@@ -87,8 +87,9 @@ class Intake(OneByOne):
         return True
 
     def _fills(self, rows: Rows, numbers: Ints) -> Iterable[Touched]:
-        at = np.flatnonzero((numbers >= 0) & (rows.codes >= 0))
         given = rows.columns
+        own = np.fromiter((not busts for busts in given["busts"]), np.bool_, len(numbers))
+        at = np.flatnonzero((numbers >= 0) & (rows.codes >= 0) & own)
         if len(at) < len(numbers):
             given = {name: [column[n] for n in at.tolist()] for name, column in given.items()}
         names = given["account_id"]
