@@ -184,8 +184,8 @@ class Stream(ABC):
         """Read a committed batch again. StateRefused where retention has deleted a part of it."""
         at = self.next_offset()
         for topic, parts in end.items():
-            first = {p: at[topic].get(p, 0) for p, stop in parts.items() if at[topic].get(p, 0) < stop}
-            if not self.may_miss and (lost := self.bus.lost(topic, first)):
+            unread = {p: at[topic].get(p, 0) for p, stop in parts.items() if at[topic].get(p, 0) < stop}
+            if not self.may_miss and (lost := self.bus.lost(topic, unread)):
                 raise durable_state.StateRefused(
                     f"{self.name}: {lost}: deleted by retention before it was saved; --rebuild begins with "
                     "what is kept"

@@ -70,8 +70,8 @@ def undecided(reading: Reading, bus: EventLog, store: Store, consumer: str, span
 
     It begins where the store points, not where the span does: earlier events whose run failed or waits are
     decided first, and those that another run has decided meanwhile are left out. A consumer that has decided
-    nothing begins with the topic. SpanLost where retention has deleted what is to be decided first. The caller
-    must store each part before it asks for the next.
+    nothing begins with the topic. SpanLost where retention has deleted what is to be decided first. The
+    caller must store each part before it asks for the next.
     """
     span = span._replace(topic_id=span.topic_id or bus.topic_id(span.topic))
     with store.read() as connection:

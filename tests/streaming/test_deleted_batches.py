@@ -1,4 +1,4 @@
-"""A committed batch whose state was not saved is read again; what retention deleted of it is not passed over."""
+"""A committed batch whose state was not saved is read again: whole, or not at all where retention deletes."""
 
 from __future__ import annotations
 
