@@ -65,14 +65,7 @@ class World:
         self.retention = Retention(
             faults, self.agenda, self.topics, self._not_read, self._records_deleted, self.note
         )
-        gate = Gate(
-            self.store,
-            self.policy.gate,
-            clock=lambda: self.agenda.now,
-            now=lambda: self.agenda.now,
-            known=lambda _: True,
-        )
-        self.customers = Customers(story, self.market, self.agenda, self._sent, gate, self._held)
+        self.customers = Customers(story, self.market, self.agenda, self._sent, self._gate(), self._held)
         self.orchestrator = Orchestrator(
             self.agenda,
             self.processes,
@@ -104,6 +97,12 @@ class World:
             for topic in TOPICS_OF_JOBS[name]
         }
         self.clocks = Clocks(self.agenda, store, self.jobs.bus, self.orchestrator.ask, added)
+
+    def _gate(self) -> Gate:
+        def now() -> int:
+            return self.agenda.now
+
+        return Gate(self.store, self.policy.gate, clock=now, now=now, known=lambda _: True)
 
     def play_to_the_close(self) -> None:
         """Let the story happen, to the last close of its market."""

@@ -17,7 +17,7 @@ from margin_platform.simulator.world.topics import Topics
 class Retention:
     """Deletes records that a reader needs.
 
-    away: a topic whose readers look at nothing until a time; gone: a topic of which records were deleted.
+    away: a topic whose readers look at nothing until a time; gone: a topic that lost records.
     """
 
     def __init__(

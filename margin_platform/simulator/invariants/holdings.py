@@ -108,7 +108,7 @@ def an_order_waits_for_the_one_before_it(history: Json) -> Iterator[str]:
 
 
 def no_order_is_awaited_that_was_executed(history: Json) -> Iterator[str]:
-    """Find requests that wait for an order of which all was traded hours before, busted or not."""
+    """Find requests that wait for an order that was traded whole hours before, busted or not."""
     topics = history["topics"]
     fills = [(at, fill) for _, _, at, fill in topics["fills.v1"] if fill.get("order_id")]
     last = {}

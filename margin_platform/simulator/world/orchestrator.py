@@ -38,8 +38,8 @@ class Job:
 @dataclass
 class Orchestrator:
     """The jobs, and the faults of their runs. records: those of a topic of one partition; note: hears what
-    happens; ended: called after each run; oldest: offset that a topic keeps; lost: hears of a topic of which
-    records were deleted unread.
+    happens; ended: called after each run; oldest: offset that a topic keeps; lost: hears of a topic that lost
+    records unread.
     """
 
     agenda: Agenda
