@@ -76,15 +76,8 @@ class World:
             lambda topic: self.topics.oldest(topic, 0),
             lambda topic: self.person.call(topic),
         )
-        self.person = Person(
-            self.agenda,
-            self.topics,
-            store,
-            self._rebuild,
-            self.orchestrator.reset,
-            self.jobs.skipped,
-            self.note,
-        )
+        back = self._rebuild, self.orchestrator.reset, self.jobs.skipped
+        self.person = Person(self.agenda, self.topics, store, *back, self.note)
         self._interruptions = Interruptions(faults, ("stream", "venue"))
         self._venue: Service | None = None
         self._venue_back_at = 0
