@@ -19,6 +19,7 @@ from margin_platform.orchestration import dagster_home
 from margin_platform.orchestration.run_coordinator import LaneRunCoordinator
 from margin_platform.settings import settings
 from resources import emr_serverless
+from resources.stream_driver import StreamDriver
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 KUBERNETES = DEPLOY / "dagster-kubernetes.yaml"
@@ -59,6 +60,14 @@ def test_the_launchers_part_is_what_dagster_k8s_asks_for(cluster: InstanceRef) -
     given = cluster.run_launcher_data.config_dict
     checked = process_config(resolve_to_config_type(kind.config_type()), given)
     assert checked.success, checked.errors
+
+
+def test_a_run_has_the_time_that_its_driver_may_take_to_stop(cluster: InstanceRef) -> None:
+    assert cluster.run_launcher_data is not None
+    pod = cluster.run_launcher_data.config_dict["run_k8s_config"]["pod_spec_config"]
+    assert pod["termination_grace_period_seconds"] > StreamDriver().stop_seconds
+    service = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"]["daemon"]
+    assert int(service["stop_grace_period"].removesuffix("s")) > StreamDriver().stop_seconds
 
 
 @pytest.mark.parametrize("file", [KUBERNETES, COMPOSE], ids=["kubernetes", "compose"])
