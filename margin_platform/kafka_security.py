@@ -8,6 +8,7 @@ librdkafka is given a signed token, the JVM needs the jar aws-msk-iam-auth (MARG
 from __future__ import annotations
 
 import base64
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,6 +26,18 @@ _JVM_MODULE = {
     "SCRAM-SHA-256": "org.apache.kafka.common.security.scram.ScramLoginModule",
     "SCRAM-SHA-512": "org.apache.kafka.common.security.scram.ScramLoginModule",
 }
+
+
+def _check_certificates(file: Path) -> None:
+    """Refuse a file without certificates: the clients would say only that no broker answers."""
+    if not file.is_file():
+        raise ValueError(f"MARGIN_KAFKA_CA_FILE: no such file, value {str(file)!r}")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except ssl.SSLError as error:
+        raise ValueError(
+            f"MARGIN_KAFKA_CA_FILE: holds no certificate in PEM form, value {str(file)!r}"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -48,8 +61,8 @@ class KafkaSecurity:
             raise ValueError(
                 f"MARGIN_KAFKA_SECURITY_PROTOCOL: not one of {', '.join(PROTOCOLS)}, value {self.protocol!r}"
             )
-        if self.ca_file is not None and not self.ca_file.is_file():
-            raise ValueError(f"MARGIN_KAFKA_CA_FILE: no such file, value {str(self.ca_file)!r}")
+        if self.ca_file is not None:
+            _check_certificates(self.ca_file)
         if not self.sasl:
             return
         if self.mechanism not in MECHANISMS:

@@ -45,6 +45,10 @@ SECRET = "not-in-any-repr"  # pragma: allowlist secret
             {"MARGIN_KAFKA_SECURITY_PROTOCOL": "SSL", "MARGIN_KAFKA_CA_FILE": "/no/such.pem"},
             "MARGIN_KAFKA_CA_FILE.*/no/such.pem",
         ),
+        (
+            {"MARGIN_KAFKA_SECURITY_PROTOCOL": "SSL", "MARGIN_KAFKA_CA_FILE": __file__},
+            "MARGIN_KAFKA_CA_FILE: holds no certificate in PEM form, value '.*/test_environments.py'",
+        ),
         ({"MARGIN_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "MARGIN_KAFKA_SASL_MECHANISM"),
         (
             {"MARGIN_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "MARGIN_KAFKA_SASL_MECHANISM": "PLAIN"},

@@ -150,6 +150,15 @@ def test_what_a_run_and_its_executors_refer_to_exists() -> None:
     assert (str(template.parent), template.name in made["data"]) == (mounts["spark"], True)
 
 
+def test_the_parts_that_load_dagsters_launcher_have_a_token_and_the_page_has_none() -> None:
+    tokens = {
+        f["metadata"]["name"]: f.get("automountServiceAccountToken", True) for f in _of("ServiceAccount")
+    }
+    found = {name: tokens[spec["serviceAccountName"]] for name, spec in SPECS.items()}
+    without = {"margin-dashboard", "executor"}
+    assert found == {name: name not in without for name in SPECS}
+
+
 def test_a_budget_leaves_a_pod_that_may_be_moved() -> None:
     """One that asks for every replica would block each drain of its node."""
     replicas = {f["metadata"]["name"]: f["spec"]["replicas"] for f in _of("Deployment")}
