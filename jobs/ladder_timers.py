@@ -7,7 +7,8 @@ import time
 import dagster as dg
 from pydantic import Field
 
-from jobs.span_runs.run_report import report
+from jobs.span_runs.run_report import RunReport
+from jobs.span_runs.staying import clock_readings
 from jobs.span_runs.topic_span import RETRIES, reported
 from margin_platform.kafka.event_clock import clock
 from resources.decisions import DecisionsResource
@@ -27,17 +28,20 @@ class ClockConfig(dg.Config):
 def fire_timers(
     context: dg.OpExecutionContext, config: ClockConfig, kafka: KafkaResource, decisions: DecisionsResource
 ) -> None:
-    """Decide the status events that are on their topic, then fire every timer due at `now_ms`."""
+    """Decide the status events that are on their topic, then fire every timer due at `now_ms`; the same for
+    what falls due while the run stays.
+    """
     from margin_platform.enforcement.acting import fire_due  # see jobs/enforcement.py
     from margin_platform.enforcement.enforcer import Enforcer
 
-    with kafka.bus() as bus, decisions.store() as store:
+    with RunReport(context) as said, kafka.bus() as bus, decisions.store() as store:
         enforcer = Enforcer(store, decisions.policy)
         now_ms = clock(bus, time.time_ns() // 1_000_000) if config.now_ms is None else config.now_ms
         if now_ms is None:
             raise dg.Failure("now_ms: empty, and the event clock has not started: there is no price yet")
-        messages = fire_due(bus, enforcer, now_ms, context.run_id, reported(context))
-        report(context, messages, cause=f"event clock {now_ms}")
+        for shown in clock_readings(context, kafka, bus, store, now_ms):
+            messages = fire_due(bus, enforcer, shown, context.run_id, reported(context))
+            said.add(messages, cause=f"event clock {shown}")
 
 
 @dg.job(name="ladder_timers", executor_def=dg.in_process_executor, tags=RETRIES)

@@ -36,6 +36,9 @@ _CONNECT_SECONDS = 5.0
 _MOST_AT_ONCE = 20_000
 _LEAST_FETCH, _LARGEST_FETCH = 65_536, 8_388_608  # bytes of a partition that the broker sends at once
 _BYTES_A_RECORD = 8_192  # of a span; larger ones are whole all the same, and take more fetches
+# How long the broker may hold an answer that has no record in it. What is asked of it next waits for that
+# answer; and each costs a millisecond of processor time on both sides.
+_HOLD_MS, _HOLD_OF_A_WAIT_MS = 50, 250
 # What the client would have tried again: a broker that pauses, restarts, or is not yet the leader. The other
 # Kafka errors are raised as they are.
 _UNREACHABLE = (RetriableError,)
@@ -97,7 +100,7 @@ class Bus:
                     enable_auto_commit=False,
                     auto_offset_reset="none",
                     max_poll_records=_MOST_AT_ONCE,
-                    fetch_max_wait_ms=50,
+                    fetch_max_wait_ms=_HOLD_MS,
                     max_partition_fetch_bytes=_LARGEST_FETCH,
                     bootstrap_timeout_ms=self._timeout_ms,
                     **self._security.kafka_python(),
@@ -161,7 +164,7 @@ class Bus:
         """
         with self._lock:
             self._guard(lambda _: self._seek(topic, positions))
-            self._fetch_at_once(_LARGEST_FETCH)
+            self._fetch(_LARGEST_FETCH, _HOLD_OF_A_WAIT_MS if timeout_s >= 1.0 else _HOLD_MS)
             deadline = time.monotonic() + timeout_s
             records: list[Record] = []
             while not records:
@@ -191,11 +194,14 @@ class Bus:
             and all(consumer.position(tp) == o for tp, o in wanted.items())
         )
 
-    def _fetch_at_once(self, size: int) -> None:
-        """Let the broker send so many bytes of a partition at once, within bounds."""
-        # kafka-python, pinned, takes it when the consumer is made, and has no public name for a change
+    def _fetch(self, size: int, hold_ms: int) -> None:
+        """Let the broker send so many bytes of a partition at once, within bounds, and hold an empty answer
+        for so long.
+        """
+        # kafka-python, pinned, takes them when the consumer is made, and has no public name for a change
         config = self._open_consumer()._fetcher.config
         config["max_partition_fetch_bytes"] = max(_LEAST_FETCH, min(size, _LARGEST_FETCH))
+        config["fetch_max_wait_ms"] = hold_ms
 
     def read_range(
         self, topic: str, partition: int, start: int, end: int, timeout_s: float = 30.0
@@ -208,7 +214,7 @@ class Bus:
         """
         with self._lock:
             self._guard(lambda _: self._seek(topic, {partition: start}))
-            self._fetch_at_once((end - start) * _BYTES_A_RECORD)  # and little beyond the range
+            self._fetch((end - start) * _BYTES_A_RECORD, _HOLD_MS)  # and little beyond the range
             where = TopicPartition(topic, partition)
             deadline = time.monotonic() + timeout_s
             found: list[Record] = []

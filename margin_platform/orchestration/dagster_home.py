@@ -17,6 +17,11 @@ from margin_platform.orchestration.run_tags import BATCH_LANE, LANE_TAG
 # server and daemon.
 ENVIRONMENT = {"DAGSTER_GRPC_MAX_WORKERS": "32", "DAGSTER_CODE_SERVER_MAX_WORKERS": "32"}
 BATCH_RUNS_AT_ONCE = 1
+GIVING_WAY = [
+    "notification",
+    "notification_retry",
+    "firm_alert",
+]  # where processors are short, decisions first
 TICKS_KEPT_DAYS = {"skipped": 1, "success": 30, "failure": 30}
 
 Launcher = Literal["fork", "default"]
@@ -65,6 +70,7 @@ def _settings(folder: Path, storage_url: str | None, launcher: Launcher) -> dict
         settings["run_launcher"] = {
             "module": "margin_platform.orchestration.run_launcher",
             "class": "ForkServerRunLauncher",
+            "config": {"giving_way": GIVING_WAY},
         }
         settings["run_monitoring"] = {
             "enabled": True,

@@ -3,9 +3,9 @@ a process that has imported everything once and forks a worker per run.
 
 Started by `run_launcher.ForkServerRunLauncher` as `python -m margin_platform.orchestration.fork_server
 MODULE ...`, where the modules import and prepare everything a run needs. Each line of its standard input is a
-request {"run_id", "args", "ends_with_server"}; it answers {"run_id", "pid"} on standard output. End of input
-means that the process that launched runs is gone: workers that never end by themselves are interrupted, the
-others get `GRACE_SECONDS` to finish. No thread may run here before a fork.
+request {"run_id", "args", "ends_with_server", "niceness"}; it answers {"run_id", "pid"} on standard output.
+End of input means that the process that launched runs is gone: workers that never end by themselves are
+interrupted, the others get `GRACE_SECONDS` to finish. No thread may run here before a fork.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ def _fork(request: dict[str, Any]) -> int:
     if pid:
         return pid
     os.setpgid(0, 0)  # a signal to the worker's group reaches only what the run started
+    os.nice(int(request["niceness"]))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # standard output belongs to the server's answers
     code = 1

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,13 @@ from margin_platform.orchestration.dagster_internals import (
     RunLauncher,
     WorkerStatus,
 )
-from margin_platform.orchestration.run_tags import ENDS_WITH_LAUNCHER_TAG, WORKER_TAG
+from margin_platform.orchestration.run_tags import BATCH_LANE, ENDS_WITH_LAUNCHER_TAG, LANE_TAG, WORKER_TAG
 from margin_platform.orchestration.worker_identity import is_alive, is_ours, pid_of, worker_of
 
 # import and prepare everything that a run needs
 _WARMED = ("margin_platform.definitions", "jobs.span_runs.worker_start")
+# where processors are short, a worker with it gets a third of what one without gets
+_NICENESS = 5
 _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("margin_platform", "assets", "jobs", "sensors", "resources", "spark")
 
@@ -87,11 +89,18 @@ class ForkServer:
 class ForkServerRunLauncher(RunLauncher, ConfigurableClass):
     """See the module.
 
-    `preload: true` starts the fork server with the instance instead of with the first run.
+    `preload: true` starts the fork server with the instance instead of with the first run. `giving_way` names
+    jobs whose workers leave the processors to decisions and streams (`nice`); batch runs always do.
     """
 
-    def __init__(self, preload: bool = False, inst_data: ConfigurableClassData | None = None) -> None:
+    def __init__(
+        self,
+        preload: bool = False,
+        giving_way: Sequence[str] = (),
+        inst_data: ConfigurableClassData | None = None,
+    ) -> None:
         self._inst_data = inst_data
+        self._giving_way = frozenset(giving_way)
         self._server: ForkServer | None = None
         self._retired: list[ForkServer] = []
         self._lock = threading.Lock()
@@ -107,7 +116,10 @@ class ForkServerRunLauncher(RunLauncher, ConfigurableClass):
     def config_type(cls) -> Any:
         from dagster import Field
 
-        return {"preload": Field(bool, is_required=False, default_value=False)}
+        return {
+            "preload": Field(bool, is_required=False, default_value=False),
+            "giving_way": Field([str], is_required=False, default_value=[]),
+        }
 
     @classmethod
     def from_config_value(
@@ -124,6 +136,7 @@ class ForkServerRunLauncher(RunLauncher, ConfigurableClass):
             "run_id": run.run_id,
             "args": serialize_value(arguments),
             "ends_with_server": run.tags.get(ENDS_WITH_LAUNCHER_TAG) == "true",
+            "niceness": _NICENESS if self._gives_way(run) else 0,
         }
         pid = self._fork(request)
         try:
@@ -134,6 +147,9 @@ class ForkServerRunLauncher(RunLauncher, ConfigurableClass):
                 self._instance.report_run_failed(
                     left, message=f"The worker of this run, process {pid}, ended before it began."
                 )
+
+    def _gives_way(self, run: DagsterRun) -> bool:
+        return run.job_name in self._giving_way or run.tags.get(LANE_TAG) == BATCH_LANE
 
     def _fork(self, request: Mapping[str, object]) -> int:
         with self._lock:

@@ -21,7 +21,8 @@ _WORKING = [  # one that waits in a queue counts: the events after its own are n
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-_LOOK_SECONDS = 0.2
+# A look is two queries. A run that has not ended soon is one that stays, and takes what comes meanwhile.
+_LOOK_SECONDS, _SOON_SECONDS, _LATER_LOOK_SECONDS = 0.2, 1.0, 1.0
 # One that has not by then was lost, as Dagster's daemon can lose one when it starts again: those behind it
 # must not wait for it. If it comes after all, it finds its events decided.
 _RETRY_BEGINS_WITHIN = dt.timedelta(minutes=1)
@@ -83,10 +84,10 @@ def wait_for(
 
     makes_room_after: see `working`.
     """
-    pause = threading.Event()
-    looks = max(1, int(seconds / _LOOK_SECONDS))
-    for _ in range(looks):
-        if (run_id := working(instance, job, tags, makes_room_after)) is None:
-            return None
-        pause.wait(_LOOK_SECONDS)
+    pause, began = threading.Event(), time.monotonic()
+    while (run_id := working(instance, job, tags, makes_room_after)) is not None:
+        waited = time.monotonic() - began
+        if waited >= seconds:
+            break
+        pause.wait(min(seconds - waited, _LOOK_SECONDS if waited < _SOON_SECONDS else _LATER_LOOK_SECONDS))
     return run_id

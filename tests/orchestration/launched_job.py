@@ -3,6 +3,7 @@ its op says where it runs, and when it was cleaned up.
 """
 
 import gc
+import os
 import threading
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def stay(context: dg.OpExecutionContext, config: Stay) -> None:
         made = _calendar_from.cache_info().currsize, policies_of.cache_info().currsize
         diary.write(f"started {context.run_id} with calendar and policies {made}\n")
         diary.write(f"{gc.get_freeze_count()} objects frozen, a collection each {gc.get_threshold()[0]}\n")
+        diary.write(f"niceness {os.nice(0)}\n")
         diary.flush()
         try:
             threading.Event().wait(config.seconds)

@@ -15,6 +15,7 @@ from dagster._config import process_config, resolve_to_config_type
 from dagster._core.instance.ref import InstanceRef
 from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 
+from margin_platform.definitions import definitions
 from margin_platform.orchestration import dagster_home
 from margin_platform.orchestration.run_coordinator import LaneRunCoordinator
 from margin_platform.settings import settings
@@ -80,6 +81,16 @@ def test_a_deployment_differs_from_the_local_stack_only_where_it_says_so(file: P
     assert {k: v for k, v in local.items() if k not in ITS_OWN | stores} == {
         k: v for k, v in there.items() if k not in ITS_OWN
     }
+
+
+def test_compose_launches_runs_as_the_local_stack_does(tmp_path: Path) -> None:
+    dagster_home.prepare(tmp_path)
+    local, there = (
+        yaml.safe_load(p.read_text(encoding="utf-8")) for p in (tmp_path / "dagster.yaml", COMPOSE)
+    )
+    assert there["run_launcher"] == local["run_launcher"]
+    jobs = {job.name for job in definitions.get_repository_def().get_all_jobs()}
+    assert set(local["run_launcher"]["config"]["giving_way"]) < jobs
 
 
 def read(file: Path) -> dict[str, str]:

@@ -77,6 +77,17 @@ def test_a_run_succeeds_in_a_forked_worker(instance: dg.DagsterInstance, tmp_pat
     assert pid_of(run_of(instance, run_id).tags[WORKER_TAG]) != os.getpid()
 
 
+def test_a_worker_of_a_batch_run_leaves_the_processors_to_one_that_decides(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    for name, tags in (("decides", None), ("batch", BATCH_TAGS)):
+        launched(instance, tmp_path / name, 0.0, tags)
+    niceness = {name: (tmp_path / name).read_text(encoding="utf-8") for name in ("decides", "batch")}
+    ours = os.nice(0)
+    assert f"niceness {ours}\n" in niceness["decides"]
+    assert f"niceness {min(ours + 5, 19)}\n" in niceness["batch"]
+
+
 def test_terminate_interrupts_the_op_and_lets_it_clean_up(
     instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from assets.keys import topic_key
 from jobs.span_runs import staying
-from margin_platform.contracts.messages import MARGIN_CALLS, MARGIN_STATUS, decode
+from margin_platform.contracts.messages import MARGIN_CALLS, MARGIN_STATUS, PRICES, RESTRICTIONS, decode
 from margin_platform.contracts.offsets import Record
 from margin_platform.definitions import definitions
 from margin_platform.kafka.bus import Bus
@@ -163,3 +163,21 @@ def test_a_run_that_waits_ends_well_when_its_worker_is_to_end_unless_a_person_te
     assert run.status == ends_as
     (known,) = resources["decisions"].decided(Consumer.ENFORCEMENT, MARGIN_STATUS)
     assert known.next_offset == 1
+
+
+@pytest.mark.parametrize(("stays", "closed"), [(0.0, []), (3.0, ["A1"])])
+def test_a_run_of_the_timers_fires_what_falls_due_while_it_stays(
+    bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any], stays: float, closed: list[str]
+) -> None:
+    """The call is half an hour old when the clock moves on: close-only is due."""
+    fall(bus, "A1")
+    assert enforced(instance, resources).success
+    bus.produce(PRICES, {"symbol": "AAPL", "price": 80.0, "sequence": 1, "timestamp": TEN_AM + 1_860_000})
+    bus.flush()
+    resources["kafka"] = KafkaResource(bootstrap_servers=bus.bootstrap, stay_seconds=stays)
+    config = {"ops": {"fire_timers": {"config": {"now_ms": TEN_AM + 60_000}}}}
+    timers = definitions.resolve_job_def("ladder_timers")
+    result = timers.execute_in_process(config, instance, resources=resources)
+    restricted = [decode(RESTRICTIONS, record.value) for record in bus.read_all(RESTRICTIONS)]
+    assert [event["account_id"] for event in restricted] == closed
+    assert {event["run_id"] for event in restricted} <= {result.run_id}
