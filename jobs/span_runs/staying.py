@@ -1,5 +1,4 @@
-"""A run that stays: after its span it goes on with what comes to the partition, or with what falls due on
-the event clock, until nothing does.
+"""A run that stays: after its span it goes on with what comes to the partition, until nothing does.
 
 Starting a run costs a second of processor time, and Dagster's daemon looks at a sensor every five seconds
 at best. In a falling market events would wait for both again and again. A run that stays takes them as they
@@ -16,9 +15,7 @@ import dagster as dg
 
 from jobs.span_runs.topic_span import reported
 from margin_platform.contracts.offsets import Record, Span
-from margin_platform.enforcement.timers import next_timer
 from margin_platform.kafka.bus import Bus
-from margin_platform.kafka.event_clock import clock
 from margin_platform.orchestration.run_tags import SPAN_TAG, TOPIC_TAG
 from margin_platform.store import progress
 from margin_platform.store.store import Store
@@ -29,7 +26,6 @@ from resources.kafka import UNAVAILABLE, KafkaResource
 # readable. The run goes on until it does, so that no event waits for the change.
 MAKES_ROOM_AFTER = 200.0
 _LONGEST_SECONDS = 260.0  # a run is ended from outside after 300 s
-_CLOCK_SECONDS = 1.0
 _Awaited = TypeVar("_Awaited")
 
 
@@ -64,29 +60,22 @@ def followed(
         yield read_span(reading, bus, Span(span.topic, span.partition, start, end, topic_id), records)
 
 
-def clock_readings(
-    context: dg.OpExecutionContext, kafka: KafkaResource, bus: Bus, store: Store, first: int
-) -> Iterator[int]:
-    """Yield the first reading of the event clock, then each later one (epoch milliseconds) at which a timer
-    of the ladder is due.
+def unless_it_ends(context: dg.OpExecutionContext, wait: Callable[[], _Awaited]) -> _Awaited | None:
+    """Return what was awaited; None where the broker went, or the worker is to end.
 
-    It ends when none has fallen due for the resource's `stay_seconds`, or when the next run may begin.
+    A run whose worker is asked to end while it waits has nothing left to do: it ends well. One that a person
+    terminates is canceled.
     """
-    yield first
-    began = due_at = time.monotonic()
-    while (now := time.monotonic()) < min(due_at + kafka.stay_seconds, began + MAKES_ROOM_AFTER):
-        shown = _unless_it_ends(context, lambda: _clock_after_a_pause(bus))
-        if shown is None:
-            return
-        due = next_timer(store)
-        if due is not None and due <= shown:
-            yield shown
-            due_at = now
-
-
-def _clock_after_a_pause(bus: Bus) -> int | None:
-    time.sleep(_CLOCK_SECONDS)
-    return clock(bus, time.time_ns() // 1_000_000)
+    try:
+        return wait()
+    except UNAVAILABLE as gone:
+        context.log.info(f"the run does not stay: {gone}")
+    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+        run = context.instance.get_run_by_id(context.run_id)
+        if run is not None and run.status == dg.DagsterRunStatus.CANCELING:
+            raise
+        context.log.info("the run does not stay: its worker is to end")
+    return None
 
 
 def _successor(context: dg.OpExecutionContext, topic: str) -> str | None:
@@ -108,24 +97,6 @@ def _awaited(
     context: dg.OpExecutionContext, bus: Bus, span: Span, start: int, patience: float
 ) -> list[Record] | None:
     """Return the next records; none where none came in time, the broker went, or the worker is to end."""
-    return _unless_it_ends(
+    return unless_it_ends(
         context, lambda: bus.poll(span.topic, {span.partition: start}, patience, EVENTS_AT_ONCE)
     )
-
-
-def _unless_it_ends(context: dg.OpExecutionContext, wait: Callable[[], _Awaited]) -> _Awaited | None:
-    """Return what was awaited; None where the broker went, or the worker is to end.
-
-    A run whose worker is asked to end while it waits has nothing left to do: it ends well. One that a person
-    terminates is canceled.
-    """
-    try:
-        return wait()
-    except UNAVAILABLE as gone:
-        context.log.info(f"the run does not stay: {gone}")
-    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-        run = context.instance.get_run_by_id(context.run_id)
-        if run is not None and run.status == dg.DagsterRunStatus.CANCELING:
-            raise
-        context.log.info("the run does not stay: its worker is to end")
-    return None

@@ -6,7 +6,7 @@ published after it is stored; what a run before left unpublished goes out first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from margin_platform.contracts.events.vocabulary import asks_for_orders
 from margin_platform.contracts.messages import MARGIN_STATUS
@@ -35,11 +35,21 @@ def decide_parts(bus: EventLog, enforcer: Enforcer, reads: Iterable[Read], run_i
         yield read, messages
 
 
-def fire_due(bus: EventLog, enforcer: Enforcer, now_ms: int, run_id: str, reading: Reading) -> list[Message]:
-    """Decide the status events that are on their topic, then every timer due at an event time."""
+def fire_due(
+    bus: EventLog,
+    enforcer: Enforcer,
+    now_ms: int,
+    run_id: str,
+    reading: Reading,
+    ends: Mapping[int, int] | None = None,
+) -> list[Message]:
+    """Decide the status events that are on their topic, then every timer due at an event time.
+
+    ends: the topic's next offset by partition when the event time was read; None takes those of now.
+    """
     store, messages = enforcer.store, list[Message]()
     # a cure that is on the topic comes before its timer
-    for partition, end in bus.end_offsets(MARGIN_STATUS).items():
+    for partition, end in (bus.end_offsets(MARGIN_STATUS) if ends is None else ends).items():
         span = Span(MARGIN_STATUS, partition, end, end)
         for read in undecided(reading, bus, store, Consumer.ENFORCEMENT, span):
             messages += enforcer.handle_many(read.sourced, run_id, read.span)

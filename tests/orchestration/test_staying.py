@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 
 from assets.keys import topic_key
+from jobs import ladder_timers
 from jobs.span_runs import staying
 from margin_platform.contracts.messages import MARGIN_CALLS, MARGIN_STATUS, PRICES, RESTRICTIONS, decode
 from margin_platform.contracts.offsets import Record
@@ -181,3 +182,27 @@ def test_a_run_of_the_timers_fires_what_falls_due_while_it_stays(
     restricted = [decode(RESTRICTIONS, record.value) for record in bus.read_all(RESTRICTIONS)]
     assert [event["account_id"] for event in restricted] == closed
     assert {event["run_id"] for event in restricted} <= {result.run_id}
+
+
+def test_the_timers_leave_status_events_to_a_run_of_enforcement_that_works(
+    bus: Bus, instance: dg.DagsterInstance, resources: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both would decide them, and one of the two for nothing."""
+    fall(bus, "A1")
+    instance.add_run(dg.DagsterRun("enforcement", status=dg.DagsterRunStatus.STARTED))
+    looks, is_decided = list[bool](), ladder_timers._is_decided
+
+    def looked(store: Store, ends: Mapping[int, int]) -> bool:
+        looks.append(is_decided(store, ends))
+        if len(looks) == 1:
+            assert enforced(instance, resources).success
+        return looks[-1]
+
+    monkeypatch.setattr(ladder_timers, "_is_decided", looked)
+    config = {"ops": {"fire_timers": {"config": {"now_ms": TEN_AM + 60_000}}}}
+    resources["kafka"] = KafkaResource(bootstrap_servers=bus.bootstrap)
+    timers = definitions.resolve_job_def("ladder_timers")
+    result = timers.execute_in_process(config, instance, resources=resources)
+    assert looks == [False, True]
+    (called,) = [decode(MARGIN_CALLS, record.value) for record in bus.read_all(MARGIN_CALLS)]
+    assert called["run_id"] != result.run_id
