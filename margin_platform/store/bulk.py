@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import BindParameter, Connection, Dialect, Insert, Table, Update, bindparam, insert, update
 
@@ -23,7 +23,7 @@ class _Prepared(NamedTuple):
     """A statement for a driver: its text, and by parameter in the text's order what makes its value."""
 
     text: str
-    makers: Mapping[str, Callable[[Any], Any] | None]
+    makers: Mapping[str, Callable[[object], object] | None]
     is_positional: bool
 
 
