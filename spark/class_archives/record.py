@@ -56,7 +56,7 @@ def _read(bootstrap: str, folder: str, options: Sequence[str]) -> None:
     spark = session.build(
         "class-archive",
         "local[2]",
-        session.DELTA | {"spark.driver.extraJavaOptions": " ".join([session.JAVA_OPTIONS, *options])},
+        session.DELTA | {"spark.driver.extraJavaOptions": " ".join([session.DRIVER_JAVA_OPTIONS, *options])},
     )
     prices = kafka_source.stream(spark, bootstrap, [PRICES])
     stream = (

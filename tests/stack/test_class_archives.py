@@ -1,4 +1,4 @@
-"""Class archives: a JVM is given its own, and starts as always with one that does not fit."""
+"""How JVMs start: with class archives of their own, as always with one that does not fit; and compilers."""
 
 from __future__ import annotations
 
@@ -50,6 +50,12 @@ def test_the_broker_and_the_driver_are_given_theirs(
     monkeypatch.setattr(broker, "_format", lambda *_: None)
     assert "-Xthe-broker-archive" in broker.command(environment / "kafka", 9092)
     assert "-Xthe-spark-archive" in session.configuration("x", "local[2]")["spark.driver.extraJavaOptions"]
+
+
+def test_a_driver_has_the_quick_compiler_alone_and_executors_have_both() -> None:
+    options = session.configuration("x", "spark://localhost:1")
+    assert "-XX:TieredStopAtLevel=1" in options["spark.driver.extraJavaOptions"].split()
+    assert "Tiered" not in options["spark.executor.extraJavaOptions"]
 
 
 def test_an_archive_that_does_not_fit_is_left_aside(environment: Path) -> None:
