@@ -1,7 +1,8 @@
 """Many rows of one table in one statement, and a query's worth of values at a time.
 
-Rows go to the driver as it takes them. SQLAlchemy's own way handles each value of each row by itself: in a
-storm that took a tenth of the time.
+SQLite gets the rows as its driver takes them: SQLAlchemy handles each value of each row by itself, which was
+a tenth of a storm. Postgres gets them from SQLAlchemy, which writes a thousand rows into one statement; its
+driver would send each alone.
 """
 
 from __future__ import annotations
@@ -14,22 +15,22 @@ from typing import NamedTuple
 from sqlalchemy import BindParameter, Connection, Dialect, Insert, Table, Update, bindparam, insert, update
 
 _IN_ONE_QUERY = 500  # values of an IN list; SQLite and Postgres both take more
-
-
 _PREFIX = "to_"
 
 
 class _Prepared(NamedTuple):
-    """A statement for a driver: its text, and by parameter in the text's order what makes its value."""
+    """A statement, its text for a driver, and by parameter in the text's order what makes its value."""
 
+    statement: Insert | Update
     text: str
     makers: Mapping[str, Callable[[object], object] | None]
-    is_positional: bool
 
 
 def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert rows, each with the columns of the first."""
-    if rows:
+    if rows and connection.dialect.name != "sqlite":
+        connection.execute(insert(table), list(rows))
+    elif rows:
         _execute(connection, _inserting(table, tuple(rows[0]), connection.dialect), rows)
 
 
@@ -39,7 +40,12 @@ def update_many(connection: Connection, table: Table, key: str, rows: Sequence[M
     for row in rows:
         by_columns[tuple(sorted(row))].append(row)
     for columns, some in by_columns.items():
-        _execute(connection, _updating(table, key, columns, connection.dialect), some)
+        prepared = _updating(table, key, columns, connection.dialect)
+        if connection.dialect.name == "sqlite":
+            _execute(connection, prepared, some)
+        else:
+            named = [{_PREFIX + name: value for name, value in row.items()} for row in some]
+            connection.execute(prepared.statement, named)
 
 
 def groups(values: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -53,12 +59,7 @@ def _execute(connection: Connection, prepared: _Prepared, rows: Sequence[Mapping
     for parameter, maker in prepared.makers.items():
         given = [row[parameter.removeprefix(_PREFIX)] for row in rows]
         made.append(given if maker is None else list(map(maker, given)))
-    values = list(zip(*made, strict=True))
-    if prepared.is_positional:
-        connection.exec_driver_sql(prepared.text, values)
-    else:
-        named = [dict(zip(prepared.makers, value, strict=True)) for value in values]
-        connection.exec_driver_sql(prepared.text, named)
+    connection.exec_driver_sql(prepared.text, list(zip(*made, strict=True)))
 
 
 @functools.lru_cache(maxsize=64)
@@ -80,8 +81,9 @@ def _placed(names: Sequence[str]) -> dict[str, BindParameter[object]]:
 
 def _prepared(statement: Insert | Update, table: Table, dialect: Dialect) -> _Prepared:
     compiled = statement.compile(dialect=dialect)
-    placed = compiled.positiontup if compiled.positional else list(compiled.params)
-    assert placed is not None
-    types = {name: table.c[name.removeprefix(_PREFIX)].type.dialect_impl(dialect) for name in placed}
+    types = {
+        name: table.c[name.removeprefix(_PREFIX)].type.dialect_impl(dialect)
+        for name in compiled.positiontup or ()
+    }
     makers = {name: kind.bind_processor(dialect) for name, kind in types.items()}
-    return _Prepared(str(compiled), makers, compiled.positional)
+    return _Prepared(statement, str(compiled), makers)
