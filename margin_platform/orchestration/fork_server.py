@@ -78,8 +78,7 @@ def _fork(request: dict[str, Any]) -> int:
     pid = os.fork()
     if pid:
         return pid
-    os.setpgid(0, 0)  # a signal to the worker's group reaches only what the run started
-    os.nice(int(request["niceness"]))
+    _stand_alone(int(request["niceness"]))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # standard output belongs to the server's answers
     code = 1
@@ -92,6 +91,20 @@ def _fork(request: dict[str, Any]) -> int:
         sys.stderr.flush()
         os._exit(code)
     return 0
+
+
+def _stand_alone(niceness: int) -> None:
+    """Let a signal to the worker's group reach only what the run started, and give way to other workers, or
+    to none.
+
+    A desktop's kernel (`sched_autogroup`) shares the processors among sessions first: one that gives way
+    stays in the server's session, with the others that do.
+    """
+    if niceness:
+        os.setpgid(0, 0)
+        os.nice(niceness)
+    else:
+        os.setsid()
 
 
 def _reap(workers: dict[int, bool]) -> None:

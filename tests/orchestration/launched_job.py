@@ -24,7 +24,9 @@ def stay(context: dg.OpExecutionContext, config: Stay) -> None:
         made = _calendar_from.cache_info().currsize, policies_of.cache_info().currsize
         diary.write(f"started {context.run_id} with calendar and policies {made}\n")
         diary.write(f"{gc.get_freeze_count()} objects frozen, a collection each {gc.get_threshold()[0]}\n")
-        diary.write(f"niceness {os.nice(0)}\n")
+        diary.write(
+            f"niceness {os.nice(0)}, {'a' if os.getsid(0) == os.getpid() else 'no'} session of its own\n"
+        )
         diary.flush()
         try:
             threading.Event().wait(config.seconds)

@@ -84,8 +84,8 @@ def test_a_worker_of_a_batch_run_leaves_the_processors_to_one_that_decides(
         launched(instance, tmp_path / name, 0.0, tags)
     niceness = {name: (tmp_path / name).read_text(encoding="utf-8") for name in ("decides", "batch")}
     ours = os.nice(0)
-    assert f"niceness {ours}\n" in niceness["decides"]
-    assert f"niceness {min(ours + 5, 19)}\n" in niceness["batch"]
+    assert f"niceness {ours}, a session of its own" in niceness["decides"]
+    assert f"niceness {min(ours + 5, 19)}, no session of its own" in niceness["batch"]
 
 
 def test_terminate_interrupts_the_op_and_lets_it_clean_up(
