@@ -19,7 +19,7 @@ from sqlalchemy import Connection, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL, Engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-SCHEMA = "0008"  # the newest migration: a store that has it is opened without Alembic
+SCHEMA = "0009"  # the newest migration: a store that has it is opened without Alembic
 # Alembic's usual name is Dagster's, too, whose history may be kept in the same database
 VERSIONS = "margin_schema_version"
 _VERSIONS_OF_BEFORE = "alembic_version"

@@ -115,7 +115,7 @@ notifications = Table(
     Column("error", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("run_id", _ID),
-    Column("call_kind", String(24)),  # of a margin call: the kind that the notice names
+    Column("call_kind", String(64)),  # of a margin call: the kind that the notice names
     Column("digest_at", BigInteger),  # of a digest of increases: the event time at which it goes out
     UniqueConstraint("account_id", "episode", "rung", "channel"),
     # few wait among all that were ever sent, and sensors ask three times a second
