@@ -46,6 +46,10 @@ class MarginSnapshots(Stream):
             self.engine.ledger.announce(self.bus.latest_by_key(ACCOUNTS))
         self.engine.written(self.sink.keys_of(self._base + self._batch, "account_id"))
 
+    def restate(self) -> None:
+        """Have the next batch say in margin.status.v1 where each account stands."""
+        self.engine.emission.forget_bands()
+
     def take(self, records: list[Record], batch_id: int, *, publish: bool) -> int:
         outcome = self.engine.process(records, batch_id)
         self.event_time = self.engine.event_time

@@ -96,6 +96,12 @@ def options(prog: str, description: str | None, names: Sequence[str]) -> argpars
         action="store_true",
         help="forget checkpoints and state, and read the topics from their beginning (tables are kept)",
     )
+    parser.add_argument(
+        "--restate",
+        action="store_true",
+        help="say in margin.status.v1 where every account stands: after some of its events were lost, or a "
+        "rebuild has caught up",
+    )
     return parser
 
 
@@ -168,6 +174,8 @@ def run(given: argparse.Namespace, kinds: Sequence[StreamKind], stop: StopSignal
         if given.rebuild:
             stream.forget()
         stream.recover()  # before the session: without a broker there is no reason to start a JVM
+        if given.restate:
+            stream.restate()
     with served(streams, given.metrics_host, given.metrics_port):
         session = build("margin-platform", given.master)
         try:

@@ -107,6 +107,9 @@ class Stream(ABC):
     def restore(self, state: Json) -> None:
         """Restore a state that `to_state` gave."""
 
+    def restate(self) -> None:  # noqa: B027 - as above
+        """Have the next batch publish again what followed from earlier ones and may be lost."""
+
     def oldest_input_seconds(self) -> float | None:
         """Return the age of the oldest price in use against the event clock, in seconds of trading; None
         where the stream uses none.

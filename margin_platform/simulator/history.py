@@ -134,7 +134,8 @@ def _status_undisturbed(world: World) -> list[tuple[str, str, bool]]:
     for life in world.stream.lives:
         shards = engines(world.policy.model_copy(update={"emission": silent}), world.story.shards)
         for number in range(len(life.batches)):
-            for outcome in applied(shards, world.stream.records_of(life, number), number):
+            records = world.stream.records_of(life, number)
+            for outcome in applied(shards, records, number, life.restated):
                 for event in outcome.status:
                     raw = orjson.dumps(event, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
                     hashed = hashlib.sha256(raw).hexdigest()

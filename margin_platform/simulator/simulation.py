@@ -76,8 +76,8 @@ class World:
             lambda topic: self.topics.oldest(topic, 0),
             lambda topic: self.person.call(topic),
         )
-        back = self._rebuild, self.orchestrator.reset, self.jobs.skipped
-        self.person = Person(self.agenda, self.topics, store, *back, self.note)
+        back = self._stream_started, self.orchestrator.reset, self.jobs.skipped
+        self.person = Person(self.agenda, self.topics, store, self.stream, *back, self.note)
         self._interruptions = Interruptions(faults, ("stream", "venue"))
         self._venue: Service | None = None
         self._venue_back_at = 0
@@ -155,9 +155,7 @@ class World:
         self.orchestrator.came()
         self._inputs_came()
 
-    def _rebuild(self) -> None:
-        self.note("a person rebuilds the margin stream")
-        self.stream.rebuild()
+    def _stream_started(self) -> None:
         self._run_ended()
         self._inputs_came()
 

@@ -40,6 +40,7 @@ class Emission:
     def __init__(self, policy: EmissionPolicy) -> None:
         self.policy = policy
         self._n = 0
+        self.has_forgotten = False  # bands: every account is to be evaluated
         self._columns: dict[str, NDArray[Any]] = {
             name: np.full(0, empty, dtype=kind) for name, (kind, empty) in _EMPTY.items()
         }
@@ -60,8 +61,12 @@ class Emission:
         return found
 
     def forget_bands(self) -> None:
-        """Forget the bands, as under another policy: each account's next evaluation says where it stands."""
+        """Forget the bands, as under another policy: the next batch says where each account stands."""
         self._columns["band"][: self._n] = _NO_BAND
+        self._look_for_forgotten()
+
+    def _look_for_forgotten(self) -> None:
+        self.has_forgotten = bool((self._columns["band"][: self._n] == _NO_BAND).any())
 
     def choose(
         self, margin: Margin, bands: NDArray[np.int32], at_once: Mask, batch_id: int
@@ -75,6 +80,8 @@ class Emission:
         accounts, column = margin.accounts, self._columns
         self._note(accounts[column["band"][accounts] != bands], "band")
         column["band"][accounts] = bands
+        if self.has_forgotten:
+            self._look_for_forgotten()
         share = self._change(margin)
         left = np.flatnonzero((share > self.policy.material_share) & ~at_once)
         room = max(0, self.policy.calc_per_batch - int(at_once.sum()))
@@ -159,6 +166,8 @@ class Emission:
         for name, (accounts, values) in changes.items():
             self.grow(int(accounts.max(initial=-1)) + 1)
             self._columns[name][accounts] = values
+        if self.has_forgotten:
+            self._look_for_forgotten()
 
     def to_state(self) -> dict[str, NDArray[Any]]:
         """Copy the columns."""
@@ -167,3 +176,4 @@ class Emission:
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         self._n = len(state["band"])
         self._columns = {name: state[name].astype(kind) for name, (kind, _) in _EMPTY.items()}
+        self._look_for_forgotten()

@@ -80,6 +80,7 @@ class MarginEngine(Intake):
         traded[book.accounts_holding(np.array(sorted(withdrawn), dtype=np.int64))] = True
         concerned = traded.copy()
         concerned[book.accounts_holding(np.array(sorted(touched.instruments), dtype=np.int64))] = True
+        concerned |= self.emission.has_forgotten
         accounts, traded = np.flatnonzero(concerned), traded[concerned]
         if not len(accounts):
             return Outcome()

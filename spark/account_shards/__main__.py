@@ -14,6 +14,7 @@ import argparse
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -64,7 +65,8 @@ def _started(given: argparse.Namespace, place: query.Place, policy: Policy) -> I
     shards, trigger = given.shards, given.trigger
     if _MARGIN in given.only:
         of_firm = {"firm_exposure": FIRM_RISK} if shards == 1 else {}
-        start = partial(query.account_shards, place, policy, shards, trigger_ms=trigger)
+        restated = str(time.time_ns()) if given.restate else ""
+        start = partial(query.account_shards, place, policy, shards, trigger_ms=trigger, restated=restated)
         yield Running(start, {"margin_snapshots": MARGIN_CALC, "volatility": VOLATILITY, **of_firm})
     if _TOTALS in given.only and shards > 1:
         start = partial(query.firm_totals, place, policy, shards, trigger_ms=trigger)

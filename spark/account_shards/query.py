@@ -68,25 +68,29 @@ class Sharded:
     reports: Accumulator[dict[int, ShardReport]]
 
 
-def account_shards(place: Place, policy: Policy, shards: int, *, trigger_ms: int | None = 100) -> Sharded:
+def account_shards(
+    place: Place, policy: Policy, shards: int, *, trigger_ms: int | None = 100, restated: str = ""
+) -> Sharded:
     """Start the shards of the accounts, and of the volatilities, which is the one after the last.
 
     shards: of the accounts, chosen once, for the life of the checkpoint. trigger_ms: shortest time between
-    batches; None: read what stands on the topics now, then end.
+    batches; None: read what stands on the topics now, then end. restated: another text than at the start
+    before has the next batch say where every account stands.
     """
     others = [topic for topic in TOPICS_IN_ORDER if topic != ACCOUNTS]
     # all accounts before any fill of a long backlog: Spark divides a batch over the topics of a source
     read = place.topics(ACCOUNTS, most=_EVERY_ACCOUNT).unionByName(place.topics(*others))
     records = routed(read.unionByName(ticks(place.session)).coalesce(1), shards)
     make = partial(making.margin_or_volatility, policy, shards, load())
-    return _start(place, "account_shards", records, shards, make, policy, trigger_ms)
+    judged_by = f"{policy.version} {restated}".strip()
+    return _start(place, "account_shards", records, shards, make, judged_by, trigger_ms)
 
 
 def firm_totals(place: Place, policy: Policy, shards: int, *, trigger_ms: int = 100) -> Sharded:
     """Start the totals of the firm, from what several shards sum to. One shard publishes them itself."""
     records = place.topics(FIRM_PARTIALS).selectExpr("0 AS shard", "*")
     return _start(
-        place, "firm_totals", records, 1, partial(making.totals, policy, shards), policy, trigger_ms
+        place, "firm_totals", records, 1, partial(making.totals, policy, shards), policy.version, trigger_ms
     )
 
 
@@ -131,10 +135,13 @@ def _start(
     records: DataFrame,
     shards: int,
     make: Callable[[int], Engine],
-    policy: Policy,
+    judged_by: str,
     trigger_ms: int | None,
 ) -> Sharded:
-    """Start a query of records with the number of their shard; its engines' events go to Kafka."""
+    """Start a query of records with the number of their shard; its engines' events go to Kafka.
+
+    judged_by: the policy's version; under another one than before, each account is judged again.
+    """
     session = place.session
     for key, value in (STATE_STORE | {"spark.sql.shuffle.partitions": str(shards)}).items():
         session.conf.set(key, value)
@@ -145,7 +152,7 @@ def _start(
     keys = ", ".join(map(str, (*placement.keys(shards), placement.OF_VOLATILITIES)))
     placed = records.withColumn("shard", expr(f"element_at(array({keys}), shard + 1)"))
     published = placed.groupBy("shard").transformWithState(
-        ShardProcessor(make, shards, policy.version, partial(add, reports)), OUTPUT, "Append", "None"
+        ShardProcessor(make, shards, judged_by, partial(add, reports)), OUTPUT, "Append", "None"
     )
     writer = (
         one_by_one(published)

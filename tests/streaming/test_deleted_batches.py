@@ -1,4 +1,4 @@
-"""A committed batch whose state was not saved is read again: whole, or not at all where retention deletes."""
+"""After records were deleted: a batch is read again whole or not at all, and a start can restate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from margin_platform.contracts.messages import PRICES
+from margin_platform.contracts.messages import ACCOUNTS, MARGIN_STATUS, PRICES, encode
 from margin_platform.durable_state import StateRefused
 from margin_platform.policy.policy import current_policy
 from margin_platform.simulator.world.agenda import Agenda
@@ -41,3 +41,23 @@ def test_a_batch_is_applied_again_whole_or_not_at_all(tmp_path: Path, deleted: i
     else:
         stream.recover()
     assert stream.engine.next_offset[PRICES].get(place, 0) == (0 if deleted else 3)
+
+
+def test_a_stream_that_restates_says_with_its_next_batch_where_every_account_stands(tmp_path: Path) -> None:
+    agenda = Agenda(AT)
+    topics = Topics(agenda)
+    settings = StreamSettings("nowhere:1", tmp_path / "state", str(tmp_path / "tables"), current_policy())
+    stream: Any = MarginSnapshots(settings)
+    stream.bus = Connection(topics, Processes(agenda, print))
+
+    def take(number: int, topic: str, event: dict[str, Any]) -> int:
+        topics.send(topic, event)
+        record = next(log[-1] for log in topics.partitions(topic) if log and log[-1].value == encode(event))
+        stream.take([record], number, publish=True)
+        stream.bus.flush()
+        return len(topics.partitions(MARGIN_STATUS)[0])
+
+    before = take(0, ACCOUNTS, {"account_id": "A1", "margin_type": "REG_T", "timestamp": AT})
+    assert take(1, PRICES, {"symbol": "KO", "price": 60.0, "timestamp": AT}) == before
+    stream.restate()
+    assert take(2, PRICES, {"symbol": "KO", "price": 60.1, "timestamp": AT + 1}) == before + 1

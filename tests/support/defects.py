@@ -299,6 +299,11 @@ def a_gap_is_looked_for_before_the_reading(patch: Patch) -> None:
     patch.setattr(undecided, "read_span", read_span)
 
 
+def a_person_restates_nothing(patch: Patch) -> None:
+    """After status events were lost, accounts that are whole say nothing: a call that was met goes on."""
+    patch.setattr(Emission, "forget_bands", lambda self: None)
+
+
 def a_bust_counts_each_time(patch: Patch) -> None:
     """A fill is taken back by each bust that names it."""
     right = Ledger.apply
@@ -362,6 +367,7 @@ ALL = (
     a_withdrawn_call_lives_on,
     a_gap_is_passed_over,
     a_gap_is_looked_for_before_the_reading,
+    a_person_restates_nothing,
     a_bust_counts_each_time,
     a_bust_lets_its_order_work_on,
     the_venue_knows_no_bust,

@@ -13,26 +13,28 @@ from sqlalchemy.exc import OperationalError
 from margin_platform.contracts.messages import MARGIN_STATUS, PRICES
 from margin_platform.recordkeeping.left_undecided import leave_undecided
 from margin_platform.simulator.world.agenda import Agenda
+from margin_platform.simulator.world.margin_stream import MarginStream
 from margin_platform.simulator.world.topics import Topics
 from margin_platform.store import progress
 from margin_platform.store.progress import Consumer
 from margin_platform.store.store import Store
 
-_COMES_AFTER = 600.0  # seconds
+_COMES_AFTER, _LOOKS_AGAIN_AFTER = 600.0, 60.0  # seconds
 
 
 @dataclass
 class Person:
     """On duty.
 
-    rebuild: starts the margin stream with the topics' oldest records; reset: lets a topic's sensors begin
+    stream: the margin stream; started: called once it is started again; reset: lets a topic's sensors begin
     with an offset; skipped: hears of the next status offset where some are left undecided.
     """
 
     agenda: Agenda
     topics: Topics
     store: Store
-    rebuild: Callable[[], None]
+    stream: MarginStream
+    started: Callable[[], None]
     reset: Callable[[str, int], None]
     skipped: Callable[[int], None]
     note: Callable[[str], None]
@@ -47,7 +49,10 @@ class Person:
     def _come(self, topic: str) -> None:
         self._called.discard(topic)
         if topic == PRICES:
-            self.rebuild()
+            self.note("a person rebuilds the margin stream")
+            self.stream.rebuild()
+            self.started()
+            self.agenda.after(_LOOKS_AGAIN_AFTER, self._restate)
             return
         oldest = self.topics.oldest(topic, 0)
         try:
@@ -56,7 +61,16 @@ class Person:
             self.call(topic)
             return
         self.reset(topic, oldest)
-        self.rebuild()
+        self._restate()
+
+    def _restate(self) -> None:
+        """Let the stream say where every account stands, once it has caught up."""
+        if self.stream.is_behind():
+            self.agenda.after(_LOOKS_AGAIN_AFTER, self._restate)
+            return
+        self.note("a person lets the margin stream restate every account")
+        self.stream.restate()
+        self.started()
 
     def _leave(self, topic: str, oldest: int) -> None:
         assert topic == MARGIN_STATUS

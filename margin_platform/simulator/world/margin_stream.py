@@ -7,6 +7,7 @@ one in flight is run again with the same boundaries.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from margin_platform import durable_state
@@ -30,8 +31,13 @@ def engines(policy: Policy, count: int) -> list[ShardEngine]:
     return [ShardEngine(load(), policy, Shard(number, count)) for number in range(count)]
 
 
-def applied(shards: list[ShardEngine], records: list[Record], batch_id: int) -> list[Outcome]:
+def applied(
+    shards: list[ShardEngine], records: list[Record], batch_id: int, restated: Collection[int] = ()
+) -> list[Outcome]:
     """Apply a batch to the shards that read its records."""
+    if batch_id in restated:
+        for shard in shards:
+            shard.engine.emission.forget_bands()
     routed: list[list[Record]] = [[] for _ in shards]
     for record in records:
         for number in shards_of(record, len(shards)):
@@ -42,12 +48,13 @@ def applied(shards: list[ShardEngine], records: list[Record], batch_id: int) -> 
 @dataclass
 class Life:
     """The stream from a rebuild to the next. first: the offsets it begins with; batches: the boundaries of
-    each begun.
+    each begun; restated: the batches that say where every account stands.
     """
 
     first: Ends = field(default_factory=dict)
     batches: list[Ends] = field(default_factory=list)
     finished: int = 0
+    restated: set[int] = field(default_factory=set)
 
 
 class RecordsDeleted(RuntimeError):
@@ -77,7 +84,9 @@ class MarginStream:
 
     def is_behind(self) -> bool:
         """Report whether a batch is in flight or records wait for one."""
-        return self._life.finished < len(self._life.batches) or self._ends() != self._last()
+        life = self._life
+        begun = len(life.batches)
+        return life.finished < begun or begun in life.restated or self._ends() != self._last()
 
     def run_batch(self) -> None:
         """Run the batch that is in flight, else the next one; none where nothing came. RecordsDeleted names
@@ -88,14 +97,14 @@ class MarginStream:
             self._recover()
         if life.finished == len(life.batches):
             ends = self._ends()
-            if ends == self._last():
+            if ends == self._last() and len(life.batches) not in life.restated:
                 return
             self._check(ends)
             self.topics.append(CLOCK, None, None)
             life.batches.append(ends | {(CLOCK, 0): len(self.topics.partitions(CLOCK)[0])})
         number = life.finished
         self._check(life.batches[number])
-        outcomes = applied(self._shards, self.records_of(life, number), number)
+        outcomes = applied(self._shards, self.records_of(life, number), number, life.restated)
         self._publish(outcomes)
         life.finished = number + 1
         if life.finished % self.save_every == 0:
@@ -111,6 +120,11 @@ class MarginStream:
     def forget(self) -> None:
         """Lose what is in memory: the process is gone."""
         self._shards, self.has_died = [], True
+
+    def restate(self) -> None:
+        """Start again, and let the next batch say where every account stands."""
+        self.forget()
+        self._life.restated.add(len(self._life.batches))
 
     def rebuild(self) -> None:
         """Drop the checkpoint: begin with the oldest records that the topics have."""
@@ -154,7 +168,7 @@ class MarginStream:
             for shard, state in zip(self._shards, states, strict=True):
                 shard.restore(durable_state.parse(state))
         for number in range(first, self._life.finished):
-            applied(self._shards, self.records_of(self._life, number), number)
+            applied(self._shards, self.records_of(self._life, number), number, self._life.restated)
 
     def _publish(self, outcomes: list[Outcome]) -> None:
         bus = Connection(self.topics, self.processes)
