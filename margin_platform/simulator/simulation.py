@@ -50,7 +50,7 @@ class World:
             Provider("EMAIL", "email", self.agenda, self.processes),
             Provider("SMS", "phone", self.agenda, self.processes),
         ]
-        self._stream_back_at = 0
+        self._stream_back_at, self._awaits_person = 0, False
         self.jobs = Jobs(self.agenda, self.processes, self.topics, self.providers, self.policy, self.commits)
         self.store = store
         store.begin(self.processes, self.jobs.committed, self._has_room)
@@ -156,6 +156,7 @@ class World:
         self._inputs_came()
 
     def _stream_started(self) -> None:
+        self._awaits_person = False
         self._run_ended()
         self._inputs_came()
 
@@ -196,7 +197,7 @@ class World:
             self.agenda.once(
                 "stream", max(5.0, (self._stream_back_at - self.agenda.now) / 1_000), self._run_stream
             )
-        elif self.stream.is_behind():
+        elif self.stream.is_behind() and not self._awaits_person:
             self._program("margin_stream", self._batch, self._stream_ended)
 
     def _batch(self) -> None:
@@ -209,6 +210,7 @@ class World:
             self.stream.forget()
             if isinstance(process.error, RecordsDeleted):
                 self.person.call(PRICES)
+                self._awaits_person = True
             else:
                 self.agenda.once("stream", process.away, self._run_stream)
         elif self.stream.is_behind():
@@ -236,7 +238,7 @@ class World:
             self._venue_back_at = self.agenda.now + int(1_000 * process.away)
             self.agenda.at(self._venue_back_at, self._inputs_came)
         self.busts.look()
-        if self.stream.is_behind():
+        if self.stream.is_behind() and not self._awaits_person:
             self._inputs_came()
         self.orchestrator.came()
 
