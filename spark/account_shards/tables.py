@@ -6,8 +6,10 @@ query's id and the batch's number), so that every row is there once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -27,6 +29,8 @@ WRITES_DELTA = DELTA | {
     # its default of 50 partitions is for tables with thousands of files a commit
     "spark.databricks.delta.snapshotPartitions": "1"
 }
+log = logging.getLogger("spark.driver")
+_LONGEST_TEXT = 500
 _BATCH = "batch_id"
 _QUERY_ID = "sql.streaming.queryId"
 
@@ -54,17 +58,32 @@ def start(place: Place, folder: str, *, trigger_ms: int = 10_000) -> StreamingQu
     read = kafka_source.stream(place.session, place.bootstrap, topics, place.security, may_miss=True)
     appends = [Appends(table, f"{folder.rstrip('/')}/{table.name}") for table in TABLES]
 
-    def append(batch: DataFrame, number: int) -> None:
-        for one in appends:
-            one(batch, number)
-
     return (
         read.writeStream.queryName("tables")
         .option("checkpointLocation", f"{place.checkpoint.rstrip('/')}/tables")
         .trigger(processingTime=f"{trigger_ms} milliseconds")
-        .foreachBatch(append)
+        .foreachBatch(partial(append_all, appends))
         .start()
     )
+
+
+class NotAppended(RuntimeError):
+    """A batch that a table did not take."""
+
+
+def append_all(appends: Sequence[Callable[[DataFrame, int], None]], batch: DataFrame, number: int) -> None:
+    """Append a batch to each table.
+
+    Spark looks in an error's text for what a stop interrupted, by a pattern that overflows the stack over a
+    Java trace; then that is all that is seen. So the error is raised in few words: the log has them all.
+    """
+    try:
+        for append in appends:
+            append(batch, number)
+    except Exception as error:
+        log.exception("tables: batch %d was not appended", number)
+        of = f"{type(error).__module__}.{type(error).__name__}"  # by it Spark knows an interrupted call
+        raise NotAppended(f"batch {number}: {of}: {str(error)[:_LONGEST_TEXT]}") from None
 
 
 def newest(records: DataFrame, table: Table) -> DataFrame:

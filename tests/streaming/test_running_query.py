@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ from spark.account_shards.metrics import ShardMetrics
 from spark.account_shards.query import Sharded
 from spark.account_shards.reports import ByShard, ShardReport
 from spark.account_shards.running import Running
+from spark.account_shards.tables import NotAppended, append_all
 from spark.metrics import Endpoint
 
 TABLES = {"margin_snapshots": MARGIN_CALC, "firm_exposure": FIRM_RISK}
@@ -129,3 +131,17 @@ def test_a_driver_without_shards_is_named() -> None:
         endpoint.close()
     with pytest.raises(shard_figures.NoShards, match="nothing answers"):
         shard_figures.read(endpoint.url)
+
+
+def test_a_batch_that_a_table_refuses_is_logged_whole_and_raised_in_few_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Spark overflows its stack over a long text, and shows nothing else."""
+
+    def refuses(batch: Any, number: int) -> None:
+        raise ValueError("no room at /tables" + "-" * 9_000)
+
+    with pytest.raises(NotAppended, match="^batch 7: builtins.ValueError: no room at /tables") as refused:
+        append_all([refuses], None, 7)  # type: ignore[arg-type]
+    assert len("".join(traceback.format_exception(refused.value))) < 3_000
+    assert "-" * 9_000 in caplog.text
