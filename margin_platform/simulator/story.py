@@ -142,10 +142,11 @@ def _fault(kind: str, chance: random.Random, days: int) -> Fault:
         return Fault(kind, chance.choice(("far", "split", "corrected")), when, chance.randrange(5))
     if kind == "retention":
         what = chance.choice(("unread margin.status.v1", "read margin.status.v1", _LOST_PRICES))
-        most = 40 * days if what == _LOST_PRICES else 8 * days
+        most = 40 * days if what == _LOST_PRICES else 4 + 4 * days
         return Fault(kind, what, chance.randrange(most), chance.randrange(3), chance.choice((60, 900, 3_600)))
     if kind == "bust":
-        whose, most = chance.choice((("customer", 8 * days), ("customer", 8 * days), ("venue", 3 * days)))
+        whose = chance.choice(("customer", "customer", "venue"))
+        most = 2 + days if whose == "venue" else 6 + 2 * days  # trades are few, however long a story is
         how = chance.choice(("late", "twice", "first", "corrected"))
         return Fault(kind, f"{how} {whose}", chance.randrange(most), 0, chance.choice((1, 40, 600, 3_600)))
     return Fault(kind, kind, when, 0, chance.choice((30, 300, 1_800)))
