@@ -44,6 +44,11 @@ def test_two_hundred_shorter_stories_violate_nothing(first: int) -> None:
     assert _violated(range(first, first + 10), step_minutes=130) == {}
 
 
+@pytest.mark.parametrize("seed", [30224, 35646])
+def test_a_story_that_found_something_violates_nothing_any_more(seed: int) -> None:
+    assert _violated([seed], step_minutes=130) == {}
+
+
 @pytest.mark.nightly
 @pytest.mark.timeout(1_000)
 @pytest.mark.parametrize("first", range(1_000, 1_300, 20))

@@ -94,6 +94,7 @@ class Connection:
         except Died:
             self._deliver(len(self._unsent) // 2)
             raise
+        self._logs(self._unsent[0][0])  # it may have gone away while the process stalled
         self._deliver(len(self._unsent))
         self._processes.reach("after its messages are acknowledged")
 
