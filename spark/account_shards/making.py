@@ -1,18 +1,31 @@
 """How a shard's engine is made in the Python worker that holds it.
 
-Spark unpickles these in a process that only opens the state, and the driver builds no engine: neither needs
-the kernel, whose import takes two seconds of a processor.
+Before a query's first batch Spark unpickles its processor in a process that only opens the state, and must
+answer within ten seconds. The driver builds no engine either. So what an engine needs is imported with it:
+the kernel alone takes two seconds of a processor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import pickle
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from margin_platform.kernel.market import Instrument
     from margin_platform.policy.policy import Policy
     from spark.account_shards.processor import Engine
+
+
+class Packed:
+    """Makes engines, unpacked with the first one."""
+
+    def __init__(self, make: Callable[[int], Engine]) -> None:
+        self._make = pickle.dumps(make)
+
+    def __call__(self, number: int) -> Engine:
+        make: Callable[[int], Engine] = pickle.loads(self._make)
+        return make(number)
 
 
 def margin_or_volatility(

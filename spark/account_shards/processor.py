@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 from uuid import uuid4
 
-import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.sql import Row
 from pyspark.sql.streaming import StatefulProcessor
@@ -235,10 +234,14 @@ def _blob(found: tuple[object, ...] | None) -> bytes:
 
 def _packed(chunk: bytes) -> str:
     """Return a chunk of a snapshot as text: its size in four bytes, and the chunk compressed."""
+    import pyarrow as pa  # what only opens the state does without: see `making`
+
     return base64.b64encode(len(chunk).to_bytes(4) + pa.compress(chunk, "zstd", asbytes=True)).decode()
 
 
 def _unpacked(found: tuple[object, ...] | None) -> bytes:
+    import pyarrow as pa
+
     assert found is not None, "the store lost a part of a shard's state"
     packed = base64.b64decode(str(found[0]))
     chunk: bytes = pa.decompress(packed[4:], int.from_bytes(packed[:4]), "zstd", asbytes=True)

@@ -151,9 +151,8 @@ def _start(
     reports = session.sparkContext.accumulator(dict[int, ShardReport](), ByShard())
     keys = ", ".join(map(str, (*placement.keys(shards), placement.OF_VOLATILITIES)))
     placed = records.withColumn("shard", expr(f"element_at(array({keys}), shard + 1)"))
-    published = placed.groupBy("shard").transformWithState(
-        ShardProcessor(make, shards, judged_by, partial(add, reports)), OUTPUT, "Append", "None"
-    )
+    processor = ShardProcessor(making.Packed(make), shards, judged_by, partial(add, reports))
+    published = placed.groupBy("shard").transformWithState(processor, OUTPUT, "Append", "None")
     writer = (
         one_by_one(published)
         .writeStream.queryName(name)
