@@ -12,10 +12,10 @@ from margin_platform.contracts.messages import ACCOUNTS, BadEvent, decode
 from margin_platform.contracts.offsets import Record, Span
 from margin_platform.kafka.event_log import EventLog
 from margin_platform.store import progress
-from margin_platform.store.bulk import groups
 from margin_platform.store.progress import Consumer
 from margin_platform.store.store import Store
 from margin_platform.store.tables import contacts
+from margin_platform.store.unit_of_work import groups
 
 # what else is to happen in the transaction that keeps contacts, by account
 Changed = Callable[[Connection, Mapping[str, Mapping[str, object]]], None]

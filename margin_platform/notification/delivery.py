@@ -26,11 +26,10 @@ from margin_platform.notification.recording import Contact, Recorder, contacts_o
 from margin_platform.notification.states import MS_PER_MINUTE, NoticeState, outcome
 from margin_platform.notification.wording import Letterhead
 from margin_platform.policy.policy import Policy
-from margin_platform.store.bulk import update_many
 from margin_platform.store.progress import Consumer, fresh
 from margin_platform.store.store import Store
 from margin_platform.store.tables import notifications
-from margin_platform.store.unit_of_work import Message, post
+from margin_platform.store.unit_of_work import Message, post, update_many
 
 _FIRST_WAIT_MS = 2_000  # doubled after each failure, up to the policy's longest wait
 _MOST_DOUBLINGS = 30

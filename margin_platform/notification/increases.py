@@ -16,8 +16,8 @@ from margin_platform.contracts.events.vocabulary import CallAction
 from margin_platform.contracts.messages import MARGIN_CALLS
 from margin_platform.notification.message import Notice
 from margin_platform.notification.states import NoticeState
-from margin_platform.store.bulk import groups
 from margin_platform.store.tables import notifications
+from margin_platform.store.unit_of_work import groups
 from margin_platform.trading_time.new_york import date_of
 from margin_platform.trading_time.sessions import business_day_after, close_ms, is_session
 

@@ -16,9 +16,8 @@ from margin_platform.notification.increases import Increases, Row, digest
 from margin_platform.notification.message import FIRM, Notice, unreached_notice
 from margin_platform.notification.states import NoticeState, outcome, unexpired
 from margin_platform.policy.policy import Policy
-from margin_platform.store.bulk import groups
 from margin_platform.store.tables import contacts, notifications
-from margin_platform.store.unit_of_work import Message
+from margin_platform.store.unit_of_work import Message, groups
 
 Contact = Mapping[str, object]  # `email` and `phone`, either may lack
 _OF: BindParameter[list[str]] = bindparam("of", expanding=True)

@@ -6,19 +6,21 @@ one transaction, for which every other writer waits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Table, Update, bindparam, insert, select, update
 
 from margin_platform.audit.entries import ENTRY_FORMAT, GENESIS, digest, entry_hash
 from margin_platform.audit.records import standing_of
 from margin_platform.contracts.messages import Event, deterministic_id
 from margin_platform.ladder.state import LadderState
-from margin_platform.store.bulk import groups, insert_many, update_many
 from margin_platform.store.tables import audit, calls, ladder_states, outbox
 
 Message = tuple[str, Event]  # topic, event
+_IN_ONE_QUERY = 500  # values of an IN list; SQLite and Postgres both take more
 _STATES = select(ladder_states).where(ladder_states.c.account_id.in_(bindparam("accounts", expanding=True)))
 
 
@@ -122,37 +124,41 @@ class UnitOfWork:
 
     def flush(self) -> None:
         """Write everything, a table at a time; messages go to the outbox in order."""
-        new = [row.values() for row in self._changed.values() if row.is_new]
-        insert_many(self.connection, ladder_states, new)
+        states = [row.values() for row in self._changed.values() if row.is_new]
+        if states:
+            self.connection.execute(insert(ladder_states), states)
         update_many(
             self.connection,
             ladder_states,
             "account_id",
             [r.values() for r in self._changed.values() if not r.is_new],
         )
-        insert_many(self.connection, calls, list(self._new_calls.values()))
+        if self._new_calls:
+            self.connection.execute(insert(calls), list(self._new_calls.values()))
         update_many(
             self.connection,
             calls,
             "call_id",
             [{"call_id": i} | values for i, values in self._call_changes.items()],
         )
-        insert_many(self.connection, audit, self._audit)
+        if self._audit:
+            self.connection.execute(insert(audit), self._audit)
         post(self.connection, self.messages)
 
 
 def post(connection: Connection, messages: Sequence[Message]) -> None:
     """Put messages into the outbox, in order."""
-    rows = [
-        {
-            "message_id": event.get("event_id") or deterministic_id(topic, event),
-            "topic": topic,
-            "event": event,
-            "sent": False,
-        }
-        for topic, event in messages
-    ]
-    insert_many(connection, outbox, rows)
+    if messages:
+        rows = [
+            {
+                "message_id": event.get("event_id") or deterministic_id(topic, event),
+                "topic": topic,
+                "event": event,
+                "sent": False,
+            }
+            for topic, event in messages
+        ]
+        connection.execute(insert(outbox), rows)
 
 
 def _load(connection: Connection, account_ids: Iterable[str]) -> dict[str, AccountRow]:
@@ -161,3 +167,25 @@ def _load(connection: Connection, account_ids: Iterable[str]) -> dict[str, Accou
         for row in connection.execute(_STATES, {"accounts": some}):
             found[row.account_id] = AccountRow(row.account_id, row)
     return found
+
+
+def groups(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the values a query's worth at a time."""
+    for start in range(0, len(values), _IN_ONE_QUERY):
+        yield values[start : start + _IN_ONE_QUERY]
+
+
+def update_many(connection: Connection, table: Table, key: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Change rows by their key, with one prepared statement for those that change the same columns."""
+    by_columns: dict[tuple[str, ...], list[dict[str, object]]] = defaultdict(list)
+    for row in rows:
+        by_columns[tuple(sorted(row))].append({f"to_{name}": value for name, value in row.items()})
+    for columns, values in by_columns.items():
+        connection.execute(_change(table, key, columns), values)
+
+
+@functools.lru_cache(maxsize=64)
+def _change(table: Table, key: str, columns: tuple[str, ...]) -> Update:
+    """Return the statement that sets columns of a row, built once."""
+    sets: dict[str, object] = {name: bindparam(f"to_{name}") for name in columns if name != key}
+    return update(table).where(table.c[key] == bindparam(f"to_{key}")).values(**sets)
