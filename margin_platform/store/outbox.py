@@ -30,12 +30,7 @@ _UNSENT = (
     .limit(_BATCH)
 )
 _OLDEST = select(outbox.c.seq).where(_WAITS).order_by(outbox.c.seq).limit(1)
-# who writes has a turn, so numbers are committed in their order: between two that were read there is no other
-_MARK = (
-    update(outbox)
-    .where(outbox.c.seq.between(bindparam("first"), bindparam("last")), _WAITS)
-    .values(sent=True)
-)
+_MARK = update(outbox).where(outbox.c.seq.in_(bindparam("numbers", expanding=True))).values(sent=True)
 
 
 def publish(store: Store, bus: Sender) -> int:
@@ -46,11 +41,11 @@ def publish(store: Store, bus: Sender) -> int:
     total = 0
     with store.publishing():
         while rows := _unsent(store):
-            for _, topic, value, key in rows:
-                bus.produce_raw(topic, value.encode(), key)
+            for row in rows:
+                bus.produce_raw(row.topic, row.value.encode(), row.key)
             bus.flush()
             with store.write() as connection:
-                connection.execute(_MARK, {"first": rows[0].seq, "last": rows[-1].seq})
+                connection.execute(_MARK, {"numbers": [row.seq for row in rows]})
             total += len(rows)
             if len(rows) < _BATCH:  # who commits more meanwhile publishes it after its turn has come
                 break
