@@ -44,7 +44,7 @@ def test_two_hundred_shorter_stories_violate_nothing(first: int) -> None:
     assert _violated(range(first, first + 10), step_minutes=130) == {}
 
 
-@pytest.mark.parametrize("seed", [30224, 35646])
+@pytest.mark.parametrize("seed", [30224, 35646, 38091])
 def test_a_story_that_found_something_violates_nothing_any_more(seed: int) -> None:
     assert _violated([seed], step_minutes=130) == {}
 

@@ -180,7 +180,8 @@ def _bad_print(market: Market, what: str, symbol: str, at: int) -> None:
     if what != "corrected":
         if believed is None:
             return
-        market.measured.add((symbol, believed[0]))
+        # and those before it: a fall to it from an older one might wait for a second print
+        market.measured |= {(symbol, time) for time in market.truth[symbol] if time <= believed[0]}
     since, last = believed or (0, 0.0)
     if what == "far":
         if market.far.get(symbol, 0) < since:
