@@ -35,15 +35,14 @@ class Deliveries:
         """Deliver an event, as the faults of its number say. Its source waits for a broker that is away."""
         number = self._sent.get(sent.topic, 0)
         self._sent[sent.topic] = number + 1
-        wait = 0.0
+        wait, true = 0.0, sent.event["timestamp"]  # two faults may stamp it one after the other
         spared = sent.topic == PRICES and (sent.event["symbol"], sent.event["timestamp"]) in self.spared
         for fault in () if spared else self.faults:
             if fault.at != number or fault.what.split()[-1] != sent.topic:
                 continue
             if fault.kind == "clock" and sent.topic == PRICES:
                 self.note(f"{sent.topic} number {number} is stamped {fault.seconds} s ahead")
-                true = sent.event["timestamp"]
-                ahead = true + 1_000 * fault.seconds
+                ahead = sent.event["timestamp"] + 1_000 * fault.seconds
                 self.fast.append((sent.event["symbol"], ahead, true))
                 sent = sent._replace(event=sent.event | {"timestamp": ahead})
             elif fault.kind == "delivery":
