@@ -236,6 +236,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in (
+        # of a new file: a status event fits a page, where SQLite's own 4,096 bytes took two
+        "page_size=16384",
         "journal_mode=WAL",
         "synchronous=FULL",
         f"busy_timeout={_BUSY_SECONDS * 1000}",
