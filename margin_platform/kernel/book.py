@@ -116,8 +116,8 @@ class Book:
     def _scanned(self, codes: NDArray[np.integer[Any]], size: int) -> NDArray[np.int64]:
         wanted = np.zeros(size, dtype=np.bool_)
         wanted[codes] = True
-        before = np.concatenate([[0], np.cumsum(wanted[self.symbol], dtype=np.int64)])
-        return np.flatnonzero(before[self.offsets[1:]] > before[self.offsets[:-1]])
+        some = np.flatnonzero(np.diff(self.offsets))  # accounts with a position: no run of none
+        return some[np.logical_or.reduceat(wanted[self.symbol], self.offsets[some])]
 
     def _inverted(self) -> tuple[NDArray[np.int64], Codes]:
         if not self._holders:  # 4 bytes a position

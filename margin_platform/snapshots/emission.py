@@ -86,7 +86,7 @@ class Emission:
         left = np.flatnonzero((share > self.policy.material_share) & ~at_once)
         room = max(0, self.policy.calc_per_batch - int(at_once.sum()))
         if len(left) > room:
-            left = left[np.argsort(-share[left], kind="stable")[:room]]
+            left = left[_largest(share[left], room)]
         chosen = np.sort(np.concatenate([np.flatnonzero(at_once), left]))
         since = column["since"][accounts]
         self._note(accounts[since == _NOT_WAITING], "since")
@@ -177,3 +177,15 @@ class Emission:
         self._n = len(state["band"])
         self._columns = {name: state[name].astype(kind) for name, (kind, _) in _EMPTY.items()}
         self._look_for_forgotten()
+
+
+def _largest(values: NDArray[np.float64], most: int) -> Numbers:
+    """Return the places of the largest values, of equal ones the first.
+
+    A sort of a million accounts cost more than their valuation.
+    """
+    if not most:
+        return np.zeros(0, dtype=np.int64)
+    least = np.partition(values, len(values) - most)[len(values) - most]
+    above = np.flatnonzero(values > least)
+    return np.concatenate([above, np.flatnonzero(values == least)[: most - len(above)]])
