@@ -41,9 +41,9 @@ from margin_platform.snapshots.giving_out.json_rows import (
     Decimals,
     Flags,
     Held,
-    Own,
     Shared,
     lines,
+    quoted,
 )
 
 Numbers = NDArray[np.int64]
@@ -76,10 +76,10 @@ def calculated(book: Book, market: Market, margin: Margin, inputs: Inputs) -> Ca
     ids = inputs.calc_ids(names, version)
     held = Held(book.offsets[accounts], book.offsets[accounts + 1], book.symbol, market.symbols)
     columns = {
-        "account_id": Own([*map(orjson.dumps, names)]),
+        "account_id": quoted(names),
         **_figures(book, margin),
         **inputs.columns(names, version, held, market),
-        "calc_id": Own([*map(orjson.dumps, ids)]),
+        "calc_id": quoted(ids),
         "calc_timestamp": Shared(inputs.event_time),
         "timestamp": Shared(inputs.event_time),
     }
@@ -144,8 +144,8 @@ def stress_texts(calc: Calculated, rows: Numbers, margin: Margin, inputs: Inputs
     moves = len(margin.policy.stress.scenarios)
     chosen = np.repeat(rows, moves).tolist()
     columns = {
-        "account_id": Own([orjson.dumps(calc.account_ids[row]) for row in chosen]),
-        "calc_id": Own([orjson.dumps(calc.calc_ids[row]) for row in chosen]),
+        "account_id": quoted(map(calc.account_ids.__getitem__, chosen)),
+        "calc_id": quoted(map(calc.calc_ids.__getitem__, chosen)),
         "timestamp": Shared(inputs.event_time),
         **_raveled(margin.take(rows)),
     }

@@ -42,7 +42,9 @@ def sums_by_pair(
     order = _by_key(symbol, symbols, np.arange(len(account), dtype=np.int32))
     order = _by_key(account, accounts, order)
     account, symbol = account[order], symbol[order]
-    first = np.flatnonzero((np.diff(account, prepend=-1) != 0) | (np.diff(symbol, prepend=-1) != 0))
+    begins = np.ones(len(order), dtype=np.bool_)  # a pair's first row
+    begins[1:] = (account[1:] != account[:-1]) | (symbol[1:] != symbol[:-1])
+    first = np.flatnonzero(begins)
     sums = np.add.reduceat(amount[order], first)
     runs = np.bincount(account[first], minlength=accounts)
     return np.concatenate([[0], np.cumsum(runs)]), symbol[first], sums
