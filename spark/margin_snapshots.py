@@ -73,8 +73,7 @@ class MarginSnapshots(Stream):
         self._produce(STRESS, outcome.stress)
 
     def _produce(self, topic: str, messages: Messages) -> None:
-        for key, text in zip(messages.keys, messages.texts, strict=True):
-            self.bus.produce_raw(topic, text, key)
+        self.bus.produce_many(topic, messages.texts, messages.keys)
 
     def oldest_input_seconds(self) -> float | None:
         return self.engine.oldest_price_seconds()

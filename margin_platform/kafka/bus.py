@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import methodcaller
 from typing import Any, TypeVar
 
@@ -77,6 +77,10 @@ class Bus:
     def produce_raw(self, topic: str, value: bytes, key: str | None) -> None:
         """Produce bytes as they are: for already encoded events, and for tests of bad input."""
         self._writer.write(topic, value, key)
+
+    def produce_many(self, topic: str, values: Sequence[bytes], keys: Sequence[str]) -> None:
+        """Produce already encoded events of one topic, in order."""
+        self._writer.write_many(topic, values, keys)
 
     def flush(self, timeout_s: float = 30.0) -> None:
         """Return when every produced event is acknowledged by the broker;

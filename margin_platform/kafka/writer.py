@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -34,11 +35,20 @@ class Writer:
     def write(self, topic: str, value: bytes, key: str | None) -> None:
         """Queue a record; waits where the queue is full."""
         producer = self.open()
-        encoded = None if key is None else key.encode()
+        self._queue(producer, topic, value, None if key is None else key.encode())
+        producer.poll(0)
+
+    def write_many(self, topic: str, values: Sequence[bytes], keys: Sequence[str]) -> None:
+        """Queue records of one topic, in order."""
+        producer = self.open()
+        for value, key in zip(values, keys, strict=True):
+            self._queue(producer, topic, value, key.encode())
+        producer.poll(0)
+
+    def _queue(self, producer: Producer, topic: str, value: bytes, key: bytes | None) -> None:
         while True:
             try:
-                producer.produce(topic, value=value, key=encoded, on_delivery=self._delivered)
-                producer.poll(0)
+                producer.produce(topic, value, key, on_delivery=self._delivered)
                 return
             except BufferError:
                 producer.poll(0.1)  # the queue is full: deliver some before taking more
@@ -71,6 +81,7 @@ class Writer:
                         "partitioner": "murmur2_random",
                         "message.max.bytes": 8_388_608,
                         "delivery.timeout.ms": _DELIVERY_MS,
+                        "delivery.report.only.error": True,  # half of a record's cost is to hear that it is there
                         "log_level": 0,
                         "error_cb": errors,
                     }
