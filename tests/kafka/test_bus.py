@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaException
 from kafka import TopicPartition
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
 from kafka.record import MemoryRecords
 
 from margin_platform.contracts.messages import BETAS, FILLS, PRICES, TOPICS
@@ -192,6 +193,34 @@ def _await_settings(admin: KafkaAdminClient, wanted: dict[str, str]) -> None:
         found = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, BETAS)])["topic"][BETAS]
         shown = {name: str(found[name]["value"]) for name in wanted}
         assert time.monotonic() < deadline, shown
+
+
+@pytest.mark.parametrize(
+    "produce",
+    [
+        lambda bus, value: bus.produce_raw("small", value, "AAPL"),
+        lambda bus, value: bus.produce_many("small", [b"{}", value, b"{}"], ["AAPL"] * 3),
+    ],
+    ids=["one", "many"],
+)
+def test_a_record_that_the_broker_refuses_is_raised(bus: Bus, produce: Callable[[Bus, bytes], None]) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=bus.bootstrap)
+    try:
+        admin.create_topics([NewTopic("small", 1, 1, topic_configs={"max.message.bytes": "2000"})])
+        produce(bus, b"x" * 4000)
+        with pytest.raises(KafkaException, match="MSG_SIZE_TOO_LARGE"):
+            bus.flush()
+    finally:
+        admin.delete_topics(["small"])
+        admin.close()
+
+
+def test_records_that_are_produced_together_keep_their_order_and_keys(bus: Bus) -> None:
+    values = [b'{"beta":%d}' % n for n in range(3_000)]
+    bus.produce_many(BETAS, values, [f"S{n % 7}" for n in range(3_000)])
+    bus.flush()
+    found = bus.read_range(BETAS, 0, 0, 3_000)
+    assert [(r.value, r.key) for r in found] == [(v, f"S{n % 7}") for n, v in enumerate(values)]
 
 
 def test_the_checksum_of_a_record_is_computed_in_c() -> None:
