@@ -129,9 +129,12 @@ def streamed(
     waits = [[had - done[at][0] for had in times] for at, times in sorted(statuses.had.items()) if at in done]
     half = len(done) // 2
     batches = [end - produced for produced, end in done.values()]
+    produced, ended = zip(*done.values(), strict=True)
+    events = (CHANGED + given.fills) * len(done)
     return {
         "ticks": given.ticks,
         "every_s": given.every,
+        "events_a_second": round(events / (max(ended) - min(produced))),
         "start_s": round(restored, 1),
         "whole_micro_batch_ms": quantiles(batches),
         "batch_function_ms": quantiles([t["seconds"] for t in told]),
