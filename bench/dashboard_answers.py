@@ -76,7 +76,7 @@ def seed(bus: Bus, accounts: int, sessions: int, tables: Path) -> MarginEngine:
     sink = TableSink(str(tables), "margin_snapshots", MARGIN_SNAPSHOTS_COLUMNS)
     for session in range(sessions, 0, -1):
         at = {"calc_timestamp": OPENING - session * SESSION_MS, "batch_id": sessions - session}
-        sink.append([event | at for event in figures], sessions - session + 1)
+        sink.append([encode(event | at) for event in figures], sessions - session + 1)
     return engine
 
 

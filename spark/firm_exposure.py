@@ -10,10 +10,11 @@ import time
 from typing import Any
 
 from margin_platform.contracts.dead_letters import dead_letter
-from margin_platform.contracts.messages import FIRM_RISK, MARGIN_CALC, BadEvent, decode
+from margin_platform.contracts.messages import FIRM_RISK, MARGIN_CALC, BadEvent, decode, encode
 from margin_platform.contracts.offsets import Record
 from margin_platform.durable_state import StateRefused
 from margin_platform.firm.engine import FirmEngine
+from margin_platform.snapshots.outcome import Messages
 from spark.program import main
 from spark.stream import Stream, StreamSettings
 from spark.tables.schemas import FIRM_EXPOSURE_COLUMNS
@@ -98,7 +99,7 @@ class FirmExposure(Stream):
         batch = max(self._newest_batch, self._batch)  # after a restart `idle` comes before any batch
         for event in rows:
             self.bus.produce(FIRM_RISK, event)
-            self.gather(event["scenario"], event, batch)
+        self.gather(Messages([event["scenario"] for event in rows], [*map(encode, rows)]), batch)
         self._published_at, self._unpublished = time.monotonic(), False
         return len(rows)
 

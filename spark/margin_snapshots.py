@@ -53,14 +53,10 @@ class MarginSnapshots(Stream):
     def take(self, records: list[Record], batch_id: int, *, publish: bool) -> int:
         outcome = self.engine.process(records, batch_id)
         self.event_time = self.engine.event_time
-        self._gather(outcome, batch_id)
+        self.gather(outcome.calc, batch_id)
         if publish:
             self._publish(outcome)
         return outcome.accounts
-
-    def _gather(self, outcome: Outcome, batch_id: int) -> None:
-        for event in outcome.calc:
-            self.gather(event["account_id"], event, batch_id)
 
     def _publish(self, outcome: Outcome) -> None:
         """Publish decisions first: they do not wait behind a thousand figures."""
@@ -82,7 +78,7 @@ class MarginSnapshots(Stream):
         """Publish figures that waited for room; report fills and cash whose account was never announced."""
         if time.monotonic() >= self._heartbeat_due:
             outcome = self.engine.overdue()
-            self._gather(outcome, self._batch)
+            self.gather(outcome.calc, self._batch)
             self._publish(outcome)
             if not self.engine.emission.waiting():
                 self._heartbeat_due = time.monotonic() + self.settings.policy.emission.heartbeat_seconds

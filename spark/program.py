@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import logging
 import os
 import stat
@@ -176,6 +177,8 @@ def run(given: argparse.Namespace, kinds: Sequence[StreamKind], stop: StopSignal
         stream.recover()  # before the session: without a broker there is no reason to start a JVM
         if given.restate:
             stream.restate()
+    gc.collect()
+    gc.freeze()  # else each of Python's collections passes over the whole book
     with served(streams, given.metrics_host, given.metrics_port):
         session = build("margin-platform", given.master)
         try:

@@ -26,8 +26,10 @@ from margin_platform.contracts.messages import DEAD_LETTER, Event
 from margin_platform.contracts.offsets import Record
 from margin_platform.kafka.bus import Bus
 from margin_platform.policy.policy import Policy
+from margin_platform.snapshots.outcome import Messages
 from spark import checkpoint, kafka_source, progress
 from spark.tables.sink import TableSink
+from spark.tables.waiting_rows import WaitingRows
 
 log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.5
@@ -68,8 +70,7 @@ class Stream(ABC):
         self.dead_letters = 0  # since the start
         # notified of each micro-batch
         self.listeners: list[Callable[[progress.Figures], None]] = [progress.report]
-        # newest figures not yet in the table, with the version that made them
-        self._rows: dict[str, Event] = {}
+        self._rows = WaitingRows()
         self._batch = -1
         self._base = 0
         self._lag = 0
@@ -116,11 +117,11 @@ class Stream(ABC):
         """
         return None
 
-    def gather(self, key: str, event: Event, batch_id: int) -> None:
-        """Keep an event for the table; a later one of the same key replaces it if that comes before the next
+    def gather(self, events: Messages, batch_id: int) -> None:
+        """Keep events for the table; a later one of the same key replaces one if that comes before the next
         write.
         """
-        self._rows[key] = event | {"batch_id": self._base + batch_id}
+        self._rows.put(events.keys, events.texts, self._base + batch_id)
 
     def refuse(self, letter: Event) -> None:
         """Publish a dead letter and count it."""
@@ -162,13 +163,13 @@ class Stream(ABC):
                 self.restore(state["stream"])
             except ValueError as error:
                 raise durable_state.StateRefused(f"{self.name}: {error}") from error
-            self._rows, self._batch = dict(state["rows"]), state["batch"]
+            self._batch = state["batch"]
+            self._rows.restore(state["rows"])
         again = checkpoint.committed_after(self.folder / "spark", self._batch)
         for batch_id, end in again:
             self.take(self._read_until(end), batch_id, publish=False)
             self._batch = batch_id
-        written = self.sink.written_batch()
-        self._rows = {key: row for key, row in self._rows.items() if row["batch_id"] > written}
+        self._rows.forget_up_to(self.sink.written_batch())
         if state is not None or again:
             log.info(
                 "%s: at batch %d again, %d of them applied again from Kafka",
@@ -271,19 +272,21 @@ class Stream(ABC):
     def _write_table(self) -> None:
         """Append the gathered rows; the table knows the newest batch in it."""
         with self._busy:
-            rows = dict(self._rows)
+            rows = self._rows.all()
         if not rows:
             return
-        self.sink.append(list(rows.values()), max(row["batch_id"] for row in rows.values()))
+        self.sink.append([row.text for row in rows.values()], max(row.batch for row in rows.values()))
         with self._busy:
-            self._rows = {key: row for key, row in self._rows.items() if rows.get(key) is not row}
+            self._rows.forget(rows)
 
     def _save(self) -> None:
         if not self._unsaved:
             return
         started = time.monotonic()
         with self._busy:
-            state = durable_state.dump({"batch": self._batch, "rows": self._rows, "stream": self.to_state()})
+            state = durable_state.dump(
+                {"batch": self._batch, "rows": self._rows.to_state(), "stream": self.to_state()}
+            )
             batch, self._unsaved = self._batch, False
         durable_state.save(self.folder, self._base + batch, state)
         now = time.monotonic()

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from margin_platform.contracts.messages import CORPORATE_ACTIONS, PRICES, VOLATILITY
+from margin_platform.contracts.messages import CORPORATE_ACTIONS, PRICES, VOLATILITY, encode
 from margin_platform.contracts.offsets import Record
+from margin_platform.snapshots.outcome import Messages
 from margin_platform.volatility.engine import VolatilityEngine
 from spark.program import main
 from spark.stream import Stream, StreamSettings
@@ -30,9 +31,10 @@ class VolatilityTables(Stream):
     def take(self, records: list[Record], batch_id: int, *, publish: bool) -> int:
         events = self.engine.process(records)
         self.event_time = self.engine.event_time
-        for event in events:
-            self.gather(f"{event['symbol']} {event['as_of']}", event, batch_id)
-            if publish:
+        keys = [f"{event['symbol']} {event['as_of']}" for event in events]
+        self.gather(Messages(keys, [*map(encode, events)]), batch_id)
+        if publish:
+            for event in events:
                 self.bus.produce(VOLATILITY, event)
         return len(events)
 

@@ -81,7 +81,7 @@ class Writer:
                         "partitioner": "murmur2_random",
                         "message.max.bytes": 8_388_608,
                         "delivery.timeout.ms": _DELIVERY_MS,
-                        "delivery.report.only.error": True,  # half of a record's cost is to hear that it is there
+                        "delivery.report.only.error": True,  # to hear of each costs half of it
                         "log_level": 0,
                         "error_cb": errors,
                     }

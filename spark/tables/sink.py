@@ -8,15 +8,18 @@ Lake's own source.
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Sequence
 
 import pyarrow as pa
+import pyarrow.json
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from margin_platform.table_storage import storage_options
 
 log = logging.getLogger(__name__)
+_BLOCK_BYTES = 8 << 20  # of JSON that are read at once; a row of more is refused
 _APPENDS = 1 << 20  # appends of one batch that can be distinguished in the table's transaction number
 
 
@@ -27,15 +30,21 @@ class TableSink:
         self.uri = f"{tables.rstrip('/')}/{name}"
         self.name = name
         self._schema = schema
+        self._parsing = pa.json.ParseOptions(schema, unexpected_field_behavior="ignore")
+        self._reading = pa.json.ReadOptions(block_size=_BLOCK_BYTES)
         self._storage = storage_options(self.uri)
 
-    def append(self, rows: Sequence[dict[str, object]], batch_id: int) -> None:
-        """Append rows of batches up to one, which only grows; several appends of one batch are numbered."""
+    def append(self, rows: Sequence[bytes], batch_id: int) -> None:
+        """Append rows, JSON objects, of batches up to one, which only grows; several appends of one batch are
+        numbered.
+
+        Fields that are no column are passed over; a column that a row lacks is null there.
+        """
         written = self._version()
         version = written + 1 if written // _APPENDS == batch_id else batch_id * _APPENDS
-        columns = {f.name: [row.get(f.name) for row in rows] for f in self._schema}
         mark = CommitProperties(app_transactions=[Transaction(app_id=self.name, version=version)])
-        table = pa.table(columns, schema=self._schema)
+        table = pa.json.read_json(io.BytesIO(b"\n".join(rows)), self._reading, self._parsing)
+        table = table.select(self._schema.names)
         write_deltalake(self.uri, table, mode="append", commit_properties=mark, storage_options=self._storage)
         log.info("table %s: %d rows up to batch %d", self.name, len(rows), batch_id)
 

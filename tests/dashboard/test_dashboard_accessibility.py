@@ -16,7 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 from sqlalchemy import insert, select, update
 
-from margin_platform.contracts.messages import MARGIN_CALLS, MARGIN_STATUS, Event
+from margin_platform.contracts.messages import MARGIN_CALLS, MARGIN_STATUS, Event, encode
 from margin_platform.dashboard.desk import users
 from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.kafka.bus import Bus
@@ -114,7 +114,7 @@ def history(folder: Path, clock: int) -> str:
         figures = {"equity": equity, "requirement": requirement, "excess": equity - requirement}
         moment = clock - day + n * 6 * minute if n < 40 else clock - (60 - n) * minute
         rows.append({"account_id": "LEVERED-4", "calc_timestamp": moment, "batch_id": 1, **figures})
-    sink.append(rows, 1)
+    sink.append([*map(encode, rows)], 1)
     return str(folder)
 
 

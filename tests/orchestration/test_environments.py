@@ -167,9 +167,9 @@ def test_tables_live_in_a_bucket_as_they_do_in_a_folder(
         pa.schema([pa.field("symbol", pa.string()), pa.field("batch_id", pa.int64())]),
     )
     assert sink.written_batch() == -1
-    sink.append([{"symbol": "AAPL", "batch_id": 3}], 3)
+    sink.append([b'{"symbol": "AAPL", "batch_id": 3}'], 3)
     assert (sink.written_batch(), sink.keys_of(3, "symbol")) == (3, {"AAPL"})  # so a restart leaves it out
-    sink.append([{"symbol": "MSFT", "batch_id": 4}], 4)
+    sink.append([b'{"symbol": "MSFT", "batch_id": 4}'], 4)
     tables = TablesResource()
     assert sorted(tables.frame("volatility")["symbol"]) == ["AAPL", "MSFT"]
     with pytest.raises(MissingTable, match="s3://margin/tables/firm_exposure"):

@@ -15,7 +15,7 @@ import pytest
 from assets import firm_exposure, margin_snapshots, volatility_tables
 from assets.end_of_day_margin import close_of
 from jobs.table_maintenance import table_maintenance_job
-from margin_platform.contracts.messages import PRICES
+from margin_platform.contracts.messages import PRICES, encode
 from margin_platform.kafka.bus import Bus
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
@@ -59,7 +59,7 @@ SCHEMAS = {
 def written(tmp_path: Path) -> Callable[..., TablesResource]:
     def write(table: str, *rows: dict[str, Any]) -> TablesResource:
         sink = TableSink(str(tmp_path), table, SCHEMAS[table])
-        sink.append(rows, sink.written_batch() + 1)
+        sink.append([*map(encode, rows)], sink.written_batch() + 1)
         return TablesResource(folder=str(tmp_path))
 
     return write

@@ -9,7 +9,7 @@ import pytest
 from deltalake import DeltaTable
 from kafka.record.memory_records import MemoryRecords
 
-from margin_platform.contracts.messages import decode
+from margin_platform.contracts.messages import decode, encode
 from margin_platform.contracts.topics import TOPICS
 from margin_platform.enforcement.explanation import explain
 from margin_platform.policy.policy import house_policies, load_policy_file
@@ -90,7 +90,7 @@ def test_its_tables_take_the_rows_of_today(folder: Path) -> None:
         assert before.schema.types == schema.types  # a column of another type would take nulls alone
         sink = TableSink(str(folder / "tables"), name, schema)
         batch = sink.written_batch() + 1
-        sink.append([before.slice(before.num_rows - 1).to_pylist()[0] | {"batch_id": batch}], batch)
+        sink.append([encode(before.slice(before.num_rows - 1).to_pylist()[0] | {"batch_id": batch})], batch)
         assert sink.written_batch() == batch
         table.update_incremental()
         assert table.to_pyarrow_table().num_rows == before.num_rows + 1

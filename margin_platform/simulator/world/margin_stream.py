@@ -18,7 +18,7 @@ from margin_platform.policy.policy import Policy
 from margin_platform.simulator.world.processes import Processes
 from margin_platform.simulator.world.topics import Connection, Topics
 from margin_platform.snapshots.input_records import CLOCK, TOPICS_IN_ORDER
-from margin_platform.snapshots.outcome import Messages, Outcome
+from margin_platform.snapshots.outcome import Outcome
 from margin_platform.snapshots.shard import ShardEngine
 from margin_platform.snapshots.shards import Shard, shards_of
 
@@ -173,12 +173,12 @@ class MarginStream:
     def _publish(self, outcomes: list[Outcome]) -> None:
         bus = Connection(self.topics, self.processes)
         for outcome in outcomes:
-            _produce(bus, MARGIN_STATUS, outcome.status)
+            bus.produce_many(MARGIN_STATUS, outcome.status.texts, outcome.status.keys)
             for letter in outcome.dead:
                 bus.produce(DEAD_LETTER, letter)
         bus.flush()
         for outcome in outcomes:
-            _produce(bus, MARGIN_CALC, outcome.calc)
+            bus.produce_many(MARGIN_CALC, outcome.calc.texts, outcome.calc.keys)
         bus.flush()
 
     def _last(self) -> Ends:
@@ -195,8 +195,3 @@ class MarginStream:
 
     def _standing_at(self) -> Ends:
         return self._life.batches[-1] if self._life.batches else self._life.first
-
-
-def _produce(bus: Connection, topic: str, messages: Messages) -> None:
-    for key, text in zip(messages.keys, messages.texts, strict=True):
-        bus.produce_raw(topic, text, key)

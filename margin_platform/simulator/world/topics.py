@@ -7,7 +7,7 @@ half at the broker when it dies, as with librdkafka.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from margin_platform.contracts.messages import TOPICS, Event, encode
 from margin_platform.contracts.offsets import Record
@@ -83,6 +83,10 @@ class Connection:
     def produce_raw(self, topic: str, value: bytes, key: str | None) -> None:
         """Queue an encoded event."""
         self._unsent.append((topic, key or "", value))
+
+    def produce_many(self, topic: str, values: Sequence[bytes], keys: Sequence[str]) -> None:
+        """Queue encoded events of one topic."""
+        self._unsent += [(topic, key, value) for key, value in zip(keys, values, strict=True)]
 
     def flush(self) -> None:
         """Deliver what is queued."""
