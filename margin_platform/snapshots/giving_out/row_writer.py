@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from margin_platform.kernel.market import Codes, Floats
-from margin_platform.kernel.sweep.compiled import kept_on_disk, kernel
+from margin_platform.kernel.sweep.compiled import inlined, kept_on_disk, kernel
 
 Bytes = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
@@ -139,7 +139,11 @@ def _place(odd: Numbers, cell: int) -> int:
     return low
 
 
-@kernel
+# From here on functions are inlined: they take whole tuples of columns, and to hand those on costs more than
+# the work does.
+
+
+@inlined
 def _number(value: float, digits: int, cell: int, cells: Cells, odd: Texts, out: Bytes, at: int) -> int:
     unit, size = 1, abs(value)
     for _ in range(digits):
@@ -166,7 +170,7 @@ def _integer(value: float, out: Bytes, at: int) -> int:
     return _whole(int(abs(value)), 1, out, at)
 
 
-@kernel
+@inlined
 def _value(
     kind: int, of: int, column: int, row: int, cells: Cells, choices: Texts, odd: Texts, out: Bytes, at: int
 ) -> int:
@@ -182,7 +186,7 @@ def _value(
     return _copy(choices, of + int(value), out, at)
 
 
-@kernel
+@inlined
 def _list(
     kind: int,
     of: int,
@@ -206,7 +210,7 @@ def _list(
     return at + 1
 
 
-@kernel
+@inlined
 def _symbols(row: int, which: int, runs: Runs, names: Texts, room: Numbers, out: Bytes, at: int) -> int:
     """Write the names of the marked instruments of a row, sorted, each once."""
     count = 0
@@ -231,7 +235,7 @@ def _symbols(row: int, which: int, runs: Runs, names: Texts, room: Numbers, out:
     return at + 1
 
 
-@kernel
+@inlined
 def _row(
     row: int,
     steps: Steps,
