@@ -6,7 +6,6 @@ Two names that look alike on a screen are never two things.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
 
 from margin_platform.contracts.bounds import LONGEST_ID
 
@@ -49,17 +48,6 @@ def refusal_of_id(value: object) -> str | None:
     if value.isascii() and value.isprintable() and value[:1].strip() and value[-1:].strip():
         return None
     return _refusal(value)
-
-
-def all_plain_ids(values: Sequence[str]) -> bool:
-    """Report whether all of these are plain ASCII without blanks, of a length that is allowed: a quick yes,
-    as `refusal_of_id` refuses none of them.
-    """
-    text = "".join(values)
-    if not (text.isascii() and text.isprintable()) or " " in text:
-        return False
-    lengths = list(map(len, values))
-    return min(lengths) > 0 and max(lengths) <= LONGEST_ID
 
 
 def _refusal(value: str) -> str | None:

@@ -128,26 +128,6 @@ class Book:
         return self._holders[0]
 
 
-def rows_in_runs(
-    offsets: NDArray[np.int64], symbol: Codes, accounts: NDArray[np.int64], codes: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return in which row the position of each account in an instrument stands, or would stand, and whether
-    it is there. symbol: ascending within each account's run.
-    """
-    if not len(symbol):
-        return offsets[accounts], np.zeros(len(accounts), dtype=np.bool_)
-    low, end = offsets[accounts], offsets[accounts + 1]
-    high = end.copy()
-    while (wide := low < high).any():
-        middle = (low + high) // 2
-        before = wide & (symbol[np.minimum(middle, len(symbol) - 1)] < codes)
-        low = np.where(before, middle + 1, low)
-        high = np.where(wide & ~before, middle, high)
-    there = low < end
-    there[there] = symbol[low[there]] == codes[there]
-    return low, there
-
-
 def with_runs(
     offsets: NDArray[np.int64], columns: Sequence[np.ndarray], runs: Mapping[int, Sequence[Sequence[float]]]
 ) -> tuple[NDArray[np.int64], list[np.ndarray]]:

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from margin_platform.kernel.book import Book, rows_in_runs
+from margin_platform.kernel.book import Book
 from margin_platform.kernel.market import Floats
 from margin_platform.ledger.columns.holdings import Laid
+from margin_platform.ledger.columns.runs import rows_in_runs
 from margin_platform.ledger.micros import MICRO, from_micros
 
 Ints = NDArray[np.int64]
@@ -47,12 +48,14 @@ class CurrentBook:
         self._opening = opening
         self._book: Book | None = None
         self._codes: Mapping[str, int] = {}
+        self._code_at: Ints = np.zeros(0, dtype=np.int64)  # by the code of a symbol in the ledger's columns
         self._reshaped: set[int] = set()  # accounts whose positions the columns do not have yet
 
     def of(self, ids: Sequence[str], margin_types: array[int], code_of: Mapping[str, int]) -> Book:
         """Return the book of these accounts; a new or closed position moves the columns behind it."""
         if self._book is None:
             self._codes, opening = code_of, self._opening()
+            self._code_at = np.array([code_of.get(name, -1) for name in opening.symbols], dtype=np.int64)
             self._book = _opening_book(ids, margin_types, opening, code_of)
             self._reshaped = set(opening.others)
         opened = range(len(self._book), len(ids))
@@ -67,21 +70,14 @@ class CurrentBook:
             self._reshaped.clear()
         return self._book
 
-    def touch_many(
-        self,
-        numbers: NDArray[np.int64],
-        names: Sequence[str],
-        symbol: NDArray[np.int64],
-        shares: NDArray[np.int64],
-    ) -> None:
+    def touch_many(self, numbers: Ints, codes: Ints, shares: Ints) -> None:
         """Keep current the positions of accounts that are now so many micro-shares; the next `of` sees to new
-        ones and closed ones. symbol: the place of each in names.
+        ones and closed ones. codes: of the symbols in the ledger's columns.
         """
         if self._book is None:
             return
-        codes = np.array([self._codes.get(name, -1) for name in names], dtype=np.int64)[symbol]
         known = numbers < len(self._book)
-        numbers, codes, held = numbers[known], codes[known], shares[known]
+        numbers, codes, held = numbers[known], self._code_at[codes[known]], shares[known]
         rows, there = rows_in_runs(self._book.offsets, self._book.symbol, numbers, codes)
         there &= held != 0
         self._book.quantity[rows[there]] = from_micros(held[there])

@@ -8,7 +8,7 @@ snapshot without a copy and add nothing to what the garbage collector walks.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,15 +18,21 @@ from margin_platform.ledger.columns.growing_table import GrowingTable
 
 Timeline = list[tuple[int, int]]  # (event time in epoch milliseconds, micro-shares), by time
 
+_NO_CODE = -1
+
 
 class FillLog:
     """Fills in the order of arrival: account number, symbol, event time (epoch milliseconds), signed
     micro-shares.
     """
 
-    def __init__(self, symbols: Iterable[str] = ()) -> None:
-        """Start without fills. symbols: those that have a code, in the order of their codes."""
+    def __init__(self, symbols: Iterable[str] = (), known: Sequence[str] = ()) -> None:
+        """Start without fills. symbols: those that have a code, in the order of their codes; known: symbols
+        by the codes of `append_many`.
+        """
         self._symbols = {name: code for code, name in enumerate(symbols)}
+        self._known = known
+        self._code_at = np.array([self._symbols.get(name, _NO_CODE) for name in known], dtype=np.int32)
         self._fills = GrowingTable(shares=np.int64, time=np.int64, account=np.int32, symbol=np.int32)
 
     def __len__(self) -> int:
@@ -39,14 +45,14 @@ class FillLog:
     def append_many(
         self,
         accounts: NDArray[np.int64],
-        names: Iterable[str],
         symbol: NDArray[np.int64],
         times: NDArray[np.int64],
         shares: NDArray[np.int64],
     ) -> None:
-        """Append fills in their order, as columns of one length. symbol: the place of each in names."""
-        codes = np.array([self._code(name) for name in names], dtype=np.int32)
-        self._fills.extend(shares, times, accounts, codes[symbol])
+        """Append fills in their order, as columns of one length. symbol: codes of known symbols."""
+        for n in np.unique(symbol[self._code_at[symbol] == _NO_CODE]).tolist():
+            self._code_at[n] = self._code(self._known[n])
+        self._fills.extend(shares, times, accounts, self._code_at[symbol])
 
     def _code(self, symbol: str) -> int:
         return self._symbols.setdefault(symbol, len(self._symbols))
@@ -107,8 +113,8 @@ class FillLog:
         }
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> FillLog:
+    def from_state(cls, state: dict[str, Any], known: Sequence[str] = ()) -> FillLog:
         """Return the log a state was taken from."""
-        log = cls(state["symbols"])
+        log = cls(state["symbols"], known)
         log._fills.replace(state)
         return log

@@ -203,7 +203,7 @@ class Ledger(Accounts):
         ledger._numbers = {account_id: number for number, account_id in enumerate(ledger._ids)}
         for name, kind in _COLUMNS:
             setattr(ledger, f"_{name}", array(kind, np.asarray(state[name]).astype(kind).tobytes()))
-        ledger._log = FillLog.from_state(state["fills"])
+        ledger._log = FillLog.from_state(state["fills"], ledger._held.symbols)
         ledger._seen.restore(state, ledger._log.newest())
         ledger._rounding, ledger._order_fills = (
             Rounding(state.get("rounded")),

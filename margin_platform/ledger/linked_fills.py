@@ -5,23 +5,30 @@ kept in event-time order, and folded with those of the symbols an action links.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from margin_platform.ledger.corporate_actions import CorporateAction, fold, linked_symbols
 from margin_platform.ledger.fill_log import Timeline
 
+NOT_LINKED = -1
+Ints = NDArray[np.int64]
 Folded = tuple[dict[str, int], int]  # micro-shares by symbol, micro-dollars of the actions
 
 
 class LinkedFills:
     """The corporate actions in effect and the fills they rest on, by symbol and account."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Sequence[str] = ()) -> None:
+        """Start without actions. known: symbols by the codes of `adds_up_from`."""
+        self._known = known
         self._actions: dict[str, list[CorporateAction]] = {}
         # symbols with corporate actions: those folded with them
         self._linked: dict[str, tuple[str, ...]] = {}
         self._history: dict[str, dict[int, Timeline]] = {}  # their fills by account
-        self._newest: dict[str, int] = {}  # when the newest action of a symbol or a linked one takes effect
+        self._newest: Ints | None = None  # when the newest action of a symbol or a linked one takes effect
 
     def __contains__(self, symbol: str) -> bool:
         return symbol in self._linked
@@ -38,14 +45,19 @@ class LinkedFills:
                 found.setdefault(symbol, set()).add(action.effective)
         return found
 
-    def adds_up_from(self, symbol: str) -> int:
-        """Return the event time (epoch milliseconds) from which a fill of the symbol is added to what its
-        position has come to: no action in effect is later.
+    def adds_up_from(self) -> Ints:
+        """Return, by known symbol, the event time (epoch milliseconds) from which a fill is added to what its
+        position has come to: no action in effect is later. NOT_LINKED for a symbol without actions.
         """
-        if symbol not in self._newest:
-            rows = (self._actions.get(name, ()) for name in self._linked.get(symbol, ()))
-            self._newest[symbol] = max((a.effective for actions in rows for a in actions), default=0)
-        return self._newest[symbol]
+        if self._newest is None:
+            self._newest = np.fromiter(map(self._newest_of, self._known), np.int64, len(self._known))
+        return self._newest
+
+    def _newest_of(self, symbol: str) -> int:
+        if symbol not in self._linked:
+            return NOT_LINKED
+        rows = (self._actions.get(name, ()) for name in self._linked[symbol])
+        return max((a.effective for actions in rows for a in actions), default=0)
 
     def keep_many(
         self, symbols: Iterable[str], numbers: Iterable[int], times: Iterable[int], shares: Iterable[int]
@@ -88,7 +100,7 @@ class LinkedFills:
         has changed.
         """
         before, linked = self._actions.get(symbol, []), self._linked
-        self._newest.clear()
+        self._newest = None
         self._actions[symbol] = list(actions)
         self._linked = linked_symbols(self._actions)
         concerned = {*linked.get(symbol, (symbol,)), *self._linked[symbol]}

@@ -69,7 +69,7 @@ class ActionsInEffect:
             self._note_basis(symbol, now)
             actions = self._announced.in_effect(symbol)
             try:
-                accounts = frozenset(ledger.restate(symbol, actions))
+                accounts = frozenset(map(ledger.number_of, ledger.restate(symbol, actions)))
             except OverflowError as error:
                 unbookable = BadEvent("ratio", symbol, f"cannot be booked ({error})")
                 effects = effects.also(Touched(dead=self._announced.refuse(symbol, unbookable, now)))
@@ -106,7 +106,6 @@ class ActionsInEffect:
             self._note_basis(symbol, now)
 
 
-def _holders(symbol: str, ledger: Ledger, code_of: dict[str, int]) -> frozenset[str]:
-    book = ledger.book(code_of)
-    numbers = book.accounts_holding(np.array([code_of[symbol]], dtype=np.int64))
-    return frozenset(book.account_ids[number] for number in numbers.tolist())
+def _holders(symbol: str, ledger: Ledger, code_of: dict[str, int]) -> frozenset[int]:
+    held = ledger.book(code_of).accounts_holding(np.array([code_of[symbol]], dtype=np.int64))
+    return frozenset(held.tolist())

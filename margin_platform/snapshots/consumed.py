@@ -11,16 +11,16 @@ figures counts the fills from that offset on itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from operator import lt
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import FILLS, BadEvent, Event
 from margin_platform.contracts.offsets import Record
+from margin_platform.ledger.columns.texts import NOT_THERE, Numbers, Texts
 from margin_platform.ledger.ledger import Ledger
 from margin_platform.snapshots.input_records import CLOCK, TOPICS_IN_ORDER
 from margin_platform.snapshots.outcome import Offsets
@@ -38,11 +38,12 @@ class Consumed:
         self.batch = -1
         self.offsets: Offsets = {}
         self.own: dict[str, Offsets] = {}
-        self.fills: dict[str, int] = {}  # by account, the next offset after its newest fill of the batch
+        # accounts of the batch's fills, by id or number, and the next offset after each, as they were read
+        self.fills: list[tuple[str, int] | tuple[Numbers, Numbers]] = []
 
     def begin(self, batch_id: int) -> None:
         """Begin a batch."""
-        self.batch, self.offsets, self.own, self.fills = batch_id, {}, {}, {}
+        self.batch, self.offsets, self.own, self.fills = batch_id, {}, {}, []
 
     def new(self, records: list[Record]) -> list[Record]:
         """Return the records of one partition, in its order, that were not applied before, and count them as
@@ -72,7 +73,7 @@ class Consumed:
         BadEvent where the account is another shard's.
         """
         if record.topic == FILLS:
-            self.fills[event["account_id"]] = record.offset + 1
+            self.fills.append((event["account_id"], record.offset + 1))
         if record.topic in self._shard.shared:
             return
         account_id = event["account_id"]
@@ -80,12 +81,17 @@ class Consumed:
             raise BadEvent("account_id", account_id, f"not of {self._shard}, which read it")
         _extend(self.own.setdefault(account_id, {}), record)
 
-    def count_all_own(self, records: Sequence[Record], account_ids: Sequence[str]) -> None:
-        """Count records of one topic as their accounts' own, all of them of this shard."""
+    def count_all_own(self, records: Sequence[Record], numbers: Numbers, account_ids: Texts) -> None:
+        """Count records of one topic as their accounts' own, all of them of this shard. numbers: of the
+        accounts, NOT_THERE for one that the book does not have.
+        """
         if records[0].topic == FILLS:
-            self.fills.update(zip(account_ids, (record.offset + 1 for record in records), strict=True))
+            ends = np.array([record.offset for record in records], dtype=np.int64) + 1
+            unknown = np.flatnonzero(numbers == NOT_THERE)
+            self.fills.append((numbers, ends))
+            self.fills += zip(account_ids.take(unknown).strings(), ends[unknown].tolist(), strict=True)
         if records[0].topic not in self._shard.shared:
-            for record, account_id in zip(records, account_ids, strict=True):
+            for record, account_id in zip(records, account_ids.strings(), strict=True):
                 _extend(self.own.setdefault(account_id, {}), record)
 
     def to_state(self) -> dict[str, object]:
@@ -113,22 +119,24 @@ class FillsRead:
     """
 
     def __init__(self) -> None:
-        self._next: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self._next: Numbers = np.zeros(0, dtype=np.int64)
 
-    def note(self, fills: Mapping[str, int], ledger: Ledger) -> None:
+    def note(self, fills: Iterable[tuple[str, int] | tuple[Numbers, Numbers]], ledger: Ledger) -> None:
         """Note the next offset by account after a batch's fills."""
-        numbers = ledger.numbers_of(list(fills))
-        known = numbers >= 0
-        if (most := int(numbers.max(initial=-1))) >= len(self._next):
-            room = max(2 * len(self._next), most + 1, 1024)
-            self._next = np.concatenate([self._next, np.zeros(room - len(self._next), np.int64)])
-        self._next[numbers[known]] = np.array(list(fills.values()), dtype=np.int64)[known]
+        if (more := len(ledger) - len(self._next)) > 0:
+            self._next = np.append(self._next, np.zeros(max(more, len(self._next), 1024), dtype=np.int64))
+        for account, end in fills:
+            if not isinstance(account, str):
+                known = account != NOT_THERE
+                self._next[account[known]] = np.asarray(end)[known]
+            elif account in ledger:
+                self._next[ledger.number_of(account)] = end
 
     def of(self, number: int) -> int | None:
         """Return the offset of an account by its number, None where it is not known."""
         return (int(self._next[number]) or None) if number < len(self._next) else None
 
-    def to_state(self) -> NDArray[np.int64]:
+    def to_state(self) -> Numbers:
         """Return it as a column."""
         return self._next.copy()
 

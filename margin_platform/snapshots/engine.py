@@ -75,7 +75,7 @@ class MarginEngine(Intake):
     def _evaluate(self, touched: Touched) -> Outcome:
         book, withdrawn = self.ledger.book(self.code_of), self.live.gate.withdrawn
         traded = np.zeros(len(book), dtype=np.bool_)
-        traded[[self.ledger.number_of(account) for account in touched.accounts]] = True
+        traded[list(touched.accounts)] = True
         # what rested on such a print is published again
         traded[book.accounts_holding(np.array(sorted(withdrawn), dtype=np.int64))] = True
         concerned = traded.copy()
@@ -187,7 +187,7 @@ class MarginEngine(Intake):
         self.live.restore(state["market"])
         self.corrections.restore(state.get("corrections", {}))
         ids = self.corrections.no_ids(by_account=self.shard.ids_by_account)
-        self.ledger = Ledger.from_state(state["ledger"], self.code_of, require_account=True, ids=ids)
+        self.ledger = Ledger.from_state(state["ledger"], self.market.symbols, require_account=True, ids=ids)
         self.emission.restore(state["emission"])
         self.fills_read.restore(state.get("fills_read", ()))
         self.clock.restore(state["event_time"], state.get("clock", {}), state.get("clock_newest", (0, 0)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Container, Iterable
 from operator import attrgetter
 
@@ -24,16 +25,16 @@ CLOCK = "clock"  # ticks of the wall's clock, no Kafka topic: the time of the re
 # Within a batch, terms before cash before fills before the market: the order in which they make sense.
 TOPICS_IN_ORDER = (ACCOUNTS, CORPORATE_ACTIONS, CASH, FILLS, BETAS, VOLATILITY, PRICES)
 
-_OFFSET = attrgetter("offset")
+_PLACE, _OFFSET = attrgetter("topic", "partition"), attrgetter("offset")
 
 
 def in_order(records: Iterable[Record]) -> list[list[Record]]:
     """Return the records of each partition, in the order they must be applied: by topic, then partition and
     offset; ticks last.
     """
-    found: dict[tuple[str, int], list[Record]] = {}
+    found: defaultdict[tuple[str, int], list[Record]] = defaultdict(list)
     for record in records:
-        found.setdefault((record.topic, record.partition), []).append(record)
+        found[_PLACE(record)].append(record)
     rank = {topic: n for n, topic in enumerate((*TOPICS_IN_ORDER, CLOCK))}
     for rows in found.values():
         rows.sort(key=_OFFSET)

@@ -17,14 +17,14 @@ Offsets = dict[str, dict[str, list[int]]]  # topic -> partition -> [first, next)
 
 
 class Touched(NamedTuple):
-    """What records changed: accounts that traded, instruments whose figures moved.
+    """What records changed: accounts that traded, by number; instruments whose figures moved, by code.
 
     dead: the letters they led to.
 
     records: how many of them had not been applied before.
     """
 
-    accounts: Set[str] = frozenset()
+    accounts: Set[int] = frozenset()
     instruments: Set[int] = frozenset()
     dead: Sequence[Event] = ()
     records: int = 0

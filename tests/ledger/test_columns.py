@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from margin_platform.ledger.columns import holdings
+from margin_platform.ledger.columns.digests import Digests
+from margin_platform.ledger.columns.fills import Fills
 from margin_platform.ledger.columns.growing_table import GrowingTable
 from margin_platform.ledger.columns.holdings import Holdings
 from margin_platform.ledger.columns.known_ids import KnownIds
+from margin_platform.ledger.columns.texts import NOT_THERE, NOTHING, TextIndex, Texts
 from margin_platform.ledger.current_book import CurrentBook, Opening
 from tests.support.engine_feed import through_bytes
 
@@ -23,6 +27,10 @@ SPAN = 1000
 
 def digest(n: int) -> bytes:
     return hashlib.blake2b(str(n).encode(), digest_size=16).digest()
+
+
+def digests(numbers: Iterable[int]) -> Digests:
+    return np.array([np.frombuffer(digest(n), np.int64) for n in numbers], np.int64).reshape(-1, 2)
 
 
 @settings(max_examples=40, deadline=None)
@@ -34,8 +42,8 @@ def test_ids_are_known_until_their_span_is_over_one_by_one_and_many_at_once(
     for turn, batch in enumerate(batches):
         fresh = {n: at for n, at in batch if n not in expected}
         if turn % 2:
-            contents = list(fresh)
-            ids.add_many([digest(n) for n in fresh], np.array([*fresh.values()], dtype=np.int64), contents)
+            times, contents = (np.array([*part], dtype=np.int64) for part in (fresh.values(), fresh))
+            ids.add_many(digests(fresh), times, contents)
         else:
             for n, at in fresh.items():
                 ids.add(digest(n), at, n)
@@ -46,26 +54,91 @@ def test_ids_are_known_until_their_span_is_over_one_by_one_and_many_at_once(
         again = KnownIds(span_ms=SPAN)
         again.restore(through_bytes(ids.to_state()), 0)
         for one in (ids, again):
-            asked = [digest(n) for n in range(401)]
-            assert np.flatnonzero(one.known(asked)).tolist() == sorted(expected)
+            assert np.flatnonzero(one.known(digests(range(401)))).tolist() == sorted(expected)
             assert [n for n in range(401) if digest(n) in one] == sorted(expected)
             assert all(one.delivered({"id": n}, "id", digest(n), n) for n in expected)
             assert len(one) == len(expected)
+
+
+NAME = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(NAME, NAME), min_size=1, max_size=20), st.booleans(), st.integers(0, 300))
+def test_many_digests_are_those_of_single_ids(
+    pairs: list[tuple[str, str]], by_account: bool, more: int
+) -> None:
+    ids = KnownIds(by_account=by_account)
+    pairs += [("a" * more, "b" * more)]
+    accounts, names = ([pair[n] for pair in pairs] for n in (0, 1))
+    found = ids.digests("fill", Texts.of(names), Texts.of(accounts))
+    assert [row.tobytes() for row in found] == [ids.digest("fill", name, account) for account, name in pairs]
+
+
+FIGURE = st.one_of(
+    st.integers(-(10**12), 10**12).map(float),
+    st.decimals(-(10**9), 10**9, places=4).map(float),
+    st.floats(-1e12, 1e12),
+    st.sampled_from((0.001, 0.0001, 1e-6, 0.1 + 0.2, 999_999_999.999999, 1e15, 123456789012345.6)),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(NAME, FIGURE, FIGURE), min_size=1, max_size=20))
+def test_many_contents_are_those_of_single_fills(rows: list[tuple[str, float, float]]) -> None:
+    names, qty, price = ([row[n] for row in rows] for n in (0, 1, 2))
+    zeros, none = np.zeros(len(rows)), Texts(np.zeros(0, np.uint8), *np.full((2, len(rows)), NOTHING))
+    fills = Fills(
+        numbers=zeros.astype(np.int64),
+        account_ids=Texts.of(names),
+        symbol=zeros.astype(np.int64),
+        symbol_names=Texts.of(["W"] * len(rows)),
+        fill_ids=Texts.of(names),
+        qty=np.array(qty),
+        price=np.array(price),
+        fee=zeros,
+        times=np.full(len(rows), 1_790_000_000_000),
+        venues=Texts.of(["ARCA"] + [""] * (len(rows) - 1)),
+        order_ids=none,
+    )
+    for n, found in enumerate(fills.contents().tolist()):
+        fill = {"account_id": names[n], "symbol": "W", "qty": qty[n], "price": price[n]}
+        assert found == KnownIds.content_of_fill(
+            fill | {"timestamp": 1_790_000_000_000, "venue": "ARCA" if n == 0 else None}
+        )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(NAME, max_size=60), max_size=4), st.lists(NAME, max_size=20))
+def test_a_text_is_found_by_its_last_number(parts: list[list[str]], others: list[str]) -> None:
+    index, names = TextIndex(), list[str]()
+    for part in parts:
+        names += part
+        expected = {name: number for number, name in enumerate(names)}
+        asked = [*names, *others]
+        found = index.numbers_of(names, Texts.of(asked)).tolist()
+        assert found == [expected.get(name, NOT_THERE) for name in asked]
 
 
 PUTS = st.lists(st.tuples(st.integers(0, 6), st.sampled_from("WXYZ"), st.integers(-3, 3)), max_size=60)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(PUTS, st.booleans())
+@given(PUTS, st.booleans(), st.booleans())
 def test_positions_are_what_was_put_last_wherever_they_are_kept(
-    monkeypatch: pytest.MonkeyPatch, puts: list[tuple[int, str, int]], named: bool
+    monkeypatch: pytest.MonkeyPatch, puts: list[tuple[int, str, int]], named: bool, many: bool
 ) -> None:
     monkeypatch.setattr(holdings, "_FEWEST_APART", 2)
     held, expected = Holdings("XY" if named else ""), dict[tuple[int, str], int]()
     for number, symbol, shares in puts:
         assert held.get(number, symbol) == expected.get((number, symbol), 0)
-        held.put(number, symbol, shares)
+        if many and symbol in held.symbols:
+            pair = np.array([number]), np.array([held.symbols.index(symbol)])
+            rows, before = held.get_many(*pair)
+            assert before.tolist() == [expected.get((number, symbol), 0)]
+            held.put_many(rows, *pair, np.array([shares]))
+        else:
+            held.put(number, symbol, shares)
         expected[number, symbol] = shares
     for number in range(7):
         mine = {symbol: shares for (n, symbol), shares in expected.items() if n == number and shares}

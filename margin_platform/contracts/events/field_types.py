@@ -15,16 +15,18 @@ from typing import Annotated, Any
 
 import numpy as np
 from msgspec import Meta, UnsetType
+from numpy.typing import NDArray
 
 from margin_platform.contracts import bounds
 from margin_platform.contracts.bounds import Range
 from margin_platform.contracts.events.vocabulary import Side
-from margin_platform.contracts.identity import PATTERN, all_plain_ids, refusal_of_id
+from margin_platform.contracts.identity import PATTERN, refusal_of_id
 
 FINEST_SHARE = 1e-6  # what a ledger keeps of a quantity
 LEAST_MONEY = 0.005  # dollars: less rounds to no cent
 _ROUNDING = 0.01  # the most that keeping it may change a quantity by
 _LEAST_MARK = min(bounds.UNSET_PRICES)
+Floats = NDArray[np.float64]
 _SIDES = tuple(side.value for side in Side)
 
 
@@ -33,14 +35,14 @@ class Kind:
     """One type of field.
 
     reason: why a value is refused, None where it is not. beyond: what msgspec's type does not check.
-    all_sound: a quick look at many values; True only where `beyond` refuses none of them.
+    all_sound: a quick look at many numbers; True only where `beyond` refuses none of them.
     """
 
     words: str
     reason: Callable[[object], str | None]
     schema: dict[str, object] = field(default_factory=dict, hash=False)
     beyond: Callable[[object], str | None] | None = None
-    all_sound: Callable[[list[float]], bool] | Callable[[list[str]], bool] | None = None
+    all_sound: Callable[[Floats], bool] | None = None
 
 
 class Always:
@@ -69,7 +71,7 @@ def _number(
     words: str,
     within: Range,
     also: Callable[[Any], str | None] | None = None,
-    all_sound: Callable[[list[float]], bool] | None = None,
+    all_sound: Callable[[Floats], bool] | None = None,
     **schema: Any,
 ) -> tuple[Meta, Kind]:
     def reason(value: Any) -> str | None:
@@ -133,7 +135,7 @@ def refusal_of_quantity(value: float) -> str | None:
     return None if abs(kept - value) <= abs(value) * _ROUNDING else f"finer than {FINEST_SHARE:g} of a share"
 
 
-def _coarse(values: list[float]) -> bool:
+def _coarse(values: Floats) -> bool:
     """Report whether no quantity among these is near the finest share."""
     return float(np.abs(values).min()) * _ROUNDING >= FINEST_SHARE
 
@@ -144,7 +146,7 @@ def _transfer(value: float) -> str | None:
     return "less than half a cent: it would book nothing" if abs(value) < LEAST_MONEY else None
 
 
-def _of_cents(values: list[float]) -> bool:
+def _of_cents(values: Floats) -> bool:
     """Report whether every amount among these books something."""
     return float(np.abs(values).min()) >= LEAST_MONEY
 
@@ -153,9 +155,9 @@ def _price(value: float) -> str | None:
     return "a mark for no price, not a price" if value in bounds.UNSET_PRICES else None
 
 
-def _below_marks(values: list[float]) -> bool:
+def _below_marks(values: Floats) -> bool:
     """Report whether all of these are below every mark for no price."""
-    return max(values) < _LEAST_MARK
+    return float(values.max()) < _LEAST_MARK
 
 
 def _list(value: object) -> str | None:
@@ -221,8 +223,7 @@ _NOT_NOTHING = {"anyOf": [{"minimum": LEAST_MONEY}, {"maximum": -LEAST_MONEY}]}
 _NOT_UNSET = {"not": {"enum": sorted(bounds.UNSET_PRICES)}}
 
 Identity = Annotated[
-    str,
-    Kind("text of visible characters, at most 256", refusal_of_id, _ID_SCHEMA, refusal_of_id, all_plain_ids),
+    str, Kind("text of visible characters, at most 256", refusal_of_id, _ID_SCHEMA, refusal_of_id)
 ]
 Text = Annotated[str, Kind("text", _text, {"type": "string", "pattern": r"\S"}, _text)]
 Label = Annotated[str, Kind("text", _of_type(str, "not a text"), {"type": "string"})]

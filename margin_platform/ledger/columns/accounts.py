@@ -8,17 +8,17 @@ from collections.abc import Iterable
 import numpy as np
 
 from margin_platform.kernel.book import REG_T, Book
+from margin_platform.ledger.columns.digests import Digests
 from margin_platform.ledger.columns.fills import Fills, Floats, Ints, Mask, Positions, Sums, once
 from margin_platform.ledger.columns.holdings import Holdings
 from margin_platform.ledger.columns.known_ids import KnownIds
+from margin_platform.ledger.columns.texts import TextIndex, Texts
 from margin_platform.ledger.current_book import CurrentBook, Opening
 from margin_platform.ledger.fill_log import FillLog
-from margin_platform.ledger.linked_fills import LinkedFills
+from margin_platform.ledger.linked_fills import NOT_LINKED, LinkedFills
 from margin_platform.ledger.micros import MICRO, from_micros
 from margin_platform.ledger.order_fills import OrderFills
 from margin_platform.ledger.rounding import Rounding, finer_than_kept
-
-_NEVER = np.iinfo(np.int64).max
 
 
 class Accounts:
@@ -31,26 +31,30 @@ class Accounts:
         require_account: bool = False,
         ids: KnownIds | None = None,
     ) -> None:
-        symbols = None if known_symbols is None else tuple(known_symbols)
-        self._known = None if symbols is None else frozenset(symbols)
+        symbols = tuple(known_symbols or ())
+        self._known = None if known_symbols is None else frozenset(symbols)
         self._require_account = require_account
         self._ids: list[str] = []
         self._numbers: dict[str, int] = {}
+        self._index = TextIndex()  # of the same
         self._type, self._since = array("b"), array("q")  # margin type, and since which event time
         self._cash = array("q")  # whole cents in micro-dollars, corporate actions excluded
-        self._held = Holdings(symbols or ())
+        self._held = Holdings(symbols)
         self._rounding = Rounding()
         # account -> first of its linked symbols -> micro-dollars of actions
         self._accrued: dict[int, dict[str, int]] = {}
-        self._log = FillLog()
+        self._log = FillLog(known=symbols)
         self._announced: set[str] = set()
         self._seen = KnownIds() if ids is None else ids
-        self._linked = LinkedFills()
+        self._linked = LinkedFills(symbols)
         self._order_fills = OrderFills()
         self._book = CurrentBook(self._balance, self._visible, self._opening)
 
     def __contains__(self, account_id: str) -> bool:
         return account_id in self._numbers
+
+    def __len__(self) -> int:
+        return len(self._ids)
 
     def _open(self, account_id: str) -> int:
         number = self._numbers[account_id] = len(self._ids)
@@ -82,9 +86,9 @@ class Accounts:
         """Return the account's row in `book`, for the life of this ledger."""
         return self._numbers[account_id]
 
-    def numbers_of(self, account_ids: Iterable[str]) -> Ints:
-        """Return the rows of many accounts; -1 for one that is not there."""
-        return np.array([self._numbers.get(account_id, -1) for account_id in account_ids], dtype=np.int64)
+    def numbers_of(self, account_ids: Texts) -> Ints:
+        """Return the rows of many accounts, NOT_THERE for one that is not there."""
+        return self._index.numbers_of(self._ids, account_ids)
 
     def book(self, code_of: dict[str, int]) -> Book:
         """Return the book as columns. Cash and known positions are kept current in place."""
@@ -112,11 +116,10 @@ class Accounts:
         digests = self._seen.digests("fill", fills.fill_ids, fills.account_ids)
         shares, (costs, plain) = fills.shares(), fills.costs()
         plain &= once(digests) & ~self._seen.known(digests)
-        since = np.fromiter(map(self._adds_up_from, fills.symbols), np.int64, len(fills.symbols))
-        plain &= fills.times >= since[fills.symbol]
-        plain &= np.fromiter((o is None for o in fills.order_ids), np.bool_, len(plain))
+        plain &= fills.times >= self._linked.adds_up_from()[fills.symbol]
+        plain &= ~fills.order_ids.there
         accounts, positions = Sums.by(fills.numbers), Positions.of(fills)
-        held = self._held.get_many(positions.numbers, fills.symbols, positions.symbol)
+        rows, held = self._held.get_many(positions.numbers, positions.symbol)
         cash = np.frombuffer(self._cash, dtype=np.int64)
         plain &= accounts.fits(cash[accounts.keys], costs) & positions.sums.fits(held, shares)
         if plain.any():
@@ -125,37 +128,25 @@ class Accounts:
             cash[accounts.keys[at]] -= spent
             self._book.touch_cash(accounts.keys[at], self._balances(accounts.keys[at]))
             at, traded = positions.sums.of(plain, shares)
-            self._hold_many(positions.numbers[at], fills.symbols, positions.symbol[at], held[at] + traded)
+            numbers, symbol, shares = positions.numbers[at], positions.symbol[at], held[at] + traded
+            self._held.put_many(rows[at], numbers, symbol, shares)
+            self._book.touch_many(numbers, symbol, shares)
+            for number, name in self._rounding.of(numbers, self._held.symbols, symbol):
+                self._touch(number, name)
         return plain
 
-    def _adds_up_from(self, symbol: str) -> int:
-        known = self._known is None or symbol in self._known
-        return self._linked.adds_up_from(symbol) if known else _NEVER
-
-    def _log_fills(self, fills: Fills, plain: Mask, shares: Ints, digests: list[bytes]) -> None:
-        rows, contents = np.flatnonzero(plain), fills.contents()
-        if len(rows) < len(plain):
-            kept = rows.tolist()
-            digests, contents = [digests[n] for n in kept], [contents[n] for n in kept]
+    def _log_fills(self, fills: Fills, plain: Mask, shares: Ints, digests: Digests) -> None:
+        rows = np.flatnonzero(plain)
         times, symbol = fills.times[rows], fills.symbol[rows]
-        self._log.append_many(fills.numbers[rows], fills.symbols, symbol, times, shares[rows])
-        self._seen.add_many(digests, times, contents)
-        linked = [n for n, name in enumerate(fills.symbols) if name in self._linked]
-        if linked:
-            at = rows[np.isin(symbol, linked)]
-            names = [fills.symbols[n] for n in fills.symbol[at].tolist()]
-            columns = (fills.numbers[at], fills.times[at], shares[at])
-            self._linked.keep_many(names, *(column.tolist() for column in columns))
+        self._log.append_many(fills.numbers[rows], symbol, times, shares[rows])
+        self._seen.add_many(digests[rows], times, fills.contents()[rows])
+        at = rows[self._linked.adds_up_from()[symbol] != NOT_LINKED]
+        names = [self._held.symbols[code] for code in fills.symbol[at].tolist()]
+        columns = (fills.numbers[at], fills.times[at], shares[at])
+        self._linked.keep_many(names, *(column.tolist() for column in columns))
         for n in np.flatnonzero(plain & finer_than_kept(fills.qty, shares)).tolist():
-            self._rounding.count(
-                int(fills.numbers[n]), fills.symbols[fills.symbol[n]], float(fills.qty[n]), int(shares[n])
-            )
-
-    def _hold_many(self, numbers: Ints, symbols: list[str], symbol: Ints, shares: Ints) -> None:
-        self._held.put_many(numbers, symbols, symbol, shares)
-        self._book.touch_many(numbers, symbols, symbol, shares)
-        for number, name in self._rounding.of(numbers, symbols, symbol):
-            self._touch(number, name)
+            name = self._held.symbols[fills.symbol[n]]
+            self._rounding.count(int(fills.numbers[n]), name, float(fills.qty[n]), int(shares[n]))
 
     def _balances(self, numbers: Ints) -> Floats:
         if self._accrued:

@@ -5,15 +5,15 @@ The text of a content is that of `KnownIds.content_of_fill`, the arithmetic that
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from margin_platform.ledger.columns.known_ids import KnownIds
+from margin_platform.ledger.columns.digests import Digests, digests_of
+from margin_platform.ledger.columns.known_ids import CONTENT, KnownIds
+from margin_platform.ledger.columns.texts import Texts
 from margin_platform.ledger.micros import MICRO, MOST
 from margin_platform.money import cents
 
@@ -21,31 +21,28 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-_FULL = MOST * MICRO * (1 - 1e-9)  # sums of so many are looked at in float64
 # between these a float is written without an exponent, by orjson as by Python
 _PLAIN_LOW, _PLAIN_HIGH = 1e-3, 1e15
+_FULL = MOST * MICRO * (1 - 1e-9)  # sums of so many are looked at in float64
 
 
 @dataclass(frozen=True)
 class Fills:
-    """Columns of one length. numbers: of the accounts, which the ledger has.
-
-    symbols: those of the fills, each once; symbol: where that of each fill stands among them.
-
-    venues, order_ids: None where a fill names none.
+    """Columns of one length. numbers: of the accounts, which the ledger has; symbol: codes of symbols that it
+    knows.
     """
 
     numbers: Ints
-    account_ids: list[str]
-    symbols: list[str]
+    account_ids: Texts
     symbol: Ints
-    fill_ids: list[str]
+    symbol_names: Texts
+    fill_ids: Texts
     qty: Floats
     price: Floats
     fee: Floats
     times: Ints
-    venues: list[str | None]
-    order_ids: list[str | None]
+    venues: Texts
+    order_ids: Texts
 
     def shares(self) -> Ints:
         """Return the signed micro-shares, as `to_micros` has them."""
@@ -57,17 +54,17 @@ class Fills:
         fits = np.abs(money) <= MOST
         return to_micros(np.where(fits, money, 0.0)), fits
 
-    def contents(self) -> list[int]:
+    def contents(self) -> Ints:
         """Return what `KnownIds.content_of_fill` does of each."""
-        figures = (self.qty, self.price, self.fee, self.times.astype(np.float64))
-        symbols = _texts(self.symbols)
-        texts = _texts(self.account_ids), [symbols[n] for n in self.symbol.tolist()], *map(_numbers, figures)
-        written = map(b"\x1f".join, zip(*texts, strict=True))
-        joined = b"".join([hashlib.blake2b(text, digest_size=4).digest() for text in written])
-        where = list(zip(self.venues, self.order_ids, strict=True))
-        above = {place: KnownIds.content_of_place(*place) for place in set(where)}
-        figures_alone = np.frombuffer(joined, dtype=">u4").tolist()
-        return [above[place] + content for place, content in zip(where, figures_alone, strict=True)]
+        figures = map(_as_texts, (self.qty, self.price, self.fee, self.times.astype(np.float64)))
+        found = digests_of(b"", (self.account_ids, self.symbol_names, *figures), CONTENT)
+        return found[:, 0].astype(np.uint32).byteswap() | self._places()
+
+    def _places(self) -> Ints:
+        """Return what `KnownIds.content_of_place` does of each."""
+        where = [*zip(self.venues.strings(), self.order_ids.strings(), strict=True)]
+        found = {place: KnownIds.content_of_place(*place) for place in set(where)}
+        return np.array([found[place] for place in where], dtype=np.int64)
 
 
 def to_micros(amounts: Floats) -> Ints:
@@ -76,16 +73,14 @@ def to_micros(amounts: Floats) -> Ints:
     return np.where(amounts >= 0, scaled, -scaled)
 
 
-def _texts(names: list[str]) -> list[bytes]:
-    return "\n".join(names).encode().split(b"\n")
-
-
-def _numbers(column: Floats) -> list[bytes]:
+def _as_texts(column: Floats) -> Texts:
     """Return each figure as `repr` writes it."""
     size = np.abs(column)
-    if bool(((size == 0) | ((size >= _PLAIN_LOW) & (size < _PLAIN_HIGH))).all()):
-        return orjson.dumps(column, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
-    return [repr(figure).encode() for figure in column.tolist()]
+    if not ((size == 0) | ((size >= _PLAIN_LOW) & (size < _PLAIN_HIGH))).all():
+        return Texts.of([repr(figure) for figure in column.tolist()])
+    raw = np.frombuffer(bytearray(orjson.dumps(column, option=orjson.OPT_SERIALIZE_NUMPY)), np.uint8)
+    commas = np.flatnonzero(raw == ord(","))
+    return Texts(raw, np.append(0, commas) + 1, np.append(commas, len(raw) - 1))
 
 
 @dataclass(frozen=True)
@@ -118,7 +113,7 @@ class Sums:
 class Positions:
     """Account number and symbol of fills, each pair once, and the sums by them.
 
-    symbol: its place among the symbols of the fills.
+    symbol: its code.
     """
 
     numbers: Ints
@@ -127,15 +122,13 @@ class Positions:
 
     @classmethod
     def of(cls, fills: Fills) -> Positions:
-        sums = Sums.by(fills.numbers * len(fills.symbols) + fills.symbol)
-        return cls(*np.divmod(sums.keys, len(fills.symbols)), sums)
+        wide = int(fills.symbol.max(initial=0)) + 1
+        sums = Sums.by(fills.numbers * wide + fills.symbol)
+        return cls(*np.divmod(sums.keys, wide), sums)
 
 
-def once(names: Sequence[bytes]) -> Mask:
-    """Return which of these is there once."""
-    if len(set(names)) == len(names):
-        return np.ones(len(names), dtype=np.bool_)
-    counts: dict[bytes, int] = {}
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-    return np.array([counts[name] == 1 for name in names])
+def once(digests: Digests) -> Mask:
+    """Return which of these is there once; it may leave one out that is."""
+    halves = np.sort(digests[:, 0])
+    again = halves[1:][halves[1:] == halves[:-1]]
+    return ~np.isin(digests[:, 0], again) if len(again) else np.ones(len(digests), dtype=np.bool_)

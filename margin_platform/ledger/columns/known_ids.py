@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import BadEvent, Event
+from margin_platform.ledger.columns.digests import Digests, digests_of
 from margin_platform.ledger.columns.growing_table import GrowingTable
-from margin_platform.ledger.columns.hash_index import NO_ROW, Digests, grown, is_full, rows_of, slot_of
+from margin_platform.ledger.columns.hash_index import NO_ROW, grown, is_full, rows_of, slot_of
+from margin_platform.ledger.columns.texts import Texts
 
 _UNKNOWN = -1  # the content of an id booked before contents were kept
 _ABSENT = -2  # no content: the id is not known
 _FIGURES = 32  # bits of a content that are of the figures; those above are of venue and order, 0: not kept
 _SPAN_MS = 40 * 86_400_000  # ids are forgotten by spans of event time
 _DIGEST = 16  # bytes: with ten million ids the chance that two of them look the same is below one in 10^24
+CONTENT = 4  # bytes of a digest of a content's figures
 _FEW = 64  # rows that are indexed one by one
 
 
@@ -42,23 +44,19 @@ class KnownIds:
 
     def digest(self, kind: str, identity: str, account_id: str) -> bytes:
         """Return the digest under which an id of an account's event is known."""
-        return self.digests(kind, (identity,), (account_id,))[0]
+        name = f"{account_id}\x1f{identity}" if self._by_account else identity
+        return hashlib.blake2b(f"{kind}:{name}".encode(), digest_size=_DIGEST).digest()
 
-    def digests(self, kind: str, identities: Sequence[str], account_ids: Sequence[str]) -> list[bytes]:
+    def digests(self, kind: str, identities: Texts, account_ids: Texts) -> Digests:
         """Return the digest of each of these ids."""
-        if self._by_account:
-            texts = [
-                f"{kind}:{account}\x1f{name}" for account, name in zip(account_ids, identities, strict=True)
-            ]
-        else:
-            texts = [f"{kind}:{identity}" for identity in identities]
-        return [hashlib.blake2b(text.encode(), digest_size=_DIGEST).digest() for text in texts]
+        parts = [account_ids, identities] if self._by_account else [identities]
+        return digests_of(f"{kind}:".encode(), parts, _DIGEST)
 
     @staticmethod
     def content(*figures: str | float | None) -> int:
         """Return a digest of an event's content; equal numbers are equal, whole or not."""
         text = "\x1f".join(repr(float(f)) if isinstance(f, int | float) else str(f) for f in figures)
-        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest())
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=CONTENT).digest())
 
     @staticmethod
     def content_of_fill(fill: Event) -> int:
@@ -70,7 +68,7 @@ class KnownIds:
     @staticmethod
     def content_of_place(venue: str | None, order_id: str | None) -> int:
         """Return the part of a fill's content that is of its venue and order."""
-        return (KnownIds.content(venue or None, order_id) >> 1 | 1) << _FIGURES
+        return (KnownIds.content(venue or None, order_id or None) >> 1 | 1) << _FIGURES
 
     def __contains__(self, digest: bytes) -> bool:
         return self._content_of(digest) != _ABSENT
@@ -82,9 +80,9 @@ class KnownIds:
         row = self._slots[slot_of(self._ids["digest"], self._slots, *_halves(digest))]
         return _ABSENT if row == NO_ROW else int(self._ids["content"][row])
 
-    def known(self, digests: Sequence[bytes]) -> NDArray[np.bool_]:
+    def known(self, digests: Digests) -> NDArray[np.bool_]:
         """Return which of these ids are known."""
-        return np.asarray(rows_of(self._ids["digest"], self._slots, _rows(digests)) != NO_ROW)
+        return np.asarray(rows_of(self._ids["digest"], self._slots, digests) != NO_ROW)
 
     def forget(self, before: int) -> None:
         """Forget the ids of spans that end before an event time, in epoch milliseconds."""
@@ -116,13 +114,13 @@ class KnownIds:
         self._ids.append(_halves(digest), content, time // self._span_ms)
         self._index(len(self) - 1)
 
-    def add_many(self, digests: Sequence[bytes], times: NDArray[np.int64], contents: Sequence[int]) -> None:
+    def add_many(self, digests: Digests, times: NDArray[np.int64], contents: NDArray[np.int64]) -> None:
         """Keep ids of event times, in epoch milliseconds, with their contents: columns of one length.
 
         None of them is known, and none is there twice.
         """
         before = len(self)
-        self._ids.extend(_rows(digests), contents, times // self._span_ms)
+        self._ids.extend(digests, contents, times // self._span_ms)
         self._index(before)
 
     def _index(self, first: int) -> None:
@@ -171,7 +169,3 @@ class KnownIds:
 def _halves(digest: bytes) -> tuple[int, int]:
     low, high = (int.from_bytes(digest[n : n + 8], "little", signed=True) for n in (0, 8))
     return low, high
-
-
-def _rows(digests: Sequence[bytes]) -> Digests:
-    return np.frombuffer(b"".join(digests), dtype=np.int64).reshape(-1, 2)

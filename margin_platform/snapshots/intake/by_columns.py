@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from operator import itemgetter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from margin_platform.contracts.messages import FILLS, PRICES, BadEvent, Event
 from margin_platform.contracts.offsets import Record
 from margin_platform.ledger.columns.fills import Fills
+from margin_platform.ledger.columns.texts import NOT_THERE, Numbers
 from margin_platform.market.prints import MOST_SEQUENCE, NO_SEQUENCE, Prints
 from margin_platform.snapshots.input_records import in_order
 from margin_platform.snapshots.intake.one_by_one import OneByOne
@@ -23,8 +23,7 @@ from margin_platform.snapshots.intake.reading import Rows, rows_of
 from margin_platform.snapshots.outcome import Touched
 
 LEAST = 48  # records of a partition below which columns take longer
-
-Ints = NDArray[np.int64]
+NOBODY: Numbers = np.zeros(0, dtype=np.int64)
 
 
 class Intake(OneByOne):
@@ -34,7 +33,7 @@ class Intake(OneByOne):
 
     def take_in(self, records: Iterable[Record], batch_id: int) -> Touched:
         """Apply records in order and value nothing."""
-        accounts: set[str] = set()
+        accounts: set[int] = set()
         instruments: set[int] = set()
         dead: list[Event] = []
         applied = 0
@@ -57,7 +56,7 @@ class Intake(OneByOne):
         rows = rows_of(self, records)
         if not rows.records:
             return rows.refused
-        numbers = self.ledger.numbers_of(rows.columns.get("account_id", ()))
+        numbers = self.ledger.numbers_of(rows.columns.texts("account_id")) if rows.topic == FILLS else NOBODY
         if not self._may_pass(rows, numbers):
             return map(self.apply, records)
         found = self._fills(rows, numbers) if rows.topic == FILLS else self._prints(rows)
@@ -66,70 +65,60 @@ class Intake(OneByOne):
         letters.sort(key=itemgetter("offset"))
         return [*(touched._replace(dead=()) for touched in taken), Touched(dead=letters)]
 
-    def _may_pass(self, rows: Rows, numbers: Ints) -> bool:
+    def _may_pass(self, rows: Rows, numbers: Numbers) -> bool:
         """Move the clock past these rows and count them as read; report False, with nothing done, where one
         may contradict it, is too late, belongs elsewhere or brings a corporate action into effect.
 
-        numbers: of their accounts, -1 for one that the book does not have; none for prices.
+        numbers: of their accounts, NOT_THERE for one that the book does not have; none for prices.
         """
         first = rows.records[0]
         passed = self.clock.after_all(first.topic, first.partition, rows.times, rows.produced)
         if passed is None or passed.now >= self.actions.next_day():
             return False
         if rows.topic == FILLS:
-            unknown = np.flatnonzero(numbers < 0).tolist()
-            if not all(self.shard.holds(rows.columns["account_id"][n]) for n in unknown):
+            accounts = rows.columns.texts("account_id")
+            if not all(map(self.shard.holds, accounts.take(np.flatnonzero(numbers == NOT_THERE)).strings())):
                 return False
             if not self.corrections.check_all(first, rows.times, rows.produced, passed):
                 return False
-            self.consumed.count_all_own(rows.records, rows.columns["account_id"])
+            self.consumed.count_all_own(rows.records, numbers, accounts)
         self.clock.pass_to(passed)
         return True
 
-    def _fills(self, rows: Rows, numbers: Ints) -> Iterable[Touched]:
-        given = rows.columns
-        own = np.fromiter((not busts for busts in given["busts"]), np.bool_, len(numbers))
-        at = np.flatnonzero((numbers >= 0) & (rows.codes >= 0) & own)
-        if len(at) < len(numbers):
-            given = {name: [column[n] for n in at.tolist()] for name, column in given.items()}
-        names = given["account_id"]
-        codes, symbol = np.unique(rows.codes[at], return_inverse=True)
+    def _fills(self, rows: Rows, numbers: Numbers) -> Iterable[Touched]:
+        own = ~rows.columns.has("busts")
+        at = np.flatnonzero((numbers != NOT_THERE) & (rows.codes != NOT_THERE) & own)
+        given = rows.columns if len(at) == len(own) else rows.columns.take(at)
         fills = Fills(
             numbers=numbers[at],
-            account_ids=names,
-            symbols=[self.market.symbols[code] for code in codes.tolist()],
-            symbol=symbol,
-            fill_ids=given["fill_id"],
-            qty=np.array(given["qty"], dtype=np.float64),
-            price=np.array(given["price"], dtype=np.float64),
-            fee=np.array([fee or 0.0 for fee in given["fee"]], dtype=np.float64),
+            account_ids=given.texts("account_id"),
+            symbol=rows.codes[at],
+            symbol_names=given.texts("symbol"),
+            fill_ids=given.texts("fill_id"),
+            qty=given.numbers("qty"),
+            price=given.numbers("price"),
+            fee=np.where(given.has("fee"), given.numbers("fee"), 0.0) + 0.0,  # no negative zero
             times=rows.times[at],
-            venues=[venue or None for venue in given["venue"]],
-            order_ids=[order_id or None for order_id in given["order_id"]],
+            venues=given.texts("venue"),
+            order_ids=given.texts("order_id"),
         )
-        booked = self.ledger.apply_fills(fills)
-        if booked.all():
-            touched = Touched(set(names))
-        else:
-            touched = Touched({names[n] for n in np.flatnonzero(booked).tolist()})
-        left = np.ones(len(numbers), dtype=np.bool_)
-        left[at[booked]] = False
+        booked = at[self.ledger.apply_fills(fills)]
+        left = np.ones(len(own), dtype=np.bool_)
+        left[booked] = False
+        touched = Touched(set(numbers[booked].tolist()))
         return [touched, *self._one_by_one(rows, np.flatnonzero(left).tolist())]
 
     def _prints(self, rows: Rows) -> Iterable[Touched]:
         given = rows.columns
-        numbers = [n if type(n) is int else NO_SEQUENCE for n in given["sequence"]]
-        large = (
-            [n > MOST_SEQUENCE for n in numbers] if max(numbers) > MOST_SEQUENCE else [False] * len(numbers)
-        )
-        marks = zip(given["confirmed"], given["correction"], large, strict=True)
+        sequences = np.where(given.has("sequence"), given.whole("sequence"), NO_SEQUENCE)
+        marked = (given.whole("confirmed") | given.whole("correction")).astype(np.bool_)
         prints = Prints(
             codes=rows.codes,
-            prices=np.array(given["price"], dtype=np.float64),
+            prices=given.numbers("price"),
             times=rows.times,
             produced=rows.produced,
-            sequences=np.array([min(n, MOST_SEQUENCE) for n in numbers], dtype=np.int64),
-            marked=np.fromiter(map(any, marks), dtype=np.bool_, count=len(numbers)),
+            sequences=np.minimum(sequences, MOST_SEQUENCE),
+            marked=marked | (sequences > MOST_SEQUENCE),
         )
         accepted = self.live.take_prints(prints)
         touched = Touched(instruments=set(rows.codes[accepted].tolist()))

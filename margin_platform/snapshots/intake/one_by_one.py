@@ -21,6 +21,7 @@ from margin_platform.contracts.messages import (
 from margin_platform.contracts.offsets import Record
 from margin_platform.kernel.market import Instrument, Market
 from margin_platform.ledger.awaiting_account import EarlyEvents, book_event
+from margin_platform.ledger.columns.texts import Numbers, TextIndex, Texts
 from margin_platform.ledger.ledger import Ledger
 from margin_platform.market.live_market import LiveMarket
 from margin_platform.policy.policy import Policy
@@ -41,9 +42,10 @@ class OneByOne:
         self.shard = shard
         self.live = LiveMarket(instruments, policy)
         self.code_of = self.live.code_of
+        self._symbols = TextIndex()
         self.corrections = Corrections(policy.records.correction_days)
         ids = self.corrections.no_ids(by_account=shard.ids_by_account)
-        self.ledger = Ledger(self.code_of, require_account=True, ids=ids)
+        self.ledger = Ledger(self.market.symbols, require_account=True, ids=ids)
         self.consumed = Consumed(shard)
         self.clock = StreamClock(shard.shared)
         self.early = EarlyEvents()
@@ -63,6 +65,10 @@ class OneByOne:
     def market(self) -> Market:
         """The market of now."""
         return self.live.market
+
+    def codes_of(self, symbols: Texts) -> Numbers:
+        """Return the codes of instruments, NOT_THERE for one that is not there."""
+        return self._symbols.numbers_of(self.market.symbols, symbols)
 
     def apply(self, record: Record) -> Touched:
         """Apply one record.
@@ -119,7 +125,7 @@ class OneByOne:
         if topic in (FILLS, CASH) and not self.ledger.knows(event["account_id"]):
             self.early.keep(record, event)
             return Touched()
-        accounts = set(book_event(self.ledger, topic, event))
+        accounts = set(map(self.ledger.number_of, book_event(self.ledger, topic, event)))
         return Touched(
             accounts, dead=self.early.book(event["account_id"], self.ledger) if topic == ACCOUNTS else ()
         )
