@@ -2,7 +2,8 @@
 
 `MarginEngine.take_in` alone: records are made beforehand, nothing is evaluated. Each round gives both engines
 the same batches: fills (four in five of positions that the account has, the others open one), then prices
-that move by a fifth of a percent. With `--dividends` every symbol has paid one before. Times are processor
+that move by a fifth of a percent. With `--dividends` every symbol has paid one before; with `--venues` fills
+name a venue and a fee, and their prices have all digits of a float64. Times are processor
 time of the one thread, as other work on the machine stretches the clock; medians of the rounds' own ratios.
 Beside them the bound: decoding alone, by msgspec.
 """
@@ -30,15 +31,17 @@ BEFORE = "06c4ad5"  # the last one that took in record by record
 OPENING = 1_790_000_000_000
 EX_DATE = "2026-09-01"  # of the dividends, before OPENING
 PARTITIONS = 4
+VENUES = ("ARCA", "BATS", "NSDQ")
 
 
 class Feed:
     """Records as Kafka has them, the same ones in each run."""
 
-    def __init__(self, engine: Any, generator: np.random.Generator) -> None:
+    def __init__(self, engine: Any, generator: np.random.Generator, venues: bool) -> None:
         held = engine.ledger.book(engine.code_of)
         self._ids, self._symbols = engine.ledger.account_ids(), engine.market.symbols
         self._held, self._price = held.symbol.reshape(-1, POSITIONS), engine.market.price.copy()
+        self._venues = venues
         self._generator, self._sent, self._ends = generator, 0, dict[tuple[str, int], int]()
 
     def _record(self, topic: str, partition: int, event: dict[str, Any]) -> Record:
@@ -55,6 +58,8 @@ class Feed:
             self._sent += 1
             fill = {"fill_id": f"f-{self._sent:09d}", "account_id": self._ids[number]}
             fill |= {"symbol": self._symbols[code], "qty": float(1 + number % 90), "price": 101.25}
+            if self._venues:
+                fill |= {"price": float(draw.uniform(5, 400)), "fee": 0.35, "venue": VENUES[number % 3]}
             records.append(self._record(FILLS, number, fill | {"timestamp": at}))
         return records
 
@@ -81,7 +86,7 @@ def dividends(symbols: Sequence[str]) -> list[Record]:
     ]
 
 
-def alone(accounts: int, batches: int, fills: int, prices: int, paid: bool) -> dict[str, float]:
+def alone(accounts: int, batches: int, fills: int, prices: int, paid: bool, venues: bool) -> dict[str, float]:
     """Measure the engine that is imported; events a second of processor time, medians of the batches."""
     generator = np.random.default_rng(7)
     priced = market(generator)
@@ -91,7 +96,7 @@ def alone(accounts: int, batches: int, fills: int, prices: int, paid: bool) -> d
         for n, (s, p) in enumerate(zip(priced.symbols, priced.price, strict=True))
     ]
     engine.take_in([*opening, *(dividends(priced.symbols) if paid else ())], 0)
-    feed, found = Feed(engine, generator), dict[str, list[float]]()
+    feed, found = Feed(engine, generator, venues), dict[str, list[float]]()
     for batch in range(batches + 1):
         at = OPENING + 1000 * (batch + 1)
         for name, records in (("fills", feed.fills(fills, at)), ("prices", feed.prices(prices, at))):
@@ -118,14 +123,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--fills", type=int, default=4_000, help="of a batch (default %(default)s)")
     parser.add_argument("--prices", type=int, default=4_000, help="of a batch (default %(default)s)")
     parser.add_argument("--dividends", action="store_true", help="every symbol has paid one")
+    parser.add_argument("--venues", action="store_true", help="fills with venue, fee and long prices")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="one line of JSON; the same as without")
     given = parser.parse_args(arguments)
     if given.alone:
-        print(json.dumps(alone(given.accounts, given.batches, given.fills, given.prices, given.dividends)))
+        sizes_of = given.accounts, given.batches, given.fills, given.prices
+        print(json.dumps(alone(*sizes_of, given.dividends, given.venues)))
         return 0
     sizes = [f"--{name}={getattr(given, name)}" for name in ("accounts", "batches", "fills", "prices")]
-    sizes += ["--dividends"] if given.dividends else []
+    sizes += [f"--{name}" for name in ("dividends", "venues") if getattr(given, name)]
     with checkout(given.before) as tree:
         runs = [
             [answer_of(__file__, where, [*sizes, "--alone"]) for where in (tree, ROOT)]

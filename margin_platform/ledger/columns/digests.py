@@ -38,13 +38,12 @@ _digests = kept_on_disk(_entry)
 
 def digests_of(prefix: bytes, parts: Sequence[Texts], size: int) -> Digests:
     """Return digests of so many bytes, at most 16, of texts that begin alike and are given part by part."""
-    starts = np.cumsum([0, *(len(part.raw) for part in parts)])
-    first, last = (
-        np.stack([getattr(part, end) + start for part, start in zip(parts, starts, strict=False)])
-        for end in ("first", "last")
-    )
+    raws = {id(part.raw): part.raw for part in parts}  # many are of the same messages
+    starts = dict(zip(raws, np.cumsum([0, *map(len, raws.values())]).tolist(), strict=False))
+    first = np.stack([part.first + starts[id(part.raw)] for part in parts])
+    last = np.stack([part.last + starts[id(part.raw)] for part in parts])
     room = np.empty(len(prefix) + sum(part.longest + 1 for part in parts), dtype=np.uint8)
     room[: len(prefix)] = np.frombuffer(prefix, dtype=np.uint8)
     found = np.empty((first.shape[1], 2), dtype=np.int64)
-    _digests(len(prefix), np.concatenate([part.raw for part in parts]), first, last, size, room, found)
+    _digests(len(prefix), np.concatenate([*raws.values()]), first, last, size, room, found)
     return found

@@ -62,6 +62,8 @@ class Fills:
 
     def _places(self) -> Ints:
         """Return what `KnownIds.content_of_place` does of each."""
+        if not (self.venues.there | self.order_ids.there).any():
+            return np.full(len(self.numbers), KnownIds.content_of_place(None, None))
         where = [*zip(self.venues.strings(), self.order_ids.strings(), strict=True)]
         found = {place: KnownIds.content_of_place(*place) for place in set(where)}
         return np.array([found[place] for place in where], dtype=np.int64)

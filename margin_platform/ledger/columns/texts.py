@@ -56,8 +56,6 @@ class Texts(NamedTuple):
 
     def strings(self) -> list[str]:
         """Return them as strings, an empty one where there is none."""
-        if not self.there.any():
-            return [""] * len(self.first)
         raw = self.raw.tobytes()
         spans = zip(self.first.tolist(), self.last.tolist(), strict=True)
         return [raw[first:last].decode() if first != NOTHING else "" for first, last in spans]

@@ -21,7 +21,7 @@ Mask = NDArray[np.bool_]
 END = b"\0"  # behind each object: no value goes on beyond it
 _WRONG = -1  # instead of a place
 _MOST_DIGITS = 18  # of a number that 64 bits hold
-# whole numbers up to here, and such powers of ten, are float64s of their own: so their quotient is rounded once
+# whole numbers up to here, and such powers of ten, are float64s of their own: their quotient is rounded once
 _EXACT = 1 << 53
 _TENS = np.array([float(f"1e{n}") for n in range(_MOST_DIGITS)])
 _OPEN, _CLOSE, _QUOTE, _COLON, _COMMA, _MINUS, _POINT, _ZERO, _NINE = (int(c) for c in b'{}":,-.09')
