@@ -23,7 +23,7 @@ from margin_platform.snapshots.intake.reading import Rows, rows_of
 from margin_platform.snapshots.outcome import Touched
 
 LEAST = 48  # records of a partition below which columns take longer
-NOBODY: Numbers = np.zeros(0, dtype=np.int64)
+_NO_ACCOUNTS: Numbers = np.zeros(0, dtype=np.int64)
 
 
 class Intake(OneByOne):
@@ -56,7 +56,9 @@ class Intake(OneByOne):
         rows = rows_of(self, records)
         if not rows.records:
             return rows.refused
-        numbers = self.ledger.numbers_of(rows.columns.texts("account_id")) if rows.topic == FILLS else NOBODY
+        numbers = (
+            self.ledger.numbers_of(rows.columns.texts("account_id")) if rows.topic == FILLS else _NO_ACCOUNTS
+        )
         if not self._may_pass(rows, numbers):
             return map(self.apply, records)
         found = self._fills(rows, numbers) if rows.topic == FILLS else self._prints(rows)
