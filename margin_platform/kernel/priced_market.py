@@ -8,6 +8,7 @@ per-share floor) need the lanes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -57,13 +58,28 @@ class PricedMarket:
             fixed_flags=fixed,
         )
 
-    def at(self, market: Market) -> PricedMarket:
-        """Price the same instruments at another time under the same policy:
-        groups and charges are kept.
+    def at_each(self, markets: Sequence[Market]) -> Iterator[PricedMarket]:
+        """Yield the same instruments priced at other times under the same policy: groups and charges are
+        kept.
+
+        All times are priced in one pass over their columns, one behind the other.
         """
-        schedule = schedule_of(market, self.policy)
-        shares = _shares(market, schedule, self.fixed_flags, self.policy)
-        return replace(self, market=market, schedule=schedule, shares=shares)
+        flat = self.market.with_columns(
+            **{name: np.concatenate([getattr(m, name) for m in markets]) for name in _PER_INSTRUMENT}
+        )
+        schedule = schedule_of(flat, self.policy)
+        shares = _shares(flat, schedule, np.tile(self.fixed_flags, len(markets)), self.policy)
+        size = len(self.market.price)
+        for n, market in enumerate(markets):
+            own, both = slice(n * size, (n + 1) * size), slice(2 * n * size, 2 * (n + 1) * size)
+            yield replace(
+                self,
+                market=market,
+                schedule=Schedule(*(column[own] for column in schedule)),
+                shares=Shares(
+                    shares.rows[both], shares.flags[both], shares.need_long[own], shares.need_short[own]
+                ),
+            )
 
     def without_concentration(self) -> PricedMarket:
         """Return this market where no name pays for being concentrated: the rest is the same."""

@@ -16,6 +16,7 @@ import numpy as np
 from margin_platform.backtest.engine.decision_rows import decision_row
 from margin_platform.backtest.engine.job import Job
 from margin_platform.backtest.engine.liquidation_sales import sales
+from margin_platform.backtest.engine.priced_bars import PricedBars
 from margin_platform.backtest.engine.record import FillRow
 from margin_platform.backtest.engine.rows import Rows, observation
 from margin_platform.backtest.engine.state import State, start
@@ -41,6 +42,7 @@ class Run:
         """Begin a job, or continue it from a state."""
         self.job = job
         self.state = state or start(job)
+        self._prices = PricedBars(job.path, job.policy)
 
     @property
     def time(self) -> int:
@@ -55,10 +57,9 @@ class Run:
     def bar(self) -> None:
         """Bring the run to its bar: what comes before it, every account at its prices, liquidations due."""
         touched = self.between(self.time)
-        market = self.job.path.at(self.state.bar)
-        touched |= self._pending_fills(market)
+        priced = self._prices.at(self.state.bar)
+        touched |= self._pending_fills(priced.market)
         self._timers(self.time)  # those whose order a corporate action ended ask again immediately
-        priced = self.state.priced_at(market, self.job.policy)
         margin, codes = self._step(priced, self.state.open_accounts, touched, self.time)
         self.state.record.bar(margin, codes, self.state.written_off())
         self.liquidate(priced)
@@ -84,7 +85,8 @@ class Run:
                 later |= acted
             accounts = np.intersect1d(np.array(sorted(changed), dtype=np.int64), self.state.open_accounts)
             if len(accounts):
-                self._step(self._priced_between(at), accounts, changed, at, f".{self.state.trade}")
+                priced = self._prices.between(self.state.bar, at)
+                self._step(priced, accounts, changed, at, f".{self.state.trade}")
         self._timers(until)
         return later
 
@@ -123,10 +125,6 @@ class Run:
             ]
             changed.update(self.state.holdings.restate(symbol, actions))
         return changed
-
-    def _priced_between(self, at: int) -> PricedMarket:
-        """Return the last bar's prices, as corporate actions have changed them up to a time."""
-        return self.state.priced_at(self.job.path.between(self.state.bar, at), self.job.policy)
 
     def _next_event(self) -> int:
         """Return the event time of what comes next: an event, or an announced corporate action's day."""

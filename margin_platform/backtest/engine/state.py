@@ -10,10 +10,7 @@ from margin_platform.backtest.engine.account_book import Holdings
 from margin_platform.backtest.engine.job import Job
 from margin_platform.backtest.engine.ladder_states import LadderStates
 from margin_platform.backtest.engine.record import Record
-from margin_platform.kernel.market import Market
-from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
-from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.bands import Level
 
 
@@ -32,12 +29,6 @@ class State:
     pending: list[tuple[int, int, float, int]] = field(default_factory=list)
     due: set[int] = field(default_factory=set)  # accounts to liquidate
     announced: AnnouncedActions = field(default_factory=AnnouncedActions)
-    priced: PricedMarket | None = None  # the bar before's
-
-    def priced_at(self, market: Market, policy: Policy) -> PricedMarket:
-        """Price the market of a bar; what a run keeps fixed is computed once."""
-        self.priced = PricedMarket.of(market, policy) if self.priced is None else self.priced.at(market)
-        return self.priced
 
     def written_off(self) -> float:
         """Sum the dollars owed by accounts that have nothing left to sell."""
