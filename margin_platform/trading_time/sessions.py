@@ -7,7 +7,8 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import math
-from typing import Any
+from bisect import bisect_left, bisect_right
+from typing import Any, NamedTuple
 
 import exchange_calendars
 import numpy as np
@@ -27,7 +28,11 @@ def _calendar(reaching: dt.date = _LIVE) -> Any:
 
     Only a date before 1989, of an old history, pays for one that begins in 1970.
     """
-    return _calendar_from(_LIVE if reaching >= _LIVE else _EARLIEST)
+    return _calendar_from(_first(reaching))
+
+
+def _first(reaching: dt.date) -> dt.date:
+    return _LIVE if reaching >= _LIVE else _EARLIEST
 
 
 @functools.cache
@@ -35,19 +40,43 @@ def _calendar_from(first: dt.date) -> Any:
     return exchange_calendars.get_calendar("XNYS", start=first.isoformat())
 
 
+class _Sessions(NamedTuple):
+    """All sessions as columns: the calendar itself takes a hundred times as long to answer.
+
+    opened, closed: seconds since 1970; number: of each date's session.
+    """
+
+    days: list[dt.date]
+    opened: list[float]
+    closed: list[float]
+    number: dict[dt.date, int]
+
+
+def _sessions(reaching: dt.date = _LIVE) -> _Sessions:
+    return _sessions_from(_first(reaching))
+
+
+@functools.cache
+def _sessions_from(first: dt.date) -> _Sessions:
+    calendar = _calendar_from(first)
+    days = [session.date() for session in calendar.sessions]
+    opened, closed = ((nanos / 1e9).tolist() for nanos in (calendar.opens_nanos, calendar.closes_nanos))
+    return _Sessions(days, opened, closed, {day: number for number, day in enumerate(days)})
+
+
 def covered(reaching: dt.date = _LIVE) -> tuple[dt.date, dt.date]:
     """Return the first and last session known: from 1989, or 1970 where an earlier date is asked about, to
     about a year from today.
     """
-    calendar = _calendar(reaching)
-    return calendar.first_session.date(), calendar.last_session.date()
+    days = _sessions(reaching).days
+    return days[0], days[-1]
 
 
 def is_session(day: dt.date) -> bool:
     """Report whether the exchange opens on a date; no date before 1970 or beyond the calendar's end is known
     to be a session.
     """
-    return _covers(day) and bool(_calendar(day).is_session(pd.Timestamp(day)))
+    return _covers(day) and day in _sessions(day).number
 
 
 def _covers(day: dt.date) -> bool:
@@ -74,10 +103,8 @@ def business_day_after(start: dt.date, days: int) -> dt.date:
         return start
     if not _reaches(start):
         return dt.date.fromisoformat(str(np.busday_offset(start, days, roll="backward")))
-    calendar = _calendar(start)
-    following = calendar.date_to_session(pd.Timestamp(start) + pd.Timedelta(days=1), direction="next")
-    session: pd.Timestamp = calendar.session_offset(following, days - 1)
-    return session.date()
+    known = _sessions(start).days
+    return known[bisect_right(known, start) + days - 1]
 
 
 def session_close(day: dt.date) -> dt.datetime:
@@ -87,7 +114,8 @@ def session_close(day: dt.date) -> dt.datetime:
     """
     if not is_session(day):
         raise ValueError(f"day: not a session of XNYS, value {day.isoformat()}")
-    return _close(_calendar(day), day)
+    known = _sessions(day)
+    return dt.datetime.fromtimestamp(known.closed[known.number[day]], NEW_YORK)
 
 
 def close_ms(day: dt.date) -> int:
@@ -107,11 +135,6 @@ def why_closed(day: dt.date) -> str:
     at = pd.Timestamp(day)
     named = _calendar(day).regular_holidays.holidays(at, at, return_name=True)
     return str(named.iloc[0]) if len(named) and named.iloc[0] else "the exchange was closed"
-
-
-def _close(calendar: Any, session: dt.date) -> dt.datetime:
-    close: pd.Timestamp = calendar.session_close(pd.Timestamp(session))
-    return close.to_pydatetime().astimezone(NEW_YORK)
 
 
 def is_open(at: dt.datetime) -> bool:
@@ -152,12 +175,6 @@ def due_time(opened: dt.datetime, days: int, hour: int) -> dt.datetime:
     return dt.datetime.fromtimestamp(trading_time_after(int(opened.timestamp() * 1000), 0.0) / 1000, NEW_YORK)
 
 
-@functools.lru_cache(maxsize=4096)
-def _session_bounds(session: pd.Timestamp) -> tuple[float, float]:
-    calendar = _calendar(session.date())
-    return calendar.session_open(session).timestamp(), calendar.session_close(session).timestamp()
-
-
 def in_session(at_ms: int) -> bool:
     """Report whether an event time (epoch milliseconds) lies in a session, its closing print included.
 
@@ -167,12 +184,13 @@ def in_session(at_ms: int) -> bool:
     return opened <= at_ms / 1000 <= closed
 
 
-@functools.lru_cache(maxsize=4096)
 def _hours(day: dt.date) -> tuple[float, float]:
     """Return the opening and closing time of a date in seconds; of a closed day none lies between them."""
     if not _covers(day):
         return -math.inf, math.inf
-    return _session_bounds(pd.Timestamp(day)) if is_session(day) else (math.inf, -math.inf)
+    known = _sessions(day)
+    number = known.number.get(day)
+    return (math.inf, -math.inf) if number is None else (known.opened[number], known.closed[number])
 
 
 @functools.lru_cache(maxsize=4096)  # a thousand calls may open at one close
@@ -186,20 +204,16 @@ def trading_time_after(at_ms: int, seconds: float) -> int:
     if seconds == 0 and in_session(at_ms):
         return at_ms
     at, left = at_ms / 1000, seconds
-    day = dt.datetime.fromtimestamp(at, NEW_YORK).date()
-    calendar = _calendar(day)
+    day = date_of(at_ms)
     if not _covers(day):
         return int((at + seconds) * 1000)
-    session = calendar.date_to_session(pd.Timestamp(day), direction="next")
-    while True:
-        opened, closed = _session_bounds(session)
-        begun = max(at, opened)
+    known = _sessions(day)
+    for number in range(bisect_left(known.days, day), len(known.days)):
+        closed, begun = known.closed[number], max(at, known.opened[number])
         if closed > at and closed - begun >= left:
             return int(round((begun + left) * 1000))
         left -= max(0.0, closed - begun)
-        if session >= calendar.last_session:
-            return int((closed + left) * 1000)
-        session = calendar.next_session(session)
+    return int((known.closed[-1] + left) * 1000)
 
 
 def trading_time_before(at_ms: int, seconds: float) -> int:
@@ -209,19 +223,17 @@ def trading_time_before(at_ms: int, seconds: float) -> int:
     Where the calendar does not reach, all time counts.
     """
     at, left = at_ms / 1000, seconds
-    day = dt.datetime.fromtimestamp(at, NEW_YORK).date()
+    day = date_of(at_ms)
     if not _covers(day):
         return int((at - seconds) * 1000)
-    calendar = _calendar(day)
-    session = calendar.date_to_session(pd.Timestamp(day), direction="previous")
-    while session > calendar.first_session:
-        opened, closed = _session_bounds(session)
-        traded = min(at, closed) - opened
+    known = _sessions(day)
+    for number in range(bisect_right(known.days, day) - 1, 0, -1):
+        ended = min(at, known.closed[number])
+        traded = ended - known.opened[number]
         if traded >= left:
-            return int((min(at, closed) - left) * 1000)
+            return int((ended - left) * 1000)
         left -= max(0.0, traded)
-        session = calendar.previous_session(session)
-    return int(_session_bounds(session)[0] * 1000)
+    return int(known.opened[0] * 1000)
 
 
 def trading_seconds_between(first_ms: int, last_ms: int) -> float:
@@ -233,13 +245,12 @@ def trading_seconds_between(first_ms: int, last_ms: int) -> float:
     first, last = first_ms / 1000, last_ms / 1000
     if last <= first:
         return 0.0
-    from_day, to_day = (dt.datetime.fromtimestamp(at, NEW_YORK).date() for at in (first, last))
+    from_day, to_day = date_of(first_ms), date_of(last_ms)
     if not (_covers(from_day) and _covers(to_day)):
         return last - first
-    total = 0.0
-    for session in _calendar(from_day).sessions_in_range(pd.Timestamp(from_day), pd.Timestamp(to_day)):
-        opened, closed = _session_bounds(session)
-        total += max(0.0, min(last, closed) - max(first, opened))
+    known, total = _sessions(from_day), 0.0
+    for number in range(bisect_left(known.days, from_day), bisect_right(known.days, to_day)):
+        total += max(0.0, min(last, known.closed[number]) - max(first, known.opened[number]))
     return total
 
 
@@ -247,9 +258,5 @@ def sessions_between(first: dt.date, last: dt.date) -> list[dt.date]:
     """List the sessions between two dates, both included, as far as the calendar reaches (1970 to about a
     year from today).
     """
-    calendar = _calendar(first)
-    low, high = (
-        max(pd.Timestamp(first), calendar.first_session),
-        min(pd.Timestamp(last), calendar.last_session),
-    )
-    return [] if low > high else [day.date() for day in calendar.sessions_in_range(low, high)]
+    known = _sessions(first).days
+    return known[bisect_left(known, first) : bisect_right(known, last)]
