@@ -71,7 +71,8 @@ def cheapest_cures_of_each(given: BookInput) -> list[list[Cure]]:
     excess = evaluate_accounts(book, priced, everyone, stress=False).published.excess
     account = accounts_of(book)
     position = np.flatnonzero((excess < 0)[account])
-    sizes = Sizes.of(position, np.abs(book.quantity[position]), np.full(len(position), np.inf), terms.lot)
+    most, lot = np.full(len(position), np.inf), np.full(len(position), terms.lot)
+    sizes = Sizes.of(position, np.abs(book.quantity[position]), most, lot)
     shares, after = Search(book, priced, terms.buffer, terms.slippage).smallest(sizes)
     found = [_deposits(-amount, given.policy) if amount < 0 else [] for amount in excess.tolist()]
     for n in np.flatnonzero(~np.isnan(shares)):

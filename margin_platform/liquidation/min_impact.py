@@ -18,7 +18,8 @@ import numpy as np
 
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.market import Floats, Market
-from margin_platform.liquidation.highest_beta import work
+from margin_platform.kernel.priced_market import PricedMarket
+from margin_platform.liquidation.highest_beta import steps_of_each
 from margin_platform.liquidation.impact import impact_cost, minimum_impacts
 from margin_platform.liquidation.workbench import (
     Order,
@@ -26,6 +27,7 @@ from margin_platform.liquidation.workbench import (
     Proposal,
     Terms,
     Workbench,
+    book_of,
     cure_rates,
     not_curable,
     nothing_to_do,
@@ -58,7 +60,8 @@ def propose_by_impact(
     Quantities keep to whole lots and to the caps of `terms`; its sequence is not used.
     """
     terms = replace(terms, order=None)
-    bench = Workbench(book, market, policy, account, terms)
+    priced = PricedMarket.of(market, policy)
+    bench = Workbench(book, priced, account, terms)
     before = bench.excess()
     if refusal := nothing_to_do(bench, before):
         return refusal
@@ -68,8 +71,9 @@ def propose_by_impact(
     sigma = np.maximum(sigma, _LEAST_SIGMA)
     volume = np.array([(adv or {}).get(s, _EQUAL_VOLUME) for s in bench.symbols])
     most = np.array([bench.quantities(k)[-1:].sum() for k in range(len(bench.codes))])
-    by_beta = Workbench(book, market, policy, account, terms)
-    work(by_beta)
+    by_beta = Workbench(book, priced, account, terms)
+    for position, shares in steps_of_each([bench])[0]:
+        by_beta.trade(position, shares)
     found = [
         _first_sufficient(bench, rates, sigma, volume, before, most)
         for rates in _rate_patterns(bench, policy)
@@ -91,7 +95,7 @@ def propose_by_impact(
 
 def _rate_patterns(bench: Workbench, policy: Policy) -> list[Floats]:
     """Return cure rates with each concentrated name's add-on counted or not: at most eight patterns."""
-    rates = cure_rates(bench)
+    rates = cure_rates(book_of([bench]), bench.priced)
     value = np.abs(bench.quantity) * bench.price
     rules = policy.concentration
     heavy = (

@@ -29,16 +29,16 @@ class Sizes:
     that may be closed, all of it.
 
     position: by number in the book; lots: how many; closing: shares, NaN where the position may not be
-    closed.
+    closed; lot: shares.
     """
 
     position: Numbers
     lots: Numbers
     closing: Floats
-    lot: int
+    lot: Numbers
 
     @staticmethod
-    def of(position: Numbers, size: Floats, most: Floats, lot: int) -> Sizes:
+    def of(position: Numbers, size: Floats, most: Floats, lot: Numbers) -> Sizes:
         """Return the sizes of positions of `size` shares; at most `most` of them may be traded."""
         capped = most < size
         stop = np.where(capped, most + 1e-9, size - 1e-9)
@@ -52,8 +52,12 @@ class Sizes:
 
     def shares(self, which: Numbers, number: Numbers) -> Floats:
         """Return the quantity of a number, from 0, of the positions at `which`."""
-        whole = (number + 1.0) * self.lot
+        whole = (number + 1.0) * self.lot[which]
         return np.where(number < self.lots[which], whole, self.closing[which])
+
+    def largest(self) -> Floats:
+        """Return the largest quantity of each position; 0 where there is none."""
+        return self.shares(np.arange(len(self.position)), self.count - 1)
 
     def first_at_least(self, shares: Floats) -> Numbers:
         """Return the number of the first quantity of each position that is at least so many shares; their
@@ -82,17 +86,15 @@ class Search:
         """
         book = self.book
         account = accounts_of(book)[position]
+        sign, proceeds = self._fill(position, shares)
         first, held = book.offsets[account], book.offsets[account + 1] - book.offsets[account]
         offsets = np.concatenate([[0], np.cumsum(held)])
         source = np.arange(offsets[-1]) + np.repeat(first - offsets[:-1], held)
         quantity = book.quantity[source]
-        sign = np.sign(book.quantity[position])
         quantity[offsets[:-1] + position - first] -= sign * shares
-        price = self.priced.market.price[book.symbol[position]]
         after = Book(
             account_ids=(),
-            cash=book.cash[account]
-            + cents(shares * price * (sign - self.slippage)),  # the fill in whole cents
+            cash=book.cash[account] + proceeds,
             margin_type=book.margin_type[account],
             offsets=offsets,
             symbol=book.symbol[source],
@@ -100,6 +102,18 @@ class Search:
         )
         everyone = np.arange(len(after), dtype=np.int64)
         return evaluate_accounts(after, self.priced, everyone, stress=False).published.excess
+
+    def trade(self, position: Numbers, shares: Floats) -> None:
+        """Book trades, of one position an account: so many shares towards flat."""
+        sign, proceeds = self._fill(position, shares)
+        self.book.quantity[position] -= sign * shares
+        self.book.cash[accounts_of(self.book)[position]] += proceeds
+
+    def _fill(self, position: Numbers, shares: Floats) -> tuple[Floats, Floats]:
+        """Return the sign of each position, and what so many shares of it bring, in whole cents."""
+        sign = np.sign(self.book.quantity[position])
+        price = self.priced.market.price[self.book.symbol[position]]
+        return sign, cents(shares * price * (sign - self.slippage))
 
     def smallest(self, sizes: Sizes) -> tuple[Floats, Floats]:
         """Return for each position the smallest of its sizes that suffices alone, in shares, and the excess

@@ -15,7 +15,7 @@ import numpy as np
 from margin_platform.contracts.events.vocabulary import Side
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import evaluate_accounts
-from margin_platform.kernel.market import Floats, Market
+from margin_platform.kernel.market import Floats
 from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.liquidation.search import Search, Sizes
 from margin_platform.money import cents
@@ -86,17 +86,17 @@ class Terms:
 class Workbench:
     """One account on the bench: its positions and cash as they would stand after the orders chosen so far."""
 
-    def __init__(self, book: Book, market: Market, policy: Policy, account: int, terms: Terms) -> None:
+    def __init__(self, book: Book, priced: PricedMarket, account: int, terms: Terms) -> None:
         span = slice(int(book.offsets[account]), int(book.offsets[account + 1]))
+        market = priced.market
         self.account_id = book.account_ids[account]
-        self.market, self.policy, self.terms = market, policy, terms
+        self.priced, self.market, self.policy, self.terms = priced, market, priced.policy, terms
         self.codes = book.symbol[span]
         self.quantity = book.quantity[span].copy()
         self.cash = float(book.cash[account])
         self.margin_type = book.margin_type[account]
         self.price = market.price[self.codes]
         self.symbols = [market.symbols[c] for c in self.codes]
-        self.priced = PricedMarket.of(market, policy)
 
     def excess_after(self, sold: Floats) -> Floats:
         """Return the published excess after selling or covering these shares: (candidates, positions) ->
@@ -137,25 +137,21 @@ class Workbench:
         """Return the quantities that may be traded of a position, ascending: whole lots, and at last all of
         it."""
         size = abs(float(self.quantity[position]))
-        most = self.terms.most_shares.get(self.symbols[position])
-        if most is not None and most < size:
+        most = self.most(position)
+        if most < size:
             return np.arange(self.terms.lot, most + 1e-9, self.terms.lot)
         lots = np.arange(self.terms.lot, size - 1e-9, self.terms.lot, dtype=np.float64)
         return np.append(lots, size)
+
+    def most(self, position: int) -> float:
+        """Return the shares of a position that may be traded at most; infinity without a cap."""
+        return self.terms.most_shares.get(self.symbols[position], math.inf)
 
     def one_lot_less(self, shares: float) -> float:
         """Return the permitted quantity just below one; below a closing order that is no whole lot, the last
         whole lot.
         """
         return max(0.0, (float(np.ceil(shares / self.terms.lot)) - 1.0) * self.terms.lot)
-
-    def requirements(self) -> Floats:
-        """Return the fixed-percentage requirement of each position as the account now stands, dollars,
-        add-ons and cap included.
-        """
-        account = np.zeros(1, dtype=np.int64)
-        margin = evaluate_accounts(self._book, self.priced, account, detail=True, stress=False)
-        return margin.position_requirement
 
     def smallest_sufficient(self, position: int) -> float | None:
         """Return the smallest quantity of one position after which the account has its buffer; None where
@@ -169,26 +165,27 @@ class Workbench:
         it; None where none does.
         """
         numbers = np.array(list(positions), dtype=np.int64)
-        most = np.array([self.terms.most_shares.get(self.symbols[n], np.inf) for n in numbers])
-        sizes = Sizes.of(numbers, np.abs(self.quantity[numbers]), most, self.terms.lot)
-        search = Search(self._book, self.priced, self.terms.buffer, self.terms.slippage)
+        most = np.array([self.most(n) for n in numbers])
+        lot = np.full(len(numbers), self.terms.lot)
+        sizes = Sizes.of(numbers, np.abs(self.quantity[numbers]), most, lot)
+        search = Search(book_of([self]), self.priced, self.terms.buffer, self.terms.slippage)
         shares, excess = (column.tolist() for column in search.smallest(sizes))
         return {
             int(number): None if math.isnan(shares[n]) else (shares[n], excess[n])
             for n, number in enumerate(numbers)
         }
 
-    @property
-    def _book(self) -> Book:
-        """The account as it now stands, as a book of its own."""
-        return Book(
-            account_ids=(self.account_id,),
-            cash=np.array([self.cash]),
-            margin_type=np.array([self.margin_type], dtype=np.int8),
-            offsets=np.array([0, len(self.codes)], dtype=np.int64),
-            symbol=self.codes,
-            quantity=self.quantity,
-        )
+
+def book_of(benches: Sequence[Workbench]) -> Book:
+    """Return the accounts of some benches, as they now stand, as a book of their own."""
+    return Book(
+        account_ids=tuple(bench.account_id for bench in benches),
+        cash=np.array([bench.cash for bench in benches]),
+        margin_type=np.array([bench.margin_type for bench in benches], dtype=np.int8),
+        offsets=np.concatenate([[0], np.cumsum([len(bench.codes) for bench in benches])]),
+        symbol=np.concatenate([bench.codes for bench in benches]),
+        quantity=np.concatenate([bench.quantity for bench in benches]),
+    )
 
 
 def nothing_to_do(bench: Workbench, before: float) -> Proposal | None:
@@ -225,9 +222,11 @@ def not_curable(bench: Workbench, after: float) -> str:
     return statement
 
 
-def cure_rates(bench: Workbench) -> Floats:
-    """Return the requirement each position carries as a fraction of its value: what a dollar traded of it
-    cures (MARGIN_RULES 8.2).
+def cure_rates(book: Book, priced: PricedMarket) -> Floats:
+    """Return the fixed-percentage requirement each position of a book carries, add-ons and cap included, as a
+    fraction of its value: what a dollar traded of it cures (MARGIN_RULES 8.2).
     """
-    value = np.abs(bench.quantity) * bench.price
-    return np.divide(bench.requirements(), value, out=np.zeros_like(value), where=value > 0)
+    everyone = np.arange(len(book), dtype=np.int64)
+    due = evaluate_accounts(book, priced, everyone, detail=True, stress=False).position_requirement
+    value = np.abs(book.quantity) * priced.market.price[book.symbol]
+    return np.divide(due, value, out=np.zeros_like(value), where=value > 0)

@@ -130,7 +130,7 @@ class Live:
         slip = self.policy.backtest.fill_slippage
         fills = []
         for account in sorted(accounts):
-            for code, qty in sales(self.engine.ledger.number_of(account), book, priced):
+            for _, code, qty in sales([self.engine.ledger.number_of(account)], book, priced):
                 price = float(priced.market.price[code]) * (1 - slip if qty < 0 else 1 + slip)
                 identity = deterministic_id(account, code, time, len(fills))
                 fills.append(

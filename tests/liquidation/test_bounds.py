@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from margin_platform.documents.book_input import BookInput, InputError, parse
+from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.liquidation.cures import cures_of_each
 from margin_platform.liquidation.workbench import Terms, Workbench
 from margin_platform.policy.policy import current_policy
@@ -69,7 +70,9 @@ def test_what_is_found_is_what_trying_every_quantity_finds(
     short = 0
     for _ in range(BOOKS):
         given = drawn(generator, margin_type, equity)
-        bench = Workbench(given.book, given.market, given.policy, 0, Terms(slippage=slippage))
+        bench = Workbench(
+            given.book, PricedMarket.of(given.market, given.policy), 0, Terms(slippage=slippage)
+        )
         if bench.excess() >= 0:
             continue
         short += 1

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from margin_platform.cli import app
 from margin_platform.documents.book_input import parse
 from margin_platform.kernel.evaluate import evaluate
+from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.liquidation.cures import cheapest_cures
 from margin_platform.liquidation.highest_beta import propose
 from margin_platform.liquidation.min_impact import propose_by_impact
@@ -287,7 +288,8 @@ def test_the_bound_that_skips_quantities_changes_no_answer(
 ) -> None:
     policy = {"conc_ramp_to": 0.35} if ramp else {}
     inputs = parse({"policy": policy, "accounts": [_account(rows, "REG_T", policy, short_by)]})
-    bench = Workbench(inputs.book, inputs.market, inputs.policy, 0, Terms(lot=lot, slippage=slippage))
+    priced = PricedMarket.of(inputs.market, inputs.policy)
+    bench = Workbench(inputs.book, priced, 0, Terms(lot=lot, slippage=slippage))
     for position in range(len(bench.codes)):
         choices = bench.quantities(position)
         sold = np.zeros((len(choices), len(bench.codes)))

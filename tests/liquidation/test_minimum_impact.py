@@ -14,6 +14,7 @@ import pytest
 
 from margin_platform.documents.book_input import parse
 from margin_platform.kernel.evaluate import evaluate
+from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.liquidation.highest_beta import propose
 from margin_platform.liquidation.impact import impact_cost, minimum_impacts
 from margin_platform.liquidation.min_impact import propose_by_impact
@@ -75,7 +76,7 @@ def test_liq_005_no_other_sale_of_whole_shares_costs_less_impact(rows: list[Any]
     margin = evaluate(*inputs)
     start.book.cash[0] = round(float(part * margin.requirement[0] - margin.equity[0]), 2)
     found = {o.symbol: o.qty for o in propose_by_impact(*inputs, 0, Terms()).orders}
-    bench = Workbench(*inputs, 0, Terms())
+    bench = Workbench(start.book, PricedMarket.of(start.market, start.policy), 0, Terms())
     every = np.array(list(itertools.product(*(range(int(abs(q)) + 1) for q in bench.quantity))), dtype=float)
     enough = every[bench.excess_after(every) >= 0]
     sold = np.array([[found.get(s, 0.0) for s in bench.symbols]])

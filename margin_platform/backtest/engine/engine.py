@@ -212,7 +212,7 @@ class Run:
             due, self.state.due = sorted(self.state.due - worked), set()
             if not due:
                 return
-            orders = [(number, code, qty) for number in due for code, qty in sales(number, self.book, priced)]
+            orders = list(sales(due, self.book, priced))
             if self.job.policy.backtest.fill_at == "next" or not in_session(self.time):
                 self.state.pending += [
                     (*order, self.state.bar) for order in self._not_reshaped(priced.market, orders)
