@@ -76,7 +76,6 @@ class Record:
         """Record totals of one bar over the accounts still open; `writable` is what closed accounts owe
         beyond their collateral.
         """
-        level = levels(codes)
         figures = (
             margin.equity,
             margin.requirement,
@@ -86,23 +85,14 @@ class Record:
             margin.volatility_addon,
             np.maximum(0.0, -margin.equity),
         )
-        known = not np.isnan(margin.equity).any()
-        *totals, unsecured = (float(column.sum() if known else np.nansum(column)) for column in figures)
-        self.bars.append(
-            (
-                *totals,
-                unsecured + writable,
-                *(
-                    int(np.count_nonzero(which))
-                    for which in (
-                        level == Level.MARGIN_CALL,
-                        level == Level.WARNING,
-                        codes & BandFlag.STRESS,
-                        codes & BandFlag.STALE,
-                    )
-                ),
-            )
-        )
+        sums = [float(column.sum()) for column in figures]
+        if np.isnan(sums[0]):
+            sums = [float(np.nansum(column)) for column in figures]
+        *totals, unsecured = sums
+        at = np.bincount(levels(codes), minlength=len(Level))
+        flagged = (np.count_nonzero(codes & flag) for flag in (BandFlag.STRESS.value, BandFlag.STALE.value))
+        counts = (at[Level.MARGIN_CALL], at[Level.WARNING], *flagged)
+        self.bars.append((*totals, unsecured + writable, *(int(count) for count in counts)))
 
     def state(self) -> dict[str, object]:
         return {"decisions": list(self.decisions), "fills": list(self.fills), "bars": list(self.bars)}

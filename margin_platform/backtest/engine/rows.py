@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from margin_platform.kernel.account_rows import stale_symbols
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.evaluate import Margin
-from margin_platform.kernel.market import Market
+from margin_platform.kernel.market import Floats, Market
+from margin_platform.kernel.sweep.compiled import kept_on_disk
+from margin_platform.kernel.sweep.whole_cents import published_equity, published_excess, published_gross
 from margin_platform.ladder.observation import Observation
+from margin_platform.money import round_cents
 from margin_platform.snapshots.bands import BandFlag
 
 
@@ -30,16 +34,35 @@ class Rows:
 
     @staticmethod
     def of(margin: Margin, codes: np.ndarray, rows: np.ndarray) -> Rows:
-        seen = margin.take(rows)
-        published = seen.published
-        columns = (published.equity, published.gross_mv, published.requirement, published.excess)
+        figures = np.empty((4, len(rows)))
+        _published(rows, margin.equity, margin.long_mv, margin.short_mv, margin.requirement, figures)
         moves = margin.policy.stress.scenarios
-        stressed = seen.stress_excess_recomputed
+        stressed = margin.stress_excess_recomputed[rows]
         worst: list[float | None] = (
             [moves[k] for k in stressed.argmin(axis=1).tolist()] if len(moves) else [None] * len(rows)
         )
-        equity, gross, requirement, excess = (column.tolist() for column in columns)
-        return Rows(seen.accounts.tolist(), codes[rows].tolist(), equity, gross, requirement, excess, worst)
+        return Rows(margin.accounts[rows].tolist(), codes[rows].tolist(), *figures.tolist(), worst)
+
+
+def _entry(
+    rows: NDArray[np.int64],
+    equity: Floats,
+    long_mv: Floats,
+    short_mv: Floats,
+    requirement: Floats,
+    figures: Floats,
+) -> None:
+    """Write equity, gross value, requirement and excess of some rows, as they are published."""
+    for n in range(len(rows)):
+        r = rows[n]
+        net = long_mv[r] - short_mv[r]
+        figures[0, n] = published_equity(equity[r], net)
+        figures[1, n] = published_gross(long_mv[r], short_mv[r])
+        figures[2, n] = round_cents(requirement[r])
+        figures[3, n] = published_excess(equity[r], net, requirement[r])
+
+
+_published = kept_on_disk(_entry)
 
 
 def observation(rows: Rows, at: int, book: Book, market: Market, time: int, calc_id: str) -> Observation:

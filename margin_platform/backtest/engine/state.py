@@ -32,6 +32,8 @@ class State:
 
     def written_off(self) -> float:
         """Sum the dollars owed by accounts that have nothing left to sell."""
+        if len(self.open_accounts) == len(self.holdings.book):
+            return 0.0
         closed = np.ones(len(self.holdings.book), dtype=np.bool_)
         closed[self.open_accounts] = False
         return float(np.maximum(0.0, -self.holdings.book.cash[closed]).sum())
