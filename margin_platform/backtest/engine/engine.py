@@ -27,7 +27,7 @@ from margin_platform.kernel.market import Market
 from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.ladder.deadlines import next_trading_time
 from margin_platform.ladder.state import CLOSES, Decision, DecisionKind
-from margin_platform.snapshots.bands import BandFlag, Level, band_codes, levels
+from margin_platform.snapshots.bands import Level, band_codes
 from margin_platform.trading_time.sessions import in_session
 
 _Order = tuple[int, int, float]  # account, instrument row, signed shares
@@ -59,7 +59,6 @@ class Run:
         touched = self.between(self.time)
         priced = self._prices.at(self.state.bar)
         touched |= self._pending_fills(priced.market)
-        self._timers(self.time)  # those whose order a corporate action ended ask again immediately
         margin, codes = self._step(priced, self.state.open_accounts, touched, self.time)
         self.state.record.bar(margin, codes, self.state.written_off())
         self.liquidate(priced)
@@ -175,19 +174,17 @@ class Run:
         self._fill(market, orders)
         for number in sorted(cancelled):
             self.state.ladder.ask_again(number)
+        if cancelled:
+            self._timers(self.time)  # they ask again immediately
         return {number for number, _, _ in orders}
 
     def observe(
         self, market: Market, margin: Margin, codes: np.ndarray, rows: np.ndarray, time: int, batch: str = ""
     ) -> None:
-        """Take one ladder step for each of these rows whose band, or whose past, can lead to a decision."""
+        """Take one ladder step for each of these rows."""
         if not len(rows):
             return
-        troubled = (levels(codes[rows]) >= Level.WARNING) | (
-            (codes[rows] & (BandFlag.STRESS | BandFlag.STALE)) > 0
-        )
-        known = np.array([self.state.ladder.knows(n) for n in margin.accounts[rows].tolist()], dtype=np.bool_)
-        seen = Rows.of(margin, codes, rows[troubled | known])  # the others have and had nothing open
+        seen = Rows.of(margin, codes, rows)
         for at, number in enumerate(seen.number):
             observed = observation(seen, at, self.book, market, time, f"{self.state.bar}{batch}")
             for decision in self.state.ladder.observe(number, observed):

@@ -24,10 +24,6 @@ class LadderStates:
         self._states: dict[int, LadderState] = {}
         self._deadlines: dict[int, int] = {}
 
-    def knows(self, number: int) -> bool:
-        """Report whether the account has anything open."""
-        return number in self._states
-
     def observe(self, number: int, seen: Observation) -> tuple[Decision, ...]:
         """Take one step of the ladder."""
         state = self._states.get(number) or LadderState(seen.account_id)

@@ -41,7 +41,10 @@ class Rows:
         worst: list[float | None] = (
             [moves[k] for k in stressed.argmin(axis=1).tolist()] if len(moves) else [None] * len(rows)
         )
-        return Rows(margin.accounts[rows].tolist(), codes[rows].tolist(), *figures.tolist(), worst)
+        equity, gross, requirement, excess = figures.tolist()
+        return Rows(
+            margin.accounts[rows].tolist(), codes[rows].tolist(), equity, gross, requirement, excess, worst
+        )
 
 
 def _entry(
