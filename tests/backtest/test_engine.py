@@ -15,6 +15,7 @@ from margin_platform.backtest import crises, runs
 from margin_platform.backtest.books import generated
 from margin_platform.backtest.engine.account_book import Holdings
 from margin_platform.backtest.engine.job import Job
+from margin_platform.backtest.engine.priced_bars import PricedBars
 from margin_platform.backtest.engine.rows import Rows, observation
 from margin_platform.backtest.engine.state import start
 from margin_platform.backtest.history import sample_market
@@ -109,6 +110,18 @@ def test_a_job_is_known_by_everything_that_its_result_rests_on(job: Job) -> None
     market = job.path.market.with_columns(long_rate=np.full(len(job.path.market.symbols), 0.5))
     other = dataclasses.replace(job, path=dataclasses.replace(job.path, market=market))
     assert other.fingerprint() != job.fingerprint() == _job().fingerprint()
+
+
+def test_bars_priced_together_are_priced_as_each_alone(job: Job) -> None:
+    """Every column, bit for bit; one price is missing and one stale."""
+    price, stale = job.path.price.copy(), job.path.stale.copy()
+    price[5, 2], stale[7, 0] = np.nan, True
+    path = dataclasses.replace(job.path, price=price, stale=stale)
+    bars = PricedBars(path, job.policy)
+    for bar in range(len(path)):
+        together, alone = bars.at(bar), PricedMarket.of(path.at(bar), job.policy)
+        for ours, expected in ((together.schedule, alone.schedule), (together.shares, alone.shares)):
+            assert [column.tobytes() for column in ours] == [column.tobytes() for column in expected]
 
 
 def test_an_observation_from_the_columns_is_that_of_the_live_status_event(job: Job) -> None:

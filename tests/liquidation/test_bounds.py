@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from margin_platform.documents.book_input import BookInput, InputError, parse
+from margin_platform.documents.rebuilt import books_of
 from margin_platform.kernel.priced_market import PricedMarket
 from margin_platform.liquidation.cures import cures_of_each
+from margin_platform.liquidation.highest_beta import steps_of_each
 from margin_platform.liquidation.workbench import Terms, Workbench
 from margin_platform.policy.policy import current_policy
 
@@ -105,3 +107,28 @@ def test_many_accounts_at_once_find_what_each_finds_alone() -> None:
     assert refused == [n % 17 == 0 and n % 7 > 0 for n in range(400)]
     trades = [cure for found in together if isinstance(found, list) for cure in found if cure.symbol]
     assert len(trades) > 50
+
+
+@pytest.mark.parametrize("slippage", [0.0, 0.02])
+def test_many_accounts_sell_at_once_what_each_sells_alone(slippage: float) -> None:
+    """Each in lots of its own. Every step is the least that suffices, else all of the position."""
+    generator = np.random.default_rng(8200)
+    events = [
+        account(generator, "REG_T" if n % 3 else "PORTFOLIO", float(generator.uniform(-9e3, 160e3)))
+        | {"account_id": f"A{n}"}
+        for n in range(200)
+    ]
+    given, _ = books_of(events, POLICY)
+    priced = PricedMarket.of(given.market, given.policy)
+    benches = [
+        Workbench(given.book, priced, n, Terms(lot=1 + n % 5, slippage=slippage)) for n in range(len(events))
+    ]
+    short = [bench for bench in benches if bench.excess() < 0]
+    together = steps_of_each(short)
+    assert together == [steps_of_each([bench])[0] for bench in short]
+    assert max(map(len, together)) > 2
+    for bench, steps in zip(short, together, strict=True):
+        for position, shares in steps:
+            least = bench.smallest_sufficient(position)
+            assert shares == (bench.quantities(position)[-1] if least is None else least)
+            bench.trade(position, shares)
