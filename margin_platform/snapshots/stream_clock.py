@@ -107,8 +107,12 @@ class StreamClock:
             self._partitions[partition] = newest, produced, 0
 
     def tick(self, wall: int) -> int:
-        """Return what the clock shows once a tick of the wall's clock is read, in epoch milliseconds."""
-        self.now = max(self.now, running(*self.newest, wall))
+        """Return what the clock shows once a tick of the wall's clock is read, in epoch milliseconds.
+
+        It does not start with a tick: it is 0 until the market's first record.
+        """
+        if self.now:
+            self.now = max(self.now, running(*self.newest, wall))
         return self.now
 
     def to_state(self) -> dict[str, object]:
