@@ -1,4 +1,4 @@
-"""The three streams as assets of one never-ending run:
+"""The tables of the streams as assets of one never-ending run:
 it starts the Spark driver and reports its micro-batches.
 
 Each table is reported at most once per `report_seconds`, with totals since its last report, so that a stream
@@ -33,8 +33,7 @@ class StreamsConfig(dg.Config):
     """Which streams run, how often they report, and for how long."""
 
     only: list[str] = Field(
-        default=[],
-        description="streams to run: volatility_tables, margin_snapshots, firm_exposure; empty runs all",
+        default=[], description="queries to run: margin_snapshots, firm_exposure, tables; empty runs all"
     )
     report_seconds: float = Field(
         default=60.0, gt=0, description="a table is materialized at most once in so many seconds"

@@ -32,7 +32,7 @@ from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from margin_platform.contracts.messages import FIRM_RISK, MARGIN_CALC, Event, encode
 from margin_platform.contracts.offsets import Record
-from margin_platform.firm.engine import FirmEngine
+from margin_platform.firm.rows import firm_rows
 from margin_platform.kafka import topic_admin
 from margin_platform.kafka.bus import Bus
 from margin_platform.market import instruments
@@ -166,9 +166,10 @@ def seed(bus: Bus, accounts: int) -> None:
     for number in range(accounts):
         bus.produce(MARGIN_CALC, event_of(base, number, round(number * 0.9 - 3_000, 2), OPENING))
     bus.produce(MARGIN_CALC, base | {"account_id": PROBE, "excess": -9e8})
-    firm = FirmEngine(current_policy())
-    firm.update([base])
-    for event in firm.events():
+    exposure = base["beta_weighted_exposure"]
+    lanes = [figure for name in ("stress_pnl", "stress_unsecured", "stress_calls") for figure in base[name]]
+    totals = [exposure, abs(exposure), base["total_mv"], *lanes]
+    for event in firm_rows(current_policy(), totals, 1, OPENING, lambda _: []):
         bus.produce(FIRM_RISK, event)
     bus.flush()
 

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow as pa
+from deltalake import write_deltalake
 
 from bench.dashboard import OPENING, quantiles, server
 from margin_platform.contracts.messages import MARGIN_CALC, MARGIN_STATUS, TOPICS, Event, encode
@@ -31,7 +33,6 @@ from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine
 from margin_platform.stack import broker, ports
 from spark.tables.schemas import MARGIN_SNAPSHOTS_COLUMNS
-from spark.tables.sink import TableSink
 
 HELD = 4  # positions of an account
 SESSION_MS = 24 * 3_600_000
@@ -73,10 +74,10 @@ def seed(bus: Bus, accounts: int, sessions: int, tables: Path) -> MarginEngine:
         for event in events:
             bus.produce(topic, event)
     bus.flush()
-    sink = TableSink(str(tables), "margin_snapshots", MARGIN_SNAPSHOTS_COLUMNS)
     for session in range(sessions, 0, -1):
         at = {"calc_timestamp": OPENING - session * SESSION_MS, "batch_id": sessions - session}
-        sink.append([encode(event | at) for event in figures], sessions - session + 1)
+        rows = pa.Table.from_pylist([event | at for event in figures], schema=MARGIN_SNAPSHOTS_COLUMNS)
+        write_deltalake(str(tables / "margin_snapshots"), rows, mode="append")
     return engine
 
 

@@ -35,7 +35,7 @@ bootstrap, checkpoint, trigger, fetch_wait, extra = sys.argv[1:6]
 kafka_source._FETCH_WAIT_MS = int(fetch_wait)
 session = build("floor", "local[*]", json.loads(extra))
 def batch(frame, number):
-    print(len(kafka_source.records(frame)), flush=True)
+    print(frame.toArrow().num_rows, flush=True)
 prices = kafka_source.stream(session, bootstrap, ("prices.v1",))
 source = prices.writeStream.option("checkpointLocation", checkpoint)
 source.trigger(processingTime=f"{trigger} milliseconds").foreachBatch(batch).start()

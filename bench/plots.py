@@ -75,7 +75,7 @@ def sizes(rows: Rows, path: Path) -> None:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot(xlabel="minutes under load", ylabel="MB")
     for name, label in (
-        ("python_mb", "driver's Python"),
+        ("python_mb", "Python, workers included"),
         ("jvm_mb", "JVM"),
         ("checkpoint_mb", "checkpoint"),
         ("state_mb", "saved state"),

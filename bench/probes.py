@@ -18,7 +18,6 @@ import orjson
 import psutil
 from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 
-from margin_platform import durable_state
 from margin_platform.contracts.messages import MARGIN_STATUS
 
 
@@ -60,6 +59,8 @@ class Lines:
         total = 0
         for line in self.process.stdout or ():
             told = orjson.loads(line)
+            if told.get("stream") == "tables":
+                continue
             total += told["rows"]
             self.told.append(told)
             self.taken.append((time.time(), total))
@@ -94,10 +95,11 @@ def quantiles(seconds: list[float]) -> dict[str, int]:
 
 
 def tree_mb(process: psutil.Process) -> tuple[int, int]:
-    """Return the memory of the driver's Python, and of its JVM and other children."""
-    return round(process.memory_info().rss / 1e6), round(
-        sum(c.memory_info().rss for c in process.children(recursive=True)) / 1e6
-    )
+    """Return the memory of the driver's Python and its Python workers, and of its JVM."""
+    mb = {True: 0.0, False: 0.0}
+    for one in (process, *process.children(recursive=True)):
+        mb[one.name() == "java"] += one.memory_info().rss / 1e6
+    return round(mb[False]), round(mb[True])
 
 
 class Sizes(threading.Thread):
@@ -118,14 +120,15 @@ class Sizes(threading.Thread):
 
     def now(self) -> dict[str, float | None]:
         checkpoint, process = self._folder / "checkpoints", psutil.Process(self._lines.process.pid)
-        saved, (python, jvm) = durable_state.newest(checkpoint / "margin_snapshots"), tree_mb(process)
+        last = self._lines.told[-1]
+        kept, (python, jvm) = last["assets"]["margin_snapshots"]["state_bytes"], tree_mb(process)
         return {
-            "state_mb": round(saved.size / 1e6, 1) if saved else None,
+            "state_mb": round(kept / 1e6, 1) if kept else None,
             "checkpoint_mb": folder_mb(checkpoint),
             "table_mb": folder_mb(self._folder / "tables"),
             "python_mb": python,
             "jvm_mb": jvm,
-            "lag": self._lines.told[-1]["lag"],
+            "lag": last["lag"],
         }
 
 

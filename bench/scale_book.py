@@ -1,4 +1,4 @@
-"""The book of the stream's benchmark as the margin stream's own state, and the bare kernel over it."""
+"""The book of the stream's benchmark in an engine, and the bare kernel over it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ def solvent(held: Book, priced: Market, generator: np.random.Generator) -> Book:
 
 def engine_of(held: Book, priced: Market) -> MarginEngine:
     """Build an engine that has the book as fills: one a position, ids of the size real ones have."""
-    engine = MarginEngine([Instrument(s) for s in priced.symbols], POLICY)
+    return with_book(MarginEngine([Instrument(s) for s in priced.symbols], POLICY), held, priced)
+
+
+def with_book(engine: MarginEngine, held: Book, priced: Market) -> MarginEngine:
+    """Give an engine the book as its ledger."""
     n, total = len(held), len(held.symbol)
     fills = {
         "symbols": list(priced.symbols),

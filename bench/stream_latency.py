@@ -1,18 +1,20 @@
 """Price produced -> margin.calc.v1 consumed:
 `python -m bench.stream_latency [--accounts 1000 10000] [--ticks 60]`.
 
-Starts a broker and the real driver (all three streams), seeds a book, then sends one market-wide tick after
+Starts a broker and the real driver, seeds a book, then sends one market-wide tick after
 another (every symbol changes, so every account is touched) and waits for the first and for the last account's
 figures. In the same run a second driver with an empty batch function measures what Spark and Kafka alone
-cost; the ratio is what carries to other machines. `--shards 1` measures the streams by shard
-(`python -m spark.account_shards`) instead; `--shards 0 1 0` one after the other, on a broker each.
+cost; the ratio is what carries to other machines. `--before COMMIT` measures that commit's driver too, in the
+same run, on a broker of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -25,6 +27,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from bench.checkouts import ROOT, checkout
 from margin_platform.backtest.books.generated import generate, usual_counts
 from margin_platform.backtest.history import sample_market
 from margin_platform.contracts.messages import MARGIN_CALC, PRICES
@@ -37,11 +40,10 @@ DAY = dt.date(2020, 2, 19)
 _NOTHING = """
 import sys, time
 from spark.session import build
-from spark.kafka_source import records, stream
+from spark.kafka_source import stream
 session = build("nothing", "local[*]")
 def batch(frame, number):
-    found = records(frame)
-    print(len(found), flush=True)
+    print(frame.toArrow().num_rows, flush=True)
 query = stream(session, sys.argv[1], ("prices.v1",)).writeStream.option("checkpointLocation", sys.argv[2])
 query.trigger(processingTime="0 milliseconds").foreachBatch(batch).start()
 sys.stdin.read()
@@ -49,7 +51,9 @@ session.stop()
 """
 
 
-def child(command: list[str], folder: Path, name: str) -> tuple[subprocess.Popen[str], list[str]]:
+def child(
+    command: list[str], folder: Path, name: str, tree: Path = ROOT
+) -> tuple[subprocess.Popen[str], list[str]]:
     """Start a process; return it and the lines it has printed so far."""
     process = subprocess.Popen(
         command,
@@ -57,6 +61,8 @@ def child(command: list[str], folder: Path, name: str) -> tuple[subprocess.Popen
         stdout=subprocess.PIPE,
         stderr=(folder / f"{name}.log").open("w"),
         text=True,
+        cwd=tree,
+        env=os.environ | {"PYTHONPATH": str(tree)},
     )
     lines: list[str] = []
 
@@ -125,18 +131,7 @@ def nothing_latency(bus: Bus, folder: Path, ticks: int) -> list[float]:
     return took
 
 
-def program(shards: int) -> tuple[list[str], tuple[str, ...]]:
-    """Return the driver to measure, and the streams whose second batch shows that it runs.
-
-    0: the driver of the streams.
-    """
-    if not shards:
-        return ["spark.driver"], ("margin_snapshots", "firm_exposure")
-    return ["spark.account_shards", "--shards", str(shards)], ("account_shards",)
-
-
-def measure(accounts: int, ticks: int, shards: int, folder: Path) -> dict[str, Any]:
-    module, streams = program(shards)
+def measure(accounts: int, ticks: int, tree: Path, folder: Path) -> dict[str, Any]:
     kafka = broker.start(folder / "kafka", port=ports.any_free())
     topic_admin.create(kafka.bootstrap)
     try:
@@ -148,21 +143,22 @@ def measure(accounts: int, ticks: int, shards: int, folder: Path) -> dict[str, A
             command = [
                 sys.executable,
                 "-m",
-                *module,
+                "spark.driver",
                 "--bootstrap",
                 kafka.bootstrap,
                 "--checkpoint",
                 str(folder / "checkpoints"),
             ]
-            process, lines = child([*command, "--tables", str(folder / "tables")], folder, "streams")
+            command += ["--tables", str(folder / "tables")]
+            process, lines = child(command, folder, "streams", tree)
             try:
-                until(lambda: all(any(f'"{n}","batch_id":1' in x for x in lines) for n in streams), "batches")
+                until(lambda: any('"margin_snapshots","batch_id":1' in x for x in lines), "a second batch")
                 started = processor_seconds(process.pid)
                 margin_latency(bus, range(1, 9), accounts)  # the JVM compiles while it warms up
                 before = processor_seconds(process.pid)
                 first, last = margin_latency(bus, range(9, ticks + 9), accounts)
                 used = processor_seconds(process.pid) - before
-                batches = [json.loads(x) for x in lines if f'"stream":"{streams[0]}"' in x][-ticks:]
+                batches = [json.loads(x) for x in lines if '"stream":"margin_snapshots"' in x][-ticks:]
             finally:
                 process.communicate("", timeout=60)
             nothing = nothing_latency(bus, folder, ticks + 8)[8:]
@@ -172,12 +168,12 @@ def measure(accounts: int, ticks: int, shards: int, folder: Path) -> dict[str, A
     return {
         "accounts": accounts,
         "ticks": ticks,
-        "shards": shards,
+        "of": "this" if tree == ROOT else "before",
         "processor_ms_a_tick": round(used / ticks * 1000),
         "processor_seconds_to_start": round(started, 1),
         "first_account_ms": quantiles(first),
         "last_account_ms": quantiles(last),
-        "batch_function_ms": quantiles([b["seconds"] for b in batches]),
+        "batch_ms": quantiles([b["seconds"] for b in batches]),
         "nothing_but_spark_ms": quantiles(nothing),
         "ratio_first_to_nothing": round(float(first_p50 / nothing_p50), 2),
     }
@@ -197,13 +193,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--accounts", type=int, nargs="+", default=[1000, 10_000])
     parser.add_argument("--ticks", type=int, default=60)
-    parser.add_argument("--shards", type=int, nargs="+", default=[0], help="0: the driver of the streams")
+    parser.add_argument("--before", help="a folder or revision, whose driver is measured first")
     parser.add_argument("--json", action="store_true", help="one line of JSON a size; the same as without")
     given = parser.parse_args(arguments)
-    for accounts in given.accounts:
-        for shards in given.shards:
-            with tempfile.TemporaryDirectory(prefix="latency-") as folder:
-                print(json.dumps(measure(accounts, given.ticks, shards, Path(folder))), flush=True)
+    with contextlib.ExitStack() as stack:
+        trees = [stack.enter_context(checkout(given.before))] if given.before else []
+        for accounts in given.accounts:
+            for tree in (*trees, ROOT):
+                with tempfile.TemporaryDirectory(prefix="latency-") as folder:
+                    print(json.dumps(measure(accounts, given.ticks, tree, Path(folder))), flush=True)
     return 0
 
 

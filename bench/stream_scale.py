@@ -1,13 +1,14 @@
 """The margin stream at scale: whole micro-batches against the bare kernel sweep and against the same work in
 plain Spark SQL.
 
-Each size: a broker, a book of that many accounts with ten of 5,000 instruments each, kept as the stream's own
-durable state, and the real driver restored from it. Then ticks of 500 changed prices. Measured from the last
+Each size: a broker, a book of that many accounts with ten of 5,000 instruments each, as the state that the
+real driver's shards begin with. Then ticks of 500 changed prices. Measured from the last
 price handed to Kafka: the whole micro-batch until its progress line (figures evaluated, bands published and
 acknowledged), and each margin.status.v1 event until a consumer has it. In the same run: the kernel's sweep of
 the whole book on the same two cores, and `plain_spark_sql.py`. `--every 0.5 --ticks 1200` sends ticks by the
 clock, whether the last one is done or not: ten minutes under load, with the sizes of files and memory each
-minute. `--executors 1 2` runs the driver on a Spark cluster of that many workers instead of its own threads.
+minute. `--executors 1 2` runs the driver on a Spark cluster of that many workers instead of its own threads,
+with as many shards.
 """
 
 from __future__ import annotations
@@ -28,12 +29,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from bench import plots
+from bench import plots, seeded_shards
 from bench.kernel_books import POSITIONS, SYMBOLS, book, market
 from bench.probes import Sizes, Statuses, child, quantiles, tree_mb
 from bench.scale_book import engine_of, first_figures_out, solvent, sweeps
 from bench.scale_ticks import CHANGED, OPENING, send, ticking
-from margin_platform import durable_state
 from margin_platform.contracts.messages import PRICES
 from margin_platform.kafka import topic_admin
 from margin_platform.kafka.bus import Bus
@@ -47,7 +47,7 @@ def master(executors: int, folder: Path) -> Iterator[str]:
     """Yield where the driver's executors are: threads of its own for 0, else a cluster of that many
     workers."""
     if not executors:
-        yield "local[*]"
+        yield "local[1]"
         return
     cluster = SparkCluster(folder / "cluster", executors)
     try:
@@ -69,13 +69,13 @@ def measure(given: argparse.Namespace, accounts: int, executors: int, folder: Pa
         with Bus(kafka.bootstrap) as bus:
             send(bus, priced.symbols, np.arange(SYMBOLS), priced.price, OPENING)
             engine = engine_of(held, priced)
-            engine.process(bus.read_all(PRICES), 0)
+            prices = bus.read_all(PRICES)
+            engine.process(prices, 0)
             first_figures_out(engine)
-            state = durable_state.dump({"batch": -1, "rows": {}, "stream": engine.to_state()})
-            durable_state.save(folder / "checkpoints" / "margin_snapshots", 0, state)
+            seeded_shards.write(folder / "book", held, priced, prices, max(1, executors))
             kernel = sweeps(engine, 7)
             with master(executors, folder) as address:
-                found = streamed(given, kafka.bootstrap, address, bus, engine, folder)
+                found = streamed(given, kafka.bootstrap, address, bus, engine, folder, max(1, executors))
             kernel += sweeps(engine, 7)
             plain = [] if given.no_sql else plainly(kafka.bootstrap, bus, engine, folder, given.plain_ticks)
     finally:
@@ -92,15 +92,22 @@ def measure(given: argparse.Namespace, accounts: int, executors: int, folder: Pa
 
 
 def streamed(
-    given: argparse.Namespace, bootstrap: str, address: str, bus: Bus, engine: MarginEngine, folder: Path
+    given: argparse.Namespace,
+    bootstrap: str,
+    address: str,
+    bus: Bus,
+    engine: MarginEngine,
+    folder: Path,
+    shards: int,
 ) -> dict[str, Any]:
     """Run the real driver under ticks."""
     command = [
         sys.executable,
         "-m",
-        "spark.driver",
-        "--only",
-        "margin_snapshots",
+        "bench.seeded_driver",
+        str(folder / "book"),
+        "--shards",
+        str(shards),
         "--bootstrap",
         bootstrap,
         "--master",
@@ -137,7 +144,7 @@ def streamed(
         "events_a_second": round(events / (max(ended) - min(produced))),
         "start_s": round(restored, 1),
         "whole_micro_batch_ms": quantiles(batches),
-        "batch_function_ms": quantiles([t["seconds"] for t in told]),
+        "batch_ms": quantiles([t["seconds"] for t in told]),
         "status_consumed_ms": quantiles([w for tick in waits for w in tick]),
         "first_half_p50_ms": quantiles(batches[:half])["p50"],
         "second_half_p50_ms": quantiles(batches[half:])["p50"],

@@ -1,4 +1,4 @@
-"""The never-ending job that runs the three streams, and the checks of their tables."""
+"""The never-ending job that runs the streams, and the checks of their tables."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ streams_job = dg.define_asset_job(
     selection=dg.AssetSelection.assets(streams).without_checks(),
     executor_def=dg.in_process_executor,
     description=(
-        "Spark Structured Streaming: volatility, margin_snapshots and firm_exposure, until it is stopped or "
-        "rolls over."
+        "Spark Structured Streaming: margins, volatilities, the firm and their tables, until it is stopped "
+        "or rolls over."
     ),
     tags={ENDS_WITH_LAUNCHER_TAG: "true"},
 )

@@ -81,8 +81,8 @@ class Kafka(_Group):
 class Spark(_Group):
     """Where the streams run (docs/operations.md, "Scale-out").
 
-    master: empty where the submitter of the driver names it; shards: of the streams, 0 for not by shard;
-    checkpoints: of the streams by shard, on S3 or elsewhere; empty for the data folder.
+    master: empty where the submitter of the driver names it; shards: of the accounts; checkpoints: of the
+    streams, on S3 or elsewhere; empty for the data folder.
     """
 
     environment: Literal["local", "cluster", "aws"] = Field("local", validation_alias="MARGIN_ENVIRONMENT")
@@ -92,7 +92,7 @@ class Spark(_Group):
     executor_memory: str = Field("512m", validation_alias="MARGIN_SPARK_EXECUTOR_MEMORY")
     jars: Names = Field((), validation_alias="MARGIN_SPARK_JARS")
     namespace: str = Field("default", validation_alias="MARGIN_SPARK_NAMESPACE")
-    shards: int = Field(0, ge=0, validation_alias="MARGIN_SPARK_SHARDS")
+    shards: int = Field(1, ge=1, validation_alias="MARGIN_SPARK_SHARDS")
     checkpoints: str = Field("", validation_alias="MARGIN_SPARK_CHECKPOINTS")
 
     @field_validator("master")

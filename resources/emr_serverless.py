@@ -13,7 +13,6 @@ import dagster as dg
 from dagster_aws.pipes import PipesEMRServerlessClient
 
 from margin_platform.settings import Settings, settings
-from resources.stream_arguments import shard_arguments
 
 _FAILURES_AN_HOUR = 5
 _POLL_SECONDS = 5.0
@@ -46,10 +45,7 @@ def request(only: list[str], here: Settings) -> dict[str, object]:
         "jobDriver": {
             "sparkSubmit": {
                 "entryPoint": here.emr.entry_point,
-                "entryPointArguments": [
-                    *(["--only", ",".join(only)] if only else []),
-                    *shard_arguments(here.spark),
-                ],
+                "entryPointArguments": ["--only", ",".join(only)] if only else [],
                 "sparkSubmitParameters": _parameters(here),
             }
         },
@@ -71,6 +67,8 @@ def _parameters(here: Settings) -> str:
         "MARGIN_KAFKA_SASL_MECHANISM": security.mechanism,
         "MARGIN_KAFKA_CA_FILE": None if security.ca_file is None else str(security.ca_file),
         "MARGIN_TABLES": here.tables,
+        "MARGIN_SPARK_SHARDS": str(here.spark.shards),
+        "MARGIN_SPARK_CHECKPOINTS": here.spark.checkpoints,
         "AWS_DEFAULT_REGION": here.aws.region,
     }
     given = {f"spark.emr-serverless.driverEnv.{name}": value for name, value in environment.items() if value}

@@ -37,7 +37,7 @@ class BatchSpark(dg.ConfigurableResource):
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         from dagster_pyspark import PySparkResource
 
-        from spark.account_shards.checkpoints import storage, storage_jars
+        from spark.checkpoints import storage, storage_jars
         from spark.session import DELTA, configuration
 
         tables = settings().tables

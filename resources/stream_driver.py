@@ -26,7 +26,6 @@ from pydantic import Field
 
 from margin_platform.orchestration import checkpoint_lock
 from margin_platform.settings import settings
-from resources.stream_arguments import program
 
 if TYPE_CHECKING:
     from spark.progress import Figures
@@ -55,7 +54,7 @@ class StreamDriver(dg.ConfigurableResource):
     """
 
     command: list[str] = Field(
-        default=[], description="the program that runs the streams; empty: what the settings choose"
+        default=[sys.executable, "-m", "spark.driver"], description="the program that runs the streams"
     )
     stop_seconds: float = Field(
         default=30.0, gt=0, description="how long the driver may take to stop before it is killed"
@@ -77,7 +76,7 @@ class StreamDriver(dg.ConfigurableResource):
 
     def _child(self, only: list[str], run_id: str) -> Iterator[Figures]:
         child = subprocess.Popen(
-            [*(self.command or program()), *(["--only", ",".join(only)] if only else [])],
+            [*self.command, *(["--only", ",".join(only)] if only else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

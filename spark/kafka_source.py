@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from pyspark.sql import DataFrame, SparkSession
 
-from margin_platform.contracts.offsets import Record, not_after_now
 from margin_platform.kafka_security import KafkaSecurity
 from margin_platform.settings import settings
 
@@ -28,7 +27,7 @@ def stream(
 ) -> DataFrame:
     """Read the topics as one stream from their beginning; a checkpoint moves it on. Data lost to retention is
     an error, not a gap. security: how to log in; None takes the MARGIN_KAFKA_* settings. may_miss: allow a
-    gap, for a reader that detects it. most: records of a batch.
+    gap, for a reader to whom later records make up for it. most: records of a batch.
     """
     login = settings().kafka.security if security is None else security
     return (
@@ -42,19 +41,3 @@ def stream(
         .option("kafka.fetch.max.wait.ms", _FETCH_WAIT_MS)
         .load()
     )
-
-
-def records(batch: DataFrame) -> list[Record]:
-    """Collect a micro-batch on the driver, as records in partition order. Keys stay behind: they may be any
-    bytes."""
-    rows = batch.selectExpr(
-        "topic", "partition", "offset", "value", "unix_millis(timestamp) AS timestamp"
-    ).toArrow()
-    columns = [
-        rows.column(name).to_pylist() for name in ("topic", "partition", "offset", "value", "timestamp")
-    ]
-    found = [
-        Record(topic, part, offset, None, value, not_after_now(at))
-        for topic, part, offset, value, at in zip(*columns, strict=True)
-    ]
-    return sorted(found, key=lambda r: (r.topic, r.partition, r.offset))

@@ -7,9 +7,11 @@ A figure that is not known yet (no state saved, no price in use) is absent, as P
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 from wsgiref.simple_server import WSGIServer
@@ -20,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from spark.progress import Figures, Reporting
 
+log = logging.getLogger(__name__)
 _BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _LABELS = ["stream"]
 
@@ -42,11 +45,11 @@ class _Totals:
 
 
 class StreamMetrics(Collector):
-    """The metric families of these streams, read from them at each request."""
+    """The metric families of the streams that it watches, read from them at each request."""
 
-    def __init__(self, streams: Sequence[Watched]) -> None:
-        self._streams = {stream.name: stream for stream in streams}
-        self._totals = {name: _Totals() for name in self._streams}
+    def __init__(self) -> None:
+        self._streams: dict[str, Watched] = {}
+        self._totals: dict[str, _Totals] = {}
         self._seconds = Histogram(
             "margin_stream_batch_seconds",
             "Time of a micro-batch, from its records to the broker's receipt.",
@@ -54,9 +57,13 @@ class StreamMetrics(Collector):
             buckets=_BUCKETS,
             registry=None,
         )
-        for stream in streams:
-            self._seconds.labels(stream.name)
-            stream.listeners.append(self._hear)
+
+    def watch(self, stream: Watched) -> None:
+        """Hear of a stream's micro-batches from now on."""
+        self._totals[stream.name] = _Totals()
+        self._seconds.labels(stream.name)
+        stream.listeners.append(self._hear)
+        self._streams[stream.name] = stream
 
     def _hear(self, figures: Figures) -> None:
         name = figures["stream"]
@@ -106,27 +113,29 @@ class StreamMetrics(Collector):
 
     def _counter(self, what: str, meaning: str, value: Callable[[str], int]) -> Metric:
         family = CounterMetricFamily(f"margin_stream_{what}", meaning, labels=_LABELS)
-        for name in self._streams:
+        for name in list(self._streams):
             family.add_metric([name], value(name))
         return family
 
     def _gauge(self, what: str, meaning: str, value: Callable[[str], float | None]) -> Metric:
         family = GaugeMetricFamily(f"margin_stream_{what}", meaning, labels=_LABELS)
-        for name in self._streams:
+        for name in list(self._streams):
             if (now := value(name)) is not None:
                 family.add_metric([name], now)
         return family
 
 
 class Endpoint:
-    """An HTTP server of these streams' figures, on a thread of its own until it is closed.
+    """An HTTP server of the figures of the streams it watches, on a thread of its own until it is closed.
 
     OSError where the port is taken.
     """
 
-    def __init__(self, streams: Sequence[Watched], host: str, port: int, *more: Collector) -> None:
+    def __init__(self, host: str, port: int, *more: Collector) -> None:
         registry = CollectorRegistry()
-        registry.register(StreamMetrics(streams))
+        streams = StreamMetrics()
+        self.watch = streams.watch
+        registry.register(streams)
         for collector in more:
             registry.register(collector)
         ProcessCollector(registry=registry)  # the driver's own memory, processor time and start
@@ -139,3 +148,25 @@ class Endpoint:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+@contextlib.contextmanager
+def served(host: str, port: int, *more: Collector) -> Iterator[Callable[[Watched], None]]:
+    """Serve figures to Prometheus while the block runs, of each stream that is passed to what this yields.
+
+    Without a free port it still runs: margin comes first.
+    """
+    with contextlib.ExitStack() as stack:
+        watch: Callable[[Watched], None] = _unwatched
+        try:
+            if port:
+                endpoint = stack.enter_context(contextlib.closing(Endpoint(host, port, *more)))
+                log.info("figures for Prometheus at %s", endpoint.url)
+                watch = endpoint.watch
+        except OSError as error:
+            log.error("no figures for Prometheus: %s:%d cannot be served (%s)", host, port, error)
+        yield watch
+
+
+def _unwatched(stream: Watched) -> None:
+    """Watch nothing."""

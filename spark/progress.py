@@ -20,13 +20,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from typing import Protocol, TypedDict
+from typing import NamedTuple, Protocol, TypedDict
 
 import orjson
-
-from margin_platform.contracts.offsets import Record
-from margin_platform.durable_state import Saved
-from margin_platform.kafka.bus import Bus
 
 
 class TableFigures(TypedDict):
@@ -34,7 +30,7 @@ class TableFigures(TypedDict):
 
     batch_id: int
     rows: int
-    lag: int
+    lag: int | None
     event_time: int
     offsets: str
     freshness_seconds: float
@@ -54,11 +50,18 @@ class Figures(TypedDict):
     seconds: float
     event_time: int
     offsets: dict[str, dict[str, int]]
-    lag: int
+    lag: int | None
     assets: dict[str, TableFigures]
 
 
 Offsets = dict[str, dict[str, int]]  # topic -> partition -> next offset
+
+
+class Saved(NamedTuple):
+    """The newest saved state: its size in bytes, and how long ago it was written."""
+
+    size: int
+    age_seconds: float
 
 
 class Reporting(Protocol):
@@ -71,30 +74,12 @@ class Reporting(Protocol):
     @property
     def dead_letters(self) -> int: ...
     @property
-    def lag(self) -> int: ...
+    def lag(self) -> int | None: ...
     def saved(self) -> Saved | None: ...
     def oldest_input_seconds(self) -> float | None: ...
 
 
-class OfOneTable(Reporting, Protocol):
-    """A stream that keeps one table."""
-
-    @property
-    def table(self) -> str: ...
-
-
-def figures(stream: OfOneTable, batch_id: int, read: list[Record], produced: int, started: float) -> Figures:
-    """Return the figures that one micro-batch reports. `started` is `time.monotonic()` at its beginning."""
-    seconds = round(time.monotonic() - started, 4)
-    offsets: Offsets = {}
-    for record in read:
-        parts = offsets.setdefault(record.topic, {})
-        parts[str(record.partition)] = max(parts.get(str(record.partition), 0), record.offset + 1)
-    newest = max((r.timestamp_ms for r in read), default=0)
-    return figures_of(stream, batch_id, len(read), offsets, newest, {stream.table: produced}, seconds)
-
-
-def figures_of(
+def figures(
     stream: Reporting,
     batch_id: int,
     read: int,
@@ -143,12 +128,3 @@ def report(figures: Figures) -> None:
     """Print a line and flush it: the supervisor of the stream reads it as it comes."""
     sys.stdout.buffer.write(orjson.dumps(figures) + b"\n")
     sys.stdout.buffer.flush()
-
-
-def lag(bus: Bus, next_offset: Mapping[str, Mapping[int, int]]) -> int:
-    """Count the records of these topics that lie beyond the next offsets."""
-    return sum(
-        max(0, end - parts.get(partition, 0))
-        for topic, parts in next_offset.items()
-        for partition, end in bus.end_offsets(topic).items()
-    )

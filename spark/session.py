@@ -33,8 +33,6 @@ SETTINGS = {
     "spark.sql.streaming.metricsEnabled": "false",
     "spark.sql.streaming.numRecentProgressUpdates": "4",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    # more batches than lie between two saves of a stream's state
-    "spark.sql.streaming.minBatchesToRetain": "600",
     "spark.sql.streaming.checkpointFileManagerClass": _CHECKPOINTS,
     "spark.hadoop.fs.file.impl": _LOCAL_FILES,
     # Hadoop sets the modes of what it writes itself, whatever the process's umask
@@ -60,7 +58,7 @@ def _placement(master: str, more_jars: Sequence[str]) -> dict[str, str]:
     driver = {
         "spark.driver.memory": "700m",
         "spark.driver.extraJavaOptions": " ".join(
-            [DRIVER_JAVA_OPTIONS, *class_archive.options("spark", jars)]
+            [DRIVER_JAVA_OPTIONS, *class_archive.options("streams", jars)]
         ),
         "spark.driver.extraClassPath": os.pathsep.join(jars),
         "spark.driver.host": here.spark.driver_host,
@@ -106,7 +104,7 @@ def build(
     return session
 
 
-DELTA = {  # only for sessions that read the tables with Spark; the streams write them without a Spark job
+DELTA = {  # of sessions that read or write the tables
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }

@@ -216,7 +216,7 @@ def _streams_table(rows: list[Json]) -> Table:
     for row in rows:
         table.add_row(
             row["stream"],
-            f"{row['lag']:,}",
+            "" if row["lag"] is None else f"{row['lag']:,}",
             _time_of_day(row["last_batch_at"]),
             _seconds(row["batch_seconds"]),
             _seconds(row["oldest_input_seconds"]),

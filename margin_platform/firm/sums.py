@@ -175,7 +175,8 @@ class FirmTotals:
         calls = 3 + 2 * n
 
         def top(column: int) -> Contributors:
-            largest = _largest((cents, name) for part in parts for cents, name in part["top"][str(column)])
+            named = (part["top"].get(str(column), ()) for part in parts)
+            largest = _largest((cents, name) for some in named for cents, name in some)
             return [{"account_id": name, "amount": amount / 100} for amount, name in largest]
 
         return firm_rows(

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from spark.account_shards.reports import ShardReport
-from spark.account_shards.running import Running
+from spark.stream_query import Running
 
 _LABELS = ["stream", "shard"]
 

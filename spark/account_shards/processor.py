@@ -37,7 +37,7 @@ OUTPUT = "topic string, keys string, texts binary"
 _AT_ONCE = 1000  # messages of one row
 _META = (
     "batch long, base long, chunks long, first long, pending long, written long, policy string, since long, "
-    "of long"
+    "of long, format string"
 )
 _BLOB = "blob binary"
 _TEXT = "blob string"  # Spark hands Python text two to three times as fast as bytes: base64
@@ -74,7 +74,7 @@ class Meta(NamedTuple):
 
     base: batch of the snapshot, in `chunks`; first: the oldest batch of the log; pending: batch of the
     snapshot being written, `written` chunks of it so far; policy, since: the policy's version, and the first
-    batch under it; of: how many shards there are.
+    batch under it; of: how many shards there are; format: of its snapshots and its log.
     """
 
     batch: int = -1
@@ -86,6 +86,7 @@ class Meta(NamedTuple):
     policy: str = ""
     since: int = -1
     of: int = 1
+    format: str = durable_state.FORMAT
 
 
 @dataclass
@@ -141,8 +142,7 @@ class ShardProcessor(StatefulProcessor):
         number, batch = self._numbers[int(key[0])], _batch()
         found = self._meta.get()
         meta = Meta(first=batch, of=self._shards) if found is None else Meta(*found)
-        if meta.of != self._shards:
-            raise ValueError(f"shards: {meta.of} for the life of this checkpoint, value {self._shards}")
+        _check(meta, self._shards)
         # out of the cache until done: what fails on the way must not be continued from
         held = _held.pop((self._query, number), None)
         cold = held is None or held.version != meta.batch
@@ -217,6 +217,13 @@ class ShardProcessor(StatefulProcessor):
     @override
     def close(self) -> None:
         """Keep nothing open."""
+
+
+def _check(meta: Meta, shards: int) -> None:
+    """Raise StateRefused where this program cannot continue from a shard's state."""
+    if meta.of != shards:
+        raise durable_state.StateRefused(f"shards: {meta.of} for the life of this checkpoint, value {shards}")
+    durable_state.check_format(meta.format)
 
 
 def _batch() -> int:

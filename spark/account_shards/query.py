@@ -54,9 +54,13 @@ class Place:
     checkpoint: str
     security: KafkaSecurity | None = None
 
-    def topics(self, *names: str, most: int = kafka_source.MAX_PER_BATCH) -> DataFrame:
+    def topics(
+        self, *names: str, most: int = kafka_source.MAX_PER_BATCH, may_miss: bool = False
+    ) -> DataFrame:
         """Return the records of topics, from their beginning or the checkpoint on."""
-        read = kafka_source.stream(self.session, self.bootstrap, names, self.security, most=most)
+        read = kafka_source.stream(
+            self.session, self.bootstrap, names, self.security, may_miss=may_miss, most=most
+        )
         return read.selectExpr("topic", "partition", "offset", "value", "unix_millis(timestamp) AS timestamp")
 
 
@@ -68,7 +72,7 @@ class Sharded:
     reports: Accumulator[dict[int, ShardReport]]
 
 
-def account_shards(
+def margin_snapshots(
     place: Place, policy: Policy, shards: int, *, trigger_ms: int | None = 100, restated: str = ""
 ) -> Sharded:
     """Start the shards of the accounts, and of the volatilities, which is the one after the last.
@@ -83,14 +87,17 @@ def account_shards(
     records = routed(read.unionByName(ticks(place.session)).coalesce(1), shards)
     make = partial(making.margin_or_volatility, policy, shards, load())
     judged_by = f"{policy.version} {restated}".strip()
-    return _start(place, "account_shards", records, shards, make, judged_by, trigger_ms)
+    return _start(place, "margin_snapshots", records, shards, make, judged_by, trigger_ms)
 
 
-def firm_totals(place: Place, policy: Policy, shards: int, *, trigger_ms: int = 100) -> Sharded:
-    """Start the totals of the firm, from what several shards sum to. One shard publishes them itself."""
-    records = place.topics(FIRM_PARTIALS).selectExpr("0 AS shard", "*")
+def firm_exposure(place: Place, policy: Policy, shards: int, *, trigger_ms: int = 100) -> Sharded:
+    """Start the totals of the firm, from what several shards sum to. One shard publishes them itself.
+
+    Sums that retention deleted in a long stop are not missed: each tick has all accounts.
+    """
+    records = place.topics(FIRM_PARTIALS, may_miss=True).selectExpr("0 AS shard", "*")
     return _start(
-        place, "firm_totals", records, 1, partial(making.totals, policy, shards), policy.version, trigger_ms
+        place, "firm_exposure", records, 1, partial(making.totals, policy, shards), policy.version, trigger_ms
     )
 
 

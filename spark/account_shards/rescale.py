@@ -29,14 +29,15 @@ from margin_platform.kafka.bus import Bus
 from margin_platform.orchestration import checkpoint_lock
 from margin_platform.policy.policy import current_policy, load_policy_file
 from margin_platform.settings import settings
-from spark.account_shards import checkpoints, query
-from spark.account_shards.running import Running
+from spark import checkpoints
+from spark.account_shards import query
 from spark.session import build
+from spark.stream_query import Running
 
 log = logging.getLogger("spark.account_shards.rescale")
 _UNFINISHED = "STREAMING_UNFINISHED_REPARTITION_DETECTED"
 _ALREADY = "SHUFFLE_PARTITIONS_ALREADY_MATCH"
-_QUERY = "account_shards"
+_QUERY = "margin_snapshots"
 
 
 class Refused(RuntimeError):
@@ -67,7 +68,7 @@ def rescale(place: query.Place, partitions: int, policy: Path | None) -> None:
     if shards % partitions:
         raise Refused(f"partitions: not as many of the {shards} shards in each, value {partitions}")
     in_force = current_policy() if policy is None else load_policy_file(policy)
-    _drain(partial(query.account_shards, place, in_force, shards, trigger_ms=None))
+    _drain(partial(query.margin_snapshots, place, in_force, shards, trigger_ms=None))
     try:
         place.session._streamingCheckpointManager.repartition(folder, partitions)
     except (PySparkException, Py4JJavaError) as error:

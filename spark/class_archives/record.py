@@ -11,37 +11,40 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pyspark import SparkContext
-from pyspark.sql import DataFrame
 
-from margin_platform.contracts.messages import PRICES
+from margin_platform.contracts.messages import ACCOUNTS, PRICES
 from margin_platform.jars import class_archive
 from margin_platform.jars.resolve import broker_classpath, spark_classpath
 from margin_platform.kafka import topic_admin
 from margin_platform.kafka.bus import Bus
+from margin_platform.policy.policy import current_policy
 from margin_platform.settings import settings
 from margin_platform.stack import broker, ports
-from spark import kafka_source, session
+from spark import session
+from spark.account_shards import query
+from spark.tables import query as tables
 
-_MICRO_BATCHES = 3
+_STARTS = 2
 _END_S = 300.0
+_AT = 1_582_295_400_000  # of the records
 
 
 def main() -> None:
-    """Record both from a broker with a few prices and a stream that reads them."""
+    """Record both from a broker with a few records and the streams that read them."""
     with (
         tempfile.TemporaryDirectory() as folder,
         class_archive.recorded("broker", broker_classpath()) as options,
     ):
         running = broker.start(Path(folder) / "kafka", port=ports.any_free(), java_options=options)
         try:
-            topic_admin.create(running.bootstrap, [PRICES])
+            topic_admin.create(running.bootstrap)
             _record_spark(running.bootstrap, folder)
         finally:
             running.stop(grace_s=60)
 
 
 def _record_spark(bootstrap: str, folder: str) -> None:
-    with class_archive.recorded("spark", [*spark_classpath(), *settings().spark.jars]) as options:
+    with class_archive.recorded("streams", [*spark_classpath(), *settings().spark.jars]) as options:
         # pyspark's JVM ends, and writes the archive, only with the Python process that started it
         reading = multiprocessing.get_context("spawn").Process(
             target=_read, args=(bootstrap, folder, options)
@@ -52,27 +55,25 @@ def _record_spark(bootstrap: str, folder: str) -> None:
 
 
 def _read(bootstrap: str, folder: str, options: Sequence[str]) -> None:
-    """Run micro-batches as the streams do: prices of a topic, collected as Arrow."""
+    """Run a few micro-batches of the streams."""
     spark = session.build(
         "class-archive",
         "local[2]",
-        session.DELTA | {"spark.driver.extraJavaOptions": " ".join([session.DRIVER_JAVA_OPTIONS, *options])},
+        query.SESSION
+        | tables.WRITES_DELTA
+        | {"spark.driver.extraJavaOptions": " ".join([session.DRIVER_JAVA_OPTIONS, *options])},
     )
-    prices = kafka_source.stream(spark, bootstrap, [PRICES])
-    stream = (
-        prices.writeStream.foreachBatch(_collect).option("checkpointLocation", f"{folder}/stream").start()
-    )
+    place = query.Place(spark, bootstrap, f"{folder}/checkpoints")
     with Bus(bootstrap) as bus:
-        for number in range(_MICRO_BATCHES):
-            bus.produce(PRICES, {"symbol": "SPY", "price": 100.0 + number, "timestamp": number})
+        bus.produce(ACCOUNTS, {"account_id": "A", "margin_type": "REG_T", "timestamp": _AT})
+        for number in range(_STARTS):
+            bus.produce(PRICES, {"symbol": "SPY", "price": 100.0 + number, "timestamp": _AT + number})
             bus.flush()
-            stream.processAllAvailable()
-    stream.stop()
+            query.margin_snapshots(place, current_policy(), 1, trigger_ms=None).query.awaitTermination()
+    written = tables.start(place, f"{folder}/tables", trigger_ms=0)
+    written.processAllAvailable()
+    written.stop()
     spark.stop()
     jvm = SparkContext._gateway.proc  # type: ignore[union-attr]
     jvm.stdin.close()
     jvm.wait()
-
-
-def _collect(batch: DataFrame, number: int) -> None:
-    kafka_source.records(batch)

@@ -48,7 +48,6 @@ SHARED = (
     "run_",
     "table_",
     "stream",
-    "program",
     "keys",
     "earlier_runs",
     "end_of_day",

@@ -89,7 +89,7 @@ class Driver:
         assert process.stdout is not None
         for line in process.stdout:
             told = json.loads(line)
-            if told["stream"] in ("margin_snapshots", "account_shards"):
+            if told["stream"] == "margin_snapshots":
                 for topic, parts in told["offsets"].items():
                     self._reached |= {(topic, partition): offset for partition, offset in parts.items()}
                 self.offset, self.batches = sum(self._reached.values()), self.batches + 1

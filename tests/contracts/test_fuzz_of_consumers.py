@@ -6,11 +6,11 @@ import logging
 
 import pytest
 
-from margin_platform.contracts.messages import MARGIN_CALC, MARGIN_CALLS, BadEvent
+from margin_platform.contracts.messages import FIRM_PARTIALS, FIRM_RISK, MARGIN_CALLS, Event, encode
 from margin_platform.contracts.offsets import Record
-from margin_platform.firm.engine import FirmEngine
 from margin_platform.firm.limits import START, alerts_of
 from margin_platform.policy.policy import current_policy
+from spark.account_shards.engines import TotalsOfFirm
 from tests.support import fuzzing
 
 
@@ -22,17 +22,14 @@ def test_damaged_messages_of_every_topic_stop_no_consumer(caplog: pytest.LogCapt
     assert len(taken) == 16
 
 
-@pytest.mark.parametrize("name", ["beta_weighted_exposure", "total_mv", "stress_pnl", "stress_calls"])
-def test_figures_that_no_account_has_stop_the_firm_stream_by_name_and_not_its_sums(name: str) -> None:
-    """Two of 1e308 dollars, or of 1e19 calls, were a sum that cannot be published."""
-    good = next(event for event in fuzzing.good_events()[MARGIN_CALC] if event.get("stress_calls"))
-    firm = FirmEngine(current_policy())
-    assert firm.update([good]) == 1
-    huge = [1e19] * len(good[name]) if isinstance(good[name], list) else 1e19
-    with pytest.raises(BadEvent) as refused:
-        firm.update([good | {"account_id": "B", name: huge}])
-    assert refused.value.field == name
-    assert {event["num_accounts"] for event in firm.events()} == {1}
+@pytest.mark.parametrize("flaw", [{"sums": [10**19]}, {"sums": [[]]}, {"top": {}}, {"shard": "x"}])
+def test_sums_that_no_shard_has_stop_no_firm_stream(flaw: Event) -> None:
+    (good,) = fuzzing.good_events()[FIRM_PARTIALS]
+    firm = TotalsOfFirm(current_policy(), 1, 0)
+    events = [good | flaw, good | {"tick": good["tick"] + 1}]
+    records = [Record(FIRM_PARTIALS, 0, n, None, encode(event), 0) for n, event in enumerate(events)]
+    published = dict(firm.process(records, 0))
+    assert len(published[FIRM_RISK]) >= len(current_policy().stress.scenarios)
 
 
 @pytest.mark.parametrize("rows", [None, 5, "x", [{}], [None], [{"account_id": 5}], [[]]])

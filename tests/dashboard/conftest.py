@@ -24,12 +24,12 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from margin_platform.contracts.messages import TOPICS, Event, encode
 from margin_platform.contracts.offsets import Record
-from margin_platform.firm.engine import FirmEngine
 from margin_platform.kafka.bus import Bus
 from margin_platform.market import instruments
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine
 from margin_platform.snapshots.outcome import Outcome
+from tests.support.firm_of_figures import FirmOfFigures
 
 OPENING = 1_584_019_800_000  # 2020-03-12 09:30 New York, epoch milliseconds
 PRICES = {"AAPL": 62.0, "JPM": 88.0, "XOM": 37.0, "SPY": 248.0, "SIMINV": 50.0, "AMD": 43.0}
@@ -53,7 +53,7 @@ class Firm:
     def __post_init__(self) -> None:
         self.policy = current_policy()
         self.engine = MarginEngine(instruments.load(), self.policy)
-        self.firm = FirmEngine(self.policy)
+        self.firm = FirmOfFigures(self.policy)
 
     def record(self, topic: str, event: Event) -> Record:
         offset = self.offsets[topic] = self.offsets.get(topic, -1) + 1

@@ -16,7 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 from sqlalchemy import insert, select, update
 
-from margin_platform.contracts.messages import MARGIN_CALLS, MARGIN_STATUS, Event, encode
+from margin_platform.contracts.messages import MARGIN_CALLS, MARGIN_STATUS, Event
 from margin_platform.dashboard.desk import users
 from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.kafka.bus import Bus
@@ -26,8 +26,8 @@ from margin_platform.policy.policy import current_policy
 from margin_platform.store import tables as t
 from margin_platform.store.store import Store
 from spark.tables.schemas import MARGIN_SNAPSHOTS_COLUMNS
-from spark.tables.sink import TableSink
 from tests.support.page import FALL
+from tests.support.table_rows import append
 
 pytestmark = [pytest.mark.kafka, pytest.mark.browser, pytest.mark.nightly]
 
@@ -106,7 +106,6 @@ class Delivering:
 
 def history(folder: Path, clock: int) -> str:
     """A table with two days of LEVERED-4."""
-    sink = TableSink(str(folder), "margin_snapshots", MARGIN_SNAPSHOTS_COLUMNS)
     day, minute = 24 * 3_600_000, 60_000
     rows = []
     for n in range(60):
@@ -114,7 +113,7 @@ def history(folder: Path, clock: int) -> str:
         figures = {"equity": equity, "requirement": requirement, "excess": equity - requirement}
         moment = clock - day + n * 6 * minute if n < 40 else clock - (60 - n) * minute
         rows.append({"account_id": "LEVERED-4", "calc_timestamp": moment, "batch_id": 1, **figures})
-    sink.append([*map(encode, rows)], 1)
+    append(folder, "margin_snapshots", MARGIN_SNAPSHOTS_COLUMNS, rows)
     return str(folder)
 
 

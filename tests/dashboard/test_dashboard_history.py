@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from margin_platform.contracts.messages import encode
 from margin_platform.contracts.offsets import Record
 from margin_platform.dashboard.account.history import MOST_POINTS, Openings, day_start, history, thinned
 from margin_platform.dashboard.state.transfers import Transfers
@@ -20,8 +19,8 @@ from margin_platform.kafka.bus import Bus
 from margin_platform.snapshots.outcome import Outcome
 from margin_platform.trading_time.new_york import NEW_YORK
 from spark.tables.schemas import MARGIN_SNAPSHOTS_COLUMNS
-from spark.tables.sink import TableSink
 from tests.support.page import FALL
+from tests.support.table_rows import append
 
 
 def at(text: str) -> int:
@@ -32,6 +31,10 @@ def at(text: str) -> int:
 def row(moment: int, equity: float, requirement: float, account: str = "LEVERED-4") -> dict[str, Any]:
     figures = {"equity": equity, "requirement": requirement, "excess": equity - requirement}
     return {"account_id": account, "calc_timestamp": moment, **figures}
+
+
+def written(folder: Path, batch: int, *rows: dict[str, Any]) -> None:
+    append(folder, "margin_snapshots", MARGIN_SNAPSHOTS_COLUMNS, [one | {"batch_id": batch} for one in rows])
 
 
 @pytest.fixture
@@ -45,9 +48,8 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         row(at("2020-03-12 09:30"), 777.0, 500.0, "OTHER"),
         row(at("2020-03-12 09:45"), 400.0, 500.0),
     ]
-    sink = TableSink(str(folder), "margin_snapshots", MARGIN_SNAPSHOTS_COLUMNS)
     for batch, rows in enumerate((earlier, today), 1):
-        sink.append([encode(one | {"batch_id": batch}) for one in rows], batch)
+        written(folder, batch, *rows)
     return folder
 
 
@@ -64,8 +66,7 @@ def test_a_day_begins_at_midnight_and_a_month_has_the_days_before_it() -> None:
 
 @pytest.mark.usefixtures("tables")
 def test_figures_written_again_by_a_replay_replace_those_of_the_same_time(tables: Path) -> None:
-    sink = TableSink(str(tables), "margin_snapshots", MARGIN_SNAPSHOTS_COLUMNS)
-    sink.append([encode(row(at("2020-03-12 09:45"), 410.0, 500.0) | {"batch_id": 3})], 3)
+    written(tables, 3, row(at("2020-03-12 09:45"), 410.0, 500.0))
     assert [p[1] for p in history("LEVERED-4", "day", at("2020-03-12 10:00"))["points"]] == [950.0, 410.0]
 
 
@@ -124,8 +125,7 @@ def test_an_opening_that_is_not_there_yet_is_looked_for_again_after_some_seconds
     seconds = [0.0]
     openings, clock = Openings(lambda: seconds[0]), at("2020-03-12 10:00")
     assert openings.of("LEVERED-4", clock) is None
-    sink = TableSink(str(tmp_path), "margin_snapshots", MARGIN_SNAPSHOTS_COLUMNS)
-    sink.append([encode(row(at("2020-03-11 15:59"), 1_000.0, 500.0) | {"batch_id": 1})], 1)
+    written(tmp_path, 1, row(at("2020-03-11 15:59"), 1_000.0, 500.0))
     assert openings.of("LEVERED-4", clock) is None  # the page asks every second, and the table is not read
     seconds[0] = 11.0
     found = openings.of("LEVERED-4", clock)

@@ -48,14 +48,14 @@ WRONG = "not-the-secret-42"
 PRICE = {"symbol": "AAPL", "price": 80.0, "timestamp": 1_582_295_400_000}
 READ_WITH_SPARK = """
 import json, os, sys
-from spark.kafka_source import records, stream
+from spark.kafka_source import stream
 from spark.session import build
 session = build("kafka-security", "local[1]")
 for number, (address, environment) in enumerate(json.loads(sys.stdin.read())):
     os.environ.pop("MARGIN_KAFKA_CA_FILE", None)
     os.environ.update(environment)
     def show(batch, _):
-        for record in records(batch):
+        for record in batch.collect():
             print(address, record.value.decode(), flush=True)
     source = stream(session, address, ["prices.v1"])
     writer = source.writeStream.foreachBatch(show).option("checkpointLocation", f"{sys.argv[1]}/{number}")

@@ -10,11 +10,10 @@ import dagster as dg
 import pytest
 
 from assets.end_of_day_margin import TABLE, close_of, write_day
-from margin_platform.contracts.messages import encode
 from resources.spark_session import BatchSpark
 from resources.tables import TablesResource
 from spark.tables.schemas import MARGIN_SNAPSHOTS_COLUMNS
-from spark.tables.sink import TableSink
+from tests.support.table_rows import append
 
 DAY = "2020-03-12"
 
@@ -42,7 +41,7 @@ def test_each_account_is_closed_with_its_last_snapshot_before_the_close_and_agai
             ("A3", -24 * 3600 * 1000, 1, 7.0),  # yesterday's
         ]
     ]
-    TableSink(str(tmp_path), "margin_snapshots", MARGIN_SNAPSHOTS_COLUMNS).append([*map(encode, rows)], 1)
+    append(tmp_path, "margin_snapshots", MARGIN_SNAPSHOTS_COLUMNS, rows)
     tables = TablesResource(folder=str(tmp_path))
     with dg.build_resources({"batch_spark": BatchSpark()}) as resources:
         session = resources.batch_spark.spark_session

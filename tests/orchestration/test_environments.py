@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import base64
 import datetime
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,14 +16,16 @@ import pyarrow as pa
 import pytest
 
 from margin_platform.kafka_security import KafkaSecurity, iam_token
+from margin_platform.policy.policy import current_policy
 from margin_platform.settings import settings
+from margin_platform.stop_signal import StopSignal
 from resources import emr_serverless
 from resources.stream_driver import DriverEnded, StreamDriver
 from resources.tables import MissingTable, TablesResource
-from spark.driver import STREAMS
-from spark.program import _arguments, _watch
-from spark.tables.sink import TableSink
+from spark.driver import _watch
+from spark.driver_arguments import arguments
 from tests.support.moto_server import moto_alone
+from tests.support.table_rows import append
 
 SECRET = "not-in-any-repr"  # pragma: allowlist secret
 
@@ -71,21 +72,20 @@ def test_a_setting_that_cannot_be_used_is_named(given: dict[str, str], named: st
 def test_one_setting_chooses_where_the_streams_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MARGIN_ENVIRONMENT", raising=False)
     assert settings({}).environment == "local"
-    assert _arguments([], STREAMS).master == "local[*]"
+    assert arguments([], None).master == "local[*]"
     monkeypatch.setenv("MARGIN_ENVIRONMENT", "cluster")
     monkeypatch.setenv("MARGIN_SPARK_MASTER", "spark://head:7077")
-    assert _arguments([], STREAMS).master == "spark://head:7077"
+    assert arguments([], None).master == "spark://head:7077"
     monkeypatch.setenv("MARGIN_ENVIRONMENT", "aws")
-    assert _arguments([], STREAMS).master == ""  # EMR names it to the driver it starts
+    assert arguments([], None).master == ""  # EMR names it to the driver it starts
 
 
 def test_the_streams_end_by_themselves_when_a_newer_policy_is_in_force() -> None:
     """Their supervisor starts them again under it:
     no figure is published under one policy while decisions follow another.
     """
-    asked = iter((False, True))
-    assert _watch([], [], threading.Event(), lambda: next(asked)) == 0
-    assert next(asked, None) is None
+    newer = current_policy().model_copy(update={"version": "newer"})
+    assert _watch([], StopSignal(), newer) == 0
 
 
 def test_no_secret_is_in_a_repr() -> None:
@@ -161,15 +161,9 @@ def test_tables_live_in_a_bucket_as_they_do_in_a_folder(
     use_aws(aws_endpoint, monkeypatch)
     boto3.client("s3", endpoint_url=aws_endpoint).create_bucket(Bucket="margin")
     monkeypatch.setenv("MARGIN_TABLES", "s3://margin/tables")
-    sink = TableSink(
-        settings().tables,
-        "volatility",
-        pa.schema([pa.field("symbol", pa.string()), pa.field("batch_id", pa.int64())]),
-    )
-    assert sink.written_batch() == -1
-    sink.append([b'{"symbol": "AAPL", "batch_id": 3}'], 3)
-    assert (sink.written_batch(), sink.keys_of(3, "symbol")) == (3, {"AAPL"})  # so a restart leaves it out
-    sink.append([b'{"symbol": "MSFT", "batch_id": 4}'], 4)
+    columns = pa.schema([pa.field("symbol", pa.string()), pa.field("batch_id", pa.int64())])
+    for batch, symbol in enumerate(("AAPL", "MSFT")):
+        append(settings().tables, "volatility", columns, [{"symbol": symbol, "batch_id": batch}])
     tables = TablesResource()
     assert sorted(tables.frame("volatility")["symbol"]) == ["AAPL", "MSFT"]
     with pytest.raises(MissingTable, match="s3://margin/tables/firm_exposure"):
@@ -235,7 +229,9 @@ def test_the_shards_of_the_streams_travel_to_the_job_run(monkeypatch: pytest.Mon
     given = {"MARGIN_SPARK_SHARDS": "32", "MARGIN_SPARK_CHECKPOINTS": place}
     emr(monkeypatch, MARGIN_EMR_APPLICATION="00f", **given)
     job: Any = emr_serverless.request([], settings())["jobDriver"]
-    assert job["sparkSubmit"]["entryPointArguments"] == ["--shards", "32", "--checkpoint", place]
+    said = job["sparkSubmit"]["sparkSubmitParameters"]
+    for name, value in given.items():
+        assert f"--conf spark.emr-serverless.driverEnv.{name}={value}" in said
 
 
 def test_a_job_run_that_cannot_be_asked_for_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ killed in every way.
 from __future__ import annotations
 
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -21,13 +20,10 @@ import pytest
 from assets.streams import RESTARTS, Reporter, RestartBudget, StreamsConfig, streams, supervised
 from margin_platform.orchestration import checkpoint_lock
 from margin_platform.orchestration.worker_identity import this_worker
-from margin_platform.policy.policy import current_policy
-from resources.stream_arguments import program
 from resources.stream_driver import DriverEnded, StreamDriver
-from spark import progress
-from spark.account_shards.tables import TABLES
-from spark.driver import STREAMS
-from spark.stream import StreamSettings
+from spark.driver_arguments import arguments
+from spark.tables.query import TABLES
+from tests.support.running import TOPICS
 from tests.support.waiting import wait_for
 
 DRIVER = """
@@ -147,14 +143,13 @@ def test_a_table_is_reported_once_per_interval_with_totals_since_its_last_report
     }
 
 
-def test_each_stream_reports_under_the_key_of_its_own_table(tmp_path: Path) -> None:
+def test_the_streams_report_under_the_keys_of_their_tables() -> None:
     """A report under another name would be of no asset,
     and the table's freshness policy would never hear of it.
     """
-    options = StreamSettings("127.0.0.1:1", tmp_path, str(tmp_path), current_policy())
-    told = {table for kind in STREAMS for table in progress.figures(kind(options), 0, [], 0, 0.0)["assets"]}
-    assert told == {key.to_user_string() for key in streams.keys}
-    assert told == {table.name for table in TABLES}
+    tables = {table.name for table in TABLES}
+    assert tables == {key.to_user_string() for key in streams.keys}
+    assert tables == set(TOPICS)  # what a line of the margin stream has, of one shard
 
 
 def test_the_streams_materialize_their_tables_and_roll_over(driver: Callable[..., StreamDriver]) -> None:
@@ -237,15 +232,29 @@ def test_a_checkpoint_is_free_when_its_driver_is_killed(tmp_path: Path) -> None:
         pass
 
 
-def test_the_settings_choose_the_program_of_the_streams(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert program()[1:] == ["-m", "spark.driver"]
+def test_the_settings_say_how_many_shards_there_are_and_where_they_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert StreamDriver().command[1:] == ["-m", "spark.driver"]
+    assert arguments([], None).shards == 1
     monkeypatch.setenv("MARGIN_SPARK_SHARDS", "2")
-    assert program()[1:] == ["-m", "spark.account_shards", "--shards", "2"]
     monkeypatch.setenv("MARGIN_SPARK_CHECKPOINTS", "s3a://margin/checkpoints")
-    assert program()[3:] == ["--shards", "2", "--checkpoint", "s3a://margin/checkpoints"]
-    became: list[list[str]] = []
-    monkeypatch.setattr(os, "execv", lambda _, command: became.append(command))
-    monkeypatch.setattr(sys, "argv", ["", "--trigger", "500"])
-    monkeypatch.delitem(sys.modules, "resources.stream_arguments")
-    runpy.run_module("resources.stream_arguments", run_name="__main__")
-    assert became == [[*program(), "--trigger", "500"]]
+    given = arguments([], None)
+    assert (given.shards, given.checkpoint) == (2, "s3a://margin/checkpoints")
+    assert arguments(["--shards", "3"], None).shards == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--only", "volatility_tables"], "--only: not one of margin_snapshots, firm_exposure, tables"),
+        (["--shards", "0"], "--shards: not above zero, value 0"),
+        (["--only", "firm_exposure"], "--only: of one shard margin_snapshots publishes the firm's rows"),
+    ],
+)
+def test_what_cannot_be_started_is_named(
+    given: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        arguments(given, None)
+    assert said in capsys.readouterr().err

@@ -15,13 +15,13 @@ import pytest
 from assets import firm_exposure, margin_snapshots, volatility_tables
 from assets.end_of_day_margin import close_of
 from jobs.table_maintenance import table_maintenance_job
-from margin_platform.contracts.messages import PRICES, encode
+from margin_platform.contracts.messages import PRICES
 from margin_platform.kafka.bus import Bus
 from resources.decisions import DecisionsResource
 from resources.kafka import KafkaResource
 from resources.tables import MissingTable, TablesResource
 from spark.tables.schemas import FIRM_EXPOSURE_COLUMNS, MARGIN_SNAPSHOTS_COLUMNS, VOLATILITY_COLUMNS
-from spark.tables.sink import TableSink
+from tests.support.table_rows import append
 
 SNAPSHOT = {
     "account_id": "A1",
@@ -58,8 +58,7 @@ SCHEMAS = {
 @pytest.fixture
 def written(tmp_path: Path) -> Callable[..., TablesResource]:
     def write(table: str, *rows: dict[str, Any]) -> TablesResource:
-        sink = TableSink(str(tmp_path), table, SCHEMAS[table])
-        sink.append([*map(encode, rows)], sink.written_batch() + 1)
+        append(tmp_path, table, SCHEMAS[table], rows)
         return TablesResource(folder=str(tmp_path))
 
     return write

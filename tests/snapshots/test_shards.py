@@ -6,7 +6,6 @@ import pytest
 
 from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, PRICES, Event, encode
 from margin_platform.contracts.offsets import Record
-from margin_platform.firm.engine import FirmEngine
 from margin_platform.firm.sums import FirmTotals
 from margin_platform.kernel.evaluate import evaluate
 from margin_platform.kernel.market import Instrument
@@ -20,6 +19,7 @@ from margin_platform.snapshots.outcome import Outcome
 from margin_platform.snapshots.shard import ShardEngine
 from margin_platform.snapshots.shards import Shard, shard_of, shards_of
 from tests.support.engine_feed import through_bytes
+from tests.support.firm_of_figures import FirmOfFigures
 from tests.support.market_day import OPEN, seed, tick
 
 POLICY = current_policy()
@@ -107,6 +107,14 @@ def test_a_replays_clock_stands_until_its_next_price() -> None:
     assert feed.engine.engine.event_time == OPEN
 
 
+def test_before_the_markets_first_record_a_tick_does_not_start_the_clock() -> None:
+    feed = Feed(Shard(), late=30 * 86_400_000)
+    feed(*account("a"), wall(OPEN + 30 * 86_400_000))
+    assert feed.engine.engine.event_time == 0
+    (event,) = feed(price(100.0), fill("a")).calc
+    assert (event["calc_timestamp"], event["stale"]) == (OPEN, False)
+
+
 def test_a_producer_whose_clock_is_fast_is_held_against_the_newest_tick() -> None:
     feed = Feed(Shard())
     feed(*account("a"), price(100.0), wall(OPEN))
@@ -184,10 +192,10 @@ def test_a_state_of_before_names_no_fills_until_the_next_one() -> None:
 
 
 def test_the_firms_totals_are_those_of_every_accounts_newest_figures() -> None:
-    firm, totals = FirmEngine(POLICY), FirmTotals(POLICY, 1)
+    firm, totals = FirmOfFigures(POLICY), FirmTotals(POLICY, 1)
     feed = Feed(Shard())
     outcome = feed(*account("a"), *account("b"), price(100.0), wall(OPEN + SECOND))
-    assert firm.update(outcome.calc) == 2
+    firm.update(outcome.calc)
     assert [row for partial in outcome.firm for row in totals.take(partial)] == firm.events()
     again = ShardEngine([Instrument(symbol="X", beta=1.0)], POLICY, Shard())
     again.restore(through_bytes(feed.engine.to_state()))

@@ -35,7 +35,7 @@ def test_a_recorded_archive_is_used_for_its_jars_alone_and_replaces_the_one_befo
     (archive,) = (environment / "class-archives").iterdir()
     assert class_archive.options("broker", JARS)[-1] == f"-XX:SharedArchiveFile={archive}"
     assert archive.read_text() == "of now"
-    assert class_archive.options("broker", ["old.jar"]) == class_archive.options("spark", JARS) == []
+    assert class_archive.options("broker", ["old.jar"]) == class_archive.options("streams", JARS) == []
 
 
 def test_a_jvm_that_ends_before_it_has_recorded_leaves_none() -> None:
@@ -49,7 +49,7 @@ def test_the_broker_and_the_driver_are_given_theirs(
     monkeypatch.setattr(class_archive, "options", lambda program, jars: [f"-Xthe-{program}-archive"])
     monkeypatch.setattr(broker, "_format", lambda *_: None)
     assert "-Xthe-broker-archive" in broker.command(environment / "kafka", 9092)
-    assert "-Xthe-spark-archive" in session.configuration("x", "local[2]")["spark.driver.extraJavaOptions"]
+    assert "-Xthe-streams-archive" in session.configuration("x", "local[2]")["spark.driver.extraJavaOptions"]
 
 
 def test_a_driver_has_the_quick_compiler_alone_and_executors_have_both() -> None:

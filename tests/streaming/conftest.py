@@ -15,7 +15,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from margin_platform.kafka.bus import Bus
-from spark.session import DELTA, build
+from spark.account_shards.query import STATE_STORE
+from spark.session import build
+from spark.tables.query import WRITES_DELTA
 from tests.support.driver import driver_command
 from tests.support.running import Running
 from tests.support.waiting import wait_for
@@ -23,7 +25,7 @@ from tests.support.waiting import wait_for
 
 @pytest.fixture(scope="session")
 def spark_session() -> Iterator[SparkSession]:
-    session = build("margin-tests", "local[2]", DELTA)
+    session = build("margin-tests", "local[2]", STATE_STORE | WRITES_DELTA)
     yield session
     session.stop()
 
@@ -90,8 +92,8 @@ def start_program(work: Path) -> Iterator[Callable[[list[str]], Driver]]:
 def start_driver(work: Path, start_program: Callable[[list[str]], Driver]) -> Callable[..., Driver]:
     """Starts `python -m spark.driver`."""
 
-    def start(bootstrap: str, only: str, master: str = "local[2]", *options: str) -> Driver:
-        return start_program([*driver_command(bootstrap, work, only, master), *options])
+    def start(bootstrap: str, *options: str) -> Driver:
+        return start_program([*driver_command(bootstrap, work), *options])
 
     return start
 

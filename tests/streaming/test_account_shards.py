@@ -12,7 +12,6 @@ import random
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -34,7 +33,7 @@ from margin_platform.contracts.messages import (
     encode,
 )
 from margin_platform.contracts.offsets import Record
-from margin_platform.firm.engine import FirmEngine
+from margin_platform.durable_state import StateRefused
 from margin_platform.firm.sums import AccountSums
 from margin_platform.market.instruments import load
 from margin_platform.policy.policy import current_policy
@@ -45,15 +44,17 @@ from margin_platform.trading_time.new_york import date_of
 from margin_platform.trading_time.sessions import is_session
 from spark.account_shards import making, placement, processor
 from spark.account_shards.engines import MarginOfShard, TotalsOfFirm, VolatilityOfShard
+from spark.account_shards.processor import ShardProcessor
 from spark.account_shards.query import one_by_one, routed
 from spark.account_shards.reports import ShardReport
+from tests.support import shard_state
+from tests.support.firm_of_figures import FirmOfFigures
 from tests.support.market_day import OPEN, seed, tick
+from tests.support.shard_state import Store, empty
 
 POLICY = current_policy()
 INSTRUMENTS = load()
 DAY = 86_400_000
-Shard = processor.ShardProcessor
-Store = dict[str, dict[Any, Any]]
 VALUES = (
     *(encode({"account_id": name}) for name in ("A0001", "A0002", "", "é", 'quo"te', " ", "x" * 300)),
     b'{"fill_id": "f", "account_id" : "A\\u0030001", "more": {"account_id": "B"}}',
@@ -102,25 +103,8 @@ def test_spark_puts_as_many_shards_into_each_partition(spark_session: SparkSessi
         assert 0 in keys  # whatever the number of shards: by its state another number is refused
 
 
-def opened(store: Store, make: partial[Any], policy: str = POLICY.version) -> Shard:
-    """A processor on a shard's state as Spark's store keeps it."""
-
-    def of_map(name: str, *_: str) -> SimpleNamespace:
-        rows = store[name]
-        return SimpleNamespace(
-            getValue=rows.get, updateValue=rows.__setitem__, containsKey=rows.__contains__, removeKey=rows.pop
-        )
-
-    meta = store["meta"]
-    value = SimpleNamespace(get=lambda: meta.get("value"), update=lambda new: meta.update(value=new))
-    handle: Any = SimpleNamespace(getValueState=lambda *_: value, getMapState=of_map)
-    shard = processor.ShardProcessor(make, make.args[1], policy)
-    shard.init(handle)
-    return shard
-
-
-def empty() -> Store:
-    return {"meta": {}, "log": {}, "base": {}}
+def opened(store: Store, make: partial[Any], policy: str = POLICY.version) -> ShardProcessor:
+    return shard_state.opened(store, make, make.args[1], policy)
 
 
 def row(topic: str, offset: int, event: Event, produced: int) -> Row:
@@ -248,7 +232,7 @@ def test_the_firms_rows_are_the_same_of_one_shard_and_of_three_whose_sums_are_ad
     found: dict[int, list[list[Event]]] = {}
     for shards in (1, 3):
         parts = [opened(empty(), partial(MarginOfShard, POLICY, shards, INSTRUMENTS)) for _ in range(shards)]
-        totals, firm = opened(empty(), partial(TotalsOfFirm, POLICY, shards)), FirmEngine(POLICY)
+        totals, firm = opened(empty(), partial(TotalsOfFirm, POLICY, shards)), FirmOfFigures(POLICY)
         for batch, given in enumerate(days_batches()):
             rows = [
                 row
@@ -284,7 +268,7 @@ def test_another_number_of_shards_than_the_checkpoints_is_refused_by_name(
     monkeypatch.setattr(processor, "_batch", lambda: 0)
     store, rows = empty(), days_batches()[0]
     list(opened(store, partial(MarginOfShard, POLICY, 2, INSTRUMENTS)).handleInputRows((0,), iter(rows), Any))
-    with pytest.raises(ValueError, match="shards: 2 for the life of this checkpoint, value 3"):
+    with pytest.raises(StateRefused, match="shards: 2 for the life of this checkpoint, value 3"):
         list(
             opened(store, partial(MarginOfShard, POLICY, 3, INSTRUMENTS)).handleInputRows(
                 (0,), iter(rows), Any

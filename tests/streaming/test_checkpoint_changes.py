@@ -4,16 +4,13 @@ what it does not is refused, and rebuilt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kafka.admin import KafkaAdminClient, NewPartitions
-from pyspark.sql import SparkSession
 
-from margin_platform import durable_state
 from margin_platform.contracts.messages import DEAD_LETTER, FILLS, MARGIN_CALC, PRICES, TOPICS, Event
 from margin_platform.kafka.bus import Bus
 from margin_platform.kernel.evaluate import evaluate
@@ -24,21 +21,14 @@ from margin_platform.snapshots.engine import MarginEngine
 from margin_platform.snapshots.events import calc_events
 from margin_platform.snapshots.giving_out.inputs import Inputs
 from margin_platform.snapshots.input_records import TOPICS_IN_ORDER
-from spark import margin_snapshots
-from spark.margin_snapshots import MarginSnapshots
+from spark import checkpoints
+from spark.account_shards import query
 from tests.support.market_day import OPEN, seed, send, tick
 from tests.support.running import Running
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
 # of an event that says when and from what it was computed
 OWN = ("inputs", "calc_id", "calc_timestamp", "timestamp")
-
-
-@pytest.fixture
-def running(spark_session: SparkSession, bus: Bus, work: Path) -> Iterator[Running]:
-    streams = Running(spark_session, bus, work)
-    yield streams
-    streams.stop()
 
 
 def figures(event: Event) -> Event:
@@ -66,17 +56,15 @@ def test_another_policy_a_new_instrument_and_more_partitions_are_survived(
     until: Callable[..., Any],
     events_of: Callable[[str], list[Event]],
 ) -> None:
-    running.start(MarginSnapshots)
+    running.start()
     send(running.bus, seed(6))
     running.drain()
     running.stop()
     admin = KafkaAdminClient(bootstrap_servers=running.bus.bootstrap)
     admin.create_partitions({topic: NewPartitions(total_count=6) for topic in (PRICES, FILLS)})
     admin.close()
-    until(
-        lambda: len(running.bus.end_offsets(PRICES)) == len(running.bus.end_offsets(FILLS)) == 6,
-        "six partitions",
-    )
+    with Bus(running.bus.bootstrap) as bus:  # the other one knows how many there were
+        until(lambda: len(bus.end_offsets(PRICES)) == len(bus.end_offsets(FILLS)) == 6, "six partitions")
     before = current_policy()
     policy = before.model_copy(
         update={
@@ -85,9 +73,9 @@ def test_another_policy_a_new_instrument_and_more_partitions_are_survived(
         }
     )
     instruments = (Instrument(symbol="AAA", beta=1.0), *load())  # first by name: every code moves by one
-    monkeypatch.setattr(margin_snapshots, "load", lambda: instruments)
-    running.settings = replace(running.settings, policy=policy)
-    stream = running.start(MarginSnapshots)
+    monkeypatch.setattr(query, "load", lambda: instruments)
+    running.policy = policy
+    running.start()
     fill = {
         "fill_id": "new",
         "account_id": "A0000",
@@ -106,37 +94,38 @@ def test_another_policy_a_new_instrument_and_more_partitions_are_survived(
         "the figures of the new policy",
     )
     assert {e["policy_version"] for e in found(events_of(MARGIN_CALC)).values()} == {"stricter"}
-    assert stream.engine.ledger.positions("A0000")["AAA"] == 7.0
+    assert running.engine().ledger.positions("A0000")["AAA"] == 7.0
     assert events_of(DEAD_LETTER) == []  # nothing was read twice
 
 
 def test_a_state_of_another_format_is_refused_in_one_line_and_rebuilt_from_the_topics(
-    bus: Bus,
-    work: Path,
-    start_driver: Callable[..., Any],
-    until: Callable[..., Any],
-    events_of: Callable[[str], list[Event]],
+    running: Running, tmp_path: Path, until: Callable[..., Any], events_of: Callable[[str], list[Event]]
 ) -> None:
-    send(bus, seed(6))
-    folder = work / "checkpoints" / "margin_snapshots"
-    folder.mkdir(parents=True)
-    (folder / "state-000000000009").write_bytes(b"margin-platform state 99\n{}\n")
-    refused = start_driver(bus.bootstrap, "margin_snapshots")
-    assert refused.process.wait(120) == 1
-    (line,) = [
-        line for line in (work / "driver.log").read_text().splitlines() if "a stream cannot continue" in line
-    ]
-    assert "state-000000000009" in line
-    assert "state 99" in line
-    assert "--rebuild" in line
-    rebuilt = start_driver(bus.bootstrap, "margin_snapshots", "local[2]", "--rebuild")
+    workers = running.session.sparkContext.environment
+    (tmp_path / "sitecustomize.py").write_text(
+        "from margin_platform import durable_state\ndurable_state.FORMAT = 'margin-platform state 99'\n"
+    )
+    workers["PYTHONPATH"] = str(tmp_path)  # of a version that keeps another state
+    send(running.bus, seed(6))
+    try:
+        running.start()
+        running.drain()
+    finally:
+        del workers["PYTHONPATH"]
+    running.stop()
+    send(running.bus, tick(1))
+    refused = running.start()
+    until(lambda: not refused.query.isActive and not refused.started_again(), "the query to end")
+    assert "'margin-platform state 99'; --rebuild" in refused.failure
+    assert len(refused.failure.splitlines()) == 1
+    checkpoints.forget(running.place.checkpoint, ["margin_snapshots"])
+    running.start()
+    running.drain()
     until(
-        lambda: found(events_of(MARGIN_CALC)) == expected(bus, load(), current_policy()),
+        lambda: found(events_of(MARGIN_CALC)) == expected(running.bus, load(), current_policy()),
         "every account from the topics",
     )
-    assert rebuilt.end_input() == 0
-    assert durable_state.load(folder) is not None
-    assert not list(folder.glob("state-000000000009"))
+    assert set(running.engine().ledger.account_ids()) == set(found(events_of(MARGIN_CALC)))
 
 
 def test_the_inputs_of_a_rebuild_are_kept_for_ever_or_hold_the_newest_of_each_key() -> None:

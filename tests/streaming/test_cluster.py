@@ -83,7 +83,7 @@ def test_two_workers_give_the_figures_of_one_process_and_one_may_die(
     until: Callable[..., Any],
     events_of: Callable[[str], list[Event]],
 ) -> None:
-    driver = start_driver(bus.bootstrap, "margin_snapshots", cluster.master)
+    driver = start_driver(bus.bootstrap, "--master", cluster.master, "--shards", "2")
     send(bus, seed(60))
     until(lambda: driver.batches, "a first batch")
     assert [worker["coresused"] for worker in cluster.state()["workers"]] == [1, 1]  # an executor on each

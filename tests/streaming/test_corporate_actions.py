@@ -34,8 +34,6 @@ from margin_platform.contracts.messages import (
 from margin_platform.contracts.offsets import Record
 from margin_platform.trading_time.sessions import session_close, sessions_between
 from margin_platform.volatility.estimator import historical_volatility
-from spark.margin_snapshots import MarginSnapshots
-from spark.volatility_tables import VolatilityTables
 from tests.support.engine_feed import POLICY, Feed, Message
 from tests.support.market_day import send
 from tests.support.running import Running
@@ -349,8 +347,7 @@ def test_the_real_streams_carry_an_account_through_a_split(
     def last() -> Event:
         return {e["account_id"]: e for e in events_of(MARGIN_CALC)}.get("a", {})
 
-    running.start(MarginSnapshots)
-    running.start(VolatilityTables)
+    running.start()
     send(bus, [*split.account(), *(split.print_at(day, closing(day)) for day in days)])
     until(
         lambda: any(e["as_of"] == days[-1].isoformat() for e in events_of(VOLATILITY)),

@@ -20,7 +20,6 @@ from margin_platform.contracts.messages import (
     Event,
 )
 from margin_platform.kernel.market import Instrument
-from spark.margin_snapshots import MarginSnapshots
 from tests.support.engine_feed import Feed
 from tests.support.market_day import OPEN, seed, send
 from tests.support.running import Running
@@ -237,7 +236,7 @@ def test_the_real_stream_takes_what_is_late_repeated_and_corrected(
     def tick(price: float, second: int, **more: Any) -> None:
         send(bus, [(PRICES, {"symbol": "AAPL", "price": price, "timestamp": OPEN + second * 1000} | more)])
 
-    running.start(MarginSnapshots)
+    running.start()
     send(bus, seed(1))  # A0000: 60 AAPL at 80, 40 MSFT at 180, short 20 KO at 59
     until(lambda: last().get("long_mv") == 60 * 80.0 + 40 * 180.0, "the opening figures")
     tick(75.0, 20, sequence=3)

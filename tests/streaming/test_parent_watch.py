@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from margin_platform.stop_signal import StopSignal
-from spark.program import watch_parent
+from spark.driver import watch_parent
 
 
 @pytest.fixture(autouse=True)

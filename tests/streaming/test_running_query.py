@@ -13,9 +13,9 @@ from margin_platform.stack.status import shard_figures, stream_figures
 from spark.account_shards.metrics import ShardMetrics
 from spark.account_shards.query import Sharded
 from spark.account_shards.reports import ByShard, ShardReport
-from spark.account_shards.running import Running
-from spark.account_shards.tables import NotAppended, append_all
 from spark.metrics import Endpoint
+from spark.stream_query import Running
+from spark.tables.query import NotAppended, append_all
 
 TABLES = {"margin_snapshots": MARGIN_CALC, "firm_exposure": FIRM_RISK}
 
@@ -55,7 +55,7 @@ class Query(SimpleNamespace):
 
 def running(*told: dict[str, Any]) -> tuple[Running, list[Any], dict[int, ShardReport]]:
     reports: dict[int, ShardReport] = {}
-    query: Any = Query(name="account_shards", recentProgress=list(told), lastProgress=told[-1])
+    query: Any = Query(name="margin_snapshots", recentProgress=list(told), lastProgress=told[-1])
     shown = Running(lambda: Sharded(query, Query(value=reports)), TABLES)  # type: ignore[arg-type]
     lines: list[Any] = []
     shown.listeners = [lines.append]
@@ -70,7 +70,7 @@ def test_a_line_a_micro_batch_has_the_figures_of_all_shards() -> None:
     shown.tell()
     assert [line["batch_id"] for line in lines] == [0, 1]
     last = lines[1]
-    assert (last["stream"], last["rows"], last["seconds"], last["lag"]) == ("account_shards", 6, 0.25, 2)
+    assert (last["stream"], last["rows"], last["seconds"], last["lag"]) == ("margin_snapshots", 6, 0.25, 2)
     assert last["offsets"] == {"prices.v1": {"0": 11, "1": 4}, "accounts.v1": {"0": 9}}
     assert sum(line["assets"]["margin_snapshots"]["rows"] for line in lines) == 7
     margin = last["assets"]["margin_snapshots"]
@@ -101,6 +101,15 @@ def test_a_query_is_started_again_only_where_spark_gave_its_first_python_process
     assert len(begun) == starts
 
 
+def test_a_refused_state_is_told_in_one_line() -> None:
+    said = "Job aborted\nmargin_platform.durable_state.StateRefused: its state is no more\n\n  at org"
+    query: Any = Query(name="q", exception=lambda: said)
+    shown = Running(lambda: query, {})
+    assert shown.failure == "its state is no more"
+    query.exception = lambda: "offsets out of range"
+    assert shown.failure == "offsets out of range"
+
+
 def test_a_shards_counts_add_up_and_its_newest_report_stands() -> None:
     found = ByShard().addInPlace({0: report(1, 5, cold=1, dead=1)}, {0: report(2, 4, dead=2)})
     assert found[0]["events"] == {MARGIN_CALC: 9, DEAD_LETTER: 3}
@@ -110,20 +119,21 @@ def test_a_shards_counts_add_up_and_its_newest_report_stands() -> None:
 def test_prometheus_gets_every_shard_and_margin_streams_reads_them_there() -> None:
     shown, _, reports = running(progress(0))
     ByShard().addInPlace(reports, {1: report(4, 2, cold=2), 0: report(4, 2)})
-    endpoint = Endpoint([shown], "127.0.0.1", 0, ShardMetrics([shown]))
+    endpoint = Endpoint("127.0.0.1", 0, ShardMetrics([shown]))
+    endpoint.watch(shown)
     try:
         shown.tell()
         rows = shard_figures.read(endpoint.url)
         (stream,) = stream_figures.read(endpoint.url)["streams"]  # type: ignore[misc]
     finally:
         endpoint.close()
-    of_each = {"stream": "account_shards", "where": "host:7", "version": 4, "state_bytes": 4_000}
+    of_each = {"stream": "margin_snapshots", "where": "host:7", "version": 4, "state_bytes": 4_000}
     assert rows == [of_each | {"shard": 0, "cold_starts": 0}, of_each | {"shard": 1, "cold_starts": 2}]
-    assert (stream["stream"], stream["lag"], stream["records"]) == ("account_shards", 2, 6)
+    assert (stream["stream"], stream["lag"], stream["records"]) == ("margin_snapshots", 2, 6)
 
 
 def test_a_driver_without_shards_is_named() -> None:
-    endpoint = Endpoint([], "127.0.0.1", 0)
+    endpoint = Endpoint("127.0.0.1", 0)
     try:
         with pytest.raises(shard_figures.NoShards, match="runs no shards"):
             shard_figures.read(endpoint.url)

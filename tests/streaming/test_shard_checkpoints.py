@@ -1,4 +1,4 @@
-"""The checkpoints of the queries by shard: dropped when asked to, on S3, and left alone while they run."""
+"""The checkpoints of the queries: dropped when asked to, on S3, and left alone while they run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from margin_platform.orchestration import checkpoint_lock
-from spark.account_shards import checkpoints, rescale
+from spark import checkpoints
+from spark.account_shards import rescale
 
 
 def folders(of: Path) -> set[str]:
@@ -15,25 +16,25 @@ def folders(of: Path) -> set[str]:
 
 
 def test_a_rebuild_drops_the_checkpoints_of_its_queries_and_no_other(tmp_path: Path) -> None:
-    for name in ("account_shards", "firm_totals", "tables", "margin_snapshots"):
+    for name in ("margin_snapshots", "firm_exposure", "tables"):
         (tmp_path / name / "commits").mkdir(parents=True)
-    checkpoints.forget(str(tmp_path), ["account_shards", "tables"])
-    assert folders(tmp_path) == {"firm_totals", "margin_snapshots"}
+    checkpoints.forget(str(tmp_path), ["margin_snapshots", "tables"])
+    assert folders(tmp_path) == {"firm_exposure"}
     with pytest.raises(checkpoints.Elsewhere, match="below s3a://bucket/checkpoints"):
-        checkpoints.forget("s3a://bucket/checkpoints", ["account_shards"])
+        checkpoints.forget("s3a://bucket/checkpoints", ["margin_snapshots"])
 
 
-def test_a_first_start_says_that_the_drivers_state_is_not_read(
+def test_a_first_start_says_that_the_state_of_before_is_not_read(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    checkpoints.mention_driver_state(str(tmp_path))
+    checkpoints.mention_earlier_state(str(tmp_path))
     assert caplog.text == ""
-    (tmp_path / "margin_snapshots").mkdir()
-    checkpoints.mention_driver_state(str(tmp_path))
-    assert "the state of margin_snapshots is not read: rebuilding from the topics" in caplog.text
+    (tmp_path / "margin_snapshots" / "spark").mkdir(parents=True)
+    checkpoints.mention_earlier_state(str(tmp_path))
+    assert "the state of the earlier streams is not read: rebuilding the book from the topics" in caplog.text
     caplog.clear()
-    (tmp_path / "account_shards").mkdir()
-    checkpoints.mention_driver_state(str(tmp_path))
+    (tmp_path / "margin_snapshots" / "metadata").touch()  # of Spark: this is not the first start
+    checkpoints.mention_earlier_state(str(tmp_path))
     assert caplog.text == ""
 
 
@@ -53,6 +54,6 @@ def test_running_streams_are_not_rescaled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("sys.argv", ["rescale", "2", "--checkpoint", str(tmp_path)])
-    with checkpoint_lock.held(tmp_path, ["account_shards"]):
+    with checkpoint_lock.held(tmp_path, ["margin_snapshots"]):
         assert rescale.main() == checkpoint_lock.EXIT_CODE
-    assert "stop the streams first: account_shards: its checkpoint is held by" in caplog.text
+    assert "stop the streams first: margin_snapshots: its checkpoint is held by" in caplog.text

@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
 from margin_platform.contracts.messages import FIRM_RISK, encode
-from spark.account_shards.tables import TABLES, Appends
+from spark.tables.query import TABLES, Appends
 
 pytestmark = [pytest.mark.spark, pytest.mark.nightly]
 FIRM = next(table for table in TABLES if table.name == "firm_exposure")

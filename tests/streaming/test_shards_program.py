@@ -1,4 +1,4 @@
-"""The program of the shards as its own process: two shards, the firm's totals, volatilities and the tables,
+"""The driver as its own process: two shards, the firm's totals, volatilities and the tables,
 killed in mid-run.
 """
 
@@ -26,7 +26,6 @@ from margin_platform.contracts.messages import (
     VOLATILITY,
     Event,
 )
-from margin_platform.firm.engine import FirmEngine
 from margin_platform.kafka.bus import Bus
 from margin_platform.market.instruments import load
 from margin_platform.orchestration import checkpoint_lock
@@ -34,7 +33,8 @@ from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine
 from margin_platform.snapshots.input_records import TOPICS_IN_ORDER
 from margin_platform.volatility.engine import VolatilityEngine
-from tests.support.driver import driver_command, shards_command
+from tests.support.driver import driver_command
+from tests.support.firm_of_figures import FirmOfFigures
 from tests.support.market_day import OPEN, PRICE, seed, send, tick
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.nightly]
@@ -69,7 +69,7 @@ def published_is_right(bus: Bus, events_of: Events) -> bool:
     expected = {name: engine.account_now(name) for name in calc}
     if any(figures(event) != {k: expected[name][k] for k in figures(event)} for name, event in calc.items()):
         return False
-    firm = FirmEngine(POLICY)
+    firm = FirmOfFigures(POLICY)
     firm.update(calc.values())
     rows = newest(events_of(FIRM_RISK), FIRM_RISK)
     return [amounts(rows.get(row["scenario"], {})) for row in firm.events()] == list(
@@ -119,7 +119,7 @@ def test_two_shards_with_totals_volatilities_and_tables_are_right_after_a_kill(
     until: Callable[..., Any],
     events_of: Events,
 ) -> None:
-    command = shards_command(bus.bootstrap, work, 2, "local[1]")
+    command = driver_command(bus.bootstrap, work, shards=2)
     driver = start_program(command)
     send(bus, seed(30))
     for step in range(1, 4):
@@ -133,7 +133,7 @@ def test_two_shards_with_totals_volatilities_and_tables_are_right_after_a_kill(
     until(lambda: published_is_right(bus, events_of), "figures and the totals after a kill", 300)
     until(lambda: len(events_of(VOLATILITY)) == len(PRICE), "volatilities of the session that is over")
     until(lambda: tables_are_right(work, events_of), "the tables", 300)
-    beside = start_program(driver_command(bus.bootstrap, work, "firm_exposure", "local[1]"))
+    beside = start_program([*command, "--only", "firm_exposure"])
     assert beside.process.wait(120) == checkpoint_lock.EXIT_CODE  # two publishers of one topic
     assert rescaled(bus, work, 1) == checkpoint_lock.EXIT_CODE
     assert driver.end_input() == 0
@@ -152,7 +152,7 @@ def test_two_shards_with_totals_volatilities_and_tables_are_right_after_a_kill(
     send(bus, prices(NEXT_SESSION + 30_000, 0.88))
     assert [rescaled(bus, work, partitions) for partitions in (3, 1)] == [1, 0]  # of two shards
     send(bus, prices(NEXT_SESSION + 60_000, 0.85))
-    driver = start_program([*command, "--only", "account_shards,firm_totals"])
+    driver = start_program([*command, "--only", "margin_snapshots,firm_exposure"])
     until(lambda: published_is_right(bus, events_of), "figures and the totals of one task", 300)
     assert driver.end_input() == 0
     bodies = {event["calc_id"]: event for event in events_of(MARGIN_CALC)}

@@ -1,4 +1,4 @@
-"""The three queries in one Spark session, on real Kafka:
+"""The margin stream and the tables in one Spark session, on real Kafka:
 parity with the kernel, bad input, duplicates, tables.
 """
 
@@ -34,11 +34,9 @@ from margin_platform.contracts.messages import (
     encode,
 )
 from margin_platform.kernel.evaluate import evaluate
+from margin_platform.market.instruments import load
 from margin_platform.snapshots import events as snapshots
 from margin_platform.snapshots.giving_out.inputs import Inputs
-from spark.firm_exposure import FirmExposure
-from spark.margin_snapshots import MarginSnapshots
-from spark.volatility_tables import VolatilityTables
 from tests.support.market_day import OPEN, PRICE, seed, send, tick
 from tests.support.running import Running
 
@@ -73,16 +71,16 @@ def newest(events: list[Event]) -> dict[str, Event]:
 
 
 def test_every_figure_of_the_stream_is_the_kernels(running: Running, events_of: Events) -> None:
-    stream = running.start(MarginSnapshots)
+    running.start()
     send(running.bus, seed(40))
     running.drain()
     for step in (1, 2, 3):
         send(running.bus, tick(step))
         running.drain()
     found = newest(events_of(MARGIN_CALC))
-    engine = stream.engine
+    engine = running.engine()
     book = engine.ledger.book(engine.code_of)
-    margin = evaluate(book, engine.market, running.settings.policy)
+    margin = evaluate(book, engine.market, running.policy)
     inputs = Inputs(engine.event_time, 0, {}, engine.live.price_time, engine.live.previous_price)
     expected = {e["account_id"]: e for e in snapshots.calc_events(book, engine.market, margin, inputs)}
     assert len(found) == 40
@@ -253,13 +251,12 @@ def is_of(letter: Event, topic: str, message: bytes | None) -> bool:
 def test_each_kind_of_bad_message_is_a_dead_letter_and_its_neighbours_are_processed(
     running: Running, events_of: Events, until: Callable[..., Any]
 ) -> None:
-    margin = running.start(MarginSnapshots)
-    volatility = running.start(VolatilityTables)
+    margin = running.start()
     # accounts first: no early event of the seed may pass for one of the letters below
     for announced in (True, False):
         send(running.bus, [e for e in seed(4) if (e[0] == ACCOUNTS) is announced])
         running.drain()
-    before = whole(margin.engine.ledger.to_state())
+    before = whole(running.engine().ledger.to_state())
     for topic, raw, _, _ in BAD:
         running.bus.produce_raw(topic, raw, "any key")
     running.bus.flush()
@@ -277,15 +274,14 @@ def test_each_kind_of_bad_message_is_a_dead_letter_and_its_neighbours_are_proces
         (letter,) = [d for d in dead if is_of(d, topic, raw)]
         assert letter["field"] == field
         assert reason in letter["reason"]
-    assert margin.engine.market.price[margin.engine.code_of["AAPL"]] == pytest.approx(80 * 0.996)
-    assert whole(margin.engine.ledger.to_state()) == before
-    assert volatility.event_time == OPEN + 1000
-    assert all(query.isActive for _, query in running.streams)
-    told: list[Event] = []
-    margin.listeners.append(told.append)
+    engine = running.engine()
+    assert engine.market.price[engine.code_of["AAPL"]] == pytest.approx(80 * 0.996)
+    assert whole(engine.ledger.to_state()) == before
+    # of the accounts' shard and of the volatilities'
+    assert [margin.shards[n]["event_time"] for n in (0, 1)] == [OPEN + 1000] * 2
     send(running.bus, tick(2))
     running.drain()
-    assert told[-1]["assets"]["margin_snapshots"]["dead_letters"] == len(dead)
+    assert running.told[-1]["assets"]["margin_snapshots"]["dead_letters"] == len(dead)
 
 
 def test_the_age_of_the_oldest_held_price_is_told_in_trading_time(running: Running) -> None:
@@ -293,9 +289,8 @@ def test_the_age_of_the_oldest_held_price_is_told_in_trading_time(running: Runni
 
     What no account holds does not count.
     """
-    stream = running.start(MarginSnapshots)
-    told: list[Event] = []
-    stream.listeners.append(told.append)
+    running.start()
+    told = running.told
     send(running.bus, [*seed(3), (PRICES, {"symbol": "GE", "price": 12.0, "timestamp": OPEN - 86_400_000})])
     running.drain()
     assert told[-1]["assets"]["margin_snapshots"]["oldest_input_seconds"] == 0
@@ -316,7 +311,7 @@ def test_the_age_of_the_oldest_held_price_is_told_in_trading_time(running: Runni
 def test_fills_read_before_their_account_are_reported_and_booked_once_it_is_announced(
     running: Running, events_of: Events, until: Callable[..., Any]
 ) -> None:
-    stream = running.start(MarginSnapshots)
+    running.start()
     events = seed(1)
     send(running.bus, [e for e in events if e[0] != "accounts.v1"])
     running.drain()
@@ -327,30 +322,32 @@ def test_fills_read_before_their_account_are_reported_and_booked_once_it_is_anno
     assert {d["field"] for d in dead} == {"account_id"}
     send(running.bus, [e for e in events if e[0] == "accounts.v1"])
     running.drain()
-    assert stream.engine.ledger.positions("A0000") == {"AAPL": 60.0, "MSFT": 40.0, "KO": -20.0}
+    assert running.engine().ledger.positions("A0000") == {"AAPL": 60.0, "MSFT": 40.0, "KO": -20.0}
     assert newest(events_of(MARGIN_CALC))["A0000"]["long_mv"] == 60 * 80.0 + 40 * 180.0
 
 
 def test_duplicates_and_an_older_price_change_nothing(running: Running, events_of: Events) -> None:
-    stream = running.start(MarginSnapshots)
+    running.start()
     send(running.bus, seed(6))
     send(running.bus, tick(2))
     running.drain()
-    before = [whole(part) for part in (stream.engine.ledger.to_state(), stream.engine.live.to_state())]
+
+    def book_and_market() -> list[bytes]:
+        engine = running.engine()
+        return [whole(part) for part in (engine.ledger.to_state(), engine.live.to_state())]
+
+    before = book_and_market()
     send(running.bus, [e for e in seed(6) if e[0] in (FILLS, CASH)])
     send(running.bus, tick(1))
     running.drain()
-    assert [
-        whole(part) for part in (stream.engine.ledger.to_state(), stream.engine.live.to_state())
-    ] == before
+    assert book_and_market() == before
     assert newest(events_of(MARGIN_CALC))["A0001"]["calc_timestamp"] == OPEN + 2000
 
 
 def test_status_follows_bands_and_stress_and_firm_rows_agree_with_the_accounts(
     running: Running, events_of: Events, until: Callable[..., Any]
 ) -> None:
-    running.start(MarginSnapshots)
-    running.start(FirmExposure)
+    running.start()
     send(running.bus, seed(12))
     running.drain()
     for step in (10, 40, 60):
@@ -370,7 +367,7 @@ def test_status_follows_bands_and_stress_and_firm_rows_agree_with_the_accounts(
         assert all(a != b for a, b in zip(bands, bands[1:], strict=False)), (
             f"{account} repeats a band: {bands}"
         )
-    scenarios = running.settings.policy.stress.scenarios
+    scenarios = running.policy.stress.scenarios
 
     def totals() -> dict[str, Event]:
         return {e["scenario"]: e for e in sorted(events_of(FIRM_RISK), key=lambda e: e["timestamp"])}
@@ -383,20 +380,19 @@ def test_status_follows_bands_and_stress_and_firm_rows_agree_with_the_accounts(
             sums(of_account), abs=0.005
         )
 
-    # a rate limit may hold the firm's newest rows back for a second after the last account's
+    # the firm's rows come with the next tick of the clock, once a second
     until(
         lambda: agree("firm_loss", "stress_unsecured") and agree("firm_delta_pnl", "stress_pnl"),
         "firm rows of all accounts",
     )
     assert {row["num_accounts"] for row in totals().values()} == {12}
-    running.stop()
     assert {e["account_id"] for e in events_of(STRESS)} == set(calc)
 
 
 def test_volatility_is_published_once_a_session_and_knows_splits(
     running: Running, work: Path, events_of: Events
 ) -> None:
-    running.start(VolatilityTables)
+    running.start()
     day = 86_400_000
     closes = [
         (PRICES, {"symbol": "KO", "price": 60.0 + (n % 3), "timestamp": OPEN - n * day + 6 * 3_600_000})
@@ -426,7 +422,7 @@ def test_volatility_is_published_once_a_session_and_knows_splits(
     assert found[("PEP", last)]["volatility_annual"] == pytest.approx(
         found[("KO", last)]["volatility_annual"]
     )
-    running.stop()
+    running.write_tables()
     table = (
         read_by_all(running.session, work / "tables" / "volatility")
         .sort_values("batch_id")
@@ -439,13 +435,13 @@ def test_volatility_is_published_once_a_session_and_knows_splits(
 def test_the_tables_read_the_same_from_pandas_duckdb_and_spark(
     running: Running, work: Path, events_of: Events
 ) -> None:
-    running.start(MarginSnapshots)
-    running.start(FirmExposure)
+    running.start()
     send(running.bus, seed(10))
     running.drain()
     send(running.bus, tick(5))
     running.drain()
     running.stop()
+    running.write_tables()
     session = running.session
     for table in ("margin_snapshots", "firm_exposure"):
         read_by_all(session, work / "tables" / table)
@@ -458,5 +454,5 @@ def test_the_tables_read_the_same_from_pandas_duckdb_and_spark(
         assert last.loc[account, "excess"] == event["excess"]
 
 
-def test_all_prices_of_the_small_market_are_known_instruments(running: Running) -> None:
-    assert set(PRICE) <= set(MarginSnapshots(running.settings).engine.code_of)
+def test_all_prices_of_the_small_market_are_known_instruments() -> None:
+    assert set(PRICE) <= {instrument.symbol for instrument in load()}

@@ -6,15 +6,11 @@ import sys
 from pathlib import Path
 
 
-def driver_command(bootstrap: str, work: Path, only: str, master: str) -> list[str]:
-    """Return the command of a driver that keeps checkpoints and tables below a folder."""
-    program = [sys.executable, "-m", "spark.driver", "--only", only, "--bootstrap", bootstrap]
-    kept = ["--checkpoint", str(work / "checkpoints"), "--tables", str(work / "tables")]
-    return [*program, *kept, "--master", master]
+def driver_command(bootstrap: str, work: Path, *, shards: int = 1, master: str = "local[1]") -> list[str]:
+    """Return the command of a driver that keeps checkpoints and tables below a folder.
 
-
-def shards_command(bootstrap: str, work: Path, shards: int, master: str) -> list[str]:
-    """Return the command of the streams by shard, with their checkpoints and tables below a folder."""
-    program = [sys.executable, "-m", "spark.account_shards", "--bootstrap", bootstrap]
+    master: one slot, as shards on two would change Python workers all the time.
+    """
+    program = [sys.executable, "-m", "spark.driver", "--bootstrap", bootstrap]
     kept = ["--checkpoint", str(work / "checkpoints"), "--tables", str(work / "tables")]
     return [*program, *kept, "--shards", str(shards), "--master", master]

@@ -31,8 +31,8 @@ from margin_platform.dashboard.state.live_book import Holdings
 from margin_platform.demo.monitor import Monitor
 from margin_platform.enforcement.enforcer import Enforcer
 from margin_platform.enforcement.liquidation_desk import LiquidationDesk
-from margin_platform.firm.engine import FirmEngine
 from margin_platform.firm.limits import START, alerts_of
+from margin_platform.firm.sums import AccountSums
 from margin_platform.kafka import event_clock
 from margin_platform.market.instruments import load
 from margin_platform.notification import contacts
@@ -45,7 +45,9 @@ from margin_platform.snapshots.input_records import TOPICS_IN_ORDER
 from margin_platform.stack import venue
 from margin_platform.store.store import Store
 from margin_platform.volatility.engine import VolatilityEngine
+from spark.account_shards.engines import TotalsOfFirm
 from tests.support import status_events
+from tests.support.firm_of_figures import FirmOfFigures
 
 POLICY = current_policy()
 NOW = status_events.PRODUCED
@@ -149,7 +151,7 @@ class Consumers:
 
     def __init__(self, folder: Path) -> None:
         self.store = Store(f"sqlite:///{folder / 'store.db'}")
-        self.engine, self.firm = MarginEngine(load(), POLICY), FirmEngine(POLICY)
+        self.engine, self.firm = MarginEngine(load(), POLICY), TotalsOfFirm(POLICY, 1, 0)
         self.volatility, self.levels = VolatilityEngine(POLICY), START
         self.holdings, self.rows = Holdings(POLICY), NewestRows(lambda clock: clock - 60_000)
         self.holdings.ready = True
@@ -185,7 +187,7 @@ class Consumers:
             },
             e.CORPORATE_ACTIONS: {"venue": self._venue, "volatility stream": self.volatility.process},
             e.ACCOUNTS: {"contacts": self._contacts},
-            e.MARGIN_CALC: {"firm stream": self._firm},
+            e.FIRM_PARTIALS: {"firm stream": self._firm},
             e.FIRM_RISK: {"firm alert": self._alerts},
             e.AUDIT: {"audit reader": lambda r: published.read(Given(r))},  # type: ignore[arg-type]
         }
@@ -207,11 +209,9 @@ class Consumers:
             e.encode(letter)
 
     def _firm(self, records: list[Record]) -> None:
-        for _, event in _sourced(records):
-            with contextlib.suppress(BadEvent):
-                self.firm.update([event])
-        for event in self.firm.events():
-            e.encode(event)
+        self.batches += 1
+        for _, messages in self.firm.process(records, self.batches):
+            assert len(messages.texts) == len(messages.keys)
 
     def _liquidate(self, records: list[Record]) -> None:
         asked = [(event, source) for source, event in _sourced(records) if event["action"] == "LIQUIDATE"]
@@ -285,9 +285,10 @@ def good_events() -> dict[str, list[Event]]:
     said[e.MARGIN_STATUS] += status
     now = feed.engine.process([], 99)
     said[e.MARGIN_CALC] += [*status, *now.calc]
-    firm = FirmEngine(POLICY)
+    firm = FirmOfFigures(POLICY)
     firm.update([event for event in status if event.get("stress")])
     said[e.FIRM_RISK] += firm.events()
+    said[e.FIRM_PARTIALS].append(AccountSums(POLICY).partial(0, 1, T, T, ["A1"]) | {"accounts": 1})
     with TemporaryDirectory() as folder, Store(f"sqlite:///{folder}/store.db") as store:
         sent = Enforcer(store, POLICY).handle_many(
             [(event, (e.MARGIN_STATUS, 0, n)) for n, event in enumerate(status)], run_id="r"

@@ -16,7 +16,7 @@ def main() -> None:
     assert Feed().say(*seed(4)).calc
     if not (
         class_archive.options("broker", broker_classpath())
-        and class_archive.options("spark", spark_classpath())
+        and class_archive.options("streams", spark_classpath())
     ):
         record.main()
 

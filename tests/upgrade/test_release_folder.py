@@ -9,16 +9,17 @@ import pytest
 from deltalake import DeltaTable
 from kafka.record.memory_records import MemoryRecords
 
-from margin_platform.contracts.messages import decode, encode
+from margin_platform.contracts.messages import decode
 from margin_platform.contracts.topics import TOPICS
 from margin_platform.enforcement.explanation import explain
 from margin_platform.policy.policy import house_policies, load_policy_file
 from margin_platform.store import audit_chain, progress
 from margin_platform.store import tables as t
 from margin_platform.store.store import SCHEMA, Store, StoreOutdated
-from spark.account_shards.checkpoints import mention_driver_state
+from spark.checkpoints import mention_earlier_state
 from spark.tables import schemas
-from spark.tables.sink import TableSink
+from spark.tables.query import base_of
+from tests.support.table_rows import append
 
 TABLES = {
     "margin_snapshots": schemas.MARGIN_SNAPSHOTS_COLUMNS,
@@ -88,10 +89,10 @@ def test_its_tables_take_the_rows_of_today(folder: Path) -> None:
         table = DeltaTable(str(folder / "tables" / name))
         before = table.to_pyarrow_table()
         assert before.schema.types == schema.types  # a column of another type would take nulls alone
-        sink = TableSink(str(folder / "tables"), name, schema)
-        batch = sink.written_batch() + 1
-        sink.append([encode(before.slice(before.num_rows - 1).to_pylist()[0] | {"batch_id": batch})], batch)
-        assert sink.written_batch() == batch
+        newest = max(before["batch_id"].to_pylist())
+        assert base_of(str(folder / "tables" / name), "a new query") == newest + 1
+        last = before.slice(before.num_rows - 1).to_pylist()[0]
+        append(folder / "tables", name, schema, [last | {"batch_id": newest + 1}])
         table.update_incremental()
         assert table.to_pyarrow_table().num_rows == before.num_rows + 1
 
@@ -106,9 +107,9 @@ def test_its_policies_demand_what_they_demanded(folder: Path) -> None:
         assert policy == today[policy.version]
 
 
-def test_the_state_of_another_driver_is_not_read_and_said_so(
+def test_the_state_of_its_streams_is_not_read_and_said_so(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    mention_driver_state(str(folder / "checkpoints"))
-    said = "account_shards: the state of margin_snapshots is not read: rebuilding from the topics"
+    mention_earlier_state(str(folder / "checkpoints"))
+    said = "the state of the earlier streams is not read: rebuilding the book from the topics"
     assert [record.getMessage() for record in caplog.records] == [said]

@@ -41,7 +41,5 @@ def read(url: str) -> list[dict[str, object]]:
             else {_SAMPLES[sample.name]: int(sample.value)}
         )
     if not found:
-        raise NoShards(
-            f"what answers at {url} runs no shards: the streams are not python -m spark.account_shards"
-        )
+        raise NoShards(f"what answers at {url} runs no shards: it is not python -m spark.driver")
     return [found[place] for place in sorted(found)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -11,13 +12,12 @@ from pyspark.sql.streaming import StreamingQuery
 
 from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import DEAD_LETTER
-from margin_platform.durable_state import Saved
 from spark import progress
 from spark.account_shards.query import Sharded
 from spark.account_shards.reports import ShardReport
-from spark.progress import Figures
+from spark.progress import Figures, Saved
 
-log = logging.getLogger("spark.account_shards")
+log = logging.getLogger("spark.driver")
 _NOT_IN_TIME = "Python worker failed to connect back"
 _MOST_STARTS = 5
 _LAST_BATCH_SECONDS = 15.0  # a driver that is terminated has 30 in all
@@ -32,7 +32,7 @@ class Running:
         self._begin()
         self.name: str = self.query.name
         self.listeners: list[Callable[[Figures], None]] = [progress.report]
-        self.lag = 0
+        self.lag: int | None = None
         self._topics = topics
         self._rows: dict[str, int] = {}
         self._printed = -1
@@ -55,6 +55,13 @@ class Running:
         log.warning("%s: its Python process was not there in time; starting it again", self.name)
         self._begin()
         return True
+
+    @property
+    def failure(self) -> str:
+        """Why it ended. Where a state was refused it is that line alone: Spark puts pages around it."""
+        said = str(self.query.exception())
+        refused = re.search(r"StateRefused: (.+)", said)
+        return said if refused is None else refused[1]
 
     @property
     def keeps_state(self) -> bool:
@@ -133,7 +140,7 @@ class Running:
         newest = max((report["produced"] for report in self.shards.values()), default=0)
         produced = {table: self._since(table, topic) for table, topic in self._topics.items()}
         seconds = told["durationMs"].get("triggerExecution", 0) / 1000
-        return progress.figures_of(self, told["batchId"], read, offsets, newest, produced, seconds)
+        return progress.figures(self, told["batchId"], read, offsets, newest, produced, seconds)
 
     def _since(self, table: str, topic: str) -> int:
         """Return how many rows a table gained since this was asked last."""

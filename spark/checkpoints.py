@@ -54,9 +54,8 @@ def _on_s3(places: Iterable[str]) -> bool:
     return any(place.startswith(("s3a://", "s3://")) for place in places)
 
 
-def mention_driver_state(checkpoint: str) -> None:
-    """Say so where a state of `spark.driver` stands and none of the shards: it is not read."""
-    if "://" in checkpoint or (Path(checkpoint) / "account_shards").exists():
-        return
-    if (Path(checkpoint) / "margin_snapshots").exists():
-        log.warning("account_shards: the state of margin_snapshots is not read: rebuilding from the topics")
+def mention_earlier_state(checkpoint: str) -> None:
+    """Say so where a state of the streams of before stands and none of the shards: it is not read."""
+    folder = Path(checkpoint) / "margin_snapshots"
+    if "://" not in checkpoint and (folder / "spark").exists() and not (folder / "metadata").exists():
+        log.warning("the state of the earlier streams is not read: rebuilding the book from the topics")

@@ -1,0 +1,60 @@
+"""A book of the stream's benchmark as the states of its shards. Python workers import this module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bench.kernel_books import POLICY, POSITIONS
+from margin_platform import durable_state
+from margin_platform.contracts.offsets import Record
+from margin_platform.kernel.book import Book
+from margin_platform.kernel.market import Instrument, Market
+from margin_platform.policy.policy import Policy
+from margin_platform.snapshots.shard import ShardEngine
+from margin_platform.snapshots.shards import Shard, shard_of
+from spark.account_shards.processor import Engine
+
+Make = Callable[[Policy, int, Sequence[Instrument], int], Engine]
+
+
+def begun(
+    folder: str, make: Make, policy: Policy, shards: int, instruments: Sequence[Instrument], number: int
+) -> Engine:
+    """Return a shard's engine, continued from its file; the one of the volatilities as it is made."""
+    engine = make(policy, shards, instruments, number)
+    file = Path(folder) / str(number)
+    if file.exists():
+        engine.restore(durable_state.parse(file.read_bytes()))
+    return engine
+
+
+def write(folder: Path, held: Book, priced: Market, prices: list[Record], shards: int) -> None:
+    """Write the state of each shard: its accounts, every price read, and first figures out."""
+    from bench.scale_book import first_figures_out, with_book
+
+    folder.mkdir(parents=True)
+    owners = np.array([shard_of(account, shards) for account in held.account_ids])
+    for number in range(shards):
+        shard = ShardEngine([Instrument(s) for s in priced.symbols], POLICY, Shard(number, shards))
+        with_book(shard.engine, _part(held, np.flatnonzero(owners == number)), priced)
+        shard.process(prices, 0)
+        first_figures_out(shard.engine)
+        with (folder / str(number)).open("wb") as file:
+            file.writelines(durable_state.dump(shard.to_state()))
+
+
+def _part(held: Book, chosen: np.ndarray) -> Book:
+    rows = (chosen[:, None] * POSITIONS + np.arange(POSITIONS)).ravel()
+    return replace(
+        held,
+        account_ids=[held.account_ids[n] for n in chosen.tolist()],
+        cash=held.cash[chosen],
+        margin_type=held.margin_type[chosen],
+        offsets=np.arange(len(chosen) + 1, dtype=np.int64) * POSITIONS,
+        symbol=held.symbol[rows],
+        quantity=held.quantity[rows],
+    )
