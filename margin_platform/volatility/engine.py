@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -66,6 +66,8 @@ class VolatilityEngine:
         # and the one of the session before, from which that one is computed again
         self._tiers_before: dict[str, int] = {}
         self._changed: set[str] = set()  # symbols whose published session must be computed again
+        self._touched: set[str] = set()  # symbols with a print or an action since `_completed`
+        self._over = ""  # the newest day that was over then
         self.next_offset: dict[str, dict[int, int]] = {PRICES: {}, CORPORATE_ACTIONS: {}}
         self.event_time = 0
 
@@ -92,6 +94,7 @@ class VolatilityEngine:
             self.event_time = max(self.event_time, event["timestamp"])
         if not self._holds(symbol):
             return
+        self._touched.add(symbol)
         if topic == CORPORATE_ACTIONS:
             self._book(symbol, event)
             return
@@ -151,16 +154,25 @@ class VolatilityEngine:
             self._closes[symbol].pop(sessions.pop(0), None)
 
     def _completed(self) -> list[Event]:
-        events = []
+        """Return an event of each symbol with another session over, or with a change in a published one.
+
+        While no further day is over, only the symbols that were touched can have one.
+        """
+        events, over = [], self._newest_day_over()
         for symbol, sessions in self._sessions.items():
-            over = [s for s in sessions if s > self._published.get(symbol, "") and self._is_over(s)]
-            if over and not self._awaits_action(symbol, over[-1]):
+            if over == self._over and symbol not in self._touched:
+                continue
+            known = bisect_right(sessions, over)
+            newest = sessions[known - 1] if known else ""
+            if newest > self._published.get(symbol, "") and not self._awaits_action(symbol, newest):
                 self._tiers_before[symbol] = self._tiers.get(symbol, 0)
-                events.append(self._event(symbol, over[-1]))
-                self._published[symbol] = over[-1]
+                events.append(self._event(symbol, newest))
+                self._published[symbol] = newest
             elif symbol in self._changed:
                 events.append(self._event(symbol, self._published[symbol]))
         self._changed.clear()
+        self._touched.clear()
+        self._over = over
         return events
 
     def _awaits_action(self, symbol: str, session: str) -> bool:
@@ -175,10 +187,13 @@ class VolatilityEngine:
             return False
         return split_shape(closes[sessions[at - 1]].price, closes[session].price, _DAYS_MOVE) is not None
 
-    def _is_over(self, session: str) -> bool:
-        day = dt.date.fromisoformat(session)
-        last = dt.datetime.fromtimestamp(self.event_time / 1000, NEW_YORK)
-        return last.date() > day or last >= session_close(day)
+    def _newest_day_over(self) -> str:
+        """Return the newest date whose session, if it has one, is over on the event clock."""
+        now = dt.datetime.fromtimestamp(self.event_time / 1000, NEW_YORK)
+        day = now.date()
+        if is_session(day) and now < session_close(day):
+            day -= dt.timedelta(days=1)
+        return day.isoformat()
 
     def _event(self, symbol: str, session: str) -> Event:
         sessions = self._sessions[symbol][: bisect_left(self._sessions[symbol], session) + 1]
