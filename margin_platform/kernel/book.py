@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from margin_platform.kernel.market import Codes, Floats
+from margin_platform.kernel.sweep.holders import holders
 
 REG_T = 0
 PORTFOLIO = 1
@@ -116,8 +117,7 @@ class Book:
     def _scanned(self, codes: NDArray[np.integer[Any]], size: int) -> NDArray[np.int64]:
         wanted = np.zeros(size, dtype=np.bool_)
         wanted[codes] = True
-        some = np.flatnonzero(np.diff(self.offsets))  # accounts with a position: no run of none
-        return some[np.logical_or.reduceat(wanted[self.symbol], self.offsets[some])]
+        return holders(self.offsets, self.symbol, wanted)
 
     def _inverted(self) -> tuple[NDArray[np.int64], Codes]:
         if not self._holders:  # 4 bytes a position

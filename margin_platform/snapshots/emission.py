@@ -8,12 +8,15 @@ figures of that moment.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from margin_platform.kernel.evaluate import Margin
+from margin_platform.kernel.market import Floats
+from margin_platform.kernel.sweep.compiled import kept_on_disk
 from margin_platform.policy.sections import EmissionPolicy
 from margin_platform.snapshots.bands import Level
 
@@ -98,13 +101,10 @@ class Emission:
         """Measure how far equity or requirement moved since the last publication, as a share of gross value;
         infinite for the first time and where a figure became known or unknown.
         """
-        before, now = self._columns["equity"][margin.accounts], margin.equity
-        moved = np.maximum(
-            np.abs(now - before), np.abs(margin.requirement - self._columns["requirement"][margin.accounts])
-        )
-        unknown = np.isnan(now) & np.isnan(before)
-        moved = np.where(np.isnan(moved), np.where(unknown, 0.0, np.inf), moved)
-        return moved / np.maximum(np.nan_to_num(margin.gross_mv), 1.0)
+        share = np.empty(len(margin.accounts))
+        before = self._columns["equity"], self._columns["requirement"]
+        _shares_moved(margin.accounts, *before, margin.equity, margin.requirement, margin.gross_mv, share)
+        return share
 
     def published(self, margin: Margin, rows: Numbers) -> None:
         """Note that these rows are published: nothing newer waits of their accounts."""
@@ -177,6 +177,31 @@ class Emission:
         self._n = len(state["band"])
         self._columns = {name: state[name].astype(kind) for name, (kind, _) in _EMPTY.items()}
         self._look_for_forgotten()
+
+
+def _entry(
+    accounts: Numbers,
+    equity_before: Floats,
+    requirement_before: Floats,
+    equity: Floats,
+    requirement: Floats,
+    gross: Floats,
+    share: Floats,
+) -> None:
+    for row in range(len(accounts)):
+        before = equity_before[accounts[row]]
+        of_equity = abs(equity[row] - before)
+        of_requirement = abs(requirement[row] - requirement_before[accounts[row]])
+        if not math.isnan(of_equity + of_requirement):
+            moved = max(of_equity, of_requirement)
+        elif math.isnan(equity[row]) and math.isnan(before):
+            moved = 0.0
+        else:
+            moved = math.inf
+        share[row] = moved / max(1.0, gross[row])  # 1.0 too where gross is not known
+
+
+_shares_moved = kept_on_disk(_entry)
 
 
 def _largest(values: NDArray[np.float64], most: int) -> Numbers:
