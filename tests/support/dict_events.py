@@ -57,7 +57,7 @@ def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> l
     by_portfolio, held_to_portfolio = published.portfolio_method, published.portfolio_applied(book)
     pnl, recomputed = published.stress_pnl, published.stress_excess_recomputed
     # the same batch under another policy is another calculation
-    key, of_policy = inputs.batch_key(inputs.offsets), (margin.policy.version, __version__)
+    key, of_policy = inputs.batch_key(), (margin.policy.version, __version__)
     wires, values = list(columns), zip(*(_nullable(column) for column in columns.values()), strict=True)
     # otherwise no account's prices need a look
     suspect = bool(np.isnan(market.price).any() or market.stale.any())
@@ -68,7 +68,7 @@ def calc_events(book: Book, market: Market, margin: Margin, inputs: Inputs) -> l
         known = figures[_EQUITY] is not None
         account_id = book.account_ids[number]
         offsets = inputs.offsets_of(account_id)
-        batch = key if offsets is inputs.offsets else inputs.batch_key(offsets)
+        batch = f"{key} {inputs.own_offsets[account_id]}" if account_id in inputs.own_offsets else key
         event: Event = {
             "account_id": account_id,
             "cash": float(cash[row]),

@@ -43,11 +43,10 @@ class Inputs:
     withdrawn: Mapping[int, int] = field(default_factory=dict)
     own_offsets: Mapping[str, Offsets] = field(default_factory=dict)
 
-    def batch_key(self, offsets: Offsets) -> str:
-        """Return the same key for the same consumed offsets, on every replay."""
-        return deterministic_id(
-            sorted((t, p, *span) for t, parts in offsets.items() for p, span in parts.items()), self.batch_id
-        )
+    def batch_key(self) -> str:
+        """Return the same key for the same batch, on every replay."""
+        spans = ((t, p, *span) for t, parts in self.offsets.items() for p, span in parts.items())
+        return deterministic_id(sorted(spans), self.batch_id)
 
     def offsets_of(self, account_id: str) -> Offsets:
         """Return what an account's figures follow from."""
@@ -56,12 +55,12 @@ class Inputs:
 
     def calc_ids(self, account_ids: Sequence[str], policy_version: str) -> list[str]:
         """Return the id of each account's calculation: the same batch under another policy is another one."""
-        if not self.own_offsets:
-            return deterministic_ids(account_ids, self.batch_key(self.offsets), policy_version, __version__)
-        shared = self.batch_key(self.offsets)
-        offsets = ((account_id, self.offsets_of(account_id)) for account_id in account_ids)
-        keys = ((a, shared if found is self.offsets else self.batch_key(found)) for a, found in offsets)
-        return [deterministic_id(*key, policy_version, __version__) for key in keys]
+        batch, own = self.batch_key(), self.own_offsets
+        if not own:
+            return deterministic_ids(account_ids, batch, policy_version, __version__)
+        keys = (f"{batch} {own[a]}" if a in own else batch for a in account_ids)
+        ids = zip(account_ids, keys, strict=True)
+        return [deterministic_id(account_id, key, policy_version, __version__) for account_id, key in ids]
 
     def columns(
         self, account_ids: Sequence[str], policy_version: str, held: Held, market: Market
