@@ -1,21 +1,18 @@
 """An engine inside Spark's state store: the Python worker caches it, the store is the truth.
 
-State of a shard: `meta`, the version (the last batch) and where the rest stands; `log`, each batch's records
-since the base, and what their evaluation left behind; `base`, a snapshot in chunks. A snapshot is taken at
-one moment and written a chunk a batch. Once it is whole, `meta` names it and the log before it is dropped. A
-cached engine counts only at the version of `meta`. Otherwise the base is read and the log applied again,
-without valuing an account.
+A snapshot (`base`, see `state`) is taken at one moment and written a chunk a batch. Once it is whole, `meta`
+names it and the log before it is dropped. A cached engine counts only at the version of `meta`. Otherwise the
+base is read and the log applied again, without valuing an account.
 """
 
 from __future__ import annotations
 
-import base64
 import gc
 import pickle
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from uuid import uuid4
 
 from pyspark import TaskContext
@@ -31,19 +28,16 @@ from margin_platform.contracts.offsets import Record
 from margin_platform.snapshots.outcome import Messages
 from spark.account_shards import placement
 from spark.account_shards.reports import ShardReport, report_of
+from spark.account_shards.state import Meta, ShardState
 
-# Messages of one topic, a line each: a row of Spark's for each message costs Python more than to make it.
-OUTPUT = "topic string, keys string, texts binary"
+# Messages of one topic: a row of Spark's for each message costs Python more than to make it.
+OUTPUT = "topic string, keys array<string>, texts array<binary>"
 _AT_ONCE = 1000  # messages of one row
-_META = (
-    "batch long, base long, chunks long, first long, pending long, written long, policy string, since long, "
-    "of long, format string"
-)
-_BLOB = "blob binary"
-_TEXT = "blob string"  # Spark hands Python text two to three times as fast as bytes: base64
 _CHUNK_BYTES = 4 << 20
 _BASE_EVERY = 200  # batches between two snapshots
-Rows = list[tuple[str, int, int, bytes | None, int]]  # topic, partition, offset, value, produced
+# Input: a record is one column, as each cell of a row takes Python as long as to read a price.
+_HEAD = "cast(concat_ws(' ', topic, partition, offset, timestamp) AS binary)"
+PACKED = f"CASE WHEN value IS NULL THEN {_HEAD} ELSE concat({_HEAD}, X'0A', value) END AS record"
 Published = list[tuple[str, Messages]]  # by topic, decisions first
 
 
@@ -67,26 +61,6 @@ class Engine(Protocol):
     def oldest_input_seconds(self) -> float | None: ...
     def to_state(self) -> dict[str, object]: ...
     def restore(self, state: Json) -> None: ...
-
-
-class Meta(NamedTuple):
-    """The shard's version, and where its state stands; -1: none.
-
-    base: batch of the snapshot, in `chunks`; first: the oldest batch of the log; pending: batch of the
-    snapshot being written, `written` chunks of it so far; policy, since: the policy's version, and the first
-    batch under it; of: how many shards there are; format: of its snapshots and its log.
-    """
-
-    batch: int = -1
-    base: int = -1
-    chunks: int = 0
-    first: int = 0
-    pending: int = -1
-    written: int = 0
-    policy: str = ""
-    since: int = -1
-    of: int = 1
-    format: str = durable_state.FORMAT
 
 
 @dataclass
@@ -131,17 +105,14 @@ class ShardProcessor(StatefulProcessor):
     @override
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Open the shard's state."""
-        self._meta = handle.getValueState("meta", _META)
-        self._log = handle.getMapState("log", "batch long", _BLOB)
-        self._base = handle.getMapState("base", "base long, chunk long", _TEXT)
+        self._state = ShardState(handle)
 
     @override
     def handleInputRows(self, key: object, rows: Iterable[object], timerValues: TimerValues) -> Iterator[Row]:
         """Apply a batch's records of one shard; yield what it publishes, decisions first."""
         assert isinstance(key, tuple)
         number, batch = self._numbers[int(key[0])], _batch()
-        found = self._meta.get()
-        meta = Meta(first=batch, of=self._shards) if found is None else Meta(*found)
+        meta = self._state.meta() or Meta(first=batch, of=self._shards)
         _check(meta, self._shards)
         # out of the cache until done: what fails on the way must not be continued from
         held = _held.pop((self._query, number), None)
@@ -150,18 +121,20 @@ class ShardProcessor(StatefulProcessor):
             held = None  # its memory goes before the new one needs as much
             held = self._rebuilt(number, meta)
         if meta.policy != self._policy:
-            held.engine.under_another_policy()
+            if meta.policy:
+                held.engine.under_another_policy()
             meta = meta._replace(policy=self._policy, since=batch)
-        given = [_figures(row) for row in rows]
-        published = held.engine.process(_records(given), batch)
+        given = [_packed_of(row) for row in rows]
+        records = [_record(packed) for packed in given]
+        published = held.engine.process(records, batch)
         packed = zlib.compress(pickle.dumps((given, held.engine.effects()), protocol=5), 1)
-        self._log.updateValue((batch,), (packed,))
+        self._state.put_log(batch, packed)
         held.logged[batch] = len(packed)
         meta = self._snapshot(held, meta._replace(batch=batch))
-        self._meta.update(tuple(meta))
+        self._state.put_meta(meta)
         held.version = batch
         _held[self._query, number] = held
-        produced = max((row[4] for row in given if row[0] in TOPICS), default=0)
+        produced = max((record.timestamp_ms for record in records if record.topic in TOPICS), default=0)
         self._tell(
             number,
             report_of(held.engine, batch, produced, published, cold=cold, state_bytes=held.state_bytes),
@@ -174,15 +147,14 @@ class ShardProcessor(StatefulProcessor):
         gc.collect()
         engine, raw, logged = self._make(number), b"", {}
         if meta.base >= 0:
-            raw = b"".join(_unpacked(self._base.getValue((meta.base, n))) for n in range(meta.chunks))
+            raw = b"".join(self._state.chunk(meta.base, n) for n in range(meta.chunks))
             engine.restore(durable_state.parse(raw))
         for batch in range(meta.first, meta.batch + 1):
             if batch == meta.since:  # those before were judged, and published, by another policy
                 engine.under_another_policy()
-            if self._log.containsKey((batch,)):
-                packed = _blob(self._log.getValue((batch,)))
+            if (packed := self._state.logged(batch)) is not None:
                 given, effects = pickle.loads(zlib.decompress(packed))
-                engine.replay(_records(given), batch, effects)
+                engine.replay([*map(_record, given)], batch, effects)
                 logged[batch] = len(packed)
         gc.collect()
         gc.freeze()  # Spark's Python collects after every task: a second for a million accounts
@@ -194,20 +166,18 @@ class ShardProcessor(StatefulProcessor):
             if meta.batch - max(meta.base, meta.first) < _BASE_EVERY:
                 return meta
             for chunk in range(meta.written):  # of a snapshot whose worker ended before it was whole
-                self._base.removeKey((meta.pending, chunk))
+                self._state.drop_chunk(meta.pending, chunk)
             held.snapshot = durable_state.in_chunks(held.engine.to_state(), _CHUNK_BYTES)
             held.pending = meta.batch
             return meta._replace(pending=meta.batch, written=0)
-        packed = _packed(b"".join(held.snapshot[meta.written]))
-        self._base.updateValue((held.pending, meta.written), (packed,))
+        self._state.put_chunk(held.pending, meta.written, b"".join(held.snapshot[meta.written]))
         meta = meta._replace(written=meta.written + 1)
         if meta.written < len(held.snapshot):
             return meta
         for chunk in range(meta.chunks):
-            self._base.removeKey((meta.base, chunk))
+            self._state.drop_chunk(meta.base, chunk)
         for batch in range(meta.first, held.pending + 1):
-            if self._log.containsKey((batch,)):
-                self._log.removeKey((batch,))
+            self._state.drop_log(batch)
         meta = meta._replace(base=held.pending, chunks=meta.written, first=held.pending + 1)
         held.logged = {batch: size for batch, size in held.logged.items() if batch > held.pending}
         held.size = sum(len(piece) for chunk in held.snapshot for piece in chunk)
@@ -234,38 +204,20 @@ def _batch() -> int:
     return int(number)
 
 
-def _blob(found: tuple[object, ...] | None) -> bytes:
-    assert found is not None, "the store lost a part of a shard's state"
-    return bytes(found[0])  # type: ignore[call-overload, no-any-return]
-
-
-def _packed(chunk: bytes) -> str:
-    """Return a chunk of a snapshot as text: its size in four bytes, and the chunk compressed."""
-    import pyarrow as pa  # what only opens the state does without: see `making`
-
-    return base64.b64encode(len(chunk).to_bytes(4) + pa.compress(chunk, "zstd", asbytes=True)).decode()
-
-
-def _unpacked(found: tuple[object, ...] | None) -> bytes:
-    import pyarrow as pa
-
-    assert found is not None, "the store lost a part of a shard's state"
-    packed = base64.b64decode(str(found[0]))
-    chunk: bytes = pa.decompress(packed[4:], int.from_bytes(packed[:4]), "zstd", asbytes=True)
-    return chunk
-
-
-def _figures(row: object) -> tuple[str, int, int, bytes | None, int]:
+def _packed_of(row: object) -> bytes:
     assert isinstance(row, Row)
-    _, topic, partition, offset, value, produced = row
-    return topic, partition, offset, None if value is None else bytes(value), produced
+    _, packed = row
+    return bytes(packed)
 
 
-def _records(rows: Rows) -> list[Record]:
-    return [Record(topic, part, offset, None, value, at) for topic, part, offset, value, at in rows]
+def _record(packed: bytes) -> Record:
+    """Return the record that a row's column holds; see `PACKED`."""
+    head, has_value, value = packed.partition(b"\n")
+    topic, partition, offset, produced = head.decode().split(" ")
+    return Record(topic, int(partition), int(offset), None, value if has_value else None, int(produced))
 
 
 def _rows(topic: str, messages: Messages) -> Iterator[Row]:
     for n in range(0, len(messages), _AT_ONCE):
         some = slice(n, n + _AT_ONCE)
-        yield Row(topic=topic, keys="\n".join(messages.keys[some]), texts=b"\n".join(messages.texts[some]))
+        yield Row(topic=topic, keys=list(messages.keys[some]), texts=list(messages.texts[some]))

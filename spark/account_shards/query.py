@@ -25,7 +25,7 @@ from margin_platform.settings import settings
 from margin_platform.snapshots.input_records import CLOCK, TOPICS_IN_ORDER
 from spark import kafka_source
 from spark.account_shards import making, placement
-from spark.account_shards.processor import OUTPUT, Engine, ShardProcessor
+from spark.account_shards.processor import OUTPUT, PACKED, Engine, ShardProcessor
 from spark.account_shards.reports import ByShard, ShardReport, add
 
 _ACCOUNT_TOPICS = ", ".join(f"'{topic}'" for topic in (ACCOUNTS, CASH, FILLS))
@@ -119,7 +119,7 @@ def routed(records: DataFrame, shards: int) -> DataFrame:
     What volatilities are computed from is also read by the one after the last.
     """
     account = "get_json_object(cast(value AS string), '$.account_id')"
-    own = f"cast(pmod(crc32(cast({account} AS binary)), {shards}) AS int)"
+    own = f"cast(pmod(crc32(cast({account} AS binary)), {shards}) AS int)" if shards > 1 else "0"
     readers = (
         f"CASE WHEN topic IN ({_ACCOUNT_TOPICS}) THEN array(coalesce({own}, 0)) "
         f"WHEN topic IN ({_VOLATILITY_TOPICS}) THEN sequence(0, {shards}) "
@@ -132,8 +132,7 @@ def routed(records: DataFrame, shards: int) -> DataFrame:
 
 def one_by_one(published: DataFrame) -> DataFrame:
     """Return a record for each message of the rows that a shard publishes."""
-    keys, texts = "split(keys, '\\n')", "split(cast(texts AS string), '\\n')"
-    return published.selectExpr("topic", f"inline(arrays_zip({keys}, {texts})) AS (key, value)")
+    return published.selectExpr("topic", "inline(arrays_zip(keys, texts)) AS (key, value)")
 
 
 def _start(
@@ -157,7 +156,7 @@ def _start(
     login = settings().kafka.security if place.security is None else place.security
     reports = session.sparkContext.accumulator(dict[int, ShardReport](), ByShard())
     keys = ", ".join(map(str, (*placement.keys(shards), placement.OF_VOLATILITIES)))
-    placed = records.withColumn("shard", expr(f"element_at(array({keys}), shard + 1)"))
+    placed = records.selectExpr(f"element_at(array({keys}), shard + 1) AS shard", PACKED)
     processor = ShardProcessor(making.Packed(make), shards, judged_by, partial(add, reports))
     published = placed.groupBy("shard").transformWithState(processor, OUTPUT, "Append", "None")
     writer = (

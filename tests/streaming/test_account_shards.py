@@ -47,14 +47,16 @@ from spark.account_shards.engines import MarginOfShard, TotalsOfFirm, Volatility
 from spark.account_shards.processor import ShardProcessor
 from spark.account_shards.query import one_by_one, routed
 from spark.account_shards.reports import ShardReport
+from spark.account_shards.state import unpacked
 from tests.support import shard_state
 from tests.support.firm_of_figures import FirmOfFigures
 from tests.support.market_day import OPEN, seed, tick
-from tests.support.shard_state import Store, empty
+from tests.support.shard_state import Store
 
 POLICY = current_policy()
 INSTRUMENTS = load()
 DAY = 86_400_000
+PARTS = ("meta", "log", "base")
 VALUES = (
     *(encode({"account_id": name}) for name in ("A0001", "A0002", "", "é", 'quo"te', " ", "x" * 300)),
     b'{"fill_id": "f", "account_id" : "A\\u0030001", "more": {"account_id": "B"}}',
@@ -103,20 +105,33 @@ def test_spark_puts_as_many_shards_into_each_partition(spark_session: SparkSessi
         assert 0 in keys  # whatever the number of shards: by its state another number is refused
 
 
+@pytest.mark.spark
+def test_spark_makes_one_column_of_a_record_that_a_shard_reads_as_it_was(spark_session: SparkSession) -> None:
+    records = [Record(FILLS, 3, n, None, value, OPEN) for n, value in enumerate((*VALUES, b"a\nb", b"\n"))]
+    columns = {
+        "topic": [r.topic for r in records],
+        "partition": [r.partition for r in records],
+        "offset": [r.offset for r in records],
+        "value": pa.array([r.value for r in records], pa.binary()),
+        "timestamp": [r.timestamp_ms for r in records],
+    }
+    given = spark_session.createDataFrame(pa.table(columns)).selectExpr("0 AS shard", processor.PACKED)
+    assert [record_of(row) for row in given.collect()] == records
+
+
 def opened(store: Store, make: partial[Any], policy: str = POLICY.version) -> ShardProcessor:
     return shard_state.opened(store, make, make.args[1], policy)
 
 
 def row(topic: str, offset: int, event: Event, produced: int) -> Row:
     """A record as Spark passes it to a shard."""
-    place = {"shard": 0, "topic": topic, "partition": 0, "offset": offset}
-    return Row(**place, value=encode(event), timestamp=produced)
+    return Row(shard=0, record=f"{topic} 0 {offset} {produced}\n".encode() + encode(event))
 
 
 def messages(rows: Iterable[Row]) -> Iterator[tuple[str, str, bytes]]:
     """Topic, key and text of each message that rows of a shard have."""
     for row in rows:
-        for key, text in zip(row.keys.split("\n"), row.texts.split(b"\n"), strict=True):
+        for key, text in zip(row["keys"], row.texts, strict=True):
             yield row.topic, key, text
 
 
@@ -126,7 +141,7 @@ def test_spark_makes_a_record_of_each_message_in_their_order(spark_session: Spar
     rows = [*processor._rows("one", many), *processor._rows("two", Messages(["k"], [b"{}"]))]
     columns = {name: [row[name] for row in rows] for name in ("topic", "keys", "texts")}
     given = spark_session.createDataFrame(pa.table(columns)).coalesce(1)
-    found = [(row.topic, row.key, row.value.encode()) for row in one_by_one(given).collect()]
+    found = [(row.topic, row.key, bytes(row.value)) for row in one_by_one(given).collect()]
     assert found == [*messages(rows)]
     assert len(found) == 2101
 
@@ -140,7 +155,7 @@ def days_batches() -> list[list[Row]]:
 
 
 def record_of(row: Row) -> Record:
-    return Record(row.topic, row.partition, row.offset, None, row.value, row.timestamp)
+    return processor._record(row.record)
 
 
 def closing_prices() -> list[list[Row]]:
@@ -167,7 +182,7 @@ def test_an_engine_that_is_read_again_leaves_nothing_of_the_one_before(
 ) -> None:
     """Shards that change Python workers by turns would else fill each of them."""
     make: partial[Any] = partial(MarginOfShard, POLICY, 1, INSTRUMENTS)
-    shard, (key, *_) = opened(empty(), make), placement.keys(1)
+    shard, (key, *_) = opened({}, make), placement.keys(1)
     gone = []
     for number, rows in enumerate(days_batches()[:4]):
         monkeypatch.setattr(processor, "_batch", lambda number=number: number)
@@ -193,7 +208,7 @@ def test_a_shard_that_is_lost_at_any_batch_comes_back_from_its_snapshot_and_its_
     """Workers end, also in the middle of a snapshot, and batches fail after the engine has taken them."""
     monkeypatch.setattr(processor, "_BASE_EVERY", 4)
     monkeypatch.setattr(processor, "_CHUNK_BYTES", 6_000)
-    store, undisturbed, chance = empty(), make(0), random.Random(3)
+    store, undisturbed, chance = Store(), make(0), random.Random(3)
     key, *_ = placement.keys(make.args[1])
     shard, snapshots, topics, told = opened(store, make), set(), set(), list[ShardReport]()
     shard._tell = lambda _, report: told.append(report)
@@ -211,16 +226,18 @@ def test_a_shard_that_is_lost_at_any_batch_comes_back_from_its_snapshot_and_its_
             (t, k, v) for t, m in expected for k, v in zip(m.keys, m.texts, strict=True)
         ]
         topics |= {row.topic for row in found}
-        meta = processor.Meta(*store["meta"]["value"])
+        meta = shard._state.meta()
+        assert meta is not None
         snapshots.add(meta.base)
-        assert {gen for gen, _ in store["base"]} <= {meta.base, meta.pending}
-        assert set(store["log"]) == {(n,) for n in range(meta.first, number + 1)}
-        kept = [blob for (blob,) in store["log"].values()]
-        kept += [processor._unpacked(chunk) for (gen, _), chunk in store["base"].items() if gen == meta.base]
+        parts = {part: {key[1:]: value for key, value in store.items() if key[0] == part} for part in PARTS}
+        assert {gen for gen, _ in parts["base"]} <= {meta.base, meta.pending}
+        assert set(parts["log"]) == {(n, 0) for n in range(meta.first, number + 1)}
+        kept = [blob for blob, _ in parts["log"].values()]
+        kept += [unpacked(text) for (gen, _), (_, text) in parts["base"].items() if gen == meta.base]
         assert told[-1]["state_bytes"] == sum(map(len, kept))
     assert len(snapshots) > 3
     assert 1 < sum(report["cold"] for report in told) < len(told)
-    assert len(store["log"]) < 20
+    assert len(parts["log"]) < 20
     assert publishes in topics
 
 
@@ -231,8 +248,8 @@ def test_the_firms_rows_are_the_same_of_one_shard_and_of_three_whose_sums_are_ad
     monkeypatch.setattr(processor, "_batch", lambda: batch)
     found: dict[int, list[list[Event]]] = {}
     for shards in (1, 3):
-        parts = [opened(empty(), partial(MarginOfShard, POLICY, shards, INSTRUMENTS)) for _ in range(shards)]
-        totals, firm = opened(empty(), partial(TotalsOfFirm, POLICY, shards)), FirmOfFigures(POLICY)
+        parts = [opened({}, partial(MarginOfShard, POLICY, shards, INSTRUMENTS)) for _ in range(shards)]
+        totals, firm = opened({}, partial(TotalsOfFirm, POLICY, shards)), FirmOfFigures(POLICY)
         for batch, given in enumerate(days_batches()):
             rows = [
                 row
@@ -253,7 +270,7 @@ def test_the_firms_rows_are_the_same_of_one_shard_and_of_three_whose_sums_are_ad
 
 
 def test_the_shard_after_the_last_is_that_of_the_volatilities(monkeypatch: pytest.MonkeyPatch) -> None:
-    shard = opened(empty(), partial(making.margin_or_volatility, POLICY, 2, INSTRUMENTS))
+    shard = opened({}, partial(making.margin_or_volatility, POLICY, 2, INSTRUMENTS))
     topics = set()
     for number, rows in enumerate(closing_prices()):
         monkeypatch.setattr(processor, "_batch", lambda number=number: number)
@@ -266,7 +283,7 @@ def test_another_number_of_shards_than_the_checkpoints_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(processor, "_batch", lambda: 0)
-    store, rows = empty(), days_batches()[0]
+    store, rows = Store(), days_batches()[0]
     list(opened(store, partial(MarginOfShard, POLICY, 2, INSTRUMENTS)).handleInputRows((0,), iter(rows), Any))
     with pytest.raises(StateRefused, match="shards: 2 for the life of this checkpoint, value 3"):
         list(
@@ -290,7 +307,7 @@ def test_under_another_policy_each_accounts_next_evaluation_is_published_though_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The log is applied again under the new policy, silently: no band may pass for published by that."""
-    store, batches, published = empty(), days_batches(), list[str]()
+    store, batches, published = Store(), days_batches(), list[str]()
     shard = opened(store, partial(MarginOfShard, POLICY, 1, INSTRUMENTS))
     for number, rows in enumerate(batches):
         monkeypatch.setattr(processor, "_batch", lambda number=number: number)
