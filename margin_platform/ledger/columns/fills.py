@@ -64,8 +64,8 @@ class Fills:
         """Return what `KnownIds.content_of_place` does of each."""
         if not (self.venues.there | self.order_ids.there).any():
             return np.full(len(self.numbers), KnownIds.content_of_place(None, None))
-        where = [*zip(self.venues.strings(), self.order_ids.strings(), strict=True)]
-        found = {place: KnownIds.content_of_place(*place) for place in set(where)}
+        where = [*zip(self.venues.encoded(), self.order_ids.encoded(), strict=True)]
+        found = {place: KnownIds.content_of_place(*map(bytes.decode, place)) for place in set(where)}
         return np.array([found[place] for place in where], dtype=np.int64)
 
 

@@ -54,11 +54,15 @@ class Texts(NamedTuple):
         """Return some of them."""
         return Texts(self.raw, self.first[rows], self.last[rows])
 
-    def strings(self) -> list[str]:
-        """Return them as strings, an empty one where there is none."""
+    def encoded(self) -> list[bytes]:
+        """Return them as bytes, none where there is no text."""
         raw = self.raw.tobytes()
         spans = zip(self.first.tolist(), self.last.tolist(), strict=True)
-        return [raw[first:last].decode() if first != NOTHING else "" for first, last in spans]
+        return [raw[first:last] if first != NOTHING else b"" for first, last in spans]
+
+    def strings(self) -> list[str]:
+        """Return them as strings, an empty one where there is none."""
+        return [*map(bytes.decode, self.encoded())]
 
 
 @kernel
