@@ -59,9 +59,10 @@ down: ## stop the local stack
 	@$(BIN)/margin down
 
 SECONDS ?= 240
-chaos: ## kill -9 of the streams' processes and the broker under load, for SECONDS (default 240), and the comparison after it
+ACCOUNTS ?= 40
+chaos: ## kill -9 of the streams' processes and the broker under load, for SECONDS (default 240), with ACCOUNTS (default 40)
 	@scripts/setup.sh java mvn
-	@$(BIN)/python -m pytest tests/chaos -q -s --chaos-seconds $(SECONDS) --timeout $$(( $(SECONDS) + 300 ))
+	@$(BIN)/python -m pytest tests/chaos -q -s --chaos-seconds $(SECONDS) --chaos-accounts $(ACCOUNTS) --timeout $$(( $(SECONDS) + 300 + $(ACCOUNTS) / 100 ))
 
 bench: ## every benchmark, each a ratio against a bound of the same run
 	@scripts/setup.sh java mvn

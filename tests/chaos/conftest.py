@@ -15,3 +15,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--chaos-seed", type=int, default=7, help="seed of the load and of the moments (default 7)"
     )
+    parser.addoption(
+        "--chaos-accounts", type=int, default=40, help="accounts that are open before the first fault"
+    )

@@ -27,7 +27,6 @@ from margin_platform.kafka.broker_errors import BrokerUnreachable
 from margin_platform.kafka.bus import Bus
 from tests.support.market_day import OPEN, PRICE
 
-_ACCOUNTS = 40
 _STEP_SECONDS = 0.1  # one second of event time every tenth of a second
 _ANNOUNCED, _NIGHT = 20, 80  # steps: the split of KO is announced; the night before its ex-date
 _WEEKEND_MS = 3 * 86_400_000  # from Friday 2020-02-21 to Monday 2020-02-24, the same time of day
@@ -40,12 +39,12 @@ class Load:
     Every bad message is remembered by its bytes, every message is counted.
     """
 
-    def __init__(self, bootstrap: str, seed: int) -> None:
+    def __init__(self, bootstrap: str, seed: int, accounts: int = 40) -> None:
         self.bus = Bus(bootstrap)
         self.sent = 0
         self.bad: set[bytes] = set()
         self.unacknowledged = 0
-        self._random = random.Random(seed)
+        self._random, self._opening = random.Random(seed), accounts
         self._level = dict(PRICE)
         self._past: list[tuple[str, Event]] = []
         self._late: list[tuple[int, str, Event]] = []  # what is held back until a step
@@ -57,7 +56,7 @@ class Load:
         """The opening market and accounts, then a step every tenth of a second."""
         for symbol in PRICE:
             self._send(BETAS, {"symbol": symbol, "beta": 1.1, "timestamp": OPEN - 5})
-        for _ in range(_ACCOUNTS):
+        for _ in range(self._opening):
             self._open_account(delay=0)
         self._thread.start()
 

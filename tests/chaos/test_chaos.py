@@ -38,6 +38,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.nightly]
 _SHORT = (JVM_AND_BROKER,)
 _LONGEST_WAIT = 6.0  # seconds of load between two faults, at most
 _LAST_FAULT_BEFORE_END = 25.0
+_ACCOUNTS_A_SECOND = 200  # how fast a large book's figures come out, at least
 
 
 @dataclass
@@ -138,7 +139,8 @@ def scene(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
         master = cluster.master if cluster else "local[1]"
         command = driver_command(broker.bootstrap, tmp_path, shards=shards, master=master)
         driver = Driver(command, tmp_path)
-        load = Load(broker.bootstrap, request.config.getoption("--chaos-seed", 7))
+        accounts = request.config.getoption("--chaos-accounts", 40)
+        load = Load(broker.bootstrap, request.config.getoption("--chaos-seed", 7), accounts)
         yield Scene(broker, driver, cluster, load, tmp_path, began, shards)
     finally:
         if driver is not None:
@@ -236,7 +238,8 @@ def _await_agreement(bus: Bus, expected: Recomputation) -> float:
         return [a for a in expected.figures if a not in found or figures(found[a]) != expected.figures[a]]
 
     try:
-        wait_for(lambda: not different(), "figures of every account equal to the recomputation's")
+        patience = 120.0 + len(expected.figures) / _ACCOUNTS_A_SECOND
+        wait_for(lambda: not different(), "figures of every account equal to the recomputation's", patience)
     except AssertionError:
         account = different()[0]
         assert figures(newest(bus, MARGIN_CALC)[account]) == expected.figures[account]
