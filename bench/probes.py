@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,12 +94,29 @@ def quantiles(seconds: list[float]) -> dict[str, int]:
     }
 
 
-def tree_mb(process: psutil.Process) -> tuple[int, int]:
-    """Return the memory of the driver's Python and its Python workers, and of its JVM."""
-    mb = {True: 0.0, False: 0.0}
-    for one in (process, *process.children(recursive=True)):
-        mb[one.name() == "java"] += one.memory_info().rss / 1e6
-    return round(mb[False]), round(mb[True])
+def family(*processes: psutil.Process) -> Iterator[tuple[bool, psutil.Process]]:
+    """Yield processes and their children, and of each whether it is a JVM."""
+    for process in processes:
+        for one in (process, *process.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                yield "java" in one.name(), one
+
+
+def tree_mb(*processes: psutil.Process) -> tuple[int, int]:
+    """Return the memory of processes and their children: of Python, and of the JVMs."""
+    found = [0, 0]
+    for jvm, one in family(*processes):
+        found[jvm] += one.memory_info().rss
+    return round(found[0] / 1e6), round(found[1] / 1e6)
+
+
+def tree_seconds(*processes: psutil.Process) -> tuple[float, float]:
+    """Return processor seconds so far of processes and their children: of Python, and of the JVMs."""
+    found = [0.0, 0.0]
+    for jvm, one in family(*processes):
+        times = one.cpu_times()
+        found[jvm] += times.user + times.system
+    return found[0], found[1]
 
 
 class Sizes(threading.Thread):
@@ -119,16 +136,15 @@ class Sizes(threading.Thread):
             self.rows.append({"minute": round((time.monotonic() - began) / 60, 1)} | self.now())
 
     def now(self) -> dict[str, float | None]:
-        checkpoint, process = self._folder / "checkpoints", psutil.Process(self._lines.process.pid)
-        last = self._lines.told[-1]
-        kept, (python, jvm) = last["assets"]["margin_snapshots"]["state_bytes"], tree_mb(process)
+        told, (python, jvm) = self._lines.told[-1], tree_mb(psutil.Process(self._lines.process.pid))
+        saved = told["assets"]["margin_snapshots"]["state_bytes"]
         return {
-            "state_mb": round(kept / 1e6, 1) if kept else None,
-            "checkpoint_mb": folder_mb(checkpoint),
+            "state_mb": round(saved / 1e6, 1) if saved else None,
+            "checkpoint_mb": folder_mb(self._folder / "checkpoints"),
             "table_mb": folder_mb(self._folder / "tables"),
             "python_mb": python,
             "jvm_mb": jvm,
-            "lag": last["lag"],
+            "lag": told["lag"],
         }
 
 

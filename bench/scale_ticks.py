@@ -50,20 +50,22 @@ def ticking(
     taken: int,
     ticks: int,
     step: int,
+    *,
     every: float = 0.0,
     fills: int = 0,
+    apart: int = 1,
 ) -> dict[int, tuple[float, float]]:
     """Send ticks; return event time -> (when it was produced, when its batch was done).
 
-    every: seconds between them, 0: one after another.
+    every: seconds between them, 0: one after another; apart: seconds between their event times.
     """
     generator, prices = np.random.default_rng(step), engine.market.price.copy()
     sent, began = dict[int, tuple[float, int]](), time.monotonic()
     for n in range(ticks):
         codes = generator.choice(SYMBOLS, CHANGED, replace=False)
         prices[codes] *= 1 + generator.normal(0, 0.002, CHANGED)
-        at, taken = OPENING + (step + n) * 1000, taken + CHANGED + fills
-        trade(bus, engine, n, fills, at)
+        at, taken = OPENING + (step + n) * apart * 1000, taken + CHANGED + fills
+        trade(bus, engine, step + n, fills, at)
         sent[at] = (send(bus, engine.market.symbols, codes, prices, at), taken)
         if every:
             time.sleep(max(0.0, began + (n + 1) * every - time.monotonic()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,19 +16,23 @@ from margin_platform.kernel.market import Instrument, Market
 from margin_platform.policy.policy import Policy
 from margin_platform.snapshots.shard import ShardEngine
 from margin_platform.snapshots.shards import Shard, shard_of
+from spark.account_shards import processor
+from spark.account_shards.engines import MarginOfShard, VolatilityOfShard
 from spark.account_shards.processor import Engine
-
-Make = Callable[[Policy, int, Sequence[Instrument], int], Engine]
 
 
 def begun(
-    folder: str, make: Make, policy: Policy, shards: int, instruments: Sequence[Instrument], number: int
+    folder: str, every: int, policy: Policy, shards: int, instruments: Sequence[Instrument], number: int
 ) -> Engine:
-    """Return a shard's engine, continued from its file; the one of the volatilities as it is made."""
-    engine = make(policy, shards, instruments, number)
-    file = Path(folder) / str(number)
-    if file.exists():
-        engine.restore(durable_state.parse(file.read_bytes()))
+    """Return a shard's engine, continued from its file; the one of the volatilities begins empty.
+
+    every: batches between two snapshots.
+    """
+    processor._BASE_EVERY = every
+    if number == shards:
+        return VolatilityOfShard(policy, 1, 0)
+    engine = MarginOfShard(policy, shards, instruments, number)
+    engine.restore(durable_state.parse((Path(folder) / str(number)).read_bytes()))
     return engine
 
 

@@ -18,7 +18,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ import yaml
 
 from bench import plots, seeded_shards
 from bench.kernel_books import POSITIONS, SYMBOLS, book, market
-from bench.probes import Sizes, Statuses, child, quantiles, tree_mb
+from bench.probes import Lines, Sizes, Statuses, child, family, quantiles, tree_mb, tree_seconds
 from bench.scale_book import engine_of, first_figures_out, solvent, sweeps
 from bench.scale_ticks import CHANGED, OPENING, send, ticking
 from margin_platform.contracts.messages import PRICES
@@ -43,16 +43,15 @@ from margin_platform.stack.spark_cluster import SparkCluster
 
 
 @contextmanager
-def master(executors: int, folder: Path) -> Iterator[str]:
-    """Yield where the driver's executors are: threads of its own for 0, else a cluster of that many
-    workers."""
+def cluster_of(executors: int, folder: Path) -> Iterator[SparkCluster | None]:
+    """Yield a cluster of that many workers; None for 0: a thread of the driver is its executor."""
     if not executors:
-        yield "local[1]"
+        yield None
         return
     cluster = SparkCluster(folder / "cluster", executors)
     try:
         cluster.start()
-        yield cluster.master
+        yield cluster
     finally:
         cluster.stop()
 
@@ -69,13 +68,13 @@ def measure(given: argparse.Namespace, accounts: int, executors: int, folder: Pa
         with Bus(kafka.bootstrap) as bus:
             send(bus, priced.symbols, np.arange(SYMBOLS), priced.price, OPENING)
             engine = engine_of(held, priced)
-            prices = bus.read_all(PRICES)
+            prices = list(bus.read_all(PRICES))
             engine.process(prices, 0)
             first_figures_out(engine)
             seeded_shards.write(folder / "book", held, priced, prices, max(1, executors))
             kernel = sweeps(engine, 7)
-            with master(executors, folder) as address:
-                found = streamed(given, kafka.bootstrap, address, bus, engine, folder, max(1, executors))
+            with cluster_of(executors, folder) as cluster:
+                found = streamed(given, kafka.bootstrap, cluster, bus, engine, folder)
             kernel += sweeps(engine, 7)
             plain = [] if given.no_sql else plainly(kafka.bootstrap, bus, engine, folder, given.plain_ticks)
     finally:
@@ -91,66 +90,91 @@ def measure(given: argparse.Namespace, accounts: int, executors: int, folder: Pa
     return found
 
 
+def command(
+    given: argparse.Namespace, bootstrap: str, cluster: SparkCluster | None, folder: Path
+) -> list[str]:
+    """Return the command of the real driver, with as many shards as executors."""
+    return [
+        *(sys.executable, "-m", "bench.seeded_driver", str(folder / "book"), str(given.base_every)),
+        *("--bootstrap", bootstrap, "--master", cluster.master if cluster else "local[1]"),
+        *("--shards", str(len(cluster.names) if cluster else 1)),
+        *("--checkpoint", str(folder / "checkpoints"), "--tables", str(folder / "tables")),
+        *(["--policy", str(given.policy)] if given.policy else []),
+        *(["--only", given.only] if given.only else []),
+    ]
+
+
 def streamed(
     given: argparse.Namespace,
     bootstrap: str,
-    address: str,
+    cluster: SparkCluster | None,
     bus: Bus,
     engine: MarginEngine,
     folder: Path,
-    shards: int,
 ) -> dict[str, Any]:
     """Run the real driver under ticks."""
-    command = [
-        sys.executable,
-        "-m",
-        "bench.seeded_driver",
-        str(folder / "book"),
-        "--shards",
-        str(shards),
-        "--bootstrap",
-        bootstrap,
-        "--master",
-        address,
-    ]
-    command += ["--checkpoint", str(folder / "checkpoints"), "--tables", str(folder / "tables")]
-    with child(command, folder, "streams") as lines:
+    pace = {"apart": given.market_seconds, "fills": given.fills}
+    a_tick, first = CHANGED + given.fills, 1 + given.warm_up
+    with child(command(given, bootstrap, cluster, folder), folder, "streams") as lines:
         began = time.time()
         restored = lines.until(SYMBOLS) - began
-        ticking(bus, lines, engine, SYMBOLS, given.warm_up, 1)  # the JVM compiles
+        ticking(bus, lines, engine, SYMBOLS, given.warm_up, 1, **pace)  # the JVM compiles
         statuses, sizes = Statuses(bootstrap), Sizes(lines, folder, given.sample)
         statuses.start()
         sizes.start()
         time.sleep(1.0)
-        known = SYMBOLS + given.warm_up * CHANGED
-        done = ticking(bus, lines, engine, known, given.ticks, 1 + given.warm_up, given.every, given.fills)
+        driver, known = psutil.Process(lines.process.pid), SYMBOLS + given.warm_up * a_tick
+        executors = cluster.executors() if cluster else []
+        before = tree_seconds(driver, *executors)
+        done = ticking(bus, lines, engine, known, given.ticks, first, every=given.every, **pace)
+        python, jvm = (b - a for a, b in zip(before, tree_seconds(driver, *executors), strict=True))
+        told, last, memory = lines.told[-given.ticks :], sizes.now(), tree_mb(driver)
+        of_executors = [tree_mb(executor) for executor in executors]
+        back = None
+        if given.lose_workers:
+            known, step = known + given.ticks * a_tick, first + given.ticks
+            back = round(lost_workers(bus, lines, engine, known, step, executors or [driver]), 2)
         time.sleep(1.0)
         for watch in (statuses, sizes):
             watch.ended.set()
             watch.join()
-        told, last, memory = (
-            lines.told[-given.ticks :],
-            sizes.now(),
-            tree_mb(psutil.Process(lines.process.pid)),
-        )
     waits = [[had - done[at][0] for had in times] for at, times in sorted(statuses.had.items()) if at in done]
-    half = len(done) // 2
-    batches = [end - produced for produced, end in done.values()]
     produced, ended = zip(*done.values(), strict=True)
-    events = (CHANGED + given.fills) * len(done)
     return {
         "ticks": given.ticks,
         "every_s": given.every,
-        "events_a_second": round(events / (max(ended) - min(produced))),
+        "events_a_second": round(a_tick * len(done) / (max(ended) - min(produced))),
+        "processor_s": {"python": round(python, 1), "jvm": round(jvm, 1)},
         "start_s": round(restored, 1),
-        "whole_micro_batch_ms": quantiles(batches),
+        "back_after_a_kill_s": back,
+        **batches_of(done),
         "batch_ms": quantiles([t["seconds"] for t in told]),
         "status_consumed_ms": quantiles([w for tick in waits for w in tick]),
-        "first_half_p50_ms": quantiles(batches[:half])["p50"],
-        "second_half_p50_ms": quantiles(batches[half:])["p50"],
         "mb_per_million_positions": round(memory[0] / (len(engine.ledger.account_ids()) * POSITIONS / 1e6)),
+        "executors_python_and_jvm_mb": of_executors,
         "at_the_end": last,
     } | ({"by_minute": sizes.rows} if sizes.rows else {})
+
+
+def batches_of(done: dict[int, tuple[float, float]]) -> dict[str, Any]:
+    """Return how long batches took, from the last price produced on; of both halves too."""
+    batches, half = [end - produced for produced, end in done.values()], len(done) // 2
+    return {
+        "whole_micro_batch_ms": quantiles(batches),
+        "first_half_p50_ms": quantiles(batches[:half])["p50"],
+        "second_half_p50_ms": quantiles(batches[half:])["p50"],
+    }
+
+
+def lost_workers(
+    bus: Bus, lines: Lines, engine: MarginEngine, known: int, step: int, homes: Sequence[psutil.Process]
+) -> float:
+    """Kill the Python workers that have the shards; return seconds of the first batch after it."""
+    workers = [one for jvm, one in family(*homes) if not jvm and "pyspark.daemon" in one.cmdline()]
+    for worker in sorted(workers, key=lambda one: one.memory_info().rss)[-len(homes) :]:
+        worker.kill()
+    ((produced, ended),) = ticking(bus, lines, engine, known, 1, step).values()
+    return ended - produced
 
 
 def plainly(bootstrap: str, bus: Bus, engine: MarginEngine, folder: Path, ticks: int) -> list[float]:
@@ -181,7 +205,7 @@ def plainly(bootstrap: str, bus: Bus, engine: MarginEngine, folder: Path, ticks:
     return [end - produced for produced, end in done.values()]
 
 
-def main(arguments: list[str] | None = None) -> int:
+def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -211,6 +235,25 @@ def main(arguments: list[str] | None = None) -> int:
         help="workers of a Spark cluster; 0 (default): threads of the driver",
     )
     parser.add_argument(
+        "--market-seconds",
+        type=int,
+        default=1,
+        help="how much later each tick is on the market's time (default %(default)s)",
+    )
+    parser.add_argument("--policy", type=Path, help="policy file of the stream; default the newest shipped")
+    parser.add_argument("--only", default="", help="queries of the driver; default all")
+    parser.add_argument(
+        "--base-every",
+        type=int,
+        default=200,
+        help="batches between two snapshots of a shard (default %(default)s, as in the product)",
+    )
+    parser.add_argument(
+        "--lose-workers",
+        action="store_true",
+        help="at the end kill the shards' Python workers, and measure the first batch after it",
+    )
+    parser.add_argument(
         "--plot",
         type=Path,
         help="write a PNG: growth over sizes or executors, or with --every files and memory",
@@ -218,8 +261,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--plain-ticks", type=int, default=5)
     parser.add_argument("--no-sql", action="store_true", help="leave the Spark SQL comparison out")
     parser.add_argument("--json", action="store_true", help="one line of JSON a size; the same as without")
-    given = parser.parse_args(arguments)
-    rows = []
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    given, rows = options().parse_args(arguments), []
     for accounts in given.accounts:
         for executors in given.executors:
             with tempfile.TemporaryDirectory(prefix="scale-") as folder:
