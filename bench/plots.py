@@ -35,17 +35,21 @@ def growth(rows: Rows, path: Path) -> None:
 
 
 def executors(rows: Rows, path: Path) -> None:
-    """Plot milliseconds of a whole micro-batch against executors; one row a number of them."""
-    figure = Figure(figsize=(5, 3.5), layout="constrained")
-    axes = figure.add_subplot(xlabel="executors of one core", ylabel="ms")
-    names = [str(row["executors"]) for row in rows]
-    for quantile, width in (("p99", 0.6), ("p50", 0.35)):
-        axes.bar(
-            names,
-            [row["whole_micro_batch_ms"][quantile] for row in rows],
-            width,
-            label=f"whole micro-batch, {quantile}",
-        )
+    """Plot milliseconds of a whole micro-batch against executors; one row a size and a number of them."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot(xlabel="executors of one core, a shard each", ylabel="ms", yscale="log")
+    for color, accounts in enumerate(sorted({row["accounts"] for row in rows})):
+        of_size = [row for row in rows if row["accounts"] == accounts]
+        for quantile, style in (("p50", "o-"), ("p99", "o:")):
+            axes.plot(
+                [row["executors"] for row in of_size],
+                [row["whole_micro_batch_ms"][quantile] for row in of_size],
+                style,
+                color=f"C{color}",
+                label=f"{accounts:,} accounts, {quantile}",
+            )
+    axes.set_xticks(sorted({row["executors"] for row in rows}))
+    axes.grid(which="both", alpha=0.3)
     axes.legend()
     FigureCanvasAgg(figure).print_png(path)
 
