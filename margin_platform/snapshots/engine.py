@@ -57,10 +57,13 @@ class MarginEngine(Intake):
     def process(self, records: Iterable[Record], batch_id: int) -> Outcome:
         """Apply records in order and evaluate what they touched.
 
-        A bad record becomes a dead letter and stops nothing.
+        A bad record becomes a dead letter and stops nothing. Nothing is evaluated before the event clock
+        starts: its events would have no time. The batch that starts it evaluates every account.
         """
+        starts = not self.event_time
         touched = self.take_in(records, batch_id)
-        return replace(self._evaluate(touched), dead=list(touched.dead), records=touched.records)
+        outcome = self._evaluate(touched, everyone=starts) if self.event_time else Outcome()
+        return replace(outcome, dead=list(touched.dead), records=touched.records)
 
     def oldest_price_seconds(self) -> float | None:
         """Return the age of the oldest price of a held instrument against the event clock, in seconds of
@@ -72,7 +75,7 @@ class MarginEngine(Intake):
 
     # -- what is published
 
-    def _evaluate(self, touched: Touched) -> Outcome:
+    def _evaluate(self, touched: Touched, *, everyone: bool) -> Outcome:
         book, withdrawn = self.ledger.book(self.code_of), self.live.gate.withdrawn
         traded = np.zeros(len(book), dtype=np.bool_)
         traded[list(touched.accounts)] = True
@@ -80,7 +83,7 @@ class MarginEngine(Intake):
         traded[book.accounts_holding(np.array(sorted(withdrawn), dtype=np.int64))] = True
         concerned = traded.copy()
         concerned[book.accounts_holding(np.array(sorted(touched.instruments), dtype=np.int64))] = True
-        concerned |= self.emission.has_forgotten
+        concerned |= everyone or self.emission.has_forgotten
         accounts, traded = np.flatnonzero(concerned), traded[concerned]
         if not len(accounts):
             return Outcome()

@@ -249,7 +249,10 @@ def test_the_settings_say_how_many_shards_there_are_and_where_they_are_kept(
     [
         (["--only", "volatility_tables"], "--only: not one of margin_snapshots, firm_exposure, tables"),
         (["--shards", "0"], "--shards: not above zero, value 0"),
-        (["--only", "firm_exposure"], "--only: of one shard margin_snapshots publishes the firm's rows"),
+        (
+            ["--only", "firm_exposure"],
+            "--only: one shard publishes the firm's rows itself, in margin_snapshots",
+        ),
     ],
 )
 def test_what_cannot_be_started_is_named(

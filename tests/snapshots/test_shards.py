@@ -115,6 +115,16 @@ def test_before_the_markets_first_record_a_tick_does_not_start_the_clock() -> No
     assert (event["calc_timestamp"], event["stale"]) == (OPEN, False)
 
 
+def test_nothing_is_published_before_the_markets_first_record_and_every_account_with_it() -> None:
+    """An event of before would have no time. One account has no position that the record could touch."""
+    feed = Feed(Shard())
+    before = feed(*account("a"), *account("b")[:-1], wall(OPEN + SECOND))
+    assert [*before.status, *before.calc, *before.firm] == []
+    published = feed(price(100.0, OPEN + 2 * SECOND)).calc
+    assert {event["account_id"] for event in published} == {"a", "b"}
+    assert {event["timestamp"] for event in published} == {OPEN + 2 * SECOND}
+
+
 def test_a_producer_whose_clock_is_fast_is_held_against_the_newest_tick() -> None:
     feed = Feed(Shard())
     feed(*account("a"), price(100.0), wall(OPEN))
