@@ -113,18 +113,16 @@ class Appends:
         query = self._query_of(batch)
         if self._base is None:
             self._base = base_of(self._uri, query)
-        rows = newest(batch, self._table).withColumn(_BATCH, lit(self._base + number).cast("long"))
-        ordered = rows.select(*(field.name for field in self._table.columns))
-        if ordered.isEmpty():  # nothing of the contract: the table's newest batch stays its transaction's
-            return
-        (
-            ordered.coalesce(1)
-            .write.format("delta")
-            .mode("append")
-            .option("txnAppId", query)
-            .option("txnVersion", number)
-            .save(self._uri)
-        )
+        # one task: the other slots of this machine go on with the margins meanwhile
+        rows = newest(batch.coalesce(1), self._table)
+        numbered = rows.withColumn(_BATCH, lit(self._base + number).cast("long"))
+        ordered = numbered.select(*(field.name for field in self._table.columns)).coalesce(1).persist()
+        try:  # nothing of the contract: the table's newest batch stays its transaction's
+            if not ordered.isEmpty():
+                writer = ordered.write.format("delta").mode("append")
+                writer.option("txnAppId", query).option("txnVersion", number).save(self._uri)
+        finally:
+            ordered.unpersist()
 
 
 def base_of(uri: str, query: str) -> int:
