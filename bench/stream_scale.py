@@ -96,7 +96,7 @@ def command(
     """Return the command of the real driver, with as many shards as executors."""
     return [
         *(sys.executable, "-m", "bench.seeded_driver", str(folder / "book"), str(given.base_every)),
-        *("--bootstrap", bootstrap, "--master", cluster.master if cluster else "local[1]"),
+        *("--bootstrap", bootstrap, "--master", cluster.master if cluster else "local[*]"),
         *("--shards", str(len(cluster.names) if cluster else 1)),
         *("--checkpoint", str(folder / "checkpoints"), "--tables", str(folder / "tables")),
         *(["--policy", str(given.policy)] if given.policy else []),
@@ -170,7 +170,8 @@ def lost_workers(
     bus: Bus, lines: Lines, engine: MarginEngine, known: int, step: int, homes: Sequence[psutil.Process]
 ) -> float:
     """Kill the Python workers that have the shards; return seconds of the first batch after it."""
-    workers = [one for jvm, one in family(*homes) if not jvm and "pyspark.daemon" in one.cmdline()]
+    alive = (one for jvm, one in family(*homes) if not jvm and one.status() != psutil.STATUS_ZOMBIE)
+    workers = [one for one in alive if "pyspark.daemon" in one.cmdline()]
     for worker in sorted(workers, key=lambda one: one.memory_info().rss)[-len(homes) :]:
         worker.kill()
     ((produced, ended),) = ticking(bus, lines, engine, known, 1, step).values()
