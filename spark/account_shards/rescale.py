@@ -31,6 +31,7 @@ from margin_platform.policy.policy import current_policy, load_policy_file
 from margin_platform.settings import settings
 from spark import checkpoints
 from spark.account_shards import query
+from spark.account_shards.state import META, VARIABLE, meta_of
 from spark.session import build
 from spark.stream_query import Running
 
@@ -91,11 +92,11 @@ def shards_of(session: SparkSession, folder: str) -> int:
     if not path.getFileSystem(configuration).exists(path):
         raise Refused(f"no checkpoint of a batch in {folder}")
     _ = session.streams.active  # creates the coordinator that the reader of a state asks
-    meta = session.read.format("statestore").option("path", folder).option("stateVarName", "meta").load()
-    found = meta.selectExpr("value.of").first()
+    cells = session.read.format("statestore").option("path", folder).option("stateVarName", VARIABLE).load()
+    found = cells.where(f"user_map_key.part = '{META}'").selectExpr("user_map_value.text").first()
     if found is None:
         raise Refused(f"no checkpoint of a shard in {folder}")
-    return int(found[0])
+    return meta_of(found[0]).of
 
 
 def _drain(start: Callable[[], query.Sharded]) -> None:

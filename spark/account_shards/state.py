@@ -16,7 +16,9 @@ from pyspark.sql.types import BinaryType, LongType, StringType, StructField, Str
 
 from margin_platform import durable_state
 
-_META, _LOG, _BASE = "meta", "log", "base"
+VARIABLE = "state"
+META = "meta"
+_LOG, _BASE = "log", "base"
 # Types, not texts: a text goes to the JVM to be parsed, with every batch.
 _KEY = StructType(
     [StructField("part", StringType()), StructField("batch", LongType()), StructField("chunk", LongType())]
@@ -44,20 +46,25 @@ class Meta(NamedTuple):
     format: str = durable_state.FORMAT
 
 
+def meta_of(text: str) -> Meta:
+    """Return what the text of the part META says."""
+    return Meta(*json.loads(text))
+
+
 class ShardState:
     """What Spark keeps of the shard whose records are being handled."""
 
     def __init__(self, handle: StatefulProcessorHandle) -> None:
-        self._cells = handle.getMapState("state", _KEY, _VALUE)
+        self._cells = handle.getMapState(VARIABLE, _KEY, _VALUE)
 
     def meta(self) -> Meta | None:
         """Return where it stands, None before the first batch."""
-        found = self._cells.getValue((_META, 0, 0))
-        return None if found is None else Meta(*json.loads(found[1]))
+        found = self._cells.getValue((META, 0, 0))
+        return None if found is None else meta_of(str(found[1]))
 
     def put_meta(self, meta: Meta) -> None:
         """Say where it stands."""
-        self._cells.updateValue((_META, 0, 0), (None, json.dumps(meta)))
+        self._cells.updateValue((META, 0, 0), (None, json.dumps(meta)))
 
     def logged(self, batch: int) -> bytes | None:
         """Return what was logged of a batch, None where the shard had no record in it."""

@@ -14,6 +14,7 @@ from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine
 from spark.account_shards import making, placement, query
 from spark.account_shards.processor import Engine, ShardProcessor
+from spark.account_shards.state import VARIABLE
 
 Store = dict[tuple[str, int, int], tuple[bytes | None, str | None]]  # by part, batch and chunk
 
@@ -45,6 +46,6 @@ def margin_engine(session: SparkSession, checkpoint: Path, shards: int = 1, numb
 
 def _read(session: SparkSession, folder: Path, key: int) -> Store:
     _ = session.streams.active  # creates the coordinator that the reader of a state asks
-    state = session.read.format("statestore").option("path", str(folder)).option("stateVarName", "state")
+    state = session.read.format("statestore").option("path", str(folder)).option("stateVarName", VARIABLE)
     rows = state.load().where(f"key.shard = {key}").collect()
     return {tuple(row["user_map_key"]): tuple(row["user_map_value"]) for row in rows}
