@@ -113,7 +113,8 @@ def _market(bus: Bus, bad: set[bytes], dead: set[Place], seen: list[Record]) -> 
     """The newest price of each name by event time and sequence, and its newest beta and volatility."""
     newest: dict[tuple[str, str], tuple[tuple[int, int], Any]] = {}
     for topic in (PRICES, BETAS, VOLATILITY):
-        for _, e in _good(bus, topic, bad, dead, seen):
+        counted = seen if topic != VOLATILITY else []  # the streams publish it, the load does not send it
+        for _, e in _good(bus, topic, bad, dead, counted):
             order = (e["timestamp"], e.get("sequence", 0))
             if order >= newest.get((topic, e["symbol"]), ((0, 0), None))[0]:
                 newest[topic, e["symbol"]] = (order, e)

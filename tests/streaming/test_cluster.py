@@ -24,6 +24,7 @@ from margin_platform.market.instruments import load
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine
 from margin_platform.snapshots.input_records import TOPICS_IN_ORDER
+from margin_platform.snapshots.shards import Shard
 from margin_platform.stack import ports, processes
 from margin_platform.stack.spark_cluster import SPARK_HOME, SparkCluster
 from tests.support.market_day import OPEN, PRICE, seed, send, tick
@@ -68,7 +69,7 @@ def undisturbed(bus: Bus) -> tuple[dict[str, Event], dict[str, str]]:
     """By account, the figures and the band of an engine of this process that is fed with everything on the
     topics in one go.
     """
-    engine = MarginEngine(load(), current_policy())
+    engine = MarginEngine(load(), current_policy(), Shard())  # its clock is the market's
     outcome = engine.process([r for topic in TOPICS_IN_ORDER for r in bus.read_all(topic)], 0)
     return {e["account_id"]: figures(e) for e in outcome.calc}, {
         e["account_id"]: e["band"] for e in outcome.status
