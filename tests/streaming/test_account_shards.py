@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from pyspark.sql import Row, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 
 from margin_platform.contracts.messages import (
     ACCOUNTS,
@@ -70,13 +70,7 @@ VALUES = (
 )
 
 
-@pytest.mark.spark
-def test_spark_routes_each_record_to_the_shards_that_the_pure_rule_names(spark_session: SparkSession) -> None:
-    records = [
-        Record(topic, 0, offset, None, value, 0)
-        for topic in (ACCOUNTS, CASH, FILLS, PRICES, CLOCK)
-        for offset, value in enumerate(VALUES)
-    ]
+def frame_of(session: SparkSession, records: list[Record]) -> DataFrame:
     columns = {
         "topic": [r.topic for r in records],
         "partition": [r.partition for r in records],
@@ -84,7 +78,17 @@ def test_spark_routes_each_record_to_the_shards_that_the_pure_rule_names(spark_s
         "value": pa.array([r.value for r in records], pa.binary()),
         "timestamp": [r.timestamp_ms for r in records],
     }
-    given = spark_session.createDataFrame(pa.table(columns))
+    return session.createDataFrame(pa.table(columns))
+
+
+@pytest.mark.spark
+def test_spark_routes_each_record_to_the_shards_that_the_pure_rule_names(spark_session: SparkSession) -> None:
+    records = [
+        Record(topic, 0, offset, None, value, 0)
+        for topic in (ACCOUNTS, CASH, FILLS, PRICES, CLOCK)
+        for offset, value in enumerate(VALUES)
+    ]
+    given = frame_of(spark_session, records)
     found: dict[tuple[str, int], list[int]] = {}
     for row in routed(given, 7).collect():
         found.setdefault((row.topic, row.offset), []).append(row.shard)
@@ -108,14 +112,7 @@ def test_spark_puts_as_many_shards_into_each_partition(spark_session: SparkSessi
 @pytest.mark.spark
 def test_spark_makes_one_column_of_a_record_that_a_shard_reads_as_it_was(spark_session: SparkSession) -> None:
     records = [Record(FILLS, 3, n, None, value, OPEN) for n, value in enumerate((*VALUES, b"a\nb", b"\n"))]
-    columns = {
-        "topic": [r.topic for r in records],
-        "partition": [r.partition for r in records],
-        "offset": [r.offset for r in records],
-        "value": pa.array([r.value for r in records], pa.binary()),
-        "timestamp": [r.timestamp_ms for r in records],
-    }
-    given = spark_session.createDataFrame(pa.table(columns)).selectExpr("0 AS shard", processor.PACKED)
+    given = frame_of(spark_session, records).selectExpr("0 AS shard", processor.PACKED)
     assert [record_of(row) for row in given.collect()] == records
 
 
