@@ -114,11 +114,6 @@ class Emission:
         self._columns["requirement"][accounts] = margin.requirement[rows]
         self._columns["since"][accounts] = _NOT_WAITING
 
-    def known(self, accounts: Numbers) -> None:
-        """Note that the newest figures of these accounts are published: none waits."""
-        self._note(accounts, "since")
-        self._columns["since"][accounts] = _NOT_WAITING
-
     def stressed_anew(self, margin: Margin) -> Mask:
         """Select rows whose stress rows are published with them: the worst stressed excess changed its sign
         or moved by the policy's share of gross value.

@@ -156,14 +156,6 @@ class MarginEngine(Intake):
         self.emission.published(margin, np.arange(len(accounts)))
         return self._published(margin, self.emission.bands(accounts), np.zeros(len(accounts), dtype=np.bool_))
 
-    def written(self, account_ids: Iterable[str]) -> None:
-        """Note accounts whose figures after the last batch were published and kept, as a table shows after a
-        restart.
-        """
-        self.emission.known(
-            np.array([self.ledger.number_of(a) for a in account_ids if a in self.ledger], dtype=np.int64)
-        )
-
     # -- durable state
 
     def to_state(self) -> dict[str, object]:
