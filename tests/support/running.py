@@ -51,12 +51,12 @@ class Running:
 
     def _has_read(self, ends: dict[str, dict[int, int]]) -> bool:
         assert self.margin is not None
-        self.margin.tell()
         if not self.margin.query.isActive and not self.margin.started_again():
             raise AssertionError(self.margin.failure)
         last = self.margin.query.lastProgress
         if last is None:
             return not any(end for parts in ends.values() for end in parts.values())
+        self.margin.tell()  # of that batch at the least: a caller who waited reads what was told of it
         read = {t: parts for end in stream_query._ends(last, "endOffset") for t, parts in end.items()}
         return all(
             read.get(topic, {}).get(str(partition), 0) >= end
