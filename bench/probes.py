@@ -58,6 +58,8 @@ class Lines:
     def _read(self) -> None:
         total = 0
         for line in self.process.stdout or ():
+            if not line.startswith(b"{"):
+                continue  # a JVM that is asked for a profile says so here
             told = orjson.loads(line)
             if told.get("stream", "margin_snapshots") != "margin_snapshots":
                 continue  # another query of the driver

@@ -93,7 +93,7 @@ def _run(given: argparse.Namespace, stop: StopSignal) -> int:
     elif MARGIN_QUERY in given.only:
         checkpoints.mention_earlier_state(given.checkpoint)
     places = (given.checkpoint, given.tables)
-    options = query.SESSION | tables.WRITES_DELTA | checkpoints.storage(*places)
+    options = query.SESSION | checkpoints.storage(*places)
     session = build("margin-platform", given.master, options, checkpoints.storage_jars(*places))
     try:
         if not (session.sparkContext.master or "").startswith("local"):

@@ -59,9 +59,7 @@ def _read(bootstrap: str, folder: str, options: Sequence[str]) -> None:
     spark = session.build(
         "class-archive",
         "local[2]",
-        query.SESSION
-        | tables.WRITES_DELTA
-        | {"spark.driver.extraJavaOptions": " ".join([session.DRIVER_JAVA_OPTIONS, *options])},
+        query.SESSION | {"spark.driver.extraJavaOptions": " ".join([session.DRIVER_JAVA_OPTIONS, *options])},
     )
     place = query.Place(spark, bootstrap, f"{folder}/checkpoints")
     with Bus(bootstrap) as bus:

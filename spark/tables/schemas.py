@@ -1,6 +1,8 @@
-"""The columns of the streams' tables."""
+"""The streams' tables: their columns, and what each is of."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -13,6 +15,7 @@ from margin_platform.contracts.events.figure_names import (
     PORTFOLIO_MARGIN,
     RISK,
 )
+from margin_platform.contracts.messages import FIRM_RISK, MARGIN_CALC, VOLATILITY
 
 
 def _fields(**types: pa.DataType) -> pa.Schema:
@@ -63,4 +66,21 @@ FIRM_EXPOSURE_COLUMNS = _fields(
     policy_version=pa.string(),
     timestamp=pa.int64(),
     batch_id=pa.int64(),
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, the topic it is of, and the columns that name one thing."""
+
+    name: str
+    topic: str
+    columns: pa.Schema
+    key: tuple[str, ...]
+
+
+TABLES = (
+    Table("margin_snapshots", MARGIN_CALC, MARGIN_SNAPSHOTS_COLUMNS, ("account_id",)),
+    Table("volatility", VOLATILITY, VOLATILITY_COLUMNS, ("symbol", "as_of")),
+    Table("firm_exposure", FIRM_RISK, FIRM_EXPOSURE_COLUMNS, ("scenario",)),
 )

@@ -22,7 +22,7 @@ from margin_platform.orchestration import checkpoint_lock
 from margin_platform.orchestration.worker_identity import this_worker
 from resources.stream_driver import DriverEnded, StreamDriver
 from spark.driver_arguments import arguments
-from spark.tables.query import TABLES
+from spark.tables.schemas import TABLES
 from tests.support.running import TOPICS
 from tests.support.waiting import wait_for
 

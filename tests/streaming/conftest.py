@@ -16,8 +16,7 @@ from pyspark.sql import SparkSession
 
 from margin_platform.kafka.bus import Bus
 from spark.account_shards.query import STATE_STORE
-from spark.session import build
-from spark.tables.query import WRITES_DELTA
+from spark.session import DELTA, build
 from tests.support.driver import driver_command
 from tests.support.running import Running
 from tests.support.waiting import wait_for
@@ -25,7 +24,7 @@ from tests.support.waiting import wait_for
 
 @pytest.fixture(scope="session")
 def spark_session() -> Iterator[SparkSession]:
-    session = build("margin-tests", "local[2]", STATE_STORE | WRITES_DELTA)
+    session = build("margin-tests", "local[2]", STATE_STORE | DELTA)
     yield session
     session.stop()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,7 @@ from spark.account_shards.query import Sharded
 from spark.account_shards.reports import ByShard, ShardReport
 from spark.metrics import Endpoint
 from spark.stream_query import Running
-from spark.tables.query import NotAppended, append_all
+from spark.tables.query import Appends, NotAppended
 
 TABLES = {"margin_snapshots": MARGIN_CALC, "firm_exposure": FIRM_RISK}
 
@@ -144,14 +145,16 @@ def test_a_driver_without_shards_is_named() -> None:
 
 
 def test_a_batch_that_a_table_refuses_is_logged_whole_and_raised_in_few_words(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     """Spark overflows its stack over a long text, and shows nothing else."""
 
-    def refuses(batch: Any, number: int) -> None:
+    def refuses(*_: str) -> Any:
         raise ValueError("no room at /tables" + "-" * 9_000)
 
+    batch: Any = SimpleNamespace(sparkSession=SimpleNamespace(sparkContext=SimpleNamespace(environment={})))
+    batch.select = refuses
     with pytest.raises(NotAppended, match="^batch 7: builtins.ValueError: no room at /tables") as refused:
-        append_all([refuses], None, 7)  # type: ignore[arg-type]
+        Appends(str(tmp_path), lambda _: "q")(batch, 7)
     assert len("".join(traceback.format_exception(refused.value))) < 3_000
     assert "-" * 9_000 in caplog.text

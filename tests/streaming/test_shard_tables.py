@@ -10,7 +10,8 @@ from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
 from margin_platform.contracts.messages import FIRM_RISK, encode
-from spark.tables.query import TABLES, Appends
+from spark.tables.query import Appends
+from spark.tables.schemas import TABLES
 
 pytestmark = [pytest.mark.spark, pytest.mark.nightly]
 FIRM = next(table for table in TABLES if table.name == "firm_exposure")
@@ -38,7 +39,7 @@ def test_a_table_has_the_newest_row_of_each_key_once_and_its_batches_go_on(
     second = batch_of(spark_session, [row("a", 4.0)], 5)
 
     def append(batch: DataFrame, number: int, query: str) -> None:
-        Appends(FIRM, uri, lambda _: query)(batch, number)  # another process each time
+        Appends(str(tmp_path), lambda _: query)(batch, number)  # another process each time
 
     append(first, 0, "q")
     append(first, 0, "q")  # Spark was killed before it noted the batch
