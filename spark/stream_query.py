@@ -22,6 +22,7 @@ _NOT_IN_TIME = "Python worker failed to connect back"
 _MOST_STARTS = 5
 _LAST_BATCH_SECONDS = 15.0  # a driver that is terminated has 30 in all
 _LOOK_SECONDS = 0.1
+_ASKED_SECONDS = 1.0  # between two questions for the progress of a query without shards
 
 
 class Running:
@@ -36,6 +37,7 @@ class Running:
         self._topics = topics
         self._rows: dict[str, int] = {}
         self._printed = -1
+        self._asked_at = 0.0
         self._ended_at = time.time()
 
     def _begin(self) -> None:
@@ -109,6 +111,22 @@ class Running:
 
         One that only ticks made is left out: input that is silent would pass for a stream that works.
         """
+        if self._may_have_news():
+            self._tell()
+
+    def _may_have_news(self) -> bool:
+        """Return whether to ask Spark: an answer costs its JVM milliseconds, even that there is none.
+
+        Shards report from their tasks, a moment before a batch is done.
+        """
+        if self._sharded is not None:
+            return max((report["batch"] for report in self.shards.values()), default=-1) > self._printed
+        now = time.monotonic()
+        due = now - self._asked_at >= _ASKED_SECONDS
+        self._asked_at = now if due else self._asked_at
+        return due
+
+    def _tell(self) -> None:
         for told in self._new():
             self.lag, self._ended_at = _lag(told), time.time()
             if read := sum(source["numInputRows"] for source in _sources(told)):
@@ -123,7 +141,7 @@ class Running:
                 break
             time.sleep(_LOOK_SECONDS)
         self.query.stop()
-        self.tell()
+        self._tell()
 
     def _new(self) -> Iterator[Json]:
         last = self.query.lastProgress
