@@ -42,8 +42,9 @@ SETTINGS = {
     "spark.log.level": "ERROR",
 }
 JAVA_OPTIONS = "-XX:+UseSerialGC -XX:MaxMetaspaceSize=320m -XX:ReservedCodeCacheSize=160m"  # of each JVM
-# A driver runs much code, each piece a few times: its second compiler takes more than it gives back.
-DRIVER_JAVA_OPTIONS = f"{JAVA_OPTIONS} -XX:TieredStopAtLevel=1"
+# Of a driver. It runs much code, each piece a few times: for the first minutes the second compiler takes more
+# than it gives back.
+COMPILERS = {"quick": "-XX:TieredStopAtLevel=1", "full": "-XX:+TieredCompilation"}
 
 
 def _placement(master: str, more_jars: Sequence[str]) -> dict[str, str]:
@@ -58,7 +59,7 @@ def _placement(master: str, more_jars: Sequence[str]) -> dict[str, str]:
     driver = {
         "spark.driver.memory": "700m",
         "spark.driver.extraJavaOptions": " ".join(
-            [DRIVER_JAVA_OPTIONS, *class_archive.options("streams", jars)]
+            [JAVA_OPTIONS, COMPILERS[here.spark.compiler], *class_archive.options("streams", jars)]
         ),
         "spark.driver.extraClassPath": os.pathsep.join(jars),
         "spark.driver.host": here.spark.driver_host,

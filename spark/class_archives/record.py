@@ -26,6 +26,7 @@ from spark.tables import query as tables
 
 _STARTS = 2
 _END_S = 300.0
+_JAVA = (session.JAVA_OPTIONS, session.COMPILERS["quick"])
 _AT = 1_582_295_400_000  # of the records
 
 
@@ -59,7 +60,7 @@ def _read(bootstrap: str, folder: str, options: Sequence[str]) -> None:
     spark = session.build(
         "class-archive",
         "local[2]",
-        query.SESSION | {"spark.driver.extraJavaOptions": " ".join([session.DRIVER_JAVA_OPTIONS, *options])},
+        query.SESSION | {"spark.driver.extraJavaOptions": " ".join([*_JAVA, *options])},
     )
     place = query.Place(spark, bootstrap, f"{folder}/checkpoints")
     with Bus(bootstrap) as bus:

@@ -52,9 +52,14 @@ def test_the_broker_and_the_driver_are_given_theirs(
     assert "-Xthe-streams-archive" in session.configuration("x", "local[2]")["spark.driver.extraJavaOptions"]
 
 
-def test_a_driver_has_the_quick_compiler_alone_and_executors_have_both() -> None:
+@pytest.mark.parametrize(("compiler", "quick"), [(None, True), ("quick", True), ("full", False)])
+def test_a_driver_has_the_compiler_of_the_settings_and_executors_have_both(
+    monkeypatch: pytest.MonkeyPatch, compiler: str | None, quick: bool
+) -> None:
+    if compiler is not None:
+        monkeypatch.setenv("MARGIN_SPARK_COMPILER", compiler)
     options = session.configuration("x", "spark://localhost:1")
-    assert "-XX:TieredStopAtLevel=1" in options["spark.driver.extraJavaOptions"].split()
+    assert ("-XX:TieredStopAtLevel=1" in options["spark.driver.extraJavaOptions"].split()) is quick
     assert "Tiered" not in options["spark.executor.extraJavaOptions"]
 
 
