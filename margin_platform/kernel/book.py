@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from margin_platform.kernel.market import Codes, Floats
+from margin_platform.kernel.sweep.changed_positions import with_positions
 from margin_platform.kernel.sweep.holders import holders
 
 REG_T = 0
@@ -91,6 +92,14 @@ class Book:
             runs[number] = codes, [rows[c] for c in codes]
         offsets, (symbol, quantity) = with_runs(self.offsets, (self.symbol, self.quantity), runs)
         return Book(self.account_ids, self.cash, self.margin_type, offsets, symbol, quantity)
+
+    def with_positions(self, accounts: NDArray[np.int64], codes: NDArray[np.int64], shares: Floats) -> Book:
+        """Return the book where accounts, by number, hold so many signed shares of instruments, 0: none.
+
+        In the order of accounts and codes, each pair once; no instrument of theirs may be a box.
+        """
+        moved = with_positions(self.offsets, self.symbol, self.quantity, accounts, codes, shares)
+        return Book(self.account_ids, self.cash, self.margin_type, *moved)
 
     def accounts_holding(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
         """Return the sorted numbers of the accounts that hold any of these instruments: the ones a price

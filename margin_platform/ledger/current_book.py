@@ -17,6 +17,7 @@ from margin_platform.ledger.micros import MICRO, from_micros
 
 Ints = NDArray[np.int64]
 Shares = Mapping[str, int]  # micro-shares by symbol
+_CODE_BITS = 32
 
 
 class Opening(NamedTuple):
@@ -50,6 +51,8 @@ class CurrentBook:
         self._codes: Mapping[str, int] = {}
         self._code_at: Ints = np.zeros(0, dtype=np.int64)  # by the code of a symbol in the ledger's columns
         self._reshaped: set[int] = set()  # accounts whose positions the columns do not have yet
+        # positions that the columns do not have as they are: accounts, codes, micro-shares; the last counts
+        self._changed: list[tuple[Ints, Ints, Ints]] = []
 
     def of(self, ids: Sequence[str], margin_types: array[int], code_of: Mapping[str, int]) -> Book:
         """Return the book of these accounts; a new or closed position moves the columns behind it."""
@@ -64,6 +67,9 @@ class CurrentBook:
                 ids, [self._balance(n) for n in opened], margin_types[opened.start :]
             )
             self._reshaped.update(opened)
+        if self._changed:
+            self._book = self._book.with_positions(*self._last_changes())
+            self._changed.clear()
         if self._reshaped:
             shares = {n: {code_of[s]: q / MICRO for s, q in self._visible(n).items()} for n in self._reshaped}
             self._book = self._book.reshaped(shares)
@@ -79,9 +85,21 @@ class CurrentBook:
         known = numbers < len(self._book)
         numbers, codes, held = numbers[known], self._code_at[codes[known]], shares[known]
         rows, there = rows_in_runs(self._book.offsets, self._book.symbol, numbers, codes)
-        there &= held != 0
-        self._book.quantity[rows[there]] = from_micros(held[there])
-        self._reshaped.update(numbers[~there].tolist())
+        stays = there & (held != 0)
+        self._book.quantity[rows[stays]] = from_micros(held[stays])
+        unknown = codes < 0
+        self._reshaped.update(numbers[unknown].tolist())
+        # one that was closed a moment ago still has its row
+        moved = ~unknown & ((there != (held != 0)) | bool(self._changed))
+        if moved.any():
+            self._changed.append((numbers[moved], codes[moved], held[moved]))
+
+    def _last_changes(self) -> tuple[Ints, Ints, Floats]:
+        """Return the newest of each position's changes, in the order of accounts and codes."""
+        numbers, codes, held = (np.concatenate(column) for column in zip(*self._changed, strict=True))
+        _, last = np.unique((numbers << _CODE_BITS | codes)[::-1], return_index=True)
+        last = len(numbers) - 1 - last
+        return numbers[last], codes[last], from_micros(held[last])
 
     def touch_cash(self, numbers: Ints, dollars: Floats) -> None:
         """Keep the balances of accounts current."""
@@ -98,6 +116,9 @@ class CurrentBook:
         if symbol is None:
             return
         start, end = int(book.offsets[number]), int(book.offsets[number + 1])
+        if self._changed:
+            self._reshaped.add(number)
+            return
         code, shares = self._codes[symbol], self._visible(number).get(symbol, 0)
         at = start + int(np.searchsorted(book.symbol[start:end], code))
         if at < end and book.symbol[at] == code and shares:

@@ -154,6 +154,52 @@ def test_positions_are_what_was_put_last_wherever_they_are_kept(
         assert list(found) == sorted(found)
 
 
+STEPS = st.lists(
+    st.tuples(
+        st.lists(st.tuples(st.integers(0, 6), st.sampled_from("WXYZ"), st.integers(-1, 1)), max_size=12),
+        st.booleans(),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(PUTS, STEPS)
+def test_a_book_that_is_kept_current_is_the_one_laid_out_anew(
+    puts: list[tuple[int, str, int]], steps: list[tuple[list[tuple[int, str, int]], bool, bool]]
+) -> None:
+    """Positions that open, close and open again, many at once or one by one, looked at now and then."""
+    held, codes = Holdings("WXYZ"), {"Z": 0, "W": 1, "X": 2, "Y": 3}
+    for number, symbol, shares in puts:
+        held.put(number, symbol, shares)
+
+    def fresh() -> CurrentBook:
+        return CurrentBook(lambda _: 0.0, held.of, lambda: Opening(np.zeros(7), held.symbols, laid(), ()))
+
+    def laid() -> Any:
+        return held.laid_out(7)
+
+    def seen(book: CurrentBook) -> list[list[float]]:
+        found = book.of("abcdefg", array("b", bytes(7)), codes)
+        return [found.offsets.tolist(), found.symbol.tolist(), found.quantity.tolist()]
+
+    kept = fresh()
+    seen(kept)
+    for touched, many, looks in steps:
+        last = {(number, symbol): shares for number, symbol, shares in touched}
+        pairs = np.array([(n, held.symbols.index(s)) for n, s in last], np.int64).reshape(-1, 2)
+        for (number, symbol), shares in last.items():
+            held.put(number, symbol, shares)
+            if not many:
+                kept.touch(number, 0, symbol)
+        if many:
+            kept.touch_many(pairs[:, 0], pairs[:, 1], np.array([*last.values()], np.int64))
+        if looks:
+            assert seen(kept) == seen(fresh())
+    assert seen(kept) == seen(fresh())
+
+
 def test_what_a_snapshot_sees_of_a_table_does_not_change_as_it_grows() -> None:
     table = GrowingTable(time=np.int64, shares=np.int32)
     table.append(1, 2)
