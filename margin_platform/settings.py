@@ -82,8 +82,7 @@ class Spark(_Group):
     """Where the streams run (docs/operations.md, "Scale-out").
 
     master: empty where the submitter of the driver names it; shards: of the accounts; checkpoints: of the
-    streams, on S3 or elsewhere; empty for the data folder; compiler: of the driver's JVM: quick to start, or
-    full for one that runs all day.
+    streams, on S3 or elsewhere; empty for the data folder; compiler: of the driver's JVM, full for long runs.
     """
 
     environment: Literal["local", "cluster", "aws"] = Field("local", validation_alias="MARGIN_ENVIRONMENT")
@@ -256,9 +255,8 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
 
     ValueError names a variable whose value cannot be used.
     """
-    env = {
-        name: value for name, value in (os.environ if environment is None else environment).items() if value
-    }
+    given_by = os.environ if environment is None else environment
+    env = {name: value for name, value in given_by.items() if value}
     data = Path(env.get("MARGIN_DATA", ".margin")).absolute()
     cache = Path(env.get("XDG_CACHE_HOME") or Path(env.get("HOME", str(data))) / ".cache")
     default = {"MARGIN_JARS": cache / "margin-platform" / "jars", "MARGIN_SPARK_MASTER": ""}
