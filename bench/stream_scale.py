@@ -96,7 +96,7 @@ def command(
     """Return the command of the real driver, with as many shards as executors."""
     return [
         *(sys.executable, "-m", "bench.seeded_driver", str(folder / "book"), str(given.base_every)),
-        *("--bootstrap", bootstrap, "--master", cluster.master if cluster else "local[*]"),
+        *("--bootstrap", bootstrap, "--master", cluster.master if cluster else "local[*,4]"),
         *("--shards", str(len(cluster.names) if cluster else 1)),
         *("--checkpoint", str(folder / "checkpoints"), "--tables", str(folder / "tables")),
         *(["--policy", str(given.policy)] if given.policy else []),

@@ -106,7 +106,7 @@ class Spark(_Group):
         if environment == "aws":
             return ""
         if environment != "cluster":
-            return master or "local[*]"
+            return master or "local[*,4]"  # a task is tried four times, as on a cluster
         if not master.startswith(("spark://", "k8s://", "yarn")):
             raise ValueError("not spark://, k8s:// or yarn although MARGIN_ENVIRONMENT=cluster")
         if master.startswith("k8s://") and not info.data.get("image"):

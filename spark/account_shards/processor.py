@@ -11,6 +11,7 @@ import gc
 import pickle
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import uuid4
@@ -145,9 +146,11 @@ class ShardProcessor(StatefulProcessor):
     def _rebuilt(self, number: int, meta: Meta) -> Held:
         gc.unfreeze()  # else an engine that is held no more would stay for good
         gc.collect()
-        engine, raw, logged = self._make(number), b"", {}
-        if meta.base >= 0:
-            raw = b"".join(self._state.chunk(meta.base, n) for n in range(meta.chunks))
+        with ThreadPoolExecutor(1) as beside:  # the kernel is imported while the store is read
+            made = beside.submit(self._make, number)
+            raw = b"".join(self._state.chunks(meta.base, meta.chunks))
+        engine, logged = made.result(), dict[int, int]()
+        if raw:
             engine.restore(durable_state.parse(raw))
         for batch in range(meta.first, meta.batch + 1):
             if batch == meta.since:  # those before were judged, and published, by another policy

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from pyspark.sql.streaming.stateful_processor import StatefulProcessorHandle
@@ -79,11 +80,16 @@ class ShardState:
         """Drop a batch of the log."""
         self._cells.removeKey((_LOG, batch, 0))
 
-    def chunk(self, base: int, number: int) -> bytes:
-        """Return a chunk of a snapshot."""
+    def chunks(self, base: int, count: int) -> list[bytes]:
+        """Return a snapshot's chunks. Each is unpacked while the JVM gets the next one ready."""
+        with ThreadPoolExecutor(1) as beside:
+            given = [beside.submit(unpacked, self._text(base, number)) for number in range(count)]
+            return [one.result() for one in given]
+
+    def _text(self, base: int, number: int) -> str:
         found = self._cells.getValue((_BASE, base, number))
         assert found is not None, "the store lost a part of a shard's state"
-        return unpacked(str(found[1]))
+        return str(found[1])
 
     def put_chunk(self, base: int, number: int, chunk: bytes) -> None:
         """Write a chunk of a snapshot."""

@@ -72,7 +72,7 @@ def test_a_setting_that_cannot_be_used_is_named(given: dict[str, str], named: st
 def test_one_setting_chooses_where_the_streams_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MARGIN_ENVIRONMENT", raising=False)
     assert settings({}).environment == "local"
-    assert arguments([], None).master == "local[*]"
+    assert arguments([], None).master == "local[*,4]"
     monkeypatch.setenv("MARGIN_ENVIRONMENT", "cluster")
     monkeypatch.setenv("MARGIN_SPARK_MASTER", "spark://head:7077")
     assert arguments([], None).master == "spark://head:7077"

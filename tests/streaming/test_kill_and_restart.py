@@ -4,6 +4,7 @@ the final state is the one of an undisturbed run, nothing lost, nothing doubled.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import yaml
 from deltalake import DeltaTable
@@ -87,6 +89,14 @@ def its_figures_are_served(url: str, driver: Any, until: Callable[..., Any]) -> 
     assert named <= served
 
 
+def kill_python(driver: Any) -> None:
+    """kill -9 of the Python processes that have the shards."""
+    for child in psutil.Process(driver.process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "pyspark.daemon" in child.cmdline():
+                child.kill()
+
+
 def test_killing_the_driver_at_any_moment_loses_and_doubles_nothing(
     bus: Bus,
     work: Path,
@@ -111,6 +121,10 @@ def test_killing_the_driver_at_any_moment_loses_and_doubles_nothing(
     send(bus, tick(16))
     port = ports.any_free()
     driver = start_driver(bus.bootstrap, "--metrics-port", str(port))
+    until(lambda: driver.batches, "a batch of the third driver")
+    for step in range(17, 21):
+        send(bus, tick(step))
+        kill_python(driver)  # in the middle of a batch or between two: Spark tries the task again
     until(lambda: applied(bus, driver), "everything applied")
     its_figures_are_served(f"http://127.0.0.1:{port}/metrics", driver, until)
     assert driver.end_input() == 0  # its parent is gone: it stops by itself

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 
-def driver_command(bootstrap: str, work: Path, *, shards: int = 1, master: str = "local[1]") -> list[str]:
+def driver_command(bootstrap: str, work: Path, *, shards: int = 1, master: str = "local[1,4]") -> list[str]:
     """Return the command of a driver that keeps checkpoints and tables below a folder.
 
     master: one slot, as shards on two would change Python workers all the time.
