@@ -29,7 +29,17 @@ from spark.account_shards.query import STATE_STORE
 from spark.session import build
 from tests.chaos.load import Load, figures_of
 from tests.chaos.recomputation import Place, Recomputation, figures, recompute
-from tests.chaos.victims import BROKER, EXECUTOR, JVM, JVM_AND_BROKER, PYTHON, WORKER, Broker, Driver
+from tests.chaos.victims import (
+    BROKER,
+    EXECUTOR,
+    JVM,
+    JVM_AND_BROKER,
+    PYTHON,
+    WORKER,
+    Broker,
+    Driver,
+    python_workers,
+)
 from tests.support.driver import driver_command
 from tests.support.shard_state import margin_engine
 from tests.support.waiting import wait_for
@@ -98,7 +108,8 @@ class Scene:
         return "its JVM ended by itself"
 
     def _worker(self, moment: random.Random) -> str | None:
-        workers = self.driver.workers()
+        executors = self.cluster.executors() if self.cluster else []
+        workers = python_workers(*(one.pid for one in executors)) or self.driver.workers()
         if not workers:
             return None
         moment.choice(workers).kill()

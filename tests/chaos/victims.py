@@ -55,6 +55,22 @@ class Broker:
         self._running.stop()
 
 
+def children(pid: int) -> list[psutil.Process]:
+    """The living processes that a process started, and those they started."""
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for process in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.cmdline()
+                found.append(process)
+    return found
+
+
+def python_workers(*homes: int) -> list[psutil.Process]:
+    """Spark's Python processes below a driver or executors."""
+    return [p for pid in homes for p in children(pid) if "pyspark.daemon" in " ".join(p.cmdline())]
+
+
 class Driver:
     """`python -m spark.driver`, supervised as the Dagster op does it:
     ended for whatever reason, it is started again.
@@ -102,22 +118,11 @@ class Driver:
 
     def jvm(self) -> psutil.Process | None:
         """The driver's JVM, once there is one."""
-        return next((p for p in self._children() if p.name() == "java"), None)
+        return next((p for p in children(self._process.pid) if p.name() == "java"), None)
 
     def workers(self) -> list[psutil.Process]:
-        """Python processes that Spark started beside the driver;
-        none unless a job runs Python on the executors' side.
-        """
-        return [p for p in self._children() if "pyspark.daemon" in " ".join(p.cmdline())]
-
-    def _children(self) -> list[psutil.Process]:
-        found = []
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for process in psutil.Process(self._process.pid).children(recursive=True):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.cmdline()
-                    found.append(process)
-        return found
+        """The Python processes that have the shards, where the driver's threads are the executor."""
+        return python_workers(self._process.pid)
 
     def kill_jvm(self) -> None:
         """kill -9 of the JVM: the Python process must notice and end by itself, so that it can be started
