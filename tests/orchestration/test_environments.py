@@ -19,11 +19,16 @@ from margin_platform.kafka_security import KafkaSecurity, iam_token
 from margin_platform.policy.policy import current_policy
 from margin_platform.settings import settings
 from margin_platform.stop_signal import StopSignal
+from margin_platform.table_storage import storage_options
 from resources import emr_serverless
 from resources.stream_driver import DriverEnded, StreamDriver
 from resources.tables import MissingTable, TablesResource
 from spark.driver import _watch
 from spark.driver_arguments import arguments
+from spark.tables import rows
+from spark.tables.append import Target
+from spark.tables.query import base_of
+from spark.tables.schemas import TABLES
 from tests.support.moto_server import moto_alone
 from tests.support.table_rows import append
 
@@ -168,6 +173,23 @@ def test_tables_live_in_a_bucket_as_they_do_in_a_folder(
     assert sorted(tables.frame("volatility")["symbol"]) == ["AAPL", "MSFT"]
     with pytest.raises(MissingTable, match="s3://margin/tables/firm_exposure"):
         tables.open("firm_exposure")
+
+
+@pytest.mark.parametrize("scheme", ["s3", "s3a"])
+def test_a_batch_of_the_tables_query_is_in_a_bucket_once(
+    aws_endpoint: str, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    use_aws(aws_endpoint, monkeypatch)
+    boto3.client("s3", endpoint_url=aws_endpoint).create_bucket(Bucket="margin")
+    firm = next(table for table in TABLES if table.name == "firm_exposure")
+    uri = f"{scheme}://margin/tables/{firm.name}"
+    target = Target(firm, uri, base_of(uri, "q"), storage_options(uri))
+    loss = pa.array([b'{"scenario": "-6%", "firm_loss": 9.0}'])
+    for number in (0, 0, 1):
+        target.append(rows.newest(firm, [rows.events(firm, loss)]), "q", number)
+    monkeypatch.setenv("MARGIN_TABLES", "s3://margin/tables")
+    assert sorted(TablesResource().frame(firm.name)["batch_id"]) == [0, 1]
+    assert (base_of(uri, "q"), base_of(uri, "of a new checkpoint")) == (0, 2)
 
 
 def emr(monkeypatch: pytest.MonkeyPatch, **more: str) -> None:
