@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from typing_extensions import override
 
 from bench.kernel_books import POLICY, POSITIONS
 from margin_platform import durable_state
+from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.offsets import Record
 from margin_platform.kernel.book import Book
 from margin_platform.kernel.market import Instrument, Market
@@ -18,22 +20,41 @@ from margin_platform.snapshots.shard import ShardEngine
 from margin_platform.snapshots.shards import Shard, shard_of
 from spark.account_shards import processor
 from spark.account_shards.engines import MarginOfShard, VolatilityOfShard
-from spark.account_shards.processor import Engine
+from spark.account_shards.processor import Engine, Published
+
+
+class Seeded(MarginOfShard):
+    """A shard's engine that begins with a state from a file, unless Spark's store has one for it."""
+
+    def __init__(
+        self, seed: Path, policy: Policy, shards: int, instruments: Sequence[Instrument], number: int
+    ) -> None:
+        super().__init__(policy, shards, instruments, number)
+        self._seed: Path | None = seed
+
+    @override
+    def process(self, records: list[Record], batch_id: int) -> Published:
+        if self._seed is not None:
+            self.restore(durable_state.parse(self._seed.read_bytes()))
+        return super().process(records, batch_id)
+
+    @override
+    def restore(self, state: Json) -> None:
+        self._seed = None
+        super().restore(state)
 
 
 def begun(
     folder: str, every: int, policy: Policy, shards: int, instruments: Sequence[Instrument], number: int
 ) -> Engine:
-    """Return a shard's engine, continued from its file; the one of the volatilities begins empty.
+    """Return a shard's engine, which begins with its file; the one of the volatilities begins empty.
 
     every: batches between two snapshots.
     """
     processor._BASE_EVERY = every
     if number == shards:
         return VolatilityOfShard(policy, 1, 0)
-    engine = MarginOfShard(policy, shards, instruments, number)
-    engine.restore(durable_state.parse((Path(folder) / str(number)).read_bytes()))
-    return engine
+    return Seeded(Path(folder) / str(number), policy, shards, instruments, number)
 
 
 def write(folder: Path, held: Book, priced: Market, prices: list[Record], shards: int) -> None:

@@ -171,7 +171,7 @@ def lost_workers(
 ) -> float:
     """Kill the Python workers that have the shards; return seconds of the first batch after it."""
     alive = (one for jvm, one in family(*homes) if not jvm and one.status() != psutil.STATUS_ZOMBIE)
-    workers = [one for one in alive if "pyspark.daemon" in one.cmdline()]
+    workers = [one for one in alive if "pyspark.worker" in one.cmdline()]
     for worker in sorted(workers, key=lambda one: one.memory_info().rss)[-len(homes) :]:
         worker.kill()
     ((produced, ended),) = ticking(bus, lines, engine, known, 1, step).values()

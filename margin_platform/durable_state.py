@@ -7,6 +7,7 @@ takes them.
 
 from __future__ import annotations
 
+from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -67,16 +68,16 @@ def check_format(found: str) -> None:
         )
 
 
-def parse(raw: bytes) -> dict[str, Any]:
+def parse(raw: bytes | mmap) -> dict[str, Any]:
     """Return what `dump` was given, its columns read-only. StateRefused where it is of another format."""
     end_of_form = raw.find(b"\n")  # what follows is half a gigabyte: it is not copied
-    check_format((raw if end_of_form < 0 else raw[:end_of_form]).decode(errors="replace"))
-    end_of_head = raw.index(b"\n", end_of_form + 1) + 1
+    check_format(raw[: end_of_form if end_of_form >= 0 else None].decode(errors="replace"))
+    end_of_head = raw.find(b"\n", end_of_form + 1) + 1
     head = orjson.loads(raw[end_of_form + 1 : end_of_head])
     return {key: _with_columns(value, raw, end_of_head) for key, value in head.items()}
 
 
-def _with_columns(part: object, raw: bytes, body: int) -> Any:
+def _with_columns(part: object, raw: bytes | mmap, body: int) -> Any:
     if not isinstance(part, dict):
         return part
     if _COLUMN in part:

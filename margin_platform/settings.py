@@ -1,10 +1,8 @@
 """Settings: where the outside systems are.
 
-The only reader of the process environment; every value has an embedded default.
-
-One declaration gives a setting its variable, type, default and check. An empty variable counts as not set.
-pydantic reads the variables of any mapping: the local stack also needs the settings of the processes that it
-has started.
+The only reader of the process environment; every value has an embedded default. One declaration
+gives a setting its variable, type, default and check. An empty variable counts as not set. pydantic reads the
+variables of any mapping: the local stack also needs the settings of the processes that it has started.
 """
 
 from __future__ import annotations
@@ -247,6 +245,7 @@ class Settings(_Group):
         return self.data_folder / "checkpoints"
 
 
+QUERY_OF_WORKER = "MARGIN_QUERY"  # set by the driver, not by a deployment
 _GROUPS = ("spark", "emr", "aws", "mail", "contacts", "dashboard", "metrics", "audit")
 
 
@@ -268,23 +267,23 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
         raise ValueError(_named(refused)) from None  # the whole of it would show every variable
 
 
+def query_of_worker() -> str:
+    """Return the query that this process is, or forks, Python workers of."""
+    return os.environ.get(QUERY_OF_WORKER, "")
+
+
 def stand_alone() -> None:
     """Forget each variable that leads this process, or what it starts, to something outside."""
     for name in [name for name in os.environ if name.startswith("MARGIN_") and name not in _NOT_OUTSIDE]:
         del os.environ[name]
 
 
-def _listed(context: Mapping[str, object]) -> str:
-    """List the words that a variable may have: pydantic names them as 'a', 'b' or 'c'."""
-    return str(context["expected"]).replace("'", "").replace(" or ", ", ")
-
-
 def _named(refused: ValidationError) -> str:
     first = refused.errors()[0]
     context = first.get("ctx", {})
-    reason = context.get("error") or (
-        f"not one of {_listed(context)}" if first["type"] == "literal_error" else first["msg"]
-    )
+    words = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")  # 'a', 'b' or 'c'
+    said = f"not one of {words}" if first["type"] == "literal_error" else first["msg"]
+    reason = context.get("error") or said
     return f"{first['loc'][-1]}: {reason}, value {first['input']!r}"
 
 

@@ -1,12 +1,12 @@
 """The firm's totals from account shards: exact sums in whole cents, so that no total depends on their number.
 
-A shard keeps the figures of its own accounts (`AccountSums`) and says at each tick what they sum to. One
-`FirmTotals` adds up the shards of a tick. Unvalued accounts keep their last figures.
+A shard keeps the figures of its own accounts and says at each tick what they sum to. `firm.totals` adds up
+the shards of a tick. Unvalued accounts keep their last figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from margin_platform.firm.account_cents import (
     unsecured,
     wide,
 )
-from margin_platform.firm.rows import TOP, Contributors, firm_rows
+from margin_platform.firm.totals import TOP, largest
 from margin_platform.kernel.evaluate import Margin
 from margin_platform.policy.policy import Policy
 
@@ -98,7 +98,7 @@ class AccountSums:
             chosen = np.flatnonzero(amounts >= max(1, least))
         else:
             chosen = np.flatnonzero(amounts)
-        return _largest((int(amounts[n]), account_ids[n]) for n in chosen.tolist())
+        return largest((int(amounts[n]), account_ids[n]) for n in chosen.tolist())
 
     def to_state(self) -> dict[str, object]:
         """Return the figures that no evaluation brings back: of accounts that cannot be valued now."""
@@ -128,74 +128,3 @@ class AccountSums:
         self._sums += rows.sum(axis=0) - before.sum(axis=0)
         self._kept.rows[accounts], self._kept.known[accounts] = narrow(rows), True
         self._kept.valued[accounts] = False
-
-
-def _largest(found: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
-    """Return the largest amounts; of equal ones the accounts first by name."""
-    return sorted(found, key=lambda pair: (-pair[0], pair[1]))[:TOP]
-
-
-class FirmTotals:
-    """Adds up the shards of a tick. `take` returns the firm's rows once all of them are there."""
-
-    def __init__(self, policy: Policy, shards: int) -> None:
-        self.policy, self.shards = policy, shards
-        self._ticks: dict[int, dict[int, Event]] = {}
-        self._done = -1
-
-    def take(self, partial: Event) -> list[Event]:
-        """Return firm.risk.v1 of a tick with its last partial; nothing for one that was published.
-
-        A partial of another policy or of another number of shards adds up with none of these.
-        """
-        tick = partial["tick"]
-        if tick <= self._done or not self._fits(partial):
-            return []
-        found = self._ticks.setdefault(tick, {})
-        found[partial["shard"]] = partial
-        if len(found) < self.shards:
-            return []
-        self._done = tick
-        self._ticks = {later: parts for later, parts in self._ticks.items() if later > tick}
-        return self._rows(list(found.values()))
-
-    def _fits(self, partial: Event) -> bool:
-        return (
-            partial["shards"] == self.shards
-            and partial["policy_version"] == self.policy.version
-            and len(partial["sums"]) == 3 + 3 * len(self.policy.stress.scenarios)
-        )
-
-    def _rows(self, parts: list[Event]) -> list[Event]:
-        accounts = sum(part["accounts"] for part in parts)
-        if not accounts:
-            return []
-        n = len(self.policy.stress.scenarios)
-        sums = [sum(column) for column in zip(*(part["sums"] for part in parts), strict=True)]
-        calls = 3 + 2 * n
-
-        def top(column: int) -> Contributors:
-            named = (part["top"].get(str(column), ()) for part in parts)
-            largest = _largest((cents, name) for some in named for cents, name in some)
-            return [{"account_id": name, "amount": amount / 100} for amount, name in largest]
-
-        return firm_rows(
-            self.policy,
-            [total / 100 for total in sums[:calls]] + sums[calls:],
-            accounts,
-            max(part["timestamp"] for part in parts),
-            top,
-        )
-
-    def to_state(self) -> dict[str, object]:
-        """Return the partials that wait for others, and the last tick that was published."""
-        return {
-            "waiting": [part for parts in self._ticks.values() for part in parts.values()],
-            "done": self._done,
-        }
-
-    def restore(self, state: Json) -> None:
-        """Continue from a saved state; what waits is taken by the policy and the number of shards of now."""
-        self._done, self._ticks = state["done"], {}
-        for partial in filter(self._fits, state["waiting"]):
-            self._ticks.setdefault(partial["tick"], {})[partial["shard"]] = partial

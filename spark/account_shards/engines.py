@@ -6,7 +6,6 @@ driver, as an executor need not have the driver's settings.
 
 from __future__ import annotations
 
-import itertools
 import pickle
 from collections.abc import Sequence
 
@@ -19,15 +18,12 @@ from margin_platform.contracts.messages import (
     MARGIN_STATUS,
     STRESS,
     VOLATILITY,
-    BadEvent,
-    Event,
-    decode,
 )
 from margin_platform.contracts.offsets import Record
-from margin_platform.firm.sums import FirmTotals
+from margin_platform.firm.totals import FirmTotals
 from margin_platform.kernel.market import Instrument
 from margin_platform.policy.policy import Policy
-from margin_platform.snapshots.outcome import Messages, refused
+from margin_platform.snapshots.outcome import Messages
 from margin_platform.snapshots.shard import ShardEngine
 from margin_platform.snapshots.shards import Shard, shard_of
 from margin_platform.volatility.engine import VolatilityEngine
@@ -38,7 +34,7 @@ class MarginOfShard:
     """The margin of one shard's accounts.
 
     One shard is the whole firm, so its sums are the firm's at each tick. Those of several are added up by
-    `TotalsOfFirm`.
+    `totals.TotalsOfFirm`.
     """
 
     def __init__(self, policy: Policy, shards: int, instruments: Sequence[Instrument], number: int) -> None:
@@ -85,50 +81,6 @@ class MarginOfShard:
 
     def restore(self, state: Json) -> None:
         self.engine.restore(state)
-
-
-class TotalsOfFirm:
-    """The firm's totals: one engine that reads the sums of all shards."""
-
-    def __init__(self, policy: Policy, shards: int, number: int) -> None:
-        assert number == 0, "the firm has one engine"
-        self._totals = FirmTotals(policy, shards)
-        self.event_time = 0
-
-    def process(self, records: list[Record], batch_id: int) -> Published:
-        """Return firm.risk.v1 of each tick whose shards are all there, oldest first."""
-        found: list[tuple[str, Event]] = []
-        for record in sorted(records, key=lambda r: (r.partition, r.offset)):
-            try:
-                rows = self._totals.take(decode(FIRM_PARTIALS, record.value))
-            except BadEvent as error:
-                found.append((DEAD_LETTER, refused(record, error)))
-            else:
-                found += [(FIRM_RISK, row) for row in rows]
-        self.event_time = max((e["timestamp"] for t, e in found if t == FIRM_RISK), default=self.event_time)
-        by_topic = itertools.groupby(found, key=lambda one: one[0])
-        return [(topic, Messages.of(topic, (event for _, event in rows))) for topic, rows in by_topic]
-
-    def effects(self) -> bytes:
-        """Return nothing: records are all that it rests on."""
-        return b""
-
-    def replay(self, records: list[Record], batch_id: int, effects: bytes) -> None:
-        """Apply records again."""
-        self.process(records, batch_id)
-
-    def under_another_policy(self) -> None:
-        """Keep all: partials name their policy."""
-
-    def oldest_input_seconds(self) -> float | None:
-        """Return None: it uses no prices."""
-        return None
-
-    def to_state(self) -> dict[str, object]:
-        return self._totals.to_state()
-
-    def restore(self, state: Json) -> None:
-        self._totals.restore(state)
 
 
 class VolatilityOfShard:

@@ -41,6 +41,6 @@ def margin_or_volatility(
 
 def totals(policy: Policy, shards: int, number: int) -> Engine:
     """Return the engine of the firm's totals."""
-    from spark.account_shards.engines import TotalsOfFirm
+    from spark.account_shards.totals import TotalsOfFirm
 
     return TotalsOfFirm(policy, shards, number)

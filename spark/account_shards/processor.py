@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
 from pyspark import TaskContext
@@ -27,9 +27,12 @@ from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import TOPICS
 from margin_platform.contracts.offsets import Record
 from margin_platform.snapshots.outcome import Messages
-from spark.account_shards import placement
+from spark.account_shards import placement, snapshot_files
 from spark.account_shards.reports import ShardReport, report_of
 from spark.account_shards.state import Meta, ShardState
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # what only opens the state does without: see `making`
 
 # Messages of one topic: a row of Spark's for each message costs Python more than to make it.
 OUTPUT = "topic string, keys array<string>, texts array<binary>"
@@ -82,6 +85,7 @@ class Held:
 
 
 _held: dict[tuple[str, int], Held] = {}  # by query and shard, in this Python worker
+_built: set[tuple[str, int]] = set()  # of all engines that were ever here
 
 
 class ShardProcessor(StatefulProcessor):
@@ -109,8 +113,13 @@ class ShardProcessor(StatefulProcessor):
         self._state = ShardState(handle)
 
     @override
-    def handleInputRows(self, key: object, rows: Iterable[object], timerValues: TimerValues) -> Iterator[Row]:
-        """Apply a batch's records of one shard; yield what it publishes, decisions first."""
+    def handleInputRows(
+        self, key: object, rows: Iterable[pa.RecordBatch], timerValues: TimerValues
+    ) -> Iterator[Row]:
+        """Apply a batch's records of one shard; yield what it publishes, decisions first.
+
+        rows: by columns, key and record, as `spark.python_workers` hands them on.
+        """
         assert isinstance(key, tuple)
         number, batch = self._numbers[int(key[0])], _batch()
         meta = self._state.meta() or Meta(first=batch, of=self._shards)
@@ -125,13 +134,13 @@ class ShardProcessor(StatefulProcessor):
             if meta.policy:
                 held.engine.under_another_policy()
             meta = meta._replace(policy=self._policy, since=batch)
-        given = [_packed_of(row) for row in rows]
+        given = [packed for columns in rows for packed in columns.column(1).to_pylist()]
         records = [_record(packed) for packed in given]
         published = held.engine.process(records, batch)
         packed = zlib.compress(pickle.dumps((given, held.engine.effects()), protocol=5), 1)
         self._state.put_log(batch, packed)
         held.logged[batch] = len(packed)
-        meta = self._snapshot(held, meta._replace(batch=batch))
+        meta = self._snapshot(self._name(number), held, meta._replace(batch=batch))
         self._state.put_meta(meta)
         held.version = batch
         _held[self._query, number] = held
@@ -144,11 +153,13 @@ class ShardProcessor(StatefulProcessor):
             yield from _rows(topic, messages)
 
     def _rebuilt(self, number: int, meta: Meta) -> Held:
-        gc.unfreeze()  # else an engine that is held no more would stay for good
-        gc.collect()
+        if (self._query, number) in _built:  # else an engine that is held no more would stay for good
+            gc.unfreeze()
+            gc.collect()
         with ThreadPoolExecutor(1) as beside:  # the kernel is imported while the store is read
             made = beside.submit(self._make, number)
-            raw = b"".join(self._state.chunks(meta.base, meta.chunks))
+            here = snapshot_files.read(self._name(number), meta.base) if meta.chunks else None
+            raw = here or b"".join(self._state.chunks(meta.base, meta.chunks))
         engine, logged = made.result(), dict[int, int]()
         if raw:
             engine.restore(durable_state.parse(raw))
@@ -160,18 +171,24 @@ class ShardProcessor(StatefulProcessor):
                 engine.replay([*map(_record, given)], batch, effects)
                 logged[batch] = len(packed)
         gc.collect()
+        _built.add((self._query, number))
         gc.freeze()  # Spark's Python collects after every task: a second for a million accounts
         return Held(engine, meta.batch, size=len(raw), logged=logged)
 
-    def _snapshot(self, held: Held, meta: Meta) -> Meta:
+    def _name(self, number: int) -> str:
+        return f"{self._query}-{number}"
+
+    def _snapshot(self, name: str, held: Held, meta: Meta) -> Meta:
         """Take a snapshot when it is time, or write the next chunk of the one that was taken."""
         if held.pending < 0:
             if meta.batch - max(meta.base, meta.first) < _BASE_EVERY:
                 return meta
             for chunk in range(meta.written):  # of a snapshot whose worker ended before it was whole
                 self._state.drop_chunk(meta.pending, chunk)
+            snapshot_files.drop(name, meta.pending)
             held.snapshot = durable_state.in_chunks(held.engine.to_state(), _CHUNK_BYTES)
             held.pending = meta.batch
+            snapshot_files.keep(name, held.pending, held.snapshot)
             return meta._replace(pending=meta.batch, written=0)
         self._state.put_chunk(held.pending, meta.written, b"".join(held.snapshot[meta.written]))
         meta = meta._replace(written=meta.written + 1)
@@ -179,6 +196,7 @@ class ShardProcessor(StatefulProcessor):
             return meta
         for chunk in range(meta.chunks):
             self._state.drop_chunk(meta.base, chunk)
+        snapshot_files.drop(name, meta.base)
         for batch in range(meta.first, held.pending + 1):
             self._state.drop_log(batch)
         meta = meta._replace(base=held.pending, chunks=meta.written, first=held.pending + 1)
@@ -205,12 +223,6 @@ def _batch() -> int:
     number = None if context is None else context.getLocalProperty("streaming.sql.batchId")
     assert number is not None, "not inside a micro-batch"
     return int(number)
-
-
-def _packed_of(row: object) -> bytes:
-    assert isinstance(row, Row)
-    _, packed = row
-    return bytes(packed)
 
 
 def _record(packed: bytes) -> Record:

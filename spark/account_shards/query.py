@@ -21,9 +21,9 @@ from margin_platform.contracts.messages import ACCOUNTS, CASH, CORPORATE_ACTIONS
 from margin_platform.kafka_security import KafkaSecurity
 from margin_platform.market.instruments import load
 from margin_platform.policy.policy import Policy
-from margin_platform.settings import settings
+from margin_platform.settings import QUERY_OF_WORKER, settings
 from margin_platform.snapshots.input_records import CLOCK, TOPICS_IN_ORDER
-from spark import kafka_source
+from spark import kafka_source, python_workers
 from spark.account_shards import making, placement
 from spark.account_shards.processor import OUTPUT, PACKED, Engine, ShardProcessor
 from spark.account_shards.reports import ByShard, ShardReport, add
@@ -42,7 +42,7 @@ STATE_STORE = {
 }
 # Of the session alone. On a cluster shards that run beside each other in one JVM would change Python workers
 # by turns.
-SESSION = STATE_STORE | {"spark.executor.cores": "1"}
+SESSION = STATE_STORE | python_workers.OPTIONS | {"spark.executor.cores": "1"}
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _start(
     for key, value in (STATE_STORE | {"spark.sql.shuffle.partitions": str(shards)}).items():
         session.conf.set(key, value)
     # Python workers of its own: one that two queries share would build their engines by turns
-    session.sparkContext.environment["MARGIN_QUERY"] = name
+    session.sparkContext.environment[QUERY_OF_WORKER] = name
     login = settings().kafka.security if place.security is None else place.security
     reports = session.sparkContext.accumulator(dict[int, ShardReport](), ByShard())
     keys = ", ".join(map(str, (*placement.keys(shards), placement.OF_VOLATILITIES)))

@@ -57,6 +57,7 @@ SHARED = (
     "checkpoint",
     "metrics",
     "progress",
+    "python_workers",
 )
 
 

@@ -68,7 +68,7 @@ def children(pid: int) -> list[psutil.Process]:
 
 def python_workers(*homes: int) -> list[psutil.Process]:
     """Spark's Python processes below a driver or executors."""
-    return [p for pid in homes for p in children(pid) if "pyspark.daemon" in " ".join(p.cmdline())]
+    return [p for pid in homes for p in children(pid) if "pyspark.worker" in " ".join(p.cmdline())]
 
 
 class Driver:

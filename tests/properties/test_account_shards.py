@@ -29,7 +29,7 @@ from margin_platform.contracts.messages import (
     encode,
 )
 from margin_platform.contracts.offsets import Record
-from margin_platform.firm.sums import FirmTotals
+from margin_platform.firm.totals import FirmTotals
 from margin_platform.kernel.market import Instrument
 from margin_platform.policy.policy import current_policy
 from margin_platform.snapshots.engine import MarginEngine

@@ -6,7 +6,7 @@ import pytest
 
 from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, PRICES, Event, encode
 from margin_platform.contracts.offsets import Record
-from margin_platform.firm.sums import FirmTotals
+from margin_platform.firm.totals import FirmTotals
 from margin_platform.kernel.evaluate import evaluate
 from margin_platform.kernel.market import Instrument
 from margin_platform.market.instruments import load

@@ -10,7 +10,7 @@ import copy
 import json
 import random
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -43,11 +43,12 @@ from margin_platform.snapshots.shards import shards_of
 from margin_platform.trading_time.new_york import date_of
 from margin_platform.trading_time.sessions import is_session
 from spark.account_shards import making, placement, processor
-from spark.account_shards.engines import MarginOfShard, TotalsOfFirm, VolatilityOfShard
+from spark.account_shards.engines import MarginOfShard, VolatilityOfShard
 from spark.account_shards.processor import ShardProcessor
 from spark.account_shards.query import one_by_one, routed
 from spark.account_shards.reports import ShardReport
 from spark.account_shards.state import unpacked
+from spark.account_shards.totals import TotalsOfFirm
 from tests.support import shard_state
 from tests.support.firm_of_figures import FirmOfFigures
 from tests.support.market_day import OPEN, seed, tick
@@ -121,8 +122,18 @@ def opened(store: Store, make: partial[Any], policy: str = POLICY.version) -> Sh
 
 
 def row(topic: str, offset: int, event: Event, produced: int) -> Row:
-    """A record as Spark passes it to a shard."""
+    """A record as Spark packs it for a shard."""
     return Row(shard=0, record=f"{topic} 0 {offset} {produced}\n".encode() + encode(event))
+
+
+def handled(shard: ShardProcessor, key: int, rows: Sequence[Row]) -> list[Row]:
+    """What a shard publishes of a batch, which it is handed as columns, in two parts."""
+    half = len(rows) // 2
+    parts = [
+        pa.RecordBatch.from_pydict({"shard": [key] * len(some), "record": [row.record for row in some]})
+        for some in (rows[:half], rows[half:])
+    ]
+    return list(shard.handleInputRows((key,), iter(parts), Any))
 
 
 def messages(rows: Iterable[Row]) -> Iterator[tuple[str, str, bytes]]:
@@ -183,7 +194,7 @@ def test_an_engine_that_is_read_again_leaves_nothing_of_the_one_before(
     gone = []
     for number, rows in enumerate(days_batches()[:4]):
         monkeypatch.setattr(processor, "_batch", lambda number=number: number)
-        list(shard.handleInputRows((key,), iter(rows), Any))
+        handled(shard, key, rows)
         held = processor._held[shard._query, 0]
         gone.append(weakref.ref(held.engine.engine.engine.ledger))  # type: ignore[attr-defined]
         held.version = -2  # another worker went on with it
@@ -216,8 +227,8 @@ def test_a_shard_that_is_lost_at_any_batch_comes_back_from_its_snapshot_and_its_
         if chance.random() < 0.25:
             failed = opened(copy.deepcopy(store), make)
             failed._query = shard._query
-            list(failed.handleInputRows((key,), iter(rows), Any))
-        found = list(shard.handleInputRows((key,), iter(rows), Any))
+            handled(failed, key, rows)
+        found = handled(shard, key, rows)
         expected = undisturbed.process([record_of(row) for row in rows], number)
         assert [*messages(found)] == [
             (t, k, v) for t, m in expected for k, v in zip(m.keys, m.texts, strict=True)
@@ -252,13 +263,13 @@ def test_the_firms_rows_are_the_same_of_one_shard_and_of_three_whose_sums_are_ad
                 row
                 for number, part in enumerate(parts)
                 if (own := [row for row in given if number in shards_of(record_of(row), shards)])
-                for row in part.handleInputRows((placement.keys(shards)[number],), iter(own), Any)
+                for row in handled(part, placement.keys(shards)[number], own)
             ]
             firm.update([json.loads(text) for topic, _, text in messages(rows) if topic == MARGIN_CALC])
             found_sums = [json.loads(text) for topic, _, text in messages(rows) if topic == FIRM_PARTIALS]
             sums = [row(FIRM_PARTIALS, batch * 10 + n, event, OPEN) for n, event in enumerate(found_sums)]
             assert len(sums) in (0, shards if shards > 1 else 0)
-            rows += totals.handleInputRows((0,), iter(sums), Any)
+            rows += handled(totals, 0, sums)
             if published := [json.loads(text) for topic, _, text in messages(rows) if topic == FIRM_RISK]:
                 assert published == json.loads(json.dumps(firm.events()))
                 found.setdefault(shards, []).append(published)
@@ -271,7 +282,7 @@ def test_the_shard_after_the_last_is_that_of_the_volatilities(monkeypatch: pytes
     topics = set()
     for number, rows in enumerate(closing_prices()):
         monkeypatch.setattr(processor, "_batch", lambda number=number: number)
-        found = shard.handleInputRows((placement.OF_VOLATILITIES,), iter(rows), Any)
+        found = handled(shard, placement.OF_VOLATILITIES, rows)
         topics |= {row.topic for row in found}
     assert topics == {VOLATILITY}
 
@@ -281,13 +292,9 @@ def test_another_number_of_shards_than_the_checkpoints_is_refused_by_name(
 ) -> None:
     monkeypatch.setattr(processor, "_batch", lambda: 0)
     store, rows = Store(), days_batches()[0]
-    list(opened(store, partial(MarginOfShard, POLICY, 2, INSTRUMENTS)).handleInputRows((0,), iter(rows), Any))
+    handled(opened(store, partial(MarginOfShard, POLICY, 2, INSTRUMENTS)), 0, rows)
     with pytest.raises(StateRefused, match="shards: 2 for the life of this checkpoint, value 3"):
-        list(
-            opened(store, partial(MarginOfShard, POLICY, 3, INSTRUMENTS)).handleInputRows(
-                (0,), iter(rows), Any
-            )
-        )
+        handled(opened(store, partial(MarginOfShard, POLICY, 3, INSTRUMENTS)), 0, rows)
 
 
 def test_a_message_that_is_no_sum_is_refused_by_name_and_the_next_tick_counts() -> None:
@@ -313,7 +320,7 @@ def test_under_another_policy_each_accounts_next_evaluation_is_published_though_
             shard = opened(store, partial(MarginOfShard, other, 1, INSTRUMENTS), other.version)
             published.clear()
         processor._held.clear()
-        found = shard.handleInputRows((0,), iter(rows), Any)
+        found = handled(shard, 0, rows)
         published += [key for topic, key, _ in messages(found) if topic == MARGIN_STATUS]
     assert sorted(set(published)) == [f"A{n:04}" for n in range(4)]
     assert len(published) < 2 * 4

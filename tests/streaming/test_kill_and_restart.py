@@ -93,7 +93,7 @@ def kill_python(driver: Any) -> None:
     """kill -9 of the Python processes that have the shards."""
     for child in psutil.Process(driver.process.pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if "pyspark.daemon" in child.cmdline():
+            if "pyspark.worker" in child.cmdline():
                 child.kill()
 
 
