@@ -134,7 +134,7 @@ class ShardProcessor(StatefulProcessor):
             if meta.policy:
                 held.engine.under_another_policy()
             meta = meta._replace(policy=self._policy, since=batch)
-        given = [packed for columns in rows for packed in columns.column(1).to_pylist()]
+        given = [packed for columns in rows for packed in _by_columns(columns).column(1).to_pylist()]
         records = [_record(packed) for packed in given]
         published = held.engine.process(records, batch)
         packed = zlib.compress(pickle.dumps((given, held.engine.effects()), protocol=5), 1)
@@ -223,6 +223,12 @@ def _batch() -> int:
     number = None if context is None else context.getLocalProperty("streaming.sql.batchId")
     assert number is not None, "not inside a micro-batch"
     return int(number)
+
+
+def _by_columns(rows: pa.RecordBatch) -> pa.RecordBatch:
+    if isinstance(rows, Row):
+        raise TypeError("rows: one by one; the session lacks the options of spark.python_workers")
+    return rows
 
 
 def _record(packed: bytes) -> Record:

@@ -15,7 +15,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from margin_platform.kafka.bus import Bus
-from spark.account_shards.query import STATE_STORE
+from spark.account_shards.query import SESSION
 from spark.session import DELTA, build
 from tests.support.driver import driver_command
 from tests.support.running import Running
@@ -24,7 +24,7 @@ from tests.support.waiting import wait_for
 
 @pytest.fixture(scope="session")
 def spark_session() -> Iterator[SparkSession]:
-    session = build("margin-tests", "local[2]", STATE_STORE | DELTA)
+    session = build("margin-tests", "local[2]", SESSION | DELTA)
     yield session
     session.stop()
 

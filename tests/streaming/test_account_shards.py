@@ -297,6 +297,13 @@ def test_another_number_of_shards_than_the_checkpoints_is_refused_by_name(
         handled(opened(store, partial(MarginOfShard, POLICY, 3, INSTRUMENTS)), 0, rows)
 
 
+def test_a_session_whose_workers_hand_on_rows_is_told_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processor, "_batch", lambda: 0)
+    shard = opened(Store(), partial(MarginOfShard, POLICY, 1, INSTRUMENTS))
+    with pytest.raises(TypeError, match="lacks the options of spark.python_workers"):
+        list(shard.handleInputRows((0,), iter(days_batches()[0]), Any))  # type: ignore[arg-type]
+
+
 def test_a_message_that_is_no_sum_is_refused_by_name_and_the_next_tick_counts() -> None:
     totals = TotalsOfFirm(POLICY, 1, 0)
     good = AccountSums(POLICY).partial(0, 1, OPEN, OPEN, []) | {"accounts": 1}
