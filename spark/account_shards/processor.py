@@ -234,8 +234,10 @@ def _by_columns(rows: pa.RecordBatch) -> pa.RecordBatch:
 def _record(packed: bytes) -> Record:
     """Return the record that a row's column holds; see `PACKED`."""
     head, has_value, value = packed.partition(b"\n")
-    topic, partition, offset, produced = head.decode().split(" ")
-    return Record(topic, int(partition), int(offset), None, value if has_value else None, int(produced))
+    topic, partition, offset, produced = head.split()
+    return Record(
+        topic.decode(), int(partition), int(offset), None, value if has_value else None, int(produced)
+    )
 
 
 def _rows(topic: str, messages: Messages) -> Iterator[Row]:
