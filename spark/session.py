@@ -40,6 +40,9 @@ SETTINGS = {
     # the Kafka login is an option of the source
     "spark.sql.redaction.options.regex": "(?i)url|jaas|password",
     "spark.log.level": "ERROR",
+    # Else the heap grows to its limit before what micro-batches leave behind is collected; a tenth of a gigabyte
+    # stays, so a collection takes a moment.
+    "spark.cleaner.periodicGC.interval": "5min",
 }
 JAVA_OPTIONS = "-XX:+UseSerialGC -XX:MaxMetaspaceSize=320m -XX:ReservedCodeCacheSize=160m"  # of each JVM
 # Of a driver. It runs much code, each piece a few times: for the first minutes the second compiler takes more
