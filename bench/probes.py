@@ -105,10 +105,13 @@ def family(*processes: psutil.Process) -> Iterator[tuple[bool, psutil.Process]]:
 
 
 def tree_mb(*processes: psutil.Process) -> tuple[int, int]:
-    """Return the memory of processes and their children: of Python, and of the JVMs."""
+    """Return the memory of processes and their children: of Python, and of the JVMs.
+
+    Python workers are forks of one process: what they share counts once.
+    """
     found = [0, 0]
     for jvm, one in family(*processes):
-        found[jvm] += one.memory_info().rss
+        found[jvm] += one.memory_info().rss if jvm else one.memory_full_info().pss
     return round(found[0] / 1e6), round(found[1] / 1e6)
 
 

@@ -12,7 +12,7 @@ from margin_platform.settings import settings
 # After each read the consumer already asks for more, and the broker answers nothing else on that connection
 # until it has some or this time is over; a task asks for the topic's end first, so Kafka's default of 500 ms
 # is a second in every micro-batch.
-_FETCH_WAIT_MS = 5
+_FETCH_WAIT_MS = 0
 MAX_PER_BATCH = 50_000  # bounds a batch after a long stop, so that progress is seen
 
 

@@ -40,8 +40,8 @@ SETTINGS = {
     # the Kafka login is an option of the source
     "spark.sql.redaction.options.regex": "(?i)url|jaas|password",
     "spark.log.level": "ERROR",
-    # Else the heap grows to its limit before what micro-batches leave behind is collected; a tenth of a gigabyte
-    # stays, so a collection takes a moment.
+    # Else the heap grows to its limit before what micro-batches leave behind is collected. A tenth of a
+    # gigabyte stays, so it takes a moment.
     "spark.cleaner.periodicGC.interval": "5min",
 }
 JAVA_OPTIONS = "-XX:+UseSerialGC -XX:MaxMetaspaceSize=320m -XX:ReservedCodeCacheSize=160m"  # of each JVM

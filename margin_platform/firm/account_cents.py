@@ -94,6 +94,24 @@ def _entry(given: tuple[np.ndarray, ...], kept: tuple[np.ndarray, ...], sums: Ce
 take = kept_on_disk(_entry)
 
 
+def _leaders(rows: Cents, least: Cents, found: Cents, counts: Cents) -> None:
+    """Write the numbers of the accounts whose amount reaches the least of its column: |exposure|, then what
+    is unsecured by move. counts: how many they are, also of those that `found` has no room for.
+    """
+    for n in range(len(rows)):
+        row = rows[n]
+        for column in range(len(least)):
+            move = PNL + column - 1
+            amount = max(0, -(row[EQUITY] + row[move])) if column > 0 else abs(row[EXPOSURE])
+            if amount >= least[column]:
+                if counts[column] < found.shape[1]:
+                    found[column, counts[column]] = n
+                counts[column] += 1
+
+
+leaders = kept_on_disk(_leaders)
+
+
 def unsecured(rows: Cents, move: int) -> Cents:
     """Return what each account would owe beyond its collateral under a move, by its number."""
     owed: Cents = np.maximum(0, -(rows[:, EQUITY] + rows[:, PNL + move]))

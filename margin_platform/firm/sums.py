@@ -19,6 +19,7 @@ from margin_platform.firm.account_cents import (
     Given,
     Kept,
     Mask,
+    leaders,
     narrow,
     take,
     unsecured,
@@ -27,6 +28,8 @@ from margin_platform.firm.account_cents import (
 from margin_platform.firm.totals import TOP, largest
 from margin_platform.kernel.evaluate import Margin
 from margin_platform.policy.policy import Policy
+
+_MOST_LEADERS = 4096  # accounts above the line of the last tick's top
 
 
 class AccountSums:
@@ -38,6 +41,8 @@ class AccountSums:
         width = 3 + 3 * len(self._moves)  # exposure, |exposure|, net value, then pnl, unsecured, calls
         self._lost: list[int] = []  # accounts that came to be unvalued since `lost`
         self._sums: Cents = np.zeros(width, dtype=np.int64)
+        self._least: Cents = np.ones(1 + len(self._moves), dtype=np.int64)  # a little below a tick's top
+        self._found: Cents = np.empty((1 + len(self._moves), _MOST_LEADERS), dtype=np.int64)
         self._kept = Kept(
             np.zeros((0, PNL + len(self._moves)), np.int64), np.zeros(0, np.bool_), np.zeros(0, np.bool_)
         )
@@ -79,26 +84,34 @@ class AccountSums:
     ) -> Event:
         """Build firm.partials.v1: what the accounts sum to now."""
         losses = range(3 + len(self._moves), 3 + 2 * len(self._moves))
+        tops = zip((0, *losses), self._tops(account_ids), strict=True)
         return {
             "shard": shard,
             "shards": shards,
             "tick": tick,
             "accounts": int(self._kept.known.sum()),
             "sums": self._sums.tolist(),
-            "top": {str(column): self._top(column, account_ids) for column in (0, *losses)},
+            "top": {str(column): top for column, top in tops},
             "policy_version": self._policy,
             "timestamp": event_time,
         }
 
-    def _top(self, column: int, account_ids: Sequence[str]) -> list[tuple[int, str]]:
+    def _tops(self, account_ids: Sequence[str]) -> list[list[tuple[int, str]]]:
+        """Return the accounts with the largest |exposure|, and with the most unsecured by move."""
+        found, counts = self._found, np.zeros(len(self._least), dtype=np.int64)
         rows = self._kept.rows[: len(account_ids)]
-        amounts = unsecured(rows, column - 3 - len(self._moves)) if column else np.abs(rows[:, EXPOSURE])
-        if len(amounts) > TOP:  # all that tie with the last one too: names decide among them
-            least = np.partition(amounts, len(amounts) - TOP)[len(amounts) - TOP]
-            chosen = np.flatnonzero(amounts >= max(1, least))
-        else:
-            chosen = np.flatnonzero(amounts)
-        return largest((int(amounts[n]), account_ids[n]) for n in chosen.tolist())
+        leaders(rows, self._least, found, counts)
+        tops = []
+        for column, count in enumerate(counts.tolist()):
+            # all accounts where the last tick's line shows too many, or too few
+            shown = count <= found.shape[1] and (count >= TOP or self._least[column] == 1)
+            numbers = found[column, :count] if shown else np.arange(len(rows))
+            amounts = unsecured(rows[numbers], column - 1) if column else np.abs(rows[numbers, EXPOSURE])
+            least = np.partition(amounts, -TOP)[-TOP] if len(amounts) > TOP else 0
+            chosen = np.flatnonzero(amounts >= max(1, least))  # all that tie: names decide among them
+            self._least[column] = max(1, least * 4 // 5)
+            tops.append(largest((int(amounts[n]), account_ids[numbers[n]]) for n in chosen.tolist()))
+        return tops
 
     def to_state(self) -> dict[str, object]:
         """Return the figures that no evaluation brings back: of accounts that cannot be valued now."""

@@ -43,6 +43,7 @@ class MarginEngine(Intake):
         super().__init__(instruments, policy, shard)
         self.emission = Emission(policy.emission)
         self.fills_read = FillsRead()
+        self._held: tuple[Codes, Numbers] = np.zeros(0, np.int32), np.zeros(0, np.int64)  # positions, codes
         self.observe: Callable[[Margin], None] = lambda _: None  # sees every account that is evaluated
 
     # -- a batch
@@ -69,7 +70,10 @@ class MarginEngine(Intake):
         """Return the age of the oldest price of a held instrument against the event clock, in seconds of
         trading; None where none has a price.
         """
-        times = self.live.price_time[self.ledger.book(self.code_of).held()]
+        symbol = self.ledger.book(self.code_of).symbol
+        if symbol is not self._held[0]:  # to look at each position takes as long as to value its account
+            self._held = symbol, self.ledger.book(self.code_of).held()
+        times = self.live.price_time[self._held[1]]
         known = times[times > 0]
         return trading_seconds_between(int(known.min()), self.event_time) if len(known) else None
 
