@@ -45,6 +45,7 @@ SETTINGS = {
     "spark.cleaner.periodicGC.interval": "5min",
 }
 JAVA_OPTIONS = "-XX:+UseSerialGC -XX:MaxMetaspaceSize=320m -XX:ReservedCodeCacheSize=160m"  # of each JVM
+_HEAPS, _FEW = "MALLOC_ARENA_MAX", "2"
 # Of a driver. It runs much code, each piece a few times: for the first minutes the second compiler takes more
 # than it gives back.
 COMPILERS = {"quick": "-XX:TieredStopAtLevel=1", "full": "-XX:+TieredCompilation"}
@@ -75,6 +76,7 @@ def _placement(master: str, more_jars: Sequence[str]) -> dict[str, str]:
         "spark.driver.bindAddress": "127.0.0.1" if here.spark.driver_host == "127.0.0.1" else "0.0.0.0",
         "spark.executor.memory": here.spark.executor_memory,
         "spark.executor.extraJavaOptions": JAVA_OPTIONS,
+        f"spark.executorEnv.{_HEAPS}": _FEW,
     }
     if master.startswith("k8s://"):
         assert here.spark.image is not None  # settings refuse such a master without it
@@ -90,6 +92,8 @@ def configuration(
 ) -> dict[str, str]:
     """Return all settings of a session, by Spark's names. jars: beside those that every session has."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    # of the C library's heaps, which RocksDB's threads fill: else there are eight for each core, none given back
+    os.environ.setdefault(_HEAPS, _FEW)
     placed = {"spark.app.name": name} | ({"spark.master": master} if master else {})
     return placed | SETTINGS | _placement(master, jars) | (extra or {})
 
