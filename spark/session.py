@@ -92,7 +92,7 @@ def configuration(
 ) -> dict[str, str]:
     """Return all settings of a session, by Spark's names. jars: beside those that every session has."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    # of the C library's heaps, which RocksDB's threads fill: else there are eight for each core, none given back
+    # heaps of the C library, which RocksDB's threads fill: else there are eight for each core
     os.environ.setdefault(_HEAPS, _FEW)
     placed = {"spark.app.name": name} | ({"spark.master": master} if master else {})
     return placed | SETTINGS | _placement(master, jars) | (extra or {})
