@@ -11,7 +11,7 @@ from margin_platform.settings import settings
 
 # After each read the consumer already asks for more, and the broker answers nothing else on that connection
 # until it has some or this time is over; a task asks for a partition's ends after each read. So Kafka's
-# default of 500 ms is a second in every micro-batch, and 5 ms are a seventh of one. Nobody polls between them.
+# default of 500 ms is a second in every micro-batch, and 5 ms are a seventh of one. No task, no poll.
 _FETCH_WAIT_MS = 0
 MAX_PER_BATCH = 50_000  # bounds a batch after a long stop, so that progress is seen
 
