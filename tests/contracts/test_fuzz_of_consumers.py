@@ -10,7 +10,7 @@ from margin_platform.contracts.messages import FIRM_PARTIALS, FIRM_RISK, MARGIN_
 from margin_platform.contracts.offsets import Record
 from margin_platform.firm.limits import START, alerts_of
 from margin_platform.policy.policy import current_policy
-from spark.account_shards.engines import TotalsOfFirm
+from spark.account_shards.totals import TotalsOfFirm
 from tests.support import fuzzing
 
 

@@ -45,7 +45,7 @@ from margin_platform.snapshots.input_records import TOPICS_IN_ORDER
 from margin_platform.stack import venue
 from margin_platform.store.store import Store
 from margin_platform.volatility.engine import VolatilityEngine
-from spark.account_shards.engines import TotalsOfFirm
+from spark.account_shards.totals import TotalsOfFirm
 from tests.support import status_events
 from tests.support.firm_of_figures import FirmOfFigures
 
