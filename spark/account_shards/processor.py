@@ -156,7 +156,7 @@ class ShardProcessor(StatefulProcessor):
         if (self._query, number) in _built:  # else an engine that is held no more would stay for good
             gc.unfreeze()
             gc.collect()
-        with ThreadPoolExecutor(1) as beside:  # the kernel is imported while the store is read
+        with ThreadPoolExecutor(1) as beside:  # the engine is made while the store is read
             made = beside.submit(self._make, number)
             here = snapshot_files.read(self._name(number), meta.base) if meta.chunks else None
             raw = here or b"".join(self._state.chunks(meta.base, meta.chunks))

@@ -14,6 +14,7 @@ from deltalake import DeltaTable
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming import StreamingQuery
 
+from margin_platform.settings import QUERY_OF_WORKER
 from margin_platform.table_storage import storage_options
 from spark import kafka_source
 from spark.account_shards.query import Place
@@ -76,7 +77,7 @@ class Appends:
 
     def _append(self, batch: DataFrame, query: str, number: int) -> None:
         # Python workers of its own: one that has a shard would build its engine again
-        batch.sparkSession.sparkContext.environment["MARGIN_QUERY"] = "tables"
+        batch.sparkSession.sparkContext.environment[QUERY_OF_WORKER] = "tables"
         # one task: the other slots of this machine go on with the margins meanwhile
         given = batch.select("topic", "value").coalesce(1)
         given.mapInArrow(partial(append, self._targets, query, number), APPENDED).collect()
