@@ -23,8 +23,10 @@ from margin_platform.backtest.engine.state import State
 from margin_platform.backtest.history.flaws import Flaw
 from margin_platform.backtest.report.run_result import RunResult
 from margin_platform.kernel.book import Book
+from margin_platform.kernel.evaluate import sweep_on
 
-PART_ACCOUNTS = 2500  # the same on every machine: no byte of a result depends on how many cores it has
+SMALLEST_PART = 2500  # accounts: a smaller one takes longer over what each bar costs in any part
+_LARGEST_PART = 10_000  # accounts: what is kept of a killed run are whole parts and their checkpoints
 _LOOK_SECONDS = 0.2  # between looks at the progress of the workers
 
 
@@ -84,17 +86,19 @@ def execute(
 ) -> RunResult:
     """Run a job to its end, a large book in parts on the cores of this machine, each sweeping on one thread.
 
+    No byte of the result depends on how many parts there are.
     checkpoints: a folder; a run killed there continues, part by part, and comes to the same bytes.
     """
-    if len(job.book) <= PART_ACCOUNTS:
+    cores = os.cpu_count() or 1
+    jobs = split(job, parts_of(len(job.book), cores))
+    if len(jobs) == 1:
         return runs.execute(job, flaws, label, checkpoint=_file(checkpoints, job), progress=progress)
-    jobs = split(job, -(-len(job.book) // PART_ACCOUNTS))
     # a fresh process without threads imports the program once for all workers
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     done, stop = context.Array("q", len(jobs)), context.Event()
     with ProcessPoolExecutor(
-        min(os.cpu_count() or 1, len(jobs)), context, _become_worker, (done, stop)
+        min(cores, len(jobs)), context, _become_worker, (done, stop)
     ) as pool:
         running = [
             pool.submit(_work, number, part, _file(checkpoints, part)) for number, part in enumerate(jobs)
@@ -115,6 +119,14 @@ def execute(
         return merge(job, label, [future.result() for future in running], flaws)
 
 
+def parts_of(accounts: int, cores: int) -> int:
+    """Return how many parts a book of so many accounts is split into: as many for each core, of neither too
+    few accounts nor too many.
+    """
+    for_each_core = -(-accounts // (cores * _LARGEST_PART))
+    return max(1, min(cores * for_each_core, -(-accounts // SMALLEST_PART)))
+
+
 def _file(folder: Path | None, job: Job) -> Path | None:
     return None if folder is None else folder / f"{job.fingerprint()[:16]}.checkpoint"
 
@@ -127,7 +139,8 @@ _worker: dict[str, Any] = {}  # of a worker process: what it shares with the pro
 
 
 def _become_worker(done: object, stop: object) -> None:
-    """Leave Ctrl-C to the program, and end the worker when its program is gone, even by kill -9."""
+    """Leave Ctrl-C to the program, sweep on one thread, and end when the program is gone, even by kill -9."""
+    sweep_on(threads=1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _worker.update(done=done, stop=stop)
     threading.Thread(target=_follow_the_program, daemon=True).start()
@@ -150,16 +163,13 @@ def _work(number: int, job: Job, checkpoint: Path | None) -> Part:
 
 
 def merge(job: Job, label: str, parts: Sequence[Part], flaws: tuple[Flaw, ...] = ()) -> RunResult:
-    """Merge the parts, in the order of `split`, into the whole run's result: decisions and fills by bar,
-    totals added up.
-    """
-    decisions = [row for part in parts for row in part.record.decisions]
-    fills = [row for part in parts for row in part.record.fills]
-    bars = [
-        tuple(float(sum(column)) for column in zip(*rows, strict=True))
-        for rows in zip(*(p.record.bars for p in parts), strict=True)
-    ]
-    record = Record(sorted(decisions, key=lambda r: r.bar), sorted(fills, key=lambda r: r.bar), bars)
-    return RunResult(
-        label, job.policy, job.path, job.book, record, np.concatenate([p.final_equity for p in parts]), flaws
+    """Merge the parts, in the order of `split`, into the whole run's result."""
+    record = Record(
+        [row for part in parts for row in part.record.decisions],
+        [row for part in parts for row in part.record.fills],
+        [
+            tuple(sum(column) for column in zip(*rows, strict=True))
+            for rows in zip(*(p.record.bars for p in parts), strict=True)
+        ],
     )
+    return runs.result(job, record, np.concatenate([p.final_equity for p in parts]), flaws, label)

@@ -16,6 +16,7 @@ from margin_platform.backtest.engine.engine import run
 from margin_platform.backtest.engine.job import Job, Trade
 from margin_platform.backtest.engine.known_actions import announced, prices_in_use
 from margin_platform.backtest.engine.market_path import WITHOUT_FLOORS, market_path
+from margin_platform.backtest.engine.record import Record
 from margin_platform.backtest.engine.state import State
 from margin_platform.backtest.history import sample_market
 from margin_platform.backtest.history.flaws import Flaw, HistoryError
@@ -153,7 +154,17 @@ def execute(
         checkpoint=checkpoint,
         after_bar=None if progress is None else lambda now: progress(now.bar, len(job.path)),
     )
-    return RunResult(label, job.policy, job.path, job.book, state.record, final_equity(job, state), flaws)
+    return result(job, state.record, final_equity(job, state), flaws, label)
+
+
+def result(
+    job: Job, record: Record, final_equity: np.ndarray, flaws: tuple[Flaw, ...], label: str
+) -> RunResult:
+    """Return a finished run, decisions and fills by time and then by account: an order that knows no parts."""
+    number_of = {account_id: number for number, account_id in enumerate(job.book.account_ids)}
+    record.decisions.sort(key=lambda row: (row.bar, row.time, number_of[row.account_id]))
+    record.fills.sort(key=lambda row: (row.bar, row.time, number_of[row.account_id]))
+    return RunResult(label, job.policy, job.path, job.book, record, final_equity, flaws)
 
 
 def finish(

@@ -22,7 +22,7 @@ from margin_platform.kernel.sweep.account_sweep import sweep
 from margin_platform.kernel.sweep.columns import Figures, Flag, Outputs, Positions, Status
 from margin_platform.policy.policy import Policy
 
-_THREADS = os.cpu_count() or 1
+_process = {"threads": os.cpu_count() or 1}
 _NOT_BY_ROW = ("position_requirement", "group_requirement", "policy")
 _SMALL = 4096  # accounts below which a second thread costs more than it saves
 
@@ -121,16 +121,22 @@ def _outputs(
     )
 
 
+def sweep_on(*, threads: int) -> None:
+    """Set how many threads this process sweeps many accounts on: every core's, unless it is one of several."""
+    _process["threads"] = threads
+
+
 def _run(accounts: NDArray[np.int64], book: Book, priced: PricedMarket, outputs: Outputs) -> None:
     n = len(accounts)
     positions = Positions(book.cash, book.margin_type, book.offsets, book.symbol, book.quantity)
     columns = positions, priced.shares, priced.schedule, priced.groups, priced.rules, outputs
     plain: list[tuple[object, ...]] = [tuple(named) for named in columns]
-    if n < _SMALL or _THREADS == 1:
+    threads = _process["threads"]
+    if n < _SMALL or threads == 1:
         sweep(0, n, accounts, *plain)
         return
-    cuts = np.linspace(0, n, _THREADS + 1).astype(int)
-    with ThreadPoolExecutor(_THREADS) as pool:
+    cuts = np.linspace(0, n, threads + 1).astype(int)
+    with ThreadPoolExecutor(threads) as pool:
         list(
             pool.map(
                 lambda span: sweep(span[0], span[1], accounts, *plain), zip(cuts[:-1], cuts[1:], strict=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from enum import IntEnum, IntFlag
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,10 @@ from margin_platform.money import ROUNDING_REACH, exceeds, round_cents
 if TYPE_CHECKING:  # the compiled code does not depend on it
     from margin_platform.kernel.evaluate import Margin
 
+LEVEL_BITS = 3  # of a band's code
 _BUCKET = 256  # the deterioration step of a deficiency counts in these, above level and flags
+
+_NONE = np.zeros(0, dtype=np.int64)  # where the scenarios were not recomputed
 
 Codes = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -151,7 +155,9 @@ def band_codes(margin: Margin) -> Codes:
     A deficiency's step is the power of (1 + amend_step) it has reached, so every further amend_step is a new
     band.
     """
-    ladder = margin.policy.ladder
+    ladder, stress = margin.policy.ladder, margin.policy.stress
+    recomputed = len(margin.stress_excess_recomputed) > 0
+    severe = _severe_scenarios(tuple(stress.scenarios), stress.severe_move) if recomputed else _NONE
     standing = _Standing(
         long_mv=margin.long_mv,
         short_mv=margin.short_mv,
@@ -161,7 +167,7 @@ def band_codes(margin: Margin) -> Codes:
         stressed=margin.counted(margin.stress_excess_recomputed),
     )
     lines = _Lines(
-        severe=_severe_scenarios(margin),
+        severe=severe,
         warn=ladder.warn_frac,
         near=ladder.warn_frac + ladder.warn_hysteresis,
         severe_deficiency=ladder.severe_deficiency,
@@ -174,23 +180,20 @@ def band_codes(margin: Margin) -> Codes:
     return codes
 
 
-def _severe_scenarios(margin: Margin) -> NDArray[np.int64]:
-    """List the numbers of the scenarios of at least `severe_move`; none where the scenarios were not
-    recomputed."""
-    stress = margin.policy.stress
-    if not len(margin.stress_excess_recomputed):
-        return np.zeros(0, dtype=np.int64)
-    return np.flatnonzero(np.abs(np.array(stress.scenarios)) >= stress.severe_move - 1e-12)
+@lru_cache(maxsize=64)
+def _severe_scenarios(moves: tuple[float, ...], severe_move: float) -> NDArray[np.int64]:
+    """List the numbers of the scenarios of at least `severe_move`."""
+    return np.flatnonzero(np.abs(np.array(moves)) >= severe_move - 1e-12)
 
 
 def levels(codes: Codes) -> Codes:
     """Return the Level of each code."""
-    return codes & 3
+    return codes & LEVEL_BITS
 
 
 def level(code: int) -> Level:
     """Return the level of a code."""
-    return Level(code & 3)
+    return Level(code & LEVEL_BITS)
 
 
 def band_name(code: int) -> str:

@@ -37,8 +37,9 @@ def whole(job: Job) -> RunResult:
 
 
 def _same(ours: RunResult, whole: RunResult) -> None:
-    by = {"key": lambda r: (r.bar, r.account_id, r.time)}
-    assert repr(sorted(ours.record.decisions, **by)) == repr(sorted(whole.record.decisions, **by))
+    assert repr(ours.record.decisions) == repr(whole.record.decisions)
+    assert repr(ours.record.fills) == repr(whole.record.fills)
+    assert ours.record.bars == whole.record.bars
     assert ours.final_equity.tolist() == whole.final_equity.tolist()
     assert measures(ours) == measures(whole)
 
@@ -53,7 +54,8 @@ def test_worker_processes_come_to_the_same_and_name_what_one_of_them_refused(
     """Three parts on worker processes, then the same with a transfer in the last that no ledger holds:
     the others are kept, finished.
     """
-    monkeypatch.setattr(parts, "PART_ACCOUNTS", 40)
+    monkeypatch.setattr(parts, "SMALLEST_PART", 40)
+    monkeypatch.setattr(parts.os, "cpu_count", lambda: 3)
     bars = []
     _same(
         parts.execute(job, (), "run", checkpoints=tmp_path, progress=lambda done, _: bars.append(done)), whole
@@ -68,6 +70,11 @@ def test_worker_processes_come_to_the_same_and_name_what_one_of_them_refused(
     }
     with pytest.raises(BadEvent, match="amount: more than a ledger holds"):
         parts.execute(dataclasses.replace(job, trades=((CASH, transfer),)), (), "run", checkpoints=tmp_path)
+
+
+def test_a_book_goes_to_every_core_in_parts_neither_too_small_nor_too_large() -> None:
+    most = {(2_500, 8): 1, (10_000, 2): 2, (10_000, 8): 4, (100_000, 8): 16, (30_000, 2): 4}
+    assert {given: parts.parts_of(*given) for given in most} == most
 
 
 def test_more_parts_than_accounts_are_as_many_as_accounts(job: Job) -> None:

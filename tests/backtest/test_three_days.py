@@ -72,10 +72,11 @@ def test_three_days_by_hand() -> None:
     assert result.record.decisions[2].time - call.time == 18 * 3_600_000
     assert result.final_equity.tolist() == [2500]
     assert [bar[:3] for bar in result.record.bars] == [
-        (3500, 2500, 10000),
-        (2000, 2125, 8500),
-        (2500, 2250, 9000),
+        (350000, 250000, 1000000),
+        (200000, 212500, 850000),
+        (250000, 225000, 900000),
     ]
+    assert result.record.column("equity").tolist() == [3500, 2000, 2500]
     found = measures(result)
     assert {
         k: found[k]
@@ -161,7 +162,7 @@ def test_a_split_announced_ahead_waits_for_its_day() -> None:
         "timestamp": 1583067600000,
     }
     result = _run(100, 100, 50, trades=(("corporate_actions.v1", split),))
-    assert [bar[0] for bar in result.record.bars] == [3500, 3500, 3500]
+    assert result.record.column("equity").tolist() == [3500, 3500, 3500]
     assert result.record.decisions == []
 
 

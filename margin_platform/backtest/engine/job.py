@@ -14,7 +14,7 @@ from margin_platform.kernel.book import Book
 from margin_platform.kernel.market import Market
 from margin_platform.policy.policy import Policy
 
-_STATE = b"3"  # changes with what a checkpoint holds
+_STATE = b"4"  # changes with what a checkpoint holds
 Trade = tuple[str, Event]  # topic, event
 
 

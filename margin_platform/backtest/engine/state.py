@@ -11,6 +11,7 @@ from margin_platform.backtest.engine.job import Job
 from margin_platform.backtest.engine.ladder_states import LadderStates
 from margin_platform.backtest.engine.record import Record
 from margin_platform.ledger.awaiting_ex_date import AnnouncedActions
+from margin_platform.money import CENTS_PER_DOLLAR, cents
 from margin_platform.snapshots.bands import Level
 
 
@@ -30,13 +31,14 @@ class State:
     due: set[int] = field(default_factory=set)  # accounts to liquidate
     announced: AnnouncedActions = field(default_factory=AnnouncedActions)
 
-    def written_off(self) -> float:
-        """Sum the dollars owed by accounts that have nothing left to sell."""
+    def written_off(self) -> int:
+        """Sum the cents owed by accounts that have nothing left to sell."""
         if len(self.open_accounts) == len(self.holdings.book):
-            return 0.0
+            return 0
         closed = np.ones(len(self.holdings.book), dtype=np.bool_)
         closed[self.open_accounts] = False
-        return float(np.maximum(0.0, -self.holdings.book.cash[closed]).sum())
+        owed = cents(np.maximum(0.0, -self.holdings.book.cash[closed]))
+        return int(np.rint(owed * CENTS_PER_DOLLAR).sum())
 
 
 def start(job: Job) -> State:

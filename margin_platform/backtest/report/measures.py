@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 import numpy as np
 
 from margin_platform.backtest.crises import CRISES
-from margin_platform.backtest.engine.record import BAR_COLUMNS, DecisionRow
+from margin_platform.backtest.engine.record import DecisionRow
 from margin_platform.backtest.report.call_episodes import call_episodes
 from margin_platform.backtest.report.run_result import RunResult
 from margin_platform.contracts.json_object import Json
@@ -74,13 +74,9 @@ def _count(rows: list[DecisionRow], actions: tuple[str, ...]) -> int:
 
 
 def _worst_unsecured(result: RunResult) -> dict[str, object]:
-    column = _column(result, "unsecured")
+    column = result.record.column("unsecured")
     at = int(column.argmax())
     return {"date": result.day(at), "amount": cents(float(column[at]))}
-
-
-def _column(result: RunResult, name: str) -> np.ndarray:
-    return np.array([bar[BAR_COLUMNS.index(name)] for bar in result.record.bars], dtype=np.float64)
 
 
 def _by_bar(result: RunResult, action: str) -> np.ndarray:
@@ -102,7 +98,7 @@ def _worst_dates(result: RunResult) -> list[dict[str, object]]:
         np.add.reduceat(_by_bar(result, action), firsts)
         for action in (DecisionKind.CALL, DecisionKind.LIQUIDATE)
     )
-    unsecured = np.maximum.reduceat(_column(result, "unsecured"), firsts)
+    unsecured = np.maximum.reduceat(result.record.column("unsecured"), firsts)
     index = result.path.index[ends]
     rows = []
     for day in np.lexsort((np.arange(len(calls)), -sold, -calls))[:_TOP]:
@@ -153,7 +149,7 @@ def _worst_symbols(rows: list[DecisionRow]) -> list[dict[str, object]]:
 def _windows(result: RunResult) -> list[dict[str, object]]:
     """Return the worst run of bars by calls, and by what accounts came to owe beyond their collateral."""
     calls = _by_bar(result, DecisionKind.CALL)
-    unsecured = np.concatenate([[0.0], _column(result, "unsecured")])
+    unsecured = np.concatenate([[0.0], result.record.column("unsecured")])
     total = np.concatenate([[0], np.cumsum(calls)])
     out = []
     for width in _WINDOWS:
@@ -215,7 +211,7 @@ def _scenarios(rows: list[DecisionRow]) -> dict[str, int]:
 def _addons(result: RunResult) -> dict[str, float]:
     """Return what the add-ons asked for on average, dollars, beside the base requirement."""
     return {
-        name: cents(float(_column(result, name).mean())) for name in ("base", "concentration", "volatility")
+        name: cents(float(result.record.column(name).mean())) for name in ("base", "concentration", "volatility")
     }
 
 

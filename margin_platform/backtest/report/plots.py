@@ -21,7 +21,6 @@ from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from margin_platform.backtest.engine.record import BAR_COLUMNS
 from margin_platform.backtest.report.measures import COUNTED
 from margin_platform.backtest.report.run_result import RunResult
 from margin_platform.contracts.json_object import Json
@@ -57,7 +56,8 @@ def _times(result: RunResult) -> np.ndarray:
 
 
 def _column(result: RunResult, name: str, scale: float = 1.0) -> list[float]:
-    return [row[BAR_COLUMNS.index(name)] / scale for row in result.record.bars]
+    column: list[float] = (result.record.column(name) / scale).tolist()
+    return column
 
 
 def _time_axis(axes: Axes) -> None:

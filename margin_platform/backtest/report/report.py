@@ -20,7 +20,7 @@ from margin_platform.backtest.report.measures import COUNTED, measures
 from margin_platform.backtest.report.policy_lab import compare
 from margin_platform.backtest.report.run_result import RunResult, day_of
 from margin_platform.contracts.json_object import Json
-from margin_platform.money import cents, cents_or_none
+from margin_platform.money import cents_or_none
 
 SAMPLE_STATEMENT = (
     "Prices are the sample history of the skfolio package: 20 S&P 500 names and the index, daily closes "
@@ -181,10 +181,9 @@ def _decisions_csv(result: RunResult) -> str:
 
 
 def _bars_csv(result: RunResult) -> str:
-    return _csv(
-        ("date", *BAR_COLUMNS),
-        ([result.day(n), *map(cents, row)] for n, row in enumerate(result.record.bars)),
-    )
+    columns = [result.record.column(name).tolist() for name in BAR_COLUMNS]
+    rows = ([result.day(n), *row] for n, row in enumerate(zip(*columns, strict=True)))
+    return _csv(("date", *BAR_COLUMNS), rows)
 
 
 def _fills_csv(result: RunResult) -> str:

@@ -148,7 +148,7 @@ def _value(span: PositionSpan, book: Positions, priced: Priced, reach: Reach, ro
         volatility += size * rows[at, Share.VOLATILITY]
         reg_t += size * rows[at, Share.REG_T]
         tims += size * rows[at, Share.TIMS]
-        peak = max(value + slope * reach.low, value + slope * reach.high)
+        peak = value + slope * (reach.high if slope >= 0.0 else reach.low)
         room.peaks[k - span.first] = peak
         most = max(most, peak)
         if value > largest:
