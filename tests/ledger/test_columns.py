@@ -83,10 +83,19 @@ FIGURE = st.one_of(
 )
 
 
+SHORT_VENUE = st.sampled_from(("", "A", "AA", "ARCA", "ARCAÄ", "1234567"))
+VENUES = st.one_of(SHORT_VENUE, st.sampled_from(("12345678", "123456789")))
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(NAME, FIGURE, FIGURE), min_size=1, max_size=20))
-def test_many_contents_are_those_of_single_fills(rows: list[tuple[str, float, float]]) -> None:
-    names, qty, price = ([row[n] for row in rows] for n in (0, 1, 2))
+@given(
+    st.one_of(
+        st.lists(st.tuples(NAME, FIGURE, FIGURE, venue), min_size=1, max_size=20)
+        for venue in (SHORT_VENUE, VENUES)
+    )
+)
+def test_many_contents_are_those_of_single_fills(rows: list[tuple[str, float, float, str]]) -> None:
+    names, qty, price, venues = ([row[n] for row in rows] for n in range(4))
     zeros, none = np.zeros(len(rows)), Texts(np.zeros(0, np.uint8), *np.full((2, len(rows)), NOTHING))
     fills = Fills(
         numbers=zeros.astype(np.int64),
@@ -98,13 +107,13 @@ def test_many_contents_are_those_of_single_fills(rows: list[tuple[str, float, fl
         price=np.array(price),
         fee=zeros,
         times=np.full(len(rows), 1_790_000_000_000),
-        venues=Texts.of(["ARCA"] + [""] * (len(rows) - 1)),
+        venues=Texts.of(venues),
         order_ids=none,
     )
     for n, found in enumerate(fills.contents().tolist()):
         fill = {"account_id": names[n], "symbol": "W", "qty": qty[n], "price": price[n]}
         assert found == KnownIds.content_of_fill(
-            fill | {"timestamp": 1_790_000_000_000, "venue": "ARCA" if n == 0 else None}
+            fill | {"timestamp": 1_790_000_000_000, "venue": venues[n] or None}
         )
 
 

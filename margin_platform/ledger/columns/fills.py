@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from margin_platform.ledger.columns.digests import Digests, digests_of
 from margin_platform.ledger.columns.known_ids import CONTENT, KnownIds
-from margin_platform.ledger.columns.texts import Texts
+from margin_platform.ledger.columns.texts import LONGEST_PACKED, Texts
 from margin_platform.ledger.micros import MICRO, MOST
 from margin_platform.money import cents
 
@@ -62,11 +62,13 @@ class Fills:
 
     def _places(self) -> Ints:
         """Return what `KnownIds.content_of_place` does of each."""
-        if not (self.venues.there | self.order_ids.there).any():
-            return np.full(len(self.numbers), KnownIds.content_of_place(None, None))
-        where = [*zip(self.venues.encoded(), self.order_ids.encoded(), strict=True)]
-        found = {place: KnownIds.content_of_place(*map(bytes.decode, place)) for place in set(where)}
-        return np.array([found[place] for place in where], dtype=np.int64)
+        if self.order_ids.there.any() or self.venues.longest > LONGEST_PACKED:
+            where = [*zip(self.venues.encoded(), self.order_ids.encoded(), strict=True)]
+            found = {place: KnownIds.content_of_place(*map(bytes.decode, place)) for place in set(where)}
+            return np.array([found[place] for place in where], dtype=np.int64)
+        _, at, row = np.unique(self.venues.packed(), return_index=True, return_inverse=True)
+        venues = self.venues.take(at).strings()
+        return np.array([KnownIds.content_of_place(venue, None) for venue in venues], dtype=np.int64)[row]
 
 
 def to_micros(amounts: Floats) -> Ints:

@@ -16,6 +16,7 @@ from margin_platform.ledger.columns.growing_table import GrowingTable
 
 NOT_THERE = -1
 NOTHING = -1  # where no text begins
+LONGEST_PACKED = 7  # bytes of a text that has a number of its own; the eighth is its length
 _FULLEST = 0.5  # so most texts are where they are looked for first
 _OFFSET, _PRIME = -3750763034362895579, 1099511628211  # FNV-1a, as signed integers
 
@@ -53,6 +54,18 @@ class Texts(NamedTuple):
     def take(self, rows: Numbers) -> Texts:
         """Return some of them."""
         return Texts(self.raw, self.first[rows], self.last[rows])
+
+    def packed(self) -> NDArray[np.uint64]:
+        """Return a number for each text, of at most LONGEST_PACKED bytes, that only the same text has; 0 for
+        none.
+        """
+        size = np.where(self.there, self.last - self.first, 0)
+        place = np.arange(LONGEST_PACKED)
+        inside = place < size[:, None]
+        found = np.zeros((len(size), LONGEST_PACKED + 1), dtype=np.uint8)
+        found[:, :-1][inside] = self.raw[(self.first[:, None] + place)[inside]]
+        found[:, -1] = size
+        return found.view(np.uint64)[:, 0]
 
     def encoded(self) -> list[bytes]:
         """Return them as bytes, none where there is no text."""

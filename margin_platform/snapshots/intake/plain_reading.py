@@ -9,8 +9,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
+import orjson
 from msgspec import Struct
 from numpy.typing import NDArray
 
@@ -108,9 +110,7 @@ class PlainReading:
         ends = np.cumsum(np.fromiter(map(len, given), np.int64, len(given)) + len(END)) - len(END)
         found = read(self._declared, raw, ends)
         long = np.nonzero(found.plain & (found.given == _LONG_NUMBER))
-        found.numbers[long] = [
-            float(text) for text in Texts(raw, found.first[long], found.last[long]).strings()
-        ]
+        found.numbers[long] = _floats(Texts(raw, found.first[long], found.last[long]).encoded())
         found.given[long] = _VALUE
         plain, there = found.plain.copy(), found.plain & (found.given == _VALUE)
         for n in np.flatnonzero(there.any(axis=1)).tolist():
@@ -132,6 +132,14 @@ class PlainReading:
         if kind.beyond and not (kind.all_sound and kind.all_sound(column)):
             sound &= [kind.beyond(value) is None for value in column.tolist()]
         return np.asarray(sound)
+
+
+def _floats(texts: list[bytes]) -> list[float]:
+    """Return the float64s nearest to some JSON numbers."""
+    try:
+        return cast(list[float], orjson.loads(b"[%b]" % b",".join(texts)))
+    except orjson.JSONDecodeError:  # one is beyond a float64
+        return [*map(float, texts)]
 
 
 def _type_of(field: Field) -> Type:
