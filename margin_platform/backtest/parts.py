@@ -97,9 +97,7 @@ def execute(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     done, stop = context.Array("q", len(jobs)), context.Event()
-    with ProcessPoolExecutor(
-        min(cores, len(jobs)), context, _become_worker, (done, stop)
-    ) as pool:
+    with ProcessPoolExecutor(min(cores, len(jobs)), context, _become_worker, (done, stop)) as pool:
         running = [
             pool.submit(_work, number, part, _file(checkpoints, part)) for number, part in enumerate(jobs)
         ]

@@ -160,7 +160,7 @@ def execute(
 def result(
     job: Job, record: Record, final_equity: np.ndarray, flaws: tuple[Flaw, ...], label: str
 ) -> RunResult:
-    """Return a finished run, decisions and fills by time and then by account: an order that knows no parts."""
+    """Return a finished run, decisions and fills by time and then by account: the same of any parts."""
     number_of = {account_id: number for number, account_id in enumerate(job.book.account_ids)}
     record.decisions.sort(key=lambda row: (row.bar, row.time, number_of[row.account_id]))
     record.fills.sort(key=lambda row: (row.bar, row.time, number_of[row.account_id]))

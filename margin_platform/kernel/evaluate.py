@@ -122,7 +122,7 @@ def _outputs(
 
 
 def sweep_on(*, threads: int) -> None:
-    """Set how many threads this process sweeps many accounts on: every core's, unless it is one of several."""
+    """Set on how many threads this process sweeps many accounts: every core's, unless it is one of some."""
     _process["threads"] = threads
 
 

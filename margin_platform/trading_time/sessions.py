@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import exchange_calendars
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from margin_platform.trading_time.new_york import NEW_YORK, date_of
 
@@ -182,6 +183,12 @@ def in_session(at_ms: int) -> bool:
     """
     opened, closed = _hours(date_of(at_ms))
     return opened <= at_ms / 1000 <= closed
+
+
+def all_in_session(day: dt.date, at_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Report `in_session` of each of these event times, all of one New York date."""
+    opened, closed = _hours(day)
+    return np.asarray((opened <= at_ms / 1000) & (at_ms / 1000 <= closed))
 
 
 def _hours(day: dt.date) -> tuple[float, float]:

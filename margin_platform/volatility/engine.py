@@ -16,7 +16,9 @@ import contextlib
 import datetime as dt
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
 
@@ -29,34 +31,29 @@ from margin_platform.market.split_shape import split_shape
 from margin_platform.policy.policy import Policy
 from margin_platform.trading_time.new_york import NEW_YORK, date_of
 from margin_platform.trading_time.sessions import in_session, is_session, session_close
+from margin_platform.volatility.close import Close
 from margin_platform.volatility.estimator import historical_volatility
+from margin_platform.volatility.prints_of_a_day import LEAST, PrintsOfADay, Reader
 
+_place = attrgetter("topic", "partition")
 _DAYS_MOVE = 0.05  # how far a split's close may be from the ratio: MSFT closed 3.3% above half on 2003-02-18
-
-
-class Close(NamedTuple):
-    """A session's closing print: event time in epoch milliseconds, dollars a share as traded, and the
-    source's remarks.
-    """
-
-    timestamp: int
-    price: float
-    sequence: int | None = None
-    confirmed: bool = False
-    official: bool = False
 
 
 class VolatilityEngine:
     """Closes by symbol (as traded; splits are applied when used) and which session each symbol was last
     published for.
 
+    least: prints of a partition that are looked at as columns.
     holds: which symbols it keeps. The prints of the others move its clock, so that engines that share the
     symbols publish what one would.
     """
 
+    least = LEAST
+
     def __init__(self, policy: Policy, holds: Callable[[str], bool] = lambda _: True) -> None:
         self.policy = policy
         self._holds = holds
+        self._reader = Reader(holds, policy.prices.max_future_seconds)
         self._sessions: dict[str, list[str]] = {}  # symbol -> session dates, ascending
         self._closes: dict[str, dict[str, Close]] = {}  # symbol -> session -> close
         self._actions = AnnouncedActions()
@@ -76,17 +73,41 @@ class VolatilityEngine:
 
         Bad records are the margin stream's to report.
         """
-        for record in sorted(records, key=lambda r: (r.topic, r.partition, r.offset)):
-            if record.offset < self.next_offset[record.topic].get(record.partition, 0):
+        for place, some in groupby(sorted(records, key=lambda r: (*_place(r), r.offset)), _place):
+            fresh = self._fresh(*place, some)
+            prints = self._reader.read(fresh) if len(fresh) >= self.least and place[0] == PRICES else None
+            if prints is not None:
+                self._take_day(prints)
                 continue
-            self.next_offset[record.topic][record.partition] = record.offset + 1
-            try:
-                event = decode(record.topic, record.value)
-                check_time(event, record.timestamp_ms, self.policy.prices.max_future_seconds)
-            except BadEvent:
-                continue  # margin_snapshots reads the same topic and sends it to dead_letter.v1
-            self._take(record.topic, event)
+            for record in fresh:
+                self._take_record(record)
         return self._completed()
+
+    def _fresh(self, topic: str, partition: int, records: Iterable[Record]) -> list[Record]:
+        """Return the records of a partition, in its order, that were not applied before; count them as
+        applied.
+        """
+        ends, fresh = self.next_offset[topic], list[Record]()
+        for record in records:
+            if record.offset >= ends.get(partition, 0):
+                ends[partition] = record.offset + 1
+                fresh.append(record)
+        return fresh
+
+    def _take_day(self, prints: PrintsOfADay) -> None:
+        self.event_time = max(self.event_time, prints.event_time)
+        session = prints.day.isoformat()
+        for symbol, time in prints.newest:
+            self._touched.add(symbol)
+            self._last_print[symbol] = max(self._last_print.get(symbol, 0), time)
+        for symbol, close in prints.closes:
+            self._offer(symbol, session, close)
+
+    def _take_record(self, record: Record) -> None:
+        with contextlib.suppress(BadEvent):  # margin_snapshots reads the topic too, and sends dead letters
+            event = decode(record.topic, record.value)
+            check_time(event, record.timestamp_ms, self.policy.prices.max_future_seconds)
+            self._take(record.topic, event)
 
     def _take(self, topic: str, event: Event) -> None:
         symbol = event["symbol"]
@@ -104,16 +125,19 @@ class VolatilityEngine:
         day = date_of(event["timestamp"])
         if not is_session(day) or not (event.get("official_close") or in_session(event["timestamp"])):
             return
-        session = day.isoformat()
+        remarks = (event.get("sequence"), bool(event.get("confirmed")), bool(event.get("official_close")))
+        self._offer(symbol, day.isoformat(), Close(event["timestamp"], float(event["price"]), *remarks))
+
+    def _offer(self, symbol: str, session: str, found: Close) -> None:
+        """Keep a print as the close of its session where it is."""
         closes = self._closes.setdefault(symbol, {})
         if session not in closes:
             insort(self._sessions.setdefault(symbol, []), session)
             self._forget(symbol)
             if session not in self._sessions[symbol]:
                 return  # older than anything still kept
-        if session not in closes or _supersedes(event, closes[session]):
-            remarks = (event.get("sequence"), bool(event.get("confirmed")), bool(event.get("official_close")))
-            closes[session] = Close(event["timestamp"], float(event["price"]), *remarks)
+        if session not in closes or found.supersedes(closes[session]):
+            closes[session] = found
             if session <= self._published.get(symbol, ""):
                 self._changed.add(symbol)
 
@@ -262,17 +286,3 @@ def _of_splits(splits: dict[str, list[list[Any]]]) -> list[tuple[Event, dict[str
         for symbol, rows in splits.items()
         for ex, action_id, ratio in rows
     ]
-
-
-def _supersedes(event: Event, close: Close) -> bool:
-    """Report whether a print replaces the close: an official close does, else the newer print.
-
-    The newer by event time, then by the source's sequence where both carry one, then by arrival.
-    """
-    official = bool(event.get("official_close"))
-    if official != close.official:
-        return official
-    mine = event.get("sequence")
-    if event["timestamp"] == close.timestamp and mine is not None and close.sequence is not None:
-        return bool(mine >= close.sequence)
-    return bool(event["timestamp"] >= close.timestamp)

@@ -85,8 +85,8 @@ def _total(column: Floats) -> int:
 def _entry(figures: tuple[Floats, ...], codes: Codes, totals: NDArray[np.int64]) -> None:
     """Write the totals of a bar, as `BAR_COLUMNS` names them: cents, then accounts by band.
 
-    figures: equity, requirement, long and short value, base requirement, concentration and volatility add-ons,
-    in dollars. An account whose figures are not known (NaN) adds nothing.
+    figures: equity, requirement, long and short value, base requirement, concentration and volatility
+    add-ons, in dollars. An account whose figures are not known (NaN) adds nothing.
     """
     equity, requirement, long_mv, short_mv, base, concentration, volatility = figures
     totals[0] = _total(equity)
@@ -112,7 +112,8 @@ _add_up = kept_on_disk(_entry)
 class Record:
     """The growing record of one run.
 
-    `bars` has one row of BAR_COLUMNS a bar: whole cents or accounts. Integers add up to the same in any parts.
+    `bars` has one row of BAR_COLUMNS a bar: whole cents or accounts. Integers add up to the same in any
+    parts.
     """
 
     decisions: list[DecisionRow] = field(default_factory=list)

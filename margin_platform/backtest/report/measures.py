@@ -211,7 +211,8 @@ def _scenarios(rows: list[DecisionRow]) -> dict[str, int]:
 def _addons(result: RunResult) -> dict[str, float]:
     """Return what the add-ons asked for on average, dollars, beside the base requirement."""
     return {
-        name: cents(float(result.record.column(name).mean())) for name in ("base", "concentration", "volatility")
+        name: cents(float(result.record.column(name).mean()))
+        for name in ("base", "concentration", "volatility")
     }
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from margin_platform.contracts.messages import PRICES, BadEvent, Event
 from margin_platform.contracts.offsets import Record
 from margin_platform.ledger.columns.texts import NOT_THERE
-from margin_platform.snapshots.intake import plain_reading
+from margin_platform.message_columns import plain_reading
+from margin_platform.message_columns.plain_reading import Columns
 from margin_platform.snapshots.intake.one_by_one import OneByOne
-from margin_platform.snapshots.intake.plain_reading import Columns
 from margin_platform.snapshots.outcome import Touched
 
 

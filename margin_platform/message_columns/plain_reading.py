@@ -21,7 +21,7 @@ from margin_platform.contracts.events.declarations import Event, Field, fields_o
 from margin_platform.contracts.identity import refusal_of_id
 from margin_platform.contracts.topics import TOPICS
 from margin_platform.ledger.columns.texts import NOTHING, Texts
-from margin_platform.snapshots.intake.json_columns import END, Declared, Found, Given, Type, read
+from margin_platform.message_columns.json_columns import END, Declared, Found, Given, Type, read
 
 Numbers = NDArray[np.int64]
 Floats = NDArray[np.float64]

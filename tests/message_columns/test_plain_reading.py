@@ -8,8 +8,8 @@ import pytest
 
 from margin_platform.contracts.messages import CASH, FILLS, PRICES, BadEvent, Event, decode, encode
 from margin_platform.contracts.topics import TOPICS
-from margin_platform.snapshots.intake.json_columns import Given
-from margin_platform.snapshots.intake.plain_reading import Columns, of_topic
+from margin_platform.message_columns.json_columns import Given
+from margin_platform.message_columns.plain_reading import Columns, of_topic
 
 AT = 1_790_000_000_000
 NAMES = {"fill_id": "f-1", "account_id": "A1", "symbol": "AAPL"}

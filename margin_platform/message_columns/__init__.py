@@ -1,0 +1,1 @@
+"""Messages of a topic as columns: read at once where nothing about them needs a second look."""

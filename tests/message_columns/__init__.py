@@ -1,0 +1,1 @@
+"""margin_platform/ledger: positions and cash, each event applied once."""
