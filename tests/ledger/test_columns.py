@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from margin_platform.ledger.columns import holdings
@@ -118,6 +118,7 @@ def test_many_contents_are_those_of_single_fills(rows: list[tuple[str, float, fl
 
 
 @settings(max_examples=60, deadline=None)
+@example([["abb", ""]], [])  # both begin at one slot
 @given(st.lists(st.lists(NAME, max_size=60), max_size=4), st.lists(NAME, max_size=20))
 def test_a_text_is_found_by_its_last_number(parts: list[list[str]], others: list[str]) -> None:
     index, names = TextIndex(), list[str]()

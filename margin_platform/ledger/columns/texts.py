@@ -89,9 +89,10 @@ def _hash_of(raw: Bytes, first: int, last: int) -> int:
 @kernel
 def _is(known: Bytes, ends: Numbers, number: int, raw: Bytes, first: int, last: int) -> bool:
     begin, size, same = ends[number], last - first, 0
-    if ends[number + 1] - begin == size:
-        while same < size and known[begin + same] == raw[first + same]:
-            same += 1
+    if ends[number + 1] - begin != size:
+        return False
+    while same < size and known[begin + same] == raw[first + same]:
+        same += 1
     return same == size
 
 
