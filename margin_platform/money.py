@@ -27,13 +27,19 @@ ROUNDING_REACH = 0.02  # dollars from a line at which rounding to cents decides 
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
+def whole_cents(amount: float) -> float:
+    """Return dollars as a whole number of cents, rounded half-up (away from zero); NaN stays NaN."""
+    # np.floor stays float64: no integer to overflow
+    exact = abs(amount) * CENTS_PER_DOLLAR
+    whole = np.floor(exact + 0.5 + _HALF_NUDGE + min(exact * _LAST_PLACE, _WIDEST_NUDGE))
+    return math.copysign(whole, amount)
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
 def round_cents(amount: float) -> float:
     """Round half-up (away from zero) to a cent; NaN stays NaN. The compiled twin every edge and decision
     shares."""
-    # np.floor stays float64: no integer to overflow
-    exact = abs(amount) * CENTS_PER_DOLLAR
-    whole = np.floor(exact + 0.5 + _HALF_NUDGE + min(exact * _LAST_PLACE, _WIDEST_NUDGE)) / CENTS_PER_DOLLAR
-    return math.copysign(whole, amount) + 0.0
+    return whole_cents(amount) / CENTS_PER_DOLLAR + 0.0
 
 
 @numba.njit(nogil=True, cache=True, inline="always")

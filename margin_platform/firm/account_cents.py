@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from margin_platform.kernel.market import Floats
 from margin_platform.kernel.sweep.compiled import kept_on_disk, kernel
 from margin_platform.kernel.sweep.whole_cents import published_equity
-from margin_platform.money import CENTS_PER_DOLLAR, round_cents
+from margin_platform.money import round_cents, whole_cents
 
 Cents = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -46,7 +46,7 @@ class Kept(NamedTuple):
 
 @kernel
 def _in_cents(dollars: float) -> int:
-    return round(round_cents(dollars) * CENTS_PER_DOLLAR)
+    return int(whole_cents(dollars))
 
 
 @kernel
@@ -54,40 +54,52 @@ def _write(given: Given, n: int, row: Cents) -> None:
     net = given.long_mv[n] - given.short_mv[n]
     row[EXPOSURE], row[NET] = _in_cents(given.exposure[n]), _in_cents(net)
     row[EQUITY] = _in_cents(published_equity(given.equity[n], net))
-    row[CALLS] = 0
+    calls = 0
     for s in range(len(given.moves)):
-        pnl = given.pnl[n, s] if len(given.pnl) > 0 else given.exposure[n] * given.moves[s]
-        row[PNL + s] = _in_cents(pnl)
-        if round_cents(given.recomputed[n, s]) < 0.0:
-            row[CALLS] |= 1 << s
+        excess = given.recomputed[n, s]
+        if excess < 0.0 and round_cents(excess) < 0.0:
+            calls |= 1 << s
+    row[CALLS] = calls
+    if len(given.pnl) > 0:
+        for s in range(len(given.moves)):
+            row[PNL + s] = _in_cents(given.pnl[n, s])
+    else:
+        exposure = given.exposure[n]
+        for s in range(len(given.moves)):
+            row[PNL + s] = _in_cents(exposure * given.moves[s])
 
 
 @kernel
-def _count(row: Cents, sign: int, sums: Cents) -> None:
-    """Add a row to the sums, or take it out: exposure, |exposure|, net value, then by move P&L, unsecured
-    amount and call.
+def _replace(row: Cents, now: Cents, sums: Cents) -> None:
+    """Put a row in the place of another, and in the sums: exposure, |exposure|, net value, then by move P&L,
+    unsecured amount and call. A row of zeros counts nothing.
     """
     moves = len(row) - PNL
-    sums[0] += sign * row[EXPOSURE]
-    sums[1] += sign * abs(row[EXPOSURE])
-    sums[2] += sign * row[NET]
+    sums[0] += now[EXPOSURE] - row[EXPOSURE]
+    sums[1] += abs(now[EXPOSURE]) - abs(row[EXPOSURE])
+    sums[2] += now[NET] - row[NET]
+    equity, calls, equity_before, calls_before = now[EQUITY], now[CALLS], row[EQUITY], row[CALLS]
     for s in range(moves):
-        sums[3 + s] += sign * row[PNL + s]
-        sums[3 + moves + s] += sign * max(0, -(row[EQUITY] + row[PNL + s]))
-        sums[3 + 2 * moves + s] += sign * ((row[CALLS] >> s) & 1)
+        pnl, before = now[PNL + s], row[PNL + s]
+        sums[3 + s] += pnl - before
+        sums[3 + moves + s] += max(0, -(equity + pnl)) - max(0, -(equity_before + before))
+    if calls != calls_before:
+        for s in range(moves):
+            sums[3 + 2 * moves + s] += ((calls >> s) & 1) - ((calls_before >> s) & 1)
+    for column in range(len(row)):
+        row[column] = now[column]
 
 
 def _entry(given: tuple[np.ndarray, ...], kept: tuple[np.ndarray, ...], sums: Cents) -> None:
     now, (rows, known, valued) = Given(*given), kept
+    row = np.zeros(rows.shape[1], dtype=np.int64)
     for n in range(len(now.accounts)):
         account = now.accounts[n]
         valued[account] = not math.isnan(now.equity[n])
         if not valued[account]:
             continue
-        if known[account]:
-            _count(rows[account], -1, sums)
-        _write(now, n, rows[account])
-        _count(rows[account], 1, sums)
+        _write(now, n, row)
+        _replace(rows[account], row, sums)
         known[account] = True
 
 

@@ -133,8 +133,8 @@ class Emission:
         waiting = np.flatnonzero(since != _NOT_WAITING)
         most = self.policy.calc_per_batch
         if len(waiting) > most:
-            waiting = waiting[np.argpartition(since[waiting], most)[:most]]
-        return np.sort(waiting)
+            waiting = np.sort(waiting[_largest(-since[waiting], most)])
+        return waiting
 
     def waiting(self) -> int:
         """Count the accounts with figures newer than the published ones."""
@@ -199,7 +199,7 @@ def _entry(
 _shares_moved = kept_on_disk(_entry)
 
 
-def _largest(values: NDArray[np.float64], most: int) -> Numbers:
+def _largest(values: NDArray[Any], most: int) -> Numbers:
     """Return the places of the largest values, of equal ones the first.
 
     A sort of a million accounts cost more than their valuation.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from margin_platform.kernel.evaluate import Margin
 from margin_platform.kernel.market import Floats
 from margin_platform.kernel.sweep.compiled import inlined, kept_on_disk
-from margin_platform.money import CENTS_PER_DOLLAR, round_cents
+from margin_platform.money import CENTS_PER_DOLLAR, whole_cents
 from margin_platform.snapshots.bands import LEVEL_BITS, BandFlag, Codes, Level
 
 
@@ -70,7 +70,7 @@ _ACCOUNTS = BAR_COLUMNS[_UNSECURED + 1 :]
 @inlined
 def _cents(amount: float) -> int:
     """Return dollars as whole cents; 0 of an unknown amount."""
-    return int(np.rint(round_cents(amount) * CENTS_PER_DOLLAR)) if amount == amount else 0
+    return int(whole_cents(amount)) if amount == amount else 0
 
 
 @inlined

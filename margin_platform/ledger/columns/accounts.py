@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -78,9 +78,9 @@ class Accounts:
     def margin_type(self, account_id: str) -> int:
         return self._type[self._numbers[account_id]]
 
-    def account_ids(self) -> list[str]:
-        """List the accounts in order of first appearance: the row order of `book`."""
-        return list(self._ids)
+    def account_ids(self) -> Sequence[str]:
+        """List the accounts in order of first appearance: the row order of `book`. The list grows."""
+        return self._ids
 
     def number_of(self, account_id: str) -> int:
         """Return the account's row in `book`, for the life of this ledger."""
