@@ -4,6 +4,7 @@ up to the whole run's.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -27,6 +28,7 @@ from margin_platform.kernel.evaluate import sweep_on
 
 SMALLEST_PART = 2500  # accounts: a smaller one takes longer over what each bar costs in any part
 _LARGEST_PART = 10_000  # accounts: what is kept of a killed run are whole parts and their checkpoints
+_LOOK_FOR_CYCLES = 50_000  # objects made between two looks for cycles: the rows of a record have none
 _LOOK_SECONDS = 0.2  # between looks at the progress of the workers
 
 
@@ -139,6 +141,7 @@ _worker: dict[str, Any] = {}  # of a worker process: what it shares with the pro
 def _become_worker(done: object, stop: object) -> None:
     """Leave Ctrl-C to the program, sweep on one thread, and end when the program is gone, even by kill -9."""
     sweep_on(threads=1)
+    gc.set_threshold(_LOOK_FOR_CYCLES)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _worker.update(done=done, stop=stop)
     threading.Thread(target=_follow_the_program, daemon=True).start()
