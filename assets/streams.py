@@ -11,7 +11,7 @@ the checkpoint carries the state across.
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -106,7 +106,7 @@ def supervised(
     clock: Callable[[], float],
     log: Callable[[str], None],
     pause: Callable[[float], None],
-) -> Iterator[Figures]:
+) -> Generator[Figures, None, None]:
     """Yield the driver's micro-batches, across its restarts. Raises DriverEnded when the restarts are used
     up."""
     budget = RestartBudget(clock)
@@ -152,7 +152,7 @@ def streams(
         context.log.warning,
         time.sleep,
     )
-    with contextlib.closing(batches), _refused_in_words():  # type: ignore[type-var]
+    with contextlib.closing(batches), _refused_in_words():
         for batch in batches:
             for table, figures in batch["assets"].items():
                 if (metadata := reporter.report(table, figures)) is not None:

@@ -71,8 +71,10 @@ def constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
     for node in tree.body:
         if isinstance(node, ast.AnnAssign) and node.value and isinstance(node.target, ast.Name):
             yield node.target.id, ast.unparse(node.value)
-        for target in node.targets if isinstance(node, ast.Assign) else ():
-            value = node.value
+        if not isinstance(node, ast.Assign):
+            continue
+        value = node.value
+        for target in node.targets:
             if isinstance(target, ast.Name):
                 yield target.id, ast.unparse(value)
             elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):

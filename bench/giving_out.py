@@ -76,7 +76,7 @@ def text(accounts: int) -> dict[str, float]:
     everyone, held = np.arange(accounts), engine.ledger.book(engine.code_of)
 
     def published() -> list[bytes]:
-        return _texts(engine._evaluate(everything).calc)
+        return _texts(engine._evaluate(everything, everyone=False).calc)
 
     def decided() -> list[bytes]:
         margin = evaluate_accounts(held, engine.live.priced(), everyone)
@@ -104,7 +104,7 @@ def memory(state: Path, accounts: int) -> dict[str, float]:
     small, priced = _engine(100)
     small.emission.grow(100)
     first_figures_out(small)
-    small._evaluate(Touched(instruments=set(range(len(priced.symbols)))))
+    small._evaluate(Touched(instruments=set(range(len(priced.symbols)))), everyone=False)
     engine = MarginEngine([Instrument(symbol) for symbol in priced.symbols], POLICY)
     gc.collect()
     process = psutil.Process()
@@ -116,7 +116,7 @@ def memory(state: Path, accounts: int) -> dict[str, float]:
     del raw
     gc.collect()
     at_rest = process.memory_info().rss - base
-    outcome = engine._evaluate(Touched(instruments=set(range(len(priced.symbols)))))
+    outcome = engine._evaluate(Touched(instruments=set(range(len(priced.symbols)))), everyone=False)
     assert outcome.accounts == accounts
     gc.collect()
     after = process.memory_info().rss - base

@@ -48,7 +48,7 @@ def medians(taken: dict[str, list[float]]) -> dict[str, float]:
 
 def bytes_of(held: Book, result: Any) -> int:
     """Count the bytes resident in the book and the result's columns, account names left out of neither."""
-    columns = (held.cash, held.margin_type, held.offsets, held.symbol, held.quantity)
+    columns: tuple[np.ndarray, ...] = (held.cash, held.margin_type, held.offsets, held.symbol, held.quantity)
     figures = [value for value in vars(result).values() if isinstance(value, np.ndarray)]
     names = sum(49 + len(name) + 8 for name in held.account_ids)
     return sum(column.nbytes for column in (*columns, *figures)) + names

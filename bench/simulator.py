@@ -32,8 +32,9 @@ def measured(seed: int, days: int, accounts: int) -> dict[str, object]:
         alone = time.process_time() - began
     shards = engines(world.policy, story.shards)
     began = time.process_time()
-    for number in range(len(world.stream.batches)):
-        applied(shards, world.stream.records_of(number), number)
+    (life,) = world.stream.lives
+    for number in range(len(life.batches)):
+        applied(shards, world.stream.records_of(life, number), number)
     bare = time.process_time() - began
     account_days = days * accounts
     return {

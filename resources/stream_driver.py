@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import IO, TYPE_CHECKING
 
 import dagster as dg
@@ -60,7 +60,7 @@ class StreamDriver(dg.ConfigurableResource):
         default=30.0, gt=0, description="how long the driver may take to stop before it is killed"
     )
 
-    def batches(self, only: list[str], run_id: str = "") -> Iterator[Figures]:
+    def batches(self, only: list[str], run_id: str = "") -> Generator[Figures, None, None]:
         """Yield the micro-batches of these streams, as they finish. Closing the iterator stops the driver.
 
         DriverEnded when it ends by itself, AlreadyRunning where another driver holds the checkpoint.

@@ -161,7 +161,7 @@ def _policy_of(status: Event) -> Policy:
     return found
 
 
-def evidence_of(status: Event) -> dict[str, object]:
+def evidence_of(status: Event) -> Json:
     """Return the recorded figures, the same figures computed again from the recorded inputs, and whether they
     agree to the cent.
     """

@@ -18,6 +18,7 @@ import httpx
 import psutil
 import pyspark
 
+from margin_platform.contracts.json_object import Json
 from margin_platform.stack import ports, processes
 
 SPARK_HOME = Path(pyspark.__file__).parent
@@ -91,7 +92,7 @@ class SparkCluster:
             _READY_S,
         )
 
-    def state(self) -> dict[str, object]:
+    def state(self) -> Json:
         """Return the master's report on its workers and applications; its port answers with another page
         until all of it is up.
         """

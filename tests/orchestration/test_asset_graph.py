@@ -108,7 +108,7 @@ def verdicts(bus: Bus, store: Path, *topics: str) -> Iterator[tuple[str, bool, d
         (key,) = check.check_keys
         if key.asset_key in [topic_key(topic) for topic in topics]:
             wanted = {name: needed[name] for name in check.required_resource_keys if name in needed}
-            (done,) = [check(**wanted)]
+            done: Any = check(**wanted)
             yield key.name, done.passed, {k: v.value for k, v in done.metadata.items()}
 
 

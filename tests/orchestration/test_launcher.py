@@ -10,6 +10,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def launched(
     instance: dg.DagsterInstance, diary: Path, seconds: float, tags: dict[str, str] | None = None
 ) -> str:
     pointer = FileCodePointer(JOB_FILE, "staying", str(Path(JOB_FILE).parent))
-    origin = JobPythonOrigin("staying", RepositoryPythonOrigin(os.sys.executable, pointer))
+    origin = JobPythonOrigin("staying", RepositoryPythonOrigin(sys.executable, pointer))
     job = pointer.load_target()
     run = instance.create_run_for_job(
         job_def=job,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from margin_platform.contracts.messages import ACCOUNTS, CASH, FILLS, PRICES
+from margin_platform.snapshots.outcome import Messages
 from tests.support.engine_feed import Feed
 from tests.support.market_day import OPEN
 
@@ -49,8 +50,7 @@ def test_a_call_whose_cure_was_lost_is_met_by_what_is_stated_again() -> None:
     assert _calls(feed)[-1] == "CALL_CURED"
     called = next(n for n, made in enumerate(feed.outcomes) for e in made.status if (e["excess"] or 0) < 0)
     for outcome in feed.outcomes[called + 1 :]:
-        outcome.status.keys.clear()
-        outcome.status.texts.clear()
+        outcome.status = Messages()
     assert "CALL_CURED" not in _calls(feed)
     feed.engine.emission.forget_bands()
     assert _next_status(feed, 11) == ["A1", "A2"]

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from margin_platform.contracts.json_object import Json
 from margin_platform.dashboard.state.undecided import Undecided
 
 
@@ -90,7 +91,7 @@ class Feed:
         """
         return now - written_at > self.quiet_ms and not self._ended
 
-    def verdict(self, now: int) -> dict[str, object]:
+    def verdict(self, now: int) -> Json:
         """Return {live, reasons: [{code, text, since}], lag, written_at, now, replay_ended}; live only
         without any reason.
 

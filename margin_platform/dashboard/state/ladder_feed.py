@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from margin_platform.contracts.events.vocabulary import CallAction, RestrictionAction
+from margin_platform.contracts.json_object import Json
 from margin_platform.contracts.messages import (
     LIQUIDATION_ORDERS,
     MARGIN_CALLS,
@@ -216,7 +217,7 @@ class LadderLog:
         found = sum("expired" in call for call in self.open_calls.values())
         return found + sum(clock is not None and moment <= clock for moment, _, _ in self._due.values())
 
-    def changed_since(self, sequence: int) -> list[dict[str, object]]:
+    def changed_since(self, sequence: int) -> list[Json]:
         """Return feed items new or changed after a sequence number, oldest first."""
         return [item.wire() for item in self.feed if item.changed > sequence]
 
