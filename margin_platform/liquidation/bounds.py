@@ -11,6 +11,7 @@ from margin_platform.kernel.book import REG_T, Book
 from margin_platform.kernel.evaluate import evaluate_accounts
 from margin_platform.kernel.market import Floats
 from margin_platform.kernel.priced_market import PricedMarket
+from margin_platform.kernel.sweep.columns import Flag
 
 _NEAR_MINIMUM = 1.0  # dollars from portfolio margin's minimum equity: the cents of a trade may cross it
 _ROUNDING = 0.025  # dollars: decisions are on rounded cash, value, requirement and proceeds
@@ -83,6 +84,8 @@ def _sums(number: Numbers, amounts: Floats, count: int) -> Floats:
 
 def _groups(book: Book, priced: PricedMarket, account: Numbers, netted: Truths) -> Numbers:
     """Return the number of each position's group, as the kernel groups neighbors of an account that nets."""
+    if not netted.any():
+        return np.arange(len(account), dtype=np.int64)
     joined = np.zeros(len(account), dtype=np.bool_)  # with the position before
     groups = priced.groups
     for kind in (groups.class_group, groups.product_group, groups.portfolio_group):
@@ -94,9 +97,13 @@ def _groups(book: Book, priced: PricedMarket, account: Numbers, netted: Truths) 
 
 def _boxed(book: Book, priced: PricedMarket, account: Numbers) -> Truths:
     """Report the accounts that hold a security in several positions."""
-    securities = priced.groups.security
-    both = account * (int(securities.max(initial=0)) + 1) + securities[book.symbol]
-    _, first, times = np.unique(both, return_index=True, return_counts=True)
     boxed = np.zeros(len(book), dtype=np.bool_)
-    boxed[account[first[times > 1]]] = True
+    twins = priced.shares.flags[2 * book.symbol] & Flag.TWIN.value  # of one security, not of one instrument
+    again = (account[1:] == account[:-1]) & (book.symbol[1:] == book.symbol[:-1])  # by instrument
+    boxed[account[1:][again]] = True
+    if twins.any():
+        securities = priced.groups.security
+        both = account * (int(securities.max(initial=0)) + 1) + securities[book.symbol]
+        _, first, times = np.unique(both, return_index=True, return_counts=True)
+        boxed[account[first[times > 1]]] = True
     return boxed

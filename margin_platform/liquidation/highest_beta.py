@@ -96,10 +96,10 @@ def _sequences(benches: Sequence[Workbench], book: Book) -> list[list[int]]:
     """Return the positions of each bench in the order they are sold: as requested, else by beta descending,
     then larger cure for its cost, then symbol.
     """
-    priced, ends = benches[0].priced, book.offsets[1:-1]
-    rates = [own.tolist() for own in np.split(cure_rates(book, priced), ends)]
-    betas = [own.tolist() for own in np.split(priced.schedule.beta[book.symbol], ends)]
-    return [_sequence(*each) for each in zip(benches, rates, betas, strict=True)]
+    priced, ends = benches[0].priced, book.offsets.tolist()
+    rate, beta = cure_rates(book, priced).tolist(), priced.schedule.beta[book.symbol].tolist()
+    spans = map(slice, ends[:-1], ends[1:])
+    return [_sequence(bench, rate[own], beta[own]) for bench, own in zip(benches, spans, strict=True)]
 
 
 def _sequence(bench: Workbench, rate: list[float], beta: list[float]) -> list[int]:

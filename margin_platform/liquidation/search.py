@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -80,12 +81,17 @@ class Search:
     buffer: float
     slippage: float
 
+    @cached_property
+    def account(self) -> Numbers:
+        """The account, by number, of each position."""
+        return accounts_of(self.book)
+
     def excess_after(self, position: Numbers, shares: Floats) -> Floats:
         """Return the published excess of the account after each trade: so many shares of a position towards
         flat.
         """
         book = self.book
-        account = accounts_of(book)[position]
+        account = self.account[position]
         sign, proceeds = self._fill(position, shares)
         first, held = book.offsets[account], book.offsets[account + 1] - book.offsets[account]
         offsets = np.concatenate([[0], np.cumsum(held)])
@@ -107,7 +113,7 @@ class Search:
         """Book trades, of one position an account: so many shares towards flat."""
         sign, proceeds = self._fill(position, shares)
         self.book.quantity[position] -= sign * shares
-        self.book.cash[accounts_of(self.book)[position]] += proceeds
+        self.book.cash[self.account[position]] += proceeds
 
     def _fill(self, position: Numbers, shares: Floats) -> tuple[Floats, Floats]:
         """Return the sign of each position, and what so many shares of it bring, in whole cents."""
