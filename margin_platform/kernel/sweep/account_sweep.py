@@ -35,6 +35,7 @@ from margin_platform.kernel.sweep.columns import (
 )
 from margin_platform.kernel.sweep.compiled import inlined, kept_on_disk, kernel
 from margin_platform.kernel.sweep.fixed_percentage import fixed_percentage, second_look
+from margin_platform.kernel.sweep.row_sums import add_row, no_sums, sum_of
 from margin_platform.kernel.sweep.tims import portfolio_margin
 from margin_platform.kernel.sweep.whole_cents import published_excess, published_gross
 from margin_platform.money import ROUNDING_REACH, exceeds
@@ -125,31 +126,27 @@ def _reach(moves: Floats, first: int, last: int) -> Reach:
 def _value(span: PositionSpan, book: Positions, priced: Priced, reach: Reach, room: Room) -> Totals:
     """Add up the account, and note each position's peak and which positions bend."""
     rows = priced.shares.rows
-    long_mv = short_mv = exposure = gross_slope = need = need_slope = base = volatility = reg_t = tims = 0.0
+    long_mv = short_mv = exposure = 0.0
+    sums = no_sums()
     most = largest = 0.0
     largest_at = previous = -1
     seen = bent = 0
     boxed = False
     for k in range(span.first, span.last):
-        s = book.symbol[k]
-        q = book.quantity[k]
+        place = np.uint64(k)  # unsigned: not asked whether it counts from the end
+        s = book.symbol[place]
+        q = book.quantity[place]
         size = abs(q)
-        at = row_of(book, k)
+        at = np.uint64(row_of(book, place))
         value = size * rows[at, Share.PRICE]
         slope = size * rows[at, Share.BETA_PRICE]
         long_value = value if q > 0.0 else 0.0
         long_mv += long_value
         short_mv += value - long_value
         exposure += q * rows[at, Share.BETA_PRICE]
-        gross_slope += slope
-        need += size * rows[at, Share.NEED]
-        need_slope += size * rows[at, Share.NEED_SLOPE]
-        base += size * rows[at, Share.BASE]
-        volatility += size * rows[at, Share.VOLATILITY]
-        reg_t += size * rows[at, Share.REG_T]
-        tims += size * rows[at, Share.TIMS]
+        add_row(sums, rows, at, size)
         peak = value + slope * (reach.high if slope >= 0.0 else reach.low)
-        room.peaks[k - span.first] = peak
+        room.peaks[np.uint64(k - span.first)] = peak
         most = max(most, peak)
         if value > largest:
             largest = value
@@ -158,19 +155,19 @@ def _value(span: PositionSpan, book: Positions, priced: Priced, reach: Reach, ro
         previous = s
         flags = priced.shares.flags[at]
         seen |= flags
-        room.bends[bent] = k
+        room.bends[np.uint64(bent)] = k
         bent += (flags & Flag.CURVED.value) >> _CURVED_BIT
     return Totals(
         long_mv,
         short_mv,
         exposure,
-        gross_slope,
-        need,
-        need_slope,
-        base,
-        volatility,
-        reg_t,
-        tims,
+        sum_of(sums, Share.BETA_PRICE.value),
+        sum_of(sums, Share.NEED.value),
+        sum_of(sums, Share.NEED_SLOPE.value),
+        sum_of(sums, Share.BASE.value),
+        sum_of(sums, Share.VOLATILITY.value),
+        sum_of(sums, Share.REG_T.value),
+        sum_of(sums, Share.TIMS.value),
         most,
         largest,
         largest_at,

@@ -246,7 +246,7 @@ class Room(NamedTuple):
 
 
 @inlined
-def row_of(book: Positions, k: int) -> int:
+def row_of(book: Positions, k: int | np.uint64) -> int:
     """Return the row of `Shares.rows` for position k: its instrument's long or short side."""
     row: int = 2 * book.symbol[k] + (0 if book.quantity[k] > 0.0 else 1)
     return row
