@@ -9,8 +9,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,10 @@ def execute(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     done, stop = context.Array("q", len(jobs)), context.Event()
-    with ProcessPoolExecutor(min(cores, len(jobs)), context, _become_worker, (done, stop)) as pool:
+    with (
+        _few_looks_for_cycles(),
+        ProcessPoolExecutor(min(cores, len(jobs)), context, _become_worker, (done, stop)) as pool,
+    ):
         running = [
             pool.submit(_work, number, part, _file(checkpoints, part)) for number, part in enumerate(jobs)
         ]
@@ -117,6 +121,17 @@ def execute(
         if failed:
             raise failed[0]
         return merge(job, label, [future.result() for future in running], flaws)
+
+
+@contextmanager
+def _few_looks_for_cycles() -> Iterator[None]:
+    """Look for cycles less often: rows by the hundred thousand come from the workers."""
+    before = gc.get_threshold()
+    gc.set_threshold(_LOOK_FOR_CYCLES)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def parts_of(accounts: int, cores: int) -> int:
