@@ -144,7 +144,7 @@ class Record:
         return column if name in _ACCOUNTS else column / CENTS_PER_DOLLAR
 
     def __getstate__(self) -> tuple[list[object], ...]:
-        """Return plain tuples: a named one is pickled by a call of its own, and hundreds of thousands travel."""
+        """Return plain tuples: each named one is pickled by a call of its own, and very many travel."""
         return [*map(tuple, self.decisions)], [*map(tuple, self.fills)], [*self.bars]
 
     def __setstate__(self, state: tuple[list[Any], ...]) -> None:
