@@ -200,7 +200,7 @@ class Ledger(Accounts):
                 "its row back"
             )
         ledger._ids = list(state["accounts"])
-        ledger._numbers = {account_id: number for number, account_id in enumerate(ledger._ids)}
+        ledger._numbers = dict(zip(ledger._ids, range(len(ledger._ids)), strict=True))
         for name, kind in _COLUMNS:
             setattr(ledger, f"_{name}", array(kind, np.asarray(state[name]).astype(kind).tobytes()))
         ledger._log = FillLog.from_state(state["fills"], ledger._held.symbols)

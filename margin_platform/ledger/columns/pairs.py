@@ -30,6 +30,25 @@ def _by_key(keys: Codes, count: int, order: Codes) -> Codes:
     return into
 
 
+def _sum(
+    order: Codes, account: Codes, symbol: Codes, amount: Numbers, ends: Numbers, held: Codes, sums: Numbers
+) -> None:
+    """Write each pair's symbol and sum, and how many pairs an account has behind its place in `ends`. order:
+    of the rows, those of one pair behind one another.
+    """
+    pair = of = code = -1
+    for n in range(len(order)):
+        row = order[n]
+        if account[row] != of or symbol[row] != code:
+            of, code, pair = account[row], symbol[row], pair + 1
+            held[pair], sums[pair] = code, 0
+            ends[of + 1] += 1
+        sums[pair] += amount[row]
+
+
+_summed = kept_on_disk(_sum)
+
+
 def sums_by_pair(
     account: Codes, symbol: Codes, amount: Numbers, accounts: int, symbols: int
 ) -> tuple[Numbers, Codes, Numbers]:
@@ -41,10 +60,8 @@ def sums_by_pair(
         return np.zeros(accounts + 1, dtype=np.int64), nothing.astype(np.int32), nothing
     order = _by_key(symbol, symbols, np.arange(len(account), dtype=np.int32))
     order = _by_key(account, accounts, order)
-    account, symbol = account[order], symbol[order]
-    begins = np.ones(len(order), dtype=np.bool_)  # a pair's first row
-    begins[1:] = (account[1:] != account[:-1]) | (symbol[1:] != symbol[:-1])
-    first = np.flatnonzero(begins)
-    sums = np.add.reduceat(amount[order], first)
-    runs = np.bincount(account[first], minlength=accounts)
-    return np.concatenate([[0], np.cumsum(runs)]), symbol[first], sums
+    ends = np.zeros(accounts + 1, dtype=np.int64)
+    held, sums = np.empty(len(order), symbol.dtype), np.empty(len(order), dtype=np.int64)
+    _summed(order, account, symbol, amount, ends, held, sums)
+    np.cumsum(ends, out=ends)
+    return ends, held[: ends[-1]], sums[: ends[-1]]
