@@ -108,7 +108,7 @@ def memory(state: Path, accounts: int) -> dict[str, float]:
     engine = MarginEngine([Instrument(symbol) for symbol in priced.symbols], POLICY)
     gc.collect()
     process = psutil.Process()
-    base, raw = process.memory_info().rss, state.read_bytes()
+    base, raw = process.memory_info().rss, bytearray(state.read_bytes())
     busy, began = time.process_time(), time.perf_counter()
     engine.restore(durable_state.parse(raw))
     engine.ledger.book(engine.code_of)

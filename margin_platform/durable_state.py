@@ -2,7 +2,7 @@
 
 A state is one line, FORMAT; one line of JSON; and the bytes of the state's columns one after another. In the
 JSON a column is {"$column": [type, first byte, entries]}: a million accounts are written as fast as the disk
-takes them.
+takes them. Each column begins at a multiple of ALIGNED bytes, so an engine can use it where it lies.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 
 FORMAT = "margin-platform state 2"  # 1 was JSON alone
+ALIGNED = 16  # bytes: what any allocation of Python is aligned to
 _COLUMN = "$column"
 
 
@@ -27,8 +28,8 @@ def dump(state: dict[str, object]) -> list[bytes | memoryview]:
     Its columns must not change any more.
     """
     columns: list[memoryview] = []
-    head = orjson.dumps(_without_columns(state, columns))
-    return [FORMAT.encode() + b"\n" + head + b"\n", *columns]
+    head = FORMAT.encode() + b"\n" + orjson.dumps(_without_columns(state, columns))
+    return [head + b" " * _missing(len(head) + 1) + b"\n", *columns]
 
 
 def in_chunks(state: dict[str, object], size: int) -> list[list[bytes | memoryview]]:
@@ -50,13 +51,18 @@ def in_chunks(state: dict[str, object], size: int) -> list[list[bytes | memoryvi
 def _without_columns(part: object, columns: list[memoryview]) -> object:
     if isinstance(part, np.ndarray):
         start = sum(column.nbytes for column in columns)
-        columns.append(
-            memoryview(np.ascontiguousarray(part).view(np.uint8).data) if part.size else memoryview(b"")
-        )
+        if part.size:
+            columns.append(memoryview(np.ascontiguousarray(part).view(np.uint8).data))
+            columns.append(memoryview(bytes(_missing(part.nbytes))))
         return {_COLUMN: [part.dtype.str, start, part.size]}
     if isinstance(part, dict):
         return {key: _without_columns(value, columns) for key, value in part.items()}
     return part
+
+
+def _missing(size: int) -> int:
+    """Return how many bytes a size is short of a multiple of ALIGNED."""
+    return -size % ALIGNED
 
 
 def check_format(found: str) -> None:
@@ -68,8 +74,11 @@ def check_format(found: str) -> None:
         )
 
 
-def parse(raw: bytes | mmap) -> dict[str, Any]:
-    """Return what `dump` was given, its columns read-only. StateRefused where it is of another format."""
+def parse(raw: bytes | bytearray | mmap) -> dict[str, Any]:
+    """Return what `dump` was given. StateRefused where it is of another format.
+
+    Its columns are views of `raw`, and writable where that is. An engine keeps such columns as its own.
+    """
     end_of_form = raw.find(b"\n")  # what follows is half a gigabyte: it is not copied
     check_format(raw[: end_of_form if end_of_form >= 0 else None].decode(errors="replace"))
     end_of_head = raw.find(b"\n", end_of_form + 1) + 1
@@ -77,7 +86,7 @@ def parse(raw: bytes | mmap) -> dict[str, Any]:
     return {key: _with_columns(value, raw, end_of_head) for key, value in head.items()}
 
 
-def _with_columns(part: object, raw: bytes | mmap, body: int) -> Any:
+def _with_columns(part: object, raw: bytes | bytearray | mmap, body: int) -> Any:
     if not isinstance(part, dict):
         return part
     if _COLUMN in part:

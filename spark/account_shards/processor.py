@@ -159,7 +159,7 @@ class ShardProcessor(StatefulProcessor):
         with ThreadPoolExecutor(1) as beside:  # the engine is made while the store is read
             made = beside.submit(self._make, number)
             here = snapshot_files.read(self._name(number), meta.base) if meta.chunks else None
-            raw = here or b"".join(self._state.chunks(meta.base, meta.chunks))
+            raw = here or bytearray().join(self._state.chunks(meta.base, meta.chunks))
         engine, logged = made.result(), dict[int, int]()
         if raw:
             engine.restore(durable_state.parse(raw))

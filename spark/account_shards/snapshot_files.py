@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from mmap import ACCESS_READ, mmap
+from mmap import ACCESS_COPY, mmap
 from pathlib import Path
 from uuid import uuid4
 
@@ -41,9 +41,12 @@ def _write(name: str, batch: int, chunks: Chunks) -> None:
 
 
 def read(name: str, batch: int) -> mmap | None:
-    """Return the snapshot of a batch, None where it is not on this machine."""
+    """Return the snapshot of a batch, None where it is not on this machine.
+
+    What is written to it stays in this process.
+    """
     with suppress(OSError), _path(name, batch).open("rb") as file:
-        return mmap(file.fileno(), 0, access=ACCESS_READ)
+        return mmap(file.fileno(), 0, access=ACCESS_COPY)
     return None
 
 

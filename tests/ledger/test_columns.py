@@ -18,6 +18,7 @@ from margin_platform.ledger.columns.fills import Fills
 from margin_platform.ledger.columns.growing_table import GrowingTable
 from margin_platform.ledger.columns.holdings import Holdings
 from margin_platform.ledger.columns.known_ids import KnownIds
+from margin_platform.ledger.columns.pairs import sums_by_pair
 from margin_platform.ledger.columns.texts import NOT_THERE, NOTHING, TextIndex, Texts
 from margin_platform.ledger.current_book import CurrentBook, Opening
 from tests.support.engine_feed import through_bytes
@@ -221,3 +222,32 @@ def test_what_a_snapshot_sees_of_a_table_does_not_change_as_it_grows() -> None:
     with pytest.raises(OverflowError):
         table.append(3, 1 << 40)
     assert (len(table), table["time"][-1], table["shares"][-1]) == (503, 8, 10)
+
+
+def test_a_table_that_took_over_columns_changes_nothing_in_them() -> None:
+    given, read_only = np.array([1, 2]), np.array([3, 4], dtype=np.int32)
+    read_only.flags.writeable = False
+    one, other = (GrowingTable(time=np.int64, shares=np.int32) for _ in range(2))
+    one.replace({"time": given, "shares": read_only})
+    assert np.shares_memory(one["time"], given)
+    assert one["shares"].flags.writeable
+    other.replace({name: one[name] for name in ("time", "shares")})
+    for n in range(200):
+        one.append(n, n)
+        other.extend([-n], [-n])
+    assert given.tolist() == one["time"][:2].tolist() == other["time"][:2].tolist() == [1, 2]
+    assert (one["time"][-1], other["time"][-1]) == (199, -199)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 99), st.integers(-(1 << 40), 1 << 40)), max_size=400)
+)
+def test_sums_by_pair_are_those_of_a_dictionary(rows: list[tuple[int, int, int]]) -> None:
+    sums: dict[tuple[int, int], int] = {}
+    for *pair, micros in rows:
+        sums[pair[0], pair[1]] = sums.get((pair[0], pair[1]), 0) + micros
+    account, code, amount = np.array(rows, dtype=np.int64).reshape(-1, 3).T.copy()
+    offsets, symbol, amounts = sums_by_pair(account.astype(np.int32), code.astype(np.int32), amount, 6, 100)
+    accounts = np.repeat(np.arange(6), np.diff(offsets))
+    found = zip(accounts.tolist(), symbol.tolist(), amounts.tolist(), strict=True)
+    assert [*found] == [(*held, micros) for held, micros in sorted(sums.items())]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -192,6 +193,33 @@ def test_the_book_kept_current_in_place_equals_one_built_anew_after_a_restart(
         assert kept.symbol.tolist() == anew.symbol.tolist()
         assert kept.quantity.tolist() == anew.quantity.tolist()
         assert restored.apply(topic, event) == []
+
+
+@given(TRADES, TRADES)
+def test_a_ledger_that_goes_on_from_a_state_changes_nothing_of_it(
+    before: list[tuple[str, int, int]], after: list[tuple[str, int, int]]
+) -> None:
+    """Its columns lie in the state, in a file's bytes or another ledger's memory."""
+    first = holding(fill(n, qty, cents / 100, symbol) for n, (symbol, qty, cents) in enumerate(before))
+    raw = bytearray().join(durable_state.dump(first.to_state()))
+    as_read = bytes(raw)
+    for state in (durable_state.parse(raw), durable_state.parse(as_read), first.to_state()):
+        ledger = Ledger.from_state(state)
+        for n, (symbol, qty, cents) in enumerate(after, len(before)):
+            assert ledger.apply(*fill(n, qty, cents / 100, symbol)) == ["A"]
+        ledger.fold(1 << 60)
+        assert raw == as_read == b"".join(durable_state.dump(first.to_state()))
+
+
+def test_each_column_of_a_state_can_be_used_where_it_lies() -> None:
+    parts = {"a": np.arange(3, dtype=np.int8), "b": {"c": np.arange(5), "d": np.zeros(0)}, "e": np.arange(1)}
+    raw = bytearray().join(durable_state.dump(parts))
+    again = durable_state.parse(raw)
+    columns = [again["a"], again["b"]["c"], again["b"]["d"], again["e"]]
+    assert [column.tolist() for column in columns] == [[0, 1, 2], [0, 1, 2, 3, 4], [], [0]]
+    assert all(column.flags.aligned for column in columns)
+    again["b"]["c"][0] = 7
+    assert durable_state.parse(bytes(raw))["b"]["c"][0] == 7
 
 
 def test_a_traded_instrument_that_is_gone_from_the_reference_data_is_named() -> None:

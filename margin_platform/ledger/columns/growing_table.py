@@ -53,9 +53,13 @@ class GrowingTable:
                 self._columns[name] = grown
 
     def replace(self, columns: Mapping[str, ArrayLike]) -> None:
-        """Put other rows in the place of these."""
+        """Put other rows in the place of these.
+
+        Aligned, writable columns of the table's types are kept without a copy. No row changes here, and none
+        may change in what was given.
+        """
         self._columns = {
-            name: np.array(columns[name], dtype=column.dtype).reshape(-1, *column.shape[1:])
+            name: np.require(columns[name], column.dtype, ["C", "A", "W"]).reshape(-1, *column.shape[1:])
             for name, column in self._columns.items()
         }
         self._rows = min(map(len, self._columns.values()))

@@ -33,8 +33,13 @@ def _find(digests: Digests, slots: Slots, wanted: Digests, found: NDArray[np.int
 
 
 def _place(digests: Digests, slots: Slots, first: int) -> None:
+    """Place rows whose digests are not there: which one holds a slot need not be looked at."""
+    last = len(slots) - 1
     for row in range(first, len(digests)):
-        slots[slot_of(digests, slots, digests[row, 0], digests[row, 1])] = row
+        at = digests[row, 0] & last
+        while slots[at] != NO_ROW:
+            at = (at + 1) & last
+        slots[at] = row
 
 
 _found = kept_on_disk(_find)
