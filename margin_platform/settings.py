@@ -80,7 +80,8 @@ class Spark(_Group):
     """Where the streams run (docs/operations.md, "Scale-out").
 
     master: empty where the submitter of the driver names it; shards: of the accounts; checkpoints: of the
-    streams, on S3 or elsewhere; empty for the data folder; compiler: of the driver's JVM, full for long runs.
+    streams, on S3 or elsewhere; empty for the data folder; compiler: of the driver's JVM, full for long runs;
+    none: quick where the driver is its own executor, else full.
     """
 
     environment: Literal["local", "cluster", "aws"] = Field("local", validation_alias="MARGIN_ENVIRONMENT")
@@ -92,7 +93,7 @@ class Spark(_Group):
     namespace: str = Field("default", validation_alias="MARGIN_SPARK_NAMESPACE")
     shards: int = Field(1, ge=1, validation_alias="MARGIN_SPARK_SHARDS")
     checkpoints: str = Field("", validation_alias="MARGIN_SPARK_CHECKPOINTS")
-    compiler: Literal["quick", "full"] = Field("quick", validation_alias="MARGIN_SPARK_COMPILER")
+    compiler: Literal["quick", "full"] | None = Field(None, validation_alias="MARGIN_SPARK_COMPILER")
 
     @field_validator("master")
     @classmethod

@@ -43,7 +43,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--trigger",
         type=int,
-        default=100,
+        default=50,
         metavar="MS",
         help="shortest time between micro-batches (default %(default)s)",
     )

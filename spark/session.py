@@ -47,7 +47,7 @@ SETTINGS = {
 JAVA_OPTIONS = "-XX:+UseSerialGC -XX:MaxMetaspaceSize=320m -XX:ReservedCodeCacheSize=160m"  # of each JVM
 _HEAPS, _FEW = "MALLOC_ARENA_MAX", "2"
 # Of a driver. It runs much code, each piece a few times: for the first minutes the second compiler takes more
-# than it gives back.
+# than it gives back. A cluster's driver runs for days.
 COMPILERS = {"quick": "-XX:TieredStopAtLevel=1", "full": "-XX:+TieredCompilation"}
 
 
@@ -60,10 +60,11 @@ def _placement(master: str, more_jars: Sequence[str]) -> dict[str, str]:
         return {}
     here = settings()
     jars = [*spark_classpath(), *here.spark.jars, *more_jars]
+    compiler = here.spark.compiler or ("quick" if master.startswith("local") else "full")
     driver = {
         "spark.driver.memory": "700m",
         "spark.driver.extraJavaOptions": " ".join(
-            [JAVA_OPTIONS, COMPILERS[here.spark.compiler], *class_archive.options("streams", jars)]
+            [JAVA_OPTIONS, COMPILERS[compiler], *class_archive.options("streams", jars)]
         ),
         "spark.driver.extraClassPath": os.pathsep.join(jars),
         "spark.driver.host": here.spark.driver_host,

@@ -52,15 +52,17 @@ def test_the_broker_and_the_driver_are_given_theirs(
     assert "-Xthe-streams-archive" in session.configuration("x", "local[2]")["spark.driver.extraJavaOptions"]
 
 
-@pytest.mark.parametrize(("compiler", "quick"), [(None, True), ("quick", True), ("full", False)])
+@pytest.mark.parametrize(("compiler", "alone", "cluster"), [(None, 1, 0), ("quick", 1, 1), ("full", 0, 0)])
 def test_a_driver_has_the_compiler_of_the_settings_and_executors_have_both(
-    monkeypatch: pytest.MonkeyPatch, compiler: str | None, quick: bool
+    monkeypatch: pytest.MonkeyPatch, compiler: str | None, alone: int, cluster: int
 ) -> None:
     if compiler is not None:
         monkeypatch.setenv("MARGIN_SPARK_COMPILER", compiler)
-    options = session.configuration("x", "spark://localhost:1")
-    assert ("-XX:TieredStopAtLevel=1" in options["spark.driver.extraJavaOptions"].split()) is quick
-    assert "Tiered" not in options["spark.executor.extraJavaOptions"]
+    of_cluster = session.configuration("x", "spark://localhost:1")
+    drivers = [session.configuration("x", "local[2]"), of_cluster]
+    quick = [one["spark.driver.extraJavaOptions"].split().count("-XX:TieredStopAtLevel=1") for one in drivers]
+    assert quick == [alone, cluster]
+    assert "Tiered" not in of_cluster["spark.executor.extraJavaOptions"]
 
 
 def test_an_archive_that_does_not_fit_is_left_aside(environment: Path) -> None:
