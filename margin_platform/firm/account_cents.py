@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from margin_platform.kernel.market import Floats
-from margin_platform.kernel.sweep.compiled import kept_on_disk, kernel
+from margin_platform.kernel.sweep.compiled import inlined, kept_on_disk
 from margin_platform.kernel.sweep.whole_cents import published_equity
 from margin_platform.money import round_cents, whole_cents
 
@@ -44,63 +44,89 @@ class Kept(NamedTuple):
     valued: Mask
 
 
-@kernel
+class Sums(NamedTuple):
+    """Parts of the sums. accounts: exposure, |exposure| and net value; the others by SPY move."""
+
+    accounts: Cents
+    pnl: Cents
+    unsecured: Cents
+    calls: Cents
+
+
+@inlined
 def _in_cents(dollars: float) -> int:
     return int(whole_cents(dollars))
 
 
-@kernel
+@inlined
 def _write(given: Given, n: int, row: Cents) -> None:
     net = given.long_mv[n] - given.short_mv[n]
     row[EXPOSURE], row[NET] = _in_cents(given.exposure[n]), _in_cents(net)
     row[EQUITY] = _in_cents(published_equity(given.equity[n], net))
-    calls = 0
+    row[CALLS] = 0
     for s in range(len(given.moves)):
         excess = given.recomputed[n, s]
         if excess < 0.0 and round_cents(excess) < 0.0:
-            calls |= 1 << s
-    row[CALLS] = calls
+            row[CALLS] |= 1 << s
+
+
+@inlined
+def _write_pnl(given: Given, n: int, pnl: Cents) -> None:
     if len(given.pnl) > 0:
-        for s in range(len(given.moves)):
-            row[PNL + s] = _in_cents(given.pnl[n, s])
+        for s in range(len(pnl)):
+            pnl[s] = _in_cents(given.pnl[n, s])
     else:
         exposure = given.exposure[n]
-        for s in range(len(given.moves)):
-            row[PNL + s] = _in_cents(exposure * given.moves[s])
+        for s in range(len(pnl)):
+            pnl[s] = _in_cents(exposure * given.moves[s])
 
 
-@kernel
-def _replace(row: Cents, now: Cents, sums: Cents) -> None:
-    """Put a row in the place of another, and in the sums: exposure, |exposure|, net value, then by move P&L,
-    unsecured amount and call. A row of zeros counts nothing.
-    """
-    moves = len(row) - PNL
-    sums[0] += now[EXPOSURE] - row[EXPOSURE]
-    sums[1] += abs(now[EXPOSURE]) - abs(row[EXPOSURE])
-    sums[2] += now[NET] - row[NET]
-    equity, calls, equity_before, calls_before = now[EQUITY], now[CALLS], row[EQUITY], row[CALLS]
-    for s in range(moves):
-        pnl, before = now[PNL + s], row[PNL + s]
-        sums[3 + s] += pnl - before
-        sums[3 + moves + s] += max(0, -(equity + pnl)) - max(0, -(equity_before + before))
-    if calls != calls_before:
-        for s in range(moves):
-            sums[3 + 2 * moves + s] += ((calls >> s) & 1) - ((calls_before >> s) & 1)
-    for column in range(len(row)):
+@inlined
+def _replace(row: Cents, now: Cents, sums: Sums) -> None:
+    """Put a row in the place of another, less its P&L, and in the sums. A row of zeros counts nothing."""
+    sums.accounts[0] += now[EXPOSURE] - row[EXPOSURE]
+    sums.accounts[1] += abs(now[EXPOSURE]) - abs(row[EXPOSURE])
+    sums.accounts[2] += now[NET] - row[NET]
+    if now[CALLS] != row[CALLS]:
+        for s in range(len(sums.calls)):
+            sums.calls[s] += ((now[CALLS] >> s) & 1) - ((row[CALLS] >> s) & 1)
+    for column in range(PNL):
         row[column] = now[column]
 
 
-def _entry(given: tuple[np.ndarray, ...], kept: tuple[np.ndarray, ...], sums: Cents) -> None:
+@inlined
+def _replace_pnl(before: Cents, now: Cents, equity_before: int, equity: int, sums: Sums) -> None:
+    """Put a row's P&L in the place of another.
+
+    A loop for each kind of sum, so that the processor adds many moves at once.
+    """
+    for s in range(len(now)):
+        sums.pnl[s] += now[s] - before[s]
+    for s in range(len(now)):
+        sums.unsecured[s] += min(0, equity_before + before[s]) - min(0, equity + now[s])
+    for s in range(len(now)):
+        before[s] = now[s]
+
+
+def _entry(given: tuple[np.ndarray, ...], kept: tuple[np.ndarray, ...], totals: Cents) -> None:
     now, (rows, known, valued) = Given(*given), kept
-    row = np.zeros(rows.shape[1], dtype=np.int64)
+    moves = len(now.moves)
+    sums = Sums(
+        np.zeros(3, np.int64), np.zeros(moves, np.int64), np.zeros(moves, np.int64), np.zeros(moves, np.int64)
+    )
+    row, pnl = np.zeros(PNL, dtype=np.int64), np.zeros(moves, dtype=np.int64)
     for n in range(len(now.accounts)):
         account = now.accounts[n]
         valued[account] = not math.isnan(now.equity[n])
         if not valued[account]:
             continue
         _write(now, n, row)
+        _write_pnl(now, n, pnl)
+        equity = rows[account, EQUITY]
         _replace(rows[account], row, sums)
+        _replace_pnl(rows[account, PNL:], pnl, equity, row[EQUITY], sums)
         known[account] = True
+    totals += np.concatenate((sums.accounts, sums.pnl, sums.unsecured, sums.calls))
 
 
 take = kept_on_disk(_entry)

@@ -202,10 +202,17 @@ _shares_moved = kept_on_disk(_entry)
 def _largest(values: NDArray[Any], most: int) -> Numbers:
     """Return the places of the largest values, of equal ones the first.
 
-    A sort of a million accounts cost more than their valuation.
+    A sort of a million accounts cost more than their valuation, and so many are far from the largest: the
+    last of the largest is no less than that of a part of them.
     """
     if not most:
         return np.zeros(0, dtype=np.int64)
-    least = np.partition(values, len(values) - most)[len(values) - most]
-    above = np.flatnonzero(values > least)
-    return np.concatenate([above, np.flatnonzero(values == least)[: most - len(above)]])
+    part = values[:: max(1, math.isqrt(len(values) // most))]
+    near = np.flatnonzero(values >= _last_of_largest(part, most))
+    least = _last_of_largest(values[near], most)
+    above = near[values[near] > least]
+    return np.concatenate([above, near[values[near] == least][: most - len(above)]])
+
+
+def _last_of_largest(values: NDArray[Any], most: int) -> Any:
+    return np.partition(values, len(values) - most)[len(values) - most]
