@@ -22,7 +22,8 @@ from margin_platform.snapshots.bands import Level
 
 Numbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-Changes = dict[str, tuple[Numbers, NDArray[Any]]]  # by column: accounts and values
+Column = NDArray[Any]
+Changes = dict[str, tuple[Numbers, Column]]  # by column: accounts and values
 
 _NOT_WAITING = -1
 _NO_BAND = -1
@@ -44,7 +45,7 @@ class Emission:
         self.policy = policy
         self._n = 0
         self.has_forgotten = False  # bands: every account is to be evaluated
-        self._columns: dict[str, NDArray[Any]] = {
+        self._columns: dict[str, Column] = {
             name: np.full(0, empty, dtype=kind) for name, (kind, empty) in _EMPTY.items()
         }
         self._changed: dict[str, list[Numbers]] | None = None  # accounts, by column, since `changes`
@@ -164,11 +165,11 @@ class Emission:
         if self.has_forgotten:
             self._look_for_forgotten()
 
-    def to_state(self) -> dict[str, NDArray[Any]]:
+    def to_state(self) -> dict[str, Column]:
         """Copy the columns."""
         return {name: column[: self._n].copy() for name, column in self._columns.items()}
 
-    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+    def restore(self, state: dict[str, Column]) -> None:
         self._n = len(state["band"])
         self._columns = {name: state[name].astype(kind) for name, (kind, _) in _EMPTY.items()}
         self._look_for_forgotten()
@@ -199,7 +200,7 @@ def _entry(
 _shares_moved = kept_on_disk(_entry)
 
 
-def _largest(values: NDArray[Any], most: int) -> Numbers:
+def _largest(values: Column, most: int) -> Numbers:
     """Return the places of the largest values, of equal ones the first.
 
     A sort of a million accounts cost more than their valuation, and so many are far from the largest: the
@@ -214,5 +215,5 @@ def _largest(values: NDArray[Any], most: int) -> Numbers:
     return np.concatenate([above, near[values[near] == least][: most - len(above)]])
 
 
-def _last_of_largest(values: NDArray[Any], most: int) -> Any:
-    return np.partition(values, len(values) - most)[len(values) - most]
+def _last_of_largest(values: Column, most: int) -> float:
+    return float(np.partition(values, len(values) - most)[len(values) - most])
