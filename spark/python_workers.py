@@ -6,7 +6,6 @@ lost one need not import it.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib
 from collections.abc import Callable, Iterable, Iterator
@@ -26,7 +25,6 @@ OPTIONS = {"spark.python.daemon.module": __name__}
 _LOADED = {  # by query, before its first worker
     "margin_snapshots": ("pyspark.worker", "spark.account_shards.engines")
 }
-_MMAP_MAX, _TRIM_THRESHOLD, _NEVER = -4, -1, (1 << 31) - 1  # of mallopt(3)
 _Keyed = tuple[tuple[int], pa.RecordBatch]
 
 
@@ -54,23 +52,11 @@ def _load_stream(self: Any, stream: IO[bytes]) -> Iterator[tuple[Mode, Any, Any]
     yield Mode.COMPLETE, None, None
 
 
-def _keep_freed_memory() -> None:
-    """Have the C library keep what is freed, for the next batch.
-
-    Each batch makes the same columns, some fifty megabytes for half a million accounts. Else they are given
-    back to the system, which clears them again.
-    """
-    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # of glibc
-        mallopt(_MMAP_MAX, 0)
-        mallopt(_TRIM_THRESHOLD, _NEVER)
-
-
 def main(manage: Callable[[], None] = daemon.manager) -> None:
     """Load what the query's workers need, then fork one whenever Spark asks."""
     setattr(TransformWithStateInPySparkRowSerializer, "load_stream", _load_stream)  # noqa: B010
     for name in _LOADED.get(query_of_worker(), ()):
         importlib.import_module(name)
-    _keep_freed_memory()
     gc.collect()
     gc.freeze()  # a collection in a worker would copy the pages that it shares
     manage()

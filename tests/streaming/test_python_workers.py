@@ -6,8 +6,6 @@ That a query reads its records so is shown by every test that runs one.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import subprocess
 import sys
 from itertools import chain
@@ -26,15 +24,6 @@ PRELOADED = """
 import json, sys
 from spark import python_workers
 python_workers.main(lambda: print(json.dumps(sorted(sys.modules))))
-"""
-FAULTS = """
-import numpy as np, resource
-from spark import python_workers
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    np.ones(10_000_000)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-python_workers.main(lambda: print(faults(), max(faults() for _ in range(5))))
 """
 
 
@@ -71,12 +60,3 @@ def test_the_engine_of_the_firm_imports_no_kernel() -> None:
         "import sys, spark.account_shards.totals; print('margin_platform.kernel.evaluate' in sys.modules)"
     )
     assert subprocess.check_output([sys.executable, "-c", command], text=True).strip() == "False"
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library has no such choice")
-def test_what_a_batch_frees_the_next_one_has_without_the_system() -> None:
-    command = [sys.executable, "-c", FAULTS]
-    found = subprocess.check_output(command, text=True, env=os.environ | {"NUMPY_MADVISE_HUGEPAGE": "0"})
-    first, later = map(int, found.split())
-    assert first > 10_000  # pages of 80 MB
-    assert later < 100
