@@ -25,6 +25,7 @@ from margin_platform.contracts.messages import PRICES
 from margin_platform.kafka import topic_admin
 from margin_platform.kafka.bus import Bus
 from margin_platform.stack import broker, ports
+from spark.driver_arguments import TRIGGER_MS
 
 RECORDS = 20
 _CHILD = """
@@ -47,28 +48,28 @@ _DEFAULT_MANAGER = (
 )
 # name -> (trigger ms, Kafka's fetch wait ms, Spark settings put back to their defaults)
 VARIANTS: dict[str, tuple[int, int, dict[str, str]]] = {
-    "all as the streams have them": (100, 0, {}),
-    "kafka.fetch.max.wait.ms 5 instead of 0": (100, 5, {}),
-    "kafka.fetch.max.wait.ms 500 instead of 0": (100, 500, {}),
+    "all as the streams have them": (TRIGGER_MS, 0, {}),
+    "kafka.fetch.max.wait.ms 5 instead of 0": (TRIGGER_MS, 5, {}),
+    "kafka.fetch.max.wait.ms 500 instead of 0": (TRIGGER_MS, 500, {}),
     "Hadoop's own local file system": (
-        100,
+        TRIGGER_MS,
         0,
         {"spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.LocalFileSystem"},
     ),
     "Spark's own checkpoint file manager": (
-        100,
+        TRIGGER_MS,
         0,
         {"spark.sql.streaming.checkpointFileManagerClass": _DEFAULT_MANAGER},
     ),
-    "no-data micro-batches": (100, 0, {"spark.sql.streaming.noDataMicroBatches.enabled": "true"}),
-    "adaptive execution": (100, 0, {"spark.sql.adaptive.enabled": "true"}),
-    "200 shuffle partitions": (100, 0, {"spark.sql.shuffle.partitions": "200"}),
+    "no-data micro-batches": (TRIGGER_MS, 0, {"spark.sql.streaming.noDataMicroBatches.enabled": "true"}),
+    "adaptive execution": (TRIGGER_MS, 0, {"spark.sql.adaptive.enabled": "true"}),
+    "200 shuffle partitions": (TRIGGER_MS, 0, {"spark.sql.shuffle.partitions": "200"}),
     "rows to Python without Arrow's settings": (
-        100,
+        TRIGGER_MS,
         0,
         {"spark.sql.execution.arrow.pyspark.enabled": "false"},
     ),
-    "trigger 0 instead of 100 ms": (0, 0, {}),
+    f"trigger 0 instead of {TRIGGER_MS} ms": (0, 0, {}),
 }
 
 

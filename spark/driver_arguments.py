@@ -8,6 +8,7 @@ from pathlib import Path
 from margin_platform.settings import Settings, settings
 
 MARGIN_QUERY, FIRM_QUERY, TABLES_QUERY = QUERIES = ("margin_snapshots", "firm_exposure", "tables")
+TRIGGER_MS = 50  # without it the queries ask the broker a hundred times a second
 
 
 def arguments(argv: list[str], description: str | None) -> argparse.Namespace:
@@ -43,7 +44,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--trigger",
         type=int,
-        default=50,
+        default=TRIGGER_MS,
         metavar="MS",
         help="shortest time between micro-batches (default %(default)s)",
     )

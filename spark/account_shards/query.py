@@ -27,6 +27,7 @@ from spark import kafka_source, python_workers
 from spark.account_shards import making, placement
 from spark.account_shards.processor import OUTPUT, PACKED, Engine, ShardProcessor
 from spark.account_shards.reports import ByShard, ShardReport, add
+from spark.driver_arguments import TRIGGER_MS
 
 _ACCOUNT_TOPICS = ", ".join(f"'{topic}'" for topic in (ACCOUNTS, CASH, FILLS))
 _VOLATILITY_TOPICS = f"'{PRICES}', '{CORPORATE_ACTIONS}'"
@@ -73,7 +74,7 @@ class Sharded:
 
 
 def margin_snapshots(
-    place: Place, policy: Policy, shards: int, *, trigger_ms: int | None = 100, restated: str = ""
+    place: Place, policy: Policy, shards: int, *, trigger_ms: int | None = TRIGGER_MS, restated: str = ""
 ) -> Sharded:
     """Start the shards of the accounts, and of the volatilities, which is the one after the last.
 
@@ -90,7 +91,7 @@ def margin_snapshots(
     return _start(place, "margin_snapshots", records, shards, make, judged_by, trigger_ms)
 
 
-def firm_exposure(place: Place, policy: Policy, shards: int, *, trigger_ms: int = 100) -> Sharded:
+def firm_exposure(place: Place, policy: Policy, shards: int, *, trigger_ms: int = TRIGGER_MS) -> Sharded:
     """Start the totals of the firm, from what several shards sum to. One shard publishes them itself.
 
     Sums that retention deleted in a long stop are not missed: each tick has all accounts.
