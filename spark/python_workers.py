@@ -21,7 +21,12 @@ from pyspark.sql.streaming.stateful_processor_util import TransformWithStateInPa
 
 from margin_platform.settings import query_of_worker
 
-OPTIONS = {"spark.python.daemon.module": __name__}
+OPTIONS = {
+    "spark.python.daemon.module": __name__,
+    # Over TCP a task waits 40 ms for its first rows: the JVM's socket holds back what it writes after the
+    # command until that is acknowledged (Nagle), which Linux delays.
+    "spark.python.unix.domain.socket.enabled": "true",
+}
 _LOADED = {  # by query, before its first worker
     "margin_snapshots": ("pyspark.worker", "spark.account_shards.engines")
 }

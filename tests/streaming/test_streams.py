@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import jsonschema
 import pandas as pd
+import psutil
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
@@ -306,6 +307,16 @@ def test_the_age_of_the_oldest_held_price_is_told_in_trading_time(running: Runni
     running.drain()
     session_seconds = 6.5 * 3600
     assert told[-1]["assets"]["margin_snapshots"]["oldest_input_seconds"] == session_seconds + 60
+
+
+def test_its_python_workers_use_no_port(running: Running) -> None:
+    """Over TCP a task waited 40 ms for its first rows, and any user of the machine could connect."""
+    running.start()
+    send(running.bus, seed(1))
+    running.drain()
+    workers = [p for p in psutil.Process().children(recursive=True) if "pyspark.worker" in p.cmdline()]
+    assert workers
+    assert [found for worker in workers for found in worker.net_connections("inet")] == []
 
 
 def test_fills_read_before_their_account_are_reported_and_booked_once_it_is_announced(
