@@ -65,10 +65,11 @@ class Lines:
                 continue  # another query of the driver
             total += told["rows"]
             self.told.append(told)
-            self.taken.append((time.time(), total))
+            # by Spark's clock; revisions of before do not say it
+            self.taken.append((told["ended"] / 1000 if "ended" in told else time.time(), total))
 
     def until(self, total: int, seconds: float = 600.0) -> float:
-        """Return epoch seconds of the line that brought the records to a total."""
+        """Return when the batch ended that brought the records to a total, in epoch seconds."""
         deadline = time.monotonic() + seconds
         while not self.taken or self.taken[-1][1] < total:
             if self.process.poll() is not None or time.monotonic() > deadline:

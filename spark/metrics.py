@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -70,7 +69,7 @@ class StreamMetrics(Collector):
         totals, assets = self._totals[name], figures["assets"].values()
         totals.records += figures["rows"]
         totals.rows += sum(asset["rows"] for asset in assets)
-        totals.last_at, totals.last_seconds = time.time(), figures["seconds"]
+        totals.last_at, totals.last_seconds = figures["ended"] / 1000, figures["seconds"]
         totals.oldest_input = next((asset["oldest_input_seconds"] for asset in assets), None)
         self._seconds.labels(name).observe(figures["seconds"])
 

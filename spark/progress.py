@@ -1,18 +1,18 @@
 """What a stream reports of each micro-batch: one line of JSON on standard output.
 
-{"stream": "margin_snapshots", "batch_id": 12, "rows": 480, "seconds": 0.21, "event_time": 1582232400000,
- "offsets": {"prices.v1": {"0": 900, "1": 870}}, "lag": 0,
+{"stream": "margin_snapshots", "batch_id": 12, "rows": 480, "seconds": 0.21, "ended": 1796040000210,
+ "event_time": 1582232400000, "offsets": {"prices.v1": {"0": 900, "1": 870}}, "lag": 0,
  "assets": {"margin_snapshots": {"batch_id": 12, "rows": 1000, "lag": 0,
             "offsets": "prices.v1[0]@900 prices.v1[1]@870",
             "freshness_seconds": 0.4, "event_time": 1582232400000, "batch_seconds": 0.21, "dead_letters": 2,
             "state_bytes": 48211, "state_age_seconds": 3.1, "oldest_input_seconds": 12.0}}}
 
-An asset is named by its table. `rows` of an asset are rows it produced (accounts, symbols, scenarios); `lag`
-is how many records of the source topics were not yet read when the batch ended; `freshness_seconds` is the
-age, by the wall clock, of the newest record in the batch; `dead_letters` are all since the driver started;
-`state_bytes` and `state_age_seconds` are of the newest saved state, null before the first;
-`oldest_input_seconds` is the age of the oldest price in use against the event clock, in seconds of trading,
-null where the stream has no such price.
+`ended` is when the batch was done, by the clock of Spark's driver. An asset is named by its table. `rows` of
+an asset are rows it produced (accounts, symbols, scenarios); `lag` is how many records of the source topics
+were not yet read when the batch ended; `freshness_seconds` is the age, by the wall clock, of the newest
+record in the batch; `dead_letters` are all since the driver started; `state_bytes` and `state_age_seconds`
+are of the newest saved state, null before the first; `oldest_input_seconds` is the age of the oldest price
+in use against the event clock, in seconds of trading, null where the stream has no such price.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Figures(TypedDict):
     batch_id: int
     rows: int
     seconds: float
+    ended: int
     event_time: int
     offsets: dict[str, dict[str, int]]
     lag: int | None
@@ -55,6 +56,15 @@ class Figures(TypedDict):
 
 
 Offsets = dict[str, dict[str, int]]  # topic -> partition -> next offset
+
+
+class Batch(NamedTuple):
+    """A micro-batch: its records, how long it took, and when it ended, in epoch milliseconds."""
+
+    number: int
+    rows: int
+    seconds: float
+    ended: int
 
 
 class Saved(NamedTuple):
@@ -80,15 +90,9 @@ class Reporting(Protocol):
 
 
 def figures(
-    stream: Reporting,
-    batch_id: int,
-    read: int,
-    offsets: Offsets,
-    newest: int,
-    produced: Mapping[str, int],
-    seconds: float,
+    stream: Reporting, batch: Batch, offsets: Offsets, newest: int, produced: Mapping[str, int]
 ) -> Figures:
-    """Return the figures of a micro-batch that took so many seconds.
+    """Return the figures of a micro-batch.
 
     newest: when Kafka got the newest record read, 0 where none was read; produced: rows by table.
     """
@@ -98,13 +102,13 @@ def figures(
     )
     assets: dict[str, TableFigures] = {
         table: {
-            "batch_id": batch_id,
+            "batch_id": batch.number,
             "rows": rows,
             "lag": stream.lag,
             "event_time": stream.event_time,
             "offsets": place,
             "freshness_seconds": round(max(0.0, time.time() - newest / 1000), 3) if newest else 0.0,
-            "batch_seconds": seconds,
+            "batch_seconds": batch.seconds,
             "dead_letters": stream.dead_letters,
             "state_bytes": None if saved is None else saved.size,
             "state_age_seconds": None if saved is None else round(saved.age_seconds, 1),
@@ -114,9 +118,10 @@ def figures(
     }
     return {
         "stream": stream.name,
-        "batch_id": batch_id,
-        "rows": read,
-        "seconds": seconds,
+        "batch_id": batch.number,
+        "rows": batch.rows,
+        "seconds": batch.seconds,
+        "ended": batch.ended,
         "event_time": stream.event_time,
         "offsets": offsets,
         "lag": stream.lag,

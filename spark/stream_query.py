@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 from pyspark.sql.streaming import StreamingQuery
 
@@ -15,7 +16,7 @@ from margin_platform.contracts.messages import DEAD_LETTER
 from spark import progress
 from spark.account_shards.query import Sharded
 from spark.account_shards.reports import ShardReport
-from spark.progress import Figures, Saved
+from spark.progress import Batch, Figures, Saved
 
 log = logging.getLogger("spark.driver")
 _NOT_IN_TIME = "Python worker failed to connect back"
@@ -146,8 +147,9 @@ class Running:
     def _new(self) -> Iterator[Json]:
         last = self.query.lastProgress
         if last is None or last["batchId"] <= self._printed:
-            return  # to ask for all of them costs as much as a micro-batch
-        for found in self.query.recentProgress:
+            return
+        # to ask for all of them takes 25 ms
+        for found in [last] if last["batchId"] == self._printed + 1 else self.query.recentProgress:
             told = json.loads(json.dumps(found, default=str))
             if told["batchId"] > self._printed and "addBatch" in told["durationMs"]:
                 self._printed, self._began = told["batchId"], True
@@ -157,14 +159,20 @@ class Running:
         offsets = {topic: parts for end in _ends(told, "endOffset") for topic, parts in end.items()}
         newest = max((report["produced"] for report in self.shards.values()), default=0)
         produced = {table: self._since(table, topic) for table, topic in self._topics.items()}
-        seconds = told["durationMs"].get("triggerExecution", 0) / 1000
-        return progress.figures(self, told["batchId"], read, offsets, newest, produced, seconds)
+        took = told["durationMs"].get("triggerExecution", 0)
+        batch = Batch(told["batchId"], read, took / 1000, _began(told) + took)
+        return progress.figures(self, batch, offsets, newest, produced)
 
     def _since(self, table: str, topic: str) -> int:
         """Return how many rows a table gained since this was asked last."""
         now = self._events(topic)
         before, self._rows[table] = self._rows.get(table, 0), now
         return now - before
+
+
+def _began(told: Json) -> int:
+    """Return when a batch began, in epoch milliseconds."""
+    return round(datetime.fromisoformat(told["timestamp"]).timestamp() * 1000)
 
 
 def _sources(told: Json) -> list[Json]:

@@ -237,8 +237,9 @@ def test_status_shows_how_far_each_stream_is(data: Path, running_stack: Callable
         assert [
             (row["stream"], row["lag"], row["last_batch_at"], row["oldest_input_seconds"]) for row in before
         ] == [("margin_snapshots", 12_345, None, None)]
+        batch = progress.Batch(7, 480, 0.25, ended=round(time.time() * 1000))
         for listener in stream.listeners:
-            listener(progress.figures(stream, 7, 480, {}, 0, {"margin_snapshots": 480}, 0.25))
+            listener(progress.figures(stream, batch, {}, 0, {"margin_snapshots": 480}))
         streams = margin("status", data)["streams"]
         shown = subprocess.run(
             [PROGRAM, "status", "--data", str(data)], capture_output=True, text=True, timeout=180

@@ -47,7 +47,12 @@ def progress(batch: int, *, did: bool = True, rows: int = 3) -> dict[str, Any]:
     accounts = kafka | {"endOffset": {"accounts.v1": {"0": 9}}, "latestOffset": {"accounts.v1": {"0": 9}}}
     ticks = {"description": "RateStreamV2", "numInputRows": 1, "endOffset": 7, "latestOffset": 8}
     took = {"triggerExecution": 250} | ({"addBatch": 200} if did else {})
-    return {"batchId": batch, "durationMs": took, "sources": [kafka, accounts, ticks]}
+    return {
+        "batchId": batch,
+        "timestamp": "2026-11-30T12:00:00.750Z",
+        "durationMs": took,
+        "sources": [kafka, accounts, ticks],
+    }
 
 
 class Query(SimpleNamespace):
@@ -72,12 +77,36 @@ def test_a_line_a_micro_batch_has_the_figures_of_all_shards() -> None:
     assert [line["batch_id"] for line in lines] == [0, 1]
     last = lines[1]
     assert (last["stream"], last["rows"], last["seconds"], last["lag"]) == ("margin_snapshots", 6, 0.25, 2)
+    assert last["ended"] == 1_796_040_001_000
     assert last["offsets"] == {"prices.v1": {"0": 11, "1": 4}, "accounts.v1": {"0": 9}}
     assert sum(line["assets"]["margin_snapshots"]["rows"] for line in lines) == 7
     margin = last["assets"]["margin_snapshots"]
     assert (margin["dead_letters"], margin["state_bytes"], margin["event_time"]) == (1, 2_000, 5_001)
     assert margin["oldest_input_seconds"] == 9.0
     assert set(last["assets"]) == set(TABLES)
+
+
+def test_spark_is_asked_for_the_batches_before_the_last_only_where_one_was_not_seen() -> None:
+    """To ask for twenty takes 25 ms of each micro-batch."""
+    asked: list[int] = []
+
+    class Asked(Query):
+        @property
+        def recentProgress(self) -> list[dict[str, Any]]:  # noqa: N802
+            asked.append(self.lastProgress["batchId"])
+            return [progress(number) for number in range(self.lastProgress["batchId"] + 1)]
+
+    reports: dict[int, ShardReport] = {}
+    query: Any = Asked(name="margin_snapshots")
+    shown = Running(lambda: Sharded(query, Query(value=reports)), TABLES)  # type: ignore[arg-type]
+    lines: list[Any] = []
+    shown.listeners = [lines.append]
+    for number in (0, 1, 2, 5, 6):
+        ByShard().addInPlace(reports, {0: report(number, 1)})
+        query.lastProgress = progress(number)
+        shown.tell()
+    assert [line["batch_id"] for line in lines] == [*range(7)]
+    assert asked == [5]
 
 
 @pytest.mark.parametrize(
