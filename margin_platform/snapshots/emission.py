@@ -9,18 +9,19 @@ figures of that moment.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from margin_platform.kernel.evaluate import Margin
 from margin_platform.kernel.market import Floats
-from margin_platform.kernel.sweep.compiled import kept_on_disk
+from margin_platform.kernel.sweep.compiled import inlined, kept_on_disk
 from margin_platform.policy.sections import EmissionPolicy
 from margin_platform.snapshots.bands import Level
 
 Numbers = NDArray[np.int64]
+Bands = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 Column = NDArray[Any]
 Changes = dict[str, tuple[Numbers, Column]]  # by column: accounts and values
@@ -34,6 +35,13 @@ _EMPTY = {
     "stress": (np.float64, np.nan),
     "since": (np.int64, _NOT_WAITING),
 }
+
+
+class Chosen(NamedTuple):
+    """Rows to publish now, ascending; and whether a decision may follow from each."""
+
+    rows: Numbers
+    decisive: Mask
 
 
 class Emission:
@@ -59,9 +67,9 @@ class Emission:
                 self._columns[name] = np.concatenate([self._columns[name], np.full(more, empty, dtype=kind)])
         self._n = max(self._n, accounts)
 
-    def bands(self, accounts: Numbers) -> NDArray[np.int32]:
+    def bands(self, accounts: Numbers) -> Bands:
         """Return the bands in which accounts were last evaluated."""
-        found: NDArray[np.int32] = self._columns["band"][accounts]
+        found: Bands = self._columns["band"][accounts]
         return found
 
     def forget_bands(self) -> None:
@@ -72,40 +80,36 @@ class Emission:
     def _look_for_forgotten(self) -> None:
         self.has_forgotten = bool((self._columns["band"][: self._n] == _NO_BAND).any())
 
-    def choose(
-        self, margin: Margin, bands: NDArray[np.int32], at_once: Mask, batch_id: int
-    ) -> NDArray[np.int64]:
-        """Choose the rows of `margin` to publish now, ascending: all of `at_once`, and material changes while
-        the batch has room.
+    def choose(self, margin: Margin, bands: Bands, traded: Mask, batch_id: int) -> Chosen:
+        """Choose the rows of `margin` to publish now: those at once whose band changed or that traded, and
+        the largest material changes while the batch has room.
 
-        bands, at_once: by row. The other rows wait; a row's change is measured against what was last
+        bands, traded: by row. The other rows wait; a row's change is measured against what was last
         published.
         """
-        accounts, column = margin.accounts, self._columns
-        self._note(accounts[column["band"][accounts] != bands], "band")
-        column["band"][accounts] = bands
+        now = _Evaluated(margin.accounts, bands, traded, margin.equity, margin.requirement, margin.gross_mv)
+        found = self._sorted_out(now, batch_id)
+        self._note(found.banded, "band")
+        self._note(found.waiting, "since")
         if self.has_forgotten:
             self._look_for_forgotten()
-        share = self._change(margin)
-        left = np.flatnonzero((share > self.policy.material_share) & ~at_once)
-        room = max(0, self.policy.calc_per_batch - int(at_once.sum()))
-        if len(left) > room:
-            left = left[_largest(share[left], room)]
-        chosen = np.sort(np.concatenate([np.flatnonzero(at_once), left]))
-        since = column["since"][accounts]
-        self._note(accounts[since == _NOT_WAITING], "since")
-        column["since"][accounts] = np.where(since == _NOT_WAITING, batch_id, since)
+        large = _largest(found.moved, max(0, self.policy.calc_per_batch - len(found.at_once)))
+        chosen = np.sort(np.concatenate([found.at_once, found.left[large]]))
         self.published(margin, chosen)
-        return chosen
+        return Chosen(chosen, found.decisive[chosen])
 
-    def _change(self, margin: Margin) -> NDArray[np.float64]:
-        """Measure how far equity or requirement moved since the last publication, as a share of gross value;
-        infinite for the first time and where a figure became known or unknown.
-        """
-        share = np.empty(len(margin.accounts))
-        before = self._columns["equity"], self._columns["requirement"]
-        _shares_moved(margin.accounts, *before, margin.equity, margin.requirement, margin.gross_mv, share)
-        return share
+    def _sorted_out(self, now: _Evaluated, batch_id: int) -> _Found:
+        """Put bands, and since when accounts wait, in their columns; return what there is to publish."""
+        rows = len(now.accounts)
+        at_once, left, banded, waiting = (np.empty(rows, dtype=np.int64) for _ in range(4))
+        found = _Found(at_once, left, banded, waiting, np.empty(rows), np.empty(rows, dtype=np.bool_))
+        before = _Before(*(self._columns[name] for name in _Before._fields))
+        counts = np.zeros(4, dtype=np.int64)
+        _sort_out(tuple(now), tuple(before), self.policy.material_share, batch_id, tuple(found), counts)
+        once, rest, other, begun = counts.tolist()
+        return _Found(
+            at_once[:once], left[:rest], banded[:other], waiting[:begun], found.moved[:rest], found.decisive
+        )
 
     def published(self, margin: Margin, rows: Numbers) -> None:
         """Note that these rows are published: nothing newer waits of their accounts."""
@@ -132,10 +136,7 @@ class Emission:
         """
         since = self._columns["since"][: self._n]
         waiting = np.flatnonzero(since != _NOT_WAITING)
-        most = self.policy.calc_per_batch
-        if len(waiting) > most:
-            waiting = np.sort(waiting[_largest(-since[waiting], most)])
-        return waiting
+        return np.sort(waiting[_largest(-since[waiting], self.policy.calc_per_batch)])
 
     def waiting(self) -> int:
         """Count the accounts with figures newer than the published ones."""
@@ -175,29 +176,96 @@ class Emission:
         self._look_for_forgotten()
 
 
+class _Evaluated(NamedTuple):
+    """What a batch found, by row."""
+
+    accounts: Numbers
+    bands: Bands
+    traded: Mask
+    equity: Floats
+    requirement: Floats
+    gross: Floats
+
+
+class _Before(NamedTuple):
+    """Columns of `Emission`, by account."""
+
+    band: Bands
+    equity: Floats
+    requirement: Floats
+    since: Numbers
+
+
+class _Found(NamedTuple):
+    """Rows to publish at once; rows `left` whose change, `moved`, is material; accounts in another band, and
+    that begin to wait. Each has a count. decisive: by row.
+    """
+
+    at_once: Numbers
+    left: Numbers
+    banded: Numbers
+    waiting: Numbers
+    moved: Floats
+    decisive: Mask
+
+
+@inlined
+def _moved(now: _Evaluated, row: int, before: _Before, account: int) -> float:
+    """Return how far equity or requirement moved, as a share of gross value; infinite for the first time and
+    where a figure became known or unknown.
+    """
+    equity = before.equity[account]
+    of_equity = abs(now.equity[row] - equity)
+    of_requirement = abs(now.requirement[row] - before.requirement[account])
+    if not math.isnan(of_equity + of_requirement):
+        moved = max(of_equity, of_requirement)
+    elif math.isnan(now.equity[row]) and math.isnan(equity):
+        moved = 0.0
+    else:
+        moved = math.inf
+    share: float = moved / max(1.0, now.gross[row])  # 1.0 too where gross is not known
+    return share
+
+
+@inlined
+def _decides(band: int, before: int, traded: bool) -> bool:
+    """Return whether a decision may follow: from another band, or from a trade while an episode is open."""
+    return band != before or (traded and band != Level.CLEAR.value)
+
+
 def _entry(
-    accounts: Numbers,
-    equity_before: Floats,
-    requirement_before: Floats,
-    equity: Floats,
-    requirement: Floats,
-    gross: Floats,
-    share: Floats,
+    evaluated: tuple[Any, ...],
+    columns: tuple[Any, ...],
+    material: float,
+    batch: int,
+    lists: tuple[Any, ...],
+    counts: Numbers,
 ) -> None:
-    for row in range(len(accounts)):
-        before = equity_before[accounts[row]]
-        of_equity = abs(equity[row] - before)
-        of_requirement = abs(requirement[row] - requirement_before[accounts[row]])
-        if not math.isnan(of_equity + of_requirement):
-            moved = max(of_equity, of_requirement)
-        elif math.isnan(equity[row]) and math.isnan(before):
-            moved = 0.0
-        else:
-            moved = math.inf
-        share[row] = moved / max(1.0, gross[row])  # 1.0 too where gross is not known
+    now, before, found = _Evaluated(*evaluated), _Before(*columns), _Found(*lists)
+    at_once = left = banded = waiting = 0
+    for row in range(len(now.accounts)):
+        account, band = now.accounts[row], now.bands[row]
+        found.decisive[row] = _decides(band, before.band[account], now.traded[row])
+        if band != before.band[account]:
+            before.band[account] = band
+            found.banded[banded] = account
+            banded += 1
+        if before.since[account] == _NOT_WAITING:
+            before.since[account] = batch
+            found.waiting[waiting] = account
+            waiting += 1
+        if now.traded[row] or found.decisive[row]:
+            found.at_once[at_once] = row
+            at_once += 1
+            continue
+        moved = _moved(now, row, before, account)
+        if moved > material:
+            found.left[left], found.moved[left] = row, moved
+            left += 1
+    counts[:] = (at_once, left, banded, waiting)
 
 
-_shares_moved = kept_on_disk(_entry)
+_sort_out = kept_on_disk(_entry)
 
 
 def _largest(values: Column, most: int) -> Numbers:
@@ -208,6 +276,8 @@ def _largest(values: Column, most: int) -> Numbers:
     """
     if not most:
         return np.zeros(0, dtype=np.int64)
+    if len(values) <= most:
+        return np.arange(len(values))
     part = values[:: max(1, math.isqrt(len(values) // most))]
     near = np.flatnonzero(values >= _last_of_largest(part, most))
     least = _last_of_largest(values[near], most)

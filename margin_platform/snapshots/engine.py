@@ -22,7 +22,7 @@ from margin_platform.kernel.evaluate import Margin, evaluate_accounts
 from margin_platform.kernel.market import Codes, Instrument
 from margin_platform.ledger.ledger import Ledger
 from margin_platform.policy.policy import Policy
-from margin_platform.snapshots.bands import Level, band_codes
+from margin_platform.snapshots.bands import band_codes
 from margin_platform.snapshots.consumed import FillsRead
 from margin_platform.snapshots.emission import Emission, Mask, Numbers
 from margin_platform.snapshots.events import calc_events, calculated, status_event, status_texts, stress_texts
@@ -94,13 +94,9 @@ class MarginEngine(Intake):
         self.emission.grow(len(book))
         margin = self.margin_of(accounts)
         self.observe(margin)
-        codes, before = band_codes(margin), self.emission.bands(accounts)
-        # an open episode may hang on it
-        decisive = (codes != before) | (traded & ((codes != Level.CLEAR) | (before != Level.CLEAR)))
-        rows = self.emission.choose(margin, codes, decisive | traded, self.consumed.batch)
-        return replace(
-            self._published(margin.take(rows), codes[rows], decisive[rows]), accounts=len(accounts)
-        )
+        codes = band_codes(margin)
+        rows, decisive = self.emission.choose(margin, codes, traded, self.consumed.batch)
+        return replace(self._published(margin.take(rows), codes[rows], decisive), accounts=len(accounts))
 
     def account_now(self, account_id: str) -> Event:
         """Build what margin.status.v1 would publish of an account now. KeyError for an unknown one."""
