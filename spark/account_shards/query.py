@@ -32,6 +32,7 @@ from spark.driver_arguments import TRIGGER_MS
 _ACCOUNT_TOPICS = ", ".join(f"'{topic}'" for topic in (ACCOUNTS, CASH, FILLS))
 _VOLATILITY_TOPICS = f"'{PRICES}', '{CORPORATE_ACTIONS}'"
 _EVERY_ACCOUNT = 5_000_000
+_SUMS_MS = 250  # shards say what they sum to once a second: to ask twenty times is for nothing
 STATE_STORE = {
     "spark.sql.streaming.numRecentProgressUpdates": "20",
     "spark.sql.streaming.stateStore.providerClass": (
@@ -97,9 +98,8 @@ def firm_exposure(place: Place, policy: Policy, shards: int, *, trigger_ms: int 
     Sums that retention deleted in a long stop are not missed: each tick has all accounts.
     """
     records = place.topics(FIRM_PARTIALS, may_miss=True).selectExpr("0 AS shard", "*")
-    return _start(
-        place, "firm_exposure", records, 1, partial(making.totals, policy, shards), policy.version, trigger_ms
-    )
+    make, apart = partial(making.totals, policy, shards), max(trigger_ms, _SUMS_MS)
+    return _start(place, "firm_exposure", records, 1, make, policy.version, apart)
 
 
 def ticks(session: SparkSession) -> DataFrame:
